@@ -1,0 +1,76 @@
+# PTR for ROS 2. `make` alone says what there is.
+
+SEED ?= 0
+PYTEST_OPTIONS ?=
+
+# The first of these that is Python 3.10 to 3.13, unless PYTHON=… says another one.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+
+VENV := .venv
+STAMPS := $(VENV)/stamps
+BOOTSTRAP = $(if $(PYTHON),$(PYTHON),$(error No Python 3.10 to 3.13 was found: install python3, \
+	or give one: make PYTHON=/path/to/python3)) scripts/bootstrap.py
+
+# With a ROS 2 sourced the workspace is installed in install/, otherwise in .venv, where nothing has to be sourced.
+ifdef ROS_DISTRO
+IN_ROS := . install/local_setup.sh &&
+BIN := install/bin
+else
+IN_ROS :=
+BIN := $(VENV)/bin
+endif
+
+# A .venv of another place or of another ROS is made anew.
+ifneq ($(shell cat $(VENV)/key 2>/dev/null),$(CURDIR) $(ROS_DISTRO))
+$(shell rm -rf $(STAMPS))
+endif
+
+.PHONY: help setup demo test lint pretrain doctor lock clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@echo "PTR for ROS 2: teach a WidowX 250 a new task from ten demonstrations"
+	@echo
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@echo
+	@echo "After set-up: $(BIN)/ptr --help"
+
+setup: $(STAMPS)/packages ## everything into .venv: Python packages, ROS 2, the five packages of the suite
+
+demo: setup ## in simulation: record, fine-tune, deploy, evaluate, report (SEED=0)
+	@$(IN_ROS) $(BIN)/ptr demo --seed $(SEED)
+
+test: setup ## all tests (PYTEST_OPTIONS='-k launching -x')
+	@$(IN_ROS) $(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
+
+lint: $(STAMPS)/python ## style and types of mistakes that a linter sees
+	@$(VENV)/bin/ruff check .
+
+pretrain: setup ## make the shipped checkpoint again, from nothing (hours on 2 cores)
+	@$(IN_ROS) scripts/pretrain
+
+doctor: setup ## what is there, what is missing, what it is for and how to get it
+	@$(IN_ROS) $(BIN)/ptr doctor
+
+lock: ## choose newer versions of the Python requirements (needs uv)
+	@scripts/lock_requirements
+
+clean: ## remove .venv, build, install, log (not runs, not data)
+	rm -rf $(VENV) build install log .pytest_cache .ruff_cache .hypothesis
+
+# --- what is done when ----------------------------------------------------------------------------------------------
+
+SOURCES_OF_MESSAGES := $(wildcard ptr_msgs/*.txt ptr_msgs/*.xml ptr_msgs/*/*.msg ptr_msgs/*/*.srv ptr_msgs/*/*.action)
+PYTHON_PACKAGES := models ptr_bringup ptr_teleop ptr_policy
+SOURCES_OF_PACKAGES := $(foreach p,$(PYTHON_PACKAGES),$(wildcard $p/setup.py $p/setup.cfg $p/pyproject.toml \
+	$p/package.xml $p/launch $p/config $p/checkpoints $p/launch/* $p/config/* $p/checkpoints/*))
+
+$(STAMPS)/python: requirements/lock.txt requirements/python.in scripts/bootstrap.py scripts/ptr_ros_environment.py
+	@$(BOOTSTRAP) python
+
+$(STAMPS)/messages: $(STAMPS)/python $(SOURCES_OF_MESSAGES) scripts/ros_wheels_fix.cmake
+	@$(BOOTSTRAP) messages
+
+$(STAMPS)/packages: $(STAMPS)/messages $(SOURCES_OF_PACKAGES) colcon.meta
+	@$(BOOTSTRAP) packages

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packaging of ptr_bringup (ament_python)."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+package_name = "ptr_bringup"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["**/*.yaml", "**/*.xml"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+        (f"share/{package_name}/launch", sorted(glob("launch/*.launch.xml"))),
+        (f"share/{package_name}/config", sorted(glob("config/*.*"))),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=True,
+    maintainer="PTR for ROS 2 maintainers",
+    maintainer_email="ptr@example.com",
+    description="The robot: arm, safety gate, cameras, simulator, launch files and configuration",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "arm = ptr_bringup.arm.node:main",
+            "camera = ptr_bringup.camera.node:main",
+            "simulator = ptr_bringup.sim.node:main",
+            "scripted_operator = ptr_bringup.sim.operator_node:main",
+        ],
+        "ptr.commands": [
+            "launch = ptr_bringup.launching.cli:register",
+            "doctor = ptr_bringup.doctor.cli:register",
+        ],
+    },
+)

