@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is in command of the arm: human over policy, silence, hand-back and the latched stop.
+
+A human takes over by sending a command with the deadman held, and hands back by releasing it. A human who falls
+silent without releasing has perhaps lost the link: the policy stays out until a release, `clear` or a move.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptr_bringup.arm.kinematics import Array
+from ptr_bringup.arm.safety import Reason
+
+
+class Mode(enum.IntEnum):
+    """What the arm is doing; the values of ArmState.mode."""
+
+    IDLE = 0
+    TELEOP = 1
+    POLICY = 2
+    HOLD = 3
+    FAULT = 4
+    MOVING = 5
+
+
+class Kind(enum.IntEnum):
+    """Where a command comes from; a higher value has priority."""
+
+    POLICY = 1
+    HUMAN = 2
+
+
+@dataclass(frozen=True)
+class Command:
+    """A velocity command (see ArmCommand.msg).
+
+    Attributes:
+        stamp: s, when its source decided.
+        source: name of the source.
+        twist: (6,) m/s along and rad/s about the axes of base_link.
+        gripper: commanded opening, 0 closed to 1 open.
+        deadman: true while the source is in command; false holds pose and gripper.
+        horizon: s, for how long the twist holds.
+    """
+
+    stamp: float
+    source: str
+    twist: Array
+    gripper: float
+    deadman: bool = True
+    horizon: float = 0.2
+
+    @property
+    def finite(self) -> bool:
+        """True when every number of it is one."""
+        return bool(np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.horizon]).all())
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How old things may be, in s.
+
+    Attributes:
+        command_age: of a command when it arrives; stamps from the future count alike.
+        watchdog: silence of the source in command after which the arm holds.
+        state_age: of the joint states.
+    """
+
+    command_age: float = 0.3
+    watchdog: float = 0.5
+    state_age: float = 0.5
+
+
+class Arbiter:
+    """Decides whose command is in force. It knows no clock: the time in s is passed in."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self.mode = Mode.IDLE
+        self.command: Command | None = None
+        self.stop_reason = ""
+        self._kind: Kind | None = None
+        self._arrival = 0.0
+        self._awaits_release = False
+
+    @property
+    def source(self) -> str:
+        """Source of the command in force, empty when nobody commands."""
+        return self.command.source if self.command is not None else ""
+
+    def offer(self, kind: Kind, command: Command, now: float) -> tuple[Reason, str]:
+        """Put a command in force, or say why not.
+
+        Returns:
+            NONE and an empty sentence when it was taken (releasing the deadman counts as taken).
+        """
+        reason, detail = self._refusal(kind, command, now)
+        if reason:
+            return reason, detail
+        if not command.deadman:
+            self._release(kind)
+            return Reason.NONE, ""
+        if kind is Kind.HUMAN:
+            self._awaits_release = False
+        self.mode = Mode.TELEOP if kind is Kind.HUMAN else Mode.POLICY
+        self.command, self._kind, self._arrival = command, kind, now
+        return Reason.NONE, ""
+
+    def _refusal(self, kind: Kind, command: Command, now: float) -> tuple[Reason, str]:
+        who = f"The command of {command.source or 'an unnamed source'}"
+        if self.mode is Mode.FAULT:
+            return Reason.STOPPED, f"{who} was refused: the arm is stopped ({self.stop_reason}); clear it first."
+        if not command.finite:
+            return Reason.NOT_FINITE, f"{who} was refused: it holds numbers that are not finite."
+        age = now - command.stamp
+        if abs(age) > self._timing.command_age:
+            return Reason.STALE_COMMAND, (
+                f"{who} was refused: it was {age:.3f} s old on arrival, {self._timing.command_age:.3f} s are allowed."
+            )
+        if not command.deadman or kind is Kind.HUMAN:
+            return Reason.NONE, ""
+        if self._kind is Kind.HUMAN:
+            return Reason.OVERRIDDEN, f"{who} was refused: {self.source} is in command."
+        if self._awaits_release:
+            return Reason.OVERRIDDEN, (
+                f"{who} was refused: the human fell silent without releasing the deadman; "
+                "release it, clear the arm or let it move to a pose."
+            )
+        if self.mode is Mode.MOVING:
+            return Reason.OVERRIDDEN, f"{who} was refused: the arm is moving to a pose."
+        return Reason.NONE, ""
+
+    def _release(self, kind: Kind) -> None:
+        if kind is Kind.HUMAN:
+            self._awaits_release = False
+        if self._kind is kind or (self.mode is Mode.HOLD and kind is Kind.HUMAN):
+            self.command, self._kind, self.mode = None, None, Mode.IDLE
+
+    def watch(self, now: float) -> None:
+        """Hold when the source in command has fallen silent."""
+        if self.command is not None and now - self._arrival > self._timing.watchdog:
+            self._awaits_release = self._kind is Kind.HUMAN
+            self.command, self._kind, self.mode = None, None, Mode.HOLD
+
+    def in_force(self, since: float, now: float) -> float:
+        """For how many seconds of (since, now] the twist of the command in force held."""
+        if self.command is None:
+            return 0.0
+        return max(0.0, min(now, self._arrival + self.command.horizon) - max(since, self._arrival))
+
+    def stop(self, why: str) -> None:
+        """Latch the stop."""
+        self.command, self._kind, self.mode, self.stop_reason = None, None, Mode.FAULT, why
+
+    def clear(self) -> None:
+        """Release the latched stop, and a human's unreleased silence."""
+        self._awaits_release = False
+        if self.mode in (Mode.FAULT, Mode.HOLD):
+            self.mode, self.stop_reason = Mode.IDLE, ""
+
+    def begin_move(self, now: float) -> str:
+        """Reserve the arm for a move to a pose.
+
+        Returns:
+            Empty, or a sentence that says who has the arm.
+        """
+        if self.mode is Mode.FAULT:
+            return f"The arm is stopped ({self.stop_reason}); clear it first."
+        if self.mode is Mode.MOVING:
+            return "The arm is already moving to a pose; cancel that move or wait for its end."
+        if self._kind is Kind.HUMAN and self.in_force(now - 1e-3, now) > 0.0:
+            return f"{self.source} is driving the arm; release the deadman first."
+        self.command, self._kind, self.mode, self._awaits_release = None, None, Mode.MOVING, False
+        return ""
+
+    def end_move(self) -> None:
+        """The move is over; whoever took the arm meanwhile keeps it."""
+        if self.mode is Mode.MOVING:
+            self.mode = Mode.IDLE

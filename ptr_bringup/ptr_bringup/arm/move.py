@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Slow moves to a pose: a straight line where the arm can follow it, an arc of the joints otherwise.
+
+The speed along the path is that of minimum jerk (Flash and Hogan 1985): it begins and ends at rest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptr_bringup.arm.kinematics import Array, Pose, forward, inverse, rotation_from_vector, rotation_vector
+from ptr_bringup.arm.safety import Limits, clip_to_box
+
+NAMED_JOINTS: dict[str, Array] = {
+    "start": np.array([0.0, 0.02201199, 0.18310092, 0.0, 1.36568341, 0.0]),
+    "sleep": np.array([0.0, -1.80, 1.55, 0.0, 0.8, 0.0]),
+    "home": np.zeros(6),
+}
+"""Joint positions (rad) of the named poses. `start` is the end effector at (0.3, 0, 0.15) m, pointing down."""
+
+START_POSE = Pose(np.array([0.3, 0.0, 0.15]), np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]))
+"""Where episodes begin."""
+
+_POINTS = 33
+_PEAK = 1.875
+"""Peak speed of a minimum-jerk motion over its mean speed."""
+_LEISURE = 0.6
+"""Share of the speed caps that a move uses at most."""
+_SHORTEST = 0.5
+"""s. No move is quicker."""
+
+
+class MoveRefused(ValueError):
+    """The arm can't move there; the message says why."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """A path of the arm in time.
+
+    Attributes:
+        path: (N, 6) rad, joint positions at equal steps of the path.
+        duration: s, from rest to rest.
+        gripper: opening commanded at the end, 0..1.
+        goal: end-effector pose at the end.
+    """
+
+    path: Array
+    duration: float
+    gripper: float
+    goal: Pose
+
+    def joints(self, elapsed: float) -> Array:
+        """Joint positions (6,) in rad some seconds after the start."""
+        along = minimum_jerk(elapsed / self.duration) * (len(self.path) - 1)
+        k = min(int(along), len(self.path) - 2)
+        return self.path[k] + (along - k) * (self.path[k + 1] - self.path[k])
+
+
+def minimum_jerk(time: float) -> float:
+    """Share of the way after a share of the time, both in [0, 1]."""
+    t = min(max(time, 0.0), 1.0)
+    return t**3 * (10.0 - 15.0 * t + 6.0 * t * t)
+
+
+def plan_to_pose(
+    target: Pose, joints: Array, goal: Pose, gripper: float, duration: float, limits: Limits
+) -> Move:
+    """A move of the end effector to a pose inside the workspace box.
+
+    Args:
+        target, joints: last commanded pose and its joint positions (6,) in rad.
+        goal: where to.   gripper: opening at the end, 0..1.
+        duration: s; 0, or too short for the speed caps: as long as they need.
+    Raises:
+        MoveRefused: the goal lies outside of the box, or no joint positions reach it.
+    """
+    if not (np.isfinite(goal.position).all() and np.isfinite(goal.rotation).all()):
+        raise MoveRefused("The goal pose holds numbers that are not finite.")
+    where = "({:.3f}, {:.3f}, {:.3f}) m".format(*goal.position)
+    if clip_to_box(goal, goal_inside(goal, limits), limits)[1]:
+        raise MoveRefused(f"The goal {where} lies outside of the workspace box {limits.box_low}..{limits.box_high} m.")
+    path = _line(target, joints, goal)
+    if path is None:
+        end = inverse(goal, joints)
+        if end is None:
+            raise MoveRefused(f"No joint positions reach the goal {where} in that orientation.")
+        path = _arc(joints, end)
+    return Move(path, _duration(path, duration, limits), _opening(gripper), goal)
+
+
+def plan_to_name(joints: Array, name: str, gripper: float, duration: float, limits: Limits) -> Move:
+    """A move of the joints to a named pose; `sleep` and `home` lie outside of the workspace box.
+
+    Raises:
+        MoveRefused: nobody knows that name.
+    """
+    if name not in NAMED_JOINTS:
+        raise MoveRefused(f"There is no pose named {name!r}; known: {', '.join(NAMED_JOINTS)}.")
+    path = _arc(joints, NAMED_JOINTS[name])
+    return Move(path, _duration(path, duration, limits), _opening(gripper), forward(path[-1]))
+
+
+def goal_inside(goal: Pose, limits: Limits) -> Pose:
+    """The pose of the workspace box that is nearest to a goal."""
+    return Pose(np.clip(goal.position, limits.box_low, limits.box_high), goal.rotation)
+
+
+def _line(start: Pose, joints: Array, goal: Pose) -> Array | None:
+    """(N, 6) joint positions along the straight line between two poses, None where it can't be followed."""
+    turn = rotation_vector(goal.rotation @ start.rotation.T)
+    path = [joints]
+    for share in np.linspace(0.0, 1.0, _POINTS)[1:]:
+        position = start.position + share * (goal.position - start.position)
+        found = inverse(
+            Pose(position, rotation_from_vector(share * turn) @ start.rotation), path[-1], position_tolerance=1e-5
+        )
+        if found is None or np.abs(found - path[-1]).max() > 0.3:
+            return None
+        path.append(found)
+    return np.array(path)
+
+
+def _arc(start: Array, end: Array) -> Array:
+    """(N, 6) joint positions that lead straight from one to the other."""
+    return start + np.linspace(0.0, 1.0, _POINTS)[:, None] * (end - start)
+
+
+def _duration(path: Array, wanted: float, limits: Limits) -> float:
+    """s that a path takes: what is wanted, unless a speed cap needs more."""
+    poses = [forward(q) for q in path]
+    steps = len(path) - 1
+    shift = max(float(np.linalg.norm(b.position - a.position)) for a, b in zip(poses, poses[1:], strict=False))
+    turn = max(
+        float(np.linalg.norm(rotation_vector(b.rotation @ a.rotation.T)))
+        for a, b in zip(poses, poses[1:], strict=False)
+    )
+    bend = float(np.abs(np.diff(path, axis=0)).max())
+    caps = ((shift, limits.linear_speed), (turn, limits.angular_speed), (bend, limits.joint_speed))
+    needed = [_seconds(steps * _PEAK * way, _LEISURE * cap) for way, cap in caps]
+    return max(wanted, _SHORTEST, *needed)
+
+
+def _seconds(way: float, speed: float) -> float:
+    if way < 1e-9:
+        return 0.0
+    if speed <= 0.0:
+        raise MoveRefused("A speed cap is 0, so the arm can't move to a pose; raise the limit.")
+    return way / speed
+
+
+def _opening(gripper: float) -> float:
+    if not math.isfinite(gripper):
+        raise MoveRefused(f"The gripper opening is {gripper}; give a number between 0 (closed) and 1 (open).")
+    return min(max(gripper, 0.0), 1.0)

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The safety filter: what of a wish may be sent to the arm, and why not all of it.
+
+A wish passes workspace box, reachable shell, table, inverse kinematics, joint limits and joint speed, in this
+order. The box clips and the joint speed slows; the others refuse, and the arm stays where it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptr_bringup.arm.kinematics import (
+    JOINT_LOWER,
+    JOINT_NAMES,
+    JOINT_UPPER,
+    JOINT_VELOCITY_LIMIT,
+    Array,
+    Pose,
+    forward,
+    inverse,
+)
+
+_ROUNDING = 1e-6
+"""Relative and absolute slack of comparisons, so that 0.05 m / 0.2 s does not exceed a cap of 0.25 m/s."""
+
+_OTHER_BRANCH = 0.5
+"""rad. Between two ticks a joint moves less than this; a solution further away folds the arm another way."""
+
+_GRIPPER_BODY = (0.05, 0.115)
+"""m behind the end effector: where the gripper's body begins, and the flange it hangs on."""
+_GRIPPER_RADIUS = 0.035
+"""m. Half the thickness of that body."""
+
+
+class Reason(enum.IntFlag):
+    """Why the gate changed or refused a command; the bits of SafetyEvent.reason."""
+
+    NONE = 0
+    OUTSIDE_BOX = 1
+    UNREACHABLE = 2
+    TOO_FAST = 4
+    NOT_FINITE = 8
+    JOINT_LIMIT = 16
+    STALE_COMMAND = 32
+    STALE_STATE = 64
+    SILENT = 128
+    STOPPED = 256
+    OVERRIDDEN = 512
+    COLLISION = 1024
+    MOTOR_FAULT = 2048
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the arm is allowed to do. Zero is a limit like any other number.
+
+    Attributes:
+        box_low, box_high: m, corners of the workspace box of the end effector in base_link.
+        reach_min, reach_max: m, horizontal distance of the end effector from the waist's axis.
+        linear_speed, angular_speed: m/s and rad/s, caps of each component of a commanded twist.
+        joint_speed: rad/s, cap of every joint's commanded speed.
+        joint_margin: rad, how far inside its mechanical limits a joint stays.
+        table_height: m, z of the surface that the gripper's body must not touch.
+    """
+
+    box_low: tuple[float, float, float] = (0.16, -0.20, 0.01)
+    box_high: tuple[float, float, float] = (0.42, 0.20, 0.30)
+    reach_min: float = 0.10
+    reach_max: float = 0.50
+    linear_speed: float = 0.25
+    angular_speed: float = 1.25
+    joint_speed: float = JOINT_VELOCITY_LIMIT
+    joint_margin: float = 0.02
+    table_height: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not np.all(np.isfinite(value)):
+                raise ValueError(f"The limit {name} is {value}; give a finite number.")
+        for axis, low, high in zip("xyz", self.box_low, self.box_high, strict=True):
+            if low > high:
+                raise ValueError(f"The workspace box is empty along {axis}: {low} m to {high} m; exchange the two.")
+        for name in ("reach_min", "reach_max", "linear_speed", "angular_speed", "joint_speed", "joint_margin"):
+            if getattr(self, name) < 0.0:
+                raise ValueError(f"The limit {name} is {getattr(self, name)}; it must not be negative.")
+        if self.reach_min > self.reach_max:
+            raise ValueError(f"reach_min ({self.reach_min} m) is larger than reach_max ({self.reach_max} m).")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may be sent to the driver, and why it differs from what was asked.
+
+    Attributes:
+        joints: (6,) rad, or None: refused, the arm holds.
+        target: the end effector's commanded pose; the old one when refused, so that it never runs away.
+        reason: bits of every clip and refusal.
+        detail: one sentence with the values, empty when nothing was changed.
+    """
+
+    joints: Array | None
+    target: Pose
+    reason: Reason = Reason.NONE
+    detail: str = ""
+
+
+def admit(wish: Pose, target: Pose, joints: Array, limits: Limits, duration: float) -> Verdict:
+    """Clip a Cartesian wish to the workspace and turn it into joint positions.
+
+    Args:
+        wish: where the command would take the end effector.
+        target: last commanded pose.
+        joints: (6,) rad, last commanded joint positions: those of `target`, and the seed of the IK.
+        duration: s since the last commanded pose, for the joint speed.
+    """
+    if not (np.isfinite(wish.position).all() and np.isfinite(wish.rotation).all()):
+        return Verdict(None, target, Reason.NOT_FINITE, "The wished pose is not a finite number; the arm holds.")
+    clipped, reason, detail = clip_to_box(wish, target, limits)
+    if np.array_equal(clipped.position, target.position) and np.array_equal(clipped.rotation, target.rotation):
+        return Verdict(joints, target, reason, detail)
+    refusal, why = _refuse_pose(clipped, target, limits)
+    if refusal:
+        return Verdict(None, target, reason | refusal, why)
+    found = inverse(clipped, joints, position_tolerance=1e-5, rotation_tolerance=1e-4, iterations=12)
+    if found is None:
+        return Verdict(None, target, reason | Reason.UNREACHABLE, f"No joint positions reach {_place(clipped)}.")
+    if np.abs(found - joints).max() > _OTHER_BRANCH:
+        why = f"{_place(clipped)} can only be reached with the arm folded another way."
+        return Verdict(None, target, reason | Reason.UNREACHABLE, why)
+    verdict = admit_joints(found, clipped, target, joints, limits, duration)
+    return dataclasses.replace(verdict, reason=verdict.reason | reason, detail=verdict.detail or detail)
+
+
+def admit_joints(
+    wish: Array, pose: Pose, target: Pose, joints: Array, limits: Limits, duration: float
+) -> Verdict:
+    """The part of the gate behind the inverse kinematics: table, joint limits, joint speed.
+
+    Args:
+        wish: (6,) rad, wished joint positions.   pose: their end-effector pose.
+        target, joints, duration: as for `admit`.
+    """
+    refusal, why = _refuse_pose(pose, target, limits)
+    if refusal:
+        return Verdict(None, target, refusal, why)
+    low, high = JOINT_LOWER + limits.joint_margin, JOINT_UPPER - limits.joint_margin
+    outside = (wish < np.minimum(low, joints) - _ROUNDING) | (wish > np.maximum(high, joints) + _ROUNDING)
+    if outside.any():
+        k = int(np.argmax(outside))
+        why = f"Joint {JOINT_NAMES[k]} would go to {wish[k]:.3f} rad; it may be in [{low[k]:.3f}, {high[k]:.3f}]."
+        return Verdict(None, target, Reason.JOINT_LIMIT, why)
+    step, allowed = float(np.abs(wish - joints).max()), limits.joint_speed * duration
+    if step > allowed * (1.0 + _ROUNDING) + 1e-12:
+        slowed = joints + (wish - joints) * (allowed / step)
+        why = f"A joint would move {step:.3f} rad in {duration:.3f} s; the cap is {limits.joint_speed:.2f} rad/s."
+        return Verdict(slowed, forward(slowed), Reason.TOO_FAST, why)
+    return Verdict(wish, pose)
+
+
+def cap_twist(twist: Array, limits: Limits) -> tuple[Array, Reason, str]:
+    """Scale a twist (6,) down to the speed caps, keeping its direction.
+
+    Returns:
+        The twist, TOO_FAST or NONE, and a sentence.
+    """
+    fastest, turning = float(np.abs(twist[:3]).max()), float(np.abs(twist[3:]).max())
+    linear, angular = _scale(fastest, limits.linear_speed), _scale(turning, limits.angular_speed)
+    if linear == 1.0 and angular == 1.0:
+        return twist, Reason.NONE, ""
+    capped = np.concatenate([twist[:3] * linear, twist[3:] * angular])
+    why = (
+        f"The twist has components of {fastest:.3f} m/s and {turning:.3f} rad/s; "
+        f"the caps are {limits.linear_speed:.3f} m/s and {limits.angular_speed:.3f} rad/s."
+    )
+    return capped, Reason.TOO_FAST, why
+
+
+def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason, str]:
+    """Clip a pose's position to the workspace box.
+
+    Where the arm is outside already (it sleeps there), it may move inwards or stay, but no further out: entering
+    the box never makes it jump.
+    """
+    low = np.minimum(limits.box_low, target.position)
+    high = np.maximum(limits.box_high, target.position)
+    position = np.clip(wish.position, low, high)
+    if np.abs(position - wish.position).max() <= 1e-9:
+        return wish, Reason.NONE, ""
+    why = f"{_place(wish)} lies outside of the workspace box and was moved to {_place(Pose(position, wish.rotation))}."
+    return Pose(position, wish.rotation), Reason.OUTSIDE_BOX, why
+
+
+def _refuse_pose(pose: Pose, target: Pose, limits: Limits) -> tuple[Reason, str]:
+    """Shell and table: reasons to refuse that need no inverse kinematics."""
+    radius, now = math.hypot(*pose.position[:2]), math.hypot(*target.position[:2])
+    if not min(limits.reach_min, now) - _ROUNDING <= radius <= max(limits.reach_max, now) + _ROUNDING:
+        why = (
+            f"{_place(pose)} is {radius:.3f} m from the waist; "
+            f"the arm works between {limits.reach_min:.3f} m and {limits.reach_max:.3f} m."
+        )
+        return Reason.UNREACHABLE, why
+    clearance = gripper_clearance(pose) - limits.table_height
+    if clearance < min(0.0, gripper_clearance(target) - limits.table_height) - _ROUNDING:
+        return Reason.COLLISION, f"At {_place(pose)} the gripper would be {-clearance:.3f} m inside the table."
+    return Reason.NONE, ""
+
+
+def gripper_clearance(pose: Pose) -> float:
+    """Height (m) of the lowest point of the gripper's body, a cylinder behind the end effector."""
+    tilt = float(pose.rotation[2, 0])  # z of the end effector's x axis, along which the gripper points
+    sink = _GRIPPER_RADIUS * math.sqrt(max(0.0, 1.0 - tilt * tilt))
+    return min(float(pose.position[2]) - behind * tilt for behind in _GRIPPER_BODY) - sink
+
+
+def _scale(value: float, cap: float) -> float:
+    return 1.0 if value <= cap * (1.0 + _ROUNDING) else cap / value
+
+
+def _place(pose: Pose) -> str:
+    x, y, z = (float(c) for c in pose.position)
+    return f"({x:.3f}, {y:.3f}, {z:.3f}) m"
