@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Declaring a node's parameters with a description and a range in one line each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+
+
+def declare(
+    node: Node, name: str, default: Any, description: str, limits: tuple[float, float] | None = None
+) -> Any:
+    """Declare a parameter that is set at start only, and return its value.
+
+    Args:
+        limits: smallest and largest value of a number, both allowed.
+    """
+    descriptor = ParameterDescriptor(description=description, read_only=True)
+    if limits is not None:
+        if isinstance(default, float):
+            low, high = float(limits[0]), float(limits[1])
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        else:
+            descriptor.integer_range = [IntegerRange(from_value=int(limits[0]), to_value=int(limits[1]))]
+    return node.declare_parameter(name, default, descriptor).value

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which streams an episode has, and which of them it cannot do without."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One topic of the recording.
+
+    Attributes:
+        topic, type: e.g. /arm/state and ptr_msgs/msg/ArmState.
+        required: without messages on it no episode starts, and silence during one is an event.
+        constant: it says the same all the time; a message is kept when it differs from the one before.
+        reliable: subscribe reliably (commands, events); otherwise best effort (sensor data).
+    """
+
+    topic: str
+    type: str
+    required: bool = False
+    constant: bool = False
+    reliable: bool = False
+
+
+EVENTS = "/episode/event"
+OBJECTS = "/simulator/objects"
+
+
+def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
+    """All streams of an episode with these cameras."""
+    images = [
+        Stream(f"/camera/{name}/image/compressed", "sensor_msgs/msg/CompressedImage", required=True)
+        for name in cameras
+    ]
+    infos = [
+        Stream(f"/camera/{name}/camera_info", "sensor_msgs/msg/CameraInfo", constant=True) for name in cameras
+    ]
+    return (
+        *images,
+        *infos,
+        Stream("/joint_states", "sensor_msgs/msg/JointState", required=True),
+        Stream("/arm/state", "ptr_msgs/msg/ArmState", required=True),
+        Stream("/arm/executed", "ptr_msgs/msg/ExecutedCommand", required=True),
+        Stream("/arm/safety", "ptr_msgs/msg/SafetyEvent", reliable=True),
+        Stream("/teleop/command", "ptr_msgs/msg/ArmCommand", reliable=True),
+        Stream("/policy/command", "ptr_msgs/msg/ArmCommand", reliable=True),
+        Stream("/policy/step", "ptr_msgs/msg/PolicyStep", reliable=True),
+        Stream(OBJECTS, "ptr_msgs/msg/ObjectStates"),
+        Stream(EVENTS, "ptr_msgs/msg/EpisodeEvent", reliable=True),
+    )
