@@ -16,8 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ptr_models.errors import PtrError
 
-class ContractError(ValueError):
+
+class ContractError(PtrError, ValueError):
     """Two parties disagree about the contract, or a contract is malformed."""
 
 
@@ -81,6 +83,11 @@ class Contract:
         for camera in self.cameras:
             if camera.resize != "squash_area":
                 raise ContractError(f"camera {camera.name}: unknown resize {camera.resize!r}; known: squash_area")
+        sizes = {camera.name: (camera.height, camera.width) for camera in self.cameras}
+        if len(set(sizes.values())) != 1:
+            raise ContractError(f"cameras are stacked and need one common image size, not {sizes or 'none'}")
+        if len(sizes) != len(self.cameras):
+            raise ContractError(f"camera names must differ: {[camera.name for camera in self.cameras]}")
 
     @property
     def period(self) -> float:

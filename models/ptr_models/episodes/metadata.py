@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known about an episode beside its streams: in the bag on /episode/metadata and in episode.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+
+KINDS = ("demonstration", "trial", "practice")
+OUTCOMES = ("success", "failure", "partial", "unlabelled")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Label:
+    """A judgement of an episode: who said what, when (ns since the epoch)."""
+
+    outcome: str
+    stamp_ns: int
+    by: str = ""
+    score: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class EpisodeMetadata:
+    """Everything about an episode that is not a stream.
+
+    Attributes:
+        episode_id: its folder's name.
+        task: name of the task, e.g. put_carrot_in_pot.
+        kind: demonstration, trial or practice.
+        outcome: success, failure, partial or unlabelled; the newest label's.
+        score: optional grade of the newest label, in [0, 1].
+        operator, device: who or what commanded the arm, and through which device or policy.
+        robot: sim, wx250s, ...   kitchen: the scene's name.   seed: of a simulated scene.
+        contract: what a policy would see and do in this bag.
+        start_ns, end_ns: ns since the epoch (0: not known).
+        commit: of the software that recorded it.   versions: of packages.
+        labels: all judgements, oldest first.
+        extra: anything else, JSON values.
+    """
+
+    episode_id: str
+    task: str
+    kind: str = "demonstration"
+    outcome: str = "unlabelled"
+    score: float | None = None
+    operator: str = ""
+    device: str = ""
+    robot: str = "sim"
+    kitchen: str = ""
+    seed: int | None = None
+    contract: Contract = field(default_factory=Contract)
+    start_ns: int = 0
+    end_ns: int = 0
+    commit: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    labels: tuple[Label, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_name(self.episode_id, "episode id")
+        check_name(self.task, "task name")
+        if self.kind not in KINDS:
+            raise EpisodeError(f"episode kind {self.kind!r} is unknown; known: {', '.join(KINDS)}")
+        if self.outcome not in OUTCOMES:
+            raise EpisodeError(f"outcome {self.outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
+
+    def labelled(self, label: Label) -> EpisodeMetadata:
+        """The same episode with one more judgement, which becomes its outcome."""
+        return dataclasses.replace(
+            self, outcome=label.outcome, score=label.score, labels=(*self.labels, label)
+        )
+
+    def to_json(self) -> str:
+        """JSON with sorted keys, two spaces of indentation."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> EpisodeMetadata:
+        """Parse `to_json`'s form; keys of newer versions go to `extra`.
+
+        Raises:
+            EpisodeError: no JSON object, or values that make no metadata.
+            ContractError: its contract is malformed.
+        """
+        try:
+            values = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise EpisodeError(f"episode metadata is not JSON: {error}") from error
+        if not isinstance(values, dict) or not isinstance(values.get("contract"), dict):
+            raise EpisodeError("episode metadata lacks its contract")
+        known = {item.name for item in dataclasses.fields(cls)}
+        newer = {key: values.pop(key) for key in sorted(set(values) - known)}
+        contract = Contract.from_dict(values["contract"])
+        try:
+            values["contract"] = contract
+            values["labels"] = tuple(Label(**label) for label in values.get("labels", ()))
+            values["extra"] = {**values.get("extra", {}), **newer}
+            return cls(**values)
+        except (TypeError, ValueError) as error:
+            raise EpisodeError(f"episode metadata is malformed: {error}") from error
+
+
+def check_name(name: str, what: str) -> None:
+    """Refuse names that are unsafe as a folder's: empty, with slashes, spaces or a leading dot."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise EpisodeError(
+            f"{what} {name!r} is not usable; use letters, digits, '_', '-' and '.', not starting with '.' or '-'"
+        )

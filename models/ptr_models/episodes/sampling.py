@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The observation at a time: of each stream the newest sample at or before it, unless that is too old.
+
+A recorded bag and the live buffers of the policy server go through the same functions, so that a network sees on
+the robot what it saw in training.
+"""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.contract import Camera, Contract
+from ptr_models.episodes.errors import EpisodeError, StaleSampleError
+from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_quaternion, rpy_from_matrix
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+def as_of(stamps: Sequence[int], time: int) -> int:
+    """Index of the newest stamp at or before a time, -1 when there is none.
+
+    Args:
+        stamps: ns, ascending; among equal stamps the last one counts.
+        time: ns.
+    """
+    return bisect.bisect_right(stamps, time) - 1
+
+
+class Stream(Protocol[T_co]):
+    """Samples with stamps, of which the newest at or before a time can be asked for."""
+
+    def as_of(self, time: int) -> tuple[int, T_co] | None:
+        """Stamp (ns) and sample, or None when there is none at or before `time` (ns)."""
+        ...
+
+
+class RecordedStream(Generic[T]):
+    """A stream that is complete: the samples of a bag."""
+
+    def __init__(self, samples: Sequence[tuple[int, T]]) -> None:
+        """Args: samples: (stamp in ns, sample), in any order; sorted here, stably."""
+        ordered = sorted(samples, key=lambda pair: pair[0])
+        self.stamps = [stamp for stamp, _ in ordered]
+        self.samples = [sample for _, sample in ordered]
+
+    def __len__(self) -> int:
+        return len(self.stamps)
+
+    def as_of(self, time: int) -> tuple[int, T] | None:
+        """See `Stream.as_of`."""
+        index = as_of(self.stamps, time)
+        return None if index < 0 else (self.stamps[index], self.samples[index])
+
+
+class LatestBuffer(Generic[T]):
+    """A stream that grows: the last samples that arrived. Safe to use from several threads."""
+
+    def __init__(self, size: int = 32) -> None:
+        """Args: size: samples to keep."""
+        self._samples: deque[tuple[int, T]] = deque(maxlen=size)
+        self._lock = threading.Lock()
+
+    def append(self, stamp: int, sample: T) -> None:
+        """Add a sample (stamp in ns); one that arrives late goes to its place."""
+        with self._lock:
+            if self._samples and stamp < self._samples[-1][0]:
+                ordered = sorted([*self._samples, (stamp, sample)], key=lambda pair: pair[0])
+                self._samples = deque(ordered, maxlen=self._samples.maxlen)
+            else:
+                self._samples.append((stamp, sample))
+
+    def as_of(self, time: int) -> tuple[int, T] | None:
+        """See `Stream.as_of`."""
+        with self._lock:
+            samples = list(self._samples)
+        index = as_of([stamp for stamp, _ in samples], time)
+        return None if index < 0 else samples[index]
+
+    def clear(self) -> None:
+        """Forget everything, e.g. after a reset of the scene."""
+        with self._lock:
+            self._samples.clear()
+
+
+@dataclass(frozen=True)
+class ArmSample:
+    """What an observation needs of an ArmState.
+
+    Attributes:
+        position: (3,) m, measured end effector in base_link.
+        quaternion: (4,) x, y, z, w, measured.
+        gripper: measured opening, 0 = closed, 1 = open.
+    """
+
+    position: tuple[float, float, float]
+    quaternion: tuple[float, float, float, float]
+    gripper: float
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a policy sees at one time.
+
+    Attributes:
+        images: (C, H, W, 3) uint8 RGB, in the contract's order of cameras.
+        state: (7,) float32: x y z (m), roll pitch yaw (rad, relative to "gripper down"), gripper.
+        image_stamps: ns, one per camera.
+        state_stamp: ns.
+    """
+
+    images: NDArray[np.uint8]
+    state: NDArray[np.float32]
+    image_stamps: tuple[int, ...]
+    state_stamp: int
+
+
+def arm_sample(message: object) -> ArmSample:
+    """Take an ArmSample from an ArmState of rclpy or of rosbags (both have the same attributes)."""
+    pose = message.measured  # type: ignore[attr-defined]
+    position, orientation = pose.position, pose.orientation
+    return ArmSample(
+        (position.x, position.y, position.z),
+        (orientation.x, orientation.y, orientation.z, orientation.w),
+        float(message.gripper),  # type: ignore[attr-defined]
+    )
+
+
+def state_vector(sample: ArmSample) -> NDArray[np.float32]:
+    """The contract's proprioception (7,) of a measured pose."""
+    rotation = matrix_from_quaternion(np.asarray(sample.quaternion)) @ DEFAULT_ROTATION.T
+    return np.array([*sample.position, *rpy_from_matrix(rotation), sample.gripper], dtype=np.float32)
+
+
+def decode_image(data: bytes | NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
+    """Decode a JPEG or PNG and squash it to the contract's size: (H, W, 3) uint8 RGB.
+
+    Raises:
+        EpisodeError: the bytes are no image.
+    """
+    encoded = np.frombuffer(data, dtype=np.uint8)
+    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    if image is None:
+        raise EpisodeError(f"an image of camera {camera.name} ({encoded.size} bytes) cannot be decoded")
+    return resize_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), camera)
+
+
+def resize_image(image: NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
+    """Squash an image (H, W, 3) uint8 to the contract's size by area averaging."""
+    if image.shape[:2] == (camera.height, camera.width):
+        return np.ascontiguousarray(image)
+    return cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+
+
+def newest(stream: Stream[T], name: str, time: int, max_age: float) -> tuple[int, T]:
+    """Stamp (ns) and sample of the newest sample at or before `time` (ns).
+
+    Raises:
+        StaleSampleError: there is none, or it is older than `max_age` (s).
+    """
+    found = stream.as_of(time)
+    if found is None:
+        raise StaleSampleError(name, None, max_age)
+    age = (time - found[0]) * 1e-9
+    if age > max_age:
+        raise StaleSampleError(name, age, max_age)
+    return found
+
+
+def assemble(
+    contract: Contract, images: Mapping[str, Stream[bytes]], arm: Stream[ArmSample], time: int
+) -> Observation:
+    """The observation at a time, from live buffers or from a bag.
+
+    Args:
+        contract: names the cameras, their sizes and the ages that are allowed.
+        images: per camera name a stream of encoded images (JPEG as in CompressedImage.data).
+        arm: stream of measured arm states.
+        time: ns.
+    Raises:
+        StaleSampleError: a stream has nothing young enough.
+        EpisodeError: a camera of the contract is not among `images`, or an image is damaged.
+    """
+    stamps, frames = [], []
+    for camera in contract.cameras:
+        if camera.name not in images:
+            raise EpisodeError(f"camera {camera.name} is missing; there are: {', '.join(sorted(images)) or 'none'}")
+        stamp, data = newest(images[camera.name], f"camera {camera.name}", time, camera.max_age)
+        stamps.append(stamp)
+        frames.append(decode_image(data, camera))
+    state_stamp, sample = newest(arm, "arm state", time, contract.state_max_age)
+    return Observation(np.stack(frames), state_vector(sample), tuple(stamps), state_stamp)

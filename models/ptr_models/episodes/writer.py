@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Write episodes: one folder with one MCAP bag, its metadata.yaml and episode.json.
+
+A bag grows as `<root>/<id>.partial/<id>.mcap` and gets its name when it is complete, so a folder without `.partial`
+is a whole episode. What was written is on disk after a second at most, and `ptr recover` makes an episode of what a
+crash left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.messages import METADATA_TOPIC, STRING, definition, typestore
+from ptr_models.episodes.metadata import EpisodeMetadata, check_name
+
+PARTIAL = ".partial"
+FLUSH_SECONDS = 1.0
+
+
+class BagWriter:
+    """One episode being written; a context manager.
+
+    Leaving the block normally completes the episode (`close`), leaving it by an exception keeps what is there as a
+    readable `.partial` folder (`abandon`).
+    """
+
+    def __init__(self, root: Path | str, metadata: EpisodeMetadata) -> None:
+        """Create the folder and write the metadata's first version into the bag.
+
+        Args:
+            root: folder of episodes, created when absent.
+            metadata: what is known at the start; `close` takes the final form.
+        Raises:
+            EpisodeError: an episode of that id exists already, complete or not, or the disk refuses.
+        """
+        check_name(metadata.episode_id, "episode id")
+        self.metadata = metadata
+        self.directory = Path(root) / metadata.episode_id
+        self.partial = self.directory.with_name(self.directory.name + PARTIAL)
+        for path in (self.directory, self.partial):
+            if path.exists():
+                raise EpisodeError(f"{path} exists already; choose another episode id or move it away")
+        self._connections: dict[tuple[str, str], Connection] = {}
+        self._first_ns, self._last_ns = 0, metadata.start_ns
+        self._flushed = time.monotonic()
+        self._writer = Writer(self.partial, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP)
+        try:
+            self._writer.open()
+            self._rename_bag()
+        except OSError as error:
+            raise self._disk_error(error) from error
+        self._open = True
+        self._write_metadata(metadata.start_ns)
+
+    def _rename_bag(self) -> None:
+        """Give the MCAP file the episode's name; rosbags names it after the folder, with `.partial`."""
+        storage = self._writer.storage
+        assert storage is not None
+        storage.path = storage.path.rename(storage.path.with_name(f"{self.metadata.episode_id}.mcap"))
+
+    def write(self, topic: str, type_name: str, stamp_ns: int, cdr: bytes | memoryview) -> None:
+        """Append a serialised message.
+
+        Args:
+            topic: with its leading slash.
+            type_name: e.g. sensor_msgs/msg/CompressedImage.
+            stamp_ns: when it arrived (the bag's log time); the message's own stamp stays what it is.
+            cdr: as rclpy gives it with `raw=True`.
+        Raises:
+            EpisodeError: the type is unknown, the writer is closed, or the disk is full; in the last case the bag is
+                closed first and everything until then is kept.
+        """
+        if not self._open:
+            raise EpisodeError(f"episode {self.metadata.episode_id} is closed; nothing can be added to it")
+        connection = self._connections.get((topic, type_name)) or self._connect(topic, type_name)
+        try:
+            self._writer.write(connection, stamp_ns, cdr)
+            self._flush()
+        except OSError as error:
+            self.abandon()
+            raise self._disk_error(error) from error
+        self._first_ns = min(self._first_ns or stamp_ns, stamp_ns)
+        self._last_ns = max(self._last_ns, stamp_ns)
+
+    def write_message(self, topic: str, message: object, stamp_ns: int) -> None:
+        """Append a message object made from `typestore().types`."""
+        type_name = message.__msgtype__  # type: ignore[attr-defined]
+        self.write(topic, type_name, stamp_ns, typestore().serialize_cdr(message, type_name))
+
+    def close(self, metadata: EpisodeMetadata | None = None) -> Path:
+        """Complete the episode.
+
+        Args:
+            metadata: its final form (outcome, end); by default the first one. Where `start_ns` or `end_ns` is 0, the
+                stamps of the first and last message take its place.
+        Returns:
+            The episode's folder, without `.partial`.
+        Raises:
+            EpisodeError: it was closed before, or the disk is full; then the `.partial` folder stays.
+        """
+        if not self._open:
+            raise EpisodeError(f"episode {self.metadata.episode_id} is closed already")
+        final = metadata or self.metadata
+        if final.episode_id != self.metadata.episode_id:
+            raise EpisodeError(f"episode {self.metadata.episode_id} cannot be closed as {final.episode_id}")
+        self.metadata = dataclasses.replace(
+            final, start_ns=final.start_ns or self._first_ns, end_ns=final.end_ns or self._last_ns
+        )
+        self._write_metadata(self._last_ns)
+        self._open = False
+        try:
+            self._writer.close()
+            write_atomically(self.partial / "episode.json", self.metadata.to_json())
+            self.partial.rename(self.directory)
+        except OSError as error:
+            self._writer.abort()
+            raise self._disk_error(error) from error
+        return self.directory
+
+    def abandon(self) -> Path:
+        """Stop without completing: the `.partial` folder stays, with everything that fitted on the disk."""
+        if self._open:
+            self._open = False
+            try:
+                self._writer.close()
+                write_atomically(self.partial / "episode.json", self.metadata.to_json())
+            except OSError:
+                self._writer.abort()
+        return self.partial
+
+    def __enter__(self) -> BagWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.abandon()
+        elif self._open:
+            self.close()
+
+    def _connect(self, topic: str, type_name: str) -> Connection:
+        try:
+            text, digest = definition(type_name)
+        except KeyError:
+            raise EpisodeError(f"topic {topic} has type {type_name}, which is unknown here") from None
+        connection = self._writer.add_connection(topic, type_name, msgdef=text, rihs01=digest)
+        self._connections[topic, type_name] = connection
+        return connection
+
+    def _flush(self) -> None:
+        """Hand the pending chunk to the operating system once a second: a crash costs no more than that."""
+        now = time.monotonic()
+        if now - self._flushed >= FLUSH_SECONDS:
+            storage = self._writer.storage
+            if storage.chunk.msgs:  # type: ignore[union-attr]
+                storage.close_chunk()  # type: ignore[union-attr]
+            storage.bio.flush()  # type: ignore[union-attr]
+            self._flushed = now
+
+    def _write_metadata(self, stamp_ns: int) -> None:
+        message = typestore().types[STRING](data=self.metadata.to_json())
+        self.write_message(METADATA_TOPIC, message, stamp_ns or time.time_ns())
+
+    def _disk_error(self, error: OSError) -> EpisodeError:
+        what = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
+        return EpisodeError(f"episode {self.metadata.episode_id} cannot be written to {self.partial}: {what}")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees either the old or the new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
