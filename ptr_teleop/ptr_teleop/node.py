@@ -10,7 +10,6 @@ from typing import Any
 from geometry_msgs.msg import TwistStamped
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.task import Future
 from sensor_msgs.msg import Joy
@@ -21,14 +20,14 @@ from ptr_teleop.clutch import Clutch, Wish
 from ptr_teleop.devices.base import Button, Device
 from ptr_teleop.devices.joy import JoyDevice, JoyLayout
 from ptr_teleop.devices.keyboard import HELP, KeyboardDevice
-from ptr_teleop.node_main import run
+from ptr_teleop.node_main import EndingNode, run
 from ptr_teleop.parameters import declare
 
 DEVICES = ("joy", "scripted", "keyboard")
 SCRIPTED_STEP = 0.2  # s: one command of the scripted operator is one control step
 
 
-class TeleopNode(Node):
+class TeleopNode(EndingNode):
     """Reads a device, passes it through the clutch and publishes what the human wants."""
 
     def __init__(self) -> None:
@@ -44,10 +43,9 @@ class TeleopNode(Node):
         period = 1.0 / float(self._value("rate"))
         self.create_timer(period, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def destroy_node(self) -> None:
-        """Restore the terminal, then end."""
+    def end(self) -> None:
+        """Restore the terminal."""
         self._device.close()
-        super().destroy_node()
 
     def _declare(self) -> None:
         declare(self, "device", "joy", f"input device: one of {', '.join(DEVICES)}")

@@ -15,24 +15,40 @@ from rclpy.node import Node
 from ptr_models.errors import PtrError
 
 
-def run(make: Callable[[], Node], name: str, args: Sequence[str] | None = None) -> None:
-    """Make a node, spin it until a signal, and give back what it holds.
+class EndingNode(Node):
+    """A node that has something to give back when it ends."""
+
+    def end(self) -> None:
+        """Called once, when the node was made and the process ends; nothing can be published any more."""
+
+
+def run(make: Callable[[], EndingNode], name: str, args: Sequence[str] | None = None) -> None:
+    """Make a node, spin it until a signal, and let it give back what it holds.
 
     A node that can't start raises an exception whose text is the sentence that the user reads; the process
     exits with 1.
     """
+    failed = False
     try:
         with rclpy.init(args=args):
             try:
                 node = make()
             except (PtrError, OSError, ValueError) as error:
                 get_logger(name).fatal(str(error))
-                sys.exit(1)
-            try:
-                rclpy.spin(node)
-            finally:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and terminal may both send it
-                signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                node.destroy_node()
+                failed = True
+            else:
+                _spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    if failed:
+        sys.exit(1)
+
+
+def _spin(node: EndingNode) -> None:
+    try:
+        rclpy.spin(node)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and terminal may both send it
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        node.end()
+        node.destroy_node()

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.serialization import deserialize_message, serialize_message
 
@@ -21,7 +20,7 @@ from ptr_models.episodes.writer import BagWriter
 from ptr_models.errors import PtrError
 from ptr_msgs.msg import EpisodeEvent, EpisodeStatus, ObjectStates
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode
-from ptr_teleop.node_main import run
+from ptr_teleop.node_main import EndingNode, run
 from ptr_teleop.parameters import declare
 from ptr_teleop.recorder.core import GIGABYTE, Event, RecorderCore, State, Wanted, parse_extra
 from ptr_teleop.recorder.files import read_contract, relabel, versions
@@ -31,7 +30,7 @@ from ptr_teleop.recorder.streams import EVENTS, OBJECTS, Stream, streams_for
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class RecorderNode(Node):
+class RecorderNode(EndingNode):
     """Feeds serialised messages to the recorder's core and answers its services."""
 
     def __init__(self) -> None:
@@ -70,8 +69,8 @@ class RecorderNode(Node):
         self._publish_status()
         self.get_logger().info(f"episodes go to {self._folder.path}")
 
-    def destroy_node(self) -> None:
-        """Keep an episode that is being recorded, unlabelled; then end."""
+    def end(self) -> None:
+        """Keep an episode that is being recorded, unlabelled, and let the folder go."""
         try:
             path = self._core.close(self._now())
             if path is not None:
@@ -79,7 +78,6 @@ class RecorderNode(Node):
         except PtrError as error:
             self.get_logger().error(str(error))
         self._folder.close()
-        super().destroy_node()
 
     def _declare(self) -> None:
         declare(self, "directory", "", "folder that episodes are written to, made when absent")
