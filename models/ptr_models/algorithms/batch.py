@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One batch of transitions as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """B transitions (s, a, r, m, s') of several tasks.
+
+    Attributes:
+        image, next_image: (B, H, W, 3) uint8 RGB.
+        state, next_state: (B, 7) float32.
+        action: (B, 7) scaled to [-0.99, 0.99].
+        reward, mask: (B,); mask 0 ends the episode.
+        mc_return: (B,) discounted return of the demonstration from here.
+        task: (B, K) one-hot.
+    """
+
+    image: Tensor
+    next_image: Tensor
+    state: Tensor
+    next_state: Tensor
+    action: Tensor
+    reward: Tensor
+    mask: Tensor
+    mc_return: Tensor
+    task: Tensor
+
+    @classmethod
+    def from_arrays(cls, batch: Any, tasks: int, device: torch.device | str = "cpu") -> Transitions:
+        """Convert a `ptr_models.replay` batch (numpy arrays, integer task ids) with K = tasks columns."""
+
+        def tensor(name: str, dtype: torch.dtype = torch.float32) -> Tensor:
+            array = np.ascontiguousarray(getattr(batch, name))
+            return torch.from_numpy(array).to(device=device, dtype=dtype, non_blocking=True)
+
+        names = ("state", "next_state", "action", "reward", "mask", "mc_return")
+        return cls(
+            image=tensor("image", torch.uint8),
+            next_image=tensor("next_image", torch.uint8),
+            task=F.one_hot(tensor("task", torch.int64), tasks).float(),
+            **{name: tensor(name) for name in names},
+        )

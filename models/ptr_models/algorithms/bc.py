@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Behaviour cloning with PTR's actor: the baseline that shares everything with PTR but the objective.
+
+The squared error of the mode, or the negative log-likelihood, of the demonstrated action. PTR's own BC baseline is a
+Gaussian of standard deviation 1, whose likelihood is the squared error up to a constant and a factor 1/2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptr_models.algorithms.batch import Transitions
+from ptr_models.algorithms.config import AlgorithmConfig
+from ptr_models.algorithms.cql import adam, descend, imitation_loss, mode_error
+from ptr_models.networks import Actor, NetworkConfig
+
+
+class BehaviourCloning:
+    """An actor and the update that trains it; there is no critic."""
+
+    critic = None
+
+    def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
+        """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
+        self.config, self.device = config, torch.device(device)
+        self.actor = Actor(networks, tasks).to(self.device)
+        self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
+        self.optimisers = {"actor": adam(self.actor.parameters(), config.actor_rate)}
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint stores, by name."""
+        return {"actor": self.actor}
+
+    def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
+        """One update of the actor."""
+        policy = self.actor(batch.image, batch.state, batch.task)
+        loss = imitation_loss(policy, batch.action, self.config.bc_loss)
+        descend(self.optimisers["actor"], loss)
+        return {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action)}

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the algorithms, as plain data; the defaults are PTR's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ALGORITHMS = ("ptr", "bc")
+BC_LOSSES = ("squared", "likelihood")
+
+
+@dataclass(frozen=True)
+class AlgorithmConfig:
+    """Losses and optimisers.
+
+    Attributes:
+        name: one of ALGORITHMS.
+        discount, polyak: gamma; fraction of the online critic that enters its target per step.
+        alpha: weight of the conservative (CQL) term.
+        samples: actions from the policy, and as many uniform ones, per state.
+        target_entropy: nats; the temperature is tuned until the policy has it.
+        actor_rate, critic_rate, temperature_rate: learning rates of Adam.
+        bc_weight: weight of an imitation term in the actor's loss (0: PTR).
+        bc_loss: `squared`: error of the mode, summed over dimensions; `likelihood`: -log pi(a).
+        bc_warmup: updates at the start in which the actor only imitates (0: PTR).
+        critic_in_warmup: whether the critic learns during them.
+        calibrated: bound the values of policy actions in the CQL term from below by the demonstration's return
+            (Cal-QL; off in PTR).
+    """
+
+    name: str = "ptr"
+    discount: float = 0.96
+    polyak: float = 0.005
+    alpha: float = 10.0
+    samples: int = 4
+    target_entropy: float = -7.0
+    actor_rate: float = 1e-4
+    critic_rate: float = 3e-4
+    temperature_rate: float = 3e-4
+    bc_weight: float = 0.0
+    bc_loss: str = "squared"
+    bc_warmup: int = 0
+    critic_in_warmup: bool = True
+    calibrated: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name not in ALGORITHMS:
+            raise ValueError(f"name is {self.name!r}; known: {', '.join(ALGORITHMS)}")
+        if self.bc_loss not in BC_LOSSES:
+            raise ValueError(f"bc_loss is {self.bc_loss!r}; known: {', '.join(BC_LOSSES)}")
+        if not 0.0 <= self.discount < 1.0:
+            raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")
+        if not 0.0 < self.polyak <= 1.0:
+            raise ValueError(f"polyak is {self.polyak}; it must be in (0, 1]")
+        if self.samples < 1:
+            raise ValueError(f"samples is {self.samples}; at least one action per state is needed")

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sizes and options of the networks, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ENCODERS = ("resnet_small", "resnet18", "resnet34", "resnet50", "tiny")
+POOLINGS = ("spatial_embeddings", "spatial_softmax", "embeddings_and_softmax", "mean")
+PRECISIONS = ("fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Networks of actor and critic; the defaults are PTR's.
+
+    Attributes:
+        encoder: one of ENCODERS; `tiny` is for 64x64 images on a CPU, the others are the paper's.
+        image_size: height and width of the (square) image, pixels; learned embeddings tie a checkpoint to it.
+        pooling: how a feature map becomes a vector, one of POOLINGS.
+        embeddings: learned spatial masks per channel.
+        latent: width of the bottleneck, the image embedding.
+        hidden: widths of the hidden layers of actor and critic.
+        critics: size of the ensemble on one critic encoder.
+        critic_layer_norm: normalise the hidden layers of the critic (not in PTR).
+        critic_proprioception: give the critic the arm's state beside the image (not in PTR).
+        state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
+        precision: arithmetic of the encoders; everything after the embedding is fp32.
+    """
+
+    encoder: str = "resnet34"
+    image_size: int = 128
+    pooling: str = "spatial_embeddings"
+    embeddings: int = 8
+    latent: int = 256
+    hidden: tuple[int, ...] = (256, 256, 256)
+    critics: int = 2
+    critic_layer_norm: bool = False
+    critic_proprioception: bool = False
+    state_center: tuple[float, ...] = (0.0,) * 7
+    state_scale: tuple[float, ...] = (1.0,) * 7
+    precision: str = "fp32"
+
+    def __post_init__(self) -> None:
+        choices = (("encoder", ENCODERS), ("pooling", POOLINGS), ("precision", PRECISIONS))
+        for name, known in choices:
+            if getattr(self, name) not in known:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; known: {', '.join(known)}")
+        if len(self.state_center) != len(self.state_scale):
+            raise ValueError("state_center and state_scale must have the same length")
+        if min(self.state_scale) <= 0:
+            raise ValueError(f"state_scale is {self.state_scale}; every scale must be positive")

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Q-functions: one image encoder, an ensemble of small networks that see the action at every layer."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ptr_models.networks.config import NetworkConfig
+from ptr_models.networks.encoder import Encoder
+
+
+class EnsembleDense(nn.Module):
+    """E fully connected layers on the concatenation of several inputs, each input multiplied where it is smallest.
+
+    The input is [first, action, embedding]; the product with the embedding is computed once per state, not once per
+    action, and the sum of the three equals the product with the concatenation.
+    """
+
+    def __init__(self, members: int, sizes: tuple[int, int, int], outputs: int, gain: float) -> None:
+        super().__init__()
+        self.sizes = sizes
+        self.weight = nn.Parameter(torch.empty(members, sum(sizes), outputs))
+        self.bias = nn.Parameter(torch.zeros(members, outputs))
+        for member in self.weight.data:
+            nn.init.orthogonal_(member, gain)
+
+    def forward(self, first: Tensor, actions: Tensor, embedding: Tensor) -> Tensor:
+        """Apply the E layers.
+
+        Args:
+            first: (B, F) shared by the members, or (E, B, M, F) the members' hidden layers.
+            actions: (B, M, A).   embedding: (B, Z).
+        Returns:
+            (E, B, M, outputs).
+        """
+        first_weight, action_weight, embedding_weight = self.weight.split(self.sizes, dim=1)
+        members, outputs = self.weight.shape[0], self.weight.shape[2]
+        batch, samples, _ = actions.shape
+        once = torch.baddbmm(self.bias.unsqueeze(1), embedding.expand(members, -1, -1), embedding_weight)
+        if first.dim() == 2:
+            once = torch.baddbmm(once, first.expand(members, -1, -1), first_weight)
+        each = actions.reshape(1, batch * samples, -1).expand(members, -1, -1) @ action_weight
+        if first.dim() == 4:
+            each = torch.baddbmm(each, first.reshape(members, batch * samples, -1), first_weight)
+        return each.view(members, batch, samples, outputs) + once.unsqueeze(2)
+
+
+class QFunction(nn.Module):
+    """E independent networks Q(z, task, a) with action and embedding as inputs of every layer."""
+
+    def __init__(self, config: NetworkConfig, tasks: int, actions: int, embedding: int) -> None:
+        super().__init__()
+        widths = config.hidden
+        firsts = (tasks, *widths)
+        self.layers = nn.ModuleList(
+            EnsembleDense(config.critics, (first, actions, embedding), width, math.sqrt(2.0))
+            for first, width in zip(firsts, widths, strict=False)
+        )
+        self.output = EnsembleDense(config.critics, (widths[-1], actions, embedding), 1, 0.01)
+        self.layer_norm = config.critic_layer_norm
+
+    def forward(self, embedding: Tensor, task: Tensor, actions: Tensor) -> Tensor:
+        """(B, Z), (B, K) one-hot, (B, M, A) to (E, B, M)."""
+        hidden = task
+        for layer in self.layers:
+            hidden = layer(hidden, actions, embedding)
+            if self.layer_norm:
+                hidden = F.layer_norm(hidden, hidden.shape[-1:])
+            hidden = F.relu(hidden)
+        return self.output(hidden, actions, embedding).squeeze(-1)
+
+
+class Critic(nn.Module):
+    """Image encoder and ensemble of Q-functions.
+
+    PTR's critic does not see the arm's state; with `critic_proprioception` it is appended to the embedding.
+    """
+
+    def __init__(self, config: NetworkConfig, tasks: int, actions: int = 7) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.sees_state = config.critic_proprioception
+        state = len(config.state_center) if self.sees_state else 0
+        self.register_buffer("state_center", torch.tensor(config.state_center), persistent=False)
+        self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
+        self.q_function = QFunction(config, tasks, actions, config.latent + state)
+
+    def encode(self, image: Tensor, state: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 and (B, S) to the embedding z (B, Z), once per image."""
+        embedding = self.encoder(image)
+        if not self.sees_state:
+            return embedding
+        return torch.cat([embedding, (state - self.state_center) / self.state_scale], dim=-1)
+
+    def q(self, embedding: Tensor, task: Tensor, actions: Tensor) -> Tensor:
+        """Values of M actions per state: z (B, Z), task (B, K) one-hot, actions (B, M, A) scaled; to (E, B, M)."""
+        return self.q_function(embedding, task, actions)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Image to embedding: backbone, spatial pooling, bottleneck."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ptr_models.networks.backbones import make_backbone
+from ptr_models.networks.config import NetworkConfig
+from ptr_models.networks.layers import truncated_normal_
+
+
+class SpatialEmbeddings(nn.Module):
+    """Learned spatial embeddings: per channel F learned masks over the map, z[c, f] = sum_hw x[c, h, w] W[h, w, c, f].
+
+    They can say where something is, which mean pooling cannot. The kernel is stored as (C, H*W, F).
+    """
+
+    def __init__(self, channels: int, height: int, width: int, embeddings: int) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.empty(channels, height * width, embeddings))
+        truncated_normal_(self.kernel, math.sqrt(1.0 / (height * width * channels)))
+        self.features = channels * embeddings
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C*F), index c*F + f."""
+        maps = x.flatten(2).transpose(0, 1)
+        return torch.matmul(maps, self.kernel.to(x.dtype)).transpose(0, 1).flatten(1)
+
+
+class SpatialSoftmax(nn.Module):
+    """Expected image coordinates in [-1, 1] of each channel's soft maximum: (B, C, H, W) to (B, 2 C)."""
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
+        self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], dim=-1), persistent=False)
+        self.features = 2 * channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x.flatten(2).float().softmax(dim=-1) @ self.grid).flatten(1)
+
+
+class MeanPool(nn.Module):
+    """Mean over the map: (B, C, H, W) to (B, C)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.features = channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
+
+
+class EmbeddingsAndSoftmax(nn.Module):
+    """Both spatial poolings side by side."""
+
+    def __init__(self, channels: int, height: int, width: int, embeddings: int) -> None:
+        super().__init__()
+        self.embeddings = SpatialEmbeddings(channels, height, width, embeddings)
+        self.softmax = SpatialSoftmax(channels, height, width)
+        self.features = self.embeddings.features + self.softmax.features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.embeddings(x).float(), self.softmax(x)], dim=-1)
+
+
+def _make_pooling(kind: str, channels: int, side: int, embeddings: int) -> nn.Module:
+    if kind == "spatial_embeddings":
+        return SpatialEmbeddings(channels, side, side, embeddings)
+    if kind == "spatial_softmax":
+        return SpatialSoftmax(channels, side, side)
+    if kind == "embeddings_and_softmax":
+        return EmbeddingsAndSoftmax(channels, side, side, embeddings)
+    return MeanPool(channels)
+
+
+class Encoder(nn.Module):
+    """Image to a 256-d embedding in (-1, 1): backbone, pooling, dense, LayerNorm (eps 1e-6), tanh."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.precision = config.precision
+        self.backbone = make_backbone(config.encoder)
+        side = math.ceil(config.image_size / self.backbone.ratio)
+        self.pooling = _make_pooling(config.pooling, self.backbone.channels, side, config.embeddings)
+        features = self.pooling.features
+        self.dense = nn.Linear(features, config.latent)
+        truncated_normal_(self.dense.weight, math.sqrt(2.0 / (features + config.latent)))
+        nn.init.zeros_(self.dense.bias)
+        self.norm = nn.LayerNorm(config.latent, eps=1e-6)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Embed images.
+
+        Args:
+            image: (B, H, W, 3) uint8 RGB, not normalised (which in memory is PyTorch's channels-last layout).
+        Returns:
+            (B, latent) float32.
+        """
+        low = self.precision == "bf16"
+        x = image.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32) / 255.0
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=low):
+            features = self.pooling(self.backbone(x))
+        return torch.tanh(self.norm(self.dense(features.float())))
