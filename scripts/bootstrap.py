@@ -8,8 +8,8 @@ Called by the Makefile, which knows what is out of date. Standard library only.
     python3 scripts/bootstrap.py messages   # build ptr_msgs
     python3 scripts/bootstrap.py packages   # install the Python packages, editable
 
-Where a ROS 2 is sourced already (ROS_DISTRO is set), that one is used: `.venv` sees the system's packages, no ROS
-wheels are installed, and colcon installs into `install/`.
+Where a ROS 2 is sourced already (ROS_DISTRO is set), that one is used: `.venv` sees the system's packages, no
+ROS wheels are installed, and colcon installs into `install/`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
+PYTHON = (str(VENV / "bin" / "python"),)
 STAMPS = VENV / "stamps"
 ROS_DISTRO = os.environ.get("ROS_DISTRO", "")
 PACKAGES = ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")
@@ -36,7 +37,7 @@ PYTHONS = ((3, 10), (3, 13))
 
 def main() -> int:
     """Run one step and leave its stamp, so that make need not run it again."""
-    steps: dict[str, Callable[[], None]] = {"python": set_up_python, "messages": messages, "packages": packages}
+    steps = {"python": set_up_python, "messages": messages, "packages": packages}
     if len(sys.argv) != 2 or sys.argv[1] not in steps:
         print(f"usage: bootstrap.py {{{','.join(steps)}}}", file=sys.stderr)
         return 2
@@ -56,7 +57,7 @@ class SetupError(Exception):
     """Set-up cannot go on; the text says why and what to do."""
 
 
-# --- steps -----------------------------------------------------------------------------------------------------------
+# --- steps ------------------------------------------------------------------------------------------------
 
 
 def set_up_python() -> None:
@@ -72,7 +73,7 @@ def set_up_python() -> None:
     if not (VENV / "bin" / "python").exists():
         options = ["--system-site-packages"] if ROS_DISTRO else []
         run([sys.executable, "-m", "venv", *options, str(VENV)], "venv")
-    pip = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
+    pip = [*PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
     if ROS_DISTRO:
         # The messages of that ROS are compiled for its NumPy.
         constraints = VENV / "constraints.txt"
@@ -81,9 +82,8 @@ def set_up_python() -> None:
     else:
         install_torch(pip)
         run([*pip, "-r", "requirements/lock.txt"], "pip", pip_progress)
-        site_packages = Path(output([VENV / "bin" / "python", "-c", SITE_PACKAGES]))
-        shutil.copy(ROOT / "scripts" / "ptr_ros_environment.py", site_packages)
-        (site_packages / "ptr_ros_environment.pth").write_text("import ptr_ros_environment\n")
+        shutil.copy(ROOT / "scripts" / "ptr_ros_environment.py", site_packages())
+        (site_packages() / "ptr_ros_environment.pth").write_text("import ptr_ros_environment\n")
     (VENV / "key").write_text(key)
 
 
@@ -97,11 +97,14 @@ def packages() -> None:
     """Install the four Python packages such that an edited source takes effect at once."""
     say(4, "packages " + " ".join(PACKAGES))
     colcon(PACKAGES, ["--symlink-install"])
+    if not ROS_DISTRO:  # what sourcing install/setup.bash would put on PYTHONPATH: links to the sources
+        built = sorted(path.parent for path in (ROOT / "build").glob("ptr_*/*.egg-info"))
+        (site_packages() / "ptr_workspace.pth").write_text("".join(f"{path}\n" for path in built))
     where = f"source {ROOT}/install/setup.bash, then: ptr --help" if ROS_DISTRO else ".venv/bin/ptr --help"
     print(f"    done. Try: {where}", flush=True)
 
 
-# --- what the steps need ---------------------------------------------------------------------------------------------
+# --- what the steps need ----------------------------------------------------------------------------------
 
 NUMPY_VERSION = "import numpy; print(numpy.__version__)"
 SITE_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
@@ -112,7 +115,8 @@ def check_python() -> None:
     """Refuse a Python that the ROS 2 wheels are not built for."""
     if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
         raise SetupError(
-            f"Python {sys.version.split()[0]} is not supported, 3.10 to 3.13 are: make setup PYTHON=/path/to/python3.12"
+            f"Python {sys.version.split()[0]} is not supported, 3.10 to 3.13 are: "
+            "make setup PYTHON=/path/to/python3.12"
         )
 
 
@@ -147,7 +151,8 @@ def install_system_packages() -> None:
     command = "apt-get install -y --no-install-recommends " + " ".join(missing)
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise SetupError(
-            f"system packages are missing (Debian's names: {' '.join(missing)}). Run: sudo apt-get update && sudo {command}"
+            f"system packages are missing (Debian's names: {' '.join(missing)}). "
+            f"Run: sudo apt-get update && sudo {command}"
         )
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-qq"], "apt", environment=environment)
@@ -162,15 +167,22 @@ def install_torch(pip: Sequence[str]) -> None:
     if Path("/dev/nvidiactl").exists() or os.environ.get("TORCH", "") == "default":
         return
     pin = re.search(r"^torch==\S+", (ROOT / "requirements" / "lock.txt").read_text(), re.MULTILINE)
-    command = [*pip, "--no-deps", "--retries", "0", "--timeout", "15", "--index-url", TORCH_CPU_INDEX, pin.group()]
+    options = ["--no-deps", "--retries", "0", "--timeout", "15", "--index-url", TORCH_CPU_INDEX]
     with open(log_path("torch"), "w") as log:
-        subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment())
+        subprocess.run(
+            [*pip, *options, pin.group()],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=clean_environment(),
+        )
 
 
 def colcon(names: Sequence[str], options: Sequence[str]) -> None:
     """Build packages of the workspace, quietly; the log is shown when it fails."""
     install = ROOT / "install" if ROS_DISTRO else VENV
-    command = [str(VENV / "bin" / "python"), "-m", "colcon", "--log-base", "log", "build", "--merge-install"]
+    command = [*PYTHON, "-m", "colcon", "--log-base", "log", "build", "--merge-install"]
     command += ["--install-base", str(install), "--build-base", "build", "--base-paths", *names, *options]
     environment = {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"}
     if not ROS_DISTRO:
@@ -182,7 +194,7 @@ def colcon(names: Sequence[str], options: Sequence[str]) -> None:
     run(command, "colcon", environment=environment)
 
 
-# --- running and saying ----------------------------------------------------------------------------------------------
+# --- running and saying -----------------------------------------------------------------------------------
 
 
 def say(step: int, what: str) -> None:
@@ -198,11 +210,15 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k not in foreign} | dict(extra or {})
 
 
-def output(command: Sequence[str | Path]) -> str:
+def site_packages() -> Path:
+    """The folder of `.venv` that its Python imports from."""
+    return Path(output([*PYTHON, "-c", SITE_PACKAGES]))
+
+
+def output(command: Sequence[str]) -> str:
     """What a short command prints."""
-    return subprocess.run(
-        [str(word) for word in command], check=True, capture_output=True, text=True, env=clean_environment()
-    ).stdout.strip()
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=clean_environment())
+    return done.stdout.strip()
 
 
 def log_path(name: str) -> Path:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Defaults of ROS 2's environment variables, for every Python that starts in this virtual environment.
 
-`scripts/bootstrap.py` puts this module into the virtual environment, with a `.pth` file that imports it, so that
-nothing has to be sourced. A variable that is set already is left alone.
+`scripts/bootstrap.py` puts this module into the virtual environment, with a `.pth` file that imports it, so
+that nothing has to be sourced. A variable that is set already is left alone.
 """
 
 import os
