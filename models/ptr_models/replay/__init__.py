@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Replay: from bags to training batches: memory-mapped cache, mixing sampler, augmentation."""
+
+from ptr_models.replay.augment import Augmentation, augment
+from ptr_models.replay.cache import Dataset, LeftOut, build_cache, open_episodes
+from ptr_models.replay.sampler import Batch, MixingSampler, Sampler
+
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "Dataset",
+    "LeftOut",
+    "MixingSampler",
+    "Sampler",
+    "augment",
+    "build_cache",
+    "open_episodes",
+]

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random crops and colour jitter of image batches, as PTR applies them, fast enough for a CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Strengths; the defaults are PTR's.
+
+    Attributes:
+        pad: pixels of edge-replicated border; crop offsets are uniform on 0..2*pad.
+        probability: of colour jitter, per image.
+        brightness: adds U(-b, b), on a scale of 0..1.
+        contrast, saturation: multiply by U(1-c, 1+c).
+        hue: adds U(-h, h) turns.
+    """
+
+    pad: int = 4
+    probability: float = 0.8
+    brightness: float = 0.2
+    contrast: float = 0.1
+    saturation: float = 0.1
+    hue: float = 0.03
+
+
+def augment(
+    images: NDArray[np.uint8], generator: np.random.Generator, settings: Augmentation | None = None
+) -> NDArray[np.uint8]:
+    """Randomly crop and colour each image of a batch; every camera of a stack is coloured on its own.
+
+    Args:
+        images: (B, H, W, 3 * cameras) uint8 RGB.
+        generator: source of all draws.
+        settings: strengths.
+    Returns:
+        A new array of the same shape.
+    """
+    rule = settings or Augmentation()
+    batch, height, width, channels = images.shape
+    offsets = generator.integers(0, 2 * rule.pad + 1, size=(batch, 2))
+    cropped = crop(images, offsets, rule.pad)
+    if channels == 3:
+        return jitter(cropped, generator, rule)
+    split = cropped.reshape(batch, height, width, channels // 3, 3).transpose(0, 3, 1, 2, 4)
+    coloured = jitter(np.ascontiguousarray(split).reshape(-1, height, width, 3), generator, rule)
+    stacked = coloured.reshape(batch, channels // 3, height, width, 3).transpose(0, 2, 3, 1, 4)
+    return np.ascontiguousarray(stacked).reshape(images.shape)
+
+
+def crop(images: NDArray[np.uint8], offsets: NDArray[np.int64], pad: int) -> NDArray[np.uint8]:
+    """Shift each image within its edge-replicated border.
+
+    Args:
+        images: (B, H, W, C) uint8.
+        offsets: (B, 2) of y and x in 0..2*pad; (pad, pad) is the identity.
+        pad: pixels.
+    """
+    height, width = images.shape[1:3]
+    shifted = np.empty_like(images)
+    for index, (y, x) in enumerate(offsets):
+        padded = cv2.copyMakeBorder(images[index], pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+        shifted[index] = padded[y : y + height, x : x + width].reshape(images.shape[1:])
+    return shifted
+
+
+def jitter(images: NDArray[np.uint8], generator: np.random.Generator, rule: Augmentation) -> NDArray[np.uint8]:
+    """Colour each image with the rule's probability: four operations in random order, clipped to [0, 1] after each.
+
+    Args:
+        images: (B, H, W, 3) uint8 RGB.
+        generator: source of all draws.
+        rule: strengths.
+    """
+    batch = len(images)
+    chosen = generator.random(batch) < rule.probability
+    strengths = np.array([rule.brightness, rule.contrast, rule.saturation, rule.hue])
+    draws = generator.uniform(-strengths, strengths, size=(batch, 4))
+    orders = generator.permuted(np.tile(np.arange(4), (batch, 1)), axis=1)
+    coloured = images.copy()
+    for index in np.flatnonzero(chosen):
+        pixels = colour(images[index].astype(np.float32) * np.float32(1 / 255), draws[index], orders[index])
+        coloured[index] = pixels * np.float32(255) + np.float32(1e-3)
+    return coloured
+
+
+def colour(pixels: Floats, draw: NDArray[np.float64], order: NDArray[np.int64]) -> Floats:
+    """Apply brightness (0), contrast (1), saturation (2) and hue (3) in the given order to one image.
+
+    Args:
+        pixels: (H, W, 3) float32 RGB in [0, 1]; overwritten.
+        draw: (4,): added brightness, contrast factor - 1, saturation factor - 1, added turns of hue.
+        order: (4,) a permutation of 0..3.
+    """
+    brightness, contrast, saturation, hue = (float(value) for value in draw)
+    pending_saturation, pending_hue = 1.0, 0.0
+    last = len(order) - 1
+    for place, operation in enumerate(order):
+        if operation == 0:
+            np.add(pixels, np.float32(brightness), out=pixels)
+        elif operation == 1:
+            mean = np.array(cv2.mean(pixels)[:3], dtype=np.float32) * np.float32(-contrast)
+            rows = pixels.reshape(len(pixels), -1)
+            np.multiply(rows, np.float32(1.0 + contrast), out=rows)
+            np.add(rows, np.tile(mean, pixels.shape[1]), out=rows)
+        else:
+            if operation == 2:
+                pending_saturation = 1.0 + saturation
+            else:
+                pending_hue = hue
+            if place == last or order[place + 1] < 2:
+                pixels = _shift_hue(pixels, pending_saturation, pending_hue)
+                pending_saturation, pending_hue = 1.0, 0.0
+            continue
+        np.minimum(np.maximum(pixels, np.float32(0), out=pixels), np.float32(1), out=pixels)
+    return pixels
+
+
+def _shift_hue(pixels: Floats, saturation: float, turns: float) -> Floats:
+    """Multiply the saturation and turn the hue; both stay within RGB's [0, 1], and they commute."""
+    hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    rows, width = hsv.reshape(len(hsv), -1), hsv.shape[1]
+    np.multiply(rows, np.tile(np.array([1.0, saturation, 1.0], np.float32), width), out=rows)
+    np.add(rows, np.tile(np.array([360.0 * turns, 0.0, 0.0], np.float32), width), out=rows)
+    np.minimum(rows, np.tile(np.array([720.0, 1.0, 1.0], np.float32), width), out=rows)
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)  # takes hues outside of 0..360 as the turns that they are
