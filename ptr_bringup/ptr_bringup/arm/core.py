@@ -23,6 +23,9 @@ _REASON_LASTS = 0.5
 """s. A reason is reported for so long after it last held, so that a 5 Hz refusal does not flicker at 50 Hz."""
 _ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
 """m, rad and opening: a move has arrived when the measured pose is that near its goal."""
+_LOST, _LOST_LASTS = 0.4, 0.25
+"""rad and s. When a joint is so far from where it was commanded for so long, the arm was moved by something else (a
+hand, a sagging motor, a reset of the scene): the commanded pose becomes the measured one, so that it never jumps."""
 _SETTLING = 1.5
 """s that a move waits at its end for the measured pose; the gripper may be held open by an object."""
 
@@ -106,6 +109,7 @@ class Output:
         executed, state: None as long as no joint state has arrived; `executed` also while they are stale.
         events: changes of the reasons, at most one.
         move: report of a move to a pose, None when there is none.
+        notice: something that a person should read, empty otherwise.
     """
 
     joints: Array | None
@@ -114,6 +118,7 @@ class Output:
     state: State | None
     events: tuple[SafetyChange, ...]
     move: MoveReport | None
+    notice: str = ""
 
 
 class ArmCore:
@@ -141,6 +146,12 @@ class ArmCore:
         self._measured: Pose | None = None
         self._reasons: dict[Reason, tuple[float, str, str]] = {}
         self._reported = Reason.NONE
+        self._on_track: float | None = None
+
+    @property
+    def measured(self) -> Pose | None:
+        """Measured end-effector pose, None until the first joint state."""
+        return self._measured
 
     def command(self, kind: Kind, command: Command, now: float) -> Reason:
         """Take a command, or refuse it.
@@ -226,6 +237,7 @@ class ArmCore:
         self.arbiter.watch(now)
         elapsed = 0.0 if self._ticked is None else now - self._ticked
         self._ticked = now
+        notice = self._find_again(joint_state, now)
         moving = self._move is not None
         requested = self._wish
         verdict = self._follow_move(now, elapsed) if moving else self._follow_wish(elapsed)
@@ -235,7 +247,21 @@ class ArmCore:
         if verdict.reason:
             self._note(verdict.reason, self.arbiter.source, verdict.detail, now)
         report = self._report_move(now, verdict) if moving else None
-        return self._output(now, verdict.reason, requested, report)
+        output = self._output(now, verdict.reason, requested, report)
+        return dataclasses.replace(output, notice=notice) if notice else output
+
+    def _find_again(self, state: JointState, now: float) -> str:
+        """Make the measured pose the commanded one when the arm has lost it; says so."""
+        off = float(np.abs(state.positions - self.joints).max())
+        if self._on_track is None or off <= _LOST:
+            self._on_track = now
+        if now - self._on_track <= _LOST_LASTS:
+            return ""
+        self._on_track = now
+        self._adopt(state.positions)
+        if self.arbiter.mode is Mode.MOVING:
+            self.arbiter.end_move()
+        return f"A joint was {off:.2f} rad from where it was commanded; the arm goes on from where it is."
 
     def _follow_wish(self, elapsed: float) -> Verdict:
         if self._wish is self.target:
@@ -253,7 +279,9 @@ class ArmCore:
         progress = min(1.0, elapsed / move.duration)
         if self.arbiter.mode is not Mode.MOVING:
             self._move = None
-            return MoveReport(progress, True, False, f"{self.arbiter.source} took the arm over during the move.")
+            who = self.arbiter.source
+            why = f"{who} took the arm over during the move." if who else "The arm was not where it was commanded."
+            return MoveReport(progress, True, False, why)
         if verdict.joints is None:
             self.cancel_move()
             return MoveReport(progress, True, False, f"The gate ended the move: {verdict.detail}")

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the arm node needs of a driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ptr_bringup.arm.core import JointState
+from ptr_bringup.arm.kinematics import Array
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the driver is doing.
+
+    Attributes:
+        well: false when it can't move the arm or doesn't know where it is.
+        summary: one sentence.
+        values: figures for /diagnostics, by name.
+    """
+
+    well: bool
+    summary: str
+    values: dict[str, str]
+
+
+class Driver(Protocol):
+    """Moves the joints and measures them. None of its methods waits."""
+
+    def send(self, joints: Array, gripper: float) -> None:
+        """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
+
+    def state(self) -> JointState | None:
+        """The newest measurement, None before the first."""
+
+    def health(self, now: float) -> Health:
+        """How it is doing at a time in s."""
+
+    def close(self) -> None:
+        """Give back what it holds; the arm keeps its pose."""

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver of the simulated arm: joint commands and joint states are topics of the simulator."""
+
+from __future__ import annotations
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import JointState as JointStateMessage
+
+from ptr_bringup.arm.core import JointState
+from ptr_bringup.arm.drivers.base import Health
+from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
+from ptr_bringup.arm.messages import seconds
+
+_SILENCE = 1.0
+"""s without joint states after which the simulator counts as gone."""
+
+
+class SimulatedDriver:
+    """Publishes /joint_commands (six joints and left_finger) and listens to /joint_states."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._newest: JointState | None = None
+        self._received = 0
+        self._odd = ""
+        self._commands = node.create_publisher(JointStateMessage, "/joint_commands", 1)
+        self._states = node.create_subscription(
+            JointStateMessage, "/joint_states", self._on_state, qos_profile_sensor_data
+        )
+
+    def send(self, joints: Array, gripper: float) -> None:
+        """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
+        message = JointStateMessage()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.name = [*JOINT_NAMES, "left_finger"]
+        message.position = [*joints.tolist(), finger_from_gripper(gripper)]
+        self._commands.publish(message)
+
+    def _on_state(self, message: JointStateMessage) -> None:
+        place = {name: k for k, name in enumerate(message.name)}
+        missing = [name for name in (*JOINT_NAMES, "left_finger") if name not in place]
+        if missing or len(message.position) != len(message.name):
+            self._odd = f"A joint state lacks {', '.join(missing) or 'positions'}."
+            return
+        order = [place[name] for name in JOINT_NAMES]
+        self._received += 1
+        self._odd = ""
+        self._newest = JointState(
+            seconds(message.header.stamp),
+            np.array([message.position[k] for k in order]),
+            _pick(message.velocity, order),
+            _pick(message.effort, order),
+            message.position[place["left_finger"]],
+        )
+
+    def state(self) -> JointState | None:
+        """The newest measurement, None before the first."""
+        return self._newest
+
+    def health(self, now: float) -> Health:
+        """Healthy as long as joint states arrive."""
+        if self._newest is None:
+            return Health(False, self._odd or "No joint state has arrived; is the simulator running?", {})
+        age = now - self._newest.stamp
+        values = {"joint states received": str(self._received), "age of the newest (s)": f"{age:.3f}"}
+        if age > _SILENCE:
+            return Health(False, self._odd or f"The newest joint state is {age:.1f} s old.", values)
+        return Health(True, "Joint states arrive.", values)
+
+    def close(self) -> None:
+        """Give back publisher and subscription."""
+        self._node.destroy_publisher(self._commands)
+        self._node.destroy_subscription(self._states)
+
+
+def _pick(values: list[float], order: list[int]) -> Array:
+    """Values of the arm's joints; zeros where a driver reports none."""
+    return np.array([values[k] for k in order]) if len(values) > max(order) else np.zeros(len(order))

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a node of this package begins and ends, and how it declares its parameters."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import InvalidParameterValueException, ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+
+class StartupError(RuntimeError):
+    """The node can't do its work; the message says why and what to do, in one sentence."""
+
+
+def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
+    """Make a node, spin it until SIGINT or SIGTERM (once or twice), and take it down cleanly.
+
+    A node with an attribute `finished` (an integer or None) ends with that exit code once it is set.
+
+    Returns:
+        Exit code: 0, or 1 when the node could not start; the reason is printed on stderr.
+    """
+    try:
+        with rclpy.init(args=args):
+            return _spin(factory)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return 0
+    except (StartupError, ParameterException, InvalidParameterValueException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _spin(factory: Callable[[], Node]) -> int:
+    node = factory()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while rclpy.ok() and getattr(node, "finished", None) is None:
+            executor.spin_once()
+        return getattr(node, "finished", None) or 0
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launch and a terminal may both send it
+        executor.shutdown()
+        node.destroy_node()
+
+
+def declare(
+    node: Node, name: str, default: Any, description: str, low: float | None = None, high: float | None = None
+) -> Any:
+    """Declare a read-only parameter with its description and, for numbers, its range; returns its value."""
+    descriptor = ParameterDescriptor(description=description, read_only=True)
+    if low is not None and high is not None:
+        if isinstance(default, int):
+            descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=0)]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high, step=0.0)]
+    return node.declare_parameter(name, default, descriptor).value

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulator node: a World in (scaled) real time that looks on ROS topics like an arm and its camera."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Pose
+from ptr_msgs.msg import ObjectStates
+from ptr_msgs.srv import GetOutcome, ResetScene
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock as ClockMessage
+from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
+
+from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
+from ptr_bringup.arm.messages import FRAME, stamp
+from ptr_bringup.camera.images import jpeg_message, pinhole_info
+from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.sim.world import CAMERA, TIMESTEP, World
+
+_PERIOD = 0.01
+"""s of real time between two looks at what is due."""
+_LONGEST = 0.2
+"""s of simulated time that are made up for at once; a machine that is too slow loses the rest."""
+_NEAR = 0.45
+"""rad. After a new scene was laid, joint commands further from the arm than this are of the time before."""
+_HORN, _ROD = 0.014, 0.024
+"""m, the crank of the gripper: horn radius and arm length of the wx250s."""
+
+
+class Simulator(Node):
+    """Steps physics up to now, and publishes what is due: joints, pictures, objects."""
+
+    def __init__(self) -> None:
+        super().__init__("simulator")
+        kitchen = declare(self, "kitchen", "toykitchen1", "kitchen to begin with")
+        task = declare(self, "task", "put_carrot_on_plate", "task that the scene is laid for")
+        self._seed = declare(self, "seed", 0, "seed of the first scene", 0, 2**32 - 1)
+        self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0)
+        self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", 10.0, 200.0)
+        self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", 0.1, 60.0)
+        self._width = declare(self, "width", 640, "pixels, width of the pictures", 16, 1280)
+        self._height = declare(self, "height", 480, "pixels, height of the pictures", 16, 960)
+        self._quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", 1, 100)
+        self._world = self._lay(kitchen, task, self._seed)
+        self._steady = time.monotonic()
+        self._simulated = 0.0
+        self._origin = self.get_clock().now().nanoseconds * 1e-9 if self._speed == 1.0 else time.time()
+        self._due = dict.fromkeys(("joints", "camera", "objects", "diagnostics"), 0.0)
+        self._forget_targets()
+        self._make_interfaces()
+
+    def _make_interfaces(self) -> None:
+        images = f"/camera/{CAMERA}"
+        self._joints = self.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
+        self._images = self.create_publisher(CompressedImage, f"{images}/image/compressed", qos_profile_sensor_data)
+        self._infos = self.create_publisher(CameraInfo, f"{images}/camera_info", qos_profile_sensor_data)
+        self._objects = self.create_publisher(ObjectStates, "/simulator/objects", 10)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._clocks = self.create_publisher(ClockMessage, "/clock", 10) if self._speed != 1.0 else None
+        self.create_subscription(JointState, "/joint_commands", self._on_command, 1)
+        self.create_service(ResetScene, "/simulator/reset", self._on_reset)
+        self.create_service(GetOutcome, "/simulator/outcome", self._on_outcome)
+        self.create_timer(_PERIOD, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _lay(self, kitchen: str, task: str, seed: int) -> World:
+        try:
+            world = World(kitchen, task)
+            world.reset(seed)
+            world.render(self._width, self._height)
+        except ValueError as error:
+            raise StartupError(str(error)) from error
+        return world
+
+    def _forget_targets(self) -> None:
+        """Hold the arm where a new scene has put it, until a command from there arrives."""
+        self._targets, self._finger = self._world.joint_positions, FINGER_OPEN
+        self._fresh = True
+
+    def _on_command(self, message: JointState) -> None:
+        commanded = dict(zip(message.name, message.position, strict=False))
+        try:
+            targets = np.array([commanded[name] for name in JOINT_NAMES])
+            finger = commanded["left_finger"]
+        except KeyError as missing:
+            self.get_logger().error(f"A joint command lacks {missing}; it was ignored.", throttle_duration_sec=1.0)
+            return
+        if not (np.isfinite(targets).all() and math.isfinite(finger)):
+            self.get_logger().error("A joint command is not finite; it was ignored.", throttle_duration_sec=1.0)
+            return
+        if self._fresh and np.abs(targets - self._world.joint_positions).max() > _NEAR:
+            return
+        self._fresh = False
+        self._targets, self._finger = targets, float(np.clip(finger, FINGER_CLOSED, FINGER_OPEN))
+
+    def _advance(self) -> None:
+        now = time.monotonic()
+        owed = min((now - self._steady) * self._speed, _LONGEST)
+        self._steady = now
+        steps = int(owed / TIMESTEP + 1e-9)
+        if steps:
+            self._world.step(self._targets, self._finger, steps * TIMESTEP)
+            self._simulated += steps * TIMESTEP
+        self._steady -= (owed - steps * TIMESTEP) / self._speed
+        if self._clocks is not None:
+            self._clocks.publish(ClockMessage(clock=stamp(self._origin + self._simulated)))
+        for name, period, publish in (
+            ("joints", self._joint_period, self._publish_joints),
+            ("camera", self._camera_period, self._publish_picture),
+            ("objects", 0.1, self._publish_objects),
+            ("diagnostics", 1.0, self._publish_diagnostics),
+        ):
+            if self._simulated >= self._due[name] - 1e-9:
+                self._due[name] = max(self._due[name] + period, self._simulated + 0.5 * period)
+                publish()
+
+    def _stamp(self):  # noqa: ANN202
+        """Now: of the system, or of /clock where time is scaled."""
+        if self._clocks is None:
+            return self.get_clock().now().to_msg()
+        return stamp(self._origin + self._simulated)
+
+    def _publish_joints(self) -> None:
+        world, message = self._world, JointState()
+        message.header.stamp, message.header.frame_id = self._stamp(), FRAME
+        message.name = [*JOINT_NAMES, "gripper", "left_finger", "right_finger"]
+        finger, efforts = world.finger, world.joint_efforts.tolist()
+        message.position = [*world.joint_positions.tolist(), motor_angle(finger), finger, -finger]
+        message.velocity = [*world.joint_velocities.tolist(), 0.0, 0.0, 0.0]
+        message.effort = [*efforts[:6], efforts[6], efforts[6], efforts[6]]
+        self._joints.publish(message)
+
+    def _publish_picture(self) -> None:
+        frame, when = f"{CAMERA}_optical_frame", self._stamp()
+        picture = self._world.render(self._width, self._height)[:, :, ::-1]
+        self._images.publish(jpeg_message(np.ascontiguousarray(picture), self._quality, when, frame))
+        info = pinhole_info(self._width, self._height, math.radians(self._world.kitchen.fovy), frame)
+        info.header.stamp = when
+        self._infos.publish(info)
+
+    def _publish_objects(self) -> None:
+        message = ObjectStates(kitchen=self._world.kitchen.name, task=self._world.task.name, seed=self._seed)
+        message.header.stamp, message.header.frame_id = self._stamp(), FRAME
+        for name, (position, quaternion) in self._world.object_poses().items():
+            pose = Pose()
+            pose.position.x, pose.position.y, pose.position.z = (float(c) for c in position)
+            o = pose.orientation
+            o.w, o.x, o.y, o.z = (float(c) for c in quaternion)
+            message.names = [*message.names, name]
+            message.poses = [*message.poses, pose]
+        self._objects.publish(message)
+
+    def _publish_diagnostics(self) -> None:
+        motors = self._world.motors
+        values = [
+            KeyValue(key=f"{name} temperature (deg C)", value=f"{temperature:.1f}")
+            for name, temperature in zip((*JOINT_NAMES, "gripper"), motors.temperatures, strict=True)
+        ]
+        slack = motors.torque.all()
+        level = DiagnosticStatus.OK if slack else DiagnosticStatus.WARN
+        text = "All motors hold." if slack else "A motor has no torque."
+        array = DiagnosticArray(status=[DiagnosticStatus(level=level, name="simulator", message=text, values=values)])
+        array.header.stamp = self._stamp()
+        self._diagnostics.publish(array)
+
+    def _on_reset(self, request: ResetScene.Request, response: ResetScene.Response) -> ResetScene.Response:
+        kitchen = request.kitchen or self._world.kitchen.name
+        task = request.task or self._world.task.name
+        try:
+            if (kitchen, task) == (self._world.kitchen.name, self._world.task.name):
+                self._world.reset(request.seed)
+            else:
+                former, self._world = self._world, self._lay(kitchen, task, request.seed)
+                former.close()
+        except (StartupError, ValueError) as error:
+            response.success, response.message = False, str(error)
+            return response
+        self._seed, self._steady = request.seed, time.monotonic()
+        self._forget_targets()
+        response.success, response.message = True, f"{task} in {kitchen}, seed {request.seed}."
+        return response
+
+    def _on_outcome(self, _: GetOutcome.Request, response: GetOutcome.Response) -> GetOutcome.Response:
+        task, scene = self._world.task, self._world.scene()
+        response.success, response.task_succeeded = True, self._world.successful()
+        place = ", ".join(f"{c:.3f}" for c in scene.object_position - scene.receptacle_position)
+        response.message = (
+            f"The {task.item} is at ({place}) m from the {task.receptacle}, moves at {scene.object_speed:.3f} m/s, "
+            f"and the gripper is {scene.gripper:.0%} open."
+        )
+        return response
+
+    def destroy_node(self) -> None:
+        """Give back the renderers as well."""
+        self._world.close()
+        super().destroy_node()
+
+
+def motor_angle(finger: float) -> float:
+    """Angle (rad) of the gripper's motor at which its crank holds the fingers `finger` m from the centre line."""
+    sine = (_HORN**2 + finger**2 - _ROD**2) / (2.0 * _HORN * finger)
+    return math.asin(min(max(sine, -1.0), 1.0))
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point of the executable `simulator`."""
+    sys.exit(run(Simulator, args))
+
+
+if __name__ == "__main__":
+    main()
