@@ -129,6 +129,6 @@ def _shift_hue(pixels: Floats, saturation: float, turns: float) -> Floats:
     hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
     rows, width = hsv.reshape(len(hsv), -1), hsv.shape[1]
     np.multiply(rows, np.tile(np.array([1.0, saturation, 1.0], np.float32), width), out=rows)
-    np.add(rows, np.tile(np.array([360.0 * turns, 0.0, 0.0], np.float32), width), out=rows)
+    np.add(rows, np.tile(np.array([360.0 * (turns % 1.0), 0.0, 0.0], np.float32), width), out=rows)
     np.minimum(rows, np.tile(np.array([720.0, 1.0, 1.0], np.float32), width), out=rows)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)  # takes hues outside of 0..360 as the turns that they are
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)  # wraps hues above 360, but not those below 0

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files that ship with the package and are not Python: checkpoints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ptr_models.errors import PtrError
+
+
+def checkpoint_directories() -> list[Path]:
+    """Folders that may hold shipped checkpoints, the first one that exists counts.
+
+    $PTR_CHECKPOINTS, the source tree's models/checkpoints, share/ptr_models/checkpoints of the Python installation
+    and of the workspaces on AMENT_PREFIX_PATH.
+    """
+    stated = os.environ.get("PTR_CHECKPOINTS")
+    prefixes = [sys.prefix, *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))]
+    source = Path(__file__).resolve().parents[1] / "checkpoints"
+    shared = [Path(prefix) / "share" / "ptr_models" / "checkpoints" for prefix in prefixes]
+    return [*([Path(stated)] if stated else []), source, *shared]
+
+
+def checkpoint_path(name: str | Path) -> Path:
+    """Folder of a checkpoint: a path that exists, or the name of a shipped one.
+
+    Raises:
+        PtrError: neither; the message lists the shipped ones.
+    """
+    if Path(name).exists():
+        return Path(name)
+    folders = [folder for folder in checkpoint_directories() if folder.is_dir()]
+    for folder in folders:
+        if (folder / name).is_dir():
+            return folder / name
+    shipped = sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
+    raise PtrError(f"there is no checkpoint {str(name)!r}; give a folder or one of: {', '.join(shipped) or '(none)'}")
