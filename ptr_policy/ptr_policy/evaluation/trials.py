@@ -13,7 +13,6 @@ from typing import Any
 
 from ptr_bringup.sim.staging import scene_seed
 from ptr_models.errors import PtrError
-
 from ptr_policy.evaluation.statistics import wilson_interval
 
 OUTCOMES = ("success", "failure", "partial", "invalid")
@@ -83,7 +82,7 @@ def plan_trials(task: str, kitchen: str, policy: str, trials: int, seed: int) ->
 
 
 class TrialFile:
-    """One JSON line per finished trial, on disk before the next one starts; a crash loses no finished trial."""
+    """One JSON line per finished trial, on disk before the next one starts; a crash loses none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -110,7 +109,7 @@ class TrialFile:
             try:
                 results.append(Result.from_dict(json.loads(line)))
             except (ValueError, TypeError, KeyError) as error:
-                raise TrialsError(f"{self.path}, line {number} is no trial ({error}); move it away") from error
+                raise TrialsError(f"{self.path}, line {number}: no trial ({error}); move it away") from error
         return results
 
     def append(self, result: Result) -> None:

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ROS side of staging: a session calls services and actions in sequence; a thread spins its node.
+
+Used by nodes only (it imports rclpy): the scripted operator and the evaluator.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import rclpy
+from geometry_msgs.msg import Point, Quaternion
+from rclpy.action import ActionClient
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
+
+from ptr_bringup.sim.staging import start_position
+from ptr_msgs.action import MoveTo
+from ptr_msgs.srv import GetOutcome, ResetScene
+
+DOWN = (0.0, 0.7071067811865476, 0.0, 0.7071067811865476)  # x y z w: gripper pointing down
+POLL = 0.05  # s between two looks at what is waited for
+
+
+class SessionError(RuntimeError):
+    """A session can't go on; the message says why and what to do."""
+
+
+class SessionEndedError(Exception):
+    """The user ended the session (SIGINT or SIGTERM)."""
+
+
+class Caller:
+    """Calls services and actions of other nodes and waits for the answer, in a thread that does not spin.
+
+    Args:
+        node: spun by another thread.
+        stop: set when the user ends the session; every wait then raises SessionEndedError.
+    """
+
+    def __init__(self, node: Node, stop: threading.Event) -> None:
+        self.node, self.stop = node, stop
+
+    def wait(self, condition: Callable[[], Any], what: str, timeout: float) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            SessionError: it did not within `timeout` s.
+            SessionEndedError: the user ended the session.
+        """
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise SessionError(f"waited {timeout:.0f} s in vain for {what}")
+            if self.stop.wait(POLL):
+                raise SessionEndedError
+        if self.stop.is_set():
+            raise SessionEndedError
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless the user ends the session."""
+        if self.stop.wait(max(0.0, seconds)):
+            raise SessionEndedError
+
+    def result(self, future: Future, what: str, timeout: float) -> Any:
+        """The result of a future."""
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        deadline = time.monotonic() + timeout
+        while not done.wait(POLL):
+            if self.stop.is_set():
+                raise SessionEndedError
+            if time.monotonic() > deadline:
+                raise SessionError(f"waited {timeout:.0f} s in vain for {what}")
+        return future.result()
+
+    def call(self, client: Any, request: Any, timeout: float = 20.0) -> Any:
+        """Call a service that answers with `success` and `message`.
+
+        Raises:
+            SessionError: there is no such service, it does not answer, or it answers with a failure.
+        """
+        name = client.srv_name
+        self.wait(client.service_is_ready, f"the service {name}; is its node running?", timeout)
+        answer = self.result(client.call_async(request), f"the answer of {name}", timeout)
+        if not answer.success:
+            raise SessionError(f"{name}: {answer.message}")
+        return answer
+
+
+class Stage:
+    """Lays out the scene and brings the arm to a varied start.
+
+    Args:
+        caller: of the session's node.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller, node = caller, caller.node
+        self._reset = node.create_client(ResetScene, "/simulator/reset")
+        self._outcome = node.create_client(GetOutcome, "/simulator/outcome")
+        self._move = ActionClient(node, MoveTo, "/arm/move_to")
+
+    def simulated(self, timeout: float) -> bool:
+        """True when a simulator offers its services within `timeout` s."""
+        return bool(self._reset.wait_for_service(timeout_sec=timeout))
+
+    def begin(self, kitchen: str, task: str, seed: int, simulated: bool = True) -> None:
+        """Bring the arm to the start of this seed, open the gripper, then lay out the scene.
+
+        In this order: the arm may push things on its way, and the reset puts a simulated arm near the start.
+        """
+        self.move(start_position(seed))
+        if simulated:
+            self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
+
+    def move(self, position: Sequence[float], timeout: float = 30.0) -> None:
+        """Move the end effector to a position (3,) in m in base_link, gripper down and open."""
+        caller = self._caller
+        caller.wait(self._move.server_is_ready, "the action /arm/move_to; is the arm node running?", timeout)
+        goal = MoveTo.Goal(gripper=1.0)
+        goal.pose.position = Point(**dict(zip("xyz", map(float, position), strict=True)))
+        goal.pose.orientation = Quaternion(**dict(zip("xyzw", DOWN, strict=True)))
+        handle = caller.result(self._move.send_goal_async(goal), "the acceptance by /arm/move_to", timeout)
+        if not handle.accepted:
+            raise SessionError(f"the arm refused to move to {[round(float(v), 3) for v in position]}")
+        result = caller.result(handle.get_result_async(), "the end of /arm/move_to", timeout).result
+        if not result.success:
+            raise SessionError(f"the arm did not reach its start: {result.message}")
+
+    def outcome(self, timeout: float = 5.0) -> tuple[bool, str]:
+        """True when the task has succeeded, and what that rests on."""
+        answer = self._caller.call(self._outcome, GetOutcome.Request(), timeout)
+        return bool(answer.task_succeeded), str(answer.message)
+
+
+def run_session(
+    make: Callable[[], Node],
+    work: Callable[[Any, Caller], int],
+    name: str,
+    args: Sequence[str] | None = None,
+    expected: tuple[type[Exception], ...] = (SessionError, OSError, ValueError),
+) -> None:
+    """Make a node, spin it in a thread, do the session's work here, and exit with the code that it returns.
+
+    SIGINT and SIGTERM, once or more often, set the caller's `stop`; the work then has the chance to give back
+    what it holds, and the exit code is 130. The text of an `expected` exception is the sentence that the user
+    reads; the exit code is then 1.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    code = 1
+    with rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO):
+        executor = SingleThreadedExecutor()
+        try:
+            node = make()
+            executor.add_node(node)
+            spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
+            spinner.start()
+            try:
+                code = work(node, Caller(node, stop))
+            finally:
+                executor.shutdown()
+                spinner.join(timeout=5.0)
+        except SessionEndedError:
+            code = 130
+        except expected as error:
+            get_logger(name).fatal(str(error))
+    sys.exit(code)
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an episode begins, for demonstrations and trials alike: seeds of scenes, varied starts of the arm."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_bringup.sim.world import START_POSITION, Variation
+
+
+def scene_seed(purpose: str, seed: int, index: int) -> int:
+    """A seed (uint32) of scene number `index`; other purposes have other scenes.
+
+    Args:
+        purpose: `demonstration` or `trial`.
+        seed: of the whole session.
+    """
+    digest = hashlib.sha256(f"{purpose}/{seed}/{index}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def start_position(seed: int, variation: Variation | None = None) -> NDArray[np.float64]:
+    """Where the end effector begins in the scene of a seed: (3,) m in base_link, gripper pointing down."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 11]))
+    deviation = np.asarray((variation or Variation()).start)
+    return START_POSITION + rng.uniform(-1.0, 1.0, 3) * deviation
