@@ -178,10 +178,9 @@ class Arm(Node):
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
-    def destroy_node(self) -> None:
-        """Give back the driver as well."""
+    def close(self) -> None:
+        """Give back the driver."""
         self._driver.close()
-        super().destroy_node()
 
 
 def main(args: list[str] | None = None) -> None:

@@ -196,10 +196,9 @@ class Simulator(Node):
         )
         return response
 
-    def destroy_node(self) -> None:
-        """Give back the renderers as well."""
+    def close(self) -> None:
+        """Give back the renderers."""
         self._world.close()
-        super().destroy_node()
 
 
 def motor_angle(finger: float) -> float:
