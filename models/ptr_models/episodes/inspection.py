@@ -153,7 +153,7 @@ def show(report: EpisodeReport, console: Console) -> None:
     for stream in report.streams:
         table.add_row(
             stream.topic,
-            stream.type_name,
+            stream.type_name.rpartition("/")[2],
             str(stream.count),
             f"{stream.rate:.1f}",
             f"{stream.longest_gap:.3f}",

@@ -89,6 +89,8 @@ def _text(body: memoryview, position: int) -> tuple[str, int]:
 def recover(path: Path | str, out: Path | str | None = None) -> tuple[Path, int]:
     """Write what is readable of a bag as a new episode `<id>_recovered`; the old folder stays as it is.
 
+    The new episode is unlabelled, since its end may be missing.
+
     Args:
         path: folder of a damaged or `.partial` episode.
         out: folder for the new episode; by default the one that holds `path`.
@@ -109,6 +111,8 @@ def recover(path: Path | str, out: Path | str | None = None) -> tuple[Path, int]
         episode_id=f"{metadata.episode_id}_recovered",
         start_ns=min(message.arrival for message in streams),
         end_ns=max(message.arrival for message in streams),
+        outcome="unlabelled",
+        score=None,
         extra={**metadata.extra, "recovered_from": folder.name},
     )
     with BagWriter(out or folder.parent, fresh) as writer:
@@ -137,7 +141,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "recover",
         help="save what is readable of a bag that was cut off",
         description=f"Write what is readable of a damaged or {PARTIAL} episode as a new one, ID_recovered. "
-        "The damaged folder stays as it is.",
+        "The damaged folder stays as it is, and the new episode is unlabelled, since its end may be missing.",
     )
     parser.add_argument("episodes", nargs="+", type=Path, metavar="EPISODE", help="folder of the damaged episode")
     parser.add_argument("--out", type=Path, help="folder for the new episodes (default: beside the damaged one)")

@@ -43,14 +43,16 @@ Array = NDArray[np.float64]
 class Trajectory:
     """T control steps between T+1 instants, which lie one control period apart.
 
+    What was observed has N = T+1 rows, or N = T where a data set keeps no observation after the last action.
+
     Attributes:
-        images: per camera T+1 images, each JPEG bytes or (H, W, 3) uint8 RGB.
-        measured_position: (T+1, 3) m.            measured_rotation: (T+1, 3, 3), both in base_link.
-        commanded_position: (T+1, 3) m.           commanded_rotation: (T+1, 3, 3): the target in force at each
-            instant; its displacement from row k to k+1 is action k.
-        gripper: (T+1,) measured opening.
+        images: per camera N images, each encoded (JPEG, PNG) or (H, W, 3) uint8 RGB.
+        measured_position: (N, 3) m.   measured_rotation: (N, 3, 3). Both of ee_gripper_link in base_link.
+        commanded_position: (T+1, 3) m.   commanded_rotation: (T+1, 3, 3). The target in force at each instant;
+            its displacement from row k to k+1 is action k.
+        gripper: (N,) measured opening.
         gripper_commanded: (T+1,); row k+1 is the gripper of action k, row 0 the command before the first step.
-        joint_positions: (T+1, 6) rad, or None where they are not known (then no /joint_states is written).
+        joint_positions: (N, 6) rad, or None where they are not known (then no /joint_states is written).
         start_ns: stamp of the first instant.
         source: who commanded: scripted, policy, spacemouse, ...
     """
@@ -68,15 +70,23 @@ class Trajectory:
 
     def __post_init__(self) -> None:
         rows = len(self.measured_position)
-        lengths = {f"images of {name}": len(frames) for name, frames in self.images.items()}
-        lengths |= {
-            item.name: len(getattr(self, item.name))
-            for item in dataclasses.fields(self)
-            if item.name.startswith(("measured", "commanded", "gripper"))
-        }
-        wrong = {name: length for name, length in lengths.items() if length != rows}
-        if wrong or rows < 2:
-            raise EpisodeError(f"a trajectory of {rows} instants (at least 2) has streams of other lengths: {wrong}")
+        observed = {f"images of {name}": len(frames) for name, frames in self.images.items()}
+        observed |= {"measured_rotation": len(self.measured_rotation), "gripper": len(self.gripper)}
+        if self.joint_positions is not None:
+            observed["joint_positions"] = len(self.joint_positions)
+        commanded = {"commanded_rotation": len(self.commanded_rotation), "gripper_commanded": len(self.gripper_commanded)}
+        instants = len(self.commanded_position)
+        wrong = {name: length for name, length in observed.items() if length != rows}
+        wrong |= {name: length for name, length in commanded.items() if length != instants}
+        if wrong or rows not in (instants, instants - 1) or instants < 2:
+            raise EpisodeError(
+                f"a trajectory of {instants} instants and {rows} observations has streams of other lengths: {wrong}"
+            )
+
+    @property
+    def steps(self) -> int:
+        """T, the number of actions."""
+        return len(self.commanded_position) - 1
 
     @classmethod
     def from_actions(cls, actions: Array, **fields: Any) -> Trajectory:
@@ -116,7 +126,7 @@ def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Traje
         The episode's folder.
     """
     period = round(1e9 / metadata.contract.control_rate)
-    steps = len(trajectory.gripper) - 1
+    steps, observed = trajectory.steps, len(trajectory.measured_position)
     start = trajectory.start_ns or metadata.start_ns or 1_000_000_000
     metadata = dataclasses.replace(metadata, start_ns=start, end_ns=start + steps * period)
     build = _Messages(metadata.contract, trajectory, _POLICY if metadata.kind == "trial" else _TELEOP)
@@ -124,10 +134,12 @@ def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Traje
         bag.write_message(EVENT_TOPIC, build.event(start, metadata.episode_id, "start"), start)
         for k in range(steps + 1):
             stamp = start + k * period
+            bag.write_message(EXECUTED_TOPIC, build.executed(stamp, k), stamp)
+            if k == observed:
+                continue
             for camera in trajectory.images:
                 bag.write_message(image_topic(camera), build.image(stamp, camera, k), stamp)
             bag.write_message(ARM_STATE_TOPIC, build.arm_state(stamp, k), stamp)
-            bag.write_message(EXECUTED_TOPIC, build.executed(stamp, k), stamp)
             if trajectory.joint_positions is not None:
                 bag.write_message(JOINT_STATE_TOPIC, build.joint_state(stamp, k), stamp)
         bag.write_message(EVENT_TOPIC, build.event(metadata.end_ns, metadata.episode_id, "stop"), metadata.end_ns)
@@ -145,7 +157,8 @@ class _Messages:
         self._measured = quaternion_from_matrix(trajectory.measured_rotation)
         self._commanded = quaternion_from_matrix(trajectory.commanded_rotation)
         joints = trajectory.joint_positions
-        self._joints = np.zeros((len(self._measured), 6)) if joints is None else np.asarray(joints, dtype=np.float64)
+        known = np.zeros((len(self._measured), 6)) if joints is None else np.asarray(joints, dtype=np.float64)
+        self._joints = np.concatenate([known, known[-1:]])
 
     def _time(self, stamp: int) -> Any:
         return self._types["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
@@ -169,7 +182,8 @@ class _Messages:
         image = self._trajectory.images[camera][k]
         data = image if isinstance(image, bytes) else encode_jpeg(image)
         header = self._header(stamp, f"{camera}_optical_frame")
-        return self._types[IMAGE](header=header, format="jpeg", data=np.frombuffer(data, dtype=np.uint8))
+        kind = "png" if data.startswith(b"\x89PNG") else "jpeg"
+        return self._types[IMAGE](header=header, format=kind, data=np.frombuffer(data, dtype=np.uint8))
 
     def arm_state(self, stamp: int, k: int) -> Any:
         it = self._trajectory

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TFRecord files and tf.train.Example messages, without TensorFlow. Strict: what is damaged is an error."""
+
+from __future__ import annotations
+
+import functools
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from ptr_models.episodes.errors import EpisodeError
+
+MAX_RECORD = 1 << 31
+"""Bytes; a longer record is taken for damage."""
+
+Feature = list[bytes] | NDArray[np.float32] | NDArray[np.int64]
+
+
+def read_records(path: Path) -> Iterator[bytes]:
+    """Records of a TFRecord file: length (uint64), CRC of the length, data, CRC of the data, little endian.
+
+    Raises:
+        EpisodeError: the file is cut off, or a checksum is wrong.
+    """
+    with path.open("rb") as file:
+        number = 0
+        while head := file.read(12):
+            where = f"{path}, record {number}"
+            if len(head) < 12:
+                raise EpisodeError(f"{where}: the file is cut off in its length; copy the file again")
+            length, check = struct.unpack("<QI", head)
+            if check != masked_crc(head[:8]) or length > MAX_RECORD:
+                raise EpisodeError(f"{where}: the length {length} has a wrong checksum; this is no intact TFRecord file")
+            data, tail = file.read(length), file.read(4)
+            if len(data) < length or len(tail) < 4:
+                raise EpisodeError(f"{where}: the file is cut off after {len(data)} of {length} bytes; copy it again")
+            if struct.unpack("<I", tail)[0] != masked_crc(data):
+                raise EpisodeError(f"{where}: its {length} bytes have a wrong checksum; copy the file again")
+            yield data
+            number += 1
+
+
+def masked_crc(data: bytes) -> int:
+    """CRC-32C, rotated and offset as TFRecord stores it."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def parse_example(data: bytes) -> dict[str, Feature]:
+    """Features of a serialised tf.train.Example: lists of bytes, float32 or int64 arrays.
+
+    Raises:
+        EpisodeError: the bytes are no Example, or a feature is there twice.
+    """
+    try:
+        example = _example_class().FromString(data)
+    except (DecodeError, UnicodeDecodeError) as error:
+        raise EpisodeError(f"{len(data)} bytes are no tf.train.Example ({error})") from error
+    features: dict[str, Feature] = {}
+    for entry in example.features.feature:
+        if entry.key in features:
+            raise EpisodeError(f"feature {entry.key} is there twice")
+        kind = entry.value.WhichOneof("kind")
+        if kind == "bytes_list":
+            features[entry.key] = list(entry.value.bytes_list.value)
+        elif kind == "float_list":
+            features[entry.key] = np.array(entry.value.float_list.value, dtype=np.float32)
+        elif kind == "int64_list":
+            features[entry.key] = np.array(entry.value.int64_list.value, dtype=np.int64)
+    return features
+
+
+@functools.lru_cache(maxsize=1)
+def _example_class() -> Any:
+    """The message class of tensorflow/core/example/example.proto (its map as the repeated entry that it is)."""
+    field = descriptor_pb2.FieldDescriptorProto
+    one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
+    file = descriptor_pb2.FileDescriptorProto(name="ptr_example.proto", package="ptr", syntax="proto3")
+
+    def message(name: str, *fields: tuple[str, int, int, int, str | None]) -> Any:
+        descriptor = file.message_type.add(name=name)
+        for title, number, kind, label, of in fields:
+            descriptor.field.add(name=title, number=number, type=kind, label=label, type_name=of)
+        return descriptor
+
+    message("BytesList", ("value", 1, field.TYPE_BYTES, many, None))
+    message("FloatList", ("value", 1, field.TYPE_FLOAT, many, None))
+    message("Int64List", ("value", 1, field.TYPE_INT64, many, None))
+    feature = message(
+        "Feature",
+        ("bytes_list", 1, field.TYPE_MESSAGE, one, ".ptr.BytesList"),
+        ("float_list", 2, field.TYPE_MESSAGE, one, ".ptr.FloatList"),
+        ("int64_list", 3, field.TYPE_MESSAGE, one, ".ptr.Int64List"),
+    )
+    feature.oneof_decl.add(name="kind")
+    for item in feature.field:
+        item.oneof_index = 0
+    message("Entry", ("key", 1, field.TYPE_STRING, one, None), ("value", 2, field.TYPE_MESSAGE, one, ".ptr.Feature"))
+    message("Features", ("feature", 1, field.TYPE_MESSAGE, many, ".ptr.Entry"))
+    message("Example", ("features", 1, field.TYPE_MESSAGE, one, ".ptr.Features"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("ptr.Example"))
