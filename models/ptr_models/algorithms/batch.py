@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,6 @@ class Transitions:
         return cls(
             image=tensor("image", torch.uint8),
             next_image=tensor("next_image", torch.uint8),
-            task=F.one_hot(tensor("task", torch.int64), tasks).float(),
+            task=functional.one_hot(tensor("task", torch.int64), tasks).float(),
             **{name: tensor(name) for name in names},
         )

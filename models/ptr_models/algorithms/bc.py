@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.config import AlgorithmConfig
-from ptr_models.algorithms.cql import adam, descend, imitation_loss, mode_error
+from ptr_models.algorithms.cql import adam, average_weights, descend, frozen_copy, imitation_loss, mode_error
 from ptr_models.networks import Actor, NetworkConfig
 
 
@@ -25,17 +25,20 @@ class BehaviourCloning:
         """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
+        self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
         self.optimisers = {"actor": adam(self.actor.parameters(), config.actor_rate)}
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint stores, by name."""
-        return {"actor": self.actor}
+        return {"actor": self.actor} | ({} if self.average_actor is None else {"average_actor": self.average_actor})
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of the actor."""
         policy = self.actor(batch.image, batch.state, batch.task)
         loss = imitation_loss(policy, batch.action, self.config.bc_loss)
         descend(self.optimisers["actor"], loss)
+        if self.average_actor is not None:
+            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
         return {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action)}

@@ -24,8 +24,10 @@ class AlgorithmConfig:
         bc_loss: `squared`: error of the mode, summed over dimensions; `likelihood`: -log pi(a).
         bc_warmup: updates at the start in which the actor only imitates (0: PTR).
         critic_in_warmup: whether the critic learns during them.
-        calibrated: bound the values of policy actions in the CQL term from below by the demonstration's return
-            (Cal-QL; off in PTR).
+        calibrated: bound the values of policy actions in the CQL term from below by the return of the
+            demonstration (Cal-QL; off in PTR).
+        actor_average: decay of a running average of the actor's weights, with which the policy acts (0: none,
+            as in PTR).
     """
 
     name: str = "ptr"
@@ -42,6 +44,7 @@ class AlgorithmConfig:
     bc_warmup: int = 0
     critic_in_warmup: bool = True
     calibrated: bool = False
+    actor_average: float = 0.0
 
     def __post_init__(self) -> None:
         if self.name not in ALGORITHMS:
@@ -52,5 +55,7 @@ class AlgorithmConfig:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")
         if not 0.0 < self.polyak <= 1.0:
             raise ValueError(f"polyak is {self.polyak}; it must be in (0, 1]")
+        if not 0.0 <= self.actor_average < 1.0:
+            raise ValueError(f"actor_average is {self.actor_average}; it must be in [0, 1)")
         if self.samples < 1:
             raise ValueError(f"samples is {self.samples}; at least one action per state is needed")

@@ -8,6 +8,7 @@ and step; samples of actions reuse the embedding. Everything after the embedding
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
@@ -92,9 +93,8 @@ class Ptr:
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
         self.critic = Critic(networks, tasks).to(self.device)
-        self.target_critic = Critic(networks, tasks).to(self.device)
-        self.target_critic.load_state_dict(self.critic.state_dict())
-        self.target_critic.requires_grad_(False)
+        self.target_critic = frozen_copy(self.critic)
+        self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
         self.optimisers = {
             "actor": adam(self.actor.parameters(), config.actor_rate),
@@ -105,7 +105,8 @@ class Ptr:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint stores, by name."""
-        return {"actor": self.actor, "critic": self.critic, "target_critic": self.target_critic}
+        modules = {"actor": self.actor, "critic": self.critic, "target_critic": self.target_critic}
+        return modules if self.average_actor is None else modules | {"average_actor": self.average_actor}
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of critic, targets, actor and temperature, in PTR's order; `step` counts from 0.
@@ -120,9 +121,13 @@ class Ptr:
             metrics |= self._update_critic(batch, policy)
             polyak_update(self.target_critic, self.critic, self.config.polyak)
         if imitate_only:
-            return metrics | self._imitate(batch, policy)
-        actor_metrics, entropy = self._update_actor(batch, policy)
-        return metrics | actor_metrics | self._update_temperature(entropy)
+            metrics |= self._imitate(batch, policy)
+        else:
+            actor_metrics, entropy = self._update_actor(batch, policy)
+            metrics |= actor_metrics | self._update_temperature(entropy)
+        if self.average_actor is not None:
+            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+        return metrics
 
     def _update_critic(self, batch: Transitions, policy: TanhGaussian) -> dict[str, Tensor]:
         config, samples = self.config, self.config.samples
@@ -184,6 +189,16 @@ class Ptr:
         loss = temperature_loss(self.log_temperature, entropy, self.config.target_entropy)
         descend(self.optimisers["temperature"], loss)
         return {"temperature": self.log_temperature.detach().exp()}
+
+
+def average_weights(average: nn.Module, online: nn.Module, decay: float, step: int) -> None:
+    """Running average of weights; the decay grows from 0.1 to its value, so that the first weights are forgotten."""
+    polyak_update(average, online, 1.0 - min(decay, (1 + step) / (10 + step)))
+
+
+def frozen_copy(module: nn.Module) -> nn.Module:
+    """A copy with the same weights that no gradient reaches."""
+    return copy.deepcopy(module).requires_grad_(False)
 
 
 def mode_error(policy: TanhGaussian, action: Tensor) -> Tensor:

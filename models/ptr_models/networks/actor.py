@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.networks.encoder import Encoder
@@ -51,7 +51,7 @@ class TanhGaussian:
 
 def log_tanh_slope(raw: Tensor) -> Tensor:
     """log(1 - tanh(u)^2) in a form that does not underflow: 2 (log 2 - u - softplus(-2 u))."""
-    return 2.0 * (math.log(2.0) - raw - F.softplus(-2.0 * raw))
+    return 2.0 * (math.log(2.0) - raw - functional.softplus(-2.0 * raw))
 
 
 class Actor(nn.Module):
@@ -75,7 +75,7 @@ class Actor(nn.Module):
         """(B, latent), (B, S), (B, K) one-hot to the distribution of scaled actions."""
         x = torch.cat([embedding, (state - self.state_center) / self.state_scale, task], dim=-1)
         for layer in self.layers:
-            x = F.relu(layer(x))
+            x = functional.relu(layer(x))
         return TanhGaussian(self.mean(x), self.log_std(x).clamp(*LOG_STD_RANGE))
 
     def forward(self, image: Tensor, state: Tensor, task: Tensor) -> TanhGaussian:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from ptr_models.networks.layers import Conv, group_norm, max_pool_same
 
@@ -29,8 +29,8 @@ class BasicBlock(nn.Module):
         self.shortcut = _shortcut(inputs, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        y = functional.relu(self.norm1(self.conv1(x)))
+        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
 
 
 class BottleneckBlock(nn.Module):
@@ -47,9 +47,9 @@ class BottleneckBlock(nn.Module):
         self.shortcut = _shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(x)))
-        y = F.relu(self.norm2(self.conv2(y)))
-        return F.relu(self.norm3(self.conv3(y)) + self.shortcut(x))
+        y = functional.relu(self.norm1(self.conv1(x)))
+        y = functional.relu(self.norm2(self.conv2(y)))
+        return functional.relu(self.norm3(self.conv3(y)) + self.shortcut(x))
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -63,10 +63,10 @@ class ResNet(nn.Module):
 
     ratio = 8
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, inputs: int = 3) -> None:
         super().__init__()
         block = BottleneckBlock if name == "resnet50" else BasicBlock
-        self.stem, self.norm = Conv(3, 64, 7, 2, padding=3), group_norm(64)
+        self.stem, self.norm = Conv(inputs, 64, 7, 2, padding=3), group_norm(64)
         blocks: list[nn.Module] = []
         channels = 64
         for stage, (size, stride) in enumerate(zip(STAGE_SIZES[name], STAGE_STRIDES, strict=True)):
@@ -77,7 +77,7 @@ class ResNet(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(max_pool_same(F.relu(self.norm(self.stem(x)))))
+        return self.blocks(max_pool_same(functional.relu(self.norm(self.stem(x)))))
 
 
 class LightBlock(nn.Module):
@@ -90,8 +90,8 @@ class LightBlock(nn.Module):
         self.shortcut = Conv(inputs, width, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.conv1(x), inplace=True)
-        return F.relu(self.norm(self.conv2(y)) + self.shortcut(x), inplace=True)
+        y = functional.relu(self.conv1(x), inplace=True)
+        return functional.relu(self.norm(self.conv2(y)) + self.shortcut(x), inplace=True)
 
 
 class Tiny(nn.Module):
@@ -103,15 +103,15 @@ class Tiny(nn.Module):
     ratio = 4
     channels = 64
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: int = 3) -> None:
         super().__init__()
-        self.stem = Conv(3, 16, 5, 2)
+        self.stem = Conv(inputs, 16, 5, 2)
         self.blocks = nn.Sequential(LightBlock(16, 32, 2), LightBlock(32, 64, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(F.relu(self.stem(x), inplace=True))
+        return self.blocks(functional.relu(self.stem(x), inplace=True))
 
 
-def make_backbone(name: str) -> ResNet | Tiny:
-    """The backbone of that name, see `ptr_models.networks.config.ENCODERS`."""
-    return Tiny() if name == "tiny" else ResNet(name)
+def make_backbone(name: str, inputs: int = 3) -> ResNet | Tiny:
+    """The backbone of that name (see `ptr_models.networks.config.ENCODERS`) for images of `inputs` channels."""
+    return Tiny(inputs) if name == "tiny" else ResNet(name, inputs)

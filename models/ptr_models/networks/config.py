@@ -17,6 +17,7 @@ class NetworkConfig:
     Attributes:
         encoder: one of ENCODERS; `tiny` is for 64x64 images on a CPU, the others are the paper's.
         image_size: height and width of the (square) image, pixels; learned embeddings tie a checkpoint to it.
+        cameras: images stacked along the channels.
         pooling: how a feature map becomes a vector, one of POOLINGS.
         embeddings: learned spatial masks per channel.
         latent: width of the bottleneck, the image embedding.
@@ -30,6 +31,7 @@ class NetworkConfig:
 
     encoder: str = "resnet34"
     image_size: int = 128
+    cameras: int = 1
     pooling: str = "spatial_embeddings"
     embeddings: int = 8
     latent: int = 256

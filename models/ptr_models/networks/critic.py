@@ -7,7 +7,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.networks.encoder import Encoder
@@ -69,8 +69,8 @@ class QFunction(nn.Module):
         for layer in self.layers:
             hidden = layer(hidden, actions, embedding)
             if self.layer_norm:
-                hidden = F.layer_norm(hidden, hidden.shape[-1:])
-            hidden = F.relu(hidden)
+                hidden = functional.layer_norm(hidden, hidden.shape[-1:])
+            hidden = functional.relu(hidden)
         return self.output(hidden, actions, embedding).squeeze(-1)
 
 

@@ -84,7 +84,7 @@ class Encoder(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.precision = config.precision
-        self.backbone = make_backbone(config.encoder)
+        self.backbone = make_backbone(config.encoder, 3 * config.cameras)
         side = math.ceil(config.image_size / self.backbone.ratio)
         self.pooling = _make_pooling(config.pooling, self.backbone.channels, side, config.embeddings)
         features = self.pooling.features
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         """Embed images.
 
         Args:
-            image: (B, H, W, 3) uint8 RGB, not normalised (which in memory is PyTorch's channels-last layout).
+            image: (B, H, W, 3 * cameras) uint8 RGB, not normalised (which in memory is PyTorch's channels-last layout).
         Returns:
             (B, latent) float32.
         """

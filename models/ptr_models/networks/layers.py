@@ -11,7 +11,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 TRUNCATED_STD = 0.87962566103423978  # standard deviation of a unit normal truncated at +-2
 
@@ -35,12 +35,12 @@ def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
     left, right = same_padding(x.shape[-1], kernel, stride)
     if top == bottom == left == right == 0:
         return x
-    return F.pad(x, (left, right, top, bottom), value=value)
+    return functional.pad(x, (left, right, top, bottom), value=value)
 
 
 def max_pool_same(x: Tensor, kernel: int = 3, stride: int = 2) -> Tensor:
     """Max-pool (B, C, H, W) with `SAME` padding of minus infinity."""
-    return F.max_pool2d(pad_same(x, kernel, stride, -math.inf), kernel, stride)
+    return functional.max_pool2d(pad_same(x, kernel, stride, -math.inf), kernel, stride)
 
 
 class Conv(nn.Conv2d):

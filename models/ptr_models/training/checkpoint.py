@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: a folder with safetensors and JSON, written whole or not at all, verified when read.
+
+    checkpoint.json          contract, tasks, configuration, step, metrics, versions, SHA-256 of the other files
+    model.safetensors        float32 weights: actor.*, critic.*, target_critic.*, average_actor.*, log_temperature
+    optimiser.safetensors    first and second moments of Adam; absent in a checkpoint for inference only
+    random.safetensors       state of PyTorch's generator; with the samplers' in checkpoint.json a resumed run goes on
+                             exactly as it would have; absent in a shipped checkpoint
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ptr_models.algorithms import Algorithm, make_algorithm
+from ptr_models.contract import Contract
+from ptr_models.errors import PtrError
+from ptr_models.training.config import TrainingConfig
+from ptr_models.training.tasks import TaskTable
+
+FORMAT = 1
+INDEX = "checkpoint.json"
+MODEL, OPTIMISER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
+
+
+class CheckpointError(PtrError):
+    """A checkpoint is missing, damaged, or cannot be written."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint folder holds beside the weights.
+
+    Attributes:
+        path: the folder.
+        contract, tasks, config: of the run that wrote it.
+        step: updates done since the beginning of pre-training.
+        metrics: of the last log entry.
+        sampler: state of the batch sampler, {} when it was not kept.
+        versions: of the software that wrote it.
+        card: free facts about where it comes from (data, commands, figures).
+    """
+
+    path: Path
+    contract: Contract
+    tasks: TaskTable
+    config: TrainingConfig
+    step: int
+    metrics: dict[str, float] = field(default_factory=dict)
+    sampler: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    path: Path | str,
+    algorithm: Algorithm,
+    checkpoint: Checkpoint,
+    *,
+    optimiser: bool = True,
+    compact: bool = False,
+    random: bool = True,
+) -> Path:
+    """Write a checkpoint folder; it appears under its name only when it is complete.
+
+    Args:
+        path: the folder, which must not exist.
+        algorithm: weights and optimisers.
+        checkpoint: the rest; its `path` and `versions` are set here.
+        optimiser: keep Adam's moments, which fine-tuning carries over.
+        compact: moments as bfloat16 (for shipping).
+        random: keep the state of PyTorch's generator and of the sampler, for exact resumption.
+    Raises:
+        CheckpointError: it exists already, or the disk is full or not writable; nothing is left behind.
+    """
+    path = Path(path)
+    if path.exists():
+        raise CheckpointError(f"the checkpoint {path} exists already; choose another name")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        save_file(_model_tensors(algorithm), temporary / MODEL)
+        if optimiser:
+            save_file(_moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER)
+        if random:
+            save_file({"torch": torch.get_rng_state()}, temporary / RANDOM)
+        _write_index(temporary, checkpoint, checkpoint.sampler if random else {})
+        for file in temporary.iterdir():
+            _flush(file)
+        temporary.rename(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(_write_problem(path, error)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def read_checkpoint(path: Path | str) -> Checkpoint:
+    """Read the JSON of a checkpoint and verify the SHA-256 of every file.
+
+    Raises:
+        CheckpointError: it is missing or damaged.
+    """
+    path = Path(path)
+    try:
+        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CheckpointError(f"there is no checkpoint at {path} (no {INDEX})") from None
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path / INDEX} cannot be read ({error}); use another checkpoint") from error
+    try:
+        if index["format"] != FORMAT:
+            raise CheckpointError(f"{path} has checkpoint format {index['format']!r}; this software reads {FORMAT}")
+        _verify_files(path, index["files"])
+        tasks = index["tasks"]
+        return Checkpoint(
+            path=path,
+            contract=Contract.from_dict(index["contract"]),
+            tasks=TaskTable(tuple(tasks["names"]), int(tasks["slots"]), tasks["aliases"]),
+            config=TrainingConfig.from_dict(index["config"]),
+            step=int(index["step"]),
+            metrics=index["metrics"],
+            sampler=index["sampler"],
+            versions=index["versions"],
+            card=index["card"],
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise CheckpointError(f"{path / INDEX} is malformed ({error!r}); use another checkpoint") from error
+
+
+def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None) -> Algorithm:
+    """The algorithm with a checkpoint's weights and, where it has them, Adam's moments.
+
+    Args:
+        config: overrides the checkpoint's, e.g. learning rates; the networks must be the same.
+    Raises:
+        CheckpointError: weights are missing or of another shape.
+    """
+    config = config or checkpoint.config
+    algorithm = make_algorithm(config.algorithm, config.networks, checkpoint.tasks.slots, config.device)
+    tensors = _load(checkpoint.path / MODEL)
+    modules = algorithm.modules
+    if "average_actor" in modules and not any(name.startswith("average_actor.") for name in tensors):
+        tensors |= {f"average_{name}": value for name, value in tensors.items() if name.startswith("actor.")}
+    try:
+        for name, module in modules.items():
+            own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+            module.load_state_dict(own)
+        algorithm.log_temperature.data.copy_(tensors["log_temperature"])
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(
+            f"the weights in {checkpoint.path} do not fit the configuration: {str(error).splitlines()[-1].strip()}"
+        ) from error
+    if (checkpoint.path / OPTIMISER).exists():
+        _load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
+    return algorithm
+
+
+def restore_random_state(checkpoint: Checkpoint) -> None:
+    """Set PyTorch's generator to the state when the checkpoint was written, where it was kept."""
+    if (checkpoint.path / RANDOM).exists():
+        torch.set_rng_state(_load(checkpoint.path / RANDOM)["torch"])
+
+
+def latest_checkpoint(run: Path | str) -> Path | None:
+    """The newest complete checkpoint of a run folder, or None."""
+    found = sorted((Path(run) / "checkpoints").glob("step_*"))
+    return found[-1] if found else None
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of what computes."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
+
+
+def _model_tensors(algorithm: Algorithm) -> dict[str, Tensor]:
+    tensors = {
+        f"{name}.{key}": value.detach().to("cpu", torch.float32).contiguous()
+        for name, module in algorithm.modules.items()
+        for key, value in module.state_dict().items()
+    }
+    return tensors | {"log_temperature": algorithm.log_temperature.detach().cpu().clone()}
+
+
+def _parameters(algorithm: Algorithm) -> dict[str, dict[str, torch.nn.Parameter]]:
+    """Per optimiser its parameters by name, in the optimiser's order."""
+    named = {name: dict(algorithm.modules[name].named_parameters()) for name in algorithm.optimisers if name != "temperature"}
+    if "temperature" in algorithm.optimisers:
+        named["temperature"] = {"log_temperature": algorithm.log_temperature}
+    return named
+
+
+def _moments(algorithm: Algorithm, dtype: torch.dtype) -> dict[str, Tensor]:
+    tensors = {}
+    for name, parameters in _parameters(algorithm).items():
+        state = algorithm.optimisers[name].state
+        for key, parameter in parameters.items():
+            if parameter not in state:
+                continue
+            entry = state[parameter]
+            tensors[f"{name}/step/{key}"] = entry["step"].detach().cpu().clone()
+            for moment in ("exp_avg", "exp_avg_sq"):
+                tensors[f"{name}/{moment}/{key}"] = entry[moment].detach().to("cpu", dtype).contiguous()
+    return tensors
+
+
+def _load_moments(algorithm: Algorithm, tensors: Mapping[str, Tensor]) -> None:
+    for name, parameters in _parameters(algorithm).items():
+        state = algorithm.optimisers[name].state
+        for key, parameter in parameters.items():
+            if f"{name}/step/{key}" not in tensors:
+                continue
+            entry = {"step": tensors[f"{name}/step/{key}"].to(parameter.device, torch.float32)}
+            for moment in ("exp_avg", "exp_avg_sq"):
+                value = tensors[f"{name}/{moment}/{key}"].to(parameter.device, torch.float32)
+                entry[moment] = torch.empty_like(parameter).copy_(value)  # in the parameter's memory layout
+            state[parameter] = entry
+
+
+def _write_index(folder: Path, checkpoint: Checkpoint, sampler: Mapping[str, Any]) -> None:
+    files = {
+        file.name: {"sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "bytes": file.stat().st_size}
+        for file in sorted(folder.iterdir())
+    }
+    tasks = checkpoint.tasks
+    index = {
+        "format": FORMAT,
+        "step": checkpoint.step,
+        "contract": json.loads(checkpoint.contract.to_json()),
+        "tasks": {"names": list(tasks.names), "slots": tasks.slots, "aliases": dict(tasks.aliases)},
+        "config": checkpoint.config.to_dict(),
+        "metrics": checkpoint.metrics,
+        "sampler": sampler,
+        "versions": software_versions(),
+        "card": checkpoint.card,
+        "files": files,
+    }
+    (folder / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
+def _verify_files(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+    for name in (MODEL, *files):
+        if name not in files or not (path / name).is_file():
+            raise CheckpointError(f"{path} lacks {name}; the checkpoint is incomplete, use another one")
+    for name, facts in files.items():
+        if hashlib.sha256((path / name).read_bytes()).hexdigest() != facts["sha256"]:
+            raise CheckpointError(f"{path / name} is damaged (its SHA-256 differs); use another checkpoint")
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}); use another checkpoint") from error
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
+
+
+def _write_problem(path: Path, error: Exception) -> str:
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
+        return f"the disk is full: the checkpoint {path} was not written; earlier ones are kept"
+    return f"the checkpoint {path} cannot be written: {error}"

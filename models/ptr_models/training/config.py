@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that decides a training run, as dataclasses; read from and written to YAML."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ptr_models.algorithms.config import AlgorithmConfig
+from ptr_models.episodes.labels import Labelling
+from ptr_models.errors import PtrError
+from ptr_models.networks.config import NetworkConfig
+from ptr_models.replay.augment import Augmentation
+
+
+class ConfigError(PtrError):
+    """A configuration has an unknown key or a value that makes no sense."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What training takes from the bags.
+
+    Attributes:
+        labelling: rewards and terminals.
+        augmentation: random crops and colours; s and s' get draws of their own.
+        target_episodes: at most this many target demonstrations, chosen by the seed; -1: all.
+        aliases: task name to the name whose slot it shares.
+        spare_tasks: slots for tasks that are not known yet.
+    """
+
+    labelling: Labelling = field(default_factory=Labelling)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    target_episodes: int = -1
+    aliases: dict[str, str] = field(default_factory=dict)
+    spare_tasks: int = 8
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """When what happens, in updates since the beginning of pre-training.
+
+    Attributes:
+        steps: the run ends when this many updates are done.
+        seconds: or when it has run this long (0: no limit).
+        target_from: updates before the target demonstrations enter the batches; 0 is joint training.
+        mix: fraction of pre-training data in a batch from then on.
+        checkpoint_every, log_every: updates.
+    """
+
+    steps: int = 1_000_000_000
+    seconds: float = 0.0
+    target_from: int = 160_000
+    mix: float = 0.9
+    checkpoint_every: int = 20_000
+    log_every: int = 100
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.mix <= 1.0:
+            raise ValueError(f"mix is {self.mix}; it must be in [0, 1]")
+        if min(self.checkpoint_every, self.log_every) < 1:
+            raise ValueError("checkpoint_every and log_every must be at least 1")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """A whole run.
+
+    Attributes:
+        preset: where the values come from.
+        seed: of initial weights, batches, augmentation and action samples.
+        batch_size: transitions per update.
+        device: cpu, cuda, ...
+        threads: of PyTorch on the CPU; 0: its own choice.
+    """
+
+    preset: str = "ptr_paper"
+    seed: int = 42
+    batch_size: int = 64
+    device: str = "cpu"
+    threads: int = 0
+    networks: NetworkConfig = field(default_factory=NetworkConfig)
+    algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values, as YAML and JSON hold them."""
+        return _plain(dataclasses.asdict(self))
+
+    def to_yaml(self) -> str:
+        """All values, also those that are defaults."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], base: TrainingConfig | None = None) -> TrainingConfig:
+        """`base` (or the defaults) with some values replaced.
+
+        Raises:
+            ConfigError: an unknown key (the nearest known one is named), or a value of the wrong type or range.
+        """
+        return _merge(base or cls(), values, "")
+
+    @classmethod
+    def from_yaml(cls, path: Path | str, base: TrainingConfig | None = None) -> TrainingConfig:
+        """Read a YAML file; keys that it lacks keep the value of `base`."""
+        try:
+            values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
+        if not isinstance(values, dict):
+            raise ConfigError(f"the configuration {path} is not a mapping of names to values")
+        return cls.from_dict(values, base)
+
+    def replaced(self, assignments: list[str]) -> TrainingConfig:
+        """With `section.key=value` assignments applied; values are YAML (`schedule.mix=0.8`)."""
+        tree: dict[str, Any] = {}
+        for assignment in assignments:
+            name, separator, text = assignment.partition("=")
+            if not separator:
+                raise ConfigError(f"{assignment!r} is no assignment; write section.key=value")
+            node = tree
+            *sections, key = name.strip().split(".")
+            for section in sections:
+                node = node.setdefault(section, {})
+            node[key] = yaml.safe_load(text)
+        return type(self).from_dict(tree, self)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _merge(base: Any, values: Mapping[str, Any], path: str) -> Any:
+    """A dataclass with the fields in `values` replaced, recursively."""
+    known = typing.get_type_hints(type(base))
+    changes = {}
+    for key, value in values.items():
+        name = f"{path}{key}"
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
+            raise ConfigError(f"unknown configuration key {name!r}; the nearest known one is {path}{near[0]!s}")
+        current = getattr(base, key)
+        if dataclasses.is_dataclass(current):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{name} is a section with keys of its own, not {value!r}")
+            changes[key] = _merge(current, value, f"{name}.")
+        else:
+            changes[key] = _convert(known[key], value, name)
+    try:
+        return dataclasses.replace(base, **changes)
+    except (ValueError, PtrError) as error:
+        raise ConfigError(f"configuration {path.rstrip('.') or 'values'}: {error}") from error
+
+
+def _convert(kind: Any, value: Any, name: str) -> Any:
+    """`value` as the annotated type; ints pass as floats, lists as tuples, number-like strings as numbers."""
+    origin = typing.get_origin(kind)
+    if origin is tuple and isinstance(value, list | tuple):
+        element = typing.get_args(kind)[0]
+        return tuple(_convert(element, item, name) for item in value)
+    if origin is dict and isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(kind, types.UnionType) and value is None:
+        return None
+    if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 1e-4 as a string
+        except ValueError:
+            pass
+    if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    wanted = kind.__name__ if isinstance(kind, type) else str(kind)
+    raise ConfigError(f"{name} is {value!r}; wanted: {wanted}")

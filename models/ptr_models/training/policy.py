@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained policy: one observation in, one action with its value out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.actions import MARGIN, unscale
+from ptr_models.errors import PtrError
+from ptr_models.networks import Actor, Critic
+from ptr_models.training.checkpoint import Checkpoint, load_algorithm, read_checkpoint
+
+CHOICES = ("mode", "sample", "argmax_q", "softmax_q")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a policy does in one control step.
+
+    Attributes:
+        action: (7,) in the contract's units (m, rad per step; gripper 0..1).
+        scaled: (7,) the same in [-0.99, 0.99].
+        q: value of the action, the smallest of the critics'; NaN where there is no critic.
+        q_spread: largest minus smallest of the critics' values.
+        q_mode: value of the mode of the policy, whatever was chosen.
+        inference_time: s.
+    """
+
+    action: NDArray[np.float32]
+    scaled: NDArray[np.float32]
+    q: float
+    q_spread: float
+    q_mode: float
+    inference_time: float
+
+
+class Policy:
+    """Actor and critic of a checkpoint, ready to act."""
+
+    def __init__(self, checkpoint: Checkpoint, actor: Actor, critic: Critic | None, device: torch.device) -> None:
+        """Use `Policy.load`, unless the networks exist already."""
+        self.checkpoint = checkpoint
+        self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "cpu") -> Policy:
+        """Read a checkpoint folder; the averaged actor is used where there is one.
+
+        Raises:
+            CheckpointError: it is missing, damaged, or does not fit its configuration.
+        """
+        checkpoint = read_checkpoint(path)
+        algorithm = load_algorithm(checkpoint)
+        modules = {name: module.to(device) for name, module in algorithm.modules.items()}
+        actor = modules.get("average_actor", modules["actor"])
+        return cls(checkpoint, actor, modules.get("critic"), torch.device(device))  # type: ignore[arg-type]
+
+    @property
+    def contract(self) -> Contract:
+        """What the policy must see."""
+        return self.checkpoint.contract
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that it knows."""
+        return self.checkpoint.tasks.names
+
+    @torch.no_grad()
+    def act(
+        self,
+        image: NDArray[np.uint8],
+        state: NDArray[np.float32],
+        task: str,
+        choice: str = "mode",
+        candidates: int = 16,
+    ) -> Decision:
+        """Decide.
+
+        Args:
+            image: (H, W, 3 * cameras) uint8 RGB at the contract's size.
+            state: (7,) proprioception.
+            task: name; aliases of the table are allowed.
+            choice: `mode`: tanh of the mean (PTR's); `sample`; `argmax_q`: the best of the mode and `candidates - 1`
+                samples by the smallest critic; `softmax_q`: one of them with probability softmax(Q).
+            candidates: number of actions among which the Q-function chooses.
+        Raises:
+            TaskError: the task is unknown; the message lists the known ones.
+            PtrError: the image or state has another shape, or the choice is unknown.
+        """
+        begin = time.perf_counter()
+        self._check(image, state, choice)
+        pixels, proprioception, one_hot = self._tensors(image[None], state[None], task)
+        policy = self._actor(pixels, proprioception, one_hot)
+        actions = policy.mode.unsqueeze(1)
+        if choice != "mode":
+            extra = 1 if choice == "sample" else max(candidates - 1, 1)
+            actions = torch.cat([actions, policy.sample(extra)[0]], dim=1)
+        actions = actions.clamp(-MARGIN, MARGIN)
+        values = self._values(pixels, proprioception, one_hot, actions)
+        index = _choose(choice, values)
+        scaled = actions[0, index].cpu().numpy()
+        low, high = values.min(dim=0).values, values.max(dim=0).values
+        return Decision(
+            action=unscale(scaled, self.contract),
+            scaled=scaled,
+            q=float(low[index]),
+            q_spread=float(high[index] - low[index]),
+            q_mode=float(low[0]),
+            inference_time=time.perf_counter() - begin,
+        )
+
+    @torch.no_grad()
+    def values(
+        self, images: NDArray[np.uint8], states: NDArray[np.float32], scaled_actions: NDArray[np.float32], task: str
+    ) -> NDArray[np.float32]:
+        """Q of given actions, per critic.
+
+        Args:
+            images: (T, H, W, 3 * cameras).   states: (T, 7).   scaled_actions: (T, 7).
+        Returns:
+            (E, T), without a critic an error.
+        """
+        if self._critic is None:
+            raise PtrError(f"the checkpoint {self.checkpoint.path} has no Q-function (algorithm bc)")
+        pixels, proprioception, one_hot = self._tensors(images, states, task)
+        actions = torch.from_numpy(np.ascontiguousarray(scaled_actions)).to(self._device).unsqueeze(1)
+        return self._critic.q(self._critic.encode(pixels, proprioception), one_hot, actions)[..., 0].cpu().numpy()
+
+    @torch.no_grad()
+    def modes(
+        self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str
+    ) -> NDArray[np.float32]:
+        """Scaled actions tanh(mean), (T, 7), of T observations."""
+        return self._actor(*self._tensors(images, states, task)).mode.clamp(-MARGIN, MARGIN).cpu().numpy()
+
+    def _tensors(
+        self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        table = self.checkpoint.tasks
+        one_hot = functional.one_hot(torch.full((len(images),), table.id(task)), table.slots).float()
+        pixels = torch.from_numpy(np.ascontiguousarray(images))
+        proprioception = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float32))
+        return pixels.to(self._device), proprioception.to(self._device), one_hot.to(self._device)
+
+    def _values(self, pixels: Tensor, state: Tensor, one_hot: Tensor, actions: Tensor) -> Tensor:
+        """(E, M) values of the candidates (1, M, 7); NaN without a critic."""
+        if self._critic is None:
+            return torch.full((1, actions.shape[1]), torch.nan)
+        return self._critic.q(self._critic.encode(pixels, state), one_hot, actions)[:, 0].cpu()
+
+    def _check(self, image: NDArray[np.uint8], state: NDArray[np.float32], choice: str) -> None:
+        camera = self.contract.cameras[0]
+        wanted = (camera.height, camera.width, 3 * len(self.contract.cameras))
+        if image.shape != wanted or image.dtype != np.uint8:
+            raise PtrError(f"the image is {image.dtype} {image.shape}; the policy needs uint8 {wanted}")
+        if np.shape(state) != (len(self.contract.proprioception),):
+            raise PtrError(f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.proprioception)},)")
+        if choice not in CHOICES:
+            raise PtrError(f"unknown choice {choice!r}; known: {', '.join(CHOICES)}")
+        if self._critic is None and choice.endswith("_q"):
+            raise PtrError(f"choice {choice!r} needs a Q-function; this checkpoint has none, use mode or sample")
+
+
+def _choose(choice: str, values: Tensor) -> int:
+    """Index of the chosen candidate; values (E, M), candidate 0 is the mode."""
+    pessimistic = values.min(dim=0).values
+    if choice == "argmax_q":
+        return int(pessimistic.argmax())
+    if choice == "softmax_q":
+        return int(torch.multinomial(pessimistic.softmax(dim=0), 1))
+    return 1 if choice == "sample" else 0
