@@ -3,25 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
 from ptr_bringup.sim.stage import Caller, SessionError, run_session
 from ptr_models.errors import PtrError
 from ptr_policy.evaluation.bench import RobotBench
 from ptr_policy.evaluation.runner import evaluate
-from ptr_policy.evaluation.trials import Result, TrialsError, plan_trials
+from ptr_policy.evaluation.trials import Result, Trial, TrialsError, plan_trials
 from ptr_policy.ros import declare
 
 
 class EvaluatorNode(Node):
     """Holds the parameters of an evaluation."""
 
-    def __init__(self) -> None:
-        super().__init__("evaluator")
+    def __init__(self, overrides: Mapping[str, Any] | None = None) -> None:
+        """Args: overrides: values of parameters, by name."""
+        values = [Parameter(name, value=value) for name, value in (overrides or {}).items()]
+        super().__init__("evaluator", parameter_overrides=values)
         declare(self, "task", "", "task of the trials")
         declare(self, "kitchen", "", "kitchen of the simulated scenes; empty: the present one")
         declare(self, "policy", "", "name of the policy under test, as it stands in the report")
@@ -38,8 +41,19 @@ class EvaluatorNode(Node):
         return self.get_parameter(name).value
 
 
-def run_trials(node: EvaluatorNode, caller: Caller) -> int:
+Show = Callable[[Result, Sequence[Trial]], None]
+
+
+def log_trials(node: EvaluatorNode, caller: Caller) -> int:
     """Make the trials and log each; exit code 0."""
+    logger = node.get_logger()
+    summary = run_trials(node, caller, lambda result, planned: logger.info(describe(result, len(planned))))
+    logger.info(conclude(summary))
+    return 0
+
+
+def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any]:
+    """Make the trials that the node's parameters describe, show each, and return the summary."""
     directory = Path(str(node.value("directory")))
     for name in ("task", "directory"):
         if not node.value(name):
@@ -54,10 +68,7 @@ def run_trials(node: EvaluatorNode, caller: Caller) -> int:
         action_choice=node.value("action_choice"),
         simulator_timeout=node.value("simulator_timeout"),
     )
-    logger = node.get_logger()
-    summary = evaluate(bench, planned, directory, lambda result: logger.info(describe(result, len(planned))))
-    logger.info(conclude(summary))
-    return 0
+    return evaluate(bench, planned, directory, lambda result: show(result, planned))
 
 
 def describe(result: Result, planned: int) -> str:
@@ -78,7 +89,7 @@ def conclude(summary: dict[str, Any]) -> str:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the node until its trials are made."""
-    run_session(EvaluatorNode, run_trials, "evaluator", args, (PtrError, SessionError, OSError, ValueError))
+    run_session(EvaluatorNode, log_trials, "evaluator", args, (PtrError, SessionError, OSError, ValueError))
 
 
 if __name__ == "__main__":
