@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Behaviour cloning with PTR's actor: the baseline that shares everything with PTR but the objective.
 
-The squared error of the mode, or the negative log-likelihood, of the demonstrated action. PTR's own BC baseline is a
-Gaussian of standard deviation 1, whose likelihood is the squared error up to a constant and a factor 1/2.
+The squared error of the mode, or the negative log-likelihood, of the demonstrated action. PTR's own BC
+baseline is a Gaussian of standard deviation 1, whose likelihood is the squared error up to a constant and a
+factor 1/2.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ class BehaviourCloning:
 
     critic = None
 
-    def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
+    def __init__(
+        self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu"
+    ) -> None:
         """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
@@ -32,7 +35,9 @@ class BehaviourCloning:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint stores, by name."""
-        return {"actor": self.actor} | ({} if self.average_actor is None else {"average_actor": self.average_actor})
+        return {"actor": self.actor} | (
+            {} if self.average_actor is None else {"average_actor": self.average_actor}
+        )
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of the actor."""

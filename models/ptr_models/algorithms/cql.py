@@ -2,8 +2,8 @@
 """PTR: offline actor-critic with the conservative term of CQL(H), to be read beside the paper.
 
 Kumar et al., "Pre-Training for Robots", RSS 2023 (arXiv 2210.05178); Kumar et al., "Conservative Q-Learning",
-NeurIPS 2020. B states, E critics, N actions per source, A action dimensions. Images are encoded once per network
-and step; samples of actions reuse the embedding. Everything after the embedding is float32.
+NeurIPS 2020. B states, E critics, N actions per source, A action dimensions. Images are encoded once per
+network and step; samples of actions reuse the embedding. Everything after the embedding is float32.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VALUE_RANGE = (-25.0, 10.0)  # what rewards -1 and 10 at discount 0.96 allow; va
 
 # --------------------------------------------------------------------------- the losses
 def bellman_target(reward: Tensor, mask: Tensor, target_q: Tensor, discount: float) -> Tensor:
-    """y = r + gamma m max_j min_k Q_k(s', a'_j): pessimistic over critics first, then the best of the samples.
+    """y = r + gamma m max_j min_k Q_k(s', a'_j): pessimistic over critics, then the best of the samples.
 
     Args:
         reward, mask: (B,).   target_q: (E, B, N) of the target critics at N policy samples in s'.
@@ -34,7 +34,9 @@ def bellman_target(reward: Tensor, mask: Tensor, target_q: Tensor, discount: flo
     return (reward + discount * mask * value).detach()
 
 
-def conservative_gap(q_data: Tensor, q_policy: Tensor, log_pi: Tensor, q_uniform: Tensor, dimensions: int) -> Tensor:
+def conservative_gap(
+    q_data: Tensor, q_policy: Tensor, log_pi: Tensor, q_uniform: Tensor, dimensions: int
+) -> Tensor:
     """log sum exp of Q over N policy and N uniform actions, importance-weighted, minus Q of the data action.
 
     Args:
@@ -88,7 +90,9 @@ def polyak_update(target: nn.Module, online: nn.Module, fraction: float) -> None
 class Ptr:
     """Actor, twin critics, their slow targets, the temperature, and the update that trains them."""
 
-    def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
+    def __init__(
+        self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu"
+    ) -> None:
         """Initialise all networks from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
@@ -115,7 +119,9 @@ class Ptr:
             metrics as 0-d tensors without gradient.
         """
         imitate_only = step < self.config.bc_warmup
-        policy = self.actor(batch.image, batch.state, batch.task)  # its samples train the critic, itself later
+        policy = self.actor(
+            batch.image, batch.state, batch.task
+        )  # its samples train the critic, itself later
         metrics: dict[str, Tensor] = {}
         if not imitate_only or self.config.critic_in_warmup:
             metrics |= self._update_critic(batch, policy)
@@ -177,7 +183,11 @@ class Ptr:
             loss = loss + config.bc_weight * imitation_loss(policy, batch.action, config.bc_loss)
         descend(self.optimisers["actor"], loss)
         entropy = -log_pi.detach().mean()
-        metrics = {"actor_loss": loss.detach(), "entropy": entropy, "actor_mse": mode_error(policy, batch.action)}
+        metrics = {
+            "actor_loss": loss.detach(),
+            "entropy": entropy,
+            "actor_mse": mode_error(policy, batch.action),
+        }
         return metrics, entropy
 
     def _imitate(self, batch: Transitions, policy: TanhGaussian) -> dict[str, Tensor]:
@@ -192,7 +202,7 @@ class Ptr:
 
 
 def average_weights(average: nn.Module, online: nn.Module, decay: float, step: int) -> None:
-    """Running average of weights; the decay grows from 0.1 to its value, so that the first weights are forgotten."""
+    """Running average of weights; the decay grows from 0.1 to its value, to forget the first weights."""
     polyak_update(average, online, 1.0 - min(decay, (1 + step) / (10 + step)))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image to feature map: the ResNets of PTR (v1, GroupNorm, the last two stages keep their resolution) and `tiny`."""
+"""Image to feature map: the ResNets of PTR (v1, GroupNorm, stride 8) and `tiny` for CPUs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ResNet(nn.Module):
 
 
 class LightBlock(nn.Module):
-    """A basic block with a single norm, before the sum: on a CPU a norm costs as much as a small convolution."""
+    """A basic block with one norm, before the sum: on a CPU a norm costs as much as a small convolution."""
 
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
@@ -97,7 +97,8 @@ class LightBlock(nn.Module):
 class Tiny(nn.Module):
     """Three stages of 16, 32 and 64 channels for CPUs: (B, 3, 64, 64) in [0, 1] to (B, 64, 16, 16), 20 MMAC.
 
-    The map is as fine as the ResNets' at 128x128, so that learned spatial embeddings can tell where an object is.
+    The map is as fine as the ResNets' at 128x128, so that learned spatial embeddings can tell where an object
+    is.
     """
 
     ratio = 4
@@ -113,5 +114,5 @@ class Tiny(nn.Module):
 
 
 def make_backbone(name: str, inputs: int = 3) -> ResNet | Tiny:
-    """The backbone of that name (see `ptr_models.networks.config.ENCODERS`) for images of `inputs` channels."""
+    """The backbone of that name (see `networks.config.ENCODERS`) for images of `inputs` channels."""
     return Tiny(inputs) if name == "tiny" else ResNet(name, inputs)

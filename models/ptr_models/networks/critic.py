@@ -14,10 +14,10 @@ from ptr_models.networks.encoder import Encoder
 
 
 class EnsembleDense(nn.Module):
-    """E fully connected layers on the concatenation of several inputs, each input multiplied where it is smallest.
+    """E fully connected layers on concatenated inputs, each input multiplied where it is smallest.
 
-    The input is [first, action, embedding]; the product with the embedding is computed once per state, not once per
-    action, and the sum of the three equals the product with the concatenation.
+    The input is [first, action, embedding]; the product with the embedding is computed once per state, not
+    once per action, and the sum of the three equals the product with the concatenation.
     """
 
     def __init__(self, members: int, sizes: tuple[int, int, int], outputs: int, gain: float) -> None:
@@ -97,5 +97,5 @@ class Critic(nn.Module):
         return torch.cat([embedding, (state - self.state_center) / self.state_scale], dim=-1)
 
     def q(self, embedding: Tensor, task: Tensor, actions: Tensor) -> Tensor:
-        """Values of M actions per state: z (B, Z), task (B, K) one-hot, actions (B, M, A) scaled; to (E, B, M)."""
+        """Values (E, B, M) of M scaled actions (B, M, A) per state: z (B, Z), task (B, K) one-hot."""
         return self.q_function(embedding, task, actions)

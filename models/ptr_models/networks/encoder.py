@@ -14,7 +14,7 @@ from ptr_models.networks.layers import truncated_normal_
 
 
 class SpatialEmbeddings(nn.Module):
-    """Learned spatial embeddings: per channel F learned masks over the map, z[c, f] = sum_hw x[c, h, w] W[h, w, c, f].
+    """Per channel F learned masks over the map: z[c, f] = sum over h, w of x[c, h, w] W[h, w, c, f].
 
     They can say where something is, which mean pooling cannot. The kernel is stored as (C, H*W, F).
     """
@@ -98,7 +98,7 @@ class Encoder(nn.Module):
         """Embed images.
 
         Args:
-            image: (B, H, W, 3 * cameras) uint8 RGB, not normalised (which in memory is PyTorch's channels-last layout).
+            image: (B, H, W, 3 * cameras) uint8 RGB; in memory that is PyTorch's channels-last layout.
         Returns:
             (B, latent) float32.
         """

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints: a folder with safetensors and JSON, written whole or not at all, verified when read.
 
-    checkpoint.json          contract, tasks, configuration, step, metrics, versions, SHA-256 of the other files
-    model.safetensors        float32 weights: actor.*, critic.*, target_critic.*, average_actor.*, log_temperature
-    optimiser.safetensors    first and second moments of Adam; absent in a checkpoint for inference only
-    random.safetensors       state of PyTorch's generator; with the samplers' in checkpoint.json a resumed run goes on
-                             exactly as it would have; absent in a shipped checkpoint
+checkpoint.json          contract, tasks, configuration, step, metrics, versions, SHA-256 of the other files
+model.safetensors        float32 weights: actor.*, critic.*, target_critic.*, average_actor.*, log_temperature
+optimiser.safetensors    first and second moments of Adam; absent in a checkpoint for inference only
+random.safetensors       state of PyTorch's generator; with the samplers' in checkpoint.json a resumed run
+                         goes on as if it had not stopped; absent in a shipped checkpoint
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def save_checkpoint(
         temporary.mkdir(parents=True)
         save_file(_model_tensors(algorithm), temporary / MODEL)
         if optimiser:
-            save_file(_moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER)
+            save_file(
+                _moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER
+            )
         if random:
             save_file({"torch": torch.get_rng_state()}, temporary / RANDOM)
         _write_index(temporary, checkpoint, checkpoint.sampler if random else {})
@@ -125,7 +127,9 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise CheckpointError(f"{path / INDEX} cannot be read ({error}); use another checkpoint") from error
     try:
         if index["format"] != FORMAT:
-            raise CheckpointError(f"{path} has checkpoint format {index['format']!r}; this software reads {FORMAT}")
+            raise CheckpointError(
+                f"{path} has checkpoint format {index['format']!r}; this software reads {FORMAT}"
+            )
         _verify_files(path, index["files"])
         tasks = index["tasks"]
         return Checkpoint(
@@ -159,12 +163,16 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
         tensors |= {f"average_{name}": value for name, value in tensors.items() if name.startswith("actor.")}
     try:
         for name, module in modules.items():
-            own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+            own = {
+                key.removeprefix(f"{name}."): value
+                for key, value in tensors.items()
+                if key.startswith(f"{name}.")
+            }
             module.load_state_dict(own)
         algorithm.log_temperature.data.copy_(tensors["log_temperature"])
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(
-            f"the weights in {checkpoint.path} do not fit the configuration: {str(error).splitlines()[-1].strip()}"
+            f"the weights in {checkpoint.path} do not fit the configuration: {_last_line(error)}"
         ) from error
     if (checkpoint.path / OPTIMISER).exists():
         _load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
@@ -199,7 +207,11 @@ def _model_tensors(algorithm: Algorithm) -> dict[str, Tensor]:
 
 def _parameters(algorithm: Algorithm) -> dict[str, dict[str, torch.nn.Parameter]]:
     """Per optimiser its parameters by name, in the optimiser's order."""
-    named = {name: dict(algorithm.modules[name].named_parameters()) for name in algorithm.optimisers if name != "temperature"}
+    named = {
+        name: dict(algorithm.modules[name].named_parameters())
+        for name in algorithm.optimisers
+        if name != "temperature"
+    }
     if "temperature" in algorithm.optimisers:
         named["temperature"] = {"log_temperature": algorithm.log_temperature}
     return named
@@ -278,3 +290,7 @@ def _write_problem(path: Path, error: Exception) -> str:
     if getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error):
         return f"the disk is full: the checkpoint {path} was not written; earlier ones are kept"
     return f"the checkpoint {path} cannot be written: {error}"
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).splitlines()[-1].strip()

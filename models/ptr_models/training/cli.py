@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from ptr_models.training.loop import Trainer
 
 PRETRAIN = """\
-Train fresh networks on episodes of many tasks. With --target, demonstrations of a new task enter the batches after
-schedule.target_from updates (0: from the start, which is joint training)."""
+Train fresh networks on episodes of many tasks. With --target, demonstrations of a new task enter the batches
+after schedule.target_from updates (0: from the start, which is joint training)."""
 FINETUNE = """\
-Continue a checkpoint with demonstrations of a new task (--target) mixed into its pre-training data (--data)."""
+Continue a checkpoint with demonstrations of a new task (--target) mixed into pre-training data (--data)."""
 EPILOGUE = """\
 examples:
   ptr train pretrain --data data/sim --preset ptr_small --out runs/pretrain --steps 60000
@@ -25,7 +25,7 @@ examples:
                      --target data/croissant --out runs/croissant --seconds 300
   ptr train pretrain --preset ptr_paper --print-config       all keys that --set and --config know
 
-A run folder holds config.yaml, metrics.jsonl, tensorboard/ and checkpoints/. Ctrl-C saves a checkpoint and ends."""
+A run folder holds config.yaml, metrics.jsonl, tensorboard/, checkpoints/. Ctrl-C saves a checkpoint."""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -37,10 +37,18 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     pretrain = kinds.add_parser(
         "pretrain", help="from fresh networks", description=PRETRAIN, epilog=EPILOGUE, formatter_class=style
     )
-    pretrain.add_argument("--preset", default="ptr_small", help="configuration to start from (default: ptr_small)")
-    pretrain.add_argument("--config", type=Path, metavar="YAML", help="file with values that replace the preset's")
     pretrain.add_argument(
-        "--task", action="append", default=[], metavar="NAME", help="give this task a slot although no episode has it"
+        "--preset", default="ptr_small", help="configuration to start from (default: ptr_small)"
+    )
+    pretrain.add_argument(
+        "--config", type=Path, metavar="YAML", help="file with values that replace the preset's"
+    )
+    pretrain.add_argument(
+        "--task",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="give this task a slot although no episode has it",
     )
     pretrain.add_argument("--print-config", action="store_true", help="print the whole configuration and end")
     _add_common(pretrain)
@@ -55,8 +63,24 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--data", action="extend", nargs="+", type=Path, default=[], metavar="DIR", help="pre-training episodes")
-    add("--target", action="extend", nargs="+", type=Path, default=[], metavar="DIR", help="target demonstrations")
+    add(
+        "--data",
+        action="extend",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="pre-training episodes",
+    )
+    add(
+        "--target",
+        action="extend",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="target demonstrations",
+    )
     add("--out", type=Path, metavar="DIR", help="folder of the run")
     add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint")
     add("--steps", type=int, metavar="N", help="updates of this run")
@@ -64,7 +88,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, help="of weights, batches and augmentation")
     add("--threads", type=int, help="CPU threads of PyTorch")
     add("--device", help="cpu, cuda, ...")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. schedule.mix=0.8; may be repeated")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="e.g. schedule.mix=0.8; may be repeated",
+    )
     add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
 
 
@@ -84,7 +114,9 @@ def run_pretrain(options: argparse.Namespace) -> int:
         print(config.to_yaml(), end="")
         return 0
     _start_logging()
-    return _run(session.start_pretraining(config, _bags(options), _folder(options), options.task), "pre-training")
+    return _run(
+        session.start_pretraining(config, _bags(options), _folder(options), options.task), "pre-training"
+    )
 
 
 def run_finetune(options: argparse.Namespace) -> int:
@@ -100,7 +132,11 @@ def run_finetune(options: argparse.Namespace) -> int:
     _start_logging()
     done = read_checkpoint(options.checkpoint).step
     trainer = session.start_finetuning(
-        options.checkpoint, _bags(options), _folder(options), _assignments(options, done), **_overrides(options)
+        options.checkpoint,
+        _bags(options),
+        _folder(options),
+        _assignments(options, done),
+        **_overrides(options),
     )
     return _run(trainer, "fine-tuning")
 
@@ -109,14 +145,23 @@ def _resume(options: argparse.Namespace) -> int:
     from ptr_models.training import session
 
     _start_logging()
-    trainer = session.resume(_bags(options), _folder(options), _assignments(options, 0), **_overrides(options))
+    trainer = session.resume(
+        _bags(options), _folder(options), _assignments(options, 0), **_overrides(options)
+    )
     return _run(trainer, "training")
 
 
 def _run(trainer: Trainer, title: str) -> int:
     outcome = trainer.run(title)
-    why = {"steps": "all updates are done", "seconds": "the time is used up", "signal": "it was asked to stop"}
-    print(f"{outcome.step} updates, {outcome.seconds:.0f} s; {why[outcome.reason]}. Checkpoint: {outcome.checkpoint}")
+    why = {
+        "steps": "all updates are done",
+        "seconds": "the time is used up",
+        "signal": "it was asked to stop",
+    }
+    print(
+        f"{outcome.step} updates, {outcome.seconds:.0f} s; {why[outcome.reason]}. "
+        f"Checkpoint: {outcome.checkpoint}"
+    )
     return 0
 
 

@@ -105,7 +105,8 @@ class TrainingConfig:
         """`base` (or the defaults) with some values replaced.
 
         Raises:
-            ConfigError: an unknown key (the nearest known one is named), or a value of the wrong type or range.
+            ConfigError: an unknown key (the message names the nearest), or a value of the wrong type or
+            range.
         """
         return _merge(base or cls(), values, "")
 
@@ -151,7 +152,9 @@ def _merge(base: Any, values: Mapping[str, Any], path: str) -> Any:
         name = f"{path}{key}"
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            raise ConfigError(f"unknown configuration key {name!r}; the nearest known one is {path}{near[0]!s}")
+            raise ConfigError(
+                f"unknown configuration key {name!r}; the nearest known one is {path}{near[0]!s}"
+            )
         current = getattr(base, key)
         if dataclasses.is_dataclass(current):
             if not isinstance(value, Mapping):

@@ -27,8 +27,10 @@ SHOWN = {"bellman_error": "TD", "cql_gap": "CQL", "q_data": "Q", "entropy": "H",
 class MetricLog:
     """Averages metrics over an interval and writes them; a context manager."""
 
-    def __init__(self, folder: Path, total: int, start: int, title: str, console: Console | None = None) -> None:
-        """Args: folder: the run's.   total: updates at the end.   start: updates done.   title: of the bar."""
+    def __init__(
+        self, folder: Path, total: int, start: int, title: str, console: Console | None = None
+    ) -> None:
+        """Args: folder: the run's.  total: updates at the end.  start: updates done.  title: of the bar."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         self._tensorboard = _tensorboard(folder / "tensorboard")
@@ -60,7 +62,7 @@ class MetricLog:
             self._tensorboard.close()
 
     def add(self, metrics: dict[str, Tensor], step: int, fraction: float | None = None) -> None:
-        """Take the metrics of update `step`; `fraction` of the time budget that is used moves the bar instead."""
+        """Take the metrics of update `step`; a used `fraction` of the time budget moves the bar instead."""
         for name, value in metrics.items():
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1

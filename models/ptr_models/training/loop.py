@@ -35,7 +35,7 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        step: updates done.   seconds: it took.   reason: steps, seconds or signal.   checkpoint: the last one.
+        step: updates done.  seconds: it took.  reason: steps, seconds or signal.  checkpoint: the last one.
     """
 
     step: int
@@ -88,7 +88,7 @@ class Prefetcher:
 
 
 def augmented(batch: Any, rule: Augmentation, seed: int, step: int) -> Any:
-    """A batch with randomly cropped and coloured images, s and s' independently; a function of seed and step."""
+    """A batch with randomly cropped and coloured images, s and s' independently, by seed and step."""
     generator = np.random.default_rng([seed, step])
     return replace(
         batch,
@@ -100,7 +100,9 @@ def augmented(batch: Any, rule: Augmentation, seed: int, step: int) -> Any:
 class Trainer:
     """One run: from a state of the algorithm to a later one, with checkpoints on the way."""
 
-    def __init__(self, algorithm: Algorithm, checkpoint: Checkpoint, source: BatchSource, folder: Path) -> None:
+    def __init__(
+        self, algorithm: Algorithm, checkpoint: Checkpoint, source: BatchSource, folder: Path
+    ) -> None:
         """Args:
         algorithm: initialised or loaded.
         checkpoint: contract, tasks, configuration, and the step to go on from.
@@ -124,7 +126,11 @@ class Trainer:
         config = self._checkpoint.config
         schedule, start = config.schedule, time.monotonic()
         batches = Prefetcher(
-            self.source, config.batch_size, config.data.augmentation, config.seed, range(self.step, schedule.steps)
+            self.source,
+            config.batch_size,
+            config.data.augmentation,
+            config.seed,
+            range(self.step, schedule.steps),
         )
         reason = "steps"
         try:

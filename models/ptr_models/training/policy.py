@@ -46,7 +46,9 @@ class Decision:
 class Policy:
     """Actor and critic of a checkpoint, ready to act."""
 
-    def __init__(self, checkpoint: Checkpoint, actor: Actor, critic: Critic | None, device: torch.device) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, actor: Actor, critic: Critic | None, device: torch.device
+    ) -> None:
         """Use `Policy.load`, unless the networks exist already."""
         self.checkpoint = checkpoint
         self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
@@ -89,8 +91,9 @@ class Policy:
             image: (H, W, 3 * cameras) uint8 RGB at the contract's size.
             state: (7,) proprioception.
             task: name; aliases of the table are allowed.
-            choice: `mode`: tanh of the mean (PTR's); `sample`; `argmax_q`: the best of the mode and `candidates - 1`
-                samples by the smallest critic; `softmax_q`: one of them with probability softmax(Q).
+            choice: `mode`: tanh of the mean (PTR's); `sample`; `argmax_q`: the best of the mode and
+                `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
+                softmax(Q).
             candidates: number of actions among which the Q-function chooses.
         Raises:
             TaskError: the task is unknown; the message lists the known ones.
@@ -120,7 +123,11 @@ class Policy:
 
     @torch.no_grad()
     def values(
-        self, images: NDArray[np.uint8], states: NDArray[np.float32], scaled_actions: NDArray[np.float32], task: str
+        self,
+        images: NDArray[np.uint8],
+        states: NDArray[np.float32],
+        scaled_actions: NDArray[np.float32],
+        task: str,
     ) -> NDArray[np.float32]:
         """Q of given actions, per critic.
 
@@ -133,12 +140,14 @@ class Policy:
             raise PtrError(f"the checkpoint {self.checkpoint.path} has no Q-function (algorithm bc)")
         pixels, proprioception, one_hot = self._tensors(images, states, task)
         actions = torch.from_numpy(np.ascontiguousarray(scaled_actions)).to(self._device).unsqueeze(1)
-        return self._critic.q(self._critic.encode(pixels, proprioception), one_hot, actions)[..., 0].cpu().numpy()
+        return (
+            self._critic.q(self._critic.encode(pixels, proprioception), one_hot, actions)[..., 0]
+            .cpu()
+            .numpy()
+        )
 
     @torch.no_grad()
-    def modes(
-        self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str
-    ) -> NDArray[np.float32]:
+    def modes(self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str) -> NDArray[np.float32]:
         """Scaled actions tanh(mean), (T, 7), of T observations."""
         return self._actor(*self._tensors(images, states, task)).mode.clamp(-MARGIN, MARGIN).cpu().numpy()
 
@@ -147,7 +156,7 @@ class Policy:
     ) -> tuple[Tensor, Tensor, Tensor]:
         table = self.checkpoint.tasks
         one_hot = functional.one_hot(torch.full((len(images),), table.id(task)), table.slots).float()
-        pixels = torch.from_numpy(np.ascontiguousarray(images))
+        pixels = torch.from_numpy(np.array(images))  # a copy: a memory-mapped array is read-only
         proprioception = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float32))
         return pixels.to(self._device), proprioception.to(self._device), one_hot.to(self._device)
 
@@ -163,11 +172,15 @@ class Policy:
         if image.shape != wanted or image.dtype != np.uint8:
             raise PtrError(f"the image is {image.dtype} {image.shape}; the policy needs uint8 {wanted}")
         if np.shape(state) != (len(self.contract.proprioception),):
-            raise PtrError(f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.proprioception)},)")
+            raise PtrError(
+                f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.proprioception)},)"
+            )
         if choice not in CHOICES:
             raise PtrError(f"unknown choice {choice!r}; known: {', '.join(CHOICES)}")
         if self._critic is None and choice.endswith("_q"):
-            raise PtrError(f"choice {choice!r} needs a Q-function; this checkpoint has none, use mode or sample")
+            raise PtrError(
+                f"choice {choice!r} needs a Q-function; this checkpoint has none, use mode or sample"
+            )
 
 
 def _choose(choice: str, values: Tensor) -> int:

@@ -36,8 +36,8 @@ PRESETS = {
         _PAPER, preset="bc_paper", algorithm=AlgorithmConfig(name="bc", actor_rate=3e-4)
     ),
 }
-"""`ptr_paper`: the canonical run of the original code. `ptr_small`: 64x64 images on two CPU cores, with an imitation
-term in the actor's loss and an averaged actor. `bc_*`: the imitation baselines."""
+"""`ptr_paper`: the canonical run of the original code. `ptr_small`: 64x64 images on two CPU cores, with an
+imitation term in the actor's loss and an averaged actor. `bc_*`: the imitation baselines."""
 
 
 def preset(name: str) -> TrainingConfig:

@@ -47,7 +47,7 @@ class Bags:
 
 
 class PhasedSource:
-    """PTR's two phases: prior data alone, then the mixture. The phase follows from the step, not from a flag."""
+    """PTR's two phases: prior data alone, then the mixture; the phase follows from the step."""
 
     def __init__(self, prior: Sampler | None, target: Sampler | None, target_from: int, mix: float) -> None:
         """Args: target_from: updates before the target data enter; without target data there is one phase."""
@@ -88,7 +88,9 @@ def start_pretraining(config: TrainingConfig, bags: Bags, folder: Path, tasks: S
         tasks: further names that get a slot from the start.
     """
     if latest_checkpoint(folder) is not None:
-        raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
+        raise PtrError(
+            f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume"
+        )
     contract = _contract_of(bags)
     prior, target = _open(bags, contract)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
@@ -100,7 +102,9 @@ def start_pretraining(config: TrainingConfig, bags: Bags, folder: Path, tasks: S
     return Trainer(algorithm, start, _source(config, table, prior, target), _write_config(folder, config))
 
 
-def start_finetuning(path: Path, bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: Any) -> Trainer:
+def start_finetuning(
+    path: Path, bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: Any
+) -> Trainer:
     """A run that goes on from a checkpoint with the target data mixed in from its first update.
 
     Networks, Adam's moments, temperature and targets carry over; new tasks take spare slots.
@@ -112,7 +116,9 @@ def start_finetuning(path: Path, bags: Bags, folder: Path, adjust: Sequence[str]
         overrides: changes of top-level values, e.g. seed, threads, device.
     """
     if latest_checkpoint(folder) is not None:
-        raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
+        raise PtrError(
+            f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume"
+        )
     if not bags.target:
         raise PtrError("fine-tuning needs demonstrations of the target task; name their folder with --target")
     base = read_checkpoint(path)
@@ -168,14 +174,22 @@ def _open(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | Non
     ]
     for name, data in zip(("pre-training", "target"), opened, strict=True):
         if data is not None:
-            LOGGER.info("%s data: %d episodes, %d transitions, %d tasks, %d episodes left out",
-                        name, len(data), data.transitions, len(data.task_names), len(data.left_out))
+            LOGGER.info(
+                "%s data: %d episodes, %d transitions, %d tasks, %d episodes left out",
+                name,
+                len(data),
+                data.transitions,
+                len(data.task_names),
+                len(data.left_out),
+            )
             for item in data.left_out[:10]:
                 LOGGER.warning("left out: %s: %s", item.path, item.reason)
     return opened[0], opened[1]
 
 
-def _source(config: TrainingConfig, table: TaskTable, prior: Dataset | None, target: Dataset | None) -> PhasedSource:
+def _source(
+    config: TrainingConfig, table: TaskTable, prior: Dataset | None, target: Dataset | None
+) -> PhasedSource:
     labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
 
     def sampler(data: Dataset | None, seed: int) -> Sampler | None:

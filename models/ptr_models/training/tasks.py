@@ -21,9 +21,9 @@ class TaskError(PtrError):
 class TaskTable:
     """Slots of the task vector: names, then spare ones.
 
-    A spare slot was never active in pre-training, so its weights are exactly the initial ones: giving it to a new task
-    equals PTR's table, which knows the target task from the first step. A target task whose name (or alias) is known
-    re-uses the slot and what was learned with it.
+    A spare slot was never active in pre-training, so its weights are exactly the initial ones: giving it to a
+    new task equals PTR's table, which knows the target task from the first step. A target task whose name (or
+    alias) is known re-uses the slot and what was learned with it.
 
     Attributes:
         names: of the used slots; the index is the id.
@@ -36,7 +36,9 @@ class TaskTable:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_names(cls, names: Iterable[str], spare: int, aliases: Mapping[str, str] | None = None) -> TaskTable:
+    def from_names(
+        cls, names: Iterable[str], spare: int, aliases: Mapping[str, str] | None = None
+    ) -> TaskTable:
         """Distinct tasks in alphabetical order, then `spare` free slots."""
         table = cls((), 0, dict(aliases or {}))
         known = sorted({table.canonical(name) for name in names})
@@ -60,7 +62,9 @@ class TaskTable:
         try:
             return self.names.index(self.canonical(name))
         except ValueError:
-            raise TaskError(f"unknown task {name!r}; this policy knows: {', '.join(self.names) or 'none'}") from None
+            raise TaskError(
+                f"unknown task {name!r}; this policy knows: {', '.join(self.names) or 'none'}"
+            ) from None
 
     def ids(self, names: Iterable[str]) -> dict[str, int]:
         """Slot of each name as it stands in the data."""
