@@ -22,8 +22,8 @@ class StartupError(RuntimeError):
 def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
     """Make a node, spin it until SIGINT or SIGTERM (once or twice), and take it down cleanly.
 
-    A node with an attribute `finished` (an integer or None) ends with that exit code once it is set. A node with a
-    method `close` is closed before it is destroyed.
+    A node with an attribute `finished` (an integer or None) ends with that exit code once it is set. A node
+    with a method `close` is closed before it is destroyed.
 
     Returns:
         Exit code: 0, or 1 when the node could not start; the reason is printed on stderr.

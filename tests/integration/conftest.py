@@ -2,8 +2,8 @@
 """Real nodes as subprocesses, and a node of the test's own to watch them with.
 
 `ros` is a domain of its own per test module: `ros.start("ptr_bringup.arm.node", rate=50.0)` starts a node,
-`ros.wait(lambda: ..., "what is waited for")` spins the test's node until a condition holds, `ros.call` calls a
-service. Everything that was started is ended with the module.
+`ros.wait(lambda: ..., "what is waited for")` spins the test's node until a condition holds, `ros.call` calls
+a service. Everything that was started is ended with the module.
 """
 
 from __future__ import annotations
@@ -84,7 +84,11 @@ class RosHarness:
         if PROFILE.is_file():
             self.environment["FASTDDS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
         os.environ.update(
-            {key: self.environment[key] for key in self.environment if key.startswith(("ROS_", "FASTDDS_", "AMENT_"))}
+            {
+                key: self.environment[key]
+                for key in self.environment
+                if key.startswith(("ROS_", "FASTDDS_", "AMENT_"))
+            }
         )
         self.processes: list[NodeProcess] = []
         self.context = rclpy.Context()
@@ -127,7 +131,7 @@ class RosHarness:
         return True
 
     def wait(self, condition: Callable[[], Any], what: str, timeout: float = 20.0) -> None:
-        """Spin until `condition()` is true; otherwise fail with what was waited for and the processes' output."""
+        """Spin until `condition()` is true; otherwise fail, with the output of all processes."""
         if not self.wait_until(condition, timeout):
             logs = "\n".join(f"--- {p.log.name}\n{p.output[-2000:]}" for p in self.processes)
             pytest.fail(f"waited {timeout} s in vain for: {what}\n{logs}")
@@ -147,7 +151,9 @@ class RosHarness:
         """Call a service, waiting for it to appear first."""
         client = self.node.create_client(service_type, name)
         self.wait(client.service_is_ready, f"service {name}", timeout)
-        answer = self.result(client.call_async(request or service_type.Request()), f"answer of {name}", timeout)
+        answer = self.result(
+            client.call_async(request or service_type.Request()), f"answer of {name}", timeout
+        )
         self.node.destroy_client(client)
         return answer
 
@@ -158,7 +164,9 @@ class RosHarness:
         client = ActionClient(self.node, action_type, name)
         self.wait(client.server_is_ready, f"action {name}", timeout)
         handle = self.result(client.send_goal_async(goal), f"acceptance by {name}", timeout)
-        answer = self.result(handle.get_result_async(), f"result of {name}", timeout) if handle.accepted else None
+        answer = (
+            self.result(handle.get_result_async(), f"result of {name}", timeout) if handle.accepted else None
+        )
         client.destroy()
         return None if answer is None else answer.result
 

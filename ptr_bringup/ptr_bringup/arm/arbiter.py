@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is in command of the arm: human over policy, silence, hand-back and the latched stop.
 
-A human takes over by sending a command with the deadman held, and hands back by releasing it. A human who falls
-silent without releasing has perhaps lost the link: the policy stays out until a release, `clear` or a move.
+A human takes over by sending a command with the deadman held, and hands back by releasing it. A human who
+falls silent without releasing has perhaps lost the link: the policy stays out until a release, `clear` or a
+move.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ import numpy as np
 
 from ptr_bringup.arm.kinematics import Array
 from ptr_bringup.arm.safety import Reason
+
+_WHOLE_STEP = 0.75
+"""Share of its horizon after which a command counts as followed by the next step, not replaced."""
 
 
 class Mode(enum.IntEnum):
@@ -57,7 +61,9 @@ class Command:
     @property
     def finite(self) -> bool:
         """True when every number of it is one."""
-        return bool(np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.horizon]).all())
+        return bool(
+            np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.horizon]).all()
+        )
 
 
 @dataclass(frozen=True)
@@ -113,13 +119,17 @@ class Arbiter:
     def _refusal(self, kind: Kind, command: Command, now: float) -> tuple[Reason, str]:
         who = f"The command of {command.source or 'an unnamed source'}"
         if self.mode is Mode.FAULT:
-            return Reason.STOPPED, f"{who} was refused: the arm is stopped ({self.stop_reason}); clear it first."
+            return (
+                Reason.STOPPED,
+                f"{who} was refused: the arm is stopped ({self.stop_reason}); clear it first.",
+            )
         if not command.finite:
             return Reason.NOT_FINITE, f"{who} was refused: it holds numbers that are not finite."
         age = now - command.stamp
         if abs(age) > self._timing.command_age:
             return Reason.STALE_COMMAND, (
-                f"{who} was refused: it was {age:.3f} s old on arrival, {self._timing.command_age:.3f} s are allowed."
+                f"{who} was refused: it was {age:.3f} s old on arrival, "
+                f"{self._timing.command_age:.3f} s are allowed."
             )
         if not command.deadman or kind is Kind.HUMAN:
             return Reason.NONE, ""
@@ -151,6 +161,20 @@ class Arbiter:
         if self.command is None:
             return 0.0
         return max(0.0, min(now, self._arrival + self.command.horizon) - max(since, self._arrival))
+
+    def unfinished(self, successor: Command, now: float) -> float:
+        """For how many seconds the command in force has yet to hold, if its source meant it to be finished.
+
+        A source that sends one command per step means each to hold for its whole horizon; when the next arrives
+        a few milliseconds early, the rest is not lost. A source that sends more often than its horizon replaces
+        its commands.
+        """
+        former = self.command
+        if former is None or former.source != successor.source or not successor.finite:
+            return 0.0
+        if successor.stamp - former.stamp < _WHOLE_STEP * former.horizon:
+            return 0.0
+        return min(max(0.0, self._arrival + former.horizon - now), (1.0 - _WHOLE_STEP) * former.horizon)
 
     def stop(self, why: str) -> None:
         """Latch the stop."""

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arm's gate as one object without ROS and without a clock.
 
-`ArmCore` takes commands and joint states and says what to send to the driver. The arm node runs it at 50 Hz of
-real time, the in-process robot of bulk simulation at whatever rate it steps: twists are integrated over time, so
-the outcome does not depend on the rate.
+`ArmCore` takes commands and joint states and says what to send to the driver. The arm node runs it at 50 Hz
+of real time, the in-process robot of bulk simulation at whatever rate it steps: twists are integrated over
+time, so the outcome does not depend on the rate.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,108 +16,20 @@ from ptr_bringup.arm.arbiter import Arbiter, Command, Kind, Mode, Timing
 from ptr_bringup.arm.integrator import advance
 from ptr_bringup.arm.kinematics import Array, Pose, forward, gripper_from_finger, rotation_vector
 from ptr_bringup.arm.move import Move, plan_to_name, plan_to_pose
-from ptr_bringup.arm.safety import Limits, Reason, Verdict, admit, admit_joints, cap_twist
+from ptr_bringup.arm.reports import Executed, JointState, MoveReport, Output, SafetyChange, State
+from ptr_bringup.arm.safety import Limits, Reason, Verdict, admit, admit_joints, bits, cap_twist
 
 _REASON_LASTS = 0.5
-"""s. A reason is reported for so long after it last held, so that a 5 Hz refusal does not flicker at 50 Hz."""
+"""s. A reason is reported for so long after it last held: a 5 Hz refusal does not flicker at 50 Hz."""
 _ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
 """m, rad and opening: a move has arrived when the measured pose is that near its goal."""
 _LOST, _LOST_LASTS = 0.4, 0.25
-"""rad and s. When a joint is so far from where it was commanded for so long, the arm was moved by something else (a
-hand, a sagging motor, a reset of the scene): the commanded pose becomes the measured one, so that it never jumps."""
+"""rad and s. When a joint is so far from where it was commanded for so long, something else moved the arm, such
+as a hand, a sagging motor or a new scene: the commanded pose becomes the measured one, and nothing jumps."""
+_LONGEST_TICK = 0.25
+"""s. A longer pause between two ticks (a sleeping machine, a jump of the clock) allows no faster motion."""
 _SETTLING = 1.5
 """s that a move waits at its end for the measured pose; the gripper may be held open by an object."""
-
-
-@dataclass(frozen=True)
-class JointState:
-    """What the driver measured.
-
-    Attributes:
-        stamp: s.
-        positions, velocities, efforts: (6,) rad, rad/s, and N m (simulator) or mA (Interbotix).
-        finger: m, position of a finger joint.
-    """
-
-    stamp: float
-    positions: Array
-    velocities: Array
-    efforts: Array
-    finger: float
-
-    @property
-    def finite(self) -> bool:
-        """True when the positions are numbers."""
-        return bool(np.isfinite(self.positions).all() and np.isfinite(self.finger))
-
-
-@dataclass(frozen=True)
-class Executed:
-    """What passed the gate in one tick (see ExecutedCommand.msg)."""
-
-    source: str
-    command_stamp: float
-    target: Pose
-    gripper: float
-    joints: Array
-    reason: Reason
-
-
-@dataclass(frozen=True)
-class State:
-    """What the arm is doing (see ArmState.msg)."""
-
-    stamp: float
-    mode: Mode
-    source: str
-    measured: Pose
-    commanded: Pose
-    joints: JointState
-    gripper: float
-    gripper_commanded: float
-
-
-@dataclass(frozen=True)
-class SafetyChange:
-    """The set of reasons changed (see SafetyEvent.msg); NONE: back to normal."""
-
-    reason: Reason
-    source: str
-    detail: str
-    requested: Pose
-    admitted: Pose
-
-
-@dataclass(frozen=True)
-class MoveReport:
-    """How a move to a pose is getting on; `done` with or without `success`."""
-
-    progress: float
-    done: bool = False
-    success: bool = False
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Output:
-    """What one tick decided.
-
-    Attributes:
-        joints: (6,) rad to send to the driver, None: send nothing.
-        gripper: opening to send, 0..1.
-        executed, state: None as long as no joint state has arrived; `executed` also while they are stale.
-        events: changes of the reasons, at most one.
-        move: report of a move to a pose, None when there is none.
-        notice: something that a person should read, empty otherwise.
-    """
-
-    joints: Array | None
-    gripper: float
-    executed: Executed | None
-    state: State | None
-    events: tuple[SafetyChange, ...]
-    move: MoveReport | None
-    notice: str = ""
 
 
 class ArmCore:
@@ -160,12 +71,15 @@ class ArmCore:
             Why it was changed or refused; NONE when it was taken as it is. The same is reported by `tick`.
         """
         self._integrate(now)
+        former, rest = self.arbiter.command, self.arbiter.unfinished(command, now)
         reason, detail = self.arbiter.offer(kind, command, now)
         if reason:
             self._note(reason, command.source, detail, now)
             return reason
         if not command.deadman:
             return Reason.NONE
+        if rest > 0.0 and self._wish is not None and self._move is None:
+            self._wish = advance(self._wish, former.twist, rest)
         twist, reason, detail = cap_twist(command.twist, self.limits)
         self.arbiter.command = dataclasses.replace(command, twist=twist)
         self.gripper = min(max(command.gripper, 0.0), 1.0)
@@ -179,7 +93,7 @@ class ArmCore:
         Returns:
             Empty when it has begun, otherwise a sentence that says who has the arm.
         Raises:
-            MoveRefused: the arm can't go there.
+            MoveError: the arm can't go there.
         """
         if self.target is None:
             return "No joint state has arrived yet; is the driver running?"
@@ -204,7 +118,7 @@ class ArmCore:
         self.arbiter.end_move()
 
     def stop(self, why: str) -> None:
-        """Latch the stop: the arm holds where it is measured to be, the gripper as commanded, until `clear`."""
+        """Latch the stop: until `clear` the arm holds its measured pose and the gripper its command."""
         self.arbiter.stop(why)
         self._move = None
         if self._last_state is not None:
@@ -235,7 +149,7 @@ class ArmCore:
             return self._blind(now)
         self._integrate(now)
         self.arbiter.watch(now)
-        elapsed = 0.0 if self._ticked is None else now - self._ticked
+        elapsed = 0.0 if self._ticked is None else min(now - self._ticked, _LONGEST_TICK)
         self._ticked = now
         notice = self._find_again(joint_state, now)
         moving = self._move is not None
@@ -280,7 +194,7 @@ class ArmCore:
         if self.arbiter.mode is not Mode.MOVING:
             self._move = None
             who = self.arbiter.source
-            why = f"{who} took the arm over during the move." if who else "The arm was not where it was commanded."
+            why = f"{who} took the arm over." if who else "The arm was not where it was commanded."
             return MoveReport(progress, True, False, why)
         if verdict.joints is None:
             self.cancel_move()
@@ -298,7 +212,9 @@ class ArmCore:
         self.cancel_move()
         if there:
             return MoveReport(1.0, True, True, "The arm is there.")
-        return MoveReport(1.0, True, False, f"The arm ended {off:.3f} m and {turned:.2f} rad away from the goal.")
+        return MoveReport(
+            1.0, True, False, f"The arm ended {off:.3f} m and {turned:.2f} rad away from the goal."
+        )
 
     def _integrate(self, now: float) -> None:
         """Advance the wish by the command in force, up to now."""
@@ -316,7 +232,10 @@ class ArmCore:
         self._integrate(now)
         self.arbiter.watch(now)
         self._ticked, self._wish = now, self.target
-        self._note(Reason.STALE_STATE, self.arbiter.source, self._why_blind(now), now)
+        if self._last_state is not None:
+            age = now - self._last_state.stamp
+            why = f"The newest usable joint state is {age:.2f} s old; the arm holds."
+            self._note(Reason.STALE_STATE, self.arbiter.source, why, now)
         report = None
         if self._move is not None:
             self.cancel_move()
@@ -324,13 +243,8 @@ class ArmCore:
         output = self._output(now, Reason.STALE_STATE, self.target, report)
         return dataclasses.replace(output, joints=None, executed=None)
 
-    def _why_blind(self, now: float) -> str:
-        if self._last_state is None:
-            return "No joint state has arrived yet; the arm holds."
-        return f"The newest joint state is {now - self._last_state.stamp:.2f} s old; the arm holds."
-
     def _note(self, reason: Reason, source: str, detail: str, now: float) -> None:
-        for bit in reason:
+        for bit in bits(reason):
             self._reasons[bit] = (now + _REASON_LASTS, source, detail)
 
     def _current_reasons(self, now: float) -> Reason:
@@ -344,21 +258,32 @@ class ArmCore:
             total |= bit
         return total
 
-    def _output(self, now: float, reason: Reason, requested: Pose | None, report: MoveReport | None) -> Output:
-        current, events = self._current_reasons(now), ()
-        if current != self._reported and self.target is not None:
-            new = [entry for bit, entry in self._reasons.items() if bit & ~self._reported]
-            source, detail = (new[-1] if new else (0.0, "", "Back to normal." if not current else ""))[1:]
-            events = (SafetyChange(current, source, detail, requested or self.target, self.target),)
-            self._reported = current
+    def _changes(self, current: Reason, requested: Pose) -> tuple[SafetyChange, ...]:
+        if current == self._reported:
+            return ()
+        new = [entry for bit, entry in self._reasons.items() if bit & ~self._reported]
+        _, source, detail = (new or list(self._reasons.values()) or [(0.0, "", "Back to normal.")])[-1]
+        self._reported = current
+        return (SafetyChange(current, source, detail, requested, self.target),)
+
+    def _output(
+        self, now: float, reason: Reason, requested: Pose | None, report: MoveReport | None
+    ) -> Output:
         if self.target is None:
-            return Output(None, self.gripper, None, None, events, report)
+            return Output(None, self.gripper, None, None, (), report)
+        events = self._changes(self._current_reasons(now), requested or self.target)
         command = self.arbiter.command
         stamp = command.stamp if command is not None else 0.0
         state = self._last_state
         executed = Executed(self.arbiter.source, stamp, self.target, self.gripper, self.joints, reason)
         arm = State(
-            state.stamp, self.arbiter.mode, self.arbiter.source, self._measured, self.target, state,
-            min(max(gripper_from_finger(state.finger), 0.0), 1.0), self.gripper,
+            state.stamp,
+            self.arbiter.mode,
+            self.arbiter.source,
+            self._measured,
+            self.target,
+            state,
+            min(max(gripper_from_finger(state.finger), 0.0), 1.0),
+            self.gripper,
         )
         return Output(self.joints, self.gripper, executed, arm, events, report)

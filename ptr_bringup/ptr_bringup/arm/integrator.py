@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a twist moves the commanded target.
 
-Targets integrate on the last commanded pose, not on the measured one, as Bridge's controller does: a lagging or
-sagging arm neither shortens a motion nor drifts.
+Targets integrate on the last commanded pose, not on the measured one, as Bridge's controller does: a lagging
+or sagging arm neither shortens a motion nor drifts.
 """
 
 from __future__ import annotations

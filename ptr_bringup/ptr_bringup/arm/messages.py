@@ -8,11 +8,11 @@ import math
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose as PoseMessage
-from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 from ptr_bringup.arm.arbiter import Command
-from ptr_bringup.arm.core import Executed, SafetyChange, State
 from ptr_bringup.arm.kinematics import Array, Pose
+from ptr_bringup.arm.reports import Executed, SafetyChange, State
+from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 FRAME = "base_link"
 

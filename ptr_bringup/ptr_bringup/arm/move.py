@@ -19,10 +19,7 @@ NAMED_JOINTS: dict[str, Array] = {
     "sleep": np.array([0.0, -1.80, 1.55, 0.0, 0.8, 0.0]),
     "home": np.zeros(6),
 }
-"""Joint positions (rad) of the named poses. `start` is the end effector at (0.3, 0, 0.15) m, pointing down."""
-
-START_POSE = Pose(np.array([0.3, 0.0, 0.15]), np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]]))
-"""Where episodes begin."""
+"""Joint positions (rad) of the named poses; at `start` the gripper is at (0.3, 0, 0.15) m and points down."""
 
 _POINTS = 33
 _PEAK = 1.875
@@ -33,7 +30,7 @@ _SHORTEST = 0.5
 """s. No move is quicker."""
 
 
-class MoveRefused(ValueError):
+class MoveError(ValueError):
     """The arm can't move there; the message says why."""
 
 
@@ -76,18 +73,20 @@ def plan_to_pose(
         goal: where to.   gripper: opening at the end, 0..1.
         duration: s; 0, or too short for the speed caps: as long as they need.
     Raises:
-        MoveRefused: the goal lies outside of the box, or no joint positions reach it.
+        MoveError: the goal lies outside of the box, or no joint positions reach it.
     """
     if not (np.isfinite(goal.position).all() and np.isfinite(goal.rotation).all()):
-        raise MoveRefused("The goal pose holds numbers that are not finite.")
+        raise MoveError("The goal pose holds numbers that are not finite.")
     where = "({:.3f}, {:.3f}, {:.3f}) m".format(*goal.position)
     if clip_to_box(goal, goal_inside(goal, limits), limits)[1]:
-        raise MoveRefused(f"The goal {where} lies outside of the workspace box {limits.box_low}..{limits.box_high} m.")
+        raise MoveError(
+            f"The goal {where} lies outside of the workspace box {limits.box_low}..{limits.box_high} m."
+        )
     path = _line(target, joints, goal)
     if path is None:
         end = inverse(goal, joints)
         if end is None:
-            raise MoveRefused(f"No joint positions reach the goal {where} in that orientation.")
+            raise MoveError(f"No joint positions reach the goal {where} in that orientation.")
         path = _arc(joints, end)
     return Move(path, _duration(path, duration, limits), _opening(gripper), goal)
 
@@ -96,10 +95,10 @@ def plan_to_name(joints: Array, name: str, gripper: float, duration: float, limi
     """A move of the joints to a named pose; `sleep` and `home` lie outside of the workspace box.
 
     Raises:
-        MoveRefused: nobody knows that name.
+        MoveError: nobody knows that name.
     """
     if name not in NAMED_JOINTS:
-        raise MoveRefused(f"There is no pose named {name!r}; known: {', '.join(NAMED_JOINTS)}.")
+        raise MoveError(f"There is no pose named {name!r}; known: {', '.join(NAMED_JOINTS)}.")
     path = _arc(joints, NAMED_JOINTS[name])
     return Move(path, _duration(path, duration, limits), _opening(gripper), forward(path[-1]))
 
@@ -116,7 +115,9 @@ def _line(start: Pose, joints: Array, goal: Pose) -> Array | None:
     for share in np.linspace(0.0, 1.0, _POINTS)[1:]:
         position = start.position + share * (goal.position - start.position)
         found = inverse(
-            Pose(position, rotation_from_vector(share * turn) @ start.rotation), path[-1], position_tolerance=1e-5
+            Pose(position, rotation_from_vector(share * turn) @ start.rotation),
+            path[-1],
+            position_tolerance=1e-5,
         )
         if found is None or np.abs(found - path[-1]).max() > 0.3:
             return None
@@ -133,7 +134,9 @@ def _duration(path: Array, wanted: float, limits: Limits) -> float:
     """s that a path takes: what is wanted, unless a speed cap needs more."""
     poses = [forward(q) for q in path]
     steps = len(path) - 1
-    shift = max(float(np.linalg.norm(b.position - a.position)) for a, b in zip(poses, poses[1:], strict=False))
+    shift = max(
+        float(np.linalg.norm(b.position - a.position)) for a, b in zip(poses, poses[1:], strict=False)
+    )
     turn = max(
         float(np.linalg.norm(rotation_vector(b.rotation @ a.rotation.T)))
         for a, b in zip(poses, poses[1:], strict=False)
@@ -148,11 +151,11 @@ def _seconds(way: float, speed: float) -> float:
     if way < 1e-9:
         return 0.0
     if speed <= 0.0:
-        raise MoveRefused("A speed cap is 0, so the arm can't move to a pose; raise the limit.")
+        raise MoveError("A speed cap is 0, so the arm can't move to a pose; raise the limit.")
     return way / speed
 
 
 def _opening(gripper: float) -> float:
     if not math.isfinite(gripper):
-        raise MoveRefused(f"The gripper opening is {gripper}; give a number between 0 (closed) and 1 (open).")
+        raise MoveError(f"The gripper opening is {gripper}; give a number between 0 (closed) and 1 (open).")
     return min(max(gripper, 0.0), 1.0)

@@ -6,8 +6,6 @@ from __future__ import annotations
 import sys
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from ptr_msgs.action import MoveTo
-from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.node import Node
@@ -16,7 +14,7 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from ptr_bringup.arm.arbiter import Kind, Timing
-from ptr_bringup.arm.core import ArmCore, MoveReport, Output
+from ptr_bringup.arm.core import ArmCore
 from ptr_bringup.arm.drivers.base import Driver
 from ptr_bringup.arm.drivers.simulated import SimulatedDriver
 from ptr_bringup.arm.messages import (
@@ -27,8 +25,11 @@ from ptr_bringup.arm.messages import (
     safety_message,
     state_message,
 )
-from ptr_bringup.arm.safety import Limits
+from ptr_bringup.arm.reports import MoveReport, Output
+from ptr_bringup.arm.safety import Limits, bits
 from ptr_bringup.node_main import StartupError, declare, run
+from ptr_msgs.action import MoveTo
+from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -39,7 +40,9 @@ class Arm(Node):
     def __init__(self) -> None:
         super().__init__("arm")
         robot = declare(self, "robot", "sim", "which arm: sim (the simulator node)")
-        rate = declare(self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", 5.0, 200.0)
+        rate = declare(
+            self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", 5.0, 200.0
+        )
         self._core = ArmCore(self._declare_limits(), self._declare_timing())
         self._driver = self._open(robot)
         self._goal: ServerGoalHandle | None = None
@@ -49,7 +52,9 @@ class Arm(Node):
         self._safety = self.create_publisher(SafetyEvent, "/arm/safety", _LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_subscription(ArmCommand, "/teleop/command", lambda m: self._on_command(Kind.HUMAN, m), 10)
-        self.create_subscription(ArmCommand, "/policy/command", lambda m: self._on_command(Kind.POLICY, m), 10)
+        self.create_subscription(
+            ArmCommand, "/policy/command", lambda m: self._on_command(Kind.POLICY, m), 10
+        )
         self.create_service(Trigger, "/arm/stop", self._on_stop)
         self.create_service(Trigger, "/arm/clear", self._on_clear)
         self._moves = ActionServer(
@@ -60,7 +65,9 @@ class Arm(Node):
 
     def _open(self, robot: str) -> Driver:
         if robot == "wx250s":
-            raise StartupError("robot:=wx250s: the Interbotix driver is not part of this release yet; use robot:=sim.")
+            raise StartupError(
+                "robot:=wx250s: the Interbotix driver is not part of this release yet; use robot:=sim."
+            )
         if robot != "sim":
             raise StartupError(f"There is no robot {robot!r}; known: sim.")
         return SimulatedDriver(self)
@@ -80,11 +87,15 @@ class Arm(Node):
             name: declare(self, name, getattr(default, name), text, 0.0, high)
             for name, (text, high) in numbers.items()
         }
-        table = declare(self, "table_height", default.table_height, "m, z of the table in base_link", -1.0, 1.0)
+        table = declare(
+            self, "table_height", default.table_height, "m, z of the table in base_link", -1.0, 1.0
+        )
         low = declare(self, "box_low", list(default.box_low), f"{corner}, lower")
         high = declare(self, "box_high", list(default.box_high), f"{corner}, upper")
         if len(low) != 3 or len(high) != 3:
-            raise StartupError(f"box_low and box_high need three numbers each, not {list(low)} and {list(high)}.")
+            raise StartupError(
+                f"box_low and box_high need three numbers each, not {list(low)} and {list(high)}."
+            )
         try:
             return Limits(box_low=tuple(low), box_high=tuple(high), table_height=table, **values)
         except ValueError as error:
@@ -93,9 +104,18 @@ class Arm(Node):
     def _declare_timing(self) -> Timing:
         default = Timing()
         return Timing(
-            declare(self, "command_age", default.command_age, "s, age at which a command is refused", 0.0, 10.0),
+            declare(
+                self, "command_age", default.command_age, "s, age at which a command is refused", 0.0, 10.0
+            ),
             declare(self, "watchdog", default.watchdog, "s of silence after which the arm holds", 0.0, 10.0),
-            declare(self, "state_age", default.state_age, "s, age of joint states at which the arm holds", 0.0, 10.0),
+            declare(
+                self,
+                "state_age",
+                default.state_age,
+                "s, age of joint states at which the arm holds",
+                0.0,
+                10.0,
+            ),
         )
 
     def _now(self) -> float:
@@ -120,7 +140,8 @@ class Arm(Node):
             self._state.publish(state_message(output.state))
         for change in output.events:
             self._safety.publish(safety_message(change, now))
-            self.get_logger().info(f"{change.reason.name or 'NONE'}: {change.detail}")
+            reasons = ", ".join(bit.name for bit in bits(change.reason)) or "NONE"
+            self.get_logger().info(f"{reasons}: {change.detail}")
         if output.notice:
             self.get_logger().warning(output.notice)
 

@@ -55,6 +55,11 @@ class Reason(enum.IntFlag):
     MOTOR_FAULT = 2048
 
 
+def bits(reason: Reason) -> list[Reason]:
+    """The single reasons of a set, in the order of their bits."""
+    return [bit for bit in Reason if bit & reason]
+
+
 @dataclass(frozen=True)
 class Limits:
     """What the arm is allowed to do. Zero is a limit like any other number.
@@ -84,8 +89,17 @@ class Limits:
                 raise ValueError(f"The limit {name} is {value}; give a finite number.")
         for axis, low, high in zip("xyz", self.box_low, self.box_high, strict=True):
             if low > high:
-                raise ValueError(f"The workspace box is empty along {axis}: {low} m to {high} m; exchange the two.")
-        for name in ("reach_min", "reach_max", "linear_speed", "angular_speed", "joint_speed", "joint_margin"):
+                raise ValueError(
+                    f"The workspace box is empty along {axis}: {low} m to {high} m; exchange the two."
+                )
+        for name in (
+            "reach_min",
+            "reach_max",
+            "linear_speed",
+            "angular_speed",
+            "joint_speed",
+            "joint_margin",
+        ):
             if getattr(self, name) < 0.0:
                 raise ValueError(f"The limit {name} is {getattr(self, name)}; it must not be negative.")
         if self.reach_min > self.reach_max:
@@ -119,16 +133,22 @@ def admit(wish: Pose, target: Pose, joints: Array, limits: Limits, duration: flo
         duration: s since the last commanded pose, for the joint speed.
     """
     if not (np.isfinite(wish.position).all() and np.isfinite(wish.rotation).all()):
-        return Verdict(None, target, Reason.NOT_FINITE, "The wished pose is not a finite number; the arm holds.")
+        return Verdict(
+            None, target, Reason.NOT_FINITE, "The wished pose is not a finite number; the arm holds."
+        )
     clipped, reason, detail = clip_to_box(wish, target, limits)
-    if np.array_equal(clipped.position, target.position) and np.array_equal(clipped.rotation, target.rotation):
+    if np.array_equal(clipped.position, target.position) and np.array_equal(
+        clipped.rotation, target.rotation
+    ):
         return Verdict(joints, target, reason, detail)
     refusal, why = _refuse_pose(clipped, target, limits)
     if refusal:
         return Verdict(None, target, reason | refusal, why)
     found = inverse(clipped, joints, position_tolerance=1e-5, rotation_tolerance=1e-4, iterations=12)
     if found is None:
-        return Verdict(None, target, reason | Reason.UNREACHABLE, f"No joint positions reach {_place(clipped)}.")
+        return Verdict(
+            None, target, reason | Reason.UNREACHABLE, f"No joint positions reach {_place(clipped)}."
+        )
     if np.abs(found - joints).max() > _OTHER_BRANCH:
         why = f"{_place(clipped)} can only be reached with the arm folded another way."
         return Verdict(None, target, reason | Reason.UNREACHABLE, why)
@@ -152,12 +172,12 @@ def admit_joints(
     outside = (wish < np.minimum(low, joints) - _ROUNDING) | (wish > np.maximum(high, joints) + _ROUNDING)
     if outside.any():
         k = int(np.argmax(outside))
-        why = f"Joint {JOINT_NAMES[k]} would go to {wish[k]:.3f} rad; it may be in [{low[k]:.3f}, {high[k]:.3f}]."
+        why = f"Joint {JOINT_NAMES[k]} would go to {wish[k]:.3f} rad; allowed: {low[k]:.3f}..{high[k]:.3f}."
         return Verdict(None, target, Reason.JOINT_LIMIT, why)
     step, allowed = float(np.abs(wish - joints).max()), limits.joint_speed * duration
     if step > allowed * (1.0 + _ROUNDING) + 1e-12:
         slowed = joints + (wish - joints) * (allowed / step)
-        why = f"A joint would move {step:.3f} rad in {duration:.3f} s; the cap is {limits.joint_speed:.2f} rad/s."
+        why = f"A joint would move {step:.3f} rad in {duration:.3f} s, over {limits.joint_speed:.2f} rad/s."
         return Verdict(slowed, forward(slowed), Reason.TOO_FAST, why)
     return Verdict(wish, pose)
 
@@ -183,16 +203,17 @@ def cap_twist(twist: Array, limits: Limits) -> tuple[Array, Reason, str]:
 def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason, str]:
     """Clip a pose's position to the workspace box.
 
-    Where the arm is outside already (it sleeps there), it may move inwards or stay, but no further out: entering
-    the box never makes it jump.
+    Where the arm is outside already (it sleeps there), it may move inwards or stay, but no further out:
+    entering the box never makes it jump.
     """
     low = np.minimum(limits.box_low, target.position)
     high = np.maximum(limits.box_high, target.position)
     position = np.clip(wish.position, low, high)
     if np.abs(position - wish.position).max() <= 1e-9:
         return wish, Reason.NONE, ""
-    why = f"{_place(wish)} lies outside of the workspace box and was moved to {_place(Pose(position, wish.rotation))}."
-    return Pose(position, wish.rotation), Reason.OUTSIDE_BOX, why
+    clipped = Pose(position, wish.rotation)
+    why = f"{_place(wish)} lies outside of the workspace box and was moved to {_place(clipped)}."
+    return clipped, Reason.OUTSIDE_BOX, why
 
 
 def _refuse_pose(pose: Pose, target: Pose, limits: Limits) -> tuple[Reason, str]:
@@ -206,7 +227,10 @@ def _refuse_pose(pose: Pose, target: Pose, limits: Limits) -> tuple[Reason, str]
         return Reason.UNREACHABLE, why
     clearance = gripper_clearance(pose) - limits.table_height
     if clearance < min(0.0, gripper_clearance(target) - limits.table_height) - _ROUNDING:
-        return Reason.COLLISION, f"At {_place(pose)} the gripper would be {-clearance:.3f} m inside the table."
+        return (
+            Reason.COLLISION,
+            f"At {_place(pose)} the gripper would be {-clearance:.3f} m inside the table.",
+        )
     return Reason.NONE, ""
 
 

@@ -12,7 +12,7 @@ from ptr_bringup.camera.sources import CameraError
 
 
 def camera_info(path: str, frame: str) -> CameraInfo:
-    """CameraInfo of a calibration file; an empty path gives an uncalibrated camera (K is zero, as REP-104 says).
+    """CameraInfo of a calibration file; without a path that of an uncalibrated camera (K is zero).
 
     Raises:
         CameraError: the file can't be read or lacks an entry.

@@ -27,7 +27,9 @@ class Camera(LifecycleNode):
     def __init__(self) -> None:
         super().__init__("camera")
         name = declare(self, "name", "over_shoulder", "the pictures go to /camera/NAME/image/compressed")
-        self._source_name = declare(self, "source", "/dev/video0", "V4L2 device, folder of images or video file")
+        self._source_name = declare(
+            self, "source", "/dev/video0", "V4L2 device, folder of images or video file"
+        )
         self._width = declare(self, "width", 640, "pixels, asked of a device", 16, 7680)
         self._height = declare(self, "height", 480, "pixels, asked of a device", 16, 4320)
         self._rate = declare(self, "rate", 30.0, "Hz", 0.1, 240.0)
@@ -40,7 +42,9 @@ class Camera(LifecycleNode):
         self._images = self.create_publisher(
             CompressedImage, f"/camera/{name}/image/compressed", qos_profile_sensor_data
         )
-        self._infos = self.create_publisher(CameraInfo, f"/camera/{name}/camera_info", qos_profile_sensor_data)
+        self._infos = self.create_publisher(
+            CameraInfo, f"/camera/{name}/camera_info", qos_profile_sensor_data
+        )
         self._source: Source | None = None
         self._timer: Timer | None = None
         self._problem = ""

@@ -19,7 +19,7 @@ class CameraError(RuntimeError):
 
 
 class Source(Protocol):
-    """A stream of pictures. `grab` waits for the next one, so that its time can be noted before it is decoded."""
+    """A stream of pictures; `grab` waits for the next one, so that its time is known before it is decoded."""
 
     def grab(self) -> bool:
         """Take the next picture; False when there is none any more."""

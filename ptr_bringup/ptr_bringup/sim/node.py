@@ -10,8 +10,6 @@ import time
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Pose
-from ptr_msgs.msg import ObjectStates
-from ptr_msgs.srv import GetOutcome, ResetScene
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -23,6 +21,8 @@ from ptr_bringup.arm.messages import FRAME, stamp
 from ptr_bringup.camera.images import jpeg_message, pinhole_info
 from ptr_bringup.node_main import StartupError, declare, run
 from ptr_bringup.sim.world import CAMERA, TIMESTEP, World
+from ptr_msgs.msg import ObjectStates
+from ptr_msgs.srv import GetOutcome, ResetScene
 
 _PERIOD = 0.01
 """s of real time between two looks at what is due."""
@@ -42,7 +42,9 @@ class Simulator(Node):
         kitchen = declare(self, "kitchen", "toykitchen1", "kitchen to begin with")
         task = declare(self, "task", "put_carrot_on_plate", "task that the scene is laid for")
         self._seed = declare(self, "seed", 0, "seed of the first scene", 0, 2**32 - 1)
-        self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0)
+        self._speed = declare(
+            self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0
+        )
         self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", 10.0, 200.0)
         self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", 0.1, 60.0)
         self._width = declare(self, "width", 640, "pixels, width of the pictures", 16, 1280)
@@ -59,7 +61,9 @@ class Simulator(Node):
     def _make_interfaces(self) -> None:
         images = f"/camera/{CAMERA}"
         self._joints = self.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
-        self._images = self.create_publisher(CompressedImage, f"{images}/image/compressed", qos_profile_sensor_data)
+        self._images = self.create_publisher(
+            CompressedImage, f"{images}/image/compressed", qos_profile_sensor_data
+        )
         self._infos = self.create_publisher(CameraInfo, f"{images}/camera_info", qos_profile_sensor_data)
         self._objects = self.create_publisher(ObjectStates, "/simulator/objects", 10)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -89,10 +93,14 @@ class Simulator(Node):
             targets = np.array([commanded[name] for name in JOINT_NAMES])
             finger = commanded["left_finger"]
         except KeyError as missing:
-            self.get_logger().error(f"A joint command lacks {missing}; it was ignored.", throttle_duration_sec=1.0)
+            self.get_logger().error(
+                f"A joint command lacks {missing}; it was ignored.", throttle_duration_sec=1.0
+            )
             return
         if not (np.isfinite(targets).all() and math.isfinite(finger)):
-            self.get_logger().error("A joint command is not finite; it was ignored.", throttle_duration_sec=1.0)
+            self.get_logger().error(
+                "A joint command is not finite; it was ignored.", throttle_duration_sec=1.0
+            )
             return
         if self._fresh and np.abs(targets - self._world.joint_positions).max() > _NEAR:
             return
@@ -165,7 +173,9 @@ class Simulator(Node):
         slack = motors.torque.all()
         level = DiagnosticStatus.OK if slack else DiagnosticStatus.WARN
         text = "All motors hold." if slack else "A motor has no torque."
-        array = DiagnosticArray(status=[DiagnosticStatus(level=level, name="simulator", message=text, values=values)])
+        array = DiagnosticArray(
+            status=[DiagnosticStatus(level=level, name="simulator", message=text, values=values)]
+        )
         array.header.stamp = self._stamp()
         self._diagnostics.publish(array)
 
@@ -191,8 +201,8 @@ class Simulator(Node):
         response.success, response.task_succeeded = True, self._world.successful()
         place = ", ".join(f"{c:.3f}" for c in scene.object_position - scene.receptacle_position)
         response.message = (
-            f"The {task.item} is at ({place}) m from the {task.receptacle}, moves at {scene.object_speed:.3f} m/s, "
-            f"and the gripper is {scene.gripper:.0%} open."
+            f"The {task.item} is at ({place}) m from the {task.receptacle}, "
+            f"moves at {scene.object_speed:.3f} m/s, and the gripper is {scene.gripper:.0%} open."
         )
         return response
 
@@ -202,7 +212,7 @@ class Simulator(Node):
 
 
 def motor_angle(finger: float) -> float:
-    """Angle (rad) of the gripper's motor at which its crank holds the fingers `finger` m from the centre line."""
+    """Angle (rad) of the gripper's motor with the fingers `finger` m from the centre line."""
     sine = (_HORN**2 + finger**2 - _ROD**2) / (2.0 * _HORN * finger)
     return math.asin(min(max(sine, -1.0), 1.0))
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from ptr_bringup.arm.core import JointState
 from ptr_bringup.arm.kinematics import Array
+from ptr_bringup.arm.reports import JointState
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState as JointStateMessage
 
-from ptr_bringup.arm.core import JointState
 from ptr_bringup.arm.drivers.base import Health
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
 from ptr_bringup.arm.messages import seconds
+from ptr_bringup.arm.reports import JointState
 
 _SILENCE = 1.0
 """s without joint states after which the simulator counts as gone."""
