@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packaging of ptr_models: an ament_python package for colcon, and plain `pip install ./models` without ROS."""
+"""Packaging of ptr_models: an ament_python package, and plain `pip install ./models` without ROS."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ setup(
     zip_safe=False,
     maintainer="PTR for ROS 2 maintainers",
     maintainer_email="ptr@example.com",
-    description="Offline RL from bags: episodes, replay, networks, algorithms and training of PTR, free of ROS",
+    description="Offline RL from bags: episodes, replay, networks, algorithms, training; free of ROS",
     license="Apache-2.0",
     entry_points={"console_scripts": ["ptr = ptr_models.cli:main"]},
 )

@@ -13,8 +13,8 @@ from ptr_models.errors import PtrError
 def checkpoint_directories() -> list[Path]:
     """Folders that may hold shipped checkpoints, the first one that exists counts.
 
-    $PTR_CHECKPOINTS, the source tree's models/checkpoints, share/ptr_models/checkpoints of the Python installation
-    and of the workspaces on AMENT_PREFIX_PATH.
+    $PTR_CHECKPOINTS, the source tree's models/checkpoints, share/ptr_models/checkpoints of the Python
+    installation and of the workspaces on AMENT_PREFIX_PATH.
     """
     stated = os.environ.get("PTR_CHECKPOINTS")
     prefixes = [sys.prefix, *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))]
@@ -36,4 +36,6 @@ def checkpoint_path(name: str | Path) -> Path:
         if (folder / name).is_dir():
             return folder / name
     shipped = sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
-    raise PtrError(f"there is no checkpoint {str(name)!r}; give a folder or one of: {', '.join(shipped) or '(none)'}")
+    raise PtrError(
+        f"there is no checkpoint {str(name)!r}; give a folder or one of: {', '.join(shipped) or '(none)'}"
+    )

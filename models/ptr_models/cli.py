@@ -2,8 +2,9 @@
 """The command line `ptr`: own commands, and those that other packages add through entry points.
 
 A command is a function `register(subparsers)` that adds an argparse parser and calls
-`parser.set_defaults(run=function)`; `function(arguments)` returns an exit code or None for 0. Packages name theirs in
-the entry-point group `ptr.commands`. What a command raises as `PtrError` is printed as one sentence.
+`parser.set_defaults(run=function)`; `function(arguments)` returns an exit code or None for 0. Packages name
+theirs in the entry-point group `ptr.commands`. What a command raises as `PtrError` is printed as one
+sentence.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ OWN = {
 DESCRIPTION = """\
 PTR (Pre-Training for Robots): teach a WidowX 250 a new task from ten demonstrations.
 
-The usual way: record demonstrations as bags, look at them, fine-tune a pre-trained checkpoint on them, run the
+The usual way: record demonstrations as bags, look at them, fine-tune a pre-trained checkpoint on them, run
+the
 result on the arm, evaluate it. Each command explains itself: ptr COMMAND --help."""
 EPILOGUE = """\
 examples:
@@ -68,7 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def build_parser(debug: bool = False) -> tuple[argparse.ArgumentParser, list[tuple[str, str]]]:
     """The parser with all commands that can be loaded, and (name, reason) of those that cannot."""
     parser = argparse.ArgumentParser(
-        prog="ptr", description=DESCRIPTION, epilog=EPILOGUE, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="ptr",
+        description=DESCRIPTION,
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ptr {__version__}")
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")

@@ -30,8 +30,8 @@ class Camera:
     Attributes:
         name: the stream is /camera/NAME/image/compressed.
         height, width: pixels of the image that the networks see.
-        resize: `squash_area`: the whole frame is scaled to (height, width) by area averaging; the aspect ratio
-            is not kept, as in Bridge and PTR.
+        resize: `squash_area`: the whole frame is scaled to (height, width) by area averaging; the aspect
+            ratio is not kept, as in Bridge and PTR.
         max_age: s; an older image is no observation.
     """
 
@@ -48,10 +48,10 @@ class Contract:
 
     Attributes:
         cameras: image streams, in the order in which they are stacked.
-        proprioception: names of the state vector; Euler angles are fixed-axis XYZ of the end effector's rotation
-            relative to "gripper straight down" (Bridge's DEFAULT_ROTATION).
-        action: names of the action vector; the six deltas are per control step, along the axes of base_link, and
-            integrate on the last commanded pose; the gripper is absolute.
+        proprioception: names of the state vector; Euler angles are fixed-axis XYZ of the end effector's
+            rotation relative to "gripper straight down" (Bridge's DEFAULT_ROTATION).
+        action: names of the action vector; the six deltas are per control step, along the axes of base_link,
+            and integrate on the last commanded pose; the gripper is absolute.
         action_low, action_high: bounds of the action in those units, mapped to [-1, 1] for the networks.
         control_rate: Hz.
         state_max_age: s; an older arm state is no observation.
@@ -75,14 +75,16 @@ class Contract:
     def __post_init__(self) -> None:
         if not len(self.action) == len(self.action_low) == len(self.action_high):
             raise ContractError(
-                f"the contract names {len(self.action)} action dimensions but bounds {len(self.action_low)} from "
-                f"below and {len(self.action_high)} from above; give one bound per dimension"
+                f"the contract names {len(self.action)} action dimensions but bounds {len(self.action_low)} "
+                f"from below and {len(self.action_high)} from above; give one bound per dimension"
             )
         if not self.control_rate > 0:
             raise ContractError(f"control_rate is {self.control_rate} Hz; it must be positive")
         for camera in self.cameras:
             if camera.resize != "squash_area":
-                raise ContractError(f"camera {camera.name}: unknown resize {camera.resize!r}; known: squash_area")
+                raise ContractError(
+                    f"camera {camera.name}: unknown resize {camera.resize!r}; known: squash_area"
+                )
         sizes = {camera.name: (camera.height, camera.width) for camera in self.cameras}
         if len(set(sizes.values())) != 1:
             raise ContractError(f"cameras are stacked and need one common image size, not {sizes or 'none'}")
@@ -138,7 +140,9 @@ class Contract:
         return [f"{key}: {mine[key]!r} != {theirs[key]!r}" for key in mine if mine[key] != theirs[key]]
 
     def require(self, other: Contract, who: str) -> None:
-        """Raise ContractError naming each differing field and both values, unless `other` is the same contract."""
+        """Raise ContractError naming each field that differs, with both values, if `other` is not the same."""
         found = self.differences(other)
         if found:
-            raise ContractError(f"{who} follows another contract ({other.hash}, not {self.hash}): " + "; ".join(found))
+            raise ContractError(
+                f"{who} follows another contract ({other.hash}, not {self.hash}): " + "; ".join(found)
+            )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes: bags with everything a robot saw and did, and their way into arrays. No ROS and no torch in here."""
+"""Episodes: bags with everything a robot saw and did, and their way into arrays. No ROS, no torch."""

@@ -13,7 +13,7 @@ MARGIN = 0.99
 
 
 def scale(actions: ArrayLike, contract: Contract) -> NDArray[np.float32]:
-    """Map raw actions (..., A) in m, rad and gripper opening to [-0.99, 0.99]; what lies outside is clipped."""
+    """Map raw actions (..., A) in m, rad and gripper opening to [-0.99, 0.99], clipping what lies outside."""
     low, high = np.array(contract.action_low), np.array(contract.action_high)
     scaled = 2.0 * (np.asarray(actions, dtype=np.float64) - low) / (high - low) - 1.0
     return np.clip(scaled, -MARGIN, MARGIN).astype(np.float32)

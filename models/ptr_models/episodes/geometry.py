@@ -30,8 +30,8 @@ def matrix_from_quaternion(quaternion: Array) -> Array:
 def quaternion_from_matrix(matrix: Array) -> Array:
     """Unit quaternions (..., 4) in the order x, y, z, w, with w >= 0, of rotation matrices (..., 3, 3).
 
-    The largest of the four components is computed first (Shepperd's method), so that no division is by a small
-    number.
+    The largest of the four components is computed first (Shepperd's method), so that no division is by a
+    small number.
     """
     m = np.asarray(matrix, dtype=np.float64)
     d0, d1, d2 = m[..., 0, 0], m[..., 1, 1], m[..., 2, 2]

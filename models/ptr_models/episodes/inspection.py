@@ -17,10 +17,18 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ptr_models.errors import PtrError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata
-from ptr_models.episodes.reader import Episode, find_bag, find_episodes, messages, open_bag, read_episode, read_metadata
+from ptr_models.episodes.reader import (
+    Episode,
+    find_bag,
+    find_episodes,
+    messages,
+    open_bag,
+    read_episode,
+    read_metadata,
+)
+from ptr_models.errors import PtrError
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class StreamReport:
 
 @dataclass(frozen=True)
 class EpisodeReport:
-    """A bag as `ptr inspect` shows it: `steps` control steps, or None and the `problem` that prevents them."""
+    """A bag as `ptr inspect` shows it: `steps` control steps, or None and the `problem` in the way."""
 
     path: Path
     metadata: EpisodeMetadata
@@ -109,15 +117,21 @@ def contact_sheet(episode: Episode, columns: int = 8, most: int = 32, tile: int 
         tiles = [_tile(frames[index], tile, height, episode, int(index)) for index in chosen]
         blank = np.full((height, tile, 3), 255, np.uint8)
         tiles += [blank] * (math.ceil(len(tiles) / columns) * columns - len(tiles))
-        bands += [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
+        bands += [
+            np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)
+        ]
     return np.concatenate(bands)
 
 
-def _tile(frame: NDArray[np.uint8], width: int, height: int, episode: Episode, index: int) -> NDArray[np.uint8]:
+def _tile(
+    frame: NDArray[np.uint8], width: int, height: int, episode: Episode, index: int
+) -> NDArray[np.uint8]:
     picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST)
     seconds = (episode.stamps[index] - episode.stamps[0]) * 1e-9
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, f"{seconds:.1f} s", (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness)
+        cv2.putText(
+            picture, f"{seconds:.1f} s", (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness
+        )
     return picture
 
 
@@ -179,11 +193,15 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "inspect",
         help="show what is in a bag and whether training can use it",
-        description="Show an episode's task, outcome, contract and streams (rates, gaps, delays), and whether it "
-        "yields control steps. A folder of episodes shows all of them.",
+        description="Show an episode's task, outcome, contract and streams (rates, gaps, delays), and "
+        "whether it yields control steps. A folder of episodes shows all of them.",
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="BAG", help="an episode's folder, or a folder of episodes")
-    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of the (only) episode")
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="BAG", help="an episode's folder, or a folder of episodes"
+    )
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of the (only) episode"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=_run)
 

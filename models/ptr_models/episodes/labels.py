@@ -20,8 +20,8 @@ class Labelling:
     Attributes:
         reward_steps: the last n steps of a success are rewarded.
         scale, shift: reward = scale * [is rewarded] + shift.
-        terminal: `rewarded`: every rewarded step ends the episode (mask 0), so its target is exactly its reward;
-            `last`: only the last step does.
+        terminal: `rewarded`: every rewarded step ends the episode (mask 0), so its target is exactly its
+            reward; `last`: only the last step does.
         discount: gamma of the Monte-Carlo return.
     """
 
@@ -36,7 +36,8 @@ class Labelling:
             raise PtrError(f"terminal is {self.terminal!r}; known: {', '.join(TERMINALS)}")
         if self.reward_steps < 1 or not 0.0 < self.discount < 1.0:
             raise PtrError(
-                f"reward_steps is {self.reward_steps} and discount {self.discount}; they must be at least 1 and in (0, 1)"
+                f"reward_steps is {self.reward_steps} and discount {self.discount}; "
+                "they must be at least 1 and between 0 and 1"
             )
 
     @property
@@ -57,8 +58,8 @@ class Labels:
 def label(length: int, success: bool, labelling: Labelling | None = None) -> Labels:
     """Label an episode of `length` steps.
 
-    A success ends in its last `reward_steps` steps. A failure is never rewarded and never ends: all rewards are
-    `shift`, all masks 1, and the return is that of the endless stream, -25.
+    A success ends in its last `reward_steps` steps. A failure is never rewarded and never ends: all rewards
+    are `shift`, all masks 1, and the return is that of the endless stream, -25.
 
     R_t = r_t + discount * mask_t * R_{t+1}.
     """

@@ -113,5 +113,6 @@ def check_name(name: str, what: str) -> None:
     """Refuse names that are unsafe as a folder's: empty, with slashes, spaces or a leading dot."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise EpisodeError(
-            f"{what} {name!r} is not usable; use letters, digits, '_', '-' and '.', not starting with '.' or '-'"
+            f"{what} {name!r} is not usable; use letters, digits, '_', '-' and '.', "
+            "beginning with a letter, a digit or '_'"
         )

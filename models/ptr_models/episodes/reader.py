@@ -41,8 +41,8 @@ class Episode:
         path: its folder.
         images: per camera (T+1, H, W, 3) uint8 RGB.
         states: (T+1, 7) float32, see `sampling.Observation.state`.
-        actions: (T, 7) float32 in m, rad and gripper opening per step: displacement of the commanded target between
-            two instants, and the gripper commanded at the second.
+        actions: (T, 7) float32 in m, rad and gripper opening per step: displacement of the commanded target
+            between two instants, and the gripper commanded at the second.
         stamps: (T+1,) int64 ns.
         metadata: what is known about it.
     """
@@ -142,7 +142,9 @@ def open_bag(path: Path | str) -> Iterator[Reader]:
 
 def _damaged(bag: Path, error: Exception) -> EpisodeError:
     reason = f"{type(error).__name__} {error}".strip().rstrip(".: ")
-    return EpisodeError(f"{bag} is cut off or damaged ({reason}); `ptr recover {bag.parent}` saves what is readable")
+    return EpisodeError(
+        f"{bag} is cut off or damaged ({reason}); `ptr recover {bag.parent}` saves what is readable"
+    )
 
 
 def decode(raw: bytes, type_name: str) -> Any:
@@ -157,7 +159,9 @@ def decode(raw: bytes, type_name: str) -> Any:
         raise EpisodeError(f"a message of type {type_name} ({len(raw)} bytes) is damaged") from error
 
 
-def messages(reader: Reader, topics: Iterable[str] | None = None) -> Iterator[tuple[str, str, int, int, bytes]]:
+def messages(
+    reader: Reader, topics: Iterable[str] | None = None
+) -> Iterator[tuple[str, str, int, int, bytes]]:
     """Messages of a bag in the order of their arrival.
 
     Yields:
@@ -195,7 +199,9 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
                 arm.append((stamp, arm_sample(message)))
             elif topic == EXECUTED_TOPIC:
                 target, at = message.target.position, message.target.orientation
-                executed.append((stamp, (target.x, target.y, target.z, at.x, at.y, at.z, at.w, message.gripper)))
+                executed.append(
+                    (stamp, (target.x, target.y, target.z, at.x, at.y, at.z, at.w, message.gripper))
+                )
             elif topic == EVENT_TOPIC:
                 events.append((stamp, message.kind))
             else:
@@ -216,7 +222,9 @@ def read_metadata(path: Path | str) -> EpisodeMetadata:
         try:
             return EpisodeMetadata.from_json(beside.read_text(encoding="utf-8"))
         except (EpisodeError, UnicodeDecodeError) as error:
-            raise EpisodeError(f"{beside} cannot be read: {error}; delete it to use the copy in the bag") from error
+            raise EpisodeError(
+                f"{beside} cannot be read: {error}; delete it to use the copy in the bag"
+            ) from error
     with open_bag(path) as reader:
         text = ""
         for _, kind, _, _, raw in messages(reader, [METADATA_TOPIC]):
@@ -229,8 +237,8 @@ def read_metadata(path: Path | str) -> EpisodeMetadata:
 def read_episode(path: Path | str, contract: Contract | None = None) -> Episode:
     """Read an episode onto the control grid of its contract.
 
-    The grid starts at the `start` event or when every stream has a sample, whichever is later, and ends at the `stop`
-    event, or where the first stream ends.
+    The grid starts at the `start` event or when every stream has a sample, whichever is later, and ends at
+    the `stop` event, or where the first stream ends.
 
     Args:
         path: the episode's folder.

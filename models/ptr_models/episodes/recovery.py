@@ -34,8 +34,8 @@ class Salvaged:
 def salvage(data: bytes) -> Iterator[Salvaged]:
     """The messages of an MCAP file from its start to the first byte that makes no sense.
 
-    The index at the end of the file is not needed, and a chunk that was cut off gives the messages that are whole.
-    Chunks must not be compressed, as the recorder writes them.
+    The index at the end of the file is not needed, and a chunk that was cut off gives the messages that are
+    whole. Chunks must not be compressed, as the recorder writes them.
 
     Args:
         data: the file.
@@ -70,7 +70,9 @@ def _records(data: bytes, position: int) -> Iterator[tuple[int, memoryview]]:
         if code == _CHUNK:
             compression, start = _text(body, 28)
             if compression:
-                raise EpisodeError(f"its chunks are compressed ({compression}); only uncompressed ones are recovered")
+                raise EpisodeError(
+                    f"its chunks are compressed ({compression}); only uncompressed ones are recovered"
+                )
             yield from _records(bytes(body[start + 8 :]), 0)
         elif len(body) == length:
             yield code, body
@@ -105,7 +107,9 @@ def recover(path: Path | str, out: Path | str | None = None) -> tuple[Path, int]
     metadata = _metadata(folder, messages)
     streams = [message for message in messages if message.topic != METADATA_TOPIC]
     if not streams:
-        raise EpisodeError(f"{bag} ({bag.stat().st_size} bytes) holds no readable message; nothing can be recovered")
+        raise EpisodeError(
+            f"{bag} ({bag.stat().st_size} bytes) holds no readable message; nothing can be recovered"
+        )
     fresh = dataclasses.replace(
         metadata,
         episode_id=f"{metadata.episode_id}_recovered",
@@ -143,8 +147,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         description=f"Write what is readable of a damaged or {PARTIAL} episode as a new one, ID_recovered. "
         "The damaged folder stays as it is, and the new episode is unlabelled, since its end may be missing.",
     )
-    parser.add_argument("episodes", nargs="+", type=Path, metavar="EPISODE", help="folder of the damaged episode")
-    parser.add_argument("--out", type=Path, help="folder for the new episodes (default: beside the damaged one)")
+    parser.add_argument(
+        "episodes", nargs="+", type=Path, metavar="EPISODE", help="folder of the damaged episode"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for the new episodes (default: beside the damaged one)"
+    )
     parser.set_defaults(run=_run)
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The observation at a time: of each stream the newest sample at or before it, unless that is too old.
 
-A recorded bag and the live buffers of the policy server go through the same functions, so that a network sees on
-the robot what it saw in training.
+A recorded bag and the live buffers of the policy server go through the same functions, so that a network sees
+on the robot what it saw in training.
 """
 
 from __future__ import annotations
@@ -193,7 +193,9 @@ def assemble(
     stamps, frames = [], []
     for camera in contract.cameras:
         if camera.name not in images:
-            raise EpisodeError(f"camera {camera.name} is missing; there are: {', '.join(sorted(images)) or 'none'}")
+            raise EpisodeError(
+                f"camera {camera.name} is missing; there are: {', '.join(sorted(images)) or 'none'}"
+            )
         stamp, data = newest(images[camera.name], f"camera {camera.name}", time, camera.max_age)
         stamps.append(stamp)
         frames.append(decode_image(data, camera))

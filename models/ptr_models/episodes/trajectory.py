@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes that exist as arrays (bulk simulation, imported data sets) into bags like those of a live recording."""
+"""Episodes that exist as arrays (bulk simulation, imported data) into bags like those of a live recording."""
 
 from __future__ import annotations
 
@@ -48,10 +48,11 @@ class Trajectory:
     Attributes:
         images: per camera N images, each encoded (JPEG, PNG) or (H, W, 3) uint8 RGB.
         measured_position: (N, 3) m.   measured_rotation: (N, 3, 3). Both of ee_gripper_link in base_link.
-        commanded_position: (T+1, 3) m.   commanded_rotation: (T+1, 3, 3). The target in force at each instant;
-            its displacement from row k to k+1 is action k.
+        commanded_position: (T+1, 3) m.   commanded_rotation: (T+1, 3, 3). The target in force at each
+            instant; its displacement from row k to k+1 is action k.
         gripper: (N,) measured opening.
-        gripper_commanded: (T+1,); row k+1 is the gripper of action k, row 0 the command before the first step.
+        gripper_commanded: (T+1,); row k+1 is the gripper of action k, row 0 the command before the first
+            step.
         joint_positions: (N, 6) rad, or None where they are not known (then no /joint_states is written).
         start_ns: stamp of the first instant.
         source: who commanded: scripted, policy, spacemouse, ...
@@ -74,13 +75,17 @@ class Trajectory:
         observed |= {"measured_rotation": len(self.measured_rotation), "gripper": len(self.gripper)}
         if self.joint_positions is not None:
             observed["joint_positions"] = len(self.joint_positions)
-        commanded = {"commanded_rotation": len(self.commanded_rotation), "gripper_commanded": len(self.gripper_commanded)}
+        commanded = {
+            "commanded_rotation": len(self.commanded_rotation),
+            "gripper_commanded": len(self.gripper_commanded),
+        }
         instants = len(self.commanded_position)
         wrong = {name: length for name, length in observed.items() if length != rows}
         wrong |= {name: length for name, length in commanded.items() if length != instants}
         if wrong or rows not in (instants, instants - 1) or instants < 2:
             raise EpisodeError(
-                f"a trajectory of {instants} instants and {rows} observations has streams of other lengths: {wrong}"
+                f"a trajectory of {instants} instants and {rows} observations has streams of other "
+                f"lengths: {wrong}"
             )
 
     @property
@@ -92,8 +97,9 @@ class Trajectory:
     def from_actions(cls, actions: Array, **fields: Any) -> Trajectory:
         """Make one from raw actions (T, 7) instead of commanded poses.
 
-        The first target is the first measured pose, the first commanded gripper the first measured one. `fields` are
-        the remaining attributes, without `commanded_position`, `commanded_rotation` and `gripper_commanded`.
+        The first target is the first measured pose, the first commanded gripper the first measured one.
+        `fields` are the remaining attributes, without `commanded_position`, `commanded_rotation` and
+        `gripper_commanded`.
         """
         actions = np.asarray(actions, dtype=np.float64)
         position, rotation = integrate(
@@ -102,7 +108,9 @@ class Trajectory:
             actions[:, :6],
         )
         gripper = np.concatenate([[fields["gripper"][0]], actions[:, 6]])
-        return cls(commanded_position=position, commanded_rotation=rotation, gripper_commanded=gripper, **fields)
+        return cls(
+            commanded_position=position, commanded_rotation=rotation, gripper_commanded=gripper, **fields
+        )
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> bytes:
@@ -116,11 +124,13 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> bytes:
 
 
 def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Trajectory) -> Path:
-    """Write an episode as a live recording would hold it: images, arm states, executed commands, joint states, events.
+    """Write an episode as a live recording would hold it: images, arm states, executed commands, joint
+    states, events.
 
     Args:
         root: folder of episodes.
-        metadata: final, with outcome; `start_ns` and `end_ns` are set here. Its contract gives the control period.
+        metadata: final, with outcome; `start_ns` and `end_ns` are set here. Its contract gives the control
+            period.
         trajectory: the streams.
     Returns:
         The episode's folder.
@@ -142,7 +152,9 @@ def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Traje
             bag.write_message(ARM_STATE_TOPIC, build.arm_state(stamp, k), stamp)
             if trajectory.joint_positions is not None:
                 bag.write_message(JOINT_STATE_TOPIC, build.joint_state(stamp, k), stamp)
-        bag.write_message(EVENT_TOPIC, build.event(metadata.end_ns, metadata.episode_id, "stop"), metadata.end_ns)
+        bag.write_message(
+            EVENT_TOPIC, build.event(metadata.end_ns, metadata.episode_id, "stop"), metadata.end_ns
+        )
         return bag.close()
 
 

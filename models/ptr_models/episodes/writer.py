@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write episodes: one folder with one MCAP bag, its metadata.yaml and episode.json.
 
-A bag grows as `<root>/<id>.partial/<id>.mcap` and gets its name when it is complete, so a folder without `.partial`
-is a whole episode. What was written is on disk after a second at most, and `ptr recover` makes an episode of what a
-crash left.
+A bag grows as `<root>/<id>.partial/<id>.mcap` and gets its name when it is complete, so a folder without
+`.partial` is a whole episode. What was written is on disk after a second at most, and `ptr recover` makes an
+episode of what a crash left.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FLUSH_SECONDS = 1.0
 class BagWriter:
     """One episode being written; a context manager.
 
-    Leaving the block normally completes the episode (`close`), leaving it by an exception keeps what is there as a
-    readable `.partial` folder (`abandon`).
+    Leaving the block normally completes the episode (`close`), leaving it by an exception keeps what is there
+    as a readable `.partial` folder (`abandon`).
     """
 
     def __init__(self, root: Path | str, metadata: EpisodeMetadata) -> None:
@@ -76,8 +76,8 @@ class BagWriter:
             stamp_ns: when it arrived (the bag's log time); the message's own stamp stays what it is.
             cdr: as rclpy gives it with `raw=True`.
         Raises:
-            EpisodeError: the type is unknown, the writer is closed, or the disk is full; in the last case the bag is
-                closed first and everything until then is kept.
+            EpisodeError: the type is unknown, the writer is closed, or the disk is full; in the last case the
+                bag is closed first and everything until then is kept.
         """
         if not self._open:
             raise EpisodeError(f"episode {self.metadata.episode_id} is closed; nothing can be added to it")
@@ -100,8 +100,8 @@ class BagWriter:
         """Complete the episode.
 
         Args:
-            metadata: its final form (outcome, end); by default the first one. Where `start_ns` or `end_ns` is 0, the
-                stamps of the first and last message take its place.
+            metadata: its final form (outcome, end); by default the first one. Where `start_ns` or `end_ns` is
+                0, the stamps of the first and last message take its place.
         Returns:
             The episode's folder, without `.partial`.
         Raises:

@@ -72,8 +72,11 @@ def crop(images: NDArray[np.uint8], offsets: NDArray[np.int64], pad: int) -> NDA
     return shifted
 
 
-def jitter(images: NDArray[np.uint8], generator: np.random.Generator, rule: Augmentation) -> NDArray[np.uint8]:
-    """Colour each image with the rule's probability: four operations in random order, clipped to [0, 1] after each.
+def jitter(
+    images: NDArray[np.uint8], generator: np.random.Generator, rule: Augmentation
+) -> NDArray[np.uint8]:
+    """Colour each image with the rule's probability: four operations in random order, clipped to [0, 1] after
+    each.
 
     Args:
         images: (B, H, W, 3) uint8 RGB.

@@ -23,16 +23,20 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.reader import Episode, find_bag, find_episodes, read_episode
+from ptr_models.episodes.reader import Episode, find_episodes, read_episode
 
 VERSION = 1
 DEFAULT_ROOT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ptr" / "replay"
 OUTCOMES = ("success", "failure", "partial")
 """Outcomes that training can use; an unlabelled episode is left out until someone labels it."""
+KINDS = ("demonstration", "trial")
+"""Kinds that training can use; practice is left out."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,7 @@ def open_episodes(
         root: where caches lie; by default ~/.cache/ptr/replay.
         outcomes: of episodes to take.
         workers: threads that read bags.
-        progress: show a bar while building.
+        progress: show a bar while building, and a table of episodes that are left out.
     Raises:
         ContractError: an episode follows another contract.
         EpisodeError: there is no episode, or none that is usable.
@@ -153,7 +157,21 @@ def open_episodes(
     folder = place / cache_key(episodes, contract, outcomes)
     if not (folder / "index.json").is_file():
         build_cache(episodes, contract, folder, outcomes=outcomes, workers=workers, progress=progress)
-    return load_cache(folder)
+    dataset = load_cache(folder)
+    if progress and dataset.left_out:
+        Console(stderr=True).print(audit_table(dataset))
+    return dataset
+
+
+def audit_table(dataset: Dataset, most: int = 20) -> Table:
+    """The episodes that are not in a data set, and why; the first `most` of them."""
+    total = len(dataset.left_out)
+    table = Table("episode", "left out because", title=f"{total} episodes left out, {len(dataset)} used")
+    for entry in dataset.left_out[:most]:
+        table.add_row(Path(entry.path).name, entry.reason)
+    if total > most:
+        table.add_row("...", f"and {total - most} more")
+    return table
 
 
 def build_cache(
@@ -165,7 +183,7 @@ def build_cache(
     workers: int = 2,
     progress: bool = True,
 ) -> None:
-    """Read bags into a new cache folder, which appears only when it is complete. Arguments as in `open_episodes`."""
+    """Read bags into a new cache folder, which appears when complete. Arguments as in `open_episodes`."""
     temporary = folder.with_name(f"{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -177,13 +195,17 @@ def build_cache(
             )
         if not index["episodes"]:
             first = index["left_out"][0]
-            raise EpisodeError(f"none of {len(episodes)} episodes is usable; the first, {first['path']}: {first['reason']}")
+            raise EpisodeError(
+                f"none of {len(episodes)} episodes is usable; the first, {first['path']}: {first['reason']}"
+            )
         index |= {"version": VERSION, "contract": contract.to_json()}
         (temporary / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
         if not folder.exists():
             temporary.rename(folder)
     except OSError as error:
-        raise EpisodeError(f"the replay cache {folder} cannot be written: {error.strerror or error}") from error
+        raise EpisodeError(
+            f"the replay cache {folder} cannot be written: {error.strerror or error}"
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -232,6 +254,8 @@ def _read_all(
         outcome = episode.metadata.outcome
         if outcome not in outcomes:
             return LeftOut(str(path), f"its outcome is {outcome}; wanted: {', '.join(outcomes)}")
+        if episode.metadata.kind not in KINDS:
+            return LeftOut(str(path), f"it is {episode.metadata.kind}; wanted: {', '.join(KINDS)}")
         return episode
 
     with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:

@@ -77,7 +77,9 @@ class Sampler:
         """
         unknown = [name for name in dataset.task_names if name not in task_ids]
         if unknown:
-            raise EpisodeError(f"task {unknown[0]} has no id; known tasks: {', '.join(sorted(task_ids)) or 'none'}")
+            raise EpisodeError(
+                f"task {unknown[0]} has no id; known tasks: {', '.join(sorted(task_ids)) or 'none'}"
+            )
         self.dataset = dataset
         self._generator = np.random.default_rng(seed)
         lengths = dataset.lengths
@@ -132,7 +134,9 @@ class MixingSampler:
         if not 0.0 <= fraction <= 1.0:
             raise EpisodeError(f"the mixing fraction is {fraction}; it must be in [0, 1]")
         if (fraction > 0.0 and prior is None) or (fraction < 1.0 and target is None):
-            raise EpisodeError(f"a mixing fraction of {fraction} needs {'prior' if prior is None else 'target'} data")
+            raise EpisodeError(
+                f"a mixing fraction of {fraction} needs {'prior' if prior is None else 'target'} data"
+            )
         self.prior = prior
         self.target = target
         self.fraction = fraction

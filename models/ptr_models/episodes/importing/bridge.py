@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Bridge data set (BridgeData V2, RLDS in TFRecord files) into bags.
 
-Bridge's state is x y z, fixed-axis Euler angles relative to "gripper down", and the gripper's opening; its action is
-a displacement per 0.2 s and an absolute gripper. The first target of a bag is the first measured pose; each next one
-is the last, displaced by the action. So reading a bag gives the actions of the data set again.
+Bridge's state is x y z, fixed-axis Euler angles relative to "gripper down", and the gripper's opening; its
+action is a displacement per 0.2 s and an absolute gripper. The first target of a bag is the first measured
+pose; each next one is the last, displaced by the action. So reading a bag gives the actions of the data set
+again.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def find_files(source: Path) -> list[Path]:
         return [source]
     files = sorted(path for path in source.rglob("*.tfrecord*") if path.is_file()) if source.is_dir() else []
     if not files:
-        raise EpisodeError(f"{source} holds no .tfrecord file; give the folder of the Bridge data set in RLDS form")
+        raise EpisodeError(
+            f"{source} holds no .tfrecord file; give the folder of the Bridge data set in RLDS form"
+        )
     return files
 
 

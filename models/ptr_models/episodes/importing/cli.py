@@ -19,25 +19,31 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "import",
         help="turn demonstrations of other projects into bags",
-        description="Turn demonstrations of other projects into bags, which training reads like recorded ones.",
+        description="Turn demonstrations of other projects into bags, for training like recorded ones.",
     )
     parser.set_defaults(run=lambda options: parser.print_help())
     formats = parser.add_subparsers(title="formats", metavar="FORMAT")
     bridge = formats.add_parser(
         "bridge",
         help="BridgeData V2 in RLDS form (TFRecord files)",
-        description="Each episode of a Bridge TFRecord file becomes one bag: image_0 is the camera over_shoulder, the "
-        "task's name is the instruction in snake_case. Bags that exist already are kept.",
+        description="Each episode of a Bridge TFRecord file becomes one bag: image_0 is the camera "
+        "over_shoulder, the task's name is the instruction in snake_case. Bags that exist already are kept.",
     )
     bridge.add_argument("source", type=Path, metavar="SRC", help="folder (or one file) of the data set")
     bridge.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bags")
-    bridge.add_argument("--contract", type=Path, metavar="FILE.json", help="contract of the bags (default: the suite's)")
+    bridge.add_argument(
+        "--contract", type=Path, metavar="FILE.json", help="contract of the bags (default: the suite's)"
+    )
     bridge.set_defaults(run=_bridge)
 
 
 def _bridge(options: argparse.Namespace) -> int:
     try:
-        contract = Contract.from_json(options.contract.read_text(encoding="utf-8")) if options.contract else Contract()
+        contract = (
+            Contract.from_json(options.contract.read_text(encoding="utf-8"))
+            if options.contract
+            else Contract()
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise EpisodeError(f"the contract {options.contract} cannot be read: {error}") from error
     total = sum(1 for file in find_files(options.source) for _ in read_records(file))

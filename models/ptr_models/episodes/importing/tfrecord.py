@@ -37,10 +37,14 @@ def read_records(path: Path) -> Iterator[bytes]:
                 raise EpisodeError(f"{where}: the file is cut off in its length; copy the file again")
             length, check = struct.unpack("<QI", head)
             if check != masked_crc(head[:8]) or length > MAX_RECORD:
-                raise EpisodeError(f"{where}: the length {length} has a wrong checksum; this is no intact TFRecord file")
+                raise EpisodeError(
+                    f"{where}: the length {length} has a wrong checksum; this is no intact TFRecord file"
+                )
             data, tail = file.read(length), file.read(4)
             if len(data) < length or len(tail) < 4:
-                raise EpisodeError(f"{where}: the file is cut off after {len(data)} of {length} bytes; copy it again")
+                raise EpisodeError(
+                    f"{where}: the file is cut off after {len(data)} of {length} bytes; copy it again"
+                )
             if struct.unpack("<I", tail)[0] != masked_crc(data):
                 raise EpisodeError(f"{where}: its {length} bytes have a wrong checksum; copy the file again")
             yield data
@@ -79,7 +83,7 @@ def parse_example(data: bytes) -> dict[str, Feature]:
 
 @functools.lru_cache(maxsize=1)
 def _example_class() -> Any:
-    """The message class of tensorflow/core/example/example.proto (its map as the repeated entry that it is)."""
+    """The message class of tensorflow/core/example/example.proto (its map is a repeated entry)."""
     field = descriptor_pb2.FieldDescriptorProto
     one, many = field.LABEL_OPTIONAL, field.LABEL_REPEATED
     file = descriptor_pb2.FileDescriptorProto(name="ptr_example.proto", package="ptr", syntax="proto3")
@@ -102,7 +106,11 @@ def _example_class() -> Any:
     feature.oneof_decl.add(name="kind")
     for item in feature.field:
         item.oneof_index = 0
-    message("Entry", ("key", 1, field.TYPE_STRING, one, None), ("value", 2, field.TYPE_MESSAGE, one, ".ptr.Feature"))
+    message(
+        "Entry",
+        ("key", 1, field.TYPE_STRING, one, None),
+        ("value", 2, field.TYPE_MESSAGE, one, ".ptr.Feature"),
+    )
     message("Features", ("feature", 1, field.TYPE_MESSAGE, many, ".ptr.Entry"))
     message("Example", ("features", 1, field.TYPE_MESSAGE, one, ".ptr.Features"))
     pool = descriptor_pool.DescriptorPool()

@@ -36,7 +36,9 @@ def typestore() -> Typestore:
     types = {}
     for entry in sorted(resources.files(__package__).iterdir(), key=lambda item: item.name):
         if entry.name.endswith(".msg"):
-            types.update(get_types_from_msg(entry.read_text(encoding="utf-8"), f"ptr_msgs/msg/{entry.name[:-4]}"))
+            types.update(
+                get_types_from_msg(entry.read_text(encoding="utf-8"), f"ptr_msgs/msg/{entry.name[:-4]}")
+            )
     store.register(types)
     return store
 
@@ -55,7 +57,7 @@ def definition(type_name: str) -> tuple[str, str]:
 
 
 def header_stamp(cdr: bytes | memoryview) -> int:
-    """Stamp (ns) of a serialised message whose first field is a std_msgs/Header, without decoding the rest."""
+    """Stamp (ns) of a serialised message that begins with a std_msgs/Header, without decoding the rest."""
     seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
     return seconds * 1_000_000_000 + nanoseconds
 
