@@ -6,7 +6,7 @@ Plain: the policy, the observation and the clock are passed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,13 +16,6 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.sampling import Observation
-from ptr_models.errors import PtrError
-
-CHOICES = ("mode", "sample", "argmax_q", "softmax_q")
-
-
-class ServerError(PtrError):
-    """A run can't be started; the message says why and what to do."""
 
 
 class Decision(Protocol):
@@ -43,7 +36,11 @@ class Policy(Protocol):
     def act(
         self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, choice: str, candidates: int
     ) -> Decision:
-        """Choose an action for an image (H, W, 3) uint8 RGB and a state (7,)."""
+        """Choose an action for an image (H, W, 3 * cameras) uint8 RGB and a state (7,).
+
+        Raises:
+            PtrError: the task is unknown, or there is no such choice.
+        """
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ class RunOptions:
 
     Attributes:
         task: known to the policy.
-        choice: how the action is chosen: one of CHOICES.
+        choice: how the action is chosen: mode, sample, argmax_q or softmax_q.
         max_steps: the run is complete after so many.
         max_holds: so many holds in a row end the run as failed.
         candidates: actions that argmax_q and softmax_q choose from.
@@ -80,17 +77,18 @@ class RunOptions:
     candidates: int = 16
 
 
-def check_options(options: RunOptions, known_tasks: Sequence[str]) -> None:
-    """Refuse a run that can't go.
+def rehearse(policy: Policy, options: RunOptions) -> float:
+    """Make one decision about nothing, so that what a run can't do is known before it begins.
 
+    Returns:
+        s, that the decision took.
     Raises:
-        ServerError: naming the wrong value and the known ones.
+        PtrError: the task or the choice is unknown to the policy; the message lists the known ones.
     """
-    if options.task not in known_tasks:
-        known = ", ".join(sorted(known_tasks))
-        raise ServerError(f"unknown task {options.task!r}; this checkpoint knows: {known}")
-    if options.choice not in CHOICES:
-        raise ServerError(f"unknown action choice {options.choice!r}; known: {', '.join(CHOICES)}")
+    cameras = policy.contract.cameras
+    image = np.zeros((cameras[0].height, cameras[0].width, 3 * len(cameras)), np.uint8)
+    state = np.zeros(len(policy.contract.proprioception), np.float32)
+    return policy.act(image, state, options.task, options.choice, options.candidates).inference_time
 
 
 class Run:
@@ -144,8 +142,9 @@ class Run:
         except EpisodeError as error:
             return Step(self.steps, None, None, str(error))
         options = self.options
+        stacked = np.concatenate(list(observation.images), axis=-1)
         decision = self._policy.act(
-            observation.images[0], observation.state, options.task, options.choice, options.candidates
+            stacked, observation.state, options.task, options.choice, options.candidates
         )
         reason = ""
         if not np.all(np.isfinite(decision.action)):

@@ -1,71 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loading a checkpoint for serving: its contract must be the robot's, and the first decision is made here."""
+"""Loading a checkpoint for serving: its contract must be the robot's."""
 
 from __future__ import annotations
 
 import dataclasses
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
-from ptr_models.training.policy import Decision, Policy
-from ptr_policy.server.core import ServerError
+from ptr_models.errors import PtrError
+from ptr_models.training.policy import CHOICES, Policy
+from ptr_policy.server.core import RunOptions, rehearse
 
-WARM_UPS = 3  # decisions before the first real one: allocation and kernel choice are slow once
+__all__ = ["CHOICES", "ServerError", "load_policy", "robot_contract"]
 
-
-@dataclass(frozen=True)
-class LoadedPolicy:
-    """A policy that is ready to act.
-
-    Attributes:
-        name: of the checkpoint's folder.
-        tasks: names that it is conditioned on.
-        episode_length: steps of a run when nobody says.
-        warm_time: s, of one decision after warming up.
-    """
-
-    policy: Policy
-    contract: Contract
-    name: str
-    tasks: tuple[str, ...]
-    episode_length: int
-    warm_time: float
-
-    def act(
-        self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, choice: str, candidates: int
-    ) -> Decision:
-        """See `ptr_policy.server.core.Policy.act`."""
-        return self.policy.act(image, state, task, choice=choice, candidates=candidates)
+WARM_UPS = 3  # decisions before the first real one: allocation and the choice of kernels are slow once
 
 
-def load(checkpoint: Path, contract_file: str, threads: int) -> LoadedPolicy:
+class ServerError(PtrError):
+    """The policy can't be served; the message says why and what to do."""
+
+
+def load_policy(checkpoint: str, contract_file: str, threads: int, new_tasks: Sequence[str] = ()) -> Policy:
     """Load a checkpoint, compare its contract with the robot's, and warm it up.
 
     Args:
-        contract_file: JSON of the robot's contract; empty: the suite's with the checkpoint's image size.
+        checkpoint: its folder.
+        contract_file: JSON of the robot's contract; empty: the suite's, with the checkpoint's image size.
+        threads: of inference.
+        new_tasks: tasks that get a spare slot, where fine-tuning would begin.
     Raises:
         PtrError: no such checkpoint, a damaged one, or another contract.
     """
-    if str(checkpoint) in ("", "."):
+    if not checkpoint:
         raise ServerError("parameter `checkpoint` is empty; give the folder of a checkpoint")
     torch.set_num_threads(threads)
     policy = Policy.load(checkpoint)
+    if new_tasks:
+        tasks = policy.checkpoint.tasks.extended(new_tasks)
+        policy.checkpoint = dataclasses.replace(policy.checkpoint, tasks=tasks)
     robot_contract(contract_file, policy.contract).require(policy.contract, f"the checkpoint {checkpoint}")
-    camera = policy.contract.cameras[0]
-    image = np.zeros((camera.height, camera.width, 3), np.uint8)
-    state = np.zeros(len(policy.contract.proprioception), np.float32)
-    tasks = tuple(policy.tasks)
-    for _ in range(WARM_UPS):
-        began = time.perf_counter()
-        policy.act(image, state, tasks[0], choice="mode")
-        warm_time = time.perf_counter() - began
-    return LoadedPolicy(policy, policy.contract, checkpoint.name, tasks, 40, warm_time)
+    for task in policy.tasks[:1] * WARM_UPS:
+        rehearse(policy, RunOptions(task, "mode", max_steps=1, max_holds=1))
+    return policy
 
 
 def robot_contract(path: str, wanted: Contract) -> Contract:

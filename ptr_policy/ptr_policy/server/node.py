@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,8 +26,8 @@ from ptr_models.errors import PtrError
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.msg import ArmCommand, ArmState, EpisodeStatus, PolicyStep
 from ptr_policy.ros import LATCHED, declare, run
-from ptr_policy.server.core import CHOICES, Run, RunOptions, ServerError, Step, check_options
-from ptr_policy.server.loading import LoadedPolicy, load
+from ptr_policy.server.core import Policy, Run, RunOptions, Step, rehearse
+from ptr_policy.server.loading import CHOICES, ServerError, load_policy
 
 
 class PolicyServerNode(LifecycleNode):
@@ -41,10 +40,11 @@ class PolicyServerNode(LifecycleNode):
         declare(self, "autostart", True, "configure and activate at start")
         declare(self, "action_choice", "mode", f"how an action is chosen: {', '.join(CHOICES)}")
         declare(self, "candidates", 16, "actions that argmax_q and softmax_q choose from", (1, 256))
-        declare(self, "max_steps", 0, "steps of a run whose goal names none; 0: a default", (0, 100_000))
+        declare(self, "max_steps", 40, "steps of a run whose goal names none", (1, 100_000))
         declare(self, "max_holds", 15, "holds in a row that end a run as failed", (1, 1000))
+        declare(self, "new_tasks", [""], "tasks that get a spare slot, where fine-tuning would begin")
         declare(self, "threads", 1, "threads of inference", (1, 64))
-        self._policy: LoadedPolicy | None = None
+        self._policy: Policy | None = None
         self._run: Run | None = None
         self._goal: ServerGoalHandle | None = None
         self._finished: Future | None = None
@@ -59,8 +59,11 @@ class PolicyServerNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the checkpoint, compare contracts, warm up, and listen."""
         try:
-            self._policy = load(
-                Path(self._text("checkpoint")), self._text("contract_file"), int(self._value("threads"))
+            self._policy = load_policy(
+                self._text("checkpoint"),
+                self._text("contract_file"),
+                threads=int(self._value("threads")),
+                new_tasks=[name for name in self._value("new_tasks") if name],
             )
         except (PtrError, OSError, ValueError) as error:  # rclpy would swallow them
             self.problem = str(error)
@@ -69,10 +72,7 @@ class PolicyServerNode(LifecycleNode):
         self._listen(self._policy.contract)
         self._commands = self.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
         self._steps = self.create_publisher(PolicyStep, "/policy/step", QoSProfile(depth=10))
-        self.get_logger().info(
-            f"{self._policy.name}: {len(self._policy.tasks)} tasks, contract {self._policy.contract.hash}, "
-            f"{self._policy.warm_time * 1e3:.1f} ms per decision"
-        )
+        self.get_logger().info(f"{self._text('checkpoint')} is loaded, contract {self._policy.contract.hash}")
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -144,7 +144,7 @@ class PolicyServerNode(LifecycleNode):
         """One run: refused at once, or ended by its steps, a fault, or the caller."""
         try:
             self._run = self._new_run(goal.request)
-        except ServerError as error:
+        except PtrError as error:
             self.get_logger().error(str(error))
             goal.abort()
             return RunPolicy.Result(completed=False, message=str(error), mean_q=float("nan"))
@@ -173,11 +173,11 @@ class PolicyServerNode(LifecycleNode):
         options = RunOptions(
             task=request.task,
             choice=request.action_choice or self._text("action_choice"),
-            max_steps=int(request.max_steps or self._value("max_steps") or self._policy.episode_length),
+            max_steps=int(request.max_steps or self._value("max_steps")),
             max_holds=int(self._value("max_holds")),
             candidates=int(self._value("candidates")),
         )
-        check_options(options, self._policy.tasks)
+        rehearse(self._policy, options)
         return Run(self._policy, options)
 
     def _on_tick(self) -> None:
