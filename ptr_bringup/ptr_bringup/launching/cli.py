@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr launch`: run a launch file where ROS 2's own launch system isn't installed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from ptr_bringup.launching.arguments import Argument, declared_arguments, parse_assignments
+from ptr_bringup.launching.documents import SUFFIXES, read_document
+from ptr_bringup.launching.errors import LaunchError, known_names
+from ptr_bringup.launching.interpreter import Plan, interpret
+from ptr_bringup.launching.packages import package_share
+from ptr_bringup.launching.parameters import ParameterFile
+from ptr_bringup.launching.supervisor import Supervisor
+
+EPILOG = """examples:
+  ptr launch ptr_bringup collect.launch.xml --show-args
+  ptr launch ptr_bringup collect.launch.xml task:=put_carrot_in_pot episodes:=10 directory:=data/carrot
+  ptr launch path/to/some.launch.xml name:=value
+
+Where ROS 2 is installed, `ros2 launch` takes the same words and runs the same files."""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `launch` to the command line."""
+    parser = subparsers.add_parser(
+        "launch",
+        help="run a launch file: ptr launch PACKAGE FILE [name:=value …]",
+        description="Run a launch file in ROS 2's XML format.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("package_or_file", help="a package, or the path of a launch file")
+    parser.add_argument(
+        "rest", nargs="*", metavar="FILE | name:=value", help="launch file of the package, launch arguments"
+    )
+    parser.add_argument("-s", "--show-args", action="store_true", help="show the file's arguments and end")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="show the commands and end")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out `ptr launch`."""
+    try:
+        file, words = find_file(options.package_or_file, options.rest)
+        given = parse_assignments(words)
+        environment = default_environment(os.environ)
+        if options.show_args:
+            print(describe(declared_arguments(read_document(file), environment).values()))
+            return 0
+        plan = interpret(file, given, environment)
+        if options.dry_run:
+            print(show(plan))
+            return 0
+        folder = log_folder(environment)
+    except LaunchError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return supervise(plan, folder)
+
+
+def supervise(plan: Plan, folder: Path) -> int:
+    """Run everything that a launch file asks for; see `Supervisor`."""
+    for message in plan.messages:
+        print(f"[launch] {message}", flush=True)
+    print(f"[launch] output is kept in {folder}", flush=True)
+    logs = {"ROS_LOG_DIR": str(folder)}
+    processes = [dataclasses.replace(p, environment={**p.environment, **logs}) for p in plan.processes]
+
+    async def main() -> int:
+        return await Supervisor(processes, folder).run()
+
+    return asyncio.run(main())
+
+
+def find_file(first: str, rest: Sequence[str]) -> tuple[Path, list[str]]:
+    """The launch file that is meant, and the words after it.
+
+    Args:
+        first: a package, or a path.
+        rest: the words after it; the first one is a file name when `first` is a package.
+    """
+    if os.sep in first or first.endswith((*SUFFIXES, ".py", ".yaml")):
+        path = Path(first)
+        if not path.is_file():
+            raise LaunchError(f"there is no launch file {first}")
+        return path.absolute(), list(rest)
+    folder = package_share(first)
+    files = {path.name: path for path in sorted(folder.rglob("*.launch.*"))}
+    if not rest or ":=" in rest[0]:
+        raise LaunchError(f"which launch file of {first}? {known_names('', files, 'There are')}")
+    if rest[0] not in files:
+        near = known_names(rest[0], files, "its launch files")
+        raise LaunchError(f"package {first!r} has no launch file {rest[0]!r}; {near}")
+    return files[rest[0]], list(rest[1:])
+
+
+def default_environment(inherited: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the processes: nothing leaves this machine unless the user has said so."""
+    environment = dict(inherited)
+    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    environment.setdefault("PYTHONUNBUFFERED", "1")
+    profile = package_share("ptr_bringup") / "config" / "fastdds_profile.xml"
+    if profile.is_file():
+        environment.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
+    return environment
+
+
+def log_folder(environment: Mapping[str, str]) -> Path:
+    """A folder for this run's logs: below ROS_LOG_DIR or ~/.ros/log, else a temporary one."""
+    home = Path(environment.get("ROS_HOME") or Path.home() / ".ros")
+    parent = Path(environment.get("ROS_LOG_DIR") or home / "log")
+    folder = parent / f"{time.strftime('%Y-%m-%d-%H-%M-%S')}-launch-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError:
+        return Path(tempfile.mkdtemp(prefix="ptr-launch-"))
+    return folder
+
+
+def describe(arguments: Collection[Argument]) -> str:
+    """The arguments of a launch file, as `--show-args` prints them."""
+    lines = ["Arguments (name:=value):"]
+    for argument in arguments:
+        default = "required" if argument.default is None else f"default: {argument.default or repr('')}"
+        choices = f"; one of: {', '.join(argument.choices)}" if argument.choices else ""
+        lines += ["", f"  {argument.name}  ({default}{choices})", f"      {argument.description or '-'}"]
+    return "\n".join(lines) if arguments else "This launch file has no arguments."
+
+
+def show(plan: Plan) -> str:
+    """The commands of a plan, with the contents of parameter files."""
+    return "\n".join(shlex.join(map(_word, process.command)) for process in plan.processes)
+
+
+def _word(word: str | ParameterFile) -> str:
+    return word if isinstance(word, str) else f"<{' '.join(word.text.split())}>"
