@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kinematics of the WidowX 250 6-DoF: product of exponentials, Jacobian and inverse kinematics.
+
+Numbers are the published ones (Interbotix `mr_descriptions.wx250s` and the URDF's joint limits). Poses are those
+of `ee_gripper_link` in `base_link`, in metres and rotation matrices; joints are in radians, in the order of
+`JOINT_NAMES`. Plain numpy, no ROS.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+JOINT_NAMES = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
+_TURN = math.pi - 1e-5
+JOINT_LOWER: Array = np.array([-_TURN, -1.885, -2.147, -_TURN, -1.745, -_TURN])
+JOINT_UPPER: Array = np.array([_TURN, 1.990, 1.606, _TURN, 2.147, _TURN])
+JOINT_VELOCITY_LIMIT = math.pi
+"""rad/s, of every joint of the arm."""
+
+FINGER_CLOSED = 0.015
+FINGER_OPEN = 0.037
+"""Position of a finger joint (m from the centre line) that counts as gripper 0 and gripper 1."""
+
+DEFAULT_ROTATION: Array = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
+"""Orientation of the end effector that has zero roll, pitch and yaw: the gripper points down."""
+
+_AXES: Array = np.array([[0, 0, 1], [0, 1, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0]], dtype=float)
+_POINTS: Array = np.array(
+    [
+        [0.0, 0.0, 0.0],
+        [0.0, 0.0, 0.11065],
+        [0.04975, 0.0, 0.36065],
+        [0.0, 0.0, 0.36065],
+        [0.29975, 0.0, 0.36065],
+        [0.0, 0.0, 0.36065],
+    ]
+)
+"""A point on each joint's axis in the home pose (m); the screws are (axis, point x axis)."""
+HOME_POSITION: Array = np.array([0.458325, 0.0, 0.36065])
+
+_SKEW: Array = np.zeros((6, 3, 3))
+_SKEW[:, 0, 1], _SKEW[:, 0, 2] = -_AXES[:, 2], _AXES[:, 1]
+_SKEW[:, 1, 0], _SKEW[:, 1, 2] = _AXES[:, 2], -_AXES[:, 0]
+_SKEW[:, 2, 0], _SKEW[:, 2, 1] = -_AXES[:, 1], _AXES[:, 0]
+_SKEW_SQUARED: Array = _SKEW @ _SKEW
+
+_SEEDS: Array = np.array(
+    [
+        [0.0, 0.022, 0.183, 0.0, 1.366, 0.0],
+        [0.0, -0.825, 0.858, 0.0, 1.538, 0.0],
+        [0.0, 0.732, -0.914, 0.0, 1.753, 0.0],
+        [0.0, -0.5, 0.6, 0.0, 0.2, 0.0],
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Pose of `ee_gripper_link` in `base_link`: position (3,) in m and rotation matrix (3, 3)."""
+
+    position: Array
+    rotation: Array
+
+
+def rotation_from_rpy(rpy: ArrayLike) -> Array:
+    """Rotation matrix (3, 3) of fixed-axis XYZ angles (3,) in rad: R = Rz(yaw) Ry(pitch) Rx(roll)."""
+    roll, pitch, yaw = (float(a) for a in np.asarray(rpy, dtype=float))
+    cr, sr, cp, sp, cy, sy = (
+        math.cos(roll), math.sin(roll), math.cos(pitch), math.sin(pitch), math.cos(yaw), math.sin(yaw),
+    )
+    return np.array(
+        [
+            [cy * cp, cy * sp * sr - sy * cr, cy * sp * cr + sy * sr],
+            [sy * cp, sy * sp * sr + cy * cr, sy * sp * cr - cy * sr],
+            [-sp, cp * sr, cp * cr],
+        ]
+    )
+
+
+def rpy_from_rotation(rotation: Array) -> Array:
+    """Fixed-axis XYZ angles (3,) in rad of a rotation matrix; roll is 0 where pitch is +-pi/2."""
+    sp = -float(rotation[2, 0])
+    if abs(sp) > 1.0 - 1e-9:
+        pitch = math.copysign(math.pi / 2, sp)
+        return np.array([0.0, pitch, math.atan2(-rotation[0, 1], rotation[1, 1])])
+    return np.array(
+        [
+            math.atan2(rotation[2, 1], rotation[2, 2]),
+            math.asin(sp),
+            math.atan2(rotation[1, 0], rotation[0, 0]),
+        ]
+    )
+
+
+def rotation_vector(rotation: Array) -> Array:
+    """Axis times angle (3,) in rad of a rotation matrix, angle in [0, pi]."""
+    skew = np.array(
+        [
+            rotation[2, 1] - rotation[1, 2],
+            rotation[0, 2] - rotation[2, 0],
+            rotation[1, 0] - rotation[0, 1],
+        ]
+    )
+    sine = 0.5 * math.sqrt(float(skew @ skew))
+    cosine = 0.5 * (float(rotation[0, 0] + rotation[1, 1] + rotation[2, 2]) - 1.0)
+    if sine > 1e-6:
+        return skew * (math.atan2(sine, cosine) / (2.0 * sine))
+    if cosine > 0.0:
+        return 0.5 * skew
+    axis = np.sqrt(np.maximum((np.diag(rotation) + 1.0) / 2.0, 0.0))
+    largest = int(np.argmax(axis))
+    signs = np.sign(rotation[largest] + rotation[:, largest])
+    signs[largest] = 1.0
+    return math.pi * axis * np.where(signs == 0.0, 1.0, signs)
+
+
+def rotation_from_vector(vector: ArrayLike) -> Array:
+    """Rotation matrix (3, 3) of an axis-times-angle vector (3,) in rad (Rodrigues)."""
+    v = np.asarray(vector, dtype=float)
+    angle = math.sqrt(float(v @ v))
+    skew = np.array([[0.0, -v[2], v[1]], [v[2], 0.0, -v[0]], [-v[1], v[0], 0.0]])
+    if angle < 1e-9:
+        return np.eye(3) + skew
+    return np.eye(3) + (math.sin(angle) / angle) * skew + ((1.0 - math.cos(angle)) / angle**2) * (skew @ skew)
+
+
+def _chain(joints: Array) -> tuple[Array, Array, Array]:
+    """Axes (6, 3) and points (6, 3) of the joints as they are now, and the end effector's matrix (4, 4)."""
+    sines, cosines = np.sin(joints), np.cos(joints)
+    rotations = np.eye(3) + sines[:, None, None] * _SKEW + (1.0 - cosines)[:, None, None] * _SKEW_SQUARED
+    exponentials = np.zeros((6, 4, 4))
+    exponentials[:, :3, :3] = rotations
+    exponentials[:, :3, 3] = _POINTS - np.einsum("kij,kj->ki", rotations, _POINTS)
+    exponentials[:, 3, 3] = 1.0
+    axes, points = np.empty((6, 3)), np.empty((6, 3))
+    product = np.eye(4)
+    for k in range(6):
+        axes[k] = product[:3, :3] @ _AXES[k]
+        points[k] = product[:3, :3] @ _POINTS[k] + product[:3, 3]
+        product = product @ exponentials[k]
+    product[:3, 3] += product[:3, :3] @ HOME_POSITION
+    return axes, points, product
+
+
+def forward(joints: ArrayLike) -> Pose:
+    """Pose of the end effector for joint positions (6,) in rad."""
+    matrix = _chain(_six(joints))[2]
+    return Pose(matrix[:3, 3].copy(), matrix[:3, :3].copy())
+
+
+def jacobian(joints: ArrayLike) -> Array:
+    """Geometric Jacobian (6, 6): rows 0-2 linear (m/rad), rows 3-5 angular, about the end effector, base axes."""
+    axes, points, matrix = _chain(_six(joints))
+    return np.concatenate([np.cross(axes, matrix[:3, 3] - points), axes], axis=1).T
+
+
+def within_limits(joints: ArrayLike, margin: float = 0.0) -> bool:
+    """True when every joint (6,) is at least `margin` rad inside its limits."""
+    q = _six(joints)
+    return bool(np.all(q >= JOINT_LOWER + margin) and np.all(q <= JOINT_UPPER - margin))
+
+
+def inverse(
+    target: Pose,
+    seed: ArrayLike,
+    *,
+    position_tolerance: float = 1e-4,
+    rotation_tolerance: float = 1e-3,
+    iterations: int = 40,
+) -> Array | None:
+    """Joint positions (6,) in rad that reach `target`, or None when there are none to be found.
+
+    Damped least squares from `seed` (the present joints), which keeps to the branch the arm is in; when that ends in
+    a dead end, from a few known poses turned towards the target.
+    """
+    start = np.clip(_six(seed), JOINT_LOWER, JOINT_UPPER)
+    if not (np.all(np.isfinite(target.position)) and np.all(np.isfinite(target.rotation))):
+        return None
+    found = _descend(target, start, position_tolerance, rotation_tolerance, iterations)
+    if found is not None:
+        return found
+    bearing = math.atan2(float(target.position[1]), float(target.position[0]))
+    for other in _SEEDS:
+        turned = other.copy()
+        turned[0] = bearing
+        found = _descend(target, turned, position_tolerance, rotation_tolerance, iterations)
+        if found is not None:
+            return found
+    return None
+
+
+def _descend(target: Pose, start: Array, position_tolerance: float, rotation_tolerance: float, iterations: int):
+    """Levenberg-Marquardt steps from one start; None when they don't arrive within the tolerances."""
+    q = start.copy()
+    damping = 1e-4
+    for _ in range(iterations + 1):
+        axes, points, matrix = _chain(q)
+        error = np.empty(6)
+        error[:3] = target.position - matrix[:3, 3]
+        error[3:] = rotation_vector(target.rotation @ matrix[:3, :3].T)
+        squares = error * error
+        position_error, rotation_error = math.sqrt(squares[:3].sum()), math.sqrt(squares[3:].sum())
+        if position_error < position_tolerance and rotation_error < rotation_tolerance:
+            return q
+        arms = matrix[:3, 3] - points
+        j = np.empty((6, 6))
+        j[0] = axes[:, 1] * arms[:, 2] - axes[:, 2] * arms[:, 1]
+        j[1] = axes[:, 2] * arms[:, 0] - axes[:, 0] * arms[:, 2]
+        j[2] = axes[:, 0] * arms[:, 1] - axes[:, 1] * arms[:, 0]
+        j[3:] = axes.T
+        damping = 1e-6 + 1e-2 * min(float(squares.sum()), 1.0)
+        step = j.T @ np.linalg.solve(j @ j.T + damping * np.eye(6), error)
+        largest = float(np.abs(step).max())
+        q = np.clip(q + step * min(1.0, 0.5 / max(largest, 1e-12)), JOINT_LOWER, JOINT_UPPER)
+    return None
+
+
+def finger_from_gripper(gripper: float) -> float:
+    """Finger joint position (m) of a normalised gripper opening (0 closed, 1 open)."""
+    return FINGER_CLOSED + float(gripper) * (FINGER_OPEN - FINGER_CLOSED)
+
+
+def gripper_from_finger(finger: float) -> float:
+    """Normalised gripper opening of a finger joint position (m), not clipped."""
+    return (float(finger) - FINGER_CLOSED) / (FINGER_OPEN - FINGER_CLOSED)
+
+
+def state_from_pose(pose: Pose, gripper: float) -> Array:
+    """State vector (7,): x y z (m), roll pitch yaw of R DEFAULT_ROTATION^T (rad), gripper 0..1."""
+    rpy = rpy_from_rotation(pose.rotation @ DEFAULT_ROTATION.T)
+    return np.array([*pose.position, *rpy, float(gripper)])
+
+
+def pose_from_state(state: ArrayLike) -> Pose:
+    """Pose of a state vector's first six numbers; the inverse of `state_from_pose`."""
+    s = np.asarray(state, dtype=float)
+    return Pose(s[:3].copy(), rotation_from_rpy(s[3:6]) @ DEFAULT_ROTATION)
+
+
+def displaced(pose: Pose, translation: ArrayLike, rpy: ArrayLike) -> Pose:
+    """The pose after a Bridge delta: shifted along the base axes (m), turned about itself by R(rpy) (rad)."""
+    return Pose(pose.position + np.asarray(translation, dtype=float), rotation_from_rpy(rpy) @ pose.rotation)
+
+
+def _six(joints: ArrayLike) -> Array:
+    q = np.asarray(joints, dtype=float)
+    if q.shape != (6,):
+        raise ValueError(f"Joint positions must be 6 numbers (rad), got shape {q.shape}.")
+    return q

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated robot in one process: physics below, the arm's gate above, no ROS and no clock.
+
+For bulk data and bulk evaluation. Commands pass the same `ArmCore` as those that arrive over topics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ptr_bringup.arm.arbiter import Command, Kind
+from ptr_bringup.arm.core import ArmCore
+from ptr_bringup.arm.kinematics import Pose, finger_from_gripper, state_from_pose
+from ptr_bringup.arm.reports import JointState
+from ptr_bringup.sim.world import Variation, World
+
+Array = NDArray[np.float64]
+PERIOD = 0.2
+"""Control period (s)."""
+TICK = 0.05
+"""Period of the gate (s)."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The robot at the beginning of a control step.
+
+    Attributes:
+        image: (height, width, 3) uint8 RGB.
+        state: (7,) float64, see the contract's proprioception.
+        measured, commanded: end-effector poses.
+        gripper, gripper_commanded: openings.
+        joints: (6,) rad.
+    """
+
+    image: NDArray[np.uint8]
+    state: Array
+    measured: Pose
+    commanded: Pose
+    gripper: float
+    gripper_commanded: float
+    joints: Array
+
+
+class SimulatedRobot:
+    """A World behind the arm's gate.
+
+    Args:
+        world: kitchen and task.
+        width, height: pixels of the pictures.
+    """
+
+    def __init__(self, world: World, width: int = 320, height: int = 240) -> None:
+        self.world, self._size = world, (width, height)
+        self._core, self._now = ArmCore(), 0.0
+
+    def reset(self, seed: int, variation: Variation | None = None) -> None:
+        """Lay out the scene of a seed, with the arm at its start."""
+        self.world.reset(seed, variation)
+        self._core, self._now = ArmCore(), 0.0
+        self._tick()
+
+    def observe(self) -> Snapshot:
+        """A picture, and where the arm is."""
+        world, core = self.world, self._core
+        measured = world.tool_pose
+        return Snapshot(
+            world.render(*self._size),
+            state_from_pose(measured, world.gripper),
+            measured,
+            core.target,
+            world.gripper,
+            core.gripper,
+            world.joint_positions,
+        )
+
+    def act(self, action: ArrayLike, source: str = "scripted") -> None:
+        """Execute an action (7,) in m, rad and opening, for one control period."""
+        action = np.asarray(action, dtype=float)
+        command = Command(self._now, source, action[:6] / PERIOD, float(action[6]), True, PERIOD)
+        self._core.command(Kind.HUMAN if source == "scripted" else Kind.POLICY, command, self._now)
+        for _ in range(round(PERIOD / TICK)):
+            self._now += TICK
+            self._tick()
+
+    @property
+    def commanded(self) -> Pose:
+        """The pose that the next displacement is added to."""
+        return self._core.target
+
+    def _tick(self) -> None:
+        world = self.world
+        measured = JointState(
+            self._now, world.joint_positions, world.joint_velocities, world.joint_efforts[:6], world.finger
+        )
+        output = self._core.tick(self._now, measured)
+        if output.joints is not None:
+            self.world.step(output.joints, finger_from_gripper(output.gripper), TICK)

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The simulated world: arm, kitchen, one food item, one receptacle; physics and pictures without ROS or a clock."""
+
+from __future__ import annotations
+
+import functools
+import os
+from dataclasses import dataclass
+
+os.environ.setdefault("MUJOCO_GL", "egl")
+
+import mujoco  # noqa: E402  (the back end of its pictures is chosen on import)
+import numpy as np  # noqa: E402
+from numpy.typing import ArrayLike, NDArray  # noqa: E402
+
+from ptr_bringup.arm import kinematics  # noqa: E402
+from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose  # noqa: E402
+from ptr_bringup.sim import arm_model, objects  # noqa: E402
+from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named  # noqa: E402
+from ptr_bringup.sim.motors import Motors  # noqa: E402
+from ptr_bringup.sim.shapes import text  # noqa: E402
+from ptr_bringup.sim.tasks import Scene, Task, in_receptacle, success, task_named  # noqa: E402
+from ptr_bringup.sim.textures import texture_png  # noqa: E402
+
+Array = NDArray[np.float64]
+TIMESTEP = 0.005
+"""Physics step (s)."""
+CAMERA = "over_shoulder"
+START_POSITION: Array = np.array([0.30, 0.0, 0.15])
+START_JOINTS: Array = np.array([0.0, 0.022, 0.183, 0.0, 1.366, 0.0])
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What a seed may change: deviations of the arm's start (m) and of the camera (m, rad); strength of the rest."""
+
+    start: tuple[float, float, float] = (0.012, 0.012, 0.010)
+    camera_position: float = 0.008
+    camera_angle: float = 0.012
+    look: float = 1.0
+
+
+def _material(name: str, surface: Surface) -> str:
+    return (
+        f'<texture name="{name}" type="2d" file="{name}.png"/>'
+        f'<material name="{name}" texture="{name}" texuniform="true" texrepeat="{surface.repeat} {surface.repeat}" '
+        f'specular="{surface.shine}" shininess="0.3"/>'
+    )
+
+
+def _camera_axes(position: ArrayLike, target: ArrayLike) -> Array:
+    """Rotation (3, 3) of a MuJoCo camera (x right, y up, looks along -z) at `position` that looks at `target`."""
+    back = np.asarray(position, dtype=float) - np.asarray(target, dtype=float)
+    back /= np.linalg.norm(back)
+    right = np.cross([0.0, 0.0, 1.0], back)
+    right /= np.linalg.norm(right)
+    return np.stack([right, np.cross(back, right), back], axis=1)
+
+
+def scene_xml(kitchen: Kitchen, task: Task) -> str:
+    """MJCF of a kitchen with the task's item and receptacle, and the arm."""
+    furniture = "".join(
+        f'<body name="clutter_{i}" pos="{text(b.position)}"><geom type="{b.kind}" size="{text(b.size)}" '
+        f'rgba="{text(b.colour)} 1" contype="0" conaffinity="0"/></body>'
+        for i, b in enumerate(kitchen.clutter)
+    )
+    return f"""<mujoco model="{kitchen.name}">
+<compiler angle="radian" autolimits="true"/>
+<option timestep="{TIMESTEP}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="30"
+ ls_iterations="20"/>
+<size memory="8M"/>
+<visual><global offwidth="1280" offheight="960"/><quality shadowsize="1024" offsamples="0"/>
+<headlight ambient="0.35 0.35 0.35" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
+<map znear="0.05" zfar="6"/></visual>
+<default>{arm_model.defaults()}</default>
+<asset>{_material("counter", kitchen.counter)}{_material("wall", kitchen.wall)}
+<material name="shiny" specular="{task.vessel.shine}" shininess="0.6"/>
+{objects.food_assets(task.food)}{objects.receptacle_assets(task.vessel)}</asset>
+<worldbody>
+<light name="lamp" pos="{text(kitchen.light)}" dir="0 0 -1" directional="true" castshadow="false" diffuse="0.6 0.6 0.6"
+ specular="0.2 0.2 0.2"/>
+<camera name="{CAMERA}" pos="{text(kitchen.camera)}" fovy="{kitchen.fovy}"/>
+<geom name="counter" type="box" size="0.7 0.55 0.02" pos="0.35 0.15 -0.02" material="counter" friction="1 0.01 0.001"/>
+<geom name="wall" type="box" size="0.7 0.02 0.25" pos="0.35 -0.42 0.2" material="wall" contype="0" conaffinity="0"/>
+<geom name="side_wall" type="box" size="0.02 0.55 0.25" pos="0.80 0.15 0.2" material="wall" contype="0"
+ conaffinity="0"/>
+{furniture}{objects.receptacle_body(task.vessel)}{objects.food_body(task.food)}{arm_model.body()}
+</worldbody>
+<actuator>{arm_model.actuators()}</actuator>
+<equality>{arm_model.equalities()}</equality>
+</mujoco>"""
+
+
+@functools.lru_cache(maxsize=64)
+def _textures(kitchen_name: str) -> dict[str, bytes]:
+    kitchen = kitchen_named(kitchen_name)
+    return {
+        f"{part}.png": texture_png(s.kind, s.base, s.accent, f"{kitchen.name}/{part}")
+        for part, s in (("counter", kitchen.counter), ("wall", kitchen.wall))
+    }
+
+
+class World:
+    """One kitchen with one task. Everything that happens follows from `reset(seed)` and the targets given.
+
+    Args:
+        kitchen: name of a kitchen.
+        task: a task or its name.
+    """
+
+    def __init__(self, kitchen: str, task: Task | str) -> None:
+        self.kitchen = kitchen_named(kitchen)
+        self.task = task_named(task) if isinstance(task, str) else task
+        self.model = mujoco.MjModel.from_xml_string(scene_xml(self.kitchen, self.task), _textures(kitchen))
+        self.data = mujoco.MjData(self.model)
+        self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
+        self.drop_spot: Array = np.array(self.kitchen.drop_spot)
+        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self._joint = np.array([self.model.joint(n).qposadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
+        self._speed = np.array([self.model.joint(n).dofadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
+        self._object_q = int(self.model.joint("object").qposadr[0])
+        self._object_v = int(self.model.joint("object").dofadr[0])
+        self._object, self._receptacle = self.model.body("object").id, self.model.body("receptacle").id
+        self._camera, self._tool = self.model.camera(CAMERA).id, self.model.site("ee_gripper_link").id
+        self._look = {
+            "clutter": self.model.body_pos.copy(), "rgba": self.model.geom_rgba.copy(),
+            "gain": self.model.actuator_gainprm.copy(), "bias": self.model.actuator_biasprm.copy(),
+        }
+        self.reset(0)
+
+    def reset(self, seed: int, variation: Variation | None = None) -> None:
+        """Lay out a new scene: object, receptacle, look and the arm's start, all decided by the seed."""
+        variation = variation or Variation()
+        rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
+        mujoco.mj_resetData(self.model, self.data)
+        self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
+        self._restore_torque()
+        self._vary_look(rng, variation)
+        self._place_things(rng)
+        start = START_POSITION + rng.uniform(-1.0, 1.0, 3) * np.asarray(variation.start)
+        joints = kinematics.inverse(Pose(start, kinematics.DEFAULT_ROTATION), START_JOINTS)
+        if joints is None:
+            raise ValueError(f"The arm can't start at {start.round(3)}: out of reach.")
+        self.place_arm(joints, FINGER_OPEN)
+        mujoco.mj_step(self.model, self.data, nstep=40)
+
+    def place_arm(self, joints: ArrayLike, finger: float) -> None:
+        """Put the arm at joints (6,) in rad and the fingers at `finger` (m) at once, at rest."""
+        self.data.qpos[self._joint[:6]] = joints
+        self.data.qpos[self._joint[6:]] = finger
+        self.data.qvel[self._speed] = 0.0
+        self.data.ctrl[:6], self.data.ctrl[6] = joints, finger
+        mujoco.mj_forward(self.model, self.data)
+
+    def _vary_look(self, rng: np.random.Generator, variation: Variation) -> None:
+        kitchen, model, strength = self.kitchen, self.model, variation.look
+        light = np.asarray(kitchen.light) + rng.uniform(-0.25, 0.25, 3) * [1, 1, 0] * strength
+        aim = np.array([0.3, 0.0, 0.0]) - light
+        model.light_pos[0], model.light_dir[0] = light, aim / np.linalg.norm(aim)
+        lamp = kitchen.lamp * (1.0 + 0.15 * strength * rng.uniform(-1, 1))
+        warmth = kitchen.warmth + 0.2 * strength * rng.uniform(-1, 1)
+        model.light_diffuse[0] = np.clip(lamp * np.array([1 + 0.12 * warmth, 1.0, 1 - 0.18 * warmth]), 0, 1)
+        model.vis.headlight.ambient[:] = 0.33 + 0.05 * strength * rng.uniform(-1, 1)
+        position = np.asarray(kitchen.camera) + rng.uniform(-1, 1, 3) * variation.camera_position
+        axes = _camera_axes(position, kitchen.look_at)
+        axes = kinematics.rotation_from_vector(rng.uniform(-1, 1, 3) * variation.camera_angle) @ axes
+        model.cam_pos[self._camera] = position
+        mujoco.mju_mat2Quat(model.cam_quat[self._camera], axes.ravel())
+        model.body_pos[:] = self._look["clutter"]
+        for i in range(len(kitchen.clutter)):
+            body = model.body(f"clutter_{i}").id
+            model.geom_rgba[model.body_geomadr[body], :3] = np.clip(
+                self._look["rgba"][model.body_geomadr[body], :3] * (1 + 0.1 * strength * rng.uniform(-1, 1)), 0, 1
+            )
+        shift = rng.uniform(-0.012, 0.012, 2) * strength
+        for i in range(len(kitchen.clutter)):
+            model.body_pos[model.body(f"clutter_{i}").id, :2] += shift
+
+    def _place_things(self, rng: np.random.Generator) -> None:
+        """Receptacle near its spot; object in it (take) or beside it (put), its short side across the fingers."""
+        task, kitchen = self.task, self.kitchen
+        spot = np.asarray(kitchen.receptacle_spot) + rng.uniform(-0.015, 0.015, 2)
+        self.model.body_pos[self._receptacle] = [*spot, 0.0]
+        self.model.body_quat[self._receptacle] = [1, 0, 0, 0]
+        self.drop_spot = np.asarray(kitchen.drop_spot) + rng.uniform(-0.025, 0.025, 2)
+        height = task.food.rest_height + 0.001
+        if task.skill == "take":
+            place, height = spot + rng.uniform(-0.010, 0.010, 2), height + task.vessel.floor_height
+        else:
+            place = self._free_place(rng, spot)
+        yaw = rng.uniform(-0.35, 0.35) + (np.pi if rng.random() < 0.5 else 0.0)
+        self.data.qpos[self._object_q : self._object_q + 7] = [*place, height, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
+
+    def _free_place(self, rng: np.random.Generator, spot: Array) -> Array:
+        clearance = self.task.vessel.outer_radius + self.task.food.half[0] + 0.03
+        for _ in range(1000):
+            place = np.asarray(self.kitchen.spawn_centre) + rng.uniform(-1, 1, 2) * np.asarray(SPAWN_HALF)
+            if np.hypot(*(place - spot)) > clearance:
+                return place
+        raise ValueError(f"No free place for {self.task.item} beside {self.task.receptacle} in {self.kitchen.name}.")
+
+    def set_torque(self, motor: int, on: bool) -> None:
+        """Switch a motor's torque (0-5 joints, 6 gripper); without torque it gives way."""
+        self.motors.torque[motor] = on
+        scale = 1.0 if on else 0.0
+        self.model.actuator_gainprm[motor] = self._look["gain"][motor] * scale
+        self.model.actuator_biasprm[motor] = self._look["bias"][motor] * scale
+
+    def _restore_torque(self) -> None:
+        for motor in range(7):
+            self.set_torque(motor, True)
+
+    def step(self, joint_targets: ArrayLike, finger_target: float, duration: float = TIMESTEP) -> None:
+        """Advance physics by `duration` s towards joint targets (6,) in rad and a finger target in m."""
+        self.data.ctrl[:6] = joint_targets
+        self.data.ctrl[6] = finger_target
+        mujoco.mj_step(self.model, self.data, nstep=max(1, round(duration / TIMESTEP)))
+        self.motors.advance(self.data.actuator_force, duration)
+
+    @property
+    def time(self) -> float:
+        """Simulated seconds since the reset."""
+        return float(self.data.time)
+
+    @property
+    def joint_positions(self) -> Array:
+        """(6,) rad."""
+        return self.data.qpos[self._joint[:6]].copy()
+
+    @property
+    def joint_velocities(self) -> Array:
+        """(6,) rad/s."""
+        return self.data.qvel[self._speed[:6]].copy()
+
+    @property
+    def joint_efforts(self) -> Array:
+        """(7,) N m of the joints and N of the gripper, as the actuators give them."""
+        return self.data.actuator_force.copy()
+
+    @property
+    def finger(self) -> float:
+        """Position of a finger (m from the centre line)."""
+        return float(self.data.qpos[self._joint[6:]].mean())
+
+    @property
+    def gripper(self) -> float:
+        """Measured opening, 0 closed to 1 open."""
+        return float(np.clip(kinematics.gripper_from_finger(self.finger), 0.0, 1.0))
+
+    @property
+    def tool_pose(self) -> Pose:
+        """Pose of `ee_gripper_link` from the measured joints."""
+        return kinematics.forward(self.joint_positions)
+
+    @property
+    def tool_site(self) -> Pose:
+        """Pose of `ee_gripper_link` as the physics has it."""
+        return Pose(self.data.site_xpos[self._tool].copy(), self.data.site_xmat[self._tool].reshape(3, 3).copy())
+
+    def object_poses(self) -> dict[str, tuple[Array, Array]]:
+        """Position (3,) in m and quaternion (4,) w x y z in `base_link`, of the food item and of the receptacle."""
+        return {
+            self.task.item: (self.data.xpos[self._object].copy(), self.data.xquat[self._object].copy()),
+            self.task.receptacle: (self.model.body_pos[self._receptacle].copy(), np.array([1.0, 0.0, 0.0, 0.0])),
+        }
+
+    def scene(self) -> Scene:
+        """Where things are now."""
+        velocity = self.data.qvel[self._object_v : self._object_v + 3]
+        return Scene(
+            self.data.xpos[self._object].copy(), float(np.linalg.norm(velocity)),
+            self.model.body_pos[self._receptacle].copy(), self.gripper, self.data.site_xpos[self._tool].copy(),
+        )
+
+    def successful(self) -> bool:
+        """True when the task is done as things are now."""
+        return success(self.task, self.scene())
+
+    def object_in_receptacle(self) -> bool:
+        """True when the object is inside the receptacle's walls."""
+        return in_receptacle(self.task, self.scene())
+
+    def render(self, width: int = 640, height: int = 480) -> NDArray[np.uint8]:
+        """Picture of the over_shoulder camera: RGB (height, width, 3)."""
+        renderer = self._renderers.get((width, height))
+        if renderer is None:
+            renderer = mujoco.Renderer(self.model, height, width)
+            renderer._scene_option.geomgroup[3] = 0  # noqa: SLF001
+            self._renderers[(width, height)] = renderer
+        renderer.update_scene(self.data, camera=CAMERA)
+        return renderer.render()
+
+    def close(self) -> None:
+        """Give back the renderers."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
