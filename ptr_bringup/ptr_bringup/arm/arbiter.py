@@ -165,9 +165,9 @@ class Arbiter:
     def unfinished(self, successor: Command, now: float) -> float:
         """For how many seconds the command in force has yet to hold, if its source meant it to be finished.
 
-        A source that sends one command per step means each to hold for its whole horizon; when the next arrives
-        a few milliseconds early, the rest is not lost. A source that sends more often than its horizon replaces
-        its commands.
+        A source that sends one command per step means each to hold for its whole horizon; when the next
+        arrives a few milliseconds early, the rest is not lost. A source that sends more often than its
+        horizon replaces its commands.
         """
         former = self.command
         if former is None or former.source != successor.source or not successor.finite:

@@ -24,8 +24,8 @@ _REASON_LASTS = 0.5
 _ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
 """m, rad and opening: a move has arrived when the measured pose is that near its goal."""
 _LOST, _LOST_LASTS = 0.4, 0.25
-"""rad and s. When a joint is so far from where it was commanded for so long, something else moved the arm, such
-as a hand, a sagging motor or a new scene: the commanded pose becomes the measured one, and nothing jumps."""
+"""rad and s. When a joint is so far from where it was commanded for so long, something else moved the arm,
+such as a hand, a sagging motor or a new scene: the commanded pose becomes the measured one."""
 _LONGEST_TICK = 0.25
 """s. A longer pause between two ticks (a sleeping machine, a jump of the clock) allows no faster motion."""
 _SETTLING = 1.5

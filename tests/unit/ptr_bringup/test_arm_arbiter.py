@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is in command: priority, silence, hand-back, stop."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from ptr_bringup.arm.arbiter import Arbiter, Command, Kind, Mode, Timing
+from ptr_bringup.arm.safety import Reason
+
+HUMAN, POLICY = Kind.HUMAN, Kind.POLICY
+
+
+def command(stamp: float, source: str = "spacemouse", **changes) -> Command:
+    """A command that moves along x."""
+    fields = {"twist": np.array([0.1, 0, 0, 0, 0, 0]), "gripper": 1.0, "deadman": True, "horizon": 0.2}
+    return Command(stamp=stamp, source=source, **(fields | changes))
+
+
+@pytest.fixture
+def arbiter() -> Arbiter:
+    return Arbiter(Timing())
+
+
+def test_a_human_takes_over_from_the_policy_at_once(arbiter: Arbiter) -> None:
+    assert arbiter.offer(POLICY, command(10.0, "policy"), 10.0)[0] == Reason.NONE
+    assert arbiter.mode is Mode.POLICY
+    assert arbiter.offer(HUMAN, command(10.1), 10.1)[0] == Reason.NONE
+    assert arbiter.mode is Mode.TELEOP
+    assert arbiter.source == "spacemouse"
+
+
+def test_the_policy_is_refused_while_a_human_is_in_command(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0), 10.0)
+    reason, detail = arbiter.offer(POLICY, command(10.1, "policy"), 10.1)
+    assert reason == Reason.OVERRIDDEN
+    assert "spacemouse" in detail
+    assert arbiter.mode is Mode.TELEOP
+
+
+def test_a_released_deadman_hands_the_arm_back_to_the_policy(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0), 10.0)
+    arbiter.offer(HUMAN, command(10.1, deadman=False), 10.1)
+    assert arbiter.mode is Mode.IDLE
+    assert arbiter.offer(POLICY, command(10.11, "policy"), 10.11)[0] == Reason.NONE
+    assert arbiter.mode is Mode.POLICY
+
+
+def test_an_idle_human_does_not_disturb_the_policy(arbiter: Arbiter) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
+    arbiter.offer(HUMAN, command(10.1, deadman=False), 10.1)
+    assert arbiter.mode is Mode.POLICY
+    assert arbiter.source == "policy"
+
+
+@pytest.mark.parametrize("kind", [HUMAN, POLICY])
+def test_half_a_second_of_silence_holds_the_arm(arbiter: Arbiter, kind: Kind) -> None:
+    arbiter.offer(kind, command(10.0), 10.0)
+    arbiter.watch(10.499)
+    assert arbiter.mode in (Mode.TELEOP, Mode.POLICY)
+    arbiter.watch(10.501)
+    assert arbiter.mode is Mode.HOLD
+    assert arbiter.source == ""
+
+
+def test_the_next_command_of_the_same_source_ends_the_hold(arbiter: Arbiter) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
+    arbiter.watch(11.0)
+    assert arbiter.offer(POLICY, command(11.0, "policy"), 11.0)[0] == Reason.NONE
+    assert arbiter.mode is Mode.POLICY
+
+
+def test_a_human_who_fell_silent_keeps_the_policy_out_until_released(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0), 10.0)
+    arbiter.watch(11.0)
+    assert arbiter.offer(POLICY, command(11.0, "policy"), 11.0)[0] == Reason.OVERRIDDEN
+    arbiter.offer(HUMAN, command(11.1, deadman=False), 11.1)
+    assert arbiter.mode is Mode.IDLE
+    assert arbiter.offer(POLICY, command(11.2, "policy"), 11.2)[0] == Reason.NONE
+
+
+@pytest.mark.parametrize("hand_back", ["clear", "move"])
+def test_clearing_or_moving_also_ends_a_humans_silence(arbiter: Arbiter, hand_back: str) -> None:
+    arbiter.offer(HUMAN, command(10.0), 10.0)
+    arbiter.watch(11.0)
+    if hand_back == "clear":
+        arbiter.clear()
+    else:
+        assert arbiter.begin_move(11.0) == ""
+        arbiter.end_move()
+    assert arbiter.offer(POLICY, command(11.2, "policy"), 11.2)[0] == Reason.NONE
+
+
+@pytest.mark.parametrize(("age", "reason"), [(0.29, Reason.NONE), (0.31, Reason.STALE_COMMAND)])
+def test_a_command_older_than_0_3_s_is_refused(arbiter: Arbiter, age: float, reason: Reason) -> None:
+    assert arbiter.offer(HUMAN, command(10.0), 10.0 + age)[0] == reason
+
+
+def test_a_command_from_the_future_is_refused_like_an_old_one(arbiter: Arbiter) -> None:
+    assert arbiter.offer(HUMAN, command(20.0), 10.0)[0] == Reason.STALE_COMMAND
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("where", ["twist", "gripper", "horizon", "stamp"])
+def test_a_command_that_is_not_finite_is_refused(arbiter: Arbiter, bad: float, where: str) -> None:
+    value = np.array([0, 0, 0, 0, 0, bad]) if where == "twist" else bad
+    changed = command(10.0, **{where: value}) if where != "stamp" else command(bad)
+    assert arbiter.offer(HUMAN, changed, 10.0)[0] == Reason.NOT_FINITE
+    assert arbiter.mode is Mode.IDLE
+
+
+def test_a_stop_stays_until_it_is_cleared(arbiter: Arbiter) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
+    arbiter.stop("a test")
+    for kind in Kind:
+        assert arbiter.offer(kind, command(10.1), 10.1)[0] == Reason.STOPPED
+    arbiter.watch(20.0)
+    assert arbiter.mode is Mode.FAULT
+    assert "a test" in arbiter.begin_move(20.0)
+    arbiter.clear()
+    assert arbiter.mode is Mode.IDLE
+    assert arbiter.offer(POLICY, command(20.0, "policy"), 20.0)[0] == Reason.NONE
+
+
+def test_a_twist_holds_for_its_horizon_and_no_longer(arbiter: Arbiter) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
+    assert arbiter.in_force(9.98, 10.02) == pytest.approx(0.02)
+    assert arbiter.in_force(10.1, 10.15) == pytest.approx(0.05)
+    assert arbiter.in_force(10.19, 10.25) == pytest.approx(0.01)
+    assert arbiter.in_force(10.25, 10.3) == 0.0
+
+
+def test_the_end_of_a_step_that_the_next_step_cut_off_is_owed(arbiter: Arbiter) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.005)
+    assert arbiter.unfinished(command(10.2, "policy"), 10.201) == pytest.approx(0.004)
+
+
+def test_a_source_that_sends_faster_than_its_horizon_replaces_its_commands(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0, horizon=0.1), 10.0)
+    assert arbiter.unfinished(command(10.05, horizon=0.1), 10.05) == 0.0
+
+
+def test_another_source_does_not_finish_the_formers_step(arbiter: Arbiter) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.005)
+    assert arbiter.unfinished(command(10.2), 10.201) == 0.0
+
+
+def test_a_move_is_refused_while_a_human_drives_but_not_after(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0), 10.0)
+    assert "spacemouse is driving" in arbiter.begin_move(10.1)
+    assert arbiter.begin_move(10.3) == ""
+    assert "already moving" in arbiter.begin_move(10.3)
+
+
+def test_a_human_takes_the_arm_from_a_move_but_a_policy_does_not(arbiter: Arbiter) -> None:
+    arbiter.begin_move(10.0)
+    assert arbiter.offer(POLICY, command(10.1, "policy"), 10.1)[0] == Reason.OVERRIDDEN
+    assert arbiter.mode is Mode.MOVING
+    assert arbiter.offer(HUMAN, command(10.1), 10.1)[0] == Reason.NONE
+    assert arbiter.mode is Mode.TELEOP
