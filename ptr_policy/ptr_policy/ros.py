@@ -10,6 +10,7 @@ from typing import Any
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.node import Node
@@ -56,7 +57,7 @@ def run(
                 finally:
                     signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and terminal may both send it
                     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            except (PtrError, OSError, ValueError) as error:
+            except (PtrError, ParameterException, OSError, ValueError) as error:
                 get_logger(name).fatal(str(error))
                 failed = True
     except (KeyboardInterrupt, ExternalShutdownException):

@@ -29,12 +29,11 @@ class Clutch:
     """Keeps the gripper command over releases of the deadman, and caps the speed.
 
     Args:
-        max_speed: m/s, cap on the norm of the translation.
-        max_turn: rad/s, cap on the norm of the rotation.
+        caps: m/s and rad/s that no axis of the twist exceeds; None: the device knows its own.
     """
 
-    def __init__(self, max_speed: float, max_turn: float) -> None:
-        self._caps = (max_speed, max_turn)
+    def __init__(self, caps: tuple[float, float] | None) -> None:
+        self._caps = caps
         self._gripper: float | None = None
         self._held = False
 
@@ -57,8 +56,10 @@ class Clutch:
 
     def _capped(self, twist: np.ndarray) -> np.ndarray:
         """Scale translation and rotation down to their caps, keeping their directions."""
+        if self._caps is None:
+            return twist
         parts = []
         for part, cap in zip((twist[:3], twist[3:]), self._caps, strict=True):
-            norm = float(np.linalg.norm(part))
-            parts.append(part if norm <= cap else part * (cap / norm))
+            fastest = float(np.abs(part).max())
+            parts.append(part if fastest <= cap else part * (cap / fastest))
         return np.concatenate(parts)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import rclpy
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.logging import get_logger
 from rclpy.node import Node
@@ -33,7 +34,7 @@ def run(make: Callable[[], EndingNode], name: str, args: Sequence[str] | None = 
         with rclpy.init(args=args):
             try:
                 node = make()
-            except (PtrError, OSError, ValueError) as error:
+            except (PtrError, ParameterException, OSError, ValueError) as error:
                 get_logger(name).fatal(str(error))
                 failed = True
             else:

@@ -16,6 +16,7 @@ from typing import Any
 import rclpy
 from geometry_msgs.msg import Point, Quaternion
 from rclpy.action import ActionClient
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
@@ -147,7 +148,7 @@ def run_session(
     work: Callable[[Any, Caller], int],
     name: str,
     args: Sequence[str] | None = None,
-    expected: tuple[type[Exception], ...] = (SessionError, OSError, ValueError),
+    expected: tuple[type[Exception], ...] = (SessionError, ParameterException, OSError, ValueError),
 ) -> None:
     """Make a node, spin it in a thread, do the session's work here, and exit with the code that it returns.
 

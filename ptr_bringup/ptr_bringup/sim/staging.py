@@ -8,6 +8,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_bringup.sim.kitchens import kitchen_named
 from ptr_bringup.sim.world import START_POSITION, Variation
 
 
@@ -27,3 +28,9 @@ def start_position(seed: int, variation: Variation | None = None) -> NDArray[np.
     rng = np.random.default_rng(np.random.SeedSequence([seed, 11]))
     deviation = np.asarray((variation or Variation()).start)
     return START_POSITION + rng.uniform(-1.0, 1.0, 3) * deviation
+
+
+def drop_spot(kitchen: str, seed: int) -> NDArray[np.float64]:
+    """Where to put what was taken out of a receptacle: (2,) m on the counter."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 13]))
+    return np.asarray(kitchen_named(kitchen).drop_spot) + rng.uniform(-0.025, 0.025, 2)

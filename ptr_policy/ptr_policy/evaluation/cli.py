@@ -35,7 +35,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--task", required=True, help="task of the trials, e.g. put_sweet_potato_on_plate")
     parser.add_argument("--out", required=True, type=Path, help="folder of trials.jsonl and summary.json")
-    parser.add_argument("--kitchen", default="", help="kitchen of simulated scenes (default: the present one)")
+    parser.add_argument("--kitchen", default="", help="kitchen of simulated scenes (default: present one)")
     parser.add_argument("--policy", default="", help="name of the policy under test, for the report")
     parser.add_argument("--trials", type=int, default=10, help="trials to make (default: 10)")
     parser.add_argument("--seed", type=int, default=0, help="of scenes and starts (default: 0)")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
@@ -89,7 +90,8 @@ def conclude(summary: dict[str, Any]) -> str:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the node until its trials are made."""
-    run_session(EvaluatorNode, log_trials, "evaluator", args, (PtrError, SessionError, OSError, ValueError))
+    expected = (PtrError, SessionError, ParameterException, OSError, ValueError)
+    run_session(EvaluatorNode, log_trials, "evaluator", args, expected)
 
 
 if __name__ == "__main__":

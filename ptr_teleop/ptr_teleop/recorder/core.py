@@ -2,6 +2,11 @@
 """What the recorder decides: when an episode may start, what is written, when a stream has stalled.
 
 Plain data and clocks that are passed in (ns since the epoch); the node feeds it serialised messages.
+
+The bag holds everything from shortly before the service call that starts the episode to the one that ends it.
+The control grid that a reader lays over it goes from the `start` event to the `stop` event, and these are
+placed at the first and after the last command: step k of the grid is then what the k-th command did, and
+nobody's reaction time at either end becomes an action.
 """
 
 from __future__ import annotations
@@ -19,10 +24,12 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
 from ptr_models.errors import PtrError
 from ptr_teleop.recorder.folder import EpisodeFolder
-from ptr_teleop.recorder.streams import EVENTS, Stream
+from ptr_teleop.recorder.streams import COMMANDS, EVENTS, Stream
 
 PRELUDE = 0.3  # s: what arrived this shortly before the start belongs to the first observation
 STALLED = 1.0  # s of silence of a required stream that is an event, and forbids a start
+COMMAND_DELAY = 15_000_000  # ns from a command's stamp until the arm follows it: transport, half a tick
+LAST_STEP = 30_000_000  # ns that the grid goes on beyond the last command, so that jitter costs no step
 GIGABYTE = 10**9
 REFUSE_FREE = 0.2 * GIGABYTE  # less free space than this: no episode starts
 
@@ -44,10 +51,25 @@ class State(enum.IntEnum):
 class Event:
     """Something that belongs into the bag: the fields of EpisodeEvent."""
 
-    stamp: int  # ns
+    stamp: int  # ns, when it happened
     episode_id: str
     kind: str
     text: str
+
+
+@dataclass(frozen=True)
+class CommandTiming:
+    """When a command acts.
+
+    Attributes:
+        stamp: ns, when its source decided.
+        horizon: ns, for how long it holds.
+        held: the deadman is held; a release does not act.
+    """
+
+    stamp: int
+    horizon: int
+    held: bool
 
 
 @dataclass(frozen=True)
@@ -105,6 +127,7 @@ class RecorderCore:
         contract: what a policy would see and do on this robot.
         open_writer: opens a bag for an episode's metadata.
         encode: serialises an event as an EpisodeEvent message.
+        read_command: reads the timing of a serialised ArmCommand.
         facts: fields of EpisodeMetadata that are the same for each episode (robot, commit, versions).
         tasks: known task names; empty: any well-formed name.
         warn_free: bytes; less free space than this is said in the status.
@@ -117,6 +140,7 @@ class RecorderCore:
         contract: Contract,
         open_writer: Callable[[EpisodeMetadata], Writer],
         encode: Callable[[Event], bytes],
+        read_command: Callable[[bytes], CommandTiming],
         facts: Mapping[str, Any] | None = None,
         tasks: Sequence[str] = (),
         warn_free: float = 2 * GIGABYTE,
@@ -127,23 +151,29 @@ class RecorderCore:
         self.metadata: EpisodeMetadata | None = None
         self._folder, self._contract = folder, contract
         self._streams = {stream.topic: stream for stream in streams}
-        self._open_writer, self._encode = open_writer, encode
+        self._open_writer, self._encode, self._read_command = open_writer, encode, read_command
         self._facts, self._tasks, self._warn_free = dict(facts or {}), tuple(tasks), warn_free
         self._writer: Writer | None = None
         self._latest: dict[str, tuple[int, bytes]] = {}
         self._stalled: set[str] = set()
+        self._acted_until: int | None = None
 
-    def receive(self, topic: str, data: bytes, now: int) -> None:
-        """Take a serialised message that arrived at `now`; it is written while an episode is recorded."""
+    def receive(self, topic: str, data: bytes, now: int) -> Event | None:
+        """Take a serialised message that arrived at `now`; it is written while an episode is recorded.
+
+        Returns:
+            The start event when this was the first command of an episode.
+        """
         stream = self._streams[topic]
         before = self._latest.get(topic)
         self._latest[topic] = (now, data)
         if self._writer is None or (stream.constant and before is not None and before[1] == data):
-            return
+            return None
         self._write(topic, stream.type, now, data)
+        return self._follow_command(data, now) if topic in COMMANDS else None
 
-    def start(self, wanted: Wanted, now: int) -> tuple[EpisodeMetadata, Event]:
-        """Begin an episode: what arrived just before goes in first, then the start event.
+    def start(self, wanted: Wanted, now: int) -> EpisodeMetadata:
+        """Begin an episode; what arrived just before goes in first.
 
         Raises:
             RecorderError: one is being recorded, a stream is missing, the task is unknown, the disk is full.
@@ -164,12 +194,12 @@ class RecorderCore:
         )
         self._writer = self._open_writer(metadata)
         self.metadata, self.state, self._stalled = metadata, State.RECORDING, set()
+        self._acted_until = None
         for stamp, topic, data in self._prelude(now):
             self._write(topic, self._streams[topic].type, stamp, data)
-        event = self._record(now, "start", f"task {wanted.task}")
         if self.state is State.RECORDING:
             self.message = self._disk_warning() or f"recording {metadata.episode_id}"
-        return metadata, event
+        return metadata
 
     def stop(
         self, save: bool, outcome: str, now: int, score: float | None = None, note: str = "", by: str = ""
@@ -187,7 +217,7 @@ class RecorderCore:
         metadata = self._ended(now)
         if outcome != "unlabelled":
             metadata = metadata.labelled(Label(outcome, now, by or metadata.operator, score, note))
-        event = self._record(now, "stop", f"{'saved' if save else 'discarded'} as {outcome}")
+        event = self._record(now, "stop", f"{'saved' if save else 'discarded'} as {outcome}", self._end(now))
         if self._writer is None:
             raise RecorderError(self.message)
         path = self._finish(metadata)
@@ -221,7 +251,7 @@ class RecorderCore:
         """The recorder ends: an episode that is being recorded is kept, unlabelled."""
         if self._writer is None:
             return None
-        self._record(now, "stop", "the recorder ended; kept unlabelled")
+        self._record(now, "stop", "the recorder ended; kept unlabelled", self._end(now))
         return None if self._writer is None else self._finish(self._ended(now))
 
     def note_label(self, metadata: EpisodeMetadata) -> None:
@@ -265,9 +295,24 @@ class RecorderCore:
                 found.append((stamp, topic, data))
         return sorted(found)
 
-    def _record(self, now: int, kind: str, text: str) -> Event:
+    def _follow_command(self, data: bytes, now: int) -> Event | None:
+        """Keep track of when commands act; the first one is the start."""
+        command = self._read_command(data)
+        if not command.held:
+            return None
+        first = self._acted_until is None
+        began = command.stamp + COMMAND_DELAY
+        self._acted_until = began + command.horizon
+        return self._record(now, "start", f"task {self.metadata.task}", began) if first else None
+
+    def _end(self, now: int) -> int:
+        """Where the grid ends: after the last command, or now."""
+        return now if self._acted_until is None else min(now, self._acted_until + LAST_STEP)
+
+    def _record(self, now: int, kind: str, text: str, stamp: int | None = None) -> Event:
         """Write an event into the bag and return it, for others to hear."""
-        event = Event(now, self.metadata.episode_id if self.metadata else "", kind, text)
+        name = self.metadata.episode_id if self.metadata else ""
+        event = Event(now if stamp is None else stamp, name, kind, text)
         self._write(EVENTS, self._streams[EVENTS].type, now, self._encode(event))
         return event
 

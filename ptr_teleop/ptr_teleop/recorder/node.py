@@ -18,11 +18,19 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import Label, check_name
 from ptr_models.episodes.writer import BagWriter
 from ptr_models.errors import PtrError
-from ptr_msgs.msg import EpisodeEvent, EpisodeStatus, ObjectStates
+from ptr_msgs.msg import ArmCommand, EpisodeEvent, EpisodeStatus, ObjectStates
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode
 from ptr_teleop.node_main import EndingNode, run
 from ptr_teleop.parameters import declare
-from ptr_teleop.recorder.core import GIGABYTE, Event, RecorderCore, State, Wanted, parse_extra
+from ptr_teleop.recorder.core import (
+    GIGABYTE,
+    CommandTiming,
+    Event,
+    RecorderCore,
+    State,
+    Wanted,
+    parse_extra,
+)
 from ptr_teleop.recorder.files import read_contract, relabel, versions
 from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.streams import EVENTS, OBJECTS, Stream, streams_for
@@ -50,6 +58,7 @@ class RecorderNode(EndingNode):
             contract,
             lambda metadata: BagWriter(self._folder.path, metadata),
             lambda event: serialize_message(event_message(event)),
+            read_command,
             facts={"robot": str(self.get_parameter("robot").value), "versions": versions()},
             tasks=[name for name in self.get_parameter("tasks").value if name],
             warn_free=float(self.get_parameter("minimum_free_gb").value) * GIGABYTE,
@@ -98,7 +107,14 @@ class RecorderNode(EndingNode):
         self.create_subscription(message_class(stream.type), stream.topic, callback, qos, raw=True)
 
     def _receiver(self, topic: str) -> Callable[[bytes], None]:
-        return lambda data: self._core.receive(topic, data, self._now())
+        """A callback that takes the messages of a topic."""
+
+        def receive(data: bytes) -> None:
+            event = self._core.receive(topic, data, self._now())
+            if event is not None:
+                self._announce(event)
+
+        return receive
 
     def _on_objects(self, data: bytes) -> None:
         self._objects = (time.monotonic(), data)
@@ -118,10 +134,10 @@ class RecorderNode(EndingNode):
             check_name(request.task, "task name")
             extra = {**self._scene(), **parse_extra(request.extra_json)}
             wanted = Wanted(request.task, request.kind or "demonstration", request.operator_name, extra)
-            metadata, event = self._core.start(wanted, self._now())
+            metadata = self._core.start(wanted, self._now())
         except PtrError as error:
             return self._refused(response, error)
-        self._announce(event)
+        self._publish_status()
         response.success, response.message = True, self._core.message
         response.episode_id = metadata.episode_id
         response.path = str(self._folder.path / f"{metadata.episode_id}.partial")
@@ -159,6 +175,7 @@ class RecorderNode(EndingNode):
 
     def _refused(self, response: Any, error: PtrError) -> Any:
         self.get_logger().error(str(error))
+        self._core.message = str(error)
         self._publish_status()
         response.success, response.message = False, str(error)
         return response
@@ -213,6 +230,15 @@ class RecorderNode(EndingNode):
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds
+
+
+def read_command(data: bytes) -> CommandTiming:
+    """Timing of a serialised ArmCommand."""
+    command = deserialize_message(data, ArmCommand)
+    stamp, horizon = command.header.stamp, command.horizon
+    return CommandTiming(
+        stamp.sec * 10**9 + stamp.nanosec, horizon.sec * 10**9 + horizon.nanosec, bool(command.deadman)
+    )
 
 
 def message_class(type_name: str) -> type:

@@ -27,6 +27,7 @@ class Stream:
 
 EVENTS = "/episode/event"
 OBJECTS = "/simulator/objects"
+COMMANDS = ("/teleop/command", "/policy/command")
 
 
 def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
@@ -45,8 +46,7 @@ def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
         Stream("/arm/state", "ptr_msgs/msg/ArmState", required=True),
         Stream("/arm/executed", "ptr_msgs/msg/ExecutedCommand", required=True),
         Stream("/arm/safety", "ptr_msgs/msg/SafetyEvent", reliable=True),
-        Stream("/teleop/command", "ptr_msgs/msg/ArmCommand", reliable=True),
-        Stream("/policy/command", "ptr_msgs/msg/ArmCommand", reliable=True),
+        *(Stream(topic, "ptr_msgs/msg/ArmCommand", reliable=True) for topic in COMMANDS),
         Stream("/policy/step", "ptr_msgs/msg/PolicyStep", reliable=True),
         Stream(OBJECTS, "ptr_msgs/msg/ObjectStates"),
         Stream(EVENTS, "ptr_msgs/msg/EpisodeEvent", reliable=True),

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node `scripted_operator`: demonstrates a task through the same path as a person with a device.
+
+It publishes its wishes as TwistStamped and Joy; the node `teleop` turns them into commands and calls the
+recorder for its buttons. Like a person it looks at the scene, and judges its own demonstrations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import TwistStamped
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import Joy
+
+from ptr_bringup.arm.messages import pose_from
+from ptr_bringup.node_main import declare
+from ptr_bringup.sim.operator import Manner, ScriptedOperator
+from ptr_bringup.sim.stage import Caller, SessionError, Stage, run_session
+from ptr_bringup.sim.staging import drop_spot, scene_seed
+from ptr_bringup.sim.tasks import Scene, task_named
+from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
+
+PERIOD = 0.2  # s, one decision
+LONGEST = 80  # decisions; then it gives up
+SETTLE = 0.5  # s, until the picture is of the new scene and everything lies still
+JUDGE = 1.0  # s, in which what was let go comes to rest
+HELD, CLOSE, OPEN, START, SAVE, DISCARD = 0, 1, 2, 3, 4, 6  # Joy.buttons, as the node `teleop` reads them
+BUTTONS = 7
+
+
+class OperatorNode(Node):
+    """Eyes and hands: the newest scene and arm state, the twist and the buttons."""
+
+    def __init__(self) -> None:
+        super().__init__("scripted_operator")
+        self.task = task_named(declare(self, "task", "put_carrot_on_plate", "task to demonstrate"))
+        self.kitchen = declare(self, "kitchen", "", "kitchen to do it in; empty: the present one")
+        self.goal = declare(self, "goal", 10, "demonstrations to save, then the node ends", 1, 100_000)
+        self.seed = declare(self, "seed", 0, "of the scenes and of the operator's manner", 0, 2**31 - 1)
+        self.humanness = declare(self, "humanness", 1.0, "0: like a machine, 1: like a person", 0.0, 3.0)
+        attempts = declare(self, "max_attempts", 0, "then it gives up; 0: three times the goal", 0, 10**6)
+        self.max_attempts = attempts or 3 * self.goal
+        self.objects: ObjectStates | None = None
+        self.arm: ArmState | None = None
+        self.status: EpisodeStatus | None = None
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self.create_subscription(ObjectStates, "/simulator/objects", self._on_objects, 10)
+        self.create_subscription(ArmState, "/arm/state", self._on_arm, qos_profile_sensor_data)
+        self.create_subscription(EpisodeStatus, "/episode/status", self._on_status, latched)
+        self._twists = self.create_publisher(TwistStamped, "/scripted/twist", 10)
+        self._buttons = self.create_publisher(Joy, "/scripted/joy", 10)
+
+    def ready(self) -> bool:
+        """True when it sees everything and somebody listens."""
+        seen = all(message is not None for message in (self.objects, self.arm, self.status))
+        return seen and all(p.get_subscription_count() > 0 for p in (self._twists, self._buttons))
+
+    def scene(self) -> Scene:
+        """What it sees now."""
+        places = dict(zip(self.objects.names, self.objects.poses, strict=True))
+        item, vessel = (_position(places[name]) for name in (self.task.item, self.task.receptacle))
+        return Scene(item, 0.0, vessel, float(self.arm.gripper), _position(self.arm.measured))
+
+    def wish(self, action: np.ndarray) -> None:
+        """Publish an action (7,): m and rad per step, gripper opening."""
+        pressed = (HELD, OPEN if action[6] >= 0.5 else CLOSE)
+        stamp = self.press(*pressed)
+        twist = TwistStamped()
+        twist.header.stamp, twist.header.frame_id = stamp, "base_link"
+        speed = [float(value) / PERIOD for value in action[:6]]
+        linear, angular = twist.twist.linear, twist.twist.angular
+        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = speed
+        self._twists.publish(twist)
+
+    def let_go(self) -> None:
+        """Release the deadman."""
+        twist = TwistStamped()
+        twist.header.stamp, twist.header.frame_id = self.press(), "base_link"
+        self._twists.publish(twist)
+
+    def press(self, *buttons: int) -> Any:
+        """Publish which buttons are down, and return the stamp."""
+        joy = Joy(buttons=[int(index in buttons) for index in range(BUTTONS)])
+        joy.header.stamp = self.get_clock().now().to_msg()
+        self._buttons.publish(joy)
+        return joy.header.stamp
+
+    def _on_objects(self, message: ObjectStates) -> None:
+        self.objects = message
+
+    def _on_arm(self, message: ArmState) -> None:
+        self.arm = message
+
+    def _on_status(self, message: EpisodeStatus) -> None:
+        self.status = message
+
+
+class Session:
+    """Demonstrates until enough is saved."""
+
+    def __init__(self, node: OperatorNode, caller: Caller) -> None:
+        self._node, self._caller, self._stage = node, caller, Stage(caller)
+        scale = node.humanness
+        default = Manner()
+        self._manner = Manner(
+            tremor=default.tremor * scale, pause=default.pause * scale, sloppiness=default.sloppiness * scale
+        )
+
+    def run(self) -> int:
+        """The whole session; exit code 0 when the goal is reached."""
+        node, log = self._node, self._node.get_logger()
+        self._caller.wait(node.ready, "the simulator, the arm, teleop and the recorder", 60.0)
+        saved = 0
+        for attempt in range(node.max_attempts):
+            succeeded, steps, why = self._demonstrate(scene_seed("demonstration", node.seed, attempt))
+            saved += succeeded
+            verdict = f"saved after {steps} steps" if succeeded else f"discarded after {steps} steps: {why}"
+            log.info(f"demonstration {saved}/{node.goal}, attempt {attempt + 1}: {verdict}")
+            if saved == node.goal:
+                return 0
+        raise SessionError(f"{saved} of {node.goal} demonstrations in {node.max_attempts} attempts; {why}")
+
+    def _demonstrate(self, seed: int) -> tuple[bool, int, str]:
+        """One attempt: whether it was saved, its steps, and what the outcome rests on."""
+        node, caller = self._node, self._caller
+        self._stage.begin(node.kitchen, node.task.name, seed)
+        caller.wait(lambda: node.objects.seed == seed, "the new scene on /simulator/objects", 10.0)
+        caller.sleep(SETTLE)
+        operator = ScriptedOperator(node.task, drop_spot(node.objects.kitchen, seed), seed, self._manner)
+        self._press(START, EpisodeStatus.RECORDING)
+        steps = self._drive(operator)
+        succeeded, why = self._judge()
+        self._press(SAVE if succeeded else DISCARD, EpisodeStatus.IDLE)
+        return succeeded, steps, why
+
+    def _drive(self, operator: ScriptedOperator) -> int:
+        """Decide once a period until it is done; returns the number of decisions."""
+        node = self._node
+        next_step, steps = self._now(), 0
+        while steps < LONGEST:
+            action = operator.act(pose_from(node.arm.commanded), float(node.arm.gripper), node.scene())
+            if operator.done:
+                break
+            node.wish(action)
+            steps += 1
+            next_step += PERIOD
+            self._sleep_until(next_step)
+        node.let_go()
+        return steps
+
+    def _judge(self) -> tuple[bool, str]:
+        """Look whether the task has succeeded, until things have come to rest."""
+        deadline = self._now() + JUDGE
+        succeeded, why = self._stage.outcome()
+        while not succeeded and self._now() < deadline:
+            self._caller.sleep(PERIOD / 2)
+            succeeded, why = self._stage.outcome()
+        return succeeded, why
+
+    def _press(self, button: int, wanted: int) -> None:
+        """Press a button until the recorder is in the state that this leads to."""
+        node = self._node
+        for _ in range(3):
+            node.press(button)
+            node.press()
+            try:
+                self._caller.wait(lambda: node.status.state == wanted, "the recorder", 4.0)
+                return
+            except SessionError:
+                continue
+        raise SessionError(f"the recorder did not follow: {node.status.message}")
+
+    def _now(self) -> float:
+        return self._node.get_clock().now().nanoseconds * 1e-9
+
+    def _sleep_until(self, moment: float) -> None:
+        """Wait in steps, so that simulated time that runs faster than the clock on the wall is followed."""
+        while (rest := moment - self._now()) > 0.0:
+            self._caller.sleep(min(rest, 0.02))
+
+
+def _position(pose: Any) -> np.ndarray:
+    point = pose.position
+    return np.array([point.x, point.y, point.z])
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Entry point of the executable `scripted_operator`."""
+    run_session(OperatorNode, lambda node, caller: Session(node, caller).run(), "scripted_operator", args)
+
+
+if __name__ == "__main__":
+    main()
