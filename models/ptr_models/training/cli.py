@@ -59,6 +59,20 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     finetune.add_argument("--checkpoint", type=Path, metavar="DIR", help="checkpoint to start from")
     _add_common(finetune)
     finetune.set_defaults(run=run_finetune)
+    shipped = kinds.add_parser(
+        "export",
+        help="make a small checkpoint for shipping",
+        description="Copy a checkpoint without what only resuming needs.",
+    )
+    shipped.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint folder")
+    shipped.add_argument("destination", type=Path, metavar="DIR", help="new checkpoint folder")
+    shipped.add_argument(
+        "--inference", action="store_true", help="weights only: it acts, but fine-tunes less well"
+    )
+    shipped.add_argument(
+        "--card", type=Path, metavar="JSON", help="facts to keep in it: data, commands, figures"
+    )
+    shipped.set_defaults(run=run_export)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -139,6 +153,23 @@ def run_finetune(options: argparse.Namespace) -> int:
         **_overrides(options),
     )
     return _run(trainer, "fine-tuning")
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """`ptr train export`."""
+    import json
+
+    from ptr_models.errors import PtrError
+    from ptr_models.training.session import export
+
+    try:
+        card = json.loads(options.card.read_text(encoding="utf-8")) if options.card else {}
+    except (OSError, ValueError) as error:
+        raise PtrError(f"the card {options.card} cannot be read: {error}") from error
+    path = export(options.source, options.destination, inference=options.inference, card=card)
+    size = sum(file.stat().st_size for file in path.iterdir())
+    print(f"{path}: {size / 1e6:.1f} MB")
+    return 0
 
 
 def _resume(options: argparse.Namespace) -> int:

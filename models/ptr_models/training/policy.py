@@ -139,7 +139,7 @@ class Policy:
         if self._critic is None:
             raise PtrError(f"the checkpoint {self.checkpoint.path} has no Q-function (algorithm bc)")
         pixels, proprioception, one_hot = self._tensors(images, states, task)
-        actions = torch.from_numpy(np.ascontiguousarray(scaled_actions)).to(self._device).unsqueeze(1)
+        actions = torch.from_numpy(np.array(scaled_actions, dtype=np.float32)).to(self._device).unsqueeze(1)
         return (
             self._critic.q(self._critic.encode(pixels, proprioception), one_hot, actions)[..., 0]
             .cpu()
@@ -157,7 +157,7 @@ class Policy:
         table = self.checkpoint.tasks
         one_hot = functional.one_hot(torch.full((len(images),), table.id(task)), table.slots).float()
         pixels = torch.from_numpy(np.array(images))  # a copy: a memory-mapped array is read-only
-        proprioception = torch.from_numpy(np.ascontiguousarray(states, dtype=np.float32))
+        proprioception = torch.from_numpy(np.array(states, dtype=np.float32))
         return pixels.to(self._device), proprioception.to(self._device), one_hot.to(self._device)
 
     def _values(self, pixels: Tensor, state: Tensor, one_hot: Tensor, actions: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ from ptr_models.training.checkpoint import (
     load_algorithm,
     read_checkpoint,
     restore_random_state,
+    save_checkpoint,
 )
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.loop import Trainer
@@ -151,6 +152,23 @@ def resume(bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: An
     return Trainer(algorithm, start, source, _write_config(folder, config))
 
 
+def export(
+    path: Path, destination: Path, *, inference: bool = False, card: dict[str, Any] | None = None
+) -> Path:
+    """Write a smaller copy of a checkpoint for shipping.
+
+    Args:
+        inference: weights only; otherwise Adam's moments stay, as bfloat16, so that fine-tuning carries them
+        over. card: facts about where it comes from, added to those it has.
+    """
+    checkpoint = read_checkpoint(path)
+    algorithm = load_algorithm(checkpoint)
+    described = replace(checkpoint, card={**checkpoint.card, **(card or {})})
+    return save_checkpoint(
+        destination, algorithm, described, optimiser=not inference, compact=True, random=False
+    )
+
+
 def limited(dataset: Dataset, episodes: int, seed: int) -> Dataset:
     """At most that many episodes, chosen by the seed; -1: all."""
     if episodes < 0 or episodes >= len(dataset):
@@ -162,12 +180,12 @@ def limited(dataset: Dataset, episodes: int, seed: int) -> Dataset:
 
 def _contract_of(bags: Bags) -> Contract:
     """The contract of the first episode; the others must follow it."""
+    if not bags.prior and not bags.target:
+        raise PtrError("training needs episodes; name their folders with --data")
     return read_metadata(find_episodes([*bags.prior, *bags.target])[0]).contract
 
 
 def _open(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | None]:
-    if not bags.prior and not bags.target:
-        raise PtrError("training needs episodes; name folders with --data")
     opened = [
         open_episodes(folders, contract, root=bags.cache) if folders else None
         for folders in (bags.prior, bags.target)
