@@ -140,7 +140,7 @@ class Contract:
         return [f"{key}: {mine[key]!r} != {theirs[key]!r}" for key in mine if mine[key] != theirs[key]]
 
     def require(self, other: Contract, who: str) -> None:
-        """Raise ContractError naming each field that differs, with both values, if `other` is not the same."""
+        """Raise ContractError naming each field that differs, with both values, unless there is none."""
         found = self.differences(other)
         if found:
             raise ContractError(

@@ -170,9 +170,9 @@ def newest(stream: Stream[T], name: str, time: int, max_age: float) -> tuple[int
     found = stream.as_of(time)
     if found is None:
         raise StaleSampleError(name, None, max_age)
-    age = (time - found[0]) * 1e-9
-    if age > max_age:
-        raise StaleSampleError(name, age, max_age)
+    age = time - found[0]
+    if age > round(max_age * 1e9):
+        raise StaleSampleError(name, age * 1e-9, max_age)
     return found
 
 

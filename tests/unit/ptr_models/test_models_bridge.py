@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Importing real WidowX episodes: the TFRecord reader, the Example parser, and the Bridge sample itself."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from ptr_models.cli import main
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.importing.bridge import find_files, import_bridge, read_bridge, task_name
+from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
+from ptr_models.episodes.reader import find_episodes, read_episode
+from ptr_models.episodes.trajectory import encode_jpeg
+
+SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
+needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
+
+
+def frame(record: bytes) -> bytes:
+    length = struct.pack("<Q", len(record))
+    return length + struct.pack("<I", masked_crc(length)) + record + struct.pack("<I", masked_crc(record))
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def block(number: int, data: bytes) -> bytes:
+    """A length-delimited protobuf field."""
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def example(features: dict[str, Sequence[bytes] | np.ndarray]) -> bytes:
+    """A tf.train.Example, encoded by hand."""
+    entries = b""
+    for name, values in features.items():
+        if isinstance(values, np.ndarray):
+            feature = block(2, block(1, values.astype("<f4").tobytes()))
+        else:
+            feature = block(1, b"".join(block(1, value) for value in values))
+        entries += block(1, block(1, name.encode()) + block(2, feature))
+    return block(1, entries)
+
+
+def bridge_features(steps: int = 3) -> dict[str, Sequence[bytes] | np.ndarray]:
+    generator = np.random.default_rng(0)
+    return {
+        "steps/action": generator.uniform(-0.05, 0.05, steps * 7),
+        "steps/observation/state": generator.uniform(0, 0.3, steps * 7),
+        "steps/observation/image_0": [encode_jpeg(np.zeros((16, 16, 3), np.uint8))] * steps,
+        "steps/language_instruction": [b"Put the carrot on a plate!"] * steps,
+    }
+
+
+def test_the_checksum_is_crc32c() -> None:
+    crc = 0xE3069283  # of "123456789", RFC 3720
+    assert masked_crc(b"123456789") == ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+@given(st.lists(st.binary(max_size=200), max_size=5))
+def test_records_come_back(tmp_path_factory: pytest.TempPathFactory, records: list[bytes]) -> None:
+    path = tmp_path_factory.mktemp("records") / "a.tfrecord"
+    path.write_bytes(b"".join(map(frame, records)))
+    assert list(read_records(path)) == records
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_a_record_file_that_was_cut_or_changed_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    whole = frame(b"hello bridge") + frame(b"x" * 50)
+    cut = data.draw(st.integers(1, len(whole) - 1).filter(lambda n: n != len(frame(b"hello bridge"))))
+    path = tmp_path_factory.mktemp("records") / "a.tfrecord"
+    path.write_bytes(whole[:cut])
+    with pytest.raises(EpisodeError, match="record [01]"):
+        list(read_records(path))
+    place, bit = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 7))
+    flipped = bytearray(whole)
+    flipped[place] ^= 1 << bit
+    path.write_bytes(flipped)
+    with pytest.raises(EpisodeError, match="wrong checksum"):
+        list(read_records(path))
+
+
+@given(
+    st.dictionaries(st.text(min_size=1, max_size=8), st.lists(st.binary(max_size=9), min_size=1, max_size=4)),
+    st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=9),
+)
+def test_examples_are_parsed(texts: dict[str, list[bytes]], numbers: list[float]) -> None:
+    values = np.array(numbers, dtype=np.float32)
+    features = parse_example(example({**texts, "the/numbers": values}))
+    assert {name: features[name] for name in texts} == texts
+    assert_allclose(features["the/numbers"], values)
+
+
+@settings(max_examples=200)
+@given(st.binary(max_size=120))
+def test_any_bytes_are_features_or_an_episode_error(data: bytes) -> None:
+    try:
+        assert isinstance(parse_example(data), dict)
+    except EpisodeError:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps/action": [b"x"]}, "steps/action is not a list of rows of 7"),
+        ({"steps/action": np.zeros(6)}, "steps/action is not a list of rows of 7"),
+        ({"steps/action": np.zeros(14)}, "it has 2 actions but"),
+        ({"steps/action": np.full(21, np.nan)}, "not finite"),
+        ({"steps/observation/image_0": np.zeros(3)}, "image_0 is missing"),
+        ({"steps/observation/state": np.zeros(0)}, "it has 3 actions but"),
+    ],
+)
+def test_episodes_that_are_not_bridge_are_refused(
+    tmp_path: Path, change: dict[str, Sequence[bytes] | np.ndarray], words: str
+) -> None:
+    path = tmp_path / "a.tfrecord"
+    path.write_bytes(frame(example(bridge_features() | change)))
+    with pytest.raises(EpisodeError, match=f"a.tfrecord, record 0: .*{words}"):
+        list(read_bridge(path))
+
+
+def test_an_episode_becomes_a_bag_with_the_same_actions_and_states(tmp_path: Path) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(frame(example(bridge_features())))
+    written, skipped = import_bridge(tmp_path, tmp_path / "bags")
+    assert ([path.name for path in written], skipped) == (["bridge_00000_00000"], 0)
+    episode = read_episode(written[0])
+    source = next(read_bridge(tmp_path / "a.tfrecord"))
+    assert_allclose(episode.actions, source.actions, atol=1e-6)
+    assert_allclose(episode.states[:-1], source.states, atol=1e-6)
+    assert episode.metadata.task == "put_the_carrot_on_a_plate"
+    assert import_bridge(tmp_path, tmp_path / "bags")[0] == written
+
+
+def test_episodes_without_an_instruction_are_left_out(tmp_path: Path) -> None:
+    nameless = bridge_features() | {"steps/language_instruction": [b""] * 3}
+    (tmp_path / "a.tfrecord").write_bytes(frame(example(nameless)) + frame(example(bridge_features())))
+    written, skipped = import_bridge(tmp_path, tmp_path / "bags")
+    assert ([path.name for path in written], skipped) == (["bridge_00000_00001"], 1)
+
+
+def test_instructions_become_task_names() -> None:
+    assert task_name("Put carrot on plate.") == "put_carrot_on_plate"
+    with pytest.raises(EpisodeError, match="gives no task name"):
+        task_name("...")
+
+
+def test_a_folder_without_records_is_refused_by_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 2
+    assert "error: " in (text := capsys.readouterr().err)
+    assert "holds no .tfrecord file" in text
+    assert "Traceback" not in text
+
+
+@needs_sample
+def test_the_real_sample_comes_back_exactly(tmp_path: Path) -> None:
+    assert main(["import", "bridge", str(SAMPLE), "--out", str(tmp_path)]) == 0
+    episodes = [read_episode(path) for path in find_episodes([tmp_path])]
+    source = list(read_bridge(find_files(SAMPLE)[0]))
+    assert len(episodes) == len(source) == 25
+    counts: dict[str, int] = {}
+    for episode, original in zip(episodes, source, strict=True):
+        counts[episode.metadata.task] = counts.get(episode.metadata.task, 0) + 1
+        assert len(episode) == 10
+        assert_allclose(episode.actions, original.actions, atol=1e-6)
+        assert_allclose(episode.states[:-1], original.states, atol=1e-6)
+        assert episode.images["over_shoulder"].shape == (11, 64, 64, 3)
+    assert counts == {
+        "put_carrot_on_plate": 8,
+        "put_cup_from_counter_or_drying_rack_into_sink": 6,
+        "turn_lever_vertical_to_front": 6,
+        "flip_pot_upright_which_is_in_sink": 5,
+    }

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: it teaches, adds what others bring, and turns errors into one sentence."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import pytest
+
+from ptr_models import assets, cli
+from ptr_models.episodes.reader import read_episode
+from ptr_models.errors import PtrError
+
+
+class Entry:
+    """An entry point of another package."""
+
+    def __init__(self, name: str, register: Callable[[], object]) -> None:
+        self.name = name
+        self.load = register
+
+
+@pytest.fixture
+def add_command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    entries: list[Entry] = []
+    monkeypatch.setattr(cli, "entry_points", lambda group: entries)
+    monkeypatch.setattr(cli, "OWN", {"inspect": cli.OWN["inspect"]})
+
+    def add(name: str, load: Callable[[], object]) -> None:
+        entries.append(Entry(name, load))
+
+    return add
+
+
+def command(run: Callable[[argparse.Namespace], int | None]) -> Callable[[], object]:
+    def register(subparsers: argparse._SubParsersAction) -> None:
+        subparsers.add_parser("greet", help="say hello").set_defaults(run=run)
+
+    return lambda: register
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 0
+    text = capsys.readouterr().out
+    for name in ("import", "inspect", "recover", "examples:"):
+        assert name in text
+
+
+def test_other_packages_add_commands(
+    add_command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_command("greet", command(lambda options: print("hello")))
+    assert cli.main(["greet"]) == 0
+    assert capsys.readouterr().out == "hello\n"
+
+
+def test_a_broken_package_is_reported_and_does_not_break_the_others(
+    add_command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> object:
+        raise ImportError("No module named 'rclpy'")
+
+    def half(subparsers: argparse._SubParsersAction) -> None:
+        subparsers.add_parser("half", help="half a command")
+        raise ValueError("unfinished")
+
+    add_command("arm", broken)
+    add_command("half", lambda: half)
+    add_command("greet", command(lambda options: 3))
+    assert cli.main(["greet"]) == 3
+    errors = capsys.readouterr().err
+    assert "the command 'arm' is not available: ImportError: No module named 'rclpy'" in errors
+    assert "'half' is not available: ValueError: unfinished" in errors
+    assert cli.main([]) == 0
+    assert "half a command" not in capsys.readouterr().out
+
+
+def test_errors_are_one_sentence_and_exit_code_two(
+    add_command: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(options: argparse.Namespace) -> int:
+        raise PtrError("the carrot is missing; put one on the counter")
+
+    add_command("greet", command(fail))
+    assert cli.main(["greet"]) == 2
+    assert capsys.readouterr().err == "error: the carrot is missing; put one on the counter\n"
+    assert cli.main(["--debug", "greet"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_control_c_ends_with_130(add_command: Callable[..., None]) -> None:
+    def interrupt(options: argparse.Namespace) -> int:
+        raise KeyboardInterrupt
+
+    add_command("greet", command(interrupt))
+    assert cli.main(["greet"]) == 130
+
+
+def test_episodes_and_replay_import_no_torch() -> None:
+    check = (
+        "import sys, ptr_models.episodes.inspection, ptr_models.episodes.writer, ptr_models.replay\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", check], env=os.environ.copy()).returncode == 0
+
+
+def test_inspect_shows_streams_and_steps_and_writes_a_contact_sheet(
+    make_episode: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_episode(steps=12)
+    sheet = tmp_path / "sheet.png"
+    assert cli.main(["inspect", str(folder), "--sheet", str(sheet)]) == 0
+    text = capsys.readouterr().out
+    assert "put_carrot_in_pot" in text
+    assert "usable: 12 control steps" in text
+    assert cv2.imread(str(sheet)).shape == (2 * 128, 8 * 128, 3)
+
+
+def test_inspect_prints_json(make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", str(make_episode(steps=10)), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)[0]
+    rates = {stream["topic"]: (stream["count"], stream["rate"]) for stream in report["streams"]}
+    assert rates["/arm/state"] == (11, pytest.approx(5.0))
+    assert report["steps"] == 10
+
+
+def test_inspect_of_a_folder_goes_on_after_a_damaged_bag(
+    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = make_episode(0), make_episode(1)
+    bag = first / "episode_0000.mcap"
+    bag.write_bytes(bag.read_bytes()[:1000])
+    assert cli.main(["inspect", str(first.parent)]) == 2
+    text = capsys.readouterr().out
+    assert "cut off or damaged" in text
+    assert second.name in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "nowhere does not exist"),
+        (["{bag}", "--sheet", "/no/such/folder/x.png"], "cannot be written"),
+        (["{bag}", "--sheet", "x.nonsense"], "cannot be written"),
+    ],
+)
+def test_inspect_refuses_in_one_sentence(
+    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    folder = make_episode()
+    assert cli.main(["inspect", *(word.format(bag=folder) for word in words)]) == 2
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert "Traceback" not in errors
+
+
+def test_a_checkpoint_is_found_by_name_or_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PTR_CHECKPOINTS", str(tmp_path))
+    (tmp_path / "small").mkdir()
+    assert assets.checkpoint_path("small") == tmp_path / "small"
+    assert assets.checkpoint_path(tmp_path / "small") == tmp_path / "small"
+    with pytest.raises(PtrError, match="there is no checkpoint 'big'.*small"):
+        assets.checkpoint_path("big")
+
+
+def test_a_module_run_reads_an_episode(make_episode: Callable[..., Path]) -> None:
+    folder = make_episode()
+    result = subprocess.run(
+        [sys.executable, "-m", "ptr_models.cli", "inspect", str(folder)],
+        env=os.environ.copy(),
+        capture_output=True,
+    )
+    assert result.returncode == 0
+    assert f"{len(read_episode(folder))} control steps".encode() in result.stdout
