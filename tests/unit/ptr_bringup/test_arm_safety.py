@@ -80,7 +80,7 @@ def test_a_limit_of_zero_is_a_limit() -> None:
 def test_a_wish_that_is_not_finite_is_refused_and_the_target_stays(bad: float) -> None:
     for wish in (
         Pose(np.array([bad, 0.0, 0.15]), TARGET.rotation),
-        Pose(TARGET.position, TARGET.rotation * bad),
+        Pose(TARGET.position, np.full((3, 3), bad)),
     ):
         verdict = admit(wish, TARGET, START, LIMITS, 0.02)
         assert verdict.joints is None

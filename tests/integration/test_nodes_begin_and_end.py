@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes of ptr_bringup start with one clear sentence or not at all, and end cleanly on any signal."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("ptr_msgs.msg")
+
+from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group("nodes_begin_and_end")
+
+NODES = {
+    "arm": "ptr_bringup.arm.node",
+    "simulator": "ptr_bringup.sim.node",
+    "camera": "ptr_bringup.camera.node",
+}
+SIGNALS = {
+    "SIGINT": [signal.SIGINT],
+    "SIGINT twice": [signal.SIGINT, signal.SIGINT],
+    "SIGTERM": [signal.SIGTERM],
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with three images, each of one grey."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for k in range(3):
+        cv2.imwrite(str(folder / f"{k}.png"), np.full((48, 64, 3), 80 * k + 40, np.uint8))
+    return folder
+
+
+def test_every_node_ends_cleanly_on_every_signal(ros, pictures: Path) -> None:
+    running = {}
+    for node, module in NODES.items():
+        options = {"arm": {}, "simulator": {"width": 64, "height": 48}, "camera": {"source": pictures}}[node]
+        for number, name in enumerate(SIGNALS):
+            unique = f"{node}_{number}"
+            running[unique, name] = ros.start(module, "-r", f"__node:={unique}", **options)
+    names = {unique for unique, _ in running}
+    ros.wait(lambda: names <= set(ros.node.get_node_names()), "all nine nodes", timeout=60.0)
+    for (_, name), process in running.items():
+        for number in SIGNALS[name]:
+            process.signal(number)
+    for (unique, name), process in running.items():
+        assert process.wait() == 0, f"{unique} after {name}:\n{process.output}"
+        assert "Traceback" not in process.output
+
+
+@pytest.mark.parametrize(
+    ("module", "parameters", "sentence"),
+    [
+        ("ptr_bringup.camera.node", {"source": "/dev/video77"}, "There is no camera /dev/video77"),
+        ("ptr_bringup.arm.node", {"robot": "wx250s"}, "Interbotix driver is not part of this release"),
+        ("ptr_bringup.arm.node", {"robot": "ur5"}, "There is no robot 'ur5'"),
+        ("ptr_bringup.arm.node", {"rate": 1e6}, "out of range"),
+        ("ptr_bringup.arm.node", {"box_low": "[0.5, 0.0, 0.0]"}, "empty along x"),
+        ("ptr_bringup.sim.node", {"kitchen": "moon_base"}, "Unknown kitchen 'moon_base'"),
+        ("ptr_bringup.sim.node", {"task": "fly"}, "Unknown task 'fly'"),
+    ],
+)
+def test_a_node_that_can_not_start_says_why_in_one_sentence(
+    ros, module: str, parameters: dict, sentence: str
+) -> None:
+    process = ros.start(module, **parameters)
+    assert process.wait() == 1
+    assert process.output.count("error:") == 1
+    assert sentence in process.output
+    assert "Traceback" not in process.output
+
+
+def test_a_folder_of_images_is_a_camera(ros, pictures: Path) -> None:
+    images = ros.collect(CompressedImage, "/camera/shelf/image/compressed", qos_profile_sensor_data)
+    infos = ros.collect(CameraInfo, "/camera/shelf/camera_info", qos_profile_sensor_data)
+    camera = ros.start("ptr_bringup.camera.node", source=pictures, name="shelf", rate=20.0)
+    ros.wait(lambda: len(images) >= 6 and infos, "six images")
+    camera.signal()
+    assert camera.wait() == 0
+    greys = [
+        round(cv2.imdecode(np.frombuffer(m.data, np.uint8), cv2.IMREAD_COLOR).mean()) for m in images[:6]
+    ]
+    assert set(greys) == {40, 120, 200}
+    assert images[0].format == "jpeg"
+    assert (infos[0].width, infos[0].height) == (64, 48)
+
+
+def test_a_folder_that_is_shown_once_ends_the_node(ros, pictures: Path) -> None:
+    camera = ros.start("ptr_bringup.camera.node", source=pictures, loop=False, rate=50.0)
+    assert camera.wait() == 0
+    assert "no more pictures" in camera.output

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plain data and messages agree."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ptr_msgs.msg")
+
+from geometry_msgs.msg import Pose as PoseMessage  # noqa: E402
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from ptr_bringup.arm.arbiter import Mode  # noqa: E402
+from ptr_bringup.arm.kinematics import Pose, rotation_from_vector  # noqa: E402
+from ptr_bringup.arm.messages import (  # noqa: E402
+    command_from,
+    pose_from,
+    pose_message,
+    quaternion,
+    rotation,
+    seconds,
+    stamp,
+)
+from ptr_bringup.arm.safety import Reason  # noqa: E402
+from ptr_bringup.sim.node import motor_angle  # noqa: E402
+from ptr_msgs.msg import ArmCommand, ArmState, SafetyEvent  # noqa: E402
+
+
+@pytest.mark.parametrize("reason", list(Reason), ids=lambda reason: reason.name)
+def test_each_reason_has_the_bit_of_the_message(reason: Reason) -> None:
+    assert getattr(SafetyEvent, reason.name) == int(reason)
+
+
+@pytest.mark.parametrize("mode", list(Mode), ids=lambda mode: mode.name)
+def test_each_mode_has_the_value_of_the_message(mode: Mode) -> None:
+    assert getattr(ArmState, mode.name) == int(mode)
+
+
+@given(vector=st.tuples(*[st.floats(-math.pi, math.pi)] * 3))
+def test_a_rotation_survives_the_quaternion(vector: tuple[float, float, float]) -> None:
+    matrix = rotation_from_vector(np.array(vector))
+    there = quaternion(matrix)
+    assert math.hypot(*there) == pytest.approx(1.0)
+    assert rotation(*there) == pytest.approx(matrix, abs=1e-9)
+
+
+def test_a_quarter_turn_about_z_has_the_known_quaternion() -> None:
+    quarter = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    assert quaternion(quarter) == pytest.approx((0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5)))
+
+
+def test_a_pose_survives_the_message() -> None:
+    pose = Pose(np.array([0.3, -0.1, 0.2]), rotation_from_vector(np.array([0.3, -0.2, 1.0])))
+    back = pose_from(pose_message(pose))
+    assert back.position == pytest.approx(pose.position)
+    assert back.rotation == pytest.approx(pose.rotation)
+
+
+def test_a_pose_that_nobody_filled_is_refused() -> None:
+    empty = PoseMessage()
+    empty.orientation.w = 0.0
+    with pytest.raises(ValueError, match="zero quaternion"):
+        pose_from(empty)
+
+
+@given(time=st.floats(0.0, 4e9))
+def test_a_time_survives_the_stamp(time: float) -> None:
+    assert seconds(stamp(time)) == pytest.approx(time, abs=1e-6)
+    assert 0 <= stamp(time).nanosec < 1_000_000_000
+
+
+def test_a_command_is_read_in_the_order_of_the_twist() -> None:
+    message = ArmCommand(source="keyboard", gripper=0.5, deadman=True)
+    message.twist.linear.x, message.twist.linear.y, message.twist.linear.z = 1.0, 2.0, 3.0
+    message.twist.angular.x, message.twist.angular.y, message.twist.angular.z = 4.0, 5.0, 6.0
+    message.horizon.nanosec = 200_000_000
+    command = command_from(message)
+    assert command.twist.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    assert (command.source, command.gripper, command.deadman) == ("keyboard", 0.5, True)
+    assert command.horizon == pytest.approx(0.2)
+
+
+def test_the_grippers_crank_closes_its_triangle() -> None:
+    for finger in (0.015, 0.026, 0.037):  # m; horn 0.014 m, arm 0.024 m
+        angle = motor_angle(finger)
+        assert 0.014**2 + finger**2 - 2 * 0.014 * finger * math.sin(angle) == pytest.approx(0.024**2)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Camera calibrations and the simulated pinhole."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sensor_msgs.msg")
+
+from ptr_bringup.camera.calibration import camera_info  # noqa: E402
+from ptr_bringup.camera.images import pinhole_info  # noqa: E402
+from ptr_bringup.camera.sources import CameraError  # noqa: E402
+
+CALIBRATION = """
+image_width: 640
+image_height: 480
+camera_name: over_shoulder
+camera_matrix: {rows: 3, cols: 3, data: [600.0, 0.0, 320.0, 0.0, 601.0, 240.0, 0.0, 0.0, 1.0]}
+distortion_model: plumb_bob
+distortion_coefficients: {rows: 1, cols: 5, data: [0.1, -0.2, 0.0, 0.0, 0.0]}
+rectification_matrix: {rows: 3, cols: 3, data: [1, 0, 0, 0, 1, 0, 0, 0, 1]}
+projection_matrix: {rows: 3, cols: 4, data: [590.0, 0, 320.0, 0, 0, 591.0, 240.0, 0, 0, 0, 1, 0]}
+"""
+
+
+def test_a_calibration_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(CALIBRATION)
+    info = camera_info(str(path), "over_shoulder_optical_frame")
+    assert (info.width, info.height, info.distortion_model) == (640, 480, "plumb_bob")
+    assert info.k[4] == 601.0
+    assert list(info.d) == [0.1, -0.2, 0.0, 0.0, 0.0]
+    assert info.header.frame_id == "over_shoulder_optical_frame"
+
+
+def test_without_a_calibration_the_camera_counts_as_uncalibrated() -> None:
+    assert not camera_info("", "frame").k.any()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [(None, "can't be read"), ("image_width: 640", "malformed"), ("][", "malformed"), ("3", "malformed")],
+)
+def test_a_calibration_that_is_none_is_refused_by_name(
+    tmp_path: Path, text: str | None, sentence: str
+) -> None:
+    path = tmp_path / "camera.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(CameraError, match=sentence):
+        camera_info(str(path), "frame")
+
+
+def test_a_pinhole_of_90_degrees_has_a_focal_length_of_half_its_height() -> None:
+    info = pinhole_info(640, 480, math.pi / 2, "frame")
+    assert info.k[0] == info.k[4] == pytest.approx(240.0)
+    assert (info.k[2], info.k[5]) == (319.5, 239.5)
+    assert info.p[0] == info.k[0]
