@@ -154,6 +154,7 @@ class Session:
 
     def _judge(self) -> tuple[bool, str]:
         """Look whether the task has succeeded, until things have come to rest."""
+        self._caller.sleep(PERIOD / 2)
         deadline = self._now() + JUDGE
         succeeded, why = self._stage.outcome()
         while not succeeded and self._now() < deadline:

@@ -55,6 +55,8 @@ class RobotBench:
 
     def stage(self, trial: Trial) -> None:
         """Lay out the scene and bring the arm to its start."""
+        ready = self._run.server_is_ready
+        self._caller.wait(ready, "the action /run_policy; is the policy server active?", 60.0)
         self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._person is None)
         if self._person is not None:
             self._person.lay_out(trial)
@@ -70,7 +72,6 @@ class RobotBench:
     def run_policy(self, trial: Trial) -> RunEnd:
         """Let the policy act until it ends, or a moment after the task has succeeded."""
         caller = self._caller
-        caller.wait(self._run.server_is_ready, "the action /run_policy; is the policy server active?", 60.0)
         goal = RunPolicy.Goal(task=trial.task, max_steps=self._max_steps, action_choice=self._action_choice)
         handle = caller.result(self._run.send_goal_async(goal), "the acceptance by /run_policy", 20.0)
         if not handle.accepted:

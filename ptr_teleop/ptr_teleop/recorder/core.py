@@ -5,7 +5,7 @@ Plain data and clocks that are passed in (ns since the epoch); the node feeds it
 
 The bag holds everything from shortly before the service call that starts the episode to the one that ends it.
 The control grid that a reader lays over it goes from the `start` event to the `stop` event, and these are
-placed at the first and after the last command: step k of the grid is then what the k-th command did, and
+placed before the first and after the last command: step k of the grid is then what the k-th command did, and
 nobody's reaction time at either end becomes an action.
 """
 
@@ -28,7 +28,8 @@ from ptr_teleop.recorder.streams import COMMANDS, EVENTS, Stream
 
 PRELUDE = 0.3  # s: what arrived this shortly before the start belongs to the first observation
 STALLED = 1.0  # s of silence of a required stream that is an event, and forbids a start
-COMMAND_DELAY = 15_000_000  # ns from a command's stamp until the arm follows it: transport, half a tick
+LEAD = 5_000_000  # ns that the grid is ahead of the first command: no command jitters across an instant
+AFTER_STAMP = 12  # bytes of a serialised message with a header: encapsulation and stamp
 LAST_STEP = 30_000_000  # ns that the grid goes on beyond the last command, so that jitter costs no step
 GIGABYTE = 10**9
 REFUSE_FREE = 0.2 * GIGABYTE  # less free space than this: no episode starts
@@ -118,6 +119,11 @@ def episode_id(task: str, now: int) -> str:
     return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}-{task}"
 
 
+def _same(one: bytes, other: bytes) -> bool:
+    """True when two serialised messages differ at most in their stamps."""
+    return one[AFTER_STAMP:] == other[AFTER_STAMP:]
+
+
 class RecorderCore:
     """The state of the recorder.
 
@@ -167,7 +173,7 @@ class RecorderCore:
         stream = self._streams[topic]
         before = self._latest.get(topic)
         self._latest[topic] = (now, data)
-        if self._writer is None or (stream.constant and before is not None and before[1] == data):
+        if self._writer is None or (stream.constant and before is not None and _same(before[1], data)):
             return None
         self._write(topic, stream.type, now, data)
         return self._follow_command(data, now) if topic in COMMANDS else None
@@ -301,8 +307,8 @@ class RecorderCore:
         if not command.held:
             return None
         first = self._acted_until is None
-        began = command.stamp + COMMAND_DELAY
-        self._acted_until = began + command.horizon
+        began = command.stamp - LEAD
+        self._acted_until = command.stamp + command.horizon
         return self._record(now, "start", f"task {self.metadata.task}", began) if first else None
 
     def _end(self, now: int) -> int:

@@ -63,7 +63,7 @@ class RecorderNode(EndingNode):
             tasks=[name for name in self.get_parameter("tasks").value if name],
             warn_free=float(self.get_parameter("minimum_free_gb").value) * GIGABYTE,
         )
-        self._own_events: set[bytes] = set()
+        self._own_events: set[tuple[int, int, str, str]] = set()
         self._objects: tuple[float, bytes] | None = None
         self._status = self.create_publisher(EpisodeStatus, "/episode/status", LATCHED)
         self._events = self.create_publisher(EpisodeEvent, EVENTS, QoSProfile(depth=50))
@@ -122,8 +122,10 @@ class RecorderNode(EndingNode):
 
     def _on_event(self, data: bytes) -> None:
         """Record what others report; the recorder's own events are in the bag already."""
-        if data in self._own_events:
-            self._own_events.discard(data)
+        event = deserialize_message(data, EpisodeEvent)
+        facts = (event.header.stamp.sec, event.header.stamp.nanosec, event.episode_id, event.kind)
+        if facts in self._own_events:
+            self._own_events.discard(facts)
         else:
             self._core.receive(EVENTS, data, self._now())
 
@@ -199,7 +201,8 @@ class RecorderNode(EndingNode):
 
     def _announce(self, event: Event) -> None:
         message = event_message(event)
-        self._own_events.add(serialize_message(message))
+        stamp = message.header.stamp
+        self._own_events.add((stamp.sec, stamp.nanosec, message.episode_id, message.kind))
         self._events.publish(message)
         self._publish_status()
 
