@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float32]
 
@@ -113,7 +113,7 @@ def colour(pixels: Floats, draw: NDArray[np.float64], order: NDArray[np.int64]) 
             mean = np.array(cv2.mean(pixels)[:3], dtype=np.float32) * np.float32(-contrast)
             rows = pixels.reshape(len(pixels), -1)
             np.multiply(rows, np.float32(1.0 + contrast), out=rows)
-            np.add(rows, np.tile(mean, pixels.shape[1]), out=rows)
+            np.add(rows, _row(mean, pixels.shape[1]), out=rows)
         else:
             if operation == 2:
                 pending_saturation = 1.0 + saturation
@@ -131,7 +131,14 @@ def _shift_hue(pixels: Floats, saturation: float, turns: float) -> Floats:
     """Multiply the saturation and turn the hue; both stay within RGB's [0, 1], and they commute."""
     hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
     rows, width = hsv.reshape(len(hsv), -1), hsv.shape[1]
-    np.multiply(rows, np.tile(np.array([1.0, saturation, 1.0], np.float32), width), out=rows)
-    np.add(rows, np.tile(np.array([360.0 * (turns % 1.0), 0.0, 0.0], np.float32), width), out=rows)
-    np.minimum(rows, np.tile(np.array([720.0, 1.0, 1.0], np.float32), width), out=rows)
+    np.multiply(rows, _row([1.0, saturation, 1.0], width), out=rows)
+    np.add(rows, _row([360.0 * (turns % 1.0), 0.0, 0.0], width), out=rows)
+    np.minimum(rows, _row([720.0, 1.0, 1.0], width), out=rows)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)  # wraps hues above 360, but not those below 0
+
+
+def _row(values: ArrayLike, width: int) -> Floats:
+    """One row of an image whose pixels all have these channels (3,), flat (3 * width,)."""
+    row = np.empty((width, 3), np.float32)
+    row[:] = values
+    return row.reshape(-1)
