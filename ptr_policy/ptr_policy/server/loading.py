@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -23,14 +22,14 @@ class ServerError(PtrError):
     """The policy can't be served; the message says why and what to do."""
 
 
-def load_policy(checkpoint: str, contract_file: str, threads: int, new_tasks: Sequence[str] = ()) -> Policy:
+def load_policy(checkpoint: str, contract_file: str, threads: int, new_task: str = "") -> Policy:
     """Load a checkpoint, compare its contract with the robot's, and warm it up.
 
     Args:
         checkpoint: its folder.
         contract_file: JSON of the robot's contract; empty: the suite's, with the checkpoint's image size.
         threads: of inference.
-        new_tasks: tasks that get a spare slot, where fine-tuning would begin.
+        new_task: gets a spare slot, where fine-tuning would begin; empty: none.
     Raises:
         PtrError: no such checkpoint, a damaged one, or another contract.
     """
@@ -38,8 +37,8 @@ def load_policy(checkpoint: str, contract_file: str, threads: int, new_tasks: Se
         raise ServerError("parameter `checkpoint` is empty; give the folder of a checkpoint")
     torch.set_num_threads(threads)
     policy = Policy.load(checkpoint)
-    if new_tasks:
-        tasks = policy.checkpoint.tasks.extended(new_tasks)
+    if new_task:
+        tasks = policy.checkpoint.tasks.extended([new_task])
         policy.checkpoint = dataclasses.replace(policy.checkpoint, tasks=tasks)
     robot_contract(contract_file, policy.contract).require(policy.contract, f"the checkpoint {checkpoint}")
     for task in policy.tasks[:1] * WARM_UPS:

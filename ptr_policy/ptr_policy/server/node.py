@@ -42,7 +42,7 @@ class PolicyServerNode(LifecycleNode):
         declare(self, "candidates", 16, "actions that argmax_q and softmax_q choose from", (1, 256))
         declare(self, "max_steps", 40, "steps of a run whose goal names none", (1, 100_000))
         declare(self, "max_holds", 15, "holds in a row that end a run as failed", (1, 1000))
-        declare(self, "new_tasks", [""], "tasks that get a spare slot, where fine-tuning would begin")
+        declare(self, "new_task", "", "a task that gets a spare slot, where fine-tuning would begin")
         declare(self, "threads", 1, "threads of inference", (1, 64))
         self._policy: Policy | None = None
         self._run: Run | None = None
@@ -63,7 +63,7 @@ class PolicyServerNode(LifecycleNode):
                 self._text("checkpoint"),
                 self._text("contract_file"),
                 threads=int(self._value("threads")),
-                new_tasks=[name for name in self._value("new_tasks") if name],
+                new_task=self._text("new_task"),
             )
         except (PtrError, OSError, ValueError) as error:  # rclpy would swallow them
             self.problem = str(error)
