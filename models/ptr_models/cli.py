@@ -25,8 +25,10 @@ GROUP = "ptr.commands"
 OWN = {
     "import": "ptr_models.episodes.importing.cli:register",
     "inspect": "ptr_models.episodes.inspection:register",
+    "label": "ptr_models.episodes.labelling:register",
     "recover": "ptr_models.episodes.recovery:register",
     "train": "ptr_models.training.cli:register",
+    "analyze": "ptr_models.analysis.cli:register",
 }
 DESCRIPTION = """\
 PTR (Pre-Training for Robots): teach a WidowX 250 a new task from ten demonstrations.

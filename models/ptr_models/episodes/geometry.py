@@ -18,7 +18,10 @@ DEFAULT_ROTATION: Array = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0
 def matrix_from_quaternion(quaternion: Array) -> Array:
     """Rotation matrices (..., 3, 3) of quaternions (..., 4) in the order x, y, z, w; normalised first."""
     q = np.asarray(quaternion, dtype=np.float64)
-    x, y, z, w = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
+    with np.errstate(
+        invalid="ignore", divide="ignore"
+    ):  # a quaternion of zeros gives NaN, which readers refuse
+        x, y, z, w = np.moveaxis(q / np.linalg.norm(q, axis=-1, keepdims=True), -1, 0)
     rows = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
         [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],

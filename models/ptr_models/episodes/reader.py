@@ -259,12 +259,17 @@ def read_episode(path: Path | str, contract: Contract | None = None) -> Episode:
         observations, commands = _sample(streams, contract, stamps)
     except EpisodeError as error:
         raise error if str(path) in str(error) else EpisodeError(f"episode {path}: {error}") from error
+    states = np.stack([observation.state for observation in observations])
+    actions = actions_from_targets(np.array(commands))
+    for name, values in (("arm state", states), (EXECUTED_TOPIC, actions)):
+        if not np.isfinite(values).all():
+            raise EpisodeError(f"episode {path}: stream {name} has a value that is not finite; leave it out")
     pixels = np.stack([observation.images for observation in observations])
     return Episode(
         path=path,
         images={camera.name: pixels[:, index] for index, camera in enumerate(contract.cameras)},
-        states=np.stack([observation.state for observation in observations]),
-        actions=actions_from_targets(np.array(commands)),
+        states=states,
+        actions=actions,
         stamps=stamps,
         metadata=metadata,
     )

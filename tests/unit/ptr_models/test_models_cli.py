@@ -15,7 +15,7 @@ import cv2
 import pytest
 
 from ptr_models import assets, cli
-from ptr_models.episodes.reader import read_episode
+from ptr_models.episodes.reader import read_episode, read_metadata
 from ptr_models.errors import PtrError
 
 
@@ -159,6 +159,21 @@ def test_inspect_refuses_in_one_sentence(
     errors = capsys.readouterr().err
     assert message in errors
     assert "Traceback" not in errors
+
+
+def test_label_sets_the_outcome_and_keeps_the_history(
+    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_episode(outcome="unlabelled")
+    assert cli.main(["label", "success", str(folder), "--by", "anna"]) == 0
+    assert cli.main(["label", "partial", str(folder), "--score", "0.5", "--note", "dropped it"]) == 0
+    metadata = read_metadata(folder)
+    assert (metadata.outcome, metadata.score) == ("partial", 0.5)
+    assert [label.outcome for label in metadata.labels] == ["success", "partial"]
+    assert metadata.labels[0].by == "anna"
+    capsys.readouterr()
+    assert cli.main(["label", "success", str(folder), "--score", "7"]) == 2
+    assert capsys.readouterr().err == "error: the score is 7; give a number between 0 and 1\n"
 
 
 def test_a_checkpoint_is_found_by_name_or_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

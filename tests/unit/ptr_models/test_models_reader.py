@@ -204,6 +204,20 @@ def test_damaged_metadata_beside_a_bag_says_how_to_go_on(make_episode: Callable[
         read_episode(folder)
 
 
+@pytest.mark.parametrize("stream", ["measured_position", "commanded_position", "gripper"])
+def test_numbers_that_are_not_finite_are_refused(
+    tmp_path: Path, make_trajectory: Callable[..., Any], stream: str
+) -> None:
+    trajectory, _ = make_trajectory()
+    values = getattr(trajectory, stream).copy()
+    values[3] = np.nan
+    folder = write_episode(
+        tmp_path, EpisodeMetadata("e", "t"), dataclasses.replace(trajectory, **{stream: values})
+    )
+    with pytest.raises(EpisodeError, match="has a value that is not finite"):
+        read_episode(folder)
+
+
 def test_a_bag_shorter_than_a_step_is_refused(make_episode: Callable[..., Path], tmp_path: Path) -> None:
     folder = copy_bag(make_episode(), tmp_path, "x", lambda name, at: name != EVENT_TOPIC and at < 0.1e9)
     with pytest.raises(EpisodeError, match="less than one control step"):

@@ -21,7 +21,7 @@ from ptr_models import __version__
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy
-from ptr_models.episodes.importing.tfrecord import Feature, parse_example, read_records
+from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, parse_example, read_records
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 
@@ -41,6 +41,7 @@ class BridgeEpisode:
         instruction: in plain words, maybe empty.
         source: path in the original data, maybe empty.
         complete: whether the last step is marked as the episode's last.
+        size: bytes that it takes in its file.
     """
 
     states: NDArray[np.float64]
@@ -49,6 +50,7 @@ class BridgeEpisode:
     instruction: str
     source: str
     complete: bool
+    size: int
 
 
 def find_files(source: Path) -> list[Path]:
@@ -75,12 +77,12 @@ def read_bridge(path: Path, images: tuple[str, ...] = tuple(CAMERAS.values())) -
     """
     for number, record in enumerate(read_records(path)):
         try:
-            yield _episode(parse_example(record), images)
+            yield _episode(parse_example(record), images, RECORD_OVERHEAD + len(record))
         except EpisodeError as error:
             raise EpisodeError(f"{path}, record {number}: {error}") from error
 
 
-def _episode(features: Mapping[str, Feature], names: tuple[str, ...]) -> BridgeEpisode:
+def _episode(features: Mapping[str, Feature], names: tuple[str, ...], size: int) -> BridgeEpisode:
     actions = _table(features, "steps/action")
     states = _table(features, "steps/observation/state")
     images = {name: _texts(features, f"steps/observation/{name}") for name in names}
@@ -95,6 +97,7 @@ def _episode(features: Mapping[str, Feature], names: tuple[str, ...]) -> BridgeE
         instruction=_text(features, "steps/language_instruction"),
         source=_text(features, "episode_metadata/file_path"),
         complete=bool(last is not None and len(last) and last[-1]),
+        size=size,
     )
 
 
@@ -149,7 +152,7 @@ def import_bridge(
     source: Path,
     out: Path,
     contract: Contract | None = None,
-    advance: Callable[[], None] = lambda: None,
+    advance: Callable[[int], None] = lambda size: None,
 ) -> tuple[list[Path], int]:
     """Write a bag for each episode of a data set; those that are there already are kept.
 
@@ -157,7 +160,7 @@ def import_bridge(
         source: folder or file of the data set.
         out: folder for the bags.
         contract: by default the suite's own; its cameras must be in `CAMERAS`.
-        advance: called after each episode.
+        advance: called after each episode with its bytes.
     Returns:
         Folders of all episodes, and how many were skipped since they carry no instruction.
     """
@@ -170,16 +173,16 @@ def import_bridge(
     skipped = total = 0
     for shard, file in enumerate(find_files(source)):
         for number, episode in enumerate(read_bridge(file, tuple(cameras.values()))):
-            advance()
             total += 1
-            if not episode.instruction.strip():
+            if episode.instruction.strip():
+                name = f"bridge_{shard:05d}_{number:05d}"
+                if not (out / name).is_dir():
+                    trajectory = to_trajectory(episode, cameras, FIRST_STAMP + total * 1000 * 10**9)
+                    write_episode(out, _metadata(name, episode, rule), trajectory)
+                written.append(out / name)
+            else:
                 skipped += 1
-                continue
-            name = f"bridge_{shard:05d}_{number:05d}"
-            if not (out / name).is_dir():
-                trajectory = to_trajectory(episode, cameras, FIRST_STAMP + total * 1000 * 10**9)
-                write_episode(out, _metadata(name, episode, rule), trajectory)
-            written.append(out / name)
+            advance(episode.size)
     return written, skipped
 
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import find_files, import_bridge
-from ptr_models.episodes.importing.tfrecord import read_records
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -46,11 +45,13 @@ def _bridge(options: argparse.Namespace) -> int:
         )
     except (OSError, UnicodeDecodeError) as error:
         raise EpisodeError(f"the contract {options.contract} cannot be read: {error}") from error
-    total = sum(1 for file in find_files(options.source) for _ in read_records(file))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    total = sum(file.stat().st_size for file in find_files(options.source))
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
         task = bar.add_task("importing Bridge", total=total)
-        written, skipped = import_bridge(options.source, options.out, contract, lambda: bar.advance(task))
+        written, skipped = import_bridge(
+            options.source, options.out, contract, lambda size: bar.advance(task, size)
+        )
     note = f", {skipped} without an instruction left out" if skipped else ""
     print(f"{len(written)} episodes in {options.out}{note}")
     return 0

@@ -20,6 +20,9 @@ from ptr_models.episodes.errors import EpisodeError
 MAX_RECORD = 1 << 31
 """Bytes; a longer record is taken for damage."""
 
+RECORD_OVERHEAD = 16
+"""Bytes of a record beside its data: the length and two checksums."""
+
 Feature = list[bytes] | NDArray[np.float32] | NDArray[np.int64]
 
 
