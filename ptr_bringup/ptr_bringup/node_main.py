@@ -39,18 +39,23 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
 
 
 def _spin(factory: Callable[[], Node]) -> int:
-    node = factory()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
+    node: Node | None = None
     try:
+        node = factory()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
         while rclpy.ok() and getattr(node, "finished", None) is None:
             executor.spin_once()
-        return getattr(node, "finished", None) or 0
+    except Exception:
+        if rclpy.ok():
+            raise
+        # A signal has shut ROS down while something was being sent or waited for.
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launch and a terminal may both send it
-        executor.shutdown()
-        getattr(node, "close", lambda: None)()
-        node.destroy_node()
+        if node is not None:
+            getattr(node, "close", lambda: None)()
+            node.destroy_node()
+    return getattr(node, "finished", None) or 0
 
 
 def declare(
