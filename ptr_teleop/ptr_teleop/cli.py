@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr collect`: a session of demonstrations, with a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from ptr_models.errors import PtrError
+
+POLL = 0.25  # s between two looks at the folder
+TAIL = 15  # lines of the log that are shown after a failure
+
+DESCRIPTION = """\
+Record demonstrations, one bag each: starts the robot, teleoperation and the recorder as
+`ptr launch ptr_bringup collect.launch.xml` does, and shows how many are saved. In simulation a scripted
+operator drives; with --device joy you do. Ctrl-C ends the session; what is saved stays."""
+
+
+class CollectError(PtrError):
+    """The session ended early; the message says how."""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "collect",
+        help="record demonstrations",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("task", help="task to demonstrate, e.g. put_sweet_potato_on_plate")
+    parser.add_argument("--out", required=True, type=Path, help="folder that gets one bag per demonstration")
+    parser.add_argument("--episodes", type=int, default=10, help="demonstrations to save (default: 10)")
+    parser.add_argument("--robot", default="sim", help="sim or wx250s (default: sim)")
+    parser.add_argument("--kitchen", default="toykitchen1", help="simulated kitchen (default: toykitchen1)")
+    parser.add_argument("--seed", type=int, default=0, help="of the simulated scenes (default: 0)")
+    parser.add_argument("--device", default="scripted", help="scripted or joy (default: scripted)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Start the launch file, show its progress, and wait for its end."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    options.out.mkdir(parents=True, exist_ok=True)
+    log = options.out / "collect.log"
+    before = saved_episodes(options.out)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns) as progress, log.open("wb") as output:
+        bar = progress.add_task(options.task, total=options.episodes)
+        process = subprocess.Popen(
+            launch_command(options),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            while process.poll() is None:
+                progress.update(bar, completed=saved_episodes(options.out) - before)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(POLL)
+        finally:
+            _end(process)
+        progress.update(bar, completed=saved_episodes(options.out) - before)
+    if process.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
+        raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")
+
+
+def launch_command(options: argparse.Namespace) -> list[str]:
+    """The command that starts the session."""
+    arguments = {
+        "task": options.task,
+        "robot": options.robot,
+        "kitchen": options.kitchen,
+        "seed": options.seed,
+        "episodes": options.episodes,
+        "device": options.device,
+        "directory": options.out,
+    }
+    words = [f"{name}:={value}" for name, value in arguments.items()]
+    return [sys.executable, "-m", "ptr_models.cli", "launch", "ptr_bringup", "collect.launch.xml", *words]
+
+
+def saved_episodes(folder: Path) -> int:
+    """Finished episodes in a folder."""
+    return sum(1 for path in folder.glob("*/episode.json") if not path.parent.name.endswith(".partial"))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt the session as Ctrl-C in its own terminal would, and wait for it."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(15.0)

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The recorder's decisions: when an episode starts, what is in it, what becomes of it."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.metadata import EpisodeMetadata, Label
+from ptr_teleop.recorder import core as recorder
+from ptr_teleop.recorder.core import (
+    CommandTiming,
+    Event,
+    RecorderCore,
+    RecorderError,
+    State,
+    Wanted,
+    parse_extra,
+)
+from ptr_teleop.recorder.files import read_contract, relabel
+from ptr_teleop.recorder.folder import EpisodeFolder, FolderError
+from ptr_teleop.recorder.streams import COMMANDS, EVENTS, streams_for
+
+SECOND = 10**9
+T0 = 1_795_000_000 * SECOND
+STREAMS = streams_for(["over_shoulder"])
+REQUIRED = [stream.topic for stream in STREAMS if stream.required]
+TELEOP = COMMANDS[0]
+
+
+class MemoryWriter:
+    """Keeps what is written; fails on request."""
+
+    def __init__(self, metadata: EpisodeMetadata, folder: Path) -> None:
+        self.metadata, self.folder = metadata, folder
+        self.messages: list[tuple[str, int, bytes]] = []
+        self.error: Exception | None = None
+        self.abandoned = False
+
+    def write(self, topic: str, type_name: str, stamp_ns: int, cdr: bytes) -> None:
+        if self.error is not None:
+            raise self.error
+        self.messages.append((topic, stamp_ns, cdr))
+
+    def close(self, metadata: EpisodeMetadata) -> Path:
+        self.metadata = metadata
+        path = self.folder / metadata.episode_id
+        path.mkdir()
+        return path
+
+    def abandon(self) -> None:
+        self.abandoned = True
+
+    def events(self) -> list[dict]:
+        return [json.loads(data) for topic, _, data in self.messages if topic == EVENTS]
+
+
+class Bench:
+    """A recorder core with streams that are alive."""
+
+    def __init__(self, path: Path, **options) -> None:
+        self.folder = EpisodeFolder(path)
+        self.writers: list[MemoryWriter] = []
+        self.core = RecorderCore(
+            self.folder, STREAMS, Contract(), self._open, self._encode, self._read, **options
+        )
+
+    def _open(self, metadata: EpisodeMetadata) -> MemoryWriter:
+        self.writers.append(MemoryWriter(metadata, self.folder.path))
+        return self.writers[-1]
+
+    @staticmethod
+    def _encode(event: Event) -> bytes:
+        return json.dumps({"stamp": event.stamp, "kind": event.kind, "text": event.text}).encode()
+
+    @staticmethod
+    def _read(data: bytes) -> CommandTiming:
+        return CommandTiming(**json.loads(data))
+
+    def feed(self, now: int, *leave_out: str) -> None:
+        for topic in REQUIRED:
+            if topic not in leave_out:
+                self.core.receive(topic, f"{topic} at {now}".encode(), now)
+
+    def command(self, stamp: int, held: bool = True) -> Event | None:
+        data = json.dumps({"stamp": stamp, "horizon": SECOND // 5, "held": held}).encode()
+        return self.core.receive(TELEOP, data, stamp + 2_000_000)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "episodes")
+
+
+def test_an_episode_runs_from_its_first_command_to_after_its_last(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    assert bench.command(T0 + SECOND, held=False) is None
+    started = bench.command(T0 + 2 * SECOND)
+    assert (started.kind, started.stamp) == ("start", T0 + 2 * SECOND - recorder.LEAD)
+    assert bench.command(T0 + 2 * SECOND + SECOND // 5) is None
+    _, stopped = bench.core.stop(True, "success", T0 + 9 * SECOND)
+    assert stopped.stamp == T0 + 2 * SECOND + 2 * SECOND // 5 + recorder.LAST_STEP
+    assert (stopped.stamp - started.stamp) // (SECOND // 5) == 2  # two commands are two control steps
+    kinds = [event["kind"] for event in bench.writers[0].events()]
+    assert kinds == ["start", "stop"]
+
+
+def test_what_arrived_just_before_the_start_is_in_the_bag(bench: Bench) -> None:
+    bench.feed(T0 - SECOND)
+    bench.feed(T0 - SECOND // 10)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    stamps = [stamp for topic, stamp, _ in bench.writers[0].messages if topic in REQUIRED]
+    assert stamps == [T0 - SECOND // 10] * len(REQUIRED)
+
+
+def test_a_constant_stream_is_kept_once(bench: Bench) -> None:
+    info = "/camera/over_shoulder/camera_info"
+    bench.core.receive(info, b"0000stamp..1facts", T0 - 100 * SECOND)
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.receive(info, b"0000stamp..2facts", T0 + 1)
+    bench.core.receive(info, b"0000stamp..3other", T0 + 2)
+    kept = [data for topic, _, data in bench.writers[0].messages if topic == info]
+    assert kept == [b"0000stamp..1facts", b"0000stamp..3other"]
+
+
+def test_without_a_camera_no_episode_starts(bench: Bench) -> None:
+    bench.feed(T0, "/camera/over_shoulder/image/compressed")
+    with pytest.raises(RecorderError, match="nothing came on /camera/over_shoulder/image/compressed"):
+        bench.core.start(Wanted("put_knife_in_pot"), T0)
+    assert bench.core.state is State.IDLE
+    assert not bench.writers
+
+
+@pytest.mark.parametrize("task", ["", "../evil", "put knife", "put/knife", ".hidden"])
+def test_a_task_name_that_is_no_folder_name_is_refused(bench: Bench, task: str) -> None:
+    bench.feed(T0)
+    with pytest.raises(EpisodeError):
+        bench.core.start(Wanted(task), T0)
+    assert bench.core.state is State.IDLE
+
+
+def test_an_unknown_task_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, tasks=["put_knife_in_pot", "take_carrot_off_plate"])
+    bench.feed(T0)
+    with pytest.raises(RecorderError, match="known: put_knife_in_pot, take_carrot_off_plate"):
+        bench.core.start(Wanted("put_fork_in_pot"), T0)
+
+
+def test_one_episode_at_a_time(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    with pytest.raises(RecorderError, match="still being recorded"):
+        bench.core.start(Wanted("put_knife_in_pot"), T0)
+
+
+def test_a_stop_without_an_episode_is_refused(bench: Bench) -> None:
+    with pytest.raises(RecorderError, match="no episode is being recorded"):
+        bench.core.stop(True, "success", T0)
+
+
+def test_an_unknown_outcome_is_refused_and_the_episode_goes_on(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    with pytest.raises(RecorderError, match="known: success, failure"):
+        bench.core.stop(True, "great", T0)
+    assert bench.core.state is State.RECORDING
+
+
+def test_saving_labels_and_counts(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot", operator="ada", extra={"device": "joy", "seed": 7, "x": 1}), T0)
+    path, _ = bench.core.stop(True, "partial", T0 + SECOND, score=0.5, note="dropped it")
+    metadata = bench.writers[0].metadata
+    assert path == bench.folder.path / metadata.episode_id
+    assert (metadata.outcome, metadata.score, metadata.device, metadata.seed) == ("partial", 0.5, "joy", 7)
+    assert metadata.extra == {"x": 1}
+    assert metadata.labels == (Label("partial", T0 + SECOND, "ada", 0.5, "dropped it"),)
+    assert bench.core.saved == 1
+
+
+def test_discarding_moves_and_never_deletes(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    path, _ = bench.core.stop(False, "unlabelled", T0 + SECOND)
+    assert path.parent == bench.folder.path / "discarded"
+    assert path.is_dir()
+    assert bench.core.saved == 0
+
+
+def test_a_recorder_that_ends_keeps_the_episode_unlabelled(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    path = bench.core.close(T0 + SECOND)
+    assert path.is_dir()
+    assert bench.writers[0].metadata.outcome == "unlabelled"
+    assert bench.writers[0].metadata.end_ns == T0 + SECOND
+    assert bench.core.close(T0 + SECOND) is None
+
+
+def test_a_stream_that_stalls_and_recovers_is_two_events(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    later = T0 + 3 * SECOND // 2
+    bench.feed(later, "/arm/state")
+    events = bench.core.tick(later)
+    assert [(event.kind, "/arm/state" in event.text) for event in events] == [("stream_stalled", True)]
+    assert bench.core.tick(later) == []
+    bench.feed(later + SECOND // 2)
+    assert [event.kind for event in bench.core.tick(later + SECOND // 2)] == ["stream_recovered"]
+    assert [event["kind"] for event in bench.writers[0].events()] == ["stream_stalled", "stream_recovered"]
+
+
+def test_a_full_disk_ends_in_a_fault_that_says_so_and_the_next_episode_can_start(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.writers[0].error = OSError(errno.ENOSPC, "No space left on device")
+    bench.feed(T0 + 1)
+    assert bench.core.state is State.FAULT
+    assert "No space left on device" in bench.core.message
+    assert bench.writers[0].abandoned
+    with pytest.raises(RecorderError, match="no episode is being recorded"):
+        bench.core.stop(True, "success", T0 + 2)
+    bench.feed(T0 + SECOND)
+    bench.core.start(Wanted("put_knife_in_pot"), T0 + SECOND)
+    assert bench.core.state is State.RECORDING
+
+
+def test_little_room_warns_and_no_room_refuses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EpisodeFolder, "free_bytes", lambda self: int(1.5e9))
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    assert "only 1.50 GB are free" in bench.core.message
+    bench.core.stop(True, "success", T0 + SECOND)
+    monkeypatch.setattr(EpisodeFolder, "free_bytes", lambda self: 10_000_000)
+    bench.feed(T0 + SECOND)
+    with pytest.raises(RecorderError, match="only 0.01 GB are free"):
+        bench.core.start(Wanted("put_knife_in_pot"), T0 + SECOND)
+
+
+def test_a_second_recorder_on_the_folder_is_refused(tmp_path: Path) -> None:
+    first = EpisodeFolder(tmp_path)
+    with pytest.raises(FolderError, match="another recorder"):
+        EpisodeFolder(tmp_path)
+    first.close()
+    EpisodeFolder(tmp_path).close()
+
+
+def test_a_folder_that_cannot_be_written_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FolderError, match=r"episodes cannot be written to .*file/below: Not a directory"):
+        EpisodeFolder(tmp_path / "file" / "below")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "7", '"x"'])
+def test_extra_that_is_no_json_object_is_refused(text: str) -> None:
+    with pytest.raises(RecorderError, match="extra_json"):
+        parse_extra(text)
+
+
+def test_extra_may_be_empty() -> None:
+    assert parse_extra("  ") == {}
+    assert parse_extra('{"a": [1]}') == {"a": [1]}
+
+
+def test_episode_names_sort_by_time() -> None:
+    names = [recorder.episode_id("task", T0 + k * 37_000_000) for k in range(60)]
+    assert names == sorted(names)
+    assert names[0] == "20261118-110640-000-task"
+
+
+def test_a_new_label_keeps_the_old_one_in_its_history(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    first = EpisodeMetadata("one", "put_knife_in_pot").labelled(Label("success", 1))
+    (folder / "episode.json").write_text(first.to_json())
+    relabel(tmp_path, "one", Label("failure", 2, note="it fell out"))
+    now = EpisodeMetadata.from_json((folder / "episode.json").read_text())
+    assert now.outcome == "failure"
+    assert [label.outcome for label in now.labels] == ["success", "failure"]
+
+
+@pytest.mark.parametrize(("name", "outcome"), [("none", "success"), ("../one", "success"), ("one", "superb")])
+def test_a_label_that_can_not_be_given_is_refused(tmp_path: Path, name: str, outcome: str) -> None:
+    with pytest.raises(EpisodeError):
+        relabel(tmp_path, name, Label(outcome, 1))
+
+
+def test_the_contract_must_be_about_recorded_cameras(tmp_path: Path) -> None:
+    file = tmp_path / "contract.json"
+    file.write_text(Contract().to_json())
+    assert read_contract(str(file), ["over_shoulder", "wrist"]) == Contract()
+    with pytest.raises(EpisodeError, match="needs cameras over_shoulder"):
+        read_contract(str(file), ["wrist"])
+    with pytest.raises(EpisodeError, match="cannot be read"):
+        read_contract(str(tmp_path / "absent.json"), ["over_shoulder"])
