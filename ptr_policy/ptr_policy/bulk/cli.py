@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr sim`: simulation in bulk, without ROS."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add `sim` to `ptr`."""
+    sim = subparsers.add_parser("sim", help="simulate demonstrations or trials in bulk, faster than real time")
+    sim.set_defaults(run=lambda _: sim.print_help())
+    kinds = sim.add_subparsers(title="kinds", metavar="KIND")
+    _add_collect(kinds)
+    _add_evaluate(kinds)
+    tasks = kinds.add_parser("tasks", help="list tasks and kitchens")
+    tasks.set_defaults(run=_tasks)
+
+
+def _add_collect(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "collect",
+        help="demonstrations of the scripted operator, one bag each",
+        description="Simulate demonstrations, spread evenly over kitchens and tasks. The same arguments give the same "
+        "bags; what is there already is not made again, so that an interrupted run goes on where it was.",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the bags")
+    parser.add_argument("--episodes", type=int, default=500, help="bags in all (default: 500)")
+    parser.add_argument("--kitchens", nargs="+", default=[], metavar="NAME", help="default: those of pre-training")
+    parser.add_argument("--tasks", nargs="+", default=[], metavar="NAME", help="default: those of pre-training")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
+    parser.add_argument("--width", type=int, default=320, help="of the pictures, pixels (default: 320)")
+    parser.add_argument("--height", type=int, default=240, help="of the pictures, pixels (default: 240)")
+    parser.set_defaults(run=_collect)
+
+
+def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "evaluate",
+        help="trials of a checkpoint",
+        description="Run a checkpoint in simulated scenes and count successes, judged by object poses.",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--episodes", type=int, default=20, help="trials per task and kitchen (default: 20)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
+    parser.add_argument("--choice", default="mode", help="mode, sample, argmax_q or softmax_q (default: mode)")
+    parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every trial to this file")
+    parser.set_defaults(run=_evaluate)
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from ptr_policy.bulk.collect import collect, orders
+
+    wanted = orders(options.episodes, options.seed, options.kitchens, options.tasks)
+    written = collect(options.out, wanted, options.jobs, options.width, options.height)
+    Console(stderr=True).print(f"{written} demonstrations written to {options.out}, {len(wanted)} there")
+    return 0
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from ptr_policy.bulk.evaluate import evaluate, show
+
+    trials = evaluate(options)
+    show(trials)
+    if options.json is not None:
+        options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
+    return 0
+
+
+def _tasks(options: argparse.Namespace) -> int:
+    from ptr_bringup.sim.kitchens import held_out_kitchens, pretraining_kitchens
+    from ptr_bringup.sim.tasks import PRETRAINING_TASKS, TARGET_TASKS
+
+    console = Console(highlight=False)
+    for title, names in (
+        ("Target tasks", [task.name for task in TARGET_TASKS]),
+        ("Pre-training tasks", [task.name for task in PRETRAINING_TASKS]),
+        ("Kitchens that pre-training never sees", held_out_kitchens()),
+        ("Pre-training kitchens", pretraining_kitchens()),
+    ):
+        console.print(f"[bold]{title}[/bold]\n  " + "\n  ".join(names))
+    return 0

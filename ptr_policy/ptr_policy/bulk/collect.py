@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Demonstrations of the scripted operator by the thousand, one bag each, faster than real time."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.progress import track
+
+from ptr_bringup.sim.kitchens import kitchen_named, pretraining_kitchens
+from ptr_bringup.sim.operator import Manner, ScriptedOperator
+from ptr_bringup.sim.robot import SimulatedRobot, Snapshot
+from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
+from ptr_bringup.sim.world import Variation, World
+from ptr_models.episodes.metadata import EpisodeMetadata, Label
+from ptr_models.episodes.trajectory import Trajectory, write_episode
+from ptr_models.errors import PtrError
+
+LONGEST = 45
+"""Control steps after which an attempt has failed."""
+ATTEMPTS = 5
+WIDE_START = Variation(start=(0.045, 0.045, 0.035))
+"""Half of the demonstrations begin anywhere near the usual start, so that the way back to it is in the data."""
+MANNER = Manner(tremor=0.004)
+
+
+@dataclass(frozen=True)
+class Order:
+    """One demonstration that is wanted; everything in it follows from these."""
+
+    index: int
+    kitchen: str
+    task: str
+    seed: int
+
+    @property
+    def episode_id(self) -> str:
+        """Name of the episode, the same whenever the same is ordered."""
+        return f"{self.kitchen}-{self.task}-s{self.seed}-{self.index:06d}"
+
+
+def orders(episodes: int, seed: int, kitchens: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[Order]:
+    """Spread demonstrations evenly over kitchens and tasks (default: all of pre-training), in a seeded order.
+
+    Raises:
+        PtrError: a kitchen or a task is unknown.
+    """
+    try:
+        places = [kitchen_named(name).name for name in kitchens or pretraining_kitchens()]
+        jobs = [task_named(name).name for name in tasks or [task.name for task in PRETRAINING_TASKS]]
+    except ValueError as error:
+        raise PtrError(str(error)) from error
+    pairs = list(itertools.product(places, jobs))
+    shuffled = np.random.default_rng(seed).permutation(len(pairs))
+    return [Order(i, *pairs[shuffled[i % len(pairs)]], seed) for i in range(episodes)]
+
+
+def collect(root: Path, wanted: Sequence[Order], jobs: int, width: int, height: int) -> int:
+    """Write a bag for each order that has none yet, with a progress bar; return how many were written.
+
+    Raises:
+        PtrError: the operator failed at a demonstration in every attempt.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    missing = [order for order in wanted if not (root / order.episode_id).exists()]
+    for order in missing:
+        _remove_rest(root / f"{order.episode_id}.partial")
+    groups = [list(group) for _, group in itertools.groupby(sorted(missing, key=_pair), key=_pair)]
+    work = [(root, group, width, height) for group in groups]
+    written = 0
+    bar = track(_run(work, jobs), "simulating demonstrations", total=len(missing), disable=not missing)
+    for path in bar:
+        written += path is not None
+    return written
+
+
+def demonstrate(robot: SimulatedRobot, seed: int) -> tuple[list[Snapshot], list[np.ndarray]]:
+    """One attempt: what was seen at each instant (T+1), and what was done between them (T)."""
+    world = robot.world
+    robot.reset(seed, WIDE_START if seed % 2 else None)
+    operator = ScriptedOperator(world.task, world.drop_spot, seed, MANNER)
+    seen, done = [robot.observe()], []
+    while not operator.done and len(done) < LONGEST:
+        action = operator.act(robot.commanded, world.gripper, world.scene())
+        robot.act(action)
+        done.append(action)
+        seen.append(robot.observe())
+    return seen, done
+
+
+def _pair(order: Order) -> tuple[str, str]:
+    return order.kitchen, order.task
+
+
+def _run(work: list[tuple], jobs: int) -> Iterator[Path]:
+    if jobs <= 1 or len(work) <= 1:
+        for part in work:
+            yield from _collect_group(part)
+        return
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(jobs, initializer=_worker) as pool:
+        for paths in pool.imap_unordered(_collect_group, work):
+            yield from paths
+
+
+def _worker() -> None:
+    """Ctrl-C is the parent's to handle; helpers give way to it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _collect_group(part: tuple[Path, list[Order], int, int]) -> list[Path]:
+    """Demonstrations of one task in one kitchen, which share a physics model."""
+    root, group, width, height = part
+    with World(group[0].kitchen, group[0].task) as world:
+        robot = SimulatedRobot(world, width, height)
+        return [_collect_one(root, robot, order) for order in group]
+
+
+def _collect_one(root: Path, robot: SimulatedRobot, order: Order) -> Path:
+    for attempt in range(ATTEMPTS):
+        sequence = np.random.SeedSequence([order.seed, order.index, attempt])
+        scene = int(sequence.generate_state(1)[0])
+        seen, done = demonstrate(robot, scene)
+        if robot.world.successful():
+            return write_episode(root, _metadata(order, scene), _trajectory(seen))
+    raise PtrError(f"the scripted operator failed {ATTEMPTS} times at {order.episode_id}")
+
+
+def _metadata(order: Order, scene: int) -> EpisodeMetadata:
+    return EpisodeMetadata(
+        episode_id=order.episode_id,
+        task=order.task,
+        outcome="success",
+        operator="scripted",
+        device="scripted",
+        robot="sim",
+        kitchen=order.kitchen,
+        seed=scene,
+        labels=(Label("success", 0, "simulator"),),
+    )
+
+
+def _trajectory(seen: list[Snapshot]) -> Trajectory:
+    return Trajectory(
+        images={"over_shoulder": [it.image for it in seen]},
+        measured_position=np.stack([it.measured.position for it in seen]),
+        measured_rotation=np.stack([it.measured.rotation for it in seen]),
+        commanded_position=np.stack([it.commanded.position for it in seen]),
+        commanded_rotation=np.stack([it.commanded.rotation for it in seen]),
+        gripper=np.array([it.gripper for it in seen]),
+        gripper_commanded=np.array([it.gripper_commanded for it in seen]),
+        joint_positions=np.stack([it.joints for it in seen]),
+    )
+
+
+def _remove_rest(partial: Path) -> None:
+    """Remove what an interrupted run left of an episode that is simulated again."""
+    if partial.is_dir():
+        for file in partial.iterdir():
+            file.unlink()
+        partial.rmdir()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trials of a policy in simulation, by the hundred: no ROS, no clock, success by object poses."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ptr_bringup.sim.robot import SimulatedRobot
+from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.world import World
+from ptr_models.contract import Camera
+from ptr_models.episodes.sampling import decode_image
+from ptr_models.episodes.trajectory import encode_jpeg
+from ptr_models.training.policy import Decision, Policy
+from ptr_policy.evaluation.statistics import wilson_interval
+
+AFTER_SUCCESS = 5
+"""Control steps that a policy goes on after the task has succeeded, so that it can still spoil it."""
+
+
+class Acts(Protocol):
+    """What is evaluated: `ptr_models.training.policy.Policy`, or anything that acts like one."""
+
+    def act(self, image: np.ndarray, state: np.ndarray, task: str, choice: str) -> Decision:
+        """The action for one observation."""
+
+
+@dataclass(frozen=True)
+class BulkTrial:
+    """One trial, and what came of it; `steps` until success, or all."""
+
+    task: str
+    kitchen: str
+    seed: int
+    success: bool
+    steps: int
+    mean_q: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return dataclasses.asdict(self)
+
+
+def evaluate(options: argparse.Namespace) -> list[BulkTrial]:
+    """All trials of `ptr sim evaluate`, with a progress bar."""
+    policy = Policy.load(options.checkpoint)
+    camera = policy.contract.cameras[0]
+    pairs = list(itertools.product(options.tasks, options.kitchens))
+    trials = []
+    for task, kitchen in track(pairs, "trials", transient=True):
+        with World(kitchen, task) as world:
+            robot = SimulatedRobot(world)
+            named = options.as_task or task
+            for index in range(options.episodes):
+                seed = scene_seed("trial", options.seed, index)
+                trials.append(run_trial(robot, policy, camera, named, seed, options.max_steps, options.choice))
+    return trials
+
+
+def run_trial(
+    robot: SimulatedRobot, policy: Acts, camera: Camera, task: str, seed: int, max_steps: int, choice: str = "mode"
+) -> BulkTrial:
+    """Let a policy act in one scene. Pictures pass through JPEG and the contract's resize, as they do live."""
+    world = robot.world
+    robot.reset(seed)
+    values, left, steps = [], AFTER_SUCCESS, max_steps
+    for step in range(max_steps):
+        seen = robot.observe()
+        image = decode_image(encode_jpeg(seen.image), camera)
+        decision = policy.act(image, seen.state.astype(np.float32), task, choice)
+        values.append(decision.q)
+        robot.act(decision.action, "policy")
+        if world.successful():
+            steps, left = min(steps, step + 1), left - 1
+            if left == 0:
+                break
+    return BulkTrial(
+        world.task.name, world.kitchen.name, seed, world.successful(), steps, float(np.mean(values))
+    )
+
+
+def show(trials: Sequence[BulkTrial]) -> None:
+    """Print successes per task and kitchen, and in all, with their Wilson intervals."""
+    table = Table("task", "kitchen", box=None, pad_edge=False)
+    for heading in ("successes", "95 % interval", "steps"):
+        table.add_column(heading, justify="right")
+    for (task, kitchen), group in itertools.groupby(trials, key=lambda trial: (trial.task, trial.kitchen)):
+        _row(table, task, kitchen, list(group))
+    _row(table, "[bold]all[/bold]", "", trials)
+    Console().print(table)
+
+
+def _row(table: Table, task: str, kitchen: str, trials: Sequence[BulkTrial]) -> None:
+    successes = sum(trial.success for trial in trials)
+    low, high = wilson_interval(successes, len(trials))
+    steps = [trial.steps for trial in trials if trial.success]
+    mean = f"{np.mean(steps):.1f}" if steps else "-"
+    table.add_row(task, kitchen, f"{successes}/{len(trials)}", f"{100 * low:.0f}-{100 * high:.0f} %", mean)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one run of the demonstration does: the task, the seeds, the sizes and where everything is written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of `ptr demo`.
+
+    Attributes:
+        out: folder of everything that the run writes.
+        seed: scenes of demonstrations and trials, and the sampling of fine-tuning, derive from it.
+        task, kitchen: what is learned, and where; neither is in the pre-training data.
+        demonstrations, trials: how many are recorded; the issue of the paper's talk is ten and ten.
+        checkpoint: the pre-trained checkpoint that is fine-tuned.
+        pretraining: folder of pre-training bags that fine-tuning mixes in, made when it is not there.
+        pretraining_episodes: how many bags are made.
+        finetune_steps: updates of fine-tuning.
+    """
+
+    out: Path
+    seed: int
+    task: str
+    kitchen: str
+    demonstrations: int
+    trials: int
+    checkpoint: Path
+    pretraining: Path
+    pretraining_episodes: int
+    finetune_steps: int
+
+    @property
+    def bags(self) -> Path:
+        """Folder of the demonstrations."""
+        return self.out / "demonstrations"
+
+    @property
+    def finetuned(self) -> Path:
+        """Run folder of fine-tuning."""
+        return self.out / "finetuned"
+
+    @property
+    def report(self) -> Path:
+        """The report for programs; the page for people lies beside it."""
+        return self.out / "report.json"
+
+    def evaluation(self, name: str) -> Path:
+        """Folder of the trials of the checkpoint `name` (`finetuned` or `pretrained`)."""
+        return self.out / "evaluation" / name
+
+    def to_json(self) -> str:
+        """All fields, paths as text."""
+        fields = dataclasses.asdict(self)
+        return json.dumps({key: str(v) if isinstance(v, Path) else v for key, v in fields.items()}, indent=2)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gather what a run of the demonstration left behind into one report, for programs (JSON) and for people (HTML)."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from ptr_models.errors import PtrError
+from ptr_policy.demo import figures
+from ptr_policy.demo.plan import Plan
+
+PACKAGES = ("torch", "numpy", "mujoco", "opencv-python-headless", "rosbags", "rclpy", "ptr_models")
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Trials of one checkpoint: successes, and the Wilson 95 % interval of the success rate."""
+
+    successes: int
+    trials: int
+    rate: float
+    interval: tuple[float, float]
+    outcomes: list[bool]
+    bags: list[str]
+
+
+@dataclass(frozen=True)
+class StageTime:
+    """How long a stage took, s."""
+
+    name: str
+    title: str
+    seconds: float
+
+
+def write_report(plan: Plan, stages: Sequence[StageTime]) -> dict[str, Any]:
+    """Write report.json and report.html into the run's folder and return what the JSON holds."""
+    results = {name: read_result(plan.evaluation(name)) for name in ("finetuned", "pretrained")}
+    drawn = figures.draw_all(plan, results["finetuned"].outcomes, results["finetuned"].bags)
+    report = {
+        "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "plan": json.loads(plan.to_json()),
+        "results": {name: asdict(result) for name, result in results.items()},
+        "stages": [asdict(stage) for stage in stages],
+        "total_seconds": sum(stage.seconds for stage in stages),
+        "figures": {figure.name: str(figure.path.relative_to(plan.out)) for figure in drawn},
+        "versions": versions(),
+    }
+    plan.report.write_text(json.dumps(report, indent=2) + "\n")
+    plan.report.with_suffix(".html").write_text(_page(plan, report, results, drawn))
+    return report
+
+
+def read_result(folder: Path) -> Result:
+    """Read what the evaluator concluded from its trials.
+
+    Raises:
+        PtrError: it has not finished one.
+    """
+    path = folder / "summary.json"
+    if not path.is_file():
+        raise PtrError(f"{path} does not exist; the evaluation did not run")
+    summary = json.loads(path.read_text())
+    judged = [trial for trial in summary["trials"] if trial["outcome"] != "invalid"]
+    if not judged:
+        raise PtrError(f"{path} holds no judged trial")
+    low, high = summary["wilson_95"]
+    outcomes = [trial["outcome"] == "success" for trial in judged]
+    bags = [str(folder / trial["bag"]) if trial["bag"] else "" for trial in judged]
+    return Result(summary["successes"], len(judged), summary["success_rate"], (low, high), outcomes, bags)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the figures of a run depend on, and the machine."""
+    found = {"Python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    found["ROS 2"] = os.environ.get("ROS_DISTRO", "kilted (wheels)")
+    found["machine"] = f"{platform.machine()}, {os.cpu_count()} cores"
+    return found
+
+
+def _page(plan: Plan, report: dict[str, Any], results: dict[str, Result], drawn: Sequence[figures.Figure]) -> str:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    shown = [
+        {"title": figure.title, "text": figure.text, "caption": figure.text, "data": _inline(figure.path)}
+        for figure in drawn
+    ]
+    strips = [entry for entry, figure in zip(shown, drawn, strict=True) if figure.strip]
+    return environment.from_string(TEMPLATE.read_text()).render(
+        plan=plan,
+        task_text=plan.task.replace("_", " "),
+        finetuned=results["finetuned"],
+        pretrained=results["pretrained"],
+        strips=strips,
+        figures=[entry for entry in shown if entry not in strips],
+        stages=report["stages"],
+        total_seconds=report["total_seconds"],
+        versions=report["versions"],
+    )
+
+
+def _inline(path: Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stages of the demonstration as the commands that a person would type, and how far each one is."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptr_policy.demo.plan import Plan
+from ptr_policy.demo.runner import Stage
+
+PTR = (sys.executable, "-m", "ptr_models.cli")
+
+
+def all_stages(plan: Plan) -> list[Stage]:
+    """Everything before the report, in order."""
+    return [
+        _pretraining_data(plan),
+        _record(plan),
+        _finetune(plan),
+        _evaluate(plan, "finetuned", plan.finetuned_checkpoint, "Deploying and evaluating it"),
+        _evaluate(plan, "pretrained", plan.checkpoint, "Evaluating the pre-trained one, to compare"),
+    ]
+
+
+def _pretraining_data(plan: Plan) -> Stage:
+    """Fine-tuning mixes pre-training data in, as PTR does; it is made again rather than shipped."""
+    command = [*PTR, "sim", "collect", "--out", str(plan.pretraining)]
+    command += ["--episodes", str(plan.pretraining_episodes), "--seed", "0", "--jobs", "2"]
+    title = "Simulating pre-training data to mix in"
+    return Stage("pretraining_data", title, command, plan.pretraining_episodes, _episodes(plan.pretraining), "bags")
+
+
+def _record(plan: Plan) -> Stage:
+    """The scripted operator drives the arm through teleoperation, and the recorder writes a bag each."""
+    command = _launch(
+        "collect.launch.xml",
+        task=plan.task,
+        kitchen=plan.kitchen,
+        seed=plan.seed,
+        episodes=plan.demonstrations,
+        device="scripted",
+        directory=plan.bags,
+    )
+    title = f"Recording {plan.demonstrations} demonstrations"
+    return Stage("record", title, command, plan.demonstrations, _episodes(plan.bags), "demonstrations")
+
+
+def _finetune(plan: Plan) -> Stage:
+    command = [*PTR, "train", "finetune", "--checkpoint", str(plan.checkpoint), "--data", str(plan.pretraining)]
+    command += ["--target", str(plan.bags), "--out", str(plan.finetuned)]
+    command += ["--steps", str(plan.finetune_steps), "--seed", str(plan.seed)]
+    return Stage("finetune", "Fine-tuning on them", command, plan.finetune_steps, _updates(plan), "updates")
+
+
+def _evaluate(plan: Plan, name: str, checkpoint: Path, title: str) -> Stage:
+    folder = plan.evaluation(name)
+    command = _launch(
+        "evaluate.launch.xml",
+        task=plan.task,
+        kitchen=plan.kitchen,
+        seed=plan.seed,
+        trials=plan.trials,
+        checkpoint=checkpoint,
+        policy=name,
+        directory=folder,
+    )
+    return Stage(f"evaluate_{name}", title, command, plan.trials, _trials(folder), "trials")
+
+
+def _launch(file: str, **arguments: object) -> Sequence[str]:
+    return [*PTR, "launch", "ptr_bringup", file, *(f"{name}:={value}" for name, value in arguments.items())]
+
+
+def _episodes(folder: Path):  # noqa: ANN202
+    return lambda: sum(1 for path in folder.glob("*/*.mcap") if not path.parent.name.endswith(".partial"))
+
+
+def _trials(folder: Path):  # noqa: ANN202
+    def count() -> int:
+        path = folder / "summary.json"
+        return json.loads(path.read_text())["judged"] if path.is_file() else 0
+
+    return count
+
+
+def _updates(plan: Plan):  # noqa: ANN202
+    """Updates since the pre-trained checkpoint."""
+    first = json.loads((plan.checkpoint / "checkpoint.json").read_text())["step"]
+
+    def count() -> int:
+        path = plan.finetuned / "metrics.jsonl"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return max(0, json.loads(lines[-1])["step"] - first) if lines else 0
+
+    return count
