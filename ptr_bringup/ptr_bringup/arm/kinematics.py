@@ -173,17 +173,18 @@ def inverse(
     position_tolerance: float = 1e-4,
     rotation_tolerance: float = 1e-3,
     iterations: int = 40,
+    same_branch: bool = False,
 ) -> Array | None:
     """Joint positions (6,) in rad that reach `target`, or None when there are none to be found.
 
     Damped least squares from `seed` (the present joints), which keeps to the branch the arm is in; when that ends in
-    a dead end, from a few known poses turned towards the target.
+    a dead end, from a few known poses turned towards the target (unless `same_branch`).
     """
     start = np.clip(_six(seed), JOINT_LOWER, JOINT_UPPER)
     if not (np.all(np.isfinite(target.position)) and np.all(np.isfinite(target.rotation))):
         return None
     found = _descend(target, start, position_tolerance, rotation_tolerance, iterations)
-    if found is not None:
+    if found is not None or same_branch:
         return found
     bearing = math.atan2(float(target.position[1]), float(target.position[0]))
     for other in _SEEDS:

@@ -144,7 +144,9 @@ def admit(wish: Pose, target: Pose, joints: Array, limits: Limits, duration: flo
     refusal, why = _refuse_pose(clipped, target, limits)
     if refusal:
         return Verdict(None, target, reason | refusal, why)
-    found = inverse(clipped, joints, position_tolerance=1e-5, rotation_tolerance=1e-4, iterations=12)
+    found = inverse(
+        clipped, joints, position_tolerance=1e-5, rotation_tolerance=1e-4, iterations=12, same_branch=True
+    )
     if found is None:
         return Verdict(
             None, target, reason | Reason.UNREACHABLE, f"No joint positions reach {_place(clipped)}."
