@@ -175,7 +175,8 @@ def test_an_unknown_outcome_is_refused_and_the_episode_goes_on(bench: Bench) -> 
 
 def test_saving_labels_and_counts(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot", operator="ada", extra={"device": "joy", "seed": 7, "x": 1}), T0)
+    extra = {"device": "joy", "seed": 7, "x": 1}
+    bench.core.start(Wanted("put_knife_in_pot", operator="ada", extra=extra), T0)
     path, _ = bench.core.stop(True, "partial", T0 + SECOND, score=0.5, note="dropped it")
     metadata = bench.writers[0].metadata
     assert path == bench.folder.path / metadata.episode_id

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trials: their plan, the file of them, the sequence of an evaluation, and the person beside a real robot."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptr_policy.evaluation.person import NobodyError, Person
+from ptr_policy.evaluation.runner import Judgement, RunEnd, evaluate
+from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError, plan_trials, summarise
+
+PLAN = plan_trials("put_knife_in_pot", "kitchen", "finetuned", 5, seed=3)
+
+
+class ScriptedBench:
+    """Does as it is told: outcomes per attempt, in order."""
+
+    def __init__(self, *outcomes: str | Exception) -> None:
+        self.outcomes = list(outcomes)
+        self.calls: list[str] = []
+
+    def stage(self, trial: Trial) -> None:
+        self.calls.append(f"stage {trial.index}")
+
+    def start_recording(self, trial: Trial) -> None:
+        self.calls.append("record")
+
+    def run_policy(self, trial: Trial) -> RunEnd:
+        outcome = self.outcomes[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return RunEnd(True, "done", 23, 1, 4.5, 4.6)
+
+    def judge(self, trial: Trial, run: RunEnd) -> Judgement:
+        return Judgement(self.outcomes.pop(0), "as told")
+
+    def stop_recording(self, judgement: Judgement | None) -> str:
+        self.calls.append("unlabelled" if judgement is None else judgement.outcome)
+        return "bags/one"
+
+
+def result(trial: Trial, outcome: str = "success") -> Result:
+    return Result(trial, outcome, "because", steps=20, mean_q=1.25, bag="bags/x", started="2026-01-01T00:00:00")
+
+
+def test_every_policy_gets_the_same_scenes_and_no_two_trials_share_one() -> None:
+    other = plan_trials("put_knife_in_pot", "kitchen", "pretrained", 5, seed=3)
+    assert [trial.seed for trial in PLAN] == [trial.seed for trial in other]
+    assert len({trial.seed for trial in PLAN}) == 5
+    assert {trial.seed for trial in PLAN}.isdisjoint(
+        trial.seed for trial in plan_trials("put_knife_in_pot", "kitchen", "finetuned", 5, seed=4)
+    )
+
+
+def test_an_evaluation_stages_records_and_writes_each_trial(tmp_path: Path) -> None:
+    bench = ScriptedBench("success", "failure", "success", "success", "partial")
+    shown: list[Result] = []
+    summary = evaluate(bench, PLAN, tmp_path, shown.append)
+    assert bench.calls[:3] == ["stage 0", "record", "success"]
+    assert [item.outcome for item in shown] == ["success", "failure", "success", "success", "partial"]
+    assert (summary["successes"], summary["judged"]) == (3, 5)
+    assert summary == json.loads((tmp_path / "summary.json").read_text())
+    lines = (tmp_path / "trials.jsonl").read_text().splitlines()
+    assert [Result.from_dict(json.loads(line)) for line in lines] == shown
+
+
+def test_after_a_crash_only_the_missing_trials_are_made(tmp_path: Path) -> None:
+    bench = ScriptedBench("success", "failure", RuntimeError("power cut"))
+    with pytest.raises(RuntimeError, match="power cut"):
+        evaluate(bench, PLAN, tmp_path, lambda _: None)
+    assert bench.calls[-1] == "unlabelled"  # the bag of the trial that broke off is kept
+    again = ScriptedBench("success", "success", "failure")
+    summary = evaluate(again, PLAN, tmp_path, lambda _: None)
+    assert [call for call in again.calls if call.startswith("stage")] == ["stage 2", "stage 3", "stage 4"]
+    assert (summary["successes"], summary["judged"], summary["planned"]) == (3, 5, 5)
+
+
+def test_an_invalid_trial_is_made_again_and_counts_neither_way(tmp_path: Path) -> None:
+    bench = ScriptedBench("invalid", "success", "success", "success", "success", "success")
+    summary = evaluate(bench, PLAN, tmp_path, lambda _: None)
+    assert [call for call in bench.calls if call.startswith("stage")][:2] == ["stage 0", "stage 0"]
+    assert (summary["successes"], summary["judged"], summary["counts"]["invalid"]) == (5, 5, 0)
+
+
+def test_a_trial_that_stays_invalid_ends_the_evaluation(tmp_path: Path) -> None:
+    with pytest.raises(TrialsError, match="trial 0 was invalid 3 times"):
+        evaluate(ScriptedBench("invalid", "invalid", "invalid"), PLAN, tmp_path, lambda _: None)
+
+
+def test_trials_of_another_plan_are_not_mixed_in(tmp_path: Path) -> None:
+    file = TrialFile(tmp_path / "trials.jsonl")
+    file.append(result(plan_trials("put_knife_in_pot", "kitchen", "other", 1, seed=3)[0]))
+    with pytest.raises(TrialsError, match="another plan"):
+        file.remaining(PLAN)
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_text(result(PLAN[0]).to_json() + "\nnonsense\n")
+    with pytest.raises(TrialsError, match=r"trials.jsonl, line 2"):
+        TrialFile(path).read()
+
+
+@given(cut=st.integers(0, 2000))
+def test_wherever_a_crash_cuts_the_file_the_whole_lines_stay(tmp_path_factory, cut: int) -> None:
+    file = TrialFile(tmp_path_factory.mktemp("trials") / "trials.jsonl")
+    lines = [result(trial).to_json().encode() + b"\n" for trial in PLAN]
+    content = b"".join(lines)
+    file.path.write_bytes(content[:cut])
+    whole = content[:cut].count(b"\n")
+    assert file.read() == [result(trial) for trial in PLAN[:whole]]
+    file.append(result(PLAN[whole % 5]))
+    assert len(file.read()) == whole + 1
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(TrialsError, match="trials cannot be written to"):
+        TrialFile(tmp_path / "file" / "trials.jsonl")
+
+
+def test_the_summary_counts_the_newest_result_of_a_trial() -> None:
+    summary = summarise(PLAN, [result(PLAN[0], "invalid"), result(PLAN[0]), result(PLAN[1], "failure")])
+    assert (summary["successes"], summary["judged"], summary["success_rate"]) == (1, 2, 0.5)
+    assert summary["wilson_95"] == pytest.approx([0.0945, 0.9055], abs=5e-5)
+    assert summarise(PLAN, [])["success_rate"] is None
+
+
+def answers(*lines: str):
+    left = iter(lines)
+    return lambda question: next(left)
+
+
+def test_a_person_is_asked_until_the_answer_is_one() -> None:
+    person = Person(answers("", "what?", "S"))
+    judgement = person.judge(PLAN[0])
+    assert (judgement.outcome, judgement.judge, judgement.score) == ("success", "person", None)
+
+
+def test_a_partial_success_gets_a_score_and_a_reason() -> None:
+    person = Person(answers("p", "much", "140", "60 %", "lifted it"))
+    assert person.judge(PLAN[0]) == Judgement("partial", "lifted it", 0.6, "person")
+
+
+def test_without_a_terminal_nobody_can_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(NobodyError, match="nobody can lay out and judge"):
+        Person()
