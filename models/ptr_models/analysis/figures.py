@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures of values and of training, as matplotlib figures that need no display."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from ptr_models.analysis.values import ValueCurve, trend
+from ptr_models.errors import PtrError
+
+INK, FAINT, GRID = "#24303a", "#8a949c", "#e3e7ea"
+COLOURS = ("#1f6f8b", "#d1603d", "#5b8c5a", "#8a5a9e", "#c29b2e")
+PANELS = (
+    ("Bellman error", ("bellman_error",)),
+    ("conservative gap", ("cql_gap",)),
+    ("values", ("q_data", "q_policy", "q_uniform")),
+    ("imitation error of the mode", ("actor_mse",)),
+    ("entropy (nats)", ("entropy",)),
+    ("temperature", ("temperature",)),
+)
+
+
+def q_figure(curves: Sequence[ValueCurve], columns: int = 5, title: str = "") -> Figure:
+    """Small multiples of Q along demonstrations, with the return that the demonstration had."""
+    if not curves:
+        raise PtrError("there is no demonstration to draw")
+    columns = min(columns, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(2.5 * columns, 2.0 * rows + 0.7), layout="constrained")
+    axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
+    for axis, curve in zip(axes, curves, strict=False):
+        steps = np.arange(len(curve.mc_return))
+        axis.plot(steps, curve.mc_return, color=FAINT, lw=1, ls=":", label="return of the demonstration")
+        axis.fill_between(steps, curve.q.min(axis=0), curve.q.max(axis=0), color=COLOURS[0], alpha=0.2, lw=0)
+        axis.plot(steps, curve.pessimistic, color=COLOURS[0], lw=1.6, label="Q of its action")
+        axis.plot(steps, curve.q_mode, color=COLOURS[1], lw=1.2, label="Q of the policy's action")
+        axis.set_title(f"rank correlation {trend(curve.pessimistic).spearman:.2f}", fontsize=8, color=INK)
+        _tidy(axis)
+    for axis in axes[len(curves) :]:
+        axis.set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.supxlabel("control step", fontsize=8, color=INK)
+    figure.suptitle(title or curves[0].task.replace("_", " "), fontsize=10, color=INK)
+    return figure
+
+
+def trend_figure(steps: Sequence[int], scores: Sequence[float], chosen: int | None = None) -> Figure:
+    """Trend score per checkpoint, with the chosen step."""
+    figure = Figure(figsize=(5.0, 2.6), layout="constrained")
+    axis = figure.subplots()
+    axis.plot(steps, scores, color=COLOURS[0], marker="o", ms=4, lw=1.4)
+    if chosen is not None:
+        axis.axvline(chosen, color=COLOURS[1], lw=1.2, ls="--")
+        axis.annotate(f"chosen: {chosen}", (chosen, axis.get_ylim()[0]), fontsize=8, color=COLOURS[1])
+    axis.set_xlabel("update", fontsize=8)
+    axis.set_ylabel("rank correlation of Q with time", fontsize=8)
+    _tidy(axis)
+    return figure
+
+
+def training_figure(entries: Sequence[dict[str, Any]], switch: int | None = None) -> Figure:
+    """Curves of a run from the entries of its metrics.jsonl.
+
+    Args:
+        switch: update at which the target data entered, drawn as a line.
+    """
+    panels = [(name, keys) for name, keys in PANELS if any(key in entry for entry in entries for key in keys)]
+    if not panels:
+        raise PtrError("the run has no metrics to draw")
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.3 * rows), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axis, (name, keys) in zip(axes, panels, strict=False):
+        for colour, key in zip(COLOURS, keys, strict=False):
+            points = [(entry["step"], entry[key]) for entry in entries if key in entry]
+            if points:
+                axis.plot(*zip(*points, strict=True), color=colour, lw=1.3, label=key.removeprefix("q_"))
+        if len(keys) > 1:
+            axis.legend(frameon=False, fontsize=7)
+        if switch is not None and entries[0]["step"] <= switch <= entries[-1]["step"]:
+            axis.axvline(switch, color=FAINT, lw=1, ls="--")
+        axis.set_title(name, fontsize=9, color=INK)
+        _tidy(axis)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    figure.supxlabel("update", fontsize=8, color=INK)
+    return figure
+
+
+def read_metrics(run: Path | str) -> list[dict[str, Any]]:
+    """Entries of a run's metrics.jsonl; a last line that a crash cut off is left out.
+
+    Raises:
+        PtrError: there is no such file.
+    """
+    file = Path(run) / "metrics.jsonl"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise PtrError(
+            f"{file} cannot be read ({error.strerror}); give the folder of a training run"
+        ) from error
+    entries = []
+    for index, line in enumerate(lines):
+        try:
+            entries.append(json.loads(line))
+        except ValueError as error:
+            if index < len(lines) - 1:
+                raise PtrError(f"line {index + 1} of {file} is not JSON; the file is damaged") from error
+    return entries
+
+
+def save(figure: Figure, path: Path | str) -> Path:
+    """Write a figure; the ending of the name decides the format."""
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise PtrError(f"the picture {path} cannot be written: {error}") from error
+    return Path(path)
+
+
+def _tidy(axis: Any) -> None:
+    axis.tick_params(labelsize=7, colors=INK, length=2)
+    axis.grid(color=GRID, lw=0.6)
+    for side in ("top", "right"):
+        axis.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axis.spines[side].set_color(FAINT)

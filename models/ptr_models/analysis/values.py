@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Q along demonstrations, and the rule that chooses a checkpoint from it without a single trial.
+
+A good Q-function rises along a demonstration, since ever fewer steps are left before the reward. PTR takes
+the earliest fine-tuning checkpoint that shows this; here the trend is a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.episodes.actions import scale
+from ptr_models.episodes.labels import Labelling, label
+from ptr_models.replay import Dataset
+from ptr_models.training.policy import Policy
+
+Floats = NDArray[np.float64]
+
+ACCEPT_MEAN = 0.9
+"""Mean rank correlation of Q with time that a checkpoint needs."""
+ACCEPT_SINGLE, ACCEPT_SHARE = 0.8, 0.8
+"""And the share of demonstrations that need this correlation."""
+
+
+class Values(Protocol):
+    """What has Q-values and modes: `Policy`, or anything like it."""
+
+    def values(self, images: NDArray, states: NDArray, scaled_actions: NDArray, task: str) -> NDArray: ...
+
+    def modes(self, images: NDArray, states: NDArray, task: str) -> NDArray: ...
+
+
+@dataclass(frozen=True)
+class ValueCurve:
+    """Values along one demonstration of T steps.
+
+    Attributes:
+        name: of the episode.   task: name.
+        q: (E, T) of the demonstrated actions, per critic.
+        q_mode: (T,) of the policy's modes, smallest critic.
+        mc_return: (T,) what a perfect Q-function of the demonstrator would say.
+    """
+
+    name: str
+    task: str
+    q: Floats
+    q_mode: Floats
+    mc_return: Floats
+
+    @property
+    def pessimistic(self) -> Floats:
+        """(T,) smallest critic of the demonstrated actions."""
+        return self.q.min(axis=0)
+
+
+@dataclass(frozen=True)
+class Trend:
+    """How one curve rises.
+
+    Attributes:
+        spearman, kendall: rank correlations of Q with time.
+        rising: fraction of steps on which Q grows.
+        slope: of the straight line through it, per step.
+        gain: last minus first value.
+        violation: largest fall below an earlier value, in units of the range.
+    """
+
+    spearman: float
+    kendall: float
+    rising: float
+    slope: float
+    gain: float
+    violation: float
+
+
+@dataclass(frozen=True)
+class TrendScore:
+    """The trend over several demonstrations: mean rank correlation, and the share of good ones."""
+
+    score: float
+    share: float
+    trends: tuple[Trend, ...]
+
+    @property
+    def accepted(self) -> bool:
+        """Whether a checkpoint with this score may be chosen."""
+        return self.score >= ACCEPT_MEAN and self.share >= ACCEPT_SHARE
+
+
+def value_curves(policy: Values, data: Dataset, labelling: Labelling | None = None) -> list[ValueCurve]:
+    """Values along each episode, with the images as they are (no augmentation)."""
+    curves = []
+    for index, task in enumerate(data.tasks):
+        frames, states, actions = data.episode(index)
+        scaled = scale(actions, data.contract)
+        modes = policy.modes(frames[:-1], states[:-1], task)
+        curves.append(
+            ValueCurve(
+                name=Path(data.paths[index]).name,
+                task=task,
+                q=np.asarray(policy.values(frames[:-1], states[:-1], scaled, task), dtype=np.float64),
+                q_mode=np.asarray(policy.values(frames[:-1], states[:-1], modes, task), dtype=np.float64).min(
+                    axis=0
+                ),
+                mc_return=label(len(actions), bool(data.successes[index]), labelling).mc_return.astype(
+                    np.float64
+                ),
+            )
+        )
+    return curves
+
+
+def trend(q: Floats) -> Trend:
+    """How a curve (T,) rises; a constant or a single value has correlation 0."""
+    q = np.asarray(q, dtype=np.float64)
+    time = np.arange(len(q))
+    span = float(np.ptp(q))
+    if len(q) < 2 or span == 0.0:
+        return Trend(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    return Trend(
+        spearman=float(np.corrcoef(time, _ranks(q))[0, 1]),
+        kendall=_kendall(q),
+        rising=float(np.mean(np.diff(q) > 0)),
+        slope=float(np.polyfit(time, q, 1)[0]),
+        gain=float(q[-1] - q[0]),
+        violation=float(np.max(np.maximum.accumulate(q) - q) / span),
+    )
+
+
+def _ranks(values: Floats) -> Floats:
+    """Ranks from 0; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
+
+
+def _kendall(q: Floats) -> float:
+    """Kendall's tau-b of a curve with time, which has no ties."""
+    signs = np.sign(q[None, :] - q[:, None])[np.triu_indices(len(q), 1)]
+    return float(signs.sum() / np.sqrt(len(signs) * np.count_nonzero(signs)))
+
+
+def trend_score(curves: Sequence[ValueCurve]) -> TrendScore:
+    """The mean trend of several demonstrations."""
+    trends = tuple(trend(curve.pessimistic) for curve in curves)
+    correlations = np.array([item.spearman for item in trends])
+    return TrendScore(float(correlations.mean()), float(np.mean(correlations >= ACCEPT_SINGLE)), trends)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A checkpoint and the trend of its values; `since` counts updates since fine-tuning began."""
+
+    path: Path
+    step: int
+    since: int
+    trend: TrendScore
+
+
+def choose(candidates: Sequence[Candidate], earliest: int = 0) -> Candidate:
+    """PTR's rule: the earliest checkpoint whose values rise; if none does, the one that comes nearest.
+
+    Args:
+        candidates: at least one.
+        earliest: updates since fine-tuning began before which no checkpoint is accepted.
+    """
+    ordered = sorted(candidates, key=lambda item: item.step)
+    for candidate in ordered:
+        if candidate.since >= earliest and candidate.trend.accepted:
+            return candidate
+    return max(ordered, key=lambda item: item.trend.score)  # of equals the first, which is the earlier
+
+
+def score_checkpoints(paths: Sequence[Path], data: Dataset, begin: int | None = None) -> list[Candidate]:
+    """Load checkpoints one after the other and score their values along demonstrations.
+
+    Args:
+        begin: update at which fine-tuning began; None: the configuration's `schedule.target_from`.
+    """
+    found = []
+    for path in paths:
+        policy = Policy.load(path)
+        checkpoint = policy.checkpoint
+        start = checkpoint.config.schedule.target_from if begin is None else begin
+        score = trend_score(value_curves(policy, data, checkpoint.config.data.labelling))
+        found.append(Candidate(Path(path), checkpoint.step, checkpoint.step - start, score))
+    return found
