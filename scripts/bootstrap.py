@@ -124,7 +124,7 @@ def missing_system_packages() -> list[str]:
     """Debian's names of what is not there: a C++ compiler, Python's headers, software rendering."""
     missing = []
     try:
-        import ensurepip  # noqa: F401, PLC0415 - Debian ships it apart
+        import ensurepip  # noqa: F401 - Debian ships it apart
     except ImportError:
         missing.append("python3-venv")
     if not (shutil.which("c++") or shutil.which("g++")):

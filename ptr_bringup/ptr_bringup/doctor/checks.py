@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checks of `ptr doctor`, from the interpreter to the arm's cable."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from ptr_bringup.doctor.findings import Check, NotThereError
+
+SETUP = "run `make setup` in the suite's folder"
+PATIENCE = 60  # s for a check in a process of its own
+LEAST_DISK = 5e9  # bytes
+EXECUTABLES = {
+    "ptr_bringup": ("arm", "camera", "simulator", "scripted_operator"),
+    "ptr_teleop": ("teleop", "recorder"),
+    "ptr_policy": ("policy_server", "evaluator"),
+}
+RENDER = """
+import ptr_bringup.sim.world, mujoco
+model = mujoco.MjModel.from_xml_string(
+    '<mujoco><worldbody><light pos="0 0 2"/><geom type="sphere" size="0.3"/></worldbody></mujoco>'
+)
+data = mujoco.MjData(model)
+mujoco.mj_forward(model, data)
+with mujoco.Renderer(model, 48, 64) as renderer:
+    renderer.update_scene(data)
+    assert renderer.render().max() > 0, "the picture is black"
+import os
+print(mujoco.__version__, "renders off screen with", os.environ["MUJOCO_GL"].upper())
+"""
+TALK = """
+import os, random
+os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+import rclpy
+from std_msgs.msg import String
+with rclpy.init():
+    node, got = rclpy.create_node("doctor"), []
+    node.create_subscription(String, "doctor", got.append, 10)
+    sender = node.create_publisher(String, "doctor", 10)
+    for _ in range(100):
+        sender.publish(String(data="hello"))
+        rclpy.spin_once(node, timeout_sec=0.1)
+        if got:
+            break
+assert got, "no message came through in 10 s"
+print("a message came through (" + rclpy.get_rmw_implementation_identifier() + ")")
+"""
+
+
+def all_checks() -> list[Check]:
+    """Every check, in the order in which things are needed."""
+    return [
+        Check("Python", "runs everything", True, _python),
+        Check("ROS 2", "how the nodes talk", True, _ros),
+        Check("ROS 2 traffic", "nodes reach each other", True, lambda: _separately(TALK)),
+        Check("ptr_msgs", "the suite's own messages", True, _messages),
+        Check("nodes", "what launch files start", True, _nodes),
+        Check("MuJoCo, OpenGL", "the simulator and its pictures", True, _rendering),
+        Check("PyTorch", "training and inference", True, _module("torch")),
+        Check("OpenCV", "pictures", True, _module("cv2")),
+        Check("rosbags, MCAP", "recording and reading bags", True, _bags),
+        Check("disk", "bags and checkpoints", True, _disk),
+        Check("shared memory", "pictures between nodes without copies", False, _shared_memory),
+        Check("pre-trained checkpoint", "what fine-tuning starts from", False, _checkpoint),
+        Check("C++ compiler", "building ptr_msgs", False, _compiler),
+        Check("GPU", "training larger networks", False, _gpu),
+        Check("camera", "the real robot's eye", False, _camera),
+        Check("WidowX arm", "the real robot", False, _arm),
+    ]
+
+
+def _python() -> str:
+    version = platform.python_version()
+    if not (3, 10) <= sys.version_info[:2] <= (3, 13):
+        raise NotThereError(f"Python {version} is not supported, 3.10 to 3.13 are: make setup PYTHON=python3.12")
+    return f"{version}, {os.cpu_count()} processors"
+
+
+def _ros() -> str:
+    try:
+        importlib.import_module("rclpy")
+    except ImportError as error:
+        raise NotThereError(f"rclpy can't be imported ({error}): {SETUP}, or source your ROS 2") from None
+    distribution = os.environ.get("ROS_DISTRO")
+    return f"{distribution}, sourced" if distribution else f"Kilted, from wheels in {sys.prefix}"
+
+
+def _messages() -> str:
+    try:
+        module = importlib.import_module("ptr_msgs.msg")
+    except ImportError as error:
+        raise NotThereError(f"not built ({error}): {SETUP}") from None
+    return f"{sum(name[0].isupper() for name in dir(module))} messages"
+
+
+def _nodes() -> str:
+    from ptr_bringup.launching.errors import LaunchError
+    from ptr_bringup.launching.packages import executable
+
+    try:
+        found = [executable(package, name) for package, names in EXECUTABLES.items() for name in names]
+    except LaunchError as error:
+        raise NotThereError(f"{error}: {SETUP}") from None
+    return f"{len(found)} in {found[0].parents[1]}"
+
+
+def _rendering() -> str:
+    try:
+        return _separately(RENDER)
+    except NotThereError as error:
+        raise NotThereError(
+            f"{error}; when a library is missing: apt-get install libegl1 libopengl0 libgl1-mesa-dri"
+        ) from None
+
+
+def _separately(program: str) -> str:
+    """Run a check in a process of its own, which may crash; what it prints is what was found."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise NotThereError(f"no answer within {PATIENCE} s") from None
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        raise NotThereError(lines[-1] if lines else f"the process died with {done.returncode}")
+    return done.stdout.strip()
+
+
+def _module(name: str) -> Callable[[], str]:
+    def probe() -> str:
+        try:
+            return str(importlib.import_module(name).__version__)
+        except ImportError as error:
+            raise NotThereError(f"can't be imported ({error}): {SETUP}") from None
+
+    return probe
+
+
+def _bags() -> str:
+    for name in ("rosbags.rosbag2", "mcap.reader"):
+        _import(name)
+    from importlib.metadata import version
+
+    return f"rosbags {version('rosbags')}, mcap {version('mcap')}"
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        raise NotThereError(f"{name} can't be imported ({error}): {SETUP}") from None
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(".").free
+    if free < LEAST_DISK:
+        raise NotThereError(f"only {free / 1e9:.1f} GB free in {Path.cwd()}, {LEAST_DISK / 1e9:.0f} GB are wanted")
+    return f"{free / 1e9:.0f} GB free in {Path.cwd()}"
+
+
+def _shared_memory() -> str:
+    folder = Path("/dev/shm")
+    if not os.access(folder, os.W_OK):
+        raise NotThereError("/dev/shm can't be written; Fast DDS falls back to UDP, which is slower")
+    free = shutil.disk_usage(folder).free
+    if free < 64e6:
+        raise NotThereError(f"/dev/shm has {free / 1e6:.0f} MB free, 64 are wanted (docker run --shm-size=512m)")
+    left = sum(1 for _ in folder.glob("fastdds_*"))
+    return f"{free / 1e6:.0f} MB free, {left} segments in use or left behind"
+
+
+def _checkpoint() -> str:
+    from ptr_models.assets import checkpoint_directories
+
+    found = [path.parent for folder in checkpoint_directories() for path in folder.glob("*/checkpoint.json")]
+    if not found:
+        raise NotThereError("none is in this copy of the suite: `make pretrain` makes it (hours on 2 cores)")
+    return str(found[0])
+
+
+def _compiler() -> str:
+    path = shutil.which("c++") or shutil.which("g++")
+    if not path:
+        raise NotThereError("apt-get install g++")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    return version.splitlines()[0]
+
+
+def _gpu() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    if Path("/dev/nvidiactl").exists():
+        raise NotThereError("a GPU is here, but this PyTorch has no CUDA: make clean, make setup TORCH=default")
+    raise NotThereError("none; small networks train on the processor")
+
+
+def _camera() -> str:
+    devices = sorted(map(str, Path("/dev").glob("video*")))
+    if not devices:
+        raise NotThereError("no /dev/video*: plug in a UVC camera; in a container pass --device /dev/video0")
+    closed = [name for name in devices if not os.access(name, os.R_OK | os.W_OK)]
+    if closed:
+        raise NotThereError(f"no permission for {', '.join(closed)}: sudo usermod -aG video $USER, log in again")
+    return ", ".join(devices)
+
+
+def _arm() -> str:
+    device = Path("/dev/ttyDXL")
+    if not device.exists():
+        raise NotThereError("no /dev/ttyDXL: connect the U2D2, install Interbotix's udev rules (or robot:=sim)")
+    if not os.access(device, os.R_OK | os.W_OK):
+        raise NotThereError("no permission for /dev/ttyDXL: sudo usermod -aG dialout $USER, log in again")
+    return str(device)

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr doctor`: the checks as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+
+from ptr_bringup.doctor.checks import all_checks
+from ptr_bringup.doctor.findings import Finding, examine, healthy
+
+STYLES = {"ok": "green", "missing": "bold red", "absent": "yellow"}
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `doctor` to the command line."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="what is there, what is missing, what it is for and how to get it",
+        description="Check this machine. Exit code 1 when something necessary is missing.",
+    )
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out `ptr doctor`."""
+    findings = []
+    columns = (SpinnerColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, transient=True, disable=options.json) as bar:
+        task = bar.add_task("")
+        for check in all_checks():
+            bar.update(task, description=f"looking at {check.name}")
+            findings.append(examine(check))
+    if options.json:
+        report = {"healthy": healthy(findings), "findings": [finding.as_dict() for finding in findings]}
+        print(json.dumps(report, indent=2))
+    else:
+        show(findings, Console())
+    return 0 if healthy(findings) else 1
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """Print the table, and a last line that says what it comes to."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("", "what", "for", "found, or how to get it"):
+        table.add_column(title, overflow="fold")
+    for finding in findings:
+        mark = f"[{STYLES[finding.status]}]{finding.status}[/]"
+        table.add_row(mark, finding.name, finding.purpose, finding.found or finding.advice)
+    console.print(table)
+    missing = [finding.name for finding in findings if finding.status == "missing"]
+    if missing:
+        console.print(f"\n[bold red]Missing and necessary: {', '.join(missing)}.[/]")
+    else:
+        console.print("\n[green]Everything necessary is there.[/]")
