@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ptr_bringup.doctor.findings import Check, NotThereError
+from ptr_bringup.doctor.findings import Check, AbsentError
 
 SETUP = "run `make setup` in the suite's folder"
 PATIENCE = 60  # s for a check in a process of its own
@@ -79,7 +79,7 @@ def all_checks() -> list[Check]:
 def _python() -> str:
     version = platform.python_version()
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        raise NotThereError(f"Python {version} is not supported, 3.10 to 3.13 are: make setup PYTHON=python3.12")
+        raise AbsentError(f"Python {version} is not supported (3.10 to 3.13 are): make setup PYTHON=python3.12")
     return f"{version}, {os.cpu_count()} processors"
 
 
@@ -87,7 +87,7 @@ def _ros() -> str:
     try:
         importlib.import_module("rclpy")
     except ImportError as error:
-        raise NotThereError(f"rclpy can't be imported ({error}): {SETUP}, or source your ROS 2") from None
+        raise AbsentError(f"rclpy can't be imported ({error}): {SETUP}, or source your ROS 2") from None
     distribution = os.environ.get("ROS_DISTRO")
     return f"{distribution}, sourced" if distribution else f"Kilted, from wheels in {sys.prefix}"
 
@@ -96,7 +96,7 @@ def _messages() -> str:
     try:
         module = importlib.import_module("ptr_msgs.msg")
     except ImportError as error:
-        raise NotThereError(f"not built ({error}): {SETUP}") from None
+        raise AbsentError(f"not built ({error}): {SETUP}") from None
     return f"{sum(name[0].isupper() for name in dir(module))} messages"
 
 
@@ -107,15 +107,15 @@ def _nodes() -> str:
     try:
         found = [executable(package, name) for package, names in EXECUTABLES.items() for name in names]
     except LaunchError as error:
-        raise NotThereError(f"{error}: {SETUP}") from None
+        raise AbsentError(f"{error}: {SETUP}") from None
     return f"{len(found)} in {found[0].parents[1]}"
 
 
 def _rendering() -> str:
     try:
         return _separately(RENDER)
-    except NotThereError as error:
-        raise NotThereError(
+    except AbsentError as error:
+        raise AbsentError(
             f"{error}; when a library is missing: apt-get install libegl1 libopengl0 libgl1-mesa-dri"
         ) from None
 
@@ -127,10 +127,10 @@ def _separately(program: str) -> str:
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
         )
     except subprocess.TimeoutExpired:
-        raise NotThereError(f"no answer within {PATIENCE} s") from None
+        raise AbsentError(f"no answer within {PATIENCE} s") from None
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
-        raise NotThereError(lines[-1] if lines else f"the process died with {done.returncode}")
+        raise AbsentError(lines[-1] if lines else f"the process died with {done.returncode}")
     return done.stdout.strip()
 
 
@@ -139,7 +139,7 @@ def _module(name: str) -> Callable[[], str]:
         try:
             return str(importlib.import_module(name).__version__)
         except ImportError as error:
-            raise NotThereError(f"can't be imported ({error}): {SETUP}") from None
+            raise AbsentError(f"can't be imported ({error}): {SETUP}") from None
 
     return probe
 
@@ -156,23 +156,23 @@ def _import(name: str) -> None:
     try:
         importlib.import_module(name)
     except ImportError as error:
-        raise NotThereError(f"{name} can't be imported ({error}): {SETUP}") from None
+        raise AbsentError(f"{name} can't be imported ({error}): {SETUP}") from None
 
 
 def _disk() -> str:
     free = shutil.disk_usage(".").free
     if free < LEAST_DISK:
-        raise NotThereError(f"only {free / 1e9:.1f} GB free in {Path.cwd()}, {LEAST_DISK / 1e9:.0f} GB are wanted")
+        raise AbsentError(f"{free / 1e9:.1f} GB free in {Path.cwd()}, {LEAST_DISK / 1e9:.0f} GB are wanted")
     return f"{free / 1e9:.0f} GB free in {Path.cwd()}"
 
 
 def _shared_memory() -> str:
     folder = Path("/dev/shm")
     if not os.access(folder, os.W_OK):
-        raise NotThereError("/dev/shm can't be written; Fast DDS falls back to UDP, which is slower")
+        raise AbsentError("/dev/shm can't be written; Fast DDS falls back to UDP, which is slower")
     free = shutil.disk_usage(folder).free
     if free < 64e6:
-        raise NotThereError(f"/dev/shm has {free / 1e6:.0f} MB free, 64 are wanted (docker run --shm-size=512m)")
+        raise AbsentError(f"/dev/shm has {free / 1e6:.0f} MB free, 64 are wanted (docker run --shm-size=512m)")
     left = sum(1 for _ in folder.glob("fastdds_*"))
     return f"{free / 1e6:.0f} MB free, {left} segments in use or left behind"
 
@@ -182,14 +182,14 @@ def _checkpoint() -> str:
 
     found = [path.parent for folder in checkpoint_directories() for path in folder.glob("*/checkpoint.json")]
     if not found:
-        raise NotThereError("none is in this copy of the suite: `make pretrain` makes it (hours on 2 cores)")
+        raise AbsentError("none is in this copy of the suite: `make pretrain` makes it (hours on 2 cores)")
     return str(found[0])
 
 
 def _compiler() -> str:
     path = shutil.which("c++") or shutil.which("g++")
     if not path:
-        raise NotThereError("apt-get install g++")
+        raise AbsentError("apt-get install g++")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
     return version.splitlines()[0]
 
@@ -200,24 +200,24 @@ def _gpu() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     if Path("/dev/nvidiactl").exists():
-        raise NotThereError("a GPU is here, but this PyTorch has no CUDA: make clean, make setup TORCH=default")
-    raise NotThereError("none; small networks train on the processor")
+        raise AbsentError("a GPU without CUDA in PyTorch: make clean, make setup TORCH=default")
+    raise AbsentError("none; small networks train on the processor")
 
 
 def _camera() -> str:
     devices = sorted(map(str, Path("/dev").glob("video*")))
     if not devices:
-        raise NotThereError("no /dev/video*: plug in a UVC camera; in a container pass --device /dev/video0")
+        raise AbsentError("no /dev/video*: plug in a UVC camera; in a container pass --device /dev/video0")
     closed = [name for name in devices if not os.access(name, os.R_OK | os.W_OK)]
     if closed:
-        raise NotThereError(f"no permission for {', '.join(closed)}: sudo usermod -aG video $USER, log in again")
+        raise AbsentError(f"no access to {', '.join(closed)}: sudo usermod -aG video $USER, log in again")
     return ", ".join(devices)
 
 
 def _arm() -> str:
     device = Path("/dev/ttyDXL")
     if not device.exists():
-        raise NotThereError("no /dev/ttyDXL: connect the U2D2, install Interbotix's udev rules (or robot:=sim)")
+        raise AbsentError("no /dev/ttyDXL: connect the U2D2, install Interbotix's udev rules (or robot:=sim)")
     if not os.access(device, os.R_OK | os.W_OK):
-        raise NotThereError("no permission for /dev/ttyDXL: sudo usermod -aG dialout $USER, log in again")
+        raise AbsentError("no access to /dev/ttyDXL: sudo usermod -aG dialout $USER, log in again")
     return str(device)

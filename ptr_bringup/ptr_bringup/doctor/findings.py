@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 
-class NotThereError(Exception):
+class AbsentError(Exception):
     """Raised by a probe: what it looks for is missing; the text says how to get it."""
 
 
@@ -20,7 +20,7 @@ class Check:
         name: of the thing.
         purpose: what it is for.
         necessary: the suite can't do its main work without it.
-        probe: returns what was found, in a few words; raises NotThereError with the advice.
+        probe: returns what was found, in a few words; raises AbsentError with the advice.
     """
 
     name: str
@@ -56,7 +56,7 @@ def examine(check: Check) -> Finding:
     found, advice = "", ""
     try:
         found = check.probe()
-    except NotThereError as error:
+    except AbsentError as error:
         advice = str(error)
     except Exception as error:  # whatever a broken installation raises, the other checks must go on
         advice = f"{type(error).__name__}: {error}"
