@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ptr_bringup.doctor.findings import Check, AbsentError
+from ptr_bringup.doctor.findings import AbsentError, Check
 
 SETUP = "run `make setup` in the suite's folder"
 PATIENCE = 60  # s for a check in a process of its own
@@ -79,7 +79,7 @@ def all_checks() -> list[Check]:
 def _python() -> str:
     version = platform.python_version()
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        raise AbsentError(f"Python {version} is not supported (3.10 to 3.13 are): make setup PYTHON=python3.12")
+        raise AbsentError(f"Python {version} is not supported, 3.10 to 3.13 are: make PYTHON=python3.12")
     return f"{version}, {os.cpu_count()} processors"
 
 
@@ -172,7 +172,7 @@ def _shared_memory() -> str:
         raise AbsentError("/dev/shm can't be written; Fast DDS falls back to UDP, which is slower")
     free = shutil.disk_usage(folder).free
     if free < 64e6:
-        raise AbsentError(f"/dev/shm has {free / 1e6:.0f} MB free, 64 are wanted (docker run --shm-size=512m)")
+        raise AbsentError(f"/dev/shm has {free / 1e6:.0f} MB, 64 are wanted: docker run --shm-size=512m")
     left = sum(1 for _ in folder.glob("fastdds_*"))
     return f"{free / 1e6:.0f} MB free, {left} segments in use or left behind"
 
