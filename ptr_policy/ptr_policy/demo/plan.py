@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptr_models.training.checkpoint import latest_checkpoint
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -44,6 +46,12 @@ class Plan:
     def finetuned(self) -> Path:
         """Run folder of fine-tuning."""
         return self.out / "finetuned"
+
+    @property
+    def finetuned_checkpoint(self) -> Path:
+        """The newest checkpoint of that run."""
+        newest = latest_checkpoint(self.finetuned)
+        return newest if newest is not None else self.finetuned / "checkpoints" / "none"
 
     @property
     def report(self) -> Path:

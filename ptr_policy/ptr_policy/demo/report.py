@@ -19,6 +19,7 @@ import jinja2
 from ptr_models.errors import PtrError
 from ptr_policy.demo import figures
 from ptr_policy.demo.plan import Plan
+from ptr_policy.demo.runner import StageTime
 
 PACKAGES = ("torch", "numpy", "mujoco", "opencv-python-headless", "rosbags", "rclpy", "ptr_models")
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -36,25 +37,17 @@ class Result:
     bags: list[str]
 
 
-@dataclass(frozen=True)
-class StageTime:
-    """How long a stage took, s."""
-
-    name: str
-    title: str
-    seconds: float
-
-
 def write_report(plan: Plan, stages: Sequence[StageTime]) -> dict[str, Any]:
     """Write report.json and report.html into the run's folder and return what the JSON holds."""
     results = {name: read_result(plan.evaluation(name)) for name in ("finetuned", "pretrained")}
-    drawn = figures.draw_all(plan, results["finetuned"].outcomes, results["finetuned"].bags)
+    drawn, score = figures.draw_all(plan, results["finetuned"].outcomes, results["finetuned"].bags)
     report = {
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "plan": json.loads(plan.to_json()),
         "results": {name: asdict(result) for name, result in results.items()},
         "stages": [asdict(stage) for stage in stages],
         "total_seconds": sum(stage.seconds for stage in stages),
+        "trend_score": score,
         "figures": {figure.name: str(figure.path.relative_to(plan.out)) for figure in drawn},
         "versions": versions(),
     }

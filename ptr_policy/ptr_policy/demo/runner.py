@@ -1,27 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run one stage of the demonstration as a command, with a progress bar over what it leaves on disk."""
+"""Run the stages of the demonstration, each a command, with a progress bar over what it leaves on disk."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ptr_models.errors import PtrError
+from ptr_policy.demo.plan import Plan
+from ptr_policy.demo.stages import Stage, all_stages
 
 POLL = 0.25  # s between two looks at the progress
 TAIL = 25  # lines of a failed stage's log that are shown
@@ -32,27 +28,15 @@ class StageError(PtrError):
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A command, and how far it is.
-
-    Attributes:
-        name: one or two words, also the name of the log file.
-        title: what a person reads beside the bar.
-        command: argument vector.
-        total: units of progress at the end.
-        done: returns the units that are finished.
-        unit: what one unit is.
-    """
+class StageTime:
+    """How long a stage took, s."""
 
     name: str
     title: str
-    command: Sequence[str]
-    total: int
-    done: Callable[[], int]
-    unit: str
+    seconds: float
 
 
-def progress_bar() -> Progress:
+def progress_bar(console: Console) -> Progress:
     """The bar that all stages share."""
     return Progress(
         TextColumn("{task.description:<44}"),
@@ -61,6 +45,8 @@ def progress_bar() -> Progress:
         TextColumn("{task.fields[unit]:<15}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
+        console=console,
+        disable=not console.is_terminal,
     )
 
 
@@ -112,3 +98,23 @@ def _require_success(stage: Stage, returncode: int, log: Path) -> None:
         f"stage {stage.name!r} ended with exit code {returncode} after {finished} of {stage.total} {stage.unit}; "
         f"the whole log is {log}, its end:\n" + "\n".join(f"  {line}" for line in lines)
     )
+
+
+def run_all(plan: Plan, console: Console) -> list[StageTime]:
+    """Run every stage that has not finished yet, and return how long each took.
+
+    Finished stages are written to `stages.json`, so that an interrupted run goes on where it was.
+    """
+    file = plan.out / "stages.json"
+    times = [StageTime(**entry) for entry in json.loads(file.read_text())] if file.is_file() else []
+    finished = {entry.name for entry in times}
+    with progress_bar(console) as progress:
+        for stage in all_stages(plan):
+            if stage.name in finished:
+                continue
+            seconds = run_stage(stage, plan.out / "logs", progress)
+            times.append(StageTime(stage.name, stage.title, seconds))
+            file.write_text(json.dumps([asdict(entry) for entry in times], indent=1))
+            if not console.is_terminal:
+                console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s")
+    return times

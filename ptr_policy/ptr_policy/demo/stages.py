@@ -5,24 +5,43 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ptr_policy.demo.plan import Plan
-from ptr_policy.demo.runner import Stage
 
 PTR = (sys.executable, "-m", "ptr_models.cli")
 
 
-def all_stages(plan: Plan) -> list[Stage]:
-    """Everything before the report, in order."""
-    return [
-        _pretraining_data(plan),
-        _record(plan),
-        _finetune(plan),
-        _evaluate(plan, "finetuned", plan.finetuned_checkpoint, "Deploying and evaluating it"),
-        _evaluate(plan, "pretrained", plan.checkpoint, "Evaluating the pre-trained one, to compare"),
-    ]
+@dataclass(frozen=True)
+class Stage:
+    """A command, and how far it is.
+
+    Attributes:
+        name: one or two words, also the name of the log file.
+        title: what a person reads beside the bar.
+        command: argument vector.
+        total: units of progress at the end.
+        done: returns the units that are finished.
+        unit: what one unit is.
+    """
+
+    name: str
+    title: str
+    command: Sequence[str]
+    total: int
+    done: Callable[[], int]
+    unit: str
+
+
+def all_stages(plan: Plan) -> Iterator[Stage]:
+    """Everything before the report, in order. Each is made when the one before it has ended."""
+    yield _pretraining_data(plan)
+    yield _record(plan)
+    yield _finetune(plan)
+    yield _evaluate(plan, "finetuned", plan.finetuned_checkpoint, "Deploying and evaluating it")
+    yield _evaluate(plan, "pretrained", plan.checkpoint, "The pre-trained one, to compare")
 
 
 def _pretraining_data(plan: Plan) -> Stage:
@@ -74,11 +93,11 @@ def _launch(file: str, **arguments: object) -> Sequence[str]:
     return [*PTR, "launch", "ptr_bringup", file, *(f"{name}:={value}" for name, value in arguments.items())]
 
 
-def _episodes(folder: Path):  # noqa: ANN202
+def _episodes(folder: Path) -> Callable[[], int]:
     return lambda: sum(1 for path in folder.glob("*/*.mcap") if not path.parent.name.endswith(".partial"))
 
 
-def _trials(folder: Path):  # noqa: ANN202
+def _trials(folder: Path) -> Callable[[], int]:
     def count() -> int:
         path = folder / "summary.json"
         return json.loads(path.read_text())["judged"] if path.is_file() else 0
@@ -86,7 +105,7 @@ def _trials(folder: Path):  # noqa: ANN202
     return count
 
 
-def _updates(plan: Plan):  # noqa: ANN202
+def _updates(plan: Plan) -> Callable[[], int]:
     """Updates since the pre-trained checkpoint."""
     first = json.loads((plan.checkpoint / "checkpoint.json").read_text())["step"]
 

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr demo`: record, fine-tune, deploy, evaluate and report, in simulation."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import signal
+from pathlib import Path
+
+from rich.console import Console
+
+from ptr_models.errors import PtrError
+
+DESCRIPTION = """\
+The whole path once, in simulation, with the programs that run on the real arm: ten demonstrations of a task in a
+kitchen that pre-training never saw are recorded over ROS 2, the shipped checkpoint is fine-tuned on them, the policy
+server deploys the result, the evaluator makes ten recorded trials, and a report says how it went."""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add `demo` to `ptr`."""
+    parser = subparsers.add_parser(
+        "demo", help="record, fine-tune, deploy, evaluate and report, in simulation", description=DESCRIPTION
+    )
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("runs/demo"), help="folder of the run (default: runs/demo)")
+    add("--seed", type=int, default=0, help="of scenes, starts and fine-tuning (default: 0)")
+    add("--task", default="put_sweet_potato_on_plate", help="see `ptr sim tasks`")
+    add("--kitchen", default="toykitchen_target1", help="see `ptr sim tasks`")
+    add("--demonstrations", type=int, default=10, help="to record (default: 10)")
+    add("--trials", type=int, default=10, help="to make with each checkpoint (default: 10)")
+    add("--steps", type=int, default=1000, help="updates of fine-tuning (default: 1000)")
+    add("--checkpoint", type=Path, help="pre-trained checkpoint (default: the shipped one)")
+    add("--pretraining", type=Path, default=Path("data/mix"), help="pre-training bags to mix in (default: data/mix)")
+    add("--pretraining-episodes", type=int, default=408, help="how many (default: 408, one per kitchen and task)")
+    add("--fresh", action="store_true", help="remove an earlier run in --out instead of continuing it")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ptr_policy.demo.plan import Plan
+    from ptr_policy.demo.report import write_report
+    from ptr_policy.demo.runner import run_all
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    plan = Plan(
+        out=options.out.resolve(),
+        seed=options.seed,
+        task=options.task,
+        kitchen=options.kitchen,
+        demonstrations=options.demonstrations,
+        trials=options.trials,
+        checkpoint=(options.checkpoint or _shipped()).resolve(),
+        pretraining=options.pretraining.resolve(),
+        pretraining_episodes=options.pretraining_episodes,
+        finetune_steps=options.steps,
+    )
+    _prepare(plan, options.fresh)
+    console = Console()
+    console.print(f"[bold]{plan.task.replace('_', ' ')}[/bold] in {plan.kitchen}, seed {plan.seed}")
+    try:
+        times = run_all(plan, console)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where it was")
+        return 130
+    report = write_report(plan, times)
+    _conclude(report, plan, console)
+    return 0
+
+
+def _shipped() -> Path:
+    from ptr_models.assets import checkpoint_path
+
+    return checkpoint_path("ptr_small")
+
+
+def _prepare(plan: object, fresh: bool) -> None:
+    """Make the run's folder, or find the same plan in it."""
+    if fresh and plan.out.exists():
+        shutil.rmtree(plan.out)
+    plan.out.mkdir(parents=True, exist_ok=True)
+    file = plan.out / "plan.json"
+    if file.is_file() and json.loads(file.read_text()) != json.loads(plan.to_json()):
+        raise PtrError(f"{plan.out} holds a run of another plan; choose another --out, or remove it with --fresh")
+    file.write_text(plan.to_json() + "\n")
+
+
+def _conclude(report: dict, plan: object, console: Console) -> None:
+    for name, words in (("finetuned", "after fine-tuning"), ("pretrained", "before it")):
+        result = report["results"][name]
+        low, high = result["interval"]
+        console.print(
+            f"[bold]{result['successes']} of {result['trials']}[/bold] trials succeeded {words} "
+            f"(95 % interval {low:.2f} to {high:.2f})"
+        )
+    console.print(f"{report['total_seconds'] / 60:.1f} minutes; report: {plan.report.with_suffix('.html')}")
