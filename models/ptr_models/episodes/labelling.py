@@ -37,8 +37,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "label",
         help="judge recorded episodes as success, failure or partial",
-        description="Set the outcome of recorded episodes, which training goes by. Earlier judgements stay in the "
-        "episode's history, and the bag itself is not touched.",
+        description="Set the outcome of recorded episodes for training. Earlier judgements stay in "
+        "the episode's history, and the bag itself is not touched.",
     )
     parser.add_argument("outcome", choices=OUTCOMES, help="the judgement")
     parser.add_argument("episodes", nargs="+", type=Path, metavar="EPISODE", help="folder of an episode")
