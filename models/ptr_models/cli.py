@@ -33,12 +33,12 @@ OWN = {
 DESCRIPTION = """\
 PTR (Pre-Training for Robots): teach a WidowX 250 a new task from ten demonstrations.
 
-The usual way: record demonstrations as bags, look at them, fine-tune a pre-trained checkpoint on them, run
-the
-result on the arm, evaluate it. Each command explains itself: ptr COMMAND --help."""
+The usual way: record demonstrations as bags, look at them, fine-tune a pre-trained checkpoint
+on them, run the result on the arm, evaluate it. Each command explains itself: ptr COMMAND --help."""
 EPILOGUE = """\
 examples:
   ptr inspect data/carrot/episode_0001 --sheet sheet.png     what is in a bag
+  ptr label failure data/carrot/episode_0007                 judge an episode afterwards
   ptr import bridge bridge_dataset/ --out data/bridge        real WidowX episodes as bags
   ptr train finetune --help                                  ten demonstrations into a policy
 
