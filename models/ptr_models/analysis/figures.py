@@ -46,7 +46,8 @@ def q_figure(curves: Sequence[ValueCurve], columns: int = 5, title: str = "") ->
         axis.set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    figure.supxlabel("control step", fontsize=8, color=INK)
+    for axis in axes[max(len(curves) - columns, 0) : len(curves)]:
+        axis.set_xlabel("control step", fontsize=8, color=INK)
     figure.suptitle(title or curves[0].task.replace("_", " "), fontsize=10, color=INK)
     return figure
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -81,6 +81,7 @@ def test_the_target_carries_no_gradient() -> None:
     assert not bellman_target(torch.zeros(3), torch.ones(3), q, 0.96).requires_grad
 
 
+@settings(deadline=None)
 @given(
     q=st.lists(st.floats(-25, 10), min_size=8, max_size=8),
     reward=st.sampled_from([-1.0, 10.0]),
@@ -117,6 +118,7 @@ def test_gap_of_a_constant_value_function(log_pi: float, expected: float) -> Non
     torch.testing.assert_close(gap, torch.full((2, 3), expected), atol=1e-5, rtol=0)
 
 
+@settings(deadline=None)
 @given(constant=st.floats(-20, 20))
 def test_gap_does_not_feel_a_constant(constant: float) -> None:
     gap = conservative_gap(Q_DATA + constant, Q_POLICY + constant, LOG_PI, Q_UNIFORM + constant, 7)

@@ -92,6 +92,7 @@ def test_same_padding_adds_the_odd_pixel_after() -> None:
     assert convolution(grid).flatten().tolist() == [45, 39, 66, 50]
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, 200), kernel=st.integers(1, 8), stride=st.integers(1, 4))
 def test_same_padding_gives_the_size_divided_by_the_stride(size: int, kernel: int, stride: int) -> None:
     before, after = same_padding(size, kernel, stride)

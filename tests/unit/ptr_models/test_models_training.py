@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptr_models.algorithms import AlgorithmConfig
@@ -177,6 +177,7 @@ def test_more_new_tasks_than_spare_slots_are_refused() -> None:
         TaskTable.from_names(["a"], 1).extended(["b", "c"])
 
 
+@settings(deadline=None)
 @given(names=st.lists(st.text("abcdef_", min_size=1, max_size=6), max_size=8), spare=st.integers(8, 16))
 def test_extending_keeps_known_ids(names: list[str], spare: int) -> None:
     table = TaskTable.from_names(names[:4], spare)
