@@ -18,6 +18,8 @@ from ptr_bringup.arm.safety import Reason
 
 _WHOLE_STEP = 0.75
 """Share of its horizon after which a command counts as followed by the next step, not replaced."""
+_LONGEST_WAIT = 0.1
+"""Share of a horizon that the next step waits at most: 20 ms at 5 Hz."""
 
 
 class Mode(enum.IntEnum):
@@ -61,9 +63,7 @@ class Command:
     @property
     def finite(self) -> bool:
         """True when every number of it is one."""
-        return bool(
-            np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.horizon]).all()
-        )
+        return bool(np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.horizon]).all())
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class Arbiter:
         self.command: Command | None = None
         self.stop_reason = ""
         self._kind: Kind | None = None
+        self._tail: Command | None = None
+        self._begin = 0.0
         self._arrival = 0.0
         self._awaits_release = False
 
@@ -112,8 +114,8 @@ class Arbiter:
             return Reason.NONE, ""
         if kind is Kind.HUMAN:
             self._awaits_release = False
-        self.mode = Mode.TELEOP if kind is Kind.HUMAN else Mode.POLICY
-        self.command, self._kind, self._arrival = command, kind, now
+        self._enter(command, now)
+        self._kind, self.mode = kind, Mode.TELEOP if kind is Kind.HUMAN else Mode.POLICY
         return Reason.NONE, ""
 
     def _refusal(self, kind: Kind, command: Command, now: float) -> tuple[Reason, str]:
@@ -128,8 +130,7 @@ class Arbiter:
         age = now - command.stamp
         if abs(age) > self._timing.command_age:
             return Reason.STALE_COMMAND, (
-                f"{who} was refused: it was {age:.3f} s old on arrival, "
-                f"{self._timing.command_age:.3f} s are allowed."
+                f"{who} was refused: it was {age:.3f} s old on arrival, {self._timing.command_age:.3f} s are allowed."
             )
         if not command.deadman or kind is Kind.HUMAN:
             return Reason.NONE, ""
@@ -148,37 +149,47 @@ class Arbiter:
         if kind is Kind.HUMAN:
             self._awaits_release = False
         if self._kind is kind or (self.mode is Mode.HOLD and kind is Kind.HUMAN):
-            self.command, self._kind, self.mode = None, None, Mode.IDLE
+            self._leave(Mode.IDLE)
+
+    def _leave(self, mode: Mode) -> None:
+        """Nobody is in command any more."""
+        self.command, self._tail, self._kind, self.mode = None, None, None, mode
 
     def watch(self, now: float) -> None:
         """Hold when the source in command has fallen silent."""
         if self.command is not None and now - self._arrival > self._timing.watchdog:
             self._awaits_release = self._kind is Kind.HUMAN
-            self.command, self._kind, self.mode = None, None, Mode.HOLD
+            self._leave(Mode.HOLD)
 
-    def in_force(self, since: float, now: float) -> float:
-        """For how many seconds of (since, now] the twist of the command in force held."""
-        if self.command is None:
-            return 0.0
-        return max(0.0, min(now, self._arrival + self.command.horizon) - max(since, self._arrival))
+    def twists(self, since: float, now: float) -> list[tuple[Array, float]]:
+        """The twists that held in (since, now], each with the seconds for which it did."""
+        found = []
+        if self._tail is not None:
+            found.append((self._tail.twist, min(now, self._begin) - since))
+        if self.command is not None:
+            end = self._begin + self.command.horizon
+            found.append((self.command.twist, min(now, end) - max(since, self._begin)))
+        return [(twist, held) for twist, held in found if held > 0.0]
 
-    def unfinished(self, successor: Command, now: float) -> float:
-        """For how many seconds the command in force has yet to hold, if its source meant it to be finished.
+    def _enter(self, command: Command, now: float) -> None:
+        """Put a command in force: at once, or after the last milliseconds of the step before.
 
-        A source that sends one command per step means each to hold for its whole horizon; when the next
-        arrives a few milliseconds early, the rest is not lost. A source that sends more often than its
-        horizon replaces its commands.
+        A source that sends one command per step means each to hold for its whole horizon; when the next arrives
+        a little early, it waits for the end. A source that sends more often than its horizon replaces its
+        commands.
         """
-        former = self.command
-        if former is None or former.source != successor.source or not successor.finite:
-            return 0.0
-        if successor.stamp - former.stamp < _WHOLE_STEP * former.horizon:
-            return 0.0
-        return min(max(0.0, self._arrival + former.horizon - now), (1.0 - _WHOLE_STEP) * former.horizon)
+        former, self._tail, begin = self.command, None, now
+        if former is not None and former.source == command.source:
+            early = self._begin + former.horizon - now
+            whole = command.stamp - former.stamp >= _WHOLE_STEP * former.horizon
+            if whole and early > 0.0:
+                self._tail, begin = former, now + min(early, _LONGEST_WAIT * former.horizon)
+        self.command, self._begin, self._arrival = command, begin, now
 
     def stop(self, why: str) -> None:
         """Latch the stop."""
-        self.command, self._kind, self.mode, self.stop_reason = None, None, Mode.FAULT, why
+        self._leave(Mode.FAULT)
+        self.stop_reason = why
 
     def clear(self) -> None:
         """Release the latched stop, and a human's unreleased silence."""
@@ -196,9 +207,10 @@ class Arbiter:
             return f"The arm is stopped ({self.stop_reason}); clear it first."
         if self.mode is Mode.MOVING:
             return "The arm is already moving to a pose; cancel that move or wait for its end."
-        if self._kind is Kind.HUMAN and self.in_force(now - 1e-3, now) > 0.0:
+        if self._kind is Kind.HUMAN and now < self._begin + self.command.horizon:
             return f"{self.source} is driving the arm; release the deadman first."
-        self.command, self._kind, self.mode, self._awaits_release = None, None, Mode.MOVING, False
+        self._leave(Mode.MOVING)
+        self._awaits_release = False
         return ""
 
     def end_move(self) -> None:

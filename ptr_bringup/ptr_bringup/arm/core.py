@@ -71,15 +71,12 @@ class ArmCore:
             Why it was changed or refused; NONE when it was taken as it is. The same is reported by `tick`.
         """
         self._integrate(now)
-        former, rest = self.arbiter.command, self.arbiter.unfinished(command, now)
         reason, detail = self.arbiter.offer(kind, command, now)
         if reason:
             self._note(reason, command.source, detail, now)
             return reason
         if not command.deadman:
             return Reason.NONE
-        if rest > 0.0 and self._wish is not None and self._move is None:
-            self._wish = advance(self._wish, former.twist, rest)
         twist, reason, detail = cap_twist(command.twist, self.limits)
         self.arbiter.command = dataclasses.replace(command, twist=twist)
         self.gripper = min(max(command.gripper, 0.0), 1.0)
@@ -212,15 +209,13 @@ class ArmCore:
         self.cancel_move()
         if there:
             return MoveReport(1.0, True, True, "The arm is there.")
-        return MoveReport(
-            1.0, True, False, f"The arm ended {off:.3f} m and {turned:.2f} rad away from the goal."
-        )
+        return MoveReport(1.0, True, False, f"The arm ended {off:.3f} m and {turned:.2f} rad away from the goal.")
 
     def _integrate(self, now: float) -> None:
-        """Advance the wish by the command in force, up to now."""
-        held = self.arbiter.in_force(self._integrated, now)
-        if held > 0.0 and self._wish is not None and self._move is None:
-            self._wish = advance(self._wish, self.arbiter.command.twist, held)
+        """Advance the wish by the commands in force, up to now."""
+        if self._wish is not None and self._move is None:
+            for twist, held in self.arbiter.twists(self._integrated, now):
+                self._wish = advance(self._wish, twist, held)
         self._integrated = max(self._integrated, now)
 
     def _adopt(self, positions: Array) -> None:
@@ -266,9 +261,7 @@ class ArmCore:
         self._reported = current
         return (SafetyChange(current, source, detail, requested, self.target),)
 
-    def _output(
-        self, now: float, reason: Reason, requested: Pose | None, report: MoveReport | None
-    ) -> Output:
+    def _output(self, now: float, reason: Reason, requested: Pose | None, report: MoveReport | None) -> Output:
         if self.target is None:
             return Output(None, self.gripper, None, None, (), report)
         events = self._changes(self._current_reasons(now), requested or self.target)

@@ -125,27 +125,49 @@ def test_a_stop_stays_until_it_is_cleared(arbiter: Arbiter) -> None:
     assert arbiter.offer(POLICY, command(20.0, "policy"), 20.0)[0] == Reason.NONE
 
 
+def held(arbiter: Arbiter, since: float, now: float) -> list[float]:
+    """For how long each of the twists in force held."""
+    return [seconds for _, seconds in arbiter.twists(since, now)]
+
+
 def test_a_twist_holds_for_its_horizon_and_no_longer(arbiter: Arbiter) -> None:
     arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
-    assert arbiter.in_force(9.98, 10.02) == pytest.approx(0.02)
-    assert arbiter.in_force(10.1, 10.15) == pytest.approx(0.05)
-    assert arbiter.in_force(10.19, 10.25) == pytest.approx(0.01)
-    assert arbiter.in_force(10.25, 10.3) == 0.0
+    assert held(arbiter, 9.98, 10.02) == pytest.approx([0.02])
+    assert held(arbiter, 10.1, 10.15) == pytest.approx([0.05])
+    assert held(arbiter, 10.19, 10.25) == pytest.approx([0.01])
+    assert held(arbiter, 10.25, 10.3) == []
 
 
-def test_the_end_of_a_step_that_the_next_step_cut_off_is_owed(arbiter: Arbiter) -> None:
+def test_a_step_that_arrives_early_waits_for_the_end_of_the_one_before(arbiter: Arbiter) -> None:
     arbiter.offer(POLICY, command(10.0, "policy"), 10.005)
-    assert arbiter.unfinished(command(10.2, "policy"), 10.201) == pytest.approx(0.004)
+    arbiter.offer(POLICY, command(10.2, "policy"), 10.201)
+    assert held(arbiter, 10.201, 10.3) == pytest.approx([0.004, 0.095])
+    assert held(arbiter, 10.3, 10.6) == pytest.approx([0.105])
+
+
+def test_a_step_waits_20_ms_at_most(arbiter: Arbiter) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.1)
+    arbiter.offer(POLICY, command(10.2, "policy"), 10.2)
+    assert held(arbiter, 10.2, 10.5) == pytest.approx([0.02, 0.2])
 
 
 def test_a_source_that_sends_faster_than_its_horizon_replaces_its_commands(arbiter: Arbiter) -> None:
     arbiter.offer(HUMAN, command(10.0, horizon=0.1), 10.0)
-    assert arbiter.unfinished(command(10.05, horizon=0.1), 10.05) == 0.0
+    arbiter.offer(HUMAN, command(10.05, horizon=0.1), 10.05)
+    assert held(arbiter, 10.05, 10.3) == pytest.approx([0.1])
 
 
 def test_another_source_does_not_finish_the_formers_step(arbiter: Arbiter) -> None:
     arbiter.offer(POLICY, command(10.0, "policy"), 10.005)
-    assert arbiter.unfinished(command(10.2), 10.201) == 0.0
+    arbiter.offer(HUMAN, command(10.2), 10.201)
+    assert held(arbiter, 10.201, 10.5) == pytest.approx([0.2])
+
+
+def test_a_release_ends_the_step_at_once(arbiter: Arbiter) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.005)
+    arbiter.offer(POLICY, command(10.2, "policy"), 10.201)
+    arbiter.offer(POLICY, command(10.202, "policy", deadman=False), 10.202)
+    assert held(arbiter, 10.202, 10.5) == []
 
 
 def test_a_move_is_refused_while_a_human_drives_but_not_after(arbiter: Arbiter) -> None:

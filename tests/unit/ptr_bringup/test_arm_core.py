@@ -78,6 +78,20 @@ def test_five_steps_move_the_arm_by_five_bridge_actions_at_any_rate(rate: float)
     assert kinematics.rotation_vector(turned) == pytest.approx([0.0, 0.0, 0.25], abs=1e-6)
 
 
+@settings(max_examples=30, deadline=None)
+@given(delays=st.lists(st.floats(0.0, 0.019), min_size=6, max_size=6))
+def test_steps_that_arrive_with_jitter_are_neither_cut_short_nor_doubled(delays: list[float]) -> None:
+    rig = Rig()
+    begin, first = rig.position, rig.now
+    arrivals = [(first + 0.2 * k, first + 0.2 * k + delay) for k, delay in enumerate(delays)]
+    while rig.now < first + 1.5:
+        while arrivals and arrivals[0][1] <= rig.now + rig.period:
+            stamp, now = arrivals.pop(0)
+            rig.core.command(Kind.POLICY, Command(stamp, "policy", LEFT, 1.0), now)
+        rig.tick()
+    assert rig.position - begin == pytest.approx([0.0, 0.12, 0.0], abs=5e-5)
+
+
 def test_an_arm_that_lags_is_commanded_from_where_it_was_sent_not_from_where_it_is() -> None:
     rig = Rig()
     begin = rig.core.target.position
@@ -215,9 +229,7 @@ def test_an_arm_that_was_moved_by_hand_is_not_pulled_back() -> None:
     gripper=st.floats(allow_nan=True, allow_infinity=True, width=32),
     twist=st.lists(st.floats(width=32), min_size=6, max_size=6),
 )
-def test_no_command_however_odd_makes_an_output_that_is_not_finite(
-    gripper: float, twist: list[float]
-) -> None:
+def test_no_command_however_odd_makes_an_output_that_is_not_finite(gripper: float, twist: list[float]) -> None:
     rig = Rig()
     rig.send(Kind.HUMAN, twist=np.array(twist), gripper=gripper)
     output = rig.run(0.1)
