@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message, serialize_message
 
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.messages import definition
 from ptr_models.episodes.metadata import Label, check_name
 from ptr_models.episodes.writer import BagWriter
 from ptr_models.errors import PtrError
@@ -35,6 +36,8 @@ from ptr_teleop.recorder.files import read_contract, relabel, versions
 from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.streams import EVENTS, OBJECTS, Stream, streams_for
 
+QUEUE = 100  # messages per stream: 2 s of the fastest, for when the processor is busy
+SENSOR_DATA = QoSProfile(depth=QUEUE, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -69,6 +72,7 @@ class RecorderNode(EndingNode):
         self._events = self.create_publisher(EpisodeEvent, EVENTS, QoSProfile(depth=50))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         for stream in streams:
+            definition(stream.type)  # parsed once, now: the first episode must not wait for it
             self._subscribe(stream)
         self.create_service(StartEpisode, "/recorder/start", self._on_start)
         self.create_service(StopEpisode, "/recorder/stop", self._on_stop)
@@ -103,7 +107,7 @@ class RecorderNode(EndingNode):
             callback = self._on_objects
         elif stream.topic == EVENTS:
             callback = self._on_event
-        qos = QoSProfile(depth=50) if stream.reliable else qos_profile_sensor_data
+        qos = QoSProfile(depth=QUEUE) if stream.reliable else SENSOR_DATA
         self.create_subscription(message_class(stream.type), stream.topic, callback, qos, raw=True)
 
     def _receiver(self, topic: str) -> Callable[[bytes], None]:

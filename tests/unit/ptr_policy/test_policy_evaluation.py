@@ -45,7 +45,7 @@ class ScriptedBench:
 
 
 def result(trial: Trial, outcome: str = "success") -> Result:
-    return Result(trial, outcome, "because", steps=20, mean_q=1.25, bag="bags/x", started="2026-01-01T00:00:00")
+    return Result(trial, outcome, "because", steps=20, mean_q=1.25, bag="bags/x", started="2026-01-01T00:00")
 
 
 def test_every_policy_gets_the_same_scenes_and_no_two_trials_share_one() -> None:
