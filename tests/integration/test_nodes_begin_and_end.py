@@ -13,7 +13,11 @@ import pytest
 pytest.importorskip("ptr_msgs.msg")
 
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage  # noqa: E402
+
+from ptr_msgs.action import MoveTo  # noqa: E402
+from ptr_msgs.msg import ArmState  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("nodes_begin_and_end")
 
@@ -67,14 +71,25 @@ def test_every_node_ends_cleanly_on_every_signal(ros, pictures: Path) -> None:
         ("ptr_bringup.sim.node", {"task": "fly"}, "Unknown task 'fly'"),
     ],
 )
-def test_a_node_that_can_not_start_says_why_in_one_sentence(
-    ros, module: str, parameters: dict, sentence: str
-) -> None:
+def test_a_node_that_can_not_start_says_why_in_one_sentence(ros, module: str, parameters: dict, sentence: str) -> None:
     process = ros.start(module, **parameters)
     assert process.wait() == 1
     assert process.output.count("error:") == 1
     assert sentence in process.output
     assert "Traceback" not in process.output
+
+
+def test_simulated_time_may_run_faster_than_the_clock_on_the_wall(ros) -> None:
+    clocks, states = ros.collect(Clock, "/clock"), ros.collect(ArmState, "/arm/state")
+    simulator = ros.start("ptr_bringup.sim.node", width=64, height=48, camera_rate=5.0, speed=4.0)
+    arm = ros.start("ptr_bringup.arm.node", use_sim_time=True)
+    ros.wait(lambda: clocks and states, "simulated time and an arm state")
+    assert ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper=1.0)).success
+    assert states[-1].joint_positions == pytest.approx([0.0] * 6, abs=0.02)
+    assert abs(clocks[-1].clock.sec - states[-1].header.stamp.sec) <= 1
+    for process in (simulator, arm):
+        process.signal()
+        assert process.wait() == 0
 
 
 def test_a_folder_of_images_is_a_camera(ros, pictures: Path) -> None:
@@ -84,9 +99,7 @@ def test_a_folder_of_images_is_a_camera(ros, pictures: Path) -> None:
     ros.wait(lambda: len(images) >= 6 and infos, "six images")
     camera.signal()
     assert camera.wait() == 0
-    greys = [
-        round(cv2.imdecode(np.frombuffer(m.data, np.uint8), cv2.IMREAD_COLOR).mean()) for m in images[:6]
-    ]
+    greys = [round(cv2.imdecode(np.frombuffer(m.data, np.uint8), cv2.IMREAD_COLOR).mean()) for m in images[:6]]
     assert set(greys) == {40, 120, 200}
     assert images[0].format == "jpeg"
     assert (infos[0].width, infos[0].height) == (64, 48)

@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Pose
 from rclpy.clock import Clock, ClockType
@@ -42,9 +43,7 @@ class Simulator(Node):
         kitchen = declare(self, "kitchen", "toykitchen1", "kitchen to begin with")
         task = declare(self, "task", "put_carrot_on_plate", "task that the scene is laid for")
         self._seed = declare(self, "seed", 0, "seed of the first scene", 0, 2**32 - 1)
-        self._speed = declare(
-            self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0
-        )
+        self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0)
         self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", 10.0, 200.0)
         self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", 0.1, 60.0)
         self._width = declare(self, "width", 640, "pixels, width of the pictures", 16, 1280)
@@ -61,9 +60,7 @@ class Simulator(Node):
     def _make_interfaces(self) -> None:
         images = f"/camera/{CAMERA}"
         self._joints = self.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
-        self._images = self.create_publisher(
-            CompressedImage, f"{images}/image/compressed", qos_profile_sensor_data
-        )
+        self._images = self.create_publisher(CompressedImage, f"{images}/image/compressed", qos_profile_sensor_data)
         self._infos = self.create_publisher(CameraInfo, f"{images}/camera_info", qos_profile_sensor_data)
         self._objects = self.create_publisher(ObjectStates, "/simulator/objects", 10)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -93,14 +90,10 @@ class Simulator(Node):
             targets = np.array([commanded[name] for name in JOINT_NAMES])
             finger = commanded["left_finger"]
         except KeyError as missing:
-            self.get_logger().error(
-                f"A joint command lacks {missing}; it was ignored.", throttle_duration_sec=1.0
-            )
+            self.get_logger().error(f"A joint command lacks {missing}; it was ignored.", throttle_duration_sec=1.0)
             return
         if not (np.isfinite(targets).all() and math.isfinite(finger)):
-            self.get_logger().error(
-                "A joint command is not finite; it was ignored.", throttle_duration_sec=1.0
-            )
+            self.get_logger().error("A joint command is not finite; it was ignored.", throttle_duration_sec=1.0)
             return
         if self._fresh and np.abs(targets - self._world.joint_positions).max() > _NEAR:
             return
@@ -128,7 +121,7 @@ class Simulator(Node):
                 self._due[name] = max(self._due[name] + period, self._simulated + 0.5 * period)
                 publish()
 
-    def _stamp(self):  # noqa: ANN202
+    def _stamp(self) -> Time:
         """Now: of the system, or of /clock where time is scaled."""
         if self._clocks is None:
             return self.get_clock().now().to_msg()
@@ -145,6 +138,8 @@ class Simulator(Node):
         self._joints.publish(message)
 
     def _publish_picture(self) -> None:
+        if not (self._images.get_subscription_count() or self._infos.get_subscription_count()):
+            return
         frame, when = f"{CAMERA}_optical_frame", self._stamp()
         picture = self._world.render(self._width, self._height)[:, :, ::-1]
         self._images.publish(jpeg_message(np.ascontiguousarray(picture), self._quality, when, frame))
@@ -173,9 +168,7 @@ class Simulator(Node):
         slack = motors.torque.all()
         level = DiagnosticStatus.OK if slack else DiagnosticStatus.WARN
         text = "All motors hold." if slack else "A motor has no torque."
-        array = DiagnosticArray(
-            status=[DiagnosticStatus(level=level, name="simulator", message=text, values=values)]
-        )
+        array = DiagnosticArray(status=[DiagnosticStatus(level=level, name="simulator", message=text, values=values)])
         array.header.stamp = self._stamp()
         self._diagnostics.publish(array)
 
