@@ -66,6 +66,8 @@ class Streams:
         images: per camera, encoded.
         arm: measured arm states.
         executed: target position (3,), quaternion (4,) and commanded gripper.
+        in_force: of each executed command with a source (nobody commands without one): stamp of the command and
+            stamp of its execution (ns).
         events: (stamp, kind) of EpisodeEvents.
         metadata: newest JSON on /episode/metadata, empty if none.
     """
@@ -73,6 +75,7 @@ class Streams:
     images: dict[str, RecordedStream[bytes]]
     arm: RecordedStream[ArmSample]
     executed: RecordedStream[tuple[float, ...]]
+    in_force: list[tuple[int, int]] = field(default_factory=list)
     events: list[tuple[int, str]] = field(default_factory=list)
     metadata: str = ""
 
@@ -187,6 +190,7 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
     images: dict[str, list[tuple[int, bytes]]] = {camera: [] for camera in cameras.values()}
     arm: list[tuple[int, ArmSample]] = []
     executed: list[tuple[int, tuple[float, ...]]] = []
+    in_force: list[tuple[int, int]] = []
     events: list[tuple[int, str]] = []
     metadata = ""
     others = (ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, METADATA_TOPIC)
@@ -202,12 +206,15 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
                 executed.append(
                     (stamp, (target.x, target.y, target.z, at.x, at.y, at.z, at.w, message.gripper))
                 )
+                if message.source:
+                    decided = message.command_stamp.sec * 10**9 + message.command_stamp.nanosec
+                    in_force.append((min(decided, stamp), stamp))
             elif topic == EVENT_TOPIC:
                 events.append((stamp, message.kind))
             else:
                 metadata = message.data
     recorded = {camera: RecordedStream(samples) for camera, samples in images.items()}
-    return Streams(recorded, RecordedStream(arm), RecordedStream(executed), events, metadata)
+    return Streams(recorded, RecordedStream(arm), RecordedStream(executed), in_force, events, metadata)
 
 
 def read_metadata(path: Path | str) -> EpisodeMetadata:
@@ -237,8 +244,9 @@ def read_metadata(path: Path | str) -> EpisodeMetadata:
 def read_episode(path: Path | str, contract: Contract | None = None) -> Episode:
     """Read an episode onto the control grid of its contract.
 
-    The grid starts at the `start` event or when every stream has a sample, whichever is later, and ends at
-    the `stop` event, or where the first stream ends.
+    The grid starts with the first command after the `start` event (and when every stream has a sample), so that
+    its instants are those at which someone decided, and ends with the last one, at the latest at the `stop` event.
+    Where nobody commands at all, the events alone bound it.
 
     Args:
         path: the episode's folder.
@@ -311,6 +319,11 @@ def control_grid(streams: Streams, contract: Contract) -> NDArray[np.int64]:
     begin = max([stamps[0] for stamps in every.values()] + starts[:1])
     end = stops[-1] if stops else min(stamps[-1] for stamps in every.values())
     period = round(1e9 / contract.control_rate)
+    decided = [decision for decision, _ in streams.in_force if begin <= decision < end]
+    if decided:
+        begin = decided[0]
+        last = max(execution for _, execution in streams.in_force if execution <= end)
+        end = min(end, last + period // 2)
     steps = (end - begin) // period
     if steps < 1:
         raise EpisodeError(f"it lasts {max(0, end - begin) * 1e-9:.2f} s, less than one control step")

@@ -21,6 +21,7 @@ from ptr_models.episodes.messages import (
     EPISODE_EVENT,
     EVENT_TOPIC,
     EXECUTED_TOPIC,
+    METADATA_TOPIC,
     header_stamp,
     image_topic,
     typestore,
@@ -137,25 +138,65 @@ def test_the_grid_begins_when_every_stream_has_a_sample(
     assert episode.stamps[0] - episode.metadata.start_ns == 600_000_000
 
 
-def test_start_and_stop_events_bound_the_grid(make_episode: Callable[..., Path], tmp_path: Path) -> None:
-    source = make_episode(steps=12)
+def rewrite(
+    source: Path, root: Path, in_force: Callable[[int], bool], events: dict[str, int] | None = None
+) -> tuple[Path, int]:
+    """A copy of an episode, `live`, with events at given times and commands only where in_force(k) is true.
+
+    Returns its folder and the stamp of its first instant.
+    """
     types = typestore().types
     with open_bag(source) as reader:
-        rows = [row for row in messages(reader) if row[0] not in (EVENT_TOPIC, "/episode/metadata")]
-    begin = rows[0][2]
-    with BagWriter(tmp_path, EpisodeMetadata("bounded", "t", start_ns=begin)) as writer:
+        rows = [row for row in messages(reader) if row[0] not in (EVENT_TOPIC, METADATA_TOPIC)]
+    begin, instant = rows[0][2], 0
+    with BagWriter(root, EpisodeMetadata("live", "t", start_ns=begin)) as writer:
         for topic, kind, _, arrival, raw in rows:
-            writer.write(topic, kind, arrival, raw)
-        for kind, at in (("start", 410_000_000), ("stop", 1_500_000_000)):
+            if topic == EXECUTED_TOPIC:
+                message: Any = typestore().deserialize_cdr(raw, kind)
+                message.source = "spacemouse" if in_force(instant) else ""
+                instant += 1
+                writer.write_message(topic, message, arrival)
+            else:
+                writer.write(topic, kind, arrival, raw)
+        for kind, at in (events or {}).items():
             second, nanosecond = divmod(begin + at, 10**9)
             stamp = types["builtin_interfaces/msg/Time"](sec=second, nanosec=nanosecond)
             header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="")
-            event = types[EPISODE_EVENT](header=header, episode_id="bounded", kind=kind, text="")
+            event = types[EPISODE_EVENT](header=header, episode_id="live", kind=kind, text="")
             writer.write_message(EVENT_TOPIC, event, begin + at)
-        folder = writer.close()
+        return writer.close(), begin
+
+
+@pytest.mark.parametrize(
+    ("commanded", "first", "steps"),
+    [(True, 600_000_000, 4), (False, 410_000_000, 5)],
+    ids=["from the first command", "without commands"],
+)
+def test_start_and_stop_events_bound_the_grid(
+    make_episode: Callable[..., Path], tmp_path: Path, commanded: bool, first: int, steps: int
+) -> None:
+    events = {"start": 410_000_000, "stop": 1_500_000_000}
+    folder, begin = rewrite(make_episode(steps=12), tmp_path, lambda k: commanded, events)
     episode = read_episode(folder)
-    assert episode.stamps[0] - begin == 410_000_000
+    assert episode.stamps[0] - begin == first
+    assert len(episode) == steps
+
+
+def test_idling_before_the_first_and_after_the_last_command_is_no_step(
+    make_episode: Callable[..., Path], tmp_path: Path
+) -> None:
+    events = {"start": 0, "stop": 2_400_000_000}
+    folder, begin = rewrite(make_episode(steps=12), tmp_path, lambda k: 3 <= k <= 8, events)
+    episode = read_episode(folder)
+    assert episode.stamps[0] - begin == 600_000_000
     assert len(episode) == 5
+
+
+def test_a_pause_between_commands_stays_in_the_episode(
+    make_episode: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder, _ = rewrite(make_episode(steps=12), tmp_path, lambda k: not 4 <= k <= 9)
+    assert len(read_episode(folder)) == 12
 
 
 def test_a_bag_of_another_contract_is_refused_with_the_difference(make_episode: Callable[..., Path]) -> None:
