@@ -84,6 +84,7 @@ def set_up_python() -> None:
         run([*pip, "-r", "requirements/lock.txt"], "pip", pip_progress)
         shutil.copy(ROOT / "scripts" / "ptr_ros_environment.py", site_packages())
         (site_packages() / "ptr_ros_environment.pth").write_text("import ptr_ros_environment\n")
+    compile_all()
     (VENV / "key").write_text(key)
 
 
@@ -177,6 +178,13 @@ def install_torch(pip: Sequence[str]) -> None:
             stderr=log,
             env=clean_environment(),
         )
+
+
+def compile_all() -> None:
+    """Compile all modules now, on all processors, and not at the start of each process later."""
+    command = [*PYTHON, "-m", "compileall", "-q", "-j", "0", str(site_packages())]
+    with open(log_path("compile"), "w") as log:  # some packages bring files for other versions of Python
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment())
 
 
 def colcon(names: Sequence[str], options: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ def known_names(name: str, known: Iterable[str], kind: str) -> str:
     """
     names = sorted(known)
     if not names:
-        return f"there are no {kind}"
+        return f"{kind}: none"
     near = difflib.get_close_matches(name, names, n=1)
     guess = f"did you mean {near[0]!r}? " if near else ""
     return f"{guess}{kind}: {', '.join(names)}"

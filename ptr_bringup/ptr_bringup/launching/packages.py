@@ -15,7 +15,7 @@ def package_prefix(name: str) -> Path:
     """The prefix that a package is installed in."""
     try:
         return Path(get_package_prefix(name))
-    except (PackageNotFoundError, LookupError, ValueError):
+    except (PackageNotFoundError, OSError, ValueError):
         raise LaunchError(f"package {name!r} is not installed; {_nearest(name)}") from None
 
 
@@ -39,7 +39,7 @@ def executable(package: str, name: str) -> Path:
 def _nearest(name: str) -> str:
     try:
         installed = get_packages_with_prefixes()
-    except LookupError:
+    except OSError:
         return "AMENT_PREFIX_PATH is not set: source ROS 2 and the workspace, or use the suite's .venv"
     same_family = [package for package in installed if package.startswith("ptr_")]
     return known_names(name, same_family or installed, "packages of the suite that are")

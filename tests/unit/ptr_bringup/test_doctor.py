@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr doctor` says what is missing and how to get it, and ends with 1 when that is necessary."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ptr_bringup.doctor import checks, cli
+from ptr_bringup.doctor.findings import AbsentError, Check, examine, healthy
+
+
+def absent() -> str:
+    raise AbsentError("buy one")
+
+
+def broken() -> str:
+    raise RuntimeError("half of it")
+
+
+def test_what_is_there_is_ok() -> None:
+    finding = examine(Check("arm", "moving", True, lambda: "a WidowX"))
+    assert (finding.status, finding.found, finding.advice) == ("ok", "a WidowX", "")
+
+
+def test_what_is_necessary_and_not_there_is_missing() -> None:
+    finding = examine(Check("arm", "moving", True, absent))
+    assert (finding.status, finding.advice) == ("missing", "buy one")
+    assert not healthy([finding])
+
+
+def test_what_is_not_needed_by_everyone_is_absent() -> None:
+    finding = examine(Check("GPU", "speed", False, absent))
+    assert finding.status == "absent"
+    assert healthy([finding])
+
+
+def test_a_check_that_fails_is_a_finding_too() -> None:
+    assert examine(Check("arm", "moving", True, broken)).advice == "RuntimeError: half of it"
+
+
+@pytest.mark.parametrize(("probe", "code"), [(lambda: "yes", 0), (absent, 1)])
+def test_exit_code_and_json(
+    probe: object, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "all_checks", lambda: [Check("arm", "moving", True, probe)])
+    assert cli.run(argparse.Namespace(json=True)) == code
+    report = json.loads(capsys.readouterr().out)
+    assert report["healthy"] is (code == 0)
+    assert report["findings"][0]["name"] == "arm"
+
+
+def test_the_table_names_what_is_missing() -> None:
+    console = Console(record=True, width=120, file=open("/dev/null", "w"))
+    cli.show([examine(Check("arm", "moving", True, absent)), examine(Check("GPU", "speed", False, absent))], console)
+    text = console.export_text()
+    assert "buy one" in text
+    assert "Missing and necessary: arm." in text
+
+
+def test_every_check_has_a_purpose_and_survives_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "_separately", lambda program: "not tried here")
+    findings = [examine(check) for check in checks.all_checks()]
+    assert len({finding.name for finding in findings}) == len(findings) >= 15
+    assert all(finding.purpose and (finding.found or finding.advice) for finding in findings)
+    assert {f.name: f.status for f in findings}["Python"] == "ok"
+
+
+def test_a_check_that_crashes_its_process_is_reported() -> None:
+    with pytest.raises(AbsentError, match="died with -6"):
+        checks._separately("import os; os.abort()")
+    with pytest.raises(AbsentError, match="ZeroDivisionError"):
+        checks._separately("1 / 0")
+
+
+def test_too_little_disk_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checks, "LEAST_DISK", 1e18)
+    with pytest.raises(AbsentError, match="1000000000 GB are wanted"):
+        checks._disk()

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The launch files that ship: every argument is described, and they start what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptr_bringup.doctor.checks import EXECUTABLES
+from ptr_bringup.launching.arguments import declared_arguments
+from ptr_bringup.launching.cli import find_file
+from ptr_bringup.launching.documents import read_document
+from ptr_bringup.launching.errors import LaunchError
+from ptr_bringup.launching.interpreter import interpret
+
+LAUNCH = Path(__file__).resolve().parents[3] / "ptr_bringup" / "launch"
+FILES = sorted(LAUNCH.glob("*.launch.xml"))
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation of the suite with empty programs."""
+    index = tmp_path / "share/ament_index/resource_index/packages"
+    index.mkdir(parents=True)
+    for package, names in EXECUTABLES.items():
+        (index / package).touch()
+        (tmp_path / "lib" / package).mkdir(parents=True)
+        for name in names:
+            (tmp_path / "lib" / package / name).touch(0o755)
+    (tmp_path / "share/ptr_bringup/launch").mkdir(parents=True)
+    for file in FILES:
+        (tmp_path / "share/ptr_bringup/launch" / file.name).symlink_to(file)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+
+
+def started(name: str, **given: str) -> list[str]:
+    return [process.name for process in interpret(LAUNCH / name, given, {}).processes]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_every_argument_is_described(file: Path) -> None:
+    for argument in declared_arguments(read_document(file), {}).values():
+        assert len(argument.description) > 10, argument.name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_nothing_goes_on_when_a_part_has_ended(file: Path) -> None:
+    plan = interpret(file, {n: "x" for n in ("task", "checkpoint") if n in declared(file)}, {})
+    assert all(process.shutdown_on_exit for process in plan.processes)
+
+
+def declared(file: Path) -> set[str]:
+    return set(declared_arguments(read_document(file), {}))
+
+
+def test_collecting_in_simulation_starts_the_whole_path() -> None:
+    names = started("collect.launch.xml", task="put_carrot_on_plate")
+    assert names == ["simulator", "arm", "recorder", "teleop", "scripted_operator"]
+
+
+def test_collecting_with_a_device_of_a_person_starts_no_scripted_operator() -> None:
+    assert started("collect.launch.xml", task="x", device="joy") == ["simulator", "arm", "recorder", "teleop"]
+    assert started("collect.launch.xml", task="x", device="none") == ["simulator", "arm", "recorder"]
+
+
+def test_the_real_robot_has_a_camera_and_no_simulator() -> None:
+    assert started("robot.launch.xml", robot="wx250s") == ["camera", "arm"]
+    assert started("robot.launch.xml") == ["simulator", "arm"]
+
+
+def test_evaluating_deploys_and_records_beside_its_results() -> None:
+    plan = interpret(
+        LAUNCH / "evaluate.launch.xml", {"task": "t", "checkpoint": "c", "directory": "runs/a"}, {}
+    )
+    assert [process.name for process in plan.processes] == [
+        "simulator",
+        "arm",
+        "policy_server",
+        "recorder",
+        "evaluator",
+    ]
+    files = {process.name: str(process.command) for process in plan.processes}
+    assert "directory: runs/a/bags" in files["recorder"]
+    assert "directory: runs/a\\n" in files["evaluator"]
+
+
+def test_a_launch_file_is_found_by_package_and_name_or_by_path() -> None:
+    file, rest = find_file("ptr_bringup", ["collect.launch.xml", "task:=x"])
+    assert (file.resolve(), rest) == (LAUNCH / "collect.launch.xml", ["task:=x"])
+    assert find_file(str(LAUNCH / "robot.launch.xml"), []) == (LAUNCH / "robot.launch.xml", [])
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "part"),
+    [
+        ("ptr_bringp", ["collect.launch.xml"], "did you mean 'ptr_bringup'?"),
+        ("ptr_bringup", ["colect.launch.xml"], "did you mean 'collect.launch.xml'?"),
+        ("ptr_bringup", [], "which launch file of ptr_bringup?"),
+        ("ptr_bringup", ["task:=x"], "which launch file of ptr_bringup?"),
+        ("missing/a.launch.xml", [], "there is no launch file missing/a.launch.xml"),
+    ],
+)
+def test_a_launch_file_that_is_not_there_is_refused(first: str, rest: list[str], part: str) -> None:
+    with pytest.raises(LaunchError) as caught:
+        find_file(first, rest)
+    assert part in str(caught.value)
