@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For all tests: shared memory that killed ROS processes have left behind is given back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+SHARED_MEMORY = Path("/dev/shm")
+OLD = 60.0  # s; a younger file may be about to be mapped
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Once for the whole run, not in each worker."""
+    if not hasattr(session.config, "workerinput"):
+        remove_leftovers()
+
+
+def remove_leftovers() -> None:
+    """Remove Fast DDS segments that no process has mapped (8 MB each, left behind by kill -9)."""
+    mapped = "".join(_maps(process) for process in Path("/proc").glob("[0-9]*"))
+    for pattern in ("fastdds_*", "fast_datasharing_*", "sem.fastdds_*"):
+        for file in SHARED_MEMORY.glob(pattern):
+            with contextlib.suppress(OSError):
+                if file.name not in mapped and time.time() - file.stat().st_mtime > OLD:
+                    os.unlink(file)
+
+
+def _maps(process: Path) -> str:
+    try:
+        return (process / "maps").read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Set-up says exactly what a machine lacks."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def bootstrap() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("bootstrap", ROOT / "scripts" / "bootstrap.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_without_root_the_exact_command_is_in_the_error(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "missing_system_packages", lambda: ["g++", "libegl1"])
+    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 1000)
+    with pytest.raises(bootstrap.SetupError) as caught:
+        bootstrap.install_system_packages()
+    assert "sudo apt-get install -y --no-install-recommends g++ libegl1" in str(caught.value)
+
+
+def test_root_installs_what_is_missing(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(bootstrap, "missing_system_packages", lambda: ["libegl1"])
+    monkeypatch.setattr(bootstrap.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(bootstrap, "run", lambda command, name, **_: ran.append(" ".join(command)))
+    bootstrap.install_system_packages()
+    assert ran == ["apt-get update -qq", "apt-get install -y --no-install-recommends libegl1"]
+
+
+def test_a_missing_compiler_and_library_are_found(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(bootstrap.shutil, "which", lambda name: None)
+    monkeypatch.setattr(bootstrap.ctypes, "CDLL", refuse)
+    assert {"g++", "libegl1", "libopengl0"} <= set(bootstrap.missing_system_packages())
+
+
+def test_an_old_python_is_refused(bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap.sys, "version_info", (3, 9, 2))
+    with pytest.raises(bootstrap.SetupError, match="3.10 to 3.13"):
+        bootstrap.check_python()
+
+
+def test_a_failing_command_shows_the_end_of_its_output(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    with pytest.raises(bootstrap.SetupError, match="(?s)it failed .*no such thing"):
+        bootstrap.run([sys.executable, "-c", "raise SystemExit('no such thing')"], "it")
+
+
+def test_every_requirement_has_one_exact_version_for_each_python() -> None:
+    lines = (ROOT / "requirements" / "lock.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    form = r"[a-z0-9-]+==[A-Za-z0-9.]+( ; python_full_version (<|>=|==) '3\.1[0-3](\.\*)?')?"
+    assert [pin for pin in pins if not re.fullmatch(form, pin)] == []
+    unconditional = [pin.split("==")[0] for pin in pins if ";" not in pin]
+    assert len(set(unconditional)) == len(unconditional)
+
+
+def test_what_is_wanted_is_locked() -> None:
+    locked = (ROOT / "requirements" / "lock.txt").read_text()
+    for file in ("ros.in", "python.in"):
+        for line in (ROOT / "requirements" / file).read_text().splitlines():
+            if line and not line.startswith("#"):
+                name = re.split(r"[=<>]", line)[0]
+                assert re.search(rf"^{re.escape(name)}==", locked, re.MULTILINE), name
