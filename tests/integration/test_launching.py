@@ -30,13 +30,14 @@ needs_installation = pytest.mark.skipif("not installed()", reason="the suite is 
 
 @needs_installation
 def test_the_robot_starts_and_ends_cleanly_on_one_signal(ros: Any) -> None:
+    from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import CompressedImage
 
     from ptr_msgs.msg import ArmState
 
     launch = ros.run([*PTR, "launch", "ptr_bringup", "robot.launch.xml", "camera_rate:=5.0"], name="launch")
     states = ros.collect(ArmState, "/arm/state")
-    images = ros.collect(CompressedImage, "/camera/over_shoulder/image/compressed")
+    images = ros.collect(CompressedImage, "/camera/over_shoulder/image/compressed", qos_profile_sensor_data)
     ros.wait(lambda: states and images, "arm states and images", timeout=60.0)
     launch.signal(signal.SIGINT)
     assert launch.wait(30.0) == 0, launch.output
