@@ -62,7 +62,7 @@ def start(ros, task: str = TASK) -> StartEpisode.Response:
 def test_a_scripted_demonstration_is_recorded_as_it_was_commanded(robot, recorder) -> None:
     robot.start("ptr_teleop.node", device="scripted", task=TASK)
     operator = robot.start("ptr_bringup.sim.operator_node", task=TASK, kitchen=KITCHEN, goal=2, seed=1)
-    robot.wait(lambda: not operator.running, "the end of the operator's session", timeout=90.0)
+    robot.wait(lambda: not operator.running, "the end of the operator's session", timeout=180.0)
     assert operator.wait() == 0, operator.output
     episodes = find_episodes([recorder.folder])
     assert len(episodes) == 2

@@ -67,7 +67,8 @@ class PolicyServerNode(LifecycleNode):
             )
         except (PtrError, OSError, ValueError) as error:  # rclpy would swallow them
             self.problem = str(error)
-            self.get_logger().error(self.problem)
+            if not self._value("autostart"):
+                self.get_logger().error(self.problem)
             return TransitionCallbackReturn.FAILURE
         self._listen(self._policy.contract)
         self._commands = self.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
