@@ -49,6 +49,7 @@ _SKEW[:, 0, 1], _SKEW[:, 0, 2] = -_AXES[:, 2], _AXES[:, 1]
 _SKEW[:, 1, 0], _SKEW[:, 1, 2] = _AXES[:, 2], -_AXES[:, 0]
 _SKEW[:, 2, 0], _SKEW[:, 2, 1] = -_AXES[:, 1], _AXES[:, 0]
 _SKEW_SQUARED: Array = _SKEW @ _SKEW
+_EYE3, _EYE4, _EYE6 = np.eye(3), np.eye(4), np.eye(6)
 
 _SEEDS: Array = np.array(
     [
@@ -133,13 +134,13 @@ def rotation_from_vector(vector: ArrayLike) -> Array:
 def _chain(joints: Array) -> tuple[Array, Array, Array]:
     """Axes (6, 3) and points (6, 3) of the joints as they are now, and the end effector's matrix (4, 4)."""
     sines, cosines = np.sin(joints), np.cos(joints)
-    rotations = np.eye(3) + sines[:, None, None] * _SKEW + (1.0 - cosines)[:, None, None] * _SKEW_SQUARED
+    rotations = _EYE3 + sines[:, None, None] * _SKEW + (1.0 - cosines)[:, None, None] * _SKEW_SQUARED
     exponentials = np.zeros((6, 4, 4))
     exponentials[:, :3, :3] = rotations
     exponentials[:, :3, 3] = _POINTS - np.einsum("kij,kj->ki", rotations, _POINTS)
     exponentials[:, 3, 3] = 1.0
     axes, points = np.empty((6, 3)), np.empty((6, 3))
-    product = np.eye(4)
+    product = _EYE4
     for k in range(6):
         axes[k] = product[:3, :3] @ _AXES[k]
         points[k] = product[:3, :3] @ _POINTS[k] + product[:3, 3]
@@ -199,7 +200,6 @@ def inverse(
 def _descend(target: Pose, start: Array, position_tolerance: float, rotation_tolerance: float, iterations: int):
     """Levenberg-Marquardt steps from one start; None when they don't arrive within the tolerances."""
     q = start.copy()
-    damping = 1e-4
     for _ in range(iterations + 1):
         axes, points, matrix = _chain(q)
         error = np.empty(6)
@@ -216,7 +216,7 @@ def _descend(target: Pose, start: Array, position_tolerance: float, rotation_tol
         j[2] = axes[:, 0] * arms[:, 1] - axes[:, 1] * arms[:, 0]
         j[3:] = axes.T
         damping = 1e-6 + 1e-2 * min(float(squares.sum()), 1.0)
-        step = j.T @ np.linalg.solve(j @ j.T + damping * np.eye(6), error)
+        step = j.T @ np.linalg.solve(j @ j.T + damping * _EYE6, error)
         largest = float(np.abs(step).max())
         q = np.clip(q + step * min(1.0, 0.5 / max(largest, 1e-12)), JOINT_LOWER, JOINT_UPPER)
     return None

@@ -108,8 +108,8 @@ FOOD: dict[str, FoodItem] = {
             Part((0.98, 0.82, 0.10), _spindle(0.040, 0.019, 3.0)),
             Part((0.40, 0.62, 0.16), ((-0.042, 0.008), (-0.030, 0.018), (-0.010, 0.0197), (-0.009, 0.0)))),),
         FoodItem("pear", (0.033, 0.021, 0.021), "ellipsoid", (
-            Part((0.80, 0.84, 0.22), ((-0.034, 0.002), (-0.032, 0.008), (-0.02, 0.0115), (-0.004, 0.017), (0.014, 0.0225),
-                                      (0.026, 0.018), (0.032, 0.008), (0.033, 0.0))),
+            Part((0.80, 0.84, 0.22), ((-0.034, 0.002), (-0.032, 0.008), (-0.02, 0.0115), (-0.004, 0.017),
+                                      (0.014, 0.0225), (0.026, 0.018), (0.032, 0.008), (0.033, 0.0))),
             Part((0.35, 0.2, 0.08), ((-0.041, 0.0025), (-0.032, 0.0025))))),
         FoodItem("lime", (0.023, 0.020, 0.020), "ellipsoid", (
             Part((0.42, 0.85, 0.06), _spindle(0.024, 0.0205)),)),
@@ -155,7 +155,9 @@ def food_body(item: FoodItem) -> str:
         'condim="6" friction="1.5 0.02 0.002" solref="0.01 1"/>'
     )
     for i, part in enumerate(item.parts):
-        shape = f'type="mesh" mesh="{item.name}_{i}"' if part.profile else f'type="{part.kind}" size="{text(part.size)}"'
+        shape = f'type="{part.kind}" size="{text(part.size)}"'
+        if part.profile:
+            shape = f'type="mesh" mesh="{item.name}_{i}"'
         turn = f'euler="0 0 {part.yaw}" ' if part.yaw else ""
         xml += (
             f'<geom {shape} pos="{text(part.position)}" {turn}rgba="{text(part.colour)} 1" mass="0" '

@@ -4,23 +4,20 @@
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass
 
-os.environ.setdefault("MUJOCO_GL", "egl")
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-import mujoco  # noqa: E402  (the back end of its pictures is chosen on import)
-import numpy as np  # noqa: E402
-from numpy.typing import ArrayLike, NDArray  # noqa: E402
-
-from ptr_bringup.arm import kinematics  # noqa: E402
-from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose  # noqa: E402
-from ptr_bringup.sim import arm_model, objects  # noqa: E402
-from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named  # noqa: E402
-from ptr_bringup.sim.motors import Motors  # noqa: E402
-from ptr_bringup.sim.shapes import text  # noqa: E402
-from ptr_bringup.sim.tasks import Scene, Task, in_receptacle, success, task_named  # noqa: E402
-from ptr_bringup.sim.textures import texture_png  # noqa: E402
+from ptr_bringup.arm import kinematics
+from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
+from ptr_bringup.sim import arm_model, objects
+from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named
+from ptr_bringup.sim.motors import Motors
+from ptr_bringup.sim.pictures import Pictures, mujoco
+from ptr_bringup.sim.shapes import text
+from ptr_bringup.sim.tasks import Scene, Task, in_receptacle, success, task_named
+from ptr_bringup.sim.textures import texture_png
 
 Array = NDArray[np.float64]
 TIMESTEP = 0.005
@@ -115,16 +112,17 @@ class World:
         self.data = mujoco.MjData(self.model)
         self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
         self.drop_spot: Array = np.array(self.kitchen.drop_spot)
-        self._renderers: dict[tuple[int, int], mujoco.Renderer] = {}
+        self._pictures: dict[tuple[int, int], Pictures] = {}
         self._joint = np.array([self.model.joint(n).qposadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self._speed = np.array([self.model.joint(n).dofadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self._object_q = int(self.model.joint("object").qposadr[0])
         self._object_v = int(self.model.joint("object").dofadr[0])
         self._object, self._receptacle = self.model.body("object").id, self.model.body("receptacle").id
         self._camera, self._tool = self.model.camera(CAMERA).id, self.model.site("ee_gripper_link").id
-        self._look = {
+        self._original = {
             "clutter": self.model.body_pos.copy(), "rgba": self.model.geom_rgba.copy(),
             "gain": self.model.actuator_gainprm.copy(), "bias": self.model.actuator_biasprm.copy(),
+            "gravity": self.model.body_gravcomp.copy(),
         }
         self.reset(0)
 
@@ -166,11 +164,11 @@ class World:
         axes = kinematics.rotation_from_vector(rng.uniform(-1, 1, 3) * variation.camera_angle) @ axes
         model.cam_pos[self._camera] = position
         mujoco.mju_mat2Quat(model.cam_quat[self._camera], axes.ravel())
-        model.body_pos[:] = self._look["clutter"]
+        model.body_pos[:] = self._original["clutter"]
         for i in range(len(kitchen.clutter)):
             body = model.body(f"clutter_{i}").id
             model.geom_rgba[model.body_geomadr[body], :3] = np.clip(
-                self._look["rgba"][model.body_geomadr[body], :3] * (1 + 0.1 * strength * rng.uniform(-1, 1)), 0, 1
+                self._original["rgba"][model.body_geomadr[body], :3] * (1 + 0.1 * strength * rng.uniform(-1, 1)), 0, 1
             )
         shift = rng.uniform(-0.012, 0.012, 2) * strength
         for i in range(len(kitchen.clutter)):
@@ -200,11 +198,12 @@ class World:
         raise ValueError(f"No free place for {self.task.item} beside {self.task.receptacle} in {self.kitchen.name}.")
 
     def set_torque(self, motor: int, on: bool) -> None:
-        """Switch a motor's torque (0-5 joints, 6 gripper); without torque it gives way."""
+        """Switch a motor's torque (0-5 joints, 6 gripper); without torque it gives way, and the arm's weight pulls."""
         self.motors.torque[motor] = on
         scale = 1.0 if on else 0.0
-        self.model.actuator_gainprm[motor] = self._look["gain"][motor] * scale
-        self.model.actuator_biasprm[motor] = self._look["bias"][motor] * scale
+        self.model.actuator_gainprm[motor] = self._original["gain"][motor] * scale
+        self.model.actuator_biasprm[motor] = self._original["bias"][motor] * scale
+        self.model.body_gravcomp[:] = self._original["gravity"] * float(self.motors.torque[:6].all())
 
     def _restore_torque(self) -> None:
         for motor in range(7):
@@ -215,7 +214,7 @@ class World:
         self.data.ctrl[:6] = joint_targets
         self.data.ctrl[6] = finger_target
         mujoco.mj_step(self.model, self.data, nstep=max(1, round(duration / TIMESTEP)))
-        self.motors.advance(self.data.actuator_force, duration)
+        self.motors.advance(self.joint_efforts, duration)
 
     @property
     def time(self) -> float:
@@ -234,8 +233,10 @@ class World:
 
     @property
     def joint_efforts(self) -> Array:
-        """(7,) N m of the joints and N of the gripper, as the actuators give them."""
-        return self.data.actuator_force.copy()
+        """(7,) N m of the joints and N of the gripper: what moves them, and what carries the arm's weight."""
+        efforts = self.data.actuator_force.copy()
+        efforts[:6] += self.data.qfrc_gravcomp[self._speed[:6]]
+        return efforts * self.motors.torque
 
     @property
     def finger(self) -> float:
@@ -282,19 +283,16 @@ class World:
 
     def render(self, width: int = 640, height: int = 480) -> NDArray[np.uint8]:
         """Picture of the over_shoulder camera: RGB (height, width, 3)."""
-        renderer = self._renderers.get((width, height))
-        if renderer is None:
-            renderer = mujoco.Renderer(self.model, height, width)
-            renderer._scene_option.geomgroup[3] = 0  # noqa: SLF001
-            self._renderers[(width, height)] = renderer
-        renderer.update_scene(self.data, camera=CAMERA)
-        return renderer.render()
+        pictures = self._pictures.get((width, height))
+        if pictures is None:
+            pictures = self._pictures[(width, height)] = Pictures(self.model, width, height)
+        return pictures.draw(self.data, self._camera)
 
     def close(self) -> None:
-        """Give back the renderers."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
+        """Give back the buffers of its pictures."""
+        for pictures in self._pictures.values():
+            pictures.close()
+        self._pictures.clear()
 
     def __enter__(self) -> World:
         return self
