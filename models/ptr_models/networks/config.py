@@ -26,7 +26,8 @@ class NetworkConfig:
         critic_layer_norm: normalise the hidden layers of the critic (not in PTR).
         critic_proprioception: give the critic the arm's state beside the image (not in PTR).
         state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
-        precision: arithmetic of the encoders; everything after the embedding is fp32.
+        precision: arithmetic of the encoders (bf16 only where the processor has it); everything after the
+            embedding is fp32.
     """
 
     encoder: str = "resnet34"

@@ -180,7 +180,7 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
 
 
 def restore_random_state(checkpoint: Checkpoint) -> None:
-    """Set PyTorch's generator to the state when the checkpoint was written, where it was kept."""
+    """Set PyTorch's CPU generator to the state when the checkpoint was written, where it was kept."""
     if (checkpoint.path / RANDOM).exists():
         torch.set_rng_state(_load(checkpoint.path / RANDOM)["torch"])
 

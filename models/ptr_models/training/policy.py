@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,8 +61,7 @@ class Policy:
             CheckpointError: it is missing, damaged, or does not fit its configuration.
         """
         checkpoint = read_checkpoint(path)
-        algorithm = load_algorithm(checkpoint)
-        modules = {name: module.to(device) for name, module in algorithm.modules.items()}
+        modules = load_algorithm(checkpoint, replace(checkpoint.config, device=device)).modules
         actor = modules.get("average_actor", modules["actor"])
         return cls(checkpoint, actor, modules.get("critic"), torch.device(device))  # type: ignore[arg-type]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ptr_models.networks import Actor, Critic, NetworkConfig, TanhGaussian
+from ptr_models.networks import encoder as encoder_module
 from ptr_models.networks.backbones import make_backbone
 from ptr_models.networks.encoder import Encoder, SpatialEmbeddings, SpatialSoftmax
 from ptr_models.networks.layers import Conv, group_norm, max_pool_same, same_padding
@@ -269,3 +270,17 @@ def test_log_standard_deviation_is_clipped_hard() -> None:
 def test_an_unknown_encoder_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match="resnet34"):
         NetworkConfig(encoder="resnet35")
+
+
+@torch.no_grad()
+def test_bfloat16_changes_little_and_is_left_out_where_it_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    embedding = Encoder(NetworkConfig(encoder="tiny", image_size=64))
+    exact = embedding(images(2))
+    embedding.precision = "bf16"
+    monkeypatch.setattr(encoder_module, "_has_fast_bf16", lambda _: False)
+    assert torch.equal(embedding(images(2)), exact)
+    monkeypatch.setattr(encoder_module, "_has_fast_bf16", lambda _: True)
+    low = embedding(images(2))
+    assert low.dtype == torch.float32 and not torch.equal(low, exact)
+    torch.testing.assert_close(low, exact, atol=0.05, rtol=0)
