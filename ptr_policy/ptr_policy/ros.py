@@ -12,6 +12,7 @@ import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -57,6 +58,9 @@ def run(
                 finally:
                     signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and terminal may both send it
                     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            except rclpy_implementation.RCLError:
+                if rclpy.ok():  # otherwise a signal ended the context while the node was being made
+                    raise
             except (PtrError, ParameterException, OSError, ValueError) as error:
                 get_logger(name).fatal(str(error))
                 failed = True

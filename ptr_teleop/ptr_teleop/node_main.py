@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import rclpy
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.logging import get_logger
 from rclpy.node import Node
 
@@ -34,6 +35,9 @@ def run(make: Callable[[], EndingNode], name: str, args: Sequence[str] | None = 
         with rclpy.init(args=args):
             try:
                 node = make()
+            except rclpy_implementation.RCLError:
+                if rclpy.ok():  # otherwise a signal ended the context while the node was being made
+                    raise
             except (PtrError, ParameterException, OSError, ValueError) as error:
                 get_logger(name).fatal(str(error))
                 failed = True

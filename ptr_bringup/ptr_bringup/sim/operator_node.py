@@ -140,15 +140,15 @@ class Session:
     def _drive(self, operator: ScriptedOperator) -> int:
         """Decide once a period until it is done; returns the number of decisions."""
         node = self._node
-        next_step, steps = self._now(), 0
+        began, steps = 0.0, 0
         while steps < LONGEST:
             action = operator.act(pose_from(node.arm.commanded), float(node.arm.gripper), node.scene())
             if operator.done:
                 break
             node.wish(action)
+            began = began or self._now()  # no later decision is early on the grid that the first one begins
             steps += 1
-            next_step += PERIOD
-            self._sleep_until(next_step)
+            self._sleep_until(began + steps * PERIOD)
         node.let_go()
         return steps
 

@@ -14,6 +14,7 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.task import Future
@@ -109,10 +110,12 @@ class PolicyServerNode(LifecycleNode):
         Raises:
             ServerError: with the reason, when that fails.
         """
-        if self.trigger_configure() != TransitionCallbackReturn.SUCCESS:
-            raise ServerError(f"the policy server cannot start: {self.problem}")
-        if self.trigger_activate() != TransitionCallbackReturn.SUCCESS:
-            raise ServerError("the policy server cannot be activated")
+        for transition in (self.trigger_configure, self.trigger_activate):
+            succeeded = transition() == TransitionCallbackReturn.SUCCESS
+            if not self.context.ok():  # a signal came meanwhile
+                raise ExternalShutdownException
+            if not succeeded:
+                raise ServerError(f"the policy server cannot start: {self.problem or 'see above'}")
 
     # Streams
 
