@@ -7,7 +7,8 @@ import dataclasses
 
 from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.networks.config import NetworkConfig
-from ptr_models.training.config import ConfigError, ScheduleConfig, TrainingConfig
+from ptr_models.replay.augment import Augmentation
+from ptr_models.training.config import ConfigError, DataConfig, ScheduleConfig, TrainingConfig
 
 _PAPER = TrainingConfig(preset="ptr_paper")
 
@@ -20,8 +21,16 @@ _SMALL = TrainingConfig(
         state_center=(0.29, 0.0, 0.1, 0.0, 0.0, 0.0, 0.5),
         state_scale=(0.07, 0.1, 0.07, 0.3, 0.3, 0.3, 0.5),
     ),
-    algorithm=AlgorithmConfig(bc_weight=20.0, bc_warmup=5000, actor_rate=3e-4, actor_average=0.999),
-    schedule=ScheduleConfig(checkpoint_every=5000, target_from=60_000),
+    algorithm=AlgorithmConfig(
+        alpha=1.0,
+        bc_weight=100.0,
+        bc_warmup=18_000,
+        critic_in_warmup=False,
+        actor_rate=3e-4,
+        actor_average=0.999,
+    ),
+    data=DataConfig(augmentation=Augmentation(pad=2)),
+    schedule=ScheduleConfig(checkpoint_every=2000, target_from=60_000),
 )
 
 PRESETS = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -53,6 +54,7 @@ class BulkTrial:
 
 def evaluate(options: argparse.Namespace) -> list[BulkTrial]:
     """All trials of `ptr sim evaluate`, with a progress bar."""
+    torch.set_num_threads(1)  # one observation at a time: more threads only wait for each other
     policy = Policy.load(options.checkpoint)
     camera = policy.contract.cameras[0]
     pairs = list(itertools.product(options.tasks, options.kitchens))

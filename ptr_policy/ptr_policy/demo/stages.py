@@ -85,6 +85,7 @@ def _evaluate(plan: Plan, name: str, checkpoint: Path, title: str) -> Stage:
         checkpoint=checkpoint,
         policy=name,
         directory=folder,
+        new_task=plan.task if name == "pretrained" else "",
     )
     return Stage(f"evaluate_{name}", title, command, plan.trials, _trials(folder), "trials")
 
