@@ -16,6 +16,11 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.sampling import Observation
+from ptr_models.errors import PtrError
+
+
+class ServerError(PtrError):
+    """The policy can't be served or run; the message says why and what to do."""
 
 
 class Decision(Protocol):

@@ -9,17 +9,10 @@ from pathlib import Path
 import torch
 
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
-from ptr_models.training.policy import CHOICES, Policy
-from ptr_policy.server.core import RunOptions, rehearse
-
-__all__ = ["CHOICES", "ServerError", "load_policy", "robot_contract"]
+from ptr_models.training.policy import Policy
+from ptr_policy.server.core import RunOptions, ServerError, rehearse
 
 WARM_UPS = 3  # decisions before the first real one: allocation and the choice of kernels are slow once
-
-
-class ServerError(PtrError):
-    """The policy can't be served; the message says why and what to do."""
 
 
 def load_policy(checkpoint: str, contract_file: str, threads: int, new_task: str = "") -> Policy:

@@ -27,8 +27,7 @@ from ptr_models.errors import PtrError
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.msg import ArmCommand, ArmState, EpisodeStatus, PolicyStep
 from ptr_policy.ros import LATCHED, declare, run
-from ptr_policy.server.core import Policy, Run, RunOptions, Step, rehearse
-from ptr_policy.server.loading import CHOICES, ServerError, load_policy
+from ptr_policy.server.core import Policy, Run, RunOptions, ServerError, Step, rehearse
 
 
 class PolicyServerNode(LifecycleNode):
@@ -39,7 +38,7 @@ class PolicyServerNode(LifecycleNode):
         declare(self, "checkpoint", "", "folder of the checkpoint")
         declare(self, "contract_file", "", "JSON file of the robot's contract; empty: the suite's")
         declare(self, "autostart", True, "configure and activate at start")
-        declare(self, "action_choice", "mode", f"how an action is chosen: {', '.join(CHOICES)}")
+        declare(self, "action_choice", "mode", "how an action is chosen: mode, sample, argmax_q or softmax_q")
         declare(self, "candidates", 16, "actions that argmax_q and softmax_q choose from", (1, 256))
         declare(self, "max_steps", 40, "steps of a run whose goal names none", (1, 100_000))
         declare(self, "max_holds", 15, "holds in a row that end a run as failed", (1, 1000))
@@ -59,6 +58,10 @@ class PolicyServerNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the checkpoint, compare contracts, warm up, and listen."""
+        from ptr_policy.server.loading import (
+            load_policy,  # PyTorch takes seconds, in which signals must count
+        )
+
         try:
             self._policy = load_policy(
                 self._text("checkpoint"),
