@@ -118,7 +118,7 @@ class Session:
         for attempt in range(node.max_attempts):
             succeeded, steps, why = self._demonstrate(scene_seed("demonstration", node.seed, attempt))
             saved += succeeded
-            verdict = f"saved after {steps} steps" if succeeded else f"discarded after {steps} steps: {why}"
+            verdict = f"saved after {steps} steps" if succeeded else f"not counted after {steps} steps: {why}"
             log.info(f"demonstration {saved}/{node.goal}, attempt {attempt + 1}: {verdict}")
             if saved == node.goal:
                 return 0
@@ -134,7 +134,10 @@ class Session:
         self._press(START, EpisodeStatus.RECORDING)
         steps = self._drive(operator)
         succeeded, why = self._judge()
+        before = node.status.saved
         self._press(SAVE if succeeded else DISCARD, EpisodeStatus.IDLE)
+        if succeeded and node.status.saved == before:
+            return False, steps, node.status.message
         return succeeded, steps, why
 
     def _drive(self, operator: ScriptedOperator) -> int:

@@ -134,6 +134,7 @@ class RecorderCore:
         open_writer: opens a bag for an episode's metadata.
         encode: serialises an event as an EpisodeEvent message.
         read_command: reads the timing of a serialised ArmCommand.
+        audit: says why a finished episode can't be used for training; empty: it can.
         facts: fields of EpisodeMetadata that are the same for each episode (robot, commit, versions).
         tasks: known task names; empty: any well-formed name.
         warn_free: bytes; less free space than this is said in the status.
@@ -147,6 +148,7 @@ class RecorderCore:
         open_writer: Callable[[EpisodeMetadata], Writer],
         encode: Callable[[Event], bytes],
         read_command: Callable[[bytes], CommandTiming],
+        audit: Callable[[Path], str],
         facts: Mapping[str, Any] | None = None,
         tasks: Sequence[str] = (),
         warn_free: float = 2 * GIGABYTE,
@@ -158,6 +160,7 @@ class RecorderCore:
         self._folder, self._contract = folder, contract
         self._streams = {stream.topic: stream for stream in streams}
         self._open_writer, self._encode, self._read_command = open_writer, encode, read_command
+        self._audit = audit
         self._facts, self._tasks, self._warn_free = dict(facts or {}), tuple(tasks), warn_free
         self._writer: Writer | None = None
         self._latest: dict[str, tuple[int, bytes]] = {}
@@ -212,6 +215,8 @@ class RecorderCore:
     ) -> tuple[Path, Event]:
         """End the episode: label and keep it, or move it to the discarded ones. Returns its folder.
 
+        One that can't be used (a stream has a hole) is kept too, but does not count as saved.
+
         Raises:
             RecorderError: none is being recorded, or the outcome is unknown.
             PtrError: the bag could not be finished; it stays as `.partial`.
@@ -227,12 +232,14 @@ class RecorderCore:
         if self._writer is None:
             raise RecorderError(self.message)
         path = self._finish(metadata)
-        if save:
-            self.saved += 1
-            self.message = self._disk_warning() or f"saved {metadata.episode_id} ({outcome})"
-        else:
-            path = self._folder.discard(path)
+        if not save:
             self.message = f"discarded {metadata.episode_id}"
+            return self._folder.discard(path), event
+        problem = self._audit(path)
+        self.saved += not problem
+        self.message = self._disk_warning() or f"saved {metadata.episode_id} ({outcome})"
+        if problem:
+            self.message = f"kept {metadata.episode_id}, but it cannot be used: {problem}"
         return path, event
 
     def tick(self, now: int) -> list[Event]:

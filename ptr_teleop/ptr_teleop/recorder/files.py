@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small files beside the bags: the contract that is read, the label that is changed, and what made a bag."""
+"""What lies beside the bags: the contract that is read, the label that is changed, the audit of a bag."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label, check_name
+from ptr_models.episodes.reader import read_episode
 from ptr_models.episodes.writer import write_atomically
 
 
@@ -47,6 +48,15 @@ def relabel(root: Path, name: str, label: Label) -> EpisodeMetadata:
     except OSError as error:
         raise EpisodeError(f"episode {name} cannot be labelled: {path}: {error.strerror}") from error
     return metadata
+
+
+def audit(path: Path) -> str:
+    """Why a finished episode can't be used, by reading it as training does; empty: it can."""
+    try:
+        read_episode(path)
+    except EpisodeError as error:
+        return str(error)
+    return ""
 
 
 def versions() -> dict[str, str]:

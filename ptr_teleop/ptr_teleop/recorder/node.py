@@ -32,7 +32,7 @@ from ptr_teleop.recorder.core import (
     Wanted,
     parse_extra,
 )
-from ptr_teleop.recorder.files import read_contract, relabel, versions
+from ptr_teleop.recorder.files import audit, read_contract, relabel, versions
 from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.streams import EVENTS, OBJECTS, Stream, streams_for
 
@@ -62,6 +62,7 @@ class RecorderNode(EndingNode):
             lambda metadata: BagWriter(self._folder.path, metadata),
             lambda event: serialize_message(event_message(event)),
             read_command,
+            audit,
             facts={"robot": str(self.get_parameter("robot").value), "versions": versions()},
             tasks=[name for name in self.get_parameter("tasks").value if name],
             warn_free=float(self.get_parameter("minimum_free_gb").value) * GIGABYTE,

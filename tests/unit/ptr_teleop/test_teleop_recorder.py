@@ -66,9 +66,13 @@ class Bench:
     def __init__(self, path: Path, **options) -> None:
         self.folder = EpisodeFolder(path)
         self.writers: list[MemoryWriter] = []
+        self.problem = ""
         self.core = RecorderCore(
-            self.folder, STREAMS, Contract(), self._open, self._encode, self._read, **options
+            self.folder, STREAMS, Contract(), self._open, self._encode, self._read, self._audit, **options
         )
+
+    def _audit(self, path: Path) -> str:
+        return self.problem
 
     def _open(self, metadata: EpisodeMetadata) -> MemoryWriter:
         self.writers.append(MemoryWriter(metadata, self.folder.path))
@@ -184,6 +188,16 @@ def test_saving_labels_and_counts(bench: Bench) -> None:
     assert metadata.extra == {"x": 1}
     assert metadata.labels == (Label("partial", T0 + SECOND, "ada", 0.5, "dropped it"),)
     assert bench.core.saved == 1
+
+
+def test_an_episode_that_cannot_be_used_is_kept_and_does_not_count(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.problem = "a hole of 0.5 s"
+    path, _ = bench.core.stop(True, "success", T0 + SECOND)
+    assert path.is_dir()
+    assert bench.core.saved == 0
+    assert bench.core.message.endswith("but it cannot be used: a hole of 0.5 s")
 
 
 def test_discarding_moves_and_never_deletes(bench: Bench) -> None:
