@@ -123,15 +123,15 @@ def check_python() -> None:
 
 def missing_system_packages() -> list[str]:
     """Debian's names of what is not there: a C++ compiler, Python's headers, software rendering."""
-    missing = []
+    missing, python = [], f"python3.{sys.version_info[1]}"
     try:
         import ensurepip  # noqa: F401 - Debian ships it apart
     except ImportError:
-        missing.append("python3-venv")
+        missing.append(f"{python}-venv")
     if not (shutil.which("c++") or shutil.which("g++")):
         missing.append("g++")
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        missing.append("python3-dev")
+        missing.append(f"{python}-dev")
     for library, package in {"libEGL.so.1": "libegl1", "libOpenGL.so.0": "libopengl0"}.items():
         try:
             ctypes.CDLL(library)
