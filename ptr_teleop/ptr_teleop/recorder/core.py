@@ -30,7 +30,7 @@ PRELUDE = 0.3  # s: what arrived this shortly before the start belongs to the fi
 STALLED = 1.0  # s of silence of a required stream that is an event, and forbids a start
 LEAD = 5_000_000  # ns that the grid is ahead of the first command: no command jitters across an instant
 AFTER_STAMP = 12  # bytes of a serialised message with a header: encapsulation and stamp
-LAST_STEP = 30_000_000  # ns that the grid goes on beyond the last command, so that jitter costs no step
+LAST_STEP = 90_000_000  # ns that the grid goes on beyond the last command, so that jitter costs no step
 GIGABYTE = 10**9
 REFUSE_FREE = 0.2 * GIGABYTE  # less free space than this: no episode starts
 
