@@ -75,9 +75,10 @@ def set_up_python() -> None:
         run([sys.executable, "-m", "venv", *options, str(VENV)], "venv")
     pip = [*PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
     if ROS_DISTRO:
-        # The messages of that ROS are compiled for its NumPy.
+        # The messages of that ROS are compiled for NumPy 1 or 2, and fit only that one.
+        major = int(output([*PYTHON, "-c", NUMPY_VERSION]).partition(".")[0])
         constraints = VENV / "constraints.txt"
-        constraints.write_text(f"numpy=={output([VENV / 'bin' / 'python', '-c', NUMPY_VERSION])}")
+        constraints.write_text(f"numpy>={major},<{major + 1}\n")
         run([*pip, "-r", "requirements/python.in", "-c", str(constraints)], "pip", pip_progress)
     else:
         install_torch(pip)
