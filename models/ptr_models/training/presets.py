@@ -23,6 +23,7 @@ _SMALL = TrainingConfig(
     ),
     algorithm=AlgorithmConfig(
         alpha=1.0,
+        calibrated=True,
         bc_weight=100.0,
         bc_warmup=18_000,
         critic_in_warmup=False,
