@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 SHARED_MEMORY = Path("/dev/shm")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side already
 OLD = 60.0  # s; a younger file may be about to be mapped
 
 
