@@ -30,9 +30,7 @@ class Algorithm(Protocol):
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]: ...
 
 
-def make_algorithm(
-    config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu"
-) -> Algorithm:
+def make_algorithm(config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> Algorithm:
     """The algorithm that `config.name` names, freshly initialised."""
     kinds: dict[str, type] = {"ptr": Ptr, "bc": BehaviourCloning}
     return kinds[config.name](config, networks, tasks, device)

@@ -22,9 +22,7 @@ class BehaviourCloning:
 
     critic = None
 
-    def __init__(
-        self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
@@ -35,9 +33,7 @@ class BehaviourCloning:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint stores, by name."""
-        return {"actor": self.actor} | (
-            {} if self.average_actor is None else {"average_actor": self.average_actor}
-        )
+        return {"actor": self.actor} | ({} if self.average_actor is None else {"average_actor": self.average_actor})
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of the actor."""

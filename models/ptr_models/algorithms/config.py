@@ -26,6 +26,8 @@ class AlgorithmConfig:
         critic_in_warmup: whether the critic learns during them.
         calibrated: bound the values of policy actions in the CQL term from below by the return of the
             demonstration (Cal-QL; off in PTR).
+        target_bounds: (lowest, highest) return that is possible, to which Bellman targets are clipped; the push on
+            data actions otherwise adds up along an episode when alpha is large (empty: no bounds, as in PTR).
         actor_average: decay of a running average of the actor's weights, with which the policy acts (0: none,
             as in PTR).
     """
@@ -44,6 +46,7 @@ class AlgorithmConfig:
     bc_warmup: int = 0
     critic_in_warmup: bool = True
     calibrated: bool = False
+    target_bounds: tuple[float, ...] = ()
     actor_average: float = 0.0
 
     def __post_init__(self) -> None:
@@ -55,6 +58,8 @@ class AlgorithmConfig:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")
         if not 0.0 < self.polyak <= 1.0:
             raise ValueError(f"polyak is {self.polyak}; it must be in (0, 1]")
+        if len(self.target_bounds) not in (0, 2) or list(self.target_bounds) != sorted(self.target_bounds):
+            raise ValueError(f"target_bounds is {self.target_bounds}; it must be empty or (lowest, highest)")
         if not 0.0 <= self.actor_average < 1.0:
             raise ValueError(f"actor_average is {self.actor_average}; it must be in [0, 1)")
         if self.samples < 1:

@@ -34,9 +34,7 @@ def bellman_target(reward: Tensor, mask: Tensor, target_q: Tensor, discount: flo
     return (reward + discount * mask * value).detach()
 
 
-def conservative_gap(
-    q_data: Tensor, q_policy: Tensor, log_pi: Tensor, q_uniform: Tensor, dimensions: int
-) -> Tensor:
+def conservative_gap(q_data: Tensor, q_policy: Tensor, log_pi: Tensor, q_uniform: Tensor, dimensions: int) -> Tensor:
     """log sum exp of Q over N policy and N uniform actions, importance-weighted, minus Q of the data action.
 
     Args:
@@ -90,9 +88,7 @@ def polyak_update(target: nn.Module, online: nn.Module, fraction: float) -> None
 class Ptr:
     """Actor, twin critics, their slow targets, the temperature, and the update that trains them."""
 
-    def __init__(
-        self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu"
-    ) -> None:
+    def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise all networks from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
@@ -119,9 +115,7 @@ class Ptr:
             metrics as 0-d tensors without gradient.
         """
         imitate_only = step < self.config.bc_warmup
-        policy = self.actor(
-            batch.image, batch.state, batch.task
-        )  # its samples train the critic, itself later
+        policy = self.actor(batch.image, batch.state, batch.task)  # its samples train the critic, itself later
         metrics: dict[str, Tensor] = {}
         if not imitate_only or self.config.critic_in_warmup:
             metrics |= self._update_critic(batch, policy)
@@ -143,6 +137,8 @@ class Ptr:
             next_embedding = self.target_critic.encode(batch.next_image, batch.next_state)
             target_q = self.target_critic.q(next_embedding, batch.task, next_actions)
             target = bellman_target(batch.reward, batch.mask, target_q, config.discount)
+            if config.target_bounds:
+                target = target.clamp(*config.target_bounds)
             policy_actions, log_pi = policy.sample(samples)
             uniform_actions = torch.rand_like(policy_actions) * 2 - 1
 

@@ -306,6 +306,16 @@ def test_warm_up_imitates_and_may_leave_the_critic_alone() -> None:
     assert "critic_loss" in algorithm.update(transitions(), 1)
 
 
+def test_targets_can_be_bounded_by_the_possible_returns() -> None:
+    free, bounded = make(), make(target_bounds=(-2.0, 3.0))
+    batch = transitions()
+    assert free.update(batch, 0)["target"] != bounded.update(batch, 0)["target"]
+    metrics = bounded.update(batch, 1)
+    assert -2.0 <= metrics["target"] <= 3.0
+    with pytest.raises(ValueError, match="target_bounds"):
+        AlgorithmConfig(target_bounds=(3.0, -2.0))
+
+
 def test_averaged_actor_follows_slowly() -> None:
     algorithm = make(actor_average=0.9)
     start = weights(algorithm.actor)

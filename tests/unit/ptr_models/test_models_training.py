@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,16 +59,22 @@ SMALL = TrainingConfig(
 )
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is made once for all tests of this file."""
+    return tmp_path_factory.mktemp("shared")
+
+
 @pytest.fixture
-def bags(make_episode: Callable[..., Path], tmp_path: Path) -> Bags:
+def bags(make_episode: Callable[..., Path], shared: Path) -> Bags:
     """Two pre-training tasks with two episodes each, and two demonstrations of a new task."""
-    for seed in range(4):
-        make_episode(
-            seed, root=tmp_path / "prior", task=("put_carrot_in_pot", "take_lime_out_of_pot")[seed % 2]
-        )
-    for seed in (10, 11):
-        make_episode(seed, root=tmp_path / "target", task="put_knife_in_pot")
-    return Bags((tmp_path / "prior",), (tmp_path / "target",), tmp_path / "cache")
+    prior, target = shared / "prior", shared / "target"
+    if not target.exists():
+        for seed in range(4):
+            make_episode(seed, root=prior, task=("put_carrot_in_pot", "take_lime_out_of_pot")[seed % 2])
+        for seed in (10, 11):
+            make_episode(seed, root=target, task="put_knife_in_pot")
+    return Bags((prior,), (target,), shared / "cache")
 
 
 def prior_only(bags: Bags) -> Bags:
@@ -75,9 +82,11 @@ def prior_only(bags: Bags) -> Bags:
 
 
 @pytest.fixture
-def trained(bags: Bags, tmp_path: Path) -> Path:
-    """A checkpoint after four updates of pre-training."""
-    return start_pretraining(SMALL, prior_only(bags), tmp_path / "trained").run().checkpoint
+def trained(bags: Bags, shared: Path, tmp_path: Path) -> Path:
+    """A copy of a run of four updates of pre-training; its checkpoint."""
+    if not (shared / "run").exists():
+        start_pretraining(SMALL, prior_only(bags), shared / "run").run()
+    return shutil.copytree(shared / "run", tmp_path / "trained") / "checkpoints" / "step_00000004"
 
 
 def losses(folder: Path) -> list[tuple[int, float, float]]:
@@ -103,7 +112,7 @@ def test_the_paper_preset_holds_the_values_of_the_original_run() -> None:
     assert (algorithm.samples, algorithm.target_entropy) == (4, -7.0)
     assert (algorithm.actor_rate, algorithm.critic_rate, algorithm.temperature_rate) == (1e-4, 3e-4, 3e-4)
     assert (algorithm.bc_weight, algorithm.bc_warmup, algorithm.actor_average) == (0.0, 0, 0.0)
-    assert not algorithm.calibrated
+    assert not algorithm.calibrated and algorithm.target_bounds == ()
     assert (config.data.labelling.reward_steps, config.data.labelling.scale, config.data.labelling.shift) == (
         3,
         11,
