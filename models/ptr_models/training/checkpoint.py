@@ -96,9 +96,7 @@ def save_checkpoint(
         temporary.mkdir(parents=True)
         save_file(_model_tensors(algorithm), temporary / MODEL)
         if optimiser:
-            save_file(
-                _moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER
-            )
+            save_file(_moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER)
         if random:
             save_file({"torch": torch.get_rng_state()}, temporary / RANDOM)
         _write_index(temporary, checkpoint, checkpoint.sampler if random else {})
@@ -127,9 +125,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         raise CheckpointError(f"{path / INDEX} cannot be read ({error}); use another checkpoint") from error
     try:
         if index["format"] != FORMAT:
-            raise CheckpointError(
-                f"{path} has checkpoint format {index['format']!r}; this software reads {FORMAT}"
-            )
+            raise CheckpointError(f"{path} has checkpoint format {index['format']!r}; this software reads {FORMAT}")
         _verify_files(path, index["files"])
         tasks = index["tasks"]
         return Checkpoint(
@@ -163,11 +159,7 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
         tensors |= {f"average_{name}": value for name, value in tensors.items() if name.startswith("actor.")}
     try:
         for name, module in modules.items():
-            own = {
-                key.removeprefix(f"{name}."): value
-                for key, value in tensors.items()
-                if key.startswith(f"{name}.")
-            }
+            own = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
             module.load_state_dict(own)
         algorithm.log_temperature.data.copy_(tensors["log_temperature"])
     except (RuntimeError, KeyError) as error:
@@ -208,9 +200,7 @@ def _model_tensors(algorithm: Algorithm) -> dict[str, Tensor]:
 def _parameters(algorithm: Algorithm) -> dict[str, dict[str, torch.nn.Parameter]]:
     """Per optimiser its parameters by name, in the optimiser's order."""
     named = {
-        name: dict(algorithm.modules[name].named_parameters())
-        for name in algorithm.optimisers
-        if name != "temperature"
+        name: dict(algorithm.modules[name].named_parameters()) for name in algorithm.optimisers if name != "temperature"
     }
     if "temperature" in algorithm.optimisers:
         named["temperature"] = {"log_temperature": algorithm.log_temperature}

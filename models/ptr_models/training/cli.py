@@ -37,12 +37,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     pretrain = kinds.add_parser(
         "pretrain", help="from fresh networks", description=PRETRAIN, epilog=EPILOGUE, formatter_class=style
     )
-    pretrain.add_argument(
-        "--preset", default="ptr_small", help="configuration to start from (default: ptr_small)"
-    )
-    pretrain.add_argument(
-        "--config", type=Path, metavar="YAML", help="file with values that replace the preset's"
-    )
+    pretrain.add_argument("--preset", default="ptr_small", help="configuration to start from (default: ptr_small)")
+    pretrain.add_argument("--config", type=Path, metavar="YAML", help="file with values that replace the preset's")
     pretrain.add_argument(
         "--task",
         action="append",
@@ -66,12 +62,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     shipped.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint folder")
     shipped.add_argument("destination", type=Path, metavar="DIR", help="new checkpoint folder")
-    shipped.add_argument(
-        "--inference", action="store_true", help="weights only: it acts, but fine-tunes less well"
-    )
-    shipped.add_argument(
-        "--card", type=Path, metavar="JSON", help="facts to keep in it: data, commands, figures"
-    )
+    shipped.add_argument("--inference", action="store_true", help="weights only: it acts, but fine-tunes less well")
+    shipped.add_argument("--card", type=Path, metavar="JSON", help="facts to keep in it: data, commands, figures")
     shipped.set_defaults(run=run_export)
 
 
@@ -128,9 +120,7 @@ def run_pretrain(options: argparse.Namespace) -> int:
         print(config.to_yaml(), end="")
         return 0
     _start_logging()
-    return _run(
-        session.start_pretraining(config, _bags(options), _folder(options), options.task), "pre-training"
-    )
+    return _run(session.start_pretraining(config, _bags(options), _folder(options), options.task), "pre-training")
 
 
 def run_finetune(options: argparse.Namespace) -> int:
@@ -176,9 +166,7 @@ def _resume(options: argparse.Namespace) -> int:
     from ptr_models.training import session
 
     _start_logging()
-    trainer = session.resume(
-        _bags(options), _folder(options), _assignments(options, 0), **_overrides(options)
-    )
+    trainer = session.resume(_bags(options), _folder(options), _assignments(options, 0), **_overrides(options))
     return _run(trainer, "training")
 
 
@@ -189,10 +177,7 @@ def _run(trainer: Trainer, title: str) -> int:
         "seconds": "the time is used up",
         "signal": "it was asked to stop",
     }
-    print(
-        f"{outcome.step} updates, {outcome.seconds:.0f} s; {why[outcome.reason]}. "
-        f"Checkpoint: {outcome.checkpoint}"
-    )
+    print(f"{outcome.step} updates, {outcome.seconds:.0f} s; {why[outcome.reason]}. Checkpoint: {outcome.checkpoint}")
     return 0
 
 

@@ -152,9 +152,7 @@ def _merge(base: Any, values: Mapping[str, Any], path: str) -> Any:
         name = f"{path}{key}"
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
-            raise ConfigError(
-                f"unknown configuration key {name!r}; the nearest known one is {path}{near[0]!s}"
-            )
+            raise ConfigError(f"unknown configuration key {name!r}; the nearest known one is {path}{near[0]!s}")
         current = getattr(base, key)
         if dataclasses.is_dataclass(current):
             if not isinstance(value, Mapping):

@@ -27,9 +27,7 @@ SHOWN = {"bellman_error": "TD", "cql_gap": "CQL", "q_data": "Q", "entropy": "H",
 class MetricLog:
     """Averages metrics over an interval and writes them; a context manager."""
 
-    def __init__(
-        self, folder: Path, total: int, start: int, title: str, console: Console | None = None
-    ) -> None:
+    def __init__(self, folder: Path, total: int, start: int, title: str, console: Console | None = None) -> None:
         """Args: folder: the run's.  total: updates at the end.  start: updates done.  title: of the bar."""
         folder.mkdir(parents=True, exist_ok=True)
         self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
@@ -46,6 +44,7 @@ class MetricLog:
         self._progress = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._progress.add_task(title, total=total - start, shown="")
         self._start = start
+        self._written = (start, 0.0)
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -72,19 +71,24 @@ class MetricLog:
         else:
             self._progress.update(self._task, completed=done)
 
-    def write(self, step: int, extra: dict[str, Any]) -> dict[str, float]:
-        """Write the averages since the last call with some facts of this moment, and return the averages."""
+    def write(self, step: int, seconds: float) -> dict[str, float]:
+        """Write the averages since the last call, and return them.
+
+        Args:
+            step: updates done.   seconds: since the run began.
+        """
+        rate = (step - self._written[0]) / max(seconds - self._written[1], 1e-9)
+        self._written = (step, seconds)
         averages = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts = {}, {}
-        entry = {"step": step, **extra, **averages}
-        self._file.write(json.dumps(entry) + "\n")
+        values = {"seconds": seconds, "rate": rate, **averages}
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
         self._file.flush()
         if self._tensorboard is not None:
-            for name, value in {**extra, **averages}.items():
-                if isinstance(value, int | float):
-                    self._tensorboard.add_scalar(name, value, step)
+            for name, value in values.items():
+                self._tensorboard.add_scalar(name, value, step)
         shown = " ".join(f"{short} {averages[name]:.3g}" for name, short in SHOWN.items() if name in averages)
-        shown = f"{extra.get('rate', 0):.1f}/s {shown}"
+        shown = f"{rate:.1f}/s {shown}"
         self._progress.update(self._task, shown=shown)
         if not self._console.is_terminal:
             LOGGER.info("update %d: %s", step, shown)

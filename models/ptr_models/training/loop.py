@@ -7,7 +7,7 @@ import queue
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,9 +100,7 @@ def augmented(batch: Any, rule: Augmentation, seed: int, step: int) -> Any:
 class Trainer:
     """One run: from a state of the algorithm to a later one, with checkpoints on the way."""
 
-    def __init__(
-        self, algorithm: Algorithm, checkpoint: Checkpoint, source: BatchSource, folder: Path
-    ) -> None:
+    def __init__(self, algorithm: Algorithm, checkpoint: Checkpoint, source: BatchSource, folder: Path) -> None:
         """Args:
         algorithm: initialised or loaded.
         checkpoint: contract, tasks, configuration, and the step to go on from.
@@ -116,39 +114,29 @@ class Trainer:
         self._sampler = checkpoint.sampler
         self._saved: Path | None = None
 
-    def run(self, title: str = "training", on_log: Callable[[int], None] | None = None) -> Outcome:
+    def run(self, title: str = "training") -> Outcome:
         """Train until the schedule's steps or seconds are used up, or SIGINT or SIGTERM arrives; then save.
 
         Args:
             title: of the progress bar.
-            on_log: called with the step after each log entry.
         """
         config = self._checkpoint.config
         schedule, start = config.schedule, time.monotonic()
         batches = Prefetcher(
-            self.source,
-            config.batch_size,
-            config.data.augmentation,
-            config.seed,
-            range(self.step, schedule.steps),
+            self.source, config.batch_size, config.data.augmentation, config.seed, range(self.step, schedule.steps)
         )
         reason = "steps"
         try:
             with _stop_signals() as stopped, MetricLog(self.folder, schedule.steps, self.step, title) as log:
-                marked, marked_step = time.monotonic(), self.step
                 while self.step < schedule.steps:
                     metrics = self._update(batches)
-                    elapsed = time.monotonic() - start
-                    log.add(metrics, self.step, elapsed / schedule.seconds if schedule.seconds else None)
+                    seconds = time.monotonic() - start
+                    log.add(metrics, self.step, seconds / schedule.seconds if schedule.seconds else None)
                     if self.step % schedule.log_every == 0:
-                        now = time.monotonic()
-                        rate, marked, marked_step = (self.step - marked_step) / (now - marked), now, self.step
-                        self._metrics = log.write(self.step, {"seconds": elapsed, "rate": rate})
-                        if on_log is not None:
-                            on_log(self.step)
+                        self._metrics = log.write(self.step, seconds)
                     if self.step % schedule.checkpoint_every == 0:
                         self.save()
-                    if stopped.is_set() or (schedule.seconds and elapsed >= schedule.seconds):
+                    if stopped.is_set() or (schedule.seconds and seconds >= schedule.seconds):
                         reason = "signal" if stopped.is_set() else "seconds"
                         break
         finally:

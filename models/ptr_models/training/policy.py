@@ -46,9 +46,7 @@ class Decision:
 class Policy:
     """Actor and critic of a checkpoint, ready to act."""
 
-    def __init__(
-        self, checkpoint: Checkpoint, actor: Actor, critic: Critic | None, device: torch.device
-    ) -> None:
+    def __init__(self, checkpoint: Checkpoint, actor: Actor, critic: Critic | None, device: torch.device) -> None:
         """Use `Policy.load`, unless the networks exist already."""
         self.checkpoint = checkpoint
         self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
@@ -139,11 +137,7 @@ class Policy:
             raise PtrError(f"the checkpoint {self.checkpoint.path} has no Q-function (algorithm bc)")
         pixels, proprioception, one_hot = self._tensors(images, states, task)
         actions = torch.from_numpy(np.array(scaled_actions, dtype=np.float32)).to(self._device).unsqueeze(1)
-        return (
-            self._critic.q(self._critic.encode(pixels, proprioception), one_hot, actions)[..., 0]
-            .cpu()
-            .numpy()
-        )
+        return self._critic.q(self._critic.encode(pixels, proprioception), one_hot, actions)[..., 0].cpu().numpy()
 
     @torch.no_grad()
     def modes(self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str) -> NDArray[np.float32]:
@@ -171,15 +165,11 @@ class Policy:
         if image.shape != wanted or image.dtype != np.uint8:
             raise PtrError(f"the image is {image.dtype} {image.shape}; the policy needs uint8 {wanted}")
         if np.shape(state) != (len(self.contract.proprioception),):
-            raise PtrError(
-                f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.proprioception)},)"
-            )
+            raise PtrError(f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.proprioception)},)")
         if choice not in CHOICES:
             raise PtrError(f"unknown choice {choice!r}; known: {', '.join(CHOICES)}")
         if self._critic is None and choice.endswith("_q"):
-            raise PtrError(
-                f"choice {choice!r} needs a Q-function; this checkpoint has none, use mode or sample"
-            )
+            raise PtrError(f"choice {choice!r} needs a Q-function; this checkpoint has none, use mode or sample")
 
 
 def _choose(choice: str, values: Tensor) -> int:

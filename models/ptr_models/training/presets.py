@@ -31,7 +31,7 @@ _SMALL = TrainingConfig(
         actor_average=0.999,
     ),
     data=DataConfig(augmentation=Augmentation(pad=2)),
-    schedule=ScheduleConfig(checkpoint_every=2000, target_from=60_000),
+    schedule=ScheduleConfig(checkpoint_every=2000, target_from=22_000, mix=0.7),
 )
 
 PRESETS = {
@@ -42,9 +42,7 @@ PRESETS = {
         preset="bc_small",
         algorithm=AlgorithmConfig(name="bc", actor_rate=3e-4, actor_average=0.999),
     ),
-    "bc_paper": dataclasses.replace(
-        _PAPER, preset="bc_paper", algorithm=AlgorithmConfig(name="bc", actor_rate=3e-4)
-    ),
+    "bc_paper": dataclasses.replace(_PAPER, preset="bc_paper", algorithm=AlgorithmConfig(name="bc", actor_rate=3e-4)),
 }
 """`ptr_paper`: the canonical run of the original code. `ptr_small`: 64x64 images on two CPU cores, with an
 imitation term in the actor's loss and an averaged actor. `bc_*`: the imitation baselines."""

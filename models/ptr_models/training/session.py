@@ -33,6 +33,10 @@ from ptr_models.training.tasks import TaskTable
 LOGGER = logging.getLogger(__name__)
 
 
+FINETUNING_AVERAGE = 0.99
+"""Slowest running average of the actor in fine-tuning, which is short: 0.999 would still act as before it."""
+
+
 @dataclass(frozen=True)
 class Bags:
     """Where the data of a run lie.
@@ -89,9 +93,7 @@ def start_pretraining(config: TrainingConfig, bags: Bags, folder: Path, tasks: S
         tasks: further names that get a slot from the start.
     """
     if latest_checkpoint(folder) is not None:
-        raise PtrError(
-            f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume"
-        )
+        raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
     contract = _contract_of(bags)
     prior, target = _open(bags, contract)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
@@ -103,9 +105,7 @@ def start_pretraining(config: TrainingConfig, bags: Bags, folder: Path, tasks: S
     return Trainer(algorithm, start, _source(config, table, prior, target), _write_config(folder, config))
 
 
-def start_finetuning(
-    path: Path, bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: Any
-) -> Trainer:
+def start_finetuning(path: Path, bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: Any) -> Trainer:
     """A run that goes on from a checkpoint with the target data mixed in from its first update.
 
     Networks, Adam's moments, temperature and targets carry over; new tasks take spare slots.
@@ -117,14 +117,11 @@ def start_finetuning(
         overrides: changes of top-level values, e.g. seed, threads, device.
     """
     if latest_checkpoint(folder) is not None:
-        raise PtrError(
-            f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume"
-        )
+        raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
     if not bags.target:
         raise PtrError("fine-tuning needs demonstrations of the target task; name their folder with --target")
     base = read_checkpoint(path)
-    config = replace(base.config, **overrides)
-    config = replace(config, schedule=replace(config.schedule, target_from=base.step)).replaced(list(adjust))
+    config = _for_finetuning(replace(base.config, **overrides), base.step).replaced(list(adjust))
     prior, target = _open(bags, base.contract)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = base.tasks.extended(names)
@@ -132,6 +129,16 @@ def start_finetuning(
     _prepare_torch(config)
     algorithm = load_algorithm(start, config)
     return Trainer(algorithm, start, _source(config, table, prior, target), _write_config(folder, config))
+
+
+def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
+    """Target data from the first update, and an average of the actor that follows within hundreds of updates."""
+    average = min(config.algorithm.actor_average, FINETUNING_AVERAGE)
+    return replace(
+        config,
+        schedule=replace(config.schedule, target_from=begin),
+        algorithm=replace(config.algorithm, actor_average=average),
+    )
 
 
 def resume(bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: Any) -> Trainer:
@@ -152,9 +159,7 @@ def resume(bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: An
     return Trainer(algorithm, start, source, _write_config(folder, config))
 
 
-def export(
-    path: Path, destination: Path, *, inference: bool = False, card: dict[str, Any] | None = None
-) -> Path:
+def export(path: Path, destination: Path, *, inference: bool = False, card: dict[str, Any] | None = None) -> Path:
     """Write a smaller copy of a checkpoint for shipping.
 
     Args:
@@ -164,9 +169,7 @@ def export(
     checkpoint = read_checkpoint(path)
     algorithm = load_algorithm(checkpoint)
     described = replace(checkpoint, card={**checkpoint.card, **(card or {})})
-    return save_checkpoint(
-        destination, algorithm, described, optimiser=not inference, compact=True, random=False
-    )
+    return save_checkpoint(destination, algorithm, described, optimiser=not inference, compact=True, random=False)
 
 
 def limited(dataset: Dataset, episodes: int, seed: int) -> Dataset:
@@ -187,8 +190,7 @@ def _contract_of(bags: Bags) -> Contract:
 
 def _open(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | None]:
     opened = [
-        open_episodes(folders, contract, root=bags.cache) if folders else None
-        for folders in (bags.prior, bags.target)
+        open_episodes(folders, contract, root=bags.cache) if folders else None for folders in (bags.prior, bags.target)
     ]
     for name, data in zip(("pre-training", "target"), opened, strict=True):
         if data is not None:
@@ -205,9 +207,7 @@ def _open(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | Non
     return opened[0], opened[1]
 
 
-def _source(
-    config: TrainingConfig, table: TaskTable, prior: Dataset | None, target: Dataset | None
-) -> PhasedSource:
+def _source(config: TrainingConfig, table: TaskTable, prior: Dataset | None, target: Dataset | None) -> PhasedSource:
     labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
 
     def sampler(data: Dataset | None, seed: int) -> Sampler | None:

@@ -36,9 +36,7 @@ class TaskTable:
     aliases: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_names(
-        cls, names: Iterable[str], spare: int, aliases: Mapping[str, str] | None = None
-    ) -> TaskTable:
+    def from_names(cls, names: Iterable[str], spare: int, aliases: Mapping[str, str] | None = None) -> TaskTable:
         """Distinct tasks in alphabetical order, then `spare` free slots."""
         table = cls((), 0, dict(aliases or {}))
         known = sorted({table.canonical(name) for name in names})
@@ -62,9 +60,7 @@ class TaskTable:
         try:
             return self.names.index(self.canonical(name))
         except ValueError:
-            raise TaskError(
-                f"unknown task {name!r}; this policy knows: {', '.join(self.names) or 'none'}"
-            ) from None
+            raise TaskError(f"unknown task {name!r}; this policy knows: {', '.join(self.names) or 'none'}") from None
 
     def ids(self, names: Iterable[str]) -> dict[str, int]:
         """Slot of each name as it stands in the data."""

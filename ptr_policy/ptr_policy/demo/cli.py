@@ -31,7 +31,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add("--kitchen", default="toykitchen_target1", help="see `ptr sim tasks`")
     add("--demonstrations", type=int, default=10, help="to record (default: 10)")
     add("--trials", type=int, default=10, help="to make with each checkpoint (default: 10)")
-    add("--steps", type=int, default=600, help="updates of fine-tuning (default: 600)")
+    add("--steps", type=int, default=500, help="updates of fine-tuning (default: 500)")
     add("--checkpoint", type=Path, help="pre-trained checkpoint (default: the shipped one)")
     add("--pretraining", type=Path, default=Path("data/mix"), help="pre-training bags to mix in (default: data/mix)")
     add("--pretraining-episodes", type=int, default=408, help="how many (default: 408, one per kitchen and task)")
