@@ -69,10 +69,3 @@ def test_the_new_task_has_a_slot_of_its_own(demonstration: Path) -> None:
     assert TASK not in json.dumps(before["tasks"])
     assert TASK in json.dumps(after["tasks"])
     assert after["step"] == before["step"] + 4
-
-
-def test_another_plan_in_the_same_folder_is_refused(demonstration: Path) -> None:
-    command = [sys.executable, "-m", "ptr_models.cli", "demo", "--out", str(demonstration), "--seed", "9"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2
-    assert "another plan" in done.stderr

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import shutil
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ptr_models.errors import PtrError
+from ptr_policy.demo.plan import Plan
 
 DESCRIPTION = """\
 The whole path once, in simulation, with the programs that run on the real arm: ten demonstrations of a task in a
@@ -40,7 +41,6 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ptr_policy.demo.plan import Plan
     from ptr_policy.demo.report import write_report
     from ptr_policy.demo.runner import run_all
 
@@ -58,8 +58,9 @@ def _run(options: argparse.Namespace) -> int:
         pretraining_episodes=options.pretraining_episodes,
         finetune_steps=options.steps,
     )
-    _prepare(plan, options.fresh)
     console = Console()
+    if moved := prepare(plan, options.fresh):
+        console.print(f"the earlier run of another plan is now in {moved}")
     console.print(f"[bold]{plan.task.replace('_', ' ')}[/bold] in {plan.kitchen}, seed {plan.seed}")
     try:
         times = run_all(plan, console)
@@ -77,18 +78,24 @@ def _shipped() -> Path:
     return checkpoint_path("ptr_small")
 
 
-def _prepare(plan: object, fresh: bool) -> None:
-    """Make the run's folder, or find the same plan in it."""
+def prepare(plan: Plan, fresh: bool = False) -> Path | None:
+    """Make the run's folder, or find the same plan in it.
+
+    Returns:
+        where a run of another plan was moved to; None when there was none.
+    """
+    file, moved = plan.out / "plan.json", None
     if fresh and plan.out.exists():
         shutil.rmtree(plan.out)
-    plan.out.mkdir(parents=True, exist_ok=True)
-    file = plan.out / "plan.json"
     if file.is_file() and json.loads(file.read_text()) != json.loads(plan.to_json()):
-        raise PtrError(f"{plan.out} holds a run of another plan; choose another --out, or remove it with --fresh")
+        numbers = (plan.out.with_name(f"{plan.out.name}-{number}") for number in itertools.count(1))
+        moved = plan.out.rename(next(path for path in numbers if not path.exists()))
+    plan.out.mkdir(parents=True, exist_ok=True)
     file.write_text(plan.to_json() + "\n")
+    return moved
 
 
-def _conclude(report: dict, plan: object, console: Console) -> None:
+def _conclude(report: dict, plan: Plan, console: Console) -> None:
     for name, words in (("finetuned", "after fine-tuning"), ("pretrained", "before it")):
         result = report["results"][name]
         low, high = result["interval"]

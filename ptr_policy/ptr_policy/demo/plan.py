@@ -8,8 +8,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptr_models.training.checkpoint import latest_checkpoint
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -19,7 +17,7 @@ class Plan:
         out: folder of everything that the run writes.
         seed: scenes of demonstrations and trials, and the sampling of fine-tuning, derive from it.
         task, kitchen: what is learned, and where; neither is in the pre-training data.
-        demonstrations, trials: how many are recorded; the issue of the paper's talk is ten and ten.
+        demonstrations, trials: how many are recorded and made; ten and ten, as in the talk on PTR.
         checkpoint: the pre-trained checkpoint that is fine-tuned.
         pretraining: folder of pre-training bags that fine-tuning mixes in, made when it is not there.
         pretraining_episodes: how many bags are made.
@@ -50,6 +48,8 @@ class Plan:
     @property
     def finetuned_checkpoint(self) -> Path:
         """The newest checkpoint of that run."""
+        from ptr_models.training.checkpoint import latest_checkpoint  # PyTorch takes a second: not for --help
+
         newest = latest_checkpoint(self.finetuned)
         return newest if newest is not None else self.finetuned / "checkpoints" / "none"
 
