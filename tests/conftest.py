@@ -22,12 +22,17 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def remove_leftovers() -> None:
-    """Remove Fast DDS segments that no process has mapped (8 MB each, left behind by kill -9)."""
-    mapped = "".join(_maps(process) for process in Path("/proc").glob("[0-9]*"))
+    """Remove the shared memory that Fast DDS leaves behind after kill -9 (8 MB a process).
+
+    Only while no ROS process lives at all: a living one also holds lock files there that it has not mapped, and
+    without them its messages stop.
+    """
+    if any("fastdds_" in _maps(process) for process in Path("/proc").glob("[0-9]*")):
+        return
     for pattern in ("fastdds_*", "fast_datasharing_*", "sem.fastdds_*"):
         for file in SHARED_MEMORY.glob(pattern):
             with contextlib.suppress(OSError):
-                if file.name not in mapped and time.time() - file.stat().st_mtime > OLD:
+                if time.time() - file.stat().st_mtime > OLD:
                     os.unlink(file)
 
 
