@@ -47,7 +47,7 @@ def test_a_run_leaves_bags_a_policy_and_a_report(demonstration: Path) -> None:
         low, high = result["interval"]
         assert 0.0 <= low < high <= 1.0
     page = (demonstration / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3  # one trial, values, curves
+    assert page.count("data:image/png;base64,") == len(report["figures"]) >= 3  # a trial, values, curves
 
 
 @pytest.mark.timeout(300)

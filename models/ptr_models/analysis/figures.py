@@ -89,6 +89,7 @@ def training_figure(entries: Sequence[dict[str, Any]], switch: int | None = None
         if switch is not None and entries[0]["step"] <= switch <= entries[-1]["step"]:
             axis.axvline(switch, color=FAINT, lw=1, ls="--")
         axis.set_title(name, fontsize=9, color=INK)
+        axis.locator_params(axis="x", nbins=4)
         _tidy(axis)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)

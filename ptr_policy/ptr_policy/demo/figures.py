@@ -22,6 +22,8 @@ FRAMES = 8
 """Pictures of a film strip."""
 FRAME_SIZE = (240, 180)
 """Width and height of each (pixels)."""
+GAP = 6
+"""White between two (pixels)."""
 
 
 @dataclass(frozen=True)
@@ -35,33 +37,40 @@ class Figure:
     strip: bool = False
 
 
-def draw_all(plan: Plan, outcomes: Sequence[bool], bags: Sequence[str]) -> tuple[list[Figure], float]:
-    """Draw every picture of the report into the run's folder `figures`; also the trend score of the Q-function."""
+def draw_all(plan: Plan, trials: Sequence[tuple[str, bool, str]]) -> tuple[list[Figure], float]:
+    """Draw every picture of the report into the run's folder `figures`.
+
+    Args:
+        trials: (which checkpoint and trial, success, folder of its bag), the most interesting first.
+    Returns:
+        the pictures, and the trend score of the Q-function.
+    """
     folder = plan.out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
-    strips = [strip for wanted in (True, False) if (strip := _trial(folder, outcomes, bags, wanted)) is not None]
+    strips = [strip for wanted in (True, False) if (strip := _trial(folder, trials, wanted)) is not None]
     values, score = _values(folder, plan)
     return [*strips, values, _curves(folder, plan)], score
 
 
 def film_strip(episode: Path, frames: int = FRAMES) -> NDArray[np.uint8]:
-    """Evenly spaced camera pictures of an episode, side by side: (180, frames * 240, 3) uint8 BGR."""
+    """Evenly spaced camera pictures of an episode, side by side with a gap: (180, about frames * 246, 3) uint8 BGR."""
     contract = read_metadata(episode).contract
     stream = read_streams(episode, contract).images[contract.cameras[0].name]
     chosen = [stream.samples[i] for i in np.linspace(0, len(stream) - 1, frames).round().astype(int)]
     pictures = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in chosen]
-    return np.concatenate([cv2.resize(p, FRAME_SIZE, interpolation=cv2.INTER_AREA) for p in pictures], axis=1)
+    small = [cv2.resize(picture, FRAME_SIZE, interpolation=cv2.INTER_AREA) for picture in pictures]
+    framed = [cv2.copyMakeBorder(p, 0, 0, 0, GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for p in small]
+    return np.concatenate(framed, axis=1)[:, :-GAP]
 
 
-def _trial(folder: Path, outcomes: Sequence[bool], bags: Sequence[str], wanted: bool) -> Figure | None:
+def _trial(folder: Path, trials: Sequence[tuple[str, bool, str]], wanted: bool) -> Figure | None:
     """The film strip of the first success, or failure, that was recorded."""
-    for index, (outcome, bag) in enumerate(zip(outcomes, bags, strict=True)):
-        if outcome == wanted and bag:
+    for name, success, bag in trials:
+        if success == wanted and bag:
             word = "success" if wanted else "failure"
             path = folder / f"{word}.png"
             cv2.imwrite(str(path), film_strip(Path(bag)))
-            text = f"Trial {index + 1}, a {word}: its bag from the first picture to the last."
-            return Figure(word, path, word.capitalize(), text, strip=True)
+            return Figure(word, path, word.capitalize(), f"A {word}: {name}, from beginning to end.", strip=True)
     return None
 
 

@@ -40,7 +40,7 @@ class Result:
 def write_report(plan: Plan, stages: Sequence[StageTime]) -> dict[str, Any]:
     """Write report.json and report.html into the run's folder and return what the JSON holds."""
     results = {name: read_result(plan.evaluation(name)) for name in ("finetuned", "pretrained")}
-    drawn, score = figures.draw_all(plan, results["finetuned"].outcomes, results["finetuned"].bags)
+    drawn, score = figures.draw_all(plan, _trials(results))
     report = {
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "plan": json.loads(plan.to_json()),
@@ -73,6 +73,16 @@ def read_result(folder: Path) -> Result:
     outcomes = [trial["outcome"] == "success" for trial in judged]
     bags = [str(folder / trial["bag"]) if trial["bag"] else "" for trial in judged]
     return Result(summary["successes"], len(judged), summary["success_rate"], (low, high), outcomes, bags)
+
+
+def _trials(results: dict[str, Result]) -> list[tuple[str, bool, str]]:
+    """Every trial: which it was, whether it succeeded, its bag."""
+    words = {"finetuned": "after fine-tuning", "pretrained": "before it"}
+    return [
+        (f"trial {index} {words[name]}", outcome, bag)
+        for name, result in results.items()
+        for index, (outcome, bag) in enumerate(zip(result.outcomes, result.bags, strict=True), start=1)
+    ]
 
 
 def versions() -> dict[str, str]:

@@ -29,11 +29,12 @@ class StageError(PtrError):
 
 @dataclass(frozen=True)
 class StageTime:
-    """How long a stage took, s."""
+    """How long a stage took, s, and whether it has come to its end."""
 
     name: str
     title: str
     seconds: float
+    finished: bool = False
 
 
 def progress_bar(console: Console) -> Progress:
@@ -50,8 +51,8 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def run_stage(stage: Stage, logs: Path, progress: Progress) -> float:
-    """Run the command of a stage to its end and return the seconds that it took.
+def run_stage(stage: Stage, logs: Path, progress: Progress) -> None:
+    """Run the command of a stage to its end.
 
     Its output goes to `logs/NAME.log`. Ctrl-C ends the command as Ctrl-C in its own terminal would.
 
@@ -61,7 +62,6 @@ def run_stage(stage: Stage, logs: Path, progress: Progress) -> float:
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{stage.name}.log"
     bar = progress.add_task(stage.title, total=stage.total, unit=stage.unit)
-    start = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
             stage.command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
@@ -75,7 +75,6 @@ def run_stage(stage: Stage, logs: Path, progress: Progress) -> float:
             _end(process)
     progress.update(bar, completed=min(stage.done(), stage.total))
     _require_success(stage, process.returncode, log)
-    return time.monotonic() - start
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -101,20 +100,25 @@ def _require_success(stage: Stage, returncode: int, log: Path) -> None:
 
 
 def run_all(plan: Plan, console: Console) -> list[StageTime]:
-    """Run every stage that has not finished yet, and return how long each took.
+    """Run every stage that has not finished yet, and return how long each took, interrupted attempts included.
 
-    Finished stages are written to `stages.json`, so that an interrupted run goes on where it was.
+    Times are kept in `stages.json`, so that an interrupted run goes on where it was.
     """
-    file = plan.out / "stages.json"
-    times = [StageTime(**entry) for entry in json.loads(file.read_text())] if file.is_file() else []
-    finished = {entry.name for entry in times}
+    book = Path(plan.out / "stages.json")
+    times = {entry["name"]: StageTime(**entry) for entry in json.loads(book.read_text())} if book.is_file() else {}
     with progress_bar(console) as progress:
         for stage in all_stages(plan):
-            if stage.name in finished:
+            before = times.get(stage.name, StageTime(stage.name, stage.title, 0.0))
+            if before.finished:
                 continue
-            seconds = run_stage(stage, plan.out / "logs", progress)
-            times.append(StageTime(stage.name, stage.title, seconds))
-            file.write_text(json.dumps([asdict(entry) for entry in times], indent=1))
+            begin, finished = time.monotonic(), False
+            try:
+                run_stage(stage, plan.out / "logs", progress)
+                finished = True
+            finally:
+                seconds = before.seconds + time.monotonic() - begin
+                times[stage.name] = StageTime(stage.name, stage.title, seconds, finished)
+                book.write_text(json.dumps([asdict(entry) for entry in times.values()], indent=1))
             if not console.is_terminal:
                 console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s")
-    return times
+    return list(times.values())

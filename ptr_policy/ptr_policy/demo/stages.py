@@ -71,6 +71,7 @@ def _finetune(plan: Plan) -> Stage:
     command = [*PTR, "train", "finetune", "--checkpoint", str(plan.checkpoint), "--data", str(plan.pretraining)]
     command += ["--target", str(plan.bags), "--out", str(plan.finetuned)]
     command += ["--steps", str(plan.finetune_steps), "--seed", str(plan.seed), "--threads", "1"]
+    command += ["--set", "schedule.log_every=20"]
     return Stage("finetune", "Fine-tuning on them", command, plan.finetune_steps, _updates(plan), "updates")
 
 

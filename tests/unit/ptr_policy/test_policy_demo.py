@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from ptr_models.errors import PtrError
+from ptr_policy.demo import runner
 from ptr_policy.demo.cli import prepare
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.report import read_result
@@ -30,10 +31,10 @@ def stage_of(code: str, total: int, done: int) -> Stage:
     return Stage("work", "Working", [sys.executable, "-c", code], total, lambda: done, "things")
 
 
-def run(stage: Stage, logs: Path) -> float:
+def run(stage: Stage, logs: Path) -> None:
     """Run a stage without a bar on the screen."""
     with progress_bar(Console(quiet=True)) as progress:
-        return run_stage(stage, logs, progress)
+        run_stage(stage, logs, progress)
 
 
 def test_a_run_of_another_plan_is_moved_aside_and_nothing_of_it_is_lost(plan: Plan) -> None:
@@ -64,8 +65,23 @@ def test_a_stage_that_ends_well_with_less_than_its_total_has_failed(tmp_path: Pa
 
 
 def test_a_stage_leaves_its_output_in_a_log(tmp_path: Path) -> None:
-    assert run(stage_of("print('all is well')", 1, 1), tmp_path) > 0.0
+    run(stage_of("print('all is well')", 1, 1), tmp_path)
     assert (tmp_path / "work.log").read_text() == "all is well\n"
+
+
+def test_an_interrupted_run_goes_on_with_the_stage_that_had_not_finished(plan: Plan, monkeypatch) -> None:
+    prepare(plan)
+    log = plan.out / "done.txt"
+    note = f"open({str(log)!r}, 'a').write('%s')"
+    first, broken = stage_of(note % "1", 1, 1), stage_of("raise SystemExit(1)", 1, 1)
+    stages = [dataclasses.replace(first, name="first"), dataclasses.replace(broken, name="second")]
+    monkeypatch.setattr(runner, "all_stages", lambda _: iter(stages))
+    with pytest.raises(StageError):
+        runner.run_all(plan, Console(quiet=True))
+    stages[1] = dataclasses.replace(stages[1], command=stage_of(note % "2", 1, 1).command)
+    times = runner.run_all(plan, Console(quiet=True))
+    assert log.read_text() == "12"  # the first stage was not run again
+    assert [time.finished for time in times] == [True, True]
 
 
 def test_a_result_without_trials_is_an_error(tmp_path: Path) -> None:
