@@ -152,7 +152,7 @@ def save_image(path: Path, image: NDArray[np.uint8]) -> None:
 def show(report: EpisodeReport, console: Console) -> None:
     """Print a report as tables."""
     it = report.metadata
-    console.print(f"[bold]{report.path}[/bold]  {report.duration:.1f} s")
+    console.print(f"[bold]{report.path}[/bold]  {report.duration:.1f} s", soft_wrap=True)
     graded = "" if it.score is None else f", score {it.score:g}"
     console.print(f"{it.kind} of [cyan]{it.task}[/cyan], outcome {it.outcome}{graded}")
     console.print(
