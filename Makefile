@@ -47,7 +47,7 @@ test: setup ## all tests (PYTEST_OPTIONS='-k launching -x')
 lint: $(STAMPS)/python ## style and types of mistakes that a linter sees
 	@$(VENV)/bin/ruff check .
 
-pretrain: setup ## make the shipped checkpoint again, from nothing (hours on 2 cores)
+pretrain: setup ## make the shipped checkpoint again, from nothing (about an hour on 2 cores)
 	@$(IN_ROS) scripts/pretrain
 
 doctor: setup ## what is there, what is missing, what it is for and how to get it

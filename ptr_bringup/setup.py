@@ -28,6 +28,7 @@ setup(
         "console_scripts": [
             "arm = ptr_bringup.arm.node:main",
             "camera = ptr_bringup.camera.node:main",
+            "raw_camera = ptr_bringup.camera.raw_node:main",
             "simulator = ptr_bringup.sim.node:main",
             "scripted_operator = ptr_bringup.sim.operator_node:main",
         ],

@@ -14,7 +14,7 @@ pytest.importorskip("ptr_msgs.msg")
 
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
-from sensor_msgs.msg import CameraInfo, CompressedImage  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
 from ptr_msgs.action import MoveTo  # noqa: E402
 from ptr_msgs.msg import ArmState  # noqa: E402
@@ -109,3 +109,22 @@ def test_a_folder_that_is_shown_once_ends_the_node(ros, pictures: Path) -> None:
     camera = ros.start("ptr_bringup.camera.node", source=pictures, loop=False, rate=50.0)
     assert camera.wait() == 0
     assert "no more pictures" in camera.output
+
+
+def test_raw_images_of_another_driver_become_jpeg_with_their_own_stamp(ros) -> None:
+    images = ros.collect(CompressedImage, "/camera/wrist/image/compressed", qos_profile_sensor_data)
+    driver = ros.node.create_publisher(Image, "/driver/image", qos_profile_sensor_data)
+    camera = ros.start("ptr_bringup.camera.raw_node", name="wrist", image_topic="/driver/image")
+    raw = Image(height=2, width=4, encoding="rgb8", step=12, data=bytes([250, 10, 30]) * 8)
+    raw.header.stamp.sec, raw.header.stamp.nanosec = 7, 11
+
+    def arrived() -> bool:
+        driver.publish(raw)
+        return bool(images)
+
+    ros.wait(arrived, "a JPEG image")
+    camera.signal()
+    assert camera.wait() == 0
+    assert (images[0].header.stamp.sec, images[0].header.stamp.nanosec) == (7, 11)
+    pixel = cv2.imdecode(np.frombuffer(images[0].data, np.uint8), cv2.IMREAD_COLOR)[0, 0]
+    assert pixel.tolist() == pytest.approx([30, 10, 250], abs=6)  # blue, green, red

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Raw images of other camera drivers: by cv_bridge where ROS brings it, else the three usual encodings by hand."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image
+
+from ptr_bringup.camera.sources import CameraError
+
+try:
+    from cv_bridge import CvBridge
+except ImportError:  # it is in no Python package index
+    CvBridge = None
+
+_CHANNELS = {"bgr8": 3, "rgb8": 3, "mono8": 1}
+
+
+def bgr_from_image(message: Image) -> NDArray[np.uint8]:
+    """An image message as (height, width, 3) in BGR order, as OpenCV has it.
+
+    Raises:
+        CameraError: the encoding is not known, or the data are fewer than its size says.
+    """
+    if CvBridge is not None:
+        return CvBridge().imgmsg_to_cv2(message, "bgr8")
+    return convert(message)
+
+
+def convert(message: Image) -> NDArray[np.uint8]:
+    """The same without cv_bridge, for bgr8, rgb8 and mono8; rows may be padded (`step`)."""
+    channels = _CHANNELS.get(message.encoding)
+    if channels is None:
+        raise CameraError(
+            f"The image has the encoding {message.encoding!r}; without cv_bridge only {', '.join(_CHANNELS)} are known."
+        )
+    used = message.width * channels
+    if message.step < used or len(message.data) < message.height * message.step:
+        raise CameraError(
+            f"An image of {message.width}x{message.height} {message.encoding} has {len(message.data)} bytes in rows of "
+            f"{message.step}; that is too few."
+        )
+    data = np.frombuffer(message.data, np.uint8)[: message.height * message.step]
+    pixels = data.reshape(message.height, message.step)[:, :used].reshape(message.height, message.width, channels)
+    if message.encoding == "rgb8":
+        return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    if message.encoding == "mono8":
+        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+    return np.ascontiguousarray(pixels)

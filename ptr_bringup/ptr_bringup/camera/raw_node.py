@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node `raw_camera`: raw images of another camera driver become the JPEG stream that the suite uses."""
+
+from __future__ import annotations
+
+import sys
+
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ptr_bringup.camera.conversion import bgr_from_image
+from ptr_bringup.camera.images import jpeg_message
+from ptr_bringup.camera.sources import CameraError
+from ptr_bringup.node_main import declare, run
+
+
+class RawCamera(Node):
+    """Compresses each image as it comes and keeps its stamp, which is the time of capture."""
+
+    def __init__(self) -> None:
+        super().__init__("raw_camera")
+        name = declare(self, "name", "over_shoulder", "the pictures go to /camera/NAME/image/compressed")
+        image = declare(self, "image_topic", "/camera/color/image_raw", "sensor_msgs/Image of the driver")
+        info = declare(self, "info_topic", "/camera/color/camera_info", "sensor_msgs/CameraInfo of the driver")
+        self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", 1, 100)
+        self._frame = f"{name}_optical_frame"
+        quality_of_service = qos_profile_sensor_data
+        self._images = self.create_publisher(CompressedImage, f"/camera/{name}/image/compressed", quality_of_service)
+        self._infos = self.create_publisher(CameraInfo, f"/camera/{name}/camera_info", quality_of_service)
+        self.create_subscription(Image, image, self._on_image, quality_of_service)
+        self.create_subscription(CameraInfo, info, self._infos.publish, quality_of_service)
+
+    def _on_image(self, message: Image) -> None:
+        try:
+            image = bgr_from_image(message)
+        except CameraError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            return
+        frame = message.header.frame_id or self._frame
+        self._images.publish(jpeg_message(image, self._quality, message.header.stamp, frame))
+
+
+def main(args: list[str] | None = None) -> None:
+    """Entry point of the executable `raw_camera`."""
+    sys.exit(run(RawCamera, args))
+
+
+if __name__ == "__main__":
+    main()
