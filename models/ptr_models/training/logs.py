@@ -71,6 +71,11 @@ class MetricLog:
         else:
             self._progress.update(self._task, completed=done)
 
+    @property
+    def pending(self) -> bool:
+        """Whether updates were added since the last `write`."""
+        return bool(self._counts)
+
     def write(self, step: int, seconds: float) -> dict[str, float]:
         """Write the averages since the last call, and return them.
 

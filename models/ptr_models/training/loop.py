@@ -139,6 +139,8 @@ class Trainer:
                     if stopped.is_set() or (schedule.seconds and seconds >= schedule.seconds):
                         reason = "signal" if stopped.is_set() else "seconds"
                         break
+                if log.pending:
+                    self._metrics = log.write(self.step, time.monotonic() - start)
         finally:
             batches.close()
         return Outcome(self.step, time.monotonic() - start, reason, self.save())
