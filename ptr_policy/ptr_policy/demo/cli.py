@@ -96,7 +96,7 @@ def prepare(plan: Plan, fresh: bool = False) -> Path | None:
 
 
 def _conclude(report: dict, plan: Plan, console: Console) -> None:
-    for name, words in (("finetuned", "after fine-tuning"), ("pretrained", "before it")):
+    for name, words in (("finetuned", "after fine-tuning"), ("pretrained", "before")):
         result = report["results"][name]
         low, high = result["interval"]
         console.print(

@@ -77,7 +77,7 @@ def read_result(folder: Path) -> Result:
 
 def _trials(results: dict[str, Result]) -> list[tuple[str, bool, str]]:
     """Every trial: which it was, whether it succeeded, its bag."""
-    words = {"finetuned": "after fine-tuning", "pretrained": "before it"}
+    words = {"finetuned": "after fine-tuning", "pretrained": "before fine-tuning"}
     return [
         (f"trial {index} {words[name]}", outcome, bag)
         for name, result in results.items()
