@@ -18,8 +18,8 @@ from sensor_msgs.msg import Joy
 
 from ptr_bringup.arm.messages import pose_from
 from ptr_bringup.node_main import declare
+from ptr_bringup.session import Caller, SessionError, Stage, run_session
 from ptr_bringup.sim.operator import Manner, ScriptedOperator
-from ptr_bringup.sim.stage import Caller, SessionError, Stage, run_session
 from ptr_bringup.sim.staging import drop_spot, scene_seed
 from ptr_bringup.sim.tasks import Scene, task_named
 from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates

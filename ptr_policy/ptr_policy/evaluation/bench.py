@@ -11,7 +11,7 @@ from pathlib import Path
 from rclpy.action import ActionClient
 from rclpy.node import Node
 
-from ptr_bringup.sim.stage import Caller, SessionEndedError, SessionError, Stage
+from ptr_bringup.session import Caller, SessionEndedError, SessionError, Stage
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.srv import StartEpisode, StopEpisode
 from ptr_policy.evaluation.person import Person

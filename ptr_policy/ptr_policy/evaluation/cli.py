@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ptr_models.errors import PtrError
 
 if TYPE_CHECKING:
-    from ptr_bringup.sim.stage import Caller
+    from ptr_bringup.session import Caller
     from ptr_policy.evaluation.node import EvaluatorNode
     from ptr_policy.evaluation.trials import Result, Trial
 
@@ -48,7 +48,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def run(options: argparse.Namespace) -> None:
     """Make the trials with a progress bar."""
     try:
-        from ptr_bringup.sim.stage import SessionError, run_session
+        from ptr_bringup.session import SessionError, run_session
         from ptr_policy.evaluation.node import EvaluatorNode
     except ImportError as error:
         raise EvaluationError(f"`ptr evaluate` needs ROS 2: {error}") from error

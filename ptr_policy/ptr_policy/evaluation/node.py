@@ -11,7 +11,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ptr_bringup.sim.stage import Caller, SessionError, run_session
+from ptr_bringup.session import Caller, SessionError, run_session
 from ptr_models.errors import PtrError
 from ptr_policy.evaluation.bench import RobotBench
 from ptr_policy.evaluation.runner import evaluate
