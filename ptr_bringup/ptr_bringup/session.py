@@ -45,10 +45,17 @@ class Caller:
     Args:
         node: spun by another thread.
         stop: set when the user ends the session; every wait then raises SessionEndedError.
+        spin: starts that thread; called at the first wait. Clients have to be made before: rclpy adds an action
+            client to its node before it is complete, and an executor that looks at it just then fails.
     """
 
-    def __init__(self, node: Node, stop: threading.Event) -> None:
-        self.node, self.stop = node, stop
+    def __init__(self, node: Node, stop: threading.Event, spin: Callable[[], None] | None = None) -> None:
+        self.node, self.stop, self._spin = node, stop, spin
+
+    def _begin(self) -> None:
+        if self._spin is not None:
+            spin, self._spin = self._spin, None
+            spin()
 
     def wait(self, condition: Callable[[], Any], what: str, timeout: float) -> None:
         """Wait until a condition holds.
@@ -57,6 +64,7 @@ class Caller:
             SessionError: it did not within `timeout` s.
             SessionEndedError: the user ended the session.
         """
+        self._begin()
         deadline = time.monotonic() + timeout
         while not condition():
             if time.monotonic() > deadline:
@@ -68,11 +76,13 @@ class Caller:
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the user ends the session."""
+        self._begin()
         if self.stop.wait(max(0.0, seconds)):
             raise SessionEndedError
 
     def result(self, future: Future, what: str, timeout: float) -> Any:
         """The result of a future."""
+        self._begin()
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         deadline = time.monotonic() + timeout
@@ -150,7 +160,7 @@ def run_session(
     args: Sequence[str] | None = None,
     expected: tuple[type[Exception], ...] = (SessionError, ParameterException, OSError, ValueError),
 ) -> None:
-    """Make a node, spin it in a thread, do the session's work here, and exit with the code that it returns.
+    """Make a node, do the session's work here while a thread spins it, and exit with the code that it returns.
 
     SIGINT and SIGTERM, once or more often, set the caller's `stop`; the work then has the chance to give back
     what it holds, and the exit code is 130. The text of an `expected` exception is the sentence that the user
@@ -166,12 +176,12 @@ def run_session(
             node = make()
             executor.add_node(node)
             spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
-            spinner.start()
             try:
-                code = work(node, Caller(node, stop))
+                code = work(node, Caller(node, stop, spinner.start))
             finally:
                 executor.shutdown()
-                spinner.join(timeout=5.0)
+                if spinner.is_alive():
+                    spinner.join(timeout=5.0)
         except SessionEndedError:
             code = 130
         except expected as error:

@@ -195,6 +195,7 @@ def _compiler() -> str:
 
 
 def _gpu() -> str:
+    _import("torch")
     import torch
 
     if torch.cuda.is_available():
