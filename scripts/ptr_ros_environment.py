@@ -10,7 +10,7 @@ import sys
 
 
 def apply(prefix: str) -> None:
-    """Set what ROS 2 needs to find its packages, and keep its traffic on this machine.
+    """Set what ROS 2 needs to find its packages, keep its traffic on this machine, and let it log.
 
     Args:
         prefix: where ROS 2 and the workspace are installed, the virtual environment.
@@ -19,6 +19,8 @@ def apply(prefix: str) -> None:
     if prefix not in known:
         os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join([prefix, *known])
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    if not os.access(os.environ.get("HOME", ""), os.W_OK):  # where rclpy would write its logs, or fail
+        os.environ.setdefault("ROS_LOG_DIR", os.path.join("/tmp", f"ros-log-{os.getuid()}"))
     profile = os.path.join(prefix, "share", "ptr_bringup", "config", "fastdds_profile.xml")
     if os.path.exists(profile):
         os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", profile)
