@@ -110,7 +110,6 @@ def packages() -> None:
 
 NUMPY_VERSION = "import numpy; print(numpy.__version__)"
 SITE_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
-TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 
 def check_python() -> None:
@@ -162,23 +161,15 @@ def install_system_packages() -> None:
 
 
 def install_torch(pip: Sequence[str]) -> None:
-    """Where there is no NVIDIA GPU, prefer PyTorch's CPU build: its default one brings 3 GB of CUDA.
+    """Take PyTorch from the package index in TORCH_INDEX, where one is given.
 
-    When that index cannot be reached, the default build is installed with the other requirements.
+    PyTorch's documentation names one with builds for the CPU only; the default build may bring 3 GB of CUDA.
     """
-    if Path("/dev/nvidiactl").exists() or os.environ.get("TORCH", "") == "default":
+    index = os.environ.get("TORCH_INDEX", "")
+    if not index:
         return
     pin = re.search(r"^torch==\S+", (ROOT / "requirements" / "lock.txt").read_text(), re.MULTILINE)
-    options = ["--no-deps", "--retries", "0", "--timeout", "15", "--index-url", TORCH_CPU_INDEX]
-    with open(log_path("torch"), "w") as log:
-        subprocess.run(
-            [*pip, *options, pin.group()],
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=clean_environment(),
-        )
+    run([*pip, "--no-deps", "--index-url", index, pin.group()], "torch")
 
 
 def compile_all() -> None:
