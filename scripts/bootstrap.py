@@ -253,9 +253,9 @@ def run(
                 print(f"\r\033[K    {shown}", end="", flush=True)
     if progress and sys.stdout.isatty():
         print("\r\033[K", end="")
-    if process.wait() != 0:
+    if code := process.wait():
         tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-40:])
-        raise SetupError(f"{name} failed (all of its output: {log}):\n{tail}")
+        raise SetupError(f"{name} ended with exit code {code} (all of its output: {log}):\n{tail}")
     print(f"    {name}: {time.monotonic() - started:.0f} s", flush=True)
 
 

@@ -64,7 +64,7 @@ def test_a_failing_command_shows_the_end_of_its_output(
     bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
-    with pytest.raises(bootstrap.SetupError, match="(?s)it failed .*no such thing"):
+    with pytest.raises(bootstrap.SetupError, match="(?s)it ended with exit code 1 .*no such thing"):
         bootstrap.run([sys.executable, "-c", "raise SystemExit('no such thing')"], "it")
 
 
