@@ -31,6 +31,9 @@ _ROUNDING = 1e-6
 _OTHER_BRANCH = 0.5
 """rad. Between two ticks a joint moves less than this; a solution further away folds the arm another way."""
 
+_BULGE = 1e-3
+"""m that a slowed step may bulge out of the workspace box."""
+
 _GRIPPER_BODY = (0.05, 0.115)
 """m behind the end effector: where the gripper's body begins, and the flange it hangs on."""
 _GRIPPER_RADIUS = 0.035
@@ -155,6 +158,8 @@ def admit(wish: Pose, target: Pose, joints: Array, limits: Limits, duration: flo
         why = f"{_place(clipped)} can only be reached with the arm folded another way."
         return Verdict(None, target, reason | Reason.UNREACHABLE, why)
     verdict = admit_joints(found, clipped, target, joints, limits, duration)
+    if verdict.joints is not None and verdict.reason & Reason.TOO_FAST:
+        verdict = _kept_inside(verdict, target, joints, limits)
     return dataclasses.replace(verdict, reason=verdict.reason | reason, detail=verdict.detail or detail)
 
 
@@ -182,6 +187,25 @@ def admit_joints(
         why = f"A joint would move {step:.3f} rad in {duration:.3f} s, over {limits.joint_speed:.2f} rad/s."
         return Verdict(slowed, forward(slowed), Reason.TOO_FAST, why)
     return Verdict(wish, pose)
+
+
+def _kept_inside(slowed: Verdict, target: Pose, joints: Array, limits: Limits) -> Verdict:
+    """A slowed step is straight in joint space, not in the box: shorten it further where it bulges out.
+
+    Args:
+        slowed: admitted, but slower than wished.   target, joints: as for `admit`.
+    """
+    low = np.minimum(np.subtract(limits.box_low, _BULGE), target.position)
+    high = np.maximum(np.add(limits.box_high, _BULGE), target.position)
+    assert slowed.joints is not None
+    for share in (1.0, 0.5, 0.25, 0.125):
+        wish = joints + (slowed.joints - joints) * share
+        pose = forward(wish)
+        inside = (low <= pose.position).all() and (pose.position <= high).all()
+        if inside and not _refuse_pose(pose, target, limits)[0]:
+            return dataclasses.replace(slowed, joints=wish, target=pose)
+    why = f"{slowed.detail} A slower step would leave the workspace; the arm holds."
+    return Verdict(None, target, slowed.reason | Reason.OUTSIDE_BOX, why)
 
 
 def cap_twist(twist: Array, limits: Limits) -> tuple[Array, Reason, str]:
