@@ -28,8 +28,17 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 1 when the node could not start; the reason is printed on stderr.
     """
+    listening = False
+
+    def interrupt(*_: object) -> None:
+        """Leave SIGINT to rclpy once it listens: an exception in the middle of a driver's call can't be caught well."""
+        if not listening:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         with rclpy.init(args=args):
+            listening = True
             return _spin(factory)
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
