@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For all tests: shared memory that killed ROS processes have left behind is given back."""
+"""For all tests: one thread each, repeatable examples, and no shared memory left behind by killed nodes.
+
+Hypothesis tries the same examples in every run; `--hypothesis-profile=default` lets it look for new ones.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,14 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 SHARED_MEMORY = Path("/dev/shm")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side already
 OLD = 60.0  # s; a younger file may be about to be mapped
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
