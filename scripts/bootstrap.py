@@ -184,7 +184,8 @@ def colcon(names: Sequence[str], options: Sequence[str]) -> None:
     install = ROOT / "install" if ROS_DISTRO else VENV
     command = [*PYTHON, "-m", "colcon", "--log-base", "log", "build", "--merge-install"]
     command += ["--install-base", str(install), "--build-base", "build", "--base-paths", *names, *options]
-    environment = {"PATH": f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {"PATH": path, "VIRTUAL_ENV": str(VENV)}  # CMake looks for Python in VIRTUAL_ENV first
     if not ROS_DISTRO:
         environment |= {
             "AMENT_PREFIX_PATH": str(VENV),
