@@ -37,7 +37,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     pretrain = kinds.add_parser(
         "pretrain", help="from fresh networks", description=PRETRAIN, epilog=EPILOGUE, formatter_class=style
     )
-    pretrain.add_argument("--preset", default="ptr_small", help="configuration to start from (default: ptr_small)")
+    pretrain.add_argument("--preset", default="ptr_small", help="see `ptr train presets` (default: ptr_small)")
     pretrain.add_argument("--config", type=Path, metavar="YAML", help="file with values that replace the preset's")
     pretrain.add_argument(
         "--task",
@@ -55,6 +55,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     finetune.add_argument("--checkpoint", type=Path, metavar="DIR", help="checkpoint to start from")
     _add_common(finetune)
     finetune.set_defaults(run=run_finetune)
+    listing = kinds.add_parser("presets", help="list the named configurations")
+    listing.set_defaults(run=run_presets)
     shipped = kinds.add_parser(
         "export",
         help="make a small checkpoint for shipping",
@@ -121,6 +123,15 @@ def run_pretrain(options: argparse.Namespace) -> int:
         return 0
     _start_logging()
     return _run(session.start_pretraining(config, _bags(options), _folder(options), options.task), "pre-training")
+
+
+def run_presets(_: argparse.Namespace) -> int:
+    """`ptr train presets`."""
+    from ptr_models.training.presets import presets
+
+    for name, about in presets().items():
+        print(f"{name:24} {about}")
+    return 0
 
 
 def run_finetune(options: argparse.Namespace) -> int:

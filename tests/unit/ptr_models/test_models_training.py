@@ -37,7 +37,7 @@ from ptr_models.training.checkpoint import (
 )
 from ptr_models.training.config import ConfigError, ScheduleConfig, TrainingConfig
 from ptr_models.training.policy import Policy
-from ptr_models.training.presets import PRESETS, preset
+from ptr_models.training.presets import preset, presets
 from ptr_models.training.session import (
     Bags,
     PhasedSource,
@@ -125,7 +125,7 @@ def test_the_paper_preset_holds_the_values_of_the_original_run() -> None:
     )
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", presets())
 def test_presets_survive_yaml(name: str, tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(preset(name).to_yaml())
