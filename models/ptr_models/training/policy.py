@@ -129,20 +129,33 @@ class Policy:
         """Q of given actions, per critic.
 
         Args:
-            images: (T, H, W, 3 * cameras).   states: (T, 7).   scaled_actions: (T, 7).
+            images: (T, H, W, 3 * cameras).   states: (T, 7).
+            scaled_actions: (T, 7), or (T, N, 7): N actions for each observation.
         Returns:
-            (E, T), without a critic an error.
+            (E, T) or (E, T, N); without a critic an error.
         """
         if self._critic is None:
             raise PtrError(f"the checkpoint {self.checkpoint.path} has no Q-function (algorithm bc)")
         pixels, proprioception, one_hot = self._tensors(images, states, task)
-        actions = torch.from_numpy(np.array(scaled_actions, dtype=np.float32)).to(self._device).unsqueeze(1)
-        return self._critic.q(self._critic.encode(pixels, proprioception), one_hot, actions)[..., 0].cpu().numpy()
+        actions = torch.from_numpy(np.array(scaled_actions, dtype=np.float32)).to(self._device)
+        several = actions if actions.dim() == 3 else actions.unsqueeze(1)
+        q = self._critic.q(self._critic.encode(pixels, proprioception), one_hot, several)
+        return (q if actions.dim() == 3 else q[..., 0]).cpu().numpy()
 
     @torch.no_grad()
     def modes(self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str) -> NDArray[np.float32]:
         """Scaled actions tanh(mean), (T, 7), of T observations."""
         return self._actor(*self._tensors(images, states, task)).mode.clamp(-MARGIN, MARGIN).cpu().numpy()
+
+    @torch.no_grad()
+    def samples(
+        self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str, count: int, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """Scaled actions (T, count, 7) drawn from the policy for T observations, the same for the same seed."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            drawn = self._actor(*self._tensors(images, states, task)).sample(count)[0]
+        return drawn.clamp(-MARGIN, MARGIN).cpu().numpy()
 
     def _tensors(
         self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str
