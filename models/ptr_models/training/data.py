@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The episodes of a run: which folders, under which contract, how many of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.reader import find_episodes, read_metadata
+from ptr_models.errors import PtrError
+from ptr_models.replay import Dataset, open_episodes
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Bags:
+    """Where the data of a run lie.
+
+    Attributes:
+        prior: folders with pre-training episodes.   target: folders with demonstrations of the new task.
+        cache: folder of replay caches, None: the user's.
+    """
+
+    prior: Sequence[Path] = ()
+    target: Sequence[Path] = ()
+    cache: Path | None = None
+
+
+def contract_of(bags: Bags) -> Contract:
+    """The contract of the first episode; the others must follow it."""
+    if not bags.prior and not bags.target:
+        raise PtrError("training needs episodes; name their folders with --data")
+    return read_metadata(find_episodes([*bags.prior, *bags.target])[0]).contract
+
+
+def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | None]:
+    """Prior and target data, None where no folder is named; what they hold goes to the log."""
+    opened = [
+        open_episodes(folders, contract, root=bags.cache) if folders else None for folders in (bags.prior, bags.target)
+    ]
+    for name, data in zip(("pre-training", "target"), opened, strict=True):
+        if data is not None:
+            LOGGER.info(
+                "%s data: %d episodes, %d transitions, %d tasks, %d episodes left out",
+                name,
+                len(data),
+                data.transitions,
+                len(data.task_names),
+                len(data.left_out),
+            )
+            for item in data.left_out[:10]:
+                LOGGER.warning("left out: %s: %s", item.path, item.reason)
+    return opened[0], opened[1]
+
+
+def limited(dataset: Dataset, episodes: int, seed: int) -> Dataset:
+    """At most that many episodes, chosen by the seed; -1: all."""
+    if episodes < 0 or episodes >= len(dataset):
+        return dataset
+    keep = np.zeros(len(dataset), dtype=bool)
+    keep[np.random.default_rng(seed).permutation(len(dataset))[:episodes]] = True
+    return dataset.select(keep)

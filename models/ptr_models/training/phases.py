@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PTR's two phases: prior data alone, then prior and target data mixed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ptr_models.episodes.labels import Labelling
+from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
+from ptr_models.training.config import TrainingConfig
+from ptr_models.training.data import limited
+from ptr_models.training.tasks import TaskTable
+
+
+class PhasedSource:
+    """PTR's two phases: prior data alone, then the mixture; the phase follows from the step."""
+
+    def __init__(self, prior: Sampler | None, target: Sampler | None, target_from: int, mix: float) -> None:
+        """Args: target_from: updates before the target data enter; without target data there is one phase."""
+        if prior is None:
+            target_from, mix = 0, 0.0
+        first = MixingSampler(prior, target, 1.0) if prior is not None else None
+        self._phases = (first, first if target is None else MixingSampler(prior, target, mix))
+        self._target_from = target_from
+
+    def phase(self, step: int) -> int:
+        """Phase (0 or 1) of the update after `step` updates are done."""
+        return int(step >= self._target_from)
+
+    def sample(self, size: int, step: int) -> Batch:
+        """A batch for the update after `step` updates are done."""
+        source = self._phases[self.phase(step)]
+        assert source is not None  # without prior data phase 0 is empty
+        return source.sample(size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the draws; the phases share their samplers."""
+        assert self._phases[1] is not None
+        return self._phases[1].state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a state of `state_dict`."""
+        assert self._phases[1] is not None
+        self._phases[1].load_state_dict(state)
+
+
+def make_source(
+    config: TrainingConfig, table: TaskTable, prior: Dataset | None, target: Dataset | None
+) -> PhasedSource:
+    """Samplers of both data sets with the run's labels and seeds; the target's seed is the prior's plus 1."""
+    labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
+
+    def sampler(data: Dataset | None, seed: int) -> Sampler | None:
+        return None if data is None else Sampler(data, table.ids(data.task_names), seed, labelling)
+
+    if target is not None:
+        target = limited(target, config.data.target_episodes, config.seed)
+    schedule = config.schedule
+    return PhasedSource(
+        sampler(prior, config.seed), sampler(target, config.seed + 1), schedule.target_from, schedule.mix
+    )
