@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr analyze`: values along demonstrations, checkpoint choice, training curves."""
+"""`ptr analyze`: values along demonstrations, critical decisions, checkpoint choice, training curves."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 EPILOGUE = """\
 examples:
   ptr analyze q data/croissant --checkpoint runs/croissant/checkpoints/step_00062000 --out q.png
+  ptr analyze critical data/croissant --checkpoint runs/croissant --compare runs/bc --out critical.png
   ptr analyze choose data/croissant --run runs/croissant      which checkpoint PTR's rule takes
   ptr analyze training runs/croissant --out curves.png"""
 
@@ -17,7 +19,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `analyze` to `ptr`."""
     analyze = subparsers.add_parser(
         "analyze",
-        help="values along demonstrations, checkpoint choice, training curves",
+        help="values along demonstrations, critical decisions, checkpoint choice, training curves",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -27,6 +29,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     q.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
     q.add_argument("--out", type=Path, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)")
     q.set_defaults(run=run_q)
+    critical = _add_critical(kinds)
     choose = kinds.add_parser("choose", help="the earliest checkpoint of a run whose values rise")
     choose.add_argument(
         "--run", dest="run_folder", type=Path, required=True, metavar="DIR", help="training run"
@@ -36,7 +39,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     choose.add_argument("--out", type=Path, metavar="FILE", help="picture of the scores")
     choose.set_defaults(run=run_choose)
-    for parser in (q, choose):
+    for parser in (q, critical, choose):
         parser.add_argument("bags", nargs="+", type=Path, metavar="BAGS", help="folders of demonstrations")
         parser.add_argument("--limit", type=int, default=10, metavar="N", help="demonstrations (default: 10)")
         parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
@@ -44,6 +47,31 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     training.add_argument("run_folder", type=Path, metavar="RUN")
     training.add_argument("--out", type=Path, default=Path("training.png"), metavar="FILE")
     training.set_defaults(run=run_training)
+
+
+def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    parser = kinds.add_parser(
+        "critical",
+        help="the decisions of a demonstration that matter, according to Q",
+        description="Mark the decisions at which the Q-function separates the action taken from its alternatives, draw "
+        "Q and advantage under the film strip, and compare the policies' errors at those moments with the others.",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="of a method with a Q-function")
+    parser.add_argument("--compare", type=Path, metavar="DIR", help="checkpoint of another method, such as BC")
+    parser.add_argument(
+        "--alternatives",
+        choices=("data", "policy", "uniform"),
+        default="data",
+        help="what the action taken is compared with: actions of other moments of the data, samples of the policy, or "
+        "uniform ones (default: data)",
+    )
+    parser.add_argument("--count", type=int, default=32, metavar="N", help="alternatives per decision (default: 32)")
+    parser.add_argument("--share", type=float, default=0.2, help="of decisions that may be critical (default: 0.2)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("critical.png"), metavar="FILE", help="picture")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.set_defaults(run=run_critical)
+    return parser
 
 
 def run_q(options: argparse.Namespace) -> int:
@@ -65,6 +93,47 @@ def run_q(options: argparse.Namespace) -> int:
         )
     print(f"trend score {score.score:.3f}; picture: {save(q_figure(curves), options.out)}")
     return 0
+
+
+def run_critical(options: argparse.Namespace) -> int:
+    """`ptr analyze critical`."""
+    import json
+
+    from ptr_models.analysis.critical import compare, critical, judge, report
+    from ptr_models.analysis.critical_figure import critical_figure
+    from ptr_models.analysis.figures import save
+    from ptr_models.replay import open_episodes
+    from ptr_models.training.policy import Policy
+    from ptr_models.training.session import limited
+
+    policy = Policy.load(options.checkpoint)
+    name = policy.checkpoint.config.preset
+    other = {} if options.compare is None else _named(Policy.load(options.compare), name)
+    data = limited(open_episodes(options.bags, policy.contract, root=options.cache), options.limit, 0)
+    arguments = {"alternatives": options.alternatives, "count": options.count, "seed": options.seed, "name": name}
+    decisions = judge(policy, data, other, **arguments)
+    marks = critical(decisions, options.share)
+    for item, mark in zip(decisions, marks, strict=True):
+        steps = ", ".join(str(step) for step in mark.nonzero()[0]) or "none"
+        print(f"{item.name}: {mark.sum()} of {len(mark)} decisions are critical: {steps}")
+    for label in decisions[0].errors:
+        found = compare(decisions, marks, label, options.seed)
+        if found is not None:
+            low, high = found.interval
+            print(
+                f"{label}: error {found.critical:.3f} at critical decisions, {found.other:.3f} at the others; "
+                f"difference {found.difference:+.3f} (95 %: {low:+.3f} to {high:+.3f})"
+            )
+    if options.json is not None:
+        options.json.write_text(json.dumps(report(decisions, marks), indent=1) + "\n", encoding="utf-8")
+    print(f"picture: {save(critical_figure(decisions, marks), options.out)}")
+    return 0
+
+
+def _named(policy: Any, taken: str) -> dict[str, Any]:
+    """A policy under the name of its preset, which differs from the one that is taken already."""
+    name = policy.checkpoint.config.preset
+    return {name if name != taken else f"{name} (compared)": policy}
 
 
 def run_choose(options: argparse.Namespace) -> int:

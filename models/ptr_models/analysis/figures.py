@@ -41,7 +41,7 @@ def q_figure(curves: Sequence[ValueCurve], columns: int = 5, title: str = "") ->
         axis.plot(steps, curve.pessimistic, color=COLOURS[0], lw=1.6, label="Q of its action")
         axis.plot(steps, curve.q_mode, color=COLOURS[1], lw=1.2, label="Q of the policy's action")
         axis.set_title(f"rank correlation {trend(curve.pessimistic).spearman:.2f}", fontsize=8, color=INK)
-        _tidy(axis)
+        tidy(axis)
     for axis in axes[len(curves) :]:
         axis.set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -62,7 +62,7 @@ def trend_figure(steps: Sequence[int], scores: Sequence[float], chosen: int | No
         axis.annotate(f"chosen: {chosen}", (chosen, axis.get_ylim()[0]), fontsize=8, color=COLOURS[1])
     axis.set_xlabel("update", fontsize=8)
     axis.set_ylabel("rank correlation of Q with time", fontsize=8)
-    _tidy(axis)
+    tidy(axis)
     return figure
 
 
@@ -90,7 +90,7 @@ def training_figure(entries: Sequence[dict[str, Any]], switch: int | None = None
             axis.axvline(switch, color=FAINT, lw=1, ls="--")
         axis.set_title(name, fontsize=9, color=INK)
         axis.locator_params(axis="x", nbins=4)
-        _tidy(axis)
+        tidy(axis)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     figure.supxlabel("update", fontsize=8, color=INK)
@@ -129,7 +129,8 @@ def save(figure: Figure, path: Path | str) -> Path:
     return Path(path)
 
 
-def _tidy(axis: Any) -> None:
+def tidy(axis: Any) -> None:
+    """The look of an axis: small ticks, a faint grid, no frame at the top and right."""
     axis.tick_params(labelsize=7, colors=INK, length=2)
     axis.grid(color=GRID, lw=0.6)
     for side in ("top", "right"):
