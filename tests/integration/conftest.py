@@ -49,10 +49,12 @@ class NodeProcess:
             self.process.send_signal(number)
 
     def wait(self, timeout: float = 20.0) -> int:
-        """Exit code, once it has ended by itself or after a signal."""
+        """Exit code, once it has ended by itself or after a signal; one that hangs shows where before it is killed."""
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # faulthandler prints the stack of every thread
+            self.process.wait()
             raise AssertionError(f"{self.log.stem} did not end within {timeout} s:\n{self.output}") from None
 
     def end(self) -> None:
@@ -76,6 +78,7 @@ class RosHarness:
         self.folder = folder
         self.environment = os.environ | {
             "ROS_DOMAIN_ID": str(domain),
+            "PYTHONFAULTHANDLER": "1",
             "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
             "ROS_LOG_DIR": str(folder / "log"),
             "PYTHONPATH": os.pathsep.join([*map(str, SOURCES), os.environ.get("PYTHONPATH", "")]),
