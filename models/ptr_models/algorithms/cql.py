@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.networks import Actor, Critic, NetworkConfig, TanhGaussian
+from ptr_models.networks.noise import uniform
 
 VALUE_RANGE = (-25.0, 10.0)  # what rewards -1 and 10 at discount 0.96 allow; values outside are an alarm
 
@@ -140,7 +141,7 @@ class Ptr:
             if config.target_bounds:
                 target = target.clamp(*config.target_bounds)
             policy_actions, log_pi = policy.sample(samples)
-            uniform_actions = torch.rand_like(policy_actions) * 2 - 1
+            uniform_actions = uniform(*policy_actions.shape, device=policy_actions.device) * 2 - 1
 
         actions = torch.cat([batch.action.unsqueeze(1), policy_actions, uniform_actions], dim=1)
         embedding = self.critic.encode(batch.image, batch.state)

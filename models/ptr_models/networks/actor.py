@@ -13,6 +13,7 @@ from torch.nn import functional
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.networks.encoder import Encoder
 from ptr_models.networks.layers import dense
+from ptr_models.networks.noise import normal
 
 LOG_STD_RANGE = (-5.0, 2.0)
 
@@ -36,7 +37,7 @@ class TanhGaussian:
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Reparameterised samples and their log-densities: (B, count, A), (B, count)."""
         mean, log_std = self.mean.unsqueeze(1), self.log_std.unsqueeze(1)
-        noise = torch.randn(mean.shape[0], count, mean.shape[2], device=mean.device)
+        noise = normal(mean.shape[0], count, mean.shape[2], device=mean.device)
         raw = mean + log_std.exp() * noise
         log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
         return torch.tanh(raw), (log_normal - log_tanh_slope(raw)).sum(dim=-1)
