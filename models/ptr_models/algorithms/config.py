@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-ALGORITHMS = ("ptr", "bc")
+from ptr_models.algorithms.options import BetConfig, ContrastiveConfig, MaskedConfig
+
+ALGORITHMS = ("ptr", "bc", "autoregressive_bc", "bet", "time_contrastive", "masked_autoencoder")
 BC_LOSSES = ("squared", "likelihood")
 
 
@@ -30,6 +32,9 @@ class AlgorithmConfig:
             data actions otherwise adds up along an episode when alpha is large (empty: no bounds, as in PTR).
         actor_average: decay of a running average of the actor's weights, with which the policy acts (0: none,
             as in PTR).
+        then: algorithm of fine-tuning, where it is another one than that of pre-training (empty: the same).
+        freeze_backbone: bc: the backbone keeps its weights, the rest of the actor learns.
+        bet, contrastive, masked: options of bet, time_contrastive and masked_autoencoder.
     """
 
     name: str = "ptr"
@@ -48,10 +53,17 @@ class AlgorithmConfig:
     calibrated: bool = False
     target_bounds: tuple[float, ...] = ()
     actor_average: float = 0.0
+    then: str = ""
+    freeze_backbone: bool = False
+    bet: BetConfig = field(default_factory=BetConfig)
+    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
+    masked: MaskedConfig = field(default_factory=MaskedConfig)
 
     def __post_init__(self) -> None:
         if self.name not in ALGORITHMS:
             raise ValueError(f"name is {self.name!r}; known: {', '.join(ALGORITHMS)}")
+        if self.then and self.then not in ALGORITHMS:
+            raise ValueError(f"then is {self.then!r}; known: {', '.join(ALGORITHMS)}")
         if self.bc_loss not in BC_LOSSES:
             raise ValueError(f"bc_loss is {self.bc_loss!r}; known: {', '.join(BC_LOSSES)}")
         if not 0.0 <= self.discount < 1.0:

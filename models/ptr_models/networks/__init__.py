@@ -2,8 +2,18 @@
 """Encoders, actor and critic."""
 
 from ptr_models.networks.actor import Actor, TanhGaussian
+from ptr_models.networks.autoregressive import AutoregressiveActor
+from ptr_models.networks.behaviour_transformer import BehaviourTransformer
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.networks.critic import Critic
 from ptr_models.networks.encoder import Encoder
 
-__all__ = ["Actor", "Critic", "Encoder", "NetworkConfig", "TanhGaussian"]
+__all__ = [
+    "Actor",
+    "AutoregressiveActor",
+    "BehaviourTransformer",
+    "Critic",
+    "Encoder",
+    "NetworkConfig",
+    "TanhGaussian",
+]

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-ENCODERS = ("resnet_small", "resnet18", "resnet34", "resnet50", "tiny")
-POOLINGS = ("spatial_embeddings", "spatial_softmax", "embeddings_and_softmax", "mean")
+from ptr_models.networks.options import AutoregressiveConfig, MaskedDecoderConfig, TransformerConfig
+
+VISION_TRANSFORMERS = ("vit_tiny", "vit_b16")
+ENCODERS = ("resnet_small", "resnet18", "resnet34", "resnet50", "tiny", "resnet50_batchnorm", *VISION_TRANSFORMERS)
+POOLINGS = ("spatial_embeddings", "spatial_softmax", "embeddings_and_softmax", "mean", "class_token")
 PRECISIONS = ("fp32", "bf16")
 
 
@@ -15,10 +18,11 @@ class NetworkConfig:
     """Networks of actor and critic; the defaults are PTR's.
 
     Attributes:
-        encoder: one of ENCODERS; `tiny` is for 64x64 images on a CPU, the others are the paper's.
+        encoder: one of ENCODERS; `tiny` is for 64x64 images on a CPU, the others are the paper's,
+            but for `resnet50_batchnorm` (the ResNet-50 of R3M) and the Vision Transformers `vit_tiny` and `vit_b16`.
         image_size: height and width of the (square) image, pixels; learned embeddings tie a checkpoint to it.
         cameras: images stacked along the channels.
-        pooling: how a feature map becomes a vector, one of POOLINGS.
+        pooling: how a feature map becomes a vector, one of POOLINGS; `class_token` is for Vision Transformers.
         embeddings: learned spatial masks per channel.
         latent: width of the bottleneck, the image embedding.
         hidden: widths of the hidden layers of actor and critic.
@@ -28,6 +32,9 @@ class NetworkConfig:
         state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
         precision: arithmetic of the encoders (bf16 only where the processor has it); everything after the
             embedding is fp32.
+        weights: file with published weights of the backbone (R3M's for `resnet50_batchnorm`, MAE's for
+            `vit_b16`), from which a run begins; empty: random ones.
+        autoregressive, transformer, masked_decoder: networks of autoregressive_bc, bet and masked_autoencoder.
     """
 
     encoder: str = "resnet34"
@@ -43,12 +50,18 @@ class NetworkConfig:
     state_center: tuple[float, ...] = (0.0,) * 7
     state_scale: tuple[float, ...] = (1.0,) * 7
     precision: str = "fp32"
+    weights: str = ""
+    autoregressive: AutoregressiveConfig = field(default_factory=AutoregressiveConfig)
+    transformer: TransformerConfig = field(default_factory=TransformerConfig)
+    masked_decoder: MaskedDecoderConfig = field(default_factory=MaskedDecoderConfig)
 
     def __post_init__(self) -> None:
         choices = (("encoder", ENCODERS), ("pooling", POOLINGS), ("precision", PRECISIONS))
         for name, known in choices:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; known: {', '.join(known)}")
+        if self.pooling == "class_token" and self.encoder not in VISION_TRANSFORMERS:
+            raise ValueError(f"pooling class_token needs one of {', '.join(VISION_TRANSFORMERS)}, not {self.encoder}")
         if len(self.state_center) != len(self.state_scale):
             raise ValueError("state_center and state_scale must have the same length")
         if min(self.state_scale) <= 0:

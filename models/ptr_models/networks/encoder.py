@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ptr_models.networks.backbones import make_backbone
-from ptr_models.networks.config import NetworkConfig
+from ptr_models.networks.config import VISION_TRANSFORMERS, NetworkConfig
 from ptr_models.networks.layers import truncated_normal_
+from ptr_models.networks.resnet_batchnorm import BatchNormResNet50
+from ptr_models.networks.vit import VisionTransformer
 
 
 class SpatialEmbeddings(nn.Module):
@@ -79,6 +81,19 @@ def _make_pooling(kind: str, channels: int, side: int, embeddings: int) -> nn.Mo
     return MeanPool(channels)
 
 
+def _make_backbone(config: NetworkConfig) -> tuple[nn.Module, int]:
+    """The backbone, and the height and width of its map."""
+    inputs = 3 * config.cameras
+    if config.encoder in VISION_TRANSFORMERS:
+        reads_class = config.pooling == "class_token"
+        transformer = VisionTransformer(config.encoder, inputs, config.image_size, reads_class)
+        return transformer, transformer.side
+    if config.encoder == "resnet50_batchnorm":
+        return BatchNormResNet50(inputs), BatchNormResNet50.side
+    backbone = make_backbone(config.encoder, inputs)
+    return backbone, math.ceil(config.image_size / backbone.ratio)
+
+
 @functools.cache
 def _has_fast_bf16(device: str) -> bool:
     """Whether bfloat16 saves time; CPUs without instructions for it are faster, and as good, in float32."""
@@ -94,8 +109,8 @@ class Encoder(nn.Module):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.precision = config.precision
-        self.backbone = make_backbone(config.encoder, 3 * config.cameras)
-        side = math.ceil(config.image_size / self.backbone.ratio)
+        self.frozen = False
+        self.backbone, side = _make_backbone(config)
         self.pooling = _make_pooling(config.pooling, self.backbone.channels, side, config.embeddings)
         features = self.pooling.features
         self.dense = nn.Linear(features, config.latent)
@@ -103,6 +118,30 @@ class Encoder(nn.Module):
         nn.init.zeros_(self.dense.bias)
         self.norm = nn.LayerNorm(config.latent, eps=1e-6)
         self.to(memory_format=torch.channels_last)
+
+    def freeze_backbone(self) -> None:
+        """Let no gradient reach the backbone, and keep its BatchNorms (if it has any) as they are."""
+        self.frozen = True
+        self.backbone.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Encoder:
+        """As of every module, but a frozen backbone stays in its evaluation mode."""
+        super().train(mode)
+        if self.frozen:
+            self.backbone.eval()
+        return self
+
+    def precision_of(self, device: str) -> torch.autocast:
+        """The context in which backbone and pooling compute: autocast to bfloat16, or none."""
+        return torch.autocast(device, torch.bfloat16, enabled=self._is_low(device))
+
+    def pixels(self, image: Tensor) -> Tensor:
+        """(B, H, W, C) uint8 to (B, C, H, W) in [0, 1], as the backbone takes it."""
+        low = self._is_low(image.device.type)
+        return image.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32) / 255.0
+
+    def _is_low(self, device: str) -> bool:
+        return self.precision == "bf16" and _has_fast_bf16(device)
 
     def forward(self, image: Tensor) -> Tensor:
         """Embed images.
@@ -112,8 +151,6 @@ class Encoder(nn.Module):
         Returns:
             (B, latent) float32.
         """
-        low = self.precision == "bf16" and _has_fast_bf16(image.device.type)
-        x = image.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32) / 255.0
-        with torch.autocast(image.device.type, torch.bfloat16, enabled=low):
-            features = self.pooling(self.backbone(x))
+        with self.precision_of(image.device.type):
+            features = self.pooling(self.backbone(self.pixels(image)))
         return torch.tanh(self.norm(self.dense(features.float())))

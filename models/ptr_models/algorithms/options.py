@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the losses that only some methods use, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BetConfig:
+    """Losses and optimiser of the Behaviour Transformer; defaults as published.
+
+    Attributes:
+        focal_gamma: exponent of the focal loss on the class; 0 is cross-entropy.
+        offset_weight: s, weight of the squared error of the offset (scaled action units).
+        weight_decay: of AdamW, on weight matrices only.
+        gradient_clip: largest norm of the gradient of all weights.
+    """
+
+    focal_gamma: float = 2.0
+    offset_weight: float = 500.0
+    weight_decay: float = 0.1
+    gradient_clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        if min(self.focal_gamma, self.offset_weight, self.weight_decay) < 0 or self.gradient_clip <= 0:
+            raise ValueError("focal_gamma, offset_weight and weight_decay must not be negative, gradient_clip positive")
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig:
+    """Time-contrastive pre-training; defaults as in R3M.
+
+    Attributes:
+        rate: learning rate of Adam.
+        l1, l2: weights of the norms of the features, which keep them sparse and small.
+    """
+
+    rate: float = 1e-4
+    l1: float = 1e-5
+    l2: float = 1e-5
+
+
+@dataclass(frozen=True)
+class MaskedConfig:
+    """Masked-autoencoder pre-training; defaults as published.
+
+    Attributes:
+        ratio: share of the patches that are hidden.
+        normalise: predict patches with zero mean and unit variance.
+        rate: learning rate of AdamW.
+        weight_decay: of AdamW, on weight matrices only.
+    """
+
+    ratio: float = 0.75
+    normalise: bool = True
+    rate: float = 1.5e-4
+    weight_decay: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.ratio < 1.0:
+            raise ValueError(f"ratio is {self.ratio}; it must be between 0 and 1")

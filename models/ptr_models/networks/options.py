@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the networks that only some methods use, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AutoregressiveConfig:
+    """The binned policy of autoregressive behaviour cloning; defaults as in PTR's code.
+
+    Attributes:
+        bins: per action dimension.
+        beam: width of the search for the mode.
+        output_gain: of the initial weights of the logits; small means that all bins begin equally likely.
+    """
+
+    bins: int = 100
+    beam: int = 20
+    output_gain: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if min(self.bins, self.beam) < 1:
+            raise ValueError(f"bins is {self.bins} and beam {self.beam}; both must be at least 1")
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The causal transformer of the Behaviour Transformer; defaults as published for robot kitchens.
+
+    Attributes:
+        window: frames that it sees at most.
+        modes: clusters of actions (k).
+        layers, heads, width: of the transformer; width is a multiple of heads.
+        dropout: rate while training.
+    """
+
+    window: int = 10
+    modes: int = 24
+    layers: int = 6
+    heads: int = 6
+    width: int = 120
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if min(self.window, self.modes, self.layers, self.heads) < 1:
+            raise ValueError("window, modes, layers and heads must be at least 1")
+        if self.width % self.heads:
+            raise ValueError(f"width is {self.width}; it must be a multiple of heads, {self.heads}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout is {self.dropout}; it must be in [0, 1)")
+
+
+@dataclass(frozen=True)
+class MaskedDecoderConfig:
+    """The decoder of the masked autoencoder, used in pre-training only; defaults as published.
+
+    Attributes:
+        layers, heads, width: of its transformer; width is a multiple of heads and of 4.
+    """
+
+    layers: int = 8
+    heads: int = 16
+    width: int = 512
+
+    def __post_init__(self) -> None:
+        if self.width % self.heads or self.width % 4:
+            raise ValueError(f"width is {self.width}; it must be a multiple of 4 and of heads, {self.heads}")
