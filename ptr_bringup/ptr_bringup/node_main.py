@@ -10,6 +10,7 @@ from typing import Any
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterValueException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -51,6 +52,7 @@ def _spin(factory: Callable[[], Node]) -> int:
     node: Node | None = None
     try:
         node = factory()
+        wake_up(node)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         while rclpy.ok() and getattr(node, "finished", None) is None:
@@ -65,6 +67,14 @@ def _spin(factory: Callable[[], Node]) -> int:
             getattr(node, "close", lambda: None)()
             node.destroy_node()
     return getattr(node, "finished", None) or 0
+
+
+def wake_up(node: Node) -> None:
+    """Let the executor look up once a second, also when simulated time has stopped and no message comes.
+
+    rclpy wakes it once for a signal; if it looks before the context is down, nothing else would wake it.
+    """
+    node.create_timer(1.0, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def declare(

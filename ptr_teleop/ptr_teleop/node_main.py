@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
@@ -50,6 +51,8 @@ def run(make: Callable[[], EndingNode], name: str, args: Sequence[str] | None = 
 
 
 def _spin(node: EndingNode) -> None:
+    # Wakes the executor after a signal even when simulated time has stopped and no message comes.
+    node.create_timer(1.0, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
     try:
         rclpy.spin(node)
     finally:

@@ -281,6 +281,8 @@ def _twist(values: np.ndarray) -> Twist:
 def _work(node: PolicyServerNode) -> None:
     if node.get_parameter("autostart").value:
         node.autostart()
+    # Wakes the executor after a signal even when simulated time has stopped and no message comes.
+    node.create_timer(1.0, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
     rclpy.spin(node)
 
 
