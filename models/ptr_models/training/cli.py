@@ -9,6 +9,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptr_models.reward.cli import add_classifier
+
 if TYPE_CHECKING:
     from ptr_models.training.loop import Trainer
 
@@ -57,6 +59,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     finetune.set_defaults(run=run_finetune)
     listing = kinds.add_parser("presets", help="list the named configurations")
     listing.set_defaults(run=run_presets)
+    add_classifier(kinds)
     shipped = kinds.add_parser(
         "export",
         help="make a small checkpoint for shipping",

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr train classifier`: when is the task done, from the image alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = """\
+Train a success classifier on demonstrations: their last frames show a finished task, all others, and every frame of
+an episode that failed, do not. Its encoder begins with the checkpoint's. Success is N frames in a row above a
+threshold that held-out episodes decide."""
+EPILOGUE = """\
+examples:
+  ptr train classifier --checkpoint runs/carrot/checkpoints/step_00022500 --target data/carrot --out runs/carrot_done
+  ptr train classifier --checkpoint runs/carrot/checkpoints/step_00022500 --target data/carrot data/carrot_trials \\
+                       --undo put_carrot_in_pot take_carrot_out_of_pot --out runs/carrot_done
+
+The folder holds classifier.json, classifier.safetensors and held_out.png."""
+
+
+def add_classifier(kinds: argparse._SubParsersAction) -> None:
+    """Add `classifier` to `ptr train`."""
+    parser = kinds.add_parser(
+        "classifier",
+        help="tell from an image whether a task is done",
+        description=DESCRIPTION,
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--checkpoint", type=Path, required=True, metavar="DIR", help="of the policy that will be improved")
+    add("--target", nargs="+", type=Path, required=True, metavar="DIR", help="demonstrations, and labelled trials")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the classifier")
+    add(
+        "--undo",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("TASK", "TASK"),
+        help="two tasks that undo each other: one is done where the other begins",
+    )
+    add("--steps", type=int, default=1000, help="updates (default: 1000)")
+    add("--last", type=int, default=3, metavar="N", help="frames at the end of a success (default: 3)")
+    add("--consecutive", type=int, default=3, metavar="N", help="frames in a row that make a success (default: 3)")
+    add("--seed", type=int, default=0, help="of split, batches and augmentation (default: 0)")
+    add("--threads", type=int, default=0, help="CPU threads of PyTorch")
+    add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
+    parser.set_defaults(run=run_classifier)
+
+
+def run_classifier(options: argparse.Namespace) -> int:
+    """`ptr train classifier`."""
+    import dataclasses
+
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ptr_models.replay import open_episodes
+    from ptr_models.reward.fitting import FitOptions, card_of, fit_classifier
+    from ptr_models.reward.report import draw, table_of
+    from ptr_models.training.checkpoint import read_checkpoint
+
+    if options.threads > 0:
+        torch.set_num_threads(options.threads)
+    checkpoint = read_checkpoint(options.checkpoint)
+    data = open_episodes(options.target, checkpoint.contract, root=options.cache)
+    opposites = tuple((first, second) for first, second in options.undo)
+    how = FitOptions(
+        steps=options.steps,
+        last=options.last,
+        consecutive=options.consecutive,
+        opposites=opposites,
+        seed=options.seed,
+    )
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("success classifier", total=how.steps)
+        classifier, found = fit_classifier(checkpoint, data, how, lambda step, _: bar.update(task, completed=step))
+    card = card_of(how, data, found, found.episode_verdicts(classifier))
+    path = dataclasses.replace(classifier, card=card).save(options.out)
+    draw(classifier, found, path / "held_out.png")
+    Console().print(table_of(classifier, found))
+    print(f"Success: {how.consecutive} frames in a row above the threshold. Classifier: {path}")
+    return 0
