@@ -2,8 +2,10 @@
 """Replay: from bags to training batches: memory-mapped cache, mixing sampler, augmentation."""
 
 from ptr_models.replay.augment import Augmentation, augment
+from ptr_models.replay.batch import Batch
 from ptr_models.replay.cache import Dataset, LeftOut, build_cache, open_episodes
-from ptr_models.replay.sampler import Batch, MixingSampler, Sampler
+from ptr_models.replay.mixing import MixingSampler
+from ptr_models.replay.sampler import Sampler
 
 __all__ = [
     "Augmentation",

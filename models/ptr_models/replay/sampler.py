@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training batches: uniform over transitions with replacement, mixed from prior and target data."""
+"""Transitions of one data set, uniformly with replacement, or with tasks balanced.
+
+What is kept in memory is one entry per episode and one per length, never one per transition: rows, labels and
+scaled actions are computed for the transitions of a batch when they are drawn.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,49 +16,12 @@ from numpy.typing import NDArray
 from ptr_models.episodes.actions import scale
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.labels import Labelling, label
+from ptr_models.replay.batch import Batch
 from ptr_models.replay.cache import Dataset
 
 
-@dataclass(frozen=True)
-class Batch:
-    """B transitions.
-
-    Attributes:
-        image, next_image: (B, H, W, 3 * cameras) uint8 RGB.
-        state, next_state: (B, 7) float32.
-        action: (B, 7) float32 in [-0.99, 0.99].
-        reward, mask, mc_return: (B,) float32; mask 0 is terminal.
-        task: (B,) int64 ids.
-    """
-
-    image: NDArray[np.uint8]
-    state: NDArray[np.float32]
-    action: NDArray[np.float32]
-    next_image: NDArray[np.uint8]
-    next_state: NDArray[np.float32]
-    reward: NDArray[np.float32]
-    mask: NDArray[np.float32]
-    mc_return: NDArray[np.float32]
-    task: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.reward)
-
-    @staticmethod
-    def concatenate(first: Batch, second: Batch) -> Batch:
-        """The rows of both, in this order."""
-        if not len(first) or not len(second):
-            return first if len(first) else second
-        return Batch(
-            **{
-                item.name: np.concatenate([getattr(first, item.name), getattr(second, item.name)])
-                for item in fields(Batch)
-            }
-        )
-
-
 class Sampler:
-    """Transitions of one data set, uniformly with replacement."""
+    """Transitions of one data set with replacement."""
 
     def __init__(
         self,
@@ -64,57 +29,75 @@ class Sampler:
         task_ids: Mapping[str, int],
         seed: int = 0,
         labelling: Labelling | None = None,
+        *,
+        task_balance: float = 0.0,
+        action_shift: int = 0,
     ) -> None:
-        """Label all episodes.
+        """Index the episodes.
 
         Args:
             dataset: to draw from.
             task_ids: id of each task name.
             seed: of the draws.
             labelling: reward rule.
+            task_balance: b in [0, 1]; a task with n transitions is drawn with p proportional to n^(1 - b), and
+                its transitions uniformly. 0 is PTR's rule (uniform over transitions), 0.5 the square root,
+                1 gives each task the same share.
+            action_shift: control steps by which images lag behind actions: a_k is paired with the
+                observations k + shift and k + shift + 1, and an episode has that many transitions less
+                (Bridge data recorded until 2021-07-23: 1).
         Raises:
-            EpisodeError: a task of the data has no id.
+            EpisodeError: a task of the data has no id, an option is out of range, or no transition is left.
         """
         unknown = [name for name in dataset.task_names if name not in task_ids]
         if unknown:
-            raise EpisodeError(
-                f"task {unknown[0]} has no id; known tasks: {', '.join(sorted(task_ids)) or 'none'}"
-            )
+            raise EpisodeError(f"task {unknown[0]} has no id; known tasks: {', '.join(sorted(task_ids)) or 'none'}")
+        if not 0.0 <= task_balance <= 1.0:
+            raise EpisodeError(f"task_balance is {task_balance}; it must be in [0, 1]")
+        if action_shift < 0:
+            raise EpisodeError(f"action_shift is {action_shift}; it must not be negative")
         self.dataset = dataset
         self._generator = np.random.default_rng(seed)
-        lengths = dataset.lengths
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        self._rows = np.repeat(dataset.starts, lengths) + within
-        labels = [label(int(n), bool(s), labelling) for n, s in zip(lengths, dataset.successes, strict=True)]
-        self._reward = np.concatenate([item.reward for item in labels])
-        self._mask = np.concatenate([item.mask for item in labels])
-        self._mc_return = np.concatenate([item.mc_return for item in labels])
-        self._task = np.repeat(np.array([task_ids[name] for name in dataset.tasks], dtype=np.int64), lengths)
-        self._actions = scale(dataset.actions[self._rows], dataset.contract)
+        self._shift = action_shift
+        self._lengths = np.maximum(dataset.lengths - action_shift, 0)
+        self._offsets = np.concatenate([[0], np.cumsum(self._lengths)])
+        if not len(self):
+            raise EpisodeError(f"no transition is left of {len(dataset)} episodes with action_shift {action_shift}")
+        self._task = np.array([task_ids[name] for name in dataset.tasks], dtype=np.int64)
+        self._labels = _label_tables(int(self._lengths.max()), labelling)
+        self._balance = _TaskBalance(self._task, self._lengths, task_balance) if task_balance else None
 
     def __len__(self) -> int:
         """Number of transitions."""
-        return len(self._rows)
+        return int(self._offsets[-1])
 
     def sample(self, size: int) -> Batch:
         """Draw `size` transitions."""
-        return self.gather(self._generator.integers(0, len(self), size))
+        if self._balance is None:
+            return self.gather(self._generator.integers(0, len(self), size))
+        episodes, steps = self._balance.draw(self._generator, size)
+        return self.gather(self._offsets[episodes] + steps)
 
     def gather(self, indices: NDArray[np.int64]) -> Batch:
-        """The transitions of given indices (B,) in [0, len(self))."""
-        rows = self._rows[indices]
+        """The transitions of given indices (B,) in [0, len(self)): episode after episode, step after step."""
+        episodes = np.searchsorted(self._offsets, indices, side="right") - 1
+        steps = indices - self._offsets[episodes]
+        first = self.dataset.starts[episodes] + steps
+        rows = first + self._shift
         data = self.dataset
+        remaining = self._lengths[episodes] - steps
+        labels = self._labels[data.successes[episodes].astype(np.intp), :, remaining]
+        reward, mask, mc_return = np.ascontiguousarray(labels.T)
         return Batch(
             image=data.frames[rows],
             state=data.states[rows],
-            action=self._actions[indices],
+            action=scale(data.actions[first], data.contract),
             next_image=data.frames[rows + 1],
             next_state=data.states[rows + 1],
-            reward=self._reward[indices],
-            mask=self._mask[indices],
-            mc_return=self._mc_return[indices],
-            task=self._task[indices],
+            reward=reward,
+            mask=mask,
+            mc_return=mc_return,
+            task=self._task[episodes],
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -126,43 +109,37 @@ class Sampler:
         self._generator.bit_generator.state = dict(state)
 
 
-class MixingSampler:
-    """Batches of prior and target data in a fixed proportion, as in PTR's second phase."""
+class _TaskBalance:
+    """Draws (episode, step) so that tasks appear in proportion to a power of their number of transitions."""
 
-    def __init__(self, prior: Sampler | None, target: Sampler | None, fraction: float) -> None:
-        """Args: fraction: of prior rows in [0, 1]; rounded down, the rest of a batch is target data."""
-        if not 0.0 <= fraction <= 1.0:
-            raise EpisodeError(f"the mixing fraction is {fraction}; it must be in [0, 1]")
-        if (fraction > 0.0 and prior is None) or (fraction < 1.0 and target is None):
-            raise EpisodeError(
-                f"a mixing fraction of {fraction} needs {'prior' if prior is None else 'target'} data"
-            )
-        self.prior = prior
-        self.target = target
-        self.fraction = fraction
+    def __init__(self, tasks: NDArray[np.int64], lengths: NDArray[np.int64], balance: float) -> None:
+        self._order = np.argsort(tasks, kind="stable")
+        self._ends = np.cumsum(lengths[self._order])
+        self._lengths = lengths
+        _, first = np.unique(tasks[self._order], return_index=True)
+        stops = self._ends[np.append(first[1:], len(tasks)) - 1]
+        self._counts = np.diff(stops, prepend=0)
+        self._starts = stops - self._counts
+        weights = np.where(self._counts > 0, np.maximum(self._counts, 1) ** (1.0 - balance), 0.0)
+        self._shares = np.cumsum(weights / weights.sum())
 
-    def split(self, size: int) -> tuple[int, int]:
-        """Rows of prior and of target data in a batch of `size`."""
-        rows = math.floor(size * self.fraction + 1e-9)
-        return rows, size - rows
+    def draw(self, generator: np.random.Generator, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Episodes (size,) and steps within them (size,)."""
+        tasks = np.searchsorted(self._shares[:-1], generator.random(size), side="right")
+        places = self._starts[tasks] + generator.integers(0, self._counts[tasks])
+        found = np.searchsorted(self._ends, places, side="right")
+        episodes = self._order[found]
+        return episodes, places - (self._ends[found] - self._lengths[episodes])
 
-    def sample(self, size: int) -> Batch:
-        """Draw a batch: first the prior rows, then the target rows."""
-        rows, rest = self.split(size)
-        parts = [
-            sampler.sample(count)
-            for sampler, count in ((self.prior, rows), (self.target, rest))
-            if sampler is not None and count
-        ]
-        return parts[0] if len(parts) == 1 else Batch.concatenate(*parts)
 
-    def state_dict(self) -> dict[str, Any]:
-        """States of both samplers, for JSON."""
-        pairs = (("prior", self.prior), ("target", self.target))
-        return {name: sampler.state_dict() for name, sampler in pairs if sampler is not None}
+def _label_tables(longest: int, labelling: Labelling | None) -> NDArray[np.float32]:
+    """Reward, mask and return (2, 3, longest + 1) by success and number of steps that remain, 1 at the last.
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state of `state_dict`."""
-        for name, sampler in (("prior", self.prior), ("target", self.target)):
-            if sampler is not None and name in state:
-                sampler.load_state_dict(state[name])
+    Labels follow from the end of an episode alone, so one episode of the greatest length holds those of all.
+    """
+    tables = np.zeros((2, 3, longest + 1), np.float32)
+    for success in (False, True):
+        labels = label(longest, success, labelling)
+        for row, values in enumerate((labels.reward, labels.mask, labels.mc_return)):
+            tables[int(success), row, 1:] = values[::-1]
+    return tables

@@ -35,6 +35,9 @@ class DataConfig:
         target_episodes: at most this many target demonstrations, chosen by the seed; -1: all.
         aliases: task name to the name whose slot it shares.
         spare_tasks: slots for tasks that are not known yet.
+        task_balance: b in [0, 1]; a task with n transitions of a data set is drawn with p
+            proportional to n^(1 - b). 0: by data size, as PTR; 0.5: square root; 1: all tasks alike.
+        action_shift: control steps by which images lag behind actions (Bridge until 2021-07-23: 1).
     """
 
     labelling: Labelling = field(default_factory=Labelling)
@@ -42,6 +45,8 @@ class DataConfig:
     target_episodes: int = -1
     aliases: dict[str, str] = field(default_factory=dict)
     spare_tasks: int = 8
+    task_balance: float = 0.0
+    action_shift: int = 0
 
 
 @dataclass(frozen=True)

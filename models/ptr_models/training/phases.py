@@ -52,7 +52,11 @@ def make_source(
     labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
 
     def sampler(data: Dataset | None, seed: int) -> Sampler | None:
-        return None if data is None else Sampler(data, table.ids(data.task_names), seed, labelling)
+        if data is None:
+            return None
+        balance, shift = config.data.task_balance, config.data.action_shift
+        ids = table.ids(data.task_names)
+        return Sampler(data, ids, seed, labelling, task_balance=balance, action_shift=shift)
 
     if target is not None:
         target = limited(target, config.data.target_episodes, config.seed)

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One batch of transitions as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B transitions.
+
+    Attributes:
+        image, next_image: (B, H, W, 3 * cameras) uint8 RGB.
+        state, next_state: (B, 7) float32.
+        action: (B, 7) float32 in [-0.99, 0.99].
+        reward, mask, mc_return: (B,) float32; mask 0 is terminal.
+        task: (B,) int64 ids.
+    """
+
+    image: NDArray[np.uint8]
+    state: NDArray[np.float32]
+    action: NDArray[np.float32]
+    next_image: NDArray[np.uint8]
+    next_state: NDArray[np.float32]
+    reward: NDArray[np.float32]
+    mask: NDArray[np.float32]
+    mc_return: NDArray[np.float32]
+    task: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.reward)
+
+    @staticmethod
+    def concatenate(first: Batch, second: Batch) -> Batch:
+        """The rows of both, in this order."""
+        if not len(first) or not len(second):
+            return first if len(first) else second
+        return Batch(
+            **{
+                item.name: np.concatenate([getattr(first, item.name), getattr(second, item.name)])
+                for item in fields(Batch)
+            }
+        )
