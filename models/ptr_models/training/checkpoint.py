@@ -4,7 +4,7 @@
 checkpoint.json          contract, tasks, configuration, step, metrics, versions, SHA-256 of the other files
 model.safetensors        float32 weights: actor.*, critic.*, target_critic.*, average_actor.*, log_temperature
 optimiser.safetensors    first and second moments of Adam; absent in a checkpoint for inference only
-random.safetensors       state of PyTorch's generator; with the samplers' in checkpoint.json a resumed run
+random.safetensors       states of PyTorch's generators; with the samplers' in checkpoint.json a resumed run
                          goes on as if it had not stopped; absent in a shipped checkpoint
 """
 
@@ -23,23 +23,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ptr_models.algorithms import Algorithm, make_algorithm
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
 from ptr_models.training.config import TrainingConfig
+from ptr_models.training.runs import INDEX, CheckpointError, resolve_checkpoint
 from ptr_models.training.tasks import TaskTable
+from ptr_models.training.weights import load_moments, model_tensors, moments
 
 FORMAT = 1
-INDEX = "checkpoint.json"
 MODEL, OPTIMISER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
-
-
-class CheckpointError(PtrError):
-    """A checkpoint is missing, damaged, or cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +47,7 @@ class Checkpoint:
         contract, tasks, config: of the run that wrote it.
         step: updates done since the beginning of pre-training.
         metrics: of the last log entry.
+        pending: sums and counts of the metrics since then.
         sampler: state of the batch sampler, {} when it was not kept.
         versions: of the software that wrote it.
         card: free facts about where it comes from (data, commands, figures).
@@ -62,6 +59,7 @@ class Checkpoint:
     config: TrainingConfig
     step: int
     metrics: dict[str, float] = field(default_factory=dict)
+    pending: dict[str, dict[str, float]] = field(default_factory=dict)
     sampler: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
@@ -84,7 +82,7 @@ def save_checkpoint(
         checkpoint: the rest; its `path` and `versions` are set here.
         optimiser: keep Adam's moments, which fine-tuning carries over.
         compact: moments as bfloat16 (for shipping).
-        random: keep the state of PyTorch's generator and of the sampler, for exact resumption.
+        random: keep the states of PyTorch's generators and of the sampler, for exact resumption.
     Raises:
         CheckpointError: it exists already, or the disk is full or not writable; nothing is left behind.
     """
@@ -94,15 +92,16 @@ def save_checkpoint(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
-        save_file(_model_tensors(algorithm), temporary / MODEL)
+        save_file(model_tensors(algorithm), temporary / MODEL)
         if optimiser:
-            save_file(_moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER)
+            save_file(moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER)
         if random:
-            save_file({"torch": torch.get_rng_state()}, temporary / RANDOM)
+            save_file(_random_state(), temporary / RANDOM)
         _write_index(temporary, checkpoint, checkpoint.sampler if random else {})
-        for file in temporary.iterdir():
-            _flush(file)
+        for place in (*temporary.iterdir(), temporary):
+            _flush(place)
         temporary.rename(path)
+        _flush(path.parent)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(_write_problem(path, error)) from error
     finally:
@@ -113,14 +112,14 @@ def save_checkpoint(
 def read_checkpoint(path: Path | str) -> Checkpoint:
     """Read the JSON of a checkpoint and verify the SHA-256 of every file.
 
+    Args:
+        path: checkpoint folder, or the folder of a run: its chosen checkpoint, or else its newest.
     Raises:
         CheckpointError: it is missing or damaged.
     """
-    path = Path(path)
+    path = resolve_checkpoint(path)
     try:
         index = json.loads((path / INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint at {path} (no {INDEX})") from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path / INDEX} cannot be read ({error}); use another checkpoint") from error
     try:
@@ -135,6 +134,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
             config=TrainingConfig.from_dict(index["config"]),
             step=int(index["step"]),
             metrics=index["metrics"],
+            pending=index.get("pending", {}),
             sampler=index["sampler"],
             versions=index["versions"],
             card=index["card"],
@@ -167,20 +167,24 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
             f"the weights in {checkpoint.path} do not fit the configuration: {_last_line(error)}"
         ) from error
     if (checkpoint.path / OPTIMISER).exists():
-        _load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
+        load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
     return algorithm
 
 
 def restore_random_state(checkpoint: Checkpoint) -> None:
-    """Set PyTorch's CPU generator to the state when the checkpoint was written, where it was kept."""
-    if (checkpoint.path / RANDOM).exists():
-        torch.set_rng_state(_load(checkpoint.path / RANDOM)["torch"])
+    """Set PyTorch's generators to their states when the checkpoint was written, where they were kept."""
+    if not (checkpoint.path / RANDOM).exists():
+        return
+    states = _load(checkpoint.path / RANDOM)
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
 
 
-def latest_checkpoint(run: Path | str) -> Path | None:
-    """The newest complete checkpoint of a run folder, or None."""
-    found = sorted((Path(run) / "checkpoints").glob("step_*"))
-    return found[-1] if found else None
+def has_critic(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint holds a Q-function."""
+    with safe_open(checkpoint.path / MODEL, "pt") as file:
+        return any(name.startswith("critic.") for name in file.keys())
 
 
 def software_versions() -> dict[str, str]:
@@ -188,50 +192,11 @@ def software_versions() -> dict[str, str]:
     return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
 
 
-def _model_tensors(algorithm: Algorithm) -> dict[str, Tensor]:
-    tensors = {
-        f"{name}.{key}": value.detach().to("cpu", torch.float32).contiguous()
-        for name, module in algorithm.modules.items()
-        for key, value in module.state_dict().items()
-    }
-    return tensors | {"log_temperature": algorithm.log_temperature.detach().cpu().clone()}
-
-
-def _parameters(algorithm: Algorithm) -> dict[str, dict[str, torch.nn.Parameter]]:
-    """Per optimiser its parameters by name, in the optimiser's order."""
-    named = {
-        name: dict(algorithm.modules[name].named_parameters()) for name in algorithm.optimisers if name != "temperature"
-    }
-    if "temperature" in algorithm.optimisers:
-        named["temperature"] = {"log_temperature": algorithm.log_temperature}
-    return named
-
-
-def _moments(algorithm: Algorithm, dtype: torch.dtype) -> dict[str, Tensor]:
-    tensors = {}
-    for name, parameters in _parameters(algorithm).items():
-        state = algorithm.optimisers[name].state
-        for key, parameter in parameters.items():
-            if parameter not in state:
-                continue
-            entry = state[parameter]
-            tensors[f"{name}/step/{key}"] = entry["step"].detach().cpu().clone()
-            for moment in ("exp_avg", "exp_avg_sq"):
-                tensors[f"{name}/{moment}/{key}"] = entry[moment].detach().to("cpu", dtype).contiguous()
-    return tensors
-
-
-def _load_moments(algorithm: Algorithm, tensors: Mapping[str, Tensor]) -> None:
-    for name, parameters in _parameters(algorithm).items():
-        state = algorithm.optimisers[name].state
-        for key, parameter in parameters.items():
-            if f"{name}/step/{key}" not in tensors:
-                continue
-            entry = {"step": tensors[f"{name}/step/{key}"].to(parameter.device, torch.float32)}
-            for moment in ("exp_avg", "exp_avg_sq"):
-                value = tensors[f"{name}/{moment}/{key}"].to(parameter.device, torch.float32)
-                entry[moment] = torch.empty_like(parameter).copy_(value)  # in the parameter's memory layout
-            state[parameter] = entry
+def _random_state() -> dict[str, Tensor]:
+    states = {"torch": torch.get_rng_state()}
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
 
 
 def _write_index(folder: Path, checkpoint: Checkpoint, sampler: Mapping[str, Any]) -> None:
@@ -247,6 +212,7 @@ def _write_index(folder: Path, checkpoint: Checkpoint, sampler: Mapping[str, Any
         "tasks": {"names": list(tasks.names), "slots": tasks.slots, "aliases": dict(tasks.aliases)},
         "config": checkpoint.config.to_dict(),
         "metrics": checkpoint.metrics,
+        "pending": checkpoint.pending,
         "sampler": sampler,
         "versions": software_versions(),
         "card": checkpoint.card,
@@ -271,9 +237,13 @@ def _load(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} cannot be read ({error}); use another checkpoint") from error
 
 
-def _flush(file: Path) -> None:
-    with file.open("rb") as stream:
-        os.fsync(stream.fileno())
+def _flush(place: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write_problem(path: Path, error: Exception) -> str:

@@ -15,7 +15,6 @@ from ptr_models.contract import Contract
 from ptr_models.errors import PtrError
 from ptr_models.training.checkpoint import (
     Checkpoint,
-    latest_checkpoint,
     load_algorithm,
     read_checkpoint,
     restore_random_state,
@@ -24,6 +23,7 @@ from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags, contract_of, limited, open_bags
 from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
+from ptr_models.training.runs import latest_checkpoint
 from ptr_models.training.shipping import export
 from ptr_models.training.tasks import TaskTable
 

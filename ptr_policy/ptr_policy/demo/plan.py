@@ -48,7 +48,7 @@ class Plan:
     @property
     def finetuned_checkpoint(self) -> Path:
         """The newest checkpoint of that run."""
-        from ptr_models.training.checkpoint import latest_checkpoint  # PyTorch takes a second: not for --help
+        from ptr_models.training.runs import latest_checkpoint
 
         newest = latest_checkpoint(self.finetuned)
         return newest if newest is not None else self.finetuned / "checkpoints" / "none"

@@ -31,13 +31,13 @@ from ptr_models.replay import MixingSampler, Sampler, open_episodes
 from ptr_models.training import checkpoint as checkpoints
 from ptr_models.training.checkpoint import (
     CheckpointError,
-    latest_checkpoint,
     read_checkpoint,
     save_checkpoint,
 )
 from ptr_models.training.config import ConfigError, ScheduleConfig, TrainingConfig
 from ptr_models.training.policy import Policy
 from ptr_models.training.presets import preset, presets
+from ptr_models.training.runs import latest_checkpoint
 from ptr_models.training.session import (
     Bags,
     PhasedSource,
@@ -253,8 +253,8 @@ def test_finetuning_carries_everything_over_and_takes_a_spare_slot(
     trainer = start_finetuning(trained, bags, tmp_path / "tuned", ["schedule.steps=6"])
     assert trainer.step == 4
     before = (
-        checkpoints._model_tensors(trainer.algorithm),
-        checkpoints._moments(trainer.algorithm, torch.float32),
+        checkpoints.model_tensors(trainer.algorithm),
+        checkpoints.moments(trainer.algorithm, torch.float32),
     )
     for tensors, file in zip(before, (checkpoints.MODEL, checkpoints.OPTIMISER), strict=True):
         stored = checkpoints.load_file(trained / file)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a run: which checkpoints it has, which one counts, which may go, and who writes in it.
+
+config.yaml          the whole configuration, nothing left to defaults
+data.json            folders of bags, counts, the episodes left out and why
+environment.jsonl    one line per start: command, versions, devices, commit
+metrics.jsonl        averages of the metrics: a function of seed, data and configuration alone
+timing.jsonl         when each of its lines was written, and updates per second
+tensorboard/         the same as curves
+checkpoints/step_N/  after N updates since the beginning of pre-training
+choice.json          which checkpoint was chosen and why, once it was
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ptr_models.errors import PtrError
+
+INDEX = "checkpoint.json"
+CHOICE = "choice.json"
+LOCK = ".lock"
+
+
+class CheckpointError(PtrError):
+    """A checkpoint is missing, damaged, or cannot be written."""
+
+
+class RunError(PtrError):
+    """A run folder is in use, or not what it should be."""
+
+
+def checkpoint_folder(run: Path | str, step: int) -> Path:
+    """Where the checkpoint after `step` updates lies."""
+    return Path(run) / "checkpoints" / f"step_{step:08d}"
+
+
+def checkpoint_step(path: Path) -> int:
+    """Updates done when the checkpoint was written, from its name."""
+    return int(path.name.removeprefix("step_"))
+
+
+def checkpoints_of(run: Path | str) -> list[Path]:
+    """The complete checkpoints of a run, oldest first."""
+    found = (Path(run) / "checkpoints").glob("step_*")
+    return sorted((path for path in found if (path / INDEX).is_file()), key=checkpoint_step)
+
+
+def latest_checkpoint(run: Path | str) -> Path | None:
+    """The newest complete checkpoint of a run, or None."""
+    found = checkpoints_of(run)
+    return found[-1] if found else None
+
+
+def chosen_checkpoint(run: Path | str) -> Path | None:
+    """The checkpoint that choice.json names, or None where nothing was chosen.
+
+    Raises:
+        CheckpointError: the file cannot be read, or its checkpoint is gone.
+    """
+    file = Path(run) / CHOICE
+    try:
+        name = json.loads(file.read_text(encoding="utf-8"))["chosen"]
+        path = Path(run) / "checkpoints" / Path(str(name)).name
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error!r}); delete it, or choose again") from error
+    if not (path / INDEX).is_file():
+        raise CheckpointError(f"{file} names {path.name}, which is not there; delete it, or choose again")
+    return path
+
+
+def resolve_checkpoint(path: Path | str) -> Path:
+    """A checkpoint folder as it is; for the folder of a run its chosen checkpoint, or else its newest.
+
+    Raises:
+        CheckpointError: it is neither.
+    """
+    path = Path(path)
+    if (path / INDEX).is_file():
+        return path
+    found = chosen_checkpoint(path) or latest_checkpoint(path)
+    if found is None:
+        raise CheckpointError(f"there is no checkpoint at {path} (no {INDEX}, and no checkpoints/step_*)")
+    return found
+
+
+def prune_checkpoints(run: Path, keep: int, milestone: Callable[[int], bool]) -> list[Path]:
+    """Delete all but the newest `keep` checkpoints (0: none is deleted) and the milestones.
+
+    Args:
+        milestone: whether the checkpoint after that many updates stays in any case.
+    Returns:
+        what was deleted.
+    """
+    old = checkpoints_of(run)[:-keep] if keep > 0 else []
+    gone = [path for path in old if not milestone(checkpoint_step(path))]
+    for path in gone:
+        doomed = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        path.rename(doomed)  # never half a checkpoint under its name
+        shutil.rmtree(doomed, ignore_errors=True)
+    return gone
+
+
+def remove_leftovers(run: Path) -> None:
+    """Delete what a killed process left half-written or half-deleted; only while the run is locked."""
+    for path in (run / "checkpoints").glob(".step_*.tmp"):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """The run belongs to this process; the lock ends with the process, however that ends.
+
+    Raises:
+        RunError: another process has it, or the folder cannot be written.
+    """
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        stream = (run / LOCK).open("w")
+    except OSError as error:
+        raise RunError(f"the run folder {run} cannot be written: {error}; choose another --out") from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another process trains in {run}; wait for its end, or choose another --out") from None
+        yield
+
+
+def in_use(run: Path) -> bool:
+    """Whether a process trains in this folder now."""
+    with contextlib.suppress(OSError), (run / LOCK).open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
