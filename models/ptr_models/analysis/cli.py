@@ -80,7 +80,7 @@ def run_q(options: argparse.Namespace) -> int:
     from ptr_models.analysis.values import trend_score, value_curves
     from ptr_models.replay import open_episodes
     from ptr_models.training.policy import Policy
-    from ptr_models.training.session import limited
+    from ptr_models.training.data import limited
 
     policy = Policy.load(options.checkpoint)
     data = limited(open_episodes(options.bags, policy.contract, root=options.cache), options.limit, 0)
@@ -104,7 +104,7 @@ def run_critical(options: argparse.Namespace) -> int:
     from ptr_models.analysis.figures import save
     from ptr_models.replay import open_episodes
     from ptr_models.training.policy import Policy
-    from ptr_models.training.session import limited
+    from ptr_models.training.data import limited
 
     policy = Policy.load(options.checkpoint)
     name = policy.checkpoint.config.preset
@@ -143,7 +143,7 @@ def run_choose(options: argparse.Namespace) -> int:
     from ptr_models.errors import PtrError
     from ptr_models.replay import open_episodes
     from ptr_models.training.checkpoint import read_checkpoint
-    from ptr_models.training.session import limited
+    from ptr_models.training.data import limited
 
     paths = sorted((options.run_folder / "checkpoints").glob("step_*"))
     if not paths:

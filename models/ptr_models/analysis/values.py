@@ -124,13 +124,18 @@ def trend(q: Floats) -> Trend:
     if len(q) < 2 or span == 0.0:
         return Trend(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     return Trend(
-        spearman=float(np.corrcoef(time, _ranks(q))[0, 1]),
+        spearman=rank_correlation(time, q),
         kendall=_kendall(q),
         rising=float(np.mean(np.diff(q) > 0)),
         slope=float(np.polyfit(time, q, 1)[0]),
         gain=float(q[-1] - q[0]),
         violation=float(np.max(np.maximum.accumulate(q) - q) / span),
     )
+
+
+def rank_correlation(first: Floats, second: Floats) -> float:
+    """Spearman's correlation of two series (T,) that are not constant."""
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
 
 
 def _ranks(values: Floats) -> Floats:

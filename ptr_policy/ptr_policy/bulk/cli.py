@@ -17,6 +17,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     kinds = sim.add_subparsers(title="kinds", metavar="KIND")
     _add_collect(kinds)
     _add_evaluate(kinds)
+    _add_rule(kinds)
     tasks = kinds.add_parser("tasks", help="list tasks and kitchens")
     tasks.set_defaults(run=_tasks)
 
@@ -55,6 +56,35 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_evaluate)
+
+
+def _add_rule(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "rule",
+        help="whether the rule that chooses a checkpoint without trials is any good",
+        description="Try every checkpoint of a fine-tuning run in the same simulated scenes, and set its success beside "
+        "the trend score of its Q along the demonstrations. Results go to rule.json and rule.png in the run folder; an "
+        "interrupted run goes on where it was.",
+    )
+    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a fine-tuning run")
+    parser.add_argument("--target", nargs="+", type=Path, required=True, metavar="DIR", help="its demonstrations")
+    parser.add_argument("--task", required=True, metavar="NAME")
+    parser.add_argument("--kitchen", required=True, metavar="NAME")
+    parser.add_argument("--episodes", type=int, default=20, help="trials per checkpoint (default: 20)")
+    parser.add_argument("--earliest", type=int, default=0, metavar="N", help="updates of fine-tuning that are needed")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
+    parser.set_defaults(run=_rule)
+
+
+def _rule(options: argparse.Namespace) -> int:
+    from ptr_policy.bulk.rule import draw, rule, show
+
+    tried, verdict = rule(options)
+    show(tried, verdict)
+    print(f"picture: {draw(tried, verdict, options.run_folder / 'rule.png')}")
+    return 0
 
 
 def _collect(options: argparse.Namespace) -> int:

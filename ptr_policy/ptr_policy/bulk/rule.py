@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is the rule that chooses a checkpoint without trials any good? Its score beside success, for every checkpoint.
+
+The rule (`ptr_models.analysis.values.choose`) looks at demonstrations alone. In simulation the truth can be had, so
+each checkpoint of a fine-tuning run is also tried, all of them in the same scenes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ptr_bringup.sim.robot import SimulatedRobot
+from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.world import World
+from ptr_models.analysis.figures import COLOURS, INK, save, tidy
+from ptr_models.analysis.values import Candidate, choose, rank_correlation, score_checkpoints
+from ptr_models.errors import PtrError
+from ptr_models.replay import open_episodes
+from ptr_models.training.checkpoint import read_checkpoint
+from ptr_models.training.data import limited
+from ptr_models.training.policy import Policy
+from ptr_policy.bulk.evaluate import run_trial
+from ptr_policy.evaluation.statistics import wilson_interval
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One checkpoint: what the rule says of it, and what it does."""
+
+    step: int
+    score: float
+    accepted: bool
+    successes: int
+    trials: int
+
+    @property
+    def rate(self) -> float:
+        """Share of successful trials."""
+        return self.successes / self.trials
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the rule did in one run.
+
+    Attributes:
+        chosen: update of the checkpoint that it takes.
+        rate: its success.   mean, best: success over all checkpoints, and of the best one.
+        correlation: Spearman's, of score and success over checkpoints; None when one of them is constant.
+    """
+
+    chosen: int
+    rate: float
+    mean: float
+    best: float
+    correlation: float | None
+
+    @property
+    def regret(self) -> float:
+        """Success that an oracle would have had more."""
+        return self.best - self.rate
+
+
+def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
+    """All of `ptr sim rule`; what is in `rule.json` already is not tried again."""
+    paths = sorted((options.run_folder / "checkpoints").glob("step_*"))
+    if not paths:
+        raise PtrError(f"{options.run_folder} holds no checkpoints; give the folder of a fine-tuning run")
+    torch.set_num_threads(1)
+    contract = read_checkpoint(paths[0]).contract
+    data = limited(open_episodes(options.target, contract, root=options.cache), 10, 0)
+    candidates = score_checkpoints(paths, data)
+    place = options.run_folder / "rule.json"
+    known = _known(place, options)
+    with World(options.kitchen, options.task) as world:
+        robot = SimulatedRobot(world)
+        for candidate in track(candidates, "checkpoints", transient=True):
+            if candidate.step not in known:
+                known[candidate.step] = successes(robot, candidate.path, options)
+                _write(place, options, candidates, known)
+    tried = _tried(candidates, known, options.episodes)
+    return tried, verdict(tried, choose(candidates, options.earliest).step)
+
+
+def successes(robot: SimulatedRobot, checkpoint: Path, options: argparse.Namespace) -> int:
+    """Successful trials of a checkpoint; every checkpoint meets the same scenes."""
+    policy = Policy.load(checkpoint)
+    camera = policy.contract.cameras[0]
+    seeds = [scene_seed("trial", options.seed, index) for index in range(options.episodes)]
+    return sum(
+        run_trial(robot, policy, camera, options.task, seed, options.max_steps).success
+        for seed in track(seeds, checkpoint.name, transient=True)
+    )
+
+
+def verdict(tried: Sequence[Tried], chosen: int) -> Verdict:
+    """Compare the choice with the mean, with the best, and the score with success."""
+    rates, scores = np.array([item.rate for item in tried]), np.array([item.score for item in tried])
+    constant = len(tried) < 2 or np.ptp(rates) == 0 or np.ptp(scores) == 0
+    return Verdict(
+        chosen=chosen,
+        rate=next(item.rate for item in tried if item.step == chosen),
+        mean=float(rates.mean()),
+        best=float(rates.max()),
+        correlation=None if constant else rank_correlation(scores, rates),
+    )
+
+
+def show(tried: Sequence[Tried], found: Verdict) -> None:
+    """Print one row per checkpoint and what the rule is worth here."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("update", "trend score", "rises", "successes", "95 % interval", ""):
+        table.add_column(heading, justify="right")
+    for item in tried:
+        low, high = wilson_interval(item.successes, item.trials)
+        table.add_row(
+            str(item.step),
+            f"{item.score:.3f}",
+            "yes" if item.accepted else "no",
+            f"{item.successes}/{item.trials}",
+            f"{100 * low:.0f}-{100 * high:.0f} %",
+            "chosen" if item.step == found.chosen else "",
+        )
+    console = Console()
+    console.print(table)
+    relation = "undefined (one of them is constant)" if found.correlation is None else f"{found.correlation:.2f}"
+    console.print(
+        f"chosen {100 * found.rate:.0f} %, mean of all {100 * found.mean:.0f} %, best {100 * found.best:.0f} %: "
+        f"regret {100 * found.regret:.0f} points; rank correlation of score and success {relation}"
+    )
+
+
+def figure(tried: Sequence[Tried], found: Verdict) -> Figure:
+    """Score and success over the run, the chosen checkpoint marked."""
+    drawing = Figure(figsize=(5.2, 3.0), layout="constrained")
+    axis = drawing.subplots()
+    steps = [item.step for item in tried]
+    intervals = np.array([wilson_interval(item.successes, item.trials) for item in tried]).T
+    axis.fill_between(steps, *intervals, color=COLOURS[1], alpha=0.15, lw=0)
+    axis.plot(steps, [item.rate for item in tried], color=COLOURS[1], marker="o", ms=4, label="success (95 %)")
+    axis.plot(steps, [item.score for item in tried], color=COLOURS[0], marker="s", ms=4, label="trend score")
+    axis.axvline(found.chosen, color=INK, lw=1, ls="--", label="chosen")
+    axis.set_xlabel("update", fontsize=8, color=INK)
+    axis.legend(frameon=False, fontsize=7)
+    tidy(axis)
+    return drawing
+
+
+def draw(tried: Sequence[Tried], found: Verdict, path: Path) -> Path:
+    """Write the picture."""
+    return save(figure(tried, found), path)
+
+
+def _question(options: argparse.Namespace) -> dict[str, Any]:
+    """What the results depend on, besides the checkpoints."""
+    names = ("task", "kitchen", "episodes", "seed", "max_steps")
+    return {name: getattr(options, name) for name in names}
+
+
+def _known(place: Path, options: argparse.Namespace) -> dict[int, int]:
+    """Successes per update of an earlier run of the same question."""
+    if not place.is_file():
+        return {}
+    stored = json.loads(place.read_text(encoding="utf-8"))
+    if stored["question"] != _question(options):
+        return {}
+    return {item["step"]: item["successes"] for item in stored["checkpoints"]}
+
+
+def _tried(candidates: Sequence[Candidate], known: dict[int, int], trials: int) -> list[Tried]:
+    return [
+        Tried(item.step, item.trend.score, item.trend.accepted, known[item.step], trials)
+        for item in candidates
+        if item.step in known
+    ]
+
+
+def _write(
+    place: Path, options: argparse.Namespace, candidates: Sequence[Candidate], known: dict[int, int]
+) -> None:
+    rows = [asdict(item) for item in _tried(candidates, known, options.episodes)]
+    text = json.dumps({"question": _question(options), "checkpoints": rows}, indent=1)
+    temporary = place.with_suffix(".tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(place)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the rule that chooses a checkpoint is worth, from scores and successes that are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ptr_policy.bulk.rule import Tried, draw, show, verdict
+
+RUN = [
+    Tried(100, 0.20, False, 2, 20),
+    Tried(200, 0.93, True, 16, 20),
+    Tried(300, 0.95, True, 18, 20),
+    Tried(400, 0.91, True, 14, 20),
+]
+
+
+def test_regret_and_mean_of_a_choice() -> None:
+    found = verdict(RUN, chosen=200)
+    assert (found.rate, found.best, found.mean) == pytest.approx((0.8, 0.9, 0.625))
+    assert found.regret == pytest.approx(0.1)
+
+
+def test_scores_in_the_order_of_success_have_correlation_one() -> None:
+    assert verdict(RUN, 200).correlation == pytest.approx(1.0)
+    backwards = [Tried(item.step, -item.score, False, item.successes, 20) for item in RUN]
+    assert verdict(backwards, 200).correlation == pytest.approx(-1.0)
+
+
+def test_a_constant_series_has_no_correlation() -> None:
+    assert verdict([Tried(100, 0.9, True, 20, 20), Tried(200, 0.95, True, 20, 20)], 100).correlation is None
+    assert verdict(RUN[:1], 100).correlation is None
+
+
+def test_the_table_and_the_picture_say_what_was_chosen(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    found = verdict(RUN, 200)
+    show(RUN, found)
+    printed = capsys.readouterr().out
+    assert "16/20" in printed and "chosen" in printed and "regret 10 points" in " ".join(printed.split())
+    assert draw(RUN, found, tmp_path / "rule.png").stat().st_size > 5000
