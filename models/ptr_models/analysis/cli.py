@@ -79,8 +79,8 @@ def run_q(options: argparse.Namespace) -> int:
     from ptr_models.analysis.figures import q_figure, save
     from ptr_models.analysis.values import trend_score, value_curves
     from ptr_models.replay import open_episodes
-    from ptr_models.training.policy import Policy
     from ptr_models.training.data import limited
+    from ptr_models.training.policy import Policy
 
     policy = Policy.load(options.checkpoint)
     data = limited(open_episodes(options.bags, policy.contract, root=options.cache), options.limit, 0)
@@ -103,8 +103,8 @@ def run_critical(options: argparse.Namespace) -> int:
     from ptr_models.analysis.critical_figure import critical_figure
     from ptr_models.analysis.figures import save
     from ptr_models.replay import open_episodes
-    from ptr_models.training.policy import Policy
     from ptr_models.training.data import limited
+    from ptr_models.training.policy import Policy
 
     policy = Policy.load(options.checkpoint)
     name = policy.checkpoint.config.preset
