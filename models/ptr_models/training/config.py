@@ -19,6 +19,7 @@ from ptr_models.episodes.labels import Labelling
 from ptr_models.errors import PtrError
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
+from ptr_models.training.online_config import OnlineConfig
 
 
 class ConfigError(PtrError):
@@ -96,6 +97,7 @@ class TrainingConfig:
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
     data: DataConfig = field(default_factory=DataConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    online: OnlineConfig = field(default_factory=OnlineConfig)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as YAML and JSON hold them."""
