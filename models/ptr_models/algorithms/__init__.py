@@ -3,37 +3,91 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
+from ptr_models.algorithms.autoregressive_bc import AutoregressiveCloning
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.bc import BehaviourCloning
+from ptr_models.algorithms.bet import BehaviourTransformerCloning
 from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.algorithms.cql import Ptr
-from ptr_models.networks import Actor, Critic, NetworkConfig
+from ptr_models.algorithms.masked_autoencoder import MaskedAutoencoder
+from ptr_models.algorithms.sequences import ClipTensors, WindowTensors, to_tensors
+from ptr_models.algorithms.time_contrastive import TimeContrastive
+from ptr_models.networks import Critic, NetworkConfig
+
+KINDS: dict[str, type] = {
+    "ptr": Ptr,
+    "bc": BehaviourCloning,
+    "autoregressive_bc": AutoregressiveCloning,
+    "bet": BehaviourTransformerCloning,
+    "time_contrastive": TimeContrastive,
+    "masked_autoencoder": MaskedAutoencoder,
+}
+
+
+class ActionDistribution(Protocol):
+    """What an actor says of B states: the distribution of their scaled actions, A dimensions."""
+
+    @property
+    def mode(self) -> Tensor:
+        """(B, A), the action to take when it must be one."""
+
+    def sample(self, count: int) -> tuple[Tensor, Tensor]:
+        """Actions (B, count, A) and their log-probabilities (B, count)."""
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """(B,) of actions (B, A): a log-density, or for discrete distributions a log-mass."""
 
 
 class Algorithm(Protocol):
-    """What training, checkpoints and the policy need of an algorithm."""
+    """What training, checkpoints and the policy need of an algorithm.
+
+    Attributes:
+        actor: maps image (B, H, W, 3), state (B, S) and task (B, K) to an `ActionDistribution`.
+        batches: what it learns from: transitions, windows or clips (`ptr_models.replay`).
+    """
 
     config: AlgorithmConfig
-    actor: Actor
+    actor: nn.Module
     critic: Critic | None
     log_temperature: nn.Parameter
-    optimisers: dict[str, torch.optim.Adam]
+    optimisers: dict[str, torch.optim.Optimizer]
+    batches: str
 
     @property
     def modules(self) -> dict[str, nn.Module]: ...
 
-    def update(self, batch: Transitions, step: int) -> dict[str, Tensor]: ...
+    def update(self, batch: Any, step: int) -> dict[str, Tensor]: ...
 
 
 def make_algorithm(config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> Algorithm:
     """The algorithm that `config.name` names, freshly initialised."""
-    kinds: dict[str, type] = {"ptr": Ptr, "bc": BehaviourCloning}
-    return kinds[config.name](config, networks, tasks, device)
+    return KINDS[config.name](config, networks, tasks, device)
 
 
-__all__ = ["Algorithm", "AlgorithmConfig", "BehaviourCloning", "Ptr", "Transitions", "make_algorithm"]
+def batches_of(name: str) -> str:
+    """What the algorithm of that name learns from: transitions, windows or clips."""
+    return KINDS[name].batches
+
+
+__all__ = [
+    "ActionDistribution",
+    "Algorithm",
+    "AlgorithmConfig",
+    "AutoregressiveCloning",
+    "BehaviourCloning",
+    "BehaviourTransformerCloning",
+    "ClipTensors",
+    "MaskedAutoencoder",
+    "Ptr",
+    "TimeContrastive",
+    "Transitions",
+    "WindowTensors",
+    "batches_of",
+    "make_algorithm",
+    "to_tensors",
+]

@@ -13,7 +13,15 @@ from torch import Tensor, nn
 
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.config import AlgorithmConfig
-from ptr_models.algorithms.cql import adam, average_weights, descend, frozen_copy, imitation_loss, mode_error
+from ptr_models.algorithms.cql import (
+    adam,
+    average_weights,
+    descend,
+    frozen_copy,
+    imitation_loss,
+    mode_error,
+    trainable,
+)
 from ptr_models.networks import Actor, NetworkConfig
 
 
@@ -21,14 +29,17 @@ class BehaviourCloning:
     """An actor and the update that trains it; there is no critic."""
 
     critic = None
+    batches = "transitions"
 
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
+        if config.freeze_backbone:
+            self.actor.encoder.freeze_backbone()
         self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {"actor": adam(self.actor.parameters(), config.actor_rate)}
+        self.optimisers = {"actor": adam(trainable(self.actor), config.actor_rate)}
 
     @property
     def modules(self) -> dict[str, nn.Module]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -88,6 +89,8 @@ def polyak_update(target: nn.Module, online: nn.Module, fraction: float) -> None
 # --------------------------------------------------------------------------- one update
 class Ptr:
     """Actor, twin critics, their slow targets, the temperature, and the update that trains them."""
+
+    batches = "transitions"
 
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise all networks from PyTorch's global random state; K = tasks columns of the one-hot."""
@@ -213,13 +216,30 @@ def mode_error(policy: TanhGaussian, action: Tensor) -> Tensor:
     return (policy.mode - action).square().mean().detach()
 
 
+def trainable(module: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a module that are not frozen."""
+    return [parameter for parameter in module.parameters() if parameter.requires_grad]
+
+
 def adam(parameters: list[nn.Parameter] | object, rate: float) -> torch.optim.Adam:
     """Adam as in PTR: betas 0.9 and 0.999, eps 1e-8, no weight decay."""
     return torch.optim.Adam(parameters, lr=rate, fused=True)  # type: ignore[arg-type]
 
 
-def descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down the gradient of `loss`, which reaches no other parameters than the optimiser's."""
-    optimiser.zero_grad(set_to_none=True)
+def descend(
+    optimisers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer], loss: Tensor, clip_norm: float = 0.0
+) -> None:
+    """One step down the gradient of `loss`, which reaches no other parameters than those of the optimisers.
+
+    Args:
+        clip_norm: largest norm of the gradient of all their parameters together; 0: any.
+    """
+    chosen = [optimisers] if isinstance(optimisers, torch.optim.Optimizer) else list(optimisers)
+    for optimiser in chosen:
+        optimiser.zero_grad(set_to_none=True)
     loss.backward()
-    optimiser.step()
+    if clip_norm > 0:
+        groups = [group["params"] for optimiser in chosen for group in optimiser.param_groups]
+        nn.utils.clip_grad_norm_([parameter for group in groups for parameter in group], clip_norm)
+    for optimiser in chosen:
+        optimiser.step()

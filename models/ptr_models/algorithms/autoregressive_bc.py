@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Autoregressive behaviour cloning: the likelihood of binned actions, one dimension after the other.
+
+The discretised policy of PTR's code (100 bins per dimension) with the negative log-likelihood alone. Bins can
+hold several ways to act at once, which the mean of a Gaussian averages away.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptr_models.algorithms.batch import Transitions
+from ptr_models.algorithms.config import AlgorithmConfig
+from ptr_models.algorithms.cql import adam, average_weights, descend, frozen_copy, trainable
+from ptr_models.networks import AutoregressiveActor, NetworkConfig
+
+
+def negative_log_likelihood(surprise: Tensor) -> Tensor:
+    """mean over states of -log p(a|s) = -sum_i log p(a_i | s, a_<i).  surprise: (B, A), -log p of each dimension."""
+    return surprise.sum(dim=-1).mean()
+
+
+class AutoregressiveCloning:
+    """A binned actor and the update that trains it; there is no critic."""
+
+    critic = None
+    batches = "transitions"
+
+    def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
+        """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
+        self.config, self.device = config, torch.device(device)
+        self.actor = AutoregressiveActor(networks, tasks).to(self.device)
+        self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
+        self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
+        self.optimisers = {"actor": adam(trainable(self.actor), config.actor_rate)}
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint stores, by name."""
+        return {"actor": self.actor} | ({} if self.average_actor is None else {"average_actor": self.average_actor})
+
+    def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
+        """One update of the actor."""
+        surprise = self.actor(batch.image, batch.state, batch.task).surprise(batch.action)
+        loss = negative_log_likelihood(surprise)
+        descend(self.optimisers["actor"], loss)
+        if self.average_actor is not None:
+            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+        return {
+            "actor_loss": loss.detach(),
+            "bin_probability": (-surprise.detach()).exp().mean(),
+            "worst_dimension": surprise.detach().mean(dim=0).max(),
+        }

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Behaviour Transformer: classify which of k typical actions comes next, and regress the offset from it.
+
+Shafiullah et al., "Behavior Transformers: Cloning k modes with one stone", NeurIPS 2022 (arXiv 2206.11251).
+The k typical actions are the centres of k-means over the actions of the training data. B windows, L frames, k
+classes, A action dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ptr_models.algorithms.config import AlgorithmConfig
+from ptr_models.algorithms.cql import average_weights, descend, frozen_copy
+from ptr_models.algorithms.kmeans import kmeans
+from ptr_models.algorithms.sequences import WindowTensors
+from ptr_models.networks import BehaviourTransformer, NetworkConfig
+
+BETAS = (0.9, 0.95)  # of AdamW, as in minGPT
+
+
+# --------------------------------------------------------------------------- the losses
+def focal_loss(logits: Tensor, target: Tensor, gamma: float) -> Tensor:
+    """-(1 - p)^gamma log p of the true class: cross-entropy that dwells on what is still wrong.
+
+    Lin et al. 2017, eq. 4.  logits: (N, k).  target: (N,).  Returns (N,).
+    """
+    log_p = logits.log_softmax(dim=-1).gather(-1, target.unsqueeze(-1)).squeeze(-1)
+    return -((1.0 - log_p.exp()) ** gamma) * log_p
+
+
+def offset_loss(offsets: Tensor, target: Tensor, residual: Tensor) -> Tensor:
+    """Squared error of the true class's offset, mean over dimensions; the other classes' offsets are free.
+
+    Args:
+        offsets: (N, k, A).   target: (N,) classes.   residual: (N, A) action minus the centre of its class.
+    Returns:
+        (N,).
+    """
+    predicted = offsets[torch.arange(len(target), device=target.device), target]
+    return (predicted - residual).square().mean(dim=-1)
+
+
+def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of values (N,) where valid (N,) is 1."""
+    return (values * valid).sum() / valid.sum()
+
+
+# --------------------------------------------------------------------------- one update
+class BehaviourTransformerCloning:
+    """A transformer over windows of frames and the update that trains it; there is no critic."""
+
+    critic = None
+    batches = "windows"
+
+    def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
+        """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
+        self.config, self.device = config, torch.device(device)
+        self.actor = BehaviourTransformer(networks, tasks).to(self.device)
+        self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
+        self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
+        groups = list(decayed_groups(self.actor, config.bet.weight_decay))
+        self.optimisers = {"actor": torch.optim.AdamW(groups, lr=config.actor_rate, betas=BETAS, fused=True)}
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint stores, by name."""
+        return {"actor": self.actor} | ({} if self.average_actor is None else {"average_actor": self.average_actor})
+
+    def fit_centres(self, actions: NDArray[np.float32], seed: int) -> None:
+        """Find the k typical actions; once, before the first update.  actions: (N, A) scaled."""
+        centres = torch.from_numpy(kmeans(actions, len(self.actor.centres), seed))
+        for actor in (self.actor, self.average_actor):
+            if actor is not None:
+                actor.centres.copy_(centres)
+
+    def update(self, batch: WindowTensors, step: int) -> dict[str, Tensor]:
+        """One update of the actor, on all frames of the windows."""
+        options = self.config.bet
+        frames = self.actor.observe(batch.image, batch.state, batch.task)
+        policy = self.actor.decide(frames.unflatten(0, (-1, batch.length)))
+        target = policy.nearest(batch.action)
+        class_loss = masked_mean(focal_loss(policy.logits, target, options.focal_gamma), batch.valid)
+        residual = batch.action - policy.centres[target]
+        regression = masked_mean(offset_loss(policy.offsets, target, residual), batch.valid)
+        loss = class_loss + options.offset_weight * regression
+        descend(self.optimisers["actor"], loss, options.gradient_clip)
+        if self.average_actor is not None:
+            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+        return {
+            "actor_loss": loss.detach(),
+            "class_loss": class_loss.detach(),
+            "class_accuracy": masked_mean((policy.logits.argmax(-1) == target).float(), batch.valid),
+            "offset_mse": regression.detach(),
+            "actor_mse": masked_mean((policy.mode - batch.action).square().mean(-1), batch.valid).detach(),
+        }
+
+
+def decayed_groups(module: nn.Module, weight_decay: float) -> Iterator[dict[str, object]]:
+    """Parameter groups of AdamW: matrices and kernels are decayed; biases, norms and tokens are not."""
+    trained = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
+    free = ("positions", "pos_embed", "cls_token", "mask_token")
+
+    def decays(name: str, value: Tensor) -> bool:
+        return value.dim() >= 2 and not name.endswith(free)
+
+    yield {"params": [value for name, value in trained if decays(name, value)], "weight_decay": weight_decay}
+    yield {"params": [value for name, value in trained if not decays(name, value)], "weight_decay": 0.0}

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masked-autoencoder pre-training of a Vision Transformer: hide most patches, predict their pixels.
+
+He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022 (arXiv 2111.06377). B images of N
+patches, V of which stay visible, P = patch^2 * channels values per patch.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ptr_models.algorithms.batch import Transitions
+from ptr_models.algorithms.bet import BETAS, decayed_groups
+from ptr_models.algorithms.config import AlgorithmConfig
+from ptr_models.algorithms.cql import descend
+from ptr_models.errors import PtrError
+from ptr_models.networks import Actor, NetworkConfig
+from ptr_models.networks.masked_decoder import MaskedDecoder, patchify
+from ptr_models.networks.noise import uniform
+from ptr_models.networks.vit import VisionTransformer
+
+
+# --------------------------------------------------------------------------- the loss
+def visible_patches(noise: Tensor, ratio: float) -> Tensor:
+    """Indices (B, V) of the patches that stay, V = floor(N (1 - ratio)) but at least 1.
+
+    Args:
+        noise: (B, N) uniform; the smallest stay, so that every subset is equally likely.
+    """
+    visible = max(int(noise.shape[1] * (1.0 - ratio)), 1)
+    return noise.argsort(dim=1)[:, :visible]
+
+
+def normalised(patches: Tensor) -> Tensor:
+    """Patches (B, N, P) with zero mean and unit variance each."""
+    variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
+    return (patches - mean) / (variance + 1e-6).sqrt()
+
+
+def reconstruction_loss(predicted: Tensor, patches: Tensor, visible: Tensor) -> Tensor:
+    """Mean squared error over the hidden patches alone.
+
+    Args:
+        predicted, patches: (B, N, P).   visible: (B, V) indices of the patches that were seen.
+    """
+    hidden = torch.ones(patches.shape[:2], device=patches.device).scatter(1, visible, 0.0)
+    error = (predicted - patches).square().mean(dim=-1)
+    return (error * hidden).sum() / hidden.sum()
+
+
+# --------------------------------------------------------------------------- one update
+class MaskedAutoencoder:
+    """The Vision Transformer of an actor and a decoder; the rest of the actor is left to `algorithm.then`."""
+
+    critic = None
+    batches = "transitions"
+
+    def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
+        """Initialise the networks from PyTorch's global random state; K = tasks columns of the one-hot.
+
+        Raises:
+            PtrError: the encoder is no Vision Transformer.
+        """
+        self.config, self.device = config, torch.device(device)
+        self.actor = Actor(networks, tasks).to(self.device)
+        encoder = self.actor.encoder.backbone
+        if not isinstance(encoder, VisionTransformer):
+            raise PtrError(f"masked_autoencoder needs a Vision Transformer, e.g. vit_tiny, not {networks.encoder}")
+        self.decoder = MaskedDecoder(networks.masked_decoder, encoder, 3 * networks.cameras).to(self.device)
+        self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
+        self.optimisers = {"actor": self._adamw(encoder), "decoder": self._adamw(self.decoder)}
+
+    def _adamw(self, module: nn.Module) -> torch.optim.AdamW:
+        options = self.config.masked
+        return torch.optim.AdamW(
+            decayed_groups(module, options.weight_decay), lr=options.rate, betas=BETAS, fused=True
+        )
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint stores, by name."""
+        return {"actor": self.actor, "decoder": self.decoder}
+
+    def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
+        """One update of encoder and decoder."""
+        options, encoder = self.config.masked, self.actor.encoder
+        prepared = encoder.backbone.prepare(encoder.pixels(batch.image))
+        patches = patchify(prepared.float(), encoder.backbone.patch)
+        target = normalised(patches) if options.normalise else patches
+        noise = uniform(*patches.shape[:2], device=patches.device)
+        visible = visible_patches(noise, options.ratio)
+        with encoder.precision_of(batch.image.device.type):
+            predicted = self.decoder(encoder.backbone.encode(prepared, visible), visible)
+        loss = reconstruction_loss(predicted.float(), target, visible)
+        descend(list(self.optimisers.values()), loss)
+        return {"reconstruction_loss": loss.detach()}

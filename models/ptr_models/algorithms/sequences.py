@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches of windows and of clips as tensors, and the choice among all kinds of batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ptr_models.algorithms.batch import Transitions
+from ptr_models.replay import Batch
+from ptr_models.replay.windows import CLIP, Clips, Windows
+
+
+@dataclass(frozen=True)
+class WindowTensors:
+    """B windows of L consecutive steps; rows lie window after window.
+
+    Attributes:
+        image: (B * L, H, W, 3) uint8 RGB.
+        state: (B * L, 7) float32.
+        action: (B * L, 7) scaled to [-0.99, 0.99].
+        valid: (B * L,) float32; 0 marks padding behind the end of an episode.
+        task: (B * L, K) one-hot.
+        length: L.
+    """
+
+    image: Tensor
+    state: Tensor
+    action: Tensor
+    valid: Tensor
+    task: Tensor
+    length: int
+
+    @classmethod
+    def from_arrays(cls, batch: Windows, tasks: int, device: torch.device | str = "cpu") -> WindowTensors:
+        """Convert a batch of `ptr_models.replay.windows` with K = tasks columns."""
+        length = batch.valid.shape[1]
+        return cls(
+            image=_tensor(batch.image, torch.uint8, device),
+            state=_tensor(batch.state, torch.float32, device),
+            action=_tensor(batch.action, torch.float32, device),
+            valid=_tensor(batch.valid.reshape(-1), torch.float32, device),
+            task=functional.one_hot(_tensor(np.repeat(batch.task, length), torch.int64, device), tasks).float(),
+            length=length,
+        )
+
+
+@dataclass(frozen=True)
+class ClipTensors:
+    """B clips of three frames each, in the order of time.
+
+    Attributes:
+        image: (B * 3, H, W, 3) uint8 RGB, clip after clip.   video: (B,) which episode a clip is of.
+    """
+
+    image: Tensor
+    video: Tensor
+    length: int = CLIP
+
+    @classmethod
+    def from_arrays(cls, batch: Clips, device: torch.device | str = "cpu") -> ClipTensors:
+        """Convert a batch of `ptr_models.replay.windows`."""
+        return cls(_tensor(batch.image, torch.uint8, device), _tensor(batch.video, torch.int64, device))
+
+
+def to_tensors(
+    batch: Batch | Windows | Clips, tasks: int, device: torch.device | str = "cpu"
+) -> Transitions | WindowTensors | ClipTensors:
+    """A batch of any kind as tensors; K = tasks columns of the one-hot."""
+    if isinstance(batch, Windows):
+        return WindowTensors.from_arrays(batch, tasks, device)
+    if isinstance(batch, Clips):
+        return ClipTensors.from_arrays(batch, device)
+    return Transitions.from_arrays(batch, tasks, device)
+
+
+def _tensor(array: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=dtype, non_blocking=True)

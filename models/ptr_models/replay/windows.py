@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches that are more than single transitions: windows of consecutive steps, clips of three frames.
+
+Rows lie window after window (clip after clip), so that one augmentation fits all kinds of batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.episodes.actions import scale
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.replay.cache import Dataset
+
+CLIP = 3
+"""Frames of a clip: an early, a middle and a late one."""
+
+B = TypeVar("B", "Windows", "Clips")
+
+
+def _joined(first: B, second: B) -> B:
+    names = [item.name for item in fields(first)]
+    return type(first)(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names})
+
+
+@dataclass(frozen=True)
+class Windows:
+    """B windows of L consecutive steps.
+
+    Attributes:
+        image: (B * L, H, W, 3 * cameras) uint8 RGB.
+        state: (B * L, 7) float32.
+        action: (B * L, 7) float32 in [-0.99, 0.99].
+        valid: (B, L) False where an episode was shorter than the window; such a row repeats its last step.
+        task: (B,) int64 ids.
+    """
+
+    image: NDArray[np.uint8]
+    state: NDArray[np.float32]
+    action: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    task: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    @staticmethod
+    def concatenate(first: Windows, second: Windows) -> Windows:
+        """The windows of both, in this order."""
+        return _joined(first, second)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """B clips of three frames of one episode, in the order of time.
+
+    Attributes:
+        image: (B * 3, H, W, 3 * cameras) uint8 RGB.
+        video: (B,) int64, which episode a clip is of.
+    """
+
+    image: NDArray[np.uint8]
+    video: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.video)
+
+    @staticmethod
+    def concatenate(first: Clips, second: Clips) -> Clips:
+        """The clips of both, in this order; videos of the second get numbers of their own."""
+        if len(first) and len(second):
+            second = Clips(second.image, second.video + first.video.max() + 1)
+        return _joined(first, second)
+
+
+class _Draws:
+    """A generator whose state can be kept."""
+
+    def __init__(self, seed: int) -> None:
+        self._generator = np.random.default_rng(seed)
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the draws, for JSON: with it a resumed run draws the same batches."""
+        return self._generator.bit_generator.state
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state of `state_dict`."""
+        self._generator.bit_generator.state = dict(state)
+
+
+class WindowSampler(_Draws):
+    """Windows within episodes, uniformly over their first steps, with replacement.
+
+    An episode of T >= L steps has T - L + 1 windows; a shorter one has a single window, padded at its end.
+    """
+
+    def __init__(
+        self, dataset: Dataset, task_ids: Mapping[str, int], seed: int, length: int, action_shift: int = 0
+    ) -> None:
+        """Args: length: L, steps of a window.  action_shift: control steps by which images lag behind actions."""
+        super().__init__(seed)
+        self.dataset, self.length, self._shift = dataset, length, action_shift
+        self._lengths = dataset.lengths - action_shift
+        self._ends = np.cumsum(np.where(self._lengths > 0, np.maximum(self._lengths - length + 1, 1), 0))
+        if not len(self):
+            raise EpisodeError(f"no step is left of {len(dataset)} episodes with action_shift {action_shift}")
+        self._task = np.array([task_ids[name] for name in dataset.tasks], dtype=np.int64)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return int(self._ends[-1])
+
+    def sample(self, size: int) -> Windows:
+        """Draw `size` windows."""
+        return self.gather(self._generator.integers(0, len(self), size))
+
+    def gather(self, indices: NDArray[np.int64]) -> Windows:
+        """The windows of given indices (B,) in [0, len(self))."""
+        data = self.dataset
+        episode = np.searchsorted(self._ends, indices, side="right")
+        first = indices - np.where(episode > 0, self._ends[episode - 1], 0)
+        steps = first[:, None] + np.arange(self.length)
+        last = self._lengths[episode][:, None] - 1
+        rows = (data.starts[episode][:, None] + np.minimum(steps, last)).ravel()
+        return Windows(
+            image=data.frames[rows + self._shift],
+            state=data.states[rows + self._shift],
+            action=scale(data.actions[rows], data.contract),
+            valid=steps <= last,
+            task=self._task[episode],
+        )
+
+
+class ClipSampler(_Draws):
+    """Three different frames of an episode, uniformly over episodes and over times, with replacement."""
+
+    def __init__(self, dataset: Dataset, seed: int) -> None:
+        """Raises: EpisodeError: no episode has three frames."""
+        super().__init__(seed)
+        self.dataset = dataset
+        self._episodes = np.flatnonzero(dataset.lengths + 1 >= CLIP)
+        if not len(self._episodes):
+            raise EpisodeError(f"none of {len(dataset)} episodes has {CLIP} frames, which a clip needs")
+
+    def __len__(self) -> int:
+        """Number of episodes that clips are taken from."""
+        return len(self._episodes)
+
+    def sample(self, size: int) -> Clips:
+        """Draw `size` clips."""
+        data = self.dataset
+        episode = self._episodes[self._generator.integers(0, len(self), size)]
+        times = [np.sort(self._generator.choice(int(data.lengths[e]) + 1, CLIP, replace=False)) for e in episode]
+        rows = (data.starts[episode][:, None] + np.array(times).reshape(size, CLIP)).ravel()
+        return Clips(image=data.frames[rows], video=episode)
