@@ -63,8 +63,8 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
         "rule",
         help="whether the rule that chooses a checkpoint without trials is any good",
         description="Try every checkpoint of a fine-tuning run in the same simulated scenes, and set its success "
-        "beside the trend score of its Q along the demonstrations. Results go to rule.json and rule.png in the run folder; an "
-        "interrupted run goes on where it was.",
+        "beside the trend score of its Q along the demonstrations. Results go to rule.json and rule.png in the run "
+        "folder; an interrupted run goes on where it was.",
     )
     parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a fine-tuning run")
     parser.add_argument("--target", nargs="+", type=Path, required=True, metavar="DIR", help="its demonstrations")
