@@ -10,9 +10,9 @@ from __future__ import annotations
 import bisect
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_quaternion, rpy_from_matrix
+from ptr_models.episodes.resize import squash
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -47,19 +48,32 @@ class Stream(Protocol[T_co]):
 class RecordedStream(Generic[T]):
     """A stream that is complete: the samples of a bag."""
 
-    def __init__(self, samples: Sequence[tuple[int, T]]) -> None:
-        """Args: samples: (stamp in ns, sample), in any order; sorted here, stably."""
+    def __init__(self, samples: Sequence[tuple[int, Any]], decode: Callable[[Any], T] = lambda sample: sample) -> None:
+        """Args:
+        samples: (stamp in ns, sample), in any order; sorted here, stably.
+        decode: makes a sample of its recorded form, each time that it is asked for.
+        """
         ordered = sorted(samples, key=lambda pair: pair[0])
         self.stamps = [stamp for stamp, _ in ordered]
-        self.samples = [sample for _, sample in ordered]
+        self._recorded = [recorded for _, recorded in ordered]
+        self._decode = decode
 
     def __len__(self) -> int:
         return len(self.stamps)
 
+    def __getitem__(self, index: int) -> tuple[int, T]:
+        """Stamp (ns) and sample of a place in the order of stamps."""
+        return self.stamps[index], self._decode(self._recorded[index])
+
+    @property
+    def samples(self) -> list[T]:
+        """All samples, in the order of stamps."""
+        return [self._decode(recorded) for recorded in self._recorded]
+
     def as_of(self, time: int) -> tuple[int, T] | None:
         """See `Stream.as_of`."""
         index = as_of(self.stamps, time)
-        return None if index < 0 else (self.stamps[index], self.samples[index])
+        return None if index < 0 else self[index]
 
 
 class LatestBuffer(Generic[T]):
@@ -137,8 +151,15 @@ def arm_sample(message: object) -> ArmSample:
 
 def state_vector(sample: ArmSample) -> NDArray[np.float32]:
     """The contract's proprioception (7,) of a measured pose."""
-    rotation = matrix_from_quaternion(np.asarray(sample.quaternion)) @ DEFAULT_ROTATION.T
-    return np.array([*sample.position, *rpy_from_matrix(rotation), sample.gripper], dtype=np.float32)
+    return state_vectors([sample])[0]
+
+
+def state_vectors(samples: Sequence[ArmSample]) -> NDArray[np.float32]:
+    """The contract's proprioception (N, 7) of measured poses."""
+    rotations = matrix_from_quaternion(np.array([sample.quaternion for sample in samples])) @ DEFAULT_ROTATION.T
+    positions = np.array([sample.position for sample in samples])
+    grippers = np.array([[sample.gripper] for sample in samples])
+    return np.concatenate([positions, rpy_from_matrix(rotations), grippers], axis=1).astype(np.float32)
 
 
 def decode_image(data: bytes | NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
@@ -151,14 +172,12 @@ def decode_image(data: bytes | NDArray[np.uint8], camera: Camera) -> NDArray[np.
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if image is None:
         raise EpisodeError(f"an image of camera {camera.name} ({encoded.size} bytes) cannot be decoded")
-    return resize_image(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), camera)
+    return cv2.cvtColor(resize_image(image, camera), cv2.COLOR_BGR2RGB)
 
 
 def resize_image(image: NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
     """Squash an image (H, W, 3) uint8 to the contract's size by area averaging."""
-    if image.shape[:2] == (camera.height, camera.width):
-        return np.ascontiguousarray(image)
-    return cv2.resize(image, (camera.width, camera.height), interpolation=cv2.INTER_AREA)
+    return squash(image, camera.height, camera.width)
 
 
 def newest(stream: Stream[T], name: str, time: int, max_age: float) -> tuple[int, T]:
@@ -176,9 +195,30 @@ def newest(stream: Stream[T], name: str, time: int, max_age: float) -> tuple[int
     return found
 
 
-def assemble(
-    contract: Contract, images: Mapping[str, Stream[bytes]], arm: Stream[ArmSample], time: int
-) -> Observation:
+@dataclass(frozen=True)
+class Choice:
+    """The samples that an observation is made of, not decoded yet.
+
+    Attributes:
+        images: per camera, in the contract's order, stamp (ns) and encoded image.
+        arm: stamp (ns) and measured state.
+    """
+
+    images: tuple[tuple[int, bytes | NDArray[np.uint8]], ...]
+    arm: tuple[int, ArmSample]
+
+
+def choose(contract: Contract, images: Mapping[str, Stream[bytes]], arm: Stream[ArmSample], time: int) -> Choice:
+    """The samples of the observation at a time. Arguments and errors as of `assemble`."""
+    chosen = []
+    for camera in contract.cameras:
+        if camera.name not in images:
+            raise EpisodeError(f"camera {camera.name} is missing; there are: {', '.join(sorted(images)) or 'none'}")
+        chosen.append(newest(images[camera.name], f"camera {camera.name}", time, camera.max_age))
+    return Choice(tuple(chosen), newest(arm, "arm state", time, contract.state_max_age))
+
+
+def assemble(contract: Contract, images: Mapping[str, Stream[bytes]], arm: Stream[ArmSample], time: int) -> Observation:
     """The observation at a time, from live buffers or from a bag.
 
     Args:
@@ -190,14 +230,7 @@ def assemble(
         StaleSampleError: a stream has nothing young enough.
         EpisodeError: a camera of the contract is not among `images`, or an image is damaged.
     """
-    stamps, frames = [], []
-    for camera in contract.cameras:
-        if camera.name not in images:
-            raise EpisodeError(
-                f"camera {camera.name} is missing; there are: {', '.join(sorted(images)) or 'none'}"
-            )
-        stamp, data = newest(images[camera.name], f"camera {camera.name}", time, camera.max_age)
-        stamps.append(stamp)
-        frames.append(decode_image(data, camera))
-    state_stamp, sample = newest(arm, "arm state", time, contract.state_max_age)
-    return Observation(np.stack(frames), state_vector(sample), tuple(stamps), state_stamp)
+    choice = choose(contract, images, arm, time)
+    frames = [decode_image(data, camera) for (_, data), camera in zip(choice.images, contract.cameras, strict=True)]
+    stamps = tuple(stamp for stamp, _ in choice.images)
+    return Observation(np.stack(frames), state_vector(choice.arm[1]), stamps, choice.arm[0])

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The streams of a bag that episodes are made of, and the control grid that they are sampled on."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.bag import Raw, decode, open_bag, scan
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.messages import ARM_STATE_TOPIC, EVENT_TOPIC, EXECUTED_TOPIC, METADATA_TOPIC, image_topic
+from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, as_of
+
+
+class Executed(NamedTuple):
+    """What was sent to the driver.
+
+    Attributes:
+        pose: commanded target: position x y z (m) and quaternion x y z w.
+        gripper: commanded opening, 0 = closed, 1 = open.
+        source: of the command behind it, empty while nobody commands.
+        decided: stamp of that command (ns).
+    """
+
+    pose: tuple[float, ...]
+    gripper: float
+    source: str
+    decided: int
+
+
+@dataclass
+class Streams:
+    """The samples of a bag that episodes are made of, by source stamp (ns); decoded when they are asked for.
+
+    Attributes:
+        images: per camera, encoded.
+        arm: measured arm states.
+        executed: commanded targets.
+        events: (stamp, kind) of EpisodeEvents.
+        metadata: newest JSON on /episode/metadata, empty if none.
+    """
+
+    images: dict[str, RecordedStream[NDArray[np.uint8]]]
+    arm: RecordedStream[ArmSample]
+    executed: RecordedStream[Executed]
+    events: list[tuple[int, str]] = field(default_factory=list)
+    metadata: str = ""
+
+
+def read_streams(path: Path | str, contract: Contract) -> Streams:
+    """Load from a bag what observations and actions of a contract are made of."""
+    cameras = {camera.name: image_topic(camera.name) for camera in contract.cameras}
+    others = (ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, METADATA_TOPIC)
+    with open_bag(path) as reader:
+        found = scan(reader, [*cameras.values(), *others])
+
+    def stream(topic: str, take: Callable[[Any], Any]) -> RecordedStream[Any]:
+        kind, raws = found.get(topic, ("", []))
+        return RecordedStream([(raw.stamp, raw.data) for raw in raws], lambda data: take(decode(data, kind)))
+
+    def every(topic: str) -> list[tuple[int, Any]]:
+        kind, raws = found.get(topic, ("", list[Raw]()))
+        return [(raw.stamp, decode(raw.data, kind)) for raw in raws]
+
+    return Streams(
+        images={name: stream(topic, lambda message: message.data) for name, topic in cameras.items()},
+        arm=stream(ARM_STATE_TOPIC, arm_sample),
+        executed=stream(EXECUTED_TOPIC, _executed),
+        events=[(stamp, message.kind) for stamp, message in every(EVENT_TOPIC)],
+        metadata=next((message.data for _, message in reversed(every(METADATA_TOPIC))), ""),
+    )
+
+
+def _executed(message: Any) -> Executed:
+    target, at, decided = message.target.position, message.target.orientation, message.command_stamp
+    return Executed(
+        (target.x, target.y, target.z, at.x, at.y, at.z, at.w),
+        message.gripper,
+        message.source,
+        decided.sec * 10**9 + decided.nanosec,
+    )
+
+
+def control_grid(streams: Streams, contract: Contract) -> NDArray[np.int64]:
+    """Stamps (T+1,) in ns of the control instants of a bag.
+
+    Raises:
+        EpisodeError: a stream is empty, or the bag is shorter than one control period.
+    """
+    every = {f"camera {name}": stream.stamps for name, stream in streams.images.items()}
+    every |= {"arm state": streams.arm.stamps, EXECUTED_TOPIC: streams.executed.stamps}
+    for name, stamps in every.items():
+        if not stamps:
+            raise EpisodeError(f"stream {name} is empty")
+    starts = [stamp for stamp, kind in streams.events if kind == "start"]
+    stops = [stamp for stamp, kind in streams.events if kind == "stop"]
+    begin = max([stamps[0] for stamps in every.values()] + starts[:1])
+    end = stops[-1] if stops else min(stamps[-1] for stamps in every.values())
+    period = round(1e9 / contract.control_rate)
+    first = _first_decision(streams.executed, begin, end)
+    if first is not None:
+        begin = first
+        end = min(end, _last_execution(streams.executed, end) + period // 2)
+    steps = (end - begin) // period
+    if steps < 1:
+        raise EpisodeError(f"it lasts {max(0, end - begin) * 1e-9:.2f} s, less than one control step")
+    return begin + period * np.arange(steps + 1, dtype=np.int64)
+
+
+def _first_decision(executed: RecordedStream[Executed], begin: int, end: int) -> int | None:
+    """Stamp of the first command from `begin` on and before `end`; None: nobody commanded."""
+    for index in range(bisect.bisect_left(executed.stamps, begin), len(executed)):
+        stamp, sample = executed[index]
+        decided = min(sample.decided, stamp)
+        if sample.source and begin <= decided < end:
+            return decided
+    return None
+
+
+def _last_execution(executed: RecordedStream[Executed], end: int) -> int:
+    """Stamp of the last execution of someone's command until `end`, or `end`."""
+    for index in range(as_of(executed.stamps, end), -1, -1):
+        stamp, sample = executed[index]
+        if sample.source:
+            return stamp
+    return end
