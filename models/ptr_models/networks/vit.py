@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ptr_models.errors import PtrError
 from ptr_models.networks.attention import TransformerBlock
 from ptr_models.networks.pixels import PublishedInput
 
@@ -69,7 +70,7 @@ class VisionTransformer(nn.Module):
         size = SIZES[name]
         pixels = size.image or image_size
         if pixels % size.patch:
-            raise ValueError(f"images of {pixels} pixels can't be cut into patches of {size.patch}; choose a multiple")
+            raise PtrError(f"images of {pixels} pixels can't be cut into patches of {size.patch}; choose a multiple")
         self.prepare = PublishedInput(inputs, pixels)
         self.patch, self.channels, self.grid = size.patch, size.width, pixels // size.patch
         self.reads_class_token, self.side = class_token, 1 if class_token else self.grid

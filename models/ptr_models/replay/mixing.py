@@ -40,7 +40,7 @@ class MixingSampler:
             for sampler, count in ((self.prior, rows), (self.target, rest))
             if sampler is not None and count
         ]
-        return parts[0] if len(parts) == 1 else Batch.concatenate(*parts)
+        return parts[0] if len(parts) == 1 else type(parts[0]).concatenate(*parts)
 
     def state_dict(self) -> dict[str, Any]:
         """States of both samplers, for JSON."""

@@ -3,31 +3,33 @@
 
 from __future__ import annotations
 
-import queue
-import signal
-import threading
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 
-from ptr_models.algorithms import Algorithm, Transitions
-from ptr_models.replay.augment import Augmentation, augment
+from ptr_models.algorithms import Algorithm, to_tensors
+from ptr_models.errors import PtrError
+from ptr_models.networks.noise import shared_among
+from ptr_models.training.averages import Averages
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
-from ptr_models.training.logs import MetricLog
+from ptr_models.training.distributed import ALONE, Group
+from ptr_models.training.logs import NoLog, RunLog
+from ptr_models.training.prefetch import BatchSource, Prefetcher, augmented, part_of
+from ptr_models.training.runs import checkpoint_folder, locked, prune_checkpoints, remove_leftovers
+from ptr_models.training.signals import stop_signals
+
+_OUT_OF_TIME = 1
+"""Among the reasons to end, which are otherwise numbers of signals (2 and more)."""
 
 
-class BatchSource(Protocol):
-    """Batches of the phase that an update belongs to."""
-
-    def sample(self, size: int, step: int) -> Any: ...
-
-    def state_dict(self) -> dict[str, Any]: ...
+class TrainingError(PtrError):
+    """Training cannot go on."""
 
 
 @dataclass(frozen=True)
@@ -36,143 +38,153 @@ class Outcome:
 
     Attributes:
         step: updates done.  seconds: it took.  reason: steps, seconds or signal.  checkpoint: the last one.
+        signal: number of the signal that ended it, or 0.
     """
 
     step: int
     seconds: float
     reason: str
     checkpoint: Path
-
-
-class Prefetcher:
-    """Draws and augments batches in a thread, a few ahead; remembers the sampler's state after each."""
-
-    def __init__(
-        self, source: BatchSource, size: int, rule: Augmentation, seed: int, steps: range, ahead: int = 2
-    ) -> None:
-        self._source, self._size, self._rule, self._seed = source, size, rule, seed
-        self._queue: queue.Queue[tuple[Any, dict[str, Any]] | BaseException] = queue.Queue(ahead)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(steps,), name="batches", daemon=True)
-        self._thread.start()
-
-    def next(self) -> tuple[Any, dict[str, Any]]:
-        """The next batch and the state of the sampler after it."""
-        item = self._queue.get()
-        if isinstance(item, BaseException):
-            raise item
-        return item
-
-    def close(self) -> None:
-        """End the thread."""
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self, steps: range) -> None:
-        try:
-            for step in steps:
-                batch = augmented(self._source.sample(self._size, step), self._rule, self._seed, step)
-                if not self._put((batch, self._source.state_dict())):
-                    return
-        except Exception as error:  # handed to the training thread, which raises it
-            self._put(error)
-
-    def _put(self, item: Any) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-
-def augmented(batch: Any, rule: Augmentation, seed: int, step: int) -> Any:
-    """A batch with randomly cropped and coloured images, s and s' independently, by seed and step."""
-    generator = np.random.default_rng([seed, step])
-    return replace(
-        batch,
-        image=augment(batch.image, generator, rule),
-        next_image=augment(batch.next_image, generator, rule),
-    )
+    signal: int = 0
 
 
 class Trainer:
     """One run: from a state of the algorithm to a later one, with checkpoints on the way."""
 
-    def __init__(self, algorithm: Algorithm, checkpoint: Checkpoint, source: BatchSource, folder: Path) -> None:
+    def __init__(
+        self, algorithm: Algorithm, checkpoint: Checkpoint, source: BatchSource, folder: Path, group: Group = ALONE
+    ) -> None:
         """Args:
         algorithm: initialised or loaded.
         checkpoint: contract, tasks, configuration, and the step to go on from.
         source: batches.
-        folder: of the run: metrics.jsonl, tensorboard/, checkpoints/.
+        folder: of the run.
+        group: the processes that train together; the first one writes.
         """
-        self.algorithm, self.source, self.folder = algorithm, source, folder
-        self._checkpoint = checkpoint
+        self.algorithm, self.source, self.folder, self.group = algorithm, source, folder, group
+        self.config = checkpoint.config
         self.step = checkpoint.step
+        self._checkpoint = checkpoint
+        self._averages = Averages(checkpoint.pending, self.config.device)
         self._metrics: dict[str, float] = dict(checkpoint.metrics)
         self._sampler = checkpoint.sampler
-        self._saved: Path | None = None
+        self._started = 0.0
 
     def run(self, title: str = "training") -> Outcome:
         """Train until the schedule's steps or seconds are used up, or SIGINT or SIGTERM arrives; then save.
 
         Args:
             title: of the progress bar.
+        Raises:
+            CheckpointError: a checkpoint cannot be written; earlier ones are kept.
+            RunError: another process trains in this folder.
+            GroupError: another process of the group was lost.
+            TrainingError: a loss is not finite.
         """
-        config = self._checkpoint.config
-        schedule, start = config.schedule, time.monotonic()
-        batches = Prefetcher(
-            self.source, config.batch_size, config.data.augmentation, config.seed, range(self.step, schedule.steps)
-        )
-        reason = "steps"
-        try:
-            with _stop_signals() as stopped, MetricLog(self.folder, schedule.steps, self.step, title) as log:
-                while self.step < schedule.steps:
-                    metrics = self._update(batches)
-                    seconds = time.monotonic() - start
-                    log.add(metrics, self.step, seconds / schedule.seconds if schedule.seconds else None)
-                    if self.step % schedule.log_every == 0:
-                        self._metrics = log.write(self.step, seconds)
-                    if self.step % schedule.checkpoint_every == 0:
-                        self.save()
-                    if stopped.is_set() or (schedule.seconds and seconds >= schedule.seconds):
-                        reason = "signal" if stopped.is_set() else "seconds"
-                        break
-                if log.pending:
-                    self._metrics = log.write(self.step, time.monotonic() - start)
-        finally:
-            batches.close()
-        return Outcome(self.step, time.monotonic() - start, reason, self.save())
+        self._started = time.monotonic()
+        self._meet()
+        steps = range(self.step, self.config.schedule.steps)
+        with (
+            stop_signals() as stop,
+            self._own_folder(),
+            shared_among(self.group.size, self.group.rank),
+            self._log(title) as log,
+            Prefetcher(self._make_batch, self.source.state_dict, steps) as batches,
+        ):
+            number = 0
+            while self.step < self.config.schedule.steps and number == 0:
+                self._advance(batches, log)
+                number = self.group.highest(stop.signal or self._out_of_time())
+            checkpoint = self.save()
+            if self._averages.updates and number <= _OUT_OF_TIME:  # after a signal the interval goes on with --resume
+                self._report(log)
+        reason = {0: "steps", _OUT_OF_TIME: "seconds"}.get(number, "signal")
+        return Outcome(self.step, self._seconds, reason, checkpoint, number if reason == "signal" else 0)
 
     def save(self) -> Path:
-        """Write checkpoints/step_N unless it was written already."""
-        path = self.folder / "checkpoints" / f"step_{self.step:08d}"
-        if not path.exists():
-            state = replace(self._checkpoint, step=self.step, metrics=self._metrics, sampler=self._sampler)
+        """Write checkpoints/step_N unless it was written already; the newest stay, and milestones."""
+        path = checkpoint_folder(self.folder, self.step)
+        pending = self._averages.state(self.group)
+        self._require_finite(pending.get("sums", {}))
+        if self.group.is_main and not path.exists():
+            state = replace(
+                self._checkpoint, step=self.step, metrics=self._metrics, pending=pending, sampler=self._sampler
+            )
             save_checkpoint(path, self.algorithm, state)
+            prune_checkpoints(self.folder, self.config.schedule.keep_checkpoints, self.config.schedule.is_milestone)
         return path
 
-    def _update(self, batches: Prefetcher) -> dict[str, torch.Tensor]:
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def _advance(self, batches: Prefetcher, log: RunLog | NoLog) -> None:
+        """One update, and what is due after it."""
+        schedule = self.config.schedule
         batch, self._sampler = batches.next()
-        tensors = Transitions.from_arrays(batch, self._checkpoint.tasks.slots, self._checkpoint.config.device)
-        metrics = self.algorithm.update(tensors, self.step)
+        tensors = to_tensors(batch, self._checkpoint.tasks.slots, self.config.device)
+        try:
+            self._averages.add(self.algorithm.update(tensors, self.step))
+        except torch.cuda.OutOfMemoryError as error:
+            raise TrainingError(
+                f"the GPU's memory is too small for batch_size {self.config.batch_size}; lower it"
+            ) from error
         self.step += 1
-        return metrics
+        log.advance(self.step, self._seconds / schedule.seconds if schedule.seconds else None)
+        if self.step % schedule.log_every == 0:
+            self._report(log)
+        if self.step % schedule.checkpoint_every == 0 or self.step == schedule.target_from:
+            self.save()
 
+    def _make_batch(self, step: int) -> Any:
+        """This process's part of the batch after `step` updates; all draw the whole one, by the same seed."""
+        config = self.config
+        batch = augmented(
+            self.source.sample(config.batch_size, step), config.data.augmentation, config.seed, step
+        )
+        return batch if self.group.size == 1 else part_of(batch, self.group.rank, self.group.size)
 
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGINT and SIGTERM set, instead of ending the process; only in the main thread."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in previous:
-        signal.signal(number, lambda *_: stopped.set())
-    try:
-        yield stopped
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    def _report(self, log: RunLog | NoLog) -> None:
+        self._metrics = self._averages.take(self.group)
+        self._require_finite(self._metrics)
+        log.write(self.step, self._metrics, self._seconds)
+
+    def _require_finite(self, metrics: Mapping[str, float]) -> None:
+        for name, value in metrics.items():
+            if name.endswith(("_loss", "_error")) and not math.isfinite(value):
+                raise TrainingError(
+                    f"{name} is {value} before update {self.step}: the run has diverged; lower the learning rates and "
+                    "go on from an earlier checkpoint"
+                )
+
+    def _out_of_time(self) -> int:
+        limit = self.config.schedule.seconds
+        return _OUT_OF_TIME if limit and self._seconds >= limit else 0
+
+    def _meet(self) -> None:
+        """What must hold among several processes before their first update."""
+        self.group.require_divisor(self.config.batch_size)
+        self.group.require_equal(self.step, "the number of updates done")
+        weights = sum(
+            float(parameter.detach().double().sum())
+            for module in self.algorithm.modules.values()
+            for parameter in module.parameters()
+        )
+        self.group.require_equal(weights, "the sum of the weights")
+        self.group.average_gradients_of(self.algorithm.optimisers.values())
+
+    @contextmanager
+    def _own_folder(self) -> Iterator[None]:
+        """The run is written by this process and no other; what a killed one left half-written goes."""
+        if not self.group.is_main:
+            yield
+            return
+        with locked(self.folder):
+            remove_leftovers(self.folder)
+            yield
+
+    def _log(self, title: str) -> RunLog | NoLog:
+        if not self.group.is_main:
+            return NoLog()
+        complete = self.step - self._averages.updates
+        return RunLog(self.folder, self.config, self.step, complete, title)

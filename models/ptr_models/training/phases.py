@@ -6,8 +6,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ptr_models.algorithms import batches_of
 from ptr_models.episodes.labels import Labelling
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
+from ptr_models.replay.windows import ClipSampler, WindowSampler
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import limited
 from ptr_models.training.tasks import TaskTable
@@ -51,11 +53,17 @@ def make_source(
     """Samplers of both data sets with the run's labels and seeds; the target's seed is the prior's plus 1."""
     labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
 
-    def sampler(data: Dataset | None, seed: int) -> Sampler | None:
+    kind = batches_of(config.algorithm.name)
+
+    def sampler(data: Dataset | None, seed: int) -> Sampler | WindowSampler | ClipSampler | None:
         if data is None:
             return None
         balance, shift = config.data.task_balance, config.data.action_shift
         ids = table.ids(data.task_names)
+        if kind == "windows":
+            return WindowSampler(data, ids, seed, config.networks.transformer.window, shift)
+        if kind == "clips":
+            return ClipSampler(data, seed)
         return Sampler(data, ids, seed, labelling, task_balance=balance, action_shift=shift)
 
     if target is not None:
