@@ -23,6 +23,7 @@ class Transitions:
         reward, mask: (B,); mask 0 ends the episode.
         mc_return: (B,) discounted return of the demonstration from here.
         task: (B, K) one-hot.
+        success: (B,) 1 where the episode succeeded, so that its actions are worth imitating; None: all did.
     """
 
     image: Tensor
@@ -34,6 +35,7 @@ class Transitions:
     mask: Tensor
     mc_return: Tensor
     task: Tensor
+    success: Tensor | None = None
 
     @classmethod
     def from_arrays(cls, batch: Any, tasks: int, device: torch.device | str = "cpu") -> Transitions:
@@ -43,7 +45,7 @@ class Transitions:
             array = np.ascontiguousarray(getattr(batch, name))
             return torch.from_numpy(array).to(device=device, dtype=dtype, non_blocking=True)
 
-        names = ("state", "next_state", "action", "reward", "mask", "mc_return")
+        names = ("state", "next_state", "action", "reward", "mask", "mc_return", "success")
         return cls(
             image=tensor("image", torch.uint8),
             next_image=tensor("next_image", torch.uint8),

@@ -68,11 +68,15 @@ def actor_loss(q: Tensor, log_pi: Tensor, temperature: Tensor) -> Tensor:
     return (temperature * log_pi - q.min(dim=0).values).mean()
 
 
-def imitation_loss(policy: TanhGaussian, action: Tensor, kind: str) -> Tensor:
-    """Squared error of the mode, summed over dimensions, or minus the log-likelihood; mean over states."""
-    if kind == "squared":
-        return (policy.mode - action).square().sum(dim=-1).mean()
-    return -policy.log_prob(action).mean()
+def imitation_loss(policy: TanhGaussian, action: Tensor, kind: str, success: Tensor | None = None) -> Tensor:
+    """Squared error of the mode, summed over dimensions, or minus the log-likelihood; mean over states.
+
+    Args:
+        success: (B,) 0 where the episode failed: such actions count as 0, since they are not to be imitated.
+    """
+    squared = kind == "squared"
+    error = (policy.mode - action).square().sum(dim=-1) if squared else -policy.log_prob(action)
+    return error.mean() if success is None else (error * success).mean()
 
 
 def temperature_loss(log_temperature: Tensor, entropy: Tensor, target_entropy: float) -> Tensor:
@@ -180,7 +184,7 @@ class Ptr:
         self.critic.requires_grad_(True)
         loss = actor_loss(q, log_pi, self.log_temperature.detach().exp())
         if config.bc_weight > 0:
-            loss = loss + config.bc_weight * imitation_loss(policy, batch.action, config.bc_loss)
+            loss = loss + config.bc_weight * imitation_loss(policy, batch.action, config.bc_loss, batch.success)
         descend(self.optimisers["actor"], loss)
         entropy = -log_pi.detach().mean()
         metrics = {
@@ -191,7 +195,7 @@ class Ptr:
         return metrics, entropy
 
     def _imitate(self, batch: Transitions, policy: TanhGaussian) -> dict[str, Tensor]:
-        loss = imitation_loss(policy, batch.action, self.config.bc_loss)
+        loss = imitation_loss(policy, batch.action, self.config.bc_loss, batch.success)
         descend(self.optimisers["actor"], loss)
         return {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action)}
 

@@ -19,6 +19,7 @@ class Batch:
         action: (B, 7) float32 in [-0.99, 0.99].
         reward, mask, mc_return: (B,) float32; mask 0 is terminal.
         task: (B,) int64 ids.
+        success: (B,) whether the episode succeeded.
     """
 
     image: NDArray[np.uint8]
@@ -30,6 +31,7 @@ class Batch:
     mask: NDArray[np.float32]
     mc_return: NDArray[np.float32]
     task: NDArray[np.int64]
+    success: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.reward)

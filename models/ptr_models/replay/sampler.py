@@ -98,6 +98,7 @@ class Sampler:
             mask=mask,
             mc_return=mc_return,
             task=self._task[episodes],
+            success=data.successes[episodes],
         )
 
     def state_dict(self) -> dict[str, Any]:
