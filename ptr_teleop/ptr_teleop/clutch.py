@@ -1,13 +1,40 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a device's reading to a command: releasing the deadman holds pose and gripper."""
+"""From a device's reading to a command: releasing the deadman holds pose and gripper, pressing it starts anew.
+
+A device gives either a speed or the pose of a hand. A hand is followed relatively: what counts is how far it has
+moved since the deadman was pressed, added to where the arm was commanded to be at that time. The error to that
+target becomes a twist, so that what the arm's gate clips is not lost, and nothing drifts.
+"""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 import numpy as np
 
-from ptr_teleop.devices.base import Reading
+from ptr_models.episodes.geometry import quaternion_from_matrix
+from ptr_teleop.devices.base import Hand, Reading
+
+GAIN = 8.0
+"""1/s, with which the arm approaches the hand's target. The loop's delay is about 40 ms (two control ticks of the
+arm and one of the device); a proportional loop does not overshoot while gain x delay is below 1/e."""
+MET = 0.1
+"""Of the opening: a trigger this near to the arm's opening has met it."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What the arm is commanded to.
+
+    Attributes:
+        position, rotation: end effector in base_link, (3,) m and (3, 3).
+        gripper: opening, 0 = closed, 1 = open.
+    """
+
+    position: np.ndarray
+    rotation: np.ndarray
+    gripper: float
 
 
 @dataclass(frozen=True)
@@ -25,34 +52,91 @@ class Wish:
     deadman: bool
 
 
+class State(enum.Enum):
+    """Of the clutch."""
+
+    UNARMED = "waits for a release of the deadman"
+    RELEASED = "released"
+    HELD = "held"
+    LOST = "held, but the device is lost"
+
+
 class Clutch:
-    """Keeps the gripper command over releases of the deadman, and caps the speed.
+    """Keeps the gripper over releases of the deadman, references the hand at each press, and caps the speed.
 
     Args:
         caps: m/s and rad/s that no axis of the twist exceeds; None: the device knows its own.
+        armed: False: a deadman that is down already does not count until it has been released once.
     """
 
-    def __init__(self, caps: tuple[float, float] | None) -> None:
+    def __init__(self, caps: tuple[float, float] | None, armed: bool = False) -> None:
         self._caps = caps
-        self._gripper: float | None = None
-        self._held = False
+        self.state = State.RELEASED if armed else State.UNARMED
+        self._gripper = 1.0
+        self._met = True
+        self._former_trigger: float | None = None
+        self._reference: tuple[Hand, Arm] | None = None
 
-    def advance(self, reading: Reading, arm_gripper: float) -> Wish | None:
-        """The command for a reading; None when there is nothing to say (released, and said so before).
-
-        Args:
-            reading: what the device gives now.
-            arm_gripper: the opening that the arm is commanded to; a press of the deadman starts from it.
-        """
-        was_held, self._held = self._held, reading.deadman
+    def advance(self, reading: Reading, arm: Arm) -> Wish | None:
+        """The command for a reading; None when there is nothing to say (released or lost, and said so before)."""
+        former = self.state
+        if reading.lost:
+            return self._lose()
         if not reading.deadman:
-            gripper = arm_gripper if self._gripper is None else self._gripper
-            return Wish(np.zeros(6), gripper, False) if was_held else None
-        if reading.gripper is not None:
-            self._gripper = float(np.clip(reading.gripper, 0.0, 1.0))
-        elif self._gripper is None or not was_held:
-            self._gripper = arm_gripper
-        return Wish(self._capped(reading.twist), self._gripper, True)
+            self.state = State.RELEASED
+            return self._hold(False) if former in (State.HELD, State.LOST) else None
+        if former is State.UNARMED:
+            return None
+        if former is not State.HELD:
+            self._press(arm)
+        self.state = State.HELD
+        self._advance_gripper(reading, arm)
+        twist = reading.twist if reading.hand is None else self._follow(reading.hand, arm)
+        return Wish(self._capped(twist), self._gripper, True)
+
+    def refuse(self) -> Wish | None:
+        """Somebody else is in charge: the deadman must be released before it counts again."""
+        was_held, self.state = self.state in (State.HELD, State.LOST), State.UNARMED
+        return self._hold(False) if was_held else None
+
+    def _lose(self) -> Wish | None:
+        """Stop at once, but stay in command: a lost device is no release, which would hand the arm to a policy."""
+        if self.state is not State.HELD:
+            return None
+        self.state = State.LOST
+        return self._hold(True)
+
+    def _hold(self, deadman: bool) -> Wish:
+        return Wish(np.zeros(6), self._gripper, deadman)
+
+    def _press(self, arm: Arm) -> None:
+        self._gripper, self._reference = arm.gripper, None
+        self._met, self._former_trigger = False, None
+
+    def _advance_gripper(self, reading: Reading, arm: Arm) -> None:
+        if reading.toggle:
+            self._gripper, self._met = 0.0 if self._gripper > 0.5 else 1.0, False
+        elif reading.gripper is not None:
+            opening = float(np.clip(reading.gripper, 0.0, 1.0))
+            self._met = self._met or not reading.trigger or self._meets(opening)
+            if self._met:
+                self._gripper = opening
+
+    def _meets(self, opening: float) -> bool:
+        """Has the trigger reached or crossed the gripper's opening? Before, it would drop what the gripper holds."""
+        before, self._former_trigger = self._former_trigger, opening
+        crossed = before is not None and (before - self._gripper) * (opening - self._gripper) < 0.0
+        return crossed or abs(opening - self._gripper) <= MET
+
+    def _follow(self, hand: Hand, arm: Arm) -> np.ndarray:
+        """Twist (6,) towards the hand's target."""
+        if self._reference is None or self._reference[0].scale != hand.scale:
+            self._reference = hand, arm
+        first, start = self._reference
+        position = start.position + hand.scale * (hand.position - first.position)
+        rotation = hand.rotation @ first.rotation.T @ start.rotation
+        turn = rotation_vector(rotation @ arm.rotation.T)
+        return GAIN * np.concatenate([position - arm.position, turn])
 
     def _capped(self, twist: np.ndarray) -> np.ndarray:
         """Scale translation and rotation down to their caps, keeping their directions."""
@@ -63,3 +147,12 @@ class Clutch:
             fastest = float(np.abs(part).max())
             parts.append(part if fastest <= cap else part * (cap / fastest))
         return np.concatenate(parts)
+
+
+def rotation_vector(rotation: np.ndarray) -> np.ndarray:
+    """Axis times angle (3,), rad, at most pi long, of a rotation matrix (3, 3)."""
+    quaternion = quaternion_from_matrix(rotation)  # w >= 0: the shorter way round
+    sine = float(np.linalg.norm(quaternion[:3]))
+    if sine < 1e-12:
+        return np.zeros(3)
+    return quaternion[:3] * (2.0 * np.arctan2(sine, quaternion[3]) / sine)

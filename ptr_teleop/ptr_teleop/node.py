@@ -1,30 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `teleop`: one device in, /teleop/command out; its buttons start and end episodes."""
+"""The node `teleop`: one device in, /teleop/command out; its buttons start and end episodes.
+
+A device is read when something of it arrives, and at `rate` beside that: commands repeat while the deadman is
+held, and silence is noticed.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import TwistStamped
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
+from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from rclpy.task import Future
+from rclpy.subscription import Subscription
 from sensor_msgs.msg import Joy
+from std_msgs.msg import String
 
+from ptr_models.episodes.geometry import matrix_from_quaternion
 from ptr_msgs.msg import ArmCommand, ArmState
-from ptr_msgs.srv import StartEpisode, StopEpisode
-from ptr_teleop.clutch import Clutch, Wish
-from ptr_teleop.devices.base import Button, Device
-from ptr_teleop.devices.joy import JoyDevice, JoyLayout
-from ptr_teleop.devices.keyboard import HELP, KeyboardDevice
+from ptr_teleop.charge import Charge
+from ptr_teleop.clutch import Arm, Clutch, State, Wish
+from ptr_teleop.device_factory import DeviceFactory
+from ptr_teleop.devices.base import Device, DeviceError, Reading
+from ptr_teleop.devices.refusals import Refusals
+from ptr_teleop.file_watcher import FileWatcher
 from ptr_teleop.node_main import EndingNode, run
 from ptr_teleop.parameters import declare
+from ptr_teleop.recorder_buttons import RecorderButtons
+from ptr_teleop.teleop_status import Status, StatusPublisher
 
-DEVICES = ("joy", "scripted", "keyboard")
-SCRIPTED_STEP = 0.2  # s: one command of the scripted operator is one control step
+PAGE_TOPICS = {"webxr": "/teleop/webxr", "page_keyboard": "/teleop/page_keyboard"}
+ARM_AGE = 0.5
+"""s; a hand can't be followed by an arm whose pose is older."""
+STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
 class TeleopNode(EndingNode):
@@ -32,120 +46,197 @@ class TeleopNode(EndingNode):
 
     def __init__(self) -> None:
         super().__init__("teleop")
-        self._declare()
-        self._arm_gripper = 1.0
-        self._device = self._make_device(str(self._value("device")))
-        caps = float(self._value("max_speed")), float(self._value("max_turn"))
-        self._clutch = Clutch(None if self._value("device") == "scripted" else caps)
+        self._factory = DeviceFactory(self)
+        names = ", ".join(self._factory.names)
+        name = declare(self, "device", "joy", f"input device: one of {names}", read_only=False)
+        task = declare(self, "task", "", "name of the task that a recorded episode gets")
+        operator_name = declare(self, "operator_name", "", "who drives, written into the episode")
+        self._arm: ArmState | None = None
+        self._arm_at = 0.0
+        self._charge = Charge()
+        self._own_stamps: deque[int] = deque(maxlen=256)
+        self._event, self._told = "", []
+        self._refusals = Refusals(self._told)
+        self._subscriptions_of_device: list[Subscription] = []
+        self._watcher: FileWatcher | None = None
         self._commands = self.create_publisher(ArmCommand, "/teleop/command", QoSProfile(depth=10))
-        self.create_subscription(ArmState, "/arm/state", self._on_state, qos_profile_sensor_data)
-        self._start = self.create_client(StartEpisode, "/recorder/start")
-        self._stop = self.create_client(StopEpisode, "/recorder/stop")
-        period = 1.0 / float(self._value("rate"))
-        self.create_timer(period, self._on_timer, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._recorder = RecorderButtons(self, task, operator_name)
+        self._status = StatusPublisher(self)
+        self._guard = self.create_guard_condition(self._step)
+        self._use(name, self._factory.make(name), armed=name == "scripted")
+        self._subscribe()
+        self.create_timer(1.0 / self.get_parameter("rate").value, self._step, clock=STEADY)
+        self.create_timer(1.0, lambda: self._status.repeat(self._state()), clock=STEADY)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
 
     def end(self) -> None:
-        """Restore the terminal."""
+        """Give the device back."""
+        self._watch(None)
         self._device.close()
 
-    def _declare(self) -> None:
-        declare(self, "device", "joy", f"input device: one of {', '.join(DEVICES)}")
-        declare(self, "rate", 20.0, "Hz, how often a device is read that is not event-driven", (1.0, 200.0))
-        declare(self, "task", "", "name of the task that a recorded episode gets")
-        declare(self, "operator_name", "", "who drives, written into the episode")
-        declare(self, "max_speed", 0.15, "m/s, cap on each axis of a human's speed", (0.01, 0.5))
-        declare(self, "max_turn", 0.6, "rad/s, cap on each axis of a human's turn rate", (0.01, 2.5))
-        declare(self, "twist_topic", "/joy/twist", "TwistStamped of the device `joy`, in base_link")
-        declare(self, "joy_topic", "/joy/buttons", "Joy of the device `joy`")
-        layout = JoyLayout()
-        for name in JoyLayout.__dataclass_fields__:
-            what = "index in Joy.axes" if name == "gripper_axis" else "index in Joy.buttons"
-            declare(self, f"joy.{name}", getattr(layout, name), f"{what} of {name}, -1: none", (-1, 31))
+    # --- the device ---------------------------------------------------------------------------------------
 
-    def _value(self, name: str) -> Any:
-        return self.get_parameter(name).value
+    def _use(self, name: str, device: Device, armed: bool = False) -> None:
+        """Make a device the active one; it counts once its deadman has been released."""
+        for subscription in self._subscriptions_of_device:
+            self.destroy_subscription(subscription)
+        self._device = device
+        self._clutch = Clutch(self._factory.caps(name), armed)
+        topics = self._factory.topics(name)
+        wanted = ((TwistStamped, topics.twist, self._on_twist), (Joy, topics.joy, self._on_joy))
+        self._subscriptions_of_device = [
+            self.create_subscription(kind, topic, callback, QoSProfile(depth=10))
+            for kind, topic, callback in wanted
+            if topic
+        ]
+        self._watch(device.fileno())
 
-    def _make_device(self, name: str) -> Device:
-        if name == "keyboard":
-            self.get_logger().info(HELP)
-            hold = 2.0 / float(self._value("rate"))
-            return KeyboardDevice(float(self._value("max_speed")), float(self._value("max_turn")), hold)
-        if name not in DEVICES:
-            raise ValueError(f"unknown device {name!r}; known: {', '.join(DEVICES)}")
-        layout = JoyLayout(**{key: self._value(f"joy.{key}") for key in JoyLayout.__dataclass_fields__})
-        if name == "scripted":
-            device = JoyDevice("scripted", SCRIPTED_STEP, paired=True)
-            twist_topic, joy_topic = "/scripted/twist", "/scripted/joy"
-        else:
-            device = JoyDevice("joy", 2.0 / float(self._value("rate")), layout=layout)
-            twist_topic, joy_topic = str(self._value("twist_topic")), str(self._value("joy_topic"))
-        self.create_subscription(TwistStamped, twist_topic, self._on_twist, QoSProfile(depth=10))
-        self.create_subscription(Joy, joy_topic, self._on_joy, QoSProfile(depth=10))
-        return device
+    def _watch(self, file: int | None) -> None:
+        """Wake up when this file can be read, and no other."""
+        if self._watcher is not None and self._watcher.file != file:
+            self._watcher.close()
+            self._watcher = None
+        if self._watcher is None and file is not None:
+            self._watcher = FileWatcher(file, self._guard.trigger)
+
+    def _on_set_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        """Switch to the device that was set, or say why not."""
+        names = [parameter.value for parameter in parameters if parameter.name == "device"]
+        if not names or names[-1] == self._device.source:
+            return SetParametersResult(successful=True)
+        if self._clutch.state is State.HELD:
+            reason = f"{self._device.source} is in charge; release its deadman first"
+            return SetParametersResult(successful=False, reason=reason)
+        try:
+            device = self._factory.make(str(names[-1]))
+        except DeviceError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._watch(None)
+        self._device.close()
+        self._use(device.source, device)
+        self.get_logger().info(f"the device is {device.source} now")
+        self._step()
+        return SetParametersResult(successful=True)
+
+    # --- what arrives -------------------------------------------------------------------------------------
+
+    def _subscribe(self) -> None:
+        self.create_subscription(ArmState, "/arm/state", self._on_state, qos_profile_sensor_data)
+        self.create_subscription(ArmCommand, "/teleop/command", self._on_command, QoSProfile(depth=10))
+        for name, topic in PAGE_TOPICS.items():
+            self.create_subscription(String, topic, lambda m, n=name: self._on_page(n, m), QoSProfile(depth=10))
 
     def _on_state(self, message: ArmState) -> None:
-        self._arm_gripper = message.gripper_commanded
+        self._arm, self._arm_at = message, time.monotonic()
+
+    def _on_command(self, message: ArmCommand) -> None:
+        """Follow who else drives; the node's own commands come back too."""
+        stamp = _nanoseconds(message.header.stamp)
+        if stamp not in self._own_stamps:
+            self._charge.hear(message.source, message.deadman, stamp * 1e-9, time.monotonic())
+
+    def _on_page(self, name: str, message: String) -> None:
+        now = time.monotonic()
+        if self._device.source == name:
+            self._device.on_packet(message.data, now)
+            self._step()
+        else:
+            self._refuse(f"{name} is refused: {self._device.source} is the active device; choose {name} first", now)
 
     def _on_twist(self, message: TwistStamped) -> None:
         linear, angular = message.twist.linear, message.twist.angular
         twist = (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
         self._device.on_twist(twist, _nanoseconds(message.header.stamp), time.monotonic())
-        self._on_message()
+        self._step()
 
     def _on_joy(self, message: Joy) -> None:
-        stamp = _nanoseconds(message.header.stamp)
-        self._device.on_joy(message.buttons, message.axes, stamp, time.monotonic())
-        self._on_message()
+        stamp, now = _nanoseconds(message.header.stamp), time.monotonic()
+        self._device.on_joy(message.buttons, message.axes, stamp, now)
+        self._step()
 
-    def _on_message(self) -> None:
-        if self._device.event_driven:
-            self._step()
-
-    def _on_timer(self) -> None:
-        if not self._device.event_driven:
-            self._step()
+    # --- one look at the device ---------------------------------------------------------------------------
 
     def _step(self) -> None:
-        reading = self._device.read(time.monotonic())
-        wish = None if reading is None else self._clutch.advance(reading, self._arm_gripper)
+        now = time.monotonic()
+        reading = self._device.read(now)
+        self._after_reading()
+        wish = self._wish(reading, now)
         if wish is not None:
-            self._commands.publish(self._command(wish))
+            self._publish(wish)
         for button in self._device.presses():
-            self._on_press(button)
+            self._recorder.press(button, self._device.source)
+        self._status.update(self._state())
 
-    def _command(self, wish: Wish) -> ArmCommand:
+    def _after_reading(self) -> None:
+        self._watch(self._device.fileno())
+        if self._watcher is not None:
+            self._watcher.handled()
+        for notice in self._device.notices():
+            self._tell(notice)
+
+    def _wish(self, reading: Reading | None, now: float) -> Wish | None:
+        if reading is None or self._arm is None:
+            return None
+        if reading.hand is not None and now - self._arm_at > ARM_AGE:
+            reading = Reading(lost=True)
+            self._refuse("the arm is silent: no /arm/state has come for half a second", now)
+        if reading.deadman and self._arm.mode == ArmState.FAULT:
+            self._refuse("the arm is stopped: clear it, then release the deadman and hold it again", now)
+            return self._clutch.refuse()
+        other = self._charge.other(now)
+        if reading.deadman and other is not None:
+            self._refuse(f"{self._device.source} is refused: {other} is in charge; release its deadman first", now)
+            return self._clutch.refuse()
+        return self._clutch.advance(reading, _arm_from(self._arm))
+
+    def _publish(self, wish: Wish) -> None:
         command = ArmCommand(source=self._device.source, gripper=wish.gripper, deadman=wish.deadman)
         command.header.stamp = self.get_clock().now().to_msg()
         command.header.frame_id = "base_link"
         linear, angular = command.twist.linear, command.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(value) for value in wish.twist)
         command.horizon.sec, command.horizon.nanosec = divmod(round(self._device.horizon * 1e9), 10**9)
-        return command
+        stamp = _nanoseconds(command.header.stamp)
+        self._own_stamps.append(stamp)
+        if wish.deadman:
+            self._charge.press(stamp * 1e-9)
+        else:
+            self._charge.release()
+        self._commands.publish(command)
 
-    def _on_press(self, button: Button) -> None:
-        """Ask the recorder for what the button says, and log its answer."""
-        client = self._start if button is Button.START else self._stop
-        if not client.service_is_ready():
-            self.get_logger().error(f"'{button.value}' was pressed, but no recorder runs; start it")
-            return
-        client.call_async(self._request(button)).add_done_callback(self._on_answer)
+    # --- what the person is told --------------------------------------------------------------------------
 
-    def _request(self, button: Button) -> StartEpisode.Request | StopEpisode.Request:
-        if button is Button.START:
-            task, who = str(self._value("task")), str(self._value("operator_name"))
-            return StartEpisode.Request(
-                task=task,
-                kind="demonstration",
-                operator_name=who,
-                extra_json=f'{{"device": "{self._device.source}"}}',
-            )
-        outcome = {Button.SAVE: "success", Button.FAIL: "failure", Button.DISCARD: "unlabelled"}[button]
-        return StopEpisode.Request(save=button is not Button.DISCARD, outcome=outcome, score=float("nan"))
+    def _tell(self, sentence: str) -> None:
+        self._event = sentence
+        self.get_logger().warning(sentence)
 
-    def _on_answer(self, future: Future) -> None:
-        answer = future.result()
-        if not answer.success:
-            self.get_logger().error(answer.message)
+    def _refuse(self, sentence: str, now: float) -> None:
+        """Tell something that may come again and again, once a second at most."""
+        self._refusals.add(sentence, now)
+        while self._told:
+            self._tell(self._told.pop())
+
+    def _state(self) -> Status:
+        other = self._charge.other(time.monotonic()) or ""
+        return Status(
+            self._device.source,
+            self._clutch.state,
+            other,
+            self._arm is not None,
+            self._event,
+            self._factory.names,
+            self._device.values(),
+        )
+
+
+def _arm_from(message: ArmState) -> Arm:
+    """What the arm is commanded to."""
+    position, orientation = message.commanded.position, message.commanded.orientation
+    return Arm(
+        np.array([position.x, position.y, position.z]),
+        matrix_from_quaternion(np.array([orientation.x, orientation.y, orientation.z, orientation.w])),
+        message.gripper_commanded,
+    )
 
 
 def _nanoseconds(stamp: object) -> int:

@@ -10,14 +10,20 @@ from rclpy.node import Node
 
 
 def declare(
-    node: Node, name: str, default: Any, description: str, limits: tuple[float, float] | None = None
+    node: Node,
+    name: str,
+    default: Any,
+    description: str,
+    limits: tuple[float, float] | None = None,
+    read_only: bool = True,
 ) -> Any:
-    """Declare a parameter that is set at start only, and return its value.
+    """Declare a parameter, and return its value.
 
     Args:
         limits: smallest and largest value of a number, both allowed.
+        read_only: it is set at start only.
     """
-    descriptor = ParameterDescriptor(description=description, read_only=True)
+    descriptor = ParameterDescriptor(description=description, read_only=read_only)
     if limits is not None:
         if isinstance(default, float):
             low, high = float(limits[0]), float(limits[1])

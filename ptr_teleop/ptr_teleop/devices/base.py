@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every input device gives: a wish for the arm and the buttons that were pressed."""
+"""What every input device gives: a wish for the arm, the buttons that were pressed, and what a person must know."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from typing import Protocol
 
 import numpy as np
 
+from ptr_models.errors import PtrError
+
+
+class DeviceError(PtrError):
+    """A device can't be used; the text says why and what to do, in one sentence."""
+
 
 class Button(enum.Enum):
     """What a press asks of the recorder."""
@@ -17,6 +23,22 @@ class Button(enum.Enum):
     SAVE = "save"
     FAIL = "fail"
     DISCARD = "discard"
+    TOGGLE = "start or save"
+
+
+@dataclass(frozen=True)
+class Hand:
+    """Where the hand is, for devices that are moved through space.
+
+    Attributes:
+        position: (3,) m along the axes of base_link, from any fixed origin.
+        rotation: (3, 3), of the hand's own axes against those of base_link.
+        scale: m that the arm moves for each metre of the hand.
+    """
+
+    position: np.ndarray
+    rotation: np.ndarray
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -24,32 +46,74 @@ class Reading:
     """What a device wishes of the arm.
 
     Attributes:
-        twist: (6,) m/s along and rad/s about the axes of base_link.
+        twist: (6,) m/s along and rad/s about the axes of base_link; not used when there is a `hand`.
         gripper: wished opening, 0 = closed, 1 = open; None: leave it as it is.
         deadman: True while the human holds the device's deadman.
+        hand: pose of the hand that the arm follows, relative to where both were when the deadman was pressed.
+        trigger: `gripper` is the position of a trigger, which counts once it has met the arm's opening.
+        toggle: open a closed gripper, close an open one.
+        lost: the device fell silent or can't be trusted: hold, but this is no release of the deadman.
     """
 
     twist: np.ndarray = field(default_factory=lambda: np.zeros(6))
     gripper: float | None = None
     deadman: bool = False
+    hand: Hand | None = None
+    trigger: bool = False
+    toggle: bool = False
+    lost: bool = False
 
 
 class Device(Protocol):
-    """An input device.
-
-    `source` names it in every command. `horizon` (s) is for how long a reading's twist holds. A device whose
-    `event_driven` is true is read when a message of it arrives, every other one at the node's rate.
-    """
+    """An input device: `source` names it in every command, `horizon` (s) is for how long a reading's twist holds."""
 
     source: str
     horizon: float
-    event_driven: bool
 
     def read(self, now: float) -> Reading | None:
-        """The wish at time `now` (s, steady clock); None: the device is silent, and no command is sent."""
+        """The wish at time `now` (s, steady clock); None: nothing new since the last reading."""
 
     def presses(self) -> frozenset[Button]:
-        """Buttons that went down since the last call."""
+        """Buttons that were pressed since the last call."""
+
+    def notices(self) -> list[str]:
+        """Sentences for the person since the last call: what was refused, lost or changed."""
+
+    def values(self) -> dict[str, str]:
+        """Figures of the device for its status, by name."""
+
+    def fileno(self) -> int | None:
+        """The file whose readability means that `read` has something new; None: it is fed otherwise."""
 
     def close(self) -> None:
         """Give the device back (terminal modes, file descriptors)."""
+
+
+class Outbox:
+    """The presses and notices of a device until they are fetched; base class of the devices."""
+
+    def __init__(self) -> None:
+        self._pressed: set[Button] = set()
+        self._notices: list[str] = []
+
+    def presses(self) -> frozenset[Button]:
+        """See `Device.presses`."""
+        pressed, self._pressed = frozenset(self._pressed), set()
+        return pressed
+
+    def notices(self) -> list[str]:
+        """See `Device.notices`."""
+        notices = list(self._notices)
+        self._notices.clear()
+        return notices
+
+    def values(self) -> dict[str, str]:
+        """See `Device.values`."""
+        return {}
+
+    def fileno(self) -> int | None:
+        """See `Device.fileno`."""
+        return None
+
+    def close(self) -> None:
+        """See `Device.close`."""

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any source of TwistStamped + Joy: a gamepad, a SpaceMouse driver, the scripted operator."""
+"""Anything that publishes sensor_msgs/Joy: a gamepad through joy_node or game_controller_node, or spacenav.
+
+Joy's axes are +1 to the left and upwards (joy_node, game_controller_node); spacenav's are already x, y, z, roll,
+pitch, yaw of REP 103.
+"""
 
 from __future__ import annotations
 
@@ -8,87 +12,117 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptr_teleop.devices.base import Button, Reading
+from ptr_teleop.devices.base import DeviceError, Outbox, Reading
+from ptr_teleop.devices.motion_deadman import MotionDeadman
+from ptr_teleop.devices.refusals import Refusals
+from ptr_teleop.devices.response import Response
+from ptr_teleop.devices.twist import ButtonPanel, Buttons
 
 
 @dataclass(frozen=True)
 class JoyLayout:
-    """Where things are in `Joy.buttons` and `Joy.axes`; -1: not there."""
+    """Where things are in a Joy.
 
-    deadman: int = 0
-    close: int = 1
-    open: int = 2
-    start: int = 3
-    save: int = 4
-    fail: int = 5
-    discard: int = 6
-    gripper_axis: int = -1  # axis in [-1, 1]: 1 = open
+    Attributes:
+        axes: index in Joy.axes of x, y, z, roll, pitch, yaw; -1: none.
+        turning: the same while the button `turn` is held.
+        turn: button that turns the sticks from moving to turning; -1: none.
+        buttons: see `Buttons`.
+    """
+
+    axes: tuple[int, int, int, int, int, int]
+    buttons: Buttons
+    turning: tuple[int, int, int, int, int, int] = (-1,) * 6
+    turn: int = -1
 
 
-class JoyDevice:
-    """Combines the newest twist with the newest joy.
+LAYOUTS = {
+    # game_controller_node: A B X Y, 4 back, 6 start, 9 and 10 shoulders; axes LX LY RX RY LT RT
+    "game_controller": JoyLayout(
+        axes=(1, 0, 3, -1, -1, 2),
+        buttons=Buttons(deadman=9, close=2, open=1, start=-1, save=-1, fail=3, discard=4, toggle=6),
+        turning=(-1, -1, 3, 0, 1, 2),
+        turn=10,
+    ),
+    # joy_node with an Xbox controller (xpad): A B X Y, 4 and 5 shoulders, 6 back, 7 start; axes LX LY LT RX RY RT
+    "xbox": JoyLayout(
+        axes=(1, 0, 4, -1, -1, 3),
+        buttons=Buttons(deadman=4, close=2, open=1, start=-1, save=-1, fail=3, discard=6, toggle=7),
+        turning=(-1, -1, 4, 0, 1, 3),
+        turn=5,
+    ),
+    # spacenav: two buttons, no deadman; both together can't be told apart from one after the other
+    "spacenav": JoyLayout(
+        axes=(0, 1, 2, 3, 4, 5),
+        buttons=Buttons(deadman=-1, close=0, open=1, start=-1, save=-1, fail=-1, discard=-1),
+    ),
+}
+
+
+class JoyDevice(Outbox):
+    """Turns deflections into a twist.
 
     Args:
-        source: name of the source in every command.
         horizon: s, for how long a twist holds.
-        timeout: s, an older twist or joy counts as silence.
-        paired: the source stamps twist and joy of one decision alike: give one reading per pair, and only
-            when both have arrived. Otherwise each reading has the newest of either.
+        speed: m/s at full deflection.   turn: rad/s at full deflection.
+        layout: where the axes and buttons are.
+        response: how the axes answer.
+        timeout: s, an older message counts as silence; joy_node repeats itself at 20 Hz (`autorepeat_rate`).
     """
+
+    source = "joy"
 
     def __init__(
         self,
-        source: str,
         horizon: float,
+        speed: float,
+        turn: float,
+        layout: JoyLayout,
+        response: Response | None = None,
         timeout: float = 0.5,
-        paired: bool = False,
-        layout: JoyLayout | None = None,
     ) -> None:
-        self.source, self.horizon, self.event_driven = source, horizon, paired
-        self._timeout, self._layout = timeout, layout or JoyLayout()
-        self._twist, self._twist_stamp, self._twist_at = np.zeros(6), -1, -np.inf
-        self._buttons: tuple[int, ...] = ()
-        self._axes: tuple[float, ...] = ()
-        self._joy_stamp, self._joy_at = -1, -np.inf
-        self._gripper: float | None = None
-        self._pressed: set[Button] = set()
-        self._read_stamp = -1
-
-    def on_twist(self, twist: Sequence[float], stamp_ns: int, now: float) -> None:
-        """Take a twist: (6,) m/s and rad/s in base_link."""
-        self._twist, self._twist_stamp, self._twist_at = np.asarray(twist, dtype=float), stamp_ns, now
+        super().__init__()
+        self.horizon = horizon
+        self._scale = np.array([speed] * 3 + [turn] * 3)
+        self._layout, self._response, self._timeout = layout, response or Response(), timeout
+        self._panel, self._motion = ButtonPanel(layout.buttons), MotionDeadman()
+        self._axes: np.ndarray = np.zeros(0)
+        self._heard = -np.inf
+        self._refusals = Refusals(self._notices)
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
-        """Take the state of the buttons and axes; a button counts when it goes down."""
-        before, self._buttons, self._axes = self._buttons, tuple(buttons), tuple(axes)
-        self._joy_stamp, self._joy_at = stamp_ns, now
-        for button in Button:
-            index = getattr(self._layout, button.value)
-            if _down(self._buttons, index) and not _down(before, index):
-                self._pressed.add(button)
-        if 0 <= self._layout.gripper_axis < len(self._axes):
-            self._gripper = (self._axes[self._layout.gripper_axis] + 1.0) / 2.0
-        elif _down(self._buttons, self._layout.close) != _down(self._buttons, self._layout.open):
-            self._gripper = 1.0 if _down(self._buttons, self._layout.open) else 0.0
+        """Take the state of axes and buttons; the stamp is not used: its clock may be another one."""
+        deflections = np.asarray(axes, dtype=float)
+        if not np.isfinite(deflections).all():
+            self._refusals.add(f"a Joy was refused: its axes are {deflections.tolist()}", now)
+            return
+        self._axes, self._heard = deflections, now
+        self._pressed |= self._panel.advance(buttons)
 
-    def read(self, now: float) -> Reading | None:
+    def read(self, now: float) -> Reading:
         """See `Device.read`."""
-        fresh = now - self._joy_at <= self._timeout and now - self._twist_at <= self._timeout
-        if self.event_driven:
-            fresh = fresh and self._twist_stamp == self._joy_stamp != self._read_stamp
-        if not fresh:
-            return None
-        self._read_stamp = self._twist_stamp
-        return Reading(self._twist, self._gripper, _down(self._buttons, self._layout.deadman))
+        speeds = self._response.shape(self._deflections())
+        gripper, button = self._panel.gripper, self._layout.buttons.deadman
+        fresh = now - self._heard <= self._timeout
+        if button >= 0:
+            held = self._panel.down(button)
+        else:
+            held = self._motion.advance(fresh and (bool(speeds.any()) or gripper is not None), now)
+        return Reading(speeds * self._scale, gripper, held) if fresh else Reading(lost=held)
 
-    def presses(self) -> frozenset[Button]:
-        """See `Device.presses`."""
-        pressed, self._pressed = frozenset(self._pressed), set()
-        return pressed
-
-    def close(self) -> None:
-        """Nothing to give back: the topics belong to the node."""
+    def _deflections(self) -> np.ndarray:
+        """(6,): x, y, z, roll, pitch, yaw, of 1; axes that the message has not count as released."""
+        indices = self._layout.turning if self._panel.down(self._layout.turn) else self._layout.axes
+        count = len(self._axes)
+        return np.array([self._axes[index] if 0 <= index < count else 0.0 for index in indices])
 
 
-def _down(buttons: Sequence[int], index: int) -> bool:
-    return 0 <= index < len(buttons) and buttons[index] == 1
+def layout_named(name: str) -> JoyLayout:
+    """One of `LAYOUTS`.
+
+    Raises:
+        DeviceError: there is none of that name.
+    """
+    if name not in LAYOUTS:
+        raise DeviceError(f"joy.layout is {name!r}; known: {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]

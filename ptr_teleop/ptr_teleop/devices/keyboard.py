@@ -17,21 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from ptr_teleop.devices.base import Button, Reading
+from ptr_teleop.devices.base import DeviceError, Outbox, Reading
+from ptr_teleop.devices.keys import BUTTONS, GRIPPER, MOTIONS, direction
 
 HOLD = 0.15  # s
-MOTIONS = {  # key: (axis of the twist, sign); x forward, y left, z up
-    "w": (0, 1), "s": (0, -1), "a": (1, 1), "d": (1, -1), "q": (2, 1), "e": (2, -1),
-    "j": (3, 1), "l": (3, -1), "i": (4, 1), "k": (4, -1), "u": (5, 1), "o": (5, -1),
-}  # fmt: skip
-BUTTONS = {"r": Button.START, "\r": Button.SAVE, "\n": Button.SAVE, "f": Button.FAIL, "x": Button.DISCARD}
-HELP = (
-    "w/s forward/back  a/d left/right  q/e up/down  j/l roll  i/k pitch  u/o yaw  space gripper  "
-    "r record  enter save  f save as failure  x discard"
-)
 
 
-class KeyboardDevice:
+class KeyboardDevice(Outbox):
     """Turns key presses into a twist of fixed speed; the deadman is held while a motion key is.
 
     Args:
@@ -41,52 +33,51 @@ class KeyboardDevice:
     """
 
     source = "keyboard"
-    event_driven = False
 
     def __init__(self, speed: float, turn: float, horizon: float, stream: Any = None) -> None:
+        super().__init__()
         self.horizon = horizon
         self._scale = np.array([speed] * 3 + [turn] * 3)
         self._held_until: dict[str, float] = {}
-        self._gripper: float | None = None
-        self._open = True
-        self._pressed: set[Button] = set()
+        self._toggle = False
+        self._gone = False
         self._file = (stream or sys.stdin).fileno()
         if not os.isatty(self._file):
-            raise OSError("the keyboard device needs a terminal, but standard input is none; start it in one")
+            raise DeviceError("the keyboard device needs a terminal, but standard input is none; start it in one")
         self._modes = termios.tcgetattr(self._file)
         tty.setcbreak(self._file)
 
-    def press(self, key: str, now: float) -> None:
-        """Take one key."""
-        if key in MOTIONS:
+    def read(self, now: float) -> Reading:
+        """See `Device.read`."""
+        self._take_keys(now)
+        held = {key for key, until in self._held_until.items() if now < until}
+        toggle, self._toggle = self._toggle, False
+        return Reading(direction(held) * self._scale, deadman=bool(held), toggle=toggle)
+
+    def _take_keys(self, now: float) -> None:
+        while not self._gone and select.select([self._file], [], [], 0)[0]:
+            try:
+                keys = os.read(self._file, 64).decode(errors="ignore")
+            except OSError:  # the terminal was closed
+                keys = ""
+            if not keys:
+                self._gone = True
+                self._notices.append("the keyboard's terminal was closed: the arm holds; start teleop in a new one")
+            for key in keys:
+                self._press(key, now)
+
+    def _press(self, key: str, now: float) -> None:
+        if key in MOTIONS or key == GRIPPER:
             self._held_until[key] = now + HOLD
-        elif key == " ":
-            self._open = not self._open
-            self._gripper = 1.0 if self._open else 0.0
-            self._held_until[key] = now + HOLD
+            self._toggle = self._toggle or key == GRIPPER
         elif key in BUTTONS:
             self._pressed.add(BUTTONS[key])
 
-    def read(self, now: float) -> Reading | None:
-        """See `Device.read`."""
-        while select.select([self._file], [], [], 0)[0]:
-            keys = os.read(self._file, 64).decode(errors="ignore")
-            if not keys:
-                break
-            for key in keys:
-                self.press(key, now)
-        held = {key for key, until in self._held_until.items() if now < until}
-        twist = np.zeros(6)
-        for key in held & MOTIONS.keys():
-            axis, sign = MOTIONS[key]
-            twist[axis] += sign
-        return Reading(twist * self._scale, self._gripper, bool(held))
-
-    def presses(self) -> frozenset[Button]:
-        """See `Device.presses`."""
-        pressed, self._pressed = frozenset(self._pressed), set()
-        return pressed
+    def fileno(self) -> int | None:
+        """See `Device.fileno`."""
+        return None if self._gone else self._file
 
     def close(self) -> None:
         """Restore the terminal."""
-        termios.tcsetattr(self._file, termios.TCSADRAIN, self._modes)
+        if not self._gone:
+            termios.tcsetattr(self._file, termios.TCSADRAIN, self._modes)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parameters of all devices, and a device made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from rclpy.node import Node
+
+from ptr_teleop.devices.base import Device, DeviceError
+from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
+from ptr_teleop.devices.keyboard import KeyboardDevice
+from ptr_teleop.devices.keys import HELP
+from ptr_teleop.devices.none import NoDevice
+from ptr_teleop.devices.page_keyboard import PageKeyboardDevice
+from ptr_teleop.devices.response import Response
+from ptr_teleop.devices.spacemouse import SpaceMouseDevice
+from ptr_teleop.devices.twist import Buttons, TwistDevice
+from ptr_teleop.devices.webxr import SCALES, WebXRDevice
+from ptr_teleop.parameters import declare
+
+SCRIPTED_STEP = 0.2  # s: one command of the scripted operator is one control step
+
+
+@dataclass(frozen=True)
+class JoyTopics:
+    """Where a device listens; empty: not at all."""
+
+    twist: str = ""
+    joy: str = ""
+
+
+class DeviceFactory:
+    """Declares the devices' parameters on a node and makes devices by name."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._makers = {
+            "spacemouse": self._spacemouse,
+            "webxr": self._webxr,
+            "page_keyboard": self._page_keyboard,
+            "keyboard": self._keyboard,
+            "joy": self._joy,
+            "twist": self._twist,
+            "scripted": lambda: TwistDevice("scripted", SCRIPTED_STEP, paired=True),
+            "none": NoDevice,
+        }
+        self._declare_common()
+        self._declare_spacemouse()
+        self._declare_webxr()
+        self._declare_joy()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all devices."""
+        return tuple(self._makers)
+
+    @property
+    def horizon(self) -> float:
+        """s, for how long a twist holds: two periods of the slowest commands."""
+        return 2.0 / self._value("rate")
+
+    def make(self, name: str) -> Device:
+        """A device.
+
+        Raises:
+            DeviceError: unknown, not plugged in, or a parameter of it is wrong.
+        """
+        if name not in self._makers:
+            raise DeviceError(f"there is no device {name!r}; known: {', '.join(self._makers)}")
+        return self._makers[name]()
+
+    def topics(self, name: str) -> JoyTopics:
+        """The topics of drivers that a device listens to."""
+        if name == "scripted":
+            return JoyTopics("/scripted/twist", "/scripted/joy")
+        if name == "joy":
+            return JoyTopics(joy=self._value("joy.topic"))
+        if name == "twist":
+            return JoyTopics(self._value("twist.topic"), self._value("twist.joy_topic"))
+        return JoyTopics()
+
+    def caps(self, name: str) -> tuple[float, float] | None:
+        """m/s and rad/s that no axis exceeds; the scripted operator knows its own."""
+        return None if name == "scripted" else self._speeds
+
+    @property
+    def _speeds(self) -> tuple[float, float]:
+        return self._value("max_speed"), self._value("max_turn")
+
+    def _value(self, name: str) -> Any:
+        return self._node.get_parameter(name).value
+
+    def _declare_common(self) -> None:
+        node = self._node
+        declare(node, "rate", 20.0, "Hz, least rate of commands while the deadman is held", (5.0, 200.0))
+        declare(node, "max_speed", 0.15, "m/s, cap on each axis of a human's speed", (0.01, 0.5))
+        declare(node, "max_turn", 0.6, "rad/s, cap on each axis of a human's turn rate", (0.01, 2.5))
+
+    def _declare_response(self, name: str, dead_zone: float, expo: float) -> None:
+        node = self._node
+        declare(node, f"{name}.gain", [1.0] * 6, "share of max_speed, max_turn for x y z roll pitch yaw; <0: reversed")
+        declare(node, f"{name}.dead_zone", dead_zone, "deflection, of 1, that counts as none", (0.0, 0.9))
+        declare(node, f"{name}.expo", expo, "response curve: 0 straight, 1 cubic", (0.0, 1.0))
+
+    def _declare_spacemouse(self) -> None:
+        declare(self._node, "spacemouse.path", "", "device file, e.g. /dev/hidraw3; empty: the first one plugged in")
+        declare(self._node, "spacemouse.model", "", "pyspacemouse's name of the model; empty: by its identifiers")
+        self._declare_response("spacemouse", 0.08, 0.5)
+
+    def _declare_webxr(self) -> None:
+        node = self._node
+        declare(node, "webxr.hand", "right", "controller that drives: right or left")
+        declare(node, "webxr.scale", 1.0, "m of the arm per m of the hand, at the start", SCALES)
+        declare(node, "webxr.yaw", 0.0, "rad, heading in the room that is the arm's forward, at the start", (-3.2, 3.2))
+
+    def _declare_joy(self) -> None:
+        node = self._node
+        declare(node, "joy.topic", "/joy", "Joy of the device joy")
+        declare(node, "joy.layout", "game_controller", f"what publishes it: one of {', '.join(LAYOUTS)}")
+        self._declare_response("joy", 0.08, 0.3)
+        declare(node, "twist.topic", "/spacenav/twist", "TwistStamped of the device twist, m/s and rad/s in base_link")
+        declare(node, "twist.joy_topic", "/spacenav/joy", "Joy with the buttons of the device twist")
+        for field in fields(Buttons):
+            what = "-1: deflection counts" if field.name == "deadman" else "-1: none"
+            text = f"index in Joy.buttons of {field.name}, {what}"
+            declare(node, f"twist.{field.name}", field.default, text, (-1, 31))
+
+    def _response(self, name: str) -> Response:
+        values = (self._value(f"{name}.{part}") for part in ("gain", "dead_zone", "expo"))
+        return Response(*values)
+
+    def _spacemouse(self) -> Device:
+        path, model = self._value("spacemouse.path"), self._value("spacemouse.model")
+        return SpaceMouseDevice(self.horizon, *self._speeds, self._response("spacemouse"), path, model)
+
+    def _webxr(self) -> Device:
+        values = (self._value(f"webxr.{part}") for part in ("hand", "scale", "yaw"))
+        return WebXRDevice(self.horizon, *values)
+
+    def _page_keyboard(self) -> Device:
+        return PageKeyboardDevice(*self._speeds, self.horizon)
+
+    def _keyboard(self) -> Device:
+        device = KeyboardDevice(*self._speeds, self.horizon)
+        self._node.get_logger().info(HELP)
+        return device
+
+    def _joy(self) -> Device:
+        return JoyDevice(self.horizon, *self._speeds, layout_named(self._value("joy.layout")), self._response("joy"))
+
+    def _twist(self) -> Device:
+        layout = Buttons(**{field.name: self._value(f"twist.{field.name}") for field in fields(Buttons)})
+        return TwistDevice("twist", self.horizon, layout=layout)

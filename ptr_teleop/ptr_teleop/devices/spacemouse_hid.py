@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A SpaceMouse that is plugged in: its hidraw file, and pyspacemouse's knowledge of the models and their reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptr_teleop.devices.base import DeviceError
+from ptr_teleop.devices.hidraw import HidrawFile, find
+from ptr_teleop.devices.spacemouse_buttons import SpaceMouseButtons
+
+INSTALL = "pip install 'pyspacemouse>=2.1'"
+
+
+def specifications() -> dict[str, Any]:
+    """pyspacemouse's models by name, with axes as in REP 103: x forward, y left, z up.
+
+    Raises:
+        DeviceError: pyspacemouse is not installed.
+    """
+    try:
+        import pyspacemouse
+    except ImportError as error:
+        raise DeviceError(f"the device spacemouse needs pyspacemouse ({error}): {INSTALL}") from None
+    ros = pyspacemouse.AxisConvention.ROS
+    models = pyspacemouse.get_device_specs().items()
+    return {name: pyspacemouse.apply_axis_convention(model, ros) for name, model in models}
+
+
+def locate(path: str, model: str) -> tuple[Path, Any]:
+    """The device file and pyspacemouse's specification of a SpaceMouse.
+
+    Args:
+        path: device file; empty: the first SpaceMouse that is plugged in.
+        model: pyspacemouse's name; empty: by the identifiers of the device.
+    Raises:
+        DeviceError: there is none, or the model is unknown.
+    """
+    models = specifications()
+    if model and model not in models:
+        raise DeviceError(f"spacemouse.model is {model!r}; pyspacemouse knows {', '.join(models)}")
+    if path and model:
+        return Path(path), models[model]
+    by_id = {(spec.vendor_id, spec.product_id): spec for spec in models.values()}
+    nodes = find()
+    for node in nodes:
+        spec = models[model] if model else by_id.get((node.vendor, node.product))
+        wanted = node.path == Path(path) if path else node.multi_axis
+        if wanted and spec is not None and (node.vendor, node.product) == (spec.vendor_id, spec.product_id):
+            return node.path, spec
+    what = f"{path} is no SpaceMouse that pyspacemouse knows" if path else "no SpaceMouse is plugged in"
+    raise DeviceError(f"{what} ({len(nodes)} HID devices were looked at); plug one in, or choose another device")
+
+
+class OpenSpaceMouse:
+    """A SpaceMouse that is plugged in: its file, pyspacemouse's parser on it, and its buttons.
+
+    Raises:
+        DeviceError: the file can't be opened.
+    """
+
+    def __init__(self, path: Path, specification: Any) -> None:
+        from pyspacemouse import SpaceMouseDevice
+
+        try:
+            self._file = HidrawFile(path)
+        except PermissionError:
+            raise DeviceError(f"no access to {path}; `ptr doctor` says the one command that gives it") from None
+        except OSError as error:
+            raise DeviceError(f"the SpaceMouse at {path} can't be opened: {error}") from None
+        self._parser = SpaceMouseDevice(specification, self._file)
+        self._state: Any = None  # pyspacemouse's, from the first report on
+        self.model: str = specification.name
+        self.buttons = SpaceMouseButtons(specification.button_names)
+
+    def take_report(self) -> bool:
+        """Parse the oldest report that waits; False when none does.
+
+        Raises:
+            OSError: the device is gone.
+        """
+        before = self._file.reports
+        state = self._parser.read()
+        if self._file.reports == before:
+            return False
+        self._state = state
+        return True
+
+    def advance_buttons(self, now: float) -> float | None:
+        """See `SpaceMouseButtons.advance`."""
+        return self.buttons.advance(() if self._state is None else self._state.buttons, now)
+
+    @property
+    def axes(self) -> np.ndarray:
+        """(6,) deflections x, y, z, roll, pitch, yaw of REP 103, of 1."""
+        state = self._state
+        if state is None:
+            return np.zeros(6)
+        return np.array([state.x, state.y, state.z, state.roll, state.pitch, state.yaw])
+
+    @property
+    def reports(self) -> int:
+        """How many reports have come."""
+        return self._file.reports
+
+    @property
+    def closed(self) -> bool:
+        """True once the device is gone or given back."""
+        return self._file.closed
+
+    def fileno(self) -> int:
+        """For select."""
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any source of TwistStamped, with or without a Joy for its buttons: spacenav, the scripted operator, your own node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptr_teleop.devices.base import Button, Outbox, Reading
+from ptr_teleop.devices.motion_deadman import MotionDeadman
+from ptr_teleop.devices.refusals import Refusals
+
+
+@dataclass(frozen=True)
+class Buttons:
+    """Where things are in `Joy.buttons`; -1: not there.
+
+    Attributes:
+        deadman: -1: the device has none; it counts as held while it is deflected.
+        toggle: starts an episode, or saves the one that is recorded as success.
+    """
+
+    deadman: int = 0
+    close: int = 1
+    open: int = 2
+    start: int = 3
+    save: int = 4
+    fail: int = 5
+    discard: int = 6
+    toggle: int = -1
+
+    def of_recorder(self) -> dict[Button, int]:
+        """The index of each button that asks something of the recorder."""
+        return {
+            Button.START: self.start,
+            Button.SAVE: self.save,
+            Button.FAIL: self.fail,
+            Button.DISCARD: self.discard,
+            Button.TOGGLE: self.toggle,
+        }
+
+
+class ButtonPanel:
+    """Which buttons are down, and which of them went down."""
+
+    def __init__(self, layout: Buttons) -> None:
+        self._layout = layout
+        self._down: frozenset[int] = frozenset()
+
+    def advance(self, buttons: Sequence[int]) -> frozenset[Button]:
+        """Take the state of all buttons; returns what was pressed of the recorder's."""
+        before, self._down = self._down, frozenset(k for k, value in enumerate(buttons) if value)
+        fresh = self._down - before
+        return frozenset(button for button, index in self._layout.of_recorder().items() if index in fresh)
+
+    def down(self, index: int) -> bool:
+        """True while the button of this index is held."""
+        return index in self._down
+
+    @property
+    def gripper(self) -> float | None:
+        """The opening that the two gripper buttons ask for; None while neither or both are held."""
+        close, open_ = self.down(self._layout.close), self.down(self._layout.open)
+        return None if close == open_ else float(open_)
+
+
+class TwistDevice(Outbox):
+    """Combines the newest twist with the newest joy.
+
+    Args:
+        source: name of the source in every command.
+        horizon: s, for how long a twist holds.
+        timeout: s, an older twist or joy counts as silence.
+        paired: the source stamps twist and joy of one decision alike: give one reading per pair, and only
+            when both have arrived. Otherwise each reading has the newest of either.
+        layout: where the buttons are.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        horizon: float,
+        timeout: float = 0.5,
+        paired: bool = False,
+        layout: Buttons | None = None,
+    ) -> None:
+        super().__init__()
+        self.source, self.horizon = source, horizon
+        self._timeout, self._paired, self._layout = timeout, paired, layout or Buttons()
+        self._panel, self._motion = ButtonPanel(self._layout), MotionDeadman()
+        self._twist, self._twist_stamp, self._twist_at = np.zeros(6), -1, -np.inf
+        self._joy_stamp, self._joy_at = -1, -np.inf
+        self._read_stamp = -1
+        self._refusals = Refusals(self._notices)
+
+    def on_twist(self, twist: Sequence[float], stamp_ns: int, now: float) -> None:
+        """Take a twist: (6,) m/s and rad/s in base_link."""
+        speeds = np.asarray(twist, dtype=float)
+        if not np.isfinite(speeds).all():
+            self._refusals.add(f"a twist of {self.source} was refused: it holds {speeds.tolist()}", now)
+            return
+        self._twist, self._twist_stamp, self._twist_at = speeds, stamp_ns, now
+
+    def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
+        """Take the state of the buttons; a button counts when it goes down."""
+        self._pressed |= self._panel.advance(buttons)
+        self._joy_stamp, self._joy_at = stamp_ns, now
+
+    def read(self, now: float) -> Reading | None:
+        """See `Device.read`."""
+        if self._paired:
+            if not self._twist_stamp == self._joy_stamp != self._read_stamp:
+                return None
+            self._read_stamp = self._twist_stamp
+        gripper, button = self._panel.gripper, self._layout.deadman
+        heard = self._twist_at if button < 0 else min(self._twist_at, self._joy_at)
+        fresh = now - heard <= self._timeout
+        if button >= 0:
+            held = self._panel.down(button)
+        else:
+            held = self._motion.advance(fresh and (bool(self._twist.any()) or gripper is not None), now)
+        return Reading(self._twist, gripper, held) if fresh else Reading(lost=held)

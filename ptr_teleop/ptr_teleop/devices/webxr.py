@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A VR controller or a phone in a WebXR session of the console's page.
+
+Grip is the deadman, trigger the gripper, A starts and saves, B saves as failure (held: discards), the thumb-stick
+sets the scale, and pressing it says where forward is. Sources of these choices: Bridge (grip, trigger, A) and
+DROID (A success, B failure, stick press redefines forward); the scale's range is that of SpesRobotics' teleop.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptr_teleop.devices.base import Button, DeviceError, Hand, Outbox, Reading
+from ptr_teleop.devices.link import MAX_AGE, Arrival, Link
+from ptr_teleop.devices.packets import PacketError
+from ptr_teleop.devices.press import Press, PressTimer
+from ptr_teleop.devices.refusals import Refusals
+from ptr_teleop.devices.webxr_frame import Frame
+from ptr_teleop.devices.webxr_packet import HANDS, Controller, WebXRPacket, parse
+
+GRIPPED = 0.5
+"""Squeeze from which the deadman counts as held."""
+SCALES = (0.2, 1.0)
+SCALE_SPEED = 0.5
+"""Of the scale per s, with the thumb-stick at its end."""
+STICK_DEAD_ZONE = 0.3
+
+
+@dataclass(frozen=True)
+class JumpGuard:
+    """What a hand can't do between two packets: tracking was lost and found elsewhere.
+
+    Attributes:
+        distance: m.   angle: rad.   interval: s, for which they hold; for a longer gap they grow in proportion.
+    """
+
+    distance: float = 0.05
+    angle: float = math.radians(35.0)
+    interval: float = 1.0 / 30.0
+
+    def refusal(self, before: Controller, after: Controller, gap: float) -> str:
+        """Empty when a hand can have moved like that in `gap` s, or a few words with the figures."""
+        room = max(gap / self.interval, 1.0)
+        distance = float(np.linalg.norm(after.position - before.position))
+        cosine = min(abs(float(before.orientation @ after.orientation)), 1.0)
+        angle = 2.0 * math.acos(cosine)
+        if distance <= self.distance * room and angle <= self.angle * room:
+            return ""
+        return f"{distance * 100:.0f} cm and {math.degrees(angle):.0f} degrees in {gap * 1000:.0f} ms"
+
+
+class WebXRDevice(Outbox):
+    """Turns packets into the pose of a hand.
+
+    Args:
+        horizon: s, for how long a reading's twist holds.
+        hand: right or left; a phone, which has no hand, counts when that hand is not there.
+        scale: m of the arm per m of the hand, at the start.   yaw: rad, see `Frame`.
+    """
+
+    source = "webxr"
+
+    def __init__(
+        self, horizon: float, hand: str = "right", scale: float = 1.0, yaw: float = 0.0, guard: JumpGuard | None = None
+    ) -> None:
+        super().__init__()
+        if hand not in HANDS[:2]:
+            raise DeviceError(f"webxr.hand is {hand!r}; it can be right or left")
+        self.horizon = horizon
+        self.frame = Frame(yaw)
+        self.scale = min(max(scale, SCALES[0]), SCALES[1])
+        self._name, self._guard = hand, guard or JumpGuard()
+        self._link, self._refusals = Link(), Refusals(self._notices)
+        self._controller: Controller | None = None
+        self._sent = 0.0
+        self._blocked = False
+        self._late = False
+        self._b, self._packets, self._buttons_at = PressTimer(), 0, 0.0
+
+    def on_packet(self, text: str, now: float) -> None:
+        """Take a packet that arrived at `now` (s, steady clock)."""
+        try:
+            packet = parse(text)
+        except PacketError as error:
+            self._refusals.add(str(error), now)
+            return
+        arrival = self._link.receive(packet.session, packet.sequence, packet.sent, now)
+        if arrival in (Arrival.FOREIGN, Arrival.OLD):
+            self._refusals.add(f"a WebXR packet was refused: it is {arrival.value}", now)
+            return
+        self._packets += 1
+        controller = packet.hands.get(self._name, packet.hands.get("none"))
+        self._examine(controller, packet, arrival)
+        before, self._controller, self._sent = self._controller, controller, packet.sent
+        if controller is None:
+            self._b.forget()
+        else:
+            self._take_buttons(before or controller, controller, now)
+
+    def read(self, now: float) -> Reading:
+        """See `Device.read`."""
+        if not self._link.begun:
+            return Reading()
+        age = self._link.age(now)
+        if age > MAX_AGE or self._controller is None:
+            self._say_late(age)
+            return Reading(lost=True)
+        self._late = False
+        controller = self._controller
+        held = controller.grip > GRIPPED
+        self._blocked = self._blocked and held
+        if self._blocked:
+            return Reading(lost=True)
+        pose = Hand(
+            self.frame.position(controller.position), self.frame.orientation(controller.orientation), self.scale
+        )
+        return Reading(gripper=1.0 - controller.trigger, deadman=held, hand=pose, trigger=True)
+
+    def values(self) -> dict[str, str]:
+        """See `Device.values`."""
+        return {
+            "scale": f"{self.scale:.2f}",
+            "yaw": f"{self.frame.yaw:.3f}",
+            "packets": str(self._packets),
+            "refused": str(self._refusals.count),
+        }
+
+    def _examine(self, controller: Controller | None, packet: WebXRPacket, arrival: Arrival) -> None:
+        """Hold until the grip is released when the hand's pose can't be trusted."""
+        before = self._controller
+        if before is None or controller is None or before.grip <= GRIPPED:
+            return
+        if arrival in (Arrival.JUMPED, Arrival.FIRST):
+            jump = "the headset's clock jumped" if arrival is Arrival.JUMPED else "the session began anew"
+        else:
+            figures = self._guard.refusal(before, controller, packet.sent - self._sent)
+            jump = f"the controller jumped by {figures}" if figures else ""
+        if jump and not self._blocked:
+            self._notices.append(f"{jump}: the arm holds; release the grip and press it again")
+            self._blocked = True
+
+    def _say_late(self, age: float) -> None:
+        before = self._controller
+        if self._late or (before is not None and before.grip <= GRIPPED):
+            return
+        self._late = True
+        why = f"the last WebXR packet is {age:.2f} s old" if age > MAX_AGE else "the controller is not tracked"
+        self._notices.append(f"{why}: the arm holds")
+
+    def _take_buttons(self, before: Controller, after: Controller, now: float) -> None:
+        if after.a and not before.a:
+            self._pressed.add(Button.TOGGLE)
+        press = self._b.advance(after.b, now)
+        if press is not None:
+            self._pressed.add(Button.DISCARD if press is Press.LONG else Button.FAIL)
+        if after.stick_pressed and not before.stick_pressed:
+            self._calibrate(after)
+        elif abs(after.stick[1]) > STICK_DEAD_ZONE and not after.stick_pressed:
+            step = min(max(now - self._buttons_at, 0.0), 0.1) * SCALE_SPEED
+            self.scale = min(max(self.scale - step * after.stick[1], SCALES[0]), SCALES[1])
+        self._buttons_at = now
+
+    def _calibrate(self, controller: Controller) -> None:
+        if controller.grip > GRIPPED:
+            self._notices.append("forward was not set: release the grip first, then point forward and press the stick")
+        elif self.frame.calibrate(controller.ray):
+            self._notices.append(f"forward is here: the yaw is {self.frame.yaw:.3f} rad (parameter webxr.yaw keeps it)")
+        else:
+            self._notices.append("forward was not set: the controller points up or down; point it forward")

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device's buttons ask of the recorder."""
+
+from __future__ import annotations
+
+import json
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
+
+from ptr_msgs.msg import EpisodeStatus
+from ptr_msgs.srv import StartEpisode, StopEpisode
+from ptr_teleop.devices.base import Button
+
+OUTCOMES = {Button.SAVE: "success", Button.FAIL: "failure", Button.DISCARD: "unlabelled"}
+
+
+class RecorderButtons:
+    """Calls the recorder's services, and logs what it refuses.
+
+    Args:
+        node: whose clients they are.
+        task, operator_name: of an episode that is started.
+    """
+
+    def __init__(self, node: Node, task: str, operator_name: str) -> None:
+        self._node, self._task, self._operator_name = node, task, operator_name
+        self._start = node.create_client(StartEpisode, "/recorder/start")
+        self._stop = node.create_client(StopEpisode, "/recorder/stop")
+        self._recording = False
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        node.create_subscription(EpisodeStatus, "/episode/status", self._on_status, latched)
+
+    def press(self, button: Button, device: str) -> None:
+        """Ask the recorder for what the button says."""
+        if button is Button.TOGGLE:
+            button = Button.SAVE if self._recording else Button.START
+        client = self._start if button is Button.START else self._stop
+        if not client.service_is_ready():
+            self._node.get_logger().error(f"'{button.value}' was pressed, but no recorder runs; start it")
+            return
+        client.call_async(self._request(button, device)).add_done_callback(self._on_answer)
+
+    def _on_status(self, message: EpisodeStatus) -> None:
+        self._recording = message.state == EpisodeStatus.RECORDING
+
+    def _request(self, button: Button, device: str) -> StartEpisode.Request | StopEpisode.Request:
+        if button is Button.START:
+            return StartEpisode.Request(
+                task=self._task,
+                kind="demonstration",
+                operator_name=self._operator_name,
+                extra_json=json.dumps({"device": device}),
+            )
+        return StopEpisode.Request(
+            save=button is not Button.DISCARD, outcome=OUTCOMES[button], score=float("nan")
+        )
+
+    def _on_answer(self, future: Future) -> None:
+        answer = future.result()
+        if not answer.success:
+            self._node.get_logger().error(answer.message)
