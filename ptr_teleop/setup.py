@@ -9,12 +9,13 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["console/web/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
     ],
     install_requires=["setuptools"],
-    zip_safe=True,
+    zip_safe=False,
     maintainer="PTR for ROS 2 maintainers",
     maintainer_email="ptr@example.com",
     description="The human: teleoperation devices, the recorder and the operator's console",
@@ -23,6 +24,7 @@ setup(
         "console_scripts": [
             "teleop = ptr_teleop.node:main",
             "recorder = ptr_teleop.recorder.node:main",
+            "console = ptr_teleop.console.node:main",
         ],
         "ptr.commands": [
             "collect = ptr_teleop.cli:register",

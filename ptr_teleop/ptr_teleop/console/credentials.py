@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This machine's own token, key and certificate: made at the first start, kept for its user alone."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from ptr_models.errors import PtrError
+
+LIFETIME = timedelta(days=397)  # the longest that every browser takes
+RENEWAL = timedelta(days=30)  # before its end a certificate is made anew
+TOKEN_BYTES = 24
+
+
+class CredentialsError(PtrError):
+    """The token or the certificate cannot be read or written."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What lets other machines in.
+
+    Attributes:
+        token: what an address carries, so that the console answers it.
+        certificate, key: PEM files.
+        fingerprint: SHA-256 of the certificate, as browsers show it.
+    """
+
+    token: str
+    certificate: Path
+    key: Path
+    fingerprint: str
+
+    def tls(self) -> ssl.SSLContext:
+        """The server's side of TLS 1.2 or newer."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.certificate, self.key)
+        return context
+
+
+def default_folder() -> Path:
+    """Where they are kept: `$XDG_CONFIG_HOME/ptr/console`, by default `~/.config/ptr/console`."""
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if base else Path.home() / ".config") / "ptr" / "console"
+
+
+def obtain(folder: Path, names: Sequence[str]) -> Credentials:
+    """Read token and certificate, and make what is missing, too old or for other names.
+
+    Args:
+        folder: made when absent, with access for its owner only.
+        names: host names and IP addresses that the certificate is to hold for.
+    Raises:
+        CredentialsError: a file can't be read or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        token = _token(folder / "token")
+        certificate = _certificate(folder / "certificate.pem", folder / "key.pem", names)
+    except OSError as error:
+        raise CredentialsError(
+            f"token and certificate cannot be kept in {folder} ({error.strerror}); make it writable"
+        ) from error
+    print_ = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+    return Credentials(token, folder / "certificate.pem", folder / "key.pem", print_)
+
+
+def _token(path: Path) -> str:
+    if path.exists():
+        token = path.read_text(encoding="utf-8").strip()
+        if len(token) >= TOKEN_BYTES and token.isascii():
+            return token
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    _write_private(path, f"{token}\n".encode())
+    return token
+
+
+def _certificate(path: Path, key_path: Path, names: Sequence[str]) -> x509.Certificate:
+    if path.exists() and key_path.exists():
+        kept = _usable(path.read_bytes(), key_path.read_bytes(), names)
+        if kept is not None:
+            return kept
+    key = ec.generate_private_key(ec.SECP256R1())
+    certificate = _self_signed(key, names)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    _write_private(key_path, private)
+    _write_private(path, certificate.public_bytes(serialization.Encoding.PEM))
+    return certificate
+
+
+def _usable(certificate: bytes, key: bytes, names: Sequence[str]) -> x509.Certificate | None:
+    """The certificate, when it fits its key, holds for all names and is not about to end."""
+    try:
+        parsed = x509.load_pem_x509_certificate(certificate)
+        private = serialization.load_pem_private_key(key, password=None)
+        held = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, TypeError, x509.ExtensionNotFound):
+        return None
+    fits = parsed.public_key() == private.public_key() and {_name(name) for name in names} <= set(held)
+    return parsed if fits and parsed.not_valid_after_utc - datetime.now(timezone.utc) > RENEWAL else None
+
+
+def _self_signed(key: ec.EllipticCurvePrivateKey, names: Sequence[str]) -> x509.Certificate:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "PTR operator's console")])
+    now = datetime.now(timezone.utc)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))  # clocks of headsets are not exact
+        .not_valid_after(now - timedelta(days=1) + LIFETIME)
+        .add_extension(x509.SubjectAlternativeName([_name(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def _name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Replace a file at once with one that only its owner can read."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    temporary.replace(path)

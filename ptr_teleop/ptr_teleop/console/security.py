@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is answered: the right host name, the page's own origin, and the token on the door to other machines.
+
+A page of any website can send requests to this machine through the operator's browser. It can't set the headers
+`Host` and `Origin`, so they tell it apart (DNS rebinding, cross-site requests, cross-site WebSockets).
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+COOKIE = "ptr_console"
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob: data:",
+        "connect-src 'self'",
+        "manifest-src 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ]
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",  # with no-referrer a form's Origin would be `null`
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request is not answered.
+
+    Attributes:
+        status: of HTTP.   text: one sentence for the person in front of the page.
+    """
+
+    status: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Guard:
+    """What one door lets in.
+
+    Attributes:
+        scheme: http or https.
+        hosts: host names and addresses under which the door may be called, in lower case.
+        token: that every request has to carry; empty: none, for the door that only this machine reaches.
+    """
+
+    scheme: str
+    hosts: Collection[str]
+    token: str = ""
+
+    def refusal(
+        self, method: str, upgrade: bool, headers: Mapping[str, str], tokens: Collection[str]
+    ) -> Refusal | None:
+        """Why a request is refused; None: it is answered.
+
+        Args:
+            upgrade: it asks for a WebSocket.
+            headers: with case-insensitive names, as aiohttp gives them.
+            tokens: what it carries as its token, in the address or in the cookie.
+        """
+        host = headers.get("Host", "")
+        if not self._knows(host):
+            return Refusal(421, f"This console does not answer to the name '{host[:80]}': use the address it printed.")
+        if upgrade or method not in ("GET", "HEAD"):
+            origin = headers.get("Origin", "")
+            if origin.lower() != f"{self.scheme}://{host}".lower():
+                return Refusal(403, f"A page from another origin ('{origin[:80]}') may not use this console.")
+        if self.token and not any(self._matches(token) for token in tokens):
+            wrong = any(tokens)
+            what = "This token is wrong" if wrong else "A token is needed"
+            return Refusal(403 if wrong else 401, f"{what}: open the whole address that the console printed.")
+        return None
+
+    def _knows(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in self.hosts
+
+    def _matches(self, token: str) -> bool:
+        return hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console's web server: its routes, its two doors, and the thread that it runs in."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import logging
+import ssl
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from ptr_models.errors import PtrError
+from ptr_teleop.console.requests import DEVICES, Stop
+from ptr_teleop.console.robot import Robot
+from ptr_teleop.console.security import COOKIE, HEADERS, Guard
+from ptr_teleop.console.sockets import Sockets
+
+PAGES = Path(__file__).parent / "web"
+LARGEST_BODY = 16 * 1024  # bytes
+MONTH = 30 * 86400  # s that a browser keeps the token
+LOG = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ServerError(PtrError):
+    """The server can't start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """One address that the server listens at.
+
+    Attributes:
+        port: 0: any that is free.
+        tls: None: not encrypted.
+    """
+
+    host: str
+    port: int
+    guard: Guard
+    tls: ssl.SSLContext | None = None
+
+
+class ConsoleServer:
+    """Serves the page of a robot, in a thread of its own.
+
+    Args:
+        doors: where it listens.
+    """
+
+    def __init__(self, robot: Robot, doors: Sequence[Door]) -> None:
+        self._robot, self._doors = robot, doors
+        self._sockets = Sockets(robot)
+        self._thread = threading.Thread(target=self._run, name="console", daemon=True)
+        self._ports: Future[list[int]] = Future()
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+
+    def start(self) -> list[int]:
+        """Begin to listen, and return the port of each door.
+
+        Raises:
+            ServerError: a door's address is taken or does not exist.
+        """
+        self._thread.start()
+        return self._ports.result()
+
+    def stop(self) -> None:
+        """Close every connection and end the thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._end.set)
+            self._thread.join(timeout=5.0)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except Exception as error:
+            if self._ports.done():
+                raise
+            self._ports.set_exception(error)
+        finally:
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        runners: list[web.AppRunner] = []
+        try:
+            ports = [await self._open(door, runners) for door in self._doors]
+            self._ports.set_result(ports)
+            await self._end.wait()
+        finally:
+            await self._sockets.close()
+            for runner in runners:
+                await runner.cleanup()
+
+    async def _open(self, door: Door, runners: list[web.AppRunner]) -> int:
+        runner = web.AppRunner(self._application(door.guard), access_log=None, shutdown_timeout=1.0)
+        runners.append(runner)
+        await runner.setup()
+        site = web.TCPSite(runner, door.host, door.port, ssl_context=door.tls)
+        try:
+            await site.start()
+        except OSError as error:
+            raise ServerError(
+                f"the console can't listen at {door.host}, port {door.port} ({error.strerror}); "
+                "end what does, or choose another port"
+            ) from error
+        return int(runner.addresses[0][1])
+
+    def _application(self, guard: Guard) -> web.Application:
+        application = web.Application(middlewares=[_guarding(guard, self._robot)], client_max_size=LARGEST_BODY)
+        application.on_response_prepare.append(_set_headers)
+        application.router.add_get("/", _front_page(guard))
+        application.router.add_get("/stop", _file("stop.html"))
+        application.router.add_post("/stop", self._on_stop)
+        application.router.add_get("/socket", self._sockets.control)
+        application.router.add_get("/camera/{name}", self._sockets.camera)
+        application.router.add_get(f"/drive/{{device:{'|'.join(DEVICES)}}}", self._sockets.driving)
+        application.router.add_static("/static", PAGES)
+        return application
+
+    async def _on_stop(self, request: web.Request) -> web.Response:
+        """Stop the arm: for the page's script (JSON) and for a form without any script (a page)."""
+        answer = await self._robot.carry_out(Stop())
+        status = 200 if answer.done else 503
+        if "application/json" in request.headers.get("Accept", ""):
+            return web.json_response({"done": answer.done, "text": answer.text}, status=status)
+        text = (PAGES / "stopped.html").read_text(encoding="utf-8")
+        text = text.replace("{{ sentence }}", html.escape(answer.text))
+        return web.Response(text=text, content_type="text/html", status=status)
+
+
+def _front_page(guard: Guard) -> Handler:
+    """The page; a token in its address moves to a cookie that scripts and other sites can't read."""
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        response = web.FileResponse(PAGES / "index.html")
+        if guard.token and "token" in request.query:
+            secure = guard.scheme == "https"
+            response.set_cookie(COOKIE, guard.token, max_age=MONTH, httponly=True, secure=secure, samesite="Strict")
+        return response
+
+    return respond
+
+
+def _file(name: str) -> Handler:
+    async def respond(_: web.Request) -> web.StreamResponse:
+        return web.FileResponse(PAGES / name)
+
+    return respond
+
+
+def _guarding(guard: Guard, robot: Robot) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
+        tokens = [request.cookies.get(COOKIE, ""), request.query.get("token", "")]
+        refusal = guard.refusal(request.method, upgrade, request.headers, tokens)
+        if refusal is not None:
+            robot.state.refused += 1
+            return web.Response(status=refusal.status, text=refusal.text)
+        try:
+            return await handler(request)
+        except (web.HTTPException, asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:
+            LOG.exception("a request failed: %s %s", request.method, request.path)
+            return web.Response(status=500, text="The console made a mistake: its log says which.")
+
+    return middleware
+
+
+async def _set_headers(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)

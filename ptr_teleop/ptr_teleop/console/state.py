@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every page shows: the newest of each thing, and what happened lately.
+
+Written by the thread that listens to the robot, read by the server's. Each attribute is a value of JSON that is
+replaced as a whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ptr_teleop.console.journal import Journal
+from ptr_teleop.console.streams import StreamMonitor
+
+POINTS = 600  # of the Q curve: two minutes at 5 Hz
+EVENTS = 60
+RECORDER_SILENCE = 0.8  # s; the recorder speaks 4 times a second
+
+
+@dataclass
+class Cursors:
+    """How far one page has read the journals."""
+
+    points: int = 0
+    events: int = 0
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A value of JSON, and when it arrived (s, steady clock)."""
+
+    value: dict[str, Any]
+    at: float
+
+
+class ConsoleState:
+    """Everything that pages show.
+
+    Args:
+        cameras: names of the cameras.
+        tasks: names that the page offers.
+        task, operator: what its fields hold at first.
+        limits: s of silence after which a stream counts as stalled, by its name.
+    """
+
+    def __init__(
+        self,
+        cameras: Sequence[str],
+        tasks: Sequence[str],
+        limits: dict[str, float],
+        task: str = "",
+        operator: str = "",
+    ) -> None:
+        self.settings = {"cameras": list(cameras), "tasks": list(tasks), "task": task, "operator": operator}
+        self.streams = StreamMonitor(limits)
+        self.points = Journal(POINTS)
+        self.events = Journal(EVENTS)
+        self.arm: Heard | None = None
+        self.safety: dict[str, Any] = {"reasons": [], "detail": "", "source": ""}
+        self.recorder: Heard | None = None
+        self.teleop: Heard | None = None
+        self.policy: Heard | None = None
+        self.evaluation: dict[str, Any] | None = None
+        self.driver = ""  # address of the page that drives
+        self.refused = 0  # messages of pages that were not acted upon
+
+    def hello(self) -> dict[str, Any]:
+        """What a page is told once."""
+        return {"kind": "hello", **self.settings}
+
+    def snapshot(self, cursors: Cursors, now: float) -> dict[str, Any]:
+        """What a page is told again and again; moves its cursors on.
+
+        Args:
+            now: s, steady clock.
+        """
+        points, cursors.points = self.points.since(cursors.points)
+        events, cursors.events = self.events.since(cursors.events)
+        return {
+            "kind": "state",
+            "arm": _fresh(self.arm, now, 1.0),
+            "safety": self.safety,
+            "recorder": _fresh(self.recorder, now, 2.0),
+            "teleop": _fresh(self.teleop, now, 3.0),
+            "policy": _fresh(self.policy, now, 2.0),
+            "evaluation": self.evaluation,
+            "streams": self._streams(now),
+            "points": points,
+            "events": events,
+            "driver": self.driver,
+            "refused": self.refused,
+        }
+
+    def _streams(self, now: float) -> list[dict[str, Any]]:
+        """The streams that the console hears itself, then those that only the recorder does."""
+        own = self.streams.report(now)
+        if self.recorder is None:
+            return own
+        quiet = now - self.recorder.at
+        rows = [{"name": "recorder", "alive": quiet <= RECORDER_SILENCE, "age": round(quiet, 2), "rate": None}]
+        heard = {row["name"] for row in own}
+        for stream in self.recorder.value["streams"]:
+            if stream["required"] and stream["name"] not in heard:
+                age = None if stream["age"] is None else stream["age"] + quiet
+                alive = age is not None and age <= RECORDER_SILENCE
+                rows.append({"name": stream["name"], "alive": alive, "age": age, "rate": stream["rate"]})
+        return own + rows
+
+
+def _fresh(heard: Heard | None, now: float, longest: float) -> dict[str, Any] | None:
+    """The value, unless it is older than `longest` s."""
+    return heard.value if heard is not None and now - heard.at <= longest else None

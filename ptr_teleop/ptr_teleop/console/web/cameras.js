@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Live images: the page asks for the next one when the last one is drawn, so that it never lags behind.
+import { make } from "./dom.js";
+import { socketUrl } from "./connection.js";
+
+const AGAIN = 1000; // ms before a lost camera socket is opened again
+
+export class Camera {
+  constructor(name, parent) {
+    this.name = name;
+    this.stream = `/camera/${name}`;
+    this.canvas = make("canvas");
+    this.canvas.setAttribute("role", "img");
+    this.canvas.setAttribute("aria-label", `Live image of the camera ${name}`);
+    this.canvas.width = 640;
+    this.canvas.height = 480;
+    this.badge = make("span", "badge", "no image yet");
+    this.figure = make("figure", "camera stale");
+    const caption = make("figcaption", "", name.replaceAll("_", " "));
+    caption.append(this.badge);
+    this.figure.append(this.canvas, caption);
+    parent.append(this.figure);
+    this.#open();
+  }
+
+  show(streams) {
+    const stream = streams.find((entry) => entry.name === this.stream);
+    if (!stream) return;
+    this.figure.classList.toggle("stale", !stream.alive);
+    const silent = stream.age === null ? "no image yet" : `no image for ${stream.age.toFixed(1)} s`;
+    this.badge.textContent = stream.alive ? `${stream.rate.toFixed(0)} Hz` : silent;
+  }
+
+  #open() {
+    const socket = new WebSocket(socketUrl(`/camera/${this.name}`));
+    socket.binaryType = "blob";
+    socket.addEventListener("open", () => socket.send("next"));
+    socket.addEventListener("message", async (event) => {
+      await this.#draw(event.data);
+      if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
+      if (socket.readyState === WebSocket.OPEN) socket.send("next");
+    });
+    socket.addEventListener("close", () => setTimeout(() => this.#open(), AGAIN));
+  }
+
+  async #draw(blob) {
+    try {
+      const image = await createImageBitmap(new Blob([blob], { type: "image/jpeg" }));
+      if (this.canvas.width !== image.width) this.canvas.width = image.width;
+      if (this.canvas.height !== image.height) this.canvas.height = image.height;
+      this.canvas.getContext("2d").drawImage(image, 0, 0);
+      image.close();
+    } catch {
+      this.badge.textContent = "an image that cannot be shown";
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// The socket that the page sees and asks through. It tells when the console has gone, and comes back by itself.
+
+const SILENCE = 1000; // ms without a state after which the connection counts as lost
+const RETRIES = [250, 500, 1000, 2000]; // ms
+const PATIENCE = 15000; // ms for an answer: an episode is audited before it is answered
+
+export function socketUrl(path) {
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  return `${scheme}//${location.host}${path}`;
+}
+
+export class Connection extends EventTarget {
+  // Events: hello (detail: settings), state (detail: state), lost (detail: sentence), found.
+  #socket = null;
+  #heard = 0;
+  #lost = false;
+  #attempt = 0;
+  #next = 1;
+  #waiting = new Map();
+
+  constructor() {
+    super();
+    this.#open();
+    setInterval(() => this.#watch(), 200);
+  }
+
+  // Resolves to {done, text}; never rejects.
+  ask(request, fields = {}) {
+    if (this.#lost || this.#socket?.readyState !== WebSocket.OPEN) {
+      return Promise.resolve({ done: false, text: "There is no connection to the console." });
+    }
+    const id = this.#next++;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#settle(id, { done: false, text: "The console did not answer." }), PATIENCE);
+      this.#waiting.set(id, { resolve, timer });
+      this.#socket.send(JSON.stringify({ id, request, ...fields }));
+    });
+  }
+
+  #open() {
+    const socket = new WebSocket(socketUrl("/socket"));
+    this.#socket = socket;
+    this.#heard = performance.now();
+    socket.addEventListener("message", (event) => {
+      if (socket === this.#socket) this.#take(JSON.parse(event.data));
+    });
+    socket.addEventListener("close", () => {
+      if (socket === this.#socket) this.#retry();
+    });
+  }
+
+  #take(message) {
+    this.#heard = performance.now();
+    if (message.kind === "answer") {
+      this.#settle(message.id, message);
+      return;
+    }
+    if (message.kind === "state" && this.#lost) {
+      this.#lost = false;
+      this.dispatchEvent(new Event("found"));
+    }
+    this.#attempt = 0;
+    this.dispatchEvent(new CustomEvent(message.kind, { detail: message }));
+  }
+
+  #settle(id, answer) {
+    const waiting = this.#waiting.get(id);
+    if (!waiting) return;
+    clearTimeout(waiting.timer);
+    this.#waiting.delete(id);
+    waiting.resolve(answer);
+  }
+
+  #watch() {
+    if (performance.now() - this.#heard > SILENCE) this.#lose();
+  }
+
+  #lose() {
+    if (this.#lost) return;
+    this.#lost = true;
+    for (const id of [...this.#waiting.keys()]) {
+      this.#settle(id, { done: false, text: "The connection was lost before the console answered." });
+    }
+    this.dispatchEvent(new CustomEvent("lost", { detail: "The connection to the console is lost. The arm holds." }));
+  }
+
+  #retry() {
+    this.#socket = null;
+    this.#lose();
+    const wait = RETRIES[Math.min(this.#attempt++, RETRIES.length - 1)];
+    setTimeout(() => this.#open(), wait);
+  }
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// Short words for what every part of the page does. Text is only ever set as text.
+
+export const byId = (id) => document.getElementById(id);
+
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function make(tag, className, text) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+// Replaces the children only when what they show has changed, so that focus and selection stay.
+export function setChildren(parent, key, makeChildren) {
+  if (parent.dataset.key === key) return;
+  parent.dataset.key = key;
+  parent.replaceChildren(...makeChildren());
+}
+
+// A message of a sentence: begins with a capital letter, ends with a full stop.
+export function sentence(text) {
+  const trimmed = text.trim();
+  if (!trimmed) return "";
+  const whole = trimmed[0].toUpperCase() + trimmed.slice(1);
+  return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+// Recording: begin, end with an outcome, change the last label, and count towards the goal.
+import { byId, make, sentence, setChildren, setText } from "./dom.js";
+
+const STATES = { idle: "ready", recording: "recording", saving: "saving", fault: "fault", unknown: "unknown" };
+
+export class Episode {
+  #connection;
+  #busy = false;
+  #state = null;
+
+  constructor(connection) {
+    this.#connection = connection;
+    const on = (id, act) => byId(id).addEventListener("click", act);
+    on("record", () => this.#ask("record", { task: byId("task").value, operator: byId("operator").value }));
+    on("success", () => this.#finish(true, "success"));
+    on("failure", () => this.#finish(true, "failure"));
+    on("partial", () => this.#finish(true, "partial"));
+    on("discard", () => this.#finish(false, "unlabelled"));
+    on("relabel-button", () => this.#relabel());
+    byId("score").addEventListener("input", () => setText(byId("score-text"), `${byId("score").value} %`));
+  }
+
+  hello(settings) {
+    byId("tasks").replaceChildren(...settings.tasks.map((name) => {
+      const option = make("option");
+      option.value = name;
+      return option;
+    }));
+    if (!byId("task").value) byId("task").value = settings.task;
+    if (!byId("operator").value) byId("operator").value = settings.operator;
+  }
+
+  show(recorder, arrivedAt) {
+    this.#state = recorder?.state ?? null;
+    const recording = this.#state === "recording";
+    const pill = byId("recorder-state");
+    const elapsed = recording ? ` ${clock(arrivedAt / 1000 - recorder.started)}` : "";
+    setText(pill, recorder ? STATES[recorder.state] + elapsed : "no recorder");
+    pill.dataset.level = !recorder || this.#state === "fault" ? "error" : recording ? "live" : "ok";
+    setText(byId("saved"), String(recorder?.saved ?? 0));
+    setText(byId("goal"), recorder?.goal ? ` of ${recorder.goal}` : "");
+    byId("progress").hidden = !recorder?.goal;
+    byId("progress").max = recorder?.goal || 1;
+    byId("progress").value = Math.min(recorder?.saved ?? 0, recorder?.goal || 1);
+    byId("record").hidden = recording;
+    byId("record").disabled = this.#busy || this.#state !== "idle" && this.#state !== "fault";
+    byId("finish").hidden = !recording;
+    byId("task").disabled = byId("operator").disabled = recording;
+    byId("relabel").hidden = !recorder?.episode || recording;
+    if (recorder && !this.#busy) setText(byId("episode-message"), sentence(recorder.message));
+    this.#showAudit(recorder);
+  }
+
+  #showAudit(recorder) {
+    const audit = byId("audit");
+    audit.hidden = !recorder?.proposal || recorder.state === "recording";
+    if (audit.hidden) return;
+    audit.dataset.proposal = recorder.proposal;
+    setChildren(audit, JSON.stringify([recorder.episode, recorder.proposal, recorder.findings]), () => [
+      make("p", "", `The audit of the last episode proposes to ${recorder.proposal} it.`),
+      ...recorder.findings.map((finding) => make("p", "finding", sentence(finding))),
+    ]);
+  }
+
+  #finish(save, outcome) {
+    const note = byId("note").value;
+    const score = outcome === "partial" ? byId("score").value / 100 : null;
+    return this.#ask("finish", { save, outcome, score, note }).then((answer) => {
+      if (answer.done) byId("note").value = "";
+    });
+  }
+
+  #relabel() {
+    const outcome = byId("new-outcome").value;
+    const score = outcome === "partial" ? byId("score").value / 100 : null;
+    return this.#ask("relabel", { outcome, score, note: "" });
+  }
+
+  async #ask(request, fields) {
+    this.#busy = true;
+    for (const button of document.querySelectorAll(".episode button")) button.disabled = true;
+    setText(byId("episode-message"), "…");
+    const answer = await this.#connection.ask(request, fields);
+    for (const button of document.querySelectorAll(".episode button")) button.disabled = false;
+    setText(byId("episode-message"), sentence(answer.text));
+    byId("episode-message").classList.toggle("grave", !answer.done);
+    setTimeout(() => (this.#busy = false), answer.done ? 0 : 4000); // a refusal stays long enough to be read
+    return answer;
+  }
+}
+
+function clock(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}

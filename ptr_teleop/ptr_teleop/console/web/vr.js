@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Driving from a headset, or from a phone that is its own controller: poses and buttons go out with every frame.
+import { byId, sentence, setText } from "./dom.js";
+import { DrivingSocket } from "./driving.js";
+import { packetOf } from "./xr_packet.js";
+import { Panel } from "./xr_panel.js";
+
+const COLOURS = { recording: "#b3261e", saving: "#8a5a00", idle: "#0f5f59", none: "#3d4745" };
+
+export class HeadsetDriving {
+  #connection;
+  #look;
+  #mode = null;
+  #session = null;
+  #socket = null;
+  #phone = { grip: 0, trigger: 0 };
+
+  // look(): {camera, arm, recorder, safety, teleop}, what the panel shows.
+  constructor(connection, look) {
+    this.#connection = connection;
+    this.#look = look;
+    byId("vr").addEventListener("click", () => (this.#session ? this.#session.end() : this.#enter()));
+    connection.addEventListener("lost", () => this.#session?.end());
+    this.#wireOverlay();
+    this.#offer();
+  }
+
+  // With the room in sight where the device can show it: the person then sees the arm itself.
+  async #offer() {
+    for (const mode of ["immersive-ar", "immersive-vr"]) {
+      if (await navigator.xr?.isSessionSupported(mode).catch(() => false)) {
+        this.#mode = mode;
+        byId("vr").disabled = false;
+        byId("vr-note").hidden = true;
+        return;
+      }
+    }
+  }
+
+  async #enter() {
+    const options = { requiredFeatures: ["local-floor"] };
+    if (this.#mode === "immersive-ar") {
+      Object.assign(options, { optionalFeatures: ["dom-overlay"], domOverlay: { root: byId("overlay") } });
+    }
+    try {
+      const session = await navigator.xr.requestSession(this.#mode, options); // first: it needs the click
+      this.#begin(session);
+      await this.#run(session);
+    } catch (error) {
+      this.#say(`The headset did not begin: ${error.message}`, true);
+      await this.#session?.end();
+    }
+  }
+
+  #begin(session) {
+    this.#session = session;
+    session.addEventListener("end", () => this.#ended());
+    byId("overlay").hidden = !session.domOverlayState;
+    setText(byId("vr"), "Leave VR");
+  }
+
+  async #run(session) {
+    const gl = document.createElement("canvas").getContext("webgl", { xrCompatible: true, alpha: true });
+    await gl.makeXRCompatible();
+    const layer = new XRWebGLLayer(session, gl);
+    session.updateRenderState({ baseLayer: layer });
+    const space = await session.requestReferenceSpace("local-floor");
+    const answer = await this.#connection.ask("device", { device: "webxr" });
+    if (!answer.done) throw new Error(answer.text);
+    this.#say("");
+    this.#socket = new DrivingSocket("webxr", (text, grave) => this.#say(text, grave), () => this.#session?.end());
+    const panel = new Panel(gl);
+    const onFrame = (time, frame) => {
+      session.requestAnimationFrame(onFrame);
+      this.#socket?.send(packetOf(frame, space, session.domOverlayState ? this.#phone : null), time);
+      const viewer = frame.getViewerPose(space);
+      if (viewer && !session.domOverlayState) panel.draw(time, viewer, layer, this.#picture());
+    };
+    session.requestAnimationFrame(onFrame);
+  }
+
+  #ended() {
+    this.#session = null;
+    this.#socket?.close();
+    this.#socket = null;
+    Object.assign(this.#phone, { grip: 0, trigger: 0 });
+    byId("overlay").hidden = true;
+    setText(byId("vr"), "Enter VR");
+  }
+
+  // A short buzz in both hands when the gate begins to change or refuse what they ask for.
+  buzz() {
+    for (const source of this.#session?.inputSources ?? []) {
+      source.gamepad?.hapticActuators?.[0]?.pulse?.(0.6, 60);
+    }
+  }
+
+  #picture() {
+    const { camera, arm, recorder, safety, teleop } = this.#look();
+    const reasons = safety.reasons.map((reason) => reason.text);
+    const count = recorder?.goal ? `${recorder.saved} of ${recorder.goal} saved` : `${recorder?.saved ?? 0} saved`;
+    return {
+      camera,
+      title: reasons.length ? sentence(reasons.join(", ")) : sentence(teleop?.message ?? "no teleoperation"),
+      lines: [recorder?.state ?? "no recorder", recorder?.task ?? "", count, `arm: ${arm?.mode ?? "not heard"}`],
+      colour: reasons.length ? "#b3261e" : COLOURS[recorder?.state ?? "none"] ?? COLOURS.none,
+    };
+  }
+
+  #wireOverlay() {
+    const move = byId("overlay-move"), gripper = byId("overlay-gripper");
+    move.addEventListener("pointerdown", (event) => {
+      move.setPointerCapture(event.pointerId);
+      this.#phone.grip = 1;
+    });
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
+      move.addEventListener(end, () => (this.#phone.grip = 0));
+    }
+    gripper.addEventListener("click", () => {
+      this.#phone.trigger = 1 - this.#phone.trigger;
+      gripper.setAttribute("aria-pressed", String(this.#phone.trigger === 1));
+      setText(gripper, this.#phone.trigger ? "Open the gripper" : "Close the gripper");
+    });
+    byId("overlay-leave").addEventListener("click", () => this.#session?.end());
+    byId("overlay").addEventListener("beforexrselect", (event) => event.preventDefault());
+  }
+
+  #say(text, grave = false) {
+    setText(byId("drive-message"), sentence(text));
+    setText(byId("overlay-text"), sentence(text));
+    byId("drive-message").classList.toggle("grave", grave);
+  }
+}
