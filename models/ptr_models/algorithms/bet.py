@@ -22,6 +22,8 @@ from ptr_models.algorithms.sequences import WindowTensors
 from ptr_models.networks import BehaviourTransformer, NetworkConfig
 
 BETAS = (0.9, 0.95)  # of AdamW, as in minGPT
+CLUSTERED = 20_000
+"""Actions that k-means looks at; the centres of 24 clusters in 7 dimensions don't need more."""
 
 
 # --------------------------------------------------------------------------- the losses

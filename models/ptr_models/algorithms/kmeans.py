@@ -6,8 +6,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_POINTS = 20_000
-"""Points that are looked at; the centres of 24 clusters in 7 dimensions don't need more."""
 ROUNDS = 100
 
 
@@ -17,8 +15,6 @@ def kmeans(points: NDArray[np.float32], count: int, seed: int) -> NDArray[np.flo
     Where there are fewer different points than centres, some centres coincide.
     """
     generator = np.random.default_rng(seed)
-    if len(points) > MOST_POINTS:
-        points = points[np.sort(generator.choice(len(points), MOST_POINTS, replace=False))]
     data = np.asarray(points, dtype=np.float64)
     centres = _scattered(data, count, generator)
     for _ in range(ROUNDS):

@@ -30,8 +30,15 @@ class SpatialEmbeddings(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C*F), index c*F + f."""
+        if x.requires_grad:
+            x.register_hook(_channels_last)
         maps = x.flatten(2).transpose(0, 1)
         return torch.matmul(maps, self.kernel.to(x.dtype)).transpose(0, 1).flatten(1)
+
+
+def _channels_last(gradient: Tensor) -> Tensor:
+    """The gradient in the layout of the map; otherwise each layer below works on mixed layouts, at half the speed."""
+    return gradient.contiguous(memory_format=torch.channels_last)
 
 
 class SpatialSoftmax(nn.Module):

@@ -94,9 +94,10 @@ class _Draws:
 
 
 class WindowSampler(_Draws):
-    """Windows within episodes, uniformly over their first steps, with replacement.
+    """Windows within episodes that succeeded, uniformly over their first steps, with replacement.
 
-    An episode of T >= L steps has T - L + 1 windows; a shorter one has a single window, padded at its end.
+    An episode of T >= L steps has T - L + 1 windows; a shorter one has a single window, padded at its end. Failed
+    episodes have none: windows are for imitation.
     """
 
     def __init__(
@@ -106,9 +107,12 @@ class WindowSampler(_Draws):
         super().__init__(seed)
         self.dataset, self.length, self._shift = dataset, length, action_shift
         self._lengths = dataset.lengths - action_shift
-        self._ends = np.cumsum(np.where(self._lengths > 0, np.maximum(self._lengths - length + 1, 1), 0))
+        usable = dataset.successes & (self._lengths > 0)
+        self._ends = np.cumsum(np.where(usable, np.maximum(self._lengths - length + 1, 1), 0))
         if not len(self):
-            raise EpisodeError(f"no step is left of {len(dataset)} episodes with action_shift {action_shift}")
+            raise EpisodeError(
+                f"none of {len(dataset)} episodes is a success that can be imitated (with action_shift {action_shift})"
+            )
         self._task = np.array([task_ids[name] for name in dataset.tasks], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -158,3 +162,13 @@ class ClipSampler(_Draws):
         times = [np.sort(self._generator.choice(int(data.lengths[e]) + 1, CLIP, replace=False)) for e in episode]
         rows = (data.starts[episode][:, None] + np.array(times).reshape(size, CLIP)).ravel()
         return Clips(image=data.frames[rows], video=episode)
+
+
+def sample_actions(dataset: Dataset, most: int, seed: int) -> NDArray[np.float32]:
+    """Scaled actions (N, 7) of at most that many steps, uniformly over all steps, none twice."""
+    ends = np.cumsum(dataset.lengths)
+    total = int(ends[-1])
+    chosen = np.sort(np.random.default_rng(seed).choice(total, min(most, total), replace=False))
+    episode = np.searchsorted(ends, chosen, side="right")
+    within = chosen - np.where(episode > 0, ends[episode - 1], 0)
+    return scale(dataset.actions[dataset.starts[episode] + within], dataset.contract)

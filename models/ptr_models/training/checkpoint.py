@@ -14,14 +14,12 @@ import errno
 import hashlib
 import json
 import os
-import platform
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -30,6 +28,7 @@ from torch import Tensor
 from ptr_models.algorithms import Algorithm, make_algorithm
 from ptr_models.contract import Contract
 from ptr_models.training.config import TrainingConfig
+from ptr_models.training.environment import software_versions
 from ptr_models.training.runs import INDEX, CheckpointError, resolve_checkpoint
 from ptr_models.training.tasks import TaskTable
 from ptr_models.training.weights import load_moments, model_tensors, moments
@@ -144,14 +143,15 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None) -> Algorithm:
-    """The algorithm with a checkpoint's weights and, where it has them, Adam's moments.
+    """The algorithm with a checkpoint's weights and, where it has them and the algorithm is the same, Adam's moments.
 
     Args:
-        config: overrides the checkpoint's, e.g. learning rates; the networks must be the same.
+        config: instead of the checkpoint's, e.g. with other learning rates; the networks must be the same.
+            Without it the algorithm is on the CPU, wherever it was trained.
     Raises:
         CheckpointError: weights are missing or of another shape.
     """
-    config = config or checkpoint.config
+    config = config or replace(checkpoint.config, device="cpu")
     algorithm = make_algorithm(config.algorithm, config.networks, checkpoint.tasks.slots, config.device)
     tensors = _load(checkpoint.path / MODEL)
     modules = algorithm.modules
@@ -166,7 +166,7 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
         raise CheckpointError(
             f"the weights in {checkpoint.path} do not fit the configuration: {_last_line(error)}"
         ) from error
-    if (checkpoint.path / OPTIMISER).exists():
+    if (checkpoint.path / OPTIMISER).exists() and config.algorithm.name == checkpoint.config.algorithm.name:
         load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
     return algorithm
 
@@ -185,11 +185,6 @@ def has_critic(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint holds a Q-function."""
     with safe_open(checkpoint.path / MODEL, "pt") as file:
         return any(name.startswith("critic.") for name in file.keys())
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of what computes."""
-    return {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
 
 
 def _random_state() -> dict[str, Tensor]:

@@ -59,7 +59,10 @@ class ScheduleConfig:
         seconds: or when it has run this long (0: no limit).
         target_from: updates before the target demonstrations enter the batches; 0 is joint training.
         mix: fraction of pre-training data in a batch from then on.
-        checkpoint_every, log_every: updates.
+        checkpoint_every, log_every: updates; a checkpoint is also written when the target data enter.
+        keep_checkpoints: the newest so many stay, and milestones: each tenth, and the one at `target_from` (0: all).
+        choose_from: updates of fine-tuning before which no checkpoint is chosen for its values, if there are later
+            ones.
     """
 
     steps: int = 1_000_000_000
@@ -68,12 +71,20 @@ class ScheduleConfig:
     mix: float = 0.9
     checkpoint_every: int = 20_000
     log_every: int = 100
+    keep_checkpoints: int = 0
+    choose_from: int = 10_000
+
+    def is_milestone(self, step: int) -> bool:
+        """Whether the checkpoint after `step` updates stays, however many are kept."""
+        return step == self.target_from or step % (10 * self.checkpoint_every) == 0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.mix <= 1.0:
             raise ValueError(f"mix is {self.mix}; it must be in [0, 1]")
         if min(self.checkpoint_every, self.log_every) < 1:
             raise ValueError("checkpoint_every and log_every must be at least 1")
+        if self.keep_checkpoints < 0:
+            raise ValueError(f"keep_checkpoints is {self.keep_checkpoints}; it must be 0 (all) or more")
 
 
 @dataclass(frozen=True)
@@ -84,14 +95,14 @@ class TrainingConfig:
         preset: where the values come from.
         seed: of initial weights, batches, augmentation and action samples.
         batch_size: transitions per update.
-        device: cpu, cuda, ...
+        device: cpu, cuda or auto, which is cuda where there is a GPU; a run keeps what it found.
         threads: of PyTorch on the CPU; 0: its own choice.
     """
 
     preset: str = "ptr_paper"
     seed: int = 42
     batch_size: int = 64
-    device: str = "cpu"
+    device: str = "auto"
     threads: int = 0
     networks: NetworkConfig = field(default_factory=NetworkConfig)
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)

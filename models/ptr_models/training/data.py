@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,6 +58,27 @@ def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset |
             for item in data.left_out[:10]:
                 LOGGER.warning("left out: %s: %s", item.path, item.reason)
     return opened[0], opened[1]
+
+
+def data_report(bags: Bags, prior: Dataset | None, target: Dataset | None) -> dict[str, Any]:
+    """What goes into data.json: per data set its folders, counts, steps per task, and what was left out and why."""
+    pairs = (("prior", bags.prior, prior), ("target", bags.target, target))
+    return {name: _describe(folders, data) for name, folders, data in pairs if data is not None}
+
+
+def _describe(folders: Sequence[Path], data: Dataset) -> dict[str, Any]:
+    steps: dict[str, int] = {}
+    for task, length in zip(data.tasks, data.lengths, strict=True):
+        steps[task] = steps.get(task, 0) + int(length)
+    return {
+        "folders": [str(Path(folder).resolve()) for folder in folders],
+        "episodes": len(data),
+        "successes": int(np.sum(data.successes)),
+        "transitions": data.transitions,
+        "steps_of_task": dict(sorted(steps.items())),
+        "bags": list(data.paths),
+        "left_out": [{"bag": item.path, "reason": item.reason} for item in data.left_out],
+    }
 
 
 def limited(dataset: Dataset, episodes: int, seed: int) -> Dataset:

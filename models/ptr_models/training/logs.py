@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run reports: a progress bar or lines, metrics.jsonl, TensorBoard."""
+"""What a run reports: a progress bar or lines, metrics.jsonl, timing.jsonl, TensorBoard."""
 
 from __future__ import annotations
 
-import json
 import logging
+import time
+from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -18,92 +18,149 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from torch import Tensor
+
+from ptr_models.training.config import TrainingConfig
+from ptr_models.training.jsonlines import JsonLines
+from ptr_models.training.watch import watched
 
 LOGGER = logging.getLogger(__name__)
-SHOWN = {"bellman_error": "TD", "cql_gap": "CQL", "q_data": "Q", "entropy": "H", "actor_mse": "MSE"}
 
 
-class MetricLog:
-    """Averages metrics over an interval and writes them; a context manager."""
+class NoLog:
+    """For processes that report nothing."""
 
-    def __init__(self, folder: Path, total: int, start: int, title: str, console: Console | None = None) -> None:
-        """Args: folder: the run's.  total: updates at the end.  start: updates done.  title: of the bar."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "metrics.jsonl").open("a", encoding="utf-8")
-        self._tensorboard = _tensorboard(folder / "tensorboard")
-        self._console = console or Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[shown]}"),
-        )
-        self._progress = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
-        self._task = self._progress.add_task(title, total=total - start, shown="")
-        self._start = start
-        self._written = (start, 0.0)
-        self._sums: dict[str, Tensor] = {}
-        self._counts: dict[str, int] = {}
-
-    def __enter__(self) -> MetricLog:
-        self._progress.start()
+    def __enter__(self) -> NoLog:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-        self._file.close()
-        if self._tensorboard is not None:
-            self._tensorboard.close()
+    def __exit__(self, *_: object) -> None: ...
 
-    def add(self, metrics: dict[str, Tensor], step: int, fraction: float | None = None) -> None:
-        """Take the metrics of update `step`; a used `fraction` of the time budget moves the bar instead."""
-        for name, value in metrics.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value
-            self._counts[name] = self._counts.get(name, 0) + 1
+    def advance(self, step: int, fraction: float | None = None) -> None: ...
+
+    def write(self, step: int, metrics: Mapping[str, float], seconds: float) -> None: ...
+
+
+class RunLog:
+    """Writes the metrics of an interval everywhere; a context manager."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainingConfig,
+        start: int,
+        complete: int,
+        title: str,
+        console: Console | None = None,
+    ) -> None:
+        """Args:
+        folder: of the run.
+        config: its method decides which numbers are shown.
+        start: updates done.
+        complete: entries of more updates than these are of an attempt that was interrupted, and go.
+        title: of the bar.
+        """
+        self._metrics, self._timing = (
+            JsonLines(folder / name, lambda entry: entry["step"] <= complete)
+            for name in ("metrics.jsonl", "timing.jsonl")
+        )
+        self._curves = Curves(folder / "tensorboard", complete, config)
+        self._method = config.algorithm.name
+        self._console = console or Console(stderr=True)
+        self._bar = _bar(self._console)
+        total = config.schedule.steps - start
+        self._task = self._bar.add_task(title, total=total, shown="", rate="")
+        self._start, self._written = start, (start, 0.0)
+        self._explained: set[str] = set()
+
+    def __enter__(self) -> RunLog:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+        self._curves.close()
+
+    def advance(self, step: int, fraction: float | None = None) -> None:
+        """`step` updates are done; the used `fraction` of a time budget moves the bar instead."""
         done = step - self._start
         if fraction is not None and fraction > 0:
-            self._progress.update(self._task, completed=done, total=max(done, round(done / fraction)))
+            self._bar.update(self._task, completed=done, total=max(done, round(done / fraction)))
         else:
-            self._progress.update(self._task, completed=done)
+            self._bar.update(self._task, completed=done)
 
-    @property
-    def pending(self) -> bool:
-        """Whether updates were added since the last `write`."""
-        return bool(self._counts)
-
-    def write(self, step: int, seconds: float) -> dict[str, float]:
-        """Write the averages since the last call, and return them.
+    def write(self, step: int, metrics: Mapping[str, float], seconds: float) -> None:
+        """Report the means since the last call.
 
         Args:
             step: updates done.   seconds: since the run began.
         """
         rate = (step - self._written[0]) / max(seconds - self._written[1], 1e-9)
         self._written = (step, seconds)
-        averages = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
-        self._sums, self._counts = {}, {}
-        values = {"seconds": seconds, "rate": rate, **averages}
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
-        self._file.flush()
-        if self._tensorboard is not None:
-            for name, value in values.items():
-                self._tensorboard.add_scalar(name, value, step)
-        shown = " ".join(f"{short} {averages[name]:.3g}" for name, short in SHOWN.items() if name in averages)
-        shown = f"{rate:.1f}/s {shown}"
-        self._progress.update(self._task, shown=shown)
+        self._metrics.append({"step": step, **metrics})
+        self._timing.append({"step": step, "time": time.time(), "seconds": seconds, "rate": rate})
+        self._curves.write({**metrics, "rate": rate}, step)
+        self._show(step, metrics, f"{rate:.1f}/s")
+
+    def _show(self, step: int, metrics: Mapping[str, float], rate: str) -> None:
+        items = watched(self._method, metrics)
+        for item in items:
+            if item.metric not in self._explained:
+                LOGGER.info("%s is %s: %s", item.label, item.metric, item.healthy)
+                self._explained.add(item.metric)
+        shown = "  ".join(item.show(metrics[item.metric]) for item in items)
+        self._bar.update(self._task, shown=shown, rate=rate)
         if not self._console.is_terminal:
-            LOGGER.info("update %d: %s", step, shown)
-        return averages
+            LOGGER.info("update %d: %s  %s", step, rate, shown)
 
 
-def _tensorboard(folder: Path) -> Any:
-    """A SummaryWriter, or None where TensorBoard is not installed."""
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder))
+class Curves:
+    """TensorBoard's files; training goes on without them where they can't be written."""
+
+    def __init__(self, folder: Path, complete: int, config: TrainingConfig) -> None:
+        """Args: complete: curves of an interrupted attempt are cut off after this many updates."""
+        self._writer: Any = None
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(folder), purge_step=complete + 1)
+            self._writer.add_text("configuration", f"```yaml\n{config.to_yaml()}```", complete + 1)
+        except ImportError:
+            LOGGER.info("TensorBoard is not installed; the curves are in metrics.jsonl only")
+        except OSError as error:
+            self._give_up(error)
+
+    def write(self, values: Mapping[str, float], step: int) -> None:
+        """Add a point to each curve."""
+        if self._writer is None:
+            return
+        try:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+            self._writer.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is None:
+            return
+        try:
+            self._writer.close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        LOGGER.warning("curves for TensorBoard cannot be written any more (%s); training goes on", error)
+        self._writer = None
+
+
+def _bar(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[shown]}"),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,13 @@ from typing import Any
 
 import torch
 
-from ptr_models.algorithms import make_algorithm
+from ptr_models.algorithms import Algorithm, BehaviourTransformerCloning, make_algorithm
+from ptr_models.algorithms.bet import CLUSTERED
 from ptr_models.contract import Contract
 from ptr_models.errors import PtrError
+from ptr_models.replay import Dataset
+from ptr_models.replay.windows import sample_actions
+from ptr_models.training.allocator import keep_freed_memory
 from ptr_models.training.checkpoint import (
     Checkpoint,
     load_algorithm,
@@ -20,10 +25,15 @@ from ptr_models.training.checkpoint import (
     restore_random_state,
 )
 from ptr_models.training.config import TrainingConfig
-from ptr_models.training.data import Bags, contract_of, limited, open_bags
+from ptr_models.training.data import Bags, contract_of, data_report, limited, open_bags
+from ptr_models.training.devices import resolve_device
+from ptr_models.training.distributed import ALONE, Group
+from ptr_models.training.environment import environment
 from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
-from ptr_models.training.runs import latest_checkpoint
+from ptr_models.training.representation import begin as begin_representation
+from ptr_models.training.representation import first_objective, second_objective
+from ptr_models.training.runs import CHOICE, latest_checkpoint, locked
 from ptr_models.training.shipping import export
 from ptr_models.training.tasks import TaskTable
 
@@ -41,14 +51,17 @@ FINETUNING_AVERAGE = 0.99
 """Slowest running average of the actor in fine-tuning, which is short: 0.999 would still act as before it."""
 
 
-def start_pretraining(config: TrainingConfig, bags: Bags, folder: Path, tasks: Sequence[str] = ()) -> Trainer:
+def start_pretraining(
+    config: TrainingConfig, bags: Bags, folder: Path, tasks: Sequence[str] = (), group: Group = ALONE
+) -> Trainer:
     """A run from fresh networks.
 
     Args:
         config: size of the images is taken from the bags' contract.
-        bags: prior data; with target data, those enter at `schedule.target_from`.
+        bags: prior data; with target data, those enter at `schedule.target_from`. Target data alone are one phase.
         folder: of the run; must not hold checkpoints yet.
         tasks: further names that get a slot from the start.
+        group: processes that train together.
     """
     if latest_checkpoint(folder) is not None:
         raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
@@ -56,22 +69,26 @@ def start_pretraining(config: TrainingConfig, bags: Bags, folder: Path, tasks: S
     prior, target = open_bags(bags, contract)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = TaskTable.from_names([*names, *tasks], config.data.spare_tasks, config.data.aliases)
-    config = replace(config, networks=_fit_networks(config, contract))
-    _prepare_torch(config)
+    config = _prepare_torch(first_objective(replace(config, networks=_fit_networks(config, contract))))
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
-    start = Checkpoint(Path(), contract, table, config, 0)
-    return Trainer(algorithm, start, make_source(config, table, prior, target), _write_config(folder, config))
+    _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
+    start = Checkpoint(Path(), contract, table, config, 0, card=begin_representation(algorithm, config))
+    _prepare_folder(folder, config, data_report(bags, prior, target), group)
+    return Trainer(algorithm, start, make_source(config, table, prior, target), folder, group)
 
 
-def start_finetuning(path: Path, bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: Any) -> Trainer:
+def start_finetuning(
+    path: Path, bags: Bags, folder: Path, adjust: Sequence[str] = (), group: Group = ALONE, **overrides: Any
+) -> Trainer:
     """A run that goes on from a checkpoint with the target data mixed in from its first update.
 
     Networks, Adam's moments, temperature and targets carry over; new tasks take spare slots.
 
     Args:
-        path: checkpoint folder.
+        path: checkpoint folder, or the folder of a run.
         bags: target data and, to mix them with, prior data.
         adjust: `section.key=value` changes of the checkpoint's configuration.
+        group: processes that train together.
         overrides: changes of top-level values, e.g. seed, threads, device.
     """
     if latest_checkpoint(folder) is not None:
@@ -79,18 +96,22 @@ def start_finetuning(path: Path, bags: Bags, folder: Path, adjust: Sequence[str]
     if not bags.target:
         raise PtrError("fine-tuning needs demonstrations of the target task; name their folder with --target")
     base = read_checkpoint(path)
-    config = _for_finetuning(replace(base.config, **overrides), base.step).replaced(list(adjust))
+    config = _for_finetuning(_overridden(base.config, overrides), base.step).replaced(list(adjust))
+    if config.networks.weights != base.config.networks.weights:
+        raise PtrError("networks.weights is read when a run begins with fresh networks; give it to ptr train pretrain")
     prior, target = open_bags(bags, base.contract)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = base.tasks.extended(names)
-    start = replace(base, tasks=table, config=config, sampler={})
-    _prepare_torch(config)
-    algorithm = load_algorithm(start, config)
-    return Trainer(algorithm, start, make_source(config, table, prior, target), _write_config(folder, config))
+    config = _prepare_torch(config)
+    start = replace(base, tasks=table, config=config, sampler={}, pending={})
+    algorithm = load_algorithm(replace(start, config=base.config), config)
+    _prepare_folder(folder, config, data_report(bags, prior, target), group)
+    return Trainer(algorithm, start, make_source(config, table, prior, target), folder, group)
 
 
 def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
-    """Target data from the first update, and an average of the actor that follows within hundreds of updates."""
+    """Target data from the first update, the second of two objectives, and an average that follows in hundreds."""
+    config = second_objective(config)
     average = min(config.algorithm.actor_average, FINETUNING_AVERAGE)
     return replace(
         config,
@@ -99,22 +120,30 @@ def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
     )
 
 
-def resume(bags: Bags, folder: Path, adjust: Sequence[str] = (), **overrides: Any) -> Trainer:
+def resume(
+    bags: Bags, folder: Path, adjust: Sequence[str] = (), group: Group = ALONE, **overrides: Any
+) -> Trainer:
     """Continue a run from its newest checkpoint, exactly as if it had not been interrupted."""
     path = latest_checkpoint(folder)
     if path is None:
-        raise PtrError(f"there is no checkpoint to resume in {folder}")
+        raise PtrError(f"there is no checkpoint to resume in {folder}; start the run anew, without --resume")
     base = read_checkpoint(path)
-    config = replace(base.config, **overrides).replaced(list(adjust))
+    config = _overridden(base.config, overrides).replaced(list(adjust))
     prior, target = open_bags(bags, base.contract)
-    _prepare_torch(config)
+    config = _prepare_torch(config)
     start = replace(base, config=config)
     algorithm = load_algorithm(start, config)
     source = make_source(config, base.tasks, prior, target)
     if base.sampler:
         source.load_state_dict(base.sampler)
     restore_random_state(base)
-    return Trainer(algorithm, start, source, _write_config(folder, config))
+    _prepare_folder(folder, config, data_report(bags, prior, target), group)
+    return Trainer(algorithm, start, source, folder, group)
+
+
+def _overridden(config: TrainingConfig, overrides: dict[str, Any]) -> TrainingConfig:
+    """A checkpoint's configuration on this machine: its device was that of another one."""
+    return replace(config, **({"device": "auto"} | overrides))
 
 
 def _fit_networks(config: TrainingConfig, contract: Contract) -> Any:
@@ -124,13 +153,28 @@ def _fit_networks(config: TrainingConfig, contract: Contract) -> Any:
     return replace(config.networks, image_size=contract.cameras[0].height, cameras=len(contract.cameras))
 
 
-def _prepare_torch(config: TrainingConfig) -> None:
+def _fit_to_actions(algorithm: Algorithm, data: Dataset | None, seed: int) -> None:
+    """Give a Behaviour Transformer the typical actions of its data."""
+    if isinstance(algorithm, BehaviourTransformerCloning) and data is not None:
+        algorithm.fit_centres(sample_actions(data, CLUSTERED, seed), seed)
+
+
+def _prepare_torch(config: TrainingConfig) -> TrainingConfig:
+    """Threads, memory and seed of PyTorch; the configuration with the device that was found."""
     if config.threads > 0:
         torch.set_num_threads(config.threads)
+    keep_freed_memory()
     torch.manual_seed(config.seed)
+    return replace(config, device=resolve_device(config.device))
 
 
-def _write_config(folder: Path, config: TrainingConfig) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    return folder
+def _prepare_folder(folder: Path, config: TrainingConfig, data: dict[str, Any], group: Group) -> None:
+    """Write down what the run is made of; a choice among its checkpoints is no longer one among all."""
+    if not group.is_main:
+        return
+    with locked(folder):
+        (folder / CHOICE).unlink(missing_ok=True)
+        (folder / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
+        (folder / "data.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+        with (folder / "environment.jsonl").open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(environment()) + "\n")

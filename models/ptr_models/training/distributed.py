@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes that train one policy, as torchrun starts them: gloo on CPUs, NCCL on GPUs.
+
+Each process takes its rows of the same batch; gradients are averaged before each optimiser steps, so that all keep
+the same weights. That is a hook on the optimisers and not DistributedDataParallel, which wraps one module with one
+backward pass: here actor, critics and temperature have losses of their own that run through each other's networks,
+and a gradient counts only for the optimiser that steps next.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ptr_models.errors import PtrError
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others, which may be reading bags or writing a checkpoint."""
+Result = TypeVar("Result")
+
+
+class GroupError(PtrError):
+    """Processes that train together have lost each other, or differ where they must not."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among those that train together; alone it is the first of one.
+
+    Attributes:
+        rank: its number, 0 writes the files.   size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes checkpoints and reports."""
+        return self.rank == 0
+
+    def require_divisor(self, batch_size: int) -> None:
+        """Refuse a batch that cannot be divided into equal parts.
+
+        Raises:
+            GroupError: with both numbers.
+        """
+        if batch_size % self.size:
+            raise GroupError(f"batch_size {batch_size} is no multiple of {self.size} processes; change one of them")
+
+    def highest(self, value: int) -> int:
+        """The largest value of all processes."""
+        return int(self._reduced(torch.tensor(value), dist.ReduceOp.MAX))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Element-wise mean over the processes."""
+        return self._reduced(values.clone(), dist.ReduceOp.SUM) / self.size
+
+    def require_equal(self, value: float, what: str) -> None:
+        """Refuse to go on when a number differs between the processes.
+
+        Raises:
+            GroupError: with the name of the number and both values.
+        """
+        own = torch.tensor(value, dtype=torch.float64)
+        low, high = (float(self._reduced(own.clone(), op)) for op in (dist.ReduceOp.MIN, dist.ReduceOp.MAX))
+        if low != high:
+            raise GroupError(
+                f"{what} differs between the processes ({low:g} and {high:g}); give all of them the same command, "
+                "data and run folder"
+            )
+
+    def average_gradients_of(self, optimisers: Iterable[torch.optim.Optimizer]) -> None:
+        """From now on average the gradients over the processes whenever one of the optimisers steps."""
+        if self.size > 1:
+            for optimiser in optimisers:
+                optimiser.register_step_pre_hook(lambda stepping, *_: self._average_gradients(stepping))
+
+    def _average_gradients(self, optimiser: torch.optim.Optimizer) -> None:
+        parameters = (item for group in optimiser.param_groups for item in group["params"])
+        gradients = [item.grad for item in parameters if item.grad is not None]
+        together = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        parts = self.mean(together).split([gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def _reduced(self, values: Tensor, operation: dist.ReduceOp) -> Tensor:
+        if self.size > 1:
+            self._talk(lambda: dist.all_reduce(values, operation))
+        return values
+
+    def _talk(self, exchange: Callable[[], Result]) -> Result:
+        try:
+            return exchange()
+        except RuntimeError as error:
+            raise GroupError(
+                f"process {self.rank} of {self.size} has lost another one ({_reason(error)}); that one's message says "
+                "why, and --resume continues from the newest checkpoint"
+            ) from error
+
+
+ALONE = Group()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Group]:
+    """The group of processes that torchrun's environment describes; without it this process alone.
+
+    Args:
+        device: `cpu` or `cuda`; on a machine with several GPUs each process takes one.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield ALONE
+        return
+    if os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]) == os.environ["WORLD_SIZE"]:
+        for backend in ("GLOO", "NCCL"):  # all on one machine: nothing to be reached from elsewhere
+            os.environ.setdefault(f"{backend}_SOCKET_IFNAME", "lo")
+    on_gpus = torch.device(device).type == "cuda"
+    if on_gpus:
+        _take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=PATIENCE)
+    except (RuntimeError, ValueError) as error:
+        raise GroupError(f"the processes cannot find each other ({_reason(error)}); use torchrun") from error
+    try:
+        yield Group(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+def _take_gpu(index: int) -> None:
+    if index >= torch.cuda.device_count():
+        raise GroupError(
+            f"process {index} of this machine has no GPU of its own ({torch.cuda.device_count()} found); "
+            "start at most as many processes as there are GPUs"
+        )
+    torch.cuda.set_device(index)
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".")

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file of JSON objects, one a line, to which a run appends; training outlives a disk that is full."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LOGGER = logging.getLogger(__name__)
+
+
+class JsonLines:
+    """Appends whole lines or nothing. What can't be written now is written later, when it can."""
+
+    def __init__(self, path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+        """Args: keep: which entries of an earlier attempt stay; a line that was cut off does not."""
+        self.path = path
+        self._waiting = b""
+        self._refused = False
+        self._end = _rewrite(path, keep)
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Add an entry. A full disk is a warning, once; the lines wait in memory."""
+        self._waiting += json.dumps(entry).encode() + b"\n"
+        try:
+            self._write()
+        except OSError as error:
+            if not self._refused:
+                LOGGER.warning("%s cannot be written (%s); training goes on, its lines wait", self.path, error)
+            self._refused = True
+
+    def _write(self) -> None:
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            position = self._end
+            while position < self._end + len(self._waiting):
+                position += os.pwrite(descriptor, self._waiting[position - self._end :], position)
+        finally:
+            os.close(descriptor)
+        self._end, self._waiting, self._refused = position, b"", False
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The entries of a file; a last line that was cut off is left out, and a missing file is empty."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def _rewrite(path: Path, keep: Callable[[dict[str, Any]], bool]) -> int:
+    """Drop entries from the end on that are not to stay; the length of what is left, bytes."""
+    length = 0
+    if path.exists():
+        with path.open("rb+") as stream:
+            for line in stream:
+                if not _complete(line, keep):
+                    break
+                length += len(line)
+            stream.truncate(length)
+    return length
+
+
+def _complete(line: bytes, keep: Callable[[dict[str, Any]], bool]) -> bool:
+    try:
+        return line.endswith(b"\n") and keep(json.loads(line))
+    except ValueError:
+        return False

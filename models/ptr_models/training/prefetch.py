@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches that are drawn and augmented in a thread while the update before them computes."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from ptr_models.replay.augment import Augmentation, augment
+
+AHEAD = 2
+"""Batches that wait; one would do if all took the same time."""
+
+
+class BatchSource(Protocol):
+    """Batches of the phase that an update belongs to."""
+
+    def sample(self, size: int, step: int) -> Any: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+
+class Prefetcher:
+    """Makes the batches of some updates, in order and a few ahead; a context manager."""
+
+    def __init__(self, make: Callable[[int], Any], state: Callable[[], dict[str, Any]], steps: range) -> None:
+        """Args:
+        make: the batch of the update after so many updates.
+        state: of the draws; it is kept with each batch, since the thread is ahead of the training.
+        steps: updates done before each batch.
+        """
+        self._make, self._state = make, state
+        self._queue: queue.Queue[tuple[Any, dict[str, Any]] | BaseException] = queue.Queue(AHEAD)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(steps,), name="batches", daemon=True)
+
+    def __enter__(self) -> Prefetcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def next(self) -> tuple[Any, dict[str, Any]]:
+        """The next batch and the state of the draws after it; what went wrong in the thread is raised here."""
+        item = self._queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        return item
+
+    def _run(self, steps: range) -> None:
+        try:
+            for step in steps:
+                if not self._put((self._make(step), self._state())):
+                    return
+        except Exception as error:  # handed to the training thread, which raises it
+            self._put(error)
+
+    def _put(self, item: Any) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+
+def augmented(batch: Any, rule: Augmentation, seed: int, step: int) -> Any:
+    """A batch with randomly cropped and coloured images, s and s' independently, by seed and step."""
+    generator = np.random.default_rng([seed, step])
+    names = [name for name in ("image", "next_image") if hasattr(batch, name)]
+    return replace(batch, **{name: augment(getattr(batch, name), generator, rule) for name in names})
+
+
+def part_of(batch: Any, index: int, parts: int) -> Any:
+    """One of so many equal parts of a batch, a dataclass of arrays whose first axes are multiples of its rows."""
+
+    def cut(array: Any) -> Any:
+        rows = len(array) // parts
+        return array[index * rows : (index + 1) * rows]
+
+    return replace(batch, **{item.name: cut(getattr(batch, item.name)) for item in fields(batch)})

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the visual features of a run come from: published weights, or pre-training on its own videos.
+
+Methods of this kind have two objectives: `algorithm.name` trains the backbone, `algorithm.then` the policy on
+top of it. Published weights take the place of the first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ptr_models.algorithms import Algorithm
+from ptr_models.networks.published import load_published
+from ptr_models.training.config import TrainingConfig
+
+CARD = "representation"
+"""Key of a checkpoint's card."""
+
+
+def second_objective(config: TrainingConfig) -> TrainingConfig:
+    """The configuration of fine-tuning: `algorithm.then` in the place of `algorithm.name`, where there is one."""
+    if not config.algorithm.then:
+        return config
+    return replace(config, algorithm=replace(config.algorithm, name=config.algorithm.then, then=""))
+
+
+def first_objective(config: TrainingConfig) -> TrainingConfig:
+    """The configuration of pre-training; with published weights the policy is trained from the first update."""
+    return second_objective(config) if config.networks.weights else config
+
+
+def begin(algorithm: Algorithm, config: TrainingConfig) -> dict[str, Any]:
+    """Load published weights where the configuration names a file, and say where the features come from.
+
+    Returns:
+        an entry for the checkpoint's card; empty for methods that learn features with the policy.
+    Raises:
+        WeightsError: the file cannot be read or does not fit the backbone.
+    """
+    if not config.networks.weights:
+        return {CARD: {"source": "videos", "objective": config.algorithm.name}} if config.algorithm.then else {}
+    encoders = [module.encoder for module in algorithm.modules.values() if hasattr(module, "encoder")]
+    loaded = [load_published(encoder.backbone, config.networks.weights) for encoder in encoders]
+    return {CARD: {"source": "published weights", **dataclasses.asdict(loaded[0])}}
+
+
+def describe(card: Mapping[str, Any]) -> str:
+    """One sentence about a checkpoint's features; empty where the method learns them with the policy."""
+    entry = card.get(CARD)
+    if entry is None:
+        return ""
+    if entry["source"] == "videos":
+        return f"Visual features: trained on the pre-training videos of this project ({entry['objective']})."
+    return f"Visual features: {entry['layout']}'s published weights, {entry['file']}, SHA-256 {entry['sha256']}."

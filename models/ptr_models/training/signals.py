@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SIGINT and SIGTERM as a wish to end after the current update."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Whether, and by which signal, the process was asked to end."""
+
+    signal: int = 0
+
+    def __bool__(self) -> bool:
+        return self.signal != 0
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopRequest]:
+    """Note the first SIGINT or SIGTERM; the second acts as ever and ends the process at once.
+
+    Only in the main thread, elsewhere nothing is noted.
+    """
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    previous = {number: signal.getsignal(number) for number in SIGNALS}
+
+    def note(number: int, _: FrameType | None) -> None:
+        request.signal = number
+        _restore(previous)
+
+    for number in SIGNALS:
+        signal.signal(number, note)
+    try:
+        yield request
+    finally:
+        _restore(previous)
+
+
+def _restore(handlers: dict[signal.Signals, object]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)  # type: ignore[arg-type]

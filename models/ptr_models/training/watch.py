@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The four numbers to watch while a method trains, and how they look when all is well.
+
+The ranges of PTR follow from rewards of -1 and 10 and a discount of 0.96: no return is below -25 or above 10.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A metric in the progress bar.
+
+    Attributes:
+        metric: its name in metrics.jsonl.   label: in the bar.
+        healthy: what it does in a healthy run.
+        low, high: a value outside is marked with an exclamation mark.
+    """
+
+    metric: str
+    label: str
+    healthy: str
+    low: float = -math.inf
+    high: float = math.inf
+
+    def show(self, value: float) -> str:
+        """`TD 0.52`, with a mark where the value is no healthy one."""
+        return f"{self.label} {value:.3g}{'' if self.low <= value <= self.high else '!'}"
+
+
+ERROR = Watched("actor_mse", "MSE", "error of the policy's mode to the data: falls, then levels off", 0.0, 0.5)
+CRITIC = (
+    Watched("bellman_error", "TD", "falls, then stays level; growing for thousands of updates: diverging", 0.0, 50.0),
+    Watched("cql_gap", "CQL", "falls from about 6.2 and may become negative", high=20.0),
+    Watched("q_minus_return", "Q-R", "values minus returns of the data: near 0, never beyond 10", -10.0, 10.0),
+)
+WATCHED: dict[str, tuple[Watched, ...]] = {
+    "ptr": (*CRITIC, Watched("entropy", "H", "settles at the target entropy, -7"), ERROR),
+    "bc": (Watched("actor_loss", "loss", "falls, then levels off"), ERROR),
+}
+"""By algorithm: the first four that a run has are shown. Others show the first four metrics that they report."""
+
+
+def watched(algorithm: str, metrics: Mapping[str, float]) -> list[Watched]:
+    """The numbers to show of a method, at most four, of those that it reports now."""
+    known = WATCHED.get(algorithm) or tuple(Watched(name, name, "falls") for name in metrics)
+    return [item for item in known if item.metric in metrics][:4]
