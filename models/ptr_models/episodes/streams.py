@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
-from ptr_models.episodes.bag import Raw, decode, open_bag, scan
+from ptr_models.episodes.bag import decode
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import ARM_STATE_TOPIC, EVENT_TOPIC, EXECUTED_TOPIC, METADATA_TOPIC, image_topic
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, as_of
+from ptr_models.episodes.scan import Raw, scan
 
 
 class Executed(NamedTuple):
@@ -58,8 +59,7 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
     """Load from a bag what observations and actions of a contract are made of."""
     cameras = {camera.name: image_topic(camera.name) for camera in contract.cameras}
     others = (ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, METADATA_TOPIC)
-    with open_bag(path) as reader:
-        found = scan(reader, [*cameras.values(), *others])
+    found = scan(path, [*cameras.values(), *others])
 
     def stream(topic: str, take: Callable[[Any], Any]) -> RecordedStream[Any]:
         kind, raws = found.get(topic, ("", []))
