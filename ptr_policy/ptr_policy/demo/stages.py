@@ -4,35 +4,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ptr_policy.demo.plan import Plan
-
-PTR = (sys.executable, "-m", "ptr_models.cli")
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A command, and how far it is.
-
-    Attributes:
-        name: one or two words, also the name of the log file.
-        title: what a person reads beside the bar.
-        command: argument vector.
-        total: units of progress at the end.
-        done: returns the units that are finished.
-        unit: what one unit is.
-    """
-
-    name: str
-    title: str
-    command: Sequence[str]
-    total: int
-    done: Callable[[], int]
-    unit: str
+from ptr_policy.stages import PTR, Stage
 
 
 def all_stages(plan: Plan) -> Iterator[Stage]:

@@ -16,8 +16,7 @@ from ptr_policy.demo import runner
 from ptr_policy.demo.cli import prepare
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.report import read_result
-from ptr_policy.demo.runner import StageError, progress_bar, run_stage
-from ptr_policy.demo.stages import Stage
+from ptr_policy.stages import Stage, StageError, progress_bar, run_stage
 
 
 @pytest.fixture
