@@ -170,15 +170,19 @@ class Candidate:
 def choose(candidates: Sequence[Candidate], earliest: int = 0) -> Candidate:
     """PTR's rule: the earliest checkpoint whose values rise; if none does, the one that comes nearest.
 
+    Values may rise before the policy has learned the task, because those of a pre-trained critic often do so on new
+    demonstrations at once: hence `earliest`.
+
     Args:
         candidates: at least one.
-        earliest: updates since fine-tuning began before which no checkpoint is accepted.
+        earliest: updates since fine-tuning began before which none is chosen, unless all are earlier: then the last.
     """
     ordered = sorted(candidates, key=lambda item: item.step)
-    for candidate in ordered:
-        if candidate.since >= earliest and candidate.trend.accepted:
+    considered = [item for item in ordered if item.since >= earliest] or ordered[-1:]
+    for candidate in considered:
+        if candidate.trend.accepted:
             return candidate
-    return max(ordered, key=lambda item: item.trend.score)  # of equals the first, which is the earlier
+    return max(considered, key=lambda item: item.trend.score)  # of equals the first, which is the earlier
 
 
 def score_checkpoints(paths: Sequence[Path], data: Dataset, begin: int | None = None) -> list[Candidate]:

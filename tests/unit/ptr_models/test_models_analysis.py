@@ -79,6 +79,12 @@ def test_the_earliest_rising_checkpoint_is_chosen() -> None:
     assert choose(found, earliest=250).step == 400
 
 
+def test_a_checkpoint_before_the_earliest_allowed_is_not_chosen_however_high_its_score() -> None:
+    found = [candidate(150, 0.99), candidate(250, 0.3), candidate(350, 0.4)]
+    assert choose(found, earliest=100).step == 350
+    assert choose(found, earliest=1000).step == 350  # a short run: its last one
+
+
 def test_without_a_rising_checkpoint_the_best_is_chosen_and_of_equals_the_earlier() -> None:
     assert choose([candidate(300, 0.6), candidate(200, 0.7), candidate(400, 0.7)]).step == 200
 
