@@ -16,9 +16,15 @@ from ptr_models.algorithms.cql import adam, average_weights, descend, frozen_cop
 from ptr_models.networks import AutoregressiveActor, NetworkConfig
 
 
-def negative_log_likelihood(surprise: Tensor) -> Tensor:
-    """mean over states of -log p(a|s) = -sum_i log p(a_i | s, a_<i).  surprise: (B, A), -log p of each dimension."""
-    return surprise.sum(dim=-1).mean()
+def negative_log_likelihood(surprise: Tensor, success: Tensor | None = None) -> Tensor:
+    """mean over states of -log p(a|s) = -sum_i log p(a_i | s, a_<i).
+
+    Args:
+        surprise: (B, A), -log p of each dimension.
+        success: (B,) 0 where the episode failed: such actions count as 0, since they are not to be imitated.
+    """
+    error = surprise.sum(dim=-1)
+    return error.mean() if success is None else (error * success).mean()
 
 
 class AutoregressiveCloning:
@@ -43,7 +49,7 @@ class AutoregressiveCloning:
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of the actor."""
         surprise = self.actor(batch.image, batch.state, batch.task).surprise(batch.action)
-        loss = negative_log_likelihood(surprise)
+        loss = negative_log_likelihood(surprise, batch.success)
         descend(self.optimisers["actor"], loss)
         if self.average_actor is not None:
             average_weights(self.average_actor, self.actor, self.config.actor_average, step)

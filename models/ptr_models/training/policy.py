@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from ptr_models.algorithms import ActionDistribution
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import MARGIN, unscale
 from ptr_models.errors import PtrError
-from ptr_models.networks import Actor, Critic
-from ptr_models.training.checkpoint import Checkpoint, load_algorithm, read_checkpoint
+from ptr_models.networks import BehaviourTransformer, Critic
+from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
+from ptr_models.training.history import History
 
 CHOICES = ("mode", "sample", "argmax_q", "softmax_q")
 
@@ -44,21 +46,31 @@ class Decision:
 
 
 class Policy:
-    """Actor and critic of a checkpoint, ready to act."""
+    """Actor and critic of a checkpoint, ready to act.
 
-    def __init__(self, checkpoint: Checkpoint, actor: Actor, critic: Critic | None, device: torch.device) -> None:
+    An actor that looks back (the Behaviour Transformer) keeps a history of what it saw: call `reset` at the
+    start of an episode.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, actor: nn.Module, critic: Critic | None, device: torch.device) -> None:
         """Use `Policy.load`, unless the networks exist already."""
         self.checkpoint = checkpoint
         self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
+        self._history = History(actor) if isinstance(actor, BehaviourTransformer) else None
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> Policy:
         """Read a checkpoint folder; the averaged actor is used where there is one.
 
         Raises:
-            CheckpointError: it is missing, damaged, or does not fit its configuration.
+            CheckpointError: it is missing, damaged, does not fit its configuration, or has no trained policy.
         """
         checkpoint = read_checkpoint(path)
+        if checkpoint.config.algorithm.then:
+            raise CheckpointError(
+                f"{checkpoint.path} holds visual features without a policy ({checkpoint.config.algorithm.name}); train "
+                "one on top of them with ptr train finetune"
+            )
         modules = load_algorithm(checkpoint, replace(checkpoint.config, device=device)).modules
         actor = modules.get("average_actor", modules["actor"])
         return cls(checkpoint, actor, modules.get("critic"), torch.device(device))  # type: ignore[arg-type]
@@ -72,6 +84,11 @@ class Policy:
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that it knows."""
         return self.checkpoint.tasks.names
+
+    def reset(self) -> None:
+        """Forget what was seen: a new episode begins."""
+        if self._history is not None:
+            self._history.clear()
 
     @torch.no_grad()
     def act(
@@ -99,7 +116,7 @@ class Policy:
         begin = time.perf_counter()
         self._check(image, state, choice)
         pixels, proprioception, one_hot = self._tensors(image[None], state[None], task)
-        policy = self._actor(pixels, proprioception, one_hot)
+        policy = self._distribution(pixels, proprioception, one_hot)
         actions = policy.mode.unsqueeze(1)
         if choice != "mode":
             extra = 1 if choice == "sample" else max(candidates - 1, 1)
@@ -135,7 +152,8 @@ class Policy:
             (E, T) or (E, T, N); without a critic an error.
         """
         if self._critic is None:
-            raise PtrError(f"the checkpoint {self.checkpoint.path} has no Q-function (algorithm bc)")
+            name = self.checkpoint.config.algorithm.name
+            raise PtrError(f"the checkpoint {self.checkpoint.path} has no Q-function (algorithm {name})")
         pixels, proprioception, one_hot = self._tensors(images, states, task)
         actions = torch.from_numpy(np.array(scaled_actions, dtype=np.float32)).to(self._device)
         several = actions if actions.dim() == 3 else actions.unsqueeze(1)
@@ -144,8 +162,16 @@ class Policy:
 
     @torch.no_grad()
     def modes(self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str) -> NDArray[np.float32]:
-        """Scaled actions tanh(mean), (T, 7), of T observations."""
-        return self._actor(*self._tensors(images, states, task)).mode.clamp(-MARGIN, MARGIN).cpu().numpy()
+        """Scaled modes (T, 7) of the policy at T observations, which follow each other in one episode."""
+        seen = self._tensors(images, states, task)
+        policy = self._actor(*seen) if self._history is None else self._history.along(*seen)
+        return policy.mode.clamp(-MARGIN, MARGIN).cpu().numpy()
+
+    def _distribution(self, pixels: Tensor, state: Tensor, one_hot: Tensor) -> ActionDistribution:
+        """Of the present observation, and of the history before it where the actor looks back."""
+        if self._history is None:
+            return self._actor(pixels, state, one_hot)
+        return self._history.next(pixels, state, one_hot)
 
     @torch.no_grad()
     def samples(
