@@ -32,6 +32,9 @@ AFTER_SUCCESS = 5
 class Acts(Protocol):
     """What is evaluated: `ptr_models.training.policy.Policy`, or anything that acts like one."""
 
+    def reset(self) -> None:
+        """Forget what was seen: a new episode begins."""
+
     def act(self, image: np.ndarray, state: np.ndarray, task: str, choice: str) -> Decision:
         """The action for one observation."""
 
@@ -75,6 +78,7 @@ def run_trial(
     """Let a policy act in one scene. Pictures pass through JPEG and the contract's resize, as they do live."""
     world = robot.world
     robot.reset(seed)
+    policy.reset()
     values, left, steps = [], AFTER_SUCCESS, max_steps
     for step in range(max_steps):
         seen = robot.observe()

@@ -38,6 +38,9 @@ class Policy(Protocol):
 
     contract: Contract
 
+    def reset(self) -> None:
+        """Forget what was seen: a new episode begins."""
+
     def act(
         self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, choice: str, candidates: int
     ) -> Decision:
@@ -112,6 +115,7 @@ class Run:
         self.ended = ""
         self.failed = False
         self._policy = policy
+        self._policy.reset()  # the rehearsal was seen, too
         self._holds_in_a_row = 0
         self._q: list[float] = []
 

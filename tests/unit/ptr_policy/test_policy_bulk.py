@@ -47,6 +47,9 @@ class Expert:
         self._operator = ScriptedOperator(robot.world.task, robot.world.drop_spot, seed)
         self.seen: list[tuple[tuple[int, ...], str]] = []
 
+    def reset(self) -> None:
+        self.seen.clear()
+
     def act(self, image: np.ndarray, state: np.ndarray, task: str, choice: str) -> Decision:
         self.seen.append((image.shape, task))
         world = self._robot.world
@@ -56,6 +59,9 @@ class Expert:
 
 class Idle:
     """Does nothing, with an open gripper."""
+
+    def reset(self) -> None:
+        """Nothing is remembered."""
 
     def act(self, image: np.ndarray, state: np.ndarray, task: str, choice: str) -> Decision:
         return decision(np.array([0, 0, 0, 0, 0, 0, 1.0]), 0.0)

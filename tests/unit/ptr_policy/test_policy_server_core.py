@@ -36,6 +36,9 @@ class Parrot:
         self.answer = answer
         self.asked: list[tuple] = []
 
+    def reset(self) -> None:
+        self.asked.clear()
+
     def act(self, image, state, task, choice, candidates) -> Answer:
         self.asked.append((image.shape, image.dtype, np.shape(state), task, choice, candidates))
         return self.answer
@@ -98,6 +101,16 @@ def test_a_decision_that_can_not_be_trusted_is_held(answer: Answer, reason: str)
     assert step.held
     assert reason in step.reason
     assert math.isnan(run.mean_q)
+
+
+def test_a_run_begins_without_what_the_rehearsal_or_another_run_has_seen() -> None:
+    policy = good()
+    rehearse(policy, OPTIONS)
+    run = Run(policy, OPTIONS)
+    assert policy.asked == []
+    run.step(observe)
+    run.step(observe)
+    assert len(policy.asked) == 2
 
 
 def test_the_policy_sees_all_cameras_stacked() -> None:
