@@ -9,6 +9,8 @@ from ptr_models.algorithms.options import BetConfig, ContrastiveConfig, MaskedCo
 
 ALGORITHMS = ("ptr", "bc", "autoregressive_bc", "bet", "time_contrastive", "masked_autoencoder")
 BC_LOSSES = ("squared", "likelihood")
+ACTOR_CRITICS = ("min", "mean")
+CHOICES = ("mode", "sample", "argmax_q", "softmax_q")
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,15 @@ class AlgorithmConfig:
             demonstration (Cal-QL; off in PTR).
         target_bounds: (lowest, highest) return that is possible, to which Bellman targets are clipped; the push on
             data actions otherwise adds up along an episode when alpha is large (empty: no bounds, as in PTR).
+        max_backup: Bellman targets take the best of `samples` next actions (PTR); otherwise there is one.
+        next_policy_actions: the CQL term also pushes on `samples` actions of the policy at s' (CQL and COG; not PTR).
+        target_subset: critics, drawn anew for each update, of which Bellman targets take the smallest (REDQ has 2;
+            0: all of them, as in PTR).
+        actor_critics: the actor climbs the `min` (PTR) or the `mean` of the critics (REDQ).
         actor_average: decay of a running average of the actor's weights, with which the policy acts (0: none,
             as in PTR).
+        choice, candidates: how the policy chooses an action unless it is told otherwise, one of CHOICES, and among
+            how many the Q-function chooses, the mode included (PTR acts by the mode).
         then: algorithm of fine-tuning, where it is another one than that of pre-training (empty: the same).
         freeze_backbone: bc: the backbone keeps its weights, the rest of the actor learns.
         bet, contrastive, masked: options of bet, time_contrastive and masked_autoencoder.
@@ -52,7 +61,13 @@ class AlgorithmConfig:
     critic_in_warmup: bool = True
     calibrated: bool = False
     target_bounds: tuple[float, ...] = ()
+    max_backup: bool = True
+    next_policy_actions: bool = False
+    target_subset: int = 0
+    actor_critics: str = "min"
     actor_average: float = 0.0
+    choice: str = "mode"
+    candidates: int = 16
     then: str = ""
     freeze_backbone: bool = False
     bet: BetConfig = field(default_factory=BetConfig)
@@ -60,12 +75,18 @@ class AlgorithmConfig:
     masked: MaskedConfig = field(default_factory=MaskedConfig)
 
     def __post_init__(self) -> None:
-        if self.name not in ALGORITHMS:
-            raise ValueError(f"name is {self.name!r}; known: {', '.join(ALGORITHMS)}")
-        if self.then and self.then not in ALGORITHMS:
-            raise ValueError(f"then is {self.then!r}; known: {', '.join(ALGORITHMS)}")
-        if self.bc_loss not in BC_LOSSES:
-            raise ValueError(f"bc_loss is {self.bc_loss!r}; known: {', '.join(BC_LOSSES)}")
+        named = (
+            ("name", ALGORITHMS),
+            ("then", ("", *ALGORITHMS)),
+            ("bc_loss", BC_LOSSES),
+            ("actor_critics", ACTOR_CRITICS),
+            ("choice", CHOICES),
+        )
+        for field_name, known in named:
+            if getattr(self, field_name) not in known:
+                raise ValueError(
+                    f"{field_name} is {getattr(self, field_name)!r}; known: {', '.join(filter(None, known))}"
+                )
         if not 0.0 <= self.discount < 1.0:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")
         if not 0.0 < self.polyak <= 1.0:
@@ -74,5 +95,8 @@ class AlgorithmConfig:
             raise ValueError(f"target_bounds is {self.target_bounds}; it must be empty or (lowest, highest)")
         if not 0.0 <= self.actor_average < 1.0:
             raise ValueError(f"actor_average is {self.actor_average}; it must be in [0, 1)")
-        if self.samples < 1:
-            raise ValueError(f"samples is {self.samples}; at least one action per state is needed")
+        if min(self.samples, self.candidates) < 1 or self.target_subset < 0:
+            raise ValueError(
+                f"samples is {self.samples}, candidates {self.candidates}, target_subset {self.target_subset}; "
+                "at least one action per state is needed, and no negative number of critics"
+            )

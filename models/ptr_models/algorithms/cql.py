@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.networks import Actor, Critic, NetworkConfig, TanhGaussian
-from ptr_models.networks.noise import uniform
+from ptr_models.networks.shared_batch import average_gradients, uniform
 
 VALUE_RANGE = (-25.0, 10.0)  # what rewards -1 and 10 at discount 0.96 allow; values outside are an alarm
 
@@ -37,11 +37,11 @@ def bellman_target(reward: Tensor, mask: Tensor, target_q: Tensor, discount: flo
 
 
 def conservative_gap(q_data: Tensor, q_policy: Tensor, log_pi: Tensor, q_uniform: Tensor, dimensions: int) -> Tensor:
-    """log sum exp of Q over N policy and N uniform actions, importance-weighted, minus Q of the data action.
+    """log sum exp of Q over M policy and N uniform actions, importance-weighted, minus Q of the data action.
 
     Args:
-        q_data: (E, B).   q_policy, q_uniform: (E, B, N).
-        log_pi: (B, N) log-densities of the policy samples, without gradient.
+        q_data: (E, B).   q_policy: (E, B, M).   q_uniform: (E, B, N).
+        log_pi: (B, M) log-densities of the policy samples, without gradient.
         dimensions: A; uniform actions have density (1/2)^A.
     Returns:
         (E, B).
@@ -63,9 +63,15 @@ def critic_loss(q_data: Tensor, target: Tensor, gap: Tensor, alpha: float) -> tu
     return bellman_error + alpha * gap.mean(), bellman_error, gap.mean()
 
 
-def actor_loss(q: Tensor, log_pi: Tensor, temperature: Tensor) -> Tensor:
-    """mean of T log pi(a|s) - min_k Q_k(s, a), a ~ pi reparameterised.  q: (E, B, N), log_pi: (B, N)."""
-    return (temperature * log_pi - q.min(dim=0).values).mean()
+def actor_loss(q: Tensor, log_pi: Tensor, temperature: Tensor, critics: str = "min") -> Tensor:
+    """mean of T log pi(a|s) - min_k Q_k(s, a), a ~ pi reparameterised.
+
+    Args:
+        q: (E, B, N).   log_pi: (B, N).
+        critics: `min` (PTR), or `mean` of the ensemble, as REDQ has it.
+    """
+    value = q.min(dim=0).values if critics == "min" else q.mean(dim=0)
+    return (temperature * log_pi - value).mean()
 
 
 def imitation_loss(policy: TanhGaussian, action: Tensor, kind: str, success: Tensor | None = None) -> Tensor:
@@ -138,27 +144,18 @@ class Ptr:
         return metrics
 
     def _update_critic(self, batch: Transitions, policy: TanhGaussian) -> dict[str, Tensor]:
-        config, samples = self.config, self.config.samples
+        config = self.config
         with torch.no_grad():
             next_policy = self.actor(batch.next_image, batch.next_state, batch.task)
-            next_actions, _ = next_policy.sample(samples)
-            next_embedding = self.target_critic.encode(batch.next_image, batch.next_state)
-            target_q = self.target_critic.q(next_embedding, batch.task, next_actions)
-            target = bellman_target(batch.reward, batch.mask, target_q, config.discount)
-            if config.target_bounds:
-                target = target.clamp(*config.target_bounds)
-            policy_actions, log_pi = policy.sample(samples)
-            uniform_actions = uniform(*policy_actions.shape, device=policy_actions.device) * 2 - 1
+            target = self._target(batch, next_policy)
+            policy_actions, log_pi, uniform_actions = self._contrast(policy, next_policy)
 
         actions = torch.cat([batch.action.unsqueeze(1), policy_actions, uniform_actions], dim=1)
         embedding = self.critic.encode(batch.image, batch.state)
         q = self.critic.q(embedding, batch.task, actions)
-        q_data, q_policy, q_uniform = q[..., 0], q[..., 1 : 1 + samples], q[..., 1 + samples :]
-        if config.calibrated:
-            bounded = torch.maximum(q_policy, batch.mc_return[:, None])
-            gap = conservative_gap(q_data, bounded, log_pi, q_uniform, actions.shape[-1])
-        else:
-            gap = conservative_gap(q_data, q_policy, log_pi, q_uniform, actions.shape[-1])
+        q_data, q_policy, q_uniform = q[..., 0], *q[..., 1:].split([log_pi.shape[1], config.samples], dim=-1)
+        bounded = torch.maximum(q_policy, batch.mc_return[:, None]) if config.calibrated else q_policy
+        gap = conservative_gap(q_data, bounded, log_pi, q_uniform, actions.shape[-1])
         loss, bellman_error, mean_gap = critic_loss(q_data, target, gap, config.alpha)
         descend(self.optimisers["critic"], loss)
         outside = (target < VALUE_RANGE[0]) | (target > VALUE_RANGE[1])
@@ -174,6 +171,30 @@ class Ptr:
             "target_outside": outside.float().mean(),
         }
 
+    def _target(self, batch: Transitions, next_policy: TanhGaussian) -> Tensor:
+        """Bellman targets (B,) from the target critics, or (REDQ) a few of them drawn for this update."""
+        config = self.config
+        next_actions, _ = next_policy.sample(config.samples if config.max_backup else 1)
+        next_embedding = self.target_critic.encode(batch.next_image, batch.next_state)
+        target_q = self.target_critic.q(next_embedding, batch.task, next_actions)
+        if config.target_subset:
+            chosen = torch.randperm(len(target_q))[: config.target_subset].tolist()
+            target_q = torch.stack([target_q[k] for k in chosen])
+        target = bellman_target(batch.reward, batch.mask, target_q, config.discount)
+        return target.clamp(*config.target_bounds) if config.target_bounds else target
+
+    def _contrast(self, policy: TanhGaussian, next_policy: TanhGaussian) -> tuple[Tensor, Tensor, Tensor]:
+        """Actions that the conservative term pushes down: the policies' (B, M, A) with log-densities, uniform ones."""
+        samples = self.config.samples
+        policy_actions, log_pi = policy.sample(samples)
+        batch, _, dimensions = policy_actions.shape
+        uniform_actions = uniform(batch, samples, dimensions, device=policy_actions.device) * 2 - 1
+        if self.config.next_policy_actions:
+            next_actions, next_log_pi = next_policy.sample(samples)
+            policy_actions = torch.cat([policy_actions, next_actions], dim=1)
+            log_pi = torch.cat([log_pi, next_log_pi], dim=1)
+        return policy_actions, log_pi, uniform_actions
+
     def _update_actor(self, batch: Transitions, policy: TanhGaussian) -> tuple[dict[str, Tensor], Tensor]:
         config = self.config
         with torch.no_grad():
@@ -182,7 +203,7 @@ class Ptr:
         self.critic.requires_grad_(False)
         q = self.critic.q(embedding, batch.task, actions)
         self.critic.requires_grad_(True)
-        loss = actor_loss(q, log_pi, self.log_temperature.detach().exp())
+        loss = actor_loss(q, log_pi, self.log_temperature.detach().exp(), config.actor_critics)
         if config.bc_weight > 0:
             loss = loss + config.bc_weight * imitation_loss(policy, batch.action, config.bc_loss, batch.success)
         descend(self.optimisers["actor"], loss)
@@ -242,6 +263,7 @@ def descend(
     for optimiser in chosen:
         optimiser.zero_grad(set_to_none=True)
     loss.backward()
+    average_gradients(chosen)
     if clip_norm > 0:
         groups = [group["params"] for optimiser in chosen for group in optimiser.param_groups]
         nn.utils.clip_grad_norm_([parameter for group in groups for parameter in group], clip_norm)

@@ -27,6 +27,7 @@ class NetworkConfig:
         latent: width of the bottleneck, the image embedding.
         hidden: widths of the hidden layers of actor and critic.
         critics: size of the ensemble on one critic encoder.
+        critic_injection: feed action and embedding to every layer of the critic (PTR), not to the first alone.
         critic_layer_norm: normalise the hidden layers of the critic (not in PTR).
         critic_proprioception: give the critic the arm's state beside the image (not in PTR).
         state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
@@ -45,6 +46,7 @@ class NetworkConfig:
     latent: int = 256
     hidden: tuple[int, ...] = (256, 256, 256)
     critics: int = 2
+    critic_injection: bool = True
     critic_layer_norm: bool = False
     critic_proprioception: bool = False
     state_center: tuple[float, ...] = (0.0,) * 7

@@ -33,12 +33,13 @@ class EnsembleDense(nn.Module):
 
         Args:
             first: (B, F) shared by the members, or (E, B, M, F) the members' hidden layers.
-            actions: (B, M, A).   embedding: (B, Z).
+            actions: (B, M, A).   embedding: (B, Z).   Inputs of which `sizes` has 0 are left out.
         Returns:
             (E, B, M, outputs).
         """
         first_weight, action_weight, embedding_weight = self.weight.split(self.sizes, dim=1)
         members, outputs = self.weight.shape[0], self.weight.shape[2]
+        actions, embedding = actions[..., : self.sizes[1]], embedding[:, : self.sizes[2]]
         batch, samples, _ = actions.shape
         once = torch.baddbmm(self.bias.unsqueeze(1), embedding.expand(members, -1, -1), embedding_weight)
         if first.dim() == 2:
@@ -50,17 +51,22 @@ class EnsembleDense(nn.Module):
 
 
 class QFunction(nn.Module):
-    """E independent networks Q(z, task, a) with action and embedding as inputs of every layer."""
+    """E independent networks Q(z, task, a) with action and embedding as inputs of every layer.
+
+    Without `critic_injection` they are inputs of the first layer only, and all gains are 1, as in the original's
+    plain critic.
+    """
 
     def __init__(self, config: NetworkConfig, tasks: int, actions: int, embedding: int) -> None:
         super().__init__()
         widths = config.hidden
-        firsts = (tasks, *widths)
+        injected = (actions, embedding) if config.critic_injection else (0, 0)
+        inputs = [(tasks, actions, embedding), *((width, *injected) for width in widths)]
+        gain, last_gain = (math.sqrt(2.0), 0.01) if config.critic_injection else (1.0, 1.0)
         self.layers = nn.ModuleList(
-            EnsembleDense(config.critics, (first, actions, embedding), width, math.sqrt(2.0))
-            for first, width in zip(firsts, widths, strict=False)
+            EnsembleDense(config.critics, sizes, width, gain) for sizes, width in zip(inputs, widths, strict=False)
         )
-        self.output = EnsembleDense(config.critics, (widths[-1], actions, embedding), 1, 0.01)
+        self.output = EnsembleDense(config.critics, inputs[-1], 1, last_gain)
         self.layer_norm = config.critic_layer_norm
 
     def forward(self, embedding: Tensor, task: Tensor, actions: Tensor) -> Tensor:

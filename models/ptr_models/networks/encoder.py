@@ -145,7 +145,7 @@ class Encoder(nn.Module):
     def pixels(self, image: Tensor) -> Tensor:
         """(B, H, W, C) uint8 to (B, C, H, W) in [0, 1], as the backbone takes it."""
         low = self._is_low(image.device.type)
-        return image.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32) / 255.0
+        return image.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32).div_(255.0)
 
     def _is_low(self, device: str) -> bool:
         return self.precision == "bf16" and _has_fast_bf16(device)
