@@ -17,7 +17,7 @@ from ptr_models.algorithms.cql import descend
 from ptr_models.errors import PtrError
 from ptr_models.networks import Actor, NetworkConfig
 from ptr_models.networks.masked_decoder import MaskedDecoder, patchify
-from ptr_models.networks.noise import uniform
+from ptr_models.networks.shared_batch import uniform
 from ptr_models.networks.vit import VisionTransformer
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.networks.encoder import Encoder
 from ptr_models.networks.layers import dense
-from ptr_models.networks.noise import normal
+from ptr_models.networks.shared_batch import normal
 
 LOG_STD_RANGE = (-5.0, 2.0)
 

@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several processes that train one policy, as torchrun starts them: gloo on CPUs, NCCL on GPUs.
 
-Each process takes its rows of the same batch; gradients are averaged before each optimiser steps, so that all keep
-the same weights. That is a hook on the optimisers and not DistributedDataParallel, which wraps one module with one
-backward pass: here actor, critics and temperature have losses of their own that run through each other's networks,
-and a gradient counts only for the optimiser that steps next.
+All draw the same batch, each takes its part of the rows, and gradients are averaged before each step of an optimiser
+(`ptr_models.networks.shared_batch`), so that all keep the same weights.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,20 +75,6 @@ class Group:
                 f"{what} differs between the processes ({low:g} and {high:g}); give all of them the same command, "
                 "data and run folder"
             )
-
-    def average_gradients_of(self, optimisers: Iterable[torch.optim.Optimizer]) -> None:
-        """From now on average the gradients over the processes whenever one of the optimisers steps."""
-        if self.size > 1:
-            for optimiser in optimisers:
-                optimiser.register_step_pre_hook(lambda stepping, *_: self._average_gradients(stepping))
-
-    def _average_gradients(self, optimiser: torch.optim.Optimizer) -> None:
-        parameters = (item for group in optimiser.param_groups for item in group["params"])
-        gradients = [item.grad for item in parameters if item.grad is not None]
-        together = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        parts = self.mean(together).split([gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
 
     def _reduced(self, values: Tensor, operation: dist.ReduceOp) -> Tensor:
         if self.size > 1:

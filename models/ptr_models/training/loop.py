@@ -15,7 +15,7 @@ import torch
 
 from ptr_models.algorithms import Algorithm, to_tensors
 from ptr_models.errors import PtrError
-from ptr_models.networks.noise import shared_among
+from ptr_models.networks.shared_batch import Share, sharing
 from ptr_models.training.averages import Averages
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
 from ptr_models.training.distributed import ALONE, Group
@@ -70,6 +70,11 @@ class Trainer:
         self._sampler = checkpoint.sampler
         self._started = 0.0
 
+    @property
+    def start(self) -> Checkpoint:
+        """What the run began with: contract, tasks, configuration, step."""
+        return self._checkpoint
+
     def run(self, title: str = "training") -> Outcome:
         """Train until the schedule's steps or seconds are used up, or SIGINT or SIGTERM arrives; then save.
 
@@ -87,7 +92,7 @@ class Trainer:
         with (
             stop_signals() as stop,
             self._own_folder(),
-            shared_among(self.group.size, self.group.rank),
+            sharing(Share(self.group.rank, self.group.size, self.group.mean)),
             self._log(title) as log,
             Prefetcher(self._make_batch, self.source.state_dict, steps) as batches,
         ):
@@ -171,7 +176,6 @@ class Trainer:
             for parameter in module.parameters()
         )
         self.group.require_equal(weights, "the sum of the weights")
-        self.group.average_gradients_of(self.algorithm.optimisers.values())
 
     @contextmanager
     def _own_folder(self) -> Iterator[None]:
