@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptr_bringup.arm.arbiter import Command, Kind
 from ptr_bringup.arm.core import ArmCore
 from ptr_bringup.arm.kinematics import Pose, finger_from_gripper, state_from_pose
-from ptr_bringup.arm.reports import JointState
+from ptr_bringup.arm.reports import JointState, MoveReport
 from ptr_bringup.sim.world import Variation, World
 
 Array = NDArray[np.float64]
@@ -86,12 +86,26 @@ class SimulatedRobot:
             self._now += TICK
             self._tick()
 
+    def move(self, goal: Pose, gripper: float = 1.0) -> bool:
+        """Move slowly to a pose, as the arm node's MoveTo does; whether the arm arrived.
+
+        Raises:
+            MoveError: the arm can't go there.
+        """
+        if self._core.move_to_pose(goal, gripper, 0.0, self._now):
+            return False
+        report = None
+        while report is None or not report.done:
+            self._now += TICK
+            report = self._tick()
+        return report.success
+
     @property
     def commanded(self) -> Pose:
         """The pose that the next displacement is added to."""
         return self._core.target
 
-    def _tick(self) -> None:
+    def _tick(self) -> MoveReport | None:
         world = self.world
         measured = JointState(
             self._now, world.joint_positions, world.joint_velocities, world.joint_efforts[:6], world.finger
@@ -99,3 +113,4 @@ class SimulatedRobot:
         output = self._core.tick(self._now, measured)
         if output.joints is not None:
             self.world.step(output.joints, finger_from_gripper(output.gripper), TICK)
+        return output.move

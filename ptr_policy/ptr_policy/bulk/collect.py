@@ -130,7 +130,7 @@ def _collect_one(root: Path, robot: SimulatedRobot, order: Order) -> Path:
         scene = int(sequence.generate_state(1)[0])
         seen, done = demonstrate(robot, scene)
         if robot.world.successful():
-            return write_episode(root, _metadata(order, scene), _trajectory(seen))
+            return write_episode(root, _metadata(order, scene), trajectory_of(seen))
     raise PtrError(f"the scripted operator failed {ATTEMPTS} times at {order.episode_id}")
 
 
@@ -148,9 +148,14 @@ def _metadata(order: Order, scene: int) -> EpisodeMetadata:
     )
 
 
-def _trajectory(seen: list[Snapshot]) -> Trajectory:
+def trajectory_of(seen: Sequence[Snapshot], pictures: Sequence[bytes] = (), source: str = "scripted") -> Trajectory:
+    """What was seen at T+1 instants as the streams of a bag.
+
+    Args:
+        pictures: (T+1,) JPEGs that exist already.   source: who commanded.
+    """
     return Trajectory(
-        images={"over_shoulder": [it.image for it in seen]},
+        images={"over_shoulder": pictures or [it.image for it in seen]},
         measured_position=np.stack([it.measured.position for it in seen]),
         measured_rotation=np.stack([it.measured.rotation for it in seen]),
         commanded_position=np.stack([it.commanded.position for it in seen]),
@@ -158,6 +163,7 @@ def _trajectory(seen: list[Snapshot]) -> Trajectory:
         gripper=np.array([it.gripper for it in seen]),
         gripper_commanded=np.array([it.gripper_commanded for it in seen]),
         joint_positions=np.stack([it.joints for it in seen]),
+        source=source,
     )
 
 
