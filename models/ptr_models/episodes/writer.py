@@ -2,28 +2,33 @@
 """Write episodes: one folder with one MCAP bag, its metadata.yaml and episode.json.
 
 A bag grows as `<root>/<id>.partial/<id>.mcap` and gets its name when it is complete, so a folder without
-`.partial` is a whole episode. What was written is on disk after a second at most, and `ptr recover` makes an
-episode of what a crash left.
+`.partial` is a whole episode. What was written is with the operating system after half a second at most, so that
+a crash of the process costs no more than that; a `durable` writer also brings it to the disk once a second, for
+a machine that loses its power. `ptr recover` makes an episode of what is left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from rosbags.interfaces import Connection
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import METADATA_TOPIC, STRING, definition, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata, check_name
+from ptr_models.episodes.storage import DiskSync, StreamedWriter
 
 PARTIAL = ".partial"
-FLUSH_SECONDS = 1.0
+FLUSH_SECONDS = 0.5
+SYNC_SECONDS = 1.0
 
 
 class BagWriter:
@@ -33,12 +38,20 @@ class BagWriter:
     as a readable `.partial` folder (`abandon`).
     """
 
-    def __init__(self, root: Path | str, metadata: EpisodeMetadata) -> None:
-        """Create the folder and write the metadata's first version into the bag.
+    def __init__(
+        self,
+        root: Path | str,
+        metadata: EpisodeMetadata,
+        offered: Callable[[str], Sequence[Qos]] = lambda topic: (),
+        durable: bool = False,
+    ) -> None:
+        """Create the folder and write the metadata's first version into the bag and beside it.
 
         Args:
             root: folder of episodes, created when absent.
             metadata: what is known at the start; `close` takes the final form.
+            offered: quality of service that the publishers of a topic offer, for `ros2 bag play`.
+            durable: bring what was written to the disk once a second, and when the episode is complete.
         Raises:
             EpisodeError: an episode of that id exists already, complete or not, or the disk refuses.
         """
@@ -52,22 +65,36 @@ class BagWriter:
         self._connections: dict[tuple[str, str], Connection] = {}
         self._first_ns, self._last_ns = 0, metadata.start_ns
         self._flushed = time.monotonic()
-        self._writer = Writer(self.partial, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP)
+        self._offered, self._durable = offered, durable
+        self._writer = StreamedWriter(
+            self.partial, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
+        )
+        self._sync: DiskSync | None = None
+        self._open = True
         try:
             self._writer.open()
             self._rename_bag()
+            write_atomically(self.partial / "episode.json", metadata.to_json(), durable)
         except OSError as error:
             raise self._disk_error(error) from error
-        self._open = True
+        if durable:
+            self._sync = DiskSync(self._writer.streamed.bio.fileno(), SYNC_SECONDS)
         self._write_metadata(metadata.start_ns)
 
     def _rename_bag(self) -> None:
         """Give the MCAP file the episode's name; rosbags names it after the folder, with `.partial`."""
-        storage = self._writer.storage
-        assert storage is not None
+        storage = self._writer.streamed
         storage.path = storage.path.rename(storage.path.with_name(f"{self.metadata.episode_id}.mcap"))
 
-    def write(self, topic: str, type_name: str, stamp_ns: int, cdr: bytes | memoryview) -> None:
+    def write(
+        self,
+        topic: str,
+        type_name: str,
+        stamp_ns: int,
+        cdr: bytes | memoryview,
+        published_ns: int = 0,
+        sequence: int = 0,
+    ) -> None:
         """Append a serialised message.
 
         Args:
@@ -75,6 +102,8 @@ class BagWriter:
             type_name: e.g. sensor_msgs/msg/CompressedImage.
             stamp_ns: when it arrived (the bag's log time); the message's own stamp stays what it is.
             cdr: as rclpy gives it with `raw=True`.
+            published_ns: when its publisher sent it (the bag's publish time); 0: not known, the arrival.
+            sequence: its publisher's number; 0: not known.
         Raises:
             EpisodeError: the type is unknown, the writer is closed, or the disk is full; in the last case the
                 bag is closed first and everything until then is kept.
@@ -83,13 +112,31 @@ class BagWriter:
             raise EpisodeError(f"episode {self.metadata.episode_id} is closed; nothing can be added to it")
         connection = self._connections.get((topic, type_name)) or self._connect(topic, type_name)
         try:
-            self._writer.write(connection, stamp_ns, cdr)
-            self._flush()
+            self._writer.append(connection, stamp_ns, published_ns or stamp_ns, sequence, cdr)
         except OSError as error:
             self.abandon()
             raise self._disk_error(error) from error
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
         self._first_ns = min(self._first_ns or stamp_ns, stamp_ns)
         self._last_ns = max(self._last_ns, stamp_ns)
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system; `write` does so twice a second.
+
+        Raises:
+            EpisodeError: the disk is full or broken; the bag is closed first, everything until then is kept.
+        """
+        if not self._open:
+            return
+        self._flushed = time.monotonic()
+        try:
+            if self._sync is not None and self._sync.error is not None:
+                raise self._sync.error
+            self._writer.streamed.flush()
+        except OSError as error:
+            self.abandon()
+            raise self._disk_error(error) from error
 
     def write_message(self, topic: str, message: object, stamp_ns: int) -> None:
         """Append a message object made from `typestore().types`."""
@@ -118,23 +165,45 @@ class BagWriter:
         self._write_metadata(self._last_ns)
         self._open = False
         try:
+            self._end_sync()
             self._writer.close()
-            write_atomically(self.partial / "episode.json", self.metadata.to_json())
+            write_atomically(self.partial / "episode.json", self.metadata.to_json(), self._durable)
+            if self._durable:
+                self._bring_to_disk()
             self.partial.rename(self.directory)
         except OSError as error:
-            self._writer.abort()
+            self._let_go()
             raise self._disk_error(error) from error
         return self.directory
+
+    def _bring_to_disk(self) -> None:
+        for path in (*self.partial.iterdir(), self.partial):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def _end_sync(self) -> None:
+        sync, self._sync = self._sync, None
+        if sync is not None:
+            sync.end()
+
+    def _let_go(self) -> None:
+        """Close the file without an index; a full disk refuses even what is left in the buffer."""
+        with contextlib.suppress(OSError):
+            self._writer.abort()
 
     def abandon(self) -> Path:
         """Stop without completing: the `.partial` folder stays, with everything that fitted on the disk."""
         if self._open:
             self._open = False
+            self._end_sync()
             try:
                 self._writer.close()
-                write_atomically(self.partial / "episode.json", self.metadata.to_json())
+                write_atomically(self.partial / "episode.json", self.metadata.to_json(), self._durable)
             except OSError:
-                self._writer.abort()
+                self._let_go()
         return self.partial
 
     def __enter__(self) -> BagWriter:
@@ -153,19 +222,11 @@ class BagWriter:
             text, digest = definition(type_name)
         except KeyError:
             raise EpisodeError(f"topic {topic} has type {type_name}, which is unknown here") from None
-        connection = self._writer.add_connection(topic, type_name, msgdef=text, rihs01=digest)
+        connection = self._writer.add_connection(
+            topic, type_name, msgdef=text, rihs01=digest, offered_qos_profiles=self._offered(topic)
+        )
         self._connections[topic, type_name] = connection
         return connection
-
-    def _flush(self) -> None:
-        """Hand the pending chunk to the operating system once a second: a crash costs no more than that."""
-        now = time.monotonic()
-        if now - self._flushed >= FLUSH_SECONDS:
-            storage = self._writer.storage
-            if storage.chunk.msgs:  # type: ignore[union-attr]
-                storage.close_chunk()  # type: ignore[union-attr]
-            storage.bio.flush()  # type: ignore[union-attr]
-            self._flushed = now
 
     def _write_metadata(self, stamp_ns: int) -> None:
         message = typestore().types[STRING](data=self.metadata.to_json())
@@ -176,8 +237,16 @@ class BagWriter:
         return EpisodeError(f"episode {self.metadata.episode_id} cannot be written to {self.partial}: {what}")
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that a reader sees either the old or the new one."""
+def write_atomically(path: Path, text: str, durable: bool = True) -> None:
+    """Write a text file so that a reader sees either the old or the new one, also after a loss of power."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The MCAP file of an episode that is being written: rosbags' writer, and what a recorder needs beyond it.
+
+That is: each message keeps when it was published and its publisher's sequence number beside its arrival, and
+what was written can be handed to the operating system, and to the disk, at any time.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from collections.abc import Callable
+
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.rosbag2.storage_mcap import McapWriter
+
+CHUNK_BYTES = 2**20
+_to_disk: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+_MESSAGE = struct.Struct("<BQHIQQ")  # opcode and length of the record; channel, sequence, log and publish time
+_FIXED = 22  # bytes of a message record before its data
+
+
+class StreamedMcap(McapWriter):
+    """rosbags' MCAP storage with publish times, sequence numbers and `flush`. Chunks are not compressed."""
+
+    def append(
+        self, connection: Connection, arrival: int, published: int, sequence: int, data: bytes | memoryview
+    ) -> None:
+        """Add a message to the pending chunk (times in ns)."""
+        self.message_start_time = min(arrival, self.message_start_time)
+        self.message_end_time = max(arrival, self.message_end_time)
+        self.channel_stats[connection.id] += 1
+        chunk = self.chunk
+        chunk.message_start_time = min(arrival, chunk.message_start_time)
+        chunk.message_end_time = max(arrival, chunk.message_end_time)
+        chunk.msgs[connection.id].append((arrival, chunk.bio.tell()))
+        chunk.bio.write(
+            _MESSAGE.pack(0x05, _FIXED + len(data), connection.id, sequence & 0xFFFFFFFF, arrival, published)
+        )
+        chunk.bio.write(data)
+        if chunk.bio.tell() > CHUNK_BYTES:
+            self.close_chunk()
+
+    def flush(self) -> None:
+        """Hand everything to the operating system: from here on a crash of this process does not lose it."""
+        if self.chunk.msgs:
+            self.close_chunk()
+        self.bio.flush()
+
+
+class StreamedWriter(Writer):
+    """rosbags' rosbag2 writer on `StreamedMcap`."""
+
+    STORAGE_PLUGINS = {StoragePlugin.MCAP: StreamedMcap}
+
+    @property
+    def streamed(self) -> StreamedMcap:
+        """The open storage."""
+        assert isinstance(self.storage, StreamedMcap)
+        return self.storage
+
+    def append(
+        self, connection: Connection, arrival: int, published: int, sequence: int, data: bytes | memoryview
+    ) -> None:
+        """Add a message (times in ns)."""
+        self.streamed.append(connection, arrival, published, sequence, data)
+        self.counts[connection.id] += 1
+        self.min_timestamp = min(arrival, self.min_timestamp)
+        self.max_timestamp = max(arrival, self.max_timestamp)
+
+
+class DiskSync:
+    """Brings a file to the disk again and again, in a thread of its own: a slow disk holds up nobody.
+
+    Args:
+        descriptor: of the file; duplicated, so that its owner may close it at any time.
+        interval: s between two calls.
+    """
+
+    def __init__(self, descriptor: int, interval: float) -> None:
+        self.error: OSError | None = None
+        self._descriptor, self._interval = os.dup(descriptor), interval
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="disk sync", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._interval):
+            try:
+                _to_disk(self._descriptor)
+            except OSError as error:
+                self.error = error
+                return
+
+    def end(self) -> None:
+        """Wait for the call that is under way and let the file go."""
+        self._ended.set()
+        self._thread.join()
+        os.close(self._descriptor)
