@@ -14,14 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptr_models.algorithms import ActionDistribution
+from ptr_models.algorithms.config import CHOICES
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import MARGIN, unscale
 from ptr_models.errors import PtrError
 from ptr_models.networks import BehaviourTransformer, Critic
 from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
 from ptr_models.training.history import History
-
-CHOICES = ("mode", "sample", "argmax_q", "softmax_q")
 
 
 @dataclass(frozen=True)
@@ -96,8 +95,8 @@ class Policy:
         image: NDArray[np.uint8],
         state: NDArray[np.float32],
         task: str,
-        choice: str = "mode",
-        candidates: int = 16,
+        choice: str = "",
+        candidates: int = 0,
     ) -> Decision:
         """Decide.
 
@@ -107,13 +106,15 @@ class Policy:
             task: name; aliases of the table are allowed.
             choice: `mode`: tanh of the mean (PTR's); `sample`; `argmax_q`: the best of the mode and
                 `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
-                softmax(Q).
-            candidates: number of actions among which the Q-function chooses.
+                softmax(Q); empty: as the checkpoint was trained to be used.
+            candidates: number of actions among which the Q-function chooses; 0: the checkpoint's.
         Raises:
             TaskError: the task is unknown; the message lists the known ones.
             PtrError: the image or state has another shape, or the choice is unknown.
         """
         begin = time.perf_counter()
+        choice = choice or self.checkpoint.config.algorithm.choice
+        candidates = candidates or self.checkpoint.config.algorithm.candidates
         self._check(image, state, choice)
         pixels, proprioception, one_hot = self._tensors(image[None], state[None], task)
         policy = self._distribution(pixels, proprioception, one_hot)

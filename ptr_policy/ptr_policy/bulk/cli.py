@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ptr_policy.bulk.practice_cli import add_practice
+
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `sim` to `ptr`."""
@@ -18,6 +20,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     _add_collect(kinds)
     _add_evaluate(kinds)
     _add_rule(kinds)
+    add_practice(kinds)
     tasks = kinds.add_parser("tasks", help="list tasks and kitchens")
     tasks.set_defaults(run=_tasks)
 
@@ -52,7 +55,7 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--episodes", type=int, default=20, help="trials per task and kitchen (default: 20)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    parser.add_argument("--choice", default="mode", help="mode, sample, argmax_q or softmax_q (default: mode)")
+    parser.add_argument("--choice", default="", help="mode, sample, argmax_q or softmax_q (default: the checkpoint's)")
     parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_evaluate)

@@ -73,7 +73,7 @@ def evaluate(options: argparse.Namespace) -> list[BulkTrial]:
 
 
 def run_trial(
-    robot: SimulatedRobot, policy: Acts, camera: Camera, task: str, seed: int, max_steps: int, choice: str = "mode"
+    robot: SimulatedRobot, policy: Acts, camera: Camera, task: str, seed: int, max_steps: int, choice: str = ""
 ) -> BulkTrial:
     """Let a policy act in one scene. Pictures pass through JPEG and the contract's resize, as they do live."""
     world = robot.world

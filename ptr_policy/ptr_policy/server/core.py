@@ -72,17 +72,17 @@ class RunOptions:
 
     Attributes:
         task: known to the policy.
-        choice: how the action is chosen: mode, sample, argmax_q or softmax_q.
+        choice: how the action is chosen: mode, sample, argmax_q or softmax_q; empty: as the checkpoint says.
         max_steps: the run is complete after so many.
         max_holds: so many holds in a row end the run as failed.
-        candidates: actions that argmax_q and softmax_q choose from.
+        candidates: actions that argmax_q and softmax_q choose from; 0: as the checkpoint says.
     """
 
     task: str
     choice: str
     max_steps: int
     max_holds: int
-    candidates: int = 16
+    candidates: int = 0
 
 
 def rehearse(policy: Policy, options: RunOptions) -> float:
