@@ -94,7 +94,8 @@ class Fixed(nn.Module):
 
 def test_a_beam_finds_what_the_greedy_choice_misses() -> None:
     low, high = round(-2 / 3, 3), round(2 / 3, 3)
-    heads = [Fixed({0.0: [0.5, 0.1, 0.4]}), Fixed({low: [0.4, 0.3, 0.3], 0.0: [0.4, 0.3, 0.3], high: [0.0, 0.05, 0.95]})]
+    first = Fixed({0.0: [0.5, 0.1, 0.4]})
+    heads = [first, Fixed({low: [0.4, 0.3, 0.3], 0.0: [0.4, 0.3, 0.3], high: [0.0, 0.05, 0.95]})]
     greedy, searched = (AutoregressiveCategorical(torch.zeros(1, 1), heads, 3, beam) for beam in (1, 2))
     torch.testing.assert_close(greedy.mode, torch.tensor([[-2 / 3, -2 / 3]]))  # 0.5 * 0.4
     torch.testing.assert_close(searched.mode, torch.tensor([[2 / 3, 2 / 3]]))  # 0.4 * 0.95
