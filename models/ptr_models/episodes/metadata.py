@@ -34,7 +34,7 @@ class EpisodeMetadata:
 
     Attributes:
         episode_id: its folder's name.
-        task: name of the task, e.g. put_carrot_in_pot.
+        task: name of the task, e.g. put_carrot_in_pot.   instruction: the same in free words, may be empty.
         kind: demonstration, trial or practice.
         outcome: success, failure, partial or unlabelled; the newest label's.
         score: optional grade of the newest label, in [0, 1].
@@ -42,13 +42,17 @@ class EpisodeMetadata:
         robot: sim, wx250s, ...   kitchen: the scene's name.   seed: of a simulated scene.
         contract: what a policy would see and do in this bag.
         start_ns, end_ns: ns since the epoch (0: not known).
-        commit: of the software that recorded it.   versions: of packages.
+        commit: of the software that recorded it, `-dirty` when it was modified.   versions: of packages.
+        calibration: per camera its width, height, distortion_model, d and k as in sensor_msgs/CameraInfo; of those
+            that publish one with a focal length.
+        lost: per topic the messages that were published and never arrived, of topics that lost any.
         labels: all judgements, oldest first.
         extra: anything else, JSON values.
     """
 
     episode_id: str
     task: str
+    instruction: str = ""
     kind: str = "demonstration"
     outcome: str = "unlabelled"
     score: float | None = None
@@ -62,6 +66,8 @@ class EpisodeMetadata:
     end_ns: int = 0
     commit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    calibration: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
     labels: tuple[Label, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -112,7 +118,9 @@ class EpisodeMetadata:
 def check_name(name: str, what: str) -> None:
     """Refuse names that are unsafe as a folder's: empty, with slashes, spaces or a leading dot."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
+        similar = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(name)).strip("_.-")[:100]
+        hint = f", for example {similar}" if similar else ""
         raise EpisodeError(
             f"{what} {name!r} is not usable; use letters, digits, '_', '-' and '.', "
-            "beginning with a letter, a digit or '_'"
+            f"beginning with a letter, a digit or '_'{hint}"
         )

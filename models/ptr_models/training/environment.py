@@ -6,15 +6,14 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from ptr_models import __version__
+from ptr_models.provenance import source_commit
 
 
 def software_versions() -> dict[str, str]:
@@ -40,13 +39,3 @@ def environment() -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
     }
-
-
-def source_commit() -> str | None:
-    """Git's name of the source tree, `-dirty` when files differ from it; None for an installed package."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
