@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Online improvement: a fine-tuned policy learns on from its own trials, as they are recorded.
+
+PTR's last phase (the original's online loop; Kumar et al. 2023): a trial arrives, and as many updates follow as it has
+steps; half of each batch is online data, half is drawn as in fine-tuning. Losses, optimisers, their moments and the
+targets stay what they were. What collects the trials is another process, or `ptr sim practice`; it picks up the
+run's newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptr_models.algorithms import Algorithm, to_tensors
+from ptr_models.episodes.labels import Labelling
+from ptr_models.replay import Batch, Dataset, Sampler
+from ptr_models.training.averages import Averages
+from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
+from ptr_models.training.distributed import ALONE
+from ptr_models.training.online_bags import Intake, Verdict, read_verdicts, write_verdicts
+from ptr_models.training.online_config import OnlineConfig
+from ptr_models.training.prefetch import BatchSource, augmented
+from ptr_models.training.runs import checkpoint_folder, prune_checkpoints
+
+VERDICTS = "verdicts.jsonl"
+ONLINE_SEED = 2
+"""Added to the run's seed; the samplers of prior and target data have 0 and 1."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes:
+        trials: judged so far.   transitions: of them that can be sampled.
+        step: updates since the beginning of pre-training.   owed: updates that the trials so far still call for.
+        metrics: means over the updates since the last trial.
+    """
+
+    trials: int
+    transitions: int
+    step: int
+    owed: int
+    metrics: dict[str, float]
+
+
+class OnlineLearner:
+    """Algorithm, offline data and a growing set of trials. Deterministic, given the trials and one seed."""
+
+    def __init__(
+        self, algorithm: Algorithm, start: Checkpoint, offline: BatchSource, intake: Intake, folder: Path
+    ) -> None:
+        """Args:
+        algorithm: with the weights and moments of `start`.
+        start: the fine-tuned checkpoint, or the newest one of an online run that goes on.
+        offline: batches as in fine-tuning.
+        intake: where trials appear.
+        folder: of the run.
+        """
+        self.algorithm, self.folder = algorithm, folder
+        self.step, self.intake = start.step, intake
+        self.start, self._offline = start, offline
+        self._sampler: Sampler | None = None
+        state = start.sampler.get("online", {})
+        self._draws: dict[str, Any] = state.get("draws", {})
+        self._owed = int(state.get("owed", 0))
+        if state:
+            intake.restore(read_verdicts(folder / VERDICTS, int(state["trials"])))
+        self._averages = Averages(device=start.config.device)
+        self._metrics = dict(start.metrics)
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands."""
+        transitions = 0 if self._sampler is None else len(self._sampler)
+        return Progress(len(self.intake.verdicts), transitions, self.step, self._owed, self._metrics)
+
+    def learn(self, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Take in new trials, do what they call for until `stopped`, save; whether there was anything to do."""
+        new = self.take_in()
+        done = self.improve(stopped)
+        if new or done:
+            self.save()
+        return bool(new or done)
+
+    def take_in(self) -> list[Verdict]:
+        """Look for new trials and add them to the data; returns what was made of them.
+
+        The steps of new trials call for updates once there are more transitions than `min_transitions`; trials
+        before that are only data.
+        """
+        before = len(self.intake.verdicts)
+        new = self.intake.refresh()
+        self._owed += updates_called_for(self.intake.verdicts, before, self.start.config.online)
+        self._resample()
+        return new
+
+    def improve(self, stopped: Callable[[], bool] = lambda: False) -> int:
+        """Do the updates that are owed, until `stopped`; returns how many were done."""
+        before = self.step
+        while self._owed and self._sampler is not None and not stopped():
+            self._averages.add(self._update())
+            self.step, self._owed = self.step + 1, self._owed - 1
+        if self.step > before:
+            self._metrics = self._averages.take(ALONE)
+        return self.step - before
+
+    def save(self) -> Path:
+        """Write the checkpoint of this step, unless it is there, and remove old ones.
+
+        What it holds decides all that follows, together with the bags: a run that was killed goes on from it.
+        """
+        verdicts = self.intake.verdicts
+        path = checkpoint_folder(self.folder, self.step)
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_verdicts(self.folder / VERDICTS, verdicts)
+            online = {"draws": self._drawn(), "owed": self._owed, "trials": len(verdicts)}
+            sampler = {**self._offline.state_dict(), "online": online}
+            state = replace(self.start, step=self.step, metrics=self._metrics, sampler=sampler, pending={})
+            save_checkpoint(path, self.algorithm, state)
+            prune_checkpoints(self.folder, self.start.config.online.keep, lambda _: False)
+        return path
+
+    def _update(self) -> dict[str, Any]:
+        config = self.start.config
+        batch = augmented(self.sample(config.batch_size), config.data.augmentation, config.seed, self.step)
+        tensors = to_tensors(batch, self.start.tasks.slots, config.device)
+        return self.algorithm.update(tensors, self.step)
+
+    def sample(self, size: int) -> Batch:
+        """Offline rows, then online rows: with mix 0.5 and 64 rows 32 of each, with an odd one offline."""
+        assert self._sampler is not None  # updates are owed only for trials that there are
+        online = math.floor(size * self.start.config.online.mix + 1e-9)
+        parts = [self._offline.sample(size - online, self.step)] if online < size else []
+        parts += [self._sampler.sample(online)] if online else []
+        return parts[0] if len(parts) == 1 else Batch.concatenate(*parts)
+
+    def _drawn(self) -> dict[str, Any]:
+        return self._draws if self._sampler is None else self._sampler.state_dict()
+
+    def _resample(self) -> None:
+        """A sampler of the present trials that goes on with the draws of the one before."""
+        self._draws = self._drawn()
+        self._sampler = None
+        config, data = self.start.config, usable(self.intake.data, self.start.config.online.only_success)
+        if data is None:
+            return
+        labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
+        ids = self.start.tasks.ids(data.task_names)
+        self._sampler = Sampler(data, ids, config.seed + ONLINE_SEED, labelling)
+        if self._draws:
+            self._sampler.load_state_dict(self._draws)
+
+
+def updates_called_for(verdicts: Sequence[Verdict], before: int, online: OnlineConfig) -> int:
+    """Updates for the trials after the first `before` ones; how they are grouped makes no difference.
+
+    A trial calls for updates when there are, with it, more than `min_transitions`; before that it is only data.
+    """
+    counted = [item.steps if item.success or not online.only_success else 0 for item in verdicts]
+    totals = np.cumsum(counted)
+    return sum(
+        math.ceil(online.updates_per_transition * steps)
+        for steps, total in zip(counted[before:], totals[before:], strict=True)
+        if total > online.min_transitions
+    )
+
+
+def usable(data: Dataset | None, only_success: bool) -> Dataset | None:
+    """The trials that are sampled: all, or the successful ones."""
+    if data is None or not only_success or data.successes.all():
+        return data
+    return data.select(data.successes) if data.successes.any() else None
+
+
+def success_rate(verdicts: Sequence[Verdict], last: int) -> float:
+    """Share of successes among the newest `last` trials; NaN without any."""
+    newest = [item.success for item in verdicts[-last:]]
+    return float(np.mean(newest)) if newest else float("nan")

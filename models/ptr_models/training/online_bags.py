@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trials that appear in a folder while training runs: found when complete, judged once, and made into a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.metadata import OUTCOMES
+from ptr_models.episodes.reader import find_episodes
+from ptr_models.errors import PtrError
+from ptr_models.replay import Dataset, LeftOut, open_episodes
+from ptr_models.reward.classifier import SuccessClassifier
+from ptr_models.training.tasks import TaskTable
+
+LABELLED = tuple(name for name in OUTCOMES if name != "unlabelled")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What training makes of a trial.
+
+    Attributes:
+        episode: its folder's name.
+        task: its task.
+        success: whether its last steps are rewarded; otherwise it ran out of time, which ends nothing: its masks are
+            all 1, and its values bootstrap.
+        steps: that are used; a success ends where it was recognised.
+        by: classifier or label.
+    """
+
+    episode: str
+    task: str
+    success: bool
+    steps: int
+    by: str
+
+
+class Judge(Protocol):
+    """Who decides whether a trial succeeded.
+
+    Attributes:
+        outcomes: labels of the episodes that can be judged.
+    """
+
+    outcomes: Sequence[str]
+
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
+        """A verdict from the images (T+1, H, W, 3 * cameras) and whether the label says success."""
+
+
+class ByLabel:
+    """The label that the operator (or the simulator) gave; a trial without one waits for it."""
+
+    outcomes = LABELLED
+
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
+        """See `Judge`."""
+        return Verdict(name, task, labelled, len(images) - 1, "label")
+
+
+class ByClassifier:
+    """The success classifier, whatever the label says; a success ends with the frame that completes it."""
+
+    outcomes = OUTCOMES
+
+    def __init__(self, classifier: SuccessClassifier) -> None:
+        self.classifier = classifier
+
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
+        """See `Judge`; a first frame that counts already leaves one step."""
+        at = self.classifier.first_success(images, task)
+        steps = len(images) - 1 if at is None else max(at, 1)
+        return Verdict(name, task, at is not None, steps, "classifier")
+
+
+class Intake:
+    """Watches a folder of bags; what is complete, readable and judged is the online data set.
+
+    The bags are the truth: one that disappears leaves the data set, one whose label changes is labelled anew.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        contract: Contract,
+        tasks: TaskTable,
+        judge: Judge,
+        capacity: int,
+        cache: Path | None = None,
+    ) -> None:
+        """Args:
+        folder: where bags appear, at any depth.
+        contract: that they must follow.
+        tasks: that the policy knows; a trial of another one is left out.
+        capacity: transitions; the oldest trials beyond it are no longer sampled.
+        cache: folder of replay caches, None: the user's.
+        """
+        self._folder, self._contract, self._tasks, self._judge = folder, contract, tasks, judge
+        self._capacity, self._cache = capacity, cache
+        self._verdicts: dict[str, Verdict] = {}
+        self._signature: tuple = ()
+        self.data: Dataset | None = None
+        self.left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Of every trial so far, in the order in which they were judged."""
+        return list(self._verdicts.values())
+
+    def restore(self, verdicts: Iterable[Verdict]) -> None:
+        """Go on from trials that an earlier run has judged."""
+        self._verdicts = {item.episode: item for item in verdicts}
+        self._signature = ()
+
+    def refresh(self) -> list[Verdict]:
+        """Look for changes; returns the verdicts of trials that are new, oldest first."""
+        signature = self._look()
+        if signature == self._signature:
+            return []
+        self._signature = signature
+        self.data, new = None, []
+        if not signature:
+            return new
+        try:
+            data = open_episodes(
+                [self._folder], self._contract, root=self._cache, outcomes=self._judge.outcomes, progress=False
+            )
+        except EpisodeError as error:  # none of them is usable, or it vanished this moment: look again later
+            self.left_out = (LeftOut(str(self._folder), str(error)),)
+            return new
+        known = np.array([self._knows(task) for task in data.tasks])
+        reasons = [f"the policy has no task {task!r}" for task in data.tasks]
+        strangers = [LeftOut(data.paths[i], reasons[i]) for i in np.flatnonzero(~known)]
+        self.left_out = (*data.left_out, *strangers)
+        if not known.any():
+            return new
+        data = data.select(known)
+        order = by_recording(data)
+        for index in order:
+            name = Path(data.paths[index]).name
+            if name not in self._verdicts:
+                images = data.episode(index)[0]
+                self._verdicts[name] = self._judge.judge(name, data.tasks[index], images, bool(data.successes[index]))
+                new.append(self._verdicts[name])
+        self.data = self._newest(self._judged(data), order)
+        return new
+
+    def _knows(self, task: str) -> bool:
+        return self._tasks.canonical(task) in self._tasks.names
+
+    def _judged(self, data: Dataset) -> Dataset:
+        """With the verdicts in place of lengths and outcomes; a label counts as it is now."""
+        verdicts = [self._verdicts[Path(path).name] for path in data.paths]
+        if isinstance(self._judge, ByLabel):
+            return data
+        return dataclasses.replace(
+            data,
+            lengths=np.array([item.steps for item in verdicts], dtype=np.int64),
+            successes=np.array([item.success for item in verdicts], dtype=bool),
+        )
+
+    def _newest(self, data: Dataset, order: Sequence[int]) -> Dataset:
+        """The newest trials that fit into the capacity, at least one."""
+        backwards = np.array(order[::-1])
+        fits = np.cumsum(data.lengths[backwards]) <= self._capacity
+        fits[0] = True
+        keep = np.zeros(len(data), dtype=bool)
+        keep[backwards[fits]] = True
+        return data if keep.all() else data.select(keep)
+
+    def _look(self) -> tuple:
+        """Complete bags and when they (or their labels) changed."""
+        if not self._folder.is_dir():
+            return ()
+        try:
+            found = find_episodes([self._folder])
+        except EpisodeError:
+            return ()
+        return tuple((str(path), _changed(path)) for path in found)
+
+
+def by_recording(data: Dataset) -> list[int]:
+    """Indices of the episodes by the time at which their bag was completed, then by name."""
+    return sorted(range(len(data)), key=lambda index: (_completed(Path(data.paths[index])), data.paths[index]))
+
+
+def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
+    """One JSON line each; the file is replaced at once."""
+    text = "".join(json.dumps(dataclasses.asdict(item)) + "\n" for item in verdicts)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def read_verdicts(path: Path, most: int) -> list[Verdict]:
+    """The first `most` verdicts of a file.
+
+    Raises:
+        PtrError: it has fewer, or is damaged.
+    """
+    try:
+        found = [Verdict(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()[:most]]
+    except (OSError, ValueError, TypeError) as error:
+        raise PtrError(f"the verdicts {path} cannot be read ({error}); start a new run") from error
+    if len(found) < most:
+        raise PtrError(f"{path} has {len(found)} verdicts, but the checkpoint was trained with {most}; start a new run")
+    return found
+
+
+def _changed(path: Path) -> int:
+    """Newest time of change (ns) of a bag's files; 0 when it is gone."""
+    try:
+        return max((file.stat().st_mtime_ns for file in path.iterdir()), default=0)
+    except OSError:
+        return 0
+
+
+def _completed(path: Path) -> int:
+    """Time of change (ns) of the bag itself, which no label touches; 0 when it is gone."""
+    return max((_changed_file(file) for file in path.glob("*.mcap")), default=0)
+
+
+def _changed_file(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr train online`: learn on from trials as they are recorded."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptr_models.training.online import OnlineLearner
+
+DESCRIPTION = """\
+Continue a fine-tuned checkpoint with trials of the policy that appear in a folder. After each trial follow as many
+updates as it has steps; half of every batch is online data (online.mix), half is drawn as in fine-tuning. Whether a
+trial succeeded says a success classifier (`ptr train classifier`) or its label. Ends on Ctrl-C; --resume goes on."""
+EPILOGUE = """\
+examples:
+  ptr train online --checkpoint runs/carrot --target data/carrot --data data/mix --classifier runs/carrot_done \\
+                   --trials data/carrot_trials --out runs/carrot_online
+  ptr train online --resume --target data/carrot --data data/mix --labels --trials data/carrot_trials \\
+                   --out runs/carrot_online
+
+What collects the trials reads the newest checkpoint of --out. In simulation `ptr sim practice` does."""
+
+
+def add_online(kinds: argparse._SubParsersAction) -> None:
+    """Add `online` to `ptr train`."""
+    parser = kinds.add_parser(
+        "online",
+        help="improve a fine-tuned checkpoint with its own trials",
+        description=DESCRIPTION,
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    add("--trials", type=Path, metavar="DIR", help="folder where trials appear (default: OUT/trials)")
+    add("--until", type=int, metavar="N", help="end when so many trials are judged")
+    add("--seed", type=int, help="of batches and augmentation")
+    add_learning_arguments(parser)
+    add_judge_arguments(parser)
+    parser.set_defaults(run=run_online)
+
+
+def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
+    """What every online run needs, whoever collects its trials."""
+    add = parser.add_argument
+    folders = {"action": "extend", "nargs": "+", "type": Path, "default": [], "metavar": "DIR"}
+    add("--checkpoint", type=Path, metavar="DIR", help="fine-tuned checkpoint to start from, or its run's folder")
+    add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint")
+    add("--target", help="target demonstrations", **folders)  # type: ignore[arg-type]
+    add("--data", help="pre-training episodes", **folders)  # type: ignore[arg-type]
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. online.mix=0.5; may be repeated")
+    add("--threads", type=int, help="CPU threads of PyTorch")
+    add("--device", help="cpu, cuda or auto")
+    add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
+
+
+def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
+    """Who says whether a trial succeeded: exactly one of --classifier and --labels."""
+    judge = parser.add_mutually_exclusive_group(required=True)
+    judge.add_argument("--classifier", type=Path, metavar="DIR", help="success classifier that judges the trials")
+    judge.add_argument("--labels", action="store_true", help="the trials' labels count; unlabelled ones wait")
+
+
+def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
+    """The learner that the options describe.
+
+    Raises:
+        PtrError: there is nothing to start from, or to resume.
+    """
+    from ptr_models.errors import PtrError
+    from ptr_models.training.data import Bags
+    from ptr_models.training.online_session import Trials, open_online
+
+    if options.resume == (options.checkpoint is not None):
+        raise PtrError("an online run starts with --checkpoint or goes on with --resume; give one of them")
+    names = ("seed", "threads", "device")
+    overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    bags = Bags(tuple(options.data), tuple(options.target), options.cache)
+    where = Trials(trials, options.classifier)
+    return open_online(options.checkpoint, bags, where, options.out, options.set, **overrides)
+
+
+def run_online(options: argparse.Namespace) -> int:
+    """`ptr train online`; ends with 128 + the signal's number after a signal."""
+    from ptr_models.training.online import success_rate
+    from ptr_models.training.online_session import watch
+    from ptr_models.training.runs import latest_checkpoint
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    trials = options.trials or options.out / "trials"
+    learner = open_learner(options, trials)
+    print(f"Waiting for trials in {trials}; Ctrl-C ends.")
+    number = watch(learner, options.until)
+    now = learner.progress
+    rate = success_rate(learner.intake.verdicts, 20)
+    print(f"{now.trials} trials, {now.step} updates; success of the last 20: {100 * rate:.0f} %.")
+    print(f"Checkpoint: {latest_checkpoint(options.out)}")
+    return 0 if number in (0, signal.SIGINT) else 128 + number

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put an online run together, and let it learn from what appears in a folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptr_models.errors import PtrError
+from ptr_models.reward.classifier import SuccessClassifier
+from ptr_models.training.checkpoint import Checkpoint
+from ptr_models.training.data import Bags
+from ptr_models.training.loop import Trainer
+from ptr_models.training.online import OnlineLearner
+from ptr_models.training.online_bags import ByClassifier, ByLabel, Intake, Judge
+from ptr_models.training.online_log import OnlineLog
+from ptr_models.training.runs import latest_checkpoint, locked, remove_leftovers
+from ptr_models.training.session import resume, start_finetuning
+from ptr_models.training.signals import stop_signals
+
+POLL = 1.0
+"""s between two looks into the folder of trials."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Where trials appear and who judges them.
+
+    Attributes:
+        folder: of their bags.   classifier: folder of a success classifier, None: their labels count.
+    """
+
+    folder: Path
+    classifier: Path | None = None
+
+
+def start_online(
+    path: Path, bags: Bags, trials: Trials, folder: Path, adjust: Sequence[str] = (), **overrides: Any
+) -> OnlineLearner:
+    """An online run that begins with a fine-tuned checkpoint; nothing is initialised anew.
+
+    Args:
+        path: checkpoint folder, or the folder of a run.
+        bags: target demonstrations and, to mix them with, prior data, as in fine-tuning.
+        folder: of the run; must not hold checkpoints yet.
+        adjust, overrides: changes of the configuration, as in fine-tuning.
+    """
+    learner = _learner(start_finetuning(path, bags, folder, adjust, **overrides), bags, trials)
+    learner.save()  # whoever collects trials begins with it
+    return learner
+
+
+def resume_online(
+    bags: Bags, trials: Trials, folder: Path, adjust: Sequence[str] = (), **overrides: Any
+) -> OnlineLearner:
+    """Continue a run from its newest checkpoint; trials that it had not learned from are taken in again."""
+    return _learner(resume(bags, folder, adjust, **overrides), bags, trials)
+
+
+def open_online(
+    path: Path | None, bags: Bags, trials: Trials, folder: Path, adjust: Sequence[str] = (), **overrides: Any
+) -> OnlineLearner:
+    """`resume_online` without a checkpoint to start from, else `start_online`."""
+    if path is None and latest_checkpoint(folder) is None:
+        raise PtrError("online improvement starts from a fine-tuned checkpoint; name it with --checkpoint")
+    if path is None:
+        return resume_online(bags, trials, folder, adjust, **overrides)
+    return start_online(path, bags, trials, folder, adjust, **overrides)
+
+
+def watch(learner: OnlineLearner, trials: int | None = None) -> int:
+    """Learn from trials as they appear, with a checkpoint after each group of them, until SIGINT or SIGTERM.
+
+    Args:
+        trials: end when so many are judged; None: never.
+    Returns:
+        number of the signal that ended it, or 0.
+    """
+    seen: set[str] = set()
+    config = learner.start.config
+    with (
+        stop_signals() as stop,
+        locked(learner.folder),
+        OnlineLog(learner.folder, config, learner, trials) as log,
+    ):
+        remove_leftovers(learner.folder)
+        while not stop:
+            busy = learner.learn(lambda: bool(stop))
+            for item in learner.intake.left_out:
+                if item.path not in seen:
+                    log.leave_out(item.path, item.reason)
+                    seen.add(item.path)
+            if busy:
+                log.write(learner)
+            if trials is not None and learner.progress.trials >= trials:
+                break
+            if not busy and not stop:
+                time.sleep(POLL)
+    return stop.signal
+
+
+def _learner(trainer: Trainer, bags: Bags, trials: Trials) -> OnlineLearner:
+    start = trainer.start
+    if trainer.algorithm.batches != "transitions":
+        raise PtrError(f"online improvement needs single transitions; {start.config.algorithm.name} learns from others")
+    judge = _judge(start, trials.classifier)
+    capacity = start.config.online.capacity
+    intake = Intake(trials.folder, start.contract, start.tasks, judge, capacity, bags.cache)
+    return OnlineLearner(trainer.algorithm, start, trainer.source, intake, trainer.folder)
+
+
+def _judge(start: Checkpoint, classifier: Path | None) -> Judge:
+    if classifier is None:
+        return ByLabel()
+    loaded = SuccessClassifier.load(classifier)
+    start.contract.require(loaded.contract, f"the success classifier {classifier}")
+    return ByClassifier(loaded)

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Practice without a person, in simulation: trials of two tasks that undo each other, one bag each.
+
+The policy that acts is the newest checkpoint of a run that learns from these bags, in this process or another one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ptr_bringup.sim.robot import Snapshot
+from ptr_bringup.sim.staging import scene_seed
+from ptr_models.episodes.actions import MARGIN, unscale
+from ptr_models.episodes.metadata import EpisodeMetadata, Label
+from ptr_models.episodes.sampling import decode_image
+from ptr_models.episodes.trajectory import encode_jpeg, write_episode
+from ptr_models.errors import PtrError
+from ptr_models.reward.classifier import SuccessClassifier
+from ptr_models.reward.verdict import Streak
+from ptr_models.training.policy import Policy
+from ptr_models.training.runs import latest_checkpoint, resolve_checkpoint
+from ptr_policy.bulk.collect import trajectory_of
+from ptr_policy.bulk.practice_scene import PracticeScene
+
+ORDERS = ("classifier", "outcome", "alternate")
+
+
+@dataclass(frozen=True)
+class PracticeOptions:
+    """How trials are made.
+
+    Attributes:
+        forward, backward: two tasks that undo each other.   kitchen: where.   seed: of all that is random.
+        max_steps: control steps until a trial runs out of time.
+        choice: how the policy chooses, see `Policy.act`.
+        noise: standard deviation of Gaussian noise that is added to its scaled action (0: none).
+        order: which task is next: `classifier`: the one that looks least done now; `outcome`: the other one after
+            a success, the same after a failure; `alternate`: by turns.
+    """
+
+    forward: str
+    backward: str
+    kitchen: str
+    seed: int = 0
+    max_steps: int = 40
+    choice: str = "mode"
+    noise: float = 0.0
+    order: str = "outcome"
+
+
+@dataclass(frozen=True)
+class PracticeTrial:
+    """One trial that was made.
+
+    Attributes:
+        index: from 0.   judged: what its bag says.   success: what the poses of the objects say.
+        steps: of the policy.   policy: updates of the checkpoint that acted.   by_hand: whether the scene was laid
+            out before it.
+    """
+
+    index: int
+    task: str
+    judged: bool
+    success: bool
+    steps: int
+    policy: int
+    by_hand: bool
+
+
+class Practice:
+    """Makes one trial after the other in a scene, with the newest checkpoint of a run."""
+
+    def __init__(
+        self,
+        run: Path,
+        bags: Path,
+        scene: PracticeScene,
+        options: PracticeOptions,
+        classifier: SuccessClassifier | None,
+        made: Sequence[PracticeTrial] = (),
+    ) -> None:
+        """Args:
+        run: folder whose newest checkpoint acts, or a checkpoint.   bags: folder of the trials' bags.
+        classifier: ends and judges trials; None: the poses of the objects do, in place of an operator.
+        made: trials of this run so far.
+        """
+        if options.order not in ORDERS or (options.order == "classifier" and classifier is None):
+            raise PtrError(
+                f"order {options.order!r} is not possible here; known: {', '.join(ORDERS)}, the first one with a "
+                "success classifier only"
+            )
+        self._run, self._bags, self._scene, self._options = run, bags, scene, options
+        self._classifier = classifier
+        self.made = list(made)
+        self._policy: Policy | None = None
+
+    def next(self) -> PracticeTrial:
+        """Make a trial and write its bag. Draws of the learner in the same process are not disturbed."""
+        index, options = len(self.made), self._options
+        seed = scene_seed("practice noise", options.seed, index)
+        policy = self._newest_policy()
+        by_hand = self._scene.prepare(index)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            task = self._next_task(policy)
+            seen, pictures, judged = self._act(policy, task, np.random.default_rng(seed))
+        trial = PracticeTrial(
+            index, task, judged, self._scene.done(task), len(seen) - 1, policy.checkpoint.step, by_hand
+        )
+        write_episode(self._bags, self._metadata(trial, policy), trajectory_of(seen, pictures, "policy"))
+        self.made.append(trial)
+        return trial
+
+    def _newest_policy(self) -> Policy:
+        path = latest_checkpoint(self._run) or resolve_checkpoint(self._run)
+        if self._policy is None or self._policy.checkpoint.path != path:
+            self._policy = Policy.load(path)
+        return self._policy
+
+    def _next_task(self, policy: Policy) -> str:
+        tasks = (self._options.forward, self._options.backward)
+        if self._options.order == "classifier":
+            assert self._classifier is not None
+            image = decode_image(encode_jpeg(self._scene.robot.observe().image), policy.contract.cameras[0])
+            return least_done(tasks, lambda task: float(self._classifier.probabilities(image[None], task)[0]))
+        if not self.made:
+            return tasks[0]
+        last = self.made[-1]
+        if self._options.order == "outcome" and not last.judged:
+            return last.task
+        return tasks[1] if last.task == tasks[0] else tasks[0]
+
+    def _act(
+        self, policy: Policy, task: str, generator: np.random.Generator
+    ) -> tuple[list[Snapshot], list[bytes], bool]:
+        """Let the policy act until the task counts as done or the time is up.
+
+        Returns:
+            what was seen at T+1 instants, the same as JPEGs, and the verdict.
+        """
+        robot, camera, options = self._scene.robot, policy.contract.cameras[0], self._options
+        classifier = self._classifier
+        streak = None if classifier is None else Streak(classifier.threshold(task), classifier.consecutive)
+        policy.reset()
+        seen: list[Snapshot] = []
+        pictures: list[bytes] = []
+        while True:
+            seen.append(robot.observe())
+            pictures.append(encode_jpeg(seen[-1].image))
+            image = decode_image(pictures[-1], camera)
+            if streak is None:
+                judged = self._scene.done(task)
+            else:
+                judged = streak.add(float(classifier.probabilities(image[None], task)[0]))
+            if len(seen) > 1 and (judged or len(seen) > options.max_steps):
+                return seen, pictures, judged
+            decision = policy.act(image, seen[-1].state.astype(np.float32), task, options.choice)
+            noisy = decision.scaled + options.noise * generator.standard_normal(len(decision.scaled))
+            robot.act(unscale(np.clip(noisy, -MARGIN, MARGIN), policy.contract), "policy")
+
+    def _metadata(self, trial: PracticeTrial, policy: Policy) -> EpisodeMetadata:
+        outcome = "success" if trial.judged else "failure"
+        by = "simulator" if self._classifier is None else "classifier"
+        return EpisodeMetadata(
+            episode_id=f"practice_{trial.index:05d}",
+            task=trial.task,
+            kind="trial",
+            outcome=outcome,
+            operator="policy",
+            device=policy.checkpoint.path.name,
+            robot="sim",
+            kitchen=self._options.kitchen,
+            contract=policy.contract,
+            start_ns=(trial.index + 1) * 100 * 10**9,
+            labels=(Label(outcome, 0, by),),
+            extra={"practice": dataclasses.asdict(trial)},
+        )
+
+
+def least_done(tasks: Sequence[str], probability: Callable[[str], float]) -> str:
+    """The task with the lowest probability of success in the present image; of equal ones the first."""
+    return min(tasks, key=probability)
+
+
+def read_made(bags: Path) -> list[PracticeTrial]:
+    """The trials whose bags are in a folder, in order.
+
+    Raises:
+        PtrError: a bag is not of this practice.
+    """
+    found = []
+    for path in sorted(bags.glob("practice_*/episode.json")):
+        try:
+            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["extra"]["practice"]
+            found.append(PracticeTrial(**values))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PtrError(f"{path} is not of a practice trial ({error!r}); give another --out") from error
+    return found

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr sim practice`: a policy practises alone, and with --learn improves at once."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptr_policy.bulk.practice import Practice
+
+DESCRIPTION = """\
+Let a policy practise two tasks that undo each other in a simulated scene that nobody tidies up: each trial begins
+where the last one ended. Every trial becomes a bag in OUT/trials. With --learn it improves between the trials, from
+--checkpoint on; otherwise the policy is --checkpoint as it is, or the newest one of OUT, where `ptr train online` may
+be running. The judge is a success classifier, or with --labels the poses of the objects, as a person would label."""
+EPILOGUE = """\
+examples:
+  ptr sim practice --task put_cucumber_in_pot --reset take_cucumber_out_of_pot --kitchen toykitchen_target1 \\
+                   --trials 60 --out runs/online --learn --checkpoint runs/cucumber --target data/cucumber \\
+                   --data data/mix --classifier runs/cucumber_done
+  ptr sim practice --task put_cucumber_in_pot --reset take_cucumber_out_of_pot --kitchen toykitchen_target1 \\
+                   --trials 20 --out runs/labelled --checkpoint runs/cucumber --labels     for the classifier
+  ptr sim practice --task put_cucumber_in_pot --reset take_cucumber_out_of_pot --kitchen toykitchen_target1 \\
+                   --trials 60 --out runs/online --classifier runs/cucumber_done           beside ptr train online
+
+OUT/practice.json has the successes, judged by the poses of the objects, which the learner never sees."""
+
+
+def add_practice(kinds: argparse._SubParsersAction) -> None:
+    """Add `practice` to `ptr sim`."""
+    from ptr_models.training.online_cli import add_judge_arguments, add_learning_arguments
+
+    parser = kinds.add_parser(
+        "practice",
+        help="trials without a person, for online improvement",
+        description=DESCRIPTION,
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--task", required=True, metavar="NAME", help="what is practised")
+    add("--reset", required=True, metavar="NAME", help="the task that undoes it")
+    add("--kitchen", required=True, metavar="NAME")
+    add("--trials", type=int, default=60, metavar="N", help="trials in all (default: 60)")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    add("--seed", type=int, default=0, help="of scenes, noise and, with --learn, batches (default: 0)")
+    add("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
+    add("--choice", default="mode", help="mode, sample, argmax_q or softmax_q (default: mode)")
+    add("--noise", type=float, default=0.05, help="deviation of noise added to scaled actions (default: 0.05)")
+    add(
+        "--order",
+        choices=("classifier", "outcome", "alternate"),
+        help="which task is next: the one that looks least done, the other one after a success, or by turns "
+        "(default: classifier where there is one, else outcome)",
+    )
+    add("--learn", action="store_true", help="learn between the trials, in this process")
+    add_learning_arguments(parser)
+    add_judge_arguments(parser)
+    parser.set_defaults(run=run_practice)
+
+
+def run_practice(options: argparse.Namespace) -> int:
+    """`ptr sim practice`."""
+    from ptr_models.reward.classifier import SuccessClassifier
+    from ptr_policy.bulk.practice import Practice, PracticeOptions, read_made
+    from ptr_policy.bulk.practice_report import show
+    from ptr_policy.bulk.practice_scene import PracticeScene
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    bags = options.out / "trials"
+    made = read_made(bags)
+    classifier = None if options.classifier is None else SuccessClassifier.load(options.classifier)
+    how = PracticeOptions(
+        forward=options.task,
+        backward=options.reset,
+        kitchen=options.kitchen,
+        seed=options.seed,
+        max_steps=options.max_steps,
+        choice=options.choice,
+        noise=options.noise,
+        order=options.order or ("outcome" if classifier is None else "classifier"),
+    )
+    with PracticeScene(how.kitchen, how.forward, how.backward, how.seed) as scene:
+        acts = options.out if options.learn or options.checkpoint is None else options.checkpoint
+        practice = Practice(acts, bags, scene, how, classifier, made)
+        _practise_and_learn(practice, options) if options.learn else _practise(practice, options)
+    show(practice.made)
+    return 0
+
+
+def _practise(practice: Practice, options: argparse.Namespace) -> None:
+    """All trials; somebody else learns."""
+    from rich.progress import track
+
+    from ptr_policy.bulk.practice_report import write_summary
+
+    for _ in track(range(len(practice.made), options.trials), "practice", transient=True):
+        practice.next()
+        write_summary(practice.made, options.out / "practice.json")
+
+
+def _practise_and_learn(practice: Practice, options: argparse.Namespace) -> None:
+    """All trials, and after each one the updates that it calls for."""
+    from ptr_models.training.online_cli import open_learner
+    from ptr_models.training.online_log import OnlineLog
+    from ptr_models.training.runs import locked
+    from ptr_policy.bulk.practice_report import write_summary
+
+    learner = open_learner(options, options.out / "trials")
+    config = learner.start.config
+    with locked(options.out), OnlineLog(options.out, config, learner, options.trials) as log:
+        learner.learn()  # from trials that an interrupted run has left
+        while len(practice.made) < options.trials:
+            practice.next()
+            write_summary(practice.made, options.out / "practice.json")
+            learner.learn()
+            log.write(learner)

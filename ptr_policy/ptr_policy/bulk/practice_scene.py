@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A simulated scene that nobody tidies up: what one trial leaves is where the next one begins."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import numpy as np
+
+from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose
+from ptr_bringup.arm.safety import Limits
+from ptr_bringup.sim.robot import SimulatedRobot
+from ptr_bringup.sim.staging import scene_seed, start_position
+from ptr_bringup.sim.tasks import success, task_named
+from ptr_bringup.sim.world import World
+from ptr_models.errors import PtrError
+
+LIFT = 0.15
+"""m above the counter to which an arm rises before it goes back."""
+OPENING = 3
+"""Control steps with an open gripper, so that what it holds falls where it is."""
+
+
+class PracticeScene:
+    """One item and one receptacle, and two tasks that undo each other; a context manager.
+
+    Attributes:
+        robot: arm and world.   by_hand: how often the scene was laid out, the first time included.
+    """
+
+    def __init__(self, kitchen: str, forward: str, backward: str, seed: int) -> None:
+        """Args: forward, backward: tasks with the same item and receptacle.  seed: of all that is random.
+
+        Raises:
+            PtrError: kitchen or task is unknown, or the tasks do not undo each other.
+        """
+        try:
+            self._tasks = {name: task_named(name) for name in (forward, backward)}
+            self._world = World(kitchen, forward)
+        except ValueError as error:
+            raise PtrError(str(error)) from error
+        one, other = self._tasks.values() if len(self._tasks) == 2 else 2 * tuple(self._tasks.values())
+        if (one.item, one.receptacle) != (other.item, other.receptacle) or one.skill == other.skill:
+            raise PtrError(f"{forward} and {backward} do not undo each other: one puts in what the other takes out")
+        self.robot = SimulatedRobot(self._world)
+        self.by_hand = 0
+        self._seed = seed
+
+    def __enter__(self) -> PracticeScene:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._world.close()
+
+    def prepare(self, trial: int) -> bool:
+        """Bring the arm to a varied start, and the object back if the arm can't reach it; whether that was needed.
+
+        Args: trial: number of the trial, from 0.
+        """
+        if not self.by_hand or not (self._return(trial) and self.within_reach()):
+            self.robot.reset(scene_seed("practice", self._seed, trial))
+            self.by_hand += 1
+            return True
+        return False
+
+    def done(self, task: str) -> bool:
+        """Whether the task is done as things are, by the poses of the objects."""
+        return success(self._tasks[task], self._world.scene())
+
+    def within_reach(self) -> bool:
+        """Whether the object lies on the counter below the arm's workspace box."""
+        limits = Limits()
+        x, y, z = self._world.scene().object_position
+        inside = limits.box_low[0] <= x <= limits.box_high[0] and limits.box_low[1] <= y <= limits.box_high[1]
+        return bool(inside and z > 0.0)
+
+    def _return(self, trial: int) -> bool:
+        """Open, rise, go to the start of this trial; whether the arm got there."""
+        here = self.robot.commanded.position
+        for _ in range(OPENING):
+            self.robot.act([0, 0, 0, 0, 0, 0, 1.0], "policy")
+        above = Pose(np.array([here[0], here[1], max(here[2], LIFT)]), DEFAULT_ROTATION)
+        start = start_position(scene_seed("practice start", self._seed, trial))
+        return self.robot.move(above) and self.robot.move(Pose(start, DEFAULT_ROTATION))
+
