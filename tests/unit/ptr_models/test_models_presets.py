@@ -71,3 +71,54 @@ def test_the_command_line_lists_presets_with_their_sentences(capsys: pytest.Capt
     assert main(["train", "presets"]) == 0
     printed = capsys.readouterr().out
     assert all(name in printed and about in printed for name, about in presets().items())
+
+
+IMPROVEMENTS = {
+    "networks": {"critics", "critic_layer_norm", "critic_proprioception"},
+    "algorithm": {"calibrated", "target_subset", "target_bounds", "bc_weight", "choice"},
+    "data": {"task_balance"},
+}
+
+
+def differences(name: str, base: str) -> dict[str, set[str]]:
+    """Names of the values in which two presets differ, by section."""
+    first, second = preset(name).to_dict(), preset(base).to_dict()
+    sections = {key for key, value in first.items() if isinstance(value, dict) and value != second[key]}
+    loose = {key for key in first if key != "preset" and key not in sections and first[key] != second[key]}
+    found = {
+        section: {key for key in first[section] if first[section][key] != second[section][key]} for section in sections
+    }
+    return found | ({"": loose} if loose else {})
+
+
+def test_ptr_plus_is_ptr_with_all_improvements_on() -> None:
+    assert differences("ptr_plus_paper", "ptr_paper") == IMPROVEMENTS
+    already = {"calibrated", "bc_weight"}  # ptr_small has them
+    assert differences("ptr_plus_small", "ptr_small") == IMPROVEMENTS | {
+        "algorithm": IMPROVEMENTS["algorithm"] - already
+    }
+    assert preset("ptr_small").algorithm.calibrated and preset("ptr_small").algorithm.bc_weight > 0
+
+
+@pytest.mark.parametrize("size", ["paper", "small"])
+def test_joint_and_target_only_baselines_differ_from_their_method_in_the_schedule_alone(size: str) -> None:
+    joint, target = preset(f"bc_joint_{size}"), preset(f"bc_target_{size}")
+    assert differences(f"bc_joint_{size}", f"bc_{size}") == {"schedule": {"target_from"}}
+    assert differences(f"bc_target_{size}", f"bc_{size}") == {"schedule": {"target_from", "mix"}}
+    assert (joint.schedule.target_from, target.schedule.target_from, target.schedule.mix) == (0, 0, 0.0)
+
+
+def test_conservative_learning_on_target_data_alone_is_ptr_without_the_first_phase() -> None:
+    assert differences("cql_target_paper", "ptr_paper") == {"schedule": {"target_from", "mix"}}
+    assert preset("cql_target_paper").schedule.mix == 0.0
+
+
+@pytest.mark.parametrize("size", ["paper", "small"])
+def test_cog_is_plain_conservative_learning_on_all_data_at_once(size: str) -> None:
+    config = preset(f"cog_joint_{size}")
+    algorithm, networks = config.algorithm, config.networks
+    assert (algorithm.name, algorithm.alpha, algorithm.samples) == ("ptr", 1.0, 1)
+    assert algorithm.next_policy_actions and not algorithm.max_backup and not algorithm.calibrated
+    assert (algorithm.bc_loss, algorithm.bc_weight) == ("likelihood", 0.0) and algorithm.bc_warmup > 0
+    assert algorithm.critic_in_warmup and not networks.critic_injection
+    assert config.schedule.target_from == 0 and 0.0 < config.schedule.mix < 1.0
