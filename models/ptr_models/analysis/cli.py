@@ -11,7 +11,7 @@ EPILOGUE = """\
 examples:
   ptr analyze q data/croissant --checkpoint runs/croissant/checkpoints/step_00062000 --out q.png
   ptr analyze critical data/croissant --checkpoint runs/croissant --compare runs/bc --out critical.png
-  ptr analyze choose data/croissant --run runs/croissant      which checkpoint PTR's rule takes
+  ptr analyze choose --run runs/croissant      which checkpoint PTR's rule takes, by the run's own demonstrations
   ptr analyze training runs/croissant --out curves.png"""
 
 
@@ -35,12 +35,15 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--run", dest="run_folder", type=Path, required=True, metavar="DIR", help="training run"
     )
     choose.add_argument(
-        "--earliest", type=int, default=0, metavar="N", help="updates of fine-tuning that are needed"
+        "--earliest", type=int, metavar="N", help="updates of fine-tuning that a choice needs (default: the run's)"
     )
     choose.add_argument("--out", type=Path, metavar="FILE", help="picture of the scores")
     choose.set_defaults(run=run_choose)
     for parser in (q, critical, choose):
-        parser.add_argument("bags", nargs="+", type=Path, metavar="BAGS", help="folders of demonstrations")
+        optional = parser is choose  # the run knows its own
+        parser.add_argument(
+            "bags", nargs="*" if optional else "+", type=Path, metavar="BAGS", help="folders of demonstrations"
+        )
         parser.add_argument("--limit", type=int, default=10, metavar="N", help="demonstrations (default: 10)")
         parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
     training = kinds.add_parser("training", help="curves of a training run, as a picture")
@@ -138,29 +141,21 @@ def _named(policy: Any, taken: str) -> dict[str, Any]:
 
 def run_choose(options: argparse.Namespace) -> int:
     """`ptr analyze choose`."""
+    from ptr_models.analysis.choice import choose_of_run
     from ptr_models.analysis.figures import save, trend_figure
-    from ptr_models.analysis.values import choose, score_checkpoints
-    from ptr_models.errors import PtrError
-    from ptr_models.replay import open_episodes
-    from ptr_models.training.checkpoint import read_checkpoint
-    from ptr_models.training.data import limited
+    from ptr_models.training.runs import checkpoint_step
 
-    paths = sorted((options.run_folder / "checkpoints").glob("step_*"))
-    if not paths:
-        raise PtrError(f"{options.run_folder} holds no checkpoints; give the folder of a training run")
-    contract = read_checkpoint(paths[0]).contract
-    data = limited(open_episodes(options.bags, contract, root=options.cache), options.limit, 0)
-    candidates = score_checkpoints(paths, data)
-    for item in candidates:
-        verdict = "rises" if item.trend.accepted else "does not rise yet"
-        print(f"update {item.step}: trend score {item.trend.score:.3f}, {verdict}")
-    best = choose(candidates, options.earliest)
-    if options.out is not None:
-        save(
-            trend_figure([c.step for c in candidates], [c.trend.score for c in candidates], best.step),
-            options.out,
-        )
-    print(f"chosen: {best.path}")
+    found = choose_of_run(
+        options.run_folder,
+        options.bags,
+        earliest=options.earliest,
+        demonstrations=options.limit,
+        cache=options.cache,
+    )
+    print(found)
+    if options.out is not None and found.candidates:
+        steps, scores = zip(*((item.step, item.trend.score) for item in found.candidates), strict=True)
+        print(f"picture: {save(trend_figure(steps, scores, checkpoint_step(found.path)), options.out)}")
     return 0
 
 

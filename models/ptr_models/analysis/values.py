@@ -185,15 +185,18 @@ def choose(candidates: Sequence[Candidate], earliest: int = 0) -> Candidate:
     return max(considered, key=lambda item: item.trend.score)  # of equals the first, which is the earlier
 
 
-def score_checkpoints(paths: Sequence[Path], data: Dataset, begin: int | None = None) -> list[Candidate]:
+def score_checkpoints(
+    paths: Sequence[Path], data: Dataset, begin: int | None = None, device: str = "cpu"
+) -> list[Candidate]:
     """Load checkpoints one after the other and score their values along demonstrations.
 
     Args:
         begin: update at which fine-tuning began; None: the configuration's `schedule.target_from`.
+        device: that computes the values.
     """
     found = []
     for path in paths:
-        policy = Policy.load(path)
+        policy = Policy.load(path, device)
         checkpoint = policy.checkpoint
         start = checkpoint.config.schedule.target_from if begin is None else begin
         score = trend_score(value_curves(policy, data, checkpoint.config.data.labelling))

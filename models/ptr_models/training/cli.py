@@ -1,226 +1,138 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr train`: pre-train on many tasks, fine-tune on ten demonstrations of a new one."""
+"""`ptr train`: the words of the command line; what they do is in `commands`."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ptr_models.reward.cli import add_classifier
+from ptr_models.training import commands
+from ptr_models.training.online_cli import add_online
 
-if TYPE_CHECKING:
-    from ptr_models.training.loop import Trainer
+TRAIN = """\
+A run is a folder: config.yaml (every value), data.json (bags, and those left out), environment.jsonl, metrics.jsonl,
+timing.jsonl, tensorboard/, checkpoints/, and after fine-tuning choice.json. Wherever a checkpoint is asked for, the
+folder of a run stands for its chosen checkpoint, or else its newest.
 
+Ctrl-C and SIGTERM save a checkpoint and end with 130 and 143; --resume goes on exactly where it was, also after
+kill -9. Several processes: torchrun --nproc-per-node 2 -m ptr_models train ..."""
 PRETRAIN = """\
-Train fresh networks on episodes of many tasks. With --target, demonstrations of a new task enter the batches
-after schedule.target_from updates (0: from the start, which is joint training)."""
-FINETUNE = """\
-Continue a checkpoint with demonstrations of a new task (--target) mixed into pre-training data (--data)."""
-EPILOGUE = """\
+Train fresh networks on episodes of many tasks. With --target, demonstrations of a new task enter the batches after
+schedule.target_from updates: both phases of PTR in one run."""
+PRETRAIN_EXAMPLES = """\
 examples:
-  ptr train pretrain --data data/sim --preset ptr_small --out runs/pretrain --steps 60000
-  ptr train pretrain --data data/sim --out runs/pretrain --resume
-  ptr train finetune --checkpoint runs/pretrain/checkpoints/step_00060000 --data data/sim \\
-                     --target data/croissant --out runs/croissant --seconds 300
-  ptr train pretrain --preset ptr_paper --print-config       all keys that --set and --config know
-
-A run folder holds config.yaml, metrics.jsonl, tensorboard/, checkpoints/. Ctrl-C saves a checkpoint."""
+  ptr train pretrain --data data/sim --preset ptr_small --out runs/pretrain --steps 22000
+  ptr train pretrain --out runs/pretrain --resume                go on, also after kill -9
+  ptr train pretrain --preset ptr_paper --print-config           all keys that --set and --config know
+  torchrun --standalone --nproc-per-node 4 -m ptr_models train pretrain --data data/bridge --preset ptr_paper \\
+                     --out runs/paper                            four GPUs share each batch"""
+JOINT = """\
+Train fresh networks in one phase, with the target demonstrations mixed in from the first update (schedule.mix): what
+PTR is compared with. Give it as many --steps as pre-training and fine-tuning had together. Without --data it learns
+from the target demonstrations alone."""
+JOINT_EXAMPLES = """\
+examples:
+  ptr train joint --preset cog_joint_small --data data/sim --target data/carrot --out runs/joint --steps 22500
+  ptr train joint --preset bc_target_small --target data/carrot --out runs/from_scratch --steps 2000"""
+FINETUNE = """\
+Continue a checkpoint with demonstrations of a new task (--target) mixed into pre-training data (--data). At the end
+the values that each checkpoint gives to the demonstrations decide which one is chosen, without a trial."""
+FINETUNE_EXAMPLES = """\
+examples:
+  ptr train finetune --checkpoint runs/pretrain --data data/sim --target data/carrot --out runs/carrot --steps 2000 \\
+                     --set schedule.checkpoint_every=250
+  ptr train finetune --checkpoint models/checkpoints/ptr_small --data data/mix --target data/carrot \\
+                     --out runs/carrot --seconds 300
+  ptr train finetune --out runs/carrot --resume"""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `train` to `ptr`."""
-    train = subparsers.add_parser("train", help="pre-train a policy, or fine-tune one to a new task")
+    train = subparsers.add_parser(
+        "train",
+        help="pre-train a policy, or fine-tune one to a new task",
+        epilog=TRAIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     train.set_defaults(run=lambda _: train.print_help())
     kinds = train.add_subparsers(title="kinds", metavar="KIND")
-    style = argparse.RawDescriptionHelpFormatter
-    pretrain = kinds.add_parser(
-        "pretrain", help="from fresh networks", description=PRETRAIN, epilog=EPILOGUE, formatter_class=style
+    pretrain = _add(kinds, "pretrain", "from fresh networks", commands.run_pretrain, PRETRAIN, PRETRAIN_EXAMPLES)
+    finetune = _add(kinds, "finetune", "from a checkpoint", commands.run_finetune, FINETUNE, FINETUNE_EXAMPLES)
+    finetune.add_argument(
+        "--checkpoint", type=Path, metavar="DIR", help="checkpoint to start from, or the folder of its run"
     )
-    pretrain.add_argument("--preset", default="ptr_small", help="see `ptr train presets` (default: ptr_small)")
-    pretrain.add_argument("--config", type=Path, metavar="YAML", help="file with values that replace the preset's")
-    pretrain.add_argument(
-        "--task",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="give this task a slot although no episode has it",
-    )
-    pretrain.add_argument("--print-config", action="store_true", help="print the whole configuration and end")
-    _add_common(pretrain)
-    pretrain.set_defaults(run=run_pretrain)
-    finetune = kinds.add_parser(
-        "finetune", help="from a checkpoint", description=FINETUNE, epilog=EPILOGUE, formatter_class=style
-    )
-    finetune.add_argument("--checkpoint", type=Path, metavar="DIR", help="checkpoint to start from")
-    _add_common(finetune)
-    finetune.set_defaults(run=run_finetune)
-    listing = kinds.add_parser("presets", help="list the named configurations")
-    listing.set_defaults(run=run_presets)
+    joint = _add(kinds, "joint", "on all data in one phase", commands.run_joint, JOINT, JOINT_EXAMPLES)
+    for parser in (pretrain, joint):
+        _add_fresh_arguments(parser)
+    for parser in (pretrain, finetune, joint):
+        _add_data_arguments(parser)
+        _add_run_arguments(parser)
+    add_online(kinds)
     add_classifier(kinds)
-    shipped = kinds.add_parser(
-        "export",
-        help="make a small checkpoint for shipping",
-        description="Copy a checkpoint without what only resuming needs.",
+    _add_tools(kinds)
+
+
+def _add(
+    kinds: argparse._SubParsersAction,
+    name: str,
+    about: str,
+    run: Callable[[argparse.Namespace], int],
+    description: str = "",
+    examples: str = "",
+) -> argparse.ArgumentParser:
+    parser = kinds.add_parser(
+        name,
+        help=about,
+        description=description or f"{about[0].upper()}{about[1:]}.",
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    shipped.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint folder")
-    shipped.add_argument("destination", type=Path, metavar="DIR", help="new checkpoint folder")
-    shipped.add_argument("--inference", action="store_true", help="weights only: it acts, but fine-tunes less well")
-    shipped.add_argument("--card", type=Path, metavar="JSON", help="facts to keep in it: data, commands, figures")
-    shipped.set_defaults(run=run_export)
+    parser.set_defaults(run=run)
+    return parser
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def _add_fresh_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add(
-        "--data",
-        action="extend",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="DIR",
-        help="pre-training episodes",
-    )
-    add(
-        "--target",
-        action="extend",
-        nargs="+",
-        type=Path,
-        default=[],
-        metavar="DIR",
-        help="target demonstrations",
-    )
-    add("--out", type=Path, metavar="DIR", help="folder of the run")
-    add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint")
-    add("--steps", type=int, metavar="N", help="updates of this run")
-    add("--seconds", type=float, metavar="S", help="end after this time, whichever comes first")
-    add("--seed", type=int, help="of weights, batches and augmentation")
-    add("--threads", type=int, help="CPU threads of PyTorch")
-    add("--device", help="cpu, cuda, ...")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="e.g. schedule.mix=0.8; may be repeated",
-    )
+    add("--preset", default="ptr_small", help="method and sizes, see `ptr train presets` (default: ptr_small)")
+    add("--task", action="append", default=[], metavar="NAME", help="give it a slot although no episode has it")
+    add("--print-config", action="store_true", help="print the whole configuration and end")
+
+
+def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    folders = {"action": "extend", "nargs": "+", "type": Path, "default": [], "metavar": "DIR"}
+    add("--data", help="pre-training episodes", **folders)  # type: ignore[arg-type]
+    add("--target", help="target demonstrations", **folders)  # type: ignore[arg-type]
     add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
 
 
-def run_pretrain(options: argparse.Namespace) -> int:
-    """`ptr train pretrain`."""
-    from ptr_models.training import session
-    from ptr_models.training.config import TrainingConfig
-    from ptr_models.training.presets import preset
-
-    if options.resume:
-        return _resume(options)
-    config = preset(options.preset)
-    if options.config is not None:
-        config = TrainingConfig.from_yaml(options.config, config)
-    config = dataclasses.replace(config, **_overrides(options)).replaced(_assignments(options, 0))
-    if options.print_config:
-        print(config.to_yaml(), end="")
-        return 0
-    _start_logging()
-    return _run(session.start_pretraining(config, _bags(options), _folder(options), options.task), "pre-training")
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--out", type=Path, metavar="DIR", help="folder of the run")
+    add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint, on its data")
+    add("--steps", type=int, metavar="N", help="updates of this run")
+    add("--seconds", type=float, metavar="S", help="end after this time, whichever comes first")
+    add("--seed", type=int, help="of weights, batches, augmentation and action samples")
+    add("--threads", type=int, help="CPU threads of PyTorch")
+    add("--device", help="cpu, cuda or auto: cuda where there is a GPU (default: auto)")
+    add("--config", type=Path, metavar="YAML", help="file with values that replace those of preset or checkpoint")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. schedule.mix=0.8; may be repeated")
 
 
-def run_presets(_: argparse.Namespace) -> int:
-    """`ptr train presets`."""
-    from ptr_models.training.presets import presets
-
-    for name, about in presets().items():
-        print(f"{name:24} {about}")
-    return 0
-
-
-def run_finetune(options: argparse.Namespace) -> int:
-    """`ptr train finetune`."""
-    from ptr_models.errors import PtrError
-    from ptr_models.training import session
-    from ptr_models.training.checkpoint import read_checkpoint
-
-    if options.resume:
-        return _resume(options)
-    if options.checkpoint is None:
-        raise PtrError("fine-tuning starts from a checkpoint; name it with --checkpoint")
-    _start_logging()
-    done = read_checkpoint(options.checkpoint).step
-    trainer = session.start_finetuning(
-        options.checkpoint,
-        _bags(options),
-        _folder(options),
-        _assignments(options, done),
-        **_overrides(options),
+def _add_tools(kinds: argparse._SubParsersAction) -> None:
+    status = _add(kinds, "status", "where a run stands, running or not", commands.run_status)
+    status.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    _add(kinds, "presets", "list the named configurations", commands.run_presets)
+    export = _add(
+        kinds,
+        "export",
+        "make a small checkpoint for shipping",
+        commands.run_export,
+        "Copy a checkpoint without what only resuming needs.",
     )
-    return _run(trainer, "fine-tuning")
-
-
-def run_export(options: argparse.Namespace) -> int:
-    """`ptr train export`."""
-    import json
-
-    from ptr_models.errors import PtrError
-    from ptr_models.training.session import export
-
-    try:
-        card = json.loads(options.card.read_text(encoding="utf-8")) if options.card else {}
-    except (OSError, ValueError) as error:
-        raise PtrError(f"the card {options.card} cannot be read: {error}") from error
-    path = export(options.source, options.destination, inference=options.inference, card=card)
-    size = sum(file.stat().st_size for file in path.iterdir())
-    print(f"{path}: {size / 1e6:.1f} MB")
-    return 0
-
-
-def _resume(options: argparse.Namespace) -> int:
-    from ptr_models.training import session
-
-    _start_logging()
-    trainer = session.resume(_bags(options), _folder(options), _assignments(options, 0), **_overrides(options))
-    return _run(trainer, "training")
-
-
-def _run(trainer: Trainer, title: str) -> int:
-    outcome = trainer.run(title)
-    why = {
-        "steps": "all updates are done",
-        "seconds": "the time is used up",
-        "signal": "it was asked to stop",
-    }
-    print(f"{outcome.step} updates, {outcome.seconds:.0f} s; {why[outcome.reason]}. Checkpoint: {outcome.checkpoint}")
-    return 0
-
-
-def _bags(options: argparse.Namespace) -> object:
-    from ptr_models.training.session import Bags
-
-    return Bags(tuple(options.data), tuple(options.target), options.cache)
-
-
-def _folder(options: argparse.Namespace) -> Path:
-    from ptr_models.errors import PtrError
-
-    if options.out is None:
-        raise PtrError("the run needs a folder; name it with --out")
-    return options.out
-
-
-def _overrides(options: argparse.Namespace) -> dict[str, object]:
-    names = ("seed", "threads", "device")
-    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-
-
-def _assignments(options: argparse.Namespace, done: int) -> list[str]:
-    """--steps and --seconds as assignments, then those of --set; `done` updates came before this run."""
-    found = [] if options.steps is None else [f"schedule.steps={done + options.steps}"]
-    if options.seconds is not None:
-        found.append(f"schedule.seconds={options.seconds}")
-    return [*found, *options.set]
-
-
-def _start_logging() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    export.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint folder, or the folder of a run")
+    export.add_argument("destination", type=Path, metavar="DIR", help="new checkpoint folder")
+    export.add_argument("--inference", action="store_true", help="weights only: it acts, but fine-tunes less well")
+    export.add_argument("--card", type=Path, metavar="JSON", help="facts to keep in it: data, commands, figures")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.errors import PtrError
 from ptr_models.replay import Dataset, open_episodes
 
+DATA = "data.json"
 LOGGER = logging.getLogger(__name__)
 
 
@@ -64,6 +66,37 @@ def data_report(bags: Bags, prior: Dataset | None, target: Dataset | None) -> di
     """What goes into data.json: per data set its folders, counts, steps per task, and what was left out and why."""
     pairs = (("prior", bags.prior, prior), ("target", bags.target, target))
     return {name: _describe(folders, data) for name, folders, data in pairs if data is not None}
+
+
+def bags_of_run(folder: Path, cache: Path | None = None) -> Bags:
+    """The folders of bags that a run's data.json names.
+
+    Raises:
+        PtrError: there is no such file, or it cannot be read.
+    """
+    try:
+        data = json.loads((folder / DATA).read_text(encoding="utf-8"))
+        found = {name: tuple(map(Path, data[name]["folders"])) for name in ("prior", "target") if name in data}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PtrError(f"{folder / DATA} cannot be read ({error!r}); name the data with --data and --target") from error
+    return Bags(found.get("prior", ()), found.get("target", ()), cache)
+
+
+def warn_of_changes(folder: Path, data: dict[str, Any]) -> None:
+    """Say so when a run goes on with other bags than it began with: then it draws other batches."""
+    try:
+        before = json.loads((folder / DATA).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    for name in ("prior", "target"):
+        old, new = (set(entry.get(name, {}).get("bags", ())) for entry in (before, data))
+        if old != new:
+            LOGGER.warning(
+                "%s data have changed since the run began (%d bags gone, %d new): it goes on, but not as it would have",
+                name,
+                len(old - new),
+                len(new - old),
+            )
 
 
 def _describe(folders: Sequence[Path], data: Dataset) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ptr_models.errors import PtrError
+from ptr_models.training.devices import resolve_device
 
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others, which may be reading bags or writing a checkpoint."""
@@ -99,7 +100,7 @@ def joined(device: str) -> Iterator[Group]:
     """The group of processes that torchrun's environment describes; without it this process alone.
 
     Args:
-        device: `cpu` or `cuda`; on a machine with several GPUs each process takes one.
+        device: as in the configuration; on a machine with several GPUs each process takes one.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
@@ -107,7 +108,7 @@ def joined(device: str) -> Iterator[Group]:
     if os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]) == os.environ["WORLD_SIZE"]:
         for backend in ("GLOO", "NCCL"):  # all on one machine: nothing to be reached from elsewhere
             os.environ.setdefault(f"{backend}_SOCKET_IFNAME", "lo")
-    on_gpus = torch.device(device).type == "cuda"
+    on_gpus = torch.device(resolve_device(device)).type == "cuda"
     if on_gpus:
         _take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
     try:

@@ -64,7 +64,7 @@ class Trainer:
         self.algorithm, self.source, self.folder, self.group = algorithm, source, folder, group
         self.config = checkpoint.config
         self.step = checkpoint.step
-        self._checkpoint = checkpoint
+        self.start = checkpoint
         self._averages = Averages(checkpoint.pending, self.config.device)
         self._metrics: dict[str, float] = dict(checkpoint.metrics)
         self._sampler = checkpoint.sampler
@@ -73,7 +73,7 @@ class Trainer:
     @property
     def start(self) -> Checkpoint:
         """What the run began with: contract, tasks, configuration, step."""
-        return self._checkpoint
+        return self.start
 
     def run(self, title: str = "training") -> Outcome:
         """Train until the schedule's steps or seconds are used up, or SIGINT or SIGTERM arrives; then save.
@@ -113,7 +113,7 @@ class Trainer:
         self._require_finite(pending.get("sums", {}))
         if self.group.is_main and not path.exists():
             state = replace(
-                self._checkpoint, step=self.step, metrics=self._metrics, pending=pending, sampler=self._sampler
+                self.start, step=self.step, metrics=self._metrics, pending=pending, sampler=self._sampler
             )
             save_checkpoint(path, self.algorithm, state)
             prune_checkpoints(self.folder, self.config.schedule.keep_checkpoints, self.config.schedule.is_milestone)
@@ -127,7 +127,7 @@ class Trainer:
         """One update, and what is due after it."""
         schedule = self.config.schedule
         batch, self._sampler = batches.next()
-        tensors = to_tensors(batch, self._checkpoint.tasks.slots, self.config.device)
+        tensors = to_tensors(batch, self.start.tasks.slots, self.config.device)
         try:
             self._averages.add(self.algorithm.update(tensors, self.step))
         except torch.cuda.OutOfMemoryError as error:

@@ -25,15 +25,25 @@ from ptr_models.training.checkpoint import (
     restore_random_state,
 )
 from ptr_models.training.config import TrainingConfig
-from ptr_models.training.data import Bags, contract_of, data_report, limited, open_bags
+from ptr_models.training.data import (
+    DATA,
+    Bags,
+    bags_of_run,
+    contract_of,
+    data_report,
+    limited,
+    open_bags,
+    warn_of_changes,
+)
 from ptr_models.training.devices import resolve_device
 from ptr_models.training.distributed import ALONE, Group
 from ptr_models.training.environment import environment
+from ptr_models.training.jsonlines import JsonLines, read_lines
 from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
 from ptr_models.training.representation import begin as begin_representation
 from ptr_models.training.representation import first_objective, second_objective
-from ptr_models.training.runs import CHOICE, latest_checkpoint, locked
+from ptr_models.training.runs import CHOICE, RunError, latest_checkpoint, locked
 from ptr_models.training.shipping import export
 from ptr_models.training.tasks import TaskTable
 
@@ -46,6 +56,9 @@ __all__ = [
     "start_finetuning",
     "start_pretraining",
 ]
+
+Adjustments = Sequence[str | Path]
+"""Changes of a configuration: assignments, and YAML files."""
 
 FINETUNING_AVERAGE = 0.99
 """Slowest running average of the actor in fine-tuning, which is short: 0.999 would still act as before it."""
@@ -73,12 +86,12 @@ def start_pretraining(
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
     _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
     start = Checkpoint(Path(), contract, table, config, 0, card=begin_representation(algorithm, config))
-    _prepare_folder(folder, config, data_report(bags, prior, target), group)
+    _prepare_folder(folder, start, data_report(bags, prior, target), group)
     return Trainer(algorithm, start, make_source(config, table, prior, target), folder, group)
 
 
 def start_finetuning(
-    path: Path, bags: Bags, folder: Path, adjust: Sequence[str] = (), group: Group = ALONE, **overrides: Any
+    path: Path, bags: Bags, folder: Path, adjust: Adjustments = (), group: Group = ALONE, **overrides: Any
 ) -> Trainer:
     """A run that goes on from a checkpoint with the target data mixed in from its first update.
 
@@ -87,7 +100,7 @@ def start_finetuning(
     Args:
         path: checkpoint folder, or the folder of a run.
         bags: target data and, to mix them with, prior data.
-        adjust: `section.key=value` changes of the checkpoint's configuration.
+        adjust: changes of the checkpoint's configuration: `section.key=value`, or paths of YAML files.
         group: processes that train together.
         overrides: changes of top-level values, e.g. seed, threads, device.
     """
@@ -96,7 +109,7 @@ def start_finetuning(
     if not bags.target:
         raise PtrError("fine-tuning needs demonstrations of the target task; name their folder with --target")
     base = read_checkpoint(path)
-    config = _for_finetuning(_overridden(base.config, overrides), base.step).replaced(list(adjust))
+    config = adjusted(_for_finetuning(_overridden(base.config, overrides), base.step), adjust)
     if config.networks.weights != base.config.networks.weights:
         raise PtrError("networks.weights is read when a run begins with fresh networks; give it to ptr train pretrain")
     prior, target = open_bags(bags, base.contract)
@@ -105,7 +118,7 @@ def start_finetuning(
     config = _prepare_torch(config)
     start = replace(base, tasks=table, config=config, sampler={}, pending={})
     algorithm = load_algorithm(replace(start, config=base.config), config)
-    _prepare_folder(folder, config, data_report(bags, prior, target), group)
+    _prepare_folder(folder, start, data_report(bags, prior, target), group)
     return Trainer(algorithm, start, make_source(config, table, prior, target), folder, group)
 
 
@@ -121,14 +134,26 @@ def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
 
 
 def resume(
-    bags: Bags, folder: Path, adjust: Sequence[str] = (), group: Group = ALONE, **overrides: Any
+    bags: Bags | None,
+    folder: Path,
+    adjust: Adjustments = (),
+    group: Group = ALONE,
+    *,
+    cache: Path | None = None,
+    **overrides: Any,
 ) -> Trainer:
-    """Continue a run from its newest checkpoint, exactly as if it had not been interrupted."""
+    """Continue a run from its newest checkpoint, exactly as if it had not been interrupted.
+
+    Args:
+        bags: the run's data; None: the folders that it began with, whose cache is at `cache`.
+        folder, adjust, group, overrides: as in `start_finetuning`.
+    """
     path = latest_checkpoint(folder)
     if path is None:
         raise PtrError(f"there is no checkpoint to resume in {folder}; start the run anew, without --resume")
     base = read_checkpoint(path)
-    config = _overridden(base.config, overrides).replaced(list(adjust))
+    bags = bags if bags is not None else bags_of_run(folder, cache)
+    config = adjusted(_overridden(base.config, overrides), adjust)
     prior, target = open_bags(bags, base.contract)
     config = _prepare_torch(config)
     start = replace(base, config=config)
@@ -137,8 +162,21 @@ def resume(
     if base.sampler:
         source.load_state_dict(base.sampler)
     restore_random_state(base)
-    _prepare_folder(folder, config, data_report(bags, prior, target), group)
+    _prepare_folder(folder, start, data_report(bags, prior, target), group, resumed=True)
     return Trainer(algorithm, start, source, folder, group)
+
+
+def first_step(folder: Path) -> int:
+    """Updates that were done before a run began: 0, or those of the checkpoint that it fine-tunes."""
+    entries = read_lines(folder / "environment.jsonl")
+    return int(entries[0].get("step", 0)) if entries else 0
+
+
+def adjusted(config: TrainingConfig, adjust: Adjustments) -> TrainingConfig:
+    """A configuration with YAML files and `section.key=value` assignments applied, in this order of the list."""
+    for item in adjust:
+        config = TrainingConfig.from_yaml(item, config) if isinstance(item, Path) else config.replaced([item])
+    return config
 
 
 def _overridden(config: TrainingConfig, overrides: dict[str, Any]) -> TrainingConfig:
@@ -168,13 +206,20 @@ def _prepare_torch(config: TrainingConfig) -> TrainingConfig:
     return replace(config, device=resolve_device(config.device))
 
 
-def _prepare_folder(folder: Path, config: TrainingConfig, data: dict[str, Any], group: Group) -> None:
+def _prepare_folder(
+    folder: Path, start: Checkpoint, data: dict[str, Any], group: Group, *, resumed: bool = False
+) -> None:
     """Write down what the run is made of; a choice among its checkpoints is no longer one among all."""
     if not group.is_main:
         return
     with locked(folder):
-        (folder / CHOICE).unlink(missing_ok=True)
-        (folder / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-        (folder / "data.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
-        with (folder / "environment.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(environment()) + "\n")
+        if resumed:
+            warn_of_changes(folder, data)
+        try:
+            (folder / CHOICE).unlink(missing_ok=True)
+            (folder / "config.yaml").write_text(start.config.to_yaml(), encoding="utf-8")
+            (folder / DATA).write_text(json.dumps(data, indent=1), encoding="utf-8")
+            log = JsonLines(folder / "environment.jsonl", keep=lambda _: resumed)
+        except OSError as error:
+            raise RunError(f"the run folder {folder} cannot be written: {error}") from error
+        log.append({"step": start.step, **environment()})

@@ -345,7 +345,7 @@ def test_a_terminated_run_saves_and_ends_cleanly(bags: Bags, tmp_path: Path) -> 
     _wait_for_checkpoint(process, tmp_path / "run")
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, err
+    assert process.returncode == 128 + signal.SIGTERM, err
     assert "asked to stop" in out
     assert str(latest_checkpoint(tmp_path / "run")) in out
 

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which checkpoint of a run to take, without a trial, and a file in the run that says so and why.
+
+PTR takes the earliest checkpoint of fine-tuning whose values rise along the demonstrations of the target task. For
+methods without a Q-function there is no such rule, and the last checkpoint counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptr_models.analysis.values import ACCEPT_MEAN, ACCEPT_SHARE, ACCEPT_SINGLE, Candidate, choose, score_checkpoints
+from ptr_models.errors import PtrError
+from ptr_models.replay import Dataset, open_episodes
+from ptr_models.training.checkpoint import Checkpoint, has_critic, read_checkpoint
+from ptr_models.training.data import bags_of_run, limited
+from ptr_models.training.runs import CHOICE, CheckpointError, checkpoints_of
+
+DEMONSTRATIONS = 10
+"""At most so many are looked at."""
+RULE = (
+    f"the earliest whose values rise: mean rank correlation of Q with time at least {ACCEPT_MEAN}, and at least "
+    f"{ACCEPT_SINGLE} on {100 * ACCEPT_SHARE:.0f} % of the demonstrations"
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The chosen checkpoint, the reason in one sentence, and what was compared (nothing without a Q-function)."""
+
+    path: Path
+    reason: str
+    candidates: tuple[Candidate, ...] = ()
+
+    def __str__(self) -> str:
+        """A table of all candidates and the sentence."""
+        rows = [f"{'updates':>9}  {'trend score':>11}  {'rising demos':>12}" if self.candidates else ""]
+        for item in self.candidates:
+            mark = "  <- chosen" if item.path == self.path else ""
+            rows.append(f"{item.since:>9}  {item.trend.score:>11.3f}  {100 * item.trend.share:>10.0f} %{mark}")
+        return "\n".join([*filter(None, rows), f"Chosen: {self.path}", f"because {self.reason}."])
+
+    def to_dict(self) -> dict[str, Any]:
+        """What choice.json holds."""
+        return {
+            "chosen": self.path.name,
+            "reason": self.reason,
+            "rule": RULE if self.candidates else None,
+            "candidates": [
+                {
+                    "checkpoint": item.path.name,
+                    "updates": item.since,
+                    "trend_score": item.trend.score,
+                    "share_of_rising_demonstrations": item.trend.share,
+                    "accepted": item.trend.accepted,
+                }
+                for item in self.candidates
+            ],
+        }
+
+
+def choose_of_run(
+    run: Path,
+    folders: Sequence[Path] = (),
+    *,
+    earliest: int | None = None,
+    demonstrations: int = DEMONSTRATIONS,
+    cache: Path | None = None,
+    device: str = "cpu",
+) -> Choice:
+    """Choose a checkpoint of a run and write the choice into it.
+
+    Args:
+        run: its folder.
+        folders: demonstrations of the target task; none: those that the run was fine-tuned on.
+        earliest: updates of fine-tuning that a choice needs; None: `schedule.choose_from` of the run.
+        demonstrations: at most so many, chosen by the run's seed.
+        cache: of replay.   device: that computes the values.
+    Raises:
+        PtrError: the run has no checkpoints, or the demonstrations do not fit them.
+    """
+    paths = checkpoints_of(run)
+    if not paths:
+        raise CheckpointError(f"{run} holds no checkpoints; give the folder of a training run")
+    last = read_checkpoint(paths[-1])
+    if not has_critic(last):
+        found = Choice(paths[-1], f"it is the last one; {last.config.algorithm.name} has no values to go by")
+    else:
+        data = _demonstrations(run, folders, last, demonstrations, cache)
+        found = _by_trend(paths, data, last.config.schedule.choose_from if earliest is None else earliest, device)
+    _write(run / CHOICE, found.to_dict())
+    return found
+
+
+def _by_trend(paths: Sequence[Path], data: Dataset, earliest: int, device: str) -> Choice:
+    candidates = tuple(score_checkpoints(paths, data, device=device))
+    best = choose(candidates, earliest)
+    if len(candidates) == 1:
+        reason = "it is the only one"
+    elif best.since < earliest:
+        reason = f"it is the last one, and none has the {earliest} updates of fine-tuning that a choice needs"
+    elif best.trend.accepted:
+        reason = f"it is {RULE}"
+    else:
+        reason = f"the values of none rise as they should, and its trend score of {best.trend.score:.3f} is the best"
+    return Choice(best.path, reason, candidates)
+
+
+def _demonstrations(run: Path, folders: Sequence[Path], last: Checkpoint, most: int, cache: Path | None) -> Dataset:
+    config = last.config
+    chosen = tuple(folders) or tuple(bags_of_run(run).target)
+    if not chosen:
+        raise PtrError(f"{run} was trained without demonstrations of a target task; name some to choose by")
+    data = open_episodes(chosen, last.contract, root=cache)
+    if not folders:
+        data = limited(data, config.data.target_episodes, config.seed)
+    return limited(data, most, config.seed)
+
+
+def _write(file: Path, values: dict[str, Any]) -> None:
+    temporary = file.with_name(f".{file.name}.tmp")
+    try:
+        temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
+        temporary.rename(file)
+    except OSError as error:
+        raise PtrError(f"the choice {file} cannot be written: {error}") from error

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `ptr train` does. PyTorch is imported inside, so that --help does not wait for it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptr_models.errors import PtrError
+
+if TYPE_CHECKING:
+    from ptr_models.training.data import Bags
+    from ptr_models.training.distributed import Group
+    from ptr_models.training.loop import Outcome, Trainer
+
+ENDINGS = {"steps": "all updates are done", "seconds": "the time is used up", "signal": "it was asked to stop"}
+
+
+def run_pretrain(options: argparse.Namespace) -> int:
+    """`ptr train pretrain`."""
+    return _train_fresh(options, "pre-training", [])
+
+
+def run_joint(options: argparse.Namespace) -> int:
+    """`ptr train joint`: pre-training whose target data enter with the first update."""
+    if not (options.resume or options.target or options.print_config):
+        raise PtrError("joint training needs demonstrations of the target task; name their folder with --target")
+    return _train_fresh(options, "joint training", ["schedule.target_from=0"])
+
+
+def run_finetune(options: argparse.Namespace) -> int:
+    """`ptr train finetune`; ends with the choice of a checkpoint."""
+    from ptr_models.training import session
+    from ptr_models.training.checkpoint import read_checkpoint
+    from ptr_models.training.distributed import joined
+
+    with joined(options.device or "auto") as group:
+        _start_logging(group)
+        if options.resume:
+            trainer = _resume(options, group)
+        else:
+            if options.checkpoint is None:
+                raise PtrError("fine-tuning starts from a checkpoint; name it with --checkpoint")
+            trainer = session.start_finetuning(
+                options.checkpoint,
+                _bags(options),
+                _folder(options),
+                _adjustments(options, read_checkpoint(options.checkpoint).step),
+                group,
+                **_overrides(options),
+            )
+        code = _run(trainer, "fine-tuning")
+        if code == 0 and group.is_main:
+            _choose(trainer, options.cache)
+    return code
+
+
+def run_presets(_: argparse.Namespace) -> int:
+    """`ptr train presets`."""
+    from ptr_models.training.presets import presets
+
+    for name, about in presets().items():
+        print(f"{name:24} {about}")
+    return 0
+
+
+def run_status(options: argparse.Namespace) -> int:
+    """`ptr train status`."""
+    from ptr_models.training.status import describe_run
+
+    print(describe_run(options.run_folder))
+    return 0
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """`ptr train export`."""
+    from ptr_models.training.shipping import export
+
+    try:
+        card = json.loads(options.card.read_text(encoding="utf-8")) if options.card else {}
+    except (OSError, ValueError) as error:
+        raise PtrError(f"the card {options.card} cannot be read: {error}") from error
+    path = export(options.source, options.destination, inference=options.inference, card=card)
+    size = sum(file.stat().st_size for file in path.iterdir())
+    print(f"{path}: {size / 1e6:.1f} MB")
+    return 0
+
+
+def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> int:
+    from ptr_models.training import session
+    from ptr_models.training.distributed import joined
+    from ptr_models.training.presets import preset
+
+    config = preset(options.preset)
+    config = session.adjusted(dataclasses.replace(config, **_overrides(options)), [*first, *_adjustments(options, 0)])
+    if options.print_config:
+        print(config.to_yaml(), end="")
+        return 0
+    with joined(config.device) as group:
+        _start_logging(group)
+        if options.resume:
+            trainer = _resume(options, group)
+        else:
+            trainer = session.start_pretraining(config, _bags(options), _folder(options), options.task, group)
+        return _run(trainer, title)
+
+
+def _resume(options: argparse.Namespace, group: Group) -> Trainer:
+    from ptr_models.training import session
+
+    folder = _folder(options)
+    begin = session.first_step(folder)
+    bags = _bags(options) if options.data or options.target else None
+    return session.resume(bags, folder, _adjustments(options, begin), group, cache=options.cache, **_overrides(options))
+
+
+def _run(trainer: Trainer, title: str) -> int:
+    """Train; 0, or 128 + the number of the signal that ended it."""
+    outcome = trainer.run(title)
+    if trainer.group.is_main:
+        print(_sentence(trainer, outcome))
+    return 128 + outcome.signal if outcome.signal else 0
+
+
+def _sentence(trainer: Trainer, outcome: Outcome) -> str:
+    from ptr_models.training.representation import describe
+
+    text = (
+        f"{outcome.step} updates, {outcome.seconds:.0f} s; {ENDINGS[outcome.reason]}. Checkpoint: {outcome.checkpoint}"
+    )
+    features = describe(trainer.start.card)
+    return f"{text}\n{features}" if features else text
+
+
+def _choose(trainer: Trainer, cache: Path | None) -> None:
+    from ptr_models.analysis.choice import choose_of_run
+
+    print(choose_of_run(trainer.folder, cache=cache, device=trainer.config.device))
+
+
+def _bags(options: argparse.Namespace) -> Bags:
+    from ptr_models.training.data import Bags
+
+    return Bags(tuple(options.data), tuple(options.target), options.cache)
+
+
+def _folder(options: argparse.Namespace) -> Path:
+    if options.out is None:
+        raise PtrError("the run needs a folder; name it with --out")
+    return options.out
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, object]:
+    names = ("seed", "threads", "device")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _adjustments(options: argparse.Namespace, done: int) -> list[str | Path]:
+    """The file of --config, --steps and --seconds, then --set; `done` updates came before this run."""
+    found: list[str | Path] = [] if options.config is None else [options.config]
+    if options.steps is not None:
+        found.append(f"schedule.steps={done + options.steps}")
+    if options.seconds is not None:
+        found.append(f"schedule.seconds={options.seconds}")
+    return [*found, *options.set]
+
+
+def _start_logging(group: Group) -> None:
+    level = logging.INFO if group.is_main else logging.WARNING
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
