@@ -55,7 +55,7 @@ export class HeadsetDriving {
   #begin(session) {
     this.#session = session;
     session.addEventListener("end", () => this.#ended());
-    byId("overlay").hidden = !session.domOverlayState;
+    byId("overlay").hidden = !isPhone(session);
     setText(byId("vr"), "Leave VR");
   }
 
@@ -70,11 +70,12 @@ export class HeadsetDriving {
     this.#say("");
     this.#socket = new DrivingSocket("webxr", (text, grave) => this.#say(text, grave), () => this.#session?.end());
     const panel = new Panel(gl);
+    const phone = isPhone(session);
     const onFrame = (time, frame) => {
       session.requestAnimationFrame(onFrame);
-      this.#socket?.send(packetOf(frame, space, session.domOverlayState ? this.#phone : null), time);
+      this.#socket?.send(packetOf(frame, space, phone ? this.#phone : null), time);
       const viewer = frame.getViewerPose(space);
-      if (viewer && !session.domOverlayState) panel.draw(time, viewer, layer, this.#picture());
+      if (viewer && !phone) panel.draw(time, viewer, layer, this.#picture());
     };
     session.requestAnimationFrame(onFrame);
   }
@@ -130,4 +131,9 @@ export class HeadsetDriving {
     setText(byId("overlay-text"), sentence(text));
     byId("drive-message").classList.toggle("grave", grave);
   }
+}
+
+// A phone that shows the room on its screen, with the overlay's buttons on top, is its own controller.
+function isPhone(session) {
+  return session.interactionMode === "screen-space" && Boolean(session.domOverlayState);
 }

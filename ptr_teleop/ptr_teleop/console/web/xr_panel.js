@@ -27,6 +27,8 @@ export class Panel {
     this.#program = link(gl);
     gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
     gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([-1, -1, 1, -1, -1, 1, 1, 1]), gl.STATIC_DRAW);
+    gl.enableVertexAttribArray(0);
+    gl.vertexAttribPointer(0, 2, gl.FLOAT, false, 0, 0);
     gl.bindTexture(gl.TEXTURE_2D, gl.createTexture());
     for (const [name, value] of [["MIN_FILTER", "LINEAR"], ["WRAP_S", "CLAMP_TO_EDGE"], ["WRAP_T", "CLAMP_TO_EDGE"]]) {
       gl.texParameteri(gl.TEXTURE_2D, gl[`TEXTURE_${name}`], gl[value]);
@@ -81,8 +83,6 @@ function link(gl) {
   }
   gl.bindAttribLocation(program, 0, "corner");
   gl.linkProgram(program);
-  gl.enableVertexAttribArray(0);
-  gl.bindBuffer(gl.ARRAY_BUFFER, null);
   return program;
 }
 

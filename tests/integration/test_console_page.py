@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The operator's page in a real browser, in front of the simulated robot: record, label, drive, stop, lose it."""
+
+from __future__ import annotations
+
+import signal
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ptr_msgs.msg")
+
+from console_browser import address, chromium, until  # noqa: E402
+from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+
+from ptr_models.contract import Contract  # noqa: E402
+from ptr_models.episodes.reader import find_episodes, read_episode  # noqa: E402
+from ptr_msgs.msg import ArmState, PolicyStep  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group("console_page")
+
+TASK = "put_carrot_on_plate"
+ALIVE = "[...document.querySelectorAll('#streams [data-alive=false]')].filter(e=>!e.textContent.includes('recorder')).length === 0"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def robot(ros, tmp_path_factory: pytest.TempPathFactory):
+    """Simulator, arm, recorder and teleoperation; `states` fills with what the arm says."""
+    ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=15.0)
+    ros.start("ptr_bringup.arm.node")
+    ros.start("ptr_teleop.node", device="none")
+    ros.episodes = tmp_path_factory.mktemp("episodes")
+    ros.start("ptr_teleop.recorder.node", directory=ros.episodes, goal=10)
+    ros.states = ros.collect(ArmState, "/arm/state", qos_profile_sensor_data)
+    ros.wait(lambda: ros.states, "the arm's state", timeout=60.0)
+    return ros
+
+
+@pytest.fixture
+def console(robot):
+    """A console of the test's own."""
+    process = robot.start("ptr_teleop.console.node", port=0, tasks=f"[{TASK}]", task=TASK)
+    process.url = address(robot, process)
+    yield process
+    process.signal(signal.SIGCONT)
+    process.end()
+
+
+@pytest.fixture
+def page(robot, browser, console):
+    """The page, connected; the test fails when a script of it did."""
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(console.url)
+    until(robot, page, "document.querySelector('#connection').textContent === 'connected'", "a connection")
+    until(robot, page, f"{ALIVE}", "all streams alive")
+    yield page
+    context.close()
+    assert errors == []
+
+
+def position(robot) -> np.ndarray:
+    at = robot.states[-1].measured.position
+    return np.array([at.x, at.y, at.z])
+
+
+def test_an_episode_is_recorded_and_labelled_by_clicking(robot, page) -> None:
+    page.fill("#operator", "Ada")
+    page.fill("#note", "") if page.is_visible("#note") else None
+    page.click("#record")
+    until(robot, page, "document.querySelector('#recorder-state').textContent.startsWith('recording')", "recording")
+    robot.spin(1.5)
+    page.fill("#note", "slipped once")
+    page.click("#success")
+    until(robot, page, "document.querySelector('#saved').textContent === '1'", "one saved episode")
+    assert page.inner_text("#goal").strip() == "of 10"
+    (path,) = find_episodes([robot.episodes])
+    metadata = read_episode(path, Contract()).metadata
+    assert (metadata.task, metadata.operator, metadata.outcome) == (TASK, "Ada", "success")
+    assert metadata.labels[-1].note == "slipped once"
+
+    page.click("#relabel summary")
+    page.select_option("#new-outcome", "failure")
+    page.click("#relabel-button")
+    robot.wait(lambda: read_episode(path, Contract()).metadata.outcome == "failure", "the new label")
+    assert [label.outcome for label in read_episode(path, Contract()).metadata.labels] == ["success", "failure"]
+
+
+def test_keys_drive_the_arm_and_letting_go_holds(robot, page) -> None:
+    page.click("#keys-switch")
+    until(robot, page, "!document.querySelector('#pad').hidden", "the key pad")
+    before = position(robot)
+    page.keyboard.down("q")
+    robot.wait(lambda: position(robot)[2] - before[2] > 0.02, "the arm to rise")
+    page.keyboard.up("q")
+    robot.wait(lambda: robot.states[-1].mode != ArmState.TELEOP, "the arm to hold")
+    moved = position(robot) - before
+    assert np.abs(moved[:2]).max() < 0.01
+    robot.spin(0.3)
+    held = position(robot)
+    robot.spin(0.5)
+    assert np.abs(position(robot) - held).max() < 0.002
+    page.click("#keys-switch")
+
+
+def test_the_stop_is_latched_until_it_is_released(robot, page) -> None:
+    page.click("#stop-button")
+    robot.wait(lambda: robot.states[-1].mode == ArmState.FAULT, "the stop")
+    until(robot, page, "!document.querySelector('#latched').hidden", "the latched stop")
+    page.click("#release")
+    robot.wait(lambda: robot.states[-1].mode != ArmState.FAULT, "the release")
+    until(robot, page, "document.querySelector('#latched').hidden", "no latched stop")
+
+
+@pytest.mark.parametrize("scripts", ["the stop button's alone", "none"])
+def test_the_stop_button_works_without_the_rest_of_the_page(robot, browser, console, scripts: str) -> None:
+    context = browser.new_context(java_script_enabled=scripts != "none")
+    context.route("**/static/*.js", lambda route: route.continue_() if "stop.js" in route.request.url else route.abort())
+    page = context.new_page()
+    page.goto(console.url)
+    page.click("#stop-button", no_wait_after=True)
+    robot.wait(lambda: robot.states[-1].mode == ArmState.FAULT, "the stop")
+    context.close()
+    release(robot)
+
+
+def test_a_window_with_the_stop_alone_works_beside_a_page_that_hangs(robot, page) -> None:
+    with page.context.expect_page() as opened:
+        page.click("footer a")
+    page.evaluate("setTimeout(() => { const end = Date.now() + 20000; while (Date.now() < end); })")
+    alone = opened.value
+    alone.click("button")
+    robot.wait(lambda: robot.states[-1].mode == ArmState.FAULT, "the stop", timeout=10.0)
+    assert "stop" in alone.inner_text("p[role=status]").lower()
+    release(robot)
+
+
+@pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_lost_connection_turns_the_page_grey_and_the_arm_holds(robot, page, console, fate: int) -> None:
+    page.click("#keys-switch")
+    until(robot, page, "!document.querySelector('#pad').hidden", "the key pad")
+    before = position(robot)
+    page.keyboard.down("q" if before[2] < 0.2 else "e")
+    robot.wait(lambda: abs(position(robot)[2] - before[2]) > 0.01, "the arm to move")
+    console.signal(fate)
+    robot.wait(lambda: robot.states[-1].mode != ArmState.TELEOP, "the arm to hold")
+    until(robot, page, "document.body.classList.contains('lost')", "a grey page")
+    assert page.inner_text("#lost") == "The connection to the console is lost. The arm holds."
+    assert page.evaluate("document.querySelector('#main').inert")
+    robot.spin(0.3)
+    held = position(robot)
+    robot.spin(0.7)
+    assert np.abs(position(robot) - held).max() < 0.002
+    page.keyboard.up("q")
+    if fate == signal.SIGSTOP:
+        console.signal(signal.SIGCONT)
+        until(robot, page, "!document.body.classList.contains('lost')", "the connection again")
+
+
+def test_a_stalled_stream_is_red(robot, page) -> None:
+    simulator = robot.processes[0]
+    simulator.signal(signal.SIGSTOP)
+    red = "document.querySelectorAll('#streams [data-alive=false]').length >= 2"
+    until(robot, page, f"{red} && document.querySelector('.camera.stale')", "red streams")
+    simulator.signal(signal.SIGCONT)
+    until(robot, page, ALIVE, "all streams alive")
+
+
+def test_q_of_the_policy_is_a_curve_and_the_camera_is_live(robot, page) -> None:
+    publisher = robot.node.create_publisher(PolicyStep, "/policy/step", 10)
+    robot.wait(lambda: publisher.get_subscription_count() > 0, "the console's subscription")
+    for step in range(20):
+        publisher.publish(PolicyStep(task=TASK, step=step, q=-1.0 + 0.05 * step, q_spread=0.1, q_mode=-1.0))
+        robot.spin(0.02)
+    until(robot, page, "document.querySelector('#curve').ariaLabel.endsWith('now -0.05')", "the newest Q")
+    inked = """(() => { const c = document.querySelector('#curve');
+        return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v > 0); })()"""
+    assert page.evaluate(inked)
+    camera = """(() => { const c = document.querySelector('.camera canvas');
+        return [c.width, c.height, new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size]; })()"""
+    width, height, colours = page.evaluate(camera)
+    assert (width, height) == (160, 120)
+    assert colours > 20
+    robot.node.destroy_publisher(publisher)
+
+
+def test_the_page_fits_the_width_of_a_phone(page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    small = """[...document.querySelectorAll('button, input, select')].filter((e) => e.offsetParent && e.type !== 'range')
+        .map((e) => [e.id, e.getBoundingClientRect().height]).filter(([, height]) => height < 44)"""
+    assert page.evaluate(small) == []
+
+
+def release(robot) -> None:
+    from std_srvs.srv import Trigger
+
+    assert robot.call(Trigger, "/arm/clear").success
+    robot.wait(lambda: robot.states[-1].mode != ArmState.FAULT, "the release")
