@@ -41,6 +41,25 @@ CRITIC = (
 WATCHED: dict[str, tuple[Watched, ...]] = {
     "ptr": (*CRITIC, Watched("entropy", "H", "settles at the target entropy, -7"), ERROR),
     "bc": (Watched("actor_loss", "loss", "falls, then levels off"), ERROR),
+    "autoregressive_bc": (
+        Watched("actor_loss", "NLL", "begins at 7 log 100 = 32.2 nats and falls", high=40.0),
+        Watched("bin_probability", "p", "mean probability of a demonstrated bin: rises from 0.01"),
+        Watched("worst_dimension", "worst", "nats of the least certain dimension: falls"),
+    ),
+    "bet": (
+        Watched("class_loss", "class", "focal loss: begins below log 24 = 3.2 and falls", high=4.0),
+        Watched("class_accuracy", "acc", "rises; its limit is how predictable the demonstrators were"),
+        Watched("offset_mse", "offset", "falls below the spread of the clusters"),
+        ERROR,
+    ),
+    "time_contrastive": (
+        Watched("contrastive_loss", "NCE", "falls, fast at first"),
+        Watched("ordered", "ordered", "share of clips whose features lie in the order of time: rises towards 1"),
+        Watched("feature_norm", "norm", "settles; growing without end: raise algorithm.contrastive.l2"),
+    ),
+    "masked_autoencoder": (
+        Watched("reconstruction_loss", "pixels", "begins near 1, the variance of its targets, and falls", high=2.0),
+    ),
 }
 """By algorithm: the first four that a run has are shown. Others show the first four metrics that they report."""
 
