@@ -117,7 +117,7 @@ def read_episode(path: Path | str, contract: Contract | None = None) -> Episode:
     try:
         streams = read_streams(path, contract)
         stamps = control_grid(streams, contract)
-        choices, commands = _sample(streams, contract, stamps)
+        choices, commands = sample(streams, contract, stamps)
         images = _decode(choices, contract)
     except EpisodeError as error:
         raise error if str(path) in str(error) else EpisodeError(f"episode {path}: {error}") from error
@@ -129,7 +129,7 @@ def read_episode(path: Path | str, contract: Contract | None = None) -> Episode:
     return Episode(path, images, states, actions, stamps, metadata)
 
 
-def _sample(streams: Streams, contract: Contract, stamps: NDArray[np.int64]) -> tuple[list[Choice], list[Executed]]:
+def sample(streams: Streams, contract: Contract, stamps: NDArray[np.int64]) -> tuple[list[Choice], list[Executed]]:
     """The samples of the observations, and the commanded targets, at each stamp."""
     choices, commands = [], []
     for stamp in map(int, stamps):

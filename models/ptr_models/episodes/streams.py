@@ -72,13 +72,14 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
     return Streams(
         images={name: stream(topic, lambda message: message.data) for name, topic in cameras.items()},
         arm=stream(ARM_STATE_TOPIC, arm_sample),
-        executed=stream(EXECUTED_TOPIC, _executed),
+        executed=stream(EXECUTED_TOPIC, executed_command),
         events=[(stamp, message.kind) for stamp, message in every(EVENT_TOPIC)],
         metadata=next((message.data for _, message in reversed(every(METADATA_TOPIC))), ""),
     )
 
 
-def _executed(message: Any) -> Executed:
+def executed_command(message: Any) -> Executed:
+    """What a decoded ExecutedCommand says."""
     target, at, decided = message.target.position, message.target.orientation, message.command_stamp
     return Executed(
         (target.x, target.y, target.z, at.x, at.y, at.z, at.w),

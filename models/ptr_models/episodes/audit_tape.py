@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the audit of an episode needs of its bag: stamps and checksums of all streams, and the commands.
+
+One pass over the messages, as they arrived; images are not decoded and nothing large is kept, so that the recorder
+can audit an episode of any length.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptr_models.episodes.bag import decode, messages, open_bag
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.messages import (
+    ARM_STATE_TOPIC,
+    EVENT_TOPIC,
+    EXECUTED_TOPIC,
+    IMAGE,
+    METADATA_TOPIC,
+    image_topic,
+    typestore,
+)
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.quality import (
+    Motion,
+    StreamReport,
+    gripper_events,
+    idle_share,
+    longest_frozen,
+    stream_report,
+)
+from ptr_models.episodes.reader import actions_from_targets, sample
+from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, state_vectors
+from ptr_models.episodes.streams import Executed, Streams, control_grid, executed_command
+
+AFTER_STAMP = 12  # bytes of a serialised message before what follows the stamp of its header
+
+
+@dataclass
+class Tape:
+    """The measures of a bag, by source stamp (ns).
+
+    Attributes:
+        duration: s from the first to the last arrival.
+        rows: per (topic, type) source stamp, arrival and size of each message.
+        frames: per image topic stamp and checksum of each frame.
+        arm, executed: decoded; with the latter the bits of SafetyEvent.
+        events: (stamp, kind).   stalls: what the recorder said about streams that fell silent.
+    """
+
+    metadata: EpisodeMetadata
+    duration: float = 0.0
+    rows: dict[tuple[str, str], list[tuple[int, int, int]]] = field(default_factory=dict)
+    frames: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    arm: list[tuple[int, ArmSample]] = field(default_factory=list)
+    executed: list[tuple[int, Executed]] = field(default_factory=list)
+    reasons: list[tuple[int, int]] = field(default_factory=list)
+    events: list[tuple[int, str]] = field(default_factory=list)
+    stalls: list[str] = field(default_factory=list)
+
+    def stream_reports(self) -> tuple[StreamReport, ...]:
+        """Every stream but the metadata, by topic."""
+        return tuple(
+            stream_report(topic, kind, np.array(rows), self.metadata.lost.get(topic, 0), self._repeated(topic))
+            for (topic, kind), rows in sorted(self.rows.items())
+            if topic != METADATA_TOPIC
+        )
+
+    def _repeated(self, topic: str) -> int:
+        frames = self.frames.get(topic, [])
+        return sum(one[1] == other[1] for one, other in zip(frames, frames[1:], strict=False))
+
+    def motion(self) -> Motion:
+        """What was commanded on the control grid.
+
+        Raises:
+            EpisodeError: training cannot use the episode.
+        """
+        contract = self.metadata.contract
+        names = [camera.name for camera in contract.cameras]
+        images: dict[str, RecordedStream[Any]] = {
+            name: RecordedStream(self.frames.get(image_topic(name), [])) for name in names
+        }
+        streams = Streams(images, RecordedStream(self.arm), RecordedStream(self.executed), self.events)
+        stamps = control_grid(streams, contract)
+        choices, commands = sample(streams, contract, stamps)
+        targets = np.array([(*command.pose, command.gripper) for command in commands])
+        actions = actions_from_targets(targets)
+        states = state_vectors([choice.arm[1] for choice in choices])
+        if not (np.isfinite(states).all() and np.isfinite(actions).all()):
+            raise EpisodeError("a state or a command is not finite")
+        closes, opens = gripper_events(targets[:, 7])
+        return Motion(
+            steps=len(actions),
+            duration=float(stamps[-1] - stamps[0]) * 1e-9,
+            idle=idle_share(actions),
+            closes=closes,
+            opens=opens,
+            clipped=self._clipped(int(stamps[0]), int(stamps[-1])),
+            frozen=self._frozen(),
+        )
+
+    def _clipped(self, begin: int, end: int) -> dict[str, float]:
+        """Per reason the share of the executed commands of a source that it changed."""
+        inside = [bits for stamp, bits in self.reasons if begin <= stamp <= end]
+        counts = Counter(name for bits in inside for name in reason_names(bits))
+        return {name: count / len(inside) for name, count in counts.most_common()}
+
+    def _frozen(self) -> dict[str, float]:
+        stamps = np.array([stamp for stamp, _ in self.executed], np.int64)
+        positions = np.array([command.pose[:3] for _, command in self.executed]).reshape(-1, 3)
+        found = {}
+        for camera in self.metadata.contract.cameras:
+            frames = sorted(self.frames.get(image_topic(camera.name), []))
+            times, contents = [stamp for stamp, _ in frames], [content for _, content in frames]
+            found[camera.name] = longest_frozen(times, contents, stamps, positions)
+        return found
+
+
+def read_tape(path: Path | str, metadata: EpisodeMetadata) -> Tape:
+    """Go through a bag once.
+
+    Raises:
+        EpisodeError: it is cut off or damaged.
+    """
+    tape = Tape(metadata)
+    with open_bag(path) as reader:
+        tape.duration = reader.duration * 1e-9
+        for topic, kind, stamp, arrival, raw in messages(reader):
+            tape.rows.setdefault((topic, kind), []).append((stamp, arrival, len(raw)))
+            if kind == IMAGE:
+                tape.frames.setdefault(topic, []).append((stamp, zlib.crc32(memoryview(raw)[AFTER_STAMP:])))
+            else:
+                _take(tape, topic, kind, stamp, raw)
+    return tape
+
+
+def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
+    """Decode what the control grid and the rules need."""
+    if topic == ARM_STATE_TOPIC:
+        tape.arm.append((stamp, arm_sample(decode(raw, kind))))
+    elif topic == EXECUTED_TOPIC:
+        message = decode(raw, kind)
+        tape.executed.append((stamp, executed_command(message)))
+        if message.source:
+            tape.reasons.append((stamp, message.reason))
+    elif topic == EVENT_TOPIC:
+        message = decode(raw, kind)
+        tape.events.append((stamp, message.kind))
+        if message.kind in ("stream_stalled", "messages_lost"):
+            tape.stalls.append(message.text)
+
+
+def reason_names(bits: int) -> list[str]:
+    """Names of the bits of SafetyEvent.reason."""
+    constants, _ = typestore().fielddefs["ptr_msgs/msg/SafetyEvent"]
+    return [name for name, _, value in constants if isinstance(value, int) and value & bits]

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An episode as one picture: frames of each camera, evenly spaced in time."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.reader import Episode
+
+
+def contact_sheet(episode: Episode, columns: int = 8, most: int = 32, tile: int = 128) -> NDArray[np.uint8]:
+    """Frames of an episode as one picture, evenly spaced and in reading order, one band per camera.
+
+    Args:
+        columns: pictures in a row.
+        most: frames at most, per camera.
+        tile: width of a picture in pixels.
+    Returns:
+        (rows * height, columns * width, 3) uint8 RGB.
+    """
+    bands = []
+    for frames in episode.images.values():
+        chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))
+        height = max(1, round(tile * frames.shape[1] / frames.shape[2]))
+        tiles = [_tile(frames[index], tile, height, episode, int(index)) for index in chosen]
+        blank = np.full((height, tile, 3), 255, np.uint8)
+        tiles += [blank] * (math.ceil(len(tiles) / columns) * columns - len(tiles))
+        bands += [
+            np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)
+        ]
+    return np.concatenate(bands)
+
+
+def _tile(
+    frame: NDArray[np.uint8], width: int, height: int, episode: Episode, index: int
+) -> NDArray[np.uint8]:
+    picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST)
+    seconds = (episode.stamps[index] - episode.stamps[0]) * 1e-9
+    for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(
+            picture, f"{seconds:.1f} s", (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness
+        )
+    return picture
+
+
+def save_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write an RGB picture; the suffix names the format.
+
+    Raises:
+        EpisodeError: unknown format, or the folder does not exist.
+    """
+    try:
+        written = cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        written = False
+    if not written:
+        raise EpisodeError(f"the picture {path} cannot be written; name an existing folder and .png or .jpg")

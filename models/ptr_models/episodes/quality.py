@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a recorded episode worth keeping? Rules over what a bag measures, without reading a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+KEEP, DISCARD = "keep", "discard"
+
+STILL_POSITION, STILL_ROTATION, STILL_GRIPPER = 0.002, 0.02, 0.05
+"""m, rad and opening of a control step; a step that commands less in all three is idle."""
+SHORTEST = 1.0
+"""s. A shorter episode is a slip of the finger."""
+MOSTLY_IDLE, OFTEN_IDLE = 0.8, 0.5
+"""Shares of idle steps from which an episode is discarded, and from which it is remarked upon."""
+FROZEN, FROZEN_TRAVEL = 0.5, 0.01
+"""s of one and the same frame while the commanded target travelled so far (m): the camera hung."""
+MANY_LOST = 0.05
+"""Share of a stream's messages; losing more makes the bag untrustworthy."""
+OFTEN_CLIPPED = 0.25
+"""Share of the driven time in which the gate changed commands, from which it is remarked upon."""
+LONG_GAP = 5.0
+"""Longest interval of a periodic stream over its median, from which it is remarked upon."""
+LEAST_GAP = 0.1
+"""s; shorter gaps harm nothing."""
+SENSORS = ("/camera/", "/joint_states", "/arm/state", "/arm/executed")
+"""How the topics begin that are published all the time; only their gaps say something."""
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """One topic of a bag.
+
+    Attributes:
+        topic, type_name: as recorded.
+        count: messages.
+        rate: Hz, mean between the first and the last; 0 for fewer than two.
+        longest_gap: s between two source stamps.
+        jitter: s, 95th percentile of how far an interval is from the median interval.
+        delay: s, median of arrival minus source stamp.
+        size: bytes of all messages.
+        lost: messages that were published and never arrived.
+        repeated: frames that are byte for byte the one before; 0 for other streams.
+    """
+
+    topic: str
+    type_name: str
+    count: int
+    rate: float
+    longest_gap: float
+    jitter: float
+    delay: float
+    size: int
+    lost: int = 0
+    repeated: int = 0
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What was commanded on the control grid.
+
+    Attributes:
+        steps: control steps.   duration: s from the first to the last instant.
+        idle: share of the steps that command no motion.
+        closes, opens: times that the gripper was told to close and to open.
+        clipped: per reason of the gate the share of the driven time in which it changed a command.
+        frozen: per camera the longest time (s) of one frame while the target travelled.
+    """
+
+    steps: int
+    duration: float
+    idle: float
+    closes: int
+    opens: int
+    clipped: Mapping[str, float]
+    frozen: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Keep or discard, and why: one sentence per finding, the grave ones first."""
+
+    proposal: str
+    findings: tuple[str, ...]
+
+
+def stream_report(
+    topic: str, type_name: str, rows: NDArray[np.int64], lost: int = 0, repeated: int = 0
+) -> StreamReport:
+    """Measure a stream.
+
+    Args:
+        rows: (N, 3): source stamp and arrival in ns, and size in bytes.
+    """
+    source = np.sort(rows[:, 0])
+    intervals = np.diff(source) * 1e-9
+    span = (source[-1] - source[0]) * 1e-9
+    return StreamReport(
+        topic=topic,
+        type_name=type_name,
+        count=len(rows),
+        rate=(len(rows) - 1) / span if span > 0 else 0.0,
+        longest_gap=float(intervals.max()) if len(intervals) else 0.0,
+        jitter=float(np.percentile(np.abs(intervals - np.median(intervals)), 95)) if len(intervals) else 0.0,
+        delay=float(np.median(rows[:, 1] - rows[:, 0]) * 1e-9),
+        size=int(rows[:, 2].sum()),
+        lost=lost,
+        repeated=repeated,
+    )
+
+
+def idle_share(actions: NDArray[np.floating]) -> float:
+    """Share of the steps that neither move the target nor change the gripper.
+
+    Args:
+        actions: (T, 7) m, rad and gripper opening per step.
+    """
+    gripper = np.diff(actions[:, 6], prepend=actions[:1, 6])
+    moved = np.linalg.norm(actions[:, :3], axis=1) >= STILL_POSITION
+    turned = np.linalg.norm(actions[:, 3:6], axis=1) >= STILL_ROTATION
+    return float(1.0 - np.mean(moved | turned | (np.abs(gripper) >= STILL_GRIPPER)))
+
+
+def gripper_events(gripper: NDArray[np.floating]) -> tuple[int, int]:
+    """How often a commanded opening (N,) went below one half, and how often above it."""
+    change = np.diff((np.asarray(gripper) >= 0.5).astype(int))
+    return int((change < 0).sum()), int((change > 0).sum())
+
+
+def longest_frozen(
+    stamps: Sequence[int],
+    contents: Sequence[int],
+    target_stamps: NDArray[np.int64],
+    target_positions: NDArray[np.floating],
+) -> float:
+    """Longest time (s) in which a camera repeated one frame although the commanded target travelled.
+
+    Args:
+        stamps: ns of the frames, ascending.   contents: checksum of each.
+        target_stamps: (N,) ns.   target_positions: (N, 3) m.
+    """
+    longest, begin = 0.0, 0
+    for index in range(1, len(stamps) + 1):
+        if index < len(stamps) and contents[index] == contents[begin]:
+            continue
+        last = index - 1
+        seconds = (stamps[last] - stamps[begin]) * 1e-9
+        if seconds > longest and _travel(target_stamps, target_positions, stamps[begin], stamps[last]) > FROZEN_TRAVEL:
+            longest = seconds
+        begin = index
+    return longest
+
+
+def _travel(stamps: NDArray[np.int64], positions: NDArray[np.floating], begin: int, end: int) -> float:
+    inside = positions[(stamps >= begin) & (stamps <= end)]
+    return float(np.linalg.norm(inside - inside[0], axis=1).max()) if len(inside) else 0.0
+
+
+def judge(problem: str, motion: Motion | None, streams: Sequence[StreamReport], stalls: Sequence[str]) -> Judgement:
+    """Propose to keep or to discard an episode.
+
+    Args:
+        problem: why training cannot use it; empty: it can.
+        motion: None where there is a problem.
+        stalls: sentences of the recorder about streams that fell silent.
+    """
+    grave = [f"training cannot use it: {problem}"] if problem else []
+    remarks = [*stalls]
+    if motion is not None:
+        grave += _grave(motion)
+        remarks += _remarks(motion)
+    for stream in streams:
+        share = stream.lost / max(1, stream.count + stream.lost)
+        if stream.lost:
+            text = f"{stream.lost} messages of {stream.topic} were lost ({share:.1%})"
+            (grave if share > MANY_LOST else remarks).append(text)
+        if _gapped(stream):
+            remarks.append(
+                f"{stream.topic} paused for {stream.longest_gap:.2f} s, {stream.rate:.0f} Hz on average"
+            )
+    return Judgement(DISCARD if grave else KEEP, (*grave, *remarks))
+
+
+def _grave(motion: Motion) -> list[str]:
+    found = []
+    if motion.duration < SHORTEST:
+        found.append(f"it lasts {motion.duration:.1f} s only")
+    if motion.idle > MOSTLY_IDLE:
+        found.append(f"the arm was idle in {motion.idle:.0%} of the steps")
+    for camera, seconds in motion.frozen.items():
+        if seconds >= FROZEN:
+            found.append(f"camera {camera} showed one frame for {seconds:.1f} s while the arm moved")
+    return found
+
+
+def _remarks(motion: Motion) -> list[str]:
+    found = []
+    if OFTEN_IDLE < motion.idle <= MOSTLY_IDLE:
+        found.append(f"the arm was idle in {motion.idle:.0%} of the steps")
+    for reason, share in motion.clipped.items():
+        if share > OFTEN_CLIPPED:
+            found.append(f"the gate changed commands in {share:.0%} of the driven time ({reason})")
+    if motion.closes + motion.opens == 0:
+        found.append("the gripper was never told to open or close")
+    return found
+
+
+def _gapped(stream: StreamReport) -> bool:
+    if not stream.topic.startswith(SENSORS) or stream.rate <= 0.0:
+        return False
+    return stream.longest_gap > max(LEAST_GAP, LONG_GAP / stream.rate)
