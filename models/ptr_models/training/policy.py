@@ -120,7 +120,7 @@ class Policy:
         policy = self._distribution(pixels, proprioception, one_hot)
         actions = policy.mode.unsqueeze(1)
         if choice != "mode":
-            extra = 1 if choice == "sample" else max(candidates - 1, 1)
+            extra = 1 if choice == "sample" else candidates - 1
             actions = torch.cat([actions, policy.sample(extra)[0]], dim=1)
         actions = actions.clamp(-MARGIN, MARGIN)
         values = self._values(pixels, proprioception, one_hot, actions)
