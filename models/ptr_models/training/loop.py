@@ -70,11 +70,6 @@ class Trainer:
         self._sampler = checkpoint.sampler
         self._started = 0.0
 
-    @property
-    def start(self) -> Checkpoint:
-        """What the run began with: contract, tasks, configuration, step."""
-        return self.start
-
     def run(self, title: str = "training") -> Outcome:
         """Train until the schedule's steps or seconds are used up, or SIGINT or SIGTERM arrives; then save.
 
