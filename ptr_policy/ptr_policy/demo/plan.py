@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptr_models.training.runs import chosen_checkpoint, latest_checkpoint
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -47,11 +49,8 @@ class Plan:
 
     @property
     def finetuned_checkpoint(self) -> Path:
-        """The newest checkpoint of that run."""
-        from ptr_models.training.runs import latest_checkpoint
-
-        newest = latest_checkpoint(self.finetuned)
-        return newest if newest is not None else self.finetuned / "checkpoints" / "none"
+        """The chosen checkpoint of that run; before there is one, the run's folder."""
+        return chosen_checkpoint(self.finetuned) or latest_checkpoint(self.finetuned) or self.finetuned
 
     @property
     def report(self) -> Path:
