@@ -12,6 +12,7 @@ from ptr_teleop.devices.base import Device, DeviceError
 from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
 from ptr_teleop.devices.keyboard import KeyboardDevice
 from ptr_teleop.devices.keys import HELP
+from ptr_teleop.devices.link import MAX_AGE
 from ptr_teleop.devices.none import NoDevice
 from ptr_teleop.devices.page_keyboard import PageKeyboardDevice
 from ptr_teleop.devices.response import Response
@@ -48,7 +49,7 @@ class DeviceFactory:
         }
         self._declare_common()
         self._declare_spacemouse()
-        self._declare_webxr()
+        self._declare_page()
         self._declare_joy()
 
     @property
@@ -109,8 +110,9 @@ class DeviceFactory:
         declare(self._node, "spacemouse.model", "", "pyspacemouse's name of the model; empty: by its identifiers")
         self._declare_response("spacemouse", 0.08, 0.5)
 
-    def _declare_webxr(self) -> None:
+    def _declare_page(self) -> None:
         node = self._node
+        declare(node, "max_age", MAX_AGE, "s, age of a page's packet at which the arm holds", (0.05, 0.5))
         declare(node, "webxr.hand", "right", "controller that drives: right or left")
         declare(node, "webxr.scale", 1.0, "m of the arm per m of the hand, at the start", SCALES)
         declare(node, "webxr.yaw", 0.0, "rad, heading in the room that is the arm's forward, at the start", (-3.2, 3.2))
@@ -137,10 +139,10 @@ class DeviceFactory:
 
     def _webxr(self) -> Device:
         values = (self._value(f"webxr.{part}") for part in ("hand", "scale", "yaw"))
-        return WebXRDevice(self.horizon, *values)
+        return WebXRDevice(self.horizon, *values, self._value("max_age"))
 
     def _page_keyboard(self) -> Device:
-        return PageKeyboardDevice(*self._speeds, self.horizon)
+        return PageKeyboardDevice(*self._speeds, self.horizon, self._value("max_age"))
 
     def _keyboard(self) -> Device:
         device = KeyboardDevice(*self._speeds, self.horizon)

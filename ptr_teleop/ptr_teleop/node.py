@@ -28,7 +28,6 @@ from ptr_teleop.charge import Charge
 from ptr_teleop.clutch import Arm, Clutch, State, Wish
 from ptr_teleop.device_factory import DeviceFactory
 from ptr_teleop.devices.base import Device, DeviceError, Reading
-from ptr_teleop.devices.refusals import Refusals
 from ptr_teleop.file_watcher import FileWatcher
 from ptr_teleop.node_main import EndingNode, run
 from ptr_teleop.parameters import declare
@@ -38,6 +37,8 @@ from ptr_teleop.teleop_status import Status, StatusPublisher
 PAGE_TOPICS = {"webxr": "/teleop/webxr", "page_keyboard": "/teleop/page_keyboard"}
 ARM_AGE = 0.5
 """s; a hand can't be followed by an arm whose pose is older."""
+REPEAT = 1.0
+"""s after which a sentence is told again."""
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
@@ -55,8 +56,8 @@ class TeleopNode(EndingNode):
         self._arm_at = 0.0
         self._charge = Charge()
         self._own_stamps: deque[int] = deque(maxlen=256)
-        self._event, self._told = "", []
-        self._refusals = Refusals(self._told)
+        self._event = ""
+        self._refused_at: dict[str, float] = {}
         self._subscriptions_of_device: list[Subscription] = []
         self._watcher: FileWatcher | None = None
         self._commands = self.create_publisher(ArmCommand, "/teleop/command", QoSProfile(depth=10))
@@ -81,7 +82,7 @@ class TeleopNode(EndingNode):
         for subscription in self._subscriptions_of_device:
             self.destroy_subscription(subscription)
         self._device = device
-        self._clutch = Clutch(self._factory.caps(name), armed)
+        self._clutch, self._heard = Clutch(self._factory.caps(name), armed), False
         topics = self._factory.topics(name)
         wanted = ((TwistStamped, topics.twist, self._on_twist), (Joy, topics.joy, self._on_joy))
         self._subscriptions_of_device = [
@@ -140,7 +141,7 @@ class TeleopNode(EndingNode):
         if self._device.source == name:
             self._device.on_packet(message.data, now)
             self._step()
-        else:
+        elif self.count_publishers("/teleop/command") == 1:  # otherwise another node may listen to the page
             self._refuse(f"{name} is refused: {self._device.source} is the active device; choose {name} first", now)
 
     def _on_twist(self, message: TwistStamped) -> None:
@@ -159,6 +160,7 @@ class TeleopNode(EndingNode):
     def _step(self) -> None:
         now = time.monotonic()
         reading = self._device.read(now)
+        self._heard = self._heard or reading is not None
         self._after_reading()
         wish = self._wish(reading, now)
         if wish is not None:
@@ -212,15 +214,16 @@ class TeleopNode(EndingNode):
 
     def _refuse(self, sentence: str, now: float) -> None:
         """Tell something that may come again and again, once a second at most."""
-        self._refusals.add(sentence, now)
-        while self._told:
-            self._tell(self._told.pop())
+        if now - self._refused_at.get(sentence, -REPEAT) >= REPEAT:
+            self._refused_at[sentence] = now
+            self._tell(sentence)
 
     def _state(self) -> Status:
         other = self._charge.other(time.monotonic()) or ""
         return Status(
             self._device.source,
             self._clutch.state,
+            self._heard,
             other,
             self._arm is not None,
             self._event,

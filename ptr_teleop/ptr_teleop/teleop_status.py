@@ -19,6 +19,7 @@ class Status:
     Attributes:
         device: name of the active one.
         state: of its clutch.
+        heard: something has come from the device.
         other: source of another node that is in charge; empty: none.
         arm: /arm/state is there.
         event: the last thing that the device said.
@@ -28,6 +29,7 @@ class Status:
 
     device: str
     state: State
+    heard: bool
     other: str
     arm: bool
     event: str
@@ -41,6 +43,8 @@ class Status:
             return "no device is chosen; set the parameter device"
         if not self.arm:
             return "no /arm/state has come; start the arm node"
+        if not self.heard:
+            return f"nothing has come from {self.device} yet"
         if self.other:
             return f"{self.device} is refused: {self.other} is in charge; release its deadman first"
         return {
@@ -53,7 +57,7 @@ class Status:
     @property
     def well(self) -> bool:
         """Nothing stands in the way of the person."""
-        return self.arm and not self.other and self.state in (State.RELEASED, State.HELD)
+        return self.arm and self.heard and not self.other and self.state in (State.RELEASED, State.HELD)
 
     def message(self) -> DiagnosticStatus:
         """As a message."""

@@ -99,8 +99,10 @@ class JoyDevice(Outbox):
         self._axes, self._heard = deflections, now
         self._pressed |= self._panel.advance(buttons)
 
-    def read(self, now: float) -> Reading:
+    def read(self, now: float) -> Reading | None:
         """See `Device.read`."""
+        if self._layout.buttons.deadman >= 0 and self._heard < 0.0:
+            return None  # it is not known yet whether the deadman is held
         speeds = self._response.shape(self._deflections())
         gripper, button = self._panel.gripper, self._layout.buttons.deadman
         fresh = now - self._heard <= self._timeout

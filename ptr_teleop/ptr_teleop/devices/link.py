@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 
 MAX_AGE = 0.15
-"""s; an older packet does not move the arm."""
+"""s; an older packet does not move the arm, unless a parameter says otherwise."""
 DRIFT = 2e-4
 """s per s that two clocks may drift apart; a quartz has less than 1e-4."""
 JUMP = 0.5

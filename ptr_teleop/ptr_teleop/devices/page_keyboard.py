@@ -52,12 +52,14 @@ class PageKeyboardDevice(Outbox):
     Args:
         speed: m/s of a translation key.   turn: rad/s of a rotation key.
         horizon: s, for how long a reading's twist holds.
+        max_age: s, an older packet does not move the arm.
     """
 
     source = "page_keyboard"
 
-    def __init__(self, speed: float, turn: float, horizon: float) -> None:
+    def __init__(self, speed: float, turn: float, horizon: float, max_age: float = MAX_AGE) -> None:
         super().__init__()
+        self._max_age = max_age
         self.horizon = horizon
         self._scale = np.array([speed] * 3 + [turn] * 3)
         self._link = Link()
@@ -82,15 +84,15 @@ class PageKeyboardDevice(Outbox):
         if state.deadman and GRIPPER in state.keys and (before is None or GRIPPER not in before.keys):
             self._toggle = True
 
-    def read(self, now: float) -> Reading:
+    def read(self, now: float) -> Reading | None:
         """See `Device.read`."""
         toggle, self._toggle = self._toggle, False
         state = self._state
         if state is None:
-            return Reading()
+            return None
         motions = state.keys & (MOTIONS.keys() | {GRIPPER})
         held = state.deadman and bool(motions)
-        if self._link.age(now) > MAX_AGE:
+        if self._link.age(now) > self._max_age:
             return Reading(lost=held)
         return Reading(direction(motions) * self._scale, deadman=held, toggle=toggle and held)
 

@@ -114,6 +114,8 @@ class TwistDevice(Outbox):
             if not self._twist_stamp == self._joy_stamp != self._read_stamp:
                 return None
             self._read_stamp = self._twist_stamp
+        elif self._layout.deadman >= 0 and self._joy_stamp < 0:
+            return None  # it is not known yet whether the deadman is held
         gripper, button = self._panel.gripper, self._layout.deadman
         heard = self._twist_at if button < 0 else min(self._twist_at, self._joy_at)
         fresh = now - heard <= self._timeout

@@ -59,12 +59,20 @@ class WebXRDevice(Outbox):
         horizon: s, for how long a reading's twist holds.
         hand: right or left; a phone, which has no hand, counts when that hand is not there.
         scale: m of the arm per m of the hand, at the start.   yaw: rad, see `Frame`.
+        max_age: s, an older packet does not move the arm.
+        guard: which movements can't be true.
     """
 
     source = "webxr"
 
     def __init__(
-        self, horizon: float, hand: str = "right", scale: float = 1.0, yaw: float = 0.0, guard: JumpGuard | None = None
+        self,
+        horizon: float,
+        hand: str = "right",
+        scale: float = 1.0,
+        yaw: float = 0.0,
+        max_age: float = MAX_AGE,
+        guard: JumpGuard | None = None,
     ) -> None:
         super().__init__()
         if hand not in HANDS[:2]:
@@ -72,6 +80,7 @@ class WebXRDevice(Outbox):
         self.horizon = horizon
         self.frame = Frame(yaw)
         self.scale = min(max(scale, SCALES[0]), SCALES[1])
+        self._max_age = max_age
         self._name, self._guard = hand, guard or JumpGuard()
         self._link, self._refusals = Link(), Refusals(self._notices)
         self._controller: Controller | None = None
@@ -100,12 +109,12 @@ class WebXRDevice(Outbox):
         else:
             self._take_buttons(before or controller, controller, now)
 
-    def read(self, now: float) -> Reading:
+    def read(self, now: float) -> Reading | None:
         """See `Device.read`."""
         if not self._link.begun:
-            return Reading()
+            return None
         age = self._link.age(now)
-        if age > MAX_AGE or self._controller is None:
+        if age > self._max_age or self._controller is None:
             self._say_late(age)
             return Reading(lost=True)
         self._late = False
@@ -147,7 +156,7 @@ class WebXRDevice(Outbox):
         if self._late or (before is not None and before.grip <= GRIPPED):
             return
         self._late = True
-        why = f"the last WebXR packet is {age:.2f} s old" if age > MAX_AGE else "the controller is not tracked"
+        why = f"the last WebXR packet is {age:.2f} s old" if age > self._max_age else "the controller is not tracked"
         self._notices.append(f"{why}: the arm holds")
 
     def _take_buttons(self, before: Controller, after: Controller, now: float) -> None:
