@@ -29,6 +29,7 @@ setup(
             "sim = ptr_policy.bulk.cli:register",
             "evaluate = ptr_policy.evaluation.cli:register",
             "demo = ptr_policy.demo.cli:register",
+            "table = ptr_policy.table.cli:register",
         ],
     },
 )

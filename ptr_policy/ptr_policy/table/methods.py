@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows of the table, and what they reached on the real arm."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ptr_models.errors import PtrError
+
+
+class Recipe(enum.Enum):
+    """How a method meets the data."""
+
+    FINETUNE = "pre-trained on many tasks, then fine-tuned on a mixture of them and the demonstrations"
+    REPRESENTATION = "encoder pre-trained on the videos of many tasks, then imitation of the demonstrations alone"
+    JOINT = "many tasks and the demonstrations together from the first update"
+    TARGET = "the demonstrations alone"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row.
+
+    Attributes:
+        name: on the command line; presets are NAME_small and NAME_paper.
+        title: in the table.
+        recipe: how it meets the data.
+        real: successes of 50 trials on the real arm, four tasks (talk of the PTR authors); None: not in it.
+    """
+
+    name: str
+    title: str
+    recipe: Recipe
+    real: int | None
+
+
+METHODS = (
+    Method("ptr", "PTR", Recipe.FINETUNE, 23),
+    Method("ptr_plus", "PTR plus", Recipe.FINETUNE, None),
+    Method("bc", "BC (fine-tune)", Recipe.FINETUNE, 6),
+    Method("autoregressive_bc", "Autoregressive BC (fine-tune)", Recipe.FINETUNE, 9),
+    Method("bet", "BeT (fine-tune)", Recipe.FINETUNE, 1),
+    Method("cog_joint", "COG (joint)", Recipe.JOINT, 7),
+    Method("bc_joint", "BC (joint)", Recipe.JOINT, 8),
+    Method("cql_target", "CQL (target only)", Recipe.TARGET, 3),
+    Method("bc_target", "BC (target only)", Recipe.TARGET, 1),
+    Method("r3m_bc", "R3M + BC", Recipe.REPRESENTATION, 1),
+    Method("mae_bc", "MAE + BC", Recipe.REPRESENTATION, 4),
+)
+REAL_TRIALS = 50
+
+
+def methods(names: Sequence[str]) -> list[Method]:
+    """The methods of those names, all of them for none.
+
+    Raises:
+        PtrError: a name is unknown; the message says which is nearest.
+    """
+    known = {method.name: method for method in METHODS}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+            raise PtrError(f"unknown method {name!r}; the nearest is {near}; known: {', '.join(known)}")
+    return [known[name] for name in names] or list(METHODS)

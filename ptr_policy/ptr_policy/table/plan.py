@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that the table depends on, and the commands that make it, one after the other."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ptr_models.training.runs import checkpoint_step, latest_checkpoint, resolve_checkpoint
+from ptr_policy.stages import PTR, Stage
+from ptr_policy.table.methods import Method, Recipe
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Equal for all methods.
+
+    Attributes:
+        pretraining, finetuning: updates; a method without pre-training makes both on its data.
+        demonstrations: of each target task.
+        trials: per task and seed.
+    """
+
+    pretraining: int
+    finetuning: int
+    demonstrations: int = 10
+    trials: int = 20
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """What is compared, where, and with what.
+
+    Attributes:
+        out: folder of everything that is made.
+        data: pre-training bags.
+        methods: rows.
+        size: of the presets, `small` or `paper`.
+        tasks: target task and the kitchen of its demonstrations and trials.
+        seeds: of demonstrations and fine-tuning; trials are the same for all methods and seeds.
+        budget: updates, demonstrations, trials.
+        checkpoints: pre-trained checkpoints that exist already, by method.
+        threads: of PyTorch.
+        settings: further `section.key=value` for every training command.
+    """
+
+    out: Path
+    data: Path
+    methods: tuple[Method, ...]
+    size: str
+    tasks: tuple[tuple[str, str], ...]
+    seeds: tuple[int, ...]
+    budget: Budget
+    checkpoints: Mapping[str, Path] = field(default_factory=dict)
+    threads: int = 1
+    settings: tuple[str, ...] = ()
+
+    @property
+    def cells(self) -> list[tuple[Method, str, str, int]]:
+        """Method, task, kitchen, seed of every entry of the table."""
+        return [
+            (method, task, kitchen, seed)
+            for method, (task, kitchen), seed in itertools.product(self.methods, self.tasks, self.seeds)
+        ]
+
+    def demonstrations(self, task: str, seed: int) -> Path:
+        """Folder of the demonstrations that all methods share."""
+        return self.out / "demonstrations" / f"{task}-s{seed}"
+
+    def pretraining(self, method: Method) -> Path:
+        """Run folder or checkpoint of a method's pre-training."""
+        return self.checkpoints.get(method.name, self.out / method.name / "pretraining")
+
+    def run(self, method: Method, task: str, seed: int) -> Path:
+        """Run folder of a cell."""
+        return self.out / method.name / f"{task}-s{seed}"
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON values."""
+        return {
+            "data": str(self.data),
+            "size": self.size,
+            "tasks": dict(self.tasks),
+            "seeds": list(self.seeds),
+            "budget": asdict(self.budget),
+            "checkpoints": {name: str(path) for name, path in self.checkpoints.items()},
+            "threads": self.threads,
+            "settings": list(self.settings),
+        }
+
+
+def all_stages(plan: TablePlan) -> Iterator[Stage]:
+    """Each command of the table, in order; a stage is made when those before it have ended."""
+    for (task, kitchen), seed in itertools.product(plan.tasks, plan.seeds):
+        yield _demonstrate(plan, task, kitchen, seed)
+    for method in plan.methods:
+        if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION) and method.name not in plan.checkpoints:
+            yield _pretrain(plan, method)
+        for task, kitchen in plan.tasks:
+            for seed in plan.seeds:
+                yield _train(plan, method, task, seed)
+                yield _try(plan, method, task, kitchen, seed)
+
+
+def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
+    folder, count = plan.demonstrations(task, seed), plan.budget.demonstrations
+    command = [*PTR, "sim", "collect", "--out", folder, "--episodes", count, "--tasks", task]
+    command += ["--kitchens", kitchen, "--seed", seed]
+    name, title = f"demonstrate_{task}_{seed}", f"{task}, seed {seed}: demonstrations"
+    return _stage(name, title, command, count, "bags", lambda: _bags(folder))
+
+
+def _pretrain(plan: TablePlan, method: Method) -> Stage:
+    run, steps = plan.pretraining(method), plan.budget.pretraining
+    command = [*PTR, "train", "pretrain", "--data", plan.data, "--out", run, "--steps", steps]
+    command += _training_options(plan, run, method)
+    name, title = f"pretrain_{method.name}", f"{method.title}: pre-training"
+    return _stage(name, title, command, steps, "updates", lambda: _updates(run))
+
+
+def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
+    """Fine-tuning, or for a method without pre-training the whole of its training."""
+    run, budget = plan.run(method, task, seed), plan.budget
+    command = ["--target", plan.demonstrations(task, seed), "--out", run, "--seed", seed]
+    if method.recipe in (Recipe.FINETUNE, Recipe.JOINT):
+        command += ["--data", plan.data]
+    if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
+        base = _index(resolve_checkpoint(plan.pretraining(method)))["step"]
+        steps = budget.finetuning
+        command = [*PTR, "train", "finetune", "--checkpoint", plan.pretraining(method), *command]
+    else:
+        base, steps = 0, budget.pretraining + budget.finetuning
+        command = [*PTR, "train", "joint", *command]
+    command += ["--steps", steps, *_training_options(plan, run, method)]
+    name, title = f"train_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}"
+    return _stage(name, title, command, steps, "updates", lambda: max(0, _updates(run) - base))
+
+
+def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int) -> Stage:
+    """The same scenes for every method and seed."""
+    run, trials = plan.run(method, task, seed), plan.budget.trials
+    command = [*PTR, "sim", "evaluate", "--checkpoint", run, "--tasks", task, "--kitchens", kitchen]
+    command += ["--episodes", trials, "--json", run / "trials.json"]
+    name, title = f"try_{method.name}_{task}_{seed}", f"{method.title}: {task}, trials"
+    return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run)))
+
+
+def _training_options(plan: TablePlan, run: Path, method: Method) -> list[object]:
+    """Of a new run, or of one that was interrupted and goes on."""
+    if _updates(run):
+        return ["--resume"]
+    is_new = method.recipe in (Recipe.JOINT, Recipe.TARGET) or run == plan.pretraining(method)
+    options: list[object] = ["--preset", f"{method.name}_{plan.size}"] if is_new else []
+    options += ["--threads", plan.threads]
+    return options + [word for setting in plan.settings for word in ("--set", setting)]
+
+
+def _stage(name: str, title: str, command: Sequence[object], total: int, unit: str, done: Callable[[], int]) -> Stage:
+    return Stage(name, title.replace("_", " "), [str(word) for word in command], total, done, unit)
+
+
+def _bags(folder: Path) -> int:
+    return sum(1 for path in folder.glob("*/*.mcap") if not path.parent.name.endswith(".partial"))
+
+
+def _updates(run: Path) -> int:
+    """Updates of the newest checkpoint of a run; 0 before the first."""
+    newest = latest_checkpoint(run)
+    return 0 if newest is None else checkpoint_step(newest)
+
+
+def _index(checkpoint: Path) -> dict:
+    """What a checkpoint says of itself; its folder may have any name."""
+    return json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
+
+
+def read_trials(run: Path) -> list[dict]:
+    """Trials of a cell, none before it was tried."""
+    file = run / "trials.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []

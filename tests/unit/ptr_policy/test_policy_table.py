@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The result table: equal conditions for all methods, going on after an interruption, honest numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from ptr_models.errors import PtrError
+from ptr_models.training.presets import preset
+from ptr_policy.stages import Stage
+from ptr_policy.table.cli import check_same
+from ptr_policy.table.methods import METHODS, Method, Recipe, methods
+from ptr_policy.table.plan import Budget, TablePlan, all_stages
+from ptr_policy.table.report import markdown, read_rows, write_report
+
+TASKS = (("put_carrot_on_plate", "toykitchen_target1"), ("put_corn_in_pot", "toykitchen_target2"))
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> TablePlan:
+    return TablePlan(tmp_path / "table", tmp_path / "bags", METHODS, "small", TASKS, (0, 1), Budget(1000, 100, 10, 20))
+
+
+def checkpoint(folder: Path, step: int) -> None:
+    """What the plan looks at."""
+    place = folder / "checkpoints" / f"step_{step:08d}"
+    place.mkdir(parents=True)
+    (place / "checkpoint.json").write_text(json.dumps({"step": step}))
+
+
+def finish_pretraining(plan: TablePlan) -> None:
+    for method in plan.methods:
+        if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
+            checkpoint(plan.pretraining(method), plan.budget.pretraining)
+
+
+def of(stage: Stage, method: Method) -> bool:
+    """Whether a training belongs to a method."""
+    return Path(after(list(stage.command), "--out")).parent.name == method.name
+
+
+def after(command: list[str], option: str) -> str:
+    return command[command.index(option) + 1]
+
+
+def test_the_talk_s_ten_methods_are_there_with_presets_of_both_sizes() -> None:
+    assert {method.title: method.real for method in METHODS if method.real is not None} == {
+        "PTR": 23,
+        "BC (fine-tune)": 6,
+        "Autoregressive BC (fine-tune)": 9,
+        "BeT (fine-tune)": 1,
+        "COG (joint)": 7,
+        "BC (joint)": 8,
+        "CQL (target only)": 3,
+        "BC (target only)": 1,
+        "R3M + BC": 1,
+        "MAE + BC": 4,
+    }
+    for method in METHODS:
+        assert {preset(f"{method.name}_{size}").preset for size in ("small", "paper")}
+
+
+def test_every_method_meets_the_same_demonstrations_trials_and_number_of_updates(plan: TablePlan) -> None:
+    finish_pretraining(plan)
+    stages = list(all_stages(plan))
+    trained = {method.name: [s for s in stages if s.name.startswith("train_") and of(s, method)] for method in METHODS}
+    tried = [stage for stage in stages if stage.name.startswith("try_")]
+    assert len(tried) == len(METHODS) * 4 and {after(s.command, "--episodes") for s in tried} == {"20"}
+    assert not any("--seed" in stage.command for stage in tried)  # the same scenes for all
+    for method in METHODS:
+        total = {"FINETUNE": 100, "REPRESENTATION": 100}.get(method.recipe.name, 1100)
+        assert {stage.total for stage in trained[method.name]} == {total}
+        assert {after(stage.command, "--target") for stage in trained[method.name]} == {
+            str(plan.demonstrations(task, seed)) for task, _ in TASKS for seed in (0, 1)
+        }
+        mixes = method.recipe in (Recipe.FINETUNE, Recipe.JOINT)
+        assert all(("--data" in stage.command) == mixes for stage in trained[method.name])
+
+
+def test_a_checkpoint_that_exists_is_not_trained_again(plan: TablePlan, tmp_path: Path) -> None:
+    (tmp_path / "shipped").mkdir()
+    (tmp_path / "shipped" / "checkpoint.json").write_text('{"step": 22000}')
+    chosen = dataclasses.replace(plan, methods=methods(["ptr"]), checkpoints={"ptr": tmp_path / "shipped"})
+    stages = list(all_stages(chosen))
+    assert not any(stage.name.startswith("pretrain") for stage in stages)
+    training = next(stage for stage in stages if stage.name.startswith("train_ptr"))
+    assert after(training.command, "--checkpoint") == str(tmp_path / "shipped")
+    checkpoint(chosen.run(chosen.methods[0], TASKS[0][0], 0), 22_060)
+    assert training.done() == 60  # updates since the checkpoint that it started from
+
+
+def test_an_interrupted_training_is_resumed(plan: TablePlan) -> None:
+    finish_pretraining(plan)
+    chosen = dataclasses.replace(plan, methods=methods(["bc"]))
+    checkpoint(chosen.run(chosen.methods[0], TASKS[0][0], 0), 1040)
+    first, second = [stage for stage in all_stages(chosen) if stage.name.startswith("train_bc")][:2]
+    assert "--resume" in first.command and first.done() == 40
+    assert "--resume" not in second.command and second.done() == 0
+
+
+def write_trials(plan: TablePlan, method_index: int, task: str, seed: int, successes: int) -> None:
+    run = plan.run(plan.methods[method_index], task, seed)
+    checkpoint(run, 1100)
+    (run / "trials.json").write_text(json.dumps([{"success": n < successes} for n in range(20)]))
+
+
+def test_rows_sum_tasks_and_seeds_with_wilson_s_interval(plan: TablePlan) -> None:
+    for task, seed, successes in (
+        ("put_carrot_on_plate", 0, 9),
+        ("put_carrot_on_plate", 1, 8),
+        ("put_corn_in_pot", 0, 6),
+    ):
+        write_trials(plan, 0, task, seed, successes)
+    text, picture = write_report(plan)
+    row = read_rows(plan)[0]
+    assert (str(row.tasks["put_carrot_on_plate"]), str(row.total)) == ("17/40", "23/60")
+    assert row.total.interval == pytest.approx((0.2709, 0.5098), abs=2e-4)  # Wilson (1927) for 23 of 60
+    line = next(line for line in text.splitlines() if line.startswith("| PTR |"))
+    assert line == "| PTR | 17/40 | 6/20 | 23/60 | 27-51 % | 23/50 |"
+    assert "| BeT (fine-tune) | - | - | - | - | 1/50 |" in markdown(plan, read_rows(plan))
+    assert picture.stat().st_size > 5000
+    stored = json.loads((plan.out / "table.json").read_text())
+    assert stored["rows"][0]["total"] == [23, 60] and stored["plan"]["budget"]["pretraining"] == 1000
+
+
+def test_a_folder_of_another_plan_is_refused_with_the_value_that_differs(plan: TablePlan) -> None:
+    check_same(plan.out, plan.to_dict())
+    check_same(plan.out, dataclasses.replace(plan, methods=methods(["bc"])).to_dict())  # rows may be added
+    with pytest.raises(PtrError, match=r"seeds = \[0, 1\], not \[0, 2\]"):
+        check_same(plan.out, dataclasses.replace(plan, seeds=(0, 2)).to_dict())
+
+
+def test_an_unknown_method_is_refused_with_the_nearest() -> None:
+    with pytest.raises(PtrError, match="'autoregresive_bc'; the nearest is autoregressive_bc"):
+        methods(["autoregresive_bc"])
