@@ -14,9 +14,10 @@ from ptr_models.reward.fitting import HeldOut
 
 
 def table_of(classifier: SuccessClassifier, found: HeldOut) -> Table:
-    """Threshold, precision and recall per task, and the verdicts on whole episodes."""
+    """Per task threshold, precision and recall of frames; of whole episodes the successes that were found, how many of
+    them too early, and the failures that were taken for a success."""
     table = Table("task", box=None, pad_edge=False)
-    for heading in ("threshold", "precision", "recall", "frames", "successes found", "too early", "false successes"):
+    for heading in ("threshold", "precision", "recall", "frames", "found", "early", "false"):
         table.add_column(heading, justify="right")
     verdicts = found.episode_verdicts(classifier)
     for task, item in sorted(found.calibrations.items()):

@@ -20,8 +20,7 @@ EPILOGUE = """\
 examples:
   ptr train online --checkpoint runs/carrot --target data/carrot --data data/mix --classifier runs/carrot_done \\
                    --trials data/carrot_trials --out runs/carrot_online
-  ptr train online --resume --target data/carrot --data data/mix --labels --trials data/carrot_trials \\
-                   --out runs/carrot_online
+  ptr train online --resume --out runs/carrot_online --trials data/carrot_trials --classifier runs/carrot_done
 
 What collects the trials reads the newest checkpoint of --out. In simulation `ptr sim practice` does."""
 
@@ -50,7 +49,7 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     folders = {"action": "extend", "nargs": "+", "type": Path, "default": [], "metavar": "DIR"}
     add("--checkpoint", type=Path, metavar="DIR", help="fine-tuned checkpoint to start from, or its run's folder")
-    add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint")
+    add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint, on its data")
     add("--target", help="target demonstrations", **folders)  # type: ignore[arg-type]
     add("--data", help="pre-training episodes", **folders)  # type: ignore[arg-type]
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. online.mix=0.5; may be repeated")
@@ -74,15 +73,19 @@ def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
     """
     from ptr_models.errors import PtrError
     from ptr_models.training.data import Bags
-    from ptr_models.training.online_session import Trials, open_online
+    from ptr_models.training.online_session import Trials, resume_online, start_online
 
     if options.resume == (options.checkpoint is not None):
         raise PtrError("an online run starts with --checkpoint or goes on with --resume; give one of them")
+    if options.resume and (options.target or options.data):
+        raise PtrError("--resume goes on with the run's own data; leave --target and --data out")
     names = ("seed", "threads", "device")
     overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    bags = Bags(tuple(options.data), tuple(options.target), options.cache)
     where = Trials(trials, options.classifier)
-    return open_online(options.checkpoint, bags, where, options.out, options.set, **overrides)
+    if options.resume:
+        return resume_online(where, options.out, options.set, options.cache, **overrides)
+    bags = Bags(tuple(options.data), tuple(options.target), options.cache)
+    return start_online(options.checkpoint, bags, where, options.out, options.set, **overrides)
 
 
 def run_online(options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from ptr_models.training.loop import Trainer
 from ptr_models.training.online import OnlineLearner
 from ptr_models.training.online_bags import ByClassifier, ByLabel, Intake, Judge
 from ptr_models.training.online_log import OnlineLog
-from ptr_models.training.runs import latest_checkpoint, locked, remove_leftovers
+from ptr_models.training.runs import locked, remove_leftovers
 from ptr_models.training.session import resume, start_finetuning
 from ptr_models.training.signals import stop_signals
 
@@ -48,27 +48,17 @@ def start_online(
         folder: of the run; must not hold checkpoints yet.
         adjust, overrides: changes of the configuration, as in fine-tuning.
     """
-    learner = _learner(start_finetuning(path, bags, folder, adjust, **overrides), bags, trials)
+    learner = _learner(start_finetuning(path, bags, folder, adjust, **overrides), trials, bags.cache)
     learner.save()  # whoever collects trials begins with it
     return learner
 
 
 def resume_online(
-    bags: Bags, trials: Trials, folder: Path, adjust: Sequence[str] = (), **overrides: Any
+    trials: Trials, folder: Path, adjust: Sequence[str] = (), cache: Path | None = None, **overrides: Any
 ) -> OnlineLearner:
-    """Continue a run from its newest checkpoint; trials that it had not learned from are taken in again."""
-    return _learner(resume(bags, folder, adjust, **overrides), bags, trials)
-
-
-def open_online(
-    path: Path | None, bags: Bags, trials: Trials, folder: Path, adjust: Sequence[str] = (), **overrides: Any
-) -> OnlineLearner:
-    """`resume_online` without a checkpoint to start from, else `start_online`."""
-    if path is None and latest_checkpoint(folder) is None:
-        raise PtrError("online improvement starts from a fine-tuned checkpoint; name it with --checkpoint")
-    if path is None:
-        return resume_online(bags, trials, folder, adjust, **overrides)
-    return start_online(path, bags, trials, folder, adjust, **overrides)
+    """Continue a run from its newest checkpoint, on its data; trials that came after it are taken in again."""
+    trainer = resume(None, folder, adjust, cache=cache, **overrides)
+    return _learner(trainer, trials, cache)
 
 
 def watch(learner: OnlineLearner, trials: int | None = None) -> int:
@@ -102,13 +92,13 @@ def watch(learner: OnlineLearner, trials: int | None = None) -> int:
     return stop.signal
 
 
-def _learner(trainer: Trainer, bags: Bags, trials: Trials) -> OnlineLearner:
+def _learner(trainer: Trainer, trials: Trials, cache: Path | None) -> OnlineLearner:
     start = trainer.start
     if trainer.algorithm.batches != "transitions":
         raise PtrError(f"online improvement needs single transitions; {start.config.algorithm.name} learns from others")
     judge = _judge(start, trials.classifier)
     capacity = start.config.online.capacity
-    intake = Intake(trials.folder, start.contract, start.tasks, judge, capacity, bags.cache)
+    intake = Intake(trials.folder, start.contract, start.tasks, judge, capacity, cache)
     return OnlineLearner(trainer.algorithm, start, trainer.source, intake, trainer.folder)
 
 

@@ -51,7 +51,7 @@ def show(trials: Sequence[PracticeTrial]) -> None:
     """Print the summary as a table."""
     found = summary(trials)
     table = Table("task", "trials", box=None, pad_edge=False)
-    for heading in ("successes", "95 % interval", "updates of the policy"):
+    for heading in ("successes", "95 % interval", "policy after"):
         table.add_column(heading, justify="right")
     for task, blocks in found["tasks"].items():
         for number, block in enumerate(blocks):
@@ -68,7 +68,8 @@ def show(trials: Sequence[PracticeTrial]) -> None:
     console.print(table)
     console.print(
         f"judged a success without being one: {found['false_successes']}, missed: {found['missed_successes']}; "
-        f"scenes laid out by hand: {found['by_hand']} of {found['trials']}"
+        f"scenes laid out by hand: {found['by_hand']} of {found['trials']}",
+        soft_wrap=True,
     )
 
 
