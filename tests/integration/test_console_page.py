@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import signal
 
 import numpy as np
@@ -20,7 +22,7 @@ from ptr_msgs.msg import ArmState, PolicyStep  # noqa: E402
 pytestmark = pytest.mark.xdist_group("console_page")
 
 TASK = "put_carrot_on_plate"
-ALIVE = "[...document.querySelectorAll('#streams [data-alive=false]')].filter(e=>!e.textContent.includes('recorder')).length === 0"
+ALIVE = "document.querySelectorAll('#streams [data-alive=false]').length === 0"
 
 
 @pytest.fixture(scope="module")
@@ -42,26 +44,35 @@ def robot(ros, tmp_path_factory: pytest.TempPathFactory):
     return ros
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def console(robot):
-    """A console of the test's own."""
-    process = robot.start("ptr_teleop.console.node", port=0, tasks=f"[{TASK}]", task=TASK)
-    process.url = address(robot, process)
-    yield process
-    process.signal(signal.SIGCONT)
-    process.end()
+    """The console that the tests share."""
+    return start_console(robot)
 
 
 @pytest.fixture
 def page(robot, browser, console):
+    """The page on a phone, connected."""
+    with opened(robot, browser, console.url) as page:
+        yield page
+
+
+def start_console(robot):
+    process = robot.start("ptr_teleop.console.node", port=0, tasks=f"[{TASK}]", task=TASK)
+    process.url = address(robot, process)
+    return process
+
+
+@contextlib.contextmanager
+def opened(robot, browser, url: str):
     """The page, connected; the test fails when a script of it did."""
     context = browser.new_context(viewport={"width": 390, "height": 844})
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto(console.url)
+    page.goto(url)
     until(robot, page, "document.querySelector('#connection').textContent === 'connected'", "a connection")
-    until(robot, page, f"{ALIVE}", "all streams alive")
+    until(robot, page, ALIVE, "all streams alive")
     yield page
     context.close()
     assert errors == []
@@ -74,7 +85,6 @@ def position(robot) -> np.ndarray:
 
 def test_an_episode_is_recorded_and_labelled_by_clicking(robot, page) -> None:
     page.fill("#operator", "Ada")
-    page.fill("#note", "") if page.is_visible("#note") else None
     page.click("#record")
     until(robot, page, "document.querySelector('#recorder-state').textContent.startsWith('recording')", "recording")
     robot.spin(1.5)
@@ -123,7 +133,7 @@ def test_the_stop_is_latched_until_it_is_released(robot, page) -> None:
 @pytest.mark.parametrize("scripts", ["the stop button's alone", "none"])
 def test_the_stop_button_works_without_the_rest_of_the_page(robot, browser, console, scripts: str) -> None:
     context = browser.new_context(java_script_enabled=scripts != "none")
-    context.route("**/static/*.js", lambda route: route.continue_() if "stop.js" in route.request.url else route.abort())
+    context.route(re.compile(r"/static/(?!stop\.)\w+\.js"), lambda route: route.abort())
     page = context.new_page()
     page.goto(console.url)
     page.click("#stop-button", no_wait_after=True)
@@ -144,25 +154,32 @@ def test_a_window_with_the_stop_alone_works_beside_a_page_that_hangs(robot, page
 
 
 @pytest.mark.parametrize("fate", [signal.SIGSTOP, signal.SIGKILL])
-def test_a_lost_connection_turns_the_page_grey_and_the_arm_holds(robot, page, console, fate: int) -> None:
+def test_a_lost_connection_turns_the_page_grey_and_the_arm_holds(robot, browser, fate: int) -> None:
+    console = start_console(robot)
+    with opened(robot, browser, console.url) as page:
+        drive_up_or_down(robot, page)
+        console.signal(fate)
+        robot.wait(lambda: robot.states[-1].mode != ArmState.TELEOP, "the arm to hold")
+        until(robot, page, "document.body.classList.contains('lost')", "a grey page")
+        assert page.inner_text("#lost") == "The connection to the console is lost. The arm holds."
+        assert page.evaluate("document.querySelector('#main').inert")
+        robot.spin(0.3)
+        held = position(robot)
+        robot.spin(0.5)
+        assert np.abs(position(robot) - held).max() < 0.002
+        console.signal(signal.SIGCONT)
+        if fate == signal.SIGSTOP:
+            until(robot, page, "!document.body.classList.contains('lost')", "the connection again")
+    console.end()
+
+
+def drive_up_or_down(robot, page) -> None:
+    """Hold a key until the arm moves, and go on holding it."""
     page.click("#keys-switch")
     until(robot, page, "!document.querySelector('#pad').hidden", "the key pad")
     before = position(robot)
     page.keyboard.down("q" if before[2] < 0.2 else "e")
     robot.wait(lambda: abs(position(robot)[2] - before[2]) > 0.01, "the arm to move")
-    console.signal(fate)
-    robot.wait(lambda: robot.states[-1].mode != ArmState.TELEOP, "the arm to hold")
-    until(robot, page, "document.body.classList.contains('lost')", "a grey page")
-    assert page.inner_text("#lost") == "The connection to the console is lost. The arm holds."
-    assert page.evaluate("document.querySelector('#main').inert")
-    robot.spin(0.3)
-    held = position(robot)
-    robot.spin(0.7)
-    assert np.abs(position(robot) - held).max() < 0.002
-    page.keyboard.up("q")
-    if fate == signal.SIGSTOP:
-        console.signal(signal.SIGCONT)
-        until(robot, page, "!document.body.classList.contains('lost')", "the connection again")
 
 
 def test_a_stalled_stream_is_red(robot, page) -> None:
@@ -194,7 +211,8 @@ def test_q_of_the_policy_is_a_curve_and_the_camera_is_live(robot, page) -> None:
 
 def test_the_page_fits_the_width_of_a_phone(page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    small = """[...document.querySelectorAll('button, input, select')].filter((e) => e.offsetParent && e.type !== 'range')
+    small = """[...document.querySelectorAll('button, input, select')]
+        .filter((e) => e.offsetParent && e.type !== 'range')
         .map((e) => [e.id, e.getBoundingClientRect().height]).filter(([, height]) => height < 44)"""
     assert page.evaluate(small) == []
 

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What pages are shown: streams that die, curves that go on, and numbers that JSON knows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import threading
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ptr_teleop.console.frames import NewestFrame
+from ptr_teleop.console.journal import Journal
+from ptr_teleop.console.state import ConsoleState, Cursors, Heard
+from ptr_teleop.console.streams import StreamMonitor
+
+PERIOD = 0.1  # s between two states that a page gets
+
+
+@pytest.fixture
+def state() -> ConsoleState:
+    return ConsoleState(["wrist"], [], {"/camera/wrist": 0.5, "/arm/state": 0.5})
+
+
+def dead(state: ConsoleState, now: float) -> list[str]:
+    return [row["name"] for row in state.snapshot(Cursors(), now)["streams"] if not row["alive"]]
+
+
+def test_a_stream_is_dead_within_a_second_of_its_last_message() -> None:
+    monitor = StreamMonitor({"/camera/wrist": 0.5})
+    assert monitor.report(0.0) == [{"name": "/camera/wrist", "alive": False, "age": None, "rate": 0.0}]
+    for tick in range(31):
+        monitor.heard("/camera/wrist", tick / 30)
+    (row,) = monitor.report(1.1)
+    assert row["alive"] and row["rate"] == pytest.approx(30.0)
+    (row,) = monitor.report(2.0 - PERIOD)
+    assert not row["alive"] and row["rate"] == 0.0
+    monitor.heard("/camera/wrist", 2.0)
+    assert monitor.report(2.0)[0]["alive"]
+
+
+def test_a_stream_that_only_the_recorder_hears_goes_red_with_it_within_a_second(state: ConsoleState) -> None:
+    streams = [
+        {"name": "/arm/executed", "required": True, "age": 0.1, "rate": 50.0, "lost": 0},
+        {"name": "/policy/step", "required": False, "age": None, "rate": 0.0, "lost": 0},
+        {"name": "/arm/state", "required": True, "age": 0.0, "rate": 50.0, "lost": 0},
+    ]
+    for name in ("/camera/wrist", "/arm/state"):
+        state.streams.heard(name, 9.9)
+    state.recorder = Heard({"streams": streams}, at=10.0)
+    assert dead(state, 10.2) == []
+    assert dead(state, 10.0 + 1.0 - PERIOD) == ["/camera/wrist", "/arm/state", "recorder", "/arm/executed"]
+
+
+def test_a_page_gets_each_point_once_and_a_late_one_gets_the_newest(state: ConsoleState) -> None:
+    early, late = Cursors(), Cursors()
+    for point in range(5):
+        state.points.append(point)
+    assert state.snapshot(early, 0.0)["points"] == [0, 1, 2, 3, 4]
+    for point in range(5, 1000):
+        state.points.append(point)
+    assert state.snapshot(early, 0.0)["points"] == list(range(400, 1000))
+    assert state.snapshot(late, 0.0)["points"][-1] == 999
+    assert state.snapshot(early, 0.0)["points"] == []
+
+
+def test_what_fell_silent_is_not_shown_as_if_it_were_true(state: ConsoleState) -> None:
+    state.arm = Heard({"mode": "teleop"}, at=10.0)
+    assert state.snapshot(Cursors(), 10.5)["arm"] == {"mode": "teleop"}
+    assert state.snapshot(Cursors(), 11.5)["arm"] is None
+
+
+@given(st.lists(st.sampled_from(["append", "read"]), max_size=60), st.integers(1, 8))
+def test_a_journal_gives_what_is_new_and_still_there_in_order(steps: list[str], length: int) -> None:
+    journal, cursor, written, unread = Journal(length), 0, 0, []
+    for step in steps:
+        if step == "append":
+            journal.append(written)
+            unread.append(written)
+            written += 1
+        else:
+            entries, cursor = journal.since(cursor)
+            assert entries == unread[-length:]
+            unread = []
+
+
+def test_a_frame_is_the_newest_and_its_reader_is_woken_by_another_thread() -> None:
+    frame, got = NewestFrame(), []
+
+    async def read() -> None:
+        number = 0
+        while len(got) < 3:
+            number, jpeg = await asyncio.wait_for(frame.after(number), 2.0)
+            got.append(jpeg)
+            threading.Timer(0.01, frame.put, [lambda: b"%d" % len(got)]).start()
+
+    frame.put(lambda: b"old")
+    frame.put(lambda: b"first")
+    asyncio.run(read())
+    assert got == [b"first", b"1", b"2"]
+    frame.put(lambda: b"nobody waits any more")
+
+
+def test_messages_become_values_that_json_knows() -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+    from ptr_msgs.msg import ArmState, EpisodeStatus, PolicyStep, SafetyEvent, StreamHealth
+    from ptr_teleop.console import views
+
+    arm = ArmState(mode=ArmState.FAULT, gripper=math.nan)
+    arm.measured.position.x = math.inf
+    step = PolicyStep(step=3, q=math.nan, q_spread=0.5, q_mode=-1.0)
+    status = EpisodeStatus(streams=[StreamHealth(topic="/arm/state", age=-1.0, rate=math.nan)], free_gb=math.inf)
+    teleop = DiagnosticStatus(level=DiagnosticStatus.WARN, values=[KeyValue(key="devices", value="webxr,none")])
+    safety = SafetyEvent(reason=SafetyEvent.OUTSIDE_BOX | SafetyEvent.STOPPED, detail="x" * 5000)
+    shown = [
+        views.arm_view(arm),
+        views.policy_point(step),
+        views.policy_view(step),
+        views.recorder_view(status),
+        views.teleop_view(teleop),
+        views.safety_view(safety),
+    ]
+    json.dumps(shown, allow_nan=False)
+    assert shown[0]["mode"] == "stopped" and shown[0]["position"][0] is None
+    assert shown[1] == [3, None, 0.5, -1.0]
+    assert shown[3]["streams"][0]["age"] is None
+    assert shown[4]["devices"] == ["webxr", "none"] and shown[4]["level"] == "warn"
+    assert [reason["grade"] for reason in shown[5]["reasons"]] == ["clip", "refuse"]
+    assert len(shown[5]["detail"]) <= 400
+
+
+def test_every_reason_of_the_gate_has_words() -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from ptr_msgs.msg import SafetyEvent
+    from ptr_teleop.console.views import REASONS
+
+    constants = {name: getattr(SafetyEvent, name) for name in dir(SafetyEvent) if name.isupper() and name != "NONE"}
+    bits = {value for value in constants.values() if isinstance(value, int)}
+    assert len(bits) >= 12
+    assert set(REASONS) == bits
+
+
+@settings(max_examples=40)
+@given(st.recursive(st.none() | st.floats() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))
+def test_any_text_on_the_evaluation_topic_is_a_summary_or_nothing(value: object) -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from ptr_teleop.console.views import evaluation_view
+
+    assert evaluation_view(json.dumps(value)) is None
+    summary = {"wilson_95": [0.2, 0.8], "task": value, "policy": "p", "planned": 4, "judged": 2, "successes": 1}
+    view = evaluation_view(json.dumps({**summary, "trials": [{"outcome": "success"}, {"outcome": "failure"}]}))
+    assert view is not None
+    json.dumps(view, allow_nan=False)
+    assert (view["low"], view["high"], view["outcomes"]) == (0.2, 0.8, ["success", "failure"])
