@@ -64,7 +64,7 @@ clean: ## remove .venv, build, install, log (not runs, not data)
 SOURCES_OF_MESSAGES := $(wildcard ptr_msgs/*.txt ptr_msgs/*.xml ptr_msgs/*/*.msg ptr_msgs/*/*.srv ptr_msgs/*/*.action)
 PYTHON_PACKAGES := models ptr_bringup ptr_teleop ptr_policy
 SOURCES_OF_PACKAGES := $(foreach p,$(PYTHON_PACKAGES),$(wildcard $p/setup.py $p/setup.cfg $p/pyproject.toml \
-	$p/package.xml $p/launch $p/config $p/launch/* $p/config/* $p/checkpoints \
+	$p/package.xml $p/launch $p/config $p/udev $p/launch/* $p/config/* $p/udev/* $p/checkpoints \
 	$p/checkpoints/* $p/checkpoints/*/*))
 
 $(STAMPS)/python: requirements/lock.txt requirements/python.in scripts/bootstrap.py scripts/ptr_ros_environment.py

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packaging of ptr_teleop (ament_python)."""
 
+from glob import glob
+
 from setuptools import find_packages, setup
 
 package_name = "ptr_teleop"
@@ -13,8 +15,10 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
+        (f"share/{package_name}/udev", sorted(glob("udev/*.rules"))),
     ],
     install_requires=["setuptools"],
+    extras_require={"spacemouse": ["pyspacemouse>=2.1"]},
     zip_safe=False,
     maintainer="PTR for ROS 2 maintainers",
     maintainer_email="ptr@example.com",

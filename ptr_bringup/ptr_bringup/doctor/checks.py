@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ptr_bringup.doctor.findings import AbsentError, Check
+from ptr_bringup.doctor.spacemouse import spacemouse
 
 SETUP = "run `make setup` in the suite's folder"
 PATIENCE = 60  # s for a check in a process of its own
@@ -73,6 +74,7 @@ def all_checks() -> list[Check]:
         Check("GPU", "training larger networks", False, _gpu),
         Check("camera", "the real robot's eye", False, _camera),
         Check("WidowX arm", "the real robot", False, _arm),
+        Check("SpaceMouse", "driving the arm by hand", False, spacemouse),
     ]
 
 
