@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -57,3 +58,35 @@ def make_episode(tmp_path: Path) -> Callable[..., Path]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is made once for all tests of training."""
+    return tmp_path_factory.mktemp("training")
+
+
+@pytest.fixture
+def training_bags(make_episode: Callable[..., Path], training_folder: Path) -> Any:
+    """Two pre-training tasks with two episodes each, and two demonstrations of a new task."""
+    from ptr_models.training.data import Bags
+
+    prior, target = training_folder / "prior", training_folder / "target"
+    if not target.exists():
+        for seed in range(4):
+            make_episode(seed, root=prior, task=("put_carrot_in_pot", "take_lime_out_of_pot")[seed % 2])
+        for seed in (10, 11):
+            make_episode(seed, root=target, task="put_knife_in_pot")
+    return Bags((prior,), (target,), training_folder / "cache")
+
+
+@pytest.fixture
+def trained(training_bags: Any, training_folder: Path, tmp_path: Path) -> Path:
+    """A copy of a run of four updates of pre-training; its checkpoint."""
+    from training_runs import SMALL, prior_only
+
+    from ptr_models.training.session import start_pretraining
+
+    if not (training_folder / "run").exists():
+        start_pretraining(SMALL, prior_only(training_bags), training_folder / "run").run()
+    return shutil.copytree(training_folder / "run", tmp_path / "trained") / "checkpoints" / "step_00000004"
