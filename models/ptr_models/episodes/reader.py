@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract
 from ptr_models.episodes.bag import decode, find_bag, messages, open_bag
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
+from ptr_models.episodes.finding import find_bags
 from ptr_models.episodes.geometry import displacements, matrix_from_quaternion
 from ptr_models.episodes.messages import EXECUTED_TOPIC, METADATA_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.sampling import Choice, choose, decode_image, newest, state_vectors
 from ptr_models.episodes.streams import Executed, Streams, control_grid, read_streams
-from ptr_models.episodes.writer import PARTIAL
-
-DISCARDED = "discarded"
 
 
 @dataclass(frozen=True)
@@ -49,27 +47,8 @@ class Episode:
 
 
 def find_episodes(directories: Iterable[Path | str]) -> list[Path]:
-    """Folders of complete episodes in and under some directories, sorted.
-
-    Folders that end in `.partial` and everything below `discarded/` are left out.
-
-    Raises:
-        EpisodeError: a directory does not exist, or there is no episode in it.
-    """
-    found: set[Path] = set()
-    for directory in map(Path, directories):
-        if not directory.is_dir():
-            raise EpisodeError(f"{directory} does not exist; give a folder with episodes")
-        bags = (bag.parent for bag in directory.rglob("*.mcap"))
-        inside = {path for path in bags if not _hidden(path.relative_to(directory))}
-        if not inside:
-            raise EpisodeError(f"{directory} holds no complete episode")
-        found |= inside
-    return sorted(found)
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.endswith(PARTIAL) or part == DISCARDED for part in path.parts)
+    """Folders of complete episodes in and under some directories: see `finding.find_bags`."""
+    return [Path(path) for path in find_bags(directories)]
 
 
 def read_metadata(path: Path | str) -> EpisodeMetadata:
@@ -94,7 +73,9 @@ def read_metadata(path: Path | str) -> EpisodeMetadata:
     return EpisodeMetadata.from_json(text)
 
 
-def read_episode(path: Path | str, contract: Contract | None = None) -> Episode:
+def read_episode(
+    path: Path | str, contract: Contract | None = None, metadata: EpisodeMetadata | None = None
+) -> Episode:
     """Read an episode onto the control grid of its contract.
 
     The grid starts with the first command after the `start` event (and when every stream has a sample), so that
@@ -104,12 +85,13 @@ def read_episode(path: Path | str, contract: Contract | None = None) -> Episode:
     Args:
         path: the episode's folder.
         contract: required; None takes the bag's own.
+        metadata: as `read_metadata` gives it, where that was called before.
     Raises:
         ContractError: the bag follows another contract.
         EpisodeError: it is cut off, has no step, or a stream has a hole.
     """
     path = Path(path)
-    metadata = read_metadata(path)
+    metadata = metadata or read_metadata(path)
     if contract is None:
         contract = metadata.contract
     else:

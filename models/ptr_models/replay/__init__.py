@@ -3,7 +3,8 @@
 
 from ptr_models.replay.augment import Augmentation, augment
 from ptr_models.replay.batch import Batch
-from ptr_models.replay.cache import Dataset, LeftOut, build_cache, open_episodes
+from ptr_models.replay.cache import open_episodes
+from ptr_models.replay.dataset import Dataset, LeftOut
 from ptr_models.replay.mixing import MixingSampler
 from ptr_models.replay.sampler import Sampler
 
@@ -15,6 +16,5 @@ __all__ = [
     "MixingSampler",
     "Sampler",
     "augment",
-    "build_cache",
     "open_episodes",
 ]

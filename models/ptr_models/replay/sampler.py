@@ -17,7 +17,7 @@ from ptr_models.episodes.actions import scale
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.labels import Labelling, label
 from ptr_models.replay.batch import Batch
-from ptr_models.replay.cache import Dataset
+from ptr_models.replay.dataset import Dataset
 
 
 class Sampler:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptr_models.episodes.actions import scale
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.replay.cache import Dataset
+from ptr_models.replay.dataset import Dataset
 
 CLIP = 3
 """Frames of a clip: an early, a middle and a late one."""

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The replay cache and the samplers."""
+"""The samplers: transitions, labels, proportions, mixtures."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,11 +12,10 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from ptr_models.contract import Contract, ContractError
+from ptr_models.contract import Contract
 from ptr_models.episodes.actions import scale
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.metadata import EpisodeMetadata, Label
-from ptr_models.episodes.reader import read_episode
+from ptr_models.episodes.labels import Labelling, label
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler, open_episodes
 
 CONTRACT = Contract()
@@ -31,19 +29,6 @@ def data(make_episode: Callable[..., Path], tmp_path: Path) -> Dataset:
     make_episode(1, steps=5)
     make_episode(2, steps=8, task="put_knife_in_pot", outcome="failure", kind="trial")
     return open_episodes([tmp_path / "bags"], CONTRACT, root=tmp_path / "cache", progress=False)
-
-
-def test_the_cache_holds_each_episode_as_the_reader_gives_it(data: Dataset, tmp_path: Path) -> None:
-    assert (len(data), data.transitions) == (3, 25)
-    assert data.task_names == ["put_carrot_in_pot", "put_knife_in_pot"]
-    assert list(data.successes) == [True, True, False]
-    for index, path in enumerate(data.paths):
-        episode = read_episode(path)
-        frames, states, actions = data.episode(index)
-        assert (frames == episode.images["over_shoulder"]).all()
-        assert (states == episode.states).all()
-        assert (actions == episode.actions).all()
-    assert len(data.frames) == 25 + 3
 
 
 def test_transitions_pair_each_frame_with_its_successor_and_label(data: Dataset) -> None:
@@ -60,73 +45,6 @@ def test_transitions_pair_each_frame_with_its_successor_and_label(data: Dataset)
     assert list(batch.task) == [2, 2, 2, 2, 5, 5]
     assert batch.image.dtype == np.uint8
     assert batch.action.dtype == batch.state.dtype == batch.mc_return.dtype == np.float32
-
-
-def test_the_cache_is_used_again_until_a_bag_or_a_label_changes(
-    make_episode: Callable[..., Path], tmp_path: Path
-) -> None:
-    folder = make_episode(0)
-    cache = tmp_path / "cache"
-
-    def load(contract: Contract = CONTRACT) -> Dataset:
-        return open_episodes([tmp_path / "bags"], contract, root=cache, progress=False)
-
-    load()
-    built = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
-    load()
-    assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == built
-    make_episode(1)
-    assert len(load()) == 2
-    metadata = EpisodeMetadata.from_json((folder / "episode.json").read_text())
-    relabelled = metadata.labelled(Label("failure", 1, "reviewer"))
-    (folder / "episode.json").write_text(relabelled.to_json())
-    assert list(load().successes) == [False, True]
-    shutil.rmtree(cache)
-    assert list(load().successes) == [False, True]
-
-
-def test_unusable_episodes_are_left_out_by_name_and_reason(
-    make_episode: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make_episode(0)
-    make_episode(1, outcome="unlabelled")
-    make_episode(2, kind="practice")
-    cut = make_episode(3) / "episode_0003.mcap"
-    cut.write_bytes(cut.read_bytes()[:5000])
-    data = open_episodes([tmp_path / "bags"], CONTRACT, root=tmp_path / "cache")
-    assert [Path(entry.path).name for entry in data.left_out] == [
-        "episode_0001",
-        "episode_0002",
-        "episode_0003",
-    ]
-    assert "its outcome is unlabelled" in data.left_out[0].reason
-    assert "it is practice" in data.left_out[1].reason
-    assert "cut off or damaged" in data.left_out[2].reason
-    assert "3 episodes left out, 1 used" in capsys.readouterr().err
-
-
-def test_a_folder_without_any_usable_episode_is_an_error(
-    make_episode: Callable[..., Path], tmp_path: Path
-) -> None:
-    make_episode(0, outcome="unlabelled")
-    with pytest.raises(EpisodeError, match="none of 1 episodes is usable; the first, .*episode_0000"):
-        open_episodes([tmp_path / "bags"], CONTRACT, root=tmp_path / "cache", progress=False)
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_one_bag_of_another_contract_is_an_error(make_episode: Callable[..., Path], tmp_path: Path) -> None:
-    make_episode(0)
-    make_episode(1, contract=dataclasses.replace(CONTRACT, control_rate=10.0))
-    with pytest.raises(ContractError, match="episode_0001 follows another contract"):
-        open_episodes([tmp_path / "bags"], CONTRACT, root=tmp_path / "cache", progress=False)
-
-
-def test_a_damaged_cache_says_to_delete_it(data: Dataset, tmp_path: Path) -> None:
-    folder = next((tmp_path / "cache").iterdir())
-    index = json.loads((folder / "index.json").read_text())
-    (folder / "index.json").write_text(json.dumps(index | {"rows": 10**6}))
-    with pytest.raises(EpisodeError, match="is damaged .* delete the folder"):
-        open_episodes([tmp_path / "bags"], CONTRACT, root=tmp_path / "cache", progress=False)
 
 
 def test_selecting_keeps_only_some_episodes(data: Dataset) -> None:
@@ -171,9 +89,7 @@ def test_a_resumed_sampler_draws_the_same_batches(data: Dataset) -> None:
         (64, 0.0, (0, 64)),
     ],
 )
-def test_the_prior_share_is_rounded_down(
-    data: Dataset, size: int, fraction: float, split: tuple[int, int]
-) -> None:
+def test_the_prior_share_is_rounded_down(data: Dataset, size: int, fraction: float, split: tuple[int, int]) -> None:
     carrots = data.select([task == "put_carrot_in_pot" for task in data.tasks])
     knives = data.select([task == "put_knife_in_pot" for task in data.tasks])
     mixing = MixingSampler(Sampler(carrots, IDS), Sampler(knives, IDS), fraction)
@@ -194,3 +110,68 @@ def test_mixing_needs_the_data_it_mixes(data: Dataset) -> None:
 def test_a_task_without_an_id_is_refused_with_the_known_ones(data: Dataset) -> None:
     with pytest.raises(EpisodeError, match="put_knife_in_pot has no id; known tasks: put_carrot_in_pot"):
         Sampler(data, {"put_carrot_in_pot": 0})
+
+
+def test_labels_computed_at_a_draw_are_those_of_the_whole_episode(data: Dataset) -> None:
+    rule = Labelling(reward_steps=2, terminal="last", discount=0.9)
+    batch = Sampler(data, IDS, labelling=rule).gather(np.arange(25))
+    whole = [label(int(n), bool(success), rule) for n, success in zip(data.lengths, data.successes, strict=True)]
+    for name in ("reward", "mask", "mc_return"):
+        assert (getattr(batch, name) == np.concatenate([getattr(item, name) for item in whole])).all()
+
+
+def test_a_sampler_keeps_nothing_per_transition(data: Dataset) -> None:
+    sampler = Sampler(data, IDS)
+    kept = [value.size for value in vars(sampler).values() if isinstance(value, np.ndarray)]
+    assert max(kept) <= 6 * (int(data.lengths.max()) + 1)  # the table of labels, by steps that remain
+
+
+@pytest.mark.parametrize(("balance", "share"), [(0.0, 17 / 25), (0.5, 17**0.5 / (17**0.5 + 8**0.5)), (1.0, 0.5)])
+def test_tasks_are_drawn_by_a_power_of_their_size(data: Dataset, balance: float, share: float) -> None:
+    drawn = Sampler(data, IDS, seed=2, task_balance=balance).sample(20_000)
+    carrots = (drawn.task == 2).sum()
+    assert (carrots - 20_000 * share) ** 2 / (20_000 * share * (1 - share)) < 10.83  # chi-squared, 99.9 %
+
+
+def test_balanced_draws_are_uniform_within_a_task(data: Dataset) -> None:
+    sampler = Sampler(data, IDS, seed=3, task_balance=1.0)
+    places = {float(x): i for i, x in enumerate(sampler.gather(np.arange(25)).state[:, 0])}
+    counts = np.bincount([places[float(x)] for x in sampler.sample(20_000).state[:, 0]], minlength=25)
+    expected = np.array([10_000 / 17] * 17 + [10_000 / 8] * 8)
+    assert ((counts - expected) ** 2 / expected).sum() < 51.2  # 99.9 % quantile, 24 degrees of freedom
+
+
+def test_tasks_that_share_an_id_are_balanced_as_one(data: Dataset) -> None:
+    shared = dict.fromkeys(IDS, 7)
+    plain, balanced = (Sampler(data, shared, task_balance=b).sample(20_000) for b in (0.0, 1.0))
+    failures = [(batch.mc_return == -25).mean() for batch in (plain, balanced)]
+    assert failures[1] == pytest.approx(failures[0], abs=0.02)
+
+
+@pytest.mark.parametrize(("option", "value"), [("task_balance", 1.5), ("action_shift", -1)])
+def test_an_option_out_of_range_is_refused(data: Dataset, option: str, value: float) -> None:
+    with pytest.raises(EpisodeError, match=f"{option} is {value}"):
+        Sampler(data, IDS, **{option: value})
+
+
+def test_a_shift_pairs_each_action_with_the_next_observation(data: Dataset) -> None:
+    sampler = Sampler(data, IDS, action_shift=1)
+    assert len(sampler) == 25 - 3
+    batch = sampler.gather(np.array([0, 10, 11]))
+    frames, states, actions = data.episode(0)
+    assert (batch.image[0] == frames[1]).all()
+    assert (batch.next_image[0] == frames[2]).all()
+    assert (batch.state[0] == states[1]).all()
+    assert_allclose(batch.action[:2], scale(actions[[0, 10]], CONTRACT))
+    assert (batch.next_image[1] == frames[12]).all()
+    assert_allclose(batch.reward, [-1, 10, -1])
+    assert_allclose(batch.action[2], scale(data.episode(1)[2][0], CONTRACT))
+
+
+def test_episodes_that_a_shift_uses_up_are_never_drawn(data: Dataset) -> None:
+    sampler = Sampler(data, IDS, action_shift=8)
+    assert len(sampler) == 4
+    assert set(sampler.sample(200).task) == {2}
+    assert set(Sampler(data, IDS, action_shift=8, task_balance=1.0).sample(200).task) == {2}
+    with pytest.raises(EpisodeError, match="no transition is left of 3 episodes with action_shift 12"):
+        Sampler(data, IDS, action_shift=12)

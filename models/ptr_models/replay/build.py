@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Look at bags in several threads: their metadata, and where those admit them their streams, into a store.
+
+Decoding of pictures, resizing and writing let other threads run, so that threads serve as well as processes.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.audit import problem_of
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.finding import Stamp
+from ptr_models.episodes.reader import Episode, read_episode, read_metadata
+from ptr_models.errors import PtrError
+from ptr_models.replay.store import NOT_READ, Arrays, Entry, Writer
+
+KINDS = ("demonstration", "trial")
+"""Kinds that training can use; practice is left out."""
+COMMIT_SECONDS = 5.0
+MOST_WORKERS = 8
+"""Beyond this many threads they wait for each other."""
+
+Job = tuple[str, Stamp, Entry | None]
+
+
+def default_workers() -> int:
+    """Threads that this machine can use for reading bags."""
+    return max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0))))
+
+
+def unwanted(entry: Entry, outcomes: Sequence[str]) -> str:
+    """Why metadata exclude a bag from a data set with these outcomes; empty: they do not."""
+    if entry.refusal:
+        return entry.refusal
+    if entry.outcome not in outcomes:
+        return f"its outcome is {entry.outcome}; wanted: {', '.join(outcomes)}"
+    return "" if entry.kind in KINDS else f"it is {entry.kind}; wanted: {', '.join(KINDS)}"
+
+
+def is_current(entry: Entry | None, stamp: Stamp, outcomes: Sequence[str]) -> bool:
+    """Whether nothing of a bag has to be read (again)."""
+    if entry is None or entry.stamp != stamp:
+        return False
+    return entry.steps != NOT_READ or bool(unwanted(entry, outcomes))
+
+
+def fill(
+    writer: Writer, contract: Contract, jobs: Sequence[Job], outcomes: Sequence[str], workers: int, progress: bool
+) -> None:
+    """Read bags into a store.
+
+    Args:
+        writer: of the store; what is finished is committed every few seconds.
+        contract: that the bags must follow.
+        jobs: bags with what is known about them.
+        outcomes: of bags whose streams are read.
+        workers: threads.
+        progress: show a bar with the time that remains.
+    Raises:
+        EpisodeError: the cache cannot be written; bags that are done stay done.
+    """
+    done, batch, begun = 0, list[Entry](), time.monotonic()
+    try:
+        with _bar(progress) as bar, closing(_in_order(_Look(contract, outcomes, writer), jobs, workers)) as entries:
+            task = bar.add_task("reading episodes", total=len(jobs))
+            try:
+                for entry in entries:
+                    batch.append(entry)
+                    bar.advance(task)
+                    if time.monotonic() - begun > COMMIT_SECONDS:
+                        writer.commit(batch)
+                        done, batch, begun = done + len(batch), [], time.monotonic()
+            finally:
+                writer.commit(batch)
+                done += len(batch)
+    except (OSError, sqlite3.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise EpisodeError(
+            f"the replay cache {writer.folder} cannot be written: {reason}; {done} of {len(jobs)} episodes are done "
+            "and kept; make room, or choose another folder with --cache"
+        ) from error
+
+
+class _Look:
+    """Reads one bag, writes its rows, and says what the index should know."""
+
+    def __init__(self, contract: Contract, outcomes: Sequence[str], writer: Writer) -> None:
+        self._contract, self._outcomes, self._writer = contract, outcomes, writer
+
+    def __call__(self, job: Job) -> Entry:
+        path, stamp, known = job
+        try:
+            metadata = read_metadata(path)
+            self._contract.require(metadata.contract, "it")
+        except PtrError as error:
+            return Entry(path, stamp, refusal=str(error))
+        entry = Entry(path, stamp, metadata.task, metadata.kind, metadata.outcome)
+        if known is not None and known.stamp[:2] == stamp[:2] and known.steps != NOT_READ:
+            return entry._replace(start=known.start, steps=known.steps, problem=known.problem)
+        if unwanted(entry, self._outcomes):
+            return entry
+        try:
+            episode = read_episode(path, self._contract, metadata)
+        except EpisodeError as error:
+            return entry._replace(steps=0, problem=str(error))
+        problem = problem_of(episode)
+        if problem:
+            return entry._replace(steps=0, problem=problem)
+        return entry._replace(start=self._writer.append(_rows(episode)), steps=len(episode))
+
+
+def _rows(episode: Episode) -> Arrays:
+    cameras = list(episode.images.values())
+    frames = cameras[0] if len(cameras) == 1 else np.concatenate(cameras, axis=-1)
+    actions = np.concatenate([episode.actions, np.zeros_like(episode.actions[:1])])
+    return Arrays(frames, episode.states, actions)
+
+
+def _in_order(look: Callable[[Job], Entry], jobs: Sequence[Job], workers: int) -> Iterator[Entry]:
+    """Entries in the order of the jobs, with a few bags in flight."""
+    with ThreadPoolExecutor(max(1, workers), thread_name_prefix="bags") as pool:
+        pending: deque[Future[Entry]] = deque()
+        try:
+            for job in jobs:
+                pending.append(pool.submit(look, job))
+                if len(pending) > 4 * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _bar(show: bool) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, disable=not show, transient=False)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Episodes as memory-mapped arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An episode that is not in a data set, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Episodes of one replay cache: what is kept in memory is one entry per episode, frames stay on disk.
+
+    Attributes:
+        contract: of all its episodes.
+        frames: (N, H, W, 3 * cameras) uint8 RGB, memory-mapped.
+        states: (N, 7) float32, memory-mapped.
+        actions: (N, 7) float32, raw units, memory-mapped; the row of an episode's last frame is not used.
+        starts: (E,) first row of each episode.
+        lengths: (E,) steps; an episode has one row more.
+        tasks: (E,) task names.
+        successes: (E,) whether the episode counts as a success.
+        paths: (E,) folders of the bags.
+        left_out: episodes that were refused.
+    """
+
+    contract: Contract
+    frames: NDArray[np.uint8]
+    states: NDArray[np.float32]
+    actions: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    tasks: tuple[str, ...]
+    successes: NDArray[np.bool_]
+    paths: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def transitions(self) -> int:
+        """Number of (s, a, s') triples."""
+        return int(self.lengths.sum())
+
+    @property
+    def task_names(self) -> list[str]:
+        """Distinct task names, sorted."""
+        return sorted(set(self.tasks))
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.lengths)
+
+    def select(self, keep: Sequence[bool] | NDArray[np.bool_]) -> Dataset:
+        """The same arrays with some of the episodes.
+
+        Args:
+            keep: (E,) which episodes stay.
+        """
+        mask = np.asarray(keep, dtype=bool)
+        if not mask.any():
+            raise EpisodeError(f"no episode of {len(self)} is left after selecting")
+        chosen = np.flatnonzero(mask)
+        return dataclasses.replace(
+            self,
+            starts=self.starts[mask],
+            lengths=self.lengths[mask],
+            tasks=tuple(self.tasks[i] for i in chosen),
+            successes=self.successes[mask],
+            paths=tuple(self.paths[i] for i in chosen),
+        )
+
+    def episode(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+        """Frames (T+1, H, W, 3 * cameras), states (T+1, 7) and raw actions (T, 7) of one episode."""
+        start, length = int(self.starts[index]), int(self.lengths[index])
+        rows = slice(start, start + length + 1)
+        return self.frames[rows], self.states[rows], self.actions[start : start + length]

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a replay cache: three arrays that grow at their end, and an index of what lies where.
+
+A store is a folder named after a hash of the contract and of the format:
+
+    index.sqlite   the contract, and one row per bag: its sizes and times, task, outcome, place or problem
+    frames.bin     (N, H, W, 3 * cameras) uint8
+    states.bin     (N, 7) float32
+    actions.bin    (N, 7) float32, raw units; zeros in the row of an episode's last frame
+    lock           held by the one process that appends
+
+The index names an episode only after its rows are on disk, so a process that is killed loses what it had not
+indexed yet and nothing else. No row is ever written twice: a data set that is open stays as it is while another
+process appends. Rows of bags that changed, or were removed, are wasted until the folder is deleted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import math
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.contract import Contract, ContractError
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.finding import Stamp
+
+VERSION = 2
+NOT_READ = -1
+"""Steps of a bag whose streams were not looked at."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS contract (json TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS bags (
+    path TEXT PRIMARY KEY, bag_bytes INTEGER, bag_time INTEGER, label_bytes INTEGER, label_time INTEGER,
+    task TEXT, kind TEXT, outcome TEXT, refusal TEXT, start INTEGER, steps INTEGER, problem TEXT
+) WITHOUT ROWID;
+"""
+
+
+class Entry(NamedTuple):
+    """What a store knows about a bag.
+
+    Attributes:
+        path: folder of the episode.
+        stamp: of the files that the rest was read from.
+        task, kind, outcome: of its metadata.
+        refusal: why its metadata exclude it, empty: they do not.
+        start: first row.   steps: of the episode, NOT_READ: nobody looked.
+        problem: why its streams exclude it, empty: they do not.
+    """
+
+    path: str
+    stamp: Stamp
+    task: str = ""
+    kind: str = ""
+    outcome: str = ""
+    refusal: str = ""
+    start: int = 0
+    steps: int = NOT_READ
+    problem: str = ""
+
+
+class Arrays(NamedTuple):
+    """The rows of a store, memory-mapped: see `dataset.Dataset`."""
+
+    frames: NDArray[np.uint8]
+    states: NDArray[np.float32]
+    actions: NDArray[np.float32]
+
+
+class Store:
+    """One cache folder. Reading needs no lock; `writer` gives the right to append."""
+
+    def __init__(self, root: Path, contract: Contract) -> None:
+        """Args: root: where caches lie; the folder is created by the first `writer`."""
+        self.contract = contract
+        key = hashlib.sha256(f"{VERSION} {contract.hash}".encode()).hexdigest()[:16]
+        self.folder = root / key
+
+    def entries(self) -> dict[str, Entry]:
+        """All bags that were looked at, by path.
+
+        Raises:
+            EpisodeError: the index is damaged; delete the folder, and it is made again.
+        """
+        if not (self.folder / "index.sqlite").is_file():
+            return {}
+        try:
+            with closing(self._connect()) as connection:
+                rows = connection.execute("SELECT * FROM bags").fetchall()
+        except sqlite3.Error as error:
+            raise self.damaged(error) from error
+        return {row[0]: Entry(row[0], Stamp(*row[1:5]), *row[5:]) for row in rows}
+
+    def arrays(self, rows: int) -> Arrays:
+        """The first rows, mapped into memory.
+
+        Raises:
+            EpisodeError: a file is missing or shorter than that.
+        """
+        try:
+            return Arrays(*(self._map(name, rows, *kind) for name, kind in row_kinds(self.contract).items()))
+        except (OSError, ValueError) as error:
+            raise self.damaged(error) from error
+
+    def damaged(self, error: Exception) -> EpisodeError:
+        """What to raise when the files contradict each other."""
+        return EpisodeError(f"the replay cache {self.folder} is damaged ({error}); delete the folder")
+
+    @contextmanager
+    def writer(self, wait: bool = True) -> Iterator[Writer]:
+        """The right to append, which one process has at a time; others wait for it.
+
+        Raises:
+            BlockingIOError: `wait` is false, and another process has it.
+            EpisodeError: the folder cannot be written, or is damaged.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("w")
+        except OSError as error:
+            raise EpisodeError(f"the replay cache {self.folder} cannot be written: {error.strerror}") from error
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                connection = self._connect()
+                connection.executescript(_SCHEMA)
+                if connection.execute("SELECT count(*) FROM contract").fetchone() == (0,):
+                    connection.execute("INSERT INTO contract VALUES (?)", (self.contract.to_json(),))
+                connection.commit()
+            except sqlite3.Error as error:
+                raise self.damaged(error) from error
+            with closing(connection), closing(Writer(self.folder, self.contract, connection)) as writer:
+                yield writer
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.folder / "index.sqlite", timeout=60.0)
+
+    def _map(self, name: str, rows: int, dtype: type, shape: tuple[int, ...]) -> NDArray:
+        path = self.folder / f"{name}.bin"
+        size, needed = path.stat().st_size, rows * _row_bytes(dtype, shape)
+        if size < needed:
+            raise ValueError(f"{path.name} has {size} bytes, not {needed}")
+        return np.memmap(path, dtype, "r", shape=(rows, *shape))
+
+
+class Writer:
+    """Appends episodes; several threads may call `append` at once, one calls `commit`."""
+
+    def __init__(self, folder: Path, contract: Contract, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._connection, self._lock = connection, threading.Lock()
+        names = row_kinds(contract)
+        self._files = [os.open(folder / f"{name}.bin", os.O_RDWR | os.O_CREAT, 0o644) for name in names]
+        sizes = [_row_bytes(*kind) for kind in names.values()]
+        self._rows = max(-(-os.fstat(file).st_size // size) for file, size in zip(self._files, sizes, strict=True))
+
+    def append(self, arrays: Arrays) -> int:
+        """Write the rows of an episode; returns the first of them.
+
+        Args:
+            arrays: T+1 rows each.
+        Raises:
+            OSError: the disk is full, or refuses.
+        """
+        with self._lock:
+            start, self._rows = self._rows, self._rows + len(arrays.frames)
+        for file, rows in zip(self._files, arrays, strict=True):
+            _write_at(file, np.ascontiguousarray(rows), start)
+        return start
+
+    def commit(self, entries: Sequence[Entry]) -> None:
+        """Enter bags into the index, once their rows are on disk.
+
+        Raises:
+            OSError, sqlite3.Error: the disk is full, or refuses.
+        """
+        if any(entry.steps > 0 for entry in entries):
+            for file in self._files:
+                os.fsync(file)
+        rows = [(entry.path, *entry.stamp, *entry[2:]) for entry in entries]
+        with self._connection:
+            self._connection.executemany(f"INSERT OR REPLACE INTO bags VALUES ({','.join('?' * 12)})", rows)
+
+    def close(self) -> None:
+        """Close the files; what was not committed is lost."""
+        for file in self._files:
+            os.close(file)
+
+
+def row_kinds(contract: Contract) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Type and shape of a row of each array."""
+    camera, cameras = contract.cameras[0], len(contract.cameras)
+    return {
+        "frames": (np.uint8, (camera.height, camera.width, 3 * cameras)),
+        "states": (np.float32, (len(contract.proprioception),)),
+        "actions": (np.float32, (len(contract.action),)),
+    }
+
+
+def _row_bytes(dtype: type, shape: tuple[int, ...]) -> int:
+    return math.prod(shape) * np.dtype(dtype).itemsize
+
+
+def _write_at(file: int, rows: NDArray, start: int) -> None:
+    """Write rows where the array's row `start` lies."""
+    content, place = memoryview(rows).cast("B"), start * rows[0].nbytes
+    while content:
+        written = os.pwrite(file, content, place)
+        content, place = content[written:], place + written
+
+
+def stored_contract(folder: Path) -> Contract | None:
+    """The contract of a cache folder, None where there is no readable cache."""
+    try:
+        with closing(sqlite3.connect(f"file:{folder / 'index.sqlite'}?mode=ro", uri=True)) as connection:
+            return Contract.from_json(connection.execute("SELECT json FROM contract").fetchone()[0])
+    except (sqlite3.Error, TypeError, ContractError):
+        return None
