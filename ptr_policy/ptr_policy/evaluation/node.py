@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,19 @@ from typing import Any
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
 
 from ptr_bringup.session import Caller, SessionError, run_session
 from ptr_models.errors import PtrError
 from ptr_policy.evaluation.bench import RobotBench
 from ptr_policy.evaluation.runner import evaluate
-from ptr_policy.evaluation.trials import Result, Trial, TrialsError, plan_trials
+from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError, plan_trials, summarise
 from ptr_policy.ros import declare
 
 
 class EvaluatorNode(Node):
-    """Holds the parameters of an evaluation."""
+    """Holds the parameters of an evaluation, and says how it goes."""
 
     def __init__(self, overrides: Mapping[str, Any] | None = None) -> None:
         """Args: overrides: values of parameters, by name."""
@@ -37,9 +40,16 @@ class EvaluatorNode(Node):
         declare(self, "action_choice", "", "how actions are chosen; empty: the policy server's")
         declare(self, "simulator_timeout", 20.0, "s to wait for a simulator, then ask a person", (0.0, 600.0))
 
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._summary = self.create_publisher(String, "/evaluation/summary", latched)
+
     def value(self, name: str) -> Any:
         """Value of a parameter."""
         return self.get_parameter(name).value
+
+    def announce(self, summary: Mapping[str, Any]) -> None:
+        """Publish the summary so far, as `summary.json` has it, for who watches."""
+        self._summary.publish(String(data=json.dumps(summary)))
 
 
 Show = Callable[[Result, Sequence[Trial]], None]
@@ -60,6 +70,13 @@ def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any
         if not node.value(name):
             raise TrialsError(f"parameter `{name}` is empty; give it")
     planned = plan_trials(*(node.value(name) for name in ("task", "kitchen", "policy", "trials", "seed")))
+    file = TrialFile(directory / "trials.jsonl")
+    node.announce(summarise(planned, file.read()))
+
+    def report(result: Result) -> None:
+        show(result, planned)
+        node.announce(summarise(planned, file.read()))
+
     bench = RobotBench(
         node,
         caller,
@@ -69,7 +86,7 @@ def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any
         action_choice=node.value("action_choice"),
         simulator_timeout=node.value("simulator_timeout"),
     )
-    return evaluate(bench, planned, directory, lambda result: show(result, planned))
+    return evaluate(bench, planned, directory, report)
 
 
 def describe(result: Result, planned: int) -> str:

@@ -30,6 +30,7 @@ NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 STALLED = 0.5  # s of silence after which a stream is shown as stalled
+PORTS = 10  # that are tried: several robots of one machine have a page each
 GRAVE = ("stream_stalled", "messages_lost", "disk_full")  # kinds of EpisodeEvent
 
 
@@ -58,9 +59,9 @@ class ConsoleNode(EndingNode):
         self._server.stop()
 
     def _declare(self) -> None:
-        declare(self, "port", 8765, "port of the page on this machine, http://127.0.0.1:PORT/; 0: any", (0, 65535))
+        declare(self, "port", 8765, "port of the page on this machine; when it is taken, the next free one", (0, 65000))
         declare(self, "remote", False, "answer other machines too, encrypted, to those who have the token")
-        declare(self, "remote_port", 8766, "port of the page for other machines; 0: any that is free", (0, 65535))
+        declare(self, "remote_port", 8766, "port of the page for other machines, likewise", (0, 65000))
         declare(self, "names", [""], "further host names and addresses of this machine that other machines use")
         declare(self, "credentials", "", f"folder of token, key and certificate; empty: {default_folder()}")
         declare(self, "cameras", ["over_shoulder"], "names of the cameras: /camera/NAME/image/compressed")
@@ -85,12 +86,12 @@ class ConsoleNode(EndingNode):
         self.create_subscription(String, "/evaluation/summary", self._on_evaluation, LATCHED)
 
     def _doors(self) -> list[Door]:
-        doors = [Door("127.0.0.1", int(self._value("port")), Guard("http", LOCAL_NAMES))]
+        doors = [Door("127.0.0.1", int(self._value("port")), Guard("http", LOCAL_NAMES), ports=PORTS)]
         if self._value("remote"):
             names = [*machine_names(), *(str(name) for name in self._value("names") if name), *LOCAL_NAMES]
             credentials = obtain(Path(str(self._value("credentials")) or default_folder()), names)
             guard = Guard("https", [name.lower() for name in names], credentials.token)
-            doors.append(Door("0.0.0.0", int(self._value("remote_port")), guard, credentials.tls()))
+            doors.append(Door("0.0.0.0", int(self._value("remote_port")), guard, credentials.tls(), PORTS))
             self.get_logger().info(f"SHA-256 of the console's certificate: {credentials.fingerprint}")
         return doors
 

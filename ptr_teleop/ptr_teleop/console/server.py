@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import html
 import logging
 import ssl
@@ -40,12 +41,14 @@ class Door:
     Attributes:
         port: 0: any that is free.
         tls: None: not encrypted.
+        ports: so many are tried from `port` on, when it is taken.
     """
 
     host: str
     port: int
     guard: Guard
     tls: ssl.SSLContext | None = None
+    ports: int = 1
 
 
 class ConsoleServer:
@@ -104,14 +107,17 @@ class ConsoleServer:
         runner = web.AppRunner(self._application(door.guard), access_log=None, shutdown_timeout=1.0)
         runners.append(runner)
         await runner.setup()
-        site = web.TCPSite(runner, door.host, door.port, ssl_context=door.tls)
-        try:
-            await site.start()
-        except OSError as error:
-            raise ServerError(
-                f"the console can't listen at {door.host}, port {door.port} ({error.strerror}); "
-                "end what does, or choose another port"
-            ) from error
+        for port in range(door.port, door.port + door.ports):
+            try:
+                await web.TCPSite(runner, door.host, port, ssl_context=door.tls).start()
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or port == door.port + door.ports - 1:
+                    raise ServerError(
+                        f"the console can't listen at {door.host}, port {port} ({error.strerror}); "
+                        "end what does, or choose another port"
+                    ) from error
+            else:
+                break
         return int(runner.addresses[0][1])
 
     def _application(self, guard: Guard) -> web.Application:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ptr_bringup.doctor.checks import EXECUTABLES
 from ptr_bringup.launching.arguments import declared_arguments
@@ -13,6 +14,7 @@ from ptr_bringup.launching.cli import find_file
 from ptr_bringup.launching.documents import read_document
 from ptr_bringup.launching.errors import LaunchError
 from ptr_bringup.launching.interpreter import interpret
+from ptr_bringup.sim.tasks import TASKS
 
 LAUNCH = Path(__file__).resolve().parents[3] / "ptr_bringup" / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.xml"))
@@ -29,6 +31,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in names:
             (tmp_path / "lib" / package / name).touch(0o755)
     (tmp_path / "share/ptr_bringup/launch").mkdir(parents=True)
+    (tmp_path / "share/ptr_bringup/config").symlink_to(LAUNCH.parent / "config")
     for file in FILES:
         (tmp_path / "share/ptr_bringup/launch" / file.name).symlink_to(file)
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
@@ -56,17 +59,19 @@ def declared(file: Path) -> set[str]:
 
 def test_collecting_in_simulation_starts_the_whole_path() -> None:
     names = started("collect.launch.xml", task="put_carrot_on_plate")
-    assert names == ["simulator", "arm", "recorder", "teleop", "scripted_operator"]
+    assert names == ["simulator", "arm", "console", "recorder", "teleop", "scripted_operator"]
 
 
 def test_collecting_with_a_device_of_a_person_starts_no_scripted_operator() -> None:
-    assert started("collect.launch.xml", task="x", device="joy") == ["simulator", "arm", "recorder", "teleop"]
-    assert started("collect.launch.xml", task="x", device="none") == ["simulator", "arm", "recorder"]
+    names = started("collect.launch.xml", task="x", device="joy")
+    assert names == ["simulator", "arm", "console", "recorder", "teleop"]
+    names = started("collect.launch.xml", task="x", device="none", console="false")
+    assert names == ["simulator", "arm", "recorder"]
 
 
 def test_the_real_robot_has_a_camera_and_no_simulator() -> None:
-    assert started("robot.launch.xml", robot="wx250s") == ["camera", "arm"]
-    assert started("robot.launch.xml") == ["simulator", "arm"]
+    assert started("robot.launch.xml", robot="wx250s") == ["camera", "arm", "console"]
+    assert started("robot.launch.xml", console="false") == ["simulator", "arm"]
 
 
 def test_evaluating_deploys_and_records_beside_its_results() -> None:
@@ -76,6 +81,7 @@ def test_evaluating_deploys_and_records_beside_its_results() -> None:
     assert [process.name for process in plan.processes] == [
         "simulator",
         "arm",
+        "console",
         "policy_server",
         "recorder",
         "evaluator",
@@ -83,6 +89,18 @@ def test_evaluating_deploys_and_records_beside_its_results() -> None:
     files = {process.name: str(process.command) for process in plan.processes}
     assert "directory: runs/a/bags" in files["recorder"]
     assert "directory: runs/a\\n" in files["evaluator"]
+
+
+def test_the_page_is_for_this_machine_only_unless_asked_and_chooses_the_task() -> None:
+    plan = interpret(LAUNCH / "collect.launch.xml", {"task": "put_carrot_on_plate", "operator_name": "Ada"}, {})
+    (console,) = (str(process.command) for process in plan.processes if process.name == "console")
+    assert "remote: false" in console
+    assert "task: put_carrot_on_plate" in console and "operator_name: Ada" in console
+
+
+def test_the_page_offers_every_task_of_the_kitchens() -> None:
+    parameters = yaml.safe_load((LAUNCH.parent / "config/console.yaml").read_text())["console"]["ros__parameters"]
+    assert parameters["tasks"] == sorted(TASKS)
 
 
 def test_a_launch_file_is_found_by_package_and_name_or_by_path() -> None:

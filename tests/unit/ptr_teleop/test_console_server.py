@@ -321,12 +321,15 @@ def test_headers_keep_other_pages_from_framing_or_feeding_this_one(served: Serve
     served.run(work)
 
 
-def test_a_port_that_is_taken_is_said_in_one_sentence(served: Served) -> None:
+def test_a_port_that_is_taken_is_said_in_one_sentence_or_the_next_one_is_used(served: Served) -> None:
     port = int(served.local.rpartition(":")[2])
     second = ConsoleServer(NotedRobot(), [Door("127.0.0.1", port, Guard("http", LOCAL_NAMES))])
     with pytest.raises(ServerError, match=f"can't listen at 127.0.0.1, port {port}"):
         second.start()
     second.stop()
+    third = ConsoleServer(NotedRobot(), [Door("127.0.0.1", port, Guard("http", LOCAL_NAMES), ports=10)])
+    assert port < third.start()[0] < port + 10
+    third.stop()
 
 
 def test_stopping_the_server_closes_the_pages(served: Served) -> None:

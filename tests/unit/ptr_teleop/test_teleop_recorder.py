@@ -12,14 +12,16 @@ import pytest
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
-from ptr_teleop.recorder import core as recorder
-from ptr_teleop.recorder.core import (
+from ptr_teleop.recorder import span
+from ptr_teleop.recorder.core import RecorderCore, Room
+from ptr_teleop.recorder.episode import (
+    Audit,
     CommandTiming,
     Event,
-    RecorderCore,
     RecorderError,
     State,
     Wanted,
+    episode_id,
     parse_extra,
 )
 from ptr_teleop.recorder.files import read_contract, relabel
@@ -42,10 +44,16 @@ class MemoryWriter:
         self.error: Exception | None = None
         self.abandoned = False
 
-    def write(self, topic: str, type_name: str, stamp_ns: int, cdr: bytes) -> None:
+    def write(
+        self, topic: str, type_name: str, stamp_ns: int, cdr: bytes, published_ns: int = 0, sequence: int = 0
+    ) -> None:
         if self.error is not None:
             raise self.error
         self.messages.append((topic, stamp_ns, cdr))
+
+    def flush(self) -> None:
+        if self.error is not None:
+            raise self.error
 
     def close(self, metadata: EpisodeMetadata) -> Path:
         self.metadata = metadata
@@ -53,8 +61,9 @@ class MemoryWriter:
         path.mkdir()
         return path
 
-    def abandon(self) -> None:
+    def abandon(self) -> Path:
         self.abandoned = True
+        return self.folder
 
     def events(self) -> list[dict]:
         return [json.loads(data) for topic, _, data in self.messages if topic == EVENTS]
@@ -66,13 +75,13 @@ class Bench:
     def __init__(self, path: Path, **options) -> None:
         self.folder = EpisodeFolder(path)
         self.writers: list[MemoryWriter] = []
-        self.problem = ""
+        self.verdict = Audit()
         self.core = RecorderCore(
             self.folder, STREAMS, Contract(), self._open, self._encode, self._read, self._audit, **options
         )
 
-    def _audit(self, path: Path) -> str:
-        return self.problem
+    def _audit(self, path: Path) -> Audit:
+        return self.verdict
 
     def _open(self, metadata: EpisodeMetadata) -> MemoryWriter:
         self.writers.append(MemoryWriter(metadata, self.folder.path))
@@ -87,6 +96,7 @@ class Bench:
         return CommandTiming(**json.loads(data))
 
     def feed(self, now: int, *leave_out: str) -> None:
+        """One message of each required stream."""
         for topic in REQUIRED:
             if topic not in leave_out:
                 self.core.receive(topic, f"{topic} at {now}".encode(), now)
@@ -106,10 +116,10 @@ def test_an_episode_runs_from_its_first_command_to_after_its_last(bench: Bench) 
     bench.core.start(Wanted("put_knife_in_pot"), T0)
     assert bench.command(T0 + SECOND, held=False) is None
     started = bench.command(T0 + 2 * SECOND)
-    assert (started.kind, started.stamp) == ("start", T0 + 2 * SECOND - recorder.LEAD)
+    assert (started.kind, started.stamp) == ("start", T0 + 2 * SECOND - span.LEAD)
     assert bench.command(T0 + 2 * SECOND + SECOND // 5) is None
     _, stopped = bench.core.stop(True, "success", T0 + 9 * SECOND)
-    assert stopped.stamp == T0 + 2 * SECOND + 2 * SECOND // 5 + recorder.LAST_STEP
+    assert stopped.stamp == T0 + 2 * SECOND + 2 * SECOND // 5 + span.LAST_STEP
     assert (stopped.stamp - started.stamp) // (SECOND // 5) == 2  # two commands are two control steps
     kinds = [event["kind"] for event in bench.writers[0].events()]
     assert kinds == ["start", "stop"]
@@ -193,7 +203,7 @@ def test_saving_labels_and_counts(bench: Bench) -> None:
 def test_an_episode_that_cannot_be_used_is_kept_and_does_not_count(bench: Bench) -> None:
     bench.feed(T0)
     bench.core.start(Wanted("put_knife_in_pot"), T0)
-    bench.problem = "a hole of 0.5 s"
+    bench.verdict = Audit("a hole of 0.5 s", "discard", ("training cannot use it: a hole of 0.5 s",))
     path, _ = bench.core.stop(True, "success", T0 + SECOND)
     assert path.is_dir()
     assert bench.core.saved == 0
@@ -222,7 +232,7 @@ def test_a_recorder_that_ends_keeps_the_episode_unlabelled(bench: Bench) -> None
 def test_a_stream_that_stalls_and_recovers_is_two_events(bench: Bench) -> None:
     bench.feed(T0)
     bench.core.start(Wanted("put_knife_in_pot"), T0)
-    later = T0 + 3 * SECOND // 2
+    later = T0 + 8 * SECOND // 10
     bench.feed(later, "/arm/state")
     events = bench.core.tick(later)
     assert [(event.kind, "/arm/state" in event.text) for event in events] == [("stream_stalled", True)]
@@ -230,6 +240,67 @@ def test_a_stream_that_stalls_and_recovers_is_two_events(bench: Bench) -> None:
     bench.feed(later + SECOND // 2)
     assert [event.kind for event in bench.core.tick(later + SECOND // 2)] == ["stream_recovered"]
     assert [event["kind"] for event in bench.writers[0].events()] == ["stream_stalled", "stream_recovered"]
+
+
+def test_messages_that_never_arrived_are_an_event_and_in_the_metadata(bench: Bench) -> None:
+    for sequence in (1, 5):  # before the episode: nobody's loss
+        bench.core.receive(TELEOP, b"{}", T0, T0, sequence, b"joy")
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    data = json.dumps({"stamp": T0, "horizon": 1, "held": False}).encode()
+    for sequence, publisher in ((6, b"joy"), (1, b"webxr"), (9, b"joy"), (2, b"webxr"), (10, b"joy")):
+        bench.core.receive(TELEOP, data, T0 + SECOND // 2, T0, sequence, publisher)
+    (event,) = bench.core.tick(T0 + SECOND // 2)
+    assert (event.kind, event.text) == ("messages_lost", "2 messages of /teleop/command never arrived")
+    assert bench.core.tick(T0 + SECOND // 2) == []
+    bench.core.stop(True, "success", T0 + SECOND // 2)
+    assert bench.writers[0].metadata.lost == {TELEOP: 2}
+
+
+def test_every_stream_says_how_it_is(bench: Bench) -> None:
+    for k in range(51):
+        bench.feed(T0 + k * SECOND // 25)
+    now = T0 + 2 * SECOND
+    health = {one.topic: one for one in bench.core.health(now + SECOND)}
+    assert health["/arm/state"].rate == pytest.approx(13, abs=1)  # 26 of the last 2 s
+    assert (health["/arm/state"].stalled, health["/arm/state"].age) == (True, 1.0)
+    assert (health["/policy/step"].stalled, health["/policy/step"].age) == (False, -1.0)
+    assert not any(one.stalled for one in bench.core.health(now))
+
+
+def test_a_disk_that_runs_full_ends_the_episode_while_it_can_be_finished(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    monkeypatch.setattr(EpisodeFolder, "free_bytes", lambda self: int(Room().finish) - 1)
+    (event,) = bench.core.tick(T0 + SECOND // 10)
+    assert event.kind == "disk_full"
+    assert bench.core.state is State.FAULT
+    assert bench.core.message.startswith("the disk is full: kept 20261118-110640-000-put_knife_in_pot unlabelled")
+    assert bench.writers[0].metadata.outcome == "unlabelled"
+    assert not bench.writers[0].abandoned
+    assert [item["kind"] for item in bench.writers[0].events()] == ["disk_full", "stop"]
+
+
+def test_the_audit_is_part_of_what_is_said_after_a_save(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.verdict = Audit("", "discard", ("the arm was idle in 90% of the steps",))
+    states: list[State] = []
+    bench.core._changed = lambda: states.append(bench.core.state)
+    bench.core.stop(True, "success", T0 + SECOND)
+    assert states == [State.SAVING]
+    assert bench.core.message.endswith("proposal: discard, since the arm was idle in 90% of the steps")
+    assert (bench.core.saved, bench.core.audit.proposal) == (1, "discard")
+
+
+def test_a_score_that_is_no_share_is_refused_and_the_episode_goes_on(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    with pytest.raises(RecorderError, match="between 0 and 1"):
+        bench.core.stop(True, "partial", T0, score=7.0)
+    assert bench.core.state is State.RECORDING
 
 
 def test_a_full_disk_ends_in_a_fault_that_says_so_and_the_next_episode_can_start(bench: Bench) -> None:
@@ -285,7 +356,7 @@ def test_extra_may_be_empty() -> None:
 
 
 def test_episode_names_sort_by_time() -> None:
-    names = [recorder.episode_id("task", T0 + k * 37_000_000) for k in range(60)]
+    names = [episode_id("task", T0 + k * 37_000_000) for k in range(60)]
     assert names == sorted(names)
     assert names[0] == "20261118-110640-000-task"
 
@@ -293,6 +364,7 @@ def test_episode_names_sort_by_time() -> None:
 def test_a_new_label_keeps_the_old_one_in_its_history(tmp_path: Path) -> None:
     folder = tmp_path / "one"
     folder.mkdir()
+    (folder / "one.mcap").touch()
     first = EpisodeMetadata("one", "put_knife_in_pot").labelled(Label("success", 1))
     (folder / "episode.json").write_text(first.to_json())
     relabel(tmp_path, "one", Label("failure", 2, note="it fell out"))
