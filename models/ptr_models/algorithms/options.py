@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BetConfig:
-    """Losses and optimiser of the Behaviour Transformer; defaults as published.
+    """Losses and optimiser of the Behaviour Transformer; defaults as published, but for `offset_weight`.
 
     Attributes:
         focal_gamma: exponent of the focal loss on the class; 0 is cross-entropy.
-        offset_weight: s, weight of the squared error of the offset (scaled action units).
+        offset_weight: s, weight of the squared error of the offset. Published are 500 to 100 000, for actions of
+            a few centimetres; here actions fill [-1, 1], and 20 keeps both losses of the same size.
         weight_decay: of AdamW, on weight matrices only.
         gradient_clip: largest norm of the gradient of all weights.
     """
 
     focal_gamma: float = 2.0
-    offset_weight: float = 500.0
+    offset_weight: float = 20.0
     weight_decay: float = 0.1
     gradient_clip: float = 1.0
 
