@@ -30,6 +30,8 @@ from ptr_models.training.runs import latest_checkpoint, resolve_checkpoint
 from ptr_policy.bulk.collect import trajectory_of
 from ptr_policy.bulk.practice_scene import PracticeScene
 
+CONSECUTIVE = 3
+"""Frames in a row in which the poses of the objects must say success: as many as are rewarded."""
 ORDERS = ("classifier", "outcome", "alternate")
 
 
@@ -131,12 +133,7 @@ class Practice:
             assert self._classifier is not None
             image = decode_image(encode_jpeg(self._scene.robot.observe().image), policy.contract.cameras[0])
             return least_done(tasks, lambda task: float(self._classifier.probabilities(image[None], task)[0]))
-        if not self.made:
-            return tasks[0]
-        last = self.made[-1]
-        if self._options.order == "outcome" and not last.judged:
-            return last.task
-        return tasks[1] if last.task == tasks[0] else tasks[0]
+        return following(tasks, self.made[-1] if self.made else None, self._options.order)
 
     def _act(
         self, policy: Policy, task: str, generator: np.random.Generator
@@ -147,8 +144,7 @@ class Practice:
             what was seen at T+1 instants, the same as JPEGs, and the verdict.
         """
         robot, camera, options = self._scene.robot, policy.contract.cameras[0], self._options
-        classifier = self._classifier
-        streak = None if classifier is None else Streak(classifier.threshold(task), classifier.consecutive)
+        done, streak = self._judge(task)
         policy.reset()
         seen: list[Snapshot] = []
         pictures: list[bytes] = []
@@ -156,15 +152,20 @@ class Practice:
             seen.append(robot.observe())
             pictures.append(encode_jpeg(seen[-1].image))
             image = decode_image(pictures[-1], camera)
-            if streak is None:
-                judged = self._scene.done(task)
-            else:
-                judged = streak.add(float(classifier.probabilities(image[None], task)[0]))
+            judged = streak.add(done(image))
             if len(seen) > 1 and (judged or len(seen) > options.max_steps):
                 return seen, pictures, judged
             decision = policy.act(image, seen[-1].state.astype(np.float32), task, options.choice)
             noisy = decision.scaled + options.noise * generator.standard_normal(len(decision.scaled))
             robot.act(unscale(np.clip(noisy, -MARGIN, MARGIN), policy.contract), "policy")
+
+    def _judge(self, task: str) -> tuple[Callable[[np.ndarray], float], Streak]:
+        """Probability of success from an image, or 0 or 1 by the poses of the objects; and the rule of frames."""
+        classifier = self._classifier
+        if classifier is None:
+            return lambda _: float(self._scene.done(task)), Streak(0.5, CONSECUTIVE)
+        rule = Streak(classifier.threshold(task), classifier.consecutive)
+        return lambda image: float(classifier.probabilities(image[None], task)[0]), rule
 
     def _metadata(self, trial: PracticeTrial, policy: Policy) -> EpisodeMetadata:
         outcome = "success" if trial.judged else "failure"
@@ -183,6 +184,15 @@ class Practice:
             labels=(Label(outcome, 0, by),),
             extra={"practice": dataclasses.asdict(trial)},
         )
+
+
+def following(tasks: tuple[str, str], last: PracticeTrial | None, order: str) -> str:
+    """The task after a trial: by turns, or with `outcome` the same one again after a failure."""
+    if last is None:
+        return tasks[0]
+    if order == "outcome" and not last.judged:
+        return last.task
+    return tasks[1] if last.task == tasks[0] else tasks[0]
 
 
 def least_done(tasks: Sequence[str], probability: Callable[[str], float]) -> str:
