@@ -17,6 +17,7 @@ import numpy as np
 
 from ptr_models.episodes.bag import decode, messages, open_bag
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.fields import Executed, executed_command
 from ptr_models.episodes.messages import (
     ARM_STATE_TOPIC,
     EVENT_TOPIC,
@@ -37,7 +38,7 @@ from ptr_models.episodes.quality import (
 )
 from ptr_models.episodes.reader import actions_from_targets, sample
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, state_vectors
-from ptr_models.episodes.streams import Executed, Streams, control_grid, executed_command
+from ptr_models.episodes.streams import Streams, control_grid
 
 AFTER_STAMP = 12  # bytes of a serialised message before what follows the stamp of its header
 

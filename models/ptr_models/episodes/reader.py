@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract
 from ptr_models.episodes.bag import decode, find_bag, messages, open_bag
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
+from ptr_models.episodes.fields import Executed
 from ptr_models.episodes.finding import find_bags
 from ptr_models.episodes.geometry import displacements, matrix_from_quaternion
 from ptr_models.episodes.messages import EXECUTED_TOPIC, METADATA_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.sampling import Choice, choose, decode_image, newest, state_vectors
-from ptr_models.episodes.streams import Executed, Streams, control_grid, read_streams
+from ptr_models.episodes.streams import Streams, control_grid, read_streams
 
 
 @dataclass(frozen=True)

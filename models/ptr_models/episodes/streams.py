@@ -7,7 +7,7 @@ import bisect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,25 +15,10 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract
 from ptr_models.episodes.bag import decode
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.fields import Executed, arm_state, executed, image_data
 from ptr_models.episodes.messages import ARM_STATE_TOPIC, EVENT_TOPIC, EXECUTED_TOPIC, METADATA_TOPIC, image_topic
-from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, as_of
+from ptr_models.episodes.sampling import ArmSample, RecordedStream, as_of
 from ptr_models.episodes.scan import Raw, scan
-
-
-class Executed(NamedTuple):
-    """What was sent to the driver.
-
-    Attributes:
-        pose: commanded target: position x y z (m) and quaternion x y z w.
-        gripper: commanded opening, 0 = closed, 1 = open.
-        source: of the command behind it, empty while nobody commands.
-        decided: stamp of that command (ns).
-    """
-
-    pose: tuple[float, ...]
-    gripper: float
-    source: str
-    decided: int
 
 
 @dataclass
@@ -62,30 +47,19 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
     found = scan(path, [*cameras.values(), *others])
 
     def stream(topic: str, take: Callable[[Any], Any]) -> RecordedStream[Any]:
-        kind, raws = found.get(topic, ("", []))
-        return RecordedStream([(raw.stamp, raw.data) for raw in raws], lambda data: take(decode(data, kind)))
+        raws = found[topic][1] if topic in found else []
+        return RecordedStream([(raw.stamp, raw.data) for raw in raws], take)
 
     def every(topic: str) -> list[tuple[int, Any]]:
         kind, raws = found.get(topic, ("", list[Raw]()))
         return [(raw.stamp, decode(raw.data, kind)) for raw in raws]
 
     return Streams(
-        images={name: stream(topic, lambda message: message.data) for name, topic in cameras.items()},
-        arm=stream(ARM_STATE_TOPIC, arm_sample),
-        executed=stream(EXECUTED_TOPIC, executed_command),
+        images={name: stream(topic, image_data) for name, topic in cameras.items()},
+        arm=stream(ARM_STATE_TOPIC, arm_state),
+        executed=stream(EXECUTED_TOPIC, executed),
         events=[(stamp, message.kind) for stamp, message in every(EVENT_TOPIC)],
         metadata=next((message.data for _, message in reversed(every(METADATA_TOPIC))), ""),
-    )
-
-
-def executed_command(message: Any) -> Executed:
-    """What a decoded ExecutedCommand says."""
-    target, at, decided = message.target.position, message.target.orientation, message.command_stamp
-    return Executed(
-        (target.x, target.y, target.z, at.x, at.y, at.z, at.w),
-        message.gripper,
-        message.source,
-        decided.sec * 10**9 + decided.nanosec,
     )
 
 

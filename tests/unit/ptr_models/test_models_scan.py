@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,8 +17,18 @@ from rosbags.rosbag2.enums import CompressionFormat, CompressionMode, StoragePlu
 
 from ptr_models.episodes.bag import messages, open_bag
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.messages import METADATA_TOPIC, STRING, definition, typestore
+from ptr_models.episodes.fields import arm_state, executed, image_data
+from ptr_models.episodes.messages import (
+    ARM_STATE,
+    EXECUTED_COMMAND,
+    IMAGE,
+    METADATA_TOPIC,
+    STRING,
+    definition,
+    typestore,
+)
 from ptr_models.episodes.resize import squash
+from ptr_models.episodes.sampling import arm_sample
 from ptr_models.episodes.scan import Raw, scan
 
 
@@ -112,3 +123,58 @@ def test_squashing_leaves_the_wanted_size_alone_and_enlarges_small_images() -> N
     image = np.random.default_rng(0).integers(0, 256, (32, 24, 3), dtype=np.uint8)
     assert (squash(image, 32, 24) == image).all()
     assert squash(image, 64, 64).shape == (64, 64, 3)
+
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+NUMBER = st.floats(allow_nan=False, width=32)
+STAMPS = st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 10**9 - 1))
+
+
+def message_of(kind: str, data: st.DataObject) -> Any:
+    """A message of a type with drawn strings and numbers."""
+    types = typestore().types
+
+    def time() -> Any:
+        return types["builtin_interfaces/msg/Time"](*data.draw(STAMPS))
+
+    def pose() -> Any:
+        numbers = [data.draw(NUMBER) for _ in range(7)]
+        point, turn = types["geometry_msgs/msg/Point"], types["geometry_msgs/msg/Quaternion"]
+        return types["geometry_msgs/msg/Pose"](point(*numbers[:3]), turn(*numbers[3:]))
+
+    header, six = types["std_msgs/msg/Header"](time(), data.draw(TEXT)), np.arange(6.0)
+    if kind == IMAGE:
+        return types[kind](header, data.draw(TEXT), np.frombuffer(data.draw(st.binary(max_size=40)), np.uint8))
+    if kind == ARM_STATE:
+        return types[kind](
+            header, 1, data.draw(TEXT), pose(), pose(), six, six, six, data.draw(NUMBER), data.draw(NUMBER)
+        )
+    return types[kind](header, data.draw(TEXT), time(), pose(), data.draw(NUMBER), six, 3)
+
+
+@given(st.data(), st.sampled_from(["le", "be"]))
+def test_fields_are_those_of_the_whole_message(data: st.DataObject, order: str) -> None:
+    kinds = {IMAGE: image_data, ARM_STATE: arm_state, EXECUTED_COMMAND: executed}
+    kind = data.draw(st.sampled_from(sorted(kinds)))
+    message = message_of(kind, data)
+    cdr = typestore().serialize_cdr(message, kind, little_endian=order == "le")
+    found = kinds[kind](memoryview(bytes(cdr)))
+    whole = typestore().deserialize_cdr(bytes(cdr), kind)
+    if kind == IMAGE:
+        assert bytes(found) == bytes(whole.data)
+    elif kind == ARM_STATE:
+        assert found == arm_sample(whole)
+    else:
+        target, at = whole.target.position, whole.target.orientation
+        assert found.pose == (target.x, target.y, target.z, at.x, at.y, at.z, at.w)
+        assert (found.gripper, found.source) == (whole.gripper, whole.source)
+        assert found.decided == whole.command_stamp.sec * 10**9 + whole.command_stamp.nanosec
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_message_are_an_error_of_one_sentence(content: bytes) -> None:
+    for kind, take in ((IMAGE, image_data), (ARM_STATE, arm_state), (EXECUTED_COMMAND, executed)):
+        try:
+            take(b"\x00\x01\x00\x00" + content)
+        except EpisodeError as error:
+            assert f"a message of type {kind} ({len(content) + 4} bytes) is damaged" in str(error)

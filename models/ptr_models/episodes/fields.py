@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The fields of serialised messages that training needs, without making message objects.
+
+Each function follows the definition in `messages/` up to the last field that it takes; the rest is skipped. A
+message in big-endian form, which no ROS 2 of today writes, goes the way of `bag.decode`.
+
+CDR: four bytes of encapsulation, then the fields, each aligned to its size; a string is its length (with the
+final zero) and its bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.episodes.bag import decode
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.messages import ARM_STATE, EXECUTED_COMMAND, IMAGE
+from ptr_models.episodes.sampling import ArmSample, arm_sample
+
+Data = memoryview | bytes
+T = TypeVar("T")
+
+_LENGTH = struct.Struct("<I")
+_TIME = struct.Struct("<iI")
+_POSE = struct.Struct("<7d")
+_FLOAT = struct.Struct("<f")
+_LITTLE_ENDIAN = b"\x00\x01"
+_STAMP_BYTES = 8
+_BETWEEN_POSE_AND_GRIPPER = 7 * 8 + 18 * 8
+"""Bytes of ArmState's commanded pose and of its joint positions, velocities and efforts."""
+
+
+class Executed(NamedTuple):
+    """What was sent to the driver.
+
+    Attributes:
+        pose: commanded target: position x y z (m) and quaternion x y z w.
+        gripper: commanded opening, 0 = closed, 1 = open.
+        source: of the command behind it, empty while nobody commands.
+        decided: stamp of that command (ns).
+    """
+
+    pose: tuple[float, ...]
+    gripper: float
+    source: str
+    decided: int
+
+
+def image_data(cdr: Data) -> NDArray[np.uint8]:
+    """The encoded picture of a sensor_msgs/CompressedImage, not copied."""
+    return _read(cdr, IMAGE, _image_data, lambda message: message.data)
+
+
+def arm_state(cdr: Data) -> ArmSample:
+    """What an observation needs of a ptr_msgs/ArmState."""
+    return _read(cdr, ARM_STATE, _arm_state, arm_sample)
+
+
+def executed(cdr: Data) -> Executed:
+    """What actions are made of, of a ptr_msgs/ExecutedCommand."""
+    return _read(cdr, EXECUTED_COMMAND, _executed, executed_command)
+
+
+def executed_command(message: Any) -> Executed:
+    """The same of a message object."""
+    target, at, decided = message.target.position, message.target.orientation, message.command_stamp
+    pose = (target.x, target.y, target.z, at.x, at.y, at.z, at.w)
+    return Executed(pose, message.gripper, message.source, decided.sec * 10**9 + decided.nanosec)
+
+
+def _read(cdr: Data, kind: str, fast: Callable[[memoryview], T], whole: Callable[[Any], T]) -> T:
+    if bytes(cdr[:2]) != _LITTLE_ENDIAN:
+        return whole(decode(cdr, kind))
+    try:
+        return fast(memoryview(cdr)[4:])
+    except (struct.error, ValueError) as error:
+        raise EpisodeError(f"a message of type {kind} ({len(cdr)} bytes) is damaged") from error
+
+
+def _image_data(body: memoryview) -> NDArray[np.uint8]:
+    place = _aligned(_behind_string(body, _behind_string(body, _STAMP_BYTES)), 4)
+    (length,) = _LENGTH.unpack_from(body, place)
+    return np.frombuffer(body, np.uint8, length, place + 4)
+
+
+def _arm_state(body: memoryview) -> ArmSample:
+    mode = _behind_string(body, _STAMP_BYTES)
+    pose = _aligned(_behind_string(body, mode + 1), 8)
+    x, y, z, *quaternion = _POSE.unpack_from(body, pose)
+    (gripper,) = _FLOAT.unpack_from(body, pose + _POSE.size + _BETWEEN_POSE_AND_GRIPPER)
+    return ArmSample((x, y, z), tuple(quaternion), gripper)
+
+
+def _executed(body: memoryview) -> Executed:
+    source = _aligned(_behind_string(body, _STAMP_BYTES), 4)
+    time = _aligned(_behind_string(body, source), 4)
+    seconds, nanoseconds = _TIME.unpack_from(body, time)
+    pose = _aligned(time + _TIME.size, 8)
+    (gripper,) = _FLOAT.unpack_from(body, pose + _POSE.size)
+    (length,) = _LENGTH.unpack_from(body, source)
+    name = str(body[source + 4 : source + 4 + length], "utf-8").rstrip("\0")
+    return Executed(_POSE.unpack_from(body, pose), gripper, name, seconds * 10**9 + nanoseconds)
+
+
+def _behind_string(body: memoryview, place: int) -> int:
+    """The place behind a string that begins at or after a place."""
+    place = _aligned(place, 4)
+    return place + 4 + _LENGTH.unpack_from(body, place)[0]
+
+
+def _aligned(place: int, size: int) -> int:
+    return (place + size - 1) & -size
