@@ -26,7 +26,7 @@ ifneq ($(shell cat $(VENV)/key 2>/dev/null),$(CURDIR) $(ROS_DISTRO))
 $(shell rm -rf $(STAMPS))
 endif
 
-.PHONY: help setup demo test lint pretrain doctor lock clean
+.PHONY: help setup demo test browser lint pretrain doctor lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,6 +44,8 @@ demo: setup ## in simulation: record, fine-tune, deploy, evaluate, report (SEED=
 test: setup ## all tests (PYTEST_OPTIONS='-k launching -x')
 	@$(IN_ROS) $(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
 
+browser: tests/browser/node_modules ## Chromium and an emulated headset, for the tests of the operator's page
+
 lint: $(STAMPS)/python ## style and types of mistakes that a linter sees
 	@$(VENV)/bin/ruff check .
 
@@ -57,7 +59,7 @@ lock: ## choose newer versions of the Python requirements (needs uv)
 	@scripts/lock_requirements
 
 clean: ## remove .venv, build, install, log (not runs, not data)
-	rm -rf $(VENV) build install log .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build install log tests/browser/node_modules .pytest_cache .ruff_cache .hypothesis
 
 # --- what is done when ----------------------------------------------------------------------------------------------
 
@@ -66,6 +68,10 @@ PYTHON_PACKAGES := models ptr_bringup ptr_teleop ptr_policy
 SOURCES_OF_PACKAGES := $(foreach p,$(PYTHON_PACKAGES),$(wildcard $p/setup.py $p/setup.cfg $p/pyproject.toml \
 	$p/package.xml $p/launch $p/config $p/udev $p/launch/* $p/config/* $p/udev/* $p/checkpoints \
 	$p/checkpoints/* $p/checkpoints/*/*))
+
+tests/browser/node_modules: tests/browser/package.json tests/browser/package-lock.json scripts/set_up_browser
+	@scripts/set_up_browser
+	@touch $@
 
 $(STAMPS)/python: requirements/lock.txt requirements/python.in scripts/bootstrap.py scripts/ptr_ros_environment.py
 	@$(BOOTSTRAP) python
