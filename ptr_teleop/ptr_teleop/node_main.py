@@ -31,9 +31,17 @@ def run(make: Callable[[], EndingNode], name: str, args: Sequence[str] | None = 
     A node that can't start raises an exception whose text is the sentence that the user reads; the process
     exits with 1.
     """
-    failed = False
+    failed = listening = False
+
+    def interrupt(*_: object) -> None:
+        """Leave SIGINT to rclpy once it listens: an exception would break off what runs just then, such as a save."""
+        if not listening:
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
     try:
         with rclpy.init(args=args):
+            listening = True
             try:
                 node = make()
             except rclpy_implementation.RCLError:
@@ -55,6 +63,9 @@ def _spin(node: EndingNode) -> None:
     node.create_timer(1.0, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
     try:
         rclpy.spin(node)
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():  # otherwise a signal ended the context in the middle of a callback
+            raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and terminal may both send it
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

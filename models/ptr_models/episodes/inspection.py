@@ -90,7 +90,7 @@ def show(report: EpisodeReport, console: Console) -> None:
     )
     cameras = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in it.contract.cameras)
     console.print(f"contract {it.contract.hash}: {cameras}, {it.contract.control_rate:g} Hz")
-    console.print(_table(report.streams))
+    console.print(_table(report.streams), width=max(console.width, 96), crop=False)
     if report.motion is not None:
         console.print(_sentence(report.motion))
     if report.problem:

@@ -23,6 +23,8 @@ def relabel(path: Path | str, label: Label) -> EpisodeMetadata:
     """
     if label.score is not None and not 0.0 <= label.score <= 1.0:
         raise EpisodeError(f"the score is {label.score:g}; give a number between 0 and 1")
+    if label.outcome not in OUTCOMES:
+        raise EpisodeError(f"outcome {label.outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
     folder = find_bag(path).parent
     metadata = read_metadata(folder).labelled(label)
     try:

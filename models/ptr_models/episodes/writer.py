@@ -116,20 +116,20 @@ class BagWriter:
         except OSError as error:
             self.abandon()
             raise self._disk_error(error) from error
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-            self.flush()
+        self.flush()
         self._first_ns = min(self._first_ns or stamp_ns, stamp_ns)
         self._last_ns = max(self._last_ns, stamp_ns)
 
     def flush(self) -> None:
-        """Hand what was written to the operating system; `write` does so twice a second.
+        """Hand what was written to the operating system, at most twice a second; `write` does so, too.
 
         Raises:
             EpisodeError: the disk is full or broken; the bag is closed first, everything until then is kept.
         """
-        if not self._open:
+        now = time.monotonic()
+        if not self._open or now - self._flushed < FLUSH_SECONDS:
             return
-        self._flushed = time.monotonic()
+        self._flushed = now
         try:
             if self._sync is not None and self._sync.error is not None:
                 raise self._sync.error

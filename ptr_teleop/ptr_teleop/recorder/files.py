@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
 from ptr_models.contract import Camera, Contract
+from ptr_models.episodes import labelling
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label, check_name
-from ptr_models.episodes.reader import read_episode
-from ptr_models.episodes.writer import write_atomically
+from ptr_models.episodes.inspection import inspect
+from ptr_models.episodes.metadata import EpisodeMetadata, Label, check_name
+from ptr_models.episodes.quality import DISCARD
+from ptr_teleop.recorder.episode import Audit
 
 
 def read_contract(path: str, cameras: Sequence[str]) -> Contract:
@@ -33,38 +34,21 @@ def read_contract(path: str, cameras: Sequence[str]) -> Contract:
 
 
 def relabel(root: Path, name: str, label: Label) -> EpisodeMetadata:
-    """Give a finished episode a new label in its episode.json; the old ones stay in its history.
+    """Give a finished episode of a folder a new label; the old ones stay in its history.
 
     Raises:
-        EpisodeError: there is no such episode, or the outcome is unknown.
+        EpisodeError: there is no such episode, the label makes no sense, or the folder can't be written.
     """
     check_name(name, "episode id")
-    if label.outcome not in OUTCOMES:
-        raise EpisodeError(f"outcome {label.outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
-    path = root / name / "episode.json"
-    try:
-        metadata = EpisodeMetadata.from_json(path.read_text(encoding="utf-8")).labelled(label)
-        write_atomically(path, metadata.to_json())
-    except OSError as error:
-        raise EpisodeError(f"episode {name} cannot be labelled: {path}: {error.strerror}") from error
-    return metadata
+    if not (root / name).is_dir():
+        raise EpisodeError(f"there is no episode {name} in {root}; give the id of a saved one")
+    return labelling.relabel(root / name, label)
 
 
-def audit(path: Path) -> str:
-    """Why a finished episode can't be used, by reading it as training does; empty: it can."""
+def audit(path: Path) -> Audit:
+    """What a finished episode is like, by going through its bag."""
     try:
-        read_episode(path)
+        report = inspect(path)
     except EpisodeError as error:
-        return str(error)
-    return ""
-
-
-def versions() -> dict[str, str]:
-    """Versions of the packages that made an episode, of those that are installed."""
-    found = {}
-    for package in ("ptr_models", "ptr_msgs", "ptr_teleop", "ptr_bringup", "rosbags"):
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+        return Audit(str(error), DISCARD, (str(error),))
+    return Audit(report.problem, report.proposal, report.findings)

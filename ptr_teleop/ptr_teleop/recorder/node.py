@@ -3,41 +3,46 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.clock import Clock, ClockType
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
 
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import definition
-from ptr_models.episodes.metadata import Label, check_name
+from ptr_models.episodes.metadata import EpisodeMetadata, Label, check_name
 from ptr_models.episodes.writer import BagWriter
 from ptr_models.errors import PtrError
-from ptr_msgs.msg import ArmCommand, EpisodeEvent, EpisodeStatus, ObjectStates
+from ptr_models.provenance import installed_versions, source_commit
+from ptr_msgs.msg import EpisodeEvent, EpisodeStatus
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode
 from ptr_teleop.node_main import EndingNode, run
 from ptr_teleop.parameters import declare
-from ptr_teleop.recorder.core import (
-    GIGABYTE,
-    CommandTiming,
-    Event,
-    RecorderCore,
-    State,
-    Wanted,
-    parse_extra,
+from ptr_teleop.recorder.conversions import (
+    event_key,
+    event_message,
+    read_calibration,
+    read_command,
+    read_scene,
+    status_message,
 )
-from ptr_teleop.recorder.files import audit, read_contract, relabel, versions
+from ptr_teleop.recorder.core import GIGABYTE, RecorderCore, Room
+from ptr_teleop.recorder.episode import Event, State, Wanted, parse_extra
+from ptr_teleop.recorder.files import audit, read_contract, relabel
 from ptr_teleop.recorder.folder import EpisodeFolder
-from ptr_teleop.recorder.streams import EVENTS, OBJECTS, Stream, streams_for
+from ptr_teleop.recorder.streams import EVENTS, OBJECTS, info_topic, streams_for
+from ptr_teleop.recorder.taps import Taps
 
-QUEUE = 100  # messages per stream: 2 s of the fastest, for when the processor is busy
-SENSOR_DATA = QoSProfile(depth=QUEUE, reliability=ReliabilityPolicy.BEST_EFFORT)
+DRAIN = 0.02  # s between two looks into the queues
+TICK = 0.1  # s between two looks at the streams and the disk
+REPORT = 0.25  # s between two statuses
+ADAPT = 0.5  # s between two looks at what publishers offer
+SCENE_AGE = 1.0  # s; older objects belong to a simulator that has ended
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -48,9 +53,9 @@ class RecorderNode(EndingNode):
         super().__init__("recorder")
         self._declare()
         self._goal = int(self.get_parameter("goal").value)
-        cameras = [str(name) for name in self.get_parameter("cameras").value]
-        streams = streams_for(cameras)
-        contract = read_contract(str(self.get_parameter("contract_file").value), cameras)
+        self._cameras = [str(name) for name in self.get_parameter("cameras").value]
+        streams = streams_for(self._cameras)
+        contract = read_contract(str(self.get_parameter("contract_file").value), self._cameras)
         directory = str(self.get_parameter("directory").value)
         if not directory:
             raise EpisodeError("parameter `directory` is empty; give the folder that episodes are written to")
@@ -59,27 +64,25 @@ class RecorderNode(EndingNode):
             self._folder,
             streams,
             contract,
-            lambda metadata: BagWriter(self._folder.path, metadata),
+            self._open_writer,
             lambda event: serialize_message(event_message(event)),
             read_command,
             audit,
-            facts={"robot": str(self.get_parameter("robot").value), "versions": versions()},
+            facts={
+                "robot": str(self.get_parameter("robot").value),
+                "versions": installed_versions(),
+                "commit": source_commit() or "",
+            },
             tasks=[name for name in self.get_parameter("tasks").value if name],
-            warn_free=float(self.get_parameter("minimum_free_gb").value) * GIGABYTE,
+            room=Room(warn=float(self.get_parameter("minimum_free_gb").value) * GIGABYTE),
+            changed=self._publish_status,
         )
-        self._own_events: set[tuple[int, int, str, str]] = set()
-        self._objects: tuple[float, bytes] | None = None
-        self._status = self.create_publisher(EpisodeStatus, "/episode/status", LATCHED)
-        self._events = self.create_publisher(EpisodeEvent, EVENTS, QoSProfile(depth=50))
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         for stream in streams:
             definition(stream.type)  # parsed once, now: the first episode must not wait for it
-            self._subscribe(stream)
-        self.create_service(StartEpisode, "/recorder/start", self._on_start)
-        self.create_service(StopEpisode, "/recorder/stop", self._on_stop)
-        self.create_service(LabelEpisode, "/recorder/label", self._on_label)
-        self.create_timer(0.25, self._on_tick)
-        self.create_timer(1.0, self._publish_diagnostics)
+        simulated = bool(self.get_parameter("use_sim_time").value)
+        self._taps = Taps(self, streams, self._now if simulated else None)
+        self._own_events: set[tuple[int, int, str, str, str]] = set()
+        self._offer()
         self._publish_status()
         self.get_logger().info(f"episodes go to {self._folder.path}")
 
@@ -102,45 +105,53 @@ class RecorderNode(EndingNode):
         declare(self, "tasks", [""], "task names that may be recorded; none: any well-formed name")
         declare(self, "minimum_free_gb", 2.0, "GB of free disk below which the status warns", (0.0, 1e6))
 
-    def _subscribe(self, stream: Stream) -> None:
-        callback = self._receiver(stream.topic)
-        if stream.topic == OBJECTS:
-            callback = self._on_objects
-        elif stream.topic == EVENTS:
-            callback = self._on_event
-        qos = QoSProfile(depth=QUEUE) if stream.reliable else SENSOR_DATA
-        self.create_subscription(message_class(stream.type), stream.topic, callback, qos, raw=True)
+    def _offer(self) -> None:
+        """Publishers, services and timers; the timers keep real time, whatever the simulator's clock does."""
+        self._status = self.create_publisher(EpisodeStatus, "/episode/status", LATCHED)
+        self._events = self.create_publisher(EpisodeEvent, EVENTS, QoSProfile(depth=50))
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
+        self.create_service(StartEpisode, "/recorder/start", self._on_start)
+        self.create_service(StopEpisode, "/recorder/stop", self._on_stop)
+        self.create_service(LabelEpisode, "/recorder/label", self._on_label)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        for period, callback in (
+            (DRAIN, self._drain),
+            (TICK, self._on_tick),
+            (REPORT, self._publish_status),
+            (ADAPT, lambda: self._taps.adapt(self._core.state is State.RECORDING)),
+            (1.0, self._publish_diagnostics),
+        ):
+            self.create_timer(period, callback, clock=steady)
 
-    def _receiver(self, topic: str) -> Callable[[bytes], None]:
-        """A callback that takes the messages of a topic."""
+    def _open_writer(self, metadata: EpisodeMetadata) -> BagWriter:
+        return BagWriter(self._folder.path, metadata, self._taps.offered, durable=True)
 
-        def receive(data: bytes) -> None:
-            event = self._core.receive(topic, data, self._now())
+    def _drain(self) -> None:
+        """Give the core what has arrived; the recorder's own events are in the bag already."""
+        for arrival in self._taps.drain():
+            if arrival.topic == EVENTS and self._is_own(arrival.data):
+                continue
+            event = self._core.receive(*arrival)
             if event is not None:
                 self._announce(event)
 
-        return receive
+    def _is_own(self, data: bytes) -> bool:
+        key = event_key(deserialize_message(data, EpisodeEvent))
+        own = key in self._own_events
+        self._own_events.discard(key)
+        return own
 
-    def _on_objects(self, data: bytes) -> None:
-        self._objects = (time.monotonic(), data)
-        self._core.receive(OBJECTS, data, self._now())
-
-    def _on_event(self, data: bytes) -> None:
-        """Record what others report; the recorder's own events are in the bag already."""
-        event = deserialize_message(data, EpisodeEvent)
-        facts = (event.header.stamp.sec, event.header.stamp.nanosec, event.episode_id, event.kind)
-        if facts in self._own_events:
-            self._own_events.discard(facts)
-        else:
-            self._core.receive(EVENTS, data, self._now())
-
-    def _on_start(
-        self, request: StartEpisode.Request, response: StartEpisode.Response
-    ) -> StartEpisode.Response:
+    def _on_start(self, request: StartEpisode.Request, response: StartEpisode.Response) -> StartEpisode.Response:
+        self._drain()
         try:
             check_name(request.task, "task name")
-            extra = {**self._scene(), **parse_extra(request.extra_json)}
-            wanted = Wanted(request.task, request.kind or "demonstration", request.operator_name, extra)
+            wanted = Wanted(
+                task=request.task,
+                kind=request.kind or "demonstration",
+                operator=request.operator_name,
+                instruction=request.instruction,
+                extra={**self._surroundings(), **parse_extra(request.extra_json)},
+            )
             metadata = self._core.start(wanted, self._now())
         except PtrError as error:
             return self._refused(response, error)
@@ -151,27 +162,28 @@ class RecorderNode(EndingNode):
         return response
 
     def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response) -> StopEpisode.Response:
-        score = None if math.isnan(request.score) else float(request.score)
+        self._drain()
         try:
             outcome = request.outcome or "unlabelled"
-            path, event = self._core.stop(request.save, outcome, self._now(), score, request.note)
-        except PtrError as error:
+            path, event = self._core.stop(request.save, outcome, self._now(), _score(request), request.note)
+        except (PtrError, OSError) as error:
             return self._refused(response, error)
         self._announce(event)
         response.success, response.message = True, self._core.message
         response.episode_id, response.path = path.name, str(path)
+        if self._core.audit is not None:
+            response.proposal = self._core.audit.proposal
+            response.findings = list(self._core.audit.findings)
         return response
 
-    def _on_label(
-        self, request: LabelEpisode.Request, response: LabelEpisode.Response
-    ) -> LabelEpisode.Response:
-        score = None if math.isnan(request.score) else float(request.score)
+    def _on_label(self, request: LabelEpisode.Request, response: LabelEpisode.Response) -> LabelEpisode.Response:
         try:
             if self._core.state is State.RECORDING:
                 raise EpisodeError("an episode is being recorded; stop it before labelling")
             last = self._core.metadata
             name = request.episode_id or (last.episode_id if last else "")
-            label = Label(request.outcome, self._now(), "recorder", score, request.note)
+            by = request.by or "recorder"
+            label = Label(request.outcome, self._now(), by, _score(request), request.note)
             metadata = relabel(self._folder.path, name, label)
         except PtrError as error:
             return self._refused(response, error)
@@ -180,47 +192,48 @@ class RecorderNode(EndingNode):
         response.success, response.message = True, self._core.message
         return response
 
-    def _refused(self, response: Any, error: PtrError) -> Any:
+    def _refused(self, response: Any, error: Exception) -> Any:
         self.get_logger().error(str(error))
         self._core.message = str(error)
         self._publish_status()
         response.success, response.message = False, str(error)
         return response
 
-    def _scene(self) -> dict[str, Any]:
-        """Kitchen and seed of the simulated scene, when there is one."""
-        if self._objects is None or time.monotonic() - self._objects[0] > 1.0:
-            return {}
-        objects = deserialize_message(self._objects[1], ObjectStates)
-        return {"kitchen": objects.kitchen, "seed": int(objects.seed)}
+    def _surroundings(self) -> dict[str, Any]:
+        """The simulated scene, when there is one, and the calibration of the cameras that have one."""
+        objects = self._core.latest(OBJECTS, self._now(), SCENE_AGE)
+        found = {} if objects is None else read_scene(objects)
+        calibration = {}
+        for camera in self._cameras:
+            info = self._core.latest(info_topic(camera), self._now())
+            known = None if info is None else read_calibration(info)
+            if known is not None:
+                calibration[camera] = known
+        return {**found, "calibration": calibration}
 
     def _on_tick(self) -> None:
+        self._drain()
         state = self._core.state
         for event in self._core.tick(self._now()):
             self.get_logger().warning(event.text)
             self._announce(event)
-        if self._core.state is not self._published_state:
-            if self._core.state is State.FAULT and state is not State.IDLE:
+        if self._core.state is not state or self._core.state is not self._published_state:
+            if self._core.state is State.FAULT:
                 self.get_logger().error(self._core.message)
             self._publish_status()
 
     def _announce(self, event: Event) -> None:
         message = event_message(event)
-        stamp = message.header.stamp
-        self._own_events.add((stamp.sec, stamp.nanosec, message.episode_id, message.kind))
+        self._own_events.add(event_key(message))
         self._events.publish(message)
         self._publish_status()
 
     def _publish_status(self) -> None:
-        core, metadata = self._core, self._core.metadata
-        status = EpisodeStatus(state=int(core.state), saved=core.saved, goal=self._goal, message=core.message)
-        stamp = metadata.start_ns if metadata and core.state is State.RECORDING else self._now()
-        status.header.stamp.sec, status.header.stamp.nanosec = divmod(stamp, 10**9)
-        status.directory = str(self._folder.path)
-        if metadata is not None:
-            status.episode_id, status.task = metadata.episode_id, metadata.task
-        self._published_state = core.state
-        self._status.publish(status)
+        self._published_state = self._core.state
+        if not self.context.ok():  # the process is ending: what is left to do is to keep the episode
+            return
+        directory, free = str(self._folder.path), self._folder.free_bytes()
+        self._status.publish(status_message(self._core, self._now(), self._goal, directory, free))
 
     def _publish_diagnostics(self) -> None:
         free = self._folder.free_bytes() / GIGABYTE
@@ -240,26 +253,8 @@ class RecorderNode(EndingNode):
         return self.get_clock().now().nanoseconds
 
 
-def read_command(data: bytes) -> CommandTiming:
-    """Timing of a serialised ArmCommand."""
-    command = deserialize_message(data, ArmCommand)
-    stamp, horizon = command.header.stamp, command.horizon
-    return CommandTiming(
-        stamp.sec * 10**9 + stamp.nanosec, horizon.sec * 10**9 + horizon.nanosec, bool(command.deadman)
-    )
-
-
-def message_class(type_name: str) -> type:
-    """The class of a message type such as ptr_msgs/msg/ArmState."""
-    package, _, name = type_name.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), name)
-
-
-def event_message(event: Event) -> EpisodeEvent:
-    """The EpisodeEvent of an event."""
-    message = EpisodeEvent(episode_id=event.episode_id, kind=event.kind, text=event.text)
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(event.stamp, 10**9)
-    return message
+def _score(request: StopEpisode.Request | LabelEpisode.Request) -> float | None:
+    return None if math.isnan(request.score) else float(request.score)
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -15,7 +15,7 @@ class Stream:
         topic, type: e.g. /arm/state and ptr_msgs/msg/ArmState.
         required: without messages on it no episode starts, and silence during one is an event.
         constant: it says the same all the time; a message is kept when it differs from the one before.
-        reliable: subscribe reliably (commands, events); otherwise best effort (sensor data).
+        reliable: subscribe reliably (commands, events) until the publishers' offers are known; otherwise best effort.
     """
 
     topic: str
@@ -30,6 +30,11 @@ OBJECTS = "/simulator/objects"
 COMMANDS = ("/teleop/command", "/policy/command")
 
 
+def info_topic(camera: str) -> str:
+    """Topic of the calibration of a camera."""
+    return f"/camera/{camera}/camera_info"
+
+
 def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
     """All streams of an episode with these cameras."""
     images = [
@@ -37,7 +42,7 @@ def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
         for name in cameras
     ]
     infos = [
-        Stream(f"/camera/{name}/camera_info", "sensor_msgs/msg/CameraInfo", constant=True) for name in cameras
+        Stream(info_topic(name), "sensor_msgs/msg/CameraInfo", constant=True) for name in cameras
     ]
     return (
         *images,

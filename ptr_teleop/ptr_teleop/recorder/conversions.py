@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Between the recorder's plain data and ROS messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CameraInfo
+
+from ptr_msgs.msg import ArmCommand, EpisodeEvent, EpisodeStatus, ObjectStates, StreamHealth
+from ptr_teleop.recorder.core import GIGABYTE, RecorderCore
+from ptr_teleop.recorder.episode import CommandTiming, Event, State
+from ptr_teleop.recorder.health import Health
+
+
+def read_command(data: bytes) -> CommandTiming:
+    """Timing of a serialised ArmCommand."""
+    command = deserialize_message(data, ArmCommand)
+    stamp, horizon = command.header.stamp, command.horizon
+    return CommandTiming(
+        stamp.sec * 10**9 + stamp.nanosec, horizon.sec * 10**9 + horizon.nanosec, bool(command.deadman)
+    )
+
+
+def read_scene(data: bytes) -> dict[str, Any]:
+    """Kitchen and seed of a serialised ObjectStates."""
+    objects = deserialize_message(data, ObjectStates)
+    return {"kitchen": objects.kitchen, "seed": int(objects.seed)}
+
+
+def read_calibration(data: bytes) -> dict[str, Any] | None:
+    """What a serialised CameraInfo says about the camera, None when it is uncalibrated (no focal length)."""
+    info = deserialize_message(data, CameraInfo)
+    if not info.k[0] > 0.0:
+        return None
+    return {
+        "width": int(info.width),
+        "height": int(info.height),
+        "distortion_model": info.distortion_model,
+        "d": [float(value) for value in info.d],
+        "k": [float(value) for value in info.k],
+    }
+
+
+def event_message(event: Event) -> EpisodeEvent:
+    """The EpisodeEvent of an event."""
+    message = EpisodeEvent(episode_id=event.episode_id, kind=event.kind, text=event.text)
+    message.header.stamp.sec, message.header.stamp.nanosec = divmod(event.stamp, 10**9)
+    return message
+
+
+def event_key(message: EpisodeEvent) -> tuple[int, int, str, str, str]:
+    """What tells one event from another."""
+    stamp = message.header.stamp
+    return stamp.sec, stamp.nanosec, message.episode_id, message.kind, message.text
+
+
+def status_message(core: RecorderCore, now: int, goal: int, directory: str, free: int) -> EpisodeStatus:
+    """What the recorder is doing (times in ns, free space in bytes)."""
+    metadata, audit = core.metadata, core.audit
+    status = EpisodeStatus(state=int(core.state), saved=core.saved, goal=goal, message=core.message)
+    stamp = metadata.start_ns if metadata and core.state is State.RECORDING else now
+    status.header.stamp.sec, status.header.stamp.nanosec = divmod(stamp, 10**9)
+    status.directory, status.free_gb = directory, free / GIGABYTE
+    status.streams = [_health_message(health) for health in core.health(now)]
+    if metadata is not None:
+        status.episode_id, status.task = metadata.episode_id, metadata.task
+    if audit is not None:
+        status.proposal, status.findings = audit.proposal, list(audit.findings)
+    return status
+
+
+def _health_message(health: Health) -> StreamHealth:
+    return StreamHealth(
+        topic=health.topic,
+        required=health.required,
+        stalled=health.stalled,
+        rate=float(health.rate),
+        age=float(health.age),
+        lost=min(health.lost, 2**32 - 1),
+    )

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an episode is asked for, what happens in it, and what writes it: the recorder's plain data."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.errors import PtrError
+
+
+class RecorderError(PtrError):
+    """The recorder can't do what was asked; the message says why and what to do."""
+
+
+class State(enum.IntEnum):
+    """The constants of EpisodeStatus."""
+
+    IDLE = 0
+    RECORDING = 1
+    SAVING = 2
+    FAULT = 3
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that belongs into the bag: the fields of EpisodeEvent."""
+
+    stamp: int  # ns, when it happened
+    episode_id: str
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class CommandTiming:
+    """When a command acts.
+
+    Attributes:
+        stamp: ns, when its source decided.
+        horizon: ns, for how long it holds.
+        held: the deadman is held; a release does not act.
+    """
+
+    stamp: int
+    horizon: int
+    held: bool
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a caller asks for when an episode starts.
+
+    Attributes:
+        task: its name.   instruction: the same in free words.
+        extra: further metadata; the keys of FIELDS become fields of EpisodeMetadata.
+    """
+
+    task: str
+    kind: str = "demonstration"
+    operator: str = ""
+    instruction: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+FIELDS = ("device", "kitchen", "seed", "calibration")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a finished episode is like.
+
+    Attributes:
+        problem: why training cannot use it; empty: it can.
+        proposal: keep or discard.   findings: why, one sentence each.
+    """
+
+    problem: str = ""
+    proposal: str = "keep"
+    findings: tuple[str, ...] = ()
+
+
+class Writer(Protocol):
+    """What the recorder needs of a bag writer (`ptr_models.episodes.writer.BagWriter`)."""
+
+    def write(
+        self, topic: str, type_name: str, stamp_ns: int, cdr: bytes, published_ns: int = 0, sequence: int = 0
+    ) -> None:
+        """Append a serialised message."""
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system."""
+
+    def close(self, metadata: EpisodeMetadata) -> Path:
+        """Finish the bag and return its folder."""
+
+    def abandon(self) -> Path:
+        """Close the file and leave the folder as `.partial`."""
+
+
+def parse_extra(text: str) -> dict[str, Any]:
+    """The JSON object in `StartEpisode.extra_json`; empty text is an empty object.
+
+    Raises:
+        RecorderError: it is no JSON object.
+    """
+    if not text.strip():
+        return {}
+    try:
+        extra = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise RecorderError(f"extra_json is not JSON: {error}") from error
+    if not isinstance(extra, dict):
+        raise RecorderError(f"extra_json holds a JSON {type(extra).__name__}, not an object")
+    return extra
+
+
+def episode_id(task: str, now: int) -> str:
+    """A name that sorts by time: UTC to the millisecond, then the task."""
+    moment = datetime.fromtimestamp(now / 1e9, tz=timezone.utc)
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond // 1000:03d}-{task}"
