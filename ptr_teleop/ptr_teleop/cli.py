@@ -19,7 +19,8 @@ TAIL = 15  # lines of the log that are shown after a failure
 DESCRIPTION = """\
 Record demonstrations, one bag each: starts the robot, teleoperation and the recorder as
 `ptr launch ptr_bringup collect.launch.xml` does, and shows how many are saved. In simulation a scripted
-operator drives; with --device joy you do. Ctrl-C ends the session; what is saved stays."""
+operator drives; with --device spacemouse, webxr, page_keyboard, joy or twist you do. Ctrl-C ends the session;
+what is saved stays."""
 
 
 class CollectError(PtrError):
@@ -40,7 +41,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--robot", default="sim", help="sim or wx250s (default: sim)")
     parser.add_argument("--kitchen", default="toykitchen1", help="simulated kitchen (default: toykitchen1)")
     parser.add_argument("--seed", type=int, default=0, help="of the simulated scenes (default: 0)")
-    parser.add_argument("--device", default="scripted", help="scripted or joy (default: scripted)")
+    parser.add_argument("--device", default="scripted", help="what drives (default: scripted)")
     parser.set_defaults(run=run)
 
 

@@ -8,20 +8,22 @@ import json
 import math
 import os
 import time
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 pytest.importorskip("ptr_msgs.msg")
 
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from geometry_msgs.msg import TwistStamped  # noqa: E402
 from rcl_interfaces.msg import ParameterType  # noqa: E402
-from rcl_interfaces.srv import SetParameters  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
+from rcl_interfaces.srv import GetParameters, ListParameters, SetParameters  # noqa: E402
+from rclpy.parameter import Parameter, parameter_value_to_python  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
@@ -32,6 +34,7 @@ from ptr_msgs.srv import StartEpisode, StopEpisode  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("teleop_node")
 
+CONFIG = Path(__file__).resolve().parents[2] / "ptr_bringup" / "config" / "teleop.yaml"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -306,6 +309,26 @@ def test_a_spacemouse_drives_records_and_may_be_unplugged(robot: Robot, tmp_path
     for service in services:
         robot.ros.node.destroy_service(service)
     robot.ros.node.destroy_publisher(status)
+
+
+def test_the_configuration_that_is_shipped_holds_every_parameter_with_its_default(robot: Robot) -> None:
+    robot.teleop("page_keyboard", max_age=0.15)
+    written = flat(yaml.safe_load(CONFIG.read_text())["teleop"]["ros__parameters"])
+    listed = robot.ros.call(ListParameters, "/teleop/list_parameters").result.names
+    others = ("device", "task", "operator_name", "use_sim_time", "start_type_description_service", "qos_overrides")
+    assert {name for name in listed if not name.startswith(others)} == written.keys()
+    names = sorted(written)
+    answer = robot.ros.call(GetParameters, "/teleop/get_parameters", GetParameters.Request(names=names))
+    values = {name: parameter_value_to_python(v) for name, v in zip(names, answer.values, strict=True)}
+    assert {name: list(v) if isinstance(v, array) else v for name, v in values.items()} == written
+
+
+def flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested parameters with dots between their names."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        leaves |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return leaves
 
 
 @pytest.mark.parametrize(
