@@ -136,6 +136,8 @@ class Contract:
 
     def differences(self, other: Contract) -> list[str]:
         """Fields that differ, each as `field: mine != theirs`."""
+        if self == other:
+            return []
         mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
         return [f"{key}: {mine[key]!r} != {theirs[key]!r}" for key in mine if mine[key] != theirs[key]]
 
