@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ptr_models.errors import PtrError
+
 LOGGER = logging.getLogger(__name__)
 
 
@@ -17,11 +19,18 @@ class JsonLines:
     """Appends whole lines or nothing. What can't be written now is written later, when it can."""
 
     def __init__(self, path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
-        """Args: keep: which entries of an earlier attempt stay; a line that was cut off does not."""
+        """Args: keep: which entries of an earlier attempt stay; from the first other one on, all go.
+
+        Raises:
+            PtrError: it is no file that can be written.
+        """
         self.path = path
         self._waiting = b""
         self._refused = False
-        self._end = _rewrite(path, keep)
+        try:
+            self._end = _rewrite(path, keep)
+        except OSError as error:
+            raise PtrError(f"{path} cannot be opened: {error}; move it away") from error
 
     def append(self, entry: dict[str, Any]) -> None:
         """Add an entry. A full disk is a warning, once; the lines wait in memory."""

@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import errno
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from training_runs import prior_only
 
 from ptr_models.training import checkpoint as checkpoints
 from ptr_models.training.checkpoint import (
@@ -18,11 +16,9 @@ from ptr_models.training.checkpoint import (
     save_checkpoint,
 )
 from ptr_models.training.policy import Policy
-from ptr_models.training.runs import latest_checkpoint
 from ptr_models.training.session import (
     Bags,
     export,
-    resume,
     start_finetuning,
 )
 
@@ -60,20 +56,6 @@ def test_weights_of_another_size_are_refused(trained: Path) -> None:
     wider = replace(checkpoint.config, networks=replace(checkpoint.config.networks, latent=32))
     with pytest.raises(CheckpointError, match="do not fit"):
         checkpoints.load_algorithm(replace(checkpoint, config=wider))
-
-
-def test_a_full_disk_keeps_the_last_good_checkpoint(
-    trained: Path, training_bags: Bags, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(checkpoints, "save_file", full)
-    trainer = resume(prior_only(training_bags), trained.parent.parent, ["schedule.steps=5"])
-    with pytest.raises(CheckpointError, match="disk is full"):
-        trainer.run()
-    assert [path.name for path in trained.parent.iterdir()] == [trained.name]
-    assert latest_checkpoint(trained.parent.parent) == trained
 
 
 def test_an_existing_checkpoint_is_not_overwritten(trained: Path) -> None:
