@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the person at the device must know: /teleop/status, and the same once a second on /diagnostics."""
+"""What the person at the device must know: NODE/status, and the same once a second on /diagnostics."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Status:
         """Nothing stands in the way of the person."""
         return self.arm and self.heard and not self.other and self.state in (State.RELEASED, State.HELD)
 
-    def message(self) -> DiagnosticStatus:
-        """As a message."""
+    def message(self, name: str) -> DiagnosticStatus:
+        """As a message of the node of this name."""
         held = self.state in (State.HELD, State.LOST)
         values = {
             "device": self.device,
@@ -72,7 +72,7 @@ class Status:
         }
         level = DiagnosticStatus.OK if self.well or self.device == "none" else DiagnosticStatus.WARN
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-        return DiagnosticStatus(level=level, name="teleop", message=self.sentence, values=pairs)
+        return DiagnosticStatus(level=level, name=name, message=self.sentence, values=pairs)
 
 
 class StatusPublisher:
@@ -81,7 +81,7 @@ class StatusPublisher:
     def __init__(self, node: Node) -> None:
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._node = node
-        self._status = node.create_publisher(DiagnosticStatus, "/teleop/status", latched)
+        self._status = node.create_publisher(DiagnosticStatus, "~/status", latched)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self._last: Status | None = None
 
@@ -89,12 +89,12 @@ class StatusPublisher:
         """Publish it, if it is news."""
         if status != self._last:
             self._last = status
-            self._status.publish(status.message())
+            self._status.publish(status.message(self._node.get_name()))
 
     def repeat(self, status: Status) -> None:
         """Publish it in any case, and on /diagnostics too."""
         self._last = status
-        message = status.message()
+        message = status.message(self._node.get_name())
         self._status.publish(message)
         array = DiagnosticArray(status=[message])
         array.header.stamp = self._node.get_clock().now().to_msg()

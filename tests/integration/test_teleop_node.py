@@ -220,20 +220,22 @@ def test_devices_are_switched_while_the_deadman_is_released(robot: Robot) -> Non
 def test_a_second_node_is_refused_with_the_name_of_who_is_in_charge(robot: Robot) -> None:
     robot.teleop("page_keyboard")
     page = Page(robot)
-    other = robot.teleop("twist", "-r", "__node:=other", **{"twist.deadman": -1, "twist.topic": "/driver/twist"})
+    others = robot.ros.collect(DiagnosticStatus, "/other/status", LATCHED)
+    parameters = {"device": "twist", "twist.deadman": -1, "twist.topic": "/driver/twist"}
+    other = robot.ros.start("ptr_teleop.node", "-r", "__node:=other", **parameters)
     driver = robot.ros.node.create_publisher(TwistStamped, "/driver/twist", 10)
     robot.ros.wait(lambda: driver.get_subscription_count() > 0, "the second node")
     message = TwistStamped()
     message.twist.linear.z = 0.05
     page.hold()
     refusal = "twist is refused: page_keyboard is in charge; release its deadman first"
-    page.until(lambda: any(refusal in s.message for s in robot.statuses), "the name of who is in charge", "a")
+    page.until(lambda: any(refusal in s.message for s in others), "the name of who is in charge", "a")
     driver.publish(message)
     page.until(lambda: refusal in other.output, "the refusal", "a")
     assert {command.source for command in robot.commands} == {"page_keyboard"}
     page.until(lambda: not robot.commands[-1].deadman, "a release")
     driver.publish(TwistStamped())
-    robot.said("twist is ready")
+    robot.ros.wait(lambda: "twist is ready" in others[-1].message, "a free arm")
     driver.publish(message)
     robot.ros.wait(lambda: robot.commands[-1].source == "twist", "the second device")
 

@@ -66,7 +66,7 @@ def test_collecting_with_a_device_of_a_person_starts_no_scripted_operator() -> N
     names = started("collect.launch.xml", task="x", device="joy")
     assert names == ["simulator", "arm", "console", "recorder", "teleop"]
     names = started("collect.launch.xml", task="x", device="none", console="false")
-    assert names == ["simulator", "arm", "recorder"]
+    assert names == ["simulator", "arm", "recorder", "teleop"]
 
 
 def test_the_real_robot_has_a_camera_and_no_simulator() -> None:
