@@ -40,8 +40,9 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
         metavar=("TASK", "TASK"),
         help="two tasks that undo each other: one is done where the other begins",
     )
-    add("--steps", type=int, default=1000, help="updates (default: 1000)")
+    add("--steps", type=int, default=600, help="updates (default: 600)")
     add("--last", type=int, default=3, metavar="N", help="frames at the end of a success (default: 3)")
+    add("--margin", type=int, default=2, metavar="N", help="frames before those that are left out (default: 2)")
     add("--consecutive", type=int, default=3, metavar="N", help="frames in a row that make a success (default: 3)")
     add("--seed", type=int, default=0, help="of split, batches and augmentation (default: 0)")
     add("--threads", type=int, default=0, help="CPU threads of PyTorch")
@@ -70,6 +71,7 @@ def run_classifier(options: argparse.Namespace) -> int:
     how = FitOptions(
         steps=options.steps,
         last=options.last,
+        margin=options.margin,
         consecutive=options.consecutive,
         opposites=opposites,
         seed=options.seed,

@@ -28,17 +28,18 @@ class FitOptions:
 
     Attributes:
         steps: updates.   batch_size: frames of one, half of them positive.   rate: of Adam (PTR: 3e-4).
-        last: frames at the end of a success that are positive.
+        last: frames at the end of a success that are positive.   margin: frames before them that are left out.
         consecutive: frames in a row that make a success when it is used.
         opposites: pairs of tasks that undo each other.
         held_out: share of the episodes that calibrate the threshold.
         seed: of the split, the batches and the augmentation.
     """
 
-    steps: int = 1000
+    steps: int = 600
     batch_size: int = 64
     rate: float = 3e-4
     last: int = 3
+    margin: int = 2
     consecutive: int = 3
     opposites: tuple[tuple[str, str], ...] = ()
     held_out: float = 0.2
@@ -92,7 +93,7 @@ def fit_classifier(
     table = checkpoint.tasks.extended(data.task_names)
     torch.manual_seed(options.seed)
     network = _network(checkpoint, table.slots)
-    frames = label_frames(data, table, options.last, options.opposites)
+    frames = label_frames(data, table, options.last, options.margin, options.opposites)
     held = hold_out(data, options.held_out, options.seed)
     train = frames.where(~held[frames.episode])
     _descend(network, data, train, options, checkpoint.config.data.augmentation, progress)

@@ -39,40 +39,43 @@ class Frames:
 
 
 def label_frames(
-    data: Dataset, table: TaskTable, last: int, opposites: Sequence[tuple[str, str]] = ()
+    data: Dataset, table: TaskTable, last: int, margin: int = 0, opposites: Sequence[tuple[str, str]] = ()
 ) -> Frames:
     """Every frame of every episode under its own task, and with opposites under the other one.
 
-    The last frames of a success are positive, all other ones negative. Of two tasks that undo each other, one is
-    done where the other begins: the first frame of an episode is then a positive of the opposite task, and its last
-    frames are negatives of it. Only these tell the classifier what a finished task looks like with the arm away.
+    The last frames of a success are positive, all other ones negative, but for a few between them: the very frame in
+    which a task becomes done is not known, and wrong labels there push the threshold up until it finds nothing. Of two
+    tasks that undo each other, one is done where the other begins: the first frame of an episode is then a positive of
+    the opposite task, and its last frames are negatives of it. Only these tell the classifier what a finished task
+    looks like with the arm away.
 
     Args:
         data: episodes; those without success are negative throughout.
         table: ids of the tasks.
         last: frames at the end of a success that count as finished, at least 1.
+        margin: frames before those that are left out (PTR: 0).
         opposites: pairs of tasks that undo each other.
     """
-    if last < 1:
-        raise PtrError(f"{last} frames at the end of a demonstration count as success; give at least 1")
+    if last < 1 or margin < 0:
+        raise PtrError(f"last is {last} and margin {margin} frames; they must be at least 1 and 0")
     other = {table.canonical(a): b for pair in opposites for a, b in (pair, pair[::-1])}
-    parts = [_label_episode(data, index, table, last, other) for index in range(len(data))]
+    parts = [_label_episode(data, index, table, (last, margin), other) for index in range(len(data))]
     return Frames(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _label_episode(
-    data: Dataset, index: int, table: TaskTable, last: int, other: Mapping[str, str]
+    data: Dataset, index: int, table: TaskTable, ending: tuple[int, int], other: Mapping[str, str]
 ) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     start, count = int(data.starts[index]), int(data.lengths[index]) + 1
-    own = np.arange(start, start + count)
-    done = np.zeros(count, dtype=bool)
+    own, (last, margin) = np.arange(start, start + count), ending
+    end = own[-last:] if data.successes[index] else own[:0]
     if data.successes[index]:
-        done[-last:] = True
+        own = np.concatenate([own[: max(count - last - margin, 0)], end])
+    done = np.isin(own, end)
     name = table.canonical(data.tasks[index])
-    task = np.full(count, table.id(name))
+    task = np.full(len(own), table.id(name))
     if name in other:
-        end = own[-last:] if data.successes[index] else own[:0]
-        own = np.concatenate([own, own[:1], end])
+        own = np.concatenate([own, [start], end])
         done = np.concatenate([done, [True], np.zeros(len(end), dtype=bool)])
         task = np.concatenate([task, np.full(1 + len(end), table.id(other[name]))])
     return own, done, task, np.full(len(own), index)

@@ -29,6 +29,7 @@ class OnlineLog:
         done = learner.progress
         self._metrics = JsonLines(folder / "metrics.jsonl", lambda entry: entry.get("trials", 0) <= done.trials)
         self._curves = Curves(folder / "tensorboard", done.step, config)
+        self._warned: set[str] = set()
         self._console = Console(stderr=True)
         columns = (
             TextColumn("{task.description}"),
@@ -65,6 +66,9 @@ class OnlineLog:
         if not self._console.is_terminal:
             LOGGER.info("trial %d: %d transitions  %s", now.trials, now.transitions, shown)
 
-    def leave_out(self, path: str, reason: str) -> None:
-        """Say that a trial can't be used."""
-        LOGGER.warning("left out: %s: %s", path, reason)
+    def warn(self, learner: OnlineLearner) -> None:
+        """Say once of each trial that can't be used why."""
+        for item in learner.intake.left_out:
+            if item.path not in self._warned:
+                LOGGER.warning("left out: %s: %s", item.path, item.reason)
+                self._warned.add(item.path)

@@ -69,7 +69,6 @@ def watch(learner: OnlineLearner, trials: int | None = None) -> int:
     Returns:
         number of the signal that ended it, or 0.
     """
-    seen: set[str] = set()
     config = learner.start.config
     with (
         stop_signals() as stop,
@@ -79,10 +78,7 @@ def watch(learner: OnlineLearner, trials: int | None = None) -> int:
         remove_leftovers(learner.folder)
         while not stop:
             busy = learner.learn(lambda: bool(stop))
-            for item in learner.intake.left_out:
-                if item.path not in seen:
-                    log.leave_out(item.path, item.reason)
-                    seen.add(item.path)
+            log.warn(learner)
             if busy:
                 log.write(learner)
             if trials is not None and learner.progress.trials >= trials:

@@ -116,5 +116,7 @@ def _practise_and_learn(practice: Practice, options: argparse.Namespace) -> None
         while len(practice.made) < options.trials:
             practice.next()
             write_summary(practice.made, options.out / "practice.json")
-            learner.learn()
-            log.write(learner)
+            busy = learner.learn()
+            log.warn(learner)
+            if busy:
+                log.write(learner)

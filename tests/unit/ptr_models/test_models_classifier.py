@@ -20,7 +20,7 @@ from ptr_models.replay import Dataset, open_episodes
 from ptr_models.reward.calibration import calibrate
 from ptr_models.reward.classifier import WEIGHTS, ClassifierError, SuccessClassifier, SuccessNetwork
 from ptr_models.reward.fitting import balanced_weights
-from ptr_models.reward.frames import hold_out, label_frames
+from ptr_models.reward.frames import Frames, hold_out, label_frames
 from ptr_models.reward.verdict import Streak, first_success
 from ptr_models.training.tasks import TaskTable
 
@@ -65,20 +65,33 @@ def test_a_rule_without_frames_is_refused() -> None:
         Streak(0.5, 0)
 
 
+def examples(data: Dataset, frames: Frames) -> set[tuple[int, int, bool, int]]:
+    """(episode, frame of it, done, task) of each example."""
+    steps = frames.rows - data.starts[frames.episode]
+    columns = (frames.episode, steps, frames.done, frames.task)
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
 def test_only_the_last_frames_of_a_success_are_positive(data: Dataset) -> None:
     frames = label_frames(data, TABLE, 3)
     assert len(frames) == 13 + 13 + 6
-    assert frames.rows[frames.done].tolist() == [10, 11, 12, 23, 24, 25]
-    assert not frames.done[frames.episode == 2].any()
+    positive = {(0, step, True, 0) for step in (10, 11, 12)} | {(1, step, True, 1) for step in (10, 11, 12)}
+    assert {item for item in examples(data, frames) if item[2]} == positive
+
+
+def test_frames_just_before_the_end_of_a_success_are_neither(data: Dataset) -> None:
+    found = examples(data, label_frames(data, TABLE, 3, 2))
+    assert {step for episode, step, _, _ in found if episode == 0} == set(range(13)) - {8, 9}
+    assert {step for episode, step, _, _ in found if episode == 2} == set(range(6))
+    short = examples(data, label_frames(data, TABLE, 12, 5))
+    assert {step for episode, step, _, _ in short if episode == 0} == set(range(1, 13))
 
 
 def test_tasks_that_undo_each_other_are_done_where_the_other_begins(data: Dataset) -> None:
-    frames = label_frames(data, TABLE, 3, [(PUT, TAKE)])
-    extra = {(int(r), bool(d), int(t)) for r, d, t in zip(frames.rows, frames.done, frames.task, strict=True)}
-    extra -= set(zip(*(getattr(label_frames(data, TABLE, 3), name).tolist() for name in ("rows", "done", "task")),
-                     strict=True))
-    begins = {(0, True, 1), (13, True, 0), (26, True, 1)}
-    ends = {(row, False, 1) for row in (10, 11, 12)} | {(row, False, 0) for row in (23, 24, 25)}
+    own = examples(data, label_frames(data, TABLE, 3))
+    extra = examples(data, label_frames(data, TABLE, 3, 0, [(PUT, TAKE)])) - own
+    begins = {(0, 0, True, 1), (1, 0, True, 0), (2, 0, True, 1)}
+    ends = {(0, step, False, 1) for step in (10, 11, 12)} | {(1, step, False, 0) for step in (10, 11, 12)}
     assert extra == begins | ends
 
 
