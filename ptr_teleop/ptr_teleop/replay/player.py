@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plays a track on the arm: a slow move to its start, then its twists at the recorded rate.
+
+The commands go where a policy's go, so that a human with a device in hand takes the arm at any time, and through
+the same gate as every command.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Pose as PoseMessage
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
+from rclpy.task import Future
+from scipy.spatial.transform import Rotation
+
+from ptr_models.errors import PtrError
+from ptr_msgs.action import MoveTo
+from ptr_msgs.msg import ArmCommand, ArmState
+from ptr_msgs.srv import ResetScene
+from ptr_teleop.replay.track import Pose, Track
+
+SOURCE = "replay"
+PERIOD = 0.05  # s between two commands
+SETTLE = 0.6  # s that the end of the track is held, for the rest of the feedback and of the motion
+APPROACH = 4.0  # s that the move to the start takes at least
+SILENT = 0.5  # s without an arm state after which nothing is sent any more
+
+
+class ReplayError(PtrError):
+    """The replay could not begin or was ended; the message says why."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How near the arm came to where it was at the end of the recording, in m and rad."""
+
+    position: float
+    rotation: float
+
+
+class Player:
+    """Drives the arm along tracks.
+
+    Args:
+        node: spun by another thread.
+        ended: set when the user ends the replay.
+    """
+
+    def __init__(self, node: Node, ended: threading.Event) -> None:
+        self._node, self._ended = node, ended
+        self._state: ArmState | None = None
+        self._heard = 0.0
+        self._commands = node.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
+        self._move = ActionClient(node, MoveTo, "/arm/move_to")
+        self._reset = node.create_client(ResetScene, "/simulator/reset")
+        node.create_subscription(ArmState, "/arm/state", self._on_state, qos_profile_sensor_data)
+
+    def lay_scene(self, kitchen: str, task: str, seed: int) -> None:
+        """Lay the simulated scene of a recording.
+
+        Raises:
+            ReplayError: there is no simulator, or it refuses.
+        """
+        self._wait(self._reset.service_is_ready, "the simulator", 10.0)
+        answer = self._result(self._reset.call_async(ResetScene.Request(kitchen=kitchen, task=task, seed=seed)))
+        if not answer.success:
+            raise ReplayError(f"the scene could not be laid: {answer.message}")
+
+    def approach(self, track: Track) -> None:
+        """Move slowly to the first pose of a track.
+
+        Raises:
+            ReplayError: the arm does not answer, or it refuses.
+        """
+        self._wait(lambda: self._state is not None and self._move.server_is_ready(), "the arm node", 10.0)
+        goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper=track.gripper(0.0), duration=APPROACH)
+        handle = self._result(self._move.send_goal_async(goal))
+        if not handle.accepted:
+            raise ReplayError("the arm refused to move to the start of the recording")
+        result = self._result(handle.get_result_async(), cancel=handle.cancel_goal_async).result
+        if not result.success:
+            raise ReplayError(f"the arm did not reach the start of the recording: {result.message}")
+
+    def play(self, track: Track, progress: Callable[[float], None] = lambda time: None) -> Result:
+        """Follow a track at its own rate.
+
+        Args:
+            progress: called with the time (s) at each command.
+        Raises:
+            ReplayError: somebody else took the arm, it was stopped, its state is old, or the user ended it.
+        """
+        began = self._now()
+        try:
+            while (elapsed := self._now() - began) < track.duration + SETTLE:
+                self._require_arm()
+                target, stamp = _target(self._state)
+                self._send(track.twist(elapsed, PERIOD, target, stamp - began), track.gripper(elapsed))
+                progress(min(elapsed, track.duration))
+                if self._ended.wait(max(0.0, PERIOD - (self._now() - began - elapsed))):
+                    raise ReplayError("the replay was ended; the arm holds")
+        finally:
+            self._send(np.zeros(6), track.gripper(track.duration), held=False)
+        measured = self._state.measured
+        return Result(*_pose(measured).distance(track.final))
+
+    def _require_arm(self) -> None:
+        state = self._state
+        if time.monotonic() - self._heard > SILENT:
+            raise ReplayError(f"no /arm/state for {SILENT} s; the replay was ended")
+        if state.mode == ArmState.FAULT:
+            raise ReplayError("the arm was stopped during the replay")
+        if state.source not in ("", SOURCE):
+            raise ReplayError(f"{state.source} took the arm; the replay was ended")
+
+    def _send(self, twist: np.ndarray, gripper: float, held: bool = True) -> None:
+        command = ArmCommand(source=SOURCE, gripper=gripper, deadman=held)
+        command.header.stamp, command.header.frame_id = self._node.get_clock().now().to_msg(), "base_link"
+        linear, angular = command.twist.linear, command.twist.angular
+        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, twist)
+        command.horizon.nanosec = round(2 * PERIOD * 1e9)
+        self._commands.publish(command)
+
+    def _on_state(self, message: ArmState) -> None:
+        self._state, self._heard = message, time.monotonic()
+
+    def _now(self) -> float:
+        return self._node.get_clock().now().nanoseconds * 1e-9
+
+    def _wait(self, condition: Callable[[], Any], what: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if self._ended.wait(0.05):
+                raise ReplayError("the replay was ended before it began")
+            if time.monotonic() > deadline:
+                raise ReplayError(f"waited {timeout:.0f} s in vain for {what}; is it running?")
+
+    def _result(self, future: Future, timeout: float = 60.0, cancel: Callable[[], Any] | None = None) -> Any:
+        try:
+            self._wait(future.done, "an answer of the robot", timeout)
+        except ReplayError:
+            if cancel is not None:
+                cancel()
+            raise
+        return future.result()
+
+
+def _target(state: ArmState) -> tuple[Pose, float]:
+    """The commanded pose of a state, and its stamp in s."""
+    stamp = state.header.stamp
+    return _pose(state.commanded), stamp.sec + stamp.nanosec * 1e-9
+
+
+def _pose(message: PoseMessage) -> Pose:
+    at, turn = message.position, message.orientation
+    return Pose(np.array([at.x, at.y, at.z]), Rotation.from_quat([turn.x, turn.y, turn.z, turn.w]))
+
+
+def _message(pose: Pose) -> PoseMessage:
+    message = PoseMessage()
+    at, turn = message.position, message.orientation
+    at.x, at.y, at.z = map(float, pose.position)
+    turn.x, turn.y, turn.z, turn.w = map(float, pose.rotation.as_quat())
+    return message

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commanded motion of a recorded episode, and the twist that follows it at a later time.
+
+A twist is the motion of the next moment (feed-forward) and a share of how far the arm's target is off the track
+(feedback), so that neither delays nor clipped commands add up to a drift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation, Slerp
+
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.fields import arm_state, executed
+from ptr_models.episodes.messages import ARM_STATE_TOPIC, EXECUTED_TOPIC
+from ptr_models.episodes.scan import Raw, scan
+
+GAIN = 3.0  # 1/s: share of a deviation that is corrected per second
+TAIL = 0.2  # s after the last command that still belong to the motion: it acts for so long
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pose:
+    """Position (3,) in m and rotation in base_link."""
+
+    position: Array
+    rotation: Rotation
+
+    def distance(self, other: Pose) -> tuple[float, float]:
+        """How far apart two poses are, in m and rad."""
+        turn = (self.rotation * other.rotation.inv()).magnitude()
+        return float(np.linalg.norm(self.position - other.position)), float(turn)
+
+
+class Track:
+    """Commanded poses and gripper openings over time.
+
+    Args:
+        times: (N,) s, ascending from 0, at least two.
+        positions: (N, 3) m.   quaternions: (N, 4) x y z w.   gripper: (N,) opening.
+        final: the measured pose at the end of the recording.
+    """
+
+    def __init__(self, times: Array, positions: Array, quaternions: Array, gripper: Array, final: Pose) -> None:
+        self._times, self._positions, self._gripper = times, positions, gripper
+        self._slerp = Slerp(times, Rotation.from_quat(quaternions))
+        self.final = final
+
+    @property
+    def duration(self) -> float:
+        """s from the first to the last pose."""
+        return float(self._times[-1])
+
+    def pose(self, time: float) -> Pose:
+        """The commanded pose at a time (s), the first or last one outside of the recording."""
+        time = min(max(time, 0.0), self.duration)
+        position = [np.interp(time, self._times, column) for column in self._positions.T]
+        return Pose(np.array(position), self._slerp(time))
+
+    def gripper(self, time: float) -> float:
+        """The commanded opening at a time (s): the newest one, not interpolated."""
+        return float(self._gripper[max(0, np.searchsorted(self._times, time, side="right") - 1)])
+
+    def twist(self, time: float, period: float, target: Pose, target_time: float) -> Array:
+        """The twist (6,) in m/s and rad/s, about the axes of base_link, of the next period (s).
+
+        Args:
+            target: the arm's commanded pose at `target_time` (s).
+        """
+        here, there, then = self.pose(time), self.pose(time + period), self.pose(target_time)
+        forward = np.concatenate(
+            [there.position - here.position, (there.rotation * here.rotation.inv()).as_rotvec()]
+        )
+        back = np.concatenate(
+            [then.position - target.position, (then.rotation * target.rotation.inv()).as_rotvec()]
+        )
+        return forward / period + GAIN * back
+
+
+def read_track(path: Path | str) -> Track:
+    """The motion of an episode, from its first to its last command.
+
+    Raises:
+        EpisodeError: the bag can't be read, nobody commanded in it, or a number is not finite.
+    """
+    found = scan(path, [EXECUTED_TOPIC, ARM_STATE_TOPIC])
+    commands = sorted((raw.stamp, executed(raw.data)) for raw in _raws(found, EXECUTED_TOPIC))
+    driven = [stamp for stamp, command in commands if command.source]
+    if len(driven) < 2:
+        raise EpisodeError(f"{path} holds no commands that could be replayed: nobody drove the arm in it")
+    end = driven[-1] + round(TAIL * 1e9)
+    kept = {stamp: command for stamp, command in commands if driven[0] <= stamp <= end}
+    times = (np.array(list(kept), np.int64) - driven[0]) * 1e-9
+    poses = np.array([(*command.pose, command.gripper) for command in kept.values()])
+    final = _measured(path, found, end)
+    if not (np.isfinite(poses).all() and np.isfinite(final.position).all()):
+        raise EpisodeError(f"{path} holds commands that are not finite; it cannot be replayed")
+    return Track(times, poses[:, :3], poses[:, 3:7], poses[:, 7], final)
+
+
+def _raws(found: dict[str, tuple[str, list[Raw]]], topic: str) -> list[Raw]:
+    return found[topic][1] if topic in found else []
+
+
+def _measured(path: Path | str, found: dict[str, tuple[str, list[Raw]]], end: int) -> Pose:
+    """The newest measured pose at the end."""
+    before = [raw for raw in _raws(found, ARM_STATE_TOPIC) if raw.stamp <= end]
+    if not before:
+        raise EpisodeError(f"{path} holds no arm state; it cannot be replayed")
+    sample = arm_state(max(before, key=lambda raw: raw.stamp).data)
+    return Pose(np.array(sample.position), Rotation.from_quat(sample.quaternion))
