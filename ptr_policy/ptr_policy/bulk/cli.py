@@ -74,7 +74,12 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--task", required=True, metavar="NAME")
     parser.add_argument("--kitchen", required=True, metavar="NAME")
     parser.add_argument("--episodes", type=int, default=20, help="trials per checkpoint (default: 20)")
-    parser.add_argument("--earliest", type=int, default=0, metavar="N", help="updates of fine-tuning that are needed")
+    parser.add_argument(
+        "--earliest",
+        type=int,
+        metavar="N",
+        help="updates of fine-tuning before which none is chosen (default: schedule.choose_from of the run)",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")

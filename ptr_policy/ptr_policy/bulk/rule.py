@@ -79,8 +79,9 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
     if not paths:
         raise PtrError(f"{options.run_folder} holds no checkpoints; give the folder of a fine-tuning run")
     torch.set_num_threads(1)
-    contract = read_checkpoint(paths[0]).contract
-    data = limited(open_episodes(options.target, contract, root=options.cache), 10, 0)
+    first = read_checkpoint(paths[0])
+    earliest = first.config.schedule.choose_from if options.earliest is None else options.earliest
+    data = limited(open_episodes(options.target, first.contract, root=options.cache), 10, 0)
     candidates = score_checkpoints(paths, data)
     place = options.run_folder / "rule.json"
     known = _known(place, options)
@@ -91,7 +92,7 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
                 known[candidate.step] = successes(robot, candidate.path, options)
                 _write(place, options, candidates, known)
     tried = _tried(candidates, known, options.episodes)
-    return tried, verdict(tried, choose(candidates, options.earliest).step)
+    return tried, verdict(tried, choose(candidates, earliest).step)
 
 
 def successes(robot: SimulatedRobot, checkpoint: Path, options: argparse.Namespace) -> int:
