@@ -45,14 +45,14 @@ def worn(ros):
     """A page whose browser has a headset, in front of simulator, arm, teleoperation and console."""
     need(EMULATOR.is_file(), "the WebXR emulator `iwer`")
     ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=10.0)
-    ros.start("ptr_bringup.arm.node")
-    ros.start("ptr_teleop.node", device="none")
+    ros.start("ptr_bringup.arm.node", command_age=1.0, watchdog=1.0, state_age=2.0)  # a busy machine is no fault here
+    ros.start("ptr_teleop.node", device="none", max_age=0.5)
     console = ros.start("ptr_teleop.console.node", port=0)
     ros.states = ros.collect(ArmState, "/arm/state", qos_profile_sensor_data)
     ros.packets = ros.collect(String, "/teleop/webxr", 50)
     ros.teleop = ros.collect(DiagnosticStatus, "/teleop/status", LATCHED)
     with chromium() as browser:
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": 400, "height": 300})  # the emulator draws both eyes without a GPU
         errors: list[str] = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda message: errors.append(message.text) if "INVALID" in message.text else None)

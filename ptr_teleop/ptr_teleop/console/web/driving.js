@@ -5,8 +5,8 @@ import { socketUrl } from "./connection.js";
 const FULL = 2048; // bytes that wait in the browser; more than this, and packets are left out
 
 export class DrivingSocket {
-  // device: webxr or page_keyboard; say(text, grave): tells the person; ended(): the socket is closed.
-  constructor(device, say, ended) {
+  // device: webxr or page_keyboard; say(text, grave): tells the person; opened(), ended(): of the socket.
+  constructor(device, { say, opened = () => {}, ended }) {
     this.session = randomHex(8);
     this.sequence = 0;
     this.socket = new WebSocket(socketUrl(`/drive/${device}`));
@@ -14,6 +14,7 @@ export class DrivingSocket {
       const answer = JSON.parse(event.data);
       if (!answer.done) say(answer.text, true);
     });
+    this.socket.addEventListener("open", opened);
     this.socket.addEventListener("close", ended);
   }
 

@@ -14,6 +14,7 @@ const KEYS = new Set(PAD.map(([key]) => key));
 export class KeyboardDriving {
   #connection;
   #socket = null;
+  #driving = false;
   #timer = 0;
   #held = new Set();
   #buttons = new Map();
@@ -37,7 +38,17 @@ export class KeyboardDriving {
     const answer = await this.#connection.ask("device", { device: "page_keyboard" });
     this.#say(answer.done ? "" : answer.text, !answer.done);
     if (!answer.done || this.#socket) return;
-    this.#socket = new DrivingSocket("page_keyboard", (text, grave) => this.#say(text, grave), () => this.#ended());
+    this.#socket = new DrivingSocket("page_keyboard", {
+      say: (text, grave) => this.#say(text, grave),
+      opened: () => this.#began(),
+      ended: () => this.#ended(),
+    });
+  }
+
+  // The first packet says that nothing is held: a key that was down before does not count.
+  #began() {
+    this.#driving = true;
+    this.#send();
     this.#timer = setInterval(() => this.#send(), PERIOD);
     byId("pad").hidden = false;
     byId("keys-switch").setAttribute("aria-pressed", "true");
@@ -47,6 +58,7 @@ export class KeyboardDriving {
 
   #ended() {
     clearInterval(this.#timer);
+    this.#driving = false;
     this.#socket = null;
     this.#releaseAll();
     byId("pad").hidden = true;
@@ -56,7 +68,7 @@ export class KeyboardDriving {
 
   #onKey(event, down) {
     const key = event.key.toLowerCase();
-    if (!this.#socket || !KEYS.has(key)) return;
+    if (!this.#driving || !KEYS.has(key)) return;
     if (down && (event.ctrlKey || event.metaKey || event.altKey || writes(event.target))) return;
     event.preventDefault();
     if (!event.repeat) this.#hold(key, down);

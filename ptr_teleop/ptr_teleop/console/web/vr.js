@@ -68,7 +68,10 @@ export class HeadsetDriving {
     const answer = await this.#connection.ask("device", { device: "webxr" });
     if (!answer.done) throw new Error(answer.text);
     this.#say("");
-    this.#socket = new DrivingSocket("webxr", (text, grave) => this.#say(text, grave), () => this.#session?.end());
+    this.#socket = new DrivingSocket("webxr", {
+      say: (text, grave) => this.#say(text, grave),
+      ended: () => this.#session?.end(),
+    });
     const panel = new Panel(gl);
     const phone = isPhone(session);
     const onFrame = (time, frame) => {

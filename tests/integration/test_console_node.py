@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The console's node begins with one address or one sentence, ends on any signal, and asks nodes that are not there."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ptr_msgs.msg")
+
+from console_browser import address  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group("console_node")
+
+MODULE = "ptr_teleop.console.node"
+SIGNALS = {
+    "SIGINT": [signal.SIGINT],
+    "SIGINT twice": [signal.SIGINT, signal.SIGINT],
+    "SIGTERM": [signal.SIGTERM],
+}
+
+
+def post_stop(url: str) -> tuple[int, dict]:
+    """What POST /stop answers: status and body."""
+    headers = {"Origin": url.rstrip("/"), "Accept": "application/json"}
+    request = urllib.request.Request(f"{url}stop", method="POST", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=5.0) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_the_node_ends_cleanly_on_every_signal(ros) -> None:
+    consoles = {name: ros.start(MODULE, "-r", f"__node:=console_{k}", port=0) for k, name in enumerate(SIGNALS)}
+    addresses = {address(ros, console) for console in consoles.values()}
+    assert len(addresses) == len(SIGNALS)
+    for name, console in consoles.items():
+        for number in SIGNALS[name]:
+            console.signal(number)
+    for name, console in consoles.items():
+        assert console.wait() == 0, f"{name}: {console.output}"
+        assert "Traceback" not in console.output
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"remote": True, "credentials": "/dev/null/console"}, "cannot be kept in /dev/null/console"),
+        ({"port": -1}, "port"),
+        ({"port": 1 << 20}, "port"),
+    ],
+)
+def test_a_node_that_can_not_start_says_why_in_one_sentence(ros, parameters: dict, sentence: str) -> None:
+    console = ros.start(MODULE, **parameters)
+    assert console.wait() == 1
+    assert sentence in console.output
+    assert "Traceback" not in console.output
+
+
+def test_other_machines_are_answered_only_when_asked_for_and_the_token_is_printed(ros, tmp_path: Path) -> None:
+    console = ros.start(MODULE, port=0, remote_port=0, remote=True, credentials=tmp_path / "credentials")
+    pattern = re.compile(r"for other machines at https://\S+:\d+/\?token=(\S+)")
+    ros.wait(lambda: pattern.search(console.output), "the address for other machines")
+    assert pattern.search(console.output)[1] == (tmp_path / "credentials/token").read_text().strip()
+    assert "█" in console.output  # the QR code
+    console.end()
+
+
+def test_stop_without_an_arm_says_that_nothing_could_be_stopped(ros) -> None:
+    console = ros.start(MODULE, port=0)
+    status, answer = post_stop(address(ros, console))
+    assert (status, answer["done"]) == (503, False)
+    assert "no arm node runs" in answer["text"] and "power switch" in answer["text"]
+    console.end()
+
+
+def test_stop_is_answered_though_the_arm_does_not_answer(ros) -> None:
+    """A service that is there and hangs: the stop is sent, and the person told that no answer came."""
+    server = ros.node.create_service(Trigger, "/arm/stop", lambda _, response: response)  # nobody spins it meanwhile
+    console = ros.start(MODULE, port=0)
+    url = address(ros, console)
+    ros.wait(lambda: ros.node.count_clients("/arm/stop") > 0, "the console's client")
+    ros.spin(0.5)
+    status, answer = post_stop(url)
+    assert (status, answer["done"]) == (503, False)
+    assert "did not answer within 1 s" in answer["text"]
+    ros.node.destroy_service(server)
+    console.end()
