@@ -140,7 +140,7 @@ class WebXRDevice(Outbox):
     def _examine(self, controller: Controller | None, packet: WebXRPacket, arrival: Arrival) -> None:
         """Hold until the grip is released when the hand's pose can't be trusted."""
         before = self._controller
-        if before is None or controller is None or before.grip <= GRIPPED:
+        if before is None or controller is None or min(before.grip, controller.grip) <= GRIPPED:
             return
         if arrival in (Arrival.JUMPED, Arrival.FIRST):
             jump = "the headset's clock jumped" if arrival is Arrival.JUMPED else "the session began anew"
