@@ -33,7 +33,10 @@ class Augmentation:
 
 
 def augment(
-    images: NDArray[np.uint8], generator: np.random.Generator, settings: Augmentation | None = None
+    images: NDArray[np.uint8],
+    generator: np.random.Generator,
+    settings: Augmentation | None = None,
+    part: tuple[int, int] = (0, 1),
 ) -> NDArray[np.uint8]:
     """Randomly crop and colour each image of a batch; every camera of a stack is coloured on its own.
 
@@ -41,17 +44,18 @@ def augment(
         images: (B, H, W, 3 * cameras) uint8 RGB.
         generator: source of all draws.
         settings: strengths.
+        part: index and number of the equal parts of a batch of which `images` is one; draws are those of the whole.
     Returns:
         A new array of the same shape.
     """
     rule = settings or Augmentation()
     batch, height, width, channels = images.shape
-    offsets = generator.integers(0, 2 * rule.pad + 1, size=(batch, 2))
+    offsets = _own(generator.integers(0, 2 * rule.pad + 1, size=(batch * part[1], 2)), part)
     cropped = crop(images, offsets, rule.pad)
     if channels == 3:
-        return jitter(cropped, generator, rule)
+        return jitter(cropped, generator, rule, part)
     split = cropped.reshape(batch, height, width, channels // 3, 3).transpose(0, 3, 1, 2, 4)
-    coloured = jitter(np.ascontiguousarray(split).reshape(-1, height, width, 3), generator, rule)
+    coloured = jitter(np.ascontiguousarray(split).reshape(-1, height, width, 3), generator, rule, part)
     stacked = coloured.reshape(batch, channels // 3, height, width, 3).transpose(0, 2, 3, 1, 4)
     return np.ascontiguousarray(stacked).reshape(images.shape)
 
@@ -73,7 +77,7 @@ def crop(images: NDArray[np.uint8], offsets: NDArray[np.int64], pad: int) -> NDA
 
 
 def jitter(
-    images: NDArray[np.uint8], generator: np.random.Generator, rule: Augmentation
+    images: NDArray[np.uint8], generator: np.random.Generator, rule: Augmentation, part: tuple[int, int] = (0, 1)
 ) -> NDArray[np.uint8]:
     """Colour each image with the rule's probability: four operations in random order, clipped to [0, 1] after
     each.
@@ -82,17 +86,26 @@ def jitter(
         images: (B, H, W, 3) uint8 RGB.
         generator: source of all draws.
         rule: strengths.
+        part: as in `augment`.
     """
-    batch = len(images)
+    batch = len(images) * part[1]
     chosen = generator.random(batch) < rule.probability
     strengths = np.array([rule.brightness, rule.contrast, rule.saturation, rule.hue])
     draws = generator.uniform(-strengths, strengths, size=(batch, 4))
     orders = generator.permuted(np.tile(np.arange(4), (batch, 1)), axis=1)
+    chosen, draws, orders = (_own(item, part) for item in (chosen, draws, orders))
     coloured = images.copy()
     for index in np.flatnonzero(chosen):
         pixels = colour(images[index].astype(np.float32) * np.float32(1 / 255), draws[index], orders[index])
         coloured[index] = pixels * np.float32(255) + np.float32(1e-3)
     return coloured
+
+
+def _own(draws: NDArray, part: tuple[int, int]) -> NDArray:
+    """The draws of one part of a batch, from those of the whole."""
+    index, parts = part
+    rows = len(draws) // parts
+    return draws[index * rows : (index + 1) * rows]
 
 
 def colour(pixels: Floats, draw: NDArray[np.float64], order: NDArray[np.int64]) -> Floats:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+ALL_ROWS = slice(None)
+
 
 @dataclass(frozen=True)
 class Batch:

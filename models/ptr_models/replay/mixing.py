@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.replay.batch import Batch
+from ptr_models.replay.batch import ALL_ROWS, Batch
 from ptr_models.replay.sampler import Sampler
 
 
@@ -32,12 +34,13 @@ class MixingSampler:
         rows = math.floor(size * self.fraction + 1e-9)
         return rows, size - rows
 
-    def sample(self, size: int) -> Batch:
-        """Draw a batch: first the prior rows, then the target rows."""
-        rows, rest = self.split(size)
+    def sample(self, size: int, rows: slice = ALL_ROWS) -> Batch:
+        """Draw a batch, first the prior rows, then the target rows, and read some of them."""
+        prior, target = self.split(size)
+        start, stop, _ = rows.indices(size)
         parts = [
-            sampler.sample(count)
-            for sampler, count in ((self.prior, rows), (self.target, rest))
+            sampler.sample(count, slice(*np.clip([start - offset, stop - offset], 0, count)))
+            for sampler, count, offset in ((self.prior, prior, 0), (self.target, target, prior))
             if sampler is not None and count
         ]
         return parts[0] if len(parts) == 1 else type(parts[0]).concatenate(*parts)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ptr_models.episodes.actions import scale
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.labels import Labelling, label
-from ptr_models.replay.batch import Batch
+from ptr_models.replay.batch import ALL_ROWS, Batch
 from ptr_models.replay.dataset import Dataset
 
 
@@ -71,12 +71,12 @@ class Sampler:
         """Number of transitions."""
         return int(self._offsets[-1])
 
-    def sample(self, size: int) -> Batch:
-        """Draw `size` transitions."""
+    def sample(self, size: int, rows: slice = ALL_ROWS) -> Batch:
+        """Draw `size` transitions and read some of them: what other processes read is drawn here, too."""
         if self._balance is None:
-            return self.gather(self._generator.integers(0, len(self), size))
+            return self.gather(self._generator.integers(0, len(self), size)[rows])
         episodes, steps = self._balance.draw(self._generator, size)
-        return self.gather(self._offsets[episodes] + steps)
+        return self.gather((self._offsets[episodes] + steps)[rows])
 
     def gather(self, indices: NDArray[np.int64]) -> Batch:
         """The transitions of given indices (B,) in [0, len(self)): episode after episode, step after step."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ptr_models.episodes.actions import scale
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.replay.batch import ALL_ROWS
 from ptr_models.replay.dataset import Dataset
 
 CLIP = 3
@@ -119,9 +120,9 @@ class WindowSampler(_Draws):
         """Number of windows."""
         return int(self._ends[-1])
 
-    def sample(self, size: int) -> Windows:
-        """Draw `size` windows."""
-        return self.gather(self._generator.integers(0, len(self), size))
+    def sample(self, size: int, rows: slice = ALL_ROWS) -> Windows:
+        """Draw `size` windows and read some of them: what other processes read is drawn here, too."""
+        return self.gather(self._generator.integers(0, len(self), size)[rows])
 
     def gather(self, indices: NDArray[np.int64]) -> Windows:
         """The windows of given indices (B,) in [0, len(self))."""
@@ -155,13 +156,13 @@ class ClipSampler(_Draws):
         """Number of episodes that clips are taken from."""
         return len(self._episodes)
 
-    def sample(self, size: int) -> Clips:
-        """Draw `size` clips."""
+    def sample(self, size: int, rows: slice = ALL_ROWS) -> Clips:
+        """Draw `size` clips and read some of them: what other processes read is drawn here, too."""
         data = self.dataset
         episode = self._episodes[self._generator.integers(0, len(self), size)]
         times = [np.sort(self._generator.choice(int(data.lengths[e]) + 1, CLIP, replace=False)) for e in episode]
-        rows = (data.starts[episode][:, None] + np.array(times).reshape(size, CLIP)).ravel()
-        return Clips(image=data.frames[rows], video=episode)
+        frames = (data.starts[episode][:, None] + np.array(times).reshape(size, CLIP))[rows].ravel()
+        return Clips(image=data.frames[frames], video=episode[rows])
 
 
 def sample_actions(dataset: Dataset, most: int, seed: int) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from ptr_models.training.averages import Averages
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
 from ptr_models.training.distributed import ALONE, Group
 from ptr_models.training.logs import NoLog, RunLog
-from ptr_models.training.prefetch import BatchSource, Prefetcher, augmented, part_of
+from ptr_models.training.prefetch import BatchSource, Prefetcher, augmented
 from ptr_models.training.runs import checkpoint_folder, locked, prune_checkpoints, remove_leftovers
 from ptr_models.training.signals import stop_signals
 
@@ -137,12 +137,12 @@ class Trainer:
             self.save()
 
     def _make_batch(self, step: int) -> Any:
-        """This process's part of the batch after `step` updates; all draw the whole one, by the same seed."""
-        config = self.config
-        batch = augmented(
-            self.source.sample(config.batch_size, step), config.data.augmentation, config.seed, step
-        )
-        return batch if self.group.size == 1 else part_of(batch, self.group.rank, self.group.size)
+        """This process's rows of the batch after `step` updates; all draw the whole one, by the same seed."""
+        config, group = self.config, self.group
+        share = config.batch_size // group.size
+        rows = slice(group.rank * share, (group.rank + 1) * share)
+        batch = self.source.sample(config.batch_size, step, rows)
+        return augmented(batch, config.data.augmentation, config.seed, step, (group.rank, group.size))
 
     def _report(self, log: RunLog | NoLog) -> None:
         self._metrics = self._averages.take(self.group)

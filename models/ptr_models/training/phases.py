@@ -9,6 +9,7 @@ from typing import Any
 from ptr_models.algorithms import batches_of
 from ptr_models.episodes.labels import Labelling
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
+from ptr_models.replay.batch import ALL_ROWS
 from ptr_models.replay.windows import ClipSampler, WindowSampler
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import limited
@@ -30,11 +31,11 @@ class PhasedSource:
         """Phase (0 or 1) of the update after `step` updates are done."""
         return int(step >= self._target_from)
 
-    def sample(self, size: int, step: int) -> Batch:
-        """A batch for the update after `step` updates are done."""
+    def sample(self, size: int, step: int, rows: slice = ALL_ROWS) -> Batch:
+        """A batch for the update after `step` updates are done, or some of its rows."""
         source = self._phases[self.phase(step)]
         assert source is not None  # without prior data phase 0 is empty
-        return source.sample(size)
+        return source.sample(size, rows)
 
     def state_dict(self) -> dict[str, Any]:
         """State of the draws; the phases share their samplers."""

@@ -6,12 +6,13 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 
 from ptr_models.replay.augment import Augmentation, augment
+from ptr_models.replay.batch import ALL_ROWS
 
 AHEAD = 2
 """Batches that wait; one would do if all took the same time."""
@@ -20,7 +21,7 @@ AHEAD = 2
 class BatchSource(Protocol):
     """Batches of the phase that an update belongs to."""
 
-    def sample(self, size: int, step: int) -> Any: ...
+    def sample(self, size: int, step: int, rows: slice = ALL_ROWS) -> Any: ...
 
     def state_dict(self) -> dict[str, Any]: ...
 
@@ -72,18 +73,12 @@ class Prefetcher:
         return False
 
 
-def augmented(batch: Any, rule: Augmentation, seed: int, step: int) -> Any:
-    """A batch with randomly cropped and coloured images, s and s' independently, by seed and step."""
+def augmented(batch: Any, rule: Augmentation, seed: int, step: int, part: tuple[int, int] = (0, 1)) -> Any:
+    """A batch with randomly cropped and coloured images, s and s' independently, by seed and step.
+
+    Args:
+        part: index and number of the equal parts of a batch of which this is one.
+    """
     generator = np.random.default_rng([seed, step])
     names = [name for name in ("image", "next_image") if hasattr(batch, name)]
-    return replace(batch, **{name: augment(getattr(batch, name), generator, rule) for name in names})
-
-
-def part_of(batch: Any, index: int, parts: int) -> Any:
-    """One of so many equal parts of a batch, a dataclass of arrays whose first axes are multiples of its rows."""
-
-    def cut(array: Any) -> Any:
-        rows = len(array) // parts
-        return array[index * rows : (index + 1) * rows]
-
-    return replace(batch, **{item.name: cut(getattr(batch, item.name)) for item in fields(batch)})
+    return replace(batch, **{name: augment(getattr(batch, name), generator, rule, part) for name in names})

@@ -8,14 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_runs import SMALL, train_command, wait_for_checkpoint
+from training_runs import train_command, wait_for_checkpoint
 
 from ptr_models.cli import main
 from ptr_models.networks.shared_batch import Share, average_gradients, normal, sharing, uniform
@@ -23,7 +24,8 @@ from ptr_models.training.checkpoint import MODEL, OPTIMISER
 from ptr_models.training.data import Bags
 from ptr_models.training.distributed import ALONE, Group, GroupError, joined
 from ptr_models.training.jsonlines import read_lines
-from ptr_models.training.prefetch import part_of
+from ptr_models.training.prefetch import augmented
+from ptr_models.training.presets import preset
 from ptr_models.training.session import start_pretraining
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
@@ -94,14 +96,27 @@ def test_noise_and_gradients_of_a_shared_batch_are_those_of_the_whole() -> None:
     assert torch.equal(torch.cat([noise for _, noise in parts]), whole_uniform)
 
 
-def test_parts_of_a_batch_are_its_rows_in_order(training_bags: Bags, tmp_path: Path) -> None:
-    trainer = start_pretraining(replace(SMALL, batch_size=12), training_bags, tmp_path / "run")
-    batch = trainer.source.sample(12, 0)
-    parts = [part_of(batch, index, 3) for index in range(3)]
-    for name in ("image", "action", "mc_return", "task"):
-        np.testing.assert_array_equal(
-            np.concatenate([getattr(part, name) for part in parts]), getattr(batch, name), name
-        )
+@pytest.mark.parametrize("preset_name", ["ptr_small", "bet_small", "r3m_bc_small"])
+def test_parts_of_a_batch_are_its_rows_in_order(preset_name: str, training_bags: Bags, tmp_path: Path) -> None:
+    config = replace(preset(preset_name), batch_size=12, device="cpu", threads=1)
+    config = replace(config, schedule=replace(config.schedule, target_from=0))
+    trainer = start_pretraining(config, training_bags, tmp_path / "run")
+    state = trainer.source.state_dict()
+
+    def read(part: int, parts: int) -> Any:
+        trainer.source.load_state_dict(state)
+        rows = slice(part * 12 // parts, (part + 1) * 12 // parts)
+        batch = trainer.source.sample(12, 0, rows)
+        return augmented(batch, config.data.augmentation, 0, 0, (part, parts))
+
+    whole, parts = read(0, 1), [read(part, 3) for part in range(3)]
+    names = [item.name for item in fields(whole) if item.name != "video"]  # numbered within a part
+    for name in names:
+        together = np.concatenate([getattr(part, name) for part in parts])
+        np.testing.assert_array_equal(together, getattr(whole, name), name)
+    after = trainer.source.state_dict()
+    read(0, 1)
+    assert trainer.source.state_dict() == after  # what others read is drawn, too
 
 
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:
