@@ -41,14 +41,14 @@ class Acts(Protocol):
 
 @dataclass(frozen=True)
 class BulkTrial:
-    """One trial, and what came of it; `steps` until success, or all."""
+    """One trial, and what came of it; `steps` until success, or all; `mean_q` None where there is no Q-function."""
 
     task: str
     kitchen: str
     seed: int
     success: bool
     steps: int
-    mean_q: float
+    mean_q: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -90,8 +90,9 @@ def run_trial(
             steps, left = min(steps, step + 1), left - 1
             if left == 0:
                 break
+    mean_q = float(np.mean(values))
     return BulkTrial(
-        world.task.name, world.kitchen.name, seed, world.successful(), steps, float(np.mean(values))
+        world.task.name, world.kitchen.name, seed, world.successful(), steps, mean_q if np.isfinite(mean_q) else None
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,13 +59,13 @@ class Expert:
 
 
 class Idle:
-    """Does nothing, with an open gripper."""
+    """Does nothing, with an open gripper, and has no Q-function."""
 
     def reset(self) -> None:
         """Nothing is remembered."""
 
     def act(self, image: np.ndarray, state: np.ndarray, task: str, choice: str) -> Decision:
-        return decision(np.array([0, 0, 0, 0, 0, 0, 1.0]), 0.0)
+        return decision(np.array([0, 0, 0, 0, 0, 0, 1.0]), float("nan"))
 
 
 def test_orders_spread_evenly_over_kitchens_and_tasks() -> None:
@@ -128,7 +129,8 @@ def test_an_expert_succeeds_and_sees_what_the_contract_says(robot: SimulatedRobo
 
 def test_who_does_nothing_fails_after_all_steps(robot: SimulatedRobot) -> None:
     trial = run_trial(robot, Idle(), CAMERA, TASK, 1, 6)
-    assert (trial.success, trial.steps) == (False, 6)
+    assert (trial.success, trial.steps, trial.mean_q) == (False, 6, None)
+    assert "NaN" not in json.dumps(trial.to_dict())
 
 
 def test_the_table_tells_successes_with_their_interval(capsys: pytest.CaptureFixture[str]) -> None:
