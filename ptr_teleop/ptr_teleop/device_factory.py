@@ -10,6 +10,7 @@ from rclpy.node import Node
 
 from ptr_teleop.devices.base import Device, DeviceError
 from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
+from ptr_teleop.devices.joy_buttons import Buttons
 from ptr_teleop.devices.keyboard import KeyboardDevice
 from ptr_teleop.devices.keys import HELP
 from ptr_teleop.devices.link import MAX_AGE
@@ -17,7 +18,7 @@ from ptr_teleop.devices.none import NoDevice
 from ptr_teleop.devices.page_keyboard import PageKeyboardDevice
 from ptr_teleop.devices.response import Response
 from ptr_teleop.devices.spacemouse import SpaceMouseDevice
-from ptr_teleop.devices.twist import Buttons, TwistDevice
+from ptr_teleop.devices.twist import TwistDevice
 from ptr_teleop.devices.webxr import SCALES, WebXRDevice
 from ptr_teleop.parameters import declare
 

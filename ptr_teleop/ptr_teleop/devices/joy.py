@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptr_teleop.devices.base import DeviceError, Outbox, Reading
+from ptr_teleop.devices.joy_buttons import ButtonPanel, Buttons
 from ptr_teleop.devices.motion_deadman import MotionDeadman
 from ptr_teleop.devices.refusals import Refusals
 from ptr_teleop.devices.response import Response
-from ptr_teleop.devices.twist import ButtonPanel, Buttons
 
 
 @dataclass(frozen=True)

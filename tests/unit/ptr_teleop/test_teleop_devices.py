@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 
 from ptr_teleop.devices.base import Button, DeviceError
 from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
+from ptr_teleop.devices.joy_buttons import Buttons
 from ptr_teleop.devices.keyboard import HOLD, KeyboardDevice
 from ptr_teleop.devices.motion_deadman import LINGER
 from ptr_teleop.devices.press import Press, PressTimer
 from ptr_teleop.devices.response import Response
-from ptr_teleop.devices.twist import Buttons, TwistDevice
+from ptr_teleop.devices.twist import TwistDevice
 
 TWIST = (0.1, 0.0, -0.05, 0.0, 0.0, 0.0)
 NO_DEADMAN = Buttons(deadman=-1)
