@@ -60,14 +60,14 @@ class QFunction(nn.Module):
     def __init__(self, config: NetworkConfig, tasks: int, actions: int, embedding: int) -> None:
         super().__init__()
         widths = config.hidden
-        injected = (actions, embedding) if config.critic_injection else (0, 0)
-        inputs = [(tasks, actions, embedding), *((width, *injected) for width in widths)]
+        repeated = (actions, embedding) if config.critic_injection else (0, 0)
+        inputs = [(tasks, actions, embedding), *((width, *repeated) for width in widths)]
         gain, last_gain = (math.sqrt(2.0), 0.01) if config.critic_injection else (1.0, 1.0)
         self.layers = nn.ModuleList(
             EnsembleDense(config.critics, sizes, width, gain) for sizes, width in zip(inputs, widths, strict=False)
         )
         self.output = EnsembleDense(config.critics, inputs[-1], 1, last_gain)
-        self.layer_norm = config.critic_layer_norm
+        self.injected, self.layer_norm = config.critic_injection, config.critic_layer_norm
 
     def forward(self, embedding: Tensor, task: Tensor, actions: Tensor) -> Tensor:
         """(B, Z), (B, K) one-hot, (B, M, A) to (E, B, M)."""

@@ -42,7 +42,7 @@ def _channels_last(gradient: Tensor) -> Tensor:
 
 
 class SpatialSoftmax(nn.Module):
-    """Expected image coordinates in [-1, 1] of each channel's soft maximum: (B, C, H, W) to (B, 2 C)."""
+    """Expected image coordinates in [-1, 1] of each channel's soft maximum: (B, C, H, W) to (B, 2 C), all x first."""
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class SpatialSoftmax(nn.Module):
         self.features = 2 * channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x.flatten(2).float().softmax(dim=-1) @ self.grid).flatten(1)
+        return (x.flatten(2).float().softmax(dim=-1) @ self.grid).transpose(1, 2).flatten(1)
 
 
 class MeanPool(nn.Module):

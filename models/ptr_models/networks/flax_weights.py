@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights of PTR's original networks, which flax named and laid out, in this suite's actor and critic.
+
+Names are those of the original's parameter trees joined by '/', below `critic_encoder`, `critic_decoder` and
+`actor` (Asap7772/PTR, jaxrl2/networks: PixelMultiplexerEncoder, PixelMultiplexerDecoder, PixelMultiplexer). Two
+layouts differ: convolutions are (H, W, in, out) there and (out, in, H, W) here, dense kernels are transposed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+from torch import Tensor, nn
+
+from ptr_models.networks.actor import Actor
+from ptr_models.networks.backbones import BottleneckBlock, ResNet
+from ptr_models.networks.critic import Critic
+from ptr_models.networks.published import WeightsError
+
+Arrays = Mapping[str, NDArray[np.floating]]
+Layout = Callable[[NDArray[np.floating]], NDArray[np.floating]]
+CRITIC_LAYERS = "critic_decoder/network/VmapStateActionValue_0/MLPActionSep_0"
+
+
+def read_flax_weights(path: Path | str) -> dict[str, NDArray[np.floating]]:
+    """Arrays by their names from an .npz or a .safetensors file; nothing is unpickled.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise WeightsError(f"there is no file of weights at {path}") from None
+    except (OSError, ValueError, AttributeError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read as .npz or .safetensors weights ({error})") from error
+
+
+def load_flax_weights(weights: Arrays, actor: Actor, critic: Critic) -> None:
+    """Fill actor and critic with weights of the original's networks.
+
+    Args:
+        weights: see `read_flax_weights`; names outside of critic_encoder, critic_decoder and actor (target
+            networks, temperature) are passed over.
+        actor, critic: with a ResNet encoder of the same size, as many tasks and critics; the critic sees the
+            action at every layer and not the arm's state.
+    Raises:
+        WeightsError: a weight is missing, unknown or of another shape (with its name), or the networks are such
+            as the original does not have.
+    """
+    if not isinstance(critic.encoder.backbone, ResNet) or critic.sees_state or not critic.q_function.injected:
+        raise WeightsError("flax weights are those of PTR's ResNets, with a critic that has critic_injection alone")
+    places = {
+        **_encoder_places(critic.encoder, "critic_encoder"),
+        **_decoder_places(critic.q_function),
+        **_encoder_places(actor.encoder, "actor"),
+        **_policy_places(actor),
+    }
+    _compare(weights, places)
+    with torch.no_grad():
+        for name, (parameter, layout) in places.items():
+            value = np.ascontiguousarray(layout(np.asarray(weights[name])), dtype=np.float32)
+            parameter.copy_(torch.from_numpy(value).reshape(parameter.shape))
+
+
+Places = dict[str, tuple[Tensor, Layout]]
+
+
+def _encoder_places(encoder: nn.Module, scope: str) -> Places:
+    """Where each weight of an encoder goes: name in the original to (parameter, change of layout)."""
+    places: Places = {}
+    for own, parameter in encoder.named_parameters():
+        name, layout = _encoder_name(own, _block_name(encoder.backbone))
+        places[f"{scope}/{name}"] = (parameter, layout)
+    return places
+
+
+def _block_name(backbone: ResNet) -> str:
+    return "BottleneckResNetBlock" if isinstance(backbone.blocks[0], BottleneckBlock) else "ResNetBlock"
+
+
+def _encoder_name(own: str, block: str) -> tuple[str, Layout]:
+    """The original's name of an encoder's parameter, and how its layout changes."""
+    fixed: dict[str, tuple[str, Layout]] = {
+        "backbone.stem.weight": ("encoder/conv_init/kernel", _convolution),
+        "backbone.norm.weight": ("encoder/bn_init/scale", _same),
+        "backbone.norm.bias": ("encoder/bn_init/bias", _same),
+        "pooling.kernel": ("encoder/SpatialLearnedEmbeddings_0/kernel", _embeddings),
+        "dense.weight": ("Dense_0/kernel", np.transpose),
+        "dense.bias": ("Dense_0/bias", _same),
+        "norm.weight": ("LayerNorm_0/scale", _same),
+        "norm.bias": ("LayerNorm_0/bias", _same),
+    }
+    if own in fixed:
+        return fixed[own]
+    number, rest = re.fullmatch(r"backbone\.blocks\.(\d+)\.(.+)", own).groups()  # type: ignore[union-attr]
+    scope = f"encoder/{block}_{number}"
+    norm = {"weight": "scale", "bias": "bias"}
+    if found := re.fullmatch(r"conv(\d)\.weight", rest):
+        return f"{scope}/Conv_{int(found[1]) - 1}/kernel", _convolution
+    if found := re.fullmatch(r"norm(\d)\.(weight|bias)", rest):
+        return f"{scope}/MyGroupNorm_{int(found[1]) - 1}/{norm[found[2]]}", _same
+    if rest == "shortcut.0.weight":
+        return f"{scope}/conv_proj/kernel", _convolution
+    return f"{scope}/norm_proj/{norm[rest.rpartition('.')[2]]}", _same
+
+
+def _decoder_places(q_function: nn.Module) -> Places:
+    """The Q-functions: kernels (E, in, out), whose input is [task, action, embedding] in both."""
+    layers = [*q_function.layers, q_function.output]
+    return {
+        f"{CRITIC_LAYERS}/Dense_{index}/{name}": (parameter, _same)
+        for index, layer in enumerate(layers)
+        for name, parameter in (("kernel", layer.weight), ("bias", layer.bias))
+    }
+
+
+def _policy_places(actor: Actor) -> Places:
+    """The actor behind its encoder: its input is [embedding, state, task] in both."""
+    named = {f"MLP_0/Dense_{index}": layer for index, layer in enumerate(actor.layers)}
+    named |= {"Dense_0": actor.mean, "Dense_1": actor.log_std}
+    places: Places = {}
+    for name, layer in named.items():
+        places[f"actor/network/{name}/kernel"] = (layer.weight, np.transpose)
+        places[f"actor/network/{name}/bias"] = (layer.bias, _same)
+    return places
+
+
+def _compare(weights: Arrays, places: Places) -> None:
+    """Refuse the first name or shape that does not fit."""
+    scopes = ("critic_encoder/", "critic_decoder/", "actor/")
+    unknown = sorted(name for name in weights if name.startswith(scopes) and name not in places)
+    missing = sorted(name for name in places if name not in weights)
+    if missing:
+        also = f" (it has {unknown[0]} instead)" if unknown else ""
+        raise WeightsError(f"the flax weights lack {missing[0]}{also}; they are of other networks")
+    if unknown:
+        raise WeightsError(f"the flax weights have {unknown[0]}, which these networks lack; they are of other networks")
+    for name, (parameter, layout) in places.items():
+        found = np.shape(weights[name])
+        if _shape_after(layout, found) != parameter.shape:
+            raise WeightsError(
+                f"{name} is {found}, which does not become {tuple(parameter.shape)}; the networks are of another size"
+            )
+
+
+def _shape_after(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The shape that a change of layout gives, None where it has other axes."""
+    try:
+        return layout(np.broadcast_to(np.float32(0), shape)).shape
+    except ValueError:
+        return None
+
+
+def _same(value: NDArray) -> NDArray:
+    return value
+
+
+def _convolution(value: NDArray) -> NDArray:
+    """(H, W, in, out) to (out, in, H, W)."""
+    return value.transpose(3, 2, 0, 1)
+
+
+def _embeddings(value: NDArray) -> NDArray:
+    """(H, W, C, F) to (C, H * W, F)."""
+    height, width, channels, embeddings = value.shape
+    return value.transpose(2, 0, 1, 3).reshape(channels, height * width, embeddings)
