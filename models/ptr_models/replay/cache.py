@@ -60,7 +60,7 @@ def open_episodes(
             jobs = _jobs(found, store.entries(), outcomes)  # another process may have read them meanwhile
             fill(writer, contract, jobs, outcomes, workers or default_workers(), progress)
         entries = store.entries()
-    dataset = _dataset(store, [entries[path] for path in found], outcomes)
+    dataset = dataset_of(store, [entries[path] for path in found], outcomes)
     if progress and dataset.left_out:
         Console(stderr=True).print(audit_table(dataset))
     return dataset
@@ -99,7 +99,8 @@ def _turn(store: Store, progress: bool) -> Iterator[Writer]:
         yield writer
 
 
-def _dataset(store: Store, entries: Sequence[Entry], outcomes: Sequence[str]) -> Dataset:
+def dataset_of(store: Store, entries: Sequence[Entry], outcomes: Sequence[str]) -> Dataset:
+    """The data set of bags that a store has read. Arguments and errors as of `open_episodes`."""
     used, left_out = [], []
     for entry in entries:
         reason = unwanted(entry, outcomes) or entry.problem

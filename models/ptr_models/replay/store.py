@@ -21,6 +21,7 @@ import hashlib
 import math
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -99,7 +100,7 @@ class Store:
                 rows = connection.execute("SELECT * FROM bags").fetchall()
         except sqlite3.Error as error:
             raise self.damaged(error) from error
-        return {row[0]: Entry(row[0], Stamp(*row[1:5]), *row[5:]) for row in rows}
+        return {row[0]: Entry(row[0], Stamp(*row[1:5]), *map(sys.intern, row[5:8]), *row[8:]) for row in rows}
 
     def arrays(self, rows: int) -> Arrays:
         """The first rows, mapped into memory.
