@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,15 +25,17 @@ _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 
 @dataclass(frozen=True)
 class Salvaged:
-    """One message out of a damaged bag: topic, type, arrival (ns) and CDR bytes."""
+    """One message out of a damaged bag: topic, type, arrival and publish time (ns), sequence number, CDR bytes."""
 
     topic: str
     type_name: str
     arrival: int
     cdr: bytes
+    published: int = 0
+    sequence: int = 0
 
 
-def salvage(data: bytes) -> Iterator[Salvaged]:
+def salvage(data: bytes | memoryview) -> Iterator[Salvaged]:
     """The messages of an MCAP file from its start to the first byte that makes no sense.
 
     The index at the end of the file is not needed, and a chunk that was cut off gives the messages that are
@@ -40,7 +44,7 @@ def salvage(data: bytes) -> Iterator[Salvaged]:
     Args:
         data: the file.
     """
-    if not data.startswith(MAGIC):
+    if bytes(data[: len(MAGIC)]) != MAGIC:
         return
     schemas: dict[int, str] = {}
     channels: dict[int, tuple[str, str]] = {}
@@ -52,14 +56,14 @@ def salvage(data: bytes) -> Iterator[Salvaged]:
                 number, schema = struct.unpack_from("<HH", body)
                 channels[number] = (_text(body, 4)[0], schemas[schema])
             elif code == _MESSAGE:
-                number, _, arrival = struct.unpack_from("<HIQ", body)
+                number, sequence, arrival, published = struct.unpack_from("<HIQQ", body)
                 topic, type_name = channels[number]
-                yield Salvaged(topic, type_name, arrival, bytes(body[22:]))
+                yield Salvaged(topic, type_name, arrival, bytes(body[22:]), published, sequence)
     except (struct.error, KeyError, UnicodeDecodeError):
         return
 
 
-def _records(data: bytes, position: int) -> Iterator[tuple[int, memoryview]]:
+def _records(data: bytes | memoryview, position: int) -> Iterator[tuple[int, memoryview]]:
     """Opcode and body of each whole record, those inside of chunks too, until the end of the data section."""
     view = memoryview(data)
     while position + 9 <= len(view):
@@ -73,7 +77,7 @@ def _records(data: bytes, position: int) -> Iterator[tuple[int, memoryview]]:
                 raise EpisodeError(
                     f"its chunks are compressed ({compression}); only uncompressed ones are recovered"
                 )
-            yield from _records(bytes(body[start + 8 :]), 0)
+            yield from _records(body[start + 8 :], 0)
         elif len(body) == length:
             yield code, body
         position += 9 + length
@@ -103,31 +107,45 @@ def recover(path: Path | str, out: Path | str | None = None) -> tuple[Path, int]
     """
     bag = find_bag(path)
     folder = bag.parent
-    messages = list(salvage(bag.read_bytes()))
-    metadata = _metadata(folder, messages)
-    streams = [message for message in messages if message.topic != METADATA_TOPIC]
-    if not streams:
-        raise EpisodeError(
-            f"{bag} ({bag.stat().st_size} bytes) holds no readable message; nothing can be recovered"
+    with _mapped(bag) as data:
+        metadata = _metadata(folder, [item for item in salvage(data) if item.topic == METADATA_TOPIC])
+        arrivals = [item.arrival for item in salvage(data) if item.topic != METADATA_TOPIC]
+        if not arrivals:
+            raise EpisodeError(f"{bag} ({len(data)} bytes) holds no readable message; nothing can be recovered")
+        fresh = dataclasses.replace(
+            metadata,
+            episode_id=f"{metadata.episode_id}_recovered",
+            start_ns=min(arrivals),
+            end_ns=max(arrivals),
+            outcome="unlabelled",
+            score=None,
+            extra={**metadata.extra, "recovered_from": folder.name},
         )
-    fresh = dataclasses.replace(
-        metadata,
-        episode_id=f"{metadata.episode_id}_recovered",
-        start_ns=min(message.arrival for message in streams),
-        end_ns=max(message.arrival for message in streams),
-        outcome="unlabelled",
-        score=None,
-        extra={**metadata.extra, "recovered_from": folder.name},
-    )
-    with BagWriter(out or folder.parent, fresh) as writer:
-        for message in streams:
-            writer.write(message.topic, message.type_name, message.arrival, message.cdr)
-        return writer.close(), len(streams)
+        with BagWriter(out or folder.parent, fresh, durable=True) as writer:
+            for item in salvage(data):
+                if item.topic != METADATA_TOPIC:
+                    writer.write(item.topic, item.type_name, item.arrival, item.cdr, item.published, item.sequence)
+            return writer.close(), len(arrivals)
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[memoryview]:
+    """The bytes of a file of any size, as the operating system brings them in."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:  # nothing can be mapped
+            yield memoryview(b"")
+            return
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        yield memoryview(content)
+    finally:
+        with contextlib.suppress(BufferError):  # an error that is under way may still look into it
+            content.close()
 
 
 def _metadata(folder: Path, messages: list[Salvaged]) -> EpisodeMetadata:
     """The newest metadata that is intact: beside the bag or inside it."""
-    texts = [decode(item.cdr, item.type_name).data for item in messages if item.topic == METADATA_TOPIC]
+    texts = [decode(item.cdr, item.type_name).data for item in messages]
     beside = folder / "episode.json"
     if beside.is_file():
         texts.append(beside.read_text(encoding="utf-8", errors="replace"))
