@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -57,6 +58,7 @@ __all__ = [
     "start_pretraining",
 ]
 
+LOGGER = logging.getLogger(__name__)
 Adjustments = Sequence[str | Path]
 """Changes of a configuration: assignments, and YAML files."""
 
@@ -80,6 +82,8 @@ def start_pretraining(
         raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
     contract = contract_of(bags)
     prior, target = open_bags(bags, contract)
+    if prior is not None and target is not None and config.schedule.target_from <= 0 and config.schedule.mix == 0:
+        LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = TaskTable.from_names([*names, *tasks], config.data.spare_tasks, config.data.aliases)
     config = _prepare_torch(first_objective(replace(config, networks=_fit_networks(config, contract))))

@@ -17,11 +17,10 @@ from ptr_models.errors import PtrError
 from ptr_models.training import checkpoint as checkpoints
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.config import TrainingConfig
-from ptr_models.training.session import (
-    Bags,
-    start_finetuning,
-    start_pretraining,
-)
+from ptr_models.training.data import Bags
+from ptr_models.training.loop import TrainingError
+from ptr_models.training.runs import checkpoint_step, checkpoints_of
+from ptr_models.training.session import start_finetuning, start_pretraining
 
 
 def test_pretraining_writes_configuration_metrics_and_a_checkpoint(
@@ -76,6 +75,34 @@ def test_bags_of_another_contract_are_refused(
     make_episode(5, root=tmp_path / "other", contract=replace(Contract(), control_rate=10.0))
     with pytest.raises(ContractError, match="control_rate"):
         start_finetuning(trained, Bags((), (tmp_path / "other",), tmp_path / "cache"), tmp_path / "tuned")
+
+
+def test_the_newest_checkpoints_stay_and_the_one_at_the_switch(training_bags: Bags, tmp_path: Path) -> None:
+    schedule = replace(SMALL.schedule, steps=6, checkpoint_every=1, keep_checkpoints=2, target_from=3)
+    start_pretraining(replace(SMALL, schedule=schedule), training_bags, tmp_path / "run").run()
+    assert [checkpoint_step(path) for path in checkpoints_of(tmp_path / "run")] == [3, 5, 6]
+
+
+def test_a_checkpoint_is_written_when_the_target_data_enter(training_bags: Bags, tmp_path: Path) -> None:
+    config = replace(SMALL, schedule=replace(SMALL.schedule, target_from=2))
+    start_pretraining(config, training_bags, tmp_path / "run").run()
+    assert [checkpoint_step(path) for path in checkpoints_of(tmp_path / "run")] == [2, 4]
+
+
+def test_a_diverged_run_ends_and_writes_no_checkpoint(training_bags: Bags, tmp_path: Path) -> None:
+    config = replace(SMALL, algorithm=replace(SMALL.algorithm, critic_rate=1e30), batch_size=4)
+    trainer = start_pretraining(config, prior_only(training_bags), tmp_path / "run")
+    with pytest.raises(TrainingError, match="diverged"):
+        trainer.run()
+    assert checkpoints_of(tmp_path / "run") == []
+
+
+def test_a_mixture_without_prior_rows_is_told(
+    training_bags: Bags, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(SMALL, schedule=replace(SMALL.schedule, target_from=0, mix=0.0))
+    start_pretraining(config, training_bags, tmp_path / "run")
+    assert "no pre-training episode will be drawn" in caplog.text
 
 
 def test_a_time_budget_ends_a_run(training_bags: Bags, tmp_path: Path) -> None:
