@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The audit of a recorded episode: what it measures, and what it proposes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptr_models.cli import main
+from ptr_models.episodes.audit_tape import reason_names
+from ptr_models.episodes.inspection import inspect
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.quality import (
+    DISCARD,
+    KEEP,
+    Motion,
+    StreamReport,
+    gripper_events,
+    idle_share,
+    judge,
+    longest_frozen,
+    stream_report,
+)
+from ptr_models.episodes.trajectory import write_episode
+
+GOOD = Motion(steps=50, duration=10.0, idle=0.1, closes=1, opens=1, clipped={}, frozen={"over_shoulder": 0.0})
+CAMERA = StreamReport("/camera/over_shoulder/image/compressed", "", 300, 30.0, 0.04, 0.002, 0.01, 10**6)
+MS = 10**6
+
+
+def test_a_stream_is_measured_by_its_source_stamps() -> None:
+    source = np.array([0, 100, 200, 300, 700]) * MS
+    rows = np.stack([source, source + 5 * MS, np.full(5, 10)], axis=1)
+    report = stream_report("/x", "t", rows[::-1], lost=3)
+    assert (report.count, report.size, report.lost) == (5, 50, 3)
+    assert report.rate == pytest.approx(4 / 0.7)
+    assert report.longest_gap == pytest.approx(0.4)
+    assert report.delay == pytest.approx(0.005)
+    assert report.jitter == pytest.approx(np.percentile([0, 0, 0, 0.3], 95))
+
+
+def test_a_single_message_has_no_rate_and_no_gap() -> None:
+    report = stream_report("/x", "t", np.array([[5, 6, 7]]))
+    assert (report.rate, report.longest_gap, report.jitter) == (0.0, 0.0, 0.0)
+
+
+def test_idle_steps_command_neither_motion_nor_gripper() -> None:
+    actions = np.zeros((10, 7))
+    actions[:, 6] = 1.0
+    assert idle_share(actions) == 1.0
+    actions[0, 2] = 0.01
+    actions[1, 4] = 0.1
+    actions[5:, 6] = 0.0  # one change
+    assert idle_share(actions) == pytest.approx(0.7)
+
+
+def test_gripper_events_are_crossings_of_one_half() -> None:
+    assert gripper_events(np.array([1.0, 0.9, 0.4, 0.0, 0.6, 1.0, 0.2])) == (2, 1)
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
+def test_a_frame_that_repeats_is_frozen_only_while_the_target_travels(contents: list[int]) -> None:
+    stamps = [k * 100 * MS for k in range(len(contents))]
+    times = np.array(stamps)
+    still, moving = np.zeros((len(stamps), 3)), np.outer(np.arange(len(stamps)), [0.05, 0.0, 0.0])
+    assert longest_frozen(stamps, contents, times, still) == 0.0
+    runs, length = [], 1
+    for one, other in zip(contents, contents[1:], strict=False):
+        length = length + 1 if one == other else 1
+        runs.append(length)
+    assert longest_frozen(stamps, contents, times, moving) == pytest.approx(0.1 * (max(runs, default=1) - 1))
+
+
+def test_a_good_episode_is_kept_without_remarks() -> None:
+    judgement = judge("", GOOD, [CAMERA], [])
+    assert (judgement.proposal, judgement.findings) == (KEEP, ())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"idle": 0.9}, "idle in 90% of the steps"),
+        ({"duration": 0.4}, "it lasts 0.4 s only"),
+        ({"frozen": {"wrist": 0.9}}, "camera wrist showed one frame for 0.9 s while the arm moved"),
+    ],
+)
+def test_what_spoils_an_episode_is_a_reason_to_discard_it(change: dict[str, Any], sentence: str) -> None:
+    judgement = judge("", dataclasses.replace(GOOD, **change), [CAMERA], [])
+    assert judgement.proposal == DISCARD
+    assert sentence in judgement.findings[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"idle": 0.6}, "idle in 60% of the steps"),
+        ({"clipped": {"TOO_FAST": 0.5, "OUTSIDE_BOX": 0.1}}, "in 50% of the driven time (TOO_FAST)"),
+        ({"closes": 0, "opens": 0}, "never told to open or close"),
+    ],
+)
+def test_what_is_odd_is_remarked_upon_and_the_episode_kept(change: dict[str, Any], sentence: str) -> None:
+    judgement = judge("", dataclasses.replace(GOOD, **change), [CAMERA], [])
+    assert judgement.proposal == KEEP
+    assert len(judgement.findings) == 1
+    assert sentence in judgement.findings[0]
+
+
+def test_streams_with_gaps_and_losses_are_named() -> None:
+    gap = dataclasses.replace(CAMERA, longest_gap=0.25)
+    assert judge("", GOOD, [gap], []).findings == (
+        "/camera/over_shoulder/image/compressed paused for 0.25 s, 30 Hz on average",
+    )
+    few, many = dataclasses.replace(CAMERA, lost=3), dataclasses.replace(CAMERA, lost=30)
+    assert judge("", GOOD, [few], []).proposal == KEEP
+    judgement = judge("", GOOD, [many], [])
+    assert judgement.proposal == DISCARD
+    assert judgement.findings == ("30 messages of /camera/over_shoulder/image/compressed were lost (9.1%)",)
+    pauses = StreamReport("/teleop/command", "", 100, 20.0, 4.0, 0.0, 0.0, 1)
+    assert judge("", GOOD, [pauses], []).findings == ()  # a human may pause
+
+
+def test_what_training_cannot_use_is_to_be_discarded_and_says_why() -> None:
+    judgement = judge("stream camera wrist is empty", None, [], ["no message on /joint_states for 0.7 s"])
+    assert judgement.proposal == DISCARD
+    assert judgement.findings == (
+        "training cannot use it: stream camera wrist is empty",
+        "no message on /joint_states for 0.7 s",
+    )
+
+
+def test_reasons_have_the_names_of_the_safety_events() -> None:
+    assert reason_names(1 | 4 | 1024) == ["OUTSIDE_BOX", "TOO_FAST", "COLLISION"]
+    assert reason_names(0) == []
+
+
+def test_a_bag_is_audited_by_what_is_in_it(tmp_path: Path, make_trajectory: Callable[..., Any]) -> None:
+    trajectory, actions = make_trajectory(steps=30)
+    frames = trajectory.images["over_shoulder"].copy()
+    frames[10:16] = frames[10]  # hangs for 1 s
+    frozen = dataclasses.replace(trajectory, images={"over_shoulder": frames})
+    metadata = EpisodeMetadata("e", "t", outcome="success", lost={"/joint_states": 4})
+    report = inspect(write_episode(tmp_path, metadata, frozen))
+    assert report.steps == 30
+    assert report.motion.frozen == {"over_shoulder": pytest.approx(1.0)}
+    assert report.motion.idle == pytest.approx(idle_share(actions), abs=0.04)
+    streams = {stream.topic: stream for stream in report.streams}
+    assert streams["/camera/over_shoulder/image/compressed"].repeated == 5
+    assert streams["/joint_states"].lost == 4
+    assert report.proposal == DISCARD
+    assert "camera over_shoulder showed one frame for 1.0 s while the arm moved" in report.findings
+
+
+def test_ptr_inspect_prints_the_proposal_and_its_reasons(
+    tmp_path: Path, make_trajectory: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = make_trajectory(steps=20)[0]
+    still = dataclasses.replace(
+        still,
+        commanded_position=np.repeat(still.commanded_position[:1], 21, axis=0),
+        commanded_rotation=np.repeat(still.commanded_rotation[:1], 21, axis=0),
+        gripper_commanded=np.ones(21),
+    )
+    folder = write_episode(tmp_path, EpisodeMetadata("e", "t", instruction="put it there"), still)
+    assert main(["inspect", str(folder)]) == 0
+    output = capsys.readouterr().out
+    assert "proposal: discard" in output
+    assert "- the arm was idle in 100% of the steps" in output
+    assert '"put it there"' in output
+    assert main(["inspect", "--json", str(folder)]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["motion"]["idle"] == 1.0
