@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +88,7 @@ def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
 
 
 def run_online(options: argparse.Namespace) -> int:
-    """`ptr train online`; ends with 128 + the signal's number after a signal."""
+    """`ptr train online`; after a signal the exit code is 128 + its number."""
     from ptr_models.training.online import success_rate
     from ptr_models.training.online_session import watch
     from ptr_models.training.runs import latest_checkpoint
@@ -103,4 +102,4 @@ def run_online(options: argparse.Namespace) -> int:
     rate = success_rate(learner.intake.verdicts, 20)
     print(f"{now.trials} trials, {now.step} updates; success of the last 20: {100 * rate:.0f} %.")
     print(f"Checkpoint: {latest_checkpoint(options.out)}")
-    return 0 if number in (0, signal.SIGINT) else 128 + number
+    return 128 + number if number else 0

@@ -22,7 +22,7 @@ from ptr_models.training.session import resume, start_finetuning
 from ptr_models.training.signals import stop_signals
 
 POLL = 1.0
-"""s between two looks into the folder of trials."""
+"""s between two looks into the folder of trials; bags arrive every half minute or so."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ptr_models.errors import PtrError
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.reward.verdict import Streak
 from ptr_models.training.policy import Policy
-from ptr_models.training.runs import latest_checkpoint, resolve_checkpoint
+from ptr_models.training.runs import resolve_checkpoint
 from ptr_policy.bulk.collect import trajectory_of
 from ptr_policy.bulk.practice_scene import PracticeScene
 
@@ -90,7 +90,7 @@ class Practice:
         made: Sequence[PracticeTrial] = (),
     ) -> None:
         """Args:
-        run: folder whose newest checkpoint acts, or a checkpoint.   bags: folder of the trials' bags.
+        run: folder whose newest (or chosen) checkpoint acts, or a checkpoint.   bags: folder of the trials' bags.
         classifier: ends and judges trials; None: the poses of the objects do, in place of an operator.
         made: trials of this run so far.
         """
@@ -122,7 +122,7 @@ class Practice:
         return trial
 
     def _newest_policy(self) -> Policy:
-        path = latest_checkpoint(self._run) or resolve_checkpoint(self._run)
+        path = resolve_checkpoint(self._run)
         if self._policy is None or self._policy.checkpoint.path != path:
             self._policy = Policy.load(path)
         return self._policy

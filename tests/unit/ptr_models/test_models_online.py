@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -17,18 +18,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_models.algorithms import AlgorithmConfig
+from ptr_models.algorithms.cql import imitation_loss
 from ptr_models.cli import main
 from ptr_models.contract import Contract
 from ptr_models.episodes.labelling import relabel
 from ptr_models.episodes.metadata import Label
-from ptr_models.networks import NetworkConfig
+from ptr_models.networks import NetworkConfig, TanhGaussian
+from ptr_models.training import online_session
 from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import ConfigError, ScheduleConfig, TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.online import OnlineLearner, success_rate, updates_called_for
 from ptr_models.training.online_bags import ByClassifier, ByLabel, Intake, Judge, Verdict
 from ptr_models.training.online_config import OnlineConfig
-from ptr_models.training.online_session import Trials, resume_online, start_online
+from ptr_models.training.online_session import Trials, resume_online, start_online, watch
 from ptr_models.training.runs import checkpoints_of, latest_checkpoint
 from ptr_models.training.session import start_pretraining
 from ptr_models.training.tasks import TaskTable
@@ -295,6 +298,20 @@ def test_trials_below_the_minimum_are_only_data(
     assert (learner.step, learner.progress.transitions) == (5, 24)
 
 
+def test_failed_trials_are_not_imitated() -> None:
+    torch.manual_seed(0)
+    policy = TanhGaussian(torch.randn(4, 7, requires_grad=True), torch.zeros(4, 7))
+    action = torch.rand(4, 7) - 0.5
+    success = torch.tensor([1.0, 0.0, 1.0, 0.0])
+    for kind in ("squared", "likelihood"):
+        part = imitation_loss(policy, action, kind, success)
+        (gradient,) = torch.autograd.grad(part, policy.mean, retain_graph=True)
+        assert gradient[success == 0].abs().max() == 0 < gradient[success == 1].abs().min()
+        whole = imitation_loss(policy, action, kind)
+        (every,) = torch.autograd.grad(whole, policy.mean, retain_graph=True)
+        assert torch.allclose(gradient[success == 1], every[success == 1])  # the others weigh what they weighed
+
+
 def test_only_so_many_checkpoints_are_kept(start: Callable[..., OnlineLearner], trial: Callable[..., Path]) -> None:
     learner = start()
     for seed in (1, 2, 3):
@@ -364,6 +381,37 @@ def test_success_rate_of_the_newest_trials() -> None:
 def test_options_out_of_range_are_refused() -> None:
     with pytest.raises(ConfigError, match="mix is 0"):
         TrainingConfig().replaced(["online.mix=0"])
+
+
+def test_the_learner_waits_for_trials_that_somebody_else_records(
+    start: Callable[..., OnlineLearner], trial: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(online_session, "POLL", 0.02)
+    learner = start()
+    watching = threading.Thread(target=watch, args=(learner, 2))
+    watching.start()
+    trial(1, **SUCCESS)
+    trial(2, **FAILURE)
+    watching.join(60)
+    assert not watching.is_alive()
+    assert [item.success for item in learner.intake.verdicts] == [True, False]
+    assert latest_checkpoint(learner.folder).name == f"step_{learner.step:08d}"
+
+
+def test_a_classifier_from_the_command_line_judges_the_trials(
+    finetuned: Path, bags: Bags, trial: Callable[..., Path], tmp_path: Path
+) -> None:
+    def command(*words: object) -> int:
+        return main([str(word) for word in words])
+
+    done, run = tmp_path / "done", tmp_path / "online"
+    begin = ("--checkpoint", finetuned, "--target", *bags.target, "--cache", bags.cache)
+    assert command("train", "classifier", *begin, "--out", done, "--steps", 2, "--undo", PUT, TAKE) == 0
+    assert {"classifier.json", "classifier.safetensors", "held_out.png"} == {path.name for path in done.iterdir()}
+    trial(1, outcome="unlabelled")
+    judged = ("--trials", tmp_path / "trials", "--classifier", done, "--until", 1)
+    assert command("train", "online", *begin, "--out", run, *judged) == 0
+    assert '"by": "classifier"' in (run / "verdicts.jsonl").read_text()
 
 
 def test_the_command_learns_until_so_many_trials_are_judged(
