@@ -27,6 +27,7 @@ OWN = {
     "inspect": "ptr_models.episodes.inspection:register",
     "label": "ptr_models.episodes.labelling:register",
     "recover": "ptr_models.episodes.recovery:register",
+    "cache": "ptr_models.replay.cli:register",
     "train": "ptr_models.training.cli:register",
     "analyze": "ptr_models.analysis.cli:register",
 }

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ptr_models.cli import main
 from ptr_models.contract import Camera, Contract, ContractError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
@@ -314,3 +315,24 @@ def test_thousands_of_episodes_are_opened_without_reading_anything(
         writer.commit(entries)
     data = load()
     assert (len(data), data.transitions, reads) == (count, count * steps, [])
+
+
+def test_caches_are_listed_and_cleared(
+    make_episode: Callable[..., Path],
+    load: Callable[..., Dataset],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    make_episode(0)
+    load()
+    (folder,) = (tmp_path / "cache").iterdir()
+    place = ["--cache", str(tmp_path / "cache")]
+    assert main(["cache", "list", *place]) == 0
+    assert re.search(rf"{folder.name}\s+{CONTRACT.hash}\s+over_shoulder 64x64\s+5 Hz\s+1\s", capsys.readouterr().out)
+    assert main(["cache", "clear", "nothing", *place]) == 0
+    assert folder.is_dir()
+    assert main(["cache", "clear", folder.name[:6], *place]) == 0
+    assert not folder.exists()
+    assert len(load()) == 1

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr cache`: which replay caches there are, and away with them."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ptr_models.contract import Contract
+from ptr_models.replay.cache import DEFAULT_ROOT
+from ptr_models.replay.store import stored_contract
+
+EPILOGUE = """\
+examples:
+  ptr cache list                   folders, contracts, sizes
+  ptr cache clear 3f2a             the one whose name begins so
+  ptr cache clear --all            everything: bags are read again when they are needed"""
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A cache folder: its contract (None: unreadable), bags in its index, bytes on disk."""
+
+    folder: Path
+    contract: Contract | None
+    bags: int
+    size: int
+
+
+def caches(root: Path) -> list[Cache]:
+    """All caches in a folder, sorted by name."""
+    if not root.is_dir():
+        return []
+    return [_cache(folder) for folder in sorted(root.iterdir()) if (folder / "frames.bin").is_file()]
+
+
+def _cache(folder: Path) -> Cache:
+    try:
+        with closing(sqlite3.connect(f"file:{folder / 'index.sqlite'}?mode=ro", uri=True)) as connection:
+            (bags,) = connection.execute("SELECT count(*) FROM bags").fetchone()
+    except sqlite3.Error:
+        bags = 0
+    size = sum(512 * file.stat().st_blocks for file in folder.iterdir())
+    return Cache(folder, stored_contract(folder), bags, size)
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add `cache` to `ptr`."""
+    cache = subparsers.add_parser(
+        "cache",
+        help="list or delete replay caches",
+        description="Replay caches hold the decoded frames of bags. They can be deleted at any time.",
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    cache.set_defaults(run=lambda _: cache.print_help())
+    kinds = cache.add_subparsers(title="kinds", metavar="KIND")
+    listing = kinds.add_parser("list", help="which caches there are")
+    clear = kinds.add_parser("clear", help="delete caches")
+    clear.add_argument("names", nargs="*", metavar="NAME", help="first letters of a cache's name")
+    clear.add_argument("--all", action="store_true", help="all of them")
+    for parser, run in ((listing, run_list), (clear, run_clear)):
+        parser.add_argument("--cache", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where they lie")
+        parser.set_defaults(run=run)
+
+
+def run_list(options: argparse.Namespace) -> int:
+    """`ptr cache list`."""
+    table = Table("name", "contract", "cameras", "control", box=None, pad_edge=False, title=str(options.cache))
+    for heading in ("bags", "GB"):
+        table.add_column(heading, justify="right")
+    for item in caches(options.cache):
+        contract = item.contract
+        cameras = "" if contract is None else ", ".join(f"{c.name} {c.width}x{c.height}" for c in contract.cameras)
+        words = (
+            ("unreadable", "", "") if contract is None else (contract.hash, cameras, f"{contract.control_rate:g} Hz")
+        )
+        table.add_row(item.folder.name, *words, str(item.bags), f"{item.size / 1e9:.2f}")
+    Console(highlight=False).print(table)
+    return 0
+
+
+def run_clear(options: argparse.Namespace) -> int:
+    """`ptr cache clear`."""
+    chosen = [
+        item
+        for item in caches(options.cache)
+        if options.all or any(item.folder.name.startswith(name) for name in options.names)
+    ]
+    for item in chosen:
+        shutil.rmtree(item.folder)
+        print(f"deleted {item.folder} ({item.size / 1e9:.2f} GB)")
+    if not chosen:
+        print(f"nothing to delete in {options.cache}; name a cache of `ptr cache list`, or give --all")
+    return 0
