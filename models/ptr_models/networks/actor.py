@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptr_models.networks.config import NetworkConfig
-from ptr_models.networks.encoder import Encoder
+from ptr_models.networks.features import ObservationFeatures
 from ptr_models.networks.layers import dense
 from ptr_models.networks.shared_batch import normal
 
@@ -55,26 +55,19 @@ def log_tanh_slope(raw: Tensor) -> Tensor:
     return 2.0 * (math.log(2.0) - raw - functional.softplus(-2.0 * raw))
 
 
-class Actor(nn.Module):
+class Actor(ObservationFeatures):
     """Encoder, three dense layers on [embedding, state, task], heads for mean and log standard deviation."""
 
     def __init__(self, config: NetworkConfig, tasks: int, actions: int = 7) -> None:
-        super().__init__()
-        self.encoder = Encoder(config)
-        self.register_buffer("state_center", torch.tensor(config.state_center), persistent=False)
-        self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
-        widths = (config.latent + len(config.state_center) + tasks, *config.hidden)
+        super().__init__(config, tasks)
+        widths = (self.width, *config.hidden)
         self.layers = nn.ModuleList(dense(a, b, 1.0) for a, b in zip(widths, widths[1:], strict=False))
         self.mean = dense(widths[-1], actions, 0.01)
         self.log_std = dense(widths[-1], actions, 0.01)
 
-    def encode(self, image: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 to the embedding (B, latent)."""
-        return self.encoder(image)
-
     def head(self, embedding: Tensor, state: Tensor, task: Tensor) -> TanhGaussian:
         """(B, latent), (B, S), (B, K) one-hot to the distribution of scaled actions."""
-        x = torch.cat([embedding, (state - self.state_center) / self.state_scale, task], dim=-1)
+        x = self.features(embedding, state, task)
         for layer in self.layers:
             x = functional.relu(layer(x))
         return TanhGaussian(self.mean(x), self.log_std(x).clamp(*LOG_STD_RANGE))

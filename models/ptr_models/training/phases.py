@@ -8,6 +8,7 @@ from typing import Any
 
 from ptr_models.algorithms import batches_of
 from ptr_models.episodes.labels import Labelling
+from ptr_models.errors import PtrError
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
 from ptr_models.replay.batch import ALL_ROWS
 from ptr_models.replay.windows import ClipSampler, WindowSampler
@@ -55,6 +56,8 @@ def make_source(
     labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
 
     kind = batches_of(config.algorithm.name)
+    if kind != "transitions" and config.data.task_balance:
+        raise PtrError(f"data.task_balance is for single transitions; {config.algorithm.name} learns from {kind}, set 0")
 
     def sampler(data: Dataset | None, seed: int) -> Sampler | WindowSampler | ClipSampler | None:
         if data is None:

@@ -228,3 +228,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(name: str, bags: 
 def test_an_unknown_second_objective_is_refused() -> None:
     with pytest.raises(ConfigError, match="then is 'bcc'"):
         TrainingConfig().replaced(["algorithm.then=bcc"])
+
+
+@pytest.mark.parametrize("name", ["bet_small", "r3m_bc_small"])
+def test_balancing_tasks_is_refused_where_it_is_not_done(name: str, bags: Bags, tmp_path: Path) -> None:
+    with pytest.raises(PtrError, match=r"task_balance is for single transitions; \w+ learns from (windows|clips)"):
+        start_pretraining(miniature(name).replaced(["data.task_balance=0.5"]), bags, tmp_path)
