@@ -60,15 +60,14 @@ def assert_same(run: Path, whole: Path) -> None:
     assert not [path for path in (run / "checkpoints").iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.parametrize("phase", [1, 2])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    phase: int, training_bags: Bags, tmp_path: Path, whole: Path
+    training_bags: Bags, tmp_path: Path, whole: Path
 ) -> None:
     run = tmp_path / "killed"
-    updates = random.Random(phase).randrange(5, 8) if phase == 1 else random.Random(phase).randrange(12, 17)
+    updates = random.Random().randrange(8, 17)
     process = spawn(command(training_bags, run))
     wait_for_checkpoint(process, run)
-    while max((entry["step"] for entry in read_lines(run / "metrics.jsonl")), default=0) < updates - 4:
+    while max((entry["step"] for entry in read_lines(run / "metrics.jsonl")), default=0) < updates:
         assert process.poll() is None, process.communicate()
         time.sleep(0.001)
     process.kill()
@@ -90,7 +89,7 @@ def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_too(
         from ptr_models.training import checkpoint
         write = checkpoint.save_file
         def dying(tensors, path):
-            if path.name == checkpoint.OPTIMISER and "step_00000015" in str(path):
+            if path.name == checkpoint.OPTIMISER and "step_00000008" in str(path):
                 path.write_bytes(b"half of it")
                 os.kill(os.getpid(), signal.SIGKILL)
             write(tensors, path)
@@ -102,8 +101,8 @@ def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_too(
         [sys.executable, "-c", textwrap.dedent(program)], env=environment, capture_output=True, timeout=120
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert [path for path in (run / "checkpoints").iterdir() if path.name.startswith(".step_00000015")]
-    assert latest_checkpoint(run) == run / "checkpoints" / "step_00000010"
+    assert [path for path in (run / "checkpoints").iterdir() if path.name.startswith(".step_00000008")]
+    assert latest_checkpoint(run) == run / "checkpoints" / "step_00000005"  # in the first phase
     assert main(resume_command(training_bags, run)) == 0
     assert_same(run, whole)
 
