@@ -49,7 +49,7 @@ class BehaviourCloning:
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of the actor."""
         policy = self.actor(batch.image, batch.state, batch.task)
-        loss = imitation_loss(policy, batch.action, self.config.bc_loss)
+        loss = imitation_loss(policy, batch.action, self.config.bc_loss, batch.success)
         descend(self.optimisers["actor"], loss)
         if self.average_actor is not None:
             average_weights(self.average_actor, self.actor, self.config.actor_average, step)

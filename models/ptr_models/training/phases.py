@@ -57,7 +57,8 @@ def make_source(
 
     kind = batches_of(config.algorithm.name)
     if kind != "transitions" and config.data.task_balance:
-        raise PtrError(f"data.task_balance is for single transitions; {config.algorithm.name} learns from {kind}, set 0")
+        name = config.algorithm.name
+        raise PtrError(f"data.task_balance is for single transitions; {name} learns from {kind}, set 0")
 
     def sampler(data: Dataset | None, seed: int) -> Sampler | WindowSampler | ClipSampler | None:
         if data is None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from ptr_models.algorithms import KINDS, ActionDistribution, AlgorithmConfig, make_algorithm
+from ptr_models.algorithms import KINDS, ActionDistribution, AlgorithmConfig, Transitions, make_algorithm
 from ptr_models.algorithms.cql import imitation_loss
 from ptr_models.episodes.actions import scale
 from ptr_models.errors import PtrError
@@ -155,6 +155,25 @@ def test_the_gradient_of_behaviour_cloning_is_the_error() -> None:
     policy = TanhGaussian(torch.atanh(mean), torch.zeros(2, 2))
     (0.5 * imitation_loss(policy, action, "squared")).backward()
     torch.testing.assert_close(mean.grad, (mean.detach() - action) / 2)
+
+
+@pytest.mark.parametrize("name", ["bc", "autoregressive_bc"])
+def test_actions_of_failures_are_not_imitated(name: str) -> None:
+    """What a failed episode did leaves no trace in the weights."""
+    networks = NetworkConfig(encoder="tiny", image_size=16, latent=8, hidden=(8,))
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(0, 256, (4, 16, 16, 3), dtype=torch.uint8, generator=generator)
+    action = torch.rand(4, 7, generator=generator) - 0.5
+    other = torch.cat([action[:2], -action[2:]])
+    none, state, task = torch.zeros(4), torch.zeros(4, 7), torch.ones(4, 1)
+    success = torch.tensor([1.0, 1.0, 0.0, 0.0])
+    learned = []
+    for actions in (action, other):
+        torch.manual_seed(0)
+        algorithm = make_algorithm(AlgorithmConfig(name=name, actor_rate=1e-2), networks, tasks=1)
+        algorithm.update(Transitions(image, image, state, state, actions, none, none, none, task, success), 0)
+        learned.append(torch.cat([parameter.flatten() for parameter in algorithm.actor.parameters()]))
+    torch.testing.assert_close(*learned, rtol=0, atol=0)
 
 
 # --------------------------------------------------------------------------- where features come from
