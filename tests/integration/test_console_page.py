@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import signal
 
@@ -13,7 +14,8 @@ import pytest
 pytest.importorskip("ptr_msgs.msg")
 
 from console_browser import address, chromium, until  # noqa: E402
-from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
 
 from ptr_models.contract import Contract  # noqa: E402
 from ptr_models.episodes.reader import find_episodes, read_episode  # noqa: E402
@@ -206,6 +208,21 @@ def test_q_of_the_policy_is_a_curve_and_the_camera_is_live(robot, page) -> None:
     width, height, colours = page.evaluate(camera)
     assert (width, height) == (160, 120)
     assert colours > 20
+    robot.node.destroy_publisher(publisher)
+
+
+def test_trials_and_their_interval_are_shown_while_an_evaluation_runs(robot, page) -> None:
+    trials = [{"outcome": outcome} for outcome in ("success", "failure", "success", "success")]
+    summary = {"task": TASK, "policy": "finetuned", "planned": 10, "judged": 4, "successes": 3, "trials": trials}
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    publisher = robot.node.create_publisher(String, "/evaluation/summary", latched)
+    publisher.publish(String(data=json.dumps(summary | {"wilson_95": [0.3006, 0.9544]})))  # of 3 in 4, by Wilson 1927
+    until(robot, page, "!document.querySelector('#evaluation').hidden", "the evaluation")
+    assert page.inner_text("#evaluation-count") == "4 of 10 trials"
+    assert "3 of 4 succeeded" in page.inner_text("#evaluation-message")
+    assert "30 % to 95 %" in page.inner_text("#evaluation-message")
+    dots = "[...document.querySelectorAll('#trials li')].map((dot) => dot.className).join()"
+    assert page.evaluate(dots) == "success,failure,success,success"
     robot.node.destroy_publisher(publisher)
 
 

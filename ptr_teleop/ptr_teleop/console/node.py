@@ -42,7 +42,7 @@ class ConsoleNode(EndingNode):
         self._declare()
         cameras = [str(name) for name in self._value("cameras") if name]
         tasks = [str(name) for name in self._value("tasks") if name]
-        limits = {f"/camera/{name}": STALLED for name in cameras} | {"/arm/state": STALLED, "/joint_states": STALLED}
+        limits = dict.fromkeys([*map(image_topic, cameras), "/arm/state", "/joint_states"], STALLED)
         self._frames = {name: NewestFrame() for name in cameras}
         self._state = ConsoleState(
             cameras, tasks, limits, task=str(self._value("task")), operator=str(self._value("operator_name"))
@@ -74,8 +74,7 @@ class ConsoleNode(EndingNode):
 
     def _listen(self, cameras: Sequence[str]) -> None:
         for name in cameras:
-            topic = f"/camera/{name}/image/compressed"
-            self.create_subscription(CompressedImage, topic, self._camera(name), NEWEST, raw=True)
+            self.create_subscription(CompressedImage, image_topic(name), self._camera(name), NEWEST, raw=True)
         self.create_subscription(JointState, "/joint_states", lambda _: self._heard("/joint_states"), SENSOR, raw=True)
         self.create_subscription(ArmState, "/arm/state", self._on_arm, SENSOR)
         self.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, LATCHED)
@@ -108,7 +107,7 @@ class ConsoleNode(EndingNode):
 
     def _camera(self, name: str) -> Callable[[bytes], None]:
         """A callback that keeps the newest image of a camera, serialised: it is read when a page asks for it."""
-        frame, stream = self._frames[name], f"/camera/{name}"
+        frame, stream = self._frames[name], image_topic(name)
 
         def keep(data: bytes) -> None:
             self._heard(stream)
@@ -131,7 +130,8 @@ class ConsoleNode(EndingNode):
         self._state.recorder = Heard(views.recorder_view(message), time.monotonic())
 
     def _on_event(self, message: EpisodeEvent) -> None:
-        self._note("error" if message.kind in GRAVE else "info", f"Recorder: {message.text or message.kind}")
+        kind = message.kind.replace("_", " ")
+        self._note("error" if message.kind in GRAVE else "info", f"Recorder, {kind}: {message.text}")
 
     def _on_teleop(self, message: DiagnosticStatus) -> None:
         view = views.teleop_view(message)
@@ -149,6 +149,11 @@ class ConsoleNode(EndingNode):
 
     def _note(self, level: str, text: str) -> None:
         self._state.events.append({"at": round(time.time(), 1), "level": level, "text": text[: views.LONGEST]})
+
+
+def image_topic(camera: str) -> str:
+    """Where a camera's images come."""
+    return f"/camera/{camera}/image/compressed"
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ const AGAIN = 1000; // ms before a lost camera socket is opened again
 export class Camera {
   constructor(name, parent) {
     this.name = name;
-    this.stream = `/camera/${name}`;
+    this.stream = `/camera/${name}/image/compressed`;
     this.canvas = make("canvas");
     this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", `Live image of the camera ${name}`);

@@ -18,7 +18,7 @@ export class Episode {
     on("partial", () => this.#finish(true, "partial"));
     on("discard", () => this.#finish(false, "unlabelled"));
     on("relabel-button", () => this.#relabel());
-    byId("score").addEventListener("input", () => setText(byId("score-text"), `${byId("score").value} %`));
+    byId("score").addEventListener("input", () => setText(byId("score-text"), `${byId("score").value}\u00a0%`));
   }
 
   hello(settings) {

@@ -39,7 +39,7 @@ connection.addEventListener("state", ({ detail: state }) => {
   episode.show(state.recorder, Date.now());
   for (const camera of cameras) camera.show(state.streams);
   showTeleop(state);
-  showPolicy(state.policy, curve, curve.add(state.points), true);
+  showPolicy(state.policy, curve, curve.add(state.points));
   showEvaluation(state.evaluation);
   if (grew) headset.buzz();
 });

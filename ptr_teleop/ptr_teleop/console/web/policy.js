@@ -69,14 +69,14 @@ function line(pen, corners) {
   pen.stroke();
 }
 
-export function showPolicy(policy, curve, changed, state) {
+export function showPolicy(policy, curve, changed) {
   const section = byId("policy");
   if (policy) section.hidden = false;
   setText(byId("policy-state"), policy ? (policy.held ? "holds" : `step ${policy.step}`) : "not running");
   byId("policy-state").dataset.level = policy?.held ? "warn" : "ok";
   const speed = policy?.milliseconds == null ? "" : `, ${policy.milliseconds.toFixed(0)} ms a step`;
-  setText(byId("policy-message"), policy ? sentence(policy.held ? policy.reason : `${policy.task}${speed}`) : "");
-  if (changed && !section.hidden && state) curve.draw();
+  setText(byId("policy-message"), policy ? (policy.held ? sentence(policy.reason) : `Task ${policy.task}${speed}.`) : "");
+  if (changed && !section.hidden) curve.draw();
 }
 
 export function showEvaluation(evaluation) {

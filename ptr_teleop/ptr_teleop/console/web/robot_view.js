@@ -28,7 +28,7 @@ export function showStreams(streams) {
   setChildren(list, streams.map((stream) => stream.name).join(" "), () =>
     streams.map((stream) => {
       const row = make("li", "stream");
-      row.append(make("span", "stream-name", stream.name), make("span", "stream-rate"));
+      row.append(make("span", "stream-name", stream.name.replace("/image/compressed", "")), make("span", "stream-rate"));
       return row;
     }));
   streams.forEach((stream, index) => {
