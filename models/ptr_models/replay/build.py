@@ -36,7 +36,7 @@ Job = tuple[str, Stamp, Entry | None]
 
 def default_workers() -> int:
     """Threads that this machine can use for reading bags."""
-    return max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0))))
+    return max(1, min(MOST_WORKERS, os.cpu_count() or 1))
 
 
 def unwanted(entry: Entry, outcomes: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from ptr_models.replay import Dataset, open_episodes
 
 DATA = "data.json"
 LOGGER = logging.getLogger(__name__)
+SPREAD = 25
+"""Episodes whose contracts are compared."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,17 @@ class Bags:
 
 
 def contract_of(bags: Bags) -> Contract:
-    """The contract of the first episode; the others must follow it."""
+    """The most frequent contract of a few episodes spread over the folders; bags of another one are left out."""
     if not bags.prior and not bags.target:
         raise PtrError("training needs episodes; name their folders with --data")
-    return read_metadata(find_episodes([*bags.prior, *bags.target])[0]).contract
+    episodes = find_episodes([*bags.prior, *bags.target])
+    counts: Counter[Contract] = Counter()
+    for path in episodes[:: -(-len(episodes) // SPREAD)]:
+        try:
+            counts[read_metadata(path).contract] += 1
+        except PtrError:  # a damaged bag has no say; it is left out with its reason later
+            continue
+    return counts.most_common(1)[0][0] if counts else read_metadata(episodes[0]).contract
 
 
 def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | None]:
