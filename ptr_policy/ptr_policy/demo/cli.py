@@ -41,6 +41,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from ptr_models.training.runs import resolve_checkpoint
     from ptr_policy.demo.report import write_report
     from ptr_policy.demo.runner import run_all
 
@@ -53,7 +54,7 @@ def _run(options: argparse.Namespace) -> int:
         kitchen=options.kitchen,
         demonstrations=options.demonstrations,
         trials=options.trials,
-        checkpoint=(options.checkpoint or _shipped()).resolve(),
+        checkpoint=resolve_checkpoint(options.checkpoint or _shipped()).resolve(),
         pretraining=options.pretraining.resolve(),
         pretraining_episodes=options.pretraining_episodes,
         finetune_steps=options.steps,

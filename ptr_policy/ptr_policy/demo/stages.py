@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.demo.plan import Plan
 from ptr_policy.stages import PTR, Stage
 
@@ -44,10 +45,14 @@ def _record(plan: Plan) -> Stage:
 
 
 def _finetune(plan: Plan) -> Stage:
-    command = [*PTR, "train", "finetune", "--checkpoint", str(plan.checkpoint), "--data", str(plan.pretraining)]
-    command += ["--target", str(plan.bags), "--out", str(plan.finetuned)]
-    command += ["--steps", str(plan.finetune_steps), "--seed", str(plan.seed), "--threads", "1"]
-    command += ["--set", "schedule.log_every=20"]
+    """From the pre-trained checkpoint, or from where an interrupted run of it was."""
+    command = [*PTR, "train", "finetune", "--out", str(plan.finetuned), "--threads", "1"]
+    if latest_checkpoint(plan.finetuned) is not None:
+        command += ["--resume"]
+    else:
+        command += ["--checkpoint", str(plan.checkpoint), "--data", str(plan.pretraining), "--target", str(plan.bags)]
+        command += ["--seed", str(plan.seed), "--set", "schedule.log_every=20"]
+    command += ["--steps", str(plan.finetune_steps)]
     return Stage("finetune", "Fine-tuning on them", command, plan.finetune_steps, _updates(plan), "updates")
 
 

@@ -16,6 +16,7 @@ from ptr_policy.demo import runner
 from ptr_policy.demo.cli import prepare
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.report import read_result
+from ptr_policy.demo.stages import all_stages
 from ptr_policy.stages import Stage, StageError, progress_bar, run_stage
 
 
@@ -51,6 +52,21 @@ def test_the_same_plan_goes_on_where_it_was(plan: Plan) -> None:
     (plan.out / "stages.json").write_text("[]")
     assert prepare(plan) is None
     assert (plan.out / "stages.json").exists()
+
+
+def test_interrupted_finetuning_is_resumed_and_its_chosen_checkpoint_deployed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.json").write_text('{"step": 7}')
+    plan = Plan(tmp_path / "run", 0, "put_knife_in_pot", "toykitchen_target1", 10, 10, tmp_path, tmp_path, 5, 5)
+    before = {stage.name: stage.command for stage in all_stages(plan)}
+    assert "--resume" not in before["finetune"] and str(plan.bags) in before["finetune"]
+    for name in ("step_00000010", "step_00000012"):
+        folder = plan.finetuned / "checkpoints" / name
+        folder.mkdir(parents=True)
+        (folder / "checkpoint.json").write_text("{}")
+    (plan.finetuned / "choice.json").write_text('{"chosen": "step_00000010"}')
+    after = {stage.name: stage.command for stage in all_stages(plan)}
+    assert "--resume" in after["finetune"]
+    assert f"checkpoint:={plan.finetuned / 'checkpoints' / 'step_00000010'}" in after["evaluate_finetuned"]
 
 
 def test_a_stage_that_fails_shows_the_end_of_its_log(tmp_path: Path) -> None:
