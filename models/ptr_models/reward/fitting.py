@@ -20,6 +20,7 @@ from ptr_models.reward.classifier import SuccessClassifier, SuccessNetwork
 from ptr_models.reward.frames import Frames, hold_out, label_frames
 from ptr_models.reward.verdict import first_success
 from ptr_models.training.checkpoint import Checkpoint, load_algorithm
+from ptr_models.training.devices import resolve_device
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def fit_classifier(
 
 def _network(checkpoint: Checkpoint, slots: int) -> SuccessNetwork:
     algorithm = load_algorithm(checkpoint)
-    network = SuccessNetwork(checkpoint.config.networks, slots).to(checkpoint.config.device)
+    network = SuccessNetwork(checkpoint.config.networks, slots).to(resolve_device("auto"))
     source = algorithm.critic if algorithm.critic is not None else algorithm.actor
     network.encoder.load_state_dict(source.encoder.state_dict())
     return network
