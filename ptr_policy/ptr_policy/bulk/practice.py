@@ -42,7 +42,7 @@ class PracticeOptions:
     Attributes:
         forward, backward: two tasks that undo each other.   kitchen: where.   seed: of all that is random.
         max_steps: control steps until a trial runs out of time.
-        choice: how the policy chooses, see `Policy.act`.
+        choice: how the policy chooses, see `Policy.act`; empty: as the checkpoint says.
         noise: standard deviation of Gaussian noise that is added to its scaled action (0: none).
         order: which task is next: `classifier`: the one that looks least done now; `outcome`: the other one after
             a success, the same after a failure; `alternate`: by turns.
@@ -53,7 +53,7 @@ class PracticeOptions:
     kitchen: str
     seed: int = 0
     max_steps: int = 40
-    choice: str = "mode"
+    choice: str = ""
     noise: float = 0.0
     order: str = "outcome"
 
