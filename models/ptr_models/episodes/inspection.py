@@ -21,6 +21,8 @@ from ptr_models.episodes.quality import DISCARD, Motion, StreamReport, judge
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 from ptr_models.errors import PtrError
 
+WIDTH = 100  # columns that the table of streams needs; a narrower terminal breaks its lines
+
 
 @dataclasses.dataclass(frozen=True)
 class EpisodeReport:
@@ -88,9 +90,11 @@ def show(report: EpisodeReport, console: Console) -> None:
         f"robot {it.robot}, kitchen {it.kitchen or '-'}, seed {'-' if it.seed is None else it.seed}, "
         f"operator {it.operator or '-'}, device {it.device or '-'}"
     )
+    if it.commit:
+        console.print(f"software {it.commit}")
     cameras = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in it.contract.cameras)
     console.print(f"contract {it.contract.hash}: {cameras}, {it.contract.control_rate:g} Hz")
-    console.print(_table(report.streams), width=max(console.width, 96), crop=False)
+    console.print(_table(report.streams))
     if report.motion is not None:
         console.print(_sentence(report.motion))
     if report.problem:
@@ -164,6 +168,7 @@ def _run(options: argparse.Namespace) -> int:
             raise EpisodeError(f"--sheet shows one episode, not {len(episodes)}; name one")
         save_image(options.sheet, contact_sheet(read_episode(episodes[0])))
     console = Console(highlight=False)
+    console.width = max(WIDTH, console.width)
     reports, failures = [], 0
     for path in episodes:
         try:
