@@ -130,7 +130,7 @@ def test_imitation_learns_the_mean_of_good_and_bad_pushes_and_ptr_the_good_ones(
     np.testing.assert_allclose(imitated, OFFSET / 2, atol=0.08)
     learner = make(alpha=0.5, critic_rate=2e-3, actor_rate=2e-3, temperature_rate=3e-3, target_entropy=-10.0)
     learned = push_error(trained_on_pushes(learner, 450))
-    assert np.abs(learned).max() < 0.15
+    assert np.abs(learned).max() < 0.1  # the noise of the good pushes
 
 
 # ----------------------------------------------------------------------------- one demonstration

@@ -69,6 +69,24 @@ def test_parameter_counts_equal_the_original(
     assert count(critic) + count(policy) == total
 
 
+@pytest.mark.parametrize(
+    ("encoder", "critic_encoder", "actor", "total"),
+    [
+        ("resnet_small", 5_037_632, 5_249_358, 10_973_598),
+        ("resnet18", 11_308_352, 11_520_078, 23_515_038),
+        ("resnet34", 21_416_512, 21_628_238, 43_731_358),
+        ("resnet50", 24_033_088, 24_244_814, 48_964_510),
+    ],
+)
+def test_parameter_counts_with_mean_pooling_equal_the_original(
+    encoder: str, critic_encoder: int, actor: int, total: int
+) -> None:
+    config = NetworkConfig(encoder=encoder, pooling="mean")
+    with torch.device("meta"):
+        critic, policy = Critic(config, TASKS), Actor(config, TASKS)
+    assert (count(critic.encoder), count(policy), count(critic) + count(policy)) == (critic_encoder, actor, total)
+
+
 def test_one_more_task_adds_a_column_to_each_first_layer() -> None:
     with torch.device("meta"):
         more_q = count(Critic(TINY, TASKS + 1)) - count(Critic(TINY, TASKS))
@@ -129,6 +147,19 @@ def test_spatial_softmax_finds_a_bright_pixel() -> None:
     x = torch.zeros(1, 1, 5, 5)
     x[0, 0, 1, 4] = 100.0  # row 1, column 4
     torch.testing.assert_close(SpatialSoftmax(1, 5, 5)(x), torch.tensor([[1.0, -0.5]]))
+    both = torch.cat([x, x.transpose(2, 3)], dim=1)
+    torch.testing.assert_close(SpatialSoftmax(2, 5, 5)(both), torch.tensor([[1.0, -0.5, -0.5, 1.0]]))  # x, x, y, y
+
+
+def test_gradients_reach_the_backbone_in_the_layout_of_the_map() -> None:
+    seen = []
+    pooling = SpatialEmbeddings(channels=4, height=3, width=3, embeddings=2)
+    start = torch.randn(2, 4, 3, 3).contiguous(memory_format=torch.channels_last).requires_grad_()
+    maps = start * 1.0
+    values = pooling(maps)
+    maps.register_hook(lambda gradient: seen.append(gradient.is_contiguous(memory_format=torch.channels_last)))
+    values.square().sum().backward()
+    assert seen == [True]
 
 
 def test_initial_weights_have_the_original_spread() -> None:
