@@ -163,6 +163,8 @@ class Trainer:
 
     def _meet(self) -> None:
         """What must hold among several processes before their first update."""
+        if self.group.size == 1:
+            return
         self.group.require_divisor(self.config.batch_size)
         self.group.require_equal(self.step, "the number of updates done")
         weights = sum(
