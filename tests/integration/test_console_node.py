@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("ptr_msgs.msg")
 
-from console_browser import address  # noqa: E402
+from console_browser import address, chromium, until  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_node")
@@ -66,11 +66,29 @@ def test_a_node_that_can_not_start_says_why_in_one_sentence(ros, parameters: dic
 
 
 def test_other_machines_are_answered_only_when_asked_for_and_the_token_is_printed(ros, tmp_path: Path) -> None:
-    console = ros.start(MODULE, port=0, remote_port=0, remote=True, credentials=tmp_path / "credentials")
+    options = {"remote": True, "credentials": tmp_path / "credentials"}
+    console = ros.start(MODULE, port=0, remote_port=0, **options)
     pattern = re.compile(r"for other machines at https://\S+:\d+/\?token=(\S+)")
     ros.wait(lambda: pattern.search(console.output), "the address for other machines")
     assert pattern.search(console.output)[1] == (tmp_path / "credentials/token").read_text().strip()
     assert "█" in console.output  # the QR code
+    link = re.search(r"https://\S+", console.output)[0]
+    with chromium() as browser:
+        page = browser.new_context(ignore_https_errors=True).new_page()
+        assert page.goto(link.partition("?")[0]).status == 401
+        assert "A token is needed" in page.inner_text("body")
+        page.goto(link)
+        until(ros, page, "document.querySelector('#connection').textContent === 'connected'", "a connection")
+        assert page.evaluate("isSecureContext && location.search === '' && document.cookie === ''")
+        page.reload()  # without the token in the address: the cookie has it
+        until(ros, page, "document.querySelector('#connection').textContent === 'connected'", "a connection again")
+        with (tmp_path / "credentials/token").open("w") as file:
+            file.write("a-token-that-nobody-has-been-given")
+        console.end()
+        console = ros.start(MODULE, port=0, remote_port=int(re.search(r":(\d+)/", link)[1]), **options)
+        refused = "document.querySelector('#lost').textContent.startsWith('This token is wrong')"
+        until(ros, page, refused, "why the page is refused")
+        page.context.close()
     console.end()
 
 

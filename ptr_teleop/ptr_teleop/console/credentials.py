@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import secrets
 import ssl
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from ptr_models.errors import PtrError
 LIFETIME = timedelta(days=397)  # the longest that every browser takes
 RENEWAL = timedelta(days=30)  # before its end a certificate is made anew
 TOKEN_BYTES = 24
+USABLE_TOKEN = re.compile(r"[A-Za-z0-9_-]{24,200}")
 
 
 class CredentialsError(PtrError):
@@ -81,7 +83,7 @@ def obtain(folder: Path, names: Sequence[str]) -> Credentials:
 def _token(path: Path) -> str:
     if path.exists():
         token = path.read_text(encoding="utf-8").strip()
-        if len(token) >= TOKEN_BYTES and token.isascii():
+        if USABLE_TOKEN.fullmatch(token):
             return token
     token = secrets.token_urlsafe(TOKEN_BYTES)
     _write_private(path, f"{token}\n".encode())

@@ -102,6 +102,7 @@ class ConsoleServer:
             await self._sockets.close()
             for runner in runners:
                 await runner.cleanup()
+            await _end_tasks()
 
     async def _open(self, door: Door, runners: list[web.AppRunner]) -> int:
         runner = web.AppRunner(self._application(door.guard), access_log=None, shutdown_timeout=1.0)
@@ -141,6 +142,14 @@ class ConsoleServer:
         text = (PAGES / "stopped.html").read_text(encoding="utf-8")
         text = text.replace("{{ sentence }}", html.escape(answer.text))
         return web.Response(text=text, content_type="text/html", status=status)
+
+
+async def _end_tasks() -> None:
+    """Cancel what still runs in this loop, for example a connection that is being accepted."""
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 def _front_page(guard: Guard) -> Handler:

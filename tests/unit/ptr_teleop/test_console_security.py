@@ -85,6 +85,13 @@ def test_a_certificate_is_made_anew_for_another_name_or_near_its_end(
     assert obtain(tmp_path, ["robot"]).fingerprint != second.fingerprint
 
 
+@pytest.mark.parametrize("damaged", ["", "short", "with spaces and without an end", "x" * 1000])
+def test_a_token_that_no_address_can_carry_or_that_can_be_guessed_is_replaced(tmp_path: Path, damaged: str) -> None:
+    obtain(tmp_path, ["robot"])
+    (tmp_path / "token").write_text(damaged)
+    assert obtain(tmp_path, ["robot"]).token != damaged
+
+
 @pytest.mark.parametrize("damage", ["certificate.pem", "key.pem"])
 def test_a_damaged_certificate_or_key_is_replaced(tmp_path: Path, damage: str) -> None:
     first = obtain(tmp_path, ["robot"])

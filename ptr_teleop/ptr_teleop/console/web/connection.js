@@ -11,7 +11,8 @@ export function socketUrl(path) {
 }
 
 export class Connection extends EventTarget {
-  // Events: hello (detail: settings), state (detail: state), lost (detail: sentence), found.
+  // Events: hello (detail: settings), state (detail: state), lost (detail: sentence), found,
+  // retry (the console could not be reached, and is tried again).
   #socket = null;
   #heard = 0;
   #lost = false;
@@ -88,6 +89,7 @@ export class Connection extends EventTarget {
   #retry() {
     this.#socket = null;
     this.#lose();
+    this.dispatchEvent(new Event("retry"));
     const wait = RETRIES[Math.min(this.#attempt++, RETRIES.length - 1)];
     setTimeout(() => this.#open(), wait);
   }

@@ -51,7 +51,6 @@ connection.addEventListener("lost", ({ detail }) => {
   setText(byId("lost"), detail);
   setText(byId("connection"), "no connection");
   byId("connection").dataset.level = "error";
-  explain();
 });
 
 connection.addEventListener("found", () => connected());
@@ -66,10 +65,10 @@ function connected() {
 }
 
 // When the console answers but refuses this page, it says why.
-async function explain() {
+connection.addEventListener("retry", async () => {
   const response = await fetch("/", { cache: "no-store" }).catch(() => null);
   if (response && !response.ok) setText(byId("lost"), `${await response.text()} The arm holds.`);
-}
+});
 
 function showTeleop({ teleop, driver }) {
   setText(byId("device"), teleop ? teleop.device || "no device" : "no teleoperation");
