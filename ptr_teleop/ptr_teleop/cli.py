@@ -9,9 +9,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from ptr_models.episodes.quality import DISCARD
 from ptr_models.errors import PtrError
+from ptr_teleop.recorder.files import audit
 
 POLL = 0.25  # s between two looks at the folder
 TAIL = 15  # lines of the log that are shown after a failure
@@ -42,6 +45,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--kitchen", default="toykitchen1", help="simulated kitchen (default: toykitchen1)")
     parser.add_argument("--seed", type=int, default=0, help="of the simulated scenes (default: 0)")
     parser.add_argument("--device", default="scripted", help="what drives (default: scripted)")
+    parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
     parser.set_defaults(run=run)
 
 
@@ -51,7 +55,7 @@ def run(options: argparse.Namespace) -> None:
 
     options.out.mkdir(parents=True, exist_ok=True)
     log = options.out / "collect.log"
-    before = saved_episodes(options.out)
+    known = saved_episodes(options.out)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns) as progress, log.open("wb") as output:
         bar = progress.add_task(options.task, total=options.episodes)
@@ -64,12 +68,14 @@ def run(options: argparse.Namespace) -> None:
         )
         try:
             while process.poll() is None:
-                progress.update(bar, completed=saved_episodes(options.out) - before)
+                progress.update(bar, completed=len(saved_episodes(options.out) - known))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(POLL)
         finally:
             _end(process)
-        progress.update(bar, completed=saved_episodes(options.out) - before)
+        progress.update(bar, completed=len(saved_episodes(options.out) - known))
+    for line in doubtful(sorted(saved_episodes(options.out) - known)):
+        print(line)
     if process.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
         raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")
@@ -86,13 +92,25 @@ def launch_command(options: argparse.Namespace) -> list[str]:
         "device": options.device,
         "directory": options.out,
     }
+    if options.operator:
+        arguments["operator_name"] = options.operator
     words = [f"{name}:={value}" for name, value in arguments.items()]
     return [sys.executable, "-m", "ptr_models.cli", "launch", "ptr_bringup", "collect.launch.xml", *words]
 
 
-def saved_episodes(folder: Path) -> int:
+def saved_episodes(folder: Path) -> set[Path]:
     """Finished episodes in a folder."""
-    return sum(1 for path in folder.glob("*/episode.json") if not path.parent.name.endswith(".partial"))
+    return {path.parent for path in folder.glob("*/episode.json") if not path.parent.name.endswith(".partial")}
+
+
+def doubtful(episodes: Iterable[Path]) -> list[str]:
+    """One line for each episode that the audit would discard."""
+    lines = []
+    for path in episodes:
+        judged = audit(path)
+        if judged.proposal == DISCARD:
+            lines.append(f"{path.name}: better discarded or recorded again: {'; '.join(judged.findings)}")
+    return lines
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

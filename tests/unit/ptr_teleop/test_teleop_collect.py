@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr collect`: what counts as saved, and what it says about it afterwards."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from ptr_models.episodes.messages import STRING, typestore
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.writer import BagWriter
+from ptr_teleop import cli
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A saved episode without any stream, a partial and a discarded one."""
+    with BagWriter(tmp_path, EpisodeMetadata("saved", "t")) as writer:
+        writer.write_message("/note", typestore().types[STRING](data="x"), 1)
+    BagWriter(tmp_path, EpisodeMetadata("broken", "t")).abandon()
+    with BagWriter(tmp_path / "discarded", EpisodeMetadata("gone", "t")):
+        pass
+    return tmp_path
+
+
+def test_partial_and_discarded_episodes_are_not_saved_ones(folder: Path) -> None:
+    assert cli.saved_episodes(folder) == {folder / "saved"}
+
+
+def test_an_episode_that_training_cannot_use_is_named_with_its_reason(folder: Path) -> None:
+    (line,) = cli.doubtful(cli.saved_episodes(folder))
+    assert line.startswith("saved: better discarded or recorded again: training cannot use it: stream camera")
+
+
+def test_the_session_is_the_launch_file_with_what_was_asked_for() -> None:
+    parser = argparse.ArgumentParser()
+    cli.register(parser.add_subparsers())
+    options = parser.parse_args(["collect", "put_knife_in_pot", "--out", "data/x", "--operator", "Ada", "--seed", "3"])
+    command = cli.launch_command(options)
+    assert command[3:6] == ["launch", "ptr_bringup", "collect.launch.xml"]
+    assert {"task:=put_knife_in_pot", "operator_name:=Ada", "seed:=3", "directory:=data/x"} <= set(command)
