@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("ptr_msgs.msg")
 
 from rclpy.action import ActionClient  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
 
 from ptr_models.algorithms import make_algorithm  # noqa: E402
 from ptr_models.contract import Camera, Contract  # noqa: E402
@@ -133,6 +134,7 @@ def test_stale_images_hold_and_end_the_run(robot) -> None:
 
 def test_trials_are_recorded_with_what_the_policy_saw(robot, checkpoint: Path, tmp_path: Path) -> None:
     recorder = robot.start("ptr_teleop.recorder.node", directory=tmp_path / "bags")
+    summaries = robot.collect(String, "/evaluation/summary")
     options = {"task": TASK, "kitchen": KITCHEN, "directory": tmp_path, "max_steps": 6, "policy": "untrained"}
     evaluator = robot.start("ptr_policy.evaluation.node", trials=1, **options)
     robot.wait(lambda: not evaluator.running, "the evaluation", PATIENCE)
@@ -146,6 +148,7 @@ def test_trials_are_recorded_with_what_the_policy_saw(robot, checkpoint: Path, t
     assert "trial 1/2" not in again.output  # it was finished before
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["judged"], summary["planned"]) == (2, 2)
+    robot.wait(lambda: json.loads(summaries[-1].data) == summary, "the same summary for who watches")
     for trial in trials:
         compare_with_the_bag(Policy.load(checkpoint), tmp_path / trial["bag"], trial)
 

@@ -25,6 +25,7 @@ export function setChildren(parent, key, makeChildren) {
 export function sentence(text) {
   const trimmed = text.trim();
   if (!trimmed) return "";
-  const whole = trimmed[0].toUpperCase() + trimmed.slice(1);
+  const isName = /^\w*_/.test(trimmed); // page_keyboard stays as it is
+  const whole = isName ? trimmed : trimmed[0].toUpperCase() + trimmed.slice(1);
   return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
 }
