@@ -46,6 +46,8 @@ class PracticeOptions:
         noise: standard deviation of Gaussian noise that is added to its scaled action (0: none).
         order: which task is next: `classifier`: the one that looks least done now; `outcome`: the other one after
             a success, the same after a failure; `alternate`: by turns.
+        patience: the scene is laid out anew after so many failures of one task in a row (0: never); where an object
+            lies so that nobody could grasp it, no trial would teach anything.
     """
 
     forward: str
@@ -56,6 +58,7 @@ class PracticeOptions:
     choice: str = ""
     noise: float = 0.0
     order: str = "outcome"
+    patience: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,10 +112,10 @@ class Practice:
         index, options = len(self.made), self._options
         seed = scene_seed("practice noise", options.seed, index)
         policy = self._newest_policy()
-        by_hand = self._scene.prepare(index)
+        by_hand = self._scene.prepare(index, stuck(self.made, options.patience))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            task = self._next_task(policy)
+            task = self._next_task(policy, by_hand)
             seen, pictures, judged = self._act(policy, task, np.random.default_rng(seed))
         trial = PracticeTrial(
             index, task, judged, self._scene.done(task), len(seen) - 1, policy.checkpoint.step, by_hand
@@ -127,13 +130,13 @@ class Practice:
             self._policy = Policy.load(path)
         return self._policy
 
-    def _next_task(self, policy: Policy) -> str:
+    def _next_task(self, policy: Policy, anew: bool) -> str:
         tasks = (self._options.forward, self._options.backward)
         if self._options.order == "classifier":
             assert self._classifier is not None
             image = decode_image(encode_jpeg(self._scene.robot.observe().image), policy.contract.cameras[0])
             return least_done(tasks, lambda task: float(self._classifier.probabilities(image[None], task)[0]))
-        return following(tasks, self.made[-1] if self.made else None, self._options.order)
+        return following(tasks, None if anew or not self.made else self.made[-1], self._options.order)
 
     def _act(
         self, policy: Policy, task: str, generator: np.random.Generator
@@ -184,6 +187,13 @@ class Practice:
             labels=(Label(outcome, 0, by),),
             extra={"practice": dataclasses.asdict(trial)},
         )
+
+
+def stuck(made: Sequence[PracticeTrial], patience: int) -> bool:
+    """Whether the last `patience` trials all were failures of one task, since a scene was laid out."""
+    last = made[-patience:] if patience > 0 else []
+    again = len({trial.task for trial in last}) == 1 and not any(trial.by_hand for trial in last[1:])
+    return len(last) == patience > 0 and again and not any(trial.judged for trial in last)
 
 
 def following(tasks: tuple[str, str], last: PracticeTrial | None, order: str) -> str:

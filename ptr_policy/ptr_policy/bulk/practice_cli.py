@@ -56,6 +56,13 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
         help="which task is next: the one that looks least done, the other one after a success, or by turns "
         "(default: classifier where there is one, else outcome)",
     )
+    add(
+        "--patience",
+        type=int,
+        default=0,
+        metavar="N",
+        help="lay the scene out anew after so many failures of one task in a row (default: 0, never)",
+    )
     add("--learn", action="store_true", help="learn between the trials, in this process")
     add_learning_arguments(parser)
     add_judge_arguments(parser)
@@ -81,6 +88,7 @@ def run_practice(options: argparse.Namespace) -> int:
         max_steps=options.max_steps,
         choice=options.choice,
         noise=options.noise,
+        patience=options.patience,
         order=options.order or ("outcome" if classifier is None else "classifier"),
     )
     with PracticeScene(how.kitchen, how.forward, how.backward, how.seed) as scene:

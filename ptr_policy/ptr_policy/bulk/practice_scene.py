@@ -54,12 +54,13 @@ class PracticeScene:
     ) -> None:
         self._world.close()
 
-    def prepare(self, trial: int) -> bool:
-        """Bring the arm to a varied start, and the object back if the arm can't reach it; whether that was needed.
+    def prepare(self, trial: int, anew: bool = False) -> bool:
+        """Bring the arm to a varied start; lay the scene out if the object is out of reach, or if it must be `anew`.
 
         Args: trial: number of the trial, from 0.
+        Returns: whether the scene was laid out.
         """
-        if not self.by_hand or not (self._return(trial) and self.within_reach()):
+        if anew or not self.by_hand or not (self._return(trial) and self.within_reach()):
             self.robot.reset(scene_seed("practice", self._seed, trial))
             self.by_hand += 1
             return True

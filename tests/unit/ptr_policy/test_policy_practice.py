@@ -29,7 +29,7 @@ from ptr_models.training.data import Bags
 from ptr_models.training.runs import latest_checkpoint
 from ptr_models.training.session import start_pretraining
 from ptr_policy.bulk.collect import collect, orders
-from ptr_policy.bulk.practice import Practice, PracticeOptions, PracticeTrial, following, least_done, read_made
+from ptr_policy.bulk.practice import Practice, PracticeOptions, PracticeTrial, following, least_done, read_made, stuck
 from ptr_policy.bulk.practice_report import show, summary
 from ptr_policy.bulk.practice_scene import PracticeScene
 
@@ -111,6 +111,15 @@ def test_after_a_success_the_other_task_is_next_and_after_a_failure_the_same() -
     assert following((PUT, TAKE), failed, "alternate") == TAKE
 
 
+def test_a_scene_in_which_nothing_succeeds_is_laid_out_anew() -> None:
+    failures = [trial(index, judged=False, success=False) for index in range(3)]
+    assert stuck(failures, 3) and not stuck(failures, 4) and not stuck(failures, 0)
+    assert not stuck([*failures[:2], trial(2, judged=True, success=True)], 3)
+    assert not stuck([*failures[:2], trial(2, judged=False, success=False, task=TAKE)], 3)
+    assert not stuck([*failures[:2], trial(2, judged=False, success=False, by_hand=True)], 3)
+    assert stuck([trial(0, judged=False, success=False, by_hand=True), *failures[1:]], 3)
+
+
 def test_a_choice_by_classifier_needs_one(run: Path, tmp_path: Path, scene: PracticeScene) -> None:
     with pytest.raises(PtrError, match="'classifier' is not possible"):
         practice(run, tmp_path, scene, order="classifier")
@@ -148,6 +157,8 @@ def test_only_an_object_out_of_reach_is_brought_back_by_hand(scene: PracticeScen
     assert not scene.within_reach()
     assert scene.prepare(1) and scene.within_reach()
     assert scene.by_hand == 2
+    assert not scene.prepare(2) and scene.prepare(3, anew=True)
+    assert scene.by_hand == 3
 
 
 def test_a_trial_is_a_bag_that_says_who_acted_and_who_judged(run: Path, tmp_path: Path, scene: PracticeScene) -> None:
