@@ -149,3 +149,22 @@ def test_a_jump_of_the_hand_holds_the_arm_and_says_so(ros, session) -> None:
     until(ros, session, "document.querySelector('#events').textContent.includes('jumped')", "a sentence about the jump")
     ros.spin(0.4)
     assert np.abs(position(ros) - before).max() < 0.01
+
+
+def test_a_phone_without_controllers_is_a_hand_itself(worn) -> None:
+    """The emulator has no phone: the packet is made of a frame as such a phone gives it."""
+    packet = worn.evaluate("""async () => {
+        const { packetOf } = await import("/static/xr_packet.js");
+        const transform = { position: { x: 0.1, y: 1.5, z: -0.2 }, orientation: { x: 0, y: 0, z: 0, w: 1 } };
+        const touch = { handedness: "none", targetRayMode: "screen", targetRaySpace: {} };
+        const frame = { session: { inputSources: [touch] }, getViewerPose: () => ({ transform }) };
+        return [packetOf(frame, {}, { grip: 1, trigger: 0 }), packetOf(frame, {}, null)];
+    }""")
+    phone, headset_without_hands = packet
+    hand = phone["hands"]["none"]
+    assert (hand["position"], hand["orientation"], hand["grip"]) == ([0.1, 1.5, -0.2], [0, 0, 0, 1], 1)
+    assert headset_without_hands == {"hands": {}}
+    from ptr_teleop.devices.webxr_packet import parse
+
+    parsed = parse(json.dumps({"v": 1, "session": "ab", "seq": 0, "t": 1.0, **phone}))
+    assert parsed.hands["none"].grip == 1.0
