@@ -30,8 +30,8 @@ class Camera:
     Attributes:
         name: the stream is /camera/NAME/image/compressed.
         height, width: pixels of the image that the networks see.
-        resize: `squash_area`: the whole frame is scaled to (height, width) by area averaging; the aspect
-            ratio is not kept, as in Bridge and PTR.
+        resize: `squash_area`: the whole frame is scaled to (height, width) by area averaging, a JPEG of at least
+            twice that size after it was decoded at half its own; the aspect ratio is not kept, as in Bridge and PTR.
         max_age: s; an older image is no observation.
     """
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_quaternion, rpy_from_matrix
+from ptr_models.episodes.jpeg import decode_at_least
 from ptr_models.episodes.resize import squash
 
 T = TypeVar("T")
@@ -165,13 +166,14 @@ def state_vectors(samples: Sequence[ArmSample]) -> NDArray[np.float32]:
 def decode_image(data: bytes | NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
     """Decode a JPEG or PNG and squash it to the contract's size: (H, W, 3) uint8 RGB.
 
+    A JPEG that is at least twice as large in both directions is decoded at half its size.
+
     Raises:
         EpisodeError: the bytes are no image.
     """
-    encoded = np.frombuffer(data, dtype=np.uint8)
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
+    image = decode_at_least(data, camera.height, camera.width)
     if image is None:
-        raise EpisodeError(f"an image of camera {camera.name} ({encoded.size} bytes) cannot be decoded")
+        raise EpisodeError(f"an image of camera {camera.name} ({len(data)} bytes) cannot be decoded")
     return cv2.cvtColor(resize_image(image, camera), cv2.COLOR_BGR2RGB)
 
 

@@ -35,7 +35,7 @@ from ptr_models.contract import Contract, ContractError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp
 
-VERSION = 2
+VERSION = 3
 NOT_READ = -1
 """Steps of a bag whose streams were not looked at."""
 _SCHEMA = """
