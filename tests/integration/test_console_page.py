@@ -89,7 +89,7 @@ def test_an_episode_is_recorded_and_labelled_by_clicking(robot, page) -> None:
     page.fill("#operator", "Ada")
     page.click("#record")
     until(robot, page, "document.querySelector('#recorder-state').textContent.startsWith('recording')", "recording")
-    robot.spin(1.5)
+    robot.spin(0.8)
     page.fill("#note", "slipped once")
     page.click("#success")
     until(robot, page, "document.querySelector('#saved').textContent === '1'", "one saved episode")
