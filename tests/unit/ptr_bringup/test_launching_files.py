@@ -84,11 +84,19 @@ def test_evaluating_deploys_and_records_beside_its_results() -> None:
         "console",
         "policy_server",
         "recorder",
+        "teleop",
         "evaluator",
     ]
     files = {process.name: str(process.command) for process in plan.processes}
     assert "directory: runs/a/bags" in files["recorder"]
     assert "directory: runs/a\\n" in files["evaluator"]
+
+
+def test_a_person_can_take_over_from_a_policy_with_a_device_that_the_page_chooses() -> None:
+    for file in ("deploy.launch.xml", "evaluate.launch.xml"):
+        plan = interpret(LAUNCH / file, {"task": "t", "checkpoint": "c"}, {})
+        (teleop,) = (str(process.command) for process in plan.processes if process.name == "teleop")
+        assert "device: none" in teleop and "teleop.yaml" in teleop
 
 
 def test_the_page_is_for_this_machine_only_unless_asked_and_chooses_the_task() -> None:
