@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is in command of the arm: human over policy, silence, hand-back and the latched stop.
 
-A human takes over by sending a command with the deadman held, and hands back by releasing it. A human who
+A human takes over by sending a command with the deadman held, and hands back by releasing it; a second human is
+refused meanwhile. A human who
 falls silent without releasing has perhaps lost the link: the policy stays out until a release, `clear` or a
 move.
 """
@@ -110,7 +111,7 @@ class Arbiter:
         if reason:
             return reason, detail
         if not command.deadman:
-            self._release(kind)
+            self._release(kind, command.source)
             return Reason.NONE, ""
         if kind is Kind.HUMAN:
             self._awaits_release = False
@@ -132,10 +133,12 @@ class Arbiter:
             return Reason.STALE_COMMAND, (
                 f"{who} was refused: it was {age:.3f} s old on arrival, {self._timing.command_age:.3f} s are allowed."
             )
-        if not command.deadman or kind is Kind.HUMAN:
+        if not command.deadman:
             return Reason.NONE, ""
-        if self._kind is Kind.HUMAN:
+        if self._kind is Kind.HUMAN and (kind is not Kind.HUMAN or command.source != self.source):
             return Reason.OVERRIDDEN, f"{who} was refused: {self.source} is in command."
+        if kind is Kind.HUMAN:
+            return Reason.NONE, ""
         if self._awaits_release:
             return Reason.OVERRIDDEN, (
                 f"{who} was refused: the human fell silent without releasing the deadman; "
@@ -145,7 +148,9 @@ class Arbiter:
             return Reason.OVERRIDDEN, f"{who} was refused: the arm is moving to a pose."
         return Reason.NONE, ""
 
-    def _release(self, kind: Kind) -> None:
+    def _release(self, kind: Kind, source: str) -> None:
+        if kind is Kind.HUMAN and self._kind is kind and source != self.source:
+            return  # somebody else's deadman
         if kind is Kind.HUMAN:
             self._awaits_release = False
         if self._kind is kind or (self.mode is Mode.HOLD and kind is Kind.HUMAN):

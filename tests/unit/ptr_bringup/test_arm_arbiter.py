@@ -56,6 +56,25 @@ def test_an_idle_human_does_not_disturb_the_policy(arbiter: Arbiter) -> None:
     assert arbiter.source == "policy"
 
 
+def test_a_second_human_is_refused_until_the_first_has_released_or_fallen_silent(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0), 10.0)
+    reason, detail = arbiter.offer(HUMAN, command(10.1, "webxr"), 10.1)
+    assert reason == Reason.OVERRIDDEN
+    assert detail == "The command of webxr was refused: spacemouse is in command."
+    arbiter.offer(HUMAN, command(10.2, deadman=False), 10.2)
+    assert arbiter.offer(HUMAN, command(10.3, "webxr"), 10.3)[0] == Reason.NONE
+    arbiter.watch(11.0)
+    assert arbiter.offer(HUMAN, command(11.0), 11.0)[0] == Reason.NONE
+    assert arbiter.source == "spacemouse"
+
+
+def test_a_release_of_another_human_does_not_hand_the_arm_to_the_policy(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0), 10.0)
+    arbiter.offer(HUMAN, command(10.1, "webxr", deadman=False), 10.1)
+    assert arbiter.offer(POLICY, command(10.15, "policy"), 10.15)[0] == Reason.OVERRIDDEN
+    assert arbiter.source == "spacemouse"
+
+
 @pytest.mark.parametrize("kind", [HUMAN, POLICY])
 def test_half_a_second_of_silence_holds_the_arm(arbiter: Arbiter, kind: Kind) -> None:
     arbiter.offer(kind, command(10.0), 10.0)
