@@ -87,7 +87,7 @@ class JoyDevice(Outbox):
         self._layout, self._response, self._timeout = layout, response or Response(), timeout
         self._panel, self._motion = ButtonPanel(layout.buttons), MotionDeadman()
         self._axes: np.ndarray = np.zeros(0)
-        self._heard = -np.inf
+        self._heard, self._trusted = -np.inf, True
         self._refusals = Refusals(self._notices)
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
@@ -95,8 +95,9 @@ class JoyDevice(Outbox):
         deflections = np.asarray(axes, dtype=float)
         if not np.isfinite(deflections).all():
             self._refusals.add(f"a Joy was refused: its axes are {deflections.tolist()}", now)
+            self._trusted = False
             return
-        self._axes, self._heard = deflections, now
+        self._axes, self._heard, self._trusted = deflections, now, True
         self._pressed |= self._panel.advance(buttons)
 
     def read(self, now: float) -> Reading | None:
@@ -105,7 +106,7 @@ class JoyDevice(Outbox):
             return None  # it is not known yet whether the deadman is held
         speeds = self._response.shape(self._deflections())
         gripper, button = self._panel.gripper, self._layout.buttons.deadman
-        fresh = now - self._heard <= self._timeout
+        fresh = self._trusted and now - self._heard <= self._timeout
         if button >= 0:
             held = self._panel.down(button)
         else:

@@ -37,7 +37,7 @@ class TwistDevice(Outbox):
         self.source, self.horizon = source, horizon
         self._timeout, self._paired, self._layout = timeout, paired, layout or Buttons()
         self._panel, self._motion = ButtonPanel(self._layout), MotionDeadman()
-        self._twist, self._twist_stamp, self._twist_at = np.zeros(6), -1, -np.inf
+        self._twist, self._twist_stamp, self._twist_at, self._trusted = np.zeros(6), -1, -np.inf, True
         self._joy_stamp, self._joy_at = -1, -np.inf
         self._read_stamp = -1
         self._refusals = Refusals(self._notices)
@@ -47,8 +47,9 @@ class TwistDevice(Outbox):
         speeds = np.asarray(twist, dtype=float)
         if not np.isfinite(speeds).all():
             self._refusals.add(f"a twist of {self.source} was refused: it holds {speeds.tolist()}", now)
+            self._trusted = False
             return
-        self._twist, self._twist_stamp, self._twist_at = speeds, stamp_ns, now
+        self._twist, self._twist_stamp, self._twist_at, self._trusted = speeds, stamp_ns, now, True
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
         """Take the state of the buttons; a button counts when it goes down."""
@@ -65,7 +66,7 @@ class TwistDevice(Outbox):
             return None  # it is not known yet whether the deadman is held
         gripper, button = self._panel.gripper, self._layout.deadman
         heard = self._twist_at if button < 0 else min(self._twist_at, self._joy_at)
-        fresh = now - heard <= self._timeout
+        fresh = self._trusted and now - heard <= self._timeout
         if button >= 0:
             held = self._panel.down(button)
         else:

@@ -146,11 +146,33 @@ def test_a_twist_that_is_not_finite_is_refused_with_its_numbers() -> None:
     assert "nan" in notice
 
 
+def test_a_twist_that_is_not_finite_holds_the_arm_until_a_sound_one_comes() -> None:
+    device = TwistDevice("twist", 0.1)
+    device.on_twist(TWIST, 1, 0.0)
+    device.on_joy([1], [], 1, 0.0)
+    device.on_twist((float("nan"), 0, 0, 0, 0, 0), 2, 0.05)
+    assert device.read(0.05).lost
+    device.on_twist(TWIST, 3, 0.1)
+    assert device.read(0.1).deadman and not device.read(0.1).lost
+
+
 # --- joy --------------------------------------------------------------------------------------------------
 
 
 def joy(layout: str = "game_controller", **more: object) -> JoyDevice:
     return JoyDevice(0.1, 0.2, 0.5, LAYOUTS[layout], Response(dead_zone=0.0), **more)
+
+
+def test_a_joy_that_is_not_finite_holds_the_arm_until_a_sound_one_comes() -> None:
+    device = joy()
+    axes = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0]
+    device.on_joy(buttons(9, count=11), axes, 1, 0.0)
+    assert device.read(0.0).deadman
+    device.on_joy(buttons(count=11), [float("inf"), *axes[1:]], 2, 0.05)
+    assert device.read(0.05).lost
+    assert "inf" in device.notices()[0]
+    device.on_joy(buttons(9, count=11), axes, 3, 0.1)
+    assert not device.read(0.1).lost
 
 
 def test_a_gamepad_moves_while_its_shoulder_button_is_held() -> None:
