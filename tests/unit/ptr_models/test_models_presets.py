@@ -93,11 +93,15 @@ def differences(name: str, base: str) -> dict[str, set[str]]:
 
 def test_ptr_plus_is_ptr_with_all_improvements_on() -> None:
     assert differences("ptr_plus_paper", "ptr_paper") == IMPROVEMENTS
-    already = {"calibrated", "bc_weight"}  # ptr_small has them
+
+
+def test_the_small_ptr_plus_leaves_out_what_ptr_small_has_and_acts_by_its_mode() -> None:
+    already = {"calibrated", "bc_weight"}
     assert differences("ptr_plus_small", "ptr_small") == IMPROVEMENTS | {
-        "algorithm": IMPROVEMENTS["algorithm"] - already
+        "algorithm": IMPROVEMENTS["algorithm"] - already - {"choice"}
     }
     assert preset("ptr_small").algorithm.calibrated and preset("ptr_small").algorithm.bc_weight > 0
+    assert preset("ptr_plus_small").algorithm.choice == "mode"
 
 
 @pytest.mark.parametrize("size", ["paper", "small"])
