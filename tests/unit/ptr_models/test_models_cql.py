@@ -103,6 +103,13 @@ def test_importance_weighted_log_sum_exp() -> None:
     assert 10 * gap.item() == pytest.approx(51.567686, abs=1e-4)
 
 
+def test_importance_weights_shift_the_push_to_actions_that_the_policy_seldom_takes() -> None:
+    pushed = [values.clone().requires_grad_() for values in (Q_POLICY, Q_UNIFORM)]
+    conservative_gap(Q_DATA, pushed[0], LOG_PI, pushed[1], 7).sum().backward()
+    policy, uniform = (values.grad.sum().item() for values in pushed)  # masses of the softmax under the log-sum-exp
+    assert (policy, uniform) == pytest.approx((0.00775, 0.99225), abs=1e-5)
+
+
 def test_calibrated_bound_raises_policy_values_to_the_return() -> None:
     bounded = torch.maximum(Q_POLICY, torch.tensor([0.4])[:, None])
     gap = conservative_gap(Q_DATA, bounded, LOG_PI, Q_UNIFORM, 7)

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from training_runs import SMALL, prior_only
 
 from ptr_models.algorithms import AlgorithmConfig
+from ptr_models.analysis.values import score_checkpoints
+from ptr_models.contract import Contract
 from ptr_models.episodes.actions import unscale
 from ptr_models.errors import PtrError
+from ptr_models.networks import Encoder
 from ptr_models.replay import open_episodes
 from ptr_models.training.policy import Policy
 from ptr_models.training.session import (
@@ -61,6 +65,27 @@ def test_values_along_an_episode_equal_those_of_single_steps(policy: Policy, tra
     single = policy.act(np.array(frames[3]), states[3], data.tasks[0])
     np.testing.assert_allclose(single.scaled, actions[3], atol=1e-5)
     assert values[:, 3].min() == pytest.approx(single.q, abs=1e-4)
+
+
+def test_neither_the_trend_nor_acting_augments_what_is_seen(
+    trained: Path, training_bags: Bags, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    embed = Encoder.forward
+
+    def recorded(encoder: Encoder, image: torch.Tensor) -> torch.Tensor:
+        seen.append(image.numpy().copy())
+        return embed(encoder, image)
+
+    monkeypatch.setattr(Encoder, "forward", recorded)
+    data = open_episodes(training_bags.prior, Contract(), root=training_bags.cache, progress=False)
+    data = data.select(np.arange(len(data)) == 1)
+    frames, states, _ = data.episode(0)
+    score_checkpoints([trained], data)
+    assert len(seen) == 3 and all(np.array_equal(images, frames[:-1]) for images in seen)  # mode, its Q, Q of the data
+    seen.clear()
+    Policy.load(trained).act(frames[4], states[4], data.tasks[0], "softmax_q")
+    assert len(seen) == 2 and all(np.array_equal(images[0], frames[4]) for images in seen)
 
 
 @pytest.mark.parametrize(
