@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from ptr_models.errors import PtrError
 from ptr_models.training.distributed import Group
+
+
+class TrainingError(PtrError):
+    """Training cannot go on."""
 
 
 class Averages:
@@ -51,3 +57,19 @@ class Averages:
             return []
         together = torch.stack([self._sums[name] for name in names]).cpu()
         return group.mean(together).tolist()
+
+
+def require_finite(metrics: Mapping[str, float], step: int) -> None:
+    """Refuse to go on with, or to save, what has diverged.
+
+    Args:
+        metrics: means or sums of losses and errors, among others.   step: updates done.
+    Raises:
+        TrainingError: one of the losses or errors is not finite.
+    """
+    for name, value in metrics.items():
+        if name.endswith(("_loss", "_error")) and not math.isfinite(value):
+            raise TrainingError(
+                f"{name} is {value} before update {step}: the run has diverged; lower the learning rates and "
+                "go on from an earlier checkpoint"
+            )

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +13,8 @@ from typing import Any
 import torch
 
 from ptr_models.algorithms import Algorithm, to_tensors
-from ptr_models.errors import PtrError
 from ptr_models.networks.shared_batch import Share, sharing
-from ptr_models.training.averages import Averages
+from ptr_models.training.averages import Averages, TrainingError, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
 from ptr_models.training.distributed import ALONE, Group
 from ptr_models.training.logs import NoLog, RunLog
@@ -26,10 +24,6 @@ from ptr_models.training.signals import stop_signals
 
 _OUT_OF_TIME = 1
 """Among the reasons to end, which are otherwise numbers of signals (2 and more)."""
-
-
-class TrainingError(PtrError):
-    """Training cannot go on."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ class Trainer:
         """Write checkpoints/step_N unless it was written already; the newest stay, and milestones."""
         path = checkpoint_folder(self.folder, self.step)
         pending = self._averages.state(self.group)
-        self._require_finite(pending.get("sums", {}))
+        require_finite(pending.get("sums", {}), self.step)
         if self.group.is_main and not path.exists():
             state = replace(
                 self.start, step=self.step, metrics=self._metrics, pending=pending, sampler=self._sampler
@@ -146,16 +140,8 @@ class Trainer:
 
     def _report(self, log: RunLog | NoLog) -> None:
         self._metrics = self._averages.take(self.group)
-        self._require_finite(self._metrics)
+        require_finite(self._metrics, self.step)
         log.write(self.step, self._metrics, self._seconds)
-
-    def _require_finite(self, metrics: Mapping[str, float]) -> None:
-        for name, value in metrics.items():
-            if name.endswith(("_loss", "_error")) and not math.isfinite(value):
-                raise TrainingError(
-                    f"{name} is {value} before update {self.step}: the run has diverged; lower the learning rates and "
-                    "go on from an earlier checkpoint"
-                )
 
     def _out_of_time(self) -> int:
         limit = self.config.schedule.seconds

@@ -20,7 +20,7 @@ import numpy as np
 from ptr_models.algorithms import Algorithm, to_tensors
 from ptr_models.episodes.labels import Labelling
 from ptr_models.replay import Batch, Dataset, Sampler
-from ptr_models.training.averages import Averages
+from ptr_models.training.averages import Averages, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
 from ptr_models.training.distributed import ALONE
 from ptr_models.training.online_bags import Intake, Verdict, read_verdicts, write_verdicts
@@ -102,13 +102,18 @@ class OnlineLearner:
         return new
 
     def improve(self, stopped: Callable[[], bool] = lambda: False) -> int:
-        """Do the updates that are owed, until `stopped`; returns how many were done."""
+        """Do the updates that are owed, until `stopped`; returns how many were done.
+
+        Raises:
+            TrainingError: a loss is not finite; the checkpoints before these updates are kept.
+        """
         before = self.step
         while self._owed and self._sampler is not None and not stopped():
             self._averages.add(self._update())
             self.step, self._owed = self.step + 1, self._owed - 1
         if self.step > before:
             self._metrics = self._averages.take(ALONE)
+            require_finite(self._metrics, self.step)
         return self.step - before
 
     def save(self) -> Path:

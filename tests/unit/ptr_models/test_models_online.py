@@ -25,6 +25,7 @@ from ptr_models.episodes.labelling import relabel
 from ptr_models.episodes.metadata import Label
 from ptr_models.networks import NetworkConfig, TanhGaussian
 from ptr_models.training import online_session
+from ptr_models.training.averages import TrainingError
 from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import ConfigError, ScheduleConfig, TrainingConfig
 from ptr_models.training.data import Bags
@@ -284,6 +285,16 @@ def test_a_trial_brings_its_updates_and_a_checkpoint(
     assert latest_checkpoint(learner.folder).name == f"step_{learner.step:08d}"
     assert np.isfinite(learner.progress.metrics["q_data"])
     assert not learner.learn()
+
+
+def test_a_run_that_diverges_ends_and_keeps_the_checkpoint_before(
+    start: Callable[..., OnlineLearner], trial: Callable[..., Path]
+) -> None:
+    learner = start("online", "algorithm.critic_rate=1e30")
+    trial(1, **SUCCESS)
+    with pytest.raises(TrainingError, match="diverged"):
+        learner.learn()
+    assert [read_checkpoint(path).step for path in checkpoints_of(learner.folder)] == [2]
 
 
 def test_trials_below_the_minimum_are_only_data(

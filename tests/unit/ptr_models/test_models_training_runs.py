@@ -15,10 +15,10 @@ from ptr_models.cli import main
 from ptr_models.contract import Contract, ContractError
 from ptr_models.errors import PtrError
 from ptr_models.training import checkpoint as checkpoints
+from ptr_models.training.averages import TrainingError
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags
-from ptr_models.training.loop import TrainingError
 from ptr_models.training.runs import checkpoint_step, checkpoints_of
 from ptr_models.training.session import start_finetuning, start_pretraining
 
