@@ -87,7 +87,7 @@ def run_q(options: argparse.Namespace) -> int:
 
     policy = Policy.load(options.checkpoint)
     data = limited(open_episodes(options.bags, policy.contract, root=options.cache), options.limit, 0)
-    curves = value_curves(policy, data, policy.checkpoint.config.data.labelling)
+    curves = value_curves(policy, data, policy.checkpoint.config.labelling)
     score = trend_score(curves)
     for curve, item in zip(curves, score.trends, strict=True):
         print(

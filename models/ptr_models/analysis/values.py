@@ -199,6 +199,6 @@ def score_checkpoints(
         policy = Policy.load(path, device)
         checkpoint = policy.checkpoint
         start = checkpoint.config.schedule.target_from if begin is None else begin
-        score = trend_score(value_curves(policy, data, checkpoint.config.data.labelling))
+        score = trend_score(value_curves(policy, data, checkpoint.config.labelling))
         found.append(Candidate(Path(path), checkpoint.step, checkpoint.step - start, score))
     return found

@@ -31,7 +31,7 @@ class DataConfig:
     """What training takes from the bags.
 
     Attributes:
-        labelling: rewards and terminals.
+        labelling: rewards and terminals; the discount of returns is `algorithm.discount`.
         augmentation: random crops and colours; s and s' get draws of their own.
         target_episodes: at most this many target demonstrations, chosen by the seed; -1: all.
         aliases: task name to the name whose slot it shares.
@@ -109,6 +109,11 @@ class TrainingConfig:
     data: DataConfig = field(default_factory=DataConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     online: OnlineConfig = field(default_factory=OnlineConfig)
+
+    @property
+    def labelling(self) -> Labelling:
+        """The rule of the data's labels, whose returns are discounted as the algorithm discounts."""
+        return dataclasses.replace(self.data.labelling, discount=self.algorithm.discount)
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values, as YAML and JSON hold them."""

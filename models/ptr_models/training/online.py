@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from ptr_models.algorithms import Algorithm, to_tensors
-from ptr_models.episodes.labels import Labelling
 from ptr_models.replay import Batch, Dataset, Sampler
 from ptr_models.training.averages import Averages, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
@@ -157,9 +156,8 @@ class OnlineLearner:
         config, data = self.start.config, usable(self.intake.data, self.start.config.online.only_success)
         if data is None:
             return
-        labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
         ids = self.start.tasks.ids(data.task_names)
-        self._sampler = Sampler(data, ids, config.seed + ONLINE_SEED, labelling)
+        self._sampler = Sampler(data, ids, config.seed + ONLINE_SEED, config.labelling)
         if self._draws:
             self._sampler.load_state_dict(self._draws)
 

@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from ptr_models.algorithms import batches_of
-from ptr_models.episodes.labels import Labelling
 from ptr_models.errors import PtrError
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
 from ptr_models.replay.batch import ALL_ROWS
@@ -53,8 +51,6 @@ def make_source(
     config: TrainingConfig, table: TaskTable, prior: Dataset | None, target: Dataset | None
 ) -> PhasedSource:
     """Samplers of both data sets with the run's labels and seeds; the target's seed is the prior's plus 1."""
-    labelling: Labelling = replace(config.data.labelling, discount=config.algorithm.discount)
-
     kind = batches_of(config.algorithm.name)
     if kind != "transitions" and config.data.task_balance:
         name = config.algorithm.name
@@ -69,7 +65,7 @@ def make_source(
             return WindowSampler(data, ids, seed, config.networks.transformer.window, shift)
         if kind == "clips":
             return ClipSampler(data, seed)
-        return Sampler(data, ids, seed, labelling, task_balance=balance, action_shift=shift)
+        return Sampler(data, ids, seed, config.labelling, task_balance=balance, action_shift=shift)
 
     if target is not None:
         target = limited(target, config.data.target_episodes, config.seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ptr_models.episodes.labels import Labelling
 from ptr_models.networks import NetworkConfig
 from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.presets import preset, presets
@@ -72,3 +73,8 @@ def test_assignments_change_nested_values_and_nothing_else() -> None:
     assert changed.algorithm.actor_rate == 3e-4 and changed.networks.hidden == (8, 8) and changed.seed == 7
     back = changed.replaced(["algorithm.actor_rate=1e-4", "networks.hidden=[256, 256, 256]", "seed=42"])
     assert back == TrainingConfig()
+
+
+def test_returns_are_discounted_as_the_algorithm_discounts() -> None:
+    config = TrainingConfig().replaced(["algorithm.discount=0.9", "data.labelling.reward_steps=2"])
+    assert config.labelling == Labelling(reward_steps=2, discount=0.9)
