@@ -8,7 +8,7 @@ treats all steps alike; a Q-function knows which ones they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -119,34 +119,46 @@ def judge(
     if count < 2:
         raise PtrError(f"{count} alternatives say nothing; at least 2 are needed")
     generator = np.random.default_rng(seed)
-    taken = [scale(data.episode(index)[2], data.contract) for index in range(len(data))]
-    pool = np.concatenate(taken)
+    pool = np.concatenate([_taken(data, index) for index in range(len(data))])
+    policies = {name: policy, **(others or {})}
     found = []
     for index, task in enumerate(data.tasks):
         frames, states, _ = data.episode(index)
-        seen, actions = (frames[:-1], states[:-1]), taken[index]
         if alternatives == "policy":
-            compared = policy.samples(*seen, task, count, seed + index)
+            compared = policy.samples(frames[:-1], states[:-1], task, count, seed + index)
         elif alternatives == "data":
-            compared = pool[generator.integers(0, len(pool), (len(actions), count))]
+            compared = pool[generator.integers(0, len(pool), (len(frames) - 1, count))]
         else:
-            compared = generator.uniform(-0.99, 0.99, (len(actions), count, actions.shape[1])).astype(np.float32)
-        modes = {other: acts.modes(*seen, task) for other, acts in {name: policy, **(others or {})}.items()}
-        candidates = np.concatenate([actions[:, None], modes[name][:, None], compared], axis=1)
-        q = np.asarray(policy.values(*seen, candidates, task), dtype=np.float64).min(axis=0)
-        found.append(
-            Decisions(
-                name=Path(data.paths[index]).name,
-                task=task,
-                frames=np.asarray(frames[:-1, ..., :3]),
-                actions=np.asarray(actions, dtype=np.float64),
-                q=q[:, 0],
-                alternatives=q[:, 2:],
-                advantage=q[:, 0] - q[:, 1],
-                errors={other: _rms(mode - actions) for other, mode in modes.items()},
-            )
-        )
+            compared = generator.uniform(-0.99, 0.99, (len(frames) - 1, count, 7)).astype(np.float32)
+        found.append(_decisions(policy, policies, data, index, compared))
     return found
+
+
+def _taken(data: Dataset, index: int) -> NDArray[np.float32]:
+    """The actions (T, 7) of a demonstration, scaled."""
+    return scale(data.episode(index)[2], data.contract)
+
+
+def _decisions(
+    policy: Judges, policies: Mapping[str, Acts], data: Dataset, index: int, compared: NDArray[np.float32]
+) -> Decisions:
+    """One demonstration through the Q-function of `policy`, whose name is the first; compared: (T, N, 7)."""
+    frames, states, _ = data.episode(index)
+    task, actions, seen = data.tasks[index], _taken(data, index), (frames[:-1], states[:-1])
+    modes = {name: acts.modes(*seen, task) for name, acts in policies.items()}
+    own = next(iter(modes.values()))
+    candidates = np.concatenate([actions[:, None], own[:, None], compared], axis=1)
+    q = np.asarray(policy.values(*seen, candidates, task), dtype=np.float64).min(axis=0)
+    return Decisions(
+        name=Path(data.paths[index]).name,
+        task=task,
+        frames=np.asarray(frames[:-1, ..., :3]),
+        actions=np.asarray(actions, dtype=np.float64),
+        q=q[:, 0],
+        alternatives=q[:, 2:],
+        advantage=q[:, 0] - q[:, 1],
+        errors={name: _rms(mode - actions) for name, mode in modes.items()},
+    )
 
 
 def critical(decisions: Sequence[Decisions], share: float = 0.2) -> list[NDArray[np.bool_]]:
