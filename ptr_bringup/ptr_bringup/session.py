@@ -29,6 +29,7 @@ from ptr_msgs.srv import GetOutcome, ResetScene
 
 DOWN = (0.0, 0.7071067811865476, 0.0, 0.7071067811865476)  # x y z w: gripper pointing down
 POLL = 0.05  # s between two looks at what is waited for
+MOVES, BETWEEN_MOVES = 3, 1.0  # tries of the way to a start, and s between them
 
 
 class SessionError(RuntimeError):
@@ -129,9 +130,19 @@ class Stage:
 
         In this order: the arm may push things on its way, and the reset puts a simulated arm near the start.
         """
-        self.move(start_position(seed))
+        self._reach(start_position(seed))
         if simulated:
             self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
+
+    def _reach(self, position: Sequence[float]) -> None:
+        """Move, and again when the arm held on its way: on a busy machine its state may be late for a moment."""
+        for left in reversed(range(MOVES)):
+            try:
+                return self.move(position)
+            except SessionError:
+                if not left:
+                    raise
+                self._caller.sleep(BETWEEN_MOVES)
 
     def move(self, position: Sequence[float], timeout: float = 30.0) -> None:
         """Move the end effector to a position (3,) in m in base_link, gripper down and open."""

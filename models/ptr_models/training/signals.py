@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+ABRUPT = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 
 class StopRequest:
@@ -23,9 +24,10 @@ class StopRequest:
 
 @contextmanager
 def stop_signals() -> Iterator[StopRequest]:
-    """Note the first SIGINT or SIGTERM; the second acts as ever and ends the process at once.
+    """Note the first SIGINT or SIGTERM; the second ends the process at once.
 
-    Only in the main thread, elsewhere nothing is noted.
+    Also where SIGINT was ignored, as it is in a shell's background jobs. Only in the main thread, elsewhere nothing is
+    noted.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -35,16 +37,15 @@ def stop_signals() -> Iterator[StopRequest]:
 
     def note(number: int, _: FrameType | None) -> None:
         request.signal = number
-        _restore(previous)
+        _install(ABRUPT)
 
-    for number in SIGNALS:
-        signal.signal(number, note)
+    _install(dict.fromkeys(SIGNALS, note))
     try:
         yield request
     finally:
-        _restore(previous)
+        _install(previous)
 
 
-def _restore(handlers: dict[signal.Signals, object]) -> None:
+def _install(handlers: dict[signal.Signals, object]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)  # type: ignore[arg-type]
