@@ -49,6 +49,14 @@ class DataConfig:
     task_balance: float = 0.0
     action_shift: int = 0
 
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.task_balance <= 1.0:
+            raise ValueError(f"task_balance is {self.task_balance}; it must be in [0, 1]")
+        if min(self.action_shift, self.spare_tasks) < 0:
+            raise ValueError(
+                f"action_shift is {self.action_shift} and spare_tasks {self.spare_tasks}; neither may be negative"
+            )
+
 
 @dataclass(frozen=True)
 class ScheduleConfig:
@@ -109,6 +117,13 @@ class TrainingConfig:
     data: DataConfig = field(default_factory=DataConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     online: OnlineConfig = field(default_factory=OnlineConfig)
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
+        subset, critics = self.algorithm.target_subset, self.networks.critics
+        if subset > critics:
+            raise ValueError(f"algorithm.target_subset is {subset}, but there are {critics} critics")
 
     @property
     def labelling(self) -> Labelling:

@@ -60,6 +60,10 @@ def test_presets_survive_yaml(name: str, tmp_path: Path) -> None:
         ("algorithm=3", "section"),
         ("alpha", "section.key=value"),
         ("data.labelling.terminal=never", "rewarded, last"),
+        ("data.task_balance=1.5", "task_balance is 1.5"),
+        ("data.action_shift=-1", "action_shift is -1"),
+        ("batch_size=0", "batch_size is 0"),
+        ("algorithm.target_subset=3", "but there are 2 critics"),
     ],
 )
 def test_a_wrong_assignment_is_refused_in_one_sentence(assignment: str, words: str) -> None:
