@@ -136,7 +136,8 @@ class Intake:
             data = open_episodes(
                 [self._folder], self._contract, root=self._cache, outcomes=self._judge.outcomes, progress=False
             )
-        except EpisodeError as error:  # none of them is usable, or it vanished this moment: look again later
+        except EpisodeError as error:  # none is usable, one vanished this moment, the cache is full: look again
+            self._signature = ()
             self.left_out = (LeftOut(str(self._folder), str(error)),)
             return new
         known = np.array([self._knows(task) for task in data.tasks])

@@ -21,10 +21,11 @@ from ptr_models.algorithms import AlgorithmConfig
 from ptr_models.algorithms.cql import imitation_loss
 from ptr_models.cli import main
 from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.labelling import relabel
 from ptr_models.episodes.metadata import Label
 from ptr_models.networks import NetworkConfig, TanhGaussian
-from ptr_models.training import online_session
+from ptr_models.training import online_bags, online_session
 from ptr_models.training.averages import TrainingError
 from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import ConfigError, ScheduleConfig, TrainingConfig
@@ -148,6 +149,20 @@ def test_an_unlabelled_trial_waits_for_its_label(trial: Callable[..., Path], tmp
     assert intake.refresh() == [] and intake.data is None
     relabel(path, Label("failure", time.time_ns(), "operator"))
     assert [item.success for item in intake.refresh()] == [False]
+
+
+def test_what_could_not_be_read_is_read_when_it_can(
+    trial: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise EpisodeError("the replay cache cannot be written: no space left on device")
+
+    path = trial(1, **SUCCESS)
+    intake = intake_of(tmp_path / "trials", ByLabel())
+    with monkeypatch.context() as patch:
+        patch.setattr(online_bags, "open_episodes", full)
+        assert intake.refresh() == [] and "no space" in intake.left_out[0].reason
+    assert [item.episode for item in intake.refresh()] == [path.name] and not intake.left_out
 
 
 def test_a_corrected_label_counts_at_once(trial: Callable[..., Path], tmp_path: Path) -> None:
