@@ -242,6 +242,35 @@ def test_a_second_node_is_refused_with_the_name_of_who_is_in_charge(robot: Robot
     robot.ros.wait(lambda: robot.commands[-1].source == "twist", "the second device")
 
 
+def test_a_person_at_the_page_takes_over_from_a_policy_and_hands_back(robot: Robot) -> None:
+    robot.ros.start("ptr_teleop.node", device="none", max_age=0.5)  # as deploy.launch.xml starts it
+    robot.said("no device is chosen")
+    policy = robot.ros.node.create_publisher(ArmCommand, "/policy/command", 10)
+    robot.ros.wait(lambda: policy.get_subscription_count() > 0, "the arm at the policy's topic")
+
+    def act() -> None:
+        command = ArmCommand(source="policy", gripper=1.0, deadman=True)
+        command.header.stamp = robot.ros.node.get_clock().now().to_msg()
+        command.horizon.nanosec = 200_000_000
+        policy.publish(command)
+
+    def in_command(source: str, *keys: str) -> None:
+        def arrived() -> bool:
+            act()
+            return robot.states[-1].source == source
+
+        page.until(arrived, f"{source} in command", *keys)
+
+    page = Page(robot)
+    in_command("policy")
+    assert robot.switch("page_keyboard") == (True, "")
+    page.until(lambda: "is ready" in robot.statuses[-1].message, "the page's keyboard")
+    in_command("page_keyboard", "q")
+    assert robot.states[-1].mode == ArmState.TELEOP
+    in_command("policy")
+    assert robot.states[-1].mode == ArmState.POLICY
+
+
 def test_a_stop_needs_a_new_press_before_the_arm_moves_again(robot: Robot) -> None:
     process = robot.teleop("webxr")
     headset = Headset(robot)
