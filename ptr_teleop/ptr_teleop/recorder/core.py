@@ -131,6 +131,7 @@ class RecorderCore:
 
         Raises:
             RecorderError: one is being recorded, a stream is missing, the task is unknown, the disk is full.
+            FolderError: the folder is gone or can't be written any more.
             PtrError: the metadata or the bag were refused.
         """
         self._require_startable(wanted, now)
@@ -212,6 +213,7 @@ class RecorderCore:
             raise RecorderError(
                 f"nothing came on {', '.join(missing)} in the last {STALLED:.1f} s; start what publishes it"
             )
+        self._folder.require()
         free = self._folder.free_bytes()
         if free < self._room.refuse:
             raise RecorderError(
@@ -281,8 +283,11 @@ class RecorderCore:
 
     def _end_for_room(self, now: int) -> list[Event]:
         """The disk is about to be full: finish the bag while that is still possible."""
-        event = self._record(now, "disk_full", f"{self._room.finish / 1e6:.0f} MB are left on the disk")
-        path = self.close(now)
+        event = self._record(now, "disk_full", f"less than {self._room.finish / 1e6:.0f} MB are left on the disk")
+        try:
+            path = self.close(now)
+        except RecorderError:  # too late: `message` says so, and the `.partial` folder stays
+            return [event]
         if path is not None:
             self.state = State.FAULT
             self.message = f"the disk is full: kept {path.name} unlabelled; make room for new episodes"

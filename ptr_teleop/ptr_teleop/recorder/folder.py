@@ -51,8 +51,22 @@ class EpisodeFolder:
             self._lock = -1
 
     def free_bytes(self) -> int:
-        """Bytes that are free on its disk for this user."""
-        return shutil.disk_usage(self.path).free
+        """Bytes that are free on its disk for this user; none when the folder is gone or its disk does not answer."""
+        try:
+            return shutil.disk_usage(self.path).free
+        except OSError:
+            return 0
+
+    def require(self) -> None:
+        """Nothing, as long as an episode can be written.
+
+        Raises:
+            FolderError: the folder was removed, its disk unmounted or made read-only since the recorder began.
+        """
+        if not self.path.is_dir():
+            raise FolderError(f"{self.path} is gone; bring it back, then start the recorder anew")
+        if not os.access(self.path, os.W_OK | os.X_OK):
+            raise FolderError(f"episodes cannot be written to {self.path} any more; make it writable")
 
     def discard(self, episode: Path) -> Path:
         """Move a finished episode to the sub-folder of discarded ones and return its new place."""
