@@ -11,7 +11,7 @@ import pytest
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_teleop.recorder import span
 from ptr_teleop.recorder.core import RecorderCore, Room
 from ptr_teleop.recorder.episode import Audit, CommandTiming, Event, RecorderError, State, Wanted
