@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from ptr_teleop.recorder.files import audit
 
 POLL = 0.25  # s between two looks at the folder
 TAIL = 15  # lines of the log that are shown after a failure
+ADDRESS = re.compile(r"the console is at (\S+)")
 
 DESCRIPTION = """\
 Record demonstrations, one bag each: starts the robot, teleoperation and the recorder as
@@ -66,8 +68,11 @@ def run(options: argparse.Namespace) -> None:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        address = ""
         try:
             while process.poll() is None:
+                if not address and (address := console_address(log)):
+                    progress.console.print(f"the console is at {address}")
                 progress.update(bar, completed=len(saved_episodes(options.out) - known))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(POLL)
@@ -96,6 +101,12 @@ def launch_command(options: argparse.Namespace) -> list[str]:
         arguments["operator_name"] = options.operator
     words = [f"{name}:={value}" for name, value in arguments.items()]
     return [sys.executable, "-m", "ptr_models.cli", "launch", "ptr_bringup", "collect.launch.xml", *words]
+
+
+def console_address(log: Path) -> str:
+    """Where the operator's page is, as the session's log says; empty: it does not say yet."""
+    found = ADDRESS.search(log.read_text(errors="replace"))
+    return found.group(1) if found else ""
 
 
 def saved_episodes(folder: Path) -> set[Path]:

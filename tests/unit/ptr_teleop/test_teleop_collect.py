@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,14 @@ def test_the_session_is_the_launch_file_with_what_was_asked_for() -> None:
     command = cli.launch_command(options)
     assert command[3:6] == ["launch", "ptr_bringup", "collect.launch.xml"]
     assert {"task:=put_knife_in_pot", "operator_name:=Ada", "seed:=3", "directory:=data/x"} <= set(command)
+
+
+def test_the_session_says_where_the_page_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "[console-3] [INFO] [1.5] [console]: the console is at http://127.0.0.1:8765/"
+    program = f"import time; print({said!r}, flush=True); time.sleep(1.0)"
+    monkeypatch.setattr(cli, "launch_command", lambda options: [sys.executable, "-c", program])
+    monkeypatch.setattr(cli, "POLL", 0.02)
+    cli.run(argparse.Namespace(out=tmp_path / "data", task="t", episodes=1))
+    assert capsys.readouterr().out.count("the console is at http://127.0.0.1:8765/\n") == 1
