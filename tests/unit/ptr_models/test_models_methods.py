@@ -125,6 +125,9 @@ def test_every_actor_speaks_of_actions_in_the_same_way(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "updates", "adjust"),
     [
+        ("ptr_plus_small", 100, ["algorithm.actor_rate=3e-3", "batch_size=16", "algorithm.bc_warmup=0"]),
+        ("bc_small", 100, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
+        ("cog_joint_small", 160, ["algorithm.actor_rate=3e-3", "batch_size=16", "algorithm.bc_warmup=1000"]),
         ("autoregressive_bc_small", 160, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
         ("bet_small", 120, ["algorithm.actor_rate=2e-3", "batch_size=8", "networks.transformer.window=3"]),
         ("r3m_bc_small", 120, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
