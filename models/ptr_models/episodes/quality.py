@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,8 @@ SHORTEST = 1.0
 MOSTLY_IDLE, OFTEN_IDLE = 0.8, 0.5
 """Shares of idle steps from which an episode is discarded, and from which it is remarked upon."""
 FROZEN, FROZEN_TRAVEL = 0.5, 0.01
-"""s of one and the same frame while the commanded target travelled so far (m): the camera hung."""
+"""s of one and the same frame while the commanded target travelled so far (m): the camera hung. A proposal, so it is
+stricter than `audit.problem_of`, which looks at what training sees and leaves an episode out."""
 MANY_LOST = 0.05
 """Share of a stream's messages; losing more makes the bag untrustworthy."""
 OFTEN_CLIPPED = 0.25
@@ -143,19 +144,25 @@ def longest_frozen(
         stamps: ns of the frames, ascending.   contents: checksum of each.
         target_stamps: (N,) ns.   target_positions: (N, 3) m.
     """
-    longest, begin = 0.0, 0
-    for index in range(1, len(stamps) + 1):
-        if index < len(stamps) and contents[index] == contents[begin]:
-            continue
-        last = index - 1
-        seconds = (stamps[last] - stamps[begin]) * 1e-9
-        if seconds > longest and _travel(target_stamps, target_positions, stamps[begin], stamps[last]) > FROZEN_TRAVEL:
+    longest = 0.0
+    for first, last in stretches(contents):
+        seconds = (stamps[last] - stamps[first]) * 1e-9
+        if seconds > longest and travel(target_stamps, target_positions, stamps[first], stamps[last]) > FROZEN_TRAVEL:
             longest = seconds
-        begin = index
     return longest
 
 
-def _travel(stamps: NDArray[np.int64], positions: NDArray[np.floating], begin: int, end: int) -> float:
+def stretches(contents: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """First and last index of each longest run of equal contents, in order."""
+    begin = 0
+    for index in range(1, len(contents) + 1):
+        if index == len(contents) or contents[index] != contents[begin]:
+            yield begin, index - 1
+            begin = index
+
+
+def travel(stamps: NDArray[np.int64], positions: NDArray[np.floating], begin: int, end: int) -> float:
+    """How far (m) positions (N, 3) at stamps (N,) get from the first one within [begin, end] (ns)."""
     inside = positions[(stamps >= begin) & (stamps <= end)]
     return float(np.linalg.norm(inside - inside[0], axis=1).max()) if len(inside) else 0.0
 
