@@ -28,8 +28,10 @@ def second_objective(config: TrainingConfig) -> TrainingConfig:
 
 
 def first_objective(config: TrainingConfig) -> TrainingConfig:
-    """The configuration of pre-training; with published weights the policy is trained from the first update."""
-    return second_objective(config) if config.networks.weights else config
+    """The configuration of pre-training; with published weights it is that of fine-tuning, from the first update."""
+    if not (config.networks.weights and config.algorithm.then):
+        return config
+    return replace(second_objective(config), schedule=replace(config.schedule, target_from=0))
 
 
 def begin(algorithm: Algorithm, config: TrainingConfig) -> dict[str, Any]:

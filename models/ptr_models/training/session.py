@@ -80,13 +80,14 @@ def start_pretraining(
     """
     if latest_checkpoint(folder) is not None:
         raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
+    config = first_objective(config)
     contract = contract_of(bags)
     prior, target = open_bags(bags, contract)
     if prior is not None and target is not None and config.schedule.target_from <= 0 and config.schedule.mix == 0:
         LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = TaskTable.from_names([*names, *tasks], config.data.spare_tasks, config.data.aliases)
-    config = _prepare_torch(first_objective(replace(config, networks=_fit_networks(config, contract))))
+    config = _prepare_torch(replace(config, networks=_fit_networks(config, contract)))
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
     _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
     start = Checkpoint(Path(), contract, table, config, 0, card=begin_representation(algorithm, config))
@@ -116,6 +117,12 @@ def start_finetuning(
     config = adjusted(_for_finetuning(_overridden(base.config, overrides), base.step), adjust)
     if config.networks.weights != base.config.networks.weights:
         raise PtrError("networks.weights is read when a run begins with fresh networks; give it to ptr train pretrain")
+    if base.step < config.algorithm.bc_warmup:
+        LOGGER.warning(
+            "the checkpoint has %d updates, but the actor only imitates until %d; algorithm.bc_warmup=0 changes that",
+            base.step,
+            config.algorithm.bc_warmup,
+        )
     prior, target = open_bags(bags, base.contract)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = base.tasks.extended(names)

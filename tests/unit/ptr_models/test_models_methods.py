@@ -215,6 +215,8 @@ def test_published_weights_take_the_place_of_pretraining(
     trainer = start_pretraining(config, dataclasses.replace(bags, prior=()), tmp_path / "run")
     assert trainer.algorithm.config.name == "bc"
     assert "MAE's published weights, mae_pretrain_vit_base.pth, SHA-256 " in describe(trainer.start.card)
+    mixed = start_pretraining(config, bags, tmp_path / "mixed")
+    assert set(mixed.source.sample(4, 0).task) == {mixed.start.tasks.id(TARGET)}  # BC on the demonstrations at once
     checkpoint = trainer.run().checkpoint
     for module in (trainer.algorithm.actor, trainer.algorithm.average_actor):
         assert all(torch.equal(v, weights[k]) for k, v in module.encoder.backbone.state_dict().items())

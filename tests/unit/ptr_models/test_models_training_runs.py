@@ -97,6 +97,14 @@ def test_a_diverged_run_ends_and_writes_no_checkpoint(training_bags: Bags, tmp_p
     assert checkpoints_of(tmp_path / "run") == []
 
 
+@pytest.mark.parametrize(("warmup", "told"), [(5, True), (4, False)])
+def test_finetuning_within_the_warm_up_is_told(
+    trained: Path, training_bags: Bags, tmp_path: Path, caplog: pytest.LogCaptureFixture, warmup: int, told: bool
+) -> None:
+    start_finetuning(trained, training_bags, tmp_path / "tuned", [f"algorithm.bc_warmup={warmup}"])
+    assert ("has 4 updates, but the actor only imitates until 5" in caplog.text) == told
+
+
 def test_a_mixture_without_prior_rows_is_told(
     training_bags: Bags, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
