@@ -213,6 +213,7 @@ def _prepare_torch(config: TrainingConfig) -> TrainingConfig:
     if config.threads > 0:
         torch.set_num_threads(config.threads)
     keep_freed_memory()
+    torch.backends.cudnn.benchmark = True  # batches are all of one size: the fastest convolutions are searched once
     torch.manual_seed(config.seed)
     return replace(config, device=resolve_device(config.device))
 
