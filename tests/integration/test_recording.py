@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 
 from ptr_models.contract import Contract  # noqa: E402
 from ptr_models.episodes.errors import EpisodeError  # noqa: E402
-from ptr_models.episodes.reader import decode, find_episodes, messages, open_bag, read_episode  # noqa: E402
+from ptr_models.episodes.reader import decode, find_episodes, messages, open_bag, read_episode, read_metadata  # noqa: E402
 from ptr_msgs.msg import EpisodeStatus  # noqa: E402
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode  # noqa: E402
 
@@ -99,6 +100,23 @@ def test_labels_change_and_keep_their_history(robot, recorder) -> None:
     wrong = robot.call(LabelEpisode, "/recorder/label", label)
     assert not wrong.success
     assert "known: success, failure" in wrong.message
+
+
+def test_an_episode_is_begun_and_ended_from_the_command_line(robot, recorder) -> None:
+    def ptr_record(*words: str) -> tuple[int, str]:
+        process = robot.run([sys.executable, "-m", "ptr_models.cli", "record", *words], name="record")
+        robot.wait(lambda: not process.running, "the command's end", timeout=60.0)
+        return process.wait(), process.output
+
+    robot.wait(lambda: not any(stream.stalled for stream in recorder.statuses[-1].streams), "every stream")
+    assert ptr_record("discard") == (2, "error: no episode is being recorded\n")
+    code, output = ptr_record("start", TASK, "--operator", "ada")
+    assert code == 0 and output.startswith("recording 20"), output
+    code, output = ptr_record("save", "partial", "--score", "0.25", "--note", "slipped")
+    assert code == 0 and "proposal: " in output, output
+    (path,) = find_episodes([recorder.folder])
+    metadata = read_metadata(path)
+    assert (metadata.operator, metadata.outcome, metadata.score) == ("ada", "partial", 0.25)
 
 
 def test_a_discarded_episode_is_moved_and_not_found_again(robot, recorder) -> None:
