@@ -55,6 +55,9 @@ class Judge(Protocol):
 
     outcomes: Sequence[str]
 
+    def refusal(self, task: str) -> str:
+        """Why trials of this task cannot be judged; empty: they can."""
+
     def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
         """A verdict from the images (T+1, H, W, 3 * cameras) and whether the label says success."""
 
@@ -63,6 +66,10 @@ class ByLabel:
     """The label that the operator (or the simulator) gave; a trial without one waits for it."""
 
     outcomes = LABELLED
+
+    def refusal(self, task: str) -> str:
+        """See `Judge`; a label is good for every task."""
+        return ""
 
     def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
         """See `Judge`."""
@@ -76,6 +83,13 @@ class ByClassifier:
 
     def __init__(self, classifier: SuccessClassifier) -> None:
         self.classifier = classifier
+
+    def refusal(self, task: str) -> str:
+        """See `Judge`."""
+        known = self.classifier.thresholds
+        if self.classifier.tasks.canonical(task) in known:
+            return ""
+        return f"the classifier was not trained for {task!r}; it knows: {', '.join(sorted(known)) or 'none'}"
 
     def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
         """See `Judge`; a first frame that counts already leaves one step."""
@@ -102,7 +116,7 @@ class Intake:
         """Args:
         folder: where bags appear, at any depth.
         contract: that they must follow.
-        tasks: that the policy knows; a trial of another one is left out.
+        tasks: that the policy knows; a trial of another one is left out, as is one that the judge does not know.
         capacity: transitions; the oldest trials beyond it are no longer sampled.
         cache: folder of replay caches, None: the user's.
         """
@@ -140,8 +154,8 @@ class Intake:
             self._signature = ()
             self.left_out = (LeftOut(str(self._folder), str(error)),)
             return new
-        known = np.array([self._knows(task) for task in data.tasks])
-        reasons = [f"the policy has no task {task!r}" for task in data.tasks]
+        reasons = [self._refusal(task) for task in data.tasks]
+        known = np.array([not reason for reason in reasons])
         strangers = [LeftOut(data.paths[i], reasons[i]) for i in np.flatnonzero(~known)]
         self.left_out = (*data.left_out, *strangers)
         if not known.any():
@@ -157,8 +171,11 @@ class Intake:
         self.data = self._newest(self._judged(data), order)
         return new
 
-    def _knows(self, task: str) -> bool:
-        return self._tasks.canonical(task) in self._tasks.names
+    def _refusal(self, task: str) -> str:
+        """Why trials of a task are left out; empty: they are not."""
+        if self._tasks.canonical(task) not in self._tasks.names:
+            return f"the policy has no task {task!r}"
+        return self._judge.refusal(task)
 
     def _judged(self, data: Dataset) -> Dataset:
         """With the verdicts in place of lengths and outcomes; a label counts as it is now."""

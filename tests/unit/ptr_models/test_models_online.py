@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,9 @@ class Third:
 
     outcomes = ("success", "failure", "partial", "unlabelled")
 
+    def refusal(self, task: str) -> str:
+        return ""
+
     def judge(self, name: str, task: str, images: np.ndarray, labelled: bool) -> Verdict:
         done = int(name[-1]) % 2 == 0
         return Verdict(name, task, done, 2 if done else len(images) - 1, "classifier")
@@ -229,6 +233,21 @@ def test_the_classifier_judges_by_frames_in_a_row() -> None:
     images = np.zeros((13, 4, 4, 3), np.uint8)
     assert judge.judge("a", PUT, images, False) == Verdict("a", PUT, True, 7, "classifier")
     assert judge.judge("b", TAKE, images, True) == Verdict("b", TAKE, False, 12, "classifier")
+
+
+def test_a_trial_of_a_task_that_the_classifier_does_not_know_is_left_out(
+    trial: Callable[..., Path], tmp_path: Path
+) -> None:
+    class Narrow(Third):
+        refusal = ByClassifier.refusal
+        classifier = SimpleNamespace(thresholds={PUT: 0.5}, tasks=TaskTable((PUT, TAKE), 4))
+
+    trial(1, **SUCCESS)
+    trial(2, task=TAKE, **SUCCESS)
+    intake = intake_of(tmp_path / "trials", Narrow())
+    assert [item.episode for item in intake.refresh()] == ["episode_0001"]
+    (left_out,) = intake.left_out
+    assert left_out.reason == f"the classifier was not trained for {TAKE!r}; it knows: {PUT}"
 
 
 # --------------------------------------------------------------------------- what is learned from them
