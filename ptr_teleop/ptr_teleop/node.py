@@ -50,8 +50,9 @@ class TeleopNode(EndingNode):
         self._factory = DeviceFactory(self)
         names = ", ".join(self._factory.names)
         name = declare(self, "device", "joy", f"input device: one of {names}", read_only=False)
-        task = declare(self, "task", "", "name of the task that a recorded episode gets")
-        operator_name = declare(self, "operator_name", "", "who drives, written into the episode")
+        declare(self, "task", "", "name of the task that a recorded episode gets", read_only=False)
+        declare(self, "instruction", "", "the task in free words, written into the episode", read_only=False)
+        declare(self, "operator_name", "", "who drives, written into the episode", read_only=False)
         self._arm: ArmState | None = None
         self._arm_at = 0.0
         self._charge = Charge()
@@ -61,7 +62,7 @@ class TeleopNode(EndingNode):
         self._subscriptions_of_device: list[Subscription] = []
         self._watcher: FileWatcher | None = None
         self._commands = self.create_publisher(ArmCommand, "/teleop/command", QoSProfile(depth=10))
-        self._recorder = RecorderButtons(self, task, operator_name)
+        self._recorder = RecorderButtons(self)
         self._status = StatusPublisher(self)
         self._guard = self.create_guard_condition(self._step)
         self._use(name, self._factory.make(name), armed=name == "scripted")

@@ -20,12 +20,12 @@ class RecorderButtons:
     """Calls the recorder's services, and logs what it refuses.
 
     Args:
-        node: whose clients they are.
-        task, operator_name: of an episode that is started.
+        node: whose clients they are; its parameters `task`, `instruction` and `operator_name` go into an episode
+            that is started, as they are at that moment.
     """
 
-    def __init__(self, node: Node, task: str, operator_name: str) -> None:
-        self._node, self._task, self._operator_name = node, task, operator_name
+    def __init__(self, node: Node) -> None:
+        self._node = node
         self._start = node.create_client(StartEpisode, "/recorder/start")
         self._stop = node.create_client(StopEpisode, "/recorder/stop")
         self._recording = False
@@ -48,14 +48,18 @@ class RecorderButtons:
     def _request(self, button: Button, device: str) -> StartEpisode.Request | StopEpisode.Request:
         if button is Button.START:
             return StartEpisode.Request(
-                task=self._task,
+                task=self._parameter("task"),
                 kind="demonstration",
-                operator_name=self._operator_name,
+                operator_name=self._parameter("operator_name"),
+                instruction=self._parameter("instruction"),
                 extra_json=json.dumps({"device": device}),
             )
         return StopEpisode.Request(
             save=button is not Button.DISCARD, outcome=OUTCOMES[button], score=float("nan")
         )
+
+    def _parameter(self, name: str) -> str:
+        return str(self._node.get_parameter(name).value)
 
     def _on_answer(self, future: Future) -> None:
         answer = future.result()

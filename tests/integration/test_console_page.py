@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("ptr_msgs.msg")
 
 from console_browser import address, chromium, until  # noqa: E402
+from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
@@ -104,6 +105,22 @@ def test_an_episode_is_recorded_and_labelled_by_clicking(robot, page) -> None:
     page.click("#relabel-button")
     robot.wait(lambda: read_episode(path, Contract()).metadata.outcome == "failure", "the new label")
     assert [label.outcome for label in read_episode(path, Contract()).metadata.labels] == ["success", "failure"]
+
+
+def test_a_device_s_button_begins_an_episode_of_the_task_that_the_page_shows(robot, page) -> None:
+    page.fill("#operator", "Ada")
+    page.fill("#task", "Put the knife / in the pot")
+    page.press("#task", "Tab")
+    names = ["task", "instruction", "operator_name"]
+    wanted = ["put_the_knife_in_the_pot", "Put the knife / in the pot", "Ada"]
+
+    def known() -> bool:
+        answer = robot.call(GetParameters, "/teleop/get_parameters", GetParameters.Request(names=names))
+        return [value.string_value for value in answer.values] == wanted
+
+    robot.wait(known, "the task at the node that reads the device")
+    page.fill("#task", TASK)
+    page.press("#task", "Tab")
 
 
 def test_keys_drive_the_arm_and_letting_go_holds(robot, page) -> None:

@@ -67,6 +67,15 @@ class UseDevice:
 
 
 @dataclass(frozen=True)
+class ChooseTask:
+    """What the next episode is of, also when a device's button begins it; fields as in `Record`."""
+
+    task: str
+    instruction: str
+    operator: str
+
+
+@dataclass(frozen=True)
 class Stop:
     """Stop the arm and keep it stopped."""
 
@@ -76,7 +85,7 @@ class Release:
     """Release the latched stop."""
 
 
-Request = Record | Finish | Relabel | UseDevice | Stop | Release
+Request = Record | Finish | Relabel | UseDevice | ChooseTask | Stop | Release
 
 
 def parse_request(text: str) -> tuple[int, Request]:
@@ -147,6 +156,11 @@ def _record(fields: dict[str, Any]) -> Record:
     return Record(task, instruction, _text(fields, "operator", OPERATOR, "").strip())
 
 
+def _choose_task(fields: dict[str, Any]) -> ChooseTask:
+    chosen = _record(fields)
+    return ChooseTask(chosen.task, chosen.instruction, chosen.operator)
+
+
 def _finish(fields: dict[str, Any]) -> Finish:
     save = fields.pop("save", None)
     if not isinstance(save, bool):
@@ -201,6 +215,7 @@ READERS: dict[str, Callable[[dict[str, Any]], Request]] = {
     "finish": _finish,
     "relabel": _relabel,
     "device": _use_device,
+    "task": _choose_task,
     "stop": lambda fields: Stop(),
     "release": lambda fields: Release(),
 }

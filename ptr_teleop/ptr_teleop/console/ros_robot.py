@@ -21,6 +21,7 @@ from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.requests import (
     DEVICES,
+    ChooseTask,
     Finish,
     Record,
     Relabel,
@@ -68,7 +69,9 @@ class RosRobot:
         if isinstance(request, Release):
             return await _ask(self._clear, Trigger.Request(), STOP_PATIENCE)
         if isinstance(request, UseDevice):
-            return await self._use(request.device)
+            return await self._set({"device": request.device}, f"{request.device} may drive now")
+        if isinstance(request, ChooseTask):
+            return await self._choose(request)
         if isinstance(request, Record):
             return await self._record(request)
         if isinstance(request, Finish):
@@ -104,14 +107,28 @@ class RosRobot:
         )
         return await _ask(self._label_episode, wish, PATIENCE)
 
-    async def _use(self, device: str) -> Answer:
-        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=device)
-        wish = SetParameters.Request(parameters=[Parameter(name="device", value=value)])
+    async def _choose(self, request: ChooseTask) -> Answer:
+        """Tell it to the node whose device's button may begin the episode."""
+        self._operator = request.operator
+        values = {
+            "task": request.task,
+            "instruction": request.instruction,
+            "operator_name": request.operator,
+        }
+        return await self._set(values, f"the next episode is of {request.task}")
+
+    async def _set(self, values: Mapping[str, str], done: str) -> Answer:
+        """Set parameters of the teleoperation node."""
+        wish = SetParameters.Request(parameters=[_text_parameter(*item) for item in values.items()])
         response = await _call(self._parameters, wish, PATIENCE)
         if isinstance(response, Answer):
             return response
-        result = response.results[0]
-        return Answer(bool(result.successful), str(result.reason) or f"{device} may drive now")
+        refused = next((result for result in response.results if not result.successful), None)
+        return Answer(True, done) if refused is None else Answer(False, str(refused.reason))
+
+
+def _text_parameter(name: str, text: str) -> Parameter:
+    return Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=text))
 
 
 async def _ask(client: Client, request: Any, patience: float) -> Answer:

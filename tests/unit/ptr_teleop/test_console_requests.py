@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ptr_teleop.console.requests import (
     LARGEST,
+    ChooseTask,
     Finish,
     Record,
     Release,
@@ -39,6 +40,8 @@ def test_requests_are_read_field_by_field() -> None:
     partial = ask(request="finish", save=True, outcome="partial", score=0.5, note="fell")
     assert partial == Finish(True, "partial", 0.5, "fell")
     assert ask(request="device", device="webxr") == UseDevice("webxr")
+    chosen = ask(request="task", task="Put the knife / in the pot", operator="Ada")
+    assert chosen == ChooseTask("put_the_knife_in_the_pot", "Put the knife / in the pot", "Ada")
     assert (ask(request="stop"), ask(request="release")) == (Stop(), Release())
     assert parse_request('{"id": 7, "request": "stop"}')[0] == 7
 
@@ -107,7 +110,7 @@ def test_any_text_is_a_request_or_is_refused(text: str) -> None:
 
 @given(
     st.dictionaries(FIELDS, JSON, max_size=6),
-    st.sampled_from(["record", "finish", "relabel", "device", "stop", "release"]),
+    st.sampled_from(["record", "finish", "relabel", "device", "task", "stop", "release"]),
 )
 def test_any_fields_are_a_request_or_are_refused(fields: dict, name: str) -> None:
     try:

@@ -18,6 +18,7 @@ export class Episode {
     on("partial", () => this.#finish(true, "partial"));
     on("discard", () => this.#finish(false, "unlabelled"));
     on("relabel-button", () => this.#relabel());
+    for (const id of ["task", "operator"]) byId(id).addEventListener("change", () => this.#choose());
     byId("score").addEventListener("input", () => setText(byId("score-text"), `${byId("score").value}\u00a0%`));
   }
 
@@ -61,6 +62,12 @@ export class Episode {
       make("p", "", `The audit of the last episode proposes to ${recorder.proposal} it.`),
       ...recorder.findings.map((finding) => make("p", "finding", sentence(finding))),
     ]);
+  }
+
+  // The device in hand may begin the episode, and should then record what was chosen here.
+  #choose() {
+    const task = byId("task").value;
+    if (task.trim()) this.#connection.ask("task", { task, operator: byId("operator").value });
   }
 
   #finish(save, outcome) {
