@@ -367,7 +367,8 @@ def test_the_configuration_that_is_shipped_holds_every_parameter_with_its_defaul
     robot.teleop("page_keyboard", max_age=0.15)
     written = flat(yaml.safe_load(CONFIG.read_text())["teleop"]["ros__parameters"])
     listed = robot.ros.call(ListParameters, "/teleop/list_parameters").result.names
-    others = ("device", "task", "instruction", "operator_name", "use_sim_time", "start_type_description_service", "qos_overrides")
+    of_launch = ("device", "task", "instruction", "operator_name")
+    others = (*of_launch, "use_sim_time", "start_type_description_service", "qos_overrides")
     assert {name for name in listed if not name.startswith(others)} == written.keys()
     names = sorted(written)
     answer = robot.ros.call(GetParameters, "/teleop/get_parameters", GetParameters.Request(names=names))
