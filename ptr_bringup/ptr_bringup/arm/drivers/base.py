@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ptr_bringup.arm.kinematics import Array
+from ptr_bringup.arm.motors import Motors
 from ptr_bringup.arm.reports import JointState
 
 
@@ -26,13 +27,22 @@ class Health:
 
 
 class Driver(Protocol):
-    """Moves the joints and measures them. None of its methods waits."""
+    """Moves the joints and measures them. None of its methods waits: what is asked for shows in later readings."""
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
 
     def state(self) -> JointState | None:
         """The newest measurement, None before the first."""
+
+    def motors(self) -> Motors | None:
+        """The newest reading of the motors, None before the first or where a driver can't read them."""
+
+    def set_torque(self, on: bool) -> None:
+        """Let all motors hold, or go limp: the arm then sinks, so somebody has to support it."""
+
+    def reboot(self) -> None:
+        """Reboot the motors that have a hardware error; they come back without torque."""
 
     def health(self, now: float) -> Health:
         """How it is doing at a time in s."""

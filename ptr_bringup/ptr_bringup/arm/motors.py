@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readings of the arm's motors, as plain data."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+MOTOR_NAMES = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "gripper")
+
+
+class HardwareError(enum.IntFlag):
+    """Bits of the Dynamixel X series' register Hardware Error Status (ROBOTIS e-manual); of MotorState.msg."""
+
+    NONE = 0
+    INPUT_VOLTAGE = 1
+    OVERHEATING = 4
+    ENCODER = 8
+    ELECTRICAL_SHOCK = 16
+    OVERLOAD = 32
+
+
+@dataclass(frozen=True)
+class MotorReading:
+    """One motor (see MotorState.msg); NaN where nothing is measured.
+
+    Attributes:
+        temperature: deg C.
+        voltage: V.
+        effort: N m (simulator) or mA (Interbotix).
+        error: a motor with one has switched its torque off until it is rebooted.
+        torque: True while the motor holds.
+    """
+
+    name: str
+    temperature: float = math.nan
+    voltage: float = math.nan
+    effort: float = math.nan
+    error: HardwareError = HardwareError.NONE
+    torque: bool = True
+
+
+@dataclass(frozen=True)
+class Motors:
+    """All motors at one time (s), in the order of MOTOR_NAMES."""
+
+    stamp: float
+    readings: tuple[MotorReading, ...]
