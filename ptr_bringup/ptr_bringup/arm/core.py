@@ -58,6 +58,8 @@ class ArmCore:
         self._reasons: dict[Reason, tuple[float, str, str]] = {}
         self._reported = Reason.NONE
         self._on_track: float | None = None
+        self._motor_fault = ""
+        self._latched = Reason.NONE
 
     @property
     def measured(self) -> Pose | None:
@@ -118,12 +120,38 @@ class ArmCore:
         """Latch the stop: until `clear` the arm holds its measured pose and the gripper its command."""
         self.arbiter.stop(why)
         self._move = None
+        self.hold_here()
+
+    def motor_fault(self, detail: str) -> None:
+        """Latch the stop because a motor has failed. To be called as long as it has; later calls change the detail.
+
+        Args:
+            detail: one sentence, or empty when the motors are well again: the stop stays until `clear`.
+        """
+        if detail and self.arbiter.mode is not Mode.FAULT:
+            self.stop(detail.rstrip("."))
+        if detail:
+            self._latched |= Reason.MOTOR_FAULT
+        elif self._motor_fault:
+            self.hold_here()  # it has sunk meanwhile; it must not jump when it holds again
+        self._motor_fault = detail
+
+    def hold_here(self) -> None:
+        """Make the measured pose the commanded one, as before torque returns to an arm that was limp."""
         if self._last_state is not None:
             self._adopt(self._last_state.positions)
 
-    def clear(self) -> None:
-        """Release the latched stop."""
+    def clear(self) -> str:
+        """Release the latched stop; nothing moves before a new command.
+
+        Returns:
+            Empty, or a sentence that says why the arm stays stopped.
+        """
+        if self._motor_fault:
+            return f"The arm stays stopped: {self._motor_fault}"
         self.arbiter.clear()
+        self._latched = Reason.NONE
+        return ""
 
     def synchronise(self, state: JointState) -> None:
         """Make the measured pose the commanded one, as after a reset of the simulated scene."""
@@ -244,7 +272,8 @@ class ArmCore:
 
     def _current_reasons(self, now: float) -> Reason:
         if self.arbiter.mode is Mode.FAULT:
-            self._reasons[Reason.STOPPED] = (now, "", f"The arm is stopped: {self.arbiter.stop_reason}.")
+            for bit in bits(Reason.STOPPED | self._latched):
+                self._reasons[bit] = (now, "", f"The arm is stopped: {self.arbiter.stop_reason}.")
         if self.arbiter.mode is Mode.HOLD:
             self._reasons[Reason.SILENT] = (now, "", "The source in command fell silent; the arm holds.")
         self._reasons = {bit: entry for bit, entry in self._reasons.items() if entry[0] >= now}

@@ -151,8 +151,8 @@ class Arm(Node):
         return response
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._core.clear()
-        response.success, response.message = True, "The arm may move again."
+        refusal = self._core.clear()
+        response.success, response.message = not refusal, refusal or "The arm may move again."
         return response
 
     async def _on_move(self, goal: ServerGoalHandle) -> MoveTo.Result:

@@ -244,3 +244,32 @@ def test_executed_names_the_command_behind_it() -> None:
     executed = rig.run(0.04).executed
     assert (executed.source, executed.command_stamp) == ("policy", sent)
     assert rig.run(1.0).executed.source == ""
+
+
+def test_a_motor_fault_stops_and_can_not_be_cleared_before_the_motors_are_well() -> None:
+    rig = Rig()
+    rig.send()
+    rig.run(0.1)
+    rig.core.motor_fault("The shoulder reports OVERLOAD.")
+    place = rig.position
+    output = rig.run(0.3)
+    assert output.state.mode is Mode.FAULT
+    assert Reason.MOTOR_FAULT in rig.reasons[-1]
+    assert rig.position == pytest.approx(place)
+    assert "shoulder reports OVERLOAD" in rig.core.clear()
+    rig.core.motor_fault("")
+    assert rig.run(0.1).state.mode is Mode.FAULT
+    assert rig.core.clear() == ""
+    assert rig.run(0.1).state.mode is Mode.IDLE
+    assert rig.position == pytest.approx(place)
+
+
+def test_an_arm_that_sank_without_torque_is_not_pulled_up_when_its_motors_are_well() -> None:
+    rig = Rig()
+    rig.core.motor_fault("The elbow has no torque.")
+    sunk = rig.joints + [0.0, 0.1, 0.1, 0.0, 0.0, 0.0]
+    rig.joints = sunk.copy()
+    rig.core.tick(rig.now + rig.period, rig.state())
+    rig.core.motor_fault("")
+    rig.run(0.1)
+    assert rig.joints == pytest.approx(sunk)
