@@ -251,6 +251,7 @@ def test_a_motor_fault_stops_and_can_not_be_cleared_before_the_motors_are_well()
     rig.send()
     rig.run(0.1)
     rig.core.motor_fault("The shoulder reports OVERLOAD.")
+    rig.run(0.02)
     place = rig.position
     output = rig.run(0.3)
     assert output.state.mode is Mode.FAULT
