@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Pose
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -21,6 +21,7 @@ from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
 from ptr_bringup.arm.messages import FRAME, stamp
 from ptr_bringup.camera.images import jpeg_message, pinhole_info
 from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.sim.motor_bus import MotorBus
 from ptr_bringup.sim.world import CAMERA, TIMESTEP, World
 from ptr_msgs.msg import ObjectStates
 from ptr_msgs.srv import GetOutcome, ResetScene
@@ -31,6 +32,8 @@ _LONGEST = 0.2
 """s of simulated time that are made up for at once; a machine that is too slow loses the rest."""
 _NEAR = 0.45
 """rad. After a new scene was laid, joint commands further from the arm than this are of the time before."""
+_MOTOR_PERIOD = 0.1
+"""s between two readings of the motors."""
 _HORN, _ROD = 0.014, 0.024
 """m, the crank of the gripper: horn radius and arm length of the wx250s."""
 
@@ -53,7 +56,7 @@ class Simulator(Node):
         self._steady = time.monotonic()
         self._simulated = 0.0
         self._origin = self.get_clock().now().nanoseconds * 1e-9 if self._speed == 1.0 else time.time()
-        self._due = dict.fromkeys(("joints", "camera", "objects", "diagnostics"), 0.0)
+        self._due = dict.fromkeys(("joints", "camera", "objects", "motors", "diagnostics"), 0.0)
         self._forget_targets()
         self._make_interfaces()
 
@@ -65,6 +68,7 @@ class Simulator(Node):
         self._objects = self.create_publisher(ObjectStates, "/simulator/objects", 10)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._clocks = self.create_publisher(ClockMessage, "/clock", 10) if self._speed != 1.0 else None
+        self._motors = MotorBus(self, lambda: self._world, self._stamp)
         self.create_subscription(JointState, "/joint_commands", self._on_command, 1)
         self.create_service(ResetScene, "/simulator/reset", self._on_reset)
         self.create_service(GetOutcome, "/simulator/outcome", self._on_outcome)
@@ -115,6 +119,7 @@ class Simulator(Node):
             ("joints", self._joint_period, self._publish_joints),
             ("camera", self._camera_period, self._publish_picture),
             ("objects", 0.1, self._publish_objects),
+            ("motors", _MOTOR_PERIOD, self._motors.publish),
             ("diagnostics", 1.0, self._publish_diagnostics),
         ):
             if self._simulated >= self._due[name] - 1e-9:
@@ -160,15 +165,7 @@ class Simulator(Node):
         self._objects.publish(message)
 
     def _publish_diagnostics(self) -> None:
-        motors = self._world.motors
-        values = [
-            KeyValue(key=f"{name} temperature (deg C)", value=f"{temperature:.1f}")
-            for name, temperature in zip((*JOINT_NAMES, "gripper"), motors.temperatures, strict=True)
-        ]
-        slack = motors.torque.all()
-        level = DiagnosticStatus.OK if slack else DiagnosticStatus.WARN
-        text = "All motors hold." if slack else "A motor has no torque."
-        array = DiagnosticArray(status=[DiagnosticStatus(level=level, name="simulator", message=text, values=values)])
+        array = DiagnosticArray(status=[self._motors.diagnostics()])
         array.header.stamp = self._stamp()
         self._diagnostics.publish(array)
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ptr_bringup.arm import kinematics
 from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
+from ptr_bringup.arm.motors import HardwareError
 from ptr_bringup.sim import arm_model, objects
 from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named
 from ptr_bringup.sim.motors import Motors
@@ -198,12 +199,27 @@ class World:
         raise ValueError(f"No free place for {self.task.item} beside {self.task.receptacle} in {self.kitchen.name}.")
 
     def set_torque(self, motor: int, on: bool) -> None:
-        """Switch a motor's torque (0-5 joints, 6 gripper); without torque it gives way, and the arm's weight pulls."""
+        """Switch a motor's torque (0-5 joints, 6 gripper); without torque it gives way, and the arm's weight pulls.
+
+        A motor that an error has shut down stays without torque until it is rebooted.
+        """
+        on = on and not self.motors.shut_down(motor)
         self.motors.torque[motor] = on
         scale = 1.0 if on else 0.0
         self.model.actuator_gainprm[motor] = self._original["gain"][motor] * scale
         self.model.actuator_biasprm[motor] = self._original["bias"][motor] * scale
         self.model.body_gravcomp[:] = self._original["gravity"] * float(self.motors.torque[:6].all())
+
+    def trip(self, motor: int, error: HardwareError) -> None:
+        """Let a motor report an error until it is rebooted, and go limp where the error is one of `SHUTDOWN`."""
+        self.motors.errors[motor] |= error
+        if self.motors.shut_down(motor):
+            self.set_torque(motor, False)
+
+    def reboot(self, motor: int) -> None:
+        """Let a motor forget its errors; it comes back without torque."""
+        self.motors.errors[motor] = HardwareError.NONE
+        self.set_torque(motor, False)
 
     def _restore_torque(self) -> None:
         for motor in range(7):

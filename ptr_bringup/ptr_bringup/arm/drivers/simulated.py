@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver of the simulated arm: joint commands and joint states are topics of the simulator."""
+"""The driver of the simulated arm: commands and readings are topics, torque and reboot services of the simulator."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ import numpy as np
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState as JointStateMessage
+from std_srvs.srv import SetBool, Trigger
 
 from ptr_bringup.arm.drivers.base import Health
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
 from ptr_bringup.arm.messages import seconds
+from ptr_bringup.arm.motor_messages import motors_from
+from ptr_bringup.arm.motors import Motors
 from ptr_bringup.arm.reports import JointState
+from ptr_msgs.msg import MotorStates
 
 _SILENCE = 1.0
 """s without joint states after which the simulator counts as gone."""
 
 
 class SimulatedDriver:
-    """Publishes /joint_commands (six joints and left_finger) and listens to /joint_states."""
+    """Publishes /joint_commands (six joints and left_finger); listens to /joint_states and /simulator/motors."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -29,6 +33,10 @@ class SimulatedDriver:
         self._states = node.create_subscription(
             JointStateMessage, "/joint_states", self._on_state, qos_profile_sensor_data
         )
+        self._motors: Motors | None = None
+        self._readings = node.create_subscription(MotorStates, "/simulator/motors", self._on_motors, 10)
+        self._torque = node.create_client(SetBool, "/simulator/torque")
+        self._reboot = node.create_client(Trigger, "/simulator/reboot")
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
@@ -59,6 +67,21 @@ class SimulatedDriver:
         """The newest measurement, None before the first."""
         return self._newest
 
+    def _on_motors(self, message: MotorStates) -> None:
+        self._motors = motors_from(message)
+
+    def motors(self) -> Motors | None:
+        """The newest reading of the motors, None before the first."""
+        return self._motors
+
+    def set_torque(self, on: bool) -> None:
+        """Let all motors hold, or go limp."""
+        self._torque.call_async(SetBool.Request(data=on))
+
+    def reboot(self) -> None:
+        """Reboot the motors that have a hardware error."""
+        self._reboot.call_async(Trigger.Request())
+
     def health(self, now: float) -> Health:
         """Healthy as long as joint states arrive."""
         if self._newest is None:
@@ -70,9 +93,12 @@ class SimulatedDriver:
         return Health(True, "Joint states arrive.", values)
 
     def close(self) -> None:
-        """Give back publisher and subscription."""
+        """Give back publisher, subscriptions and clients."""
         self._node.destroy_publisher(self._commands)
-        self._node.destroy_subscription(self._states)
+        for subscription in (self._states, self._readings):
+            self._node.destroy_subscription(subscription)
+        for client in (self._torque, self._reboot):
+            self._node.destroy_client(client)
 
 
 def _pick(values: list[float], order: list[int]) -> Array:

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readings of the motors as messages, and back."""
+
+from __future__ import annotations
+
+from ptr_bringup.arm.messages import seconds, stamp
+from ptr_bringup.arm.motors import HardwareError, MotorReading, Motors
+from ptr_msgs.msg import MotorState, MotorStates
+
+
+def motors_message(motors: Motors, level: int = MotorStates.OK, text: str = "") -> MotorStates:
+    """Readings with a judgement of them (see MotorStates.msg)."""
+    message = MotorStates(level=level, message=text)
+    message.header.stamp = stamp(motors.stamp)
+    message.motors = [
+        MotorState(
+            name=reading.name,
+            temperature=reading.temperature,
+            voltage=reading.voltage,
+            effort=reading.effort,
+            hardware_error=int(reading.error),
+            torque=reading.torque,
+        )
+        for reading in motors.readings
+    ]
+    return message
+
+
+def motors_from(message: MotorStates) -> Motors:
+    """The readings of a message."""
+    readings = tuple(
+        MotorReading(m.name, m.temperature, m.voltage, m.effort, HardwareError(m.hardware_error), m.torque)
+        for m in message.motors
+    )
+    return Motors(seconds(message.header.stamp), readings)
