@@ -232,7 +232,15 @@ def assemble(contract: Contract, images: Mapping[str, Stream[bytes]], arm: Strea
         StaleSampleError: a stream has nothing young enough.
         EpisodeError: a camera of the contract is not among `images`, or an image is damaged.
     """
-    choice = choose(contract, images, arm, time)
+    return observation_of(contract, choose(contract, images, arm, time))
+
+
+def observation_of(contract: Contract, choice: Choice) -> Observation:
+    """The observation that chosen samples make.
+
+    Raises:
+        EpisodeError: an image is damaged.
+    """
     frames = [decode_image(data, camera) for (_, data), camera in zip(choice.images, contract.cameras, strict=True)]
     stamps = tuple(stamp for stamp, _ in choice.images)
     return Observation(np.stack(frames), state_vector(choice.arm[1]), stamps, choice.arm[0])
