@@ -63,7 +63,8 @@ clean: ## remove .venv, build, install, log (not runs, not data)
 
 # --- what is done when ----------------------------------------------------------------------------------------------
 
-SOURCES_OF_MESSAGES := $(wildcard ptr_msgs/*.txt ptr_msgs/*.xml ptr_msgs/*/*.msg ptr_msgs/*/*.srv ptr_msgs/*/*.action)
+SOURCES_OF_MESSAGES := $(foreach p,ptr_msgs ptr_bringup/stand_in/interbotix_xs_msgs,$(wildcard $p/*.txt $p/*.xml \
+	$p/*/*.msg $p/*/*.srv $p/*/*.action))
 PYTHON_PACKAGES := models ptr_bringup ptr_teleop ptr_policy
 SOURCES_OF_PACKAGES := $(foreach p,$(PYTHON_PACKAGES),$(wildcard $p/setup.py $p/setup.cfg $p/pyproject.toml \
 	$p/package.xml $p/launch $p/config $p/udev $p/launch/* $p/config/* $p/udev/* $p/checkpoints \

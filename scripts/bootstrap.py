@@ -5,7 +5,7 @@
 Called by the Makefile, which knows what is out of date. Standard library only.
 
     python3 scripts/bootstrap.py python     # .venv and everything in requirements/lock.txt
-    python3 scripts/bootstrap.py messages   # build ptr_msgs
+    python3 scripts/bootstrap.py messages   # build ptr_msgs, and interbotix_xs_msgs where it is not installed
     python3 scripts/bootstrap.py packages   # install the Python packages, editable
 
 Where a ROS 2 is sourced already (ROS_DISTRO is set), that one is used: `.venv` sees the system's packages, no
@@ -31,6 +31,7 @@ PYTHON = (str(VENV / "bin" / "python"),)
 STAMPS = VENV / "stamps"
 ROS_DISTRO = os.environ.get("ROS_DISTRO", "")
 PACKAGES = ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")
+INTERBOTIX = "ptr_bringup/stand_in/interbotix_xs_msgs"  # of machines without Interbotix's packages
 STEPS = 4
 PYTHONS = ((3, 10), (3, 13))
 
@@ -90,9 +91,14 @@ def set_up_python() -> None:
 
 
 def messages() -> None:
-    """Build `ptr_msgs`."""
+    """Build `ptr_msgs`, and Interbotix's interfaces where theirs are not sourced."""
     say(3, "messages, services and actions (ptr_msgs)")
-    colcon(["ptr_msgs"], [])
+    folders = ["ptr_msgs"]
+    if interbotix := installed_elsewhere("interbotix_xs_msgs"):
+        print(f"    interbotix_xs_msgs is that of {interbotix}", flush=True)
+    else:
+        folders.append(INTERBOTIX)
+    colcon(folders, [])
 
 
 def packages() -> None:
@@ -170,6 +176,16 @@ def install_torch(pip: Sequence[str]) -> None:
         return
     pin = re.search(r"^torch==\S+", (ROOT / "requirements" / "lock.txt").read_text(), re.MULTILINE)
     run([*pip, "--no-deps", "--index-url", index, pin.group()], "torch")
+
+
+def installed_elsewhere(package: str) -> str:
+    """The sourced prefix that has a ROS package, other than the one that colcon installs into; empty for none."""
+    if not ROS_DISTRO:
+        return ""  # what is sourced is not seen by .venv
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        if prefix and Path(prefix).resolve() != ROOT / "install" and Path(prefix, "share", package).is_dir():
+            return prefix
+    return ""
 
 
 def compile_all() -> None:
