@@ -18,8 +18,8 @@ class NewestFrame:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed: asyncio.Event | None = None
 
-    def put(self, jpeg: Callable[[], bytes]) -> None:
-        """Replace the image.
+    def put(self, jpeg: Callable[[], bytes]) -> int:
+        """Replace the image, and return the new one's number.
 
         Args:
             jpeg: gives its bytes; called only when somebody looks.
@@ -32,6 +32,12 @@ class NewestFrame:
                 loop.call_soon_threadsafe(changed.set)
             except RuntimeError:  # the loop was closed just now: nobody waits any more
                 pass
+        return number
+
+    def newest(self) -> bytes | None:
+        """The image that is held now; None before the first one."""
+        held = self._held
+        return None if held is None else held[1]()
 
     async def after(self, number: int) -> tuple[int, bytes]:
         """The newest image, once there is one whose number is not `number`, and its own number."""

@@ -1,25 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a page may ask for, checked field by field; and the packets of a page that drives."""
+"""What a page may ask for; `request_reader` makes it of the page's text."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from ptr_models.errors import PtrError
-from ptr_teleop.console.tasks import name_and_instruction
-
-LARGEST = 4096  # bytes of a message of a page
-TASK, OPERATOR, NOTE, NAME = 120, 80, 2000, 200  # characters
-OUTCOMES = ("success", "failure", "partial", "unlabelled")
 DEVICES = ("webxr", "page_keyboard")
-
-
-class RequestError(PtrError):
-    """What the page sent is refused; the text is the sentence that it shows."""
 
 
 @dataclass(frozen=True)
@@ -85,137 +71,50 @@ class Release:
     """Release the latched stop."""
 
 
-Request = Record | Finish | Relabel | UseDevice | ChooseTask | Stop | Release
+@dataclass(frozen=True)
+class SetTorque:
+    """Switch the torque of all motors on or off; the page has asked the person to support the arm."""
+
+    on: bool
 
 
-def parse_request(text: str) -> tuple[int, Request]:
-    """The number of a request, which its answer carries, and what it asks for.
+@dataclass(frozen=True)
+class RebootMotors:
+    """Reboot the motors that report an error; the arm sags meanwhile."""
 
-    Raises:
-        RequestError: it is none.
+
+@dataclass(frozen=True)
+class SceneReady:
+    """The scene of the next trial is laid out."""
+
+
+@dataclass(frozen=True)
+class JudgeTrial:
+    """Label the trial of an evaluation that has just ended.
+
+    Attributes:
+        outcome: success, failure, partial or invalid (the trial is made again).
+        score: 0..1 with the outcome `partial`, otherwise None.
+        reason: why; needed for `partial` and `invalid`.
+        by: who judges.
     """
-    fields = parse_object(text)
-    number = fields.pop("id", None)
-    if type(number) is not int or not 0 <= number < 2**53:
-        raise RequestError("a request needs a whole number as its `id`")
-    name = fields.pop("request", None)
-    reader = READERS.get(name) if isinstance(name, str) else None
-    if reader is None:
-        raise RequestError(f"unknown request {_shown(name)}; known: {', '.join(READERS)}")
-    request = reader(fields)
-    if fields:
-        raise RequestError(f"`{name}` has no field {_shown(next(iter(fields)))}")
-    return number, request
+
+    outcome: str
+    score: float | None
+    reason: str
+    by: str
 
 
-def check_packet(text: str) -> None:
-    """Refuse a packet of a page that drives, unless it is a JSON object with finite numbers; it is passed on unread.
-
-    Raises:
-        RequestError: it is none.
-    """
-    parse_object(text)
-
-
-def parse_object(text: str) -> dict[str, Any]:
-    """A JSON object with finite numbers.
-
-    Raises:
-        RequestError: it is none, or longer than LARGEST.
-    """
-    if len(text) > LARGEST or len(text.encode("utf-8", "replace")) > LARGEST:
-        raise RequestError(f"a message may have {LARGEST} bytes, this one has more")
-    try:
-        value = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, RecursionError):
-            raise RequestError("a message is nested too deeply") from None
-        raise RequestError(f"a message is not JSON with finite numbers ({str(error)[:80]})") from None
-    if not isinstance(value, dict):
-        raise RequestError("a message has to be a JSON object")
-    return value
-
-
-def _not_finite(constant: str) -> float:
-    raise ValueError(f"{constant} is no finite number")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError(f"{digits[:20]} is no finite number")
-    return value
-
-
-def _record(fields: dict[str, Any]) -> Record:
-    words = _text(fields, "task", TASK)
-    task, instruction = name_and_instruction(words)
-    if not task:
-        wrong = "has no Latin letter and no digit" if words.strip() else "is empty"
-        raise RequestError(f"the task {wrong}: choose or write one before recording")
-    return Record(task, instruction, _text(fields, "operator", OPERATOR, "").strip())
-
-
-def _choose_task(fields: dict[str, Any]) -> ChooseTask:
-    chosen = _record(fields)
-    return ChooseTask(chosen.task, chosen.instruction, chosen.operator)
-
-
-def _finish(fields: dict[str, Any]) -> Finish:
-    save = fields.pop("save", None)
-    if not isinstance(save, bool):
-        raise RequestError(f"`save` has to be true or false, not {_shown(save)}")
-    outcome, score = _outcome(fields)
-    return Finish(save, outcome, score, _text(fields, "note", NOTE, ""))
-
-
-def _relabel(fields: dict[str, Any]) -> Relabel:
-    outcome, score = _outcome(fields)
-    return Relabel(_text(fields, "episode", NAME, ""), outcome, score, _text(fields, "note", NOTE, ""))
-
-
-def _use_device(fields: dict[str, Any]) -> UseDevice:
-    return UseDevice(_text(fields, "device", NAME).strip())
-
-
-def _outcome(fields: dict[str, Any]) -> tuple[str, float | None]:
-    outcome = fields.pop("outcome", "unlabelled")
-    if outcome not in OUTCOMES:
-        raise RequestError(f"unknown outcome {_shown(outcome)}; known: {', '.join(OUTCOMES)}")
-    score = fields.pop("score", None)
-    if outcome != "partial":
-        if score is not None:
-            raise RequestError("only a partial success has a score")
-        return outcome, None
-    if isinstance(score, bool) or not isinstance(score, int | float) or not 0.0 <= score <= 1.0:
-        raise RequestError(f"a partial success needs a score from 0 to 1, not {_shown(score)}")
-    return outcome, float(score)
-
-
-def _text(fields: dict[str, Any], name: str, longest: int, default: str | None = None) -> str:
-    """A field of text without control characters, which ROS could not carry or a terminal would obey."""
-    value = fields.pop(name, default)
-    if not isinstance(value, str):
-        raise RequestError(f"`{name}` has to be text, not {_shown(value)}")
-    if len(value) > longest:
-        raise RequestError(f"`{name}` may have {longest} characters, this one has {len(value)}")
-    if any(not (letter.isprintable() or letter == "\n") for letter in value):
-        raise RequestError(f"`{name}` holds characters that can't be printed")
-    return value
-
-
-def _shown(value: Any) -> str:
-    """A value as an error names it, however long it is."""
-    text = ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-READERS: dict[str, Callable[[dict[str, Any]], Request]] = {
-    "record": _record,
-    "finish": _finish,
-    "relabel": _relabel,
-    "device": _use_device,
-    "task": _choose_task,
-    "stop": lambda fields: Stop(),
-    "release": lambda fields: Release(),
-}
+Request = (
+    Record
+    | Finish
+    | Relabel
+    | UseDevice
+    | ChooseTask
+    | Stop
+    | Release
+    | SetTorque
+    | RebootMotors
+    | SceneReady
+    | JudgeTrial
+)

@@ -29,6 +29,7 @@ class Robot(Protocol):
 
     state: ConsoleState
     frames: Mapping[str, NewestFrame]
+    reference: NewestFrame  # the start image that a trial's scene has to match
 
     async def carry_out(self, request: Request) -> Answer:
         """Do what a page asks for; never raises, always ends."""

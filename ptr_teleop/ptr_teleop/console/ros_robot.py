@@ -3,60 +3,78 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from rclpy.task import Future
-from std_msgs.msg import String
-from std_srvs.srv import Trigger
+from std_msgs.msg import Bool, String
+from std_srvs.srv import SetBool, Trigger
 
-from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode
+from ptr_msgs.srv import LabelEpisode, LabelTrial, StartEpisode, StopEpisode
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.requests import (
     DEVICES,
     ChooseTask,
     Finish,
+    JudgeTrial,
+    RebootMotors,
     Record,
     Relabel,
     Release,
     Request,
+    SceneReady,
+    SetTorque,
     Stop,
     UseDevice,
 )
 from ptr_teleop.console.robot import Answer
+from ptr_teleop.console.service_calls import ask, call
 from ptr_teleop.console.state import ConsoleState
 
 PATIENCE = 5.0  # s for an answer of the recorder, which audits an episode before it answers
 STOP_PATIENCE = 1.0  # s for an answer of the arm
-ABSENT = {
-    "/arm/stop": "no arm node runs, so nothing could be told to stop; use the arm's power switch",
-    "/arm/clear": "no arm node runs",
-    "/teleop/set_parameters": "no teleoperation node runs; start it",
-}
+MOTOR_PATIENCE = 15.0  # s: motors reboot one after the other
 
 
 class RosRobot:
     """See `robot.Robot`. Made by the node; used by the server's thread while another one spins the node."""
 
-    def __init__(self, node: Node, state: ConsoleState, frames: Mapping[str, NewestFrame]) -> None:
-        self.state, self.frames = state, frames
+    def __init__(
+        self, node: Node, state: ConsoleState, frames: Mapping[str, NewestFrame], reference: NewestFrame
+    ) -> None:
+        self.state, self.frames, self.reference = state, frames, reference
         self._packets = {
             device: node.create_publisher(String, f"/teleop/{device}", QoSProfile(depth=10)) for device in DEVICES
         }
+        self._stop_request = node.create_publisher(Bool, "/arm/stop_request", QoSProfile(depth=10))
         self._stop = node.create_client(Trigger, "/arm/stop")
         self._clear = node.create_client(Trigger, "/arm/clear")
+        self._torque = node.create_client(SetBool, "/arm/torque")
+        self._reboot = node.create_client(Trigger, "/arm/reboot_motors")
         self._start_episode = node.create_client(StartEpisode, "/recorder/start")
         self._stop_episode = node.create_client(StopEpisode, "/recorder/stop")
         self._label_episode = node.create_client(LabelEpisode, "/recorder/label")
         self._parameters = node.create_client(SetParameters, "/teleop/set_parameters")
+        self._ready = node.create_client(Trigger, "/evaluation/ready")
+        self._label_trial = node.create_client(LabelTrial, "/evaluation/label")
         self._operator = ""
+        self._answering: dict[type, Callable[[Any], Awaitable[Answer]]] = {
+            Stop: self._stop_arm,
+            Release: self._release,
+            SetTorque: self._set_torque,
+            RebootMotors: self._reboot_motors,
+            UseDevice: self._use_device,
+            ChooseTask: self._choose,
+            Record: self._record,
+            Finish: self._finish,
+            Relabel: self._relabel,
+            SceneReady: self._scene_ready,
+            JudgeTrial: self._judge_trial,
+        }
 
     def drive(self, device: str, packet: str) -> None:
         """See `Robot.drive`."""
@@ -64,19 +82,34 @@ class RosRobot:
 
     async def carry_out(self, request: Request) -> Answer:
         """See `Robot.carry_out`."""
-        if isinstance(request, Stop):
-            return await _ask(self._stop, Trigger.Request(), STOP_PATIENCE)
-        if isinstance(request, Release):
-            return await _ask(self._clear, Trigger.Request(), STOP_PATIENCE)
-        if isinstance(request, UseDevice):
-            return await self._set({"device": request.device}, f"{request.device} may drive now")
-        if isinstance(request, ChooseTask):
-            return await self._choose(request)
-        if isinstance(request, Record):
-            return await self._record(request)
-        if isinstance(request, Finish):
-            return await self._finish(request)
-        return await self._relabel(request)
+        answering = self._answering[type(request)]
+        return await answering(request)
+
+    async def _stop_arm(self, _: Stop) -> Answer:
+        """By two ways: the topic needs no answer and nobody's time, the service says that it was done."""
+        self._stop_request.publish(Bool(data=True))
+        return await ask(self._stop, Trigger.Request(), STOP_PATIENCE)
+
+    async def _release(self, _: Release) -> Answer:
+        return await ask(self._clear, Trigger.Request(), STOP_PATIENCE)
+
+    async def _set_torque(self, request: SetTorque) -> Answer:
+        return await ask(self._torque, SetBool.Request(data=request.on), MOTOR_PATIENCE)
+
+    async def _reboot_motors(self, _: RebootMotors) -> Answer:
+        return await ask(self._reboot, Trigger.Request(), MOTOR_PATIENCE)
+
+    async def _scene_ready(self, _: SceneReady) -> Answer:
+        return await ask(self._ready, Trigger.Request(), PATIENCE)
+
+    async def _judge_trial(self, request: JudgeTrial) -> Answer:
+        wish = LabelTrial.Request(
+            outcome=request.outcome, score=_score(request), reason=request.reason, by=request.by or self._operator
+        )
+        return await ask(self._label_trial, wish, PATIENCE)
+
+    async def _use_device(self, request: UseDevice) -> Answer:
+        return await self._set({"device": request.device}, f"{request.device} may drive now")
 
     async def _record(self, request: Record) -> Answer:
         teleop = self.state.teleop
@@ -89,13 +122,13 @@ class RosRobot:
             instruction=request.instruction,
             extra_json=json.dumps({"device": device} if device else {}),
         )
-        return await _ask(self._start_episode, wish, PATIENCE)
+        return await ask(self._start_episode, wish, PATIENCE)
 
     async def _finish(self, request: Finish) -> Answer:
         wish = StopEpisode.Request(
             save=request.save, outcome=request.outcome, score=_score(request), note=request.note
         )
-        return await _ask(self._stop_episode, wish, 2 * PATIENCE)
+        return await ask(self._stop_episode, wish, 2 * PATIENCE)
 
     async def _relabel(self, request: Relabel) -> Answer:
         wish = LabelEpisode.Request(
@@ -105,7 +138,7 @@ class RosRobot:
             note=request.note,
             by=self._operator,
         )
-        return await _ask(self._label_episode, wish, PATIENCE)
+        return await ask(self._label_episode, wish, PATIENCE)
 
     async def _choose(self, request: ChooseTask) -> Answer:
         """Tell it to the node whose device's button may begin the episode."""
@@ -120,7 +153,7 @@ class RosRobot:
     async def _set(self, values: Mapping[str, str], done: str) -> Answer:
         """Set parameters of the teleoperation node."""
         wish = SetParameters.Request(parameters=[_text_parameter(*item) for item in values.items()])
-        response = await _call(self._parameters, wish, PATIENCE)
+        response = await call(self._parameters, wish, PATIENCE)
         if isinstance(response, Answer):
             return response
         refused = next((result for result in response.results if not result.successful), None)
@@ -131,44 +164,5 @@ def _text_parameter(name: str, text: str) -> Parameter:
     return Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=text))
 
 
-async def _ask(client: Client, request: Any, patience: float) -> Answer:
-    """The answer of a service that answers with `success` and `message`."""
-    response = await _call(client, request, patience)
-    if isinstance(response, Answer):
-        return response
-    return Answer(bool(response.success), str(response.message) or "done")
-
-
-async def _call(client: Client, request: Any, patience: float) -> Any:
-    """The response of a service, or an Answer that says why there is none."""
-    name = client.srv_name
-    if not client.service_is_ready():
-        return Answer(False, ABSENT.get(name, "no recorder runs; start it"))
-    loop = asyncio.get_running_loop()
-    arrived: asyncio.Future[Any] = loop.create_future()
-
-    def deliver(future: Future) -> None:
-        """Called by the thread that spins the node."""
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, arrived, future)
-
-    asked = client.call_async(request)
-    asked.add_done_callback(deliver)
-    try:
-        return await asyncio.wait_for(arrived, patience)
-    except asyncio.TimeoutError:
-        client.remove_pending_request(asked)
-        return Answer(False, f"{name} did not answer within {patience:.0f} s; look at the log of its node")
-
-
-def _settle(arrived: asyncio.Future[Any], future: Future) -> None:
-    if arrived.done():
-        return
-    if future.exception() is not None:
-        arrived.set_result(Answer(False, str(future.exception())))
-    else:
-        arrived.set_result(future.result())
-
-
-def _score(request: Finish | Relabel) -> float:
+def _score(request: Finish | Relabel | JudgeTrial) -> float:
     return float("nan") if request.score is None else request.score

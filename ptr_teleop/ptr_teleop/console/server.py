@@ -25,6 +25,7 @@ from ptr_teleop.console.sockets import Sockets
 PAGES = Path(__file__).parent / "web"
 LARGEST_BODY = 16 * 1024  # bytes
 MONTH = 30 * 86400  # s that a browser keeps the token
+PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # by how their files begin
 LOG = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -127,6 +128,7 @@ class ConsoleServer:
         application.router.add_get("/", _front_page(guard))
         application.router.add_get("/stop", _file("stop.html"))
         application.router.add_post("/stop", self._on_stop)
+        application.router.add_get("/reference", self._on_reference)
         application.router.add_get("/socket", self._sockets.control)
         application.router.add_get("/camera/{name}", self._sockets.camera)
         application.router.add_get(f"/drive/{{device:{'|'.join(DEVICES)}}}", self._sockets.driving)
@@ -142,6 +144,15 @@ class ConsoleServer:
         text = (PAGES / "stopped.html").read_text(encoding="utf-8")
         text = text.replace("{{ sentence }}", html.escape(answer.text))
         return web.Response(text=text, content_type="text/html", status=status)
+
+
+    async def _on_reference(self, _: web.Request) -> web.Response:
+        """The start image that a trial's scene has to match."""
+        image = self._robot.reference.newest() or b""
+        kind = next((kind for magic, kind in PICTURES.items() if image.startswith(magic)), None)
+        if kind is None:
+            raise web.HTTPNotFound(text="There is no reference image.")
+        return web.Response(body=image, content_type=kind)
 
 
 async def _end_tasks() -> None:

@@ -18,7 +18,7 @@ from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.limits import TokenBucket
-from ptr_teleop.console.requests import LARGEST, RequestError, check_packet, parse_request
+from ptr_teleop.console.request_reader import LARGEST, RequestError, check_packet, parse_request
 from ptr_teleop.console.robot import Answer, Robot
 from ptr_teleop.console.state import Cursors
 

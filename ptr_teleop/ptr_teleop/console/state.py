@@ -17,6 +17,7 @@ from ptr_teleop.console.streams import StreamMonitor
 POINTS = 600  # of the Q curve: two minutes at 5 Hz
 EVENTS = 60
 RECORDER_SILENCE = 0.8  # s; the recorder speaks 4 times a second
+DIAGNOSTICS_SILENCE = 5.0  # s; motors and cameras are reported once a second
 
 
 @dataclass
@@ -62,7 +63,12 @@ class ConsoleState:
         self.recorder: Heard | None = None
         self.teleop: Heard | None = None
         self.policy: Heard | None = None
+        self.policy_status: dict[str, Any] | None = None
         self.evaluation: dict[str, Any] | None = None
+        self.trial: dict[str, Any] | None = None
+        self.reference: dict[str, Any] | None = None  # camera and number of the start image to match
+        self.motors: Heard | None = None
+        self.cameras: dict[str, Heard] = {}
         self.driver = ""  # address of the page that drives
         self.refused = 0  # messages of pages that were not acted upon
 
@@ -85,13 +91,23 @@ class ConsoleState:
             "recorder": _fresh(self.recorder, now, 2.0),
             "teleop": _fresh(self.teleop, now, 3.0),
             "policy": _fresh(self.policy, now, 2.0),
-            "evaluation": self.evaluation,
+            "policy_status": self._blinded(self.policy_status, "checkpoint"),
+            "evaluation": self._blinded(self.evaluation, "policy"),
+            "trial": self.trial,
+            "reference": self.reference,
+            "motors": _fresh(self.motors, now, DIAGNOSTICS_SILENCE),
+            "cameras": {name: _fresh(heard, now, DIAGNOSTICS_SILENCE) for name, heard in self.cameras.items()},
             "streams": self._streams(now),
             "points": points,
             "events": events,
             "driver": self.driver,
             "refused": self.refused,
         }
+
+    def _blinded(self, value: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
+        """The value without what would tell a person who labels trials whose they are."""
+        blind = self.trial is not None and self.trial["phase"] != "idle"
+        return {**value, key: ""} if value is not None and blind else value
 
     def _streams(self, now: float) -> list[dict[str, Any]]:
         """The streams that the console hears itself, then those that only the recorder does."""

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages of the robot as a page gets them: values of JSON, without numbers that JSON does not know."""
+"""Arm, recorder and teleoperation as a page gets them: values of JSON, without numbers that JSON does not know."""
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from ptr_msgs.msg import ArmState, EpisodeStatus, PolicyStep, SafetyEvent
+from ptr_msgs.msg import ArmState, EpisodeStatus, SafetyEvent
 
 MODES = {
     ArmState.IDLE: "idle",
@@ -25,10 +24,10 @@ RECORDER_STATES = {
     EpisodeStatus.SAVING: "saving",
     EpisodeStatus.FAULT: "fault",
 }
-REASONS = {  # bit of SafetyEvent.reason: (how grave, what a person reads)
+REASONS = {  # bit of SafetyEvent.reason: (how grave, what a person reads and hears)
     SafetyEvent.OUTSIDE_BOX: ("clip", "at the edge of the workspace"),
     SafetyEvent.UNREACHABLE: ("refuse", "out of the arm's reach"),
-    SafetyEvent.TOO_FAST: ("clip", "slowed down"),
+    SafetyEvent.TOO_FAST: ("clip", "too fast, slowed down"),
     SafetyEvent.NOT_FINITE: ("refuse", "a command without numbers"),
     SafetyEvent.JOINT_LIMIT: ("refuse", "at a joint's limit"),
     SafetyEvent.STALE_COMMAND: ("refuse", "a command that came too late"),
@@ -36,9 +35,10 @@ REASONS = {  # bit of SafetyEvent.reason: (how grave, what a person reads)
     SafetyEvent.SILENT: ("hold", "nobody commands any more"),
     SafetyEvent.STOPPED: ("refuse", "stopped"),
     SafetyEvent.OVERRIDDEN: ("hold", "somebody else is in command"),
-    SafetyEvent.COLLISION: ("refuse", "it would touch the table or itself"),
+    SafetyEvent.COLLISION: ("refuse", "too close to the table or to itself"),
     SafetyEvent.MOTOR_FAULT: ("refuse", "a motor reports a fault"),
 }
+LEVELS = {DiagnosticStatus.OK: "ok", DiagnosticStatus.WARN: "warn"}  # everything else: error
 LONGEST = 400  # characters of a sentence
 
 
@@ -91,10 +91,9 @@ def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
 
 def teleop_view(message: DiagnosticStatus) -> dict[str, Any]:
     """The teleoperation node's device, who is in charge, and its sentence."""
-    values = {item.key: item.value[:LONGEST] for item in message.values}
-    level = {DiagnosticStatus.OK: "ok", DiagnosticStatus.WARN: "warn"}.get(message.level, "error")
+    values = values_of(message)
     return {
-        "level": level,
+        "level": LEVELS.get(message.level, "error"),
         "message": message.message[:LONGEST],
         "device": values.get("device", ""),
         "in_charge": values.get("in_charge", ""),
@@ -103,39 +102,9 @@ def teleop_view(message: DiagnosticStatus) -> dict[str, Any]:
     }
 
 
-def policy_view(message: PolicyStep) -> dict[str, Any]:
-    """What the running policy does, and why when it does nothing."""
-    return {
-        "task": message.task[:LONGEST],
-        "step": int(message.step),
-        "held": bool(message.held),
-        "reason": message.reason[:LONGEST],
-        "milliseconds": number(1e3 * message.inference_time, 1),
-    }
-
-
-def policy_point(message: PolicyStep) -> list[Any]:
-    """A point of the curve: step, Q of the action, spread of the critics, Q of the actor's mode."""
-    return [int(message.step), number(message.q, 4), number(message.q_spread, 4), number(message.q_mode, 4)]
-
-
-def evaluation_view(text: str) -> dict[str, Any] | None:
-    """Counts and Wilson's interval of the summary that the evaluator publishes; None: it is none."""
-    try:
-        summary = json.loads(text, parse_constant=lambda _: None)
-        low, high = summary["wilson_95"]
-        return {
-            "task": str(summary["task"])[:LONGEST],
-            "policy": str(summary["policy"])[:LONGEST],
-            "planned": int(summary["planned"]),
-            "judged": int(summary["judged"]),
-            "successes": int(summary["successes"]),
-            "low": number(float(low), 4),
-            "high": number(float(high), 4),
-            "outcomes": [str(trial["outcome"])[:20] for trial in summary["trials"][-200:]],
-        }
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError):
-        return None
+def values_of(message: DiagnosticStatus) -> dict[str, str]:
+    """The pairs of a status, none of them too long."""
+    return {item.key: item.value[:LONGEST] for item in message.values[:50]}
 
 
 def number(value: float, digits: int) -> float | None:

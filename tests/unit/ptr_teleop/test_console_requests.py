@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptr_teleop.console.request_reader import LARGEST, READERS, RequestError, check_packet, parse_request
 from ptr_teleop.console.requests import (
-    LARGEST,
     ChooseTask,
     Finish,
+    JudgeTrial,
+    RebootMotors,
     Record,
     Release,
     Request,
-    RequestError,
+    SceneReady,
+    SetTorque,
     Stop,
     UseDevice,
-    check_packet,
-    parse_request,
 )
 from ptr_teleop.console.tasks import name_and_instruction
 
@@ -28,7 +29,8 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
 )
-FIELDS = st.sampled_from(["id", "request", "task", "operator", "save", "outcome", "score", "note", "episode", "device"])
+NAMES = ["id", "request", "task", "operator", "save", "outcome", "score", "note", "episode", "device", "on", "reason"]
+FIELDS = st.sampled_from([*NAMES, "by"])
 
 
 def ask(**fields: object) -> Request:
@@ -43,6 +45,10 @@ def test_requests_are_read_field_by_field() -> None:
     chosen = ask(request="task", task="Put the knife / in the pot", operator="Ada")
     assert chosen == ChooseTask("put_the_knife_in_the_pot", "Put the knife / in the pot", "Ada")
     assert (ask(request="stop"), ask(request="release")) == (Stop(), Release())
+    assert (ask(request="torque", on=False), ask(request="reboot_motors")) == (SetTorque(False), RebootMotors())
+    assert ask(request="ready") == SceneReady()
+    judged = ask(request="judge", outcome="partial", score=0.5, reason=" lifted, then fell ", by="Ada")
+    assert judged == JudgeTrial("partial", 0.5, "lifted, then fell", "Ada")
     assert parse_request('{"id": 7, "request": "stop"}')[0] == 7
 
 
@@ -64,6 +70,13 @@ def test_requests_are_read_field_by_field() -> None:
         ({"request": "finish", "save": True, "outcome": "partial"}, "score from 0 to 1, not None"),
         ({"request": "finish", "save": True, "outcome": "partial", "score": 1.5}, "not 1.5"),
         ({"request": "finish", "save": True, "outcome": "success", "score": 0.5}, "only a partial success"),
+        ({"request": "finish", "save": True, "outcome": "invalid"}, "unknown outcome 'invalid'"),
+        ({"request": "torque", "on": 1}, "`on` has to be true or false, not 1"),
+        ({"request": "torque"}, "`on` has to be true or false, not None"),
+        ({"request": "judge"}, "unknown outcome None; known: success, failure, partial, invalid"),
+        ({"request": "judge", "outcome": "unlabelled"}, "unknown outcome 'unlabelled'"),
+        ({"request": "judge", "outcome": "invalid", "reason": "  "}, "invalid needs a reason"),
+        ({"request": "judge", "outcome": "partial", "score": 0.5}, "partial needs a reason"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(fields: dict, sentence: str) -> None:
@@ -110,7 +123,7 @@ def test_any_text_is_a_request_or_is_refused(text: str) -> None:
 
 @given(
     st.dictionaries(FIELDS, JSON, max_size=6),
-    st.sampled_from(["record", "finish", "relabel", "device", "task", "stop", "release"]),
+    st.sampled_from(sorted(READERS)),
 )
 def test_any_fields_are_a_request_or_are_refused(fields: dict, name: str) -> None:
     try:
@@ -120,6 +133,8 @@ def test_any_fields_are_a_request_or_are_refused(fields: dict, name: str) -> Non
     else:
         if isinstance(request, Finish):
             assert (request.score is None) == (request.outcome != "partial")
+        if isinstance(request, JudgeTrial):
+            assert request.reason or request.outcome in ("success", "failure")
         if isinstance(request, Record):
             assert request.task and "/" not in request.task
 

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from ptr_teleop.console.addresses import LOCAL_NAMES
 from ptr_teleop.console.credentials import obtain
 from ptr_teleop.console.frames import NewestFrame
-from ptr_teleop.console.requests import LARGEST, Record, Request, Stop
+from ptr_teleop.console.request_reader import LARGEST
+from ptr_teleop.console.requests import Record, Request, Stop
 from ptr_teleop.console.robot import Answer
 from ptr_teleop.console.security import Guard
 from ptr_teleop.console.server import ConsoleServer, Door, ServerError
@@ -37,6 +38,7 @@ class NotedRobot:
     def __init__(self) -> None:
         self.state = ConsoleState(["wrist"], ["put_knife_in_pot"], {"/camera/wrist": 0.5, "/arm/state": 0.5})
         self.frames = {"wrist": NewestFrame()}
+        self.reference = NewestFrame()
         self.asked: list[Request] = []
         self.packets: list[tuple[str, str]] = []
         self.read_frames = 0
@@ -150,6 +152,22 @@ def test_stop_is_answered_while_another_request_hangs(served: Served) -> None:
 
     served.run(work, timeout=5.0)
     assert served.robot.asked[-2:] == [Stop(), Stop()]
+
+
+def test_the_reference_image_is_served_as_what_it_is_and_nothing_else_is(served: Served) -> None:
+    jpeg, png = b"\xff\xd8\xff\xe0 a JPEG", b"\x89PNG\r\n\x1a\n a PNG"
+    seen: list[tuple[int, str]] = []
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        for image in (None, jpeg, png, b"<script>alert(1)</script>"):
+            if image is not None:
+                served.robot.reference.put(lambda image=image: image)
+            async with session.get(f"{served.local}/reference?1") as response:
+                seen.append((response.status, response.content_type))
+                assert response.status == 404 or await response.read() == image
+
+    served.run(work)
+    assert seen == [(404, "text/plain"), (200, "image/jpeg"), (200, "image/png"), (404, "text/plain")]
 
 
 @pytest.mark.parametrize("path", ["/socket", "/camera/wrist", "/drive/webxr"])

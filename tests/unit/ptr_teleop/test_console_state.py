@@ -109,7 +109,7 @@ def test_messages_become_values_that_json_knows() -> None:
     from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
     from ptr_msgs.msg import ArmState, EpisodeStatus, PolicyStep, SafetyEvent, StreamHealth
-    from ptr_teleop.console import views
+    from ptr_teleop.console import policy_views, views
 
     arm = ArmState(mode=ArmState.FAULT, gripper=math.nan)
     arm.measured.position.x = math.inf
@@ -119,8 +119,8 @@ def test_messages_become_values_that_json_knows() -> None:
     safety = SafetyEvent(reason=SafetyEvent.OUTSIDE_BOX | SafetyEvent.STOPPED, detail="x" * 5000)
     shown = [
         views.arm_view(arm),
-        views.policy_point(step),
-        views.policy_view(step),
+        policy_views.policy_point(step),
+        policy_views.policy_view(step),
         views.recorder_view(status),
         views.teleop_view(teleop),
         views.safety_view(safety),
@@ -149,7 +149,7 @@ def test_every_reason_of_the_gate_has_words() -> None:
 @given(st.recursive(st.none() | st.floats() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))
 def test_any_text_on_the_evaluation_topic_is_a_summary_or_nothing(value: object) -> None:
     pytest.importorskip("ptr_msgs.msg")
-    from ptr_teleop.console.views import evaluation_view
+    from ptr_teleop.console.policy_views import evaluation_view
 
     assert evaluation_view(json.dumps(value)) is None
     summary = {"wilson_95": [0.2, 0.8], "task": value, "policy": "p", "planned": 4, "judged": 2, "successes": 1}
@@ -157,3 +157,92 @@ def test_any_text_on_the_evaluation_topic_is_a_summary_or_nothing(value: object)
     assert view is not None
     json.dumps(view, allow_nan=False)
     assert (view["low"], view["high"], view["outcomes"]) == (0.2, 0.8, ["success", "failure"])
+
+
+def test_motors_are_shown_with_their_errors_in_words() -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from ptr_msgs.msg import MotorState, MotorStates
+    from ptr_teleop.console.health_views import motors_view
+
+    # 0x24 of the register Hardware Error Status of the Dynamixel X series: overheating (bit 2) and overload (bit 5)
+    tripped = MotorState(name="shoulder", temperature=72.4, voltage=math.nan, effort=-1234.5, hardware_error=0x24)
+    unknown = MotorState(name="elbow", effort=1.234, torque=True, hardware_error=0x80)
+    view = motors_view(MotorStates(level=MotorStates.FAULT, message="m" * 5000, motors=[tripped, unknown]))
+    json.dumps(view, allow_nan=False)
+    assert view["level"] == "fault" and len(view["message"]) <= 400
+    shoulder, elbow = view["motors"]
+    assert shoulder == {
+        "name": "shoulder",
+        "temperature": 72.0,
+        "voltage": None,
+        "effort": -1234.0,
+        "torque": False,
+        "errors": ["overheating", "overload"],
+    }
+    assert (elbow["effort"], elbow["torque"], elbow["errors"]) == (1.23, True, ["error 128"])
+    assert motors_view(MotorStates(level=77))["level"] == "fault"  # what is not known is not taken for good
+
+
+def test_of_several_reports_of_one_camera_the_gravest_counts() -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+    from ptr_teleop.console.health_views import camera_views
+
+    def status(name: str, level: bytes, state: str) -> DiagnosticStatus:
+        values = [KeyValue(key="state", value=state)]
+        return DiagnosticStatus(name=name, level=level, message=f"it is {state}", values=values)
+
+    reports = [
+        status("camera wrist", DiagnosticStatus.ERROR, "frozen"),
+        status("camera_monitor: camera wrist", DiagnosticStatus.OK, "ok"),
+        status("camera_monitor: camera over_shoulder", DiagnosticStatus.WARN, "dark"),
+        status("camera", DiagnosticStatus.ERROR, "missing"),
+        status("wrist", DiagnosticStatus.ERROR, "missing"),
+        status("a second camera wrist_left", DiagnosticStatus.ERROR, "missing"),
+    ]
+    found = camera_views(DiagnosticArray(status=reports), ["wrist", "over_shoulder", "left"])
+    assert found == {
+        "wrist": {"level": "error", "state": "frozen", "message": "it is frozen"},
+        "over_shoulder": {"level": "warn", "state": "dark", "message": "it is dark"},
+    }
+
+
+def test_the_status_of_the_policy_has_numbers_where_they_can_be_read() -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+    from ptr_teleop.console.policy_views import policy_status_view
+
+    values = {"checkpoint": "runs/a", "q_low": "-2.125", "q_high": "nan", "drift": "True", "held_steps": "3"}
+    pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+    view = policy_status_view(DiagnosticStatus(level=DiagnosticStatus.WARN, message="Q has drifted", values=pairs))
+    assert (view["level"], view["q_low"], view["q_high"], view["drift"]) == ("warn", -2.125, None, True)
+    assert (view["checkpoint"], view["held_steps"], view["late_steps"]) == ("runs/a", "3", "")
+    empty = policy_status_view(DiagnosticStatus(level=DiagnosticStatus.STALE))
+    assert (empty["level"], empty["q_low"], empty["drift"]) == ("error", None, False)
+
+
+def test_no_checkpoint_is_named_while_trials_are_labelled_blind(state: ConsoleState) -> None:
+    state.policy_status = {"level": "ok", "checkpoint": "runs/the_better_one"}
+    state.evaluation = {"policy": "the_better_one", "judged": 3}
+    assert state.snapshot(Cursors(), 0.0)["policy_status"]["checkpoint"] == "runs/the_better_one"
+    for phase in ("staging", "ready", "running", "label", "done"):
+        state.trial = {"phase": phase, "policy_label": "B"}
+        assert "the_better_one" not in json.dumps(state.snapshot(Cursors(), 0.0))
+    state.trial = {"phase": "idle", "policy_label": ""}
+    assert state.snapshot(Cursors(), 0.0)["evaluation"]["policy"] == "the_better_one"
+
+
+@settings(max_examples=40)
+@given(st.recursive(st.none() | st.floats() | st.text(), lambda s: st.lists(s) | st.dictionaries(st.text(), s)))
+def test_any_text_on_the_trial_topic_is_a_trial_or_nothing(value: object) -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from ptr_teleop.console.policy_views import trial_view
+
+    assert trial_view(json.dumps(value)) is None
+    view = trial_view(json.dumps({"phase": "label", "index": 3, "planned": 20, "policy_label": "B", "message": value}))
+    assert view is not None
+    json.dumps(view, allow_nan=False)
+    assert (view["phase"], view["index"], view["planned"], view["policy_label"]) == ("label", 3, 20, "B")
+    assert len(view["message"]) <= 400 and view["takeover_steps"] == 0

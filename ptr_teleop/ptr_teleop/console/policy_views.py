@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A policy and its evaluation as a page gets them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from ptr_msgs.msg import PolicyStep
+from ptr_teleop.console.views import LEVELS, LONGEST, number, values_of
+
+PHASES = ("idle", "staging", "ready", "running", "label", "done")
+NOT_JSON = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
+
+
+def policy_view(message: PolicyStep) -> dict[str, Any]:
+    """What the running policy does, and why when it does nothing."""
+    return {
+        "task": message.task[:LONGEST],
+        "step": int(message.step),
+        "held": bool(message.held),
+        "reason": message.reason[:LONGEST],
+        "milliseconds": number(1e3 * message.inference_time, 1),
+    }
+
+
+def policy_point(message: PolicyStep) -> list[Any]:
+    """A point of the curve: step, Q of the action, spread of the critics, Q of the actor's mode."""
+    return [int(message.step), number(message.q, 4), number(message.q_spread, 4), number(message.q_mode, 4)]
+
+
+def policy_status_view(message: DiagnosticStatus) -> dict[str, Any]:
+    """How the policy server is: its checkpoint, the range of Q that the task's demonstrations had, and its alarms."""
+    values = values_of(message)
+    return {
+        "level": LEVELS.get(message.level, "error"),
+        "message": message.message[:LONGEST],
+        "checkpoint": values.get("checkpoint", ""),
+        "q_low": _written(values.get("q_low", "")),
+        "q_high": _written(values.get("q_high", "")),
+        "drift": values.get("drift", "").strip().lower() in ("true", "1", "yes"),
+        "held_steps": values.get("held_steps", ""),
+        "late_steps": values.get("late_steps", ""),
+        "ended": values.get("ended", ""),
+    }
+
+
+def evaluation_view(text: str) -> dict[str, Any] | None:
+    """Counts and Wilson's interval of the summary that the evaluator publishes; None: it is none."""
+    try:
+        summary = json.loads(text, parse_constant=lambda _: None)
+        low, high = summary["wilson_95"]
+        return {
+            "task": str(summary["task"])[:LONGEST],
+            "policy": str(summary["policy"])[:LONGEST],
+            "planned": int(summary["planned"]),
+            "judged": int(summary["judged"]),
+            "successes": int(summary["successes"]),
+            "low": number(float(low), 4),
+            "high": number(float(high), 4),
+            "outcomes": [str(trial["outcome"])[:20] for trial in summary["trials"][-200:]],
+        }
+    except NOT_JSON:
+        return None
+
+
+def trial_view(text: str) -> dict[str, Any] | None:
+    """The trial that an evaluation is at; None: the text says of none."""
+    try:
+        trial = json.loads(text, parse_constant=lambda _: None)
+        phase = trial["phase"]
+        if phase not in PHASES:
+            return None
+        words = ("task", "kitchen", "instruction", "policy_label", "message")
+        counts = ("index", "planned", "takeover_steps")
+        return {
+            "phase": phase,
+            **{key: str(trial.get(key) or "")[:LONGEST] for key in words},
+            **{key: int(trial.get(key) or 0) for key in counts},
+        }
+    except NOT_JSON:
+        return None
+
+
+def _written(text: str) -> float | None:
+    """A number that was written as text; None when it is none."""
+    try:
+        return number(float(text), 4)
+    except ValueError:
+        return None
