@@ -11,7 +11,7 @@ from typing import Any
 from ptr_teleop.recorder.episode import RecorderError
 
 PATIENCE = 5.0  # s for the recorder to appear
-ANSWER = 60.0  # s for its answer: a long episode takes a while to look through
+ANSWER = 60.0  # s for its answer: a long episode takes a while to bring to the disk
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -44,7 +44,8 @@ def _start(options: argparse.Namespace) -> None:
 def _save(options: argparse.Namespace) -> None:
     fields = {"outcome": options.outcome, "score": options.score, "note": options.note}
     answer = _ask("StopEpisode", "/recorder/stop", save=True, **fields)
-    print(f"{answer.path}\nproposal: {answer.proposal}")
+    looks = "the audit goes on; `ptr inspect` shows what it finds"  # a long episode
+    print(f"{answer.path}\nproposal: {answer.proposal or looks}")
     for finding in answer.findings:
         print(f"  - {finding}")
 

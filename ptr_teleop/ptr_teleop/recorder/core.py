@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ptr_models.contract import Contract
+from ptr_models.episodes.messages import has_header
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
 from ptr_models.errors import PtrError
 from ptr_teleop.recorder.episode import (
@@ -47,9 +48,10 @@ class Room:
     finish: float = 0.05 * GIGABYTE
 
 
-def _same(one: bytes, other: bytes) -> bool:
-    """True when two serialised messages differ at most in their stamps."""
-    return one[AFTER_STAMP:] == other[AFTER_STAMP:]
+def _same(one: bytes, other: bytes, type_name: str) -> bool:
+    """True when two serialised messages of a type differ at most in their stamps."""
+    start = AFTER_STAMP if has_header(type_name) else 0
+    return one[start:] == other[start:]
 
 
 class RecorderCore:
@@ -62,7 +64,6 @@ class RecorderCore:
         open_writer: opens a bag for an episode's metadata.
         encode: serialises an event as an EpisodeEvent message.
         read_command: reads the timing of a serialised ArmCommand.
-        audit: looks through a finished episode.
         facts: fields of EpisodeMetadata that are the same for each episode (robot, commit, versions).
         tasks: known task names; empty: any well-formed name.
         room: free space that it asks for.
@@ -77,7 +78,6 @@ class RecorderCore:
         open_writer: Callable[[EpisodeMetadata], Writer],
         encode: Callable[[Event], bytes],
         read_command: Callable[[bytes], CommandTiming],
-        audit: Callable[[Path], Audit],
         facts: Mapping[str, Any] | None = None,
         tasks: Sequence[str] = (),
         room: Room | None = None,
@@ -92,11 +92,12 @@ class RecorderCore:
         self._streams = {stream.topic: stream for stream in streams}
         self._watch = StreamWatch(streams)
         self._open_writer, self._encode, self._read_command = open_writer, encode, read_command
-        self._look_through, self._changed = audit, changed
+        self._changed = changed
         self._facts, self._tasks, self._room = dict(facts or {}), tuple(tasks), room or Room()
         self._writer: Writer | None = None
         self._latest: dict[str, tuple[int, bytes]] = {}
         self._span = CommandSpan()
+        self._unaudited: dict[Path, str] = {}
 
     def receive(
         self, topic: str, data: bytes, now: int, published: int = 0, sequence: int = 0, publisher: bytes = b""
@@ -112,7 +113,7 @@ class RecorderCore:
         self._watch[topic].hear(now, publisher, sequence)
         before = self._latest.get(topic)
         self._latest[topic] = (now, data)
-        if self._writer is None or (stream.constant and before is not None and _same(before[1], data)):
+        if self._writer is None or (stream.lasting and before is not None and _same(before[1], data, stream.type)):
             return None
         self._write(topic, stream.type, now, data, published, sequence)
         return self._follow_command(data, now) if topic in COMMANDS else None
@@ -151,7 +152,7 @@ class RecorderCore:
     ) -> tuple[Path, Event]:
         """End the episode: label and keep it, or move it to the discarded ones. Returns its folder.
 
-        One that can't be used (a stream has a hole) is kept too, but does not count as saved.
+        One that is kept counts as saved once `review` has taken an audit that says that it can be used.
 
         Raises:
             RecorderError: none is being recorded, or the label makes no sense; the episode then goes on.
@@ -175,8 +176,25 @@ class RecorderCore:
         if not save:
             self.message = f"discarded {metadata.episode_id}"
             return self._folder.discard(path), event
-        self._review(path, f"saved {metadata.episode_id} ({outcome})")
+        self._unaudited[path] = self.message = f"saved {metadata.episode_id} ({outcome})"
+        self.state = State.SAVING
         return path, event
+
+    def review(self, path: Path, audit: Audit) -> None:
+        """Take the audit of an episode that `stop` has kept, and say what the episode is like."""
+        done = self._unaudited.pop(path)
+        self.saved += not audit.problem
+        if self.state is not State.SAVING:  # the next one is being recorded
+            return
+        self.audit = audit
+        if not self._unaudited:
+            self.state = State.IDLE
+        if audit.problem:
+            self.message = f"kept {path.name}, but it cannot be used: {audit.problem}"
+        elif audit.proposal != "keep":
+            self.message = f"{done}; proposal: {audit.proposal}, since {audit.findings[0]}"
+        else:
+            self.message = self._disk_warning() or done
 
     def tick(self, now: int) -> list[Event]:
         """Look at the streams and the disk: events for what has changed."""
@@ -236,11 +254,11 @@ class RecorderCore:
         )
 
     def _prelude(self, now: int) -> list[tuple[int, str, bytes]]:
-        """Stamp, topic and data of what the first observation needs, oldest first; constants count as new."""
+        """Stamp, topic and data of what the first observation needs, oldest first; what lasts counts as new."""
         limit = now - int(PRELUDE * 1e9)
         found = []
         for topic, (stamp, data) in self._latest.items():
-            if self._streams[topic].constant:
+            if self._streams[topic].lasting:
                 found.append((now, topic, data))
             elif stamp >= limit and topic != EVENTS:
                 found.append((stamp, topic, data))
@@ -306,19 +324,6 @@ class RecorderCore:
             raise RecorderError(self.message) from error
         self.state = State.IDLE
         return path
-
-    def _review(self, path: Path, done: str) -> None:
-        """Look through what was saved, and say what it is like."""
-        self.state = State.SAVING
-        self.audit = audit = self._look_through(path)
-        self.state = State.IDLE
-        self.saved += not audit.problem
-        if audit.problem:
-            self.message = f"kept {path.name}, but it cannot be used: {audit.problem}"
-        elif audit.proposal != "keep":
-            self.message = f"{done}; proposal: {audit.proposal}, since {audit.findings[0]}"
-        else:
-            self.message = self._disk_warning() or done
 
     def _disk_warning(self) -> str:
         free = self._folder.free_bytes()

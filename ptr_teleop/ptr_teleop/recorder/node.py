@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
+from rclpy.task import Future
 
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import definition
@@ -23,6 +26,7 @@ from ptr_msgs.msg import EpisodeEvent, EpisodeStatus
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode
 from ptr_teleop.node_main import EndingNode, run
 from ptr_teleop.parameters import declare
+from ptr_teleop.recorder.auditor import Auditor
 from ptr_teleop.recorder.conversions import (
     event_key,
     event_message,
@@ -32,7 +36,7 @@ from ptr_teleop.recorder.conversions import (
     status_message,
 )
 from ptr_teleop.recorder.core import GIGABYTE, RecorderCore, Room
-from ptr_teleop.recorder.episode import Event, State, Wanted, parse_extra
+from ptr_teleop.recorder.episode import Audit, Event, State, Wanted, parse_extra
 from ptr_teleop.recorder.files import audit, read_contract, relabel
 from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.streams import EVENTS, OBJECTS, info_topic, streams_for
@@ -42,6 +46,7 @@ DRAIN = 0.02  # s between two looks into the queues
 TICK = 0.1  # s between two looks at the streams and the disk
 REPORT = 0.25  # s between two statuses
 ADAPT = 0.5  # s between two looks at what publishers offer
+AUDIT_WAIT = 2.0  # s that a stop waits for the audit before it answers without one
 SCENE_AGE = 1.0  # s; older objects belong to a simulator that has ended
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -67,7 +72,6 @@ class RecorderNode(EndingNode):
             self._open_writer,
             lambda event: serialize_message(event_message(event)),
             read_command,
-            audit,
             facts={
                 "robot": str(self.get_parameter("robot").value),
                 "versions": installed_versions(),
@@ -82,6 +86,8 @@ class RecorderNode(EndingNode):
         simulated = bool(self.get_parameter("use_sim_time").value)
         self._taps = Taps(self, streams, self._now if simulated else None)
         self._own_events: set[tuple[int, int, str, str, str]] = set()
+        self._auditor = Auditor(audit, self.create_guard_condition(self._on_audited).trigger)
+        self._awaited: dict[Path, tuple[float, Future]] = {}
         self._offer()
         self._publish_status()
         self.get_logger().info(f"episodes go to {self._folder.path}")
@@ -111,7 +117,8 @@ class RecorderNode(EndingNode):
         self._events = self.create_publisher(EpisodeEvent, EVENTS, QoSProfile(depth=50))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self.create_service(StartEpisode, "/recorder/start", self._on_start)
-        self.create_service(StopEpisode, "/recorder/stop", self._on_stop)
+        patient = ReentrantCallbackGroup()  # while a stop waits for its audit, everything else goes on
+        self.create_service(StopEpisode, "/recorder/stop", self._on_stop, callback_group=patient)
         self.create_service(LabelEpisode, "/recorder/label", self._on_label)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
@@ -161,7 +168,8 @@ class RecorderNode(EndingNode):
         response.path = str(self._folder.path / f"{metadata.episode_id}.partial")
         return response
 
-    def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response) -> StopEpisode.Response:
+    async def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response) -> StopEpisode.Response:
+        """Answer when the bag is closed, with its audit when that does not take long; the status has it in any case."""
         self._drain()
         try:
             outcome = request.outcome or "unlabelled"
@@ -169,12 +177,31 @@ class RecorderNode(EndingNode):
         except (PtrError, OSError) as error:
             return self._refused(response, error)
         self._announce(event)
+        found = await self._look_through(path) if request.save else None
         response.success, response.message = True, self._core.message
         response.episode_id, response.path = path.name, str(path)
-        if self._core.audit is not None:
-            response.proposal = self._core.audit.proposal
-            response.findings = list(self._core.audit.findings)
+        if found is not None:
+            response.proposal, response.findings = found.proposal, list(found.findings)
         return response
+
+    async def _look_through(self, path: Path) -> Audit | None:
+        """The audit of an episode, None when it takes longer than a caller should wait."""
+        future = Future(executor=self.executor)
+        self._awaited[path] = (time.monotonic() + AUDIT_WAIT, future)
+        self._auditor.submit(path)
+        return await future
+
+    def _on_audited(self) -> None:
+        for path, found in self._auditor.results():
+            self._core.review(path, found)
+            self._publish_status()
+            self._answer(path, found)
+
+    def _answer(self, path: Path, found: Audit | None) -> None:
+        """Let the stop of an episode go on, if it still waits."""
+        _, future = self._awaited.pop(path, (0.0, None))
+        if future is not None:
+            future.set_result(found)
 
     def _on_label(self, request: LabelEpisode.Request, response: LabelEpisode.Response) -> LabelEpisode.Response:
         try:
@@ -213,6 +240,9 @@ class RecorderNode(EndingNode):
 
     def _on_tick(self) -> None:
         self._drain()
+        late = [path for path, (deadline, _) in self._awaited.items() if time.monotonic() > deadline]
+        for path in late:
+            self._answer(path, None)
         state = self._core.state
         for event in self._core.tick(self._now()):
             self.get_logger().warning(event.text)

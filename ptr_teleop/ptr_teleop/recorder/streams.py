@@ -14,14 +14,15 @@ class Stream:
     Attributes:
         topic, type: e.g. /arm/state and ptr_msgs/msg/ArmState.
         required: without messages on it no episode starts, and silence during one is an event.
-        constant: it says the same all the time; a message is kept when it differs from the one before.
+        lasting: what was said last holds until something else is said. The newest message goes into the beginning of
+            each bag, and a later one is kept when it differs from the one before.
         reliable: subscribe reliably (commands, events) until the publishers' offers are known; otherwise best effort.
     """
 
     topic: str
     type: str
     required: bool = False
-    constant: bool = False
+    lasting: bool = False
     reliable: bool = False
 
 
@@ -35,24 +36,35 @@ def info_topic(camera: str) -> str:
     return f"/camera/{camera}/camera_info"
 
 
+def settings_topic(camera: str) -> str:
+    """Topic of the exposure, focus and rate that a camera was set to."""
+    return f"/camera/{camera}/settings"
+
+
 def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
     """All streams of an episode with these cameras."""
     images = [
         Stream(f"/camera/{name}/image/compressed", "sensor_msgs/msg/CompressedImage", required=True)
         for name in cameras
     ]
-    infos = [
-        Stream(info_topic(name), "sensor_msgs/msg/CameraInfo", constant=True) for name in cameras
+    infos = [Stream(info_topic(name), "sensor_msgs/msg/CameraInfo", lasting=True) for name in cameras]
+    settings = [
+        Stream(settings_topic(name), "std_msgs/msg/String", lasting=True, reliable=True) for name in cameras
     ]
     return (
         *images,
         *infos,
+        *settings,
         Stream("/joint_states", "sensor_msgs/msg/JointState", required=True),
         Stream("/arm/state", "ptr_msgs/msg/ArmState", required=True),
         Stream("/arm/executed", "ptr_msgs/msg/ExecutedCommand", required=True),
         Stream("/arm/safety", "ptr_msgs/msg/SafetyEvent", reliable=True),
         *(Stream(topic, "ptr_msgs/msg/ArmCommand", reliable=True) for topic in COMMANDS),
+        Stream("/arm/motors", "ptr_msgs/msg/MotorStates", lasting=True, reliable=True),
         Stream("/policy/step", "ptr_msgs/msg/PolicyStep", reliable=True),
+        Stream("/policy/status", "diagnostic_msgs/msg/DiagnosticStatus", lasting=True, reliable=True),
+        Stream("/evaluation/trial", "std_msgs/msg/String", lasting=True, reliable=True),
+        Stream("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", reliable=True),
         Stream(OBJECTS, "ptr_msgs/msg/ObjectStates"),
         Stream(EVENTS, "ptr_msgs/msg/EpisodeEvent", reliable=True),
     )

@@ -65,13 +65,9 @@ class Bench:
     def __init__(self, path: Path, **options) -> None:
         self.folder = EpisodeFolder(path)
         self.writers: list[MemoryWriter] = []
-        self.verdict = Audit()
         self.core = RecorderCore(
-            self.folder, STREAMS, Contract(), self._open, self._encode, self._read, self._audit, **options
+            self.folder, STREAMS, Contract(), self._open, self._encode, self._read, **options
         )
-
-    def _audit(self, path: Path) -> Audit:
-        return self.verdict
 
     def _open(self, metadata: EpisodeMetadata) -> MemoryWriter:
         self.writers.append(MemoryWriter(metadata, self.folder.path))
@@ -134,6 +130,19 @@ def test_a_constant_stream_is_kept_once(bench: Bench) -> None:
     assert kept == [b"0000stamp..1facts", b"0000stamp..3other"]
 
 
+def test_what_was_said_last_about_a_state_begins_the_bag(bench: Bench) -> None:
+    topic = "/policy/status"
+    bench.core.receive(topic, b"drift: none", T0 - 100 * SECOND)
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.receive(topic, b"drift: none", T0 + 1)
+    bench.core.receive(topic, b"drift: none, and held", T0 + 2)
+    assert [(stamp - T0, data) for name, stamp, data in bench.writers[0].messages if name == topic] == [
+        (0, b"drift: none"),
+        (2, b"drift: none, and held"),
+    ]
+
+
 def test_without_a_camera_no_episode_starts(bench: Bench) -> None:
     bench.feed(T0, "/camera/over_shoulder/image/compressed")
     with pytest.raises(RecorderError, match="nothing came on /camera/over_shoulder/image/compressed"):
@@ -187,14 +196,16 @@ def test_saving_labels_and_counts(bench: Bench) -> None:
     assert (metadata.outcome, metadata.score, metadata.device, metadata.seed) == ("partial", 0.5, "joy", 7)
     assert metadata.extra == {"x": 1}
     assert metadata.labels == (Label("partial", T0 + SECOND, "ada", 0.5, "dropped it"),)
-    assert bench.core.saved == 1
+    assert (bench.core.saved, bench.core.state) == (0, State.SAVING)
+    bench.core.review(path, Audit())
+    assert (bench.core.saved, bench.core.state) == (1, State.IDLE)
 
 
 def test_an_episode_that_cannot_be_used_is_kept_and_does_not_count(bench: Bench) -> None:
     bench.feed(T0)
     bench.core.start(Wanted("put_knife_in_pot"), T0)
-    bench.verdict = Audit("a hole of 0.5 s", "discard", ("training cannot use it: a hole of 0.5 s",))
     path, _ = bench.core.stop(True, "success", T0 + SECOND)
+    bench.core.review(path, Audit("a hole of 0.5 s", "discard", ("training cannot use it: a hole of 0.5 s",)))
     assert path.is_dir()
     assert bench.core.saved == 0
     assert bench.core.message.endswith("but it cannot be used: a hole of 0.5 s")
@@ -303,13 +314,25 @@ def test_a_folder_that_is_gone_is_named_and_the_recorder_goes_on(bench: Bench, t
 def test_the_audit_is_part_of_what_is_said_after_a_save(bench: Bench) -> None:
     bench.feed(T0)
     bench.core.start(Wanted("put_knife_in_pot"), T0)
-    bench.verdict = Audit("", "discard", ("the arm was idle in 90% of the steps",))
     states: list[State] = []
     bench.core._changed = lambda: states.append(bench.core.state)
-    bench.core.stop(True, "success", T0 + SECOND)
+    path, _ = bench.core.stop(True, "success", T0 + SECOND)
     assert states == [State.SAVING]
+    bench.core.review(path, Audit("", "discard", ("the arm was idle in 90% of the steps",)))
     assert bench.core.message.endswith("proposal: discard, since the arm was idle in 90% of the steps")
     assert (bench.core.saved, bench.core.audit.proposal) == (1, "discard")
+
+
+def test_the_next_episode_may_begin_while_the_one_before_is_looked_through(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    path, _ = bench.core.stop(True, "success", T0 + SECOND)
+    bench.feed(T0 + SECOND)
+    second = bench.core.start(Wanted("put_knife_in_pot"), T0 + SECOND)
+    bench.core.review(path, Audit("a hole of 0.5 s", "discard", ("training cannot use it: a hole of 0.5 s",)))
+    assert (bench.core.state, bench.core.saved) == (State.RECORDING, 0)
+    assert bench.core.message == f"recording {second.episode_id}"
+    assert bench.core.audit is None
 
 
 def test_a_score_that_is_no_share_is_refused_and_the_episode_goes_on(bench: Bench) -> None:

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks through finished episodes, one after the other, while the recorder goes on."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ptr_teleop.recorder.episode import Audit
+
+
+class Auditor:
+    """A thread of its own for audits: a long episode takes longer than a caller of a service waits.
+
+    Args:
+        audit: looks through a finished episode.
+        finished: called in that thread when `results` has something new.
+    """
+
+    def __init__(self, audit: Callable[[Path], Audit], finished: Callable[[], None]) -> None:
+        self._audit, self._finished = audit, finished
+        self._waiting: queue.SimpleQueue[Path] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[Path, Audit]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, daemon=True, name="auditor").start()
+
+    def submit(self, path: Path) -> None:
+        """Look through the episode in this folder as soon as those before it are done."""
+        self._waiting.put(path)
+
+    def results(self) -> list[tuple[Path, Audit]]:
+        """What was finished since the last call."""
+        found = []
+        while not self._done.empty():
+            found.append(self._done.get_nowait())
+        return found
+
+    def _work(self) -> None:
+        while True:
+            path = self._waiting.get()
+            self._done.put((path, self._judge(path)))
+            self._finished()
+
+    def _judge(self, path: Path) -> Audit:
+        try:
+            return self._audit(path)
+        except Exception as error:  # whatever a damaged disk makes of a bag: the recorder has to go on
+            return Audit(f"it could not be looked through: {error}", "discard", (str(error),))
