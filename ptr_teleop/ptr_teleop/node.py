@@ -62,7 +62,7 @@ class TeleopNode(EndingNode):
         self._subscriptions_of_device: list[Subscription] = []
         self._watcher: FileWatcher | None = None
         self._commands = self.create_publisher(ArmCommand, "/teleop/command", QoSProfile(depth=10))
-        self._recorder = RecorderButtons(self)
+        self._recorder = RecorderButtons(self, self._tell)
         self._status = StatusPublisher(self)
         self._guard = self.create_guard_condition(self._step)
         self._use(name, self._factory.make(name), armed=name == "scripted")

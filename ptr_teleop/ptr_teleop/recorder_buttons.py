@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -17,15 +18,16 @@ OUTCOMES = {Button.SAVE: "success", Button.FAIL: "failure", Button.DISCARD: "unl
 
 
 class RecorderButtons:
-    """Calls the recorder's services, and logs what it refuses.
+    """Calls the recorder's services, and tells what it refuses.
 
     Args:
         node: whose clients they are; its parameters `task`, `instruction` and `operator_name` go into an episode
             that is started, as they are at that moment.
+        tell: says a sentence to the person at the device.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
+        self._node, self._tell = node, tell
         self._start = node.create_client(StartEpisode, "/recorder/start")
         self._stop = node.create_client(StopEpisode, "/recorder/stop")
         self._recording = False
@@ -38,7 +40,7 @@ class RecorderButtons:
             button = Button.SAVE if self._recording else Button.START
         client = self._start if button is Button.START else self._stop
         if not client.service_is_ready():
-            self._node.get_logger().error(f"'{button.value}' was pressed, but no recorder runs; start it")
+            self._tell(f"'{button.value}' was pressed, but no recorder runs; start it")
             return
         client.call_async(self._request(button, device)).add_done_callback(self._on_answer)
 
@@ -64,4 +66,4 @@ class RecorderButtons:
     def _on_answer(self, future: Future) -> None:
         answer = future.result()
         if not answer.success:
-            self._node.get_logger().error(answer.message)
+            self._tell(f"the recorder refused: {answer.message}")
