@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ptr_models.episodes.quality import DISCARD
 from ptr_models.errors import PtrError
+from ptr_teleop.child import interrupted_with_parent
 from ptr_teleop.recorder.files import audit
 
 POLL = 0.25  # s between two looks at the folder
@@ -67,6 +68,7 @@ def run(options: argparse.Namespace) -> None:
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=interrupted_with_parent(),
         )
         address = ""
         try:

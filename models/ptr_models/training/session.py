@@ -15,6 +15,7 @@ import torch
 from ptr_models.algorithms import Algorithm, BehaviourTransformerCloning, make_algorithm
 from ptr_models.algorithms.bet import CLUSTERED
 from ptr_models.contract import Contract
+from ptr_models.episodes.writer import write_atomically
 from ptr_models.errors import PtrError
 from ptr_models.replay import Dataset
 from ptr_models.replay.windows import sample_actions
@@ -229,8 +230,8 @@ def _prepare_folder(
             warn_of_changes(folder, data)
         try:
             (folder / CHOICE).unlink(missing_ok=True)
-            (folder / "config.yaml").write_text(start.config.to_yaml(), encoding="utf-8")
-            (folder / DATA).write_text(json.dumps(data, indent=1), encoding="utf-8")
+            write_atomically(folder / "config.yaml", start.config.to_yaml())
+            write_atomically(folder / DATA, json.dumps(data, indent=1))
             log = JsonLines(folder / "environment.jsonl", keep=lambda _: resumed)
         except OSError as error:
             raise RunError(f"the run folder {folder} cannot be written: {error}") from error

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,3 +56,33 @@ def test_the_session_says_where_the_page_is(
     monkeypatch.setattr(cli, "POLL", 0.02)
     cli.run(argparse.Namespace(out=tmp_path / "data", task="t", episodes=1))
     assert capsys.readouterr().out.count("the console is at http://127.0.0.1:8765/\n") == 1
+
+
+def test_a_killed_session_leaves_no_robot_running(tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    child = (
+        "import pathlib, signal, sys, time\n"
+        f"said = pathlib.Path({str(said)!r})\n"
+        "signal.signal(signal.SIGINT, lambda *_: (said.write_text('interrupted'), sys.exit()))\n"
+        "said.write_text('runs')\n"
+        "time.sleep(60.0)"
+    )
+    session = (
+        "import argparse, pathlib, sys\n"
+        "from ptr_teleop import cli\n"
+        f"cli.launch_command = lambda options: [sys.executable, '-c', {child!r}]\n"
+        f"cli.run(argparse.Namespace(out=pathlib.Path({str(tmp_path / 'data')!r}), task='t', episodes=1))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", session], stdout=subprocess.DEVNULL)
+    wait_for(said, "runs")
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    wait_for(said, "interrupted")
+
+
+def wait_for(file: Path, text: str) -> None:
+    """Wait until a file says this."""
+    deadline = time.monotonic() + 30.0
+    while not file.is_file() or file.read_text() != text:
+        assert time.monotonic() < deadline, f"{file} never said {text!r}"
+        time.sleep(0.02)
