@@ -24,20 +24,19 @@ class MotorBus:
     Args:
         node: the simulator.
         world: gives the present world; a new scene replaces it.
-        now: gives the stamp of readings.
     """
 
-    def __init__(self, node: Node, world: Callable[[], World], now: Callable[[], Time]) -> None:
-        self._node, self._world, self._now = node, world, now
+    def __init__(self, node: Node, world: Callable[[], World]) -> None:
+        self._node, self._world = node, world
         self._readings = node.create_publisher(MotorStates, "/simulator/motors", 10)
         node.create_service(SetBool, "/simulator/torque", self._on_torque)
         node.create_service(Trigger, "/simulator/reboot", self._on_reboot)
 
-    def publish(self) -> None:
+    def publish(self, now: Time) -> None:
         """Publish what all motors' registers hold."""
         world = self._world()
         readings = world.motors.readings(world.joint_efforts)
-        self._readings.publish(motors_message(Readings(seconds(self._now()), readings)))
+        self._readings.publish(motors_message(Readings(seconds(now), readings)))
 
     def diagnostics(self) -> DiagnosticStatus:
         """The simulator's entry in /diagnostics."""

@@ -9,22 +9,21 @@ import time
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import Pose
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
+from sensor_msgs.msg import JointState
 
 from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
-from ptr_bringup.arm.messages import FRAME, stamp
-from ptr_bringup.camera.images import jpeg_message, pinhole_info
+from ptr_bringup.arm.messages import stamp
 from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.sim.fault_effects import cool, protect, strike
+from ptr_bringup.sim.faults import CLEAR, KINDS, FaultError, Faults
 from ptr_bringup.sim.motor_bus import MotorBus
-from ptr_bringup.sim.world import CAMERA, TIMESTEP, World
-from ptr_msgs.msg import ObjectStates
-from ptr_msgs.srv import GetOutcome, ResetScene
+from ptr_bringup.sim.publishers import JointPublisher, ObjectPublisher, PicturePublisher
+from ptr_bringup.sim.world import TIMESTEP, World
+from ptr_msgs.srv import GetOutcome, InjectFault, ResetScene
 
 _PERIOD = 0.01
 """s of real time between two looks at what is due."""
@@ -34,8 +33,6 @@ _NEAR = 0.45
 """rad. After a new scene was laid, joint commands further from the arm than this are of the time before."""
 _MOTOR_PERIOD = 0.1
 """s between two readings of the motors."""
-_HORN, _ROD = 0.014, 0.024
-"""m, the crank of the gripper: horn radius and arm length of the wx250s."""
 
 
 class Simulator(Node):
@@ -49,36 +46,37 @@ class Simulator(Node):
         self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0)
         self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", 10.0, 200.0)
         self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", 0.1, 60.0)
-        self._width = declare(self, "width", 640, "pixels, width of the pictures", 16, 1280)
-        self._height = declare(self, "height", 480, "pixels, height of the pictures", 16, 960)
-        self._quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", 1, 100)
+        width = declare(self, "width", 640, "pixels, width of the pictures", 16, 1280)
+        height = declare(self, "height", 480, "pixels, height of the pictures", 16, 960)
+        quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", 1, 100)
+        self._size = (width, height)
         self._world = self._lay(kitchen, task, self._seed)
         self._steady = time.monotonic()
         self._simulated = 0.0
         self._origin = self.get_clock().now().nanoseconds * 1e-9 if self._speed == 1.0 else time.time()
         self._due = dict.fromkeys(("joints", "camera", "objects", "motors", "diagnostics"), 0.0)
         self._forget_targets()
-        self._make_interfaces()
+        self._make_interfaces(self._size, quality)
 
-    def _make_interfaces(self) -> None:
-        images = f"/camera/{CAMERA}"
-        self._joints = self.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
-        self._images = self.create_publisher(CompressedImage, f"{images}/image/compressed", qos_profile_sensor_data)
-        self._infos = self.create_publisher(CameraInfo, f"{images}/camera_info", qos_profile_sensor_data)
-        self._objects = self.create_publisher(ObjectStates, "/simulator/objects", 10)
+    def _make_interfaces(self, size: tuple[int, int], quality: int) -> None:
+        self._faults = Faults()
+        self._joints = JointPublisher(self, self._faults)
+        self._pictures = PicturePublisher(self, self._faults, size, quality)
+        self._objects = ObjectPublisher(self)
+        self._motors = MotorBus(self, lambda: self._world)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._clocks = self.create_publisher(ClockMessage, "/clock", 10) if self._speed != 1.0 else None
-        self._motors = MotorBus(self, lambda: self._world, self._stamp)
         self.create_subscription(JointState, "/joint_commands", self._on_command, 1)
         self.create_service(ResetScene, "/simulator/reset", self._on_reset)
         self.create_service(GetOutcome, "/simulator/outcome", self._on_outcome)
+        self.create_service(InjectFault, "/simulator/inject", self._on_inject)
         self.create_timer(_PERIOD, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _lay(self, kitchen: str, task: str, seed: int) -> World:
         try:
             world = World(kitchen, task)
             world.reset(seed)
-            world.render(self._width, self._height)
+            world.render(*self._size)
         except ValueError as error:
             raise StartupError(str(error)) from error
         return world
@@ -89,6 +87,8 @@ class Simulator(Node):
         self._fresh = True
 
     def _on_command(self, message: JointState) -> None:
+        if "commands_lost" in self._faults:
+            return
         commanded = dict(zip(message.name, message.position, strict=False))
         try:
             targets = np.array([commanded[name] for name in JOINT_NAMES])
@@ -111,16 +111,22 @@ class Simulator(Node):
         steps = int(owed / TIMESTEP + 1e-9)
         if steps:
             self._world.step(self._targets, self._finger, steps * TIMESTEP)
+            protect(self._faults, self._world)
             self._simulated += steps * TIMESTEP
         self._steady -= (owed - steps * TIMESTEP) / self._speed
         if self._clocks is not None:
             self._clocks.publish(ClockMessage(clock=stamp(self._origin + self._simulated)))
+        self._publish_due()
+
+    def _publish_due(self) -> None:
+        now, world = self._stamp(), self._world
+        self._faults.expire(self._simulated)
         for name, period, publish in (
-            ("joints", self._joint_period, self._publish_joints),
-            ("camera", self._camera_period, self._publish_picture),
-            ("objects", 0.1, self._publish_objects),
-            ("motors", _MOTOR_PERIOD, self._motors.publish),
-            ("diagnostics", 1.0, self._publish_diagnostics),
+            ("joints", self._joint_period, lambda: self._joints.publish(world, now)),
+            ("camera", self._camera_period, lambda: self._pictures.publish(world, now)),
+            ("objects", 0.1, lambda: self._objects.publish(world, self._seed, now)),
+            ("motors", _MOTOR_PERIOD, lambda: self._motors.publish(now)),
+            ("diagnostics", 1.0, lambda: self._publish_diagnostics(now)),
         ):
             if self._simulated >= self._due[name] - 1e-9:
                 self._due[name] = max(self._due[name] + period, self._simulated + 0.5 * period)
@@ -132,42 +138,31 @@ class Simulator(Node):
             return self.get_clock().now().to_msg()
         return stamp(self._origin + self._simulated)
 
-    def _publish_joints(self) -> None:
-        world, message = self._world, JointState()
-        message.header.stamp, message.header.frame_id = self._stamp(), FRAME
-        message.name = [*JOINT_NAMES, "gripper", "left_finger", "right_finger"]
-        finger, efforts = world.finger, world.joint_efforts.tolist()
-        message.position = [*world.joint_positions.tolist(), motor_angle(finger), finger, -finger]
-        message.velocity = [*world.joint_velocities.tolist(), 0.0, 0.0, 0.0]
-        message.effort = [*efforts[:6], efforts[6], efforts[6], efforts[6]]
-        self._joints.publish(message)
-
-    def _publish_picture(self) -> None:
-        if not (self._images.get_subscription_count() or self._infos.get_subscription_count()):
-            return
-        frame, when = f"{CAMERA}_optical_frame", self._stamp()
-        picture = self._world.render(self._width, self._height)[:, :, ::-1]
-        self._images.publish(jpeg_message(np.ascontiguousarray(picture), self._quality, when, frame))
-        info = pinhole_info(self._width, self._height, math.radians(self._world.kitchen.fovy), frame)
-        info.header.stamp = when
-        self._infos.publish(info)
-
-    def _publish_objects(self) -> None:
-        message = ObjectStates(kitchen=self._world.kitchen.name, task=self._world.task.name, seed=self._seed)
-        message.header.stamp, message.header.frame_id = self._stamp(), FRAME
-        for name, (position, quaternion) in self._world.object_poses().items():
-            pose = Pose()
-            pose.position.x, pose.position.y, pose.position.z = (float(c) for c in position)
-            o = pose.orientation
-            o.w, o.x, o.y, o.z = (float(c) for c in quaternion)
-            message.names = [*message.names, name]
-            message.poses = [*message.poses, pose]
-        self._objects.publish(message)
-
-    def _publish_diagnostics(self) -> None:
-        array = DiagnosticArray(status=[self._motors.diagnostics()])
-        array.header.stamp = self._stamp()
+    def _publish_diagnostics(self, now: Time) -> None:
+        status = self._motors.diagnostics()
+        injected = self._faults.summary()
+        if injected:
+            status.level, status.message = DiagnosticStatus.WARN, f"{injected} {status.message}"
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = now
         self._diagnostics.publish(array)
+
+    def _on_inject(self, request: InjectFault.Request, response: InjectFault.Response) -> InjectFault.Response:
+        try:
+            if request.fault == CLEAR:
+                self._faults.clear()
+                cool(self._world)
+                response.message = "Nothing is injected any more; a motor that has tripped stays so until rebooted."
+            else:
+                wanted = (request.fault, request.target, request.value, request.duration)
+                fault = self._faults.inject(*wanted, self._simulated)
+                strike(fault, self._world)
+                response.message = f"Injected: {fault}. {KINDS[fault.name].effect}"
+            response.success = True
+            self.get_logger().warning(response.message)
+        except FaultError as error:
+            response.success, response.message = False, str(error)
+        return response
 
     def _on_reset(self, request: ResetScene.Request, response: ResetScene.Response) -> ResetScene.Response:
         kitchen = request.kitchen or self._world.kitchen.name
@@ -199,12 +194,6 @@ class Simulator(Node):
     def close(self) -> None:
         """Give back the renderers."""
         self._world.close()
-
-
-def motor_angle(finger: float) -> float:
-    """Angle (rad) of the gripper's motor with the fingers `finger` m from the centre line."""
-    sine = (_HORN**2 + finger**2 - _ROD**2) / (2.0 * _HORN * finger)
-    return math.asin(min(max(sine, -1.0), 1.0))
 
 
 def main(args: list[str] | None = None) -> None:

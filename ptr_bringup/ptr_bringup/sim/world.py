@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptr_bringup.arm import kinematics
+from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
 from ptr_bringup.arm.motors import HardwareError
 from ptr_bringup.sim import arm_model, objects
@@ -137,7 +138,7 @@ class World:
         self._vary_look(rng, variation)
         self._place_things(rng)
         start = START_POSITION + rng.uniform(-1.0, 1.0, 3) * np.asarray(variation.start)
-        joints = kinematics.inverse(Pose(start, kinematics.DEFAULT_ROTATION), START_JOINTS)
+        joints = inverse(Pose(start, kinematics.DEFAULT_ROTATION), START_JOINTS)
         if joints is None:
             raise ValueError(f"The arm can't start at {start.round(3)}: out of reach.")
         self.place_arm(joints, FINGER_OPEN)

@@ -26,7 +26,7 @@ from ptr_bringup.arm.messages import (  # noqa: E402
     stamp,
 )
 from ptr_bringup.arm.safety import Reason  # noqa: E402
-from ptr_bringup.sim.node import motor_angle  # noqa: E402
+from ptr_bringup.sim.publishers import motor_angle  # noqa: E402
 from ptr_msgs.msg import ArmCommand, ArmState, SafetyEvent  # noqa: E402
 
 

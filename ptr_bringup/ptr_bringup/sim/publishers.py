@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the simulator publishes of its world: joint states, pictures and objects, through lines that can be faulty."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Pose
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
+
+from ptr_bringup.arm.kinematics import JOINT_NAMES
+from ptr_bringup.arm.messages import FRAME, seconds, stamp
+from ptr_bringup.camera.images import jpeg_message, pinhole_info
+from ptr_bringup.sim.fault_effects import JointLine, JointSample, PictureLine
+from ptr_bringup.sim.faults import Faults
+from ptr_bringup.sim.world import CAMERA, World
+from ptr_msgs.msg import ObjectStates
+
+_HORN, _ROD = 0.014, 0.024
+"""m, the crank of the gripper: horn radius and arm length of the wx250s."""
+
+
+class JointPublisher:
+    """Publishes /joint_states: six joints, the gripper's motor and both fingers."""
+
+    def __init__(self, node: Node, faults: Faults) -> None:
+        self._line = JointLine(faults)
+        self._publisher = node.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
+
+    def publish(self, world: World, now: Time) -> None:
+        """Measure the joints, and publish what arrives of that and earlier measurements."""
+        finger, efforts = world.finger, world.joint_efforts.tolist()
+        sample = JointSample(
+            seconds(now),
+            [*world.joint_positions.tolist(), motor_angle(finger), finger, -finger],
+            [*world.joint_velocities.tolist(), 0.0, 0.0, 0.0],
+            [*efforts[:6], efforts[6], efforts[6], efforts[6]],
+        )
+        for arrived in self._line.deliver(sample):
+            message = JointState(
+                name=[*JOINT_NAMES, "gripper", "left_finger", "right_finger"],
+                position=arrived.positions, velocity=arrived.velocities, effort=arrived.efforts,
+            )  # fmt: skip
+            message.header.stamp = now if arrived is sample else stamp(arrived.stamp)
+            message.header.frame_id = FRAME
+            self._publisher.publish(message)
+
+
+class PicturePublisher:
+    """Publishes the pictures of the simulated camera and their camera_info.
+
+    Args:
+        size: width and height in pixels.
+        quality: JPEG quality.
+    """
+
+    def __init__(self, node: Node, faults: Faults, size: tuple[int, int], quality: int) -> None:
+        self._line, self._size, self._quality = PictureLine(faults), size, quality
+        topic = f"/camera/{CAMERA}"
+        self._images = node.create_publisher(
+            CompressedImage, f"{topic}/image/compressed", qos_profile_sensor_data
+        )
+        self._infos = node.create_publisher(CameraInfo, f"{topic}/camera_info", qos_profile_sensor_data)
+
+    def publish(self, world: World, now: Time) -> None:
+        """Take a picture if somebody looks."""
+        if not (self._images.get_subscription_count() or self._infos.get_subscription_count()):
+            return
+        if not self._line.due(seconds(now)):
+            return
+        frame, (width, height) = f"{CAMERA}_optical_frame", self._size
+        picture = self._line.expose(world.render(width, height)[:, :, ::-1])
+        message = jpeg_message(np.ascontiguousarray(picture), self._quality, now, frame)
+        sent = bytes(message.data)
+        arrived = self._line.transmit(sent)
+        if arrived != sent:
+            message.data = arrived
+        self._images.publish(message)
+        info = pinhole_info(width, height, math.radians(world.kitchen.fovy), frame)
+        info.header.stamp = now
+        self._infos.publish(info)
+
+
+class ObjectPublisher:
+    """Publishes /simulator/objects: where things lie."""
+
+    def __init__(self, node: Node) -> None:
+        self._publisher = node.create_publisher(ObjectStates, "/simulator/objects", 10)
+
+    def publish(self, world: World, seed: int, now: Time) -> None:
+        """Publish the poses of the food item and of the receptacle."""
+        message = ObjectStates(kitchen=world.kitchen.name, task=world.task.name, seed=seed)
+        message.header.stamp, message.header.frame_id = now, FRAME
+        for name, (position, quaternion) in world.object_poses().items():
+            pose = Pose()
+            pose.position.x, pose.position.y, pose.position.z = (float(c) for c in position)
+            o = pose.orientation
+            o.w, o.x, o.y, o.z = (float(c) for c in quaternion)
+            message.names = [*message.names, name]
+            message.poses = [*message.poses, pose]
+        self._publisher.publish(message)
+
+
+def motor_angle(finger: float) -> float:
+    """Angle (rad) of the gripper's motor with the fingers `finger` m from the centre line."""
+    sine = (_HORN**2 + finger**2 - _ROD**2) / (2.0 * _HORN * finger)
+    return math.asin(min(max(sine, -1.0), 1.0))
