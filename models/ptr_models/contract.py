@@ -12,11 +12,15 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ptr_models.errors import PtrError
+
+LONGEST_LATENCY = 0.5
+"""s. A camera that is later than this can't be controlled with; the live buffers hold about as much."""
 
 
 class ContractError(PtrError, ValueError):
@@ -33,6 +37,7 @@ class Camera:
         resize: `squash_area`: the whole frame is scaled to (height, width) by area averaging, a JPEG of at least
             twice that size after it was decoded at half its own; the aspect ratio is not kept, as in Bridge and PTR.
         max_age: s; an older image is no observation.
+        latency: s from what happened to the stamp of the image that shows it, as `ptr calibrate latency` measures it.
     """
 
     name: str = "over_shoulder"
@@ -40,6 +45,7 @@ class Camera:
     width: int = 64
     resize: str = "squash_area"
     max_age: float = 0.3
+    latency: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class Contract:
         state_max_age: s; an older arm state is no observation.
         frame, end_effector: TF frames in which poses are given.
         gripper_closed, gripper_open: finger joint (m) that means 0 and 1.
+        command_latency: s from the stamp of a command to the motion that it causes. No observation depends on it.
     """
 
     version: int = 1
@@ -71,6 +78,7 @@ class Contract:
     end_effector: str = "ee_gripper_link"
     gripper_closed: float = 0.015
     gripper_open: float = 0.037
+    command_latency: float = 0.0
 
     def __post_init__(self) -> None:
         if not len(self.action) == len(self.action_low) == len(self.action_high):
@@ -90,15 +98,33 @@ class Contract:
             raise ContractError(f"cameras are stacked and need one common image size, not {sizes or 'none'}")
         if len(sizes) != len(self.cameras):
             raise ContractError(f"camera names must differ: {[camera.name for camera in self.cameras]}")
+        latencies = {"command_latency": self.command_latency}
+        latencies |= {f"the latency of camera {camera.name}": camera.latency for camera in self.cameras}
+        for name, value in latencies.items():
+            if not (isinstance(value, (int, float)) and math.isfinite(value) and 0 <= value <= LONGEST_LATENCY):
+                raise ContractError(f"{name} is {value!r}; it must be from 0 to {LONGEST_LATENCY:g} s")
 
     @property
     def period(self) -> float:
         """Control period in s."""
         return 1.0 / self.control_rate
 
+    @property
+    def observation_delay(self) -> float:
+        """By how many s an observation trails the world when it has to wait for the slowest camera."""
+        return max(camera.latency for camera in self.cameras)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain mapping, from which `from_dict` makes the same contract; latencies of zero are left out."""
+        fields = dataclasses.asdict(self)
+        for holder, name in [(fields, "command_latency"), *((camera, "latency") for camera in fields["cameras"])]:
+            if not holder[name]:
+                del holder[name]
+        return fields
+
     def to_json(self) -> str:
-        """The canonical form: sorted keys, no spaces."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        """The canonical form: `to_dict` with sorted keys and no spaces."""
+        return json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
     @property
     def hash(self) -> str:
@@ -124,8 +150,8 @@ class Contract:
     def from_dict(cls, fields: Mapping[str, Any]) -> Contract:
         """Build a contract from a plain mapping, as `json` or `yaml` give it."""
         known = {field.name for field in dataclasses.fields(cls)}
-        if set(fields) != known:
-            unknown, missing = sorted(set(fields) - known), sorted(known - set(fields))
+        unknown, missing = sorted(set(fields) - known), sorted(known - set(fields) - {"command_latency"})
+        if unknown or missing:
             raise ContractError(f"the contract has unknown keys {unknown} and lacks {missing}")
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
         try:
@@ -134,11 +160,48 @@ class Contract:
         except TypeError as error:
             raise ContractError(f"the contract is malformed: {error}") from error
 
+    def with_latencies(self, robot: Contract) -> Contract:
+        """This contract on another robot: the same in everything but the latencies, which are that robot's.
+
+        Raises:
+            ContractError: the robot lacks one of the cameras.
+        """
+        known = {camera.name: camera.latency for camera in robot.cameras}
+        absent = [camera.name for camera in self.cameras if camera.name not in known]
+        if absent:
+            raise ContractError(f"the robot has no camera {', '.join(absent)}; it has: {', '.join(known)}")
+        cameras = tuple(dataclasses.replace(camera, latency=known[camera.name]) for camera in self.cameras)
+        return dataclasses.replace(self, cameras=cameras, command_latency=robot.command_latency)
+
+    def without_latencies(self) -> Contract:
+        """What has to be the same for all parties."""
+        cameras = tuple(dataclasses.replace(camera, latency=0.0) for camera in self.cameras)
+        return dataclasses.replace(self, cameras=cameras, command_latency=0.0)
+
+    def reaction(self) -> float:
+        """By how many s a motion trails the moment that its observation showed, computing aside."""
+        return self.observation_delay + self.command_latency
+
+    def latency_warning(self, robot: Contract) -> str:
+        """A sentence when a robot reacts later than the one whose data taught this policy, else an empty string.
+
+        Cameras that are quicker than those of the data are waited for; slower ones can't be made up for. More than
+        half a control period, and a picture is nearer to another step than to the one that it was paired with.
+        """
+        delay = max(self.observation_delay, robot.observation_delay)
+        late = delay + robot.command_latency - self.reaction()
+        if abs(late) <= 0.5 * self.period:
+            return ""
+        return (
+            f"the robot reacts {1e3 * abs(late):.0f} ms {'later' if late > 0 else 'sooner'} than in the training data "
+            f"(camera {1e3 * robot.observation_delay:.0f} ms and command {1e3 * robot.command_latency:.0f} ms, not "
+            f"{1e3 * self.observation_delay:.0f} and {1e3 * self.command_latency:.0f}): more than half a control step; "
+            "measure with `ptr calibrate latency`, and train with data of this robot"
+        )
+
     def differences(self, other: Contract) -> list[str]:
-        """Fields that differ, each as `field: mine != theirs`."""
-        if self == other:
-            return []
-        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
+        """Fields that differ, each as `field: mine != theirs`; latencies may differ."""
+        mine, theirs = (dataclasses.asdict(contract.without_latencies()) for contract in (self, other))
         return [f"{key}: {mine[key]!r} != {theirs[key]!r}" for key in mine if mine[key] != theirs[key]]
 
     def require(self, other: Contract, who: str) -> None:

@@ -87,7 +87,8 @@ class EpisodeMetadata:
 
     def to_json(self) -> str:
         """JSON with sorted keys, two spaces of indentation."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=2)
+        fields = dataclasses.asdict(self) | {"contract": self.contract.to_dict()}
+        return json.dumps(fields, sort_keys=True, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> EpisodeMetadata:

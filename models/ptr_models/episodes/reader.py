@@ -83,6 +83,9 @@ def read_episode(
     its instants are those at which someone decided, and ends with the last one, at the latest at the `stop` event.
     Where nobody commands at all, the events alone bound it.
 
+    The latencies are always those of the bag's own robot. The observations are as late as the required contract's
+    robot would have seen them, so that bags of different robots teach one policy.
+
     Args:
         path: the episode's folder.
         contract: required; None takes the bag's own.
@@ -93,14 +96,14 @@ def read_episode(
     """
     path = Path(path)
     metadata = metadata or read_metadata(path)
-    if contract is None:
-        contract = metadata.contract
-    else:
+    delay = (contract or metadata.contract).observation_delay
+    if contract is not None:
         contract.require(metadata.contract, f"episode {path}")
+    contract = metadata.contract
     try:
         streams = read_streams(path, contract)
-        stamps = control_grid(streams, contract)
-        choices, commands = sample(streams, contract, stamps)
+        stamps = control_grid(streams, contract, delay)
+        choices, commands = sample(streams, contract, stamps, delay)
         images = _decode(choices, contract)
     except EpisodeError as error:
         raise error if str(path) in str(error) else EpisodeError(f"episode {path}: {error}") from error
@@ -112,12 +115,14 @@ def read_episode(
     return Episode(path, images, states, actions, stamps, metadata)
 
 
-def sample(streams: Streams, contract: Contract, stamps: NDArray[np.int64]) -> tuple[list[Choice], list[Executed]]:
-    """The samples of the observations, and the commanded targets, at each stamp."""
+def sample(
+    streams: Streams, contract: Contract, stamps: NDArray[np.int64], delay: float | None = None
+) -> tuple[list[Choice], list[Executed]]:
+    """The samples of the observations, and the commanded targets, at each stamp; `delay` as of `sampling.shifts`."""
     choices, commands = [], []
     for stamp in map(int, stamps):
         try:
-            choices.append(choose(contract, streams.images, streams.arm, stamp))
+            choices.append(choose(contract, streams.images, streams.arm, stamp, delay))
             commands.append(newest(streams.executed, EXECUTED_TOPIC, stamp, contract.state_max_age)[1])
         except StaleSampleError as error:
             raise EpisodeError(f"{error}, {(stamp - int(stamps[0])) * 1e-9:.1f} s after its start") from error

@@ -210,29 +210,57 @@ class Choice:
     arm: tuple[int, ArmSample]
 
 
-def choose(contract: Contract, images: Mapping[str, Stream[bytes]], arm: Stream[ArmSample], time: int) -> Choice:
+def shifts(contract: Contract, delay: float | None = None) -> tuple[tuple[int, ...], int]:
+    """By how many ns earlier than the time of an observation its images, per camera, and its arm state are looked for.
+
+    The stamp of an image minus its camera's latency is when it was so. All parts of an observation show the world at
+    one moment, `delay` before its time; the slowest camera just makes it, so that nothing of the future is needed.
+
+    Args:
+        delay: s; None: that of the slowest camera. A larger one makes a quick robot see as late as a slow one. With a
+            smaller one (of a bag of a robot slower than the one that will act) images are later than their time.
+    """
+    wanted = contract.observation_delay if delay is None else delay
+    return tuple(round((wanted - camera.latency) * 1e9) for camera in contract.cameras), round(wanted * 1e9)
+
+
+def choose(
+    contract: Contract,
+    images: Mapping[str, Stream[bytes]],
+    arm: Stream[ArmSample],
+    time: int,
+    delay: float | None = None,
+) -> Choice:
     """The samples of the observation at a time. Arguments and errors as of `assemble`."""
     chosen = []
-    for camera in contract.cameras:
+    of_cameras, of_arm = shifts(contract, delay)
+    for camera, shift in zip(contract.cameras, of_cameras, strict=True):
         if camera.name not in images:
             raise EpisodeError(f"camera {camera.name} is missing; there are: {', '.join(sorted(images)) or 'none'}")
-        chosen.append(newest(images[camera.name], f"camera {camera.name}", time, camera.max_age))
-    return Choice(tuple(chosen), newest(arm, "arm state", time, contract.state_max_age))
+        chosen.append(newest(images[camera.name], f"camera {camera.name}", time - shift, camera.max_age))
+    return Choice(tuple(chosen), newest(arm, "arm state", time - of_arm, contract.state_max_age))
 
 
-def assemble(contract: Contract, images: Mapping[str, Stream[bytes]], arm: Stream[ArmSample], time: int) -> Observation:
+def assemble(
+    contract: Contract,
+    images: Mapping[str, Stream[bytes]],
+    arm: Stream[ArmSample],
+    time: int,
+    delay: float | None = None,
+) -> Observation:
     """The observation at a time, from live buffers or from a bag.
 
     Args:
-        contract: names the cameras, their sizes and the ages that are allowed.
+        contract: names the cameras, their sizes and latencies, and the ages that are allowed.
         images: per camera name a stream of encoded images (JPEG as in CompressedImage.data).
         arm: stream of measured arm states.
         time: ns.
+        delay: see `shifts`.
     Raises:
         StaleSampleError: a stream has nothing young enough.
         EpisodeError: a camera of the contract is not among `images`, or an image is damaged.
     """
-    return observation_of(contract, choose(contract, images, arm, time))
+    return observation_of(contract, choose(contract, images, arm, time, delay))
 
 
 def observation_of(contract: Contract, choice: Choice) -> Observation:

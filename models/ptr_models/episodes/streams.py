@@ -17,7 +17,7 @@ from ptr_models.episodes.bag import decode
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.fields import Executed, arm_state, executed, image_data
 from ptr_models.episodes.messages import ARM_STATE_TOPIC, EVENT_TOPIC, EXECUTED_TOPIC, METADATA_TOPIC, image_topic
-from ptr_models.episodes.sampling import ArmSample, RecordedStream, as_of
+from ptr_models.episodes.sampling import ArmSample, RecordedStream, as_of, shifts
 from ptr_models.episodes.scan import Raw, scan
 
 
@@ -63,21 +63,26 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
     )
 
 
-def control_grid(streams: Streams, contract: Contract) -> NDArray[np.int64]:
+def control_grid(streams: Streams, contract: Contract, delay: float | None = None) -> NDArray[np.int64]:
     """Stamps (T+1,) in ns of the control instants of a bag.
 
+    Args:
+        delay: of the observations, see `sampling.shifts`.
     Raises:
         EpisodeError: a stream is empty, or the bag is shorter than one control period.
     """
+    of_cameras, of_arm = shifts(contract, delay)
     every = {f"camera {name}": stream.stamps for name, stream in streams.images.items()}
     every |= {"arm state": streams.arm.stamps, EXECUTED_TOPIC: streams.executed.stamps}
     for name, stamps in every.items():
         if not stamps:
             raise EpisodeError(f"stream {name} is empty")
+    late = {f"camera {camera.name}": shift for camera, shift in zip(contract.cameras, of_cameras, strict=True)}
+    late |= {"arm state": of_arm}
     starts = [stamp for stamp, kind in streams.events if kind == "start"]
     stops = [stamp for stamp, kind in streams.events if kind == "stop"]
-    begin = max([stamps[0] for stamps in every.values()] + starts[:1])
-    end = stops[-1] if stops else min(stamps[-1] for stamps in every.values())
+    begin = max([stamps[0] + late.get(name, 0) for name, stamps in every.items()] + starts[:1])
+    end = stops[-1] if stops else min(stamps[-1] + late.get(name, 0) for name, stamps in every.items())
     period = round(1e9 / contract.control_rate)
     first = _first_decision(streams.executed, begin, end)
     if first is not None:

@@ -131,7 +131,7 @@ def _refuse(contract: Contract, left_out: Sequence[LeftOut]) -> None:
     """Say why nothing is usable; where all bags follow other contracts, what differs in the first."""
     first = left_out[0]
     try:
-        disagree = all(read_metadata(item.path).contract != contract for item in left_out)
+        disagree = all(contract.differences(read_metadata(item.path).contract) for item in left_out)
     except PtrError:
         disagree = False
     if disagree:

@@ -39,17 +39,28 @@ class Bags:
 
 
 def contract_of(bags: Bags) -> Contract:
-    """The most frequent contract of a few episodes spread over the folders; bags of another one are left out."""
+    """The most frequent contract of a few episodes spread over the folders; bags of another one are left out.
+
+    Its latencies are those of the target data, since that is the robot which the policy will act on.
+    """
     if not bags.prior and not bags.target:
         raise PtrError("training needs episodes; name their folders with --data")
-    episodes = find_episodes([*bags.prior, *bags.target])
-    counts: Counter[Contract] = Counter()
+    found = _contracts([*bags.prior, *bags.target])
+    agreed = Counter(contract.without_latencies() for contract in found).most_common(1)[0][0]
+    robots = [c for c in (_contracts(bags.target) if bags.target else found) if c.without_latencies() == agreed]
+    return agreed.with_latencies(Counter(robots).most_common(1)[0][0]) if robots else agreed
+
+
+def _contracts(folders: Sequence[Path]) -> list[Contract]:
+    """The contracts of a few episodes spread over some folders; at least one, or the error that the first one gives."""
+    episodes = find_episodes(folders)
+    found = []
     for path in episodes[:: -(-len(episodes) // SPREAD)]:
         try:
-            counts[read_metadata(path).contract] += 1
+            found.append(read_metadata(path).contract)
         except PtrError:  # a damaged bag has no say; it is left out with its reason later
             continue
-    return counts.most_common(1)[0][0] if counts else read_metadata(episodes[0]).contract
+    return found or [read_metadata(episodes[0]).contract]
 
 
 def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | None]:

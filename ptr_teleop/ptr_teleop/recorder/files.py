@@ -12,15 +12,23 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.metadata import EpisodeMetadata, Label, check_name
 from ptr_models.episodes.quality import DISCARD
+from ptr_models.latency_file import with_measured_latencies
 from ptr_teleop.recorder.episode import Audit
 
 
-def read_contract(path: str, cameras: Sequence[str]) -> Contract:
+def read_contract(path: str, cameras: Sequence[str], latency_file: str = "") -> Contract:
     """The contract in a JSON file, or the suite's with these cameras when `path` is empty.
 
+    Args:
+        latency_file: the robot's measured latencies, see `ptr_models.latency_file`; empty: as the contract has them.
     Raises:
         EpisodeError: the file can't be read, or names other cameras than are recorded.
+        ContractError: it is malformed, or the file of latencies is.
     """
+    return with_measured_latencies(_named_contract(path, cameras), latency_file)
+
+
+def _named_contract(path: str, cameras: Sequence[str]) -> Contract:
     if not path:
         return Contract(cameras=tuple(Camera(name=name) for name in cameras))
     try:
