@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Kinematics of the WidowX 250 6-DoF: product of exponentials, Jacobian and inverse kinematics.
+"""Kinematics of the WidowX 250 6-DoF: product of exponentials, Jacobian, poses and rotations.
 
 Numbers are the published ones (Interbotix `mr_descriptions.wx250s` and the URDF's joint limits). Poses are those
 of `ee_gripper_link` in `base_link`, in metres and rotation matrices; joints are in radians, in the order of
@@ -30,14 +30,19 @@ FINGER_OPEN = 0.037
 DEFAULT_ROTATION: Array = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]])
 """Orientation of the end effector that has zero roll, pitch and yaw: the gripper points down."""
 
+SHOULDER_HEIGHT = 0.11065
+ELBOW = (0.04975, 0.0, 0.36065)
+WRIST = (0.29975, 0.0, 0.36065)
+"""Height of the shoulder's axis above the base, and the elbow and the wrist's centre in the home pose (m)."""
+
 _AXES: Array = np.array([[0, 0, 1], [0, 1, 0], [0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 0, 0]], dtype=float)
 _POINTS: Array = np.array(
     [
         [0.0, 0.0, 0.0],
-        [0.0, 0.0, 0.11065],
-        [0.04975, 0.0, 0.36065],
+        [0.0, 0.0, SHOULDER_HEIGHT],
+        ELBOW,
         [0.0, 0.0, 0.36065],
-        [0.29975, 0.0, 0.36065],
+        WRIST,
         [0.0, 0.0, 0.36065],
     ]
 )
@@ -49,16 +54,7 @@ _SKEW[:, 0, 1], _SKEW[:, 0, 2] = -_AXES[:, 2], _AXES[:, 1]
 _SKEW[:, 1, 0], _SKEW[:, 1, 2] = _AXES[:, 2], -_AXES[:, 0]
 _SKEW[:, 2, 0], _SKEW[:, 2, 1] = -_AXES[:, 1], _AXES[:, 0]
 _SKEW_SQUARED: Array = _SKEW @ _SKEW
-_EYE3, _EYE4, _EYE6 = np.eye(3), np.eye(4), np.eye(6)
-
-_SEEDS: Array = np.array(
-    [
-        [0.0, 0.022, 0.183, 0.0, 1.366, 0.0],
-        [0.0, -0.825, 0.858, 0.0, 1.538, 0.0],
-        [0.0, 0.732, -0.914, 0.0, 1.753, 0.0],
-        [0.0, -0.5, 0.6, 0.0, 0.2, 0.0],
-    ]
-)
+_EYE3, _EYE4 = np.eye(3), np.eye(4)
 
 
 @dataclass(frozen=True)
@@ -151,75 +147,20 @@ def _chain(joints: Array) -> tuple[Array, Array, Array]:
 
 def forward(joints: ArrayLike) -> Pose:
     """Pose of the end effector for joint positions (6,) in rad."""
-    matrix = _chain(_six(joints))[2]
+    matrix = _chain(six_joints(joints))[2]
     return Pose(matrix[:3, 3].copy(), matrix[:3, :3].copy())
 
 
 def jacobian(joints: ArrayLike) -> Array:
     """Geometric Jacobian (6, 6): rows 0-2 linear (m/rad), rows 3-5 angular, about the end effector, base axes."""
-    axes, points, matrix = _chain(_six(joints))
+    axes, points, matrix = _chain(six_joints(joints))
     return np.concatenate([np.cross(axes, matrix[:3, 3] - points), axes], axis=1).T
 
 
 def within_limits(joints: ArrayLike, margin: float = 0.0) -> bool:
     """True when every joint (6,) is at least `margin` rad inside its limits."""
-    q = _six(joints)
+    q = six_joints(joints)
     return bool(np.all(q >= JOINT_LOWER + margin) and np.all(q <= JOINT_UPPER - margin))
-
-
-def inverse(
-    target: Pose,
-    seed: ArrayLike,
-    *,
-    position_tolerance: float = 1e-4,
-    rotation_tolerance: float = 1e-3,
-    iterations: int = 40,
-    same_branch: bool = False,
-) -> Array | None:
-    """Joint positions (6,) in rad that reach `target`, or None when there are none to be found.
-
-    Damped least squares from `seed` (the present joints), which keeps to the branch the arm is in; when that ends in
-    a dead end, from a few known poses turned towards the target (unless `same_branch`).
-    """
-    start = np.clip(_six(seed), JOINT_LOWER, JOINT_UPPER)
-    if not (np.all(np.isfinite(target.position)) and np.all(np.isfinite(target.rotation))):
-        return None
-    found = _descend(target, start, position_tolerance, rotation_tolerance, iterations)
-    if found is not None or same_branch:
-        return found
-    bearing = math.atan2(float(target.position[1]), float(target.position[0]))
-    for other in _SEEDS:
-        turned = other.copy()
-        turned[0] = bearing
-        found = _descend(target, turned, position_tolerance, rotation_tolerance, iterations)
-        if found is not None:
-            return found
-    return None
-
-
-def _descend(target: Pose, start: Array, position_tolerance: float, rotation_tolerance: float, iterations: int):
-    """Levenberg-Marquardt steps from one start; None when they don't arrive within the tolerances."""
-    q = start.copy()
-    for _ in range(iterations + 1):
-        axes, points, matrix = _chain(q)
-        error = np.empty(6)
-        error[:3] = target.position - matrix[:3, 3]
-        error[3:] = rotation_vector(target.rotation @ matrix[:3, :3].T)
-        squares = error * error
-        position_error, rotation_error = math.sqrt(squares[:3].sum()), math.sqrt(squares[3:].sum())
-        if position_error < position_tolerance and rotation_error < rotation_tolerance:
-            return q
-        arms = matrix[:3, 3] - points
-        j = np.empty((6, 6))
-        j[0] = axes[:, 1] * arms[:, 2] - axes[:, 2] * arms[:, 1]
-        j[1] = axes[:, 2] * arms[:, 0] - axes[:, 0] * arms[:, 2]
-        j[2] = axes[:, 0] * arms[:, 1] - axes[:, 1] * arms[:, 0]
-        j[3:] = axes.T
-        damping = 1e-6 + 1e-2 * min(float(squares.sum()), 1.0)
-        step = j.T @ np.linalg.solve(j @ j.T + damping * _EYE6, error)
-        largest = float(np.abs(step).max())
-        q = np.clip(q + step * min(1.0, 0.5 / max(largest, 1e-12)), JOINT_LOWER, JOINT_UPPER)
-    return None
 
 
 def finger_from_gripper(gripper: float) -> float:
@@ -249,7 +190,12 @@ def displaced(pose: Pose, translation: ArrayLike, rpy: ArrayLike) -> Pose:
     return Pose(pose.position + np.asarray(translation, dtype=float), rotation_from_rpy(rpy) @ pose.rotation)
 
 
-def _six(joints: ArrayLike) -> Array:
+def six_joints(joints: ArrayLike) -> Array:
+    """Joint positions as an array (6,).
+
+    Raises:
+        ValueError: there are not six of them.
+    """
     q = np.asarray(joints, dtype=float)
     if q.shape != (6,):
         raise ValueError(f"Joint positions must be 6 numbers (rad), got shape {q.shape}.")

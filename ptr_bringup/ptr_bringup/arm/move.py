@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptr_bringup.arm.kinematics import Array, Pose, forward, inverse, rotation_from_vector, rotation_vector
+from ptr_bringup.arm.inverse_kinematics import inverse
+from ptr_bringup.arm.kinematics import Array, Pose, forward, rotation_from_vector, rotation_vector
 from ptr_bringup.arm.safety import Limits, clip_to_box
 
 NAMED_JOINTS: dict[str, Array] = {
@@ -114,11 +115,7 @@ def _line(start: Pose, joints: Array, goal: Pose) -> Array | None:
     path = [joints]
     for share in np.linspace(0.0, 1.0, _POINTS)[1:]:
         position = start.position + share * (goal.position - start.position)
-        found = inverse(
-            Pose(position, rotation_from_vector(share * turn) @ start.rotation),
-            path[-1],
-            position_tolerance=1e-5,
-        )
+        found = inverse(Pose(position, rotation_from_vector(share * turn) @ start.rotation), path[-1])
         if found is None or np.abs(found - path[-1]).max() > 0.3:
             return None
         path.append(found)

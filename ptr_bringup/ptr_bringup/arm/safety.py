@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.kinematics import (
     JOINT_LOWER,
     JOINT_NAMES,
@@ -22,7 +23,6 @@ from ptr_bringup.arm.kinematics import (
     Array,
     Pose,
     forward,
-    inverse,
 )
 
 _ROUNDING = 1e-6
@@ -147,9 +147,7 @@ def admit(wish: Pose, target: Pose, joints: Array, limits: Limits, duration: flo
     refusal, why = _refuse_pose(clipped, target, limits)
     if refusal:
         return Verdict(None, target, reason | refusal, why)
-    found = inverse(
-        clipped, joints, position_tolerance=1e-5, rotation_tolerance=1e-4, iterations=12, same_branch=True
-    )
+    found = inverse(clipped, joints)
     if found is None:
         return Verdict(
             None, target, reason | Reason.UNREACHABLE, f"No joint positions reach {_place(clipped)}."

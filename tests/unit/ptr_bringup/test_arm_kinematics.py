@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ptr_bringup.arm import kinematics as k
+from ptr_bringup.arm.inverse_kinematics import inverse
 
 HALF_TURN = np.pi / 2
 DOWN = np.array([0.0, 0.022, 0.183, 0.0, 1.366, 0.0])
@@ -59,7 +60,7 @@ def test_inverse_kinematics_equals_the_published_joints(
     position: list[float], joints: list[float], condition: float
 ) -> None:
     for seed in (np.zeros(6), DOWN):
-        found = k.inverse(k.Pose(np.array(position), k.DEFAULT_ROTATION), seed)
+        found = inverse(k.Pose(np.array(position), k.DEFAULT_ROTATION), seed)
         assert found is not None
         assert found == pytest.approx(joints, abs=2e-3)
     about_tool = k.jacobian(joints)
@@ -74,15 +75,15 @@ def test_reach_with_a_vertical_gripper_ends_where_it_is_published(height: float,
         direction = np.array([np.cos(bearing), np.sin(bearing), 0.0])
         near = k.Pose((reach - 0.004) * direction + [0, 0, height], k.DEFAULT_ROTATION)
         far = k.Pose((reach + 0.004) * direction + [0, 0, height], k.DEFAULT_ROTATION)
-        assert k.inverse(near, DOWN) is not None
-        assert k.inverse(far, DOWN) is None
+        assert inverse(near, DOWN) is not None
+        assert inverse(far, DOWN) is None
 
 
 @given(inside, arrays(float, 6, elements=st.floats(-0.15, 0.15)))
 def test_inverse_kinematics_reaches_what_forward_kinematics_gives(joints: np.ndarray, away: np.ndarray) -> None:
     assume(np.linalg.cond(k.jacobian(joints)) < 200)
     pose = k.forward(joints)
-    found = k.inverse(pose, np.clip(joints + away, k.JOINT_LOWER, k.JOINT_UPPER))
+    found = inverse(pose, np.clip(joints + away, k.JOINT_LOWER, k.JOINT_UPPER))
     assume(found is not None)
     reached = k.forward(found)
     assert np.linalg.norm(reached.position - pose.position) < 1e-4
@@ -94,7 +95,7 @@ def test_inverse_kinematics_reaches_what_forward_kinematics_gives(joints: np.nda
 def test_a_step_of_the_gripper_is_always_solved_from_the_joints_before(
     x: float, y: float, z: float, seed: int
 ) -> None:
-    before = k.inverse(k.Pose(np.array([x, y, z]), k.DEFAULT_ROTATION), DOWN)
+    before = inverse(k.Pose(np.array([x, y, z]), k.DEFAULT_ROTATION), DOWN)
     assume(np.hypot(x, y) < 0.40)
     assert before is not None
     rng = np.random.default_rng(seed)
@@ -102,7 +103,7 @@ def test_a_step_of_the_gripper_is_always_solved_from_the_joints_before(
         np.array([x, y, z]) + rng.uniform(-0.01, 0.01, 3),
         k.rotation_from_rpy(rng.uniform(-0.05, 0.05, 3)) @ k.DEFAULT_ROTATION,
     )
-    after = k.inverse(goal, before)
+    after = inverse(goal, before)
     assert after is not None
     assert np.abs(after - before).max() < 0.4
 
@@ -176,8 +177,8 @@ def test_the_gripper_is_0_at_15_mm_and_1_at_37_mm() -> None:
 
 
 def test_what_is_out_of_reach_or_not_a_number_has_no_joints() -> None:
-    assert k.inverse(k.Pose(np.array([0.45, 0.25, 0.25]), k.DEFAULT_ROTATION), DOWN) is None
-    assert k.inverse(k.Pose(np.array([np.nan, 0.0, 0.1]), k.DEFAULT_ROTATION), DOWN) is None
+    assert inverse(k.Pose(np.array([0.45, 0.25, 0.25]), k.DEFAULT_ROTATION), DOWN) is None
+    assert inverse(k.Pose(np.array([np.nan, 0.0, 0.1]), k.DEFAULT_ROTATION), DOWN) is None
 
 
 def test_a_wrong_number_of_joints_is_refused() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.kinematics import (
     DEFAULT_ROTATION,
     FINGER_CLOSED,
@@ -17,7 +18,6 @@ from ptr_bringup.arm.kinematics import (
     JOINT_UPPER,
     Pose,
     forward,
-    inverse,
 )
 from ptr_bringup.sim.motors import AMBIENT, HEATING, Motors
 from ptr_bringup.sim.pictures import mujoco
