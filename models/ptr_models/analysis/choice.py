@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptr_models.analysis.q_range import add_q_ranges
 from ptr_models.analysis.values import ACCEPT_MEAN, ACCEPT_SHARE, ACCEPT_SINGLE, Candidate, choose, score_checkpoints
 from ptr_models.errors import PtrError
 from ptr_models.replay import Dataset, open_episodes
@@ -72,7 +73,7 @@ def choose_of_run(
     cache: Path | None = None,
     device: str = "cpu",
 ) -> Choice:
-    """Choose a checkpoint of a run and write the choice into it.
+    """Choose a checkpoint of a run and write the choice into it, and the range of Q into the checkpoint.
 
     Args:
         run: its folder.
@@ -92,6 +93,7 @@ def choose_of_run(
     else:
         data = _demonstrations(run, folders, last, demonstrations, cache)
         found = _by_trend(paths, data, last.config.schedule.choose_from if earliest is None else earliest, device)
+        add_q_ranges(found.path, data, device=device)
     _write(run / CHOICE, found.to_dict())
     return found
 

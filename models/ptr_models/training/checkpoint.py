@@ -6,6 +6,7 @@ model.safetensors        float32 weights: actor.*, critic.*, target_critic.*, av
 optimiser.safetensors    first and second moments of Adam; absent in a checkpoint for inference only
 random.safetensors       states of PyTorch's generators; with the samplers' in checkpoint.json a resumed run
                          goes on as if it had not stopped; absent in a shipped checkpoint
+q_range.json             where Q was along demonstrations (`q_range`); absent until it was computed
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from ptr_models.algorithms import Algorithm, make_algorithm
 from ptr_models.contract import Contract
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.environment import software_versions
+from ptr_models.training.q_range import QRange, from_json, to_json
 from ptr_models.training.runs import INDEX, CheckpointError, resolve_checkpoint
 from ptr_models.training.tasks import TaskTable
 from ptr_models.training.weights import load_moments, model_tensors, moments
 
 FORMAT = 1
 MODEL, OPTIMISER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
+Q_RANGE = "q_range.json"
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Checkpoint:
         sampler: state of the batch sampler, {} when it was not kept.
         versions: of the software that wrote it.
         card: free facts about where it comes from (data, commands, figures).
+        q_ranges: range of Q along demonstrations by task, for these weights.
     """
 
     path: Path
@@ -62,6 +66,7 @@ class Checkpoint:
     sampler: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
+    q_ranges: dict[str, QRange] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -96,6 +101,8 @@ def save_checkpoint(
             save_file(moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER)
         if random:
             save_file(_random_state(), temporary / RANDOM)
+        if checkpoint.q_ranges:
+            (temporary / Q_RANGE).write_text(to_json(checkpoint.q_ranges), encoding="utf-8")
         _write_index(temporary, checkpoint, checkpoint.sampler if random else {})
         for place in (*temporary.iterdir(), temporary):
             _flush(place)
@@ -137,6 +144,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
             sampler=index["sampler"],
             versions=index["versions"],
             card=index["card"],
+            q_ranges=from_json((path / Q_RANGE).read_text(encoding="utf-8")) if Q_RANGE in index["files"] else {},
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path / INDEX} is malformed ({error!r}); use another checkpoint") from error
@@ -171,6 +179,23 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
     return algorithm
 
 
+def write_q_ranges(path: Path, ranges: Mapping[str, QRange]) -> None:
+    """Add the ranges of Q to a checkpoint that is there, or replace them; the checkpoint is whole at every moment.
+
+    Raises:
+        CheckpointError: it cannot be read or written.
+    """
+    try:
+        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        if index["files"].pop(Q_RANGE, None) is not None:
+            _replace(path / INDEX, json.dumps(index, indent=1))
+        _replace(path / Q_RANGE, to_json(ranges))
+        index["files"][Q_RANGE] = _facts(path / Q_RANGE)
+        _replace(path / INDEX, json.dumps(index, indent=1))
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"the ranges of Q cannot be added to {path}: {error}") from error
+
+
 def restore_random_state(checkpoint: Checkpoint) -> None:
     """Set PyTorch's generators to their states when the checkpoint was written, where they were kept."""
     if not (checkpoint.path / RANDOM).exists():
@@ -195,10 +220,7 @@ def _random_state() -> dict[str, Tensor]:
 
 
 def _write_index(folder: Path, checkpoint: Checkpoint, sampler: Mapping[str, Any]) -> None:
-    files = {
-        file.name: {"sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "bytes": file.stat().st_size}
-        for file in sorted(folder.iterdir())
-    }
+    files = {file.name: _facts(file) for file in sorted(folder.iterdir())}
     tasks = checkpoint.tasks
     index = {
         "format": FORMAT,
@@ -214,6 +236,19 @@ def _write_index(folder: Path, checkpoint: Checkpoint, sampler: Mapping[str, Any
         "files": files,
     }
     (folder / INDEX).write_text(json.dumps(index, indent=1), encoding="utf-8")
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "bytes": file.stat().st_size}
+
+
+def _replace(file: Path, text: str) -> None:
+    """Put a text on the disk under a name, the old one or the new one at any moment."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _flush(temporary)
+    temporary.replace(file)
+    _flush(file.parent)
 
 
 def _verify_files(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:

@@ -124,6 +124,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_tools(kinds: argparse._SubParsersAction) -> None:
     status = _add(kinds, "status", "where a run stands, running or not", commands.run_status)
     status.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    _add_q_range(kinds)
     _add(kinds, "presets", "list the named configurations", commands.run_presets)
     export = _add(
         kinds,
@@ -136,3 +137,18 @@ def _add_tools(kinds: argparse._SubParsersAction) -> None:
     export.add_argument("destination", type=Path, metavar="DIR", help="new checkpoint folder")
     export.add_argument("--inference", action="store_true", help="weights only: it acts, but fine-tunes less well")
     export.add_argument("--card", type=Path, metavar="JSON", help="facts to keep in it: data, commands, figures")
+
+
+def _add_q_range(kinds: argparse._SubParsersAction) -> None:
+    parser = _add(
+        kinds,
+        "q-range",
+        "where Q is along demonstrations, for the policy server's alarm",
+        commands.run_q_range,
+        "Compute the range of Q at each step of each task's demonstrations and keep it in the checkpoint. Fine-tuning "
+        "does that by itself for its target task.",
+    )
+    parser.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint folder, or the folder of a run")
+    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="demonstrations")
+    parser.add_argument("--limit", type=int, default=10, metavar="N", help="demonstrations per task (default: 10)")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")

@@ -90,6 +90,20 @@ def run_export(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_q_range(options: argparse.Namespace) -> int:
+    """`ptr train q-range`."""
+    from ptr_models.analysis.q_range import add_from_folders
+
+    found = add_from_folders(options.source, options.data, demonstrations=options.limit, cache=options.cache)
+    for task, item in found.items():
+        begin, end = item.at(0), item.at(len(item.low))
+        print(
+            f"{task}: {begin[0]:.1f} to {begin[1]:.1f} at first, {end[0]:.1f} to {end[1]:.1f} at the end "
+            f"({item.demonstrations} demonstrations)"
+        )
+    return 0
+
+
 def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> int:
     from ptr_models.training import session
     from ptr_models.training.distributed import joined

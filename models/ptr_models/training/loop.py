@@ -102,7 +102,12 @@ class Trainer:
         require_finite(pending.get("sums", {}), self.step)
         if self.group.is_main and not path.exists():
             state = replace(
-                self.start, step=self.step, metrics=self._metrics, pending=pending, sampler=self._sampler
+                self.start,
+                step=self.step,
+                metrics=self._metrics,
+                pending=pending,
+                sampler=self._sampler,
+                q_ranges={},  # those of the weights that it began with
             )
             save_checkpoint(path, self.algorithm, state)
             prune_checkpoints(self.folder, self.config.schedule.keep_checkpoints, self.config.schedule.is_milestone)

@@ -127,7 +127,9 @@ class OnlineLearner:
             write_verdicts(self.folder / VERDICTS, verdicts)
             online = {"draws": self._drawn(), "owed": self._owed, "trials": len(verdicts)}
             sampler = {**self._offline.state_dict(), "online": online}
-            state = replace(self.start, step=self.step, metrics=self._metrics, sampler=sampler, pending={})
+            state = replace(
+                self.start, step=self.step, metrics=self._metrics, sampler=sampler, pending={}, q_ranges={}
+            )
             save_checkpoint(path, self.algorithm, state)
             prune_checkpoints(self.folder, self.start.config.online.keep, lambda _: False)
         return path

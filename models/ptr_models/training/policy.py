@@ -21,6 +21,7 @@ from ptr_models.errors import PtrError
 from ptr_models.networks import BehaviourTransformer, Critic
 from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
 from ptr_models.training.history import History
+from ptr_models.training.q_range import QRange
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,15 @@ class Policy:
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that it knows."""
         return self.checkpoint.tasks.names
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it has a Q-function; without one every value is NaN."""
+        return self._critic is not None
+
+    def q_range(self, task: str) -> QRange | None:
+        """Where Q was along the demonstrations of a task; None: the checkpoint does not know."""
+        return self.checkpoint.q_ranges.get(self.checkpoint.tasks.canonical(task))
 
     def reset(self) -> None:
         """Forget what was seen: a new episode begins."""
