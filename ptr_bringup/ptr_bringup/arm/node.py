@@ -16,6 +16,7 @@ from std_srvs.srv import Trigger
 from ptr_bringup.arm.arbiter import Kind, Timing
 from ptr_bringup.arm.core import ArmCore
 from ptr_bringup.arm.drivers.base import Driver
+from ptr_bringup.arm.drivers.interbotix.parameters import open_driver
 from ptr_bringup.arm.drivers.simulated import SimulatedDriver
 from ptr_bringup.arm.messages import (
     command_from,
@@ -25,6 +26,7 @@ from ptr_bringup.arm.messages import (
     safety_message,
     state_message,
 )
+from ptr_bringup.arm.motor_watch import MotorWatch
 from ptr_bringup.arm.reports import MoveReport, Output
 from ptr_bringup.arm.safety import Limits, bits
 from ptr_bringup.node_main import StartupError, declare, run
@@ -39,12 +41,13 @@ class Arm(Node):
 
     def __init__(self) -> None:
         super().__init__("arm")
-        robot = declare(self, "robot", "sim", "which arm: sim (the simulator node)")
+        robot = declare(self, "robot", "sim", "which arm: sim (the simulator node) or wx250s (Interbotix's xs_sdk)")
         rate = declare(
             self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", 5.0, 200.0
         )
         self._core = ArmCore(self._declare_limits(), self._declare_timing())
-        self._driver = self._open(robot)
+        self._driver = self._open(robot, rate)
+        self._motors = MotorWatch(self, self._core, self._driver, robot)
         self._goal: ServerGoalHandle | None = None
         self._goal_over: Future | None = None
         self._state = self.create_publisher(ArmState, "/arm/state", 10)
@@ -63,13 +66,11 @@ class Arm(Node):
         self.create_timer(1.0 / rate, self._tick)
         self.create_timer(1.0, self._publish_diagnostics)
 
-    def _open(self, robot: str) -> Driver:
+    def _open(self, robot: str, rate: float) -> Driver:
         if robot == "wx250s":
-            raise StartupError(
-                "robot:=wx250s: the Interbotix driver is not part of this release yet; use robot:=sim."
-            )
+            return open_driver(self, rate)
         if robot != "sim":
-            raise StartupError(f"There is no robot {robot!r}; known: sim.")
+            raise StartupError(f"There is no robot {robot!r}; known: sim, wx250s.")
         return SimulatedDriver(self)
 
     def _declare_limits(self) -> Limits:

@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver of the real WidowX 250, on top of Interbotix's xs_sdk."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import JointState as JointStateMessage
+
+from ptr_bringup.arm.drivers.base import Health
+from ptr_bringup.arm.drivers.interbotix import talks
+from ptr_bringup.arm.drivers.interbotix.conversations import Conversations
+from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperPwm, GripperSettings
+from ptr_bringup.arm.drivers.interbotix.profile import Profile
+from ptr_bringup.arm.drivers.interbotix.ramp import Ramp
+from ptr_bringup.arm.drivers.interbotix.readings import Reading, ReadingError, reading_from
+from ptr_bringup.arm.drivers.interbotix.registers import RegisterReader
+from ptr_bringup.arm.kinematics import Array
+from ptr_bringup.arm.motors import Motors
+from ptr_bringup.arm.reports import JointState
+
+GRIPPER_PERIOD = 0.02
+"""s between two PWM commands to the gripper (Bridge: 50 Hz)."""
+_RETRY = 1.0
+"""s between two tries to start up."""
+_SILENCE = 0.5
+"""s without a usable joint state after which xs_sdk may have been restarted: start-up is gone through again."""
+_STALE = 0.2
+"""s. With an older finger position the gripper gets no force: xs_sdk itself would push for ever."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to drive.
+
+    Attributes:
+        namespace: of xs_sdk, for example /wx250s.
+        profile: what the motors do between two setpoints.
+        gripper: stroke and force.
+        register_rate: Hz of motor registers read, 0: none.
+        catch_up_speed: rad/s of the way back to the commanded pose after torque was off or xs_sdk away.
+    """
+
+    namespace: str
+    profile: Profile
+    gripper: GripperSettings = field(default_factory=GripperSettings)
+    register_rate: float = 25.0
+    catch_up_speed: float = 0.5
+
+
+class InterbotixDriver:
+    """Streams to xs_sdk and listens to it; relays its joint states to /joint_states. Never waits."""
+
+    def __init__(self, node: Node, options: Options) -> None:
+        self._node, self._options = node, options
+        self._ramp, self._gripper = Ramp(options.catch_up_speed), GripperPwm(options.gripper)
+        self._registers = RegisterReader()
+        self._newest: Reading | None = None
+        self._offered: JointState | None = None
+        self._misread = ""
+        self._heard = self._sent_at = self._tried = -math.inf
+        self._read_at = 0.0
+        self._received = 0
+        self._opening: float | None = None
+        self._pwm = 0.0
+        self._ready, self._trouble = False, "The driver is starting."
+        self._differences: tuple[str, ...] = ()
+        self._make_interfaces(node, options.namespace)
+
+    def _make_interfaces(self, node: Node, namespace: str) -> None:
+        self._group = node.create_publisher(JointGroupCommand, f"{namespace}/commands/joint_group", 1)
+        self._single = node.create_publisher(JointSingleCommand, f"{namespace}/commands/joint_single", 1)
+        self._relay = node.create_publisher(JointStateMessage, "/joint_states", qos_profile_sensor_data)
+        self._talk = Conversations(node, namespace, talks.SERVICES)
+        self._states = node.create_subscription(
+            JointStateMessage, f"{namespace}/joint_states", self._on_state, qos_profile_sensor_data
+        )
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timers = [node.create_timer(GRIPPER_PERIOD, self._tick, clock=steady)]
+        if self._options.register_rate > 0.0:
+            period = 1.0 / self._options.register_rate
+            self._timers.append(node.create_timer(period, self._read_register, clock=steady))
+
+    # --- the protocol of a driver --------------------------------------------------------------------------------
+
+    def send(self, joints: Array, gripper: float) -> None:
+        """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
+        if not (self._ready and np.isfinite(joints).all() and math.isfinite(gripper)):
+            return
+        now = time.monotonic()
+        elapsed, self._sent_at = min(now - self._sent_at, 0.1), now
+        measured, holding = self._newest.joints.positions, self._registers.holding
+        sent = self._ramp.step(np.asarray(joints, dtype=float), measured, holding, elapsed)
+        self._publish_goal(sent)
+        self._opening = gripper
+
+    def state(self) -> JointState | None:
+        """The newest measurement; not renewed while xs_sdk is away or not yet set up, so that the gate holds."""
+        return self._offered
+
+    def motors(self) -> Motors | None:
+        """The newest reading of the motors, None before the first and where xs_sdk doesn't read registers."""
+        return None if self._newest is None else self._registers.motors(self._read_at, self._newest.efforts)
+
+    def set_torque(self, on: bool) -> None:
+        """Let all motors hold where they are, or go limp: the arm then sinks, so somebody has to support it."""
+        if not on:
+            self._switched(False)
+        elif self._newest is not None:
+            self._publish_goal(self._newest.joints.positions)
+
+        def done(trouble: str) -> None:
+            if not trouble:
+                self._switched(on)
+            self._say(trouble or f"Torque was switched {'on' if on else 'off'}.", bool(trouble))
+
+        self._talk.begin(talks.switch_torque(on), done)
+
+    def reboot(self) -> None:
+        """Reboot the motors that have a hardware error or don't answer; they come back without torque."""
+        motors = self._registers.tripped
+        self._registers.assume_torque(False, motors)
+        self._ramp.lose()
+        done = f"Rebooted: {', '.join(motors) or 'every motor that had an error'}."
+        self._talk.begin(
+            talks.reboot(motors, self._options.profile), lambda trouble: self._say(trouble or done, bool(trouble))
+        )
+
+    def health(self, now: float) -> Health:
+        """Well when xs_sdk is set up, its joint states arrive, and every motor answers."""
+        values = {
+            "joint states received": str(self._received),
+            "age of the newest (s)": "none" if self._newest is None else f"{now - self._newest.joints.stamp:.3f}",
+            "profile": str(self._options.profile),
+            "finger stroke (m)": f"{self._options.gripper.closed:g} to {self._options.gripper.opened:g}",
+            "gripper PWM": f"{self._pwm:.0f}",
+            "motor registers": "read" if self._registers.offered else "not offered by this xs_sdk",
+            "differences": " ".join(self._differences) or "none",
+        }
+        if not self._ready:
+            return Health(False, self._trouble, values)
+        if self._registers.silent:
+            return Health(False, f"On the bus don't answer: {', '.join(self._registers.silent)}.", values)
+        if not self._registers.holding.all():
+            return Health(True, "xs_sdk is up; a motor has no torque.", values)
+        return Health(True, "xs_sdk is up and its joint states arrive.", values)
+
+    def close(self) -> None:
+        """Take the force off an open gripper, and give back topics, services and timers; the arm holds its pose."""
+        if self._pwm > 0.0:
+            self._publish_pwm(0.0)
+        for timer in self._timers:
+            self._node.destroy_timer(timer)
+        self._talk.close()
+        self._node.destroy_subscription(self._states)
+        for publisher in (self._group, self._single, self._relay):
+            self._node.destroy_publisher(publisher)
+
+    # --- what happens by itself ----------------------------------------------------------------------------------
+
+    def _on_state(self, message: JointStateMessage) -> None:
+        try:
+            reading = reading_from(message, self._options.gripper)
+        except ReadingError as error:
+            self._misread = str(error)
+            return
+        self._newest, self._heard, self._misread = reading, time.monotonic(), ""
+        self._received += 1
+        self._relay.publish(message)
+        if self._ready:
+            self._offered = reading.joints
+
+    def _tick(self) -> None:
+        self._talk.watch()
+        silent = time.monotonic() - self._heard
+        if self._ready and silent > _SILENCE:
+            self._lose()
+        if not self._ready:
+            self._start_up(silent)
+        elif self._opening is not None:
+            pwm = self._gripper.step(time.monotonic(), self._newest.finger, self._opening)
+            self._publish_pwm(pwm if silent < _STALE else 0.0)
+
+    def _lose(self) -> None:
+        """Joint states have ended. When they come back, xs_sdk may be another one with other modes."""
+        self._ready = False
+        self._ramp.lose()
+        self._say(self._unheard(), True)
+
+    def _start_up(self, silent: float) -> None:
+        now = time.monotonic()
+        if self._talk.busy or now - self._tried < _RETRY:
+            return
+        self._tried = now
+        if silent > _SILENCE:
+            self._say(self._unheard(), True)
+        else:
+            self._talk.begin(talks.start_up(self._options.profile, self._note), self._started)
+
+    def _unheard(self) -> str:
+        topic = f"{self._options.namespace}/joint_states"
+        if self._misread:
+            return self._misread
+        if self._received == 0:
+            return f"No joint state has arrived on {topic}; start xs_sdk, or launch with xs_sdk:=stand_in."
+        return f"Joint states on {topic} have ended; is xs_sdk still running, are power and USB cable plugged in?"
+
+    def _started(self, trouble: str) -> None:
+        if trouble:
+            self._say(trouble, True)
+            return
+        self._ready = True
+        self._say(f"xs_sdk is set up: position control, profile {self._options.profile}; gripper by PWM.", False)
+
+    def _note(self, differences: Sequence[str]) -> None:
+        for sentence in set(differences) - set(self._differences):
+            self._node.get_logger().warning(sentence)
+        self._differences = tuple(differences)
+
+    def _read_register(self) -> None:
+        if not (self._ready and self._registers.offered) or self._talk.busy:
+            return
+        motor, register = self._registers.next()
+
+        def take(values: Sequence[int]) -> None:
+            self._read_at = self._node.get_clock().now().nanoseconds * 1e-9
+            self._registers.take(motor, register, values)
+
+        self._talk.begin(talks.read_register(motor, register, take), lambda trouble: take(()) if trouble else None)
+
+    # --- small things --------------------------------------------------------------------------------------------
+
+    def _switched(self, on: bool) -> None:
+        self._registers.assume_torque(on)
+        self._ramp.lose()
+
+    def _publish_goal(self, joints: Array) -> None:
+        self._group.publish(JointGroupCommand(name=talks.ARM, cmd=joints.tolist()))
+
+    def _publish_pwm(self, pwm: float) -> None:
+        self._pwm = pwm
+        self._single.publish(JointSingleCommand(name=talks.GRIPPER, cmd=pwm))
+
+    def _say(self, sentence: str, trouble: bool) -> None:
+        """Keep a trouble for /diagnostics, and log what is new."""
+        if trouble and sentence != self._trouble:
+            self._node.get_logger().error(sentence)
+        elif not trouble:
+            self._node.get_logger().info(sentence)
+        self._trouble = sentence

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The gripper's motor by pulse width: proportional on the finger, with end stops, and gentle on what it holds.
+
+Gain and limit are Bridge's (error x 300 per m, clipped to +-1, times 350). Bridge keeps pushing with full force for as
+long as something is held, which heats the XL430 until it trips; here the force backs off once the finger has settled.
+A motor's heat goes with the square of its PWM: 200 instead of 350 leaves a third.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN
+
+
+@dataclass(frozen=True)
+class GripperSettings:
+    """Stroke and force.
+
+    Attributes:
+        closed, opened: m, position of the left finger that counts as 0 and 1.
+        gain: 1/m, share of `most` per m of error.
+        most: PWM, 885 is the full supply voltage.
+        hold: PWM that keeps an object once the finger has settled on it.
+        tolerance: m, how near the wanted position no force is applied, also at the end stops.
+        settled_after: s without progress after which the force backs off.
+        progress: m, less counts as none.
+    """
+
+    closed: float = FINGER_CLOSED
+    opened: float = FINGER_OPEN
+    gain: float = 300.0
+    most: float = 350.0
+    hold: float = 200.0
+    tolerance: float = 0.0007
+    settled_after: float = 0.4
+    progress: float = 0.0004
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.closed < self.opened:
+            raise ValueError(
+                f"The fingers' stroke from {self.closed} m to {self.opened} m is none; closed must be the smaller."
+            )
+        if not 0.0 <= self.hold <= self.most:
+            raise ValueError(f"A holding PWM of {self.hold} is not between 0 and the greatest, {self.most}.")
+
+    def opening(self, finger: float) -> float:
+        """Opening (0 closed, 1 open, not clipped) of a finger position in m."""
+        return (finger - self.closed) / (self.opened - self.closed)
+
+    def finger(self, opening: float) -> float:
+        """Finger position in m of an opening in [0, 1]."""
+        return self.closed + min(max(opening, 0.0), 1.0) * (self.opened - self.closed)
+
+
+class GripperPwm:
+    """Decides the PWM from the measured finger. It knows no clock: times in s are passed in."""
+
+    def __init__(self, settings: GripperSettings) -> None:
+        self._settings = settings
+        self._goal = math.nan
+        self._mark, self._since = math.nan, 0.0
+
+    def step(self, now: float, finger: float, opening: float) -> float:
+        """PWM to send, positive opens.
+
+        Args:
+            finger: m, measured.
+            opening: wanted, 0 to 1.
+        """
+        s = self._settings
+        if not (math.isfinite(finger) and math.isfinite(opening)):
+            return 0.0
+        goal = s.finger(opening)
+        error = goal - finger
+        if not abs(goal - self._goal) <= s.tolerance or not abs(finger - self._mark) <= s.progress:
+            self._goal, self._mark, self._since = goal, finger, now
+        if abs(error) <= s.tolerance or self._at_end(finger, error):
+            return 0.0
+        force = min(max(s.gain * error, -1.0), 1.0) * s.most
+        if now - self._since < s.settled_after:
+            return force
+        if error > 0.0:
+            return 0.0  # opening, and something is in the way: nothing is held, no force is needed
+        return -min(-force, s.hold)
+
+    def _at_end(self, finger: float, error: float) -> bool:
+        s = self._settings
+        return (error < 0.0 and finger <= s.closed + s.tolerance) or (error > 0.0 and finger >= s.opened - s.tolerance)

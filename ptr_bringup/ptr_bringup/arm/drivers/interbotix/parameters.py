@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver's parameters, declared on the arm node."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+
+from ptr_bringup.arm.drivers.base import Driver
+from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
+from ptr_bringup.arm.drivers.interbotix.profile import Profile, profile_named
+from ptr_bringup.node_main import StartupError, declare
+
+
+def open_driver(node: Node, rate: float) -> Driver:
+    """The driver of a WidowX 250 whose gate sends `rate` setpoints a second.
+
+    Raises:
+        StartupError: Interbotix's messages are not there, or a parameter is wrong.
+    """
+    try:
+        from ptr_bringup.arm.drivers.interbotix.driver import InterbotixDriver, Options
+    except ImportError as error:
+        raise StartupError(
+            f"robot:=wx250s needs the package interbotix_xs_msgs ({error}); source the workspace with Interbotix's "
+            "packages, or run `make setup` for the stand-in."
+        ) from error
+    name = declare(node, "robot_name", "wx250s", "name that xs_sdk was started with: the namespace of its topics")
+    registers = declare(node, "register_rate", 25.0, "Hz, motor registers read; 0: none", 0.0, 100.0)
+    catch_up = declare(
+        node, "catch_up_speed", 0.5, "rad/s, way back to the commanded pose after torque was off", 0.05, 3.14
+    )
+    return InterbotixDriver(
+        node, Options(f"/{name.strip('/')}", _declare_profile(node, rate), _declare_gripper(node), registers, catch_up)
+    )
+
+
+def _declare_profile(node: Node, rate: float) -> Profile:
+    kind = declare(
+        node,
+        "profile",
+        "time",
+        "how the motors move between setpoints: time (1.25 periods, half a period of acceleration) or velocity (steps)",
+    )
+    try:
+        return profile_named(kind, 1.0 / rate)
+    except ValueError as error:
+        raise StartupError(str(error)) from error
+
+
+def _declare_gripper(node: Node) -> GripperSettings:
+    default = GripperSettings()
+    table = {
+        "closed": ("finger_closed", "m, position of the left finger when the gripper is closed", 0.1),
+        "opened": ("finger_open", "m, position of the left finger when the gripper is open", 0.1),
+        "most": ("gripper_pwm", "PWM of 885, greatest force of the gripper", 885.0),
+        "hold": ("gripper_hold_pwm", "PWM of 885, force once the gripper has settled on an object", 885.0),
+    }
+    values = {
+        field: declare(node, name, getattr(default, field), text, 0.0, high)
+        for field, (name, text, high) in table.items()
+    }
+    try:
+        return GripperSettings(**values)
+    except ValueError as error:
+        raise StartupError(str(error)) from error

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Joint states of xs_sdk, read with care."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from sensor_msgs.msg import JointState as JointStateMessage
+
+from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
+from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
+from ptr_bringup.arm.messages import seconds
+from ptr_bringup.arm.reports import JointState
+
+MOTORS = (*JOINT_NAMES, "gripper")
+FINGER = "left_finger"
+_REGISTER_ZERO = -math.pi
+"""rad of position register 0. xs_sdk publishes it for motors whose reading failed, with a fresh stamp: a pulled cable
+looks like an arm whose joints all jumped to -180 degrees. No joint gets there within the gate's margins."""
+
+
+class ReadingError(ValueError):
+    """A joint state that says nothing about the arm; the message says why."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One message of xs_sdk.
+
+    Attributes:
+        joints: for the gate; its finger is scaled such that the configured stroke spans the nominal one.
+        finger: m, as measured.
+        efforts: by motor, as reported: mA of an XM430, 2.69 times 0.1 % of the load of an XL430.
+    """
+
+    joints: JointState
+    finger: float
+    efforts: dict[str, float]
+
+
+def reading_from(message: JointStateMessage, stroke: GripperSettings) -> Reading:
+    """What a message says. Velocities and efforts that are not published (xs_sdk_sim has none) are zero.
+
+    Raises:
+        ReadingError: a joint is missing, or did not answer.
+    """
+    place = {name: k for k, name in enumerate(message.name)}
+    missing = [name for name in (*MOTORS, FINGER) if place.get(name, math.inf) >= len(message.position)]
+    if missing:
+        raise ReadingError(f"Joint states lack {', '.join(missing)}; is another arm than a WidowX 250 connected?")
+    silent = [name for name in MOTORS if abs(message.position[place[name]] - _REGISTER_ZERO) < 1e-3]
+    if silent:
+        raise ReadingError(
+            f"xs_sdk reads nothing from {', '.join(silent)} and publishes -pi; check the arm's power and USB cable."
+        )
+    order = [place[name] for name in JOINT_NAMES]
+    finger = message.position[place[FINGER]]
+    joints = JointState(
+        seconds(message.header.stamp),
+        np.array([message.position[k] for k in order]),
+        _pick(message.velocity, order),
+        _pick(message.effort, order),
+        finger_from_gripper(stroke.opening(finger)),
+    )
+    efforts = {name: value for name, value in zip(message.name, message.effort, strict=False) if name in MOTORS}
+    return Reading(joints, finger, efforts)
+
+
+def _pick(values: list[float], order: list[int]) -> Array:
+    return np.array([values[k] for k in order]) if len(values) > max(order) else np.zeros(len(order))

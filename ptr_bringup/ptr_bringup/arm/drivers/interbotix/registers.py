@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Motor registers read one at a time, so that reading them does not disturb control.
+
+xs_sdk reads the joints 100 times a second in the thread that also reads registers. One register of one motor is a
+transaction of its own: 26 bytes at 1 Mbit/s and the latency of the USB adapter, about 1.3 ms with its timer at 1 ms.
+At 25 reads a second that is 3 % of the bus, and no joint state comes more than 1.3 ms late; reading a register of all
+nine motors at once would make it 12 ms. A round of 27 reads (error and torque of each motor, and in turn its
+temperature or its voltage) takes 1.1 s: a motor that trips is known within that time.
+
+Shoulder and elbow are driven by two motors each. The second one, the shadow, carries half of the load and trips like
+the first, so it is read too, and the joint's reading is the worse of both.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_bringup.arm.kinematics import JOINT_NAMES
+from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError, MotorReading, Motors
+
+SHADOWS = {"shoulder_shadow": "shoulder", "elbow_shadow": "elbow"}
+"""Second motors, and the joints that they drive."""
+ON_BUS = ("waist", "shoulder", "shoulder_shadow", "elbow", "elbow_shadow", *MOTOR_NAMES[3:])
+ERROR, TORQUE = "Hardware_Error_Status", "Torque_Enable"
+TEMPERATURE, VOLTAGE = "Present_Temperature", "Present_Input_Voltage"
+_VOLTS = 0.1
+"""V per unit of Present_Input_Voltage."""
+_SILENT = 3
+"""Reads in a row without an answer after which a motor counts as silent."""
+
+
+class RegisterReader:
+    """Says which register to read next, and what the answers come to."""
+
+    def __init__(self) -> None:
+        self._place = 0
+        self._readings = {name: MotorReading(name) for name in ON_BUS}
+        self._unanswered = dict.fromkeys(ON_BUS, 0)
+        self._answered = False
+        self._rounds = 0
+
+    def next(self) -> tuple[str, str]:
+        """Motor and register to read now."""
+        motor, kind = divmod(self._place, 3)
+        name = ON_BUS[motor]
+        third = TEMPERATURE if (self._rounds + motor) % 2 == 0 else VOLTAGE
+        self._place += 1
+        if self._place == 3 * len(ON_BUS):
+            self._place, self._rounds = 0, self._rounds + 1
+        return name, (ERROR, TORQUE, third)[kind]
+
+    @property
+    def offered(self) -> bool:
+        """False when a whole round went by without any answer: this xs_sdk (xs_sdk_sim) does not read registers."""
+        return self._answered or self._rounds == 0
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Motors that don't answer."""
+        return tuple(name for name, count in self._unanswered.items() if count >= _SILENT)
+
+    @property
+    def tripped(self) -> tuple[str, ...]:
+        """Motors with a hardware error, and silent ones: those that a reboot may bring back."""
+        return tuple(name for name, r in self._readings.items() if r.error or name in self.silent)
+
+    @property
+    def holding(self) -> NDArray[np.bool_]:
+        """(6,) joints whose motors all have torque, as far as is known."""
+        return np.array([self._joint(name).torque for name in JOINT_NAMES])
+
+    def take(self, motor: str, register: str, values: Sequence[int]) -> None:
+        """Take an answer. An empty one is that of a motor that failed: xs_sdk ends its list there and says no more."""
+        if not values:
+            self._unanswered[motor] += 1
+            return
+        self._answered = True
+        self._unanswered[motor] = 0
+        value = int(values[0])
+        change = {
+            ERROR: lambda: {"error": HardwareError(value & sum(HardwareError))},
+            TORQUE: lambda: {"torque": bool(value)},
+            TEMPERATURE: lambda: {"temperature": float(value)},
+            VOLTAGE: lambda: {"voltage": _VOLTS * value},
+        }[register]()
+        self._readings[motor] = dataclasses.replace(self._readings[motor], **change)
+
+    def assume_torque(self, on: bool, motors: Sequence[str] = ON_BUS) -> None:
+        """Torque was just switched; it is believed until it is read again."""
+        for name in motors:
+            self._readings[name] = dataclasses.replace(self._readings[name], torque=on)
+
+    def motors(self, stamp: float, efforts: Mapping[str, float]) -> Motors | None:
+        """All motors, None before the first round is complete or where registers are not read."""
+        if self._rounds == 0 or not self._answered:
+            return None
+        readings = (
+            dataclasses.replace(self._joint(name), effort=efforts.get(name, math.nan)) for name in MOTOR_NAMES
+        )
+        return Motors(stamp, tuple(readings))
+
+    def _joint(self, name: str) -> MotorReading:
+        """The reading of a joint: the worse of its motors; one that is silent has neither torque nor figures."""
+        parts = [self._own(motor) for motor in (name, *(s for s, joint in SHADOWS.items() if joint == name))]
+        worst = parts[0]
+        for part in parts[1:]:
+            worst = MotorReading(
+                name,
+                temperature=float(np.maximum(worst.temperature, part.temperature)),
+                voltage=float(np.minimum(worst.voltage, part.voltage)),
+                error=worst.error | part.error,
+                torque=worst.torque and part.torque,
+            )
+        return worst
+
+    def _own(self, motor: str) -> MotorReading:
+        return MotorReading(motor, torque=False) if motor in self.silent else self._readings[motor]
