@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm node and its motors: it judges their readings, stops the arm when one has failed, and switches them."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import SetBool, Trigger
+
+from ptr_bringup.arm.arbiter import Mode
+from ptr_bringup.arm.core import ArmCore
+from ptr_bringup.arm.drivers.base import Driver
+from ptr_bringup.arm.messages import seconds
+from ptr_bringup.arm.motor_health import SIMULATED, WIDOWX, Judgement, Level, MotorHealth, Thresholds
+from ptr_bringup.arm.motor_messages import motors_message
+from ptr_bringup.arm.motors import HardwareError, Motors
+from ptr_bringup.node_main import StartupError, declare
+from ptr_msgs.msg import MotorStates
+
+_PERIOD = 0.05
+"""s between two looks at the driver's newest reading; how often motors are read is the driver's business."""
+_REPEAT = 1.0
+"""s after which an unchanged judgement is published again."""
+_COMMANDED = (Mode.TELEOP, Mode.POLICY, Mode.MOVING)
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_DIAGNOSED = {
+    Level.OK: DiagnosticStatus.OK,
+    Level.REST: DiagnosticStatus.WARN,
+    Level.FAULT: DiagnosticStatus.ERROR,
+}
+
+
+class MotorWatch:
+    """Publishes /arm/motors and an entry in /diagnostics; offers /arm/torque and /arm/reboot_motors.
+
+    Args:
+        node: the arm node; its parameters `motor_...` are the thresholds.
+        core: gets a motor fault for as long as it lasts.
+    """
+
+    def __init__(self, node: Node, core: ArmCore, driver: Driver, robot: str) -> None:
+        self._node, self._core, self._driver = node, core, driver
+        self._health = MotorHealth(_declare_thresholds(node, SIMULATED if robot == "sim" else WIDOWX))
+        self._judgement: Judgement | None = None
+        self._published = 0.0
+        self._states = node.create_publisher(MotorStates, "/arm/motors", _LATCHED)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        node.create_service(SetBool, "/arm/torque", self._on_torque)
+        node.create_service(Trigger, "/arm/reboot_motors", self._on_reboot)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._uptime = lambda: steady.now().nanoseconds * 1e-9
+        node.create_timer(_PERIOD, self._look, clock=steady)
+
+    def _look(self) -> None:
+        motors, state = self._driver.motors(), self._driver.state()
+        if motors is None:
+            return
+        judgement = self._health.judge(motors, motors.stamp if state is None else state.stamp)
+        self._core.motor_fault(judgement.message if judgement.level is Level.FAULT else "")
+        self._publish(motors, judgement)
+
+    def _publish(self, motors: Motors, judgement: Judgement) -> None:
+        changed = self._judgement is None or judgement.level is not self._judgement.level
+        if changed and judgement.level is not Level.OK:
+            self._node.get_logger().warning(judgement.message)
+        elif changed:
+            self._node.get_logger().info(judgement.message)
+        self._judgement = judgement
+        if not changed and self._uptime() - self._published < _REPEAT:
+            return
+        self._published = self._uptime()
+        message = motors_message(motors, judgement.level, judgement.message)
+        self._states.publish(message)
+        values = [
+            KeyValue(key=f"{reading.name} {name}", value=f"{value:.1f}")
+            for reading in motors.readings
+            for name, value in (
+                ("temperature (deg C)", reading.temperature),
+                ("voltage (V)", reading.voltage),
+                ("effort", reading.effort),
+            )
+        ]
+        status = DiagnosticStatus(
+            level=_DIAGNOSED[judgement.level], name="arm motors", message=judgement.message, values=values
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = message.header.stamp
+        self._diagnostics.publish(array)
+
+    def _refusal(self) -> str:
+        """Why the motors can't be switched now; empty when they can."""
+        if self._core.arbiter.mode in _COMMANDED:
+            who = self._core.arbiter.source or "a move to a pose"
+            return f"The arm is under the command of {who}; end that or stop the arm first."
+        return ""
+
+    def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        response.message = self._refusal() or (self._blind() if request.data else "")
+        response.success = not response.message
+        if response.success:
+            if request.data:
+                self._core.hold_here()  # a limp arm has sunk, and must not jump to where it was
+            self._driver.set_torque(request.data)
+            response.message = "The motors shall hold." if request.data else "The motors go limp."
+        self._node.get_logger().info(f"Torque {'on' if request.data else 'off'}: {response.message}")
+        return response
+
+    def _blind(self) -> str:
+        """Why it is not known where the arm is; empty when it is."""
+        state, now = self._driver.state(), self._node.get_clock().now().to_msg()
+        age = float("inf") if state is None else seconds(now) - state.stamp
+        if age <= self._core.timing.state_age and state.finite:
+            return ""
+        return "No fresh joint state tells where the arm is; it could jump. Check the driver first."
+
+    def _on_reboot(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.message = self._refusal()
+        response.success = not response.message
+        if response.success:
+            motors = self._driver.motors()
+            tripped = [r.name for r in motors.readings if r.error is not HardwareError.NONE] if motors else []
+            self._driver.reboot()
+            names = ", ".join(tripped)
+            response.message = (
+                f"Rebooting: {names}; without torque until it is switched on." if tripped else "No motor has an error."
+            )
+        self._node.get_logger().info(f"Reboot: {response.message}")
+        return response
+
+
+def _declare_thresholds(node: Node, default: Thresholds) -> Thresholds:
+    texts = {
+        "effort_time": ("s, for which a joint may push with more than its limit", 0.0, 10.0),
+        "sustained": ("share of its limit that a joint may carry for long", 0.0, 2.0),
+        "relieved": ("share of its limit below which a joint counts as rested", 0.0, 2.0),
+        "sustained_time": ("s, over which a load counts as carried for long", 0.1, 600.0),
+        "warm": ("deg C, temperature at which a rest is due", 20.0, 100.0),
+        "cooled": ("deg C, temperature below which the rest is over", 20.0, 100.0),
+        "trips": ("deg C, temperature at which motors switch themselves off", 20.0, 100.0),
+        "voltage_low": ("V, lowest right voltage of the supply", 0.0, 30.0),
+        "voltage_high": ("V, highest right voltage of the supply", 0.0, 30.0),
+        "silence": ("s without an answer of a motor after which the arm is stopped", 0.0, 60.0),
+        "cooling_time": ("s, time constant with which a resting motor cools", 1.0, 7200.0),
+    }
+    values = {
+        name: declare(node, f"motor_{name}", getattr(default, name), text, low, high)
+        for name, (text, low, high) in texts.items()
+    }
+    unit = default.effort_unit
+    text = f"{unit}, most effort of waist, shoulder, elbow, forearm_roll, wrist_angle and wrist_rotate"
+    limits = declare(node, "motor_effort_limits", list(default.effort_limits), text)
+    try:
+        return dataclasses.replace(default, effort_limits=tuple(limits), **values)
+    except ValueError as error:
+        raise StartupError(str(error)) from error
