@@ -30,6 +30,7 @@ setup(
             "camera = ptr_bringup.camera.node:main",
             "raw_camera = ptr_bringup.camera.raw_node:main",
             "simulator = ptr_bringup.sim.node:main",
+            "xs_sdk_stand_in = ptr_bringup.xs_sdk.node:main",
             "scripted_operator = ptr_bringup.sim.operator_node:main",
         ],
         "ptr.commands": [

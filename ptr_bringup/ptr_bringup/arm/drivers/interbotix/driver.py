@@ -31,6 +31,8 @@ GRIPPER_PERIOD = 0.02
 """s between two PWM commands to the gripper (Bridge: 50 Hz)."""
 _RETRY = 1.0
 """s between two tries to start up."""
+_PATIENCE = 3.0
+"""s that xs_sdk may take to appear when both are launched together."""
 _SILENCE = 0.5
 """s without a usable joint state after which xs_sdk may have been restarted: start-up is gone through again."""
 _STALE = 0.2
@@ -67,6 +69,7 @@ class InterbotixDriver:
         self._offered: JointState | None = None
         self._misread = ""
         self._heard = self._sent_at = self._tried = -math.inf
+        self._patient_until = time.monotonic() + _PATIENCE
         self._read_at = 0.0
         self._received = 0
         self._opening: float | None = None
@@ -201,7 +204,8 @@ class InterbotixDriver:
             return
         self._tried = now
         if silent > _SILENCE:
-            self._say(self._unheard(), True)
+            if now > self._patient_until:
+                self._say(self._unheard(), True)
         else:
             self._talk.begin(talks.start_up(self._options.profile, self._note), self._started)
 

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The answer of get_robot_info for a WidowX 250."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from interbotix_xs_msgs.srv import RobotInfo
+
+from ptr_bringup.arm.drivers.interbotix.robot_info import JOINT_IDS
+from ptr_bringup.arm.kinematics import (
+    FINGER_CLOSED,
+    FINGER_OPEN,
+    JOINT_LOWER,
+    JOINT_NAMES,
+    JOINT_UPPER,
+    JOINT_VELOCITY_LIMIT,
+)
+from ptr_bringup.arm.move import NAMED_JOINTS
+from ptr_bringup.xs_sdk.gripper import finger_from_angle
+
+_IDS = dict(zip((*JOINT_NAMES, "gripper"), (*JOINT_IDS, 9), strict=True))
+
+
+def fill(response: RobotInfo.Response, names: Sequence[str]) -> None:
+    """Fill in the joints' ids, limits, sleep positions and places; as xs_sdk does, the gripper's are a finger's."""
+    response.num_joints = len(names)
+    response.joint_ids = [_IDS.get(name, 0) for name in names]
+    for name in names:
+        arm = name in JOINT_NAMES
+        k = JOINT_NAMES.index(name) if arm else len(JOINT_NAMES) + 1
+        response.joint_names.append(name if arm else "left_finger")
+        response.joint_lower_limits.append(JOINT_LOWER[k] if arm else FINGER_CLOSED)
+        response.joint_upper_limits.append(JOINT_UPPER[k] if arm else FINGER_OPEN)
+        response.joint_velocity_limits.append(JOINT_VELOCITY_LIMIT if arm else 1.0)
+        response.joint_sleep_positions.append(NAMED_JOINTS["sleep"][k] if arm else finger_from_angle(0.0))
+        response.joint_state_indices.append(k)
