@@ -39,7 +39,7 @@ def _declare_profile(node: Node, rate: float) -> Profile:
         node,
         "profile",
         "time",
-        "how the motors move between setpoints: time (1.25 periods, half a period of acceleration) or velocity (steps)",
+        "how the motors move between setpoints: time (smooth, 2 periods late), velocity (steps) or bridge (0.2 s late)",
     )
     try:
         return profile_named(kind, 1.0 / rate)

@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """How the motors move between two setpoints: the profile registers of the Dynamixel X series.
 
-Bridge sends one setpoint per control step of 0.2 s and lets the motors take 1.25 periods for the motion and half a
-period for its acceleration (250 ms, 100 ms). The gate sends a setpoint every 20 ms, which already follow a smooth
-path, so the same rule is applied to that period: 25 ms and 10 ms. Bridge's own 250 ms would begin a new slow motion
-at each setpoint and trail the gate by 200 ms. The other way, ALOHA's, is a velocity profile of 0: each setpoint is a
-step that the motor's position controller takes at once.
+Bridge sends one setpoint per control step of 0.2 s, and its time profile takes 1.25 periods for a motion and half a
+period for its acceleration. A profile decelerates during its last `acceleration` ms, so with these numbers each step
+ends in a brake before the next setpoint comes. The gate sends a setpoint every 20 ms that already follow a smooth
+path; a motor does so too if the next setpoint comes before it brakes: motion - acceleration >= period. One period of
+acceleration and half a period in hand for a late setpoint make 2.5 periods (50 ms, 20 ms). The other way, ALOHA's, is a
+velocity profile of 0: each setpoint is a step, and only the position controller softens it.
 
-Measured with tests/benchmarks/motor_profile.py (setpoints at 50 Hz along a minimum-jerk motion of 0.6 rad in 1.2 s):
+tests/benchmarks/motor_profile.py, a minimum-jerk motion of 0.6 rad in 1.2 s (its acceleration is 2.4 rad/s^2 at most),
+setpoints late by some ms:
 
-| profile               | delay (ms) | peak jerk of the motors' reference (rad/s^3) |
-|-----------------------|------------|----------------------------------------------|
-| time, 25 and 10 ms    | 17         | 1.3e5                                        |
-| velocity 0            | 0          | steps, not bounded                           |
-| time, 250 and 100 ms  | 196        | 0.7e3                                        |
+| profile                  | setpoints | delay (ms) | rms error after it (mrad) | peak acceleration (rad/s^2) |
+|--------------------------|-----------|------------|---------------------------|-----------------------------|
+| time: 50 and 20 ms       | 50 Hz     | 40         | 0.4                       | 6                           |
+| Bridge's shares: 25, 10  | 50 Hz     | 22         | 0.5                       | 117                         |
+| velocity: 0              | 50 Hz     | 10         | 2.7                       | a step each time            |
+| bridge: 250 and 100 ms   | 50 Hz     | 200        | 7.7                       | 2                           |
+| bridge: 250 and 100 ms   | 5 Hz      | 219        | 4.8                       | 11                          |
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-MOVING, ACCELERATING = 1.25, 0.5
-"""Shares of the setpoints' period (Bridge: `set_moving_time`)."""
+MOVING, ACCELERATING = 2.5, 1.0
+"""Periods of the setpoints that a motion and its acceleration take."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,16 @@ class Profile:
         return f"velocity, {self.velocity}, {self.acceleration}"
 
 
-def profile_named(kind: str, period: float) -> Profile:
-    """The profile for setpoints every `period` s.
+def profile_named(name: str, period: float) -> Profile:
+    """The profile for setpoints every `period` s: `time`, `velocity`, or `bridge` (that of its steps of 0.2 s).
 
     Raises:
         ValueError: there is no such profile.
     """
-    if kind == "time":
-        return Profile("time", max(1, round(1000 * MOVING * period)), max(1, round(1000 * ACCELERATING * period)))
-    if kind == "velocity":
+    if name == "time":
+        return Profile("time", max(2, round(1000 * MOVING * period)), max(1, round(1000 * ACCELERATING * period)))
+    if name == "velocity":
         return Profile("velocity", 0, 0)
-    raise ValueError(f"There is no profile {kind!r}; known: time, velocity.")
+    if name == "bridge":
+        return Profile("time", 250, 100)
+    raise ValueError(f"There is no profile {name!r}; known: time, velocity, bridge.")
