@@ -164,8 +164,9 @@ class MotorHealth:
         found = [Judgement(Level.FAULT, self._trip(reading)) for reading in readings.values() if reading.error]
         limp = [reading.name for reading in readings.values() if not reading.torque and not reading.error]
         if limp:
-            who = "every motor" if len(limp) == len(MOTOR_NAMES) else f"the motor of {_listed(limp)}"
-            found.append(Judgement(Level.FAULT, f"The torque of {who} is off: {_RECOVER}."))
+            some = f"the {_listed(limp)} motor{'s are' if len(limp) > 1 else ' is'}"
+            who = "every motor is" if len(limp) == len(MOTOR_NAMES) else some
+            found.append(Judgement(Level.FAULT, f"The torque of {who} off: {_RECOVER}."))
         return found
 
     def _trip(self, reading: MotorReading) -> str:

@@ -17,7 +17,7 @@ from ptr_bringup.arm.drivers.base import Driver
 from ptr_bringup.arm.messages import seconds
 from ptr_bringup.arm.motor_health import SIMULATED, WIDOWX, Judgement, Level, MotorHealth, Thresholds
 from ptr_bringup.arm.motor_messages import motors_message
-from ptr_bringup.arm.motors import HardwareError, Motors
+from ptr_bringup.arm.motors import Motors
 from ptr_bringup.node_main import StartupError, declare
 from ptr_msgs.msg import MotorStates
 
@@ -99,7 +99,7 @@ class MotorWatch:
         return ""
 
     def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        response.message = self._refusal() or (self._blind() if request.data else "")
+        response.message = self._refusal() or (self._tripped() or self._blind() if request.data else "")
         response.success = not response.message
         if response.success:
             if request.data:
@@ -108,6 +108,15 @@ class MotorWatch:
             response.message = "The motors shall hold." if request.data else "The motors go limp."
         self._node.get_logger().info(f"Torque {'on' if request.data else 'off'}: {response.message}")
         return response
+
+    def _tripped(self) -> str:
+        """Why torque can't be switched on before a reboot; empty when it can."""
+        names = ", ".join(self._with_error())
+        return f"Reboot the motors first: {names} reported an error." if names else ""
+
+    def _with_error(self) -> list[str]:
+        motors = self._driver.motors()
+        return [reading.name for reading in motors.readings if reading.error] if motors is not None else []
 
     def _blind(self) -> str:
         """Why it is not known where the arm is; empty when it is."""
@@ -121,13 +130,10 @@ class MotorWatch:
         response.message = self._refusal()
         response.success = not response.message
         if response.success:
-            motors = self._driver.motors()
-            tripped = [r.name for r in motors.readings if r.error is not HardwareError.NONE] if motors else []
+            names = ", ".join(self._with_error())
             self._driver.reboot()
-            names = ", ".join(tripped)
-            response.message = (
-                f"Rebooting: {names}; without torque until it is switched on." if tripped else "No motor has an error."
-            )
+            told = f"Rebooting {names}: without torque until it is switched on."
+            response.message = told if names else "No motor has an error."
         self._node.get_logger().info(f"Reboot: {response.message}")
         return response
 

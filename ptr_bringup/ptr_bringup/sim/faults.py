@@ -28,7 +28,8 @@ class Kind:
         target: the one that is meant when none is given; empty: all.
         value: its strength when none is given, None: it has none.
         low, high: range of the strength.
-        unit: of the strength, in words.
+        strength: what its strength means.
+        unit: of the strength.
         once: it happens to the motors and is over: what it leaves is mended at the motors, not by its end.
     """
 
@@ -38,6 +39,7 @@ class Kind:
     value: float | None = None
     low: float = 0.0
     high: float = 0.0
+    strength: str = ""
     unit: str = ""
     once: bool = False
 
@@ -46,7 +48,7 @@ KINDS: dict[str, Kind] = {
     "joint_states_gone": Kind("No joint states arrive."),
     "joint_states_frozen": Kind("Joint states arrive with new stamps, but their values stay."),
     "joint_states_nan": Kind("A joint's position is not a number.", JOINT_NAMES, "elbow"),
-    "joint_states_late": Kind("Joint states arrive late.", value=0.5, low=0.01, high=10.0, unit="s"),
+    "joint_states_late": Kind("Joint states arrive late.", value=0.5, low=0.01, high=10.0, strength="delay", unit="s"),
     "commands_lost": Kind("Joint commands do not reach the motors, as when the serial cable is out."),
     "image_gone": Kind("No picture arrives.", CAMERAS, CAMERAS[0]),
     "image_frozen": Kind("The same picture arrives again and again, with new stamps.", CAMERAS, CAMERAS[0]),
@@ -57,14 +59,17 @@ KINDS: dict[str, Kind] = {
         "Pictures break off: packets of the camera's JPEG are lost, and its decoder fills the rest with grey.",
         CAMERAS, CAMERAS[0], 0.5, 0.05, 0.95, "share of each picture's bytes that arrives",
     ),
-    "image_slow": Kind("Pictures come rarely.", CAMERAS, CAMERAS[0], 2.0, 0.1, 60.0, "Hz"),
+    "image_slow": Kind("Pictures come rarely.", CAMERAS, CAMERAS[0], 2.0, 0.1, 60.0, "rate", "Hz"),
     "overload": Kind("A motor trips by overload and goes limp.", MOTOR_NAMES, "shoulder", once=True),
     "overheating": Kind(
-        "A motor gets too hot, trips and goes limp.", MOTOR_NAMES, "shoulder", 76.0, 72.5, 100.0, "deg C", once=True
+        "A motor gets too hot, trips and goes limp.", MOTOR_NAMES, "shoulder", 76.0, 72.5, 100.0,
+        "temperature", "deg C", once=True,
     ),
-    "warm": Kind("A motor gets warm.", MOTOR_NAMES, "shoulder", 62.0, 26.0, 72.0, "deg C", once=True),
+    "warm": Kind(
+        "A motor gets warm.", MOTOR_NAMES, "shoulder", 62.0, 26.0, 72.0, "temperature", "deg C", once=True
+    ),
     "torque_lost": Kind("Somebody switches the torque off.", MOTOR_NAMES, once=True),
-    "voltage_low": Kind("The supply's voltage drops.", value=9.0, low=0.0, high=12.0, unit="V"),
+    "voltage_low": Kind("The supply's voltage drops.", value=9.0, low=0.0, high=12.0, strength="voltage", unit="V"),
     "encoder": Kind("A motor's encoder reports an error; the motor goes on holding.", MOTOR_NAMES, "elbow", once=True),
 }  # fmt: skip
 
@@ -86,8 +91,8 @@ class Fault:
 
     def __str__(self) -> str:
         kind = KINDS[self.name]
-        strength = "" if math.isnan(self.value) else f" {self.value:g} {kind.unit.split()[0]}"
-        return f"{self.name}{' of ' + self.target if self.target else ''}{strength}"
+        value = "" if math.isnan(self.value) else f" ({kind.strength} {self.value:g} {kind.unit}".rstrip() + ")"
+        return f"{self.name}{' of ' + self.target if self.target else ''}{value}"
 
 
 class Faults:
@@ -153,5 +158,5 @@ def _strength(name: str, kind: Kind, value: float) -> float:
     if kind.value is None:
         raise FaultError(f"{name} has no strength; leave out the value {value:g}.")
     if not kind.low <= value <= kind.high:
-        raise FaultError(f"{name} takes {kind.low:g} to {kind.high:g} ({kind.unit}), not {value:g}.")
+        raise FaultError(f"{name} takes a {kind.strength} of {kind.low:g} to {kind.high:g} {kind.unit}, not {value:g}.")
     return value

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,7 +56,7 @@ class Motors:
         return tuple(
             MotorReading(
                 name,
-                temperature=float(math.floor(self.temperatures[k])),  # the register counts whole degrees
+                temperature=float(round(self.temperatures[k])),  # the register counts whole degrees
                 voltage=round(self.voltage, 1),
                 effort=float(efforts[k]),
                 error=self.errors[k],

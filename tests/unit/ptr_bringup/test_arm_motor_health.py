@@ -72,7 +72,9 @@ def test_a_hardware_error_is_a_fault(error: HardwareError, torque: bool, words: 
 def test_torque_that_is_off_is_a_fault_also_without_an_error() -> None:
     one = judged(reading(elbow={"torque": False}))
     assert one.level is Level.FAULT
-    assert "the motor of elbow" in one.message
+    assert "the elbow motor is off" in one.message
+    two = judged(reading(elbow={"torque": False}, gripper={"torque": False}))
+    assert "the elbow and gripper motors are off" in two.message
     every = judged(reading(**{name: {"torque": False} for name in MOTOR_NAMES}))
     assert "every motor" in every.message
 

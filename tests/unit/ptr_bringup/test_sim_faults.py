@@ -88,7 +88,7 @@ def test_what_is_in_force_is_told_in_one_sentence() -> None:
     inject(faults, "joint_states_late", value=0.25)
     inject(faults, "joint_states_nan")
     inject(faults, "overload")
-    assert faults.summary() == "Injected: joint_states_late 0.25 s, joint_states_nan of elbow."
+    assert faults.summary() == "Injected: joint_states_late (delay 0.25 s), joint_states_nan of elbow."
 
 
 def test_joint_states_pass_unchanged_while_nothing_is_wrong() -> None:
