@@ -129,20 +129,26 @@ def rotation_from_vector(vector: ArrayLike) -> Array:
 
 def _chain(joints: Array) -> tuple[Array, Array, Array]:
     """Axes (6, 3) and points (6, 3) of the joints as they are now, and the end effector's matrix (4, 4)."""
+    moved = link_transforms(joints)
+    axes = np.einsum("kij,kj->ki", moved[:6, :3, :3], _AXES)
+    points = np.einsum("kij,kj->ki", moved[:6, :3, :3], _POINTS) + moved[:6, :3, 3]
+    matrix = moved[6]
+    matrix[:3, 3] += matrix[:3, :3] @ HOME_POSITION
+    return axes, points, matrix
+
+
+def link_transforms(joints: Array) -> Array:
+    """(7, 4, 4): where each link has gone from its place in the home pose; 0 is the base, 6 the gripper."""
     sines, cosines = np.sin(joints), np.cos(joints)
     rotations = _EYE3 + sines[:, None, None] * _SKEW + (1.0 - cosines)[:, None, None] * _SKEW_SQUARED
-    exponentials = np.zeros((6, 4, 4))
-    exponentials[:, :3, :3] = rotations
-    exponentials[:, :3, 3] = _POINTS - np.einsum("kij,kj->ki", rotations, _POINTS)
-    exponentials[:, 3, 3] = 1.0
-    axes, points = np.empty((6, 3)), np.empty((6, 3))
-    product = _EYE4
-    for k in range(6):
-        axes[k] = product[:3, :3] @ _AXES[k]
-        points[k] = product[:3, :3] @ _POINTS[k] + product[:3, 3]
-        product = product @ exponentials[k]
-    product[:3, 3] += product[:3, :3] @ HOME_POSITION
-    return axes, points, product
+    moved = np.zeros((7, 4, 4))
+    moved[0] = _EYE4
+    moved[1:, :3, :3] = rotations
+    moved[1:, :3, 3] = _POINTS - np.einsum("kij,kj->ki", rotations, _POINTS)
+    moved[1:, 3, 3] = 1.0
+    for k in range(1, 6):
+        moved[k + 1] = moved[k] @ moved[k + 1]
+    return moved
 
 
 def forward(joints: ArrayLike) -> Pose:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.kinematics import Array, Pose, forward, rotation_from_vector, rotation_vector
-from ptr_bringup.arm.safety import Limits, clip_to_box
+from ptr_bringup.arm.safety import Limits, clip_to_box, touching
 
 NAMED_JOINTS: dict[str, Array] = {
     "start": np.array([0.0, 0.02201199, 0.18310092, 0.0, 1.36568341, 0.0]),
@@ -89,6 +89,7 @@ def plan_to_pose(
         if end is None:
             raise MoveError(f"No joint positions reach the goal {where} in that orientation.")
         path = _arc(joints, end)
+    _check_way(path, limits)
     return Move(path, _duration(path, duration, limits), _opening(gripper), goal)
 
 
@@ -96,11 +97,12 @@ def plan_to_name(joints: Array, name: str, gripper: float, duration: float, limi
     """A move of the joints to a named pose; `sleep` and `home` lie outside of the workspace box.
 
     Raises:
-        MoveError: nobody knows that name.
+        MoveError: nobody knows that name, or the arm would touch itself or the table on its way.
     """
     if name not in NAMED_JOINTS:
         raise MoveError(f"There is no pose named {name!r}; known: {', '.join(NAMED_JOINTS)}.")
     path = _arc(joints, NAMED_JOINTS[name])
+    _check_way(path, limits)
     return Move(path, _duration(path, duration, limits), _opening(gripper), forward(path[-1]))
 
 
@@ -125,6 +127,14 @@ def _line(start: Pose, joints: Array, goal: Pose) -> Array | None:
 def _arc(start: Array, end: Array) -> Array:
     """(N, 6) joint positions that lead straight from one to the other."""
     return start + np.linspace(0.0, 1.0, _POINTS)[:, None] * (end - start)
+
+
+def _check_way(path: Array, limits: Limits) -> None:
+    """Refuse a path (N, 6) on which the arm would touch itself or the table."""
+    for here, there in zip(path, path[1:], strict=False):
+        why = touching(there, here, limits)
+        if why:
+            raise MoveError(f"The arm can't go there straight: {why} Go by way of another pose.")
 
 
 def _duration(path: Array, wanted: float, limits: Limits) -> float:

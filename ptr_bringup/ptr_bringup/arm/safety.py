@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The safety filter: what of a wish may be sent to the arm, and why not all of it.
 
-A wish passes workspace box, reachable shell, table, inverse kinematics, joint limits and joint speed, in this
-order. The box clips and the joint speed slows; the others refuse, and the arm stays where it is.
+A wish passes workspace box, reachable shell, table, inverse kinematics, joint limits, the arm's distance from
+itself and the table, and joint speed, in this order. The box clips and the joint speed slows; the others refuse, and
+the arm stays where it is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ptr_bringup.arm.collision import clearance
 from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.kinematics import (
     JOINT_LOWER,
@@ -164,7 +166,7 @@ def admit(wish: Pose, target: Pose, joints: Array, limits: Limits, duration: flo
 def admit_joints(
     wish: Array, pose: Pose, target: Pose, joints: Array, limits: Limits, duration: float
 ) -> Verdict:
-    """The part of the gate behind the inverse kinematics: table, joint limits, joint speed.
+    """The part of the gate behind the inverse kinematics: table, joint limits, collisions, joint speed.
 
     Args:
         wish: (6,) rad, wished joint positions.   pose: their end-effector pose.
@@ -179,12 +181,27 @@ def admit_joints(
         k = int(np.argmax(outside))
         why = f"Joint {JOINT_NAMES[k]} would go to {wish[k]:.3f} rad; allowed: {low[k]:.3f}..{high[k]:.3f}."
         return Verdict(None, target, Reason.JOINT_LIMIT, why)
+    why = touching(wish, joints, limits)
+    if why:
+        return Verdict(None, target, Reason.COLLISION, why)
     step, allowed = float(np.abs(wish - joints).max()), limits.joint_speed * duration
     if step > allowed * (1.0 + _ROUNDING) + 1e-12:
         slowed = joints + (wish - joints) * (allowed / step)
         why = f"A joint would move {step:.3f} rad in {duration:.3f} s, over {limits.joint_speed:.2f} rad/s."
         return Verdict(slowed, forward(slowed), Reason.TOO_FAST, why)
     return Verdict(wish, pose)
+
+
+def touching(wish: Array, joints: Array, limits: Limits) -> str:
+    """A sentence when the arm would touch itself or the table at `wish`, else empty.
+
+    Where it is too near already at `joints`, it may go anywhere that is not nearer still.
+    """
+    then = clearance(wish, limits.table_height)
+    if then.distance >= 0.0 or then.distance >= clearance(joints, limits.table_height).distance - _ROUNDING:
+        return ""
+    one, other = then.parts
+    return f"The {one} would be {-then.distance:.3f} m too near to the {other}."
 
 
 def _kept_inside(slowed: Verdict, target: Pose, joints: Array, limits: Limits) -> Verdict:
@@ -200,7 +217,7 @@ def _kept_inside(slowed: Verdict, target: Pose, joints: Array, limits: Limits) -
         wish = joints + (slowed.joints - joints) * share
         pose = forward(wish)
         inside = (low <= pose.position).all() and (pose.position <= high).all()
-        if inside and not _refuse_pose(pose, target, limits)[0]:
+        if inside and not _refuse_pose(pose, target, limits)[0] and not touching(wish, joints, limits):
             return dataclasses.replace(slowed, joints=wish, target=pose)
     why = f"{slowed.detail} A slower step would leave the workspace; the arm holds."
     return Verdict(None, target, slowed.reason | Reason.OUTSIDE_BOX, why)
