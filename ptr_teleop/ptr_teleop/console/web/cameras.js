@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Live images: the page asks for the next one when the last one is drawn, so that it never lags behind.
-import { make } from "./dom.js";
+import { make, sentence, setText } from "./dom.js";
 import { socketUrl } from "./connection.js";
 
 const AGAIN = 1000; // ms before a lost camera socket is opened again
@@ -15,20 +15,29 @@ export class Camera {
     this.canvas.width = 640;
     this.canvas.height = 480;
     this.badge = make("span", "badge", "no image yet");
+    this.trouble = make("p", "trouble");
+    this.trouble.hidden = true;
+    this.picture = make("div", "picture");
+    this.picture.append(this.canvas, this.trouble);
     this.figure = make("figure", "camera stale");
     const caption = make("figcaption", "", name.replaceAll("_", " "));
     caption.append(this.badge);
-    this.figure.append(this.canvas, caption);
+    this.figure.append(this.picture, caption);
     parent.append(this.figure);
     this.#open();
   }
 
-  show(streams) {
+  // health: {level, state, message} of /diagnostics, or nothing.
+  show(streams, health) {
     const stream = streams.find((entry) => entry.name === this.stream);
     if (!stream) return;
-    this.figure.classList.toggle("stale", !stream.alive);
+    const ill = Boolean(health) && health.level !== "ok";
+    this.figure.classList.toggle("stale", !stream.alive || (ill && health.level === "error"));
     const silent = stream.age === null ? "no image yet" : `no image for ${stream.age.toFixed(1)} s`;
-    this.badge.textContent = stream.alive ? `${stream.rate.toFixed(0)} Hz` : silent;
+    setText(this.badge, stream.alive ? `${stream.rate.toFixed(0)} Hz` : silent);
+    this.trouble.hidden = !ill;
+    setText(this.trouble, ill ? health.state || sentence(health.message) : "");
+    this.trouble.title = health?.message ?? "";
   }
 
   #open() {

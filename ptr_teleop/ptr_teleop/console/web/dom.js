@@ -29,3 +29,8 @@ export function sentence(text) {
   const whole = isName ? trimmed : trimmed[0].toUpperCase() + trimmed.slice(1);
   return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
 }
+
+// Is this a field that takes what is typed?
+export function writes(element) {
+  return Boolean(element.closest?.("input:not([type=range], [type=checkbox]), textarea, select"));
+}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Driving with the keys of a keyboard, or with a finger on their pictures. A key counts while it is held down.
-import { byId, make, sentence, setText } from "./dom.js";
+import { byId, make, sentence, setText, writes } from "./dom.js";
 import { DrivingSocket } from "./driving.js";
 
 const PERIOD = 50; // ms between two packets while nothing changes
@@ -28,6 +28,10 @@ export class KeyboardDriving {
     addEventListener("blur", () => this.#releaseAll());
     document.addEventListener("visibilitychange", () => this.#releaseAll());
     connection.addEventListener("lost", () => this.stop());
+  }
+
+  get driving() {
+    return this.#driving;
   }
 
   stop() {
@@ -110,8 +114,4 @@ export class KeyboardDriving {
     setText(byId("drive-message"), sentence(text));
     byId("drive-message").classList.toggle("grave", grave);
   }
-}
-
-function writes(element) {
-  return element.closest?.("input, textarea, select") !== null;
 }

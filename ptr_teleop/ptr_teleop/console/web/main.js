@@ -1,28 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page: gives each part the newest state, and turns grey when there is none.
+import { showAlerts } from "./alerts.js";
+import { Announcer } from "./announcer.js";
 import { Camera } from "./cameras.js";
+import { Compare } from "./compare.js";
 import { Connection } from "./connection.js";
-import { byId, sentence, setText } from "./dom.js";
+import { Curve } from "./curve.js";
+import { byId, sentence, setText, writes } from "./dom.js";
 import { Episode } from "./episode.js";
 import { KeyboardDriving } from "./keyboard.js";
-import { Curve, showEvaluation, showPolicy } from "./policy.js";
-import { showArm, showEvents, showStreams } from "./robot_view.js";
+import { Motors } from "./motors.js";
+import { showPolicy } from "./policy.js";
+import { showEvaluation } from "./results.js";
+import { showArm, showCameraHealth, showEvents, showStreams } from "./robot_view.js";
+import { sentencesOf } from "./sentences.js";
+import { Sound } from "./sound.js";
+import { Tabs } from "./tabs.js";
+import { Trial } from "./trial.js";
 import { HeadsetDriving } from "./vr.js";
 
-if (location.search) history.replaceState(null, "", "/"); // the token is in a cookie now
+if (location.search) history.replaceState(null, "", `/${location.hash}`); // the token is in a cookie now
 
 const connection = new Connection();
+const sound = new Sound();
+const announcer = new Announcer((text, urgent) => sound.say(text, urgent));
 const episode = new Episode(connection);
+const motors = new Motors(connection);
 const curve = new Curve();
 const cameras = [];
 let newest = { safety: { reasons: [] } };
 
-new KeyboardDriving(connection);
+const keys = new KeyboardDriving(connection);
 const headset = new HeadsetDriving(connection, () => ({ ...newest, camera: cameras[0]?.canvas ?? null }));
+const tabs = new Tabs((name) => name === "policy" && curve.draw());
+const evaluating = (event) => tabs.shown === "evaluate" && !keys.driving && !writes(event.target);
+const trial = new Trial(connection, evaluating);
+const compare = new Compare(evaluating);
 
 byId("release").addEventListener("click", async () => {
   const answer = await connection.ask("release");
-  if (!answer.done) setText(byId("drive-message"), sentence(answer.text));
+  setText(byId("release-message"), answer.done ? "" : sentence(answer.text));
 });
 
 connection.addEventListener("hello", ({ detail }) => {
@@ -31,18 +48,54 @@ connection.addEventListener("hello", ({ detail }) => {
 });
 
 connection.addEventListener("state", ({ detail: state }) => {
-  const grew = state.safety.reasons.length > newest.safety.reasons.length;
   newest = state;
-  showArm(state);
-  showStreams(state.streams);
-  showEvents(state.events);
-  episode.show(state.recorder, Date.now());
-  for (const camera of cameras) camera.show(state.streams);
-  showTeleop(state);
-  showPolicy(state.policy, curve, curve.add(state.points));
-  showEvaluation(state.evaluation);
-  if (grew) headset.buzz();
+  tabs.suggest(state.trial && state.trial.phase !== "idle" ? "evaluate" : state.policy ? "policy" : "record");
+  tabs.mark(levelsOf(state));
+  showAlerts(state, tabs.shown, (view) => tabs.choose(view));
+  showScene(state);
+  showWork(state);
+  announce(state);
 });
+
+function showScene(state) {
+  showArm(state);
+  showEvents(state.events);
+  for (const camera of cameras) camera.show(state.streams, state.cameras[camera.name]);
+  const layingOut = ["staging", "ready"].includes(state.trial?.phase);
+  compare.show(state.reference, cameras, layingOut && tabs.shown === "evaluate");
+}
+
+function showWork(state) {
+  episode.show(state.recorder, Date.now());
+  showTeleop(state);
+  showPolicy(state);
+  const changed = [curve.add(state.points), curve.expect(state.policy_status)].some(Boolean);
+  if (changed && tabs.shown === "policy") curve.draw();
+  showEvaluation(state.evaluation);
+  trial.show(state.trial);
+  motors.show(state);
+  showCameraHealth(state.cameras);
+  showStreams(state.streams);
+}
+
+function announce(state) {
+  const grade = announcer.update(performance.now(), sentencesOf(state), sound.speaking);
+  sound.cue(grade);
+  if (grade > 0) headset.buzz();
+}
+
+// Which view has something that wants to be looked at.
+function levelsOf({ motors, cameras, streams, policy_status: status, trial, recorder }) {
+  const ill = Object.values(cameras).some((health) => health?.level === "error");
+  const broken = motors?.level === "fault" || ill || streams.some((stream) => stream.age !== null && !stream.alive);
+  const waits = trial?.phase === "staging" || trial?.phase === "label";
+  return {
+    record: recorder?.state === "fault" ? "error" : "",
+    policy: status && status.level !== "ok" ? status.level : "",
+    evaluate: waits ? "warn" : "",
+    robot: broken ? "error" : motors?.level === "rest" ? "warn" : "",
+  };
+}
 
 connection.addEventListener("lost", ({ detail }) => {
   document.body.classList.add("lost");
@@ -51,6 +104,8 @@ connection.addEventListener("lost", ({ detail }) => {
   setText(byId("lost"), detail);
   setText(byId("connection"), "no connection");
   byId("connection").dataset.level = "error";
+  sound.cue(3);
+  sound.say(detail, true);
 });
 
 connection.addEventListener("found", () => connected());

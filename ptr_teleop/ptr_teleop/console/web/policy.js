@@ -1,101 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// Q of the running policy's actions as a curve, and the trials of an evaluation with their interval.
-import { byId, make, sentence, setChildren, setText } from "./dom.js";
+// The policy that runs: what it does, how far it gets, and whether its Q is still what the demonstrations had.
+import { byId, sentence, setText } from "./dom.js";
 
-const KEPT = 600; // points
-const MARGIN = { left: 44, right: 8, top: 8, bottom: 8 }; // CSS pixels
-
-export class Curve {
-  #points = []; // [step, q, spread of the critics, q of the mode]
-
-  add(points) {
-    if (points.length === 0) return false;
-    for (const point of points) {
-      if (this.#points.length && point[0] < this.#points.at(-1)[0]) this.#points = []; // a new run begins
-      this.#points.push(point);
-    }
-    this.#points = this.#points.slice(-KEPT);
-    return true;
-  }
-
-  draw() {
-    const canvas = byId("curve");
-    const scale = devicePixelRatio || 1;
-    const [width, height] = [canvas.clientWidth, canvas.clientHeight];
-    if (width === 0) return;
-    canvas.width = Math.round(width * scale);
-    canvas.height = Math.round(height * scale);
-    const points = this.#points.filter((point) => point[1] !== null);
-    if (points.length === 0) return;
-    const pen = canvas.getContext("2d");
-    pen.scale(scale, scale);
-    this.#plot(pen, points, width, height);
-    const last = points.at(-1)[1].toFixed(2);
-    canvas.setAttribute("aria-label", `Q of the actions over the last ${points.length} steps; now ${last}`);
-  }
-
-  #plot(pen, points, width, height) {
-    const tops = points.map((point) => point[1] + (point[2] ?? 0));
-    let [low, high] = [Math.min(...points.map((point) => point[1])), Math.max(...tops)];
-    if (high - low < 0.1) [low, high] = [(low + high) / 2 - 0.05, (low + high) / 2 + 0.05];
-    const span = Math.max(points.length - 1, 1);
-    const x = (index) => MARGIN.left + (index / span) * (width - MARGIN.left - MARGIN.right);
-    const y = (value) => MARGIN.top + ((high - value) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);
-    const style = getComputedStyle(document.documentElement);
-    const colour = (name) => style.getPropertyValue(name);
-
-    pen.fillStyle = colour("--soft");
-    pen.strokeStyle = colour("--line");
-    pen.font = "12px system-ui, sans-serif";
-    pen.textBaseline = "middle";
-    for (const value of [low, (low + high) / 2, high]) {
-      pen.fillText(value.toFixed(2), 0, y(value));
-      line(pen, [[MARGIN.left, y(value)], [width - MARGIN.right, y(value)]]);
-    }
-    pen.fillStyle = colour("--band");
-    pen.beginPath();
-    points.forEach((point, index) => pen.lineTo(x(index), y(tops[index])));
-    points.toReversed().forEach((point, index) => pen.lineTo(x(points.length - 1 - index), y(point[1])));
-    pen.fill();
-    pen.strokeStyle = colour("--accent");
-    pen.lineWidth = 2;
-    line(pen, points.map((point, index) => [x(index), y(point[1])]));
-  }
+export function showPolicy({ policy, policy_status: status, trial }) {
+  const present = Boolean(policy || status);
+  byId("policy").hidden = !present;
+  byId("no-policy").hidden = present;
+  if (!present) return;
+  const [words, level] = stateOf(policy, status);
+  setText(byId("policy-state"), words);
+  byId("policy-state").dataset.level = level;
+  setText(byId("policy-message"), sentence(policy?.held ? policy.reason : status?.message ?? ""));
+  fact("checkpoint", nameOf(status?.checkpoint) || (trial?.policy_label ? `${trial.policy_label} (blind)` : ""));
+  fact("task", policy?.task.replaceAll("_", " "));
+  fact("speed", policy?.milliseconds == null ? "" : `${policy.milliseconds.toFixed(0)} ms a step`);
+  fact("held", status?.held_steps);
+  fact("late", status?.late_steps);
+  const known = status && status.q_low !== null && status.q_high !== null;
+  fact("range", known ? `${status.q_low.toFixed(2)} to ${status.q_high.toFixed(2)}` : "");
+  byId("policy-legend").hidden = !known;
 }
 
-function line(pen, corners) {
-  pen.beginPath();
-  for (const [x, y] of corners) pen.lineTo(x, y);
-  pen.stroke();
+function stateOf(policy, status) {
+  if (status?.drift) return ["outside of what it knows", "warn"];
+  if (policy?.held) return ["holds", "warn"];
+  if (policy) return [`step ${policy.step}`, status && status.level !== "ok" ? "warn" : "ok"];
+  return status.ended ? ["ended", status.level] : ["not running", "off"];
 }
 
-export function showPolicy(policy, curve, changed) {
-  const section = byId("policy");
-  if (policy) section.hidden = false;
-  setText(byId("policy-state"), policy ? (policy.held ? "holds" : `step ${policy.step}`) : "not running");
-  byId("policy-state").dataset.level = policy?.held ? "warn" : "ok";
-  const speed = policy?.milliseconds == null ? "" : `, ${policy.milliseconds.toFixed(0)} ms a step`;
-  setText(byId("policy-message"), policy ? (policy.held ? sentence(policy.reason) : `Task ${policy.task}${speed}.`) : "");
-  if (changed && !section.hidden) curve.draw();
+function fact(name, text) {
+  byId(`policy-${name}`).parentElement.hidden = !text;
+  setText(byId(`policy-${name}`), text || "");
 }
 
-export function showEvaluation(evaluation) {
-  byId("evaluation").hidden = !evaluation;
-  if (!evaluation) return;
-  const { judged, planned, successes, low, high } = evaluation;
-  setText(byId("evaluation-count"), `${judged} of ${planned} trials`);
-  setChildren(byId("trials"), evaluation.outcomes.join(" "), () =>
-    evaluation.outcomes.map((outcome, index) => {
-      const dot = make("li", outcome);
-      dot.title = `trial ${index + 1}: ${outcome}`;
-      dot.setAttribute("aria-label", dot.title);
-      return dot;
-    }));
-  const percent = (value) => `${Math.round(100 * value)} %`;
-  const range = byId("interval-range").style;
-  [range.left, range.right] = [`${100 * low}%`, `${100 * (1 - high)}%`];
-  byId("interval-rate").style.left = judged ? `${(100 * successes) / judged}%` : "-10%";
-  setText(byId("evaluation-message"),
-    `${evaluation.policy}: ${successes} of ${judged} succeeded on ${evaluation.task}; ` +
-    `95 % Wilson interval ${percent(low)} to ${percent(high)}.`);
+// The last two parts of a path: runs/carrot/best is carrot/best.
+function nameOf(path) {
+  return (path ?? "").split("/").filter(Boolean).slice(-2).join("/");
 }

@@ -7,12 +7,14 @@ const MODES = {
   stopped: "stopped", moving: "moves to a pose", unknown: "unknown",
 };
 
+const GRADES = ["refuse", "clip"]; // the graver one colours the frame of the cameras
+
 export function showArm(state) {
   const { arm, safety } = state;
   const mode = byId("arm-mode");
   setText(mode, arm ? MODES[arm.mode] : "not heard");
   mode.dataset.level = !arm || arm.mode === "stopped" ? "error" : arm.mode === "hold" ? "warn" : "ok";
-  byId("latched").hidden = !(arm && arm.mode === "stopped");
+  document.body.dataset.grade = GRADES.find((grade) => safety.reasons.some((reason) => reason.grade === grade)) ?? "";
   setText(byId("arm-source"), arm && arm.source ? arm.source : "nobody");
   const known = arm && arm.position.every((value) => value !== null);
   setText(byId("arm-position"), known ? `${arm.position.map((v) => (100 * v).toFixed(1)).join("  ")} cm` : "–");
@@ -41,6 +43,20 @@ export function showStreams(streams) {
 function describe(stream) {
   if (!stream.alive) return stream.age === null ? "never heard" : `silent for ${stream.age.toFixed(1)} s`;
   return stream.rate === null ? "alive" : `${stream.rate.toFixed(0)} Hz`;
+}
+
+export function showCameraHealth(cameras) {
+  const unheard = { level: "off", state: "not heard", message: "" };
+  const rows = Object.entries(cameras).map(([name, health]) => [name, health ?? unheard]);
+  byId("camera-health-card").hidden = rows.length === 0;
+  setChildren(byId("camera-health"), JSON.stringify(rows), () => rows.map(([name, health]) => {
+    const row = make("li", "health");
+    const pill = make("span", "pill", health.state || health.level);
+    pill.dataset.level = health.level;
+    const title = make("span", "stream-name", name.replaceAll("_", " "));
+    row.append(title, pill, make("p", "message", sentence(health.message)));
+    return row;
+  }));
 }
 
 const KEPT = 30;

@@ -2,9 +2,11 @@
 // Driving from a headset, or from a phone that is its own controller: poses and buttons go out with every frame.
 import { byId, sentence, setText } from "./dom.js";
 import { DrivingSocket } from "./driving.js";
+import { sentencesOf } from "./sentences.js";
 import { packetOf } from "./xr_packet.js";
 import { Panel } from "./xr_panel.js";
 
+const GRADE_COLOURS = { 1: "#8a5a00", 2: "#b3261e", 3: "#b3261e" }; // changed, refused, a fault
 const COLOURS = { recording: "#b3261e", saving: "#8a5a00", idle: "#0f5f59", none: "#3d4745" };
 
 export class HeadsetDriving {
@@ -15,7 +17,7 @@ export class HeadsetDriving {
   #socket = null;
   #phone = { grip: 0, trigger: 0 };
 
-  // look(): {camera, arm, recorder, safety, teleop}, what the panel shows.
+  // look(): the newest state and `camera`, a canvas or null: what the panel shows.
   constructor(connection, look) {
     this.#connection = connection;
     this.#look = look;
@@ -99,15 +101,19 @@ export class HeadsetDriving {
     }
   }
 
+  // What is gravest stands in the title, in its colour; the rest beside the camera's image.
   #picture() {
-    const { camera, arm, recorder, safety, teleop } = this.#look();
-    const reasons = safety.reasons.map((reason) => reason.text);
+    const state = this.#look();
+    const { camera, arm, recorder, teleop, trial } = state;
+    const news = sentencesOf(state).sort((one, other) => other.grade - one.grade);
     const count = recorder?.goal ? `${recorder.saved} of ${recorder.goal} saved` : `${recorder?.saved ?? 0} saved`;
+    const lines = [recorder?.state ?? "no recorder", recorder?.task ?? "", count, `arm: ${arm?.mode ?? "not heard"}`];
+    if (trial) lines.push(`trial ${trial.index} of ${trial.planned}`, trial.policy_label && `policy ${trial.policy_label}`);
     return {
       camera,
-      title: reasons.length ? sentence(reasons.join(", ")) : sentence(teleop?.message ?? "no teleoperation"),
-      lines: [recorder?.state ?? "no recorder", recorder?.task ?? "", count, `arm: ${arm?.mode ?? "not heard"}`],
-      colour: reasons.length ? "#b3261e" : COLOURS[recorder?.state ?? "none"] ?? COLOURS.none,
+      title: news[0]?.text ?? sentence(teleop?.message ?? "no teleoperation"),
+      lines: [...lines, ...news.slice(1, 5).map(({ text }) => text)].filter(Boolean),
+      colour: GRADE_COLOURS[news[0]?.grade] ?? COLOURS[recorder?.state ?? "none"] ?? COLOURS.none,
     };
   }
 

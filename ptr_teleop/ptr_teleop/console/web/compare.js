@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+// The start image that a trial's scene has to match, laid over the live image: as a mixture or as their difference.
+import { byId, make, setText } from "./dom.js";
+
+export class Compare {
+  #image = make("img", "reference");
+  #number = null;
+  #difference = false;
+  #aside = false; // the reference is hidden while key or image is held: flipping shows small shifts best
+
+  // shortcuts(): may keys act now?
+  constructor(shortcuts) {
+    this.#image.alt = "Reference start image";
+    byId("opacity").addEventListener("input", () => this.#paint());
+    byId("difference").addEventListener("click", () => this.#toggle());
+    addEventListener("keydown", (event) => {
+      if (event.key === "o" && !event.repeat && shortcuts(event)) this.#flip(true);
+      if (event.key === "d" && !event.repeat && shortcuts(event)) this.#toggle();
+    });
+    addEventListener("keyup", (event) => event.key === "o" && this.#flip(false));
+    this.#image.addEventListener("pointerdown", () => this.#flip(true));
+    for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, () => this.#flip(false));
+  }
+
+  // reference: {camera, number} or null; wanted: the view and the trial's phase ask for it.
+  show(reference, cameras, wanted) {
+    const camera = wanted && reference ? cameras.find(({ name }) => name === reference.camera) : null;
+    byId("compare").hidden = !camera;
+    if (!camera) {
+      this.#image.remove();
+      return;
+    }
+    if (this.#number !== reference.number) this.#image.src = `/reference?${reference.number}`;
+    this.#number = reference.number;
+    if (this.#image.parentElement !== camera.picture) camera.canvas.after(this.#image);
+    this.#paint();
+  }
+
+  #toggle() {
+    if (byId("compare").hidden) return;
+    this.#difference = !this.#difference;
+    this.#paint();
+  }
+
+  #flip(aside) {
+    this.#aside = aside;
+    this.#paint();
+  }
+
+  #paint() {
+    byId("difference").setAttribute("aria-pressed", String(this.#difference));
+    byId("opacity").disabled = this.#difference;
+    setText(byId("compare-hint"), this.#difference
+      ? "Black where the scene matches. Move objects until nothing shines."
+      : "Move objects until both images are one. Hold the image, or the key O, to see the live one alone.");
+    const share = this.#difference ? 1 : byId("opacity").value / 100;
+    this.#image.style.opacity = String(this.#aside ? 0 : share);
+    this.#image.style.mixBlendMode = this.#difference ? "difference" : "normal";
+    this.#image.parentElement?.classList.toggle("difference", this.#difference && !this.#aside);
+  }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a person should know now, as short plain sentences: spoken, and shown in the headset.
+import { sentence } from "./dom.js";
+
+const GRADES = { hold: 1, clip: 1, refuse: 2, warn: 1, rest: 1, error: 2, fault: 3 };
+
+// [{key, text, grade}]: grade 0 a remark, 1 a change, 2 a refusal or a fault of a part, 3 a fault of the arm.
+export function sentencesOf(state) {
+  return [...reasons(state), ...motors(state), ...policy(state), ...cameras(state), ...trial(state)];
+}
+
+function reasons({ safety }) {
+  return safety.reasons.map(({ grade, text }) => ({ key: `reason ${text}`, text: sentence(text), grade: GRADES[grade] }));
+}
+
+function motors({ motors }) {
+  if (!motors || motors.level === "ok") return [];
+  const fallback = motors.level === "rest" ? "let the arm rest" : "a motor has a fault";
+  return [{ key: `motors ${motors.level}`, text: sentence(motors.message || fallback), grade: GRADES[motors.level] }];
+}
+
+function policy({ policy_status: status }) {
+  if (!status || status.level === "ok" || !status.message) return [];
+  return [{ key: `policy ${status.level} ${status.drift}`, text: sentence(status.message), grade: GRADES[status.level] }];
+}
+
+function cameras({ cameras = {} }) {
+  return Object.entries(cameras).flatMap(([name, health]) => {
+    if (!health || health.level === "ok") return [];
+    const what = health.state || health.message;
+    const text = sentence(`camera ${name.replaceAll("_", " ")}: ${what}`);
+    return [{ key: `camera ${name} ${what}`, text, grade: GRADES[health.level] }];
+  });
+}
+
+function trial({ trial }) {
+  if (!trial) return [];
+  const place = `trial ${trial.index} of ${trial.planned}`;
+  const texts = { staging: `${place}: lay out the scene`, label: `${place}: how did it go?` };
+  const text = texts[trial.phase];
+  return text ? [{ key: `${place} ${trial.phase}`, text: sentence(text), grade: 0 }] : [];
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// The page's voice: speech where the browser has it, and short tones. Nothing waits for a sound.
+import { byId, setText } from "./dom.js";
+
+const KEPT = "ptr-console-sound";
+const TONES = { 1: [880, 0.07], 2: [330, 0.16], 3: [220, 0.4] }; // grade: Hz, s
+const REST = 350; // ms between two tones
+const LONGEST = 12000; // ms; an engine that never says that it has ended counts as silent again
+
+export class Sound {
+  #on = readChoice();
+  #audio = null;
+  #endsBy = -Infinity;
+  #lastTone = -Infinity;
+
+  constructor() {
+    const button = byId("sound");
+    button.addEventListener("click", () => this.#switch(!this.#on));
+    this.#show();
+    // Browsers let a page sound only after it was touched.
+    const wake = () => this.#wake();
+    for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, wake, { capture: true });
+  }
+
+  get speaking() {
+    return this.#on && canSpeak() && speechSynthesis.speaking && performance.now() < this.#endsBy;
+  }
+
+  say(text, urgent = false) {
+    if (!this.#on || !canSpeak()) return;
+    const utterance = new SpeechSynthesisUtterance(text);
+    Object.assign(utterance, { lang: "en-US", rate: 1.1 });
+    if (urgent || speechSynthesis.speaking) speechSynthesis.cancel();
+    speechSynthesis.speak(utterance);
+    this.#endsBy = performance.now() + LONGEST;
+  }
+
+  // A short tone, lower and longer the graver; none for a remark.
+  cue(grade) {
+    const now = performance.now();
+    if (!this.#on || !TONES[grade] || this.#audio?.state !== "running" || now - this.#lastTone < REST) return;
+    this.#lastTone = now;
+    const [frequency, seconds] = TONES[grade];
+    const tone = this.#audio.createOscillator(), volume = this.#audio.createGain();
+    const [begin, end] = [this.#audio.currentTime, this.#audio.currentTime + seconds];
+    tone.frequency.value = frequency;
+    volume.gain.setValueAtTime(0.15, begin);
+    volume.gain.exponentialRampToValueAtTime(0.001, end);
+    tone.connect(volume).connect(this.#audio.destination);
+    tone.start(begin);
+    tone.stop(end);
+  }
+
+  #switch(on) {
+    this.#on = on;
+    if (!on && canSpeak()) speechSynthesis.cancel();
+    try {
+      localStorage.setItem(KEPT, on ? "on" : "off");
+    } catch { /* a browser that keeps nothing: the choice holds for this visit */ }
+    this.#show();
+    if (on) this.say("Sound on.");
+  }
+
+  #show() {
+    const button = byId("sound");
+    button.setAttribute("aria-pressed", String(this.#on));
+    setText(button, this.#on ? "Sound on" : "Sound off");
+    button.title = canSpeak() ? "Says why commands are changed or refused" : "This browser can't speak: tones only";
+  }
+
+  #wake() {
+    if (!this.#on || !globalThis.AudioContext) return;
+    this.#audio ??= new AudioContext();
+    if (this.#audio.state === "suspended") this.#audio.resume().catch(() => {});
+  }
+}
+
+function canSpeak() {
+  return "speechSynthesis" in window && "SpeechSynthesisUtterance" in window;
+}
+
+function readChoice() {
+  try {
+    return localStorage.getItem(KEPT) !== "off";
+  } catch {
+    return true;
+  }
+}
