@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from rclpy.action import ActionClient
@@ -13,14 +15,40 @@ from rclpy.node import Node
 
 from ptr_bringup.session import Caller, SessionEndedError, SessionError, Stage
 from ptr_msgs.action import RunPolicy
-from ptr_msgs.srv import StartEpisode, StopEpisode
+from ptr_msgs.srv import LoadCheckpoint, StartEpisode, StopEpisode
+from ptr_policy.evaluation.desk import Desk
 from ptr_policy.evaluation.person import Person
-from ptr_policy.evaluation.runner import Judgement, RunEnd
-from ptr_policy.evaluation.trials import Trial
+from ptr_policy.evaluation.references import References, picture_path
+from ptr_policy.evaluation.runner import RunEnd
+from ptr_policy.evaluation.trials import Judgement, Trial
+from ptr_policy.evaluation.watch import Watch
 
 LOOK = 0.2  # s between two looks at the outcome
 AFTER_SUCCESS = 1.0  # s that the policy goes on after the task has succeeded
 SETTLE = 0.7  # s until everything lies still, and the picture is of the new scene
+LOADING = 180.0  # s that a checkpoint may take to load
+FINISHING = 120.0  # s that a person who drives when the run ends may go on
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """How trials are made.
+
+    Attributes:
+        directory: of the evaluation; bags and pictures are named relative to it where they lie below it.
+        record: False: no bags.
+        max_steps: of a run; 0: the policy server's.
+        action_choice: empty: the policy server's.
+        checkpoints: folder that the policy server loads for each policy; none: it keeps the one that it has.
+        new_task: a task that gets a spare slot in each checkpoint that lacks it.
+    """
+
+    directory: Path
+    record: bool = True
+    max_steps: int = 0
+    action_choice: str = ""
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    new_task: str = ""
 
 
 class RobotBench:
@@ -28,72 +56,109 @@ class RobotBench:
 
     Args:
         node: of the session, spun by another thread.
-        directory: of the evaluation; bags are named relative to it where they lie below it.
-        record: False: no bags.
-        max_steps: of a run; 0: the policy server's.
-        action_choice: empty: the policy server's.
-        simulator_timeout: s to wait for a simulator; without one a person lays out and judges.
+        stage: where trials are laid out.   simulated: a simulator does that.
+        person: who judges; None: the simulator.
     """
 
     def __init__(
         self,
         node: Node,
         caller: Caller,
-        directory: Path,
-        record: bool = True,
-        max_steps: int = 0,
-        action_choice: str = "",
-        simulator_timeout: float = 20.0,
+        options: BenchOptions,
+        stage: Stage,
+        simulated: bool,
+        desk: Desk,
+        watch: Watch,
+        references: References,
+        person: Person | None,
     ) -> None:
-        self._caller, self._directory, self._record = caller, directory, record
-        self._max_steps, self._action_choice = max_steps, action_choice
-        self._stage = Stage(caller)
+        self._caller, self._options = caller, options
+        self._stage, self._simulated, self._desk, self._watch = stage, simulated, desk, watch
+        self._references, self._person = references, person
+        self._loaded = ""
         self._run = ActionClient(node, RunPolicy, "/run_policy")
+        self._load = node.create_client(LoadCheckpoint, "/policy_server/load")
         self._start = node.create_client(StartEpisode, "/recorder/start")
         self._stop = node.create_client(StopEpisode, "/recorder/stop")
-        self._person = None if self._stage.simulated(simulator_timeout) else Person()
 
     def stage(self, trial: Trial) -> None:
-        """Lay out the scene and bring the arm to its start."""
-        ready = self._run.server_is_ready
-        self._caller.wait(ready, "the action /run_policy; is the policy server active?", 60.0)
-        self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._person is None)
+        """Load the policy, lay out the scene and bring the arm to its start."""
+        self._desk.open_trial(trial)
+        self._desk.show("staging", f"policy {trial.policy} is being loaded")
+        self._load_policy(trial.policy)
+        self._desk.show("staging", "the arm moves to its start; keep away from it")
+        self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._simulated)
         if self._person is not None:
+            self._desk.show_reference(self._references.picture(trial))
+            self._desk.show("ready", "lay out the scene as in the picture, step back, then say that it is ready")
             self._person.lay_out(trial)
         self._caller.sleep(SETTLE)
 
+    def _load_policy(self, name: str) -> None:
+        """Have the policy server load a checkpoint, unless it has it."""
+        ready = self._run.server_is_ready
+        path = self._options.checkpoints.get(name, "")
+        if path and path != self._loaded:
+            request = LoadCheckpoint.Request(checkpoint=path, new_task=self._options.new_task)
+            self._caller.call(self._load, request, LOADING)
+            self._loaded = path
+        self._caller.wait(ready, "the action /run_policy; is the policy server active?", 60.0)
+
     def start_recording(self, trial: Trial) -> None:
         """Begin a bag, if trials are recorded."""
-        if self._record:
-            extra = json.dumps({"device": "policy", "policy": trial.policy, "trial": trial.index})
-            request = StartEpisode.Request(task=trial.task, kind="trial", extra_json=extra)
+        if self._options.record:
+            known = {"device": "policy", "policy": trial.policy, "trial": trial.index, "scene": trial.scene}
+            request = StartEpisode.Request(task=trial.task, kind="trial", extra_json=json.dumps(known))
             self._caller.call(self._start, request)
 
     def run_policy(self, trial: Trial) -> RunEnd:
-        """Let the policy act until it ends, or a moment after the task has succeeded."""
-        caller = self._caller
-        goal = RunPolicy.Goal(task=trial.task, max_steps=self._max_steps, action_choice=self._action_choice)
+        """Let the policy act until it ends, or a moment after the task has succeeded; a person may take over."""
+        pictures = self._picture(trial, "start")
+        self._desk.show("running", f"policy {trial.policy} acts; a person may take over at any time")
+        log = self._watch.log
+        log.begin()
+        began = time.monotonic()
+        try:
+            result = self._act(trial)
+        finally:
+            log.end()
+        duration = time.monotonic() - began
+        if not result.completed and result.steps == 0:
+            raise SessionError(f"the policy server refused the run: {result.message}")
+        self._let_person_finish()
+        mean_q = float(result.mean_q) if math.isfinite(result.mean_q) else None
+        return RunEnd(
+            completed=result.completed,
+            message=result.message,
+            steps=result.steps,
+            held_steps=result.held_steps,
+            mean_q=mean_q,
+            duration=duration,
+            q=tuple(log.q),
+            human_steps=tuple(log.human_steps),
+            pictures=(*pictures, *self._picture(trial, "end")),
+        )
+
+    def _act(self, trial: Trial) -> RunPolicy.Result:
+        caller, options = self._caller, self._options
+        goal = RunPolicy.Goal(task=trial.task, max_steps=options.max_steps, action_choice=options.action_choice)
         handle = caller.result(self._run.send_goal_async(goal), "the acceptance by /run_policy", 20.0)
         if not handle.accepted:
             raise SessionError("the policy server refused the run")
-        began, ended = time.monotonic(), handle.get_result_async()
+        ended = handle.get_result_async()
         try:
-            self._watch(ended, handle)
+            self._follow(ended, handle)
         except SessionEndedError:
             handle.cancel_goal_async()
             time.sleep(LOOK)  # the cancellation has to leave before the process ends
             raise
-        result = caller.result(ended, "the end of /run_policy", 20.0).result
-        mean_q = float(result.mean_q) if math.isfinite(result.mean_q) else None
-        if not result.completed and result.steps == 0:
-            raise SessionError(f"the policy server refused the run: {result.message}")
-        duration = time.monotonic() - began
-        return RunEnd(result.completed, result.message, result.steps, result.held_steps, mean_q, duration)
+        return caller.result(ended, "the end of /run_policy", 20.0).result
 
-    def _watch(self, ended, handle) -> None:  # noqa: ANN001 (rclpy names no public types for these)
+    def _follow(self, ended, handle) -> None:  # noqa: ANN001 (rclpy names no public types for these)
         """Return when the run has ended, after cancelling it when the task has succeeded for long enough."""
         succeeded_at = math.inf
         while not ended.done():
+            self._show_takeovers()
             if self._person is None:
                 succeeded, _ = self._stage.outcome()
                 succeeded_at = min(succeeded_at, time.monotonic()) if succeeded else math.inf
@@ -102,10 +167,33 @@ class RobotBench:
                     return
             self._caller.sleep(LOOK)
 
+    def _show_takeovers(self) -> None:
+        log = self._watch.log
+        while log.changes:
+            change = log.changes.popleft()
+            self._watch.announce(change)
+            who = change.source or "a person"
+            message = f"{who} drives" if change.taken else f"{who} handed the arm back"
+            self._desk.show("running", message, takeover_steps=len(log.human_steps), assisted=True)
+
+    def _let_person_finish(self) -> None:
+        """Who drives when the policy's steps are over ends what they do; the bag goes on meanwhile."""
+        self._show_takeovers()
+        if self._watch.log.human and self._watch.log.human_steps:
+            released = "the end of the person's driving; release the deadman"
+            self._caller.wait(lambda: not self._watch.log.human, released, FINISHING)
+
+    def _picture(self, trial: Trial, when: str) -> tuple[str, ...]:
+        """Keep the camera's newest picture; its name, or nothing where there is no camera."""
+        path = picture_path(self._options.directory, trial, when)
+        return (self._relative(path),) if self._watch.save_picture(path) else ()
+
     def judge(self, trial: Trial, run: RunEnd) -> Judgement:
         """Success or failure, now that nothing moves any more."""
         if self._person is not None:
-            return self._person.judge(trial)
+            note = "" if run.completed else f"The run was ended by a fault: {run.message}."
+            self._desk.show("label", note or "how did it go?", takeover_steps=len(run.human_steps))
+            return self._person.judge(trial, note)
         self._caller.sleep(SETTLE)
         succeeded, reason = self._stage.outcome()
         if succeeded:
@@ -116,16 +204,22 @@ class RobotBench:
 
     def stop_recording(self, judgement: Judgement | None) -> str:
         """End the bag with its label (none: unlabelled) and return its folder; empty: not recorded."""
-        if not self._record:
+        if not self._options.record:
             return ""
         outcome = "unlabelled" if judgement is None or judgement.outcome == "invalid" else judgement.outcome
         score = judgement.score if judgement and judgement.score is not None else math.nan
-        note = judgement.reason if judgement else ""
-        request = StopEpisode.Request(save=True, outcome=outcome, score=score, note=note)
+        request = StopEpisode.Request(save=True, outcome=outcome, score=score, note=self._note(judgement))
         if self._caller.stop.is_set():  # the session is ending: tell the recorder, and do not wait for it
             self._stop.call_async(request)
             time.sleep(LOOK)
             return ""
-        path = Path(self._caller.call(self._stop, request).path)
-        root = self._directory.absolute()
-        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+        return self._relative(Path(self._caller.call(self._stop, request).path))
+
+    def _note(self, judgement: Judgement | None) -> str:
+        """What the label rests on, and that a person drove."""
+        reason, human = judgement.reason if judgement else "", len(self._watch.log.human_steps)
+        return f"{reason} (a person drove during {human} steps)".strip() if human else reason
+
+    def _relative(self, path: Path) -> str:
+        root = self._options.directory.absolute()
+        return str(path.absolute().relative_to(root)) if path.absolute().is_relative_to(root) else str(path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr evaluate`: trials with the running policy server, recorded and counted."""
+"""`ptr evaluate`: trials with the running policy server, recorded, counted and compared."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Make trials with the policy server that runs (ptr launch ptr_bringup deploy.launch.xml ...): each from its own
 seeded start, recorded as a bag, judged by the simulator or, on a real robot, by you. Finished trials are on
-disk at once; the same command again makes those that are missing."""
+disk at once; the same command again makes those that are missing, and a larger --trials adds to them.
+
+Several checkpoints are tried in the same scenes, interleaved, under letters that hide which is which until all
+trials are made:
+
+  ptr evaluate --task put_carrot_on_plate --checkpoint scratch=runs/a --checkpoint ptr=runs/b --out runs/evaluation
+
+`ptr evaluate report FOLDER` writes the report of an evaluation again, finished or not."""
 
 
 class EvaluationError(PtrError):
@@ -29,24 +36,56 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="recorded trials of the running policy, with an interval",
+        help="recorded trials of one or several checkpoints, with intervals and a report",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--task", required=True, help="task of the trials, e.g. put_sweet_potato_on_plate")
-    parser.add_argument("--out", required=True, type=Path, help="folder of trials.jsonl and summary.json")
-    parser.add_argument("--kitchen", default="", help="kitchen of simulated scenes (default: present one)")
-    parser.add_argument("--policy", default="", help="name of the policy under test, for the report")
-    parser.add_argument("--trials", type=int, default=10, help="trials to make (default: 10)")
-    parser.add_argument("--seed", type=int, default=0, help="of scenes and starts (default: 0)")
-    parser.add_argument("--max-steps", type=int, default=0, help="steps of a trial (default: the server's)")
-    parser.add_argument("--choice", default="", help="how actions are chosen (default: the server's)")
-    parser.add_argument("--no-record", action="store_true", help="make no bags")
+    add = parser.add_argument
+    add("--task", default="", help="task of the trials, e.g. put_sweet_potato_on_plate")
+    add("--out", type=Path, metavar="DIR", help="folder of the trials and the report")
+    add("--kitchen", default="", help="kitchen of simulated scenes (default: present one)")
+    several = "checkpoint that the policy server loads; several, with names, are compared (default: the one it has)"
+    add("--checkpoint", action="append", default=[], metavar="[NAME=]DIR", help=several)
+    add("--policy", default="", help="name of a single policy, for the report")
+    add("--open", action="store_true", help="show the names of several checkpoints while trials are judged")
+    add("--trials", type=int, default=10, help="trials to make with each checkpoint (default: 10)")
+    add("--seed", type=int, default=0, help="of scenes, starts and order (default: 0)")
+    add("--max-steps", type=int, default=0, help="steps of a trial (default: the server's)")
+    add("--choice", default="", help="how actions are chosen (default: the server's)")
+    add("--new-task", default="", metavar="TASK", help="gets a spare slot in each checkpoint that lacks it")
+    add("--judge", choices=("auto", "simulator", "person"), default="auto", help="who (default: the simulator)")
+    add("--reference", type=Path, metavar="DIR", help="demonstrations whose first pictures are the scenes to lay out")
+    add("--no-record", action="store_true", help="make no bags")
     parser.set_defaults(run=run)
+    _add_report(parser)
+
+
+def _add_report(parser: argparse.ArgumentParser) -> None:
+    kinds = parser.add_subparsers(title="afterwards", metavar="report")
+    report = kinds.add_parser(
+        "report",
+        help="write report.html and report.json of an evaluation again",
+        description="Write the report of an evaluation again, finished or not. With several folders the policies of "
+        "all are compared, in their common scenes where they have some; the report goes to the first.",
+    )
+    report.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of an evaluation")
+    report.add_argument("--open", action="store_true", help="show hidden names before all trials are made")
+    report.set_defaults(run=_report)
+
+
+def _report(options: argparse.Namespace) -> int:
+    from ptr_policy.evaluation.report import write_report
+
+    first, *others = options.folders
+    print(f"report: {write_report(first, others, options.open)}")
+    return 0
 
 
 def run(options: argparse.Namespace) -> None:
     """Make the trials with a progress bar."""
+    for name, value in (("--task", options.task), ("--out", options.out)):
+        if not value:
+            raise EvaluationError(f"`ptr evaluate` needs {name}")
     try:
         from ptr_bringup.session import SessionError, run_session
         from ptr_policy.evaluation.node import EvaluatorNode
@@ -56,11 +95,16 @@ def run(options: argparse.Namespace) -> None:
         "task": options.task,
         "directory": str(options.out),
         "kitchen": options.kitchen,
+        "checkpoint": ",".join(options.checkpoint),
         "policy": options.policy,
+        "open": options.open,
         "trials": options.trials,
         "seed": options.seed,
         "max_steps": options.max_steps,
         "action_choice": options.choice,
+        "new_task": options.new_task,
+        "judge": options.judge,
+        "reference": "" if options.reference is None else str(options.reference),
         "record": not options.no_record,
     }
     try:
@@ -80,18 +124,19 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
         TimeRemainingColumn,
     )
 
-    from ptr_policy.evaluation.node import conclude, describe, run_trials
+    from ptr_policy.evaluation.node import conclude, describe, directory_of, run_trials
 
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
-        bar = progress.add_task(node.value("task"), total=node.value("trials"))
+        bar = progress.add_task(node.value("task"), total=None)
 
         def show(result: Result, planned: Sequence[Trial]) -> None:
             progress.console.print(describe(result, len(planned)), highlight=False)
-            if result.outcome != "invalid":
-                progress.update(bar, completed=result.trial.index + 1)
+            done = result.trial.index + (result.outcome != "invalid")
+            progress.update(bar, completed=done, total=len(planned))
 
         summary = run_trials(node, caller, show)
-        progress.update(bar, completed=node.value("trials"))
-    progress.console.print(conclude(summary))
+        progress.update(bar, completed=summary["planned"], total=summary["planned"])
+    for line in conclude(summary, directory_of(node)):
+        print(line)
     return 0

@@ -3,23 +3,34 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from std_msgs.msg import String
 
-from ptr_bringup.session import Caller, SessionError, run_session
+from ptr_bringup.session import Caller, SessionError, Stage, run_session
 from ptr_models.errors import PtrError
-from ptr_policy.evaluation.bench import RobotBench
+from ptr_models.provenance import installed_versions
+from ptr_policy.evaluation.bench import BenchOptions, RobotBench
+from ptr_policy.evaluation.checkpoints import aliases, parse_checkpoints, seal
+from ptr_policy.evaluation.desk import Desk
+from ptr_policy.evaluation.person import Person, open_terminal
+from ptr_policy.evaluation.protocol import Protocol
+from ptr_policy.evaluation.references import References
+from ptr_policy.evaluation.report import write_report
 from ptr_policy.evaluation.runner import evaluate
-from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError, plan_trials, summarise
+from ptr_policy.evaluation.summary import summarise
+from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError
+from ptr_policy.evaluation.watch import Watch
 from ptr_policy.ros import declare
+
+JUDGES = ("auto", "simulator", "person")
 
 
 class EvaluatorNode(Node):
@@ -31,78 +42,163 @@ class EvaluatorNode(Node):
         super().__init__("evaluator", parameter_overrides=values)
         declare(self, "task", "", "task of the trials")
         declare(self, "kitchen", "", "kitchen of the simulated scenes; empty: the present one")
-        declare(self, "policy", "", "name of the policy under test, as it stands in the report")
-        declare(self, "trials", 10, "trials to make", (1, 10_000))
-        declare(self, "seed", 0, "of scenes and starts", (0, 2**31 - 1))
-        declare(self, "directory", "", "folder of trials.jsonl and summary.json")
+        declare(self, "checkpoint", "", "folder to evaluate, or several: NAME=FOLDER,...; empty: the server's own")
+        declare(self, "policy", "", "name of a single policy, as it stands in the report")
+        declare(self, "open", False, "show the names of several checkpoints while trials are judged")
+        declare(self, "trials", 10, "trials to make with each policy", (1, 10_000))
+        declare(self, "seed", 0, "of scenes, starts and order", (0, 2**31 - 1))
+        declare(self, "directory", "", "folder of trials.jsonl, summary.json and the report")
         declare(self, "record", True, "one bag per trial, by the node `recorder`")
         declare(self, "max_steps", 0, "control steps of a trial; 0: the policy server's", (0, 100_000))
         declare(self, "action_choice", "", "how actions are chosen; empty: the policy server's")
+        declare(self, "new_task", "", "a task that gets a spare slot in each checkpoint that lacks it")
+        declare(self, "judge", "auto", "simulator, person, or auto: the simulator where there is one")
+        declare(self, "reference", "", "folder of demonstrations whose first pictures are the scenes to lay out")
+        declare(self, "camera", "over_shoulder", "camera of the pictures; empty: none")
         declare(self, "simulator_timeout", 20.0, "s to wait for a simulator, then ask a person", (0.0, 600.0))
-
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._summary = self.create_publisher(String, "/evaluation/summary", latched)
+        self.desk = Desk(self)
+        self.watch = Watch(self, str(self.value("camera")))
 
     def value(self, name: str) -> Any:
         """Value of a parameter."""
         return self.get_parameter(name).value
 
-    def announce(self, summary: Mapping[str, Any]) -> None:
-        """Publish the summary so far, as `summary.json` has it, for who watches."""
-        self._summary.publish(String(data=json.dumps(summary)))
-
 
 Show = Callable[[Result, Sequence[Trial]], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated.
+
+    Attributes:
+        policies: names, or letters that stand for them.
+        blind: letters.
+        folders: checkpoint of each policy, as the policy server gets it; empty: the server has one.
+        known: the folders of it that everybody may know.
+    """
+
+    policies: tuple[str, ...]
+    blind: bool
+    folders: dict[str, str]
+    known: dict[str, str]
 
 
 def log_trials(node: EvaluatorNode, caller: Caller) -> int:
     """Make the trials and log each; exit code 0."""
     logger = node.get_logger()
     summary = run_trials(node, caller, lambda result, planned: logger.info(describe(result, len(planned))))
-    logger.info(conclude(summary))
+    for line in conclude(summary, directory_of(node)):
+        logger.info(line)
     return 0
 
 
-def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any]:
-    """Make the trials that the node's parameters describe, show each, and return the summary."""
-    directory = Path(str(node.value("directory")))
+def directory_of(node: EvaluatorNode) -> Path:
+    """The folder of the evaluation."""
     for name in ("task", "directory"):
         if not node.value(name):
             raise TrialsError(f"parameter `{name}` is empty; give it")
-    planned = plan_trials(*(node.value(name) for name in ("task", "kitchen", "policy", "trials", "seed")))
-    file = TrialFile(directory / "trials.jsonl")
-    node.announce(summarise(planned, file.read()))
+    return Path(str(node.value("directory")))
 
-    def report(result: Result) -> None:
-        show(result, planned)
-        node.announce(summarise(planned, file.read()))
 
-    bench = RobotBench(
-        node,
-        caller,
+def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any]:
+    """Make the trials that the node's parameters describe, show each, write the report, and return the summary."""
+    directory = directory_of(node)
+    with subject_of(node, directory) as subject:
+        protocol = protocol_of(node, subject).keep(directory)
+        planned = protocol.trials()
+        file = TrialFile(directory / "trials.jsonl")
+        node.desk.expect(len(planned), protocol.scenes)
+        node.desk.announce(summarise(planned, file.read()))
+
+        def report(result: Result) -> None:
+            show(result, planned)
+            node.desk.announce(summarise(planned, file.read()))
+
+        summary = evaluate(make_bench(node, caller, directory, subject, planned), planned, directory, report)
+    write_report(directory)
+    node.desk.show("done", "all trials are made")
+    return summary
+
+
+@contextlib.contextmanager
+def subject_of(node: EvaluatorNode, directory: Path) -> Iterator[Subject]:
+    """What is evaluated; several checkpoints get letters, unless names are to be shown."""
+    text = str(node.value("checkpoint"))
+    if not text.strip():
+        yield Subject((str(node.value("policy")),), False, {}, {})
+        return
+    checkpoints = parse_checkpoints(text, str(node.value("policy")) or "policy")
+    if len(checkpoints) == 1 or node.value("open"):
+        folders = {checkpoint.name: checkpoint.path for checkpoint in checkpoints}
+        yield Subject(tuple(folders), False, folders, folders)
+        return
+    with aliases(seal(directory, checkpoints)) as links:
+        yield Subject(tuple(links), True, links, {})
+
+
+def protocol_of(node: EvaluatorNode, subject: Subject) -> Protocol:
+    """What is kept of this evaluation beside its trials."""
+    return Protocol(
+        task=node.value("task"),
+        kitchen=node.value("kitchen"),
+        policies=subject.policies,
+        scenes=node.value("trials"),
+        seed=node.value("seed"),
+        blind=subject.blind,
+        paths=subject.known,
+        max_steps=node.value("max_steps"),
+        action_choice=node.value("action_choice"),
+        new_task=node.value("new_task"),
+        started=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
+        versions=installed_versions(),
+    )
+
+
+def make_bench(
+    node: EvaluatorNode, caller: Caller, directory: Path, subject: Subject, planned: Sequence[Trial]
+) -> RobotBench:
+    """The bench, with a person where there is no simulator or where one is wanted."""
+    judge = str(node.value("judge"))
+    if judge not in JUDGES:
+        raise TrialsError(f"parameter `judge` is {judge!r}; known: {', '.join(JUDGES)}")
+    stage = Stage(caller)
+    options = BenchOptions(
         directory,
         record=node.value("record"),
         max_steps=node.value("max_steps"),
         action_choice=node.value("action_choice"),
-        simulator_timeout=node.value("simulator_timeout"),
+        checkpoints=subject.folders,
+        new_task=node.value("new_task"),
     )
-    return evaluate(bench, planned, directory, report)
+    simulated = stage.simulated(node.value("simulator_timeout"))
+    if judge == "simulator" and not simulated:
+        raise SessionError("no simulator answers that could judge; start it, or let a person judge")
+    person = None
+    if judge == "person" or not simulated:
+        person = Person(node.desk, open_terminal(), caller.sleep)
+        node.get_logger().info("the operator's page asks for each scene and label, and so does a terminal")
+    demonstrations = str(node.value("reference"))
+    references = References(directory, planned, Path(demonstrations) if demonstrations else None)
+    return RobotBench(node, caller, options, stage, simulated, node.desk, node.watch, references, person)
 
 
 def describe(result: Result, planned: int) -> str:
     """One line on a trial."""
     q = "" if result.mean_q is None else f", mean Q {result.mean_q:.2f}"
+    assisted = f", a person drove during {len(result.human_steps)} of them" if result.assisted else ""
     trial = result.trial
-    return f"trial {trial.index + 1}/{planned}: {result.outcome} in {result.steps} steps{q}. {result.reason}"
+    return f"trial {trial.index + 1}/{planned}: {result.outcome} in {result.steps} steps{assisted}{q}. {result.reason}"
 
 
-def conclude(summary: dict[str, Any]) -> str:
-    """One line on all trials."""
+def conclude(summary: dict[str, Any], directory: Path) -> list[str]:
+    """One line on the trials, and where the report is."""
     low, high = summary["wilson_95"]
-    return (
+    counted = (
         f"{summary['successes']} of {summary['judged']} trials succeeded (95 % Wilson interval "
         f"{low:.2f} to {high:.2f})"
     )
+    return [counted, f"report: {directory / 'report.html'}"]
 
 
 def main(args: Sequence[str] | None = None) -> None:

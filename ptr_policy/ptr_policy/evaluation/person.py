@@ -1,57 +1,148 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Questions to the person beside a real robot, on the terminal."""
+"""The person beside the robot: lays out the scene and judges, at the terminal or on the operator's page.
+
+Both are asked at the same time; the first answer counts.
+"""
 
 from __future__ import annotations
 
+import math
+import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Protocol, TextIO
 
-from ptr_models.errors import PtrError
-from ptr_policy.evaluation.runner import Judgement
-from ptr_policy.evaluation.trials import Trial
+from ptr_policy.evaluation.trials import OUTCOMES, Judgement, Trial, TrialsError
 
-ANSWERS = {"s": "success", "f": "failure", "p": "partial", "i": "invalid"}
+LETTERS = {outcome[0]: outcome for outcome in OUTCOMES}
+POLL = 0.1  # s between two looks for an answer
 
 
-class NobodyError(PtrError):
-    """A person would have to answer, but there is no terminal."""
+class Page(Protocol):
+    """What the operator's page sends."""
+
+    def take_ready(self) -> bool:
+        """True once after the page has said that the scene is laid out."""
+
+    def take_label(self) -> Judgement | None:
+        """The label that the page has sent, once."""
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Lines that are typed, taken without waiting for them.
+
+    Attributes:
+        say: prints a line.
+        line: the next line that was typed, None when there is none.
+    """
+
+    say: Callable[[str], None]
+    line: Callable[[], str | None]
+
+
+def open_terminal(say: Callable[[str], None] = print, stream: TextIO | None = None) -> Terminal | None:
+    """The terminal of this process, or None where it has none, as under a launch file."""
+    stream = stream or sys.stdin
+    if stream is None or not stream.isatty():
+        return None
+
+    def line() -> str | None:
+        ready, _, _ = select.select([stream], [], [], 0.0)
+        return (stream.readline() or None) if ready else None  # an empty one is the end of the input
+
+    return Terminal(say, line)
+
+
+def judgement(outcome: str, score: float | None, reason: str, judge: str) -> Judgement:
+    """A person's label.
+
+    Raises:
+        TrialsError: it is none, or lacks what belongs to it; the sentence says what.
+    """
+    reason, judge = reason.strip(), judge.strip() or "person"
+    if outcome not in OUTCOMES:
+        raise TrialsError(f"outcome {outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
+    if outcome == "partial" and not (score is not None and math.isfinite(score) and 0.0 <= score <= 1.0):
+        raise TrialsError(f"a partial success needs a score between 0 and 1, not {score}")
+    if outcome in ("partial", "invalid") and not reason:
+        raise TrialsError(f"a trial that is {outcome} needs a reason; say in a few words what happened")
+    said = reason or f"the person beside the robot says {outcome}"
+    return Judgement(outcome, said, score if outcome == "partial" else None, judge)
+
+
+def questions() -> Generator[str, str, Judgement]:
+    """What the terminal asks after a trial: yields each question, is sent the line that is typed, returns the label.
+
+    A line that is no answer is asked for again.
+    """
+    outcome, score, reason = "", None, ""
+    while not outcome:
+        outcome = LETTERS.get((yield "(s)uccess, (f)ailure, (p)artial or (i)nvalid?").strip().lower()[:1], "")
+    while outcome == "partial" and score is None:
+        score = _share((yield "How much of the task, in percent (0-100)?"))
+    while outcome in ("partial", "invalid") and not reason:
+        reason = (yield "Why?").strip()
+    return judgement(outcome, score, reason, "person")
+
+
+def _share(text: str) -> float | None:
+    """0..1 of a text like `60 %`; None when it is no percentage."""
+    try:
+        percent = float(text.strip().rstrip("%"))
+    except ValueError:
+        return None
+    return percent / 100.0 if 0.0 <= percent <= 100.0 else None
 
 
 class Person:
-    """Asks and takes the answer again until it is one.
+    """Asks at the terminal, where there is one, and on the page, and takes the answer that comes first.
 
     Args:
-        ask: prints a question and returns the line that is typed.
+        pause: waits so many seconds, or raises when the session ends.
     """
 
-    def __init__(self, ask: Callable[[str], str] = input) -> None:
-        if ask is input and not sys.stdin.isatty():
-            raise NobodyError(
-                "no simulator answers and standard input is no terminal, so nobody can lay out and judge the "
-                "trials; start the simulator, or run `ptr evaluate` in a terminal"
-            )
-        self._ask = ask
+    def __init__(self, page: Page, terminal: Terminal | None, pause: Callable[[float], None]) -> None:
+        self._page, self._terminal, self._pause = page, terminal, pause
 
     def lay_out(self, trial: Trial) -> None:
         """Wait until the scene is ready."""
-        self._ask(f"Trial {trial.index + 1}, {trial.task}: lay out the scene, step back, then press Enter. ")
+        name = f"Trial {trial.index + 1}, scene {trial.scene + 1}, {trial.task}"
+        self._ask(f"{name}: lay out the scene, step back, then press Enter.")
+        while not self._page.take_ready() and self._line() is None:
+            self._pause(POLL)
 
-    def judge(self, trial: Trial) -> Judgement:
-        """Ask what came of the trial."""
-        answer = ""
-        while answer not in ANSWERS:
-            text = self._ask(f"Trial {trial.index + 1}: (s)uccess, (f)ailure, (p)artial or (i)nvalid? ")
-            answer = text.strip().lower()[:1]
-        outcome = ANSWERS[answer]
-        score = self._score() if outcome == "partial" else None
-        reason = self._ask("Why? ").strip() if outcome in ("partial", "invalid") else ""
-        return Judgement(outcome, reason or f"the person beside the robot says {outcome}", score, "person")
+    def judge(self, trial: Trial, note: str = "") -> Judgement:
+        """Ask what came of the trial.
 
-    def _score(self) -> float:
+        Args:
+            note: what the person should know, such as why the run ended early.
+        """
+        asking = questions()
+        self._ask(f"{note} Trial {trial.index + 1}: {next(asking)}".strip())
         while True:
-            try:
-                percent = float(self._ask("How much of the task, in percent (0-100)? ").strip().rstrip("%"))
-            except ValueError:
+            label = self._page.take_label()
+            if label is not None:
+                return label
+            line = self._line()
+            if line is None:
+                self._pause(POLL)
                 continue
-            if 0.0 <= percent <= 100.0:
-                return percent / 100.0
+            try:
+                self._say(asking.send(line))
+            except StopIteration as end:
+                return end.value
+
+    def _ask(self, question: str) -> None:
+        """Ask anew; what was typed before does not answer it."""
+        while self._line() is not None:
+            pass
+        self._say(question)
+
+    def _say(self, text: str) -> None:
+        if self._terminal is not None:
+            self._terminal.say(text)
+
+    def _line(self) -> str | None:
+        return None if self._terminal is None else self._terminal.line()

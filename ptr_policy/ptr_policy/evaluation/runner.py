@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
-from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError, summarise
+from ptr_policy.evaluation.summary import summarise, write_json
+from ptr_policy.evaluation.trials import Judgement, Result, Trial, TrialFile, TrialsError
 
 ATTEMPTS = 3  # an invalid trial (a fault of the set-up) is made again, so often in all
 
@@ -23,6 +23,7 @@ class RunEnd:
         completed: False: a fault ended it.
         mean_q: None when no action was sent.
         duration: s.
+        q, human_steps, pictures: see `Result`.
     """
 
     completed: bool
@@ -31,16 +32,9 @@ class RunEnd:
     held_steps: int
     mean_q: float | None
     duration: float
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What came of a trial, and who says so."""
-
-    outcome: str
-    reason: str
-    score: float | None = None
-    judge: str = "simulator"
+    q: tuple[float | None, ...] = ()
+    human_steps: tuple[int, ...] = ()
+    pictures: tuple[str, ...] = ()
 
 
 class Bench(Protocol):
@@ -53,7 +47,7 @@ class Bench(Protocol):
         """Begin a bag, if trials are recorded."""
 
     def run_policy(self, trial: Trial) -> RunEnd:
-        """Let the policy act until it ends, or a moment after the task has succeeded."""
+        """Let the policy act until it ends, or a moment after the task has succeeded; a person may take over."""
 
     def judge(self, trial: Trial, run: RunEnd) -> Judgement:
         """Success or failure, now that nothing moves any more."""
@@ -85,6 +79,9 @@ def make_trial(bench: Bench, trial: Trial) -> Result:
         duration=round(run.duration, 3),
         bag=bag,
         started=started,
+        q=run.q,
+        human_steps=run.human_steps,
+        pictures=run.pictures,
     )
 
 
@@ -117,8 +114,5 @@ def evaluate(
 def write_summary(directory: Path, planned: Sequence[Trial], file: TrialFile) -> dict[str, Any]:
     """Write `summary.json` from the trials so far, and return what is in it."""
     summary = summarise(planned, file.read())
-    path = directory / "summary.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(summary, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_json(directory / "summary.json", summary)
     return summary

@@ -1,21 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trials: the plan of them, and the file that each finished one is written to at once."""
+"""Trials: what is to be made, what came of it, and the file that each finished one is written to at once."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptr_bringup.sim.staging import scene_seed
 from ptr_models.errors import PtrError
-from ptr_policy.evaluation.statistics import wilson_interval
 
 OUTCOMES = ("success", "failure", "partial", "invalid")
+LISTS = ("q", "human_steps", "pictures")  # fields of a result that JSON knows as lists
 
 
 class TrialsError(PtrError):
@@ -28,7 +27,9 @@ class Trial:
 
     Attributes:
         index: 0 is the first.
+        policy: its name, or the letter that stands for it while names are hidden.
         seed: of the scene and of the arm's start.
+        scene: which of the scenes, 0 is the first; -1 (files of older versions): a scene of its own.
     """
 
     index: int
@@ -36,6 +37,11 @@ class Trial:
     kitchen: str
     policy: str
     seed: int
+    scene: int = -1
+
+    def __post_init__(self) -> None:
+        if self.scene < 0:
+            object.__setattr__(self, "scene", self.index)
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,15 @@ class Result:
         outcome: one of OUTCOMES; an invalid trial (a fault of the set-up) counts neither way.
         reason: one sentence on what the outcome rests on.
         score: 0..1 of a partial success.
-        judge: `simulator` or `person`.
+        judge: `simulator`, `person`, or the person's name.
         steps, held_steps: control steps of the policy, and those without an action.
         mean_q: mean Q of the actions; None when none was sent.
         duration: s, of the run.
         bag: folder of the recording, relative to the file of trials where it lies below; empty: none.
         started: ISO 8601, UTC.
+        q: Q of the action of each control step, None where there was none.
+        human_steps: control steps of the policy during which a person drove the arm.
+        pictures: of the scene before and after, relative to the file of trials; none: there was no camera.
     """
 
     trial: Trial
@@ -65,20 +74,44 @@ class Result:
     duration: float = 0.0
     bag: str = ""
     started: str = ""
+    q: tuple[float | None, ...] = ()
+    human_steps: tuple[int, ...] = ()
+    pictures: tuple[str, ...] = ()
+
+    @property
+    def assisted(self) -> bool:
+        """True when a person drove the arm during the trial."""
+        return bool(self.human_steps)
+
+    @property
+    def autonomous_success(self) -> bool:
+        """True when the policy did it alone; what a person helped with does not count for it."""
+        return self.outcome == "success" and not self.assisted
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        lists = {name: list(getattr(self, name)) for name in LISTS}
+        return {**dataclasses.asdict(self), **lists}
 
     def to_json(self) -> str:
         """One line of the file."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return json.dumps(self.to_dict(), sort_keys=True)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Result:
         """The inverse of `to_json`, after parsing."""
-        return cls(**{**values, "trial": Trial(**values["trial"])})
+        lists = {name: tuple(values[name]) for name in LISTS if name in values}
+        return cls(**{**values, **lists, "trial": Trial(**values["trial"])})
 
 
-def plan_trials(task: str, kitchen: str, policy: str, trials: int, seed: int) -> tuple[Trial, ...]:
-    """Trials with the same scenes for every policy, and none of a demonstration's scenes."""
-    return tuple(Trial(i, task, kitchen, policy, scene_seed("trial", seed, i)) for i in range(trials))
+@dataclass(frozen=True)
+class Judgement:
+    """What came of a trial, and who says so: see `Result`."""
+
+    outcome: str
+    reason: str
+    score: float | None = None
+    judge: str = "simulator"
 
 
 class TrialFile:
@@ -136,25 +169,3 @@ class TrialFile:
             )
         finished = {result.trial for result in results if result.outcome != "invalid"}
         return [trial for trial in planned if trial not in finished]
-
-
-def summarise(planned: Sequence[Trial], results: Iterable[Result]) -> dict[str, Any]:
-    """Counts, success rate with its 95 % Wilson interval, and the trials; for `summary.json`."""
-    newest = {result.trial: result for result in results}
-    made = [newest[trial] for trial in planned if trial in newest]
-    counts = {outcome: sum(result.outcome == outcome for result in made) for outcome in OUTCOMES}
-    judged = len(made) - counts["invalid"]
-    low, high = wilson_interval(counts["success"], judged)
-    first = planned[0]
-    return {
-        "task": first.task,
-        "kitchen": first.kitchen,
-        "policy": first.policy,
-        "planned": len(planned),
-        "judged": judged,
-        "successes": counts["success"],
-        "counts": counts,
-        "success_rate": counts["success"] / judged if judged else None,
-        "wilson_95": [low, high],
-        "trials": [dataclasses.asdict(result) for result in made],
-    }

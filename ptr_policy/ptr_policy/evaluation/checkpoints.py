@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The checkpoints under test, and letters that stand for them as long as nobody is to know which is which.
+
+The person who judges a trial must not know whose it is. Letters are dealt by chance that no seed repeats; the policy
+server gets each checkpoint under a folder that is named by its letter, so that its log, its status and the bags say
+no more. What the letters mean is kept in `sealed.json`, encoded so that nobody reads it by accident; it is a cover
+against prejudice, not against intent.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import string
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ptr_models.training.runs import resolve_checkpoint
+from ptr_policy.evaluation.summary import write_json
+from ptr_policy.evaluation.trials import TrialsError
+
+SEALED = "sealed.json"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One that is evaluated: what it is called, and its folder."""
+
+    name: str
+    path: str
+
+
+def parse_checkpoints(text: str, name: str = "policy") -> tuple[Checkpoint, ...]:
+    """Checkpoints of a text like `scratch=runs/a, ptr=runs/b`, or of one folder.
+
+    Args:
+        name: of a single folder that has none of its own.
+    Raises:
+        TrialsError: a name is missing or there twice.
+        CheckpointError: there is no checkpoint in a folder.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    found = []
+    for part in parts:
+        before, equals, after = part.partition("=")
+        if not equals and len(parts) > 1:
+            raise TrialsError(f"checkpoint {part!r} has no name; write NAME={part}")
+        own, folder = (before.strip(), after.strip()) if equals else (name, part)
+        found.append(Checkpoint(own, str(resolve_checkpoint(Path(folder)).resolve())))
+    names = [checkpoint.name for checkpoint in found]
+    if not all(names) or len(set(names)) < len(names):
+        raise TrialsError(f"the checkpoints' names {names} are not all different; give each its own")
+    return tuple(found)
+
+
+def deal_letters(checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
+    """A letter for each checkpoint, by chance; none that is a checkpoint's name."""
+    taken = {checkpoint.name.upper() for checkpoint in checkpoints}
+    letters = [letter for letter in string.ascii_uppercase if letter not in taken]
+    if len(letters) < len(checkpoints):
+        raise TrialsError(f"{len(checkpoints)} checkpoints are too many; {len(letters)} letters are left for them")
+    shuffled = list(checkpoints)
+    secrets.SystemRandom().shuffle(shuffled)
+    return dict(zip(letters, shuffled, strict=False))
+
+
+def seal(directory: Path, checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
+    """The letters of an evaluation: dealt when it begins, the same when it goes on.
+
+    Raises:
+        TrialsError: the folder belongs to other checkpoints.
+    """
+    if not (directory / SEALED).exists():
+        letters = deal_letters(checkpoints)
+        content = json.dumps({letter: asdict(checkpoint) for letter, checkpoint in letters.items()})
+        write_json(directory / SEALED, {"sealed": base64.b64encode(content.encode()).decode()})
+    letters = unseal(directory)
+    if set(letters.values()) != set(checkpoints):
+        raise TrialsError(f"{directory} holds an evaluation of other checkpoints; give another directory")
+    return letters
+
+
+def unseal(directory: Path) -> dict[str, Checkpoint]:
+    """What the letters stand for.
+
+    Raises:
+        TrialsError: the file is missing or damaged.
+    """
+    path = directory / SEALED
+    try:
+        content = json.loads(base64.b64decode(json.loads(path.read_text(encoding="utf-8"))["sealed"]))
+        return {str(letter): Checkpoint(**values) for letter, values in content.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrialsError(f"{path} cannot be read ({error!r}); the names of the checkpoints are lost") from error
+
+
+@contextmanager
+def aliases(letters: Mapping[str, Checkpoint]) -> Iterator[dict[str, str]]:
+    """Folders named by letter, each a link to its checkpoint, as long as the context lasts."""
+    with tempfile.TemporaryDirectory(prefix="ptr-blind-") as folder:
+        links = {letter: Path(folder) / letter for letter in letters}
+        for letter, link in links.items():
+            link.symlink_to(letters[letter].path, target_is_directory=True)
+        yield {letter: str(link) for letter, link in links.items()}

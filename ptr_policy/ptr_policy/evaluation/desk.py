@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The evaluation as others see it: its live state and the picture to match, and what the operator's page answers."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from ptr_msgs.srv import LabelTrial
+from ptr_policy.evaluation.person import judgement
+from ptr_policy.evaluation.trials import Judgement, Trial, TrialsError
+from ptr_policy.ros import LATCHED
+
+PHASES = ("idle", "staging", "ready", "running", "label", "done")
+
+
+class Desk:
+    """Publishes /evaluation/trial, summary and the reference picture; offers /evaluation/ready and label."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._state: dict[str, Any] = {
+            "phase": "idle", "index": 0, "planned": 0, "scene": 0, "scenes": 0, "task": "", "kitchen": "",
+            "instruction": "", "policy_label": "", "takeover_steps": 0, "assisted": False, "message": "",
+        }  # fmt: skip
+        self._lock = threading.Lock()
+        self._ready = False
+        self._label: Judgement | None = None
+        self._trial = node.create_publisher(String, "/evaluation/trial", LATCHED)
+        self._summary = node.create_publisher(String, "/evaluation/summary", LATCHED)
+        self._reference = node.create_publisher(CompressedImage, "/evaluation/reference/compressed", LATCHED)
+        node.create_service(Trigger, "/evaluation/ready", self._on_ready)
+        node.create_service(LabelTrial, "/evaluation/label", self._on_label)
+
+    def expect(self, planned: int, scenes: int) -> None:
+        """How much there is to do."""
+        self._state.update(planned=planned, scenes=scenes)
+
+    def open_trial(self, trial: Trial) -> None:
+        """A trial begins."""
+        self._state.update(
+            index=trial.index,
+            scene=trial.scene,
+            task=trial.task,
+            kitchen=trial.kitchen,
+            instruction=trial.task.replace("_", " "),
+            policy_label=trial.policy,
+            takeover_steps=0,
+            assisted=False,
+        )
+
+    def show(self, phase: str, message: str = "", **values: Any) -> None:
+        """Publish where the trial is; answers to an earlier phase are forgotten."""
+        with self._lock:
+            if phase != self._state["phase"]:
+                self._ready, self._label = False, None
+            self._state.update(phase=phase, message=message, **values)
+            text = json.dumps(self._state, sort_keys=True)
+        self._trial.publish(String(data=text))
+
+    def show_reference(self, picture: bytes | None) -> None:
+        """Publish the picture that the scene should look like; None: there is none yet."""
+        message = CompressedImage(format="jpeg")
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.data = picture or b""
+        self._reference.publish(message)
+
+    def announce(self, summary: Mapping[str, Any]) -> None:
+        """Publish the counts so far, as `summary.json` has them."""
+        self._summary.publish(String(data=json.dumps(summary)))
+
+    def take_ready(self) -> bool:
+        """See `person.Page`."""
+        with self._lock:
+            ready, self._ready = self._ready, False
+        return ready
+
+    def take_label(self) -> Judgement | None:
+        """See `person.Page`."""
+        with self._lock:
+            label, self._label = self._label, None
+        return label
+
+    def _on_ready(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._lock:
+            response.success = self._state["phase"] == "ready"
+            self._ready = self._ready or response.success
+        response.message = "the trial begins" if response.success else self._not_now("a scene to be laid out")
+        return response
+
+    def _on_label(self, request: LabelTrial.Request, response: LabelTrial.Response) -> LabelTrial.Response:
+        score = None if math.isnan(request.score) else float(request.score)
+        with self._lock:
+            if self._state["phase"] != "label":
+                response.success, response.message = False, self._not_now("a label")
+                return response
+            try:
+                self._label = judgement(request.outcome, score, request.reason, request.by)
+            except TrialsError as error:
+                response.success, response.message = False, str(error)
+                return response
+            response.success, response.message = True, f"trial {self._state['index'] + 1} is a {request.outcome}"
+        return response
+
+    def _not_now(self, wanted: str) -> str:
+        return f"no trial waits for {wanted}: the evaluation is in phase {self._state['phase']}"

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The person beside a robot: questions at the terminal, answers of the page, and what each step of a trial was."""
+
+from __future__ import annotations
+
+import os
+import pty
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptr_policy.evaluation.log import TrialLog
+from ptr_policy.evaluation.person import Person, Terminal, judgement, open_terminal
+from ptr_policy.evaluation.trials import Judgement, Trial, TrialsError
+
+TRIAL = Trial(2, "put_knife_in_pot", "kitchen", "B", seed=5, scene=1)
+
+
+class FakePage:
+    """Answers as a page would, once it is asked often enough."""
+
+    def __init__(self, ready_after: int = -1, label: Judgement | None = None) -> None:
+        self.looks, self._ready_after, self._label = 0, ready_after, label
+
+    def take_ready(self) -> bool:
+        self.looks += 1
+        return self.looks == self._ready_after
+
+    def take_label(self) -> Judgement | None:
+        label, self._label = self._label, None
+        return label
+
+
+class FakeTerminal:
+    """Types a line after each question."""
+
+    def __init__(self, *lines: str, typed_before: str = "") -> None:
+        self.said: list[str] = []
+        self._lines, self._waiting = list(lines), [typed_before] if typed_before else []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+        if self._lines:
+            self._waiting.append(self._lines.pop(0))
+
+    def line(self) -> str | None:
+        return self._waiting.pop(0) if self._waiting else None
+
+    @property
+    def terminal(self) -> Terminal:
+        return Terminal(self.say, self.line)
+
+
+def patience(pauses: int = 20):
+    """Raises when the person waits for ever."""
+    left = iter(range(pauses))
+
+    def pause(seconds: float) -> None:
+        next(left)
+
+    return pause
+
+
+def judge(*lines: str) -> tuple[Judgement, list[str]]:
+    terminal = FakeTerminal(*lines)
+    return Person(FakePage(), terminal.terminal, patience()).judge(TRIAL), terminal.said
+
+
+def test_a_person_is_asked_until_the_answer_is_one() -> None:
+    label, said = judge("\n", "what?\n", "S\n")
+    assert (label.outcome, label.judge, label.score) == ("success", "person", None)
+    assert len(said) == 3
+    assert said[0].startswith("Trial 3: (s)uccess")
+
+
+def test_a_partial_success_gets_a_score_and_a_reason() -> None:
+    label, said = judge("p\n", "much\n", "140\n", "60 %\n", "\n", "lifted it\n")
+    assert label == Judgement("partial", "lifted it", 0.6, "person")
+    assert [text for text in said if text.startswith("How much")] == said[1:4]
+
+
+def test_an_invalid_trial_needs_a_reason() -> None:
+    assert judge("i\n", " \n", "the cable caught\n")[0] == Judgement("invalid", "the cable caught", None, "person")
+
+
+def test_the_page_answers_where_there_is_no_terminal() -> None:
+    page = FakePage(ready_after=3, label=Judgement("failure", "dropped", judge="Anna"))
+    person = Person(page, None, patience())
+    person.lay_out(TRIAL)
+    assert page.looks == 3
+    assert person.judge(TRIAL).judge == "Anna"
+
+
+def test_the_first_answer_counts_whether_typed_or_clicked() -> None:
+    page = FakePage(label=Judgement("failure", "dropped", judge="Anna"))
+    assert Person(page, FakeTerminal("s\n").terminal, patience()).judge(TRIAL).outcome == "failure"
+    assert Person(FakePage(), FakeTerminal("s\n").terminal, patience()).judge(TRIAL).outcome == "success"
+
+
+def test_what_was_typed_before_the_question_does_not_answer_it() -> None:
+    person = Person(FakePage(), FakeTerminal(typed_before="s\n").terminal, patience())
+    with pytest.raises(StopIteration):
+        person.lay_out(TRIAL)
+    with pytest.raises(StopIteration):
+        Person(FakePage(), FakeTerminal(typed_before="s\n").terminal, patience()).judge(TRIAL)
+
+
+def test_a_terminal_is_read_without_waiting_for_it() -> None:
+    typist, typed = pty.openpty()
+    with os.fdopen(typed, "r", closefd=True) as stream:
+        terminal = open_terminal(print, stream)
+        assert terminal is not None
+        assert terminal.line() is None
+        os.write(typist, b"ready\n")
+        assert terminal.line() == "ready\n"
+        assert terminal.line() is None
+    os.close(typist)
+
+
+def test_no_terminal_is_none() -> None:
+    with open(os.devnull, encoding="utf-8") as stream:
+        assert open_terminal(print, stream) is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "score", "reason", "part"),
+    [
+        ("won", None, "", "known: success"),
+        ("partial", None, "lifted it", "needs a score between 0 and 1, not None"),
+        ("partial", 1.5, "lifted it", "not 1.5"),
+        ("partial", 0.5, " ", "needs a reason"),
+        ("invalid", None, "", "needs a reason"),
+    ],
+)
+def test_labels_that_lack_something_are_refused(outcome: str, score: float | None, reason: str, part: str) -> None:
+    with pytest.raises(TrialsError, match=part):
+        judgement(outcome, score, reason, "Anna")
+
+
+def test_steps_during_which_a_person_drove_are_marked() -> None:
+    log = TrialLog()
+    log.begin()
+    for q in (1.0, 1.5):
+        log.step(q, held=False)
+    log.arm(200, True, "spacemouse")  # in the middle of the second step
+    log.step(1.7, held=False)
+    log.arm(300, False, "")
+    log.step(float("nan"), held=True)
+    log.end()
+    log.arm(400, True, "spacemouse")  # clears the scene: no takeover
+    log.step(9.0, held=False)
+    assert log.q == [1.0, 1.5, 1.7, None]
+    assert log.human_steps == [1, 2]
+    assert [(change.taken, change.stamp, change.step) for change in log.changes] == [(True, 200, 2), (False, 300, 3)]
+
+
+@given(st.lists(st.sampled_from(["step", "take", "release"])))
+def test_a_step_counts_once_however_often_a_person_takes_the_arm(events: list[str]) -> None:
+    log = TrialLog()
+    log.begin()
+    for stamp, event in enumerate(events):
+        if event == "step":
+            log.step(1.0, held=False)
+        else:
+            log.arm(stamp, event == "take", "keyboard")
+    assert log.human_steps == sorted(set(log.human_steps))
+    assert all(0 <= index < len(log.q) for index in log.human_steps)
+    if "take" not in events:
+        assert not log.human_steps
+
+
+def test_who_drives_when_the_run_begins_drives_its_first_step() -> None:
+    log = TrialLog()
+    log.arm(1, True, "spacemouse")
+    log.begin()
+    log.step(1.0, held=False)
+    assert log.human_steps == [0]
