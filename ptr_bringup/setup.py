@@ -28,6 +28,7 @@ setup(
         "console_scripts": [
             "arm = ptr_bringup.arm.node:main",
             "camera = ptr_bringup.camera.node:main",
+            "camera_monitor = ptr_bringup.camera.monitor_node:main",
             "raw_camera = ptr_bringup.camera.raw_node:main",
             "simulator = ptr_bringup.sim.node:main",
             "xs_sdk_stand_in = ptr_bringup.xs_sdk.node:main",
@@ -36,6 +37,8 @@ setup(
         "ptr.commands": [
             "launch = ptr_bringup.launching.cli:register",
             "doctor = ptr_bringup.doctor.cli:register",
+            "arm = ptr_bringup.arm.cli:register",
+            "inject = ptr_bringup.sim.cli:register",
         ],
     },
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from sensor_msgs.msg import CameraInfo
 
-from ptr_bringup.camera.sources import CameraError
+from ptr_bringup.camera.interface import CameraError
 
 
 def camera_info(path: str, frame: str) -> CameraInfo:

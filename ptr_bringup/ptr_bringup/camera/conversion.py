@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
-from ptr_bringup.camera.sources import CameraError
+from ptr_bringup.camera.interface import CameraError
 
 try:
     from cv_bridge import CvBridge

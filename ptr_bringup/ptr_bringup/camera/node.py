@@ -4,21 +4,29 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 
-import cv2
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage
+from std_msgs.msg import String
 
 from ptr_bringup.camera.calibration import camera_info
-from ptr_bringup.camera.images import jpeg_message
-from ptr_bringup.camera.sources import CameraError, Source, open_source
+from ptr_bringup.camera.capture import CaptureThread
+from ptr_bringup.camera.health import Health
+from ptr_bringup.camera.interface import CameraError, Picture, Source, Wish
+from ptr_bringup.camera.reports import LATCHED, diagnostic, settings_text
+from ptr_bringup.camera.settings import AUTOMATIC, Settings
+from ptr_bringup.camera.sources import is_device, open_source
 from ptr_bringup.node_main import StartupError, declare, run
 
-_PATIENCE = 30
-"""Pictures in a row that a camera may fail to give before it counts as gone."""
+_MOST = 1e5
+"""Larger than any setting of a camera."""
 
 
 class Camera(LifecycleNode):
@@ -26,32 +34,48 @@ class Camera(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("camera")
-        name = declare(self, "name", "over_shoulder", "the pictures go to /camera/NAME/image/compressed")
-        self._source_name = declare(
-            self, "source", "/dev/video0", "V4L2 device, folder of images or video file"
-        )
-        self._width = declare(self, "width", 640, "pixels, asked of a device", 16, 7680)
-        self._height = declare(self, "height", 480, "pixels, asked of a device", 16, 4320)
-        self._rate = declare(self, "rate", 30.0, "Hz", 0.1, 240.0)
-        self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", 1, 100)
-        self._loop = declare(self, "loop", True, "begin a folder or video anew at its end")
-        self._rotate = declare(self, "rotate", False, "turn the picture by 180 degrees")
-        self._calibration = declare(self, "calibration", "", "calibration file (YAML), empty: uncalibrated")
-        self._autostart = declare(self, "autostart", True, "configure and activate at once")
-        self._frame = f"{name}_optical_frame"
-        self._images = self.create_publisher(
-            CompressedImage, f"/camera/{name}/image/compressed", qos_profile_sensor_data
-        )
-        self._infos = self.create_publisher(
-            CameraInfo, f"/camera/{name}/camera_info", qos_profile_sensor_data
+        self._declare()
+        topic = f"/camera/{self._name}"
+        sensor = qos_profile_sensor_data
+        self._images = self.create_publisher(CompressedImage, f"{topic}/image/compressed", sensor)
+        self._infos = self.create_publisher(CameraInfo, f"{topic}/camera_info", sensor)
+        self._settings_topic = self.create_publisher(String, f"{topic}/settings", LATCHED)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self._health = Health(self._wish.rate, noisy=is_device(self._source_name))
+        self._lock = threading.Lock()  # the health is told by the capture thread and asked by the timer
+        self._capture = CaptureThread(
+            self._open, is_device(self._source_name), self._publish, self.get_logger().warning, self._end
         )
         self._source: Source | None = None
         self._timer: Timer | None = None
+        self._current: dict[str, object] = {}
         self._problem = ""
-        self._failures = 0
         self.finished: int | None = None
         if self._autostart:
             self._start()
+
+    def _declare(self) -> None:
+        self._name = declare(self, "name", "over_shoulder", "the pictures go to /camera/NAME/image/compressed")
+        text = "V4L2 device (a path below /dev/v4l/by-path), realsense:SERIAL, folder of images or video file"
+        self._source_name = declare(self, "source", "/dev/video0", text)
+        self._wish = Wish(
+            width=declare(self, "width", 640, "pixels, asked of a device", 16, 7680),
+            height=declare(self, "height", 480, "pixels, asked of a device", 16, 4320),
+            rate=declare(self, "rate", 30.0, "Hz", 0.1, 240.0),
+            quality=declare(self, "jpeg_quality", 90, "JPEG quality where the camera gives no JPEG itself", 1, 100),
+            rotate=declare(self, "rotate", False, "turn the picture by 180 degrees"),
+            loop=declare(self, "loop", True, "begin a folder or video anew at its end"),
+        )
+        self._settings = Settings(
+            exposure=declare(self, "exposure", AUTOMATIC, "ms, -1: automatic", AUTOMATIC, _MOST),
+            gain=declare(self, "gain", AUTOMATIC, "in the device's units, -1: as it is", AUTOMATIC, _MOST),
+            white_balance=declare(self, "white_balance", AUTOMATIC, "K, -1: automatic", AUTOMATIC, _MOST),
+            focus=declare(self, "focus", AUTOMATIC, "in the device's units, -1: automatic", AUTOMATIC, _MOST),
+        )
+        self._calibration = declare(self, "calibration", "", "calibration file (YAML), empty: uncalibrated")
+        self._wait = declare(self, "wait", False, "a device that is not there yet is waited for, not an error")
+        self._autostart = declare(self, "autostart", True, "configure and activate at once")
+        self._frame = f"{self._name}_optical_frame"
 
     def _start(self) -> None:
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -62,22 +86,37 @@ class Camera(LifecycleNode):
         """Open the camera and read its calibration."""
         try:
             self._info = camera_info(self._calibration, self._frame)
-            self._source = open_source(self._source_name, self._width, self._height, self._rate, self._loop)
+            self._source = self._open()
         except CameraError as error:
             self._problem = str(error)
+            if self._wait and is_device(self._source_name):
+                self.get_logger().warning(f"{self._problem} Waiting for it.")
+                return TransitionCallbackReturn.SUCCESS
             if not self._autostart:
                 self.get_logger().error(self._problem)
             return TransitionCallbackReturn.FAILURE
         return TransitionCallbackReturn.SUCCESS
 
+    def _open(self) -> Source:
+        """Open the source, say what a person should know about it, and publish its settings."""
+        source = open_source(self._source_name, self._wish, self._settings)
+        for notice in source.notices:
+            self.get_logger().warning(notice)
+        self._current = source.settings()
+        text = settings_text(self._name, self._current, self._wish.width, self._wish.height)
+        self._settings_topic.publish(String(data=text))
+        return source
+
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to publish."""
-        clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = self.create_timer(1.0 / self._rate, self._publish, clock=clock)
+        self._health.start(time.monotonic())
+        self._capture.start(self._source)
+        self._source = None  # the thread has it now
+        self._timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop publishing."""
+        """Stop publishing; the camera is opened anew by the next activation."""
         self._stop()
         return super().on_deactivate(state)
 
@@ -88,46 +127,47 @@ class Camera(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the camera and end."""
-        self._stop()
-        self._release()
+        self.close()
         self.finished = 0
         return TransitionCallbackReturn.SUCCESS
 
-    def _publish(self) -> None:
-        if not self._source.grab():
-            self._miss()
+    def _publish(self, picture: Picture) -> None:
+        """Publish a picture, unless it is of no use; called by the capture thread."""
+        age = Duration(seconds=max(0.0, time.monotonic() - picture.taken))
+        stamp = (self.get_clock().now() - age).to_msg()
+        with self._lock:
+            useless = self._health.arrived(picture.taken, picture.jpeg)
+            structure = self._health.structure
+        if useless is not None:
+            self.get_logger().warning(f"The picture is {useless}; it was left out.", throttle_duration_sec=5.0)
             return
-        stamp = self.get_clock().now().to_msg()
-        try:
-            image = self._source.retrieve()
-        except CameraError as error:
-            self._end(str(error), 1)
-            return
-        self._failures = 0
-        if self._rotate:
-            image = cv2.rotate(image, cv2.ROTATE_180)
-        self._images.publish(jpeg_message(image, self._quality, stamp, self._frame))
+        message = CompressedImage(format="jpeg", data=picture.jpeg)
+        message.header.stamp, message.header.frame_id = stamp, self._frame
+        self._images.publish(message)
         self._info.header.stamp = stamp
-        self._info.height, self._info.width = image.shape[:2]
+        self._info.height, self._info.width = structure.height, structure.width
         self._infos.publish(self._info)
 
-    def _miss(self) -> None:
-        if not self._source_name.startswith("/dev/") and not self._source_name.isdigit():
-            self._end(f"{self._source_name} has no more pictures.", 0)
-            return
-        self._failures += 1
-        if self._failures >= _PATIENCE:
-            self._end(f"{self._source_name} gives no pictures any more; is it still plugged in?", 1)
+    def _report(self) -> None:
+        with self._lock:
+            report = self._health.look(time.monotonic())
+        array = DiagnosticArray(status=[diagnostic(self._name, report, self._current)])
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
 
-    def _end(self, why: str, code: int) -> None:
-        self._stop()
-        (self.get_logger().error if code else self.get_logger().info)(why)
-        self.finished = code
+    def _end(self, reason: str) -> None:
+        """There are no more pictures; called by the capture thread."""
+        if reason:
+            self.get_logger().error(reason)
+        else:
+            self.get_logger().info(f"{self._source_name} has no more pictures.")
+        self.finished = 1 if reason else 0
 
     def _stop(self) -> None:
         if self._timer is not None:
             self.destroy_timer(self._timer)
             self._timer = None
+        self._capture.stop()
 
     def _release(self) -> None:
         if self._source is not None:

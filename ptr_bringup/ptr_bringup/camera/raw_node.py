@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ptr_bringup.camera.conversion import bgr_from_image
 from ptr_bringup.camera.images import jpeg_message
-from ptr_bringup.camera.sources import CameraError
+from ptr_bringup.camera.interface import CameraError
 from ptr_bringup.node_main import declare, run
 
 

@@ -12,7 +12,7 @@ pytest.importorskip("sensor_msgs.msg")
 
 from ptr_bringup.camera.calibration import camera_info  # noqa: E402
 from ptr_bringup.camera.images import pinhole_info  # noqa: E402
-from ptr_bringup.camera.sources import CameraError  # noqa: E402
+from ptr_bringup.camera.interface import CameraError  # noqa: E402
 
 CALIBRATION = """
 image_width: 640

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 
 from ptr_bringup.camera.conversion import convert
-from ptr_bringup.camera.sources import CameraError
+from ptr_bringup.camera.interface import CameraError
 
 
 def message_of(pixels: np.ndarray, encoding: str, padding: int = 0) -> Image:

@@ -9,13 +9,15 @@ import cv2
 import numpy as np
 import pytest
 
-from ptr_bringup.camera.sources import CameraError, open_source
+from ptr_bringup.camera.interface import CameraError, Wish
+from ptr_bringup.camera.settings import Settings
+from ptr_bringup.camera.sources import is_device, open_source
 
 GREYS = (30, 90, 150, 210)
 
 
-def opened(path: Path | str, loop: bool = False):
-    return open_source(str(path), 640, 480, 30.0, loop)
+def opened(path: Path | str, loop: bool = False, rotate: bool = False):
+    return open_source(str(path), Wish(loop=loop, rotate=rotate), Settings())
 
 
 @pytest.fixture
@@ -38,8 +40,8 @@ def video(tmp_path: Path) -> Path:
 def greys(source, count: int) -> list[int]:
     """Brightness of the next pictures, until there are none."""
     found = []
-    while len(found) < count and source.grab():
-        found.append(round(float(source.retrieve().mean())))
+    while len(found) < count and (picture := source.read()) is not None:
+        found.append(round(float(cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), 1).mean())))
     return found
 
 
@@ -49,6 +51,16 @@ def test_a_folder_is_shown_in_the_order_of_its_names_and_once(folder: Path) -> N
 
 def test_a_folder_that_loops_begins_anew(folder: Path) -> None:
     assert greys(opened(folder, loop=True), 6) == [*GREYS, *GREYS[:2]]
+
+
+def test_the_jpeg_files_of_a_folder_go_out_as_they_are(tmp_path: Path) -> None:
+    half = np.zeros((24, 32, 3), np.uint8)
+    half[:, 16:] = 200
+    cv2.imwrite(str(tmp_path / "a.jpg"), half)
+    assert opened(tmp_path).read().jpeg == (tmp_path / "a.jpg").read_bytes()
+    turned = cv2.imdecode(np.frombuffer(opened(tmp_path, rotate=True).read().jpeg, np.uint8), 1)
+    assert turned[:, :8].mean() == pytest.approx(200, abs=3)
+    assert turned[:, 24:].mean() == pytest.approx(0, abs=3)
 
 
 def test_a_video_is_shown_from_its_first_picture(video: Path) -> None:
@@ -79,7 +91,11 @@ def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
 
 def test_an_image_that_is_cut_off_is_named(folder: Path) -> None:
     (folder / "0.png").write_bytes(b"\x89PNG")
-    source = opened(folder)
-    assert source.grab()
     with pytest.raises(CameraError, match=r"0\.png"):
-        source.retrieve()
+        opened(folder).read()
+
+
+@pytest.mark.parametrize("name", ["/dev/v4l/by-path/pci-0-video-index0", "/dev/video0", "realsense:", "realsense:7"])
+def test_devices_come_back_and_files_do_not(name: str) -> None:
+    assert is_device(name)
+    assert not is_device("pictures/" + name.replace(":", ""))

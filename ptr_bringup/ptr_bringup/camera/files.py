@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of images or a video file as a camera."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from ptr_bringup.camera.interface import CameraError, Picture, Wish
+from ptr_bringup.camera.jpeg import encode
+
+_JPEG = (".jpg", ".jpeg")
+_PICTURES = (*_JPEG, ".png")
+
+
+class FolderSource:
+    """The images of a folder in the order of their names; JPEG files go out as they are."""
+
+    def __init__(self, folder: Path, wish: Wish) -> None:
+        self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
+        if not self._paths:
+            raise CameraError(f"The folder {folder} holds no images ({', '.join(_PICTURES)}).")
+        self._folder, self._wish, self._next = folder, wish, 0
+        self.period: float | None = 1.0 / wish.rate
+        self.notices: list[str] = []
+
+    def read(self) -> Picture | None:
+        """See `Source.read`."""
+        if self._next == len(self._paths):
+            if not self._wish.loop:
+                return None
+            self._next = 0
+        path = self._paths[self._next]
+        self._next += 1
+        if path.suffix.lower() in _JPEG and not self._wish.rotate:
+            return Picture(time.monotonic(), path.read_bytes())
+        image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if image is None:
+            raise CameraError(f"{path} can't be read as an image.")
+        return Picture(time.monotonic(), encode(image, self._wish.quality, self._wish.rotate))
+
+    def settings(self) -> dict[str, Any]:
+        """See `Source.settings`."""
+        return {"source": str(self._folder), "fps": self._wish.rate}
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+class VideoSource:
+    """The pictures of a video file."""
+
+    def __init__(self, path: Path, wish: Wish) -> None:
+        self._capture = cv2.VideoCapture(str(path))
+        self._path, self._wish = path, wish
+        self.period: float | None = 1.0 / wish.rate
+        self.notices: list[str] = []
+        if not (self._capture.isOpened() and self._capture.grab()):
+            self._capture.release()
+            raise CameraError(f"{path} can't be read as a video.")
+        self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
+
+    def read(self) -> Picture | None:
+        """See `Source.read`."""
+        got, image = self._capture.read()
+        if not got and self._wish.loop and self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0):
+            got, image = self._capture.read()
+        if not got:
+            return None
+        return Picture(time.monotonic(), encode(image, self._wish.quality, self._wish.rotate))
+
+    def settings(self) -> dict[str, Any]:
+        """See `Source.settings`."""
+        return {"source": str(self._path), "fps": self._wish.rate}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._capture.release()

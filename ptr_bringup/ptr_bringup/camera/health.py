@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a camera well? Frozen, dark, torn, missing and slow pictures are told apart.
+
+| problem | means | judged by |
+|---|---|---|
+| missing | nothing arrives | no picture for MISSING, or five periods if that is longer |
+| frozen | the same picture again and again | FREEZE and at least three identical ones; see `noisy` |
+| torn | pictures are cut off or damaged | structure of the JPEG; a lower end of one colour |
+| dark | a cap, a hand, no light | the brightest percent of the pixels is below DARK |
+| slow | fewer pictures than were asked for | below SLOW of the rate over WINDOW |
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_bringup.camera.jpeg import Structure, TornError, whole
+
+MISSING = 0.5
+"""s without a picture."""
+FREEZE = 0.1
+"""s of identical pictures. A sensor has noise: even a scene at rest gives no two equal pictures."""
+DARK = 24
+"""Of 255. A capped sensor stays below 10; a dim room has reflections above 60."""
+MOVED = 0.05
+"""rad that a joint turns between two pictures that can't be equal then (about 2 cm at the gripper)."""
+SLOW = 0.8
+"""Share of the rate that was asked for."""
+WINDOW = 2.0
+"""s over which the rate is measured, and for which a torn picture is remembered."""
+_LOOK = 0.25
+"""s between two pictures that are decoded, at an eighth of their size (about 1 ms)."""
+_FILL = 1.0 / 8.0
+"""Share of the lines that a decoder fills with one colour, at the end of a picture whose data broke off."""
+
+
+class Problem(str, enum.Enum):
+    """What can be wrong with a camera."""
+
+    MISSING = "missing"
+    FROZEN = "frozen"
+    TORN = "torn"
+    DARK = "dark"
+    SLOW = "slow"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Report:
+    """A camera at one time.
+
+    Attributes:
+        problems: from the worst to the mildest.
+        rate: Hz, over the last WINDOW.
+        age: s since the last picture; infinite before the first.
+        lost: pictures that should have come and did not, since the start.
+        torn: pictures that were torn, since the start.
+        brightness: mean of the last decoded picture, of 255.
+        detail: what exactly was torn last.
+    """
+
+    problems: tuple[Problem, ...]
+    rate: float
+    age: float
+    lost: int
+    torn: int
+    brightness: float
+    detail: str
+
+
+class Health:
+    """Watches the pictures of one camera.
+
+    Args:
+        rate: Hz that was asked for.
+        noisy: whether equal pictures are impossible, as of a sensor. Without noise (simulation, files) they count as
+            frozen only when the arm has moved meanwhile.
+    """
+
+    def __init__(self, rate: float, noisy: bool) -> None:
+        self._period, self._noisy = 1.0 / rate, noisy
+        self._times: deque[float] = deque()
+        self._began: float | None = None
+        self._last: float | None = None
+        self._previous, self._same_since, self._same, self._stuck = b"", 0.0, 0, False
+        self._joints: NDArray[np.float64] | None = None
+        self._torn_at, self._detail, self._torn, self._lost = -np.inf, "", 0, 0
+        self._looked, self._dark, self._brightness, self.structure = -np.inf, False, float("nan"), None
+
+    def start(self, now: float) -> None:
+        """From now on (s) pictures are expected; what was before is no gap."""
+        self._began, self._last = now, None
+        self._times.clear()
+
+    def arrived(self, taken: float, jpeg: bytes, joints: NDArray[np.float64] | None = None) -> Problem | None:
+        """Take a picture into account; says why it is of no use, if it is of none.
+
+        Args:
+            taken: s, on the clock of `look`'s `now`.
+            joints: (J,) rad, of the arm that the camera sees, if known.
+        """
+        self._began = taken if self._began is None else self._began
+        self._count(taken)
+        try:
+            self.structure: Structure | None = whole(jpeg)
+            self._decode(taken, jpeg)
+        except TornError as error:
+            self._torn_at, self._detail = taken, str(error)
+            self._torn += 1
+            return Problem.TORN
+        return Problem.FROZEN if self._frozen(taken, jpeg, joints) else None
+
+    def _count(self, taken: float) -> None:
+        if self._last is not None:
+            self._lost += max(0, round((taken - self._last) / self._period) - 1)
+        self._last = taken
+        self._times.append(taken)
+        self._forget(taken)
+
+    def _forget(self, now: float) -> None:
+        while self._times and now - self._times[0] > WINDOW:
+            self._times.popleft()
+
+    def _frozen(self, taken: float, jpeg: bytes, joints: NDArray[np.float64] | None) -> bool:
+        if jpeg != self._previous:
+            self._previous, self._same_since, self._same, self._joints = jpeg, taken, 0, joints
+        self._same += 1
+        possible = not self._noisy and not _moved(self._joints, joints)
+        self._stuck = self._same >= 3 and taken - self._same_since > FREEZE and not possible
+        return self._stuck
+
+    def _decode(self, taken: float, jpeg: bytes) -> None:
+        if taken - self._looked < _LOOK:
+            return
+        self._looked = taken
+        small = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        if small is None:
+            raise TornError("it can't be decoded")
+        self._brightness = float(small.mean())
+        self._dark = float(np.percentile(small, 99)) < DARK
+        if broken_off(small):
+            raise TornError("its lower end is missing")
+
+    def look(self, now: float) -> Report:
+        """How the camera is now (s)."""
+        self._forget(now)
+        age = now - self._last if self._last is not None else np.inf
+        waited = now - (self._last if self._last is not None else self._began if self._began is not None else now)
+        rate = len(self._times) / WINDOW
+        missing = waited > max(MISSING, 5 * self._period)
+        watched = self._began is not None and now - self._began > WINDOW + self._period
+        found = {
+            Problem.MISSING: missing,
+            Problem.FROZEN: not missing and self._stuck,
+            Problem.TORN: now - self._torn_at <= WINDOW,
+            Problem.DARK: not missing and self._dark,
+            Problem.SLOW: not missing and watched and rate < SLOW / self._period,
+        }
+        problems = tuple(problem for problem, true in found.items() if true)
+        return Report(problems, rate, age, self._lost, self._torn, self._brightness, self._detail)
+
+
+def broken_off(small: NDArray[np.uint8]) -> bool:
+    """Whether the lower end of a picture (height, width) is all of one colour, and that neither black nor white.
+
+    A decoder that runs out of data repeats the last value to the end. Sensors give no such areas except where they
+    are over- or underexposed.
+    """
+    last = small[-1, -1]
+    same = (small == last).all(axis=1)
+    lines = len(small) if same.all() else int(np.argmin(same[::-1]))
+    return bool(8 < last < 247 and lines >= _FILL * len(small) and lines < len(small))
+
+
+def _moved(before: NDArray[np.float64] | None, now: NDArray[np.float64] | None) -> bool:
+    if before is None or now is None or before.shape != now.shape:
+        return False
+    return bool(np.abs(now - before).max(initial=0.0) > MOVED)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The structure of a JPEG, read without decoding it: is it whole, and how large is the picture?
+
+Markers and segments as in ITU-T T.81, Annex B. A webcam's stream often leaves out the Huffman tables, which are then
+those of its Annex K (so says the USB video class for MJPEG); they are put in, so that every reader can open it.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_START, _END, _SCAN, _TABLES, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD
+_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended sequential, progressive
+_PROGRESSIVE = 0xC2
+
+
+class TornError(ValueError):
+    """A JPEG is not whole; the message says what is missing."""
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What the header of a JPEG says.
+
+    Attributes:
+        width, height: pixels.
+        restarts: how many restart markers the scan should have; None: none are announced, or it is progressive.
+        tables: whether it brings its Huffman tables.
+        header_end: where the segment begins that starts the scan.
+        scan: where the compressed data begin.
+    """
+
+    width: int
+    height: int
+    restarts: int | None
+    tables: bool
+    header_end: int
+    scan: int
+
+
+def encode(image: NDArray[np.uint8], quality: int, rotate: bool = False) -> bytes:
+    """JPEG of an image (height, width, 3) in BGR order, turned by 180 degrees if wanted."""
+    if rotate:
+        image = cv2.rotate(image, cv2.ROTATE_180)
+    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def structure(data: bytes) -> Structure:
+    """Read the header.
+
+    Raises:
+        TornError: it is no JPEG, or its header is cut off.
+    """
+    if data[:2] != bytes((0xFF, _START)):
+        raise TornError("it does not begin like a JPEG")
+    frame, tables, interval, place = None, False, 0, 2
+    while place + 4 <= len(data):
+        if data[place] != 0xFF:
+            raise TornError("its header is damaged")
+        marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
+        if marker == 0xFF:  # fill byte
+            place += 1
+            continue
+        body = data[place + 4 : place + 2 + length]
+        tables |= marker == _TABLES
+        if marker in _FRAMES and len(body) >= 6:
+            frame = (marker, body)
+        elif marker == _INTERVAL:
+            interval = int.from_bytes(body[:2], "big")
+        elif marker == _SCAN:
+            if frame is None:
+                break
+            height, width = int.from_bytes(frame[1][1:3], "big"), int.from_bytes(frame[1][3:5], "big")
+            return Structure(width, height, _restarts(*frame, interval), tables, place, place + 2 + length)
+        place += 2 + length
+    raise TornError("its header is cut off")
+
+
+def _restarts(marker: int, frame: bytes, interval: int) -> int | None:
+    if not interval or marker == _PROGRESSIVE:
+        return None
+    height, width, components = int.from_bytes(frame[1:3], "big"), int.from_bytes(frame[3:5], "big"), frame[5]
+    factors = [frame[7 + 3 * index] for index in range(components) if 7 + 3 * index < len(frame)]
+    across, down = max((f >> 4 for f in factors), default=1), max((f & 15 for f in factors), default=1)
+    units = -(-width // (8 * across)) * -(-height // (8 * down))
+    return -(-units // interval) - 1
+
+
+def whole(data: bytes) -> Structure:
+    """The structure of a JPEG that is complete.
+
+    Raises:
+        TornError: the picture ends before its end, two are glued together, or restart markers are out of order.
+    """
+    found = structure(data)
+    end = len(data.rstrip(b"\0"))  # some devices fill their buffer with zeros
+    if data[end - 2 : end] != bytes((0xFF, _END)):
+        raise TornError("its end is missing")
+    scan = np.frombuffer(data, np.uint8)[found.scan : end - 2]
+    after = scan[1:][scan[:-1] == 0xFF]
+    marks = after[(after != 0) & (after != 0xFF)]
+    if found.restarts is not None:
+        if not np.array_equal(marks, 0xD0 + np.arange(found.restarts) % 8):
+            raise TornError(f"it has {len(marks)} restart markers or not in their order; {found.restarts} are due")
+    elif np.isin(marks, (_START, _END)).any():
+        raise TornError("another picture begins in its middle")
+    return found
+
+
+def complete(data: bytes) -> bytes:
+    """The same JPEG without zeros behind its end and with the Huffman tables that it may lack.
+
+    Raises:
+        TornError: its header can't be read.
+    """
+    data = data.rstrip(b"\0")
+    found = structure(data)
+    if found.tables:
+        return data
+    return data[: found.header_end] + _standard_tables() + data[found.header_end :]
+
+
+@functools.cache
+def _standard_tables() -> bytes:
+    """The tables of Annex K as segments: OpenCV's encoder uses exactly these unless it is told to optimise."""
+    example = encode(np.zeros((8, 8, 3), np.uint8), 90)
+    tables, place = b"", 2
+    while example[place + 1] != _SCAN:
+        end = place + 2 + int.from_bytes(example[place + 2 : place + 4], "big")
+        if example[place + 1] == _TABLES:
+            tables += example[place:end]
+        place = end
+    return tables

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The colour stream of a RealSense, by Intel's library where it is installed, with the camera's own stamps."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import Any
+
+import numpy as np
+
+from ptr_bringup.camera.interface import CameraError, Picture, Wish
+from ptr_bringup.camera.jpeg import encode
+from ptr_bringup.camera.settings import AUTOMATIC, Settings
+
+_WAIT = 1000
+"""ms that a picture may take before the camera counts as gone."""
+_EXPOSURE_UNIT = 10.0
+"""The colour sensor counts exposure in units of 0.1 ms, as a UVC camera does."""
+
+
+class RealSenseSource:
+    """A RealSense.
+
+    Args:
+        serial: its number; empty: the only one that is plugged in.
+    Raises:
+        CameraError: the library is missing, or there is no such camera.
+    """
+
+    period: float | None = None
+
+    def __init__(self, serial: str, wish: Wish, settings: Settings) -> None:
+        try:
+            self._library = importlib.import_module("pyrealsense2")
+        except ImportError as error:
+            raise CameraError(
+                "A RealSense needs Intel's library: pip install pyrealsense2. (Or give its colour camera as a V4L2 "
+                "device, by its path below /dev/v4l/by-id.)"
+            ) from error
+        self._wish = wish
+        self._serial = self._one_of(serial)
+        self._pipeline = self._library.pipeline()
+        self._sensor = self._start()
+        self.notices = self._apply(settings)
+
+    def _one_of(self, serial: str) -> str:
+        known = [d.get_info(self._library.camera_info.serial_number) for d in self._library.context().query_devices()]
+        if serial in known:
+            return serial
+        if not serial and len(known) == 1:
+            return str(known[0])
+        wanted = f"RealSense {serial}" if serial else "single RealSense"
+        raise CameraError(f"There is no {wanted}; plugged in: {', '.join(known) or 'none'}.")
+
+    def _start(self) -> Any:
+        library, wish = self._library, self._wish
+        config = library.config()
+        config.enable_device(self._serial)
+        config.enable_stream(library.stream.color, wish.width, wish.height, library.format.bgr8, round(wish.rate))
+        try:
+            return self._pipeline.start(config).get_device().first_color_sensor()
+        except RuntimeError as error:
+            raise CameraError(f"The RealSense {self._serial} does not start: {error}.") from error
+
+    def _apply(self, settings: Settings) -> list[str]:
+        option, problems = self._library.option, []
+        for name, switch, scale in (
+            ("exposure", "enable_auto_exposure", _EXPOSURE_UNIT),
+            ("gain", "", 1.0),
+            ("white_balance", "enable_auto_white_balance", 1.0),
+            ("focus", "", 1.0),
+        ):
+            wanted = getattr(settings, name)
+            fixed = wanted != AUTOMATIC
+            try:
+                if switch:
+                    self._sensor.set_option(getattr(option, switch), 0.0 if fixed else 1.0)
+                if fixed:
+                    self._sensor.set_option(getattr(option, name), wanted * scale)
+            except (AttributeError, RuntimeError) as error:
+                problems.append(f"The RealSense does not take {name} {wanted:g}: {error}.")
+        return problems
+
+    def read(self) -> Picture | None:
+        """See `Source.read`."""
+        try:
+            frame = self._pipeline.wait_for_frames(_WAIT).get_color_frame()
+        except RuntimeError:  # a time-out, or it was unplugged
+            return None
+        now = time.monotonic()
+        image = np.asanyarray(frame.get_data())
+        return Picture(self._taken(frame, now), encode(image, self._wish.quality, self._wish.rotate))
+
+    def _taken(self, frame: Any, now: float) -> float:
+        """The frame's own stamp, in s of the steady clock; that of a camera's private clock means nothing here."""
+        domains = self._library.timestamp_domain
+        if frame.get_frame_timestamp_domain() not in (domains.global_time, domains.system_time):
+            return now
+        age = time.time() - 1e-3 * frame.get_timestamp()
+        return now - age if 0.0 <= age < 1.0 else now
+
+    def settings(self) -> dict[str, Any]:
+        """See `Source.settings`."""
+        option = self._library.option
+        found = {"source": f"realsense:{self._serial}", "fps": self._wish.rate, "fourcc": "BGR3"}
+        for name, scale in (("exposure", _EXPOSURE_UNIT), ("gain", 1.0), ("white_balance", 1.0)):
+            if self._sensor.supports(getattr(option, name)):
+                found[name] = self._sensor.get_option(getattr(option, name)) / scale
+        for name in ("exposure", "white_balance"):
+            switch = getattr(option, f"enable_auto_{name}")
+            if self._sensor.supports(switch) and self._sensor.get_option(switch):
+                found[f"automatic_{name}"] = True
+        return found
+
+    def close(self) -> None:
+        """Stop the camera."""
+        try:
+            self._pipeline.stop()
+        except RuntimeError:  # it has gone
+            return

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A V4L2 camera: its own JPEG pictures, passed on as they come, with the kernel's time of capture.
+
+Most USB cameras give 640x480 at 30 Hz only as Motion JPEG. Its pictures are whole JPEG files: they are passed on
+without being decoded, which costs nothing and loses nothing. A camera without MJPG is asked for raw pictures, and
+these are compressed here.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+# OpenCV reads it at the first wait. Its own 10 s would leave a camera that has stopped unnoticed for so long.
+os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
+
+import cv2  # noqa: E402
+import numpy as np  # noqa: E402
+
+from ptr_bringup.camera.interface import CameraError, Picture, Wish  # noqa: E402
+from ptr_bringup.camera.jpeg import TornError, complete, encode  # noqa: E402
+from ptr_bringup.camera.settings import Settings, apply, read  # noqa: E402
+
+MJPG = cv2.VideoWriter_fourcc(*"MJPG")
+_LINKS = (Path("/dev/v4l/by-path"), Path("/dev/v4l/by-id"))
+_OLDEST = 2.0
+"""s. A time of capture that is longer ago than this is on another clock."""
+
+
+class VideoCapture(Protocol):
+    """What is needed of cv2.VideoCapture."""
+
+    def isOpened(self) -> bool: ...  # noqa: N802
+    def set(self, property: int, value: float) -> bool: ...
+    def get(self, property: int) -> float: ...
+    def grab(self) -> bool: ...
+    def retrieve(self) -> tuple[bool, Any]: ...
+    def release(self) -> None: ...
+
+
+def device_names() -> list[str]:
+    """The video devices of this machine, by the paths that stay the same, or else by number."""
+    stable = [str(link) for folder in _LINKS[:1] if folder.is_dir() for link in sorted(folder.iterdir())]
+    return stable or [str(path) for path in sorted(Path("/dev").glob("video*"))]
+
+
+def stable_name(name: str, folders: Iterable[Path] = _LINKS) -> str:
+    """The path of a device that stays the same when it is plugged in again at its place, or an empty string.
+
+    By place before by name: two cameras of one make may have the same name.
+    """
+    device = Path(name).resolve()
+    for folder in folders:
+        for link in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if link.resolve() == device:
+                return str(link)
+    return ""
+
+
+class DeviceSource:
+    """A V4L2 camera.
+
+    Args:
+        name: path of the device.
+    Raises:
+        CameraError: it gives no pictures.
+    """
+
+    period: float | None = None
+
+    def __init__(
+        self, name: str, wish: Wish, settings: Settings, capture: Callable[[str, int], VideoCapture] = cv2.VideoCapture
+    ) -> None:
+        self._name, self._wish, self._settings = name, wish, settings
+        self._capture = capture(name, cv2.CAP_V4L2)
+        self.notices = self._begin()
+
+    def _begin(self) -> list[str]:
+        """Ask for the format, begin to stream, and set what is to be fixed: some cameras forget it when they begin."""
+        device, wish = self._capture, self._wish
+        device.set(cv2.CAP_PROP_FOURCC, MJPG)
+        device.set(cv2.CAP_PROP_FRAME_WIDTH, wish.width)
+        device.set(cv2.CAP_PROP_FRAME_HEIGHT, wish.height)
+        device.set(cv2.CAP_PROP_FPS, wish.rate)
+        self._compressed = int(device.get(cv2.CAP_PROP_FOURCC)) == MJPG
+        if self._compressed:
+            device.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+        if not (device.isOpened() and device.grab()):
+            device.release()
+            raise CameraError(f"{self._name} gives no pictures; is it a camera, and does another program use it?")
+        notices = apply(device, self._settings)
+        if Path(self._name).parent == Path("/dev"):
+            stable = stable_name(self._name)
+            advice = f"; give {stable} instead" if stable else ""
+            notices.append(f"{self._name} may be another camera after the next start of the machine{advice}.")
+        size = (int(device.get(cv2.CAP_PROP_FRAME_WIDTH)), int(device.get(cv2.CAP_PROP_FRAME_HEIGHT)))
+        if size != (wish.width, wish.height):
+            notices.append(f"{self._name} gives {size[0]}x{size[1]} pixels, not {wish.width}x{wish.height}.")
+        return notices
+
+    def read(self) -> Picture | None:
+        """See `Source.read`. A picture that can't be repaired is passed on as it is; its health is judged later."""
+        if not self._capture.grab():
+            return None
+        taken = captured_at(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3, time.monotonic())
+        got, data = self._capture.retrieve()
+        if not got:
+            return Picture(taken, b"")
+        if not self._compressed:
+            return Picture(taken, encode(data, self._wish.quality, self._wish.rotate))
+        return Picture(taken, self._finished(np.asarray(data, np.uint8).tobytes()))
+
+    def _finished(self, data: bytes) -> bytes:
+        try:
+            data = complete(data)
+        except TornError:
+            return data
+        if not self._wish.rotate:
+            return data
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        return data if image is None else encode(image, self._wish.quality, rotate=True)
+
+    def settings(self) -> dict[str, Any]:
+        """See `Source.settings`."""
+        code = int(self._capture.get(cv2.CAP_PROP_FOURCC))
+        return {
+            "source": stable_name(self._name) or self._name,
+            "fourcc": code.to_bytes(4, "little").decode("ascii", "replace"),
+            "fps": self._capture.get(cv2.CAP_PROP_FPS),
+            **read(self._capture),
+        }
+
+    def close(self) -> None:
+        """Release the device."""
+        self._capture.release()
+
+
+def captured_at(stamp: float, now: float) -> float:
+    """The time of capture: the driver's stamp, where it is on the steady clock, else now.
+
+    Args:
+        stamp: s, of the V4L2 buffer. The kernel promises the monotonic clock (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC), but
+            not of every driver.
+        now: s of the steady clock, just after the picture came.
+    """
+    return stamp if 0.0 <= now - stamp < _OLDEST else now

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cameras in the running system: what is wrong with one is told, and it comes back without a restart."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
+from sensor_msgs.msg import CompressedImage, JointState  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+
+from ptr_msgs.srv import InjectFault  # noqa: E402
+
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+def values_of(status: DiagnosticStatus) -> dict[str, str]:
+    return {pair.key: pair.value for pair in status.values}
+
+
+@pytest.fixture(scope="module")
+def statuses(ros) -> list[DiagnosticStatus]:
+    """What is reported of cameras, from the beginning on."""
+    found: list[DiagnosticStatus] = []
+
+    def keep(message: DiagnosticArray) -> None:
+        found.extend(status for status in message.status if status.name.startswith("camera "))
+
+    ros.node.create_subscription(DiagnosticArray, "/diagnostics", keep, 10)
+    return found
+
+
+@pytest.fixture(scope="module")
+def simulated(ros, statuses: list[DiagnosticStatus]) -> None:
+    """A simulated camera and its monitor, which finds nothing wrong with it."""
+    ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=10.0)
+    ros.start("ptr_bringup.camera.monitor_node", rate=10.0, noisy=False)
+    ros.wait(lambda: statuses and statuses[-1].level == DiagnosticStatus.OK, "a camera that is well")
+
+
+def last_problems(statuses: list[DiagnosticStatus], name: str = "camera over_shoulder") -> str:
+    return next((values_of(s)["problems"] for s in reversed(statuses) if s.name == name), "unknown")
+
+
+def inject(ros, fault: str) -> None:
+    request = InjectFault.Request(fault=fault, value=float("nan"))
+    answer = ros.call(InjectFault, "/simulator/inject", request)
+    assert answer.success, answer.message
+
+
+@pytest.mark.parametrize(
+    ("fault", "problem", "level"),
+    [
+        ("image_gone", "missing", DiagnosticStatus.ERROR),
+        ("image_dark", "dark", DiagnosticStatus.WARN),
+        ("image_torn", "torn", DiagnosticStatus.ERROR),
+        ("image_slow", "slow", DiagnosticStatus.WARN),
+    ],
+)
+def test_what_is_wrong_with_a_camera_is_told_apart(
+    ros, simulated: None, statuses: list[DiagnosticStatus], fault: str, problem: str, level: bytes
+) -> None:
+    inject(ros, fault)
+    statuses.clear()
+    ros.wait(lambda: last_problems(statuses) == problem, f"the camera is {problem}")
+    assert statuses[-1].level == level
+    inject(ros, "clear")
+    ros.wait(lambda: last_problems(statuses) == "", f"the camera is no longer {problem}")
+
+
+def test_a_picture_that_stays_while_the_arm_moves_is_frozen(
+    ros, simulated: None, statuses: list[DiagnosticStatus]
+) -> None:
+    joints = ros.collect(JointState, "/joint_states", qos_profile_sensor_data)
+    commands = ros.node.create_publisher(JointState, "/joint_commands", 1)
+    ros.wait(lambda: joints and commands.get_subscription_count(), "joint states")
+    names = ["waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate", "left_finger"]
+    start = dict(zip(joints[-1].name, joints[-1].position, strict=True))
+
+    def waist(angle: float) -> None:
+        positions = [start[name] + (angle if name == "waist" else 0.0) for name in names]
+        commands.publish(JointState(name=names, position=positions))
+
+    inject(ros, "image_frozen")
+    statuses.clear()
+    ros.wait(lambda: len(statuses) >= 2, "two reports of an arm at rest")
+    assert last_problems(statuses) == ""
+
+    def frozen() -> bool:
+        waist(0.2)
+        return last_problems(statuses) == "frozen"
+
+    ros.wait(frozen, "the camera is frozen")
+    inject(ros, "clear")
+    ros.wait(lambda: last_problems(statuses) == "", "the camera is well again")
+
+
+def test_a_camera_reports_itself_and_its_settings_to_who_comes_later(
+    ros, statuses: list[DiagnosticStatus], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0)
+    for k in range(20):
+        cv2.imwrite(str(tmp_path / f"{k:02}.jpg"), noise.integers(60, 200, (48, 64, 3), dtype=np.uint8))
+    images = ros.collect(CompressedImage, "/camera/shelf/image/compressed", qos_profile_sensor_data)
+    ros.start("ptr_bringup.camera.node", "-r", "__node:=shelf", source=tmp_path, name="shelf", rate=20.0)
+    ros.wait(lambda: len(images) > 20, "one round of pictures")
+    texts = ros.collect(String, "/camera/shelf/settings", LATCHED)
+    ros.wait(lambda: texts, "settings")
+    settings = json.loads(texts[0].data)
+    assert (settings["camera"], settings["source"], settings["fps"]) == ("shelf", str(tmp_path), 20.0)
+    files = {path.read_bytes() for path in tmp_path.glob("*.jpg")}
+    assert {bytes(image.data) for image in images} <= files
+    ros.wait(lambda: any(s.name == "camera shelf" and values_of(s)["age"] for s in statuses), "its diagnostics")
+
+
+def test_a_camera_that_is_not_plugged_in_can_be_waited_for(ros, statuses: list[DiagnosticStatus]) -> None:
+    camera = ros.start(
+        "ptr_bringup.camera.node", "-r", "__node:=wrist", source="/dev/video77", name="wrist", wait=True
+    )
+    ros.wait(lambda: last_problems(statuses, "camera wrist") == "missing", "that it is missing")
+    assert "There is no camera /dev/video77" in camera.output
+    camera.signal()
+    assert camera.wait() == 0

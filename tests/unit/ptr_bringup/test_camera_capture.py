@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The capture thread: a camera that is unplugged and comes back, and a file that ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from ptr_bringup.camera import capture
+from ptr_bringup.camera.capture import CaptureThread
+from ptr_bringup.camera.interface import CameraError, Picture
+
+
+class Reel:
+    """A source with a few pictures, after which it gives none any more."""
+
+    period = None
+
+    def __init__(self, count: int) -> None:
+        self.left, self.closed = count, False
+
+    def read(self) -> Picture | None:
+        self.left -= 1
+        return Picture(time.monotonic(), b"x") if self.left >= 0 else None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Stage:
+    """A capture thread, and what it has delivered and told."""
+
+    def __init__(self, tries: list[Reel | CameraError], returns: bool = True) -> None:
+        self.tries, self.pictures, self.told = tries, [], []
+        self.changed, self.ended = threading.Condition(), None
+        self.thread = CaptureThread(self.open, returns, self.deliver, self.tell, self.end)
+
+    def open(self) -> Reel:
+        found = self.tries.pop(0) if self.tries else CameraError("There is no camera any more.")
+        if isinstance(found, CameraError):
+            raise found
+        return found
+
+    def deliver(self, picture: Picture) -> None:
+        with self.changed:
+            self.pictures.append(picture)
+            self.changed.notify_all()
+
+    def tell(self, text: str) -> None:
+        with self.changed:
+            self.told.append(text)
+            self.changed.notify_all()
+
+    def end(self, reason: str) -> None:
+        with self.changed:
+            self.ended = reason
+            self.changed.notify_all()
+
+    def wait(self, condition) -> None:
+        with self.changed:
+            assert self.changed.wait_for(condition, timeout=20.0)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(capture, "LONGEST_WAIT", 0.02)
+
+
+def test_a_camera_that_is_unplugged_is_found_again() -> None:
+    first, second = Reel(3), Reel(2)
+    gone = CameraError("There is no camera /dev/video0.")
+    stage = Stage([gone, gone, second])
+    stage.thread.start(first)
+    stage.wait(lambda: len(stage.pictures) == 5 and len(stage.told) >= 4)
+    stage.thread.stop()
+    assert stage.told[:4] == [
+        "The camera gives no pictures any more; waiting for it to come back.",
+        "There is no camera /dev/video0.",  # once, though it was tried twice
+        "The camera is there.",
+        "The camera gives no pictures any more; waiting for it to come back.",
+    ]
+    assert first.closed
+    assert second.closed
+    assert stage.ended is None
+
+
+def test_a_camera_that_is_not_there_yet_is_waited_for() -> None:
+    stage = Stage([CameraError("There is none."), Reel(1)])
+    stage.thread.start(None)
+    stage.wait(lambda: stage.pictures)
+    stage.thread.stop()
+    assert stage.told[:2] == ["There is none.", "The camera is there."]
+
+
+def test_a_file_ends_once() -> None:
+    stage = Stage([Reel(7)], returns=False)
+    stage.thread.start(Reel(2))
+    stage.wait(lambda: stage.ended is not None)
+    assert stage.ended == ""
+    assert len(stage.pictures) == 2
+    assert stage.told == []
+
+
+def test_a_picture_that_can_not_be_read_ends_the_file_with_its_reason() -> None:
+    class Damaged(Reel):
+        def read(self) -> Picture | None:
+            raise CameraError("3.png can't be read as an image.")
+
+    damaged = Damaged(1)
+    stage = Stage([], returns=False)
+    stage.thread.start(damaged)
+    stage.wait(lambda: stage.ended is not None)
+    stage.thread.stop()
+    assert stage.ended == "3.png can't be read as an image."
+    assert damaged.closed
+
+
+def test_the_period_of_a_file_is_kept() -> None:
+    class Paced(Reel):
+        period = 0.03
+
+    stage = Stage([], returns=False)
+    stage.thread.start(Paced(6))
+    stage.wait(lambda: stage.ended is not None)
+    assert stage.pictures[-1].taken - stage.pictures[0].taken >= 4.5 * 0.03
+
+
+def test_stopping_closes_the_camera_and_ends_no_file() -> None:
+    endless = Reel(10**9)
+    stage = Stage([], returns=False)
+    stage.thread.start(endless)
+    stage.wait(lambda: stage.pictures)
+    stage.thread.stop()
+    assert endless.closed
+    assert stage.ended is None

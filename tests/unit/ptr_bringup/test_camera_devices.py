@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: Apache-2.0
+"""V4L2 and RealSense cameras, against stand-ins of cv2.VideoCapture and pyrealsense2 that answer as these do."""
+
+from __future__ import annotations
+
+import enum
+import sys
+import time
+import types
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ptr_bringup.camera.interface import CameraError, Wish
+from ptr_bringup.camera.jpeg import encode, structure
+from ptr_bringup.camera.realsense import RealSenseSource
+from ptr_bringup.camera.settings import AUTOMATIC, Settings, apply
+from ptr_bringup.camera.v4l2 import MJPG, DeviceSource, captured_at, stable_name
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
+JPEG = encode(IMAGE, 90)
+YUYV = cv2.VideoWriter_fourcc(*"YUYV")
+
+
+class Device:
+    """What cv2.VideoCapture does with a V4L2 camera, as OpenCV's cap_v4l.cpp has it.
+
+    Args:
+        codes: formats that it has.
+        controls: what can be set, with the largest value.
+    """
+
+    def __init__(self, codes=(MJPG, YUYV), controls=None, age: float = 0.02, working: bool = True) -> None:
+        self.codes, self.age, self.working, self.released = codes, age, working, False
+        self.limits = {cv2.CAP_PROP_EXPOSURE: 5000, cv2.CAP_PROP_AUTO_EXPOSURE: 3} if controls is None else controls
+        self.values = {cv2.CAP_PROP_FOURCC: YUYV, cv2.CAP_PROP_FRAME_WIDTH: 640, cv2.CAP_PROP_FRAME_HEIGHT: 480}
+        self.values |= {cv2.CAP_PROP_CONVERT_RGB: 1, cv2.CAP_PROP_FPS: 30} | dict.fromkeys(self.limits, 0)
+        self.stamp = 0.0
+
+    def __call__(self, name: str, backend: int) -> Device:
+        assert backend == cv2.CAP_V4L2
+        return self
+
+    def isOpened(self) -> bool:  # noqa: N802
+        return self.working
+
+    def set(self, what: int, value: float) -> bool:
+        if what not in self.values or (what == cv2.CAP_PROP_FOURCC and value not in self.codes):
+            return False
+        self.values[what] = min(int(value), self.limits.get(what, int(value)))
+        return True
+
+    def get(self, what: int) -> float:
+        return self.stamp * 1e3 if what == cv2.CAP_PROP_POS_MSEC else float(self.values.get(what, -1))
+
+    def grab(self) -> bool:
+        self.stamp = time.monotonic() - self.age
+        return self.working
+
+    def retrieve(self):
+        if self.values[cv2.CAP_PROP_FOURCC] == MJPG and not self.values[cv2.CAP_PROP_CONVERT_RGB]:
+            return True, np.frombuffer(JPEG, np.uint8)[None]  # as it came, one row of bytes
+        return True, IMAGE
+
+    def release(self) -> None:
+        self.released = True
+
+
+def camera(device: Device, wish: Wish | None = None, settings: Settings | None = None) -> DeviceSource:
+    return DeviceSource("/dev/v4l/by-path/x", wish or Wish(), settings or Settings(), device)
+
+
+def test_the_camera_s_own_jpeg_is_passed_on_byte_for_byte() -> None:
+    assert camera(Device()).read().jpeg == JPEG
+
+
+def test_a_picture_is_stamped_by_the_kernel_when_it_was_taken() -> None:
+    before = time.monotonic()
+    taken = camera(Device(age=0.05)).read().taken
+    assert before - 0.06 < taken < time.monotonic() - 0.05 + 1e-6
+
+
+@pytest.mark.parametrize("stamp", [0.0, 1_700_000_000.0, 96.0])
+def test_a_stamp_of_another_clock_is_replaced_by_the_time_of_arrival(stamp: float) -> None:
+    assert captured_at(stamp, 100.0) == 100.0
+    assert captured_at(99.9, 100.0) == 99.9
+
+
+def test_a_camera_without_motion_jpeg_is_compressed_here() -> None:
+    picture = camera(Device(codes=(YUYV,)), Wish(quality=80)).read()
+    assert picture.jpeg == encode(IMAGE, 80)
+
+
+def test_a_camera_that_hangs_upside_down_is_turned() -> None:
+    shown = cv2.imdecode(np.frombuffer(camera(Device(), Wish(rotate=True)).read().jpeg, np.uint8), 1)
+    assert np.abs(shown[::-1, ::-1].astype(int) - cv2.imdecode(np.frombuffer(JPEG, np.uint8), 1)).mean() < 8
+
+
+def test_a_device_that_gives_nothing_is_refused_and_given_back() -> None:
+    device = Device(working=False)
+    with pytest.raises(CameraError, match="gives no pictures; is it a camera"):
+        camera(device)
+    assert device.released
+
+
+def test_a_camera_that_was_unplugged_gives_none() -> None:
+    device = Device()
+    source = camera(device)
+    device.working = False
+    assert source.read() is None
+
+
+def test_another_size_than_was_asked_for_is_said() -> None:
+    class Small(Device):
+        def set(self, what: int, value: float) -> bool:
+            small = {cv2.CAP_PROP_FRAME_WIDTH: 320, cv2.CAP_PROP_FRAME_HEIGHT: 240}
+            return super().set(what, min(value, small.get(what, value)))
+
+    assert "gives 320x240 pixels, not 640x480" in camera(Small()).notices[0]
+
+
+def test_a_device_by_number_is_accepted_with_the_path_that_stays(tmp_path: Path) -> None:
+    device, folder = tmp_path / "video0", tmp_path / "by-path"
+    device.touch()
+    folder.mkdir()
+    (folder / "pci-0000-usb-0:2-video-index0").symlink_to(device)
+    assert stable_name(str(device), (tmp_path / "absent", folder)) == str(folder / "pci-0000-usb-0:2-video-index0")
+    assert stable_name(str(tmp_path / "video1"), (folder,)) == ""
+    notices = DeviceSource("/dev/video7", Wish(), Settings(), Device()).notices
+    assert "may be another camera after the next start" in notices[0]
+
+
+def test_a_fixed_exposure_is_manual_and_in_tenths_of_a_millisecond() -> None:
+    device = Device()
+    source = camera(device, settings=Settings(exposure=12.5))
+    assert device.values[cv2.CAP_PROP_AUTO_EXPOSURE] == 1  # V4L2_EXPOSURE_MANUAL
+    assert device.values[cv2.CAP_PROP_EXPOSURE] == 125
+    assert source.notices == []
+    found = source.settings()
+    assert found["exposure"] == 12.5
+    assert found["fourcc"] == "MJPG"
+    assert "automatic_exposure" not in found
+
+
+def test_an_automatic_exposure_is_reported_as_such() -> None:
+    device = Device()
+    assert camera(device).settings()["automatic_exposure"] is True
+    assert device.values[cv2.CAP_PROP_AUTO_EXPOSURE] == 3  # V4L2_EXPOSURE_APERTURE_PRIORITY
+
+
+def test_what_a_camera_does_not_take_is_said() -> None:
+    device = Device(controls={cv2.CAP_PROP_GAIN: 100, cv2.CAP_PROP_WB_TEMPERATURE: 6500})
+    assert apply(device, Settings(gain=120.0, focus=0.0, white_balance=4600.0)) == [
+        "The camera runs with gain 100, not 120.",
+        "The camera has no focus; leave it out of its settings.",
+    ]
+
+
+class Frame:
+    def __init__(self, domain: object, stamp: float) -> None:
+        self.domain, self.stamp = domain, stamp
+
+    def get_color_frame(self) -> Frame:
+        return self
+
+    def get_data(self) -> np.ndarray:
+        return IMAGE
+
+    def get_frame_timestamp_domain(self) -> object:
+        return self.domain
+
+    def get_timestamp(self) -> float:
+        return self.stamp
+
+
+def realsense(serials: list[str]) -> types.ModuleType:
+    """A module with those names of pyrealsense2 2.59 that are needed."""
+    library = types.ModuleType("pyrealsense2")
+    library.timestamp_domain = enum.Enum("timestamp_domain", "hardware_clock system_time global_time")
+    library.camera_info = enum.Enum("camera_info", "serial_number")
+    library.stream, library.format = enum.Enum("stream", "color"), enum.Enum("format", "bgr8")
+    library.option = enum.Enum("option", "exposure gain white_balance enable_auto_exposure enable_auto_white_balance")
+    library.options, library.frames, library.asked = {}, [], []
+
+    class Sensor:
+        def set_option(self, option: object, value: float) -> None:
+            library.options[option.name] = value
+
+        def get_option(self, option: object) -> float:
+            return library.options.get(option.name, 0.0)
+
+        def supports(self, option: object) -> bool:
+            return option.name in library.options
+
+    class Pipeline:
+        def start(self, config: object) -> Pipeline:
+            return self
+
+        def get_device(self) -> Pipeline:
+            return self
+
+        def first_color_sensor(self) -> Sensor:
+            return Sensor()
+
+        def wait_for_frames(self, timeout: int) -> Frame:
+            if not library.frames:
+                raise RuntimeError("Frame didn't arrive within 1000")
+            return library.frames.pop(0)
+
+        def stop(self) -> None:
+            raise RuntimeError("stop() cannot be called before start()")
+
+    class Config:
+        def enable_device(self, serial: str) -> None:
+            library.asked.append(serial)
+
+        def enable_stream(self, *what: object) -> None:
+            library.asked.append(what[1:3] + what[4:])
+
+    class Context:
+        def query_devices(self) -> list[object]:
+            return [types.SimpleNamespace(get_info=lambda _, serial=serial: serial) for serial in serials]
+
+    library.pipeline, library.config, library.context = Pipeline, Config, Context
+    return library
+
+
+@pytest.fixture
+def library(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    found = realsense(["817612071"])
+    monkeypatch.setitem(sys.modules, "pyrealsense2", found)
+    return found
+
+
+def test_a_realsense_is_stamped_by_its_own_clock_where_that_is_the_host_s(library: types.ModuleType) -> None:
+    domain = library.timestamp_domain
+    source = RealSenseSource("", Wish(), Settings())
+    assert library.asked == ["817612071", (640, 480, 30)]
+    now, age = time.monotonic(), 0.04
+    library.frames += [
+        Frame(domain.global_time, 1e3 * (time.time() - age)),
+        Frame(domain.hardware_clock, 123456.0),
+        Frame(domain.global_time, 1e3 * (time.time() - 3600)),
+    ]
+    taken = [source.read().taken - now for _ in range(3)]
+    assert taken[0] == pytest.approx(-age, abs=0.02)
+    assert taken[1] >= 0.0
+    assert taken[2] >= 0.0
+    assert source.read() is None
+    source.close()
+
+
+def test_a_realsense_is_set_and_says_what_it_does_not_take(library: types.ModuleType) -> None:
+    source = RealSenseSource("817612071", Wish(), Settings(exposure=8.0, focus=3.0))
+    assert library.options["exposure"] == 80.0
+    assert library.options["enable_auto_exposure"] == 0.0
+    assert library.options["enable_auto_white_balance"] == 1.0
+    assert len(source.notices) == 1
+    assert "does not take focus 3" in source.notices[0]
+    assert source.settings()["exposure"] == 8.0
+    assert source.settings()["automatic_white_balance"] is True
+    assert Settings().exposure == AUTOMATIC
+
+
+def test_a_realsense_that_is_not_there_is_named_with_those_that_are(library: types.ModuleType) -> None:
+    with pytest.raises(CameraError, match="no RealSense 5; plugged in: 817612071"):
+        RealSenseSource("5", Wish(), Settings())
+
+
+def test_without_intel_s_library_a_realsense_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyrealsense2", None)
+    with pytest.raises(CameraError, match="pip install pyrealsense2"):
+        RealSenseSource("", Wish(), Settings())
+
+
+def test_a_webcam_s_picture_gets_its_huffman_tables() -> None:
+    class Webcam(Device):
+        def retrieve(self):
+            bare, place = JPEG[:2], 2
+            while JPEG[place + 1] != 0xDA:
+                end = place + 2 + int.from_bytes(JPEG[place + 2 : place + 4], "big")
+                bare += b"" if JPEG[place + 1] == 0xC4 else JPEG[place:end]
+                place = end
+            return True, np.frombuffer(bare + JPEG[place:], np.uint8)[None]
+
+    assert structure(camera(Webcam()).read().jpeg).tables
