@@ -7,26 +7,25 @@ import math
 
 from ptr_bringup.arm.drivers.interbotix.registers import ERROR, SHADOWS, TEMPERATURE, TORQUE, VOLTAGE
 from ptr_bringup.arm.motors import MOTOR_NAMES
+from ptr_bringup.sim.arm_model import FINGER_FORCE_LIMIT, JOINT_EFFORT_LIMITS
 from ptr_msgs.msg import MotorState
 
 CURRENT_UNIT = 2.69
 """mA of 1 in Present_Current (XM430). xs_sdk multiplies the load of an XL430, in 0.1 %, by the same number."""
-TORQUE_PER_AMPERE = 4.1 / 2.3
-"""N m/A of an XM430-W350 at 12 V (e-manual: stall torque over stall current)."""
-LOAD_TORQUE = 1.4
-"""N m of an XL430-W250 at 100 % load (12 V)."""
-PAIRS = frozenset(SHADOWS.values())
-"""Joints that two motors drive; each carries half."""
+STALL_CURRENT = 2300.0
+"""mA of an XM430-W350 that is stalled at 12 V (e-manual). The simulated actuators are stronger than the motors, so a
+share of what they give at most is reported as that share of this current."""
+_LIMITS = dict(zip(MOTOR_NAMES, (*JOINT_EFFORT_LIMITS, 2.0 * FINGER_FORCE_LIMIT), strict=True))
+"""Most effort of each simulated actuator (N m; N of the gripper)."""
 LIGHT = frozenset({"wrist_rotate", "gripper"})
 """Joints with an XL430, which reports its load instead of a current."""
 
 
-def effort_from(name: str, torque: float) -> float:
-    """What xs_sdk reports as effort of a joint that exerts `torque` N m."""
-    if name in LIGHT:
-        return round(1000.0 * torque / LOAD_TORQUE) * CURRENT_UNIT
-    shared = torque / 2.0 if name in PAIRS else torque
-    return round(1000.0 * shared / TORQUE_PER_AMPERE / CURRENT_UNIT) * CURRENT_UNIT
+def effort_from(name: str, effort: float) -> float:
+    """What xs_sdk reports as effort of a joint whose simulated actuator exerts `effort` (N m; N of the gripper)."""
+    share = effort / _LIMITS[name]
+    counts = 1000.0 * share if name in LIGHT else STALL_CURRENT * share / CURRENT_UNIT
+    return round(counts) * CURRENT_UNIT
 
 
 def register(motor: MotorState, name: str) -> int | None:

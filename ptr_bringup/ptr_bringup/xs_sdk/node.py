@@ -24,7 +24,7 @@ from std_srvs.srv import SetBool, Trigger
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array
 from ptr_bringup.node_main import declare, run
 from ptr_bringup.xs_sdk.control_table import effort_from, joint_of, register
-from ptr_bringup.xs_sdk.gripper import HORN, finger_from_angle
+from ptr_bringup.xs_sdk.gripper import finger_from_angle
 from ptr_bringup.xs_sdk.info import fill
 from ptr_bringup.xs_sdk.state import GROUPS, MotorBank
 from ptr_msgs.msg import MotorState, MotorStates
@@ -107,9 +107,7 @@ class XsSdkStandIn(Node):
         else:
             states.position = [*positions, self._finger, -self._finger]
             states.velocity = [*(message.velocity[k] for k in order[:-1]), 0.0, 0.0]
-            torques = [message.effort[k] for k in order[:-1]]
-            torques[-1] *= HORN  # the simulated gripper's effort is a force
-            efforts = (effort_from(name, torque) for name, torque in zip(MOTORS, torques, strict=True))
+            efforts = (effort_from(name, message.effort[k]) for name, k in zip(MOTORS, order, strict=False))
             states.effort = [*efforts, 0.0, 0.0]
         self._states.publish(states)
 

@@ -195,6 +195,7 @@ class InterbotixDriver:
     def _lose(self) -> None:
         """Joint states have ended. When they come back, xs_sdk may be another one with other modes."""
         self._ready = False
+        self._registers = RegisterReader()  # what was read belongs to the time before
         self._ramp.lose()
         self._say(self._unheard(), True)
 
