@@ -60,8 +60,9 @@ class RecorderNode(EndingNode):
         self._goal = int(self.get_parameter("goal").value)
         self._cameras = [str(name) for name in self.get_parameter("cameras").value]
         streams = streams_for(self._cameras)
-        contract = read_contract(str(self.get_parameter("contract_file").value), self._cameras)
-        directory = str(self.get_parameter("directory").value)
+        contract_file, latency_file = (self._text(name) for name in ("contract_file", "latency_file"))
+        contract = read_contract(contract_file, self._cameras, latency_file)
+        directory = self._text("directory")
         if not directory:
             raise EpisodeError("parameter `directory` is empty; give the folder that episodes are written to")
         self._folder = EpisodeFolder(Path(directory))
@@ -73,7 +74,7 @@ class RecorderNode(EndingNode):
             lambda event: serialize_message(event_message(event)),
             read_command,
             facts={
-                "robot": str(self.get_parameter("robot").value),
+                "robot": self._text("robot"),
                 "versions": installed_versions(),
                 "commit": source_commit() or "",
             },
@@ -108,6 +109,7 @@ class RecorderNode(EndingNode):
         declare(self, "goal", 0, "episodes wanted in this session, 0: no goal", (0, 1_000_000))
         declare(self, "robot", "sim", "the robot's name, written into each episode")
         declare(self, "contract_file", "", "JSON file of the contract; empty: the suite's, with `cameras`")
+        declare(self, "latency_file", "", "YAML file of the robot's measured latencies; empty: the contract's")
         declare(self, "tasks", [""], "task names that may be recorded; none: any well-formed name")
         declare(self, "minimum_free_gb", 2.0, "GB of free disk below which the status warns", (0.0, 1e6))
 
@@ -278,6 +280,9 @@ class RecorderNode(EndingNode):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+    def _text(self, name: str) -> str:
+        return str(self.get_parameter(name).value)
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds
