@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 EMULATOR = Path(__file__).resolve().parents[1] / "browser/node_modules/iwer/build/iwer.min.js"
@@ -59,3 +60,23 @@ def address(ros: Any, console: Any) -> str:
 def until(ros: Any, page: Any, expression: str, what: str, timeout: float = 20.0) -> None:
     """Wait until a JavaScript expression is true in the page, and let ROS run meanwhile."""
     ros.wait(lambda: page.evaluate(f"Boolean({expression})"), f"{what} in the page", timeout)
+
+
+def position(ros: Any) -> np.ndarray:
+    """Where the arm's newest state says that the gripper is, m."""
+    at = ros.states[-1].measured.position
+    return np.array([at.x, at.y, at.z])
+
+
+def assert_it_holds(ros: Any) -> None:
+    """The arm comes to rest, and stays where it is for half a second of its own states."""
+
+    def rests() -> bool:
+        places = [state.measured.position for state in ros.states[-25:]]
+        path = np.array([[at.x, at.y, at.z] for at in places])
+        return len(places) == 25 and np.ptp(path, axis=0).max() < 0.0005
+
+    ros.wait(rests, "the arm to rest")
+    held, count = position(ros), len(ros.states)
+    ros.wait(lambda: len(ros.states) >= count + 25, "half a second of states")
+    assert np.abs(position(ros) - held).max() < 0.002

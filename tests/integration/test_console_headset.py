@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("ptr_msgs.msg")
 
-from console_browser import EMULATOR, address, chromium, need, until  # noqa: E402
+from console_browser import EMULATOR, address, assert_it_holds, chromium, need, position, until  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticStatus  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -66,11 +66,6 @@ def worn(ros):
         assert errors == []
 
 
-def position(ros) -> np.ndarray:
-    at = ros.states[-1].measured.position
-    return np.array([at.x, at.y, at.z])
-
-
 def squeeze(page, value: float) -> None:
     page.evaluate(f"hand.setButtonValueImmediate('squeeze', {value})")
 
@@ -95,16 +90,30 @@ def test_the_hand_moves_the_arm_by_the_same_vector_and_only_while_gripped(ros, s
     ros.spin(0.5)
     assert np.abs(position(ros) - start).max() < 0.003  # the grip is open: the hand may go anywhere
 
-    squeeze(session, 1.0)
-    ros.wait(lambda: ros.states[-1].mode == ArmState.TELEOP, "the arm to be driven")
-    session.evaluate("glide(0.03, 0.04, -0.05, 1.2)")  # right, up, forward in the room
-    expected = np.array([0.05, -0.03, 0.04])  # forward, left, up in base_link
-    ros.wait(lambda: np.abs(position(ros) - start - expected).max() < 0.004, "the arm to follow the hand")
-    squeeze(session, 0.0)
-    ros.wait(lambda: ros.states[-1].mode != ArmState.TELEOP, "the arm to be let go")
+    there = glide_gripped(ros, session)
     session.evaluate("glide(-0.1, 0, 0, 0.5)")
     ros.spin(0.4)
-    assert np.abs(position(ros) - start - expected).max() < 0.006
+    assert np.abs(position(ros) - there).max() < 0.006
+
+
+def glide_gripped(ros, session) -> np.ndarray:
+    """Move the gripped hand; returns where the arm has to be now, and is, to 4 mm.
+
+    On a busy machine the page's packets may pause for longer than they are valid. The arm then holds, as it should,
+    and misses a part of the motion; so the hand moves anew, back and forth.
+    """
+    for way in (1, -1, 1, -1):
+        start = position(ros)
+        squeeze(session, 1.0)
+        ros.wait(lambda: ros.states[-1].mode == ArmState.TELEOP, "the arm to be driven")
+        session.evaluate(f"glide({way * 0.03}, {way * 0.04}, {way * -0.05}, 1.2)")  # right, up, forward in the room
+        goal = start + way * np.array([0.05, -0.03, 0.04])  # forward, left, up in base_link
+        followed = ros.wait_until(lambda goal=goal: np.abs(position(ros) - goal).max() < 0.004, 5.0)
+        squeeze(session, 0.0)
+        ros.wait(lambda: ros.states[-1].mode != ArmState.TELEOP, "the arm to be let go")
+        if followed:
+            return goal
+    pytest.fail(f"the arm did not follow the hand: it is at {position(ros)} instead of {goal}")
 
 
 def test_packets_carry_both_hands_with_sequence_and_clock_of_the_page(ros, session) -> None:
@@ -135,10 +144,7 @@ def test_a_session_that_ends_in_the_middle_of_a_motion_holds_the_arm(ros, sessio
     ros.spin(0.3)
     session.evaluate("headset.activeSession.end()")
     ros.wait(lambda: ros.states[-1].mode != ArmState.TELEOP, "the arm to hold")
-    ros.spin(0.3)
-    held = position(ros)
-    ros.spin(0.5)
-    assert np.abs(position(ros) - held).max() < 0.002
+    assert_it_holds(ros)
 
 
 def test_a_jump_of_the_hand_holds_the_arm_and_says_so(ros, session) -> None:

@@ -7,13 +7,14 @@ import contextlib
 import json
 import re
 import signal
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 pytest.importorskip("ptr_msgs.msg")
 
-from console_browser import address, chromium, until  # noqa: E402
+from console_browser import address, assert_it_holds, chromium, position, until  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -81,11 +82,6 @@ def opened(robot, browser, url: str):
     assert errors == []
 
 
-def position(robot) -> np.ndarray:
-    at = robot.states[-1].measured.position
-    return np.array([at.x, at.y, at.z])
-
-
 def test_an_episode_is_recorded_and_labelled_by_clicking(robot, page) -> None:
     page.fill("#operator", "Ada")
     page.click("#record")
@@ -124,19 +120,13 @@ def test_a_device_s_button_begins_an_episode_of_the_task_that_the_page_shows(rob
 
 
 def test_keys_drive_the_arm_and_letting_go_holds(robot, page) -> None:
-    page.click("#keys-switch")
-    until(robot, page, "!document.querySelector('#pad').hidden", "the key pad")
     before = position(robot)
-    page.keyboard.down("q")
-    robot.wait(lambda: position(robot)[2] - before[2] > 0.02, "the arm to rise")
+    hold_key(robot, page, "q", lambda: position(robot)[2] - before[2] > 0.02)
     page.keyboard.up("q")
     robot.wait(lambda: robot.states[-1].mode != ArmState.TELEOP, "the arm to hold")
     moved = position(robot) - before
     assert np.abs(moved[:2]).max() < 0.01
-    robot.spin(0.3)
-    held = position(robot)
-    robot.spin(0.5)
-    assert np.abs(position(robot) - held).max() < 0.002
+    assert_it_holds(robot)
     page.click("#keys-switch")
 
 
@@ -182,10 +172,7 @@ def test_a_lost_connection_turns_the_page_grey_and_the_arm_holds(robot, browser,
         until(robot, page, "document.body.classList.contains('lost')", "a grey page")
         assert page.inner_text("#lost") == "The connection to the console is lost. The arm holds."
         assert page.evaluate("document.querySelector('#main').inert")
-        robot.spin(0.3)
-        held = position(robot)
-        robot.spin(0.5)
-        assert np.abs(position(robot) - held).max() < 0.002
+        assert_it_holds(robot)
         console.signal(signal.SIGCONT)
         if fate == signal.SIGSTOP:
             until(robot, page, "!document.body.classList.contains('lost')", "the connection again")
@@ -194,11 +181,25 @@ def test_a_lost_connection_turns_the_page_grey_and_the_arm_holds(robot, browser,
 
 def drive_up_or_down(robot, page) -> None:
     """Hold a key until the arm moves, and go on holding it."""
-    page.click("#keys-switch")
-    until(robot, page, "!document.querySelector('#pad').hidden", "the key pad")
     before = position(robot)
-    page.keyboard.down("q" if before[2] < 0.2 else "e")
-    robot.wait(lambda: abs(position(robot)[2] - before[2]) > 0.01, "the arm to move")
+    hold_key(robot, page, "q" if before[2] < 0.2 else "e", lambda: abs(position(robot)[2] - before[2]) > 0.01)
+
+
+def hold_key(robot, page, key: str, there: Callable[[], bool]) -> None:
+    """Drive with one key until the arm is there, and go on holding it.
+
+    A busy machine may keep page and console apart for a second. The page then stops driving and the arm holds, as it
+    should; so the person presses again.
+    """
+    for _ in range(10):
+        if page.is_hidden("#pad"):
+            page.click("#keys-switch")
+            until(robot, page, "!document.querySelector('#pad').hidden", "the key pad")
+        page.keyboard.down(key)
+        if robot.wait_until(there, 4.0):
+            return
+        page.keyboard.up(key)
+    pytest.fail(f"holding the key {key} ten times did not move the arm: {page.inner_text('#drive-message')}")
 
 
 def test_a_stalled_stream_is_red(robot, page) -> None:
@@ -211,6 +212,7 @@ def test_a_stalled_stream_is_red(robot, page) -> None:
 
 
 def test_q_of_the_policy_is_a_curve_and_the_camera_is_live(robot, page) -> None:
+    page.click("#tab-policy")
     publisher = robot.node.create_publisher(PolicyStep, "/policy/step", 10)
     robot.wait(lambda: publisher.get_subscription_count() > 0, "the console's subscription")
     for step in range(20):
@@ -234,6 +236,7 @@ def test_trials_and_their_interval_are_shown_while_an_evaluation_runs(robot, pag
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     publisher = robot.node.create_publisher(String, "/evaluation/summary", latched)
     publisher.publish(String(data=json.dumps(summary | {"wilson_95": [0.3006, 0.9544]})))  # of 3 in 4, by Wilson 1927
+    page.click("#tab-evaluate")
     until(robot, page, "!document.querySelector('#evaluation').hidden", "the evaluation")
     assert page.inner_text("#evaluation-count") == "4 of 10 trials"
     assert "3 of 4 succeeded" in page.inner_text("#evaluation-message")
@@ -241,14 +244,6 @@ def test_trials_and_their_interval_are_shown_while_an_evaluation_runs(robot, pag
     dots = "[...document.querySelectorAll('#trials li')].map((dot) => dot.className).join()"
     assert page.evaluate(dots) == "success,failure,success,success"
     robot.node.destroy_publisher(publisher)
-
-
-def test_the_page_fits_the_width_of_a_phone(page) -> None:
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    small = """[...document.querySelectorAll('button, input, select')]
-        .filter((e) => e.offsetParent && e.type !== 'range')
-        .map((e) => [e.id, e.getBoundingClientRect().height]).filter(([, height]) => height < 44)"""
-    assert page.evaluate(small) == []
 
 
 def release(robot) -> None:
