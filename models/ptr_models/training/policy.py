@@ -90,6 +90,17 @@ class Policy:
         """Whether it has a Q-function; without one every value is NaN."""
         return self._critic is not None
 
+    def weights_not_finite(self) -> list[str]:
+        """Names of the weights of actor and critic that hold a NaN or an infinity."""
+        modules = {"actor": self._actor, "critic": self._critic}
+        return [
+            f"{name}.{key}"
+            for name, module in modules.items()
+            if module is not None
+            for key, value in module.state_dict().items()
+            if value.is_floating_point() and not bool(value.isfinite().all())
+        ]
+
     def q_range(self, task: str) -> QRange | None:
         """Where Q was along the demonstrations of a task; None: the checkpoint does not know."""
         return self.checkpoint.q_ranges.get(self.checkpoint.tasks.canonical(task))

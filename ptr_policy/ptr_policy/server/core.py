@@ -6,6 +6,7 @@ Plain: the policy, the observation and the clock are passed in.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,9 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.sampling import Observation
 from ptr_models.errors import PtrError
+from ptr_models.training.q_range import QRange
+from ptr_policy.server.drift import DriftWatch
+from ptr_policy.server.ticks import ON_TIME, Lateness
 
 
 class ServerError(PtrError):
@@ -37,9 +41,13 @@ class Policy(Protocol):
     """What the server needs of a policy (`ptr_models.training.policy.Policy`)."""
 
     contract: Contract
+    has_values: bool
 
     def reset(self) -> None:
         """Forget what was seen: a new episode begins."""
+
+    def q_range(self, task: str) -> QRange | None:
+        """Where Q was along the demonstrations of a task; None: not known."""
 
     def act(
         self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, choice: str, candidates: int
@@ -53,12 +61,18 @@ class Policy(Protocol):
 
 @dataclass(frozen=True)
 class Step:
-    """One control step: a decision to carry out, or the reason why there is none."""
+    """One control step: a decision to carry out, or the reason why there is none.
+
+    Attributes:
+        index: 0 at the first step of a run.
+        duration: s from the beginning of the observation to the action.
+    """
 
     index: int
     decision: Decision | None
     observation: Observation | None
     reason: str = ""
+    duration: float = 0.0
 
     @property
     def held(self) -> bool:
@@ -74,8 +88,10 @@ class RunOptions:
         task: known to the policy.
         choice: how the action is chosen: mode, sample, argmax_q or softmax_q; empty: as the checkpoint says.
         max_steps: the run is complete after so many.
-        max_holds: so many holds in a row end the run as failed.
+        max_holds: so many holds in a row end the run as failed; steps that were missed count as held.
         candidates: actions that argmax_q and softmax_q choose from; 0: as the checkpoint says.
+        on_drift: what happens when Q has left the range of the demonstrations: warn, hold or end.
+        drift_time: s for which it must have left it.
     """
 
     task: str
@@ -83,6 +99,8 @@ class RunOptions:
     max_steps: int
     max_holds: int
     candidates: int = 0
+    on_drift: str = "warn"
+    drift_time: float = 1.0
 
 
 def rehearse(policy: Policy, options: RunOptions) -> float:
@@ -104,18 +122,26 @@ class Run:
 
     Attributes:
         steps, held_steps: control steps so far, and those without an action.
+        late_steps: steps that began too late, and those that were missed altogether.
+        drift: how Q compares with the demonstrations.
         ended: empty while the run goes on, then one sentence.
         failed: True when a fault ended it.
     """
 
-    def __init__(self, policy: Policy, options: RunOptions) -> None:
+    def __init__(
+        self, policy: Policy, options: RunOptions, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        """Args: clock: steady time in s."""
         self.options = options
         self.steps = 0
         self.held_steps = 0
+        self.late_steps = 0
         self.ended = ""
         self.failed = False
-        self._policy = policy
+        self._policy, self._clock = policy, clock
         self._policy.reset()  # the rehearsal was seen, too
+        window = round(options.drift_time * policy.contract.control_rate)
+        self.drift = DriftWatch(policy.q_range(options.task), max(1, window))
         self._holds_in_a_row = 0
         self._q: list[float] = []
 
@@ -124,41 +150,81 @@ class Run:
         """Mean over the actions that were sent; NaN when there was none."""
         return float(np.mean(self._q)) if self._q else float("nan")
 
-    def step(self, observe: Callable[[], Observation]) -> Step:
+    def step(self, observe: Callable[[], Observation], lateness: Lateness = ON_TIME) -> Step:
         """Take one control step.
 
         Args:
             observe: gives the observation as of now, or raises EpisodeError (a stream is too old or damaged).
+            lateness: of this step against the clock of the run.
         """
-        step = self._decide(observe)
+        began = self._clock()
+        decision, observation, reason = self._decide(observe, lateness, began)
+        step = Step(self.steps, decision, observation, reason, self._clock() - began)
+        self._count(step, lateness)
+        return step
+
+    def end(self, reason: str, failed: bool) -> None:
+        """End it for a reason from outside."""
+        self.ended, self.failed = reason, self.failed or failed
+
+    def _count(self, step: Step, lateness: Lateness) -> None:
         self.steps += 1
+        self.late_steps += lateness.missed + lateness.too_late
         if step.held:
             self.held_steps += 1
-            self._holds_in_a_row += 1
+            self._holds_in_a_row += 1 + lateness.missed
         else:
             self._holds_in_a_row = 0
             self._q.append(float(step.decision.q))
-        if self._holds_in_a_row >= self.options.max_holds:
-            self.failed = True
-            self.ended = f"held {self._holds_in_a_row} steps in a row: {step.reason}"
+        if self.drift.alarm and self.options.on_drift == "end":
+            self.end(self.drift.sentence, failed=True)
+        elif self._holds_in_a_row >= self.options.max_holds:
+            self.end(f"held {self._holds_in_a_row} steps in a row: {step.reason}", failed=True)
         elif self.steps >= self.options.max_steps:
-            self.ended = f"{self.steps} steps are done"
-        return step
+            self.end(f"{self.steps} steps are done", failed=False)
 
-    def _decide(self, observe: Callable[[], Observation]) -> Step:
+    def _decide(
+        self, observe: Callable[[], Observation], lateness: Lateness, began: float
+    ) -> tuple[Decision | None, Observation | None, str]:
+        """The decision, what it was made from, and why it is not carried out."""
+        if lateness.too_late:
+            return None, None, lateness.sentence
         try:
             observation = observe()
         except EpisodeError as error:
-            return Step(self.steps, None, None, str(error))
+            return None, None, str(error)
+        if not np.all(np.isfinite(observation.state)):
+            return None, observation, f"the arm's state is not finite: {observation.state.tolist()}"
+        try:
+            decision = self._act(observation)
+        except Exception as error:  # whatever a network or a GPU driver raises: the arm holds
+            return None, observation, f"the policy failed: {type(error).__name__}: {_first_line(error)}"
+        reason = self._distrust(decision, self._clock() - began)
+        if not reason:
+            self.drift.see(decision.q_mode)
+            if self.drift.alarm and self.options.on_drift != "warn":
+                reason = self.drift.sentence
+        return decision, observation, reason
+
+    def _act(self, observation: Observation) -> Decision:
         options = self.options
         stacked = np.concatenate(list(observation.images), axis=-1)
-        decision = self._policy.act(
+        return self._policy.act(
             stacked, observation.state, options.task, options.choice, options.candidates
         )
-        reason = ""
+
+    def _distrust(self, decision: Decision, took: float) -> str:
+        """Why a decision must not be carried out; empty: it may."""
+        values = [float(value) for value in (decision.q, decision.q_spread, decision.q_mode)]
+        period = self._policy.contract.period
         if not np.all(np.isfinite(decision.action)):
-            reason = f"the policy's action is not finite: {np.asarray(decision.action).tolist()}"
-        elif decision.inference_time > self._policy.contract.period:
-            period = self._policy.contract.period
-            reason = f"the decision took {decision.inference_time:.3f} s of a period of {period:.3f} s"
-        return Step(self.steps, decision, observation, reason)
+            return f"the policy's action is not finite: {np.asarray(decision.action).tolist()}"
+        if self._policy.has_values and not np.all(np.isfinite(values)):
+            return f"the Q-function is not finite: {values[0]} with a spread of {values[1]}, {values[2]} of the mode"
+        if took > period:
+            return f"the decision took {took:.3f} s of a period of {period:.3f} s"
+        return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0]

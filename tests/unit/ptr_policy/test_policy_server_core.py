@@ -12,7 +12,9 @@ import pytest
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import StaleSampleError
 from ptr_models.episodes.sampling import Observation
+from ptr_models.training.q_range import QRange
 from ptr_policy.server.core import Run, RunOptions, rehearse
+from ptr_policy.server.ticks import Lateness
 
 OPTIONS = RunOptions("put_knife_in_pot", "mode", max_steps=5, max_holds=3)
 
@@ -29,23 +31,43 @@ class Answer:
 
 
 class Parrot:
-    """A policy that always answers the same, and remembers what it was asked."""
+    """A policy that always answers the same, and remembers what it was asked.
 
-    def __init__(self, answer: Answer, contract: Contract | None = None) -> None:
-        self.contract = contract or Contract()
-        self.answer = answer
+    Args:
+        answer: a decision, or what it raises.
+        takes: s that it needs, by the clock `now`.
+    """
+
+    def __init__(
+        self, answer: Answer | Exception, takes: float = 0.01, has_values: bool = True, range_: QRange | None = None
+    ) -> None:
+        self.contract = Contract()
+        self.answer, self.takes, self.has_values, self.range = answer, takes, has_values, range_
         self.asked: list[tuple] = []
+        self.time = 100.0
+
+    def now(self) -> float:
+        return self.time
+
+    def q_range(self, task: str) -> QRange | None:
+        return self.range
 
     def reset(self) -> None:
         self.asked.clear()
 
     def act(self, image, state, task, choice, candidates) -> Answer:
         self.asked.append((image.shape, image.dtype, np.shape(state), task, choice, candidates))
+        self.time += self.takes
+        if isinstance(self.answer, Exception):
+            raise self.answer
         return self.answer
 
 
+ACTION = np.array([0.01, 0, 0, 0, 0, 0, 1.0], np.float32)
+
+
 def good() -> Parrot:
-    return Parrot(Answer(np.array([0.01, 0, 0, 0, 0, 0, 1.0], np.float32)))
+    return Parrot(Answer(ACTION))
 
 
 def observe() -> Observation:
@@ -88,19 +110,89 @@ def test_holds_in_a_row_end_the_run_as_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("policy", "reason"),
     [
-        (Answer(np.array([0.01, 0, math.nan, 0, 0, 0, 1.0])), "is not finite"),
-        (Answer(np.array([0.01, 0, 0, 0, 0, 0, math.inf])), "is not finite"),
-        (Answer(np.zeros(7), inference_time=0.25), "took 0.250 s of a period of 0.200 s"),
+        (Parrot(Answer(np.array([0.01, 0, math.nan, 0, 0, 0, 1.0]))), "the policy's action is not finite"),
+        (Parrot(Answer(np.array([0.01, 0, 0, 0, 0, 0, math.inf]))), "the policy's action is not finite"),
+        (Parrot(Answer(ACTION, q=math.nan)), "the Q-function is not finite: nan"),
+        (Parrot(Answer(ACTION, q_spread=math.inf)), "with a spread of inf"),
+        (Parrot(Answer(ACTION, q_mode=-math.inf)), "-inf of the mode"),
+        (Parrot(Answer(ACTION), takes=0.25), "took 0.250 s of a period of 0.200 s"),
+        (Parrot(RuntimeError("CUDA error: out of memory\nmore")), "the policy failed: RuntimeError: CUDA error"),
     ],
 )
-def test_a_decision_that_can_not_be_trusted_is_held(answer: Answer, reason: str) -> None:
-    run = Run(Parrot(answer), OPTIONS)
+def test_a_decision_that_can_not_be_trusted_is_held(policy: Parrot, reason: str) -> None:
+    run = Run(policy, OPTIONS, policy.now)
     step = run.step(observe)
     assert step.held
-    assert reason in step.reason
+    assert reason in step.reason and "\n" not in step.reason
     assert math.isnan(run.mean_q)
+    run.step(observe)
+    run.step(observe)
+    assert run.failed and run.ended == f"held 3 steps in a row: {step.reason}"
+
+
+def test_a_policy_without_a_q_function_acts_although_its_values_are_not_numbers() -> None:
+    run = Run(Parrot(Answer(ACTION, math.nan, math.nan, math.nan), has_values=False), OPTIONS)
+    assert not run.step(observe).held
+
+
+def test_a_decision_that_takes_just_its_period_is_carried_out() -> None:
+    policy = Parrot(Answer(ACTION), takes=0.1999)
+    step = Run(policy, OPTIONS, policy.now).step(observe)
+    assert not step.held and step.duration == pytest.approx(0.1999)
+
+
+def test_a_state_that_is_not_finite_is_held_without_asking_the_policy() -> None:
+    policy = good()
+    broken = replace(observe(), state=np.array([0.3, math.nan, 0, 0, 0, 0, 1], np.float32))
+    step = Run(policy, OPTIONS).step(lambda: broken)
+    assert step.held and step.reason.startswith("the arm's state is not finite: [0.3")
+    assert policy.asked == []
+
+
+def test_a_late_step_holds_and_is_counted_with_those_that_were_missed() -> None:
+    run = Run(good(), replace(OPTIONS, max_steps=50, max_holds=5))
+    run.step(observe, Lateness(0.05, 0, 0.2))
+    late = run.step(observe, Lateness(0.45, 2, 0.2))
+    assert late.held and "0.450 s after its time" in late.reason and "2 steps before it were missed" in late.reason
+    assert (run.steps, run.held_steps, run.late_steps, run.failed) == (2, 1, 3, False)
+    run.step(observe)
+    run.step(observe, Lateness(1.0, 4, 0.2))
+    assert run.failed and run.late_steps == 8
+    assert run.ended.startswith("held 5 steps in a row: the step began 1.000 s after its time")
+
+
+FIVE = QRange((-8.0,) * 5 + (2.0,), (9.0,) * 6, 10)
+"""From the sixth step on Q has to be 2 at least; the answers of `good` have 1.5 at their mode."""
+
+
+def drifting(on_drift: str) -> tuple[Run, list[bool]]:
+    """A run of 14 steps with an alarm after 1 s, which is 5 steps, and which of them were held."""
+    run = Run(Parrot(Answer(ACTION), range_=FIVE), replace(OPTIONS, max_steps=14, max_holds=4, on_drift=on_drift))
+    held = []
+    while not run.ended:
+        held.append(run.step(observe).held)
+    return run, held
+
+
+def test_drift_warns_and_the_run_goes_on() -> None:
+    run, held = drifting("warn")
+    assert held == [False] * 14 and not run.failed
+    assert run.drift.alarm and (run.drift.low, run.drift.high) == (2.0, 9.0)
+    assert run.drift.sentence.startswith("Q has been outside the range of the demonstrations for 9 steps: 1.5 is below")
+
+
+def test_drift_holds_until_the_run_ends() -> None:
+    run, held = drifting("hold")
+    assert held == [False] * 9 + [True] * 4
+    assert run.failed and run.ended.startswith("held 4 steps in a row: Q has been outside the range")
+
+
+def test_drift_ends_the_run() -> None:
+    run, held = drifting("end")
+    assert held == [False] * 9 + [True]
+    assert run.failed and run.ended.startswith("Q has been outside the range of the demonstrations for 5 steps")
 
 
 def test_a_run_begins_without_what_the_rehearsal_or_another_run_has_seen() -> None:

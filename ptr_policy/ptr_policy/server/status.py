@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the policy server is, for /policy/status: what is loaded, how the run goes, whether something is wrong."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+from ptr_policy.ros import LATCHED
+from ptr_policy.server.core import Run
+from ptr_policy.server.loading import Loaded
+
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+
+
+@dataclass(frozen=True)
+class Status:
+    """One state of the server: a level of DiagnosticStatus, a sentence, and values by name."""
+
+    level: bytes
+    message: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+def status_of(loaded: Loaded | None, run: Run | None) -> Status:
+    """The state of a server.
+
+    Args:
+        loaded: its checkpoint; None: there is none yet.
+        run: the one that goes on, or the last one.
+    """
+    values = {**_values_of_checkpoint(loaded), **_values_of_run(run)}
+    if loaded is None:
+        return Status(OK, "waiting for a checkpoint (/policy_server/load)", values)
+    if run is None:
+        return Status(WARN if loaded.warning else OK, loaded.warning or "waiting for a run", values)
+    if run.failed:
+        return Status(ERROR, run.ended, values)
+    if run.drift.alarm and not run.ended:
+        return Status(WARN, "Q is outside the range of the demonstrations; look at the scene", values)
+    if run.late_steps and not run.ended:
+        return Status(WARN, "steps come late; is the machine busy?", values)
+    return Status(OK, run.ended or "running", values)
+
+
+def _values_of_checkpoint(loaded: Loaded | None) -> dict[str, str]:
+    if loaded is None:
+        return {"checkpoint": "", "contract": "", "device": ""}
+    return {"checkpoint": loaded.name, "contract": loaded.contract.hash, "device": loaded.device}
+
+
+def _values_of_run(run: Run | None) -> dict[str, str]:
+    """Values of a run, empty where there is none; numbers as text, empty where one is not known."""
+    if run is None:
+        return dict.fromkeys(("task", "q_low", "q_high", "drift", "steps", "held_steps", "late_steps", "ended"), "")
+    drift = run.drift
+    return {
+        "task": run.options.task,
+        "q_low": _text(drift.low),
+        "q_high": _text(drift.high),
+        "drift": "" if drift.range is None else str(drift.alarm).lower(),
+        "steps": str(run.steps),
+        "held_steps": str(run.held_steps),
+        "late_steps": str(run.late_steps),
+        "ended": run.ended,
+    }
+
+
+def _text(number: float) -> str:
+    return "" if math.isnan(number) else f"{number:.3f}"
+
+
+class StatusPublisher:
+    """Publishes the state, latched, when its level or sentence changes and once a second while it is asked to."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._publisher = node.create_publisher(DiagnosticStatus, "/policy/status", LATCHED)
+        self._last: tuple[bytes, str] | None = None
+        self._sent = 0
+
+    def publish(self, status: Status, *, now: bool = False) -> None:
+        """Send it if it is new or due; `now`: in any case."""
+        time = self._node.get_clock().now().nanoseconds
+        headline = (status.level, status.message)
+        if now or headline != self._last or abs(time - self._sent) >= 10**9:
+            self._last, self._sent = headline, time
+            values = [KeyValue(key=key, value=value) for key, value in status.values.items()]
+            message = DiagnosticStatus(name="policy", level=status.level, message=status.message, values=values)
+            self._publisher.publish(message)
+
+    def close(self) -> None:
+        """Take the topic back."""
+        self._node.destroy_publisher(self._publisher)

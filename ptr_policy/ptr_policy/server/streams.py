@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the policy server listens to: pictures and the arm's state, as live buffers."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import StaleSampleError
+from ptr_models.episodes.sampling import (
+    ArmSample,
+    Choice,
+    LatestBuffer,
+    Observation,
+    arm_sample,
+    choose,
+    observation_of,
+    shifts,
+)
+from ptr_msgs.msg import ArmState
+from ptr_policy.server.pictures import PictureGuard, require_light
+
+MARGIN = 0.05
+"""s beyond a control period after which a silent stream ends the motion: with the way to the arm less than 0.1 s."""
+_EVER = 2**63 - 1  # ns
+
+
+class ObservationStreams:
+    """Subscribes to the streams of a contract and assembles observations, as training does.
+
+    Attributes:
+        gripper_commanded: opening that the arm was last told.
+    """
+
+    def __init__(self, node: Node, contract: Contract, delay: float) -> None:
+        """Args: delay: s by which observations trail the world."""
+        self._node, self._contract, self._delay = node, contract, delay
+        self._images: dict[str, LatestBuffer[bytes]] = {camera.name: LatestBuffer() for camera in contract.cameras}
+        self._arm: LatestBuffer[ArmSample] = LatestBuffer()
+        self._guard = PictureGuard()
+        self.gripper_commanded = 1.0
+        sensor = qos_profile_sensor_data
+        self._subscriptions = [
+            node.create_subscription(
+                CompressedImage, f"/camera/{name}/image/compressed", functools.partial(self._on_image, name), sensor
+            )
+            for name in self._images
+        ]
+        self._subscriptions.append(node.create_subscription(ArmState, "/arm/state", self._on_state, sensor))
+
+    def begin(self) -> None:
+        """A run begins: pictures are compared with those of this run only."""
+        self._guard = PictureGuard()
+
+    def close(self) -> None:
+        """Listen no more."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def observe(self, now: Time) -> Observation:
+        """The observation as of now.
+
+        Raises:
+            EpisodeError: a stream is silent or damaged, or a picture can't be trusted.
+        """
+        choice = choose(self._contract, self._images, self._arm, now.nanoseconds, self._delay)
+        self._require_fresh(choice, now.nanoseconds)
+        self._guard.check(self._contract, choice)
+        observation = observation_of(self._contract, choice)
+        require_light(self._contract, observation)
+        return observation
+
+    def silent(self, now: Time) -> bool:
+        """Whether the newest sample of a stream is too old to go on with a motion that was begun."""
+        stamps = (*self.newest_images, self.newest_state)
+        return any(stamp is None or (now.nanoseconds - stamp) * 1e-9 > self._longest_silence for stamp in stamps)
+
+    @property
+    def newest_images(self) -> tuple[int | None, ...]:
+        """Stamps (ns) of the newest pictures, by camera; None: there was none yet."""
+        return tuple(_stamp(buffer) for buffer in self._images.values())
+
+    @property
+    def newest_state(self) -> int | None:
+        """Stamp (ns) of the newest arm state."""
+        return _stamp(self._arm)
+
+    @property
+    def _longest_silence(self) -> float:
+        return self._contract.period + MARGIN
+
+    def _require_fresh(self, choice: Choice, now: int) -> None:
+        """Be stricter than the contract where its ages would let the arm move on for too long."""
+        names = [*(f"camera {camera.name}" for camera in self._contract.cameras), "arm state"]
+        of_cameras, of_arm = shifts(self._contract, self._delay)
+        stamps = [*(stamp for stamp, _ in choice.images), choice.arm[0]]
+        for name, stamp, shift in zip(names, stamps, (*of_cameras, of_arm), strict=True):
+            age = (now - shift - stamp) * 1e-9
+            if age > self._longest_silence:
+                raise StaleSampleError(name, age, self._longest_silence)
+
+    def _on_image(self, name: str, message: CompressedImage) -> None:
+        self._images[name].append(nanoseconds(message.header.stamp), bytes(message.data))
+
+    def _on_state(self, message: ArmState) -> None:
+        self._arm.append(nanoseconds(message.header.stamp), arm_sample(message))
+        self.gripper_commanded = message.gripper_commanded
+
+
+def nanoseconds(stamp: Any) -> int:
+    """ns of a ROS stamp."""
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+def _stamp(buffer: LatestBuffer[Any]) -> int | None:
+    found = buffer.as_of(_EVER)
+    return None if found is None else found[0]
