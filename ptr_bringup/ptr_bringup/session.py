@@ -22,6 +22,7 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 from ptr_bringup.sim.staging import start_position
 from ptr_msgs.action import MoveTo
@@ -30,6 +31,7 @@ from ptr_msgs.srv import GetOutcome, ResetScene
 DOWN = (0.0, 0.7071067811865476, 0.0, 0.7071067811865476)  # x y z w: gripper pointing down
 POLL = 0.05  # s between two looks at what is waited for
 MOVES, BETWEEN_MOVES = 3, 1.0  # tries of the way to a start, and s between them
+CLEARS = 10  # tries to clear a stopped arm: its motors are looked at once a second
 
 
 class SessionError(RuntimeError):
@@ -119,6 +121,7 @@ class Stage:
         self._caller, node = caller, caller.node
         self._reset = node.create_client(ResetScene, "/simulator/reset")
         self._outcome = node.create_client(GetOutcome, "/simulator/outcome")
+        self._clear = node.create_client(Trigger, "/arm/clear")
         self._move = ActionClient(node, MoveTo, "/arm/move_to")
 
     def simulated(self, timeout: float) -> bool:
@@ -133,6 +136,18 @@ class Stage:
         self._reach(start_position(seed))
         if simulated:
             self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
+
+    def recover(self, kitchen: str, task: str, seed: int) -> None:
+        """Lay out the scene of a simulated robot whose arm was stopped, and clear the arm once it is well again."""
+        self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
+        for left in reversed(range(CLEARS)):
+            try:
+                self._caller.call(self._clear, Trigger.Request())
+                return
+            except SessionError:
+                if not left:
+                    raise
+                self._caller.sleep(BETWEEN_MOVES)
 
     def _reach(self, position: Sequence[float]) -> None:
         """Move, and again when the arm held on its way: on a busy machine its state may be late for a moment."""

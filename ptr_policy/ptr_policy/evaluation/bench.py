@@ -27,6 +27,7 @@ LOOK = 0.2  # s between two looks at the outcome
 AFTER_SUCCESS = 1.0  # s that the policy goes on after the task has succeeded
 SETTLE = 0.7  # s until everything lies still, and the picture is of the new scene
 LOADING = 180.0  # s that a checkpoint may take to load
+CLEARING = 3600.0  # s that a stopped arm may wait for a person
 FINISHING = 120.0  # s that a person who drives when the run ends may go on
 
 
@@ -84,14 +85,16 @@ class RobotBench:
     def stage(self, trial: Trial) -> None:
         """Load the policy, lay out the scene and bring the arm to its start."""
         self._desk.open_trial(trial)
-        self._desk.show("staging", f"policy {trial.policy} is being loaded")
+        self._desk.show("ready", f"policy {trial.policy} is being loaded")
         self._load_policy(trial.policy)
-        self._desk.show("staging", "the arm moves to its start; keep away from it")
+        self._release_arm(trial)
+        self._desk.show("ready", "the arm moves to its start; keep away from it")
         self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._simulated)
         if self._person is not None:
             self._desk.show_reference(self._references.picture(trial))
-            self._desk.show("ready", "lay out the scene as in the picture, step back, then say that it is ready")
+            self._desk.show("staging", "lay out the scene as in the picture, step back, then say that it is ready")
             self._person.lay_out(trial)
+            self._desk.show("ready", "the policy is about to begin; keep away from the arm")
         self._caller.sleep(SETTLE)
 
     def _load_policy(self, name: str) -> None:
@@ -103,6 +106,16 @@ class RobotBench:
             self._caller.call(self._load, request, LOADING)
             self._loaded = path
         self._caller.wait(ready, "the action /run_policy; is the policy server active?", 60.0)
+
+    def _release_arm(self, trial: Trial) -> None:
+        """An arm that was stopped in the trial before is cleared by a person, or with the simulated scene."""
+        if not self._watch.stopped:
+            return
+        if self._person is None:
+            self._stage.recover(trial.kitchen, trial.task, trial.seed)
+        else:
+            self._desk.show("ready", f"the arm is stopped: {self._watch.why_stopped}; clear it to go on")
+        self._caller.wait(lambda: not self._watch.stopped, "the arm to be cleared (/arm/clear)", CLEARING)
 
     def start_recording(self, trial: Trial) -> None:
         """Begin a bag, if trials are recorded."""
@@ -155,10 +168,14 @@ class RobotBench:
         return caller.result(ended, "the end of /run_policy", 20.0).result
 
     def _follow(self, ended, handle) -> None:  # noqa: ANN001 (rclpy names no public types for these)
-        """Return when the run has ended, after cancelling it when the task has succeeded for long enough."""
-        succeeded_at = math.inf
+        """Return when the run has ended, after cancelling it when the task has succeeded for long enough, or when the arm
+        was stopped."""
+        log, succeeded_at = self._watch.log, math.inf
         while not ended.done():
             self._show_takeovers()
+            if log.stopped:
+                handle.cancel_goal_async()
+                return
             if self._person is None:
                 succeeded, _ = self._stage.outcome()
                 succeeded_at = min(succeeded_at, time.monotonic()) if succeeded else math.inf
@@ -189,15 +206,23 @@ class RobotBench:
         return (self._relative(path),) if self._watch.save_picture(path) else ()
 
     def judge(self, trial: Trial, run: RunEnd) -> Judgement:
-        """Success or failure, now that nothing moves any more."""
+        """Success or failure, now that nothing moves any more.
+
+        A run that a fault of the set-up ended is invalid. An arm that was stopped is the policy's failure: what it
+        does to the arm is its own.
+        """
+        stopped = self._watch.why_stopped if self._watch.log.stopped else ""
         if self._person is not None:
             note = "" if run.completed else f"The run was ended by a fault: {run.message}."
+            note = f"The arm was stopped: {stopped}." if stopped else note
             self._desk.show("label", note or "how did it go?", takeover_steps=len(run.human_steps))
             return self._person.judge(trial, note)
         self._caller.sleep(SETTLE)
         succeeded, reason = self._stage.outcome()
         if succeeded:
             return Judgement("success", reason)
+        if stopped:
+            return Judgement("failure", f"the arm was stopped: {stopped}")
         if not run.completed:
             return Judgement("invalid", run.message)
         return Judgement("failure", reason)

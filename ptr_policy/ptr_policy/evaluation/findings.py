@@ -161,7 +161,7 @@ def _scene(result: Result) -> tuple[str, str, int]:
 
 
 def command(protocol: Protocol, evaluation: Evaluation) -> str:
-    """The command that makes the same scenes again, for the terminal beside a running robot."""
+    """The command that makes the same trials again, beside a running robot and policy server."""
     words = ["ptr", "evaluate", "--task", protocol.task]
     options: Mapping[str, Any] = {
         "--kitchen": protocol.kitchen,
@@ -177,7 +177,7 @@ def command(protocol: Protocol, evaluation: Evaluation) -> str:
     for checkpoint in sorted(evaluation.names.values(), key=lambda item: item.name):
         if checkpoint.path:
             words += ["--checkpoint", f"{checkpoint.name}={checkpoint.path}"]
-    return shlex.join([*words, "--out", str(evaluation.directory)])
+    return shlex.join([*words, "--out", f"{evaluation.directory}_again"])
 
 
 def combined(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:

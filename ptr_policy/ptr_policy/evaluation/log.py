@@ -33,6 +33,7 @@ class TrialLog:
         human_steps: indices of the steps during which a person drove.
         changes: takeovers and hand-backs that nobody has looked at yet.
         human: a person drives now.
+        stopped: the arm was stopped during the run.
     """
 
     def __init__(self) -> None:
@@ -40,19 +41,21 @@ class TrialLog:
         self.human_steps: list[int] = []
         self.changes: deque[Takeover] = deque()
         self.human = False
+        self.stopped = False
         self._running = False
 
     def begin(self) -> None:
         """A run begins; a person who drives already takes over at its first step."""
-        self.q, self.human_steps, self._running = [], [], True
+        self.q, self.human_steps, self.stopped, self._running = [], [], False, True
         self.changes.clear()
 
     def end(self) -> None:
         """The run has ended: what a person drives from now on, such as clearing the scene, is no takeover."""
         self._running = False
 
-    def arm(self, stamp: int, teleoperated: bool, source: str) -> None:
+    def arm(self, stamp: int, teleoperated: bool, source: str, stopped: bool = False) -> None:
         """An arm state (stamp in ns)."""
+        self.stopped = self.stopped or (stopped and self._running)
         if teleoperated == self.human:
             return
         self.human = teleoperated

@@ -59,6 +59,7 @@ def render(evaluation: Evaluation, report: dict[str, Any]) -> str:
         curve_width=CURVE_WIDTH,
         curve_height=CURVE_HEIGHT,
         marks=MARKS,
+        helped=any(policy["assisted"] for policy in report["policies"]),
     )
 
 
@@ -74,8 +75,9 @@ def _dots(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
 
 
 def _scenes(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Trials with their pictures, grouped by scene, in the order in which they were made."""
-    root, grouped = evaluation.directory, {}
+    """Trials with their pictures: one group per scene, the policies side by side; of a single policy all in one."""
+    root, grouped, policies = evaluation.directory, {}, evaluation.protocol.policies
+    several = len(policies) > 1
     for result, curve in zip(evaluation.results, curves(evaluation.results), strict=True):
         pictures = {Path(name).stem.rpartition("_")[2]: root / name for name in result.pictures}
         entry = {
@@ -87,5 +89,8 @@ def _scenes(evaluation: Evaluation) -> list[dict[str, Any]]:
             "curve": curve,
             "bag": quote(os.path.relpath(root / result.bag, root)) if result.bag else "",
         }
-        grouped.setdefault(result.trial.scene, []).append(entry)
-    return [{"number": scene + 1, "trials": entries} for scene, entries in sorted(grouped.items())]
+        grouped.setdefault(result.trial.scene if several else 0, []).append(entry)
+    for entries in grouped.values():
+        entries.sort(key=lambda entry: policies.index(entry["result"].trial.policy))
+    titled = ((f"Scene {scene + 1}" if several else "", entries) for scene, entries in sorted(grouped.items()))
+    return [{"title": title, "trials": entries} for title, entries in titled]

@@ -10,7 +10,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
-from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, PolicyStep
+from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, PolicyStep, SafetyEvent
 from ptr_policy.evaluation.log import Takeover, TrialLog
 from ptr_policy.ros import LATCHED
 
@@ -20,16 +20,20 @@ class Watch:
 
     Args:
         camera: whose pictures are kept; empty: none are.
+    Attributes:
+        stopped: the arm is stopped now.   why_stopped: as the arm said last.
     """
 
     def __init__(self, node: Node, camera: str) -> None:
         self.log = TrialLog()
         self._node, self._episode = node, ""
         self._picture: bytes | None = None
+        self.stopped, self.why_stopped = False, ""
         self._events = node.create_publisher(EpisodeEvent, "/episode/event", QoSProfile(depth=50))
         sensor = qos_profile_sensor_data
         node.create_subscription(PolicyStep, "/policy/step", self._on_step, QoSProfile(depth=50))
         node.create_subscription(ArmState, "/arm/state", self._on_arm, sensor)
+        node.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, QoSProfile(depth=50))
         node.create_subscription(EpisodeStatus, "/episode/status", self._on_episode, LATCHED)
         if camera:
             topic = f"/camera/{camera}/image/compressed"
@@ -61,7 +65,13 @@ class Watch:
 
     def _on_arm(self, message: ArmState) -> None:
         stamp = message.header.stamp
-        self.log.arm(stamp.sec * 10**9 + stamp.nanosec, message.mode == ArmState.TELEOP, message.source)
+        self.stopped = message.mode == ArmState.FAULT
+        teleoperated = message.mode == ArmState.TELEOP
+        self.log.arm(stamp.sec * 10**9 + stamp.nanosec, teleoperated, message.source, self.stopped)
+
+    def _on_safety(self, message: SafetyEvent) -> None:
+        if message.reason & (SafetyEvent.STOPPED | SafetyEvent.MOTOR_FAULT):
+            self.why_stopped = message.detail.rstrip(".")
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         self._episode = message.episode_id

@@ -176,3 +176,13 @@ def test_who_drives_when_the_run_begins_drives_its_first_step() -> None:
     log.begin()
     log.step(1.0, held=False)
     assert log.human_steps == [0]
+
+
+def test_an_arm_that_is_stopped_between_runs_did_not_stop_in_one() -> None:
+    log = TrialLog()
+    log.arm(1, False, "", stopped=True)
+    log.begin()
+    assert not log.stopped
+    log.arm(2, False, "", stopped=True)
+    log.arm(3, False, "", stopped=False)
+    assert log.stopped
