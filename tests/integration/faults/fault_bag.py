@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a bag says about a fault: when the commanded pose changed last, and who noticed what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptr_models.episodes.audit_tape import reason_names
+from ptr_models.episodes.bag import decode, messages, open_bag
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.reader import read_metadata
+from ptr_models.episodes.recovery import recover
+
+BOUND = 300_000_000
+"""ns: one control period at 5 Hz and 100 ms, after which a fault must have ended every change of the commanded pose."""
+SAME = 1e-9
+"""m and parts of a quaternion that two numbers of one pose may differ by."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a bag: source stamp (ns), topic, decoded content."""
+
+    stamp: int
+    topic: str
+    content: Any
+
+
+class FaultBag:
+    """An episode's bag, read to its end.
+
+    Raises:
+        EpisodeError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.metadata: EpisodeMetadata = read_metadata(path)
+        self.messages: list[Message] = []
+        self.pictures: list[int] = []  # stamps, ns
+        with open_bag(path) as reader:
+            for topic, kind, stamp, _, raw in messages(reader):
+                if topic.endswith("/image/compressed"):
+                    self.pictures.append(stamp)
+                else:
+                    self.messages.append(Message(stamp, topic, decode(raw, kind)))
+
+    def of(self, topic: str) -> list[Message]:
+        """Messages of a topic by their stamps."""
+        return sorted((one for one in self.messages if one.topic == topic), key=lambda one: one.stamp)
+
+    # --- the commanded pose ---------------------------------------------------------------------------------
+
+    def changes(self) -> list[int]:
+        """Stamps (ns) at which the commanded pose or gripper was another one than before."""
+        before, found = None, []
+        for message in self.of("/arm/executed"):
+            now = np.array(_commanded(message.content))
+            if before is not None and np.abs(now - before).max() > SAME:
+                found.append(message.stamp)
+            before = now
+        return found
+
+    def joint_changes(self, least: float = 2e-3) -> list[int]:
+        """Stamps (ns) at which a measured joint was more than `least` (rad) away from 0.1 s before."""
+        rows = self.of("/joint_states")
+        stamps = np.array([one.stamp for one in rows])
+        positions = np.array([one.content.position[:6] for one in rows])
+        found = []
+        for k, stamp in enumerate(stamps):
+            j = int(np.searchsorted(stamps, stamp - 100_000_000))
+            if np.abs(positions[k] - positions[j]).max() > least:
+                found.append(int(stamp))
+        return found
+
+    def targets(self) -> np.ndarray:
+        """(N, 3) m, every commanded position."""
+        return np.array([_commanded(message.content)[:3] for message in self.of("/arm/executed")])
+
+    def crept(self, begin: int) -> float:
+        """m, how far the commanded position got from where it was at a stamp (ns)."""
+        later = [_commanded(one.content)[:3] for one in self.of("/arm/executed") if one.stamp >= begin]
+        return float(np.linalg.norm(np.array(later) - later[0], axis=1).max())
+
+    # --- what was noticed -----------------------------------------------------------------------------------
+
+    def reasons(self) -> set[str]:
+        """Names of the reasons of every safety event."""
+        return {name for one in self.of("/arm/safety") for name in reason_names(one.content.reason)}
+
+    def first(self, *names: str) -> int:
+        """Stamp (ns) of the first safety event with one of these reasons."""
+        found = [one.stamp for one in self.of("/arm/safety") if set(names) & set(reason_names(one.content.reason))]
+        assert found, f"the gate never said {' or '.join(names)}, but {', '.join(self.reasons())}"
+        return found[0]
+
+    def said(self) -> Iterator[str]:
+        """Every sentence: of the gate, the policy, the motors, the recorder and the diagnostics."""
+        fields = {
+            "/arm/safety": "detail",
+            "/policy/step": "reason",
+            "/policy/status": "message",
+            "/arm/motors": "message",
+            "/episode/event": "text",
+        }
+        for message in self.messages:
+            if message.topic in fields:
+                yield str(getattr(message.content, fields[message.topic]))
+            elif message.topic == "/diagnostics":
+                yield from (str(status.message) for status in message.content.status)
+
+    def says(self, words: str) -> bool:
+        """True when some sentence holds these words."""
+        return any(words in sentence for sentence in self.said())
+
+    def event_kinds(self) -> set[str]:
+        """Kinds of the episode's events."""
+        return {str(one.content.kind) for one in self.of("/episode/event")}
+
+
+def read(path: Path) -> FaultBag:
+    """The bag of an episode; one that the recorder could not finish is recovered first, as `ptr recover` does."""
+    return FaultBag(recover(path)[0] if path.name.endswith(".partial") else path)
+
+
+def assert_held(bag: FaultBag, struck: int, since: int = 0, until: int = 0) -> None:
+    """The arm moved until the fault, and held within the bound.
+
+    Args:
+        struck: ns, when the fault was there.
+        since: ns, when it began to be made; 0: the same.
+        until: ns, when it was mended; 0: not in this bag.
+    """
+    changes = bag.changes()
+    before = [stamp for stamp in changes if (since or struck) - BOUND <= stamp <= struck]
+    assert before, "the arm did not move before the fault: this test shows nothing"
+    late = [(stamp - struck) * 1e-9 for stamp in changes if struck + BOUND < stamp and (not until or stamp < until)]
+    assert not late, f"the commanded pose changed {len(late)} times too late: {late[0]:.3f} to {late[-1]:.3f} s"
+
+
+def _commanded(message: Any) -> tuple[float, ...]:
+    p, o = message.target.position, message.target.orientation
+    return (p.x, p.y, p.z, o.x, o.y, o.z, o.w, float(message.gripper))
