@@ -168,8 +168,8 @@ class RobotBench:
         return caller.result(ended, "the end of /run_policy", 20.0).result
 
     def _follow(self, ended, handle) -> None:  # noqa: ANN001 (rclpy names no public types for these)
-        """Return when the run has ended, after cancelling it when the task has succeeded for long enough, or when the arm
-        was stopped."""
+        """Return when the run has ended. It is cancelled when the task has succeeded for long enough, or the arm was
+        stopped."""
         log, succeeded_at = self._watch.log, math.inf
         while not ended.done():
             self._show_takeovers()
