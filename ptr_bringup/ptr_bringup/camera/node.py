@@ -44,7 +44,7 @@ class Camera(LifecycleNode):
         self._health = Health(self._wish.rate, noisy=is_device(self._source_name))
         self._lock = threading.Lock()  # the health is told by the capture thread and asked by the timer
         self._capture = CaptureThread(
-            self._open, is_device(self._source_name), self._publish, self.get_logger().warning, self._end
+            self._open, is_device(self._source_name), self._on_picture, self.get_logger().warning, self._end
         )
         self._source: Source | None = None
         self._timer: Timer | None = None
@@ -131,8 +131,16 @@ class Camera(LifecycleNode):
         self.finished = 0
         return TransitionCallbackReturn.SUCCESS
 
+    def _on_picture(self, picture: Picture) -> None:
+        """Publish a picture; called by the capture thread, which goes on while a signal shuts ROS down."""
+        try:
+            self._publish(picture)
+        except Exception:
+            if self.context.ok():
+                raise
+
     def _publish(self, picture: Picture) -> None:
-        """Publish a picture, unless it is of no use; called by the capture thread."""
+        """Publish a picture, unless it is of no use."""
         age = Duration(seconds=max(0.0, time.monotonic() - picture.taken))
         stamp = (self.get_clock().now() - age).to_msg()
         with self._lock:

@@ -59,19 +59,19 @@ def declared(file: Path) -> set[str]:
 
 def test_collecting_in_simulation_starts_the_whole_path() -> None:
     names = started("collect.launch.xml", task="put_carrot_on_plate")
-    assert names == ["simulator", "arm", "console", "recorder", "teleop", "scripted_operator"]
+    assert names == ["simulator", "camera_monitor", "arm", "console", "recorder", "teleop", "scripted_operator"]
 
 
 def test_collecting_with_a_device_of_a_person_starts_no_scripted_operator() -> None:
     names = started("collect.launch.xml", task="x", device="joy")
-    assert names == ["simulator", "arm", "console", "recorder", "teleop"]
+    assert names == ["simulator", "camera_monitor", "arm", "console", "recorder", "teleop"]
     names = started("collect.launch.xml", task="x", device="none", console="false")
-    assert names == ["simulator", "arm", "recorder", "teleop"]
+    assert names == ["simulator", "camera_monitor", "arm", "recorder", "teleop"]
 
 
 def test_the_real_robot_has_a_camera_and_no_simulator() -> None:
     assert started("robot.launch.xml", robot="wx250s") == ["camera", "arm", "console"]
-    assert started("robot.launch.xml", console="false") == ["simulator", "arm"]
+    assert started("robot.launch.xml", console="false") == ["simulator", "camera_monitor", "arm"]
 
 
 def test_evaluating_deploys_and_records_beside_its_results() -> None:
@@ -80,6 +80,7 @@ def test_evaluating_deploys_and_records_beside_its_results() -> None:
     )
     assert [process.name for process in plan.processes] == [
         "simulator",
+        "camera_monitor",
         "arm",
         "console",
         "policy_server",
@@ -131,3 +132,12 @@ def test_a_launch_file_that_is_not_there_is_refused(first: str, rest: list[str],
     with pytest.raises(LaunchError) as caught:
         find_file(first, rest)
     assert part in str(caught.value)
+
+
+def test_a_camera_is_the_entry_of_its_name_or_a_given_device() -> None:
+    (plain,) = interpret(LAUNCH / "camera.launch.xml", {"camera": "wrist"}, {}).processes
+    assert "name: wrist" in str(plain.command)
+    assert "source:" not in str(plain.command)
+    given, *_ = interpret(LAUNCH / "robot.launch.xml", {"robot": "wx250s", "camera_device": "film.avi"}, {}).processes
+    assert "source: film.avi" in str(given.command)
+    assert "name: over_shoulder" in str(given.command)
