@@ -26,8 +26,8 @@ STREAM = "/camera/wrist/image/compressed"
 EVER = time.monotonic() + 1e6  # heard just now, whenever the page asks
 NAMES = ["waist", "shoulder", "gripper"]
 TRIAL = {
-    "phase": "staging",
-    "index": 3,
+    "phase": "ready",
+    "number": 3,
     "planned": 20,
     "task": "put_carrot_on_plate",
     "kitchen": "toykitchen2",
@@ -269,7 +269,7 @@ def test_an_ill_camera_wears_a_badge_and_is_named(robot: ToldRobot, page: Any) -
     robot.state.cameras = {"wrist": Heard(health, EVER)}
     until(page, "document.querySelector('.camera.stale .trouble')?.textContent === 'frozen'")
     assert page.evaluate("document.querySelector('#tab-robot').dataset.level") == "error"
-    robot.state.cameras = {"wrist": Heard(health | {"level": "ok", "state": "ok"}, EVER)}
+    robot.state.cameras = {"wrist": Heard(health | {"level": "ok", "state": ""}, EVER)}
     until(page, "document.querySelector('.trouble').hidden")
     assert "Camera wrist: frozen." in page.evaluate("said")
 
@@ -298,7 +298,11 @@ def test_drift_of_q_is_an_alarm_and_its_range_is_drawn(robot: ToldRobot, page: A
 def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys(robot: ToldRobot, page: Any) -> None:
     robot.reference.put(lambda: picture(200))
     robot.state.reference = {"camera": "wrist", "number": 1}
+    robot.state.trial = TRIAL | {"phase": "staging"}
+    until(page, "document.querySelector('#trial-phase').textContent === 'the arm goes to its start'")
+    assert page.is_hidden("#scene-ready")
     robot.state.trial = TRIAL
+    until(page, "!document.querySelector('#laying-out').hidden")
     until(page, "document.querySelector('.picture .reference')?.naturalWidth === 160")
     style = "getComputedStyle(document.querySelector('.reference'))"
     assert page.evaluate(f"{style}.opacity") == "0.5"
@@ -309,6 +313,7 @@ def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys
     page.keyboard.up("o")
     page.keyboard.press("r")
     assert asked(robot, page, 1) == [SceneReady()]
+    assert "Trial 3 of 20: lay out the scene." in page.evaluate("said")
 
     robot.state.trial = TRIAL | {"phase": "label"}
     until(page, "!document.querySelector('.reference') && !document.querySelector('#judging').hidden")

@@ -61,4 +61,4 @@ def camera_views(message: DiagnosticArray, cameras: Sequence[str]) -> dict[str, 
 
 def _camera_view(status: DiagnosticStatus) -> dict[str, Any]:
     level = LEVELS.get(status.level, "error")
-    return {"level": level, "state": values_of(status).get("state", ""), "message": status.message[:LONGEST]}
+    return {"level": level, "state": values_of(status).get("problems", ""), "message": status.message[:LONGEST]}

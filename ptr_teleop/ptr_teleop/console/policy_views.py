@@ -74,9 +74,10 @@ def trial_view(text: str) -> dict[str, Any] | None:
         if phase not in PHASES:
             return None
         words = ("task", "kitchen", "instruction", "policy_label", "message")
-        counts = ("index", "planned", "takeover_steps")
+        counts = ("planned", "takeover_steps")
         return {
             "phase": phase,
+            "number": int(trial.get("index") or 0) + 1,
             **{key: str(trial.get(key) or "")[:LONGEST] for key in words},
             **{key: int(trial.get(key) or 0) for key in counts},
         }

@@ -190,12 +190,12 @@ def test_of_several_reports_of_one_camera_the_gravest_counts() -> None:
     from ptr_teleop.console.health_views import camera_views
 
     def status(name: str, level: bytes, state: str) -> DiagnosticStatus:
-        values = [KeyValue(key="state", value=state)]
+        values = [KeyValue(key="problems", value=state)]
         return DiagnosticStatus(name=name, level=level, message=f"it is {state}", values=values)
 
     reports = [
         status("camera wrist", DiagnosticStatus.ERROR, "frozen"),
-        status("camera_monitor: camera wrist", DiagnosticStatus.OK, "ok"),
+        status("camera_monitor: camera wrist", DiagnosticStatus.OK, ""),
         status("camera_monitor: camera over_shoulder", DiagnosticStatus.WARN, "dark"),
         status("camera", DiagnosticStatus.ERROR, "missing"),
         status("wrist", DiagnosticStatus.ERROR, "missing"),
@@ -241,8 +241,8 @@ def test_any_text_on_the_trial_topic_is_a_trial_or_nothing(value: object) -> Non
     from ptr_teleop.console.policy_views import trial_view
 
     assert trial_view(json.dumps(value)) is None
-    view = trial_view(json.dumps({"phase": "label", "index": 3, "planned": 20, "policy_label": "B", "message": value}))
+    view = trial_view(json.dumps({"phase": "label", "index": 2, "planned": 20, "policy_label": "B", "message": value}))
     assert view is not None
     json.dumps(view, allow_nan=False)
-    assert (view["phase"], view["index"], view["planned"], view["policy_label"]) == ("label", 3, 20, "B")
+    assert (view["phase"], view["number"], view["planned"], view["policy_label"]) == ("label", 3, 20, "B")
     assert len(view["message"]) <= 400 and view["takeover_steps"] == 0

@@ -19,7 +19,8 @@ function motorAlerts(motors) {
 
 function policyAlerts(status) {
   if (!status || status.level === "ok") return [];
-  const title = status.ended ? "The policy has ended" : status.drift ? "The policy leaves what it knows" : "The policy";
+  const ended = status.level === "error" && status.ended;
+  const title = ended ? "The policy has ended" : status.drift ? "The policy leaves what it knows" : "Policy";
   return [{ level: status.level, title, text: status.message, view: "policy", action: "See the policy" }];
 }
 

@@ -88,7 +88,7 @@ function announce(state) {
 function levelsOf({ motors, cameras, streams, policy_status: status, trial, recorder }) {
   const ill = Object.values(cameras).some((health) => health?.level === "error");
   const broken = motors?.level === "fault" || ill || streams.some((stream) => stream.age !== null && !stream.alive);
-  const waits = trial?.phase === "staging" || trial?.phase === "label";
+  const waits = trial?.phase === "ready" || trial?.phase === "label";
   return {
     record: recorder?.state === "fault" ? "error" : "",
     policy: status && status.level !== "ok" ? status.level : "",

@@ -35,8 +35,8 @@ function cameras({ cameras = {} }) {
 
 function trial({ trial }) {
   if (!trial) return [];
-  const place = `trial ${trial.index} of ${trial.planned}`;
-  const texts = { staging: `${place}: lay out the scene`, label: `${place}: how did it go?` };
+  const place = `trial ${trial.number} of ${trial.planned}`;
+  const texts = { ready: `${place}: lay out the scene`, label: `${place}: how did it go?` };
   const text = texts[trial.phase];
   return text ? [{ key: `${place} ${trial.phase}`, text: sentence(text), grade: 0 }] : [];
 }

@@ -3,10 +3,10 @@
 import { byId, sentence, setText } from "./dom.js";
 
 const PHASES = {
-  idle: "between trials", staging: "lay out the scene", ready: "about to begin", running: "the policy drives",
+  idle: "between trials", staging: "the arm goes to its start", ready: "lay out the scene", running: "the policy drives",
   label: "judge it", done: "done",
 };
-const KEYS = { staging: { r: "ready" }, label: { y: "success", n: "failure", p: "partial", x: "invalid" } };
+const KEYS = { ready: { r: "ready" }, label: { y: "success", n: "failure", p: "partial", x: "invalid" } };
 const NEEDS_REASON = ["partial", "invalid"];
 
 export class Trial {
@@ -36,24 +36,24 @@ export class Trial {
     byId("trial").hidden = !trial;
     byId("no-evaluation").hidden = Boolean(trial) || !byId("evaluation").hidden;
     if (!trial) return;
-    const place = `${trial.index} ${phase}`;
+    const place = `${trial.number} ${phase}`;
     if (place !== this.#place) [this.#place, this.#answered] = [place, false];
-    setText(byId("trial-title"), trial.planned ? `Trial ${trial.index} of ${trial.planned}` : "Trial");
+    setText(byId("trial-title"), trial.planned ? `Trial ${trial.number} of ${trial.planned}` : "Trial");
     setText(byId("trial-phase"), PHASES[phase]);
-    byId("trial-phase").dataset.level = phase === "staging" || phase === "label" ? "warn" : phase === "running" ? "live" : "ok";
+    byId("trial-phase").dataset.level = phase === "ready" || phase === "label" ? "warn" : phase === "running" ? "live" : "ok";
     setText(byId("trial-policy"), trial.policy_label || "–");
     setText(byId("trial-task"), trial.instruction || trial.task.replaceAll("_", " ") || "–");
     setText(byId("trial-kitchen"), trial.kitchen.replaceAll("_", " ") || "–");
     setText(byId("trial-takeover"), `${trial.takeover_steps} steps`);
     byId("trial-takeover").parentElement.hidden = trial.takeover_steps === 0;
     if (!this.#busy && performance.now() > this.#readBy) this.#say(trial.message, false);
-    byId("staging").hidden = phase !== "staging";
+    byId("laying-out").hidden = phase !== "ready";
     byId("judging").hidden = phase !== "label";
     this.#enable();
   }
 
   #enable() {
-    for (const button of document.querySelectorAll("#staging button, #judging button")) {
+    for (const button of document.querySelectorAll("#laying-out button, #judging button")) {
       button.disabled = this.#busy || this.#answered;
     }
   }

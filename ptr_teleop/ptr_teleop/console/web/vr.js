@@ -108,7 +108,7 @@ export class HeadsetDriving {
     const news = sentencesOf(state).sort((one, other) => other.grade - one.grade);
     const count = recorder?.goal ? `${recorder.saved} of ${recorder.goal} saved` : `${recorder?.saved ?? 0} saved`;
     const lines = [recorder?.state ?? "no recorder", recorder?.task ?? "", count, `arm: ${arm?.mode ?? "not heard"}`];
-    if (trial) lines.push(`trial ${trial.index} of ${trial.planned}`, trial.policy_label && `policy ${trial.policy_label}`);
+    if (trial) lines.push(`trial ${trial.number} of ${trial.planned}`, trial.policy_label && `policy ${trial.policy_label}`);
     return {
       camera,
       title: news[0]?.text ?? sentence(teleop?.message ?? "no teleoperation"),
