@@ -2,9 +2,9 @@
 """Who is in command of the arm: human over policy, silence, hand-back and the latched stop.
 
 A human takes over by sending a command with the deadman held, and hands back by releasing it; a second human is
-refused meanwhile. A human who
-falls silent without releasing has perhaps lost the link: the policy stays out until a release, `clear` or a
-move.
+refused meanwhile. A human who falls silent without releasing has perhaps lost the link: the policy stays out until a
+release, `clear` or a move. Two policies at once are a mistake that nobody can settle by priority: both are refused
+until one has been silent for the watchdog's time.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Timing:
 
     command_age: float = 0.3
     watchdog: float = 0.5
-    state_age: float = 0.5
+    state_age: float = 0.25
 
 
 class Arbiter:
@@ -95,19 +95,27 @@ class Arbiter:
         self._begin = 0.0
         self._arrival = 0.0
         self._awaits_release = False
+        self._policies: dict[object, float] = {}
 
     @property
     def source(self) -> str:
         """Source of the command in force, empty when nobody commands."""
         return self.command.source if self.command is not None else ""
 
-    def offer(self, kind: Kind, command: Command, now: float) -> tuple[Reason, str]:
+    def offer(
+        self, kind: Kind, command: Command, now: float, age: float | None = None, publisher: object = None
+    ) -> tuple[Reason, str]:
         """Put a command in force, or say why not.
 
+        Args:
+            age: s since its stamp, negative for one from the future; None: now minus stamp, on one clock.
+            publisher: tells senders of the same name apart; None: the name alone does.
         Returns:
             NONE and an empty sentence when it was taken (releasing the deadman counts as taken).
         """
-        reason, detail = self._refusal(kind, command, now)
+        reason, detail = self._refusal(kind, command, now - command.stamp if age is None else age)
+        if not reason and kind is Kind.POLICY:
+            reason, detail = self._rivals(command, now, command.source if publisher is None else publisher)
         if reason:
             return reason, detail
         if not command.deadman:
@@ -119,7 +127,7 @@ class Arbiter:
         self._kind, self.mode = kind, Mode.TELEOP if kind is Kind.HUMAN else Mode.POLICY
         return Reason.NONE, ""
 
-    def _refusal(self, kind: Kind, command: Command, now: float) -> tuple[Reason, str]:
+    def _refusal(self, kind: Kind, command: Command, age: float) -> tuple[Reason, str]:
         who = f"The command of {command.source or 'an unnamed source'}"
         if self.mode is Mode.FAULT:
             return (
@@ -128,7 +136,6 @@ class Arbiter:
             )
         if not command.finite:
             return Reason.NOT_FINITE, f"{who} was refused: it holds numbers that are not finite."
-        age = now - command.stamp
         if abs(age) > self._timing.command_age:
             return Reason.STALE_COMMAND, (
                 f"{who} was refused: it was {age:.3f} s old on arrival, {self._timing.command_age:.3f} s are allowed."
@@ -147,6 +154,22 @@ class Arbiter:
         if self.mode is Mode.MOVING:
             return Reason.OVERRIDDEN, f"{who} was refused: the arm is moving to a pose."
         return Reason.NONE, ""
+
+    def _rivals(self, command: Command, now: float, sender: object) -> tuple[Reason, str]:
+        """Refuse every policy while more than one commands: nobody can tell which is the right one."""
+        self._policies = {one: at for one, at in self._policies.items() if now - at <= self._timing.watchdog}
+        if command.deadman:
+            self._policies[sender] = now
+        else:
+            self._policies.pop(sender, None)
+        if not command.deadman or len(self._policies) < 2:
+            return Reason.NONE, ""
+        if self._kind is Kind.POLICY:
+            self.drop()
+        return Reason.OVERRIDDEN, (
+            f"The command of {command.source or 'an unnamed source'} was refused: {len(self._policies)} policies "
+            "command the arm at once; end all but one."
+        )
 
     def _release(self, kind: Kind, source: str) -> None:
         if kind is Kind.HUMAN and self._kind is kind and source != self.source:
@@ -201,6 +224,11 @@ class Arbiter:
         self._awaits_release = False
         if self.mode in (Mode.FAULT, Mode.HOLD):
             self.mode, self.stop_reason = Mode.IDLE, ""
+
+    def drop(self) -> None:
+        """Forget the command in force; the next one counts again."""
+        if self.command is not None:
+            self._leave(Mode.IDLE)
 
     def begin_move(self, now: float) -> str:
         """Reserve the arm for a move to a pose.

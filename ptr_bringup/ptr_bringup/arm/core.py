@@ -13,23 +13,22 @@ import dataclasses
 import numpy as np
 
 from ptr_bringup.arm.arbiter import Arbiter, Command, Kind, Mode, Timing
+from ptr_bringup.arm.following import Following, FollowWatch
 from ptr_bringup.arm.integrator import advance
-from ptr_bringup.arm.kinematics import Array, Pose, forward, gripper_from_finger, rotation_vector
+from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, Pose, forward, gripper_from_finger
 from ptr_bringup.arm.move import Move, plan_to_name, plan_to_pose
-from ptr_bringup.arm.reports import Executed, JointState, MoveReport, Output, SafetyChange, State
-from ptr_bringup.arm.safety import Limits, Reason, Verdict, admit, admit_joints, bits, cap_twist
+from ptr_bringup.arm.move_run import MoveRun
+from ptr_bringup.arm.reports import Executed, JointState, MoveReport, Output, State
+from ptr_bringup.arm.safety import Limits, Reason, Verdict, admit, admit_joints, cap_twist
+from ptr_bringup.arm.standing import Standing
 
-_REASON_LASTS = 0.5
-"""s. A reason is reported for so long after it last held: a 5 Hz refusal does not flicker at 50 Hz."""
-_ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
-"""m, rad and opening: a move has arrived when the measured pose is that near its goal."""
 _LOST, _LOST_LASTS = 0.4, 0.25
 """rad and s. When a joint is so far from where it was commanded for so long, something else moved the arm,
 such as a hand, a sagging motor or a new scene: the commanded pose becomes the measured one."""
+_LOST_UNSEEN = 0.1
+"""rad. The same at once, when the arm was out of sight before."""
 _LONGEST_TICK = 0.25
-"""s. A longer pause between two ticks (a sleeping machine, a jump of the clock) allows no faster motion."""
-_SETTLING = 1.5
-"""s that a move waits at its end for the measured pose; the gripper may be held open by an object."""
+"""s. A longer pause between two ticks (a busy or sleeping machine) allows no faster motion."""
 
 
 class ArmCore:
@@ -51,12 +50,13 @@ class ArmCore:
         self._wish: Pose | None = None
         self._integrated = 0.0
         self._ticked: float | None = None
-        self._move: Move | None = None
-        self._move_began = 0.0
+        self._run: MoveRun | None = None
         self._last_state: JointState | None = None
+        self._seen = 0.0
+        self._unseen = True
         self._measured: Pose | None = None
-        self._reasons: dict[Reason, tuple[float, str, str]] = {}
-        self._reported = Reason.NONE
+        self._standing = Standing()
+        self._following = FollowWatch()
         self._on_track: float | None = None
         self._motor_fault = ""
         self._latched = Reason.NONE
@@ -66,16 +66,22 @@ class ArmCore:
         """Measured end-effector pose, None until the first joint state."""
         return self._measured
 
-    def command(self, kind: Kind, command: Command, now: float) -> Reason:
+    def command(
+        self, kind: Kind, command: Command, now: float, age: float | None = None, publisher: object = None
+    ) -> Reason:
         """Take a command, or refuse it.
 
+        Args:
+            now: s, of the same clock as `tick`.
+            age: s since its stamp; None: now minus stamp, where both are of one clock.
+            publisher: tells senders of the same name apart; None: the name alone does.
         Returns:
             Why it was changed or refused; NONE when it was taken as it is. The same is reported by `tick`.
         """
         self._integrate(now)
-        reason, detail = self.arbiter.offer(kind, command, now)
+        reason, detail = self.arbiter.offer(kind, command, now, age, publisher)
         if reason:
-            self._note(reason, command.source, detail, now)
+            self._standing.note(reason, command.source, detail, now)
             return reason
         if not command.deadman:
             return Reason.NONE
@@ -83,7 +89,7 @@ class ArmCore:
         self.arbiter.command = dataclasses.replace(command, twist=twist)
         self.gripper = min(max(command.gripper, 0.0), 1.0)
         if reason:
-            self._note(reason, command.source, detail, now)
+            self._standing.note(reason, command.source, detail, now)
         return reason
 
     def move_to_pose(self, goal: Pose, gripper: float, duration: float, now: float) -> str:
@@ -108,18 +114,18 @@ class ArmCore:
     def _begin(self, move: Move, now: float) -> str:
         taken = self.arbiter.begin_move(now)
         if not taken:
-            self._move, self._move_began = move, now
+            self._run = MoveRun(move)
         return taken
 
     def cancel_move(self) -> None:
         """End a move where it is."""
-        self._move = None
+        self._run = None
         self.arbiter.end_move()
 
     def stop(self, why: str) -> None:
         """Latch the stop: until `clear` the arm holds its measured pose and the gripper its command."""
         self.arbiter.stop(why)
-        self._move = None
+        self._run = None
         self.hold_here()
 
     def motor_fault(self, detail: str) -> None:
@@ -149,99 +155,136 @@ class ArmCore:
         """
         if self._motor_fault:
             return f"The arm stays stopped: {self._motor_fault}"
+        if self.arbiter.mode is Mode.FAULT:
+            self.hold_here()  # it may have sagged, or been moved by hand
         self.arbiter.clear()
         self._latched = Reason.NONE
         return ""
+
+    def clock_jumped(self, jump: float, now: float) -> None:
+        """Hold: after the system's clock jumped by some seconds nobody knows how old a command is."""
+        self.arbiter.drop()
+        self.cancel_move()
+        why = f"The system's clock jumped by {jump:+.2f} s; the arm holds until the next command."
+        self._standing.note(Reason.STALE_COMMAND, "", why, now)
 
     def synchronise(self, state: JointState) -> None:
         """Make the measured pose the commanded one, as after a reset of the simulated scene."""
         self._adopt(state.positions)
         self.gripper = min(max(gripper_from_finger(state.finger), 0.0), 1.0)
 
-    def tick(self, now: float, joint_state: JointState | None) -> Output:
+    def tick(self, now: float, joint_state: JointState | None, age: float | None = None) -> Output:
         """Decide what to send now.
 
         Args:
             now: s, never less than before.
             joint_state: the newest, None when none has arrived yet.
+            age: s since its stamp; None: now minus stamp, where both are of one clock.
         """
-        if joint_state is None or not joint_state.finite:
-            return self._blind(now)
-        self._last_state, self._measured = joint_state, forward(joint_state.positions)
-        if self.target is None:
-            self.synchronise(joint_state)
-        if now - joint_state.stamp > self.timing.state_age:
-            return self._blind(now)
-        self._integrate(now)
-        self.arbiter.watch(now)
         elapsed = 0.0 if self._ticked is None else min(now - self._ticked, _LONGEST_TICK)
         self._ticked = now
-        notice = self._find_again(joint_state, now)
-        moving = self._move is not None
+        unusable = self._look(now, joint_state, age)
+        if unusable:
+            self._unseen = True
+            return self._blind(now, elapsed, unusable)
+        self._integrate(now)
+        self.arbiter.watch(now)
+        notice = self._find_again(now)
+        following = self._following.look(self.joints, self._last_state, now)
+        if following is Following.FROZEN:
+            why = "The joint states repeat themselves although the arm was commanded to move; the arm holds."
+            held = self._blind(now, elapsed, why)
+            return dataclasses.replace(held, joints=self.joints)  # if it only stood still, this gets it to move
+        running = self._run is not None
         requested = self._wish
-        verdict = self._follow_move(now, elapsed) if moving else self._follow_wish(elapsed)
+        verdict = self._follow_move(elapsed) if running else self._follow_wish(elapsed)
+        if following is Following.STUCK:
+            verdict = self._unless_further(verdict)
         if verdict.joints is not None:
             self.joints, self.target = verdict.joints, verdict.target
         self._wish = self.target
         if verdict.reason:
-            self._note(verdict.reason, self.arbiter.source, verdict.detail, now)
-        report = self._report_move(now, verdict) if moving else None
+            self._standing.note(verdict.reason, self.arbiter.source, verdict.detail, now)
+        report = self._report_move(verdict) if running else None
         output = self._output(now, verdict.reason, requested, report)
         return dataclasses.replace(output, notice=notice) if notice else output
 
-    def _find_again(self, state: JointState, now: float) -> str:
+    def _look(self, now: float, state: JointState | None, age: float | None) -> str:
+        """Take a joint state; says why it can't be used."""
+        if state is None or not state.finite:
+            return f"The newest usable joint state is {now - self._seen:.2f} s old; the arm holds."
+        age = now - state.stamp if age is None else age
+        self._last_state, self._measured, self._seen = state, forward(state.positions), now - age
+        if self.target is None:
+            self.synchronise(state)
+        if abs(age) > self.timing.state_age:
+            return f"The newest usable joint state is {age:.2f} s old; the arm holds."
+        return ""
+
+    def _find_again(self, now: float) -> str:
         """Make the measured pose the commanded one when the arm has lost it; says so."""
-        off = float(np.abs(state.positions - self.joints).max())
-        if self._on_track is None or off <= _LOST:
+        positions = self._last_state.positions
+        off = float(np.abs(positions - self.joints).max())
+        unseen, self._unseen = self._unseen, False
+        if self._on_track is None or off <= (_LOST_UNSEEN if unseen else _LOST) or self.arbiter.mode is Mode.FAULT:
             self._on_track = now
+        elif unseen:
+            self._on_track = now - 2.0 * _LOST_LASTS
         if now - self._on_track <= _LOST_LASTS:
             return ""
         self._on_track = now
-        self._adopt(state.positions)
+        self._adopt(positions)
         if self.arbiter.mode is Mode.MOVING:
             self.arbiter.end_move()
         return f"A joint was {off:.2f} rad from where it was commanded; the arm goes on from where it is."
+
+    def _unless_further(self, verdict: Verdict) -> Verdict:
+        """The arm doesn't follow: let its commanded pose come nearer to the measured one, but not run away."""
+        if verdict.joints is None or verdict.joints is self.joints:
+            return verdict
+        measured = self._last_state.positions
+        behind = np.abs(self.joints - measured)
+        if np.abs(verdict.joints - measured).max() <= behind.max():
+            return verdict
+        joint = JOINT_NAMES[int(behind.argmax())]
+        why = f"The {joint} is {behind.max():.3f} rad behind its command and no joint moves; the arm holds."
+        return Verdict(None, self.target, verdict.reason | Reason.MOTOR_FAULT, why)
 
     def _follow_wish(self, elapsed: float) -> Verdict:
         if self._wish is self.target:
             return Verdict(self.joints, self.target)
         return admit(self._wish, self.target, self.joints, self.limits, elapsed)
 
-    def _follow_move(self, now: float, elapsed: float) -> Verdict:
+    def _follow_move(self, elapsed: float) -> Verdict:
         if self.arbiter.mode is not Mode.MOVING:
             return self._follow_wish(elapsed)
-        wish = self._move.joints(now - self._move_began)
+        wish = self._run.advance(elapsed)
         return admit_joints(wish, forward(wish), self.target, self.joints, self.limits, elapsed)
 
-    def _report_move(self, now: float, verdict: Verdict) -> MoveReport:
-        move, elapsed = self._move, now - self._move_began
-        progress = min(1.0, elapsed / move.duration)
+    def _report_move(self, verdict: Verdict) -> MoveReport:
+        run = self._run
         if self.arbiter.mode is not Mode.MOVING:
-            self._move = None
-            who = self.arbiter.source
-            why = f"{who} took the arm over." if who else "The arm was not where it was commanded."
-            return MoveReport(progress, True, False, why)
+            return self._taken_over()
         if verdict.joints is None:
             self.cancel_move()
-            return MoveReport(progress, True, False, f"The gate ended the move: {verdict.detail}")
-        if elapsed < move.duration:
-            return MoveReport(progress)
-        self.gripper = move.gripper
-        off = float(np.linalg.norm(self._measured.position - move.goal.position))
-        turned = float(np.linalg.norm(rotation_vector(self._measured.rotation @ move.goal.rotation.T)))
-        there = off < _ARRIVED_POSITION and turned < _ARRIVED_ROTATION
-        gripper = gripper_from_finger(self._last_state.finger)
-        overtime = elapsed > move.duration + _SETTLING
-        if not overtime and not (there and abs(gripper - move.gripper) < _ARRIVED_GRIPPER):
-            return MoveReport(progress)
-        self.cancel_move()
-        if there:
-            return MoveReport(1.0, True, True, "The arm is there.")
-        return MoveReport(1.0, True, False, f"The arm ended {off:.3f} m and {turned:.2f} rad away from the goal.")
+            return MoveReport(run.progress, True, False, f"The gate ended the move: {verdict.detail}")
+        if not run.over:
+            return MoveReport(run.progress)
+        self.gripper = run.move.gripper
+        report = run.arrival(self._measured, self._last_state)
+        if report.done:
+            self.cancel_move()
+        return report
+
+    def _taken_over(self) -> MoveReport:
+        run, self._run = self._run, None
+        who = self.arbiter.source
+        why = f"{who} took the arm over." if who else "The arm was not where it was commanded."
+        return MoveReport(run.progress, True, False, why)
 
     def _integrate(self, now: float) -> None:
         """Advance the wish by the commands in force, up to now."""
-        if self._wish is not None and self._move is None:
+        if self._wish is not None and self._run is None:
             for twist, held in self.arbiter.twists(self._integrated, now):
                 self._wish = advance(self._wish, twist, held)
         self._integrated = max(self._integrated, now)
@@ -249,51 +292,34 @@ class ArmCore:
     def _adopt(self, positions: Array) -> None:
         self.joints = np.array(positions, dtype=float)
         self.target = self._wish = forward(self.joints)
+        if self._last_state is not None:
+            self._following.begin(self.joints, self._last_state)
 
-    def _blind(self, now: float) -> Output:
+    def _blind(self, now: float, elapsed: float, why: str) -> Output:
         """No usable joint state: send nothing, forget what was wished meanwhile."""
         self._integrate(now)
         self.arbiter.watch(now)
-        self._ticked, self._wish = now, self.target
+        self._wish = self.target
         if self._last_state is not None:
-            age = now - self._last_state.stamp
-            why = f"The newest usable joint state is {age:.2f} s old; the arm holds."
-            self._note(Reason.STALE_STATE, self.arbiter.source, why, now)
+            self._standing.note(Reason.STALE_STATE, self.arbiter.source, why, now)
         report = None
-        if self._move is not None:
-            self.cancel_move()
-            report = MoveReport(0.0, True, False, "The move was ended: the joint states are too old.")
+        if self._run is not None:
+            report = self._run.pause(elapsed) if self.arbiter.mode is Mode.MOVING else self._taken_over()
+            if report.done:
+                self.cancel_move()
         output = self._output(now, Reason.STALE_STATE, self.target, report)
         return dataclasses.replace(output, joints=None, executed=None)
-
-    def _note(self, reason: Reason, source: str, detail: str, now: float) -> None:
-        for bit in bits(reason):
-            self._reasons[bit] = (now + _REASON_LASTS, source, detail)
-
-    def _current_reasons(self, now: float) -> Reason:
-        if self.arbiter.mode is Mode.FAULT:
-            for bit in bits(Reason.STOPPED | self._latched):
-                self._reasons[bit] = (now, "", f"The arm is stopped: {self.arbiter.stop_reason}.")
-        if self.arbiter.mode is Mode.HOLD:
-            self._reasons[Reason.SILENT] = (now, "", "The source in command fell silent; the arm holds.")
-        self._reasons = {bit: entry for bit, entry in self._reasons.items() if entry[0] >= now}
-        total = Reason.NONE
-        for bit in self._reasons:
-            total |= bit
-        return total
-
-    def _changes(self, current: Reason, requested: Pose) -> tuple[SafetyChange, ...]:
-        if current == self._reported:
-            return ()
-        new = [entry for bit, entry in self._reasons.items() if bit & ~self._reported]
-        _, source, detail = (new or list(self._reasons.values()) or [(0.0, "", "Back to normal.")])[-1]
-        self._reported = current
-        return (SafetyChange(current, source, detail, requested, self.target),)
 
     def _output(self, now: float, reason: Reason, requested: Pose | None, report: MoveReport | None) -> Output:
         if self.target is None:
             return Output(None, self.gripper, None, None, (), report)
-        events = self._changes(self._current_reasons(now), requested or self.target)
+        if self.arbiter.mode is Mode.FAULT:
+            why = f"The arm is stopped: {self.arbiter.stop_reason}."
+            self._standing.note(Reason.STOPPED | self._latched, "", why, now, lasts=0.0)
+        if self.arbiter.mode is Mode.HOLD:
+            why = "The source in command fell silent; the arm holds."
+            self._standing.note(Reason.SILENT, "", why, now, lasts=0.0)
+        events = self._standing.changes(requested or self.target, self.target, now)
         command = self.arbiter.command
         stamp = command.stamp if command is not None else 0.0
         state = self._last_state

@@ -202,3 +202,34 @@ def test_a_human_takes_the_arm_from_a_move_but_a_policy_does_not(arbiter: Arbite
     assert arbiter.mode is Mode.MOVING
     assert arbiter.offer(HUMAN, command(10.1), 10.1)[0] == Reason.NONE
     assert arbiter.mode is Mode.TELEOP
+
+
+def test_two_policies_of_one_name_are_both_refused_until_one_has_gone(arbiter: Arbiter) -> None:
+    def offer(now: float, publisher: str) -> Reason:
+        return arbiter.offer(POLICY, command(now, "policy"), now, publisher=publisher)[0]
+
+    assert offer(10.0, "first") == Reason.NONE
+    assert offer(10.1, "second") == Reason.OVERRIDDEN
+    assert arbiter.mode is Mode.IDLE
+    assert arbiter.twists(10.1, 10.2) == []
+    assert offer(10.2, "first") == Reason.OVERRIDDEN
+    assert offer(10.61, "first") == Reason.NONE  # the second has been silent for more than 0.5 s
+
+
+def test_a_policy_that_releases_leaves_the_arm_to_the_next_at_once(arbiter: Arbiter) -> None:
+    assert arbiter.offer(POLICY, command(10.0, "policy"), 10.0, publisher=1)[0] == Reason.NONE
+    arbiter.offer(POLICY, command(10.1, "policy", deadman=False), 10.1, publisher=1)
+    assert arbiter.offer(POLICY, command(10.2, "policy"), 10.2, publisher=2)[0] == Reason.NONE
+
+
+def test_policies_of_two_names_are_told_apart_without_publishers(arbiter: Arbiter) -> None:
+    assert arbiter.offer(POLICY, command(10.0, "one"), 10.0)[0] == Reason.NONE
+    reason, detail = arbiter.offer(POLICY, command(10.1, "other"), 10.1)
+    assert reason == Reason.OVERRIDDEN
+    assert "2 policies" in detail
+
+
+def test_the_age_of_a_command_is_that_of_its_own_clock(arbiter: Arbiter) -> None:
+    assert arbiter.offer(HUMAN, command(1.7e9, "spacemouse"), 10.0, age=0.01)[0] == Reason.NONE
+    assert arbiter.offer(HUMAN, command(1.7e9, "spacemouse"), 10.1, age=0.31)[0] == Reason.STALE_COMMAND
+    assert arbiter.offer(HUMAN, command(1.7e9, "spacemouse"), 10.1, age=-0.31)[0] == Reason.STALE_COMMAND

@@ -274,3 +274,106 @@ def test_an_arm_that_sank_without_torque_is_not_pulled_up_when_its_motors_are_we
     rig.core.motor_fault("")
     rig.run(0.1)
     assert rig.joints == pytest.approx(sunk)
+
+
+def drive(rig: Rig, seconds: float, twist: np.ndarray = LEFT, kind: Kind = Kind.POLICY) -> None:
+    """Command for some time at 5 Hz."""
+    for k in range(round(seconds / rig.period)):
+        if k % round(0.2 / rig.period) == 0:
+            rig.send(kind, twist)
+        rig.tick()
+
+
+def test_joint_states_that_repeat_themselves_hold_the_arm_within_300_ms() -> None:
+    rig = Rig()
+    drive(rig, 0.4)
+    frozen, began, moved = rig.joints.copy(), rig.now, rig.now
+    for k in range(30):
+        before = rig.core.joints.copy()
+        rig.now += rig.period
+        if k % 10 == 0:
+            rig.send()
+        output = rig.core.tick(rig.now, JointState(rig.now, frozen, np.zeros(6), np.zeros(6), rig.finger))
+        moved = rig.now if (rig.core.joints != before).any() else moved
+    assert 0.1 < moved - began < 0.3
+    assert output.events == () or Reason.STALE_STATE in output.events[0].reason
+    assert output.joints == pytest.approx(rig.core.joints)
+    rig.joints = place = rig.core.joints.copy()  # that is where it really went
+    drive(rig, 0.4)
+    assert np.abs(rig.core.joints - place).max() > 0.02
+
+
+def test_an_arm_that_does_not_follow_is_not_commanded_away_but_may_come_back() -> None:
+    rig = Rig()
+    drive(rig, 0.4)
+    measured, rng, began, moved = rig.joints.copy(), np.random.default_rng(0), rig.now, rig.now
+    for k in range(40):
+        before = rig.core.joints.copy()
+        rig.now += rig.period
+        if k % 10 == 0:
+            rig.send()
+        state = JointState(rig.now, measured + rng.normal(0, 1e-4, 6), np.zeros(6), np.zeros(6), rig.finger)
+        rig.outputs.append(rig.core.tick(rig.now, state))
+        moved = rig.now if (rig.core.joints != before).any() else moved
+    assert 0.1 < moved - began < 0.3
+    assert Reason.MOTOR_FAULT in rig.reasons[-1]
+    assert rig.core.arbiter.mode is Mode.POLICY  # nothing latched
+    behind = np.abs(rig.core.joints - measured).max()
+    for k in range(5):
+        rig.now += rig.period
+        if k == 0:
+            rig.send(twist=-LEFT)
+        rig.core.tick(rig.now, JointState(rig.now, measured, np.zeros(6), np.ones(6) * k, rig.finger))
+    assert np.abs(rig.core.joints - measured).max() < behind
+
+
+def test_a_jump_of_the_clock_holds_until_the_next_command() -> None:
+    rig = Rig()
+    drive(rig, 0.3)
+    rig.core.clock_jumped(-3600.0, rig.now)
+    place = rig.position
+    rig.run(0.1)
+    assert rig.position == pytest.approx(place)
+    assert rig.reasons[-1] == Reason.STALE_COMMAND
+    assert rig.core.command(Kind.POLICY, Command(-3000.0, "policy", LEFT, 1.0), rig.now, age=0.01) == Reason.NONE
+    rig.run(0.1)
+    assert rig.position[1] > place[1] + 0.005
+
+
+def test_an_arm_that_moved_while_out_of_sight_is_not_pulled_back() -> None:
+    rig = Rig()
+    old = rig.state()
+    for _ in range(50):
+        rig.now += rig.period
+        assert rig.core.tick(rig.now, old).joints is None or rig.now - old.stamp <= 0.25
+    rig.joints = rig.joints + [0.2, 0.0, 0.0, 0.0, 0.0, 0.0]
+    output = rig.tick()
+    assert output.joints == pytest.approx(rig.joints)
+    assert "goes on from where it is" in output.notice
+
+
+def test_a_stopped_arm_that_sags_keeps_its_command_until_it_is_cleared() -> None:
+    rig = Rig()
+    rig.core.stop("test")
+    rig.run(0.1)
+    held = rig.core.joints.copy()
+    sunk = held + [0.0, 0.5, 0.0, 0.0, 0.0, 0.0]
+    for _ in range(40):
+        rig.joints = sunk.copy()
+        rig.tick()
+    assert rig.core.joints == pytest.approx(held)
+    rig.joints = sunk.copy()
+    assert rig.core.tick(rig.now, rig.state()) and rig.core.clear() == ""
+    rig.run(0.1)
+    assert rig.core.joints == pytest.approx(sunk)
+
+
+def test_after_a_stop_is_cleared_nothing_moves_before_a_new_command() -> None:
+    rig = Rig()
+    drive(rig, 0.3)
+    rig.core.stop("test")
+    rig.run(0.05)
+    place = rig.position
+    rig.core.clear()
+    rig.run(0.5)
+    assert rig.position == pytest.approx(place)

@@ -154,13 +154,54 @@ def test_a_human_ends_a_move_by_taking_over() -> None:
     assert "spacemouse" in report.message
 
 
-def test_an_arm_that_is_blocked_on_its_way_reports_how_far_it_is_off() -> None:
-    rig = Rig(START)
-    rig.core.move_to_pose(down(0.34, 0.0, 0.15), 1.0, 0.0, rig.now)
+def follow_half(rig: Rig) -> MoveReport:
+    """Run a move with an arm that is always half-way between where it began and where it is commanded."""
     report = None
     while report is None or not report.done:
         rig.now += 0.02
-        stuck = JointState(rig.now, START, np.zeros(6), np.zeros(6), kinematics.FINGER_OPEN)
-        report = rig.core.tick(rig.now, stuck).move
+        measured = START + 0.5 * (rig.core.joints - START)
+        report = rig.core.tick(rig.now, JointState(rig.now, measured, np.zeros(6), np.zeros(6), rig.finger)).move
+    return report
+
+
+def test_an_arm_that_ends_elsewhere_reports_how_far_it_is_off() -> None:
+    rig = Rig(START)
+    rig.core.move_to_pose(down(0.34, 0.0, 0.15), 1.0, 0.0, rig.now)
+    report = follow_half(rig)
     assert not report.success
-    assert "0.040 m" in report.message
+    assert "0.020 m" in report.message
+
+
+def test_a_move_ends_when_no_joint_moves() -> None:
+    rig = Rig(START)
+    rig.core.move_to_pose(down(0.34, 0.0, 0.15), 1.0, 0.0, rig.now)
+    report, efforts = None, np.zeros(6)
+    while report is None or not report.done:
+        rig.now += 0.02
+        efforts = efforts + 0.1
+        report = rig.core.tick(rig.now, JointState(rig.now, START, np.zeros(6), efforts, rig.finger)).move
+    assert not report.success
+    assert "no joint moves" in report.message
+    assert report.progress < 0.8
+
+
+@pytest.mark.parametrize(("gap", "success"), [(1.5, True), (3.0, False)])
+def test_a_move_waits_two_seconds_for_joint_states(gap: float, success: bool) -> None:
+    rig = Rig(START)
+    rig.core.move_to_pose(down(0.35, 0.1, 0.1), 1.0, 0.0, rig.now)
+    for _ in range(20):
+        rig.tick()
+    old = JointState(rig.now, rig.joints, np.zeros(6), np.zeros(6), rig.finger)
+    report, held = None, None
+    while rig.now < old.stamp + gap and not (report and report.done):
+        rig.now += 0.02
+        output = rig.core.tick(rig.now, old)
+        report = output.move
+        if output.joints is None:
+            held = rig.core.joints.copy() if held is None else held
+            assert (rig.core.joints == held).all()
+    assert held is not None
+    if success:
+        report = rig.finish()
+    assert report.done
+    assert report.success is success
