@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -14,8 +15,15 @@ import pytest
 
 pytest.importorskip("ptr_msgs.msg")
 
+import rclpy  # noqa: E402
 from console_browser import address, chromium, until  # noqa: E402
+from std_msgs.msg import Bool  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
+
+from ptr_teleop.console.frames import NewestFrame  # noqa: E402
+from ptr_teleop.console.requests import Stop  # noqa: E402
+from ptr_teleop.console.ros_robot import RosRobot  # noqa: E402
+from ptr_teleop.console.state import ConsoleState  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_node")
 
@@ -109,6 +117,22 @@ def test_stop_is_answered_though_the_arm_does_not_answer(ros) -> None:
     ros.spin(0.5)
     status, answer = post_stop(url)
     assert (status, answer["done"]) == (503, False)
-    assert "did not answer within 1 s" in answer["text"]
+    assert "did not confirm it within 1 s" in answer["text"]
     ros.node.destroy_service(server)
     console.end()
+
+
+def test_stop_reaches_the_arm_though_the_console_has_no_time_to_hear_its_answer(ros) -> None:
+    """The node is never spun, as if its callbacks were busy for ever: service and topic carry the stop all the same."""
+    node = rclpy.create_node("busy_console", context=ros.context)
+    robot = RosRobot(node, ConsoleState([], [], {}), {}, NewestFrame())
+    requests, served = ros.collect(Bool, "/arm/stop_request"), []
+    server = ros.node.create_service(Trigger, "/arm/stop", lambda _, response: (served.append(True), response)[1])
+    ros.wait(lambda: node.count_subscribers("/arm/stop_request") > 0, "the arm's subscription")
+    ros.wait(lambda: "/arm/stop" in dict(node.get_service_names_and_types()), "the arm's service")
+    answer = asyncio.run(robot.carry_out(Stop()))
+    assert not answer.done and "did not confirm" in answer.text
+    ros.wait(lambda: requests and served, "the stop by both ways")
+    assert [message.data for message in requests] == [True]
+    ros.node.destroy_service(server)
+    node.destroy_node()

@@ -18,6 +18,7 @@ ABSENT = {  # what a person is told when nobody offers a service, by the beginni
     "/recorder/": "no recorder runs; start it",
     "/evaluation/": "no evaluation runs that waits for a person; start one",
 }
+UNCONFIRMED = "the stop was sent, but the arm did not confirm it within {:.0f} s; use its power switch if it moves"
 
 
 async def ask(client: Client, request: Any, patience: float) -> Answer:
@@ -47,6 +48,8 @@ async def call(client: Client, request: Any, patience: float) -> Any:
         return await asyncio.wait_for(arrived, patience)
     except asyncio.TimeoutError:
         client.remove_pending_request(asked)
+        if name == "/arm/stop":
+            return Answer(False, UNCONFIRMED.format(patience))
         return Answer(False, f"{name} did not answer within {patience:.0f} s; look at the log of its node")
 
 
