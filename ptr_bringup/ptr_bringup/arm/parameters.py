@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters of the arm node that become limits and times of the gate."""
+
+from __future__ import annotations
+
+from rclpy.node import Node
+
+from ptr_bringup.arm.arbiter import Timing
+from ptr_bringup.arm.safety import Limits
+from ptr_bringup.node_main import StartupError, declare
+
+_NUMBERS = {
+    "reach_min": ("m, least horizontal distance from the waist's axis", 1.0),
+    "reach_max": ("m, greatest horizontal distance from the waist's axis", 1.0),
+    "linear_speed": ("m/s, cap of each linear component of a command", 1.0),
+    "angular_speed": ("rad/s, cap of each angular component of a command", 6.3),
+    "joint_speed": ("rad/s, cap of every joint", 6.3),
+    "joint_margin": ("rad, distance that a joint keeps from its mechanical limits", 0.5),
+}
+_TIMES = {
+    "command_age": "s, age at which a command is refused",
+    "watchdog": "s of silence after which the arm holds",
+    "state_age": "s, age of joint states at which the arm holds",
+}
+
+
+def declare_limits(node: Node) -> Limits:
+    """Declare what the arm is allowed to do.
+
+    Raises:
+        StartupError: the values contradict each other.
+    """
+    default = Limits()
+    corner = "m, corner of the workspace box of the end effector in base_link: x, y, z"
+    values = {
+        name: declare(node, name, getattr(default, name), text, 0.0, high)
+        for name, (text, high) in _NUMBERS.items()
+    }
+    table = declare(node, "table_height", default.table_height, "m, z of the table in base_link", -1.0, 1.0)
+    low = declare(node, "box_low", list(default.box_low), f"{corner}, lower")
+    high = declare(node, "box_high", list(default.box_high), f"{corner}, upper")
+    if len(low) != 3 or len(high) != 3:
+        raise StartupError(f"box_low and box_high need three numbers each, not {list(low)} and {list(high)}.")
+    try:
+        return Limits(box_low=tuple(low), box_high=tuple(high), table_height=table, **values)
+    except ValueError as error:
+        raise StartupError(str(error)) from error
+
+
+def declare_timing(node: Node) -> Timing:
+    """Declare how old things may be."""
+    default = Timing()
+    return Timing(
+        **{name: declare(node, name, getattr(default, name), text, 0.0, 10.0) for name, text in _TIMES.items()}
+    )

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way to stop the arm, and the one way to clear it."""
+
+from __future__ import annotations
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from ptr_bringup.arm.arbiter import Mode
+from ptr_bringup.arm.core import ArmCore
+from ptr_bringup.arm.stop_device import StopDevice
+from ptr_bringup.node_main import StartupError, declare
+
+_PERIOD = 0.02
+"""s between two looks at the device."""
+
+
+class Stops:
+    """Services /arm/stop and /arm/clear, the topic /arm/stop_request, and a button (parameter `stop_device`)."""
+
+    def __init__(self, node: Node, core: ArmCore) -> None:
+        self._node, self._core = node, core
+        self._device = _declare_device(node)
+        node.create_service(Trigger, "/arm/stop", self._on_stop)
+        node.create_service(Trigger, "/arm/clear", self._on_clear)
+        node.create_subscription(Bool, "/arm/stop_request", self._on_request, 10)
+        if self._device is not None:
+            node.create_timer(_PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _stop(self, why: str) -> None:
+        if self._core.arbiter.mode is not Mode.FAULT:
+            self._core.stop(why)
+
+    def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._stop("by /arm/stop")
+        response.success, response.message = True, "The arm is stopped until /arm/clear."
+        return response
+
+    def _on_request(self, message: Bool) -> None:
+        if message.data:
+            self._stop("by /arm/stop_request")
+
+    def _look(self) -> None:
+        why = self._device.poll()
+        if why:
+            self._stop(why)
+
+    def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        refusal = self._device.refusal() if self._device is not None else ""
+        refusal = refusal or self._core.clear()
+        response.success, response.message = not refusal, refusal or "The arm may move again."
+        return response
+
+    def close(self) -> None:
+        """Give back the device."""
+        if self._device is not None:
+            self._device.close()
+
+
+def _declare_device(node: Node) -> StopDevice | None:
+    text = "a stop button: an input device, best below /dev/input/by-id; empty: none. Its loss stops the arm, too"
+    path = declare(node, "stop_device", "", text)
+    key = declare(node, "stop_key", 0, "code of the key of stop_device that stops, 0: any key", 0, 767)
+    if not path:
+        return None
+    try:
+        return StopDevice(path, key)
+    except OSError as error:
+        raise StartupError(
+            f"The stop button {path} can't be opened ({error.strerror}); plug it in, and let this user read it "
+            "(group input)."
+        ) from error
