@@ -25,13 +25,20 @@ from std_srvs.srv import SetBool, Trigger
 
 from ptr_msgs.action import MoveTo, RunPolicy
 from ptr_msgs.msg import ArmState, EpisodeStatus, ExecutedCommand, MotorStates, SafetyEvent
-from ptr_msgs.srv import InjectFault, StartEpisode, StopEpisode
+from ptr_msgs.srv import InjectFault, LoadCheckpoint, StartEpisode, StopEpisode
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 PATIENCE = 240.0  # s, for processes that load networks on a busy machine
 WATCHED = 0.9  # s after a fault in which the arm must stay where it is; streams count as stalled after 0.7 s
 MOVING = 0.3  # s over which the arm has to have moved before a fault
 LEAST = 0.004  # m in that time
+MODULES = {
+    "simulator": "ptr_bringup.sim.node",
+    "arm": "ptr_bringup.arm.node",
+    "recorder": "ptr_teleop.recorder.node",
+    "teleop": "ptr_teleop.node",
+    "policy_server": "ptr_policy.server.node",
+}
 BOX = np.array([[0.16, -0.20, 0.10], [0.42, 0.20, 0.30]])
 """m, the workspace box of these tests: it ends above the things of the kitchen, so that the arm is stopped by the
 gate alone."""
@@ -72,12 +79,22 @@ class Plant:
     Args:
         ros: the domain.   folder: gets the episodes.
         checkpoint: for the policy server; None: there is none, and the test's process commands the arm.
-        simulator: further parameters of the simulator.
+        more: further parameters, by the name of the node.
     """
 
-    def __init__(self, ros: Any, folder: Path, checkpoint: Path | None = None, **simulator: Any) -> None:
+    def __init__(
+        self, ros: Any, folder: Path, checkpoint: Path | None = None, more: dict[str, dict[str, Any]] | None = None
+    ) -> None:
         self.ros, self.folder, self.checkpoint = ros, folder, checkpoint
-        self._simulator = {"width": 160, "height": 120, "camera_rate": 15.0, "task": TASK} | simulator
+        self._parameters: dict[str, dict[str, Any]] = {
+            "simulator": {"width": 160, "height": 120, "camera_rate": 15.0, "task": TASK},
+            "arm": {"box_low": f"[{', '.join(map(str, BOX[0]))}]"},
+            "recorder": {"directory": folder},
+            "teleop": {"device": "none", "task": TASK},
+            "policy_server": {"checkpoint": checkpoint, "max_holds": 5, "on_drift": "hold", "drift_time": 0.2},
+        }
+        for name, parameters in (more or {}).items():
+            self._parameters[name] |= parameters
         self.executed: list[ExecutedCommand] = []
         ros.node.create_subscription(ExecutedCommand, "/arm/executed", self._on_executed, 10)
         self.states = _Newest(ros, ArmState, "/arm/state", qos_profile_sensor_data)
@@ -95,6 +112,7 @@ class Plant:
                 "/simulator/inject": InjectFault,
                 "/recorder/start": StartEpisode,
                 "/recorder/stop": StopEpisode,
+                **({"/policy_server/load": LoadCheckpoint} if checkpoint is not None else {}),
             }.items()
         }
         self.move_to = ActionClient(node, MoveTo, "/arm/move_to")
@@ -107,7 +125,7 @@ class Plant:
 
     def revive(self) -> None:
         """Start what is not running, and wait until everything answers."""
-        for name in ("simulator", "arm", "recorder", "teleop", "policy_server"):
+        for name in MODULES:
             process = self.processes.get(name)
             if (process is None or not process.running) and (name != "policy_server" or self.checkpoint is not None):
                 self.processes[name] = self._start(name)
@@ -119,16 +137,7 @@ class Plant:
             self.ros.wait(self.run_policy.server_is_ready, "the policy server", PATIENCE)
 
     def _start(self, name: str) -> Any:
-        start = self.ros.start
-        if name == "simulator":
-            return start("ptr_bringup.sim.node", **self._simulator)
-        if name == "arm":
-            return start("ptr_bringup.arm.node", box_low=f"[{', '.join(map(str, BOX[0]))}]")
-        if name == "recorder":
-            return start("ptr_teleop.recorder.node", directory=self.folder)
-        if name == "teleop":
-            return start("ptr_teleop.node", device="none", task=TASK)
-        return start("ptr_policy.server.node", checkpoint=self.checkpoint, max_holds=5)
+        return self.ros.start(MODULES[name], **self._parameters[name])
 
     def kill(self, name: str) -> None:
         """kill -9."""

@@ -19,6 +19,7 @@ from ptr_models.algorithms import make_algorithm
 from ptr_models.contract import Contract
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
 from ptr_models.training.presets import preset
+from ptr_models.training.q_range import QRange
 from ptr_models.training.tasks import TaskTable
 
 TASK = "put_carrot_on_plate"
@@ -27,6 +28,8 @@ TURN = 0.4  # rad of the circle per control step
 OUT = 0.045  # m from the centre along an axis, beyond which it turns back
 BACK = 0.6  # share of what is too far that a step takes back
 LOW, HIGH = np.array(Contract().action_low), np.array(Contract().action_high)
+UNITS = {"q": 1e38, "value": 1e3}  # size of a hidden unit of the critic; squared, the first is infinite
+SIDE = 16  # number of the actor's hidden unit that says how far y is over 2 cm
 HUGE = 1e38  # a finite weight that makes an infinity of a finite number, and NaN of that
 
 
@@ -46,7 +49,8 @@ def write_checkpoint(path: Path, contract: Contract | None = None, goes_wrong: s
     """A checkpoint that circles.
 
     Args:
-        goes_wrong: what happens where y is positive: `action`: it is NaN; `q`: the value is NaN; empty: nothing.
+        goes_wrong: what happens where y is over 2 cm: `action`: it is NaN; `q`: the value is NaN; `value`: it is far out
+            of its range; empty: nothing.
     """
     config = preset("ptr_small")
     tasks = TaskTable.from_names([TASK, "put_corn_in_pot"], spare=4)
@@ -56,13 +60,13 @@ def write_checkpoint(path: Path, contract: Contract | None = None, goes_wrong: s
             if "actor" in name:
                 _circling(module)
                 if goes_wrong == "action":
-                    module.layers[1].weight[2] *= HUGE
-                    module.layers[2].weight[2] *= HUGE
-                elif goes_wrong == "q":
-                    module.mean.weight[6, 2] = -1e3  # it closes the gripper there, and the critic fails for that
-            elif goes_wrong == "q" and "critic" in name:
-                _afraid_of_closing(module)
-    state = Checkpoint(Path(), contract or Contract(), tasks, config, step=0)
+                    module.layers[1].weight[SIDE, SIDE] = module.layers[2].weight[SIDE, SIDE] = HUGE
+                elif goes_wrong in UNITS:
+                    module.mean.weight[6, SIDE] = -1e3  # it closes the gripper there, and the critic fails for that
+            elif goes_wrong in UNITS and "critic" in name:
+                _afraid_of_closing(module, UNITS[goes_wrong])
+    ranges = {TASK: QRange((-1.0,), (1.0,), demonstrations=10)}  # the values of such a critic are near 0
+    state = Checkpoint(Path(), contract or Contract(), tasks, config, step=0, q_ranges=ranges)
     return save_checkpoint(path, algorithm, state, optimiser=False, random=False)
 
 
@@ -78,6 +82,8 @@ def _circling(actor: nn.Module) -> None:
     rows: list[tuple[int, float, float]] = []  # of the state: dimension, sign, m at which it begins
     rows += [(d, sign, 0.0) for d in range(6) for sign in (1.0, -1.0)]
     rows += [(d, sign, OUT) for d in range(2) for sign in (1.0, -1.0)]
+    assert len(rows) == SIDE
+    rows += [(1, 1.0, 0.02)]
     for layer in (*actor.layers, actor.mean, actor.log_std):
         layer.weight.zero_()
         layer.bias.zero_()
@@ -85,7 +91,7 @@ def _circling(actor: nn.Module) -> None:
         actor.layers[0].weight[unit, first + d] = sign * float(scale[d])
         actor.layers[0].bias[unit] = sign * float(center[d] - middle[d]) - begin
         actor.layers[1].weight[unit, unit] = actor.layers[2].weight[unit, unit] = 1.0
-        for dimension, gain in _gains(d, begin):
+        for dimension, gain in _gains(d, begin) if unit != SIDE else []:
             actor.mean.weight[dimension, unit] = sign * gain / float(HIGH[dimension])
     actor.mean.bias[6] = 2.5  # tanh(2.5) = 0.987: open
     actor.log_std.bias.fill_(-10.0)
@@ -98,12 +104,13 @@ def _gains(d: int, begin: float) -> list[tuple[int, float]]:
     return {0: [(1, TURN)], 1: [(0, -TURN)]}.get(d, [(d, -BACK)])
 
 
-def _afraid_of_closing(critic: nn.Module) -> None:
-    """Let every value be NaN for an action that closes the gripper."""
+def _afraid_of_closing(critic: nn.Module, unit: float) -> None:
+    """Let a hidden unit be so large for an action that closes the gripper, and 0 for others."""
     layers = critic.q_function.layers
     tasks = layers[0].sizes[0]
-    layers[0].weight[:, tasks + 6, 0] = -HUGE
-    layers[1].weight[:, 0] = HUGE
+    layers[0].weight[:, :, 0] = 0.0
+    layers[0].weight[:, tasks + 6, 0] = -unit
+    layers[1].weight[:, 0] *= unit
 
 
 def damage(checkpoint: Path) -> Path:
