@@ -15,6 +15,7 @@ import time
 import numpy as np
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 from interbotix_xs_msgs.srv import OperatingModes, Reboot, RegisterValues, RobotInfo, TorqueEnable
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
@@ -46,6 +47,7 @@ class XsSdkStandIn(Node):
         self._motors: dict[str, MotorState] = {}
         self._advanced = time.monotonic()
         self._unplugged = False
+        self._passed_on = ReentrantCallbackGroup()  # services that wait for the simulator's, without holding others up
         self._offer(f"/{name.strip('/')}")
         self._connect()
         self.create_timer(_PERIOD, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -63,14 +65,14 @@ class XsSdkStandIn(Node):
             (Reboot, "reboot_motors", self._on_reboot),
             (SetBool, "unplug", self._on_unplug),
         ):
-            self.create_service(kind, f"{namespace}/{name}", answer)
+            self.create_service(kind, f"{namespace}/{name}", answer, callback_group=self._passed_on)
 
     def _connect(self) -> None:
         self._commands = self.create_publisher(JointState, "/joint_commands", 1)
         self.create_subscription(JointState, "/joint_states", self._on_measured, qos_profile_sensor_data)
         self.create_subscription(MotorStates, "/simulator/motors", self._on_motors, 10)
-        self._torque = self.create_client(SetBool, "/simulator/torque")
-        self._reboot = self.create_client(Trigger, "/simulator/reboot")
+        self._torque = self.create_client(SetBool, "/simulator/torque", callback_group=self._passed_on)
+        self._reboot = self.create_client(Trigger, "/simulator/reboot", callback_group=self._passed_on)
 
     # --- topics ---------------------------------------------------------------------------------------------------
 

@@ -44,8 +44,21 @@ def test_the_force_backs_off_once_the_finger_has_settled_on_an_object() -> None:
 def test_an_object_that_slips_is_gripped_anew() -> None:
     gripper = GripperPwm(GripperSettings())
     run(gripper, 0.0, 0.025, 1.0)
-    assert gripper.step(1.0, 0.0240, 0.0) == -350.0
-    assert run(gripper, 0.0, 0.0240, 1.0, 1.02)[-1] == -200.0
+    assert gripper.step(1.0, 0.0235, 0.0) == -350.0
+    assert run(gripper, 0.0, 0.0235, 1.0, 1.02)[-1] == -200.0
+
+
+def test_a_finger_that_yields_to_the_smaller_force_is_no_slipping_object() -> None:
+    gripper = GripperPwm(GripperSettings())
+    run(gripper, 0.0, 0.025, 1.0)
+    assert run(gripper, 0.0, 0.0262, 1.0, 1.0) == [-200.0] * 50
+
+
+def test_an_object_that_slowly_turns_between_the_fingers_is_not_pushed_harder() -> None:
+    gripper = GripperPwm(GripperSettings())
+    run(gripper, 0.0, 0.025, 1.0)
+    creeping = [gripper.step(1.0 + k * PERIOD, 0.025 - 0.001 * k * PERIOD, 0.0) for k in range(200)]
+    assert creeping == [-200.0] * 200
 
 
 def test_opening_against_a_block_takes_the_force_off() -> None:

@@ -25,7 +25,7 @@ class GripperSettings:
         hold: PWM that keeps an object once the finger has settled on it.
         tolerance: m, how near the wanted position no force is applied, also at the end stops.
         settled_after: s without progress after which the force backs off.
-        progress: m, less counts as none.
+        progress: m towards the goal within that time; less counts as none: things yield and turn between the fingers.
     """
 
     closed: float = FINGER_CLOSED
@@ -35,7 +35,7 @@ class GripperSettings:
     hold: float = 200.0
     tolerance: float = 0.0007
     settled_after: float = 0.4
-    progress: float = 0.0004
+    progress: float = 0.001
 
     def __post_init__(self) -> None:
         if not 0.0 < self.closed < self.opened:
@@ -60,7 +60,7 @@ class GripperPwm:
     def __init__(self, settings: GripperSettings) -> None:
         self._settings = settings
         self._goal = math.nan
-        self._mark, self._since = math.nan, 0.0
+        self._mark, self._since, self._settled = math.nan, 0.0, False
 
     def step(self, now: float, finger: float, opening: float) -> float:
         """PWM to send, positive opens.
@@ -74,16 +74,27 @@ class GripperPwm:
             return 0.0
         goal = s.finger(opening)
         error = goal - finger
-        if not abs(goal - self._goal) <= s.tolerance or not abs(finger - self._mark) <= s.progress:
-            self._goal, self._mark, self._since = goal, finger, now
+        self._look(now, finger, goal)
         if abs(error) <= s.tolerance or self._at_end(finger, error):
             return 0.0
         force = min(max(s.gain * error, -1.0), 1.0) * s.most
-        if now - self._since < s.settled_after:
+        if not self._settled:
             return force
         if error > 0.0:
             return 0.0  # opening, and something is in the way: nothing is held, no force is needed
         return -min(-force, s.hold)
+
+    def _look(self, now: float, finger: float, goal: float) -> None:
+        """Has the finger settled? It has as long as it gets no nearer, from one span of time to the next."""
+        s = self._settings
+        nearer = math.copysign(1.0, goal - finger) * (finger - self._mark)
+        if not abs(goal - self._goal) <= s.tolerance or nearer > s.progress:
+            self._settled = False
+        elif now - self._since < s.settled_after - 1e-9:
+            return
+        else:
+            self._settled = True
+        self._goal, self._mark, self._since = goal, finger, now
 
     def _at_end(self, finger: float, error: float) -> bool:
         s = self._settings
