@@ -23,6 +23,7 @@ SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 MANY = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 GRAVE = ("stream_stalled", "messages_lost", "disk_full")  # kinds of EpisodeEvent
+NOTED_AGAIN = 30.0  # s before the same warning is noted again
 TRIAL, REFERENCE, POLICY_STATUS = "/evaluation/trial", "/evaluation/reference/compressed", "/policy/status"
 
 
@@ -38,7 +39,8 @@ class Listener:
         self, node: Node, state: ConsoleState, frames: Mapping[str, NewestFrame], reference: NewestFrame
     ) -> None:
         self._node, self._state, self._frames, self._reference = node, state, frames, reference
-        self._said: dict[str, str] = {}
+        self._said: dict[str, str] = {}  # what each source said last, without its numbers
+        self._noted: dict[str, tuple[str, float]] = {}  # what was noted of it last, and when (s)
         listen = node.create_subscription
         for name in frames:
             listen(CompressedImage, image_topic(name), self._camera(name), NEWEST, raw=True)
@@ -136,10 +138,13 @@ class Listener:
             self._state.policy_status = None
 
     def _note_once(self, topic: str, level: str, who: str, text: str) -> None:
-        """Note a warning when it begins or when its kind of words changes, not each time that a value in it does."""
+        """Note a warning when it begins or its words change, not each time that a number in it does or it flickers."""
         said = "" if level == "ok" else level + "".join(letter for letter in text if not letter.isdigit())
-        if said and said != self._said.get(topic, ""):
+        noted, at = self._noted.get(topic, ("", 0.0))
+        now = time.monotonic()
+        if said and said != self._said.get(topic) and (said != noted or now - at >= NOTED_AGAIN):
             self._note(level, f"{who}: {text}")
+            self._noted[topic] = said, now
         self._said[topic] = said
 
     def _note(self, level: str, text: str) -> None:

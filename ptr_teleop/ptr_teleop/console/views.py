@@ -24,19 +24,19 @@ RECORDER_STATES = {
     EpisodeStatus.SAVING: "saving",
     EpisodeStatus.FAULT: "fault",
 }
-REASONS = {  # bit of SafetyEvent.reason: (how grave, what a person reads and hears)
-    SafetyEvent.OUTSIDE_BOX: ("clip", "at the edge of the workspace"),
-    SafetyEvent.UNREACHABLE: ("refuse", "out of the arm's reach"),
-    SafetyEvent.TOO_FAST: ("clip", "too fast, slowed down"),
-    SafetyEvent.NOT_FINITE: ("refuse", "a command without numbers"),
-    SafetyEvent.JOINT_LIMIT: ("refuse", "at a joint's limit"),
-    SafetyEvent.STALE_COMMAND: ("refuse", "a command that came too late"),
-    SafetyEvent.STALE_STATE: ("refuse", "joint states are too old"),
-    SafetyEvent.SILENT: ("hold", "nobody commands any more"),
-    SafetyEvent.STOPPED: ("refuse", "stopped"),
-    SafetyEvent.OVERRIDDEN: ("hold", "somebody else is in command"),
-    SafetyEvent.COLLISION: ("refuse", "too close to the table or to itself"),
-    SafetyEvent.MOTOR_FAULT: ("refuse", "a motor reports a fault"),
+REASONS = {  # bit of SafetyEvent.reason: (its name, how grave, what a person reads and hears)
+    SafetyEvent.OUTSIDE_BOX: ("outside_box", "clip", "at the edge of the workspace"),
+    SafetyEvent.UNREACHABLE: ("unreachable", "refuse", "out of the arm's reach"),
+    SafetyEvent.TOO_FAST: ("too_fast", "clip", "too fast, slowed down"),
+    SafetyEvent.NOT_FINITE: ("not_finite", "refuse", "a command without numbers"),
+    SafetyEvent.JOINT_LIMIT: ("joint_limit", "refuse", "at a joint's limit"),
+    SafetyEvent.STALE_COMMAND: ("stale_command", "refuse", "a command that came too late"),
+    SafetyEvent.STALE_STATE: ("stale_state", "refuse", "joint states are too old"),
+    SafetyEvent.SILENT: ("silent", "hold", "nobody commands any more"),
+    SafetyEvent.STOPPED: ("stopped", "refuse", "stopped"),
+    SafetyEvent.OVERRIDDEN: ("overridden", "hold", "somebody else is in command"),
+    SafetyEvent.COLLISION: ("collision", "refuse", "too close to the table or to itself"),
+    SafetyEvent.MOTOR_FAULT: ("motor_fault", "refuse", "a motor reports a fault"),
 }
 LEVELS = {DiagnosticStatus.OK: "ok", DiagnosticStatus.WARN: "warn"}  # everything else: error
 LONGEST = 400  # characters of a sentence
@@ -56,7 +56,9 @@ def arm_view(message: ArmState) -> dict[str, Any]:
 def safety_view(message: SafetyEvent) -> dict[str, Any]:
     """Why the gate changes or refuses commands at present; no reasons: it does not."""
     reasons = [
-        {"grade": grade, "text": text} for bit, (grade, text) in REASONS.items() if message.reason & bit
+        {"code": code, "grade": grade, "text": text}
+        for bit, (code, grade, text) in REASONS.items()
+        if message.reason & bit
     ]
     return {"reasons": reasons, "detail": message.detail[:LONGEST], "source": message.source[:LONGEST]}
 

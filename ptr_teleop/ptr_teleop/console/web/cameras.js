@@ -37,6 +37,7 @@ export class Camera {
     setText(this.badge, stream.alive ? `${stream.rate.toFixed(0)} Hz` : silent);
     this.trouble.hidden = !ill;
     setText(this.trouble, ill ? health.state || sentence(health.message) : "");
+    this.trouble.dataset.level = health?.level ?? "";
     this.trouble.title = health?.message ?? "";
   }
 

@@ -9,8 +9,10 @@ export function sentencesOf(state) {
   return [...reasons(state), ...motors(state), ...policy(state), ...cameras(state), ...trial(state)];
 }
 
-function reasons({ safety }) {
-  return safety.reasons.map(({ grade, text }) => ({ key: `reason ${text}`, text: sentence(text), grade: GRADES[grade] }));
+// After a motor's fault the motor's own sentence says it all.
+function reasons({ safety, motors }) {
+  const said = motors?.level === "fault" ? ["stopped", "motor_fault"] : [];
+  return safety.reasons.filter(({ code }) => !said.includes(code)).map(({ grade, text }) => ({ key: `reason ${text}`, text: sentence(text), grade: GRADES[grade] }));
 }
 
 function motors({ motors }) {
@@ -26,7 +28,7 @@ function policy({ policy_status: status }) {
 
 function cameras({ cameras = {} }) {
   return Object.entries(cameras).flatMap(([name, health]) => {
-    if (!health || health.level === "ok") return [];
+    if (health?.level !== "error") return []; // a slow or dark one wears a badge, and is no interruption
     const what = health.state || health.message;
     const text = sentence(`camera ${name.replaceAll("_", " ")}: ${what}`);
     return [{ key: `camera ${name} ${what}`, text, grade: GRADES[health.level] }];

@@ -28,7 +28,7 @@ export class Sound {
 
   say(text, urgent = false) {
     if (!this.#on || !canSpeak()) return;
-    const utterance = new SpeechSynthesisUtterance(text);
+    const utterance = new SpeechSynthesisUtterance(spoken(text));
     Object.assign(utterance, { lang: "en-US", rate: 1.1 });
     if (urgent || speechSynthesis.speaking) speechSynthesis.cancel();
     speechSynthesis.speak(utterance);
@@ -73,6 +73,11 @@ export class Sound {
     this.#audio ??= new AudioContext();
     if (this.#audio.state === "suspended") this.#audio.resume().catch(() => {});
   }
+}
+
+// Text as it is read aloud.
+function spoken(text) {
+  return text.replaceAll("`", "").replace(/(deg C|°C)/g, "degrees");
 }
 
 function canSpeak() {
