@@ -18,7 +18,7 @@ import enum
 import math
 from dataclasses import dataclass, field
 
-from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError, MotorReading, Motors
+from ptr_bringup.arm.motors import MOTOR_NAMES, SHUTDOWN, HardwareError, MotorReading, Motors
 
 _RECOVER = "support the arm and run `ptr arm recover`"
 _COLD = 35.0
@@ -130,7 +130,7 @@ class MotorHealth:
         """
         elapsed = 0.0 if self._judged is None else max(0.0, motors.stamp - self._judged)
         self._judged = motors.stamp
-        readings = {reading.name: reading for reading in motors.readings if _answers(reading)}
+        readings = {reading.name: reading for reading in motors.readings if reading.answers}
         findings = [self._all_silent(motors, latest), self._supply(readings)]
         findings += self._trips(readings)
         for k, name in enumerate(MOTOR_NAMES):
@@ -171,7 +171,7 @@ class MotorHealth:
 
     def _trip(self, reading: MotorReading) -> str:
         why = " and ".join(text for bit, text in _TRIPS.items() if bit in reading.error) or f"error {reading.error:d}"
-        if reading.torque:
+        if not reading.error & SHUTDOWN:
             value = f" at {reading.voltage:.1f} V" if HardwareError.INPUT_VOLTAGE in reading.error else ""
             return f"The {reading.name} motor reports {why}{value}: check cables and power supply, {_RECOVER}."
         wait = ""
@@ -234,11 +234,6 @@ class MotorHealth:
             f"The supply is at {worst:.1f} V, {limits.voltage_low:g} to {limits.voltage_high:g} V are right: check "
             "the power supply and its cable.",
         )
-
-
-def _answers(reading: MotorReading) -> bool:
-    """False for the reading of a motor that the driver could not reach."""
-    return reading.torque or not (math.isnan(reading.temperature) and math.isnan(reading.voltage))
 
 
 def _listed(names: list[str]) -> str:

@@ -46,7 +46,7 @@ class MotorWatch:
         self._node, self._core, self._driver = node, core, driver
         self._health = MotorHealth(_declare_thresholds(node, SIMULATED if robot == "sim" else WIDOWX))
         self._judgement: Judgement | None = None
-        self._published = 0.0
+        self._published, self._switches = 0.0, []
         self._states = node.create_publisher(MotorStates, "/arm/motors", _LATCHED)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_service(SetBool, "/arm/torque", self._on_torque)
@@ -70,9 +70,10 @@ class MotorWatch:
         elif changed:
             self._node.get_logger().info(judgement.message)
         self._judgement = judgement
-        if not changed and self._uptime() - self._published < _REPEAT:
+        switches = [(reading.name, reading.error, reading.torque) for reading in motors.readings]
+        if not changed and switches == self._switches and self._uptime() - self._published < _REPEAT:
             return
-        self._published = self._uptime()
+        self._published, self._switches = self._uptime(), switches
         message = motors_message(motors, judgement.level, judgement.message)
         self._states.publish(message)
         values = [

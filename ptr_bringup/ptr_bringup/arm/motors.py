@@ -21,6 +21,10 @@ class HardwareError(enum.IntFlag):
     OVERLOAD = 32
 
 
+SHUTDOWN = HardwareError.OVERHEATING | HardwareError.ELECTRICAL_SHOCK | HardwareError.OVERLOAD
+"""Errors at which a motor switches its torque off: the register Shutdown of the X series as delivered (52)."""
+
+
 @dataclass(frozen=True)
 class MotorReading:
     """One motor (see MotorState.msg); NaN where nothing is measured.
@@ -29,7 +33,7 @@ class MotorReading:
         temperature: deg C.
         voltage: V.
         effort: N m (simulator) or mA (Interbotix).
-        error: a motor with one has switched its torque off until it is rebooted.
+        error: until the motor is rebooted; one of SHUTDOWN has switched its torque off.
         torque: True while the motor holds.
     """
 
@@ -39,6 +43,11 @@ class MotorReading:
     effort: float = math.nan
     error: HardwareError = HardwareError.NONE
     torque: bool = True
+
+    @property
+    def answers(self) -> bool:
+        """False for the reading of a motor that the driver could not reach."""
+        return self.torque or not (math.isnan(self.temperature) and math.isnan(self.voltage))
 
 
 @dataclass(frozen=True)

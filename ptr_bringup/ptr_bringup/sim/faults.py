@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ptr_bringup.arm.kinematics import JOINT_NAMES
 from ptr_bringup.arm.motors import MOTOR_NAMES
 
 CLEAR = "clear"
@@ -47,17 +46,15 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "joint_states_gone": Kind("No joint states arrive."),
     "joint_states_frozen": Kind("Joint states arrive with new stamps, but their values stay."),
-    "joint_states_nan": Kind("A joint's position is not a number.", JOINT_NAMES, "elbow"),
+    "joint_states_nan": Kind("A joint's position is not a number.", MOTOR_NAMES[:-1], "elbow"),
     "joint_states_late": Kind("Joint states arrive late.", value=0.5, low=0.01, high=10.0, strength="delay", unit="s"),
     "commands_lost": Kind("Joint commands do not reach the motors, as when the serial cable is out."),
     "image_gone": Kind("No picture arrives.", CAMERAS, CAMERAS[0]),
     "image_frozen": Kind("The same picture arrives again and again, with new stamps.", CAMERAS, CAMERAS[0]),
-    "image_dark": Kind(
-        "Pictures are dark.", CAMERAS, CAMERAS[0], 0.02, 0.0, 1.0, "share of the brightness that is left"
-    ),
+    "image_dark": Kind("Pictures are dark.", CAMERAS, CAMERAS[0], 0.02, 0.0, 1.0, "brightness"),
     "image_torn": Kind(
         "Pictures break off: packets of the camera's JPEG are lost, and its decoder fills the rest with grey.",
-        CAMERAS, CAMERAS[0], 0.5, 0.05, 0.95, "share of each picture's bytes that arrives",
+        CAMERAS, CAMERAS[0], 0.5, 0.05, 0.95, "share that arrives",
     ),
     "image_slow": Kind("Pictures come rarely.", CAMERAS, CAMERAS[0], 2.0, 0.1, 60.0, "rate", "Hz"),
     "overload": Kind("A motor trips by overload and goes limp.", MOTOR_NAMES, "shoulder", once=True),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError, MotorReading
+from ptr_bringup.arm.motors import MOTOR_NAMES, SHUTDOWN, HardwareError, MotorReading
 
 Array = NDArray[np.float64]
 AMBIENT = 26.0
@@ -17,8 +17,6 @@ TIME_CONSTANT = 120.0
 """Time constant of the temperature (s)."""
 SUPPLY = 12.0
 """Voltage of the supply (V)."""
-SHUTDOWN = HardwareError.OVERHEATING | HardwareError.ELECTRICAL_SHOCK | HardwareError.OVERLOAD
-"""Errors at which a motor switches its torque off: the register Shutdown of the X series as delivered (52)."""
 
 
 class Motors:

@@ -15,6 +15,7 @@ from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
 from ptr_bringup.arm.motors import HardwareError
 from ptr_bringup.sim import arm_model, objects
 from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named
+from ptr_bringup.sim.limp import LimpArm
 from ptr_bringup.sim.motors import Motors
 from ptr_bringup.sim.pictures import Pictures, mujoco
 from ptr_bringup.sim.shapes import text
@@ -126,6 +127,7 @@ class World:
             "gain": self.model.actuator_gainprm.copy(), "bias": self.model.actuator_biasprm.copy(),
             "gravity": self.model.body_gravcomp.copy(),
         }
+        self._limp = LimpArm(self.model)
         self.reset(0)
 
     def reset(self, seed: int, variation: Variation | None = None) -> None:
@@ -210,6 +212,7 @@ class World:
         self.model.actuator_gainprm[motor] = self._original["gain"][motor] * scale
         self.model.actuator_biasprm[motor] = self._original["bias"][motor] * scale
         self.model.body_gravcomp[:] = self._original["gravity"] * float(self.motors.torque[:6].all())
+        self._limp.adapt(self.motors.torque)
 
     def trip(self, motor: int, error: HardwareError) -> None:
         """Let a motor report an error until it is rebooted, and go limp where the error is one of `SHUTDOWN`."""

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm as other programs reach it: its services, its moves and what it publishes. Imports rclpy."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.action import ActionClient
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_srvs.srv import SetBool, Trigger
+
+from ptr_bringup.arm.arbiter import Mode
+from ptr_bringup.arm.motor_health import Level
+from ptr_bringup.arm.motor_messages import motors_from
+from ptr_bringup.arm.recovery import Condition
+from ptr_bringup.session import POLL, Caller, SessionError
+from ptr_msgs.action import MoveTo
+from ptr_msgs.msg import ArmState, MotorStates, SafetyEvent
+
+_THERE = 10.0
+"""s within which the arm node answers."""
+_MOVE = 60.0
+"""s within which a named pose is reached."""
+_FRESH = {"state": 0.5, "motors": 2.0}
+"""s since what was heard last, for it to say how things are; motors are told of once a second and when they change."""
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class RemoteArm:
+    """Talks to the arm node."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller, node = caller, caller.node
+        self._state: ArmState | None = None
+        self._motors: MotorStates | None = None
+        self._safety: SafetyEvent | None = None
+        self._heard = {"state": -math.inf, "motors": -math.inf}
+        node.create_subscription(ArmState, "/arm/state", self._on_state, 10)
+        node.create_subscription(MotorStates, "/arm/motors", self._on_motors, _LATCHED)
+        node.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, _LATCHED)
+        self._services = {
+            name: node.create_client(kind, f"/arm/{name}")
+            for name, kind in (
+                ("stop", Trigger), ("clear", Trigger), ("torque", SetBool), ("reboot_motors", Trigger)
+            )
+        }  # fmt: skip
+        self._move = ActionClient(node, MoveTo, "/arm/move_to")
+
+    def _on_state(self, message: ArmState) -> None:
+        self._state, self._heard["state"] = message, time.monotonic()
+
+    def _on_motors(self, message: MotorStates) -> None:
+        self._motors, self._heard["motors"] = message, time.monotonic()
+
+    def _on_safety(self, message: SafetyEvent) -> None:
+        self._safety = message
+
+    def condition(self) -> Condition:
+        """What the arm and its motors say now.
+
+        Raises:
+            SessionError: the arm says nothing, or knows nothing of its motors.
+        """
+        wait = self._caller.wait
+        wait(lambda: self._fresh("state"), "/arm/state; are the arm node and its driver running?", _THERE)
+        wait(lambda: self._fresh("motors"), "/arm/motors; does the driver read the motors?", _THERE)
+        motors, safety = self._motors, self._safety
+        return Condition(
+            Mode(self._state.mode),
+            Level(motors.level),
+            motors.message,
+            motors_from(motors).readings,
+            safety.detail if safety is not None and safety.reason else "",
+        )
+
+    def _fresh(self, what: str) -> bool:
+        return time.monotonic() - self._heard[what] < _FRESH[what]
+
+    def until(self, wanted: Callable[[Condition], bool], timeout: float) -> bool:
+        """True as soon as the arm is as wanted; False when it is not within `timeout` s."""
+        deadline = time.monotonic() + timeout
+        while not wanted(self.condition()):
+            if time.monotonic() > deadline:
+                return False
+            self._caller.sleep(POLL)
+        return True
+
+    def stop(self) -> str:
+        """Stop the arm until it is cleared; returns what the arm node says."""
+        return self._ask("stop", Trigger.Request())
+
+    def clear(self) -> str:
+        """Release the stop."""
+        return self._ask("clear", Trigger.Request())
+
+    def torque(self, on: bool) -> str:
+        """Let the motors hold, or go limp."""
+        return self._ask("torque", SetBool.Request(data=on))
+
+    def reboot(self) -> str:
+        """Reboot the motors that have an error."""
+        return self._ask("reboot_motors", Trigger.Request())
+
+    def _ask(self, name: str, request: Any) -> str:
+        return str(self._caller.call(self._services[name], request, _THERE).message)
+
+    def move(self, pose: str, gripper: float | None = None) -> str:
+        """Move slowly to a named pose; the gripper keeps what it holds unless an opening is given.
+
+        Raises:
+            SessionError: the arm does not get there. KeyboardInterrupt ends the move where it is.
+        """
+        why = self.try_move(pose, gripper)
+        if why:
+            raise SessionError(f"the arm did not get to {pose}: {why}")
+        return f"The arm is at {pose}."
+
+    def try_move(self, pose: str, gripper: float | None = None) -> str:
+        """Move as `move` does; empty when the arm is there, else a sentence that says why not."""
+        caller = self._caller
+        caller.wait(lambda: self._state is not None, "/arm/state; is the arm node running?", _THERE)
+        caller.wait(self._move.server_is_ready, "the action /arm/move_to", _THERE)
+        opening = self._state.gripper_commanded if gripper is None else gripper
+        goal = MoveTo.Goal(named_pose=pose, gripper=opening)
+        handle = caller.result(self._move.send_goal_async(goal), "the acceptance by /arm/move_to", _THERE)
+        if not handle.accepted:
+            return "The arm node refused the move."
+        try:
+            result = caller.result(handle.get_result_async(), "the end of /arm/move_to", _MOVE).result
+        except (KeyboardInterrupt, SessionError):
+            caller.result(handle.cancel_goal_async(), "the end of the move", _THERE)
+            raise
+        return "" if result.success else str(result.message)

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr inject`: let something go wrong in the simulator, to practise and to try out what the system does."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from rich.console import Console
+from rich.table import Table
+
+from ptr_bringup.sim.faults import CLEAR, KINDS
+
+DESCRIPTION = """\
+Let something go wrong in the running simulator, as it does on a real robot: see how the arm holds, what the page
+and the bag say of it, and practise bringing the arm back (ptr arm recover)."""
+EPILOG = """\
+examples:
+  ptr inject --list                                    what can go wrong
+  ptr inject overload --target elbow                   a motor trips and goes limp
+  ptr inject joint_states_late --value 0.4 --duration 5
+  ptr inject clear                                     nothing is wrong any more, but tripped motors stay tripped"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `inject` to the command line."""
+    parser = subparsers.add_parser(
+        "inject",
+        help="let something go wrong in the simulator",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    known = (*KINDS, CLEAR)
+    parser.add_argument("fault", nargs="?", choices=known, metavar="FAULT", help=f"see --list; {CLEAR}: end all")
+    parser.add_argument("--target", default="", help="motor, joint or camera that it concerns (default: see --list)")
+    parser.add_argument("--value", type=float, default=math.nan, help="its strength (default: see --list)")
+    parser.add_argument("--duration", type=float, default=0.0, help=f"s after which it ends (default: with {CLEAR})")
+    parser.add_argument("--list", action="store_true", help="show what can go wrong")
+    parser.set_defaults(run=lambda options: run(options, parser))
+
+
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """Carry out `ptr inject`."""
+    if options.list:
+        show(Console())
+        return 0
+    if options.fault is None:
+        parser.error("a FAULT is needed; --list shows them")
+    from ptr_bringup.connection import reported
+
+    return reported(lambda: _inject(options))
+
+
+def _inject(options: argparse.Namespace) -> int:
+    from ptr_bringup.connection import connected
+    from ptr_bringup.session import Caller
+    from ptr_msgs.srv import InjectFault
+
+    request = InjectFault.Request(
+        fault=options.fault, target=options.target, value=options.value, duration=options.duration
+    )
+
+    def make(caller: Caller) -> tuple[Caller, object]:
+        return caller, caller.node.create_client(InjectFault, "/simulator/inject")
+
+    with connected("inject", make) as (caller, client):
+        print(caller.call(client, request, timeout=10.0).message)
+    return 0
+
+
+def show(console: Console) -> None:
+    """Print what can go wrong."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("fault", "what happens", "target", "value"):
+        table.add_column(title, overflow="fold")
+    for name, kind in KINDS.items():
+        target = (kind.target or "all") if kind.targets else ""
+        value = "" if kind.value is None else f"{kind.strength} {kind.value:g} {kind.unit}".rstrip()
+        table.add_row(name, kind.effect, target, value)
+    console.print(table)
