@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from action_msgs.srv import CancelGoal
 from rclpy.action import ActionClient
 from rclpy.node import Node
 
@@ -28,6 +29,7 @@ AFTER_SUCCESS = 1.0  # s that the policy goes on after the task has succeeded
 SETTLE = 0.7  # s until everything lies still, and the picture is of the new scene
 LOADING = 180.0  # s that a checkpoint may take to load
 CLEARING = 3600.0  # s that a stopped arm may wait for a person
+ENDING = 1.0  # s until a cancelled run has ended
 FINISHING = 120.0  # s that a person who drives when the run ends may go on
 
 
@@ -76,8 +78,9 @@ class RobotBench:
         self._caller, self._options = caller, options
         self._stage, self._simulated, self._desk, self._watch = stage, simulated, desk, watch
         self._references, self._person = references, person
-        self._loaded = ""
+        self._loaded: str | None = None
         self._run = ActionClient(node, RunPolicy, "/run_policy")
+        self._cancel = node.create_client(CancelGoal, "/run_policy/_action/cancel_goal")
         self._load = node.create_client(LoadCheckpoint, "/policy_server/load")
         self._start = node.create_client(StartEpisode, "/recorder/start")
         self._stop = node.create_client(StopEpisode, "/recorder/stop")
@@ -85,27 +88,38 @@ class RobotBench:
     def stage(self, trial: Trial) -> None:
         """Load the policy, lay out the scene and bring the arm to its start."""
         self._desk.open_trial(trial)
-        self._desk.show("ready", f"policy {trial.policy} is being loaded")
+        self._desk.show("staging", f"policy {trial.policy} is being loaded")
         self._load_policy(trial.policy)
         self._release_arm(trial)
-        self._desk.show("ready", "the arm moves to its start; keep away from it")
+        self._desk.show("staging", "the arm moves to its start; keep away from it")
         self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._simulated)
         if self._person is not None:
             self._desk.show_reference(self._references.picture(trial))
-            self._desk.show("staging", "lay out the scene as in the picture, step back, then say that it is ready")
+            self._desk.show("ready", "lay out the scene as in the picture, step back, then say that it is ready")
             self._person.lay_out(trial)
-            self._desk.show("ready", "the policy is about to begin; keep away from the arm")
+            self._desk.show("staging", "the policy is about to begin; keep away from the arm")
         self._caller.sleep(SETTLE)
 
     def _load_policy(self, name: str) -> None:
         """Have the policy server load a checkpoint, unless it has it."""
-        ready = self._run.server_is_ready
+        self._caller.wait(self._run.server_is_ready, "the action /run_policy; is the policy server active?", 60.0)
+        if self._loaded is None:
+            self._end_what_was_left()
         path = self._options.checkpoints.get(name, "")
         if path and path != self._loaded:
             request = LoadCheckpoint.Request(checkpoint=path, new_task=self._options.new_task)
             self._caller.call(self._load, request, LOADING)
-            self._loaded = path
-        self._caller.wait(ready, "the action /run_policy; is the policy server active?", 60.0)
+        self._loaded = path
+
+    def _end_what_was_left(self) -> None:
+        """An evaluator that was killed leaves a run and a recording: cancel the one, keep the other, unlabelled."""
+        answer = self._caller.result(self._cancel.call_async(CancelGoal.Request()), "the answer of /run_policy", 20.0)
+        if answer.goals_canceling:
+            self._caller.sleep(ENDING)
+        if self._options.record and self._watch.recording:
+            request = StopEpisode.Request(save=True, outcome="unlabelled", score=math.nan)
+            request.note = "the evaluation ended during this trial"
+            self._caller.call(self._stop, request)
 
     def _release_arm(self, trial: Trial) -> None:
         """An arm that was stopped in the trial before is cleared by a person, or with the simulated scene."""
@@ -114,7 +128,7 @@ class RobotBench:
         if self._person is None:
             self._stage.recover(trial.kitchen, trial.task, trial.seed)
         else:
-            self._desk.show("ready", f"the arm is stopped: {self._watch.why_stopped}; clear it to go on")
+            self._desk.show("staging", f"the arm is stopped: {self._watch.why_stopped}; clear it to go on")
         self._caller.wait(lambda: not self._watch.stopped, "the arm to be cleared (/arm/clear)", CLEARING)
 
     def start_recording(self, trial: Trial) -> None:

@@ -137,6 +137,6 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
 
         summary = run_trials(node, caller, show)
         progress.update(bar, completed=summary["planned"], total=summary["planned"])
-    for line in conclude(summary, directory_of(node)):
+    for line in conclude(directory_of(node)):
         print(line)
     return 0

@@ -19,9 +19,9 @@ from ptr_policy.evaluation.person import judgement
 from ptr_policy.evaluation.trials import Judgement, Trial, TrialsError
 from ptr_policy.ros import LATCHED
 
-PHASES = ("idle", "ready", "staging", "running", "label", "done")
-"""Between evaluations; being prepared or about to begin; a person lays out the scene; the policy acts; a person judges;
-all trials are made."""
+PHASES = ("idle", "staging", "ready", "running", "label", "done")
+"""Between evaluations; checkpoint and arm are made ready; a person lays out the scene; the policy acts; a person
+judges; all trials are made."""
 
 
 class Desk:
@@ -93,7 +93,7 @@ class Desk:
 
     def _on_ready(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
-            response.success = self._state["phase"] == "staging"
+            response.success = self._state["phase"] == "ready"
             self._ready = self._ready or response.success
         response.message = "the trial begins" if response.success else self._not_now("a scene to be laid out")
         return response

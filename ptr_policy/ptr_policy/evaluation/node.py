@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -87,8 +88,8 @@ class Subject:
 def log_trials(node: EvaluatorNode, caller: Caller) -> int:
     """Make the trials and log each; exit code 0."""
     logger = node.get_logger()
-    summary = run_trials(node, caller, lambda result, planned: logger.info(describe(result, len(planned))))
-    for line in conclude(summary, directory_of(node)):
+    run_trials(node, caller, lambda result, planned: logger.info(describe(result, len(planned))))
+    for line in conclude(directory_of(node)):
         logger.info(line)
     return 0
 
@@ -191,14 +192,18 @@ def describe(result: Result, planned: int) -> str:
     return f"trial {trial.index + 1}/{planned}: {result.outcome} in {result.steps} steps{assisted}{q}. {result.reason}"
 
 
-def conclude(summary: dict[str, Any], directory: Path) -> list[str]:
-    """One line on the trials, and where the report is."""
-    low, high = summary["wilson_95"]
-    counted = (
-        f"{summary['successes']} of {summary['judged']} trials succeeded (95 % Wilson interval "
-        f"{low:.2f} to {high:.2f})"
-    )
-    return [counted, f"report: {directory / 'report.html'}"]
+def conclude(directory: Path) -> list[str]:
+    """One line per policy, one per comparison, and where the report is; from the report that was written."""
+    report = json.loads((directory / "report.json").read_text(encoding="utf-8"))
+    lines = []
+    for policy in report["policies"]:
+        low, high = policy["wilson_95"]
+        lines.append(
+            f"{policy['name']}: {policy['successes']} of {policy['judged']} trials succeeded (95 % Wilson interval "
+            f"{low:.2f} to {high:.2f})"
+        )
+    lines += [comparison["advice"] for comparison in report["comparisons"]]
+    return [*lines, f"report: {directory / 'report.html'}"]
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -67,7 +67,6 @@ class Protocol:
                         "give another directory"
                     )
             kept = dataclasses.replace(self, started=before.started)
-        directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / FILE, dataclasses.asdict(kept))
         return kept
 

@@ -54,7 +54,8 @@ def _counts(made: Sequence[Result]) -> dict[str, Any]:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Replace a JSON file as a whole, so that a crash leaves the old one."""
+    """Replace a JSON file as a whole, so that a crash leaves the old one; makes its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     temporary.replace(path)

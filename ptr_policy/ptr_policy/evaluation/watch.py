@@ -22,6 +22,7 @@ class Watch:
         camera: whose pictures are kept; empty: none are.
     Attributes:
         stopped: the arm is stopped now.   why_stopped: as the arm said last.
+        recording: the recorder is at an episode.
     """
 
     def __init__(self, node: Node, camera: str) -> None:
@@ -29,6 +30,7 @@ class Watch:
         self._node, self._episode = node, ""
         self._picture: bytes | None = None
         self.stopped, self.why_stopped = False, ""
+        self.recording = False
         self._events = node.create_publisher(EpisodeEvent, "/episode/event", QoSProfile(depth=50))
         sensor = qos_profile_sensor_data
         node.create_subscription(PolicyStep, "/policy/step", self._on_step, QoSProfile(depth=50))
@@ -75,6 +77,7 @@ class Watch:
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         self._episode = message.episode_id
+        self.recording = message.state == EpisodeStatus.RECORDING
 
     def _on_picture(self, message: CompressedImage) -> None:
         self._picture = bytes(message.data)

@@ -46,13 +46,14 @@ def test_letters_are_dealt_by_chance_and_are_nobody_s_name() -> None:
 
 
 def test_no_file_of_a_blind_evaluation_shows_a_name(tmp_path: Path) -> None:
-    letters = seal(tmp_path, SECRETS)
-    Protocol("task", "kitchen", tuple(letters), 3, seed=0, blind=True).keep(tmp_path)
-    shown = "".join(path.read_text() for path in tmp_path.iterdir()).lower()
+    directory = tmp_path / "runs" / "evaluation"
+    letters = seal(directory, SECRETS)
+    Protocol("task", "kitchen", tuple(letters), 3, seed=0, blind=True).keep(directory)
+    shown = "".join(path.read_text() for path in directory.iterdir()).lower()
     assert shown
     for hidden in ("zebra", "heron", "striped", "grey"):
         assert hidden not in shown
-    assert set(unseal(tmp_path).values()) == set(SECRETS)
+    assert set(unseal(directory).values()) == set(SECRETS)
 
 
 def test_an_evaluation_that_goes_on_keeps_its_letters(tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The evaluator with two checkpoints in the running system: interleaved, blind, taken over, resumed and reported."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ptr_msgs.msg")
+
+from sensor_msgs.msg import CompressedImage  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+from untrained import TASK, write_checkpoint  # noqa: E402
+
+from ptr_models.episodes.reader import decode, messages, open_bag, read_episode  # noqa: E402
+from ptr_models.episodes.streams import read_streams  # noqa: E402
+from ptr_models.replay import open_episodes  # noqa: E402
+from ptr_models.replay.sampler import Sampler  # noqa: E402
+from ptr_msgs.msg import ArmCommand, ArmState  # noqa: E402
+from ptr_msgs.srv import LabelTrial  # noqa: E402
+from ptr_policy.ros import LATCHED  # noqa: E402
+
+pytestmark = pytest.mark.xdist_group("policy_server")
+
+KITCHEN = "toykitchen3"
+PATIENCE = 240.0  # s, for processes that load networks on a busy machine
+SECRETS = ("zebra", "heron")
+
+
+@pytest.fixture(scope="module")
+def robot(ros, tmp_path_factory):
+    """The simulated robot, a recorder, a policy server without a checkpoint, and two checkpoints for it."""
+    folder = tmp_path_factory.mktemp("evaluation")
+    ros.checkpoints = [write_checkpoint(folder / "checkpoints" / name) for name in SECRETS]
+    ros.results = folder / "results"
+    ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=15.0, task=TASK)
+    ros.start("ptr_bringup.arm.node")
+    ros.start("ptr_teleop.recorder.node", directory=ros.results / "bags")
+    ros.server = ros.start("ptr_policy.server.node", wait_for_checkpoint=True)
+    ros.trials = ros.collect(String, "/evaluation/trial", LATCHED)
+    ros.references = ros.collect(CompressedImage, "/evaluation/reference/compressed", LATCHED)
+    ros.states = ros.collect(ArmState, "/arm/state", 10)
+    ros.drive = ros.node.create_publisher(ArmCommand, "/teleop/command", 10)
+    return ros
+
+
+def start(robot, **parameters):
+    """The evaluator, blind, two scenes, a person who judges on the page."""
+    checkpoints = ",".join(f"{path.name}={path}" for path in robot.checkpoints)
+    robot.trials.clear()
+    return robot.start(
+        "ptr_policy.evaluation.node",
+        task=TASK, kitchen=KITCHEN, checkpoint=checkpoints, trials=2, judge="person", max_steps=6,
+        directory=robot.results, **parameters,
+    )  # fmt: skip
+
+
+def phase(robot) -> str:
+    return json.loads(robot.trials[-1].data)["phase"] if robot.trials else ""
+
+
+def reach(robot, wanted: str, index: int) -> dict:
+    """Wait until a trial is in a phase."""
+    state = {}
+
+    def there() -> bool:
+        state.update(json.loads(robot.trials[-1].data) if robot.trials else {})
+        return (state.get("phase"), state.get("index")) == (wanted, index)
+
+    robot.wait(there, f"phase {wanted} of trial {index}", PATIENCE)
+    return state
+
+
+def lay_out(robot, index: int) -> dict:
+    state = reach(robot, "ready", index)
+    assert robot.call(Trigger, "/evaluation/ready").success
+    return state
+
+
+def label(robot, index: int, outcome: str, **fields) -> None:
+    reach(robot, "label", index)
+    answer = robot.call(LabelTrial, "/evaluation/label", LabelTrial.Request(outcome=outcome, by="Anna", **fields))
+    assert answer.success, answer.message
+
+
+def take_over(robot, index: int) -> None:
+    """Drive from the first step of a trial on, until the run is over."""
+    reach(robot, "running", index)
+    while phase(robot) == "running":
+        command = ArmCommand(source="spacemouse", gripper=1.0, deadman=True)
+        command.header.stamp, command.header.frame_id = robot.node.get_clock().now().to_msg(), "base_link"
+        command.twist.linear.z = 0.02
+        command.horizon.nanosec = 200_000_000
+        robot.drive.publish(command)
+        robot.spin(0.1)
+        if robot.states and json.loads(robot.trials[-1].data)["takeover_steps"] >= 2:
+            break
+    command.deadman = False
+    robot.drive.publish(command)
+
+
+def test_two_checkpoints_are_tried_blind_and_after_a_crash_the_rest_is_made(robot) -> None:
+    first = start(robot)
+    shown = [lay_out(robot, 0)]
+    assert not robot.references[-1].data  # nobody has been in this scene yet
+    refused = robot.call(LabelTrial, "/evaluation/label", LabelTrial.Request(outcome="success"))
+    assert (refused.success, "no trial waits for a label" in refused.message) == (False, True)
+    label(robot, 0, "failure", score=float("nan"))
+    shown.append(lay_out(robot, 1))
+    robot.wait(lambda: robot.references[-1].data, "the picture of the first trial in this scene")
+    take_over(robot, 1)
+    reach(robot, "label", 1)
+    partial = robot.call(LabelTrial, "/evaluation/label", LabelTrial.Request(outcome="partial", score=0.5))
+    assert (partial.success, "needs a reason" in partial.message) == (False, True)
+    label(robot, 1, "success", score=float("nan"))
+    shown.append(lay_out(robot, 2))
+    reach(robot, "running", 2)
+    first.signal(signal.SIGKILL)
+    first.wait()
+    assert {state["policy_label"] for state in shown[:2]} == {"A", "B"}
+    assert shown[2]["scene"] == 1
+    assert not [secret for secret in SECRETS if secret in first.output + robot.server.output]
+
+
+def test_a_killed_evaluator_leaves_a_recording_that_the_next_one_can_end(robot) -> None:
+    second = start(robot)
+    for index in (2, 3):
+        lay_out(robot, index)
+        label(robot, index, "failure", score=float("nan"))
+    assert second.wait(PATIENCE) == 0, second.output
+    results = [json.loads(line) for line in (robot.results / "trials.jsonl").read_text().splitlines()]
+    assert [result["trial"]["index"] for result in results] == [0, 1, 2, 3]
+    assert {result["trial"]["policy"] for result in results[2:]} == {"A", "B"}
+    assert [result["judge"] for result in results] == ["Anna"] * 4
+    assert len(results[1]["human_steps"]) >= 2
+    assert not [result for result in (results[0], *results[2:]) if result["human_steps"]]
+    assert all((robot.results / picture).stat().st_size for result in results for picture in result["pictures"])
+
+
+def test_the_report_names_who_was_who_and_counts_help_apart(robot) -> None:
+    report = json.loads((robot.results / "report.json").read_text())
+    assert {policy["name"] for policy in report["policies"]} == set(SECRETS)
+    assert {policy["checkpoint"] for policy in report["policies"]} == {str(path) for path in robot.checkpoints}
+    assert [policy["successes"] for policy in report["policies"]] == [0, 0]
+    assert sum(policy["assisted_successes"] for policy in report["policies"]) == 1
+    assert report["comparisons"][0]["scenes"]["neither"] == 2
+    assert not [secret for secret in SECRETS if secret in robot.server.output]
+
+
+def test_the_bag_of_a_trial_that_was_taken_over_says_whose_steps_are_whose_and_trains(robot, tmp_path: Path) -> None:
+    result = json.loads((robot.results / "trials.jsonl").read_text().splitlines()[1])
+    bag = robot.results / result["bag"]
+    episode = read_episode(bag)
+    assert (episode.metadata.kind, episode.metadata.outcome) == ("trial", "success")
+    assert "a person drove during" in episode.metadata.labels[-1].note
+    executed = read_streams(bag, episode.metadata.contract).executed
+    sources = [executed.as_of(int(stamp))[1].source for stamp in episode.stamps[1:]]
+    assert sources.count("spacemouse") >= 2
+    with open_bag(bag) as reader:
+        events = [decode(raw, kind) for _, kind, _, _, raw in messages(reader, ["/episode/event"])]
+    taken = [event for event in events if event.kind == "takeover"]
+    assert [event.text.split(" after ")[0] for event in taken] == ["spacemouse took the arm over"]
+    assert taken[0].episode_id == episode.metadata.episode_id
+    dataset = open_episodes([bag], episode.metadata.contract, root=tmp_path)
+    batch = Sampler(dataset, {TASK: 0}).sample(4)
+    assert len(batch) == 4
