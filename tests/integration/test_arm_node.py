@@ -14,6 +14,7 @@ pytest.importorskip("ptr_msgs.msg")
 
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState  # noqa: E402
+from std_msgs.msg import Bool  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 from ptr_msgs.action import MoveTo  # noqa: E402
@@ -60,6 +61,11 @@ class Robot:
 
     def wait_for_mode(self, mode: int) -> None:
         self.ros.wait(lambda: self.states[-1].mode == mode, f"mode {mode}")
+
+    def wait_for_reason(self, reason: int) -> SafetyEvent:
+        """The first event with this reason; on a busy machine STALE_STATE may come beside it."""
+        self.ros.wait(lambda: any(e.reason & reason for e in self.safety), f"reason {reason}")
+        return next(e for e in self.safety if e.reason & reason)
 
     def at_rest(self) -> bool:
         return np.abs(self.states[-1].joint_velocities).max() < 0.01
@@ -109,8 +115,7 @@ def test_silence_holds_the_arm_and_is_published(started: Robot) -> None:
     started.wait_for_mode(ArmState.POLICY)
     started.wait_for_mode(ArmState.HOLD)
     place = position(started.fresh().commanded)
-    started.ros.wait(lambda: started.safety, "a safety event")
-    assert started.safety[-1].reason == SafetyEvent.SILENT
+    started.wait_for_reason(SafetyEvent.SILENT)
     started.ros.spin(0.3)
     assert position(started.fresh().commanded) == pytest.approx(place, abs=1e-9)
 
@@ -129,6 +134,38 @@ def test_a_stop_latches_until_it_is_cleared(started: Robot) -> None:
     started.wait_for_mode(ArmState.IDLE)
 
 
+def test_a_stop_request_by_topic_latches_and_false_does_not_clear(started: Robot) -> None:
+    requests = started.ros.node.create_publisher(Bool, "/arm/stop_request", 10)
+    started.ros.wait(requests.get_subscription_count, "the arm's subscription")
+    started.send((0.1, 0.0, 0.0))
+    started.wait_for_mode(ArmState.TELEOP)
+    requests.publish(Bool(data=True))
+    started.wait_for_mode(ArmState.FAULT)
+    requests.publish(Bool(data=False))
+    started.send((0.1, 0.0, 0.0))
+    assert "/arm/stop_request" in started.wait_for_reason(SafetyEvent.STOPPED).detail
+    assert started.fresh().mode == ArmState.FAULT
+    assert started.ros.call(Trigger, "/arm/clear").success
+    started.ros.node.destroy_publisher(requests)
+
+
+def test_two_policies_at_once_hold_the_arm_though_they_have_one_name(started: Robot) -> None:
+    first = started.publishers["policy"]
+    second = started.ros.node.create_publisher(ArmCommand, "/policy/command", 10)
+    started.ros.wait(second.get_subscription_count, "the arm's subscription")
+    started.send((0.05, 0.0, 0.0), kind="policy")
+    started.wait_for_mode(ArmState.POLICY)
+    started.publishers["policy"] = second
+    started.send((0.0, 0.05, 0.0), kind="policy")
+    assert "2 policies" in started.wait_for_reason(SafetyEvent.OVERRIDDEN).detail
+    place = position(started.fresh().commanded)
+    started.publishers["policy"] = first
+    started.send((0.05, 0.0, 0.0), kind="policy")
+    assert position(started.fresh().commanded) == pytest.approx(place, abs=1e-9)
+    started.send((0.05, 0.0, 0.0), kind="policy", deadman=False)
+    started.ros.node.destroy_publisher(second)
+
+
 def test_releasing_the_deadman_keeps_the_gripper_closed(started: Robot) -> None:
     started.send(gripper=0.0)
     started.wait_for_mode(ArmState.TELEOP)
@@ -144,9 +181,7 @@ def test_a_human_overrides_the_policy(started: Robot) -> None:
     started.send(kind="teleop")
     started.wait_for_mode(ArmState.TELEOP)
     started.send((0.1, 0.0, 0.0), kind="policy")
-    started.ros.wait(lambda: started.safety, "a safety event")
-    assert started.safety[-1].reason == SafetyEvent.OVERRIDDEN
-    assert started.safety[-1].source == "policy"
+    assert started.wait_for_reason(SafetyEvent.OVERRIDDEN).source == "policy"
     assert started.states[-1].source == "teleop"
 
 
@@ -162,8 +197,7 @@ def test_a_command_that_is_refused_is_published_with_its_reason(
 ) -> None:
     place = position(started.fresh().commanded)
     started.send(**command)
-    started.ros.wait(lambda: started.safety, "a safety event")
-    assert started.safety[-1].reason == reason
+    started.wait_for_reason(reason)
     assert position(started.fresh().commanded) == pytest.approx(place, abs=1e-9)
 
 
@@ -173,10 +207,9 @@ def test_a_twist_out_of_the_box_stops_at_its_face(started: Robot) -> None:
     goal.orientation.y = goal.orientation.w = math.sqrt(0.5)
     assert started.go(pose=goal, gripper=1.0).success
     started.send((0.0, 0.2, 0.0))
-    started.ros.wait(lambda: started.safety, "a safety event")
-    assert started.safety[-1].reason & SafetyEvent.OUTSIDE_BOX
-    assert started.safety[-1].requested.position.y > 0.2
-    assert started.safety[-1].admitted.position.y == pytest.approx(0.2)
+    event = started.wait_for_reason(SafetyEvent.OUTSIDE_BOX)
+    assert event.requested.position.y > 0.2
+    assert event.admitted.position.y == pytest.approx(0.2)
 
 
 def test_a_move_outside_of_the_box_or_without_orientation_is_refused(started: Robot) -> None:
