@@ -14,7 +14,7 @@ setup(
     package_data={package_name: ["**/*.yaml", "**/*.xml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
-        (f"share/{package_name}", ["package.xml"]),
+        (f"share/{package_name}", ["package.xml", *sorted(glob("interbotix.*.repos"))]),
         (f"share/{package_name}/launch", sorted(glob("launch/*.launch.xml"))),
         (f"share/{package_name}/config", sorted(glob("config/*.*"))),
     ],
@@ -37,6 +37,7 @@ setup(
         "ptr.commands": [
             "launch = ptr_bringup.launching.cli:register",
             "doctor = ptr_bringup.doctor.cli:register",
+            "calibrate = ptr_bringup.calibrate.cli:register",
             "arm = ptr_bringup.arm.cli:register",
             "inject = ptr_bringup.sim.cli:register",
         ],

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from ptr_bringup.doctor import arm
 from ptr_bringup.doctor.findings import AbsentError, Check
 from ptr_bringup.doctor.spacemouse import spacemouse
 
@@ -73,7 +74,8 @@ def all_checks() -> list[Check]:
         Check("C++ compiler", "building ptr_msgs", False, _compiler),
         Check("GPU", "training larger networks", False, _gpu),
         Check("camera", "the real robot's eye", False, _camera),
-        Check("WidowX arm", "the real robot", False, _arm),
+        Check("WidowX arm", "the real robot", False, arm.cable),
+        Check("Interbotix's xs_sdk", "driving the real robot", False, arm.software),
         Check("SpaceMouse", "driving the arm by hand", False, spacemouse),
     ]
 
@@ -215,12 +217,3 @@ def _camera() -> str:
     if closed:
         raise AbsentError(f"no access to {', '.join(closed)}: sudo usermod -aG video $USER, log in again")
     return ", ".join(devices)
-
-
-def _arm() -> str:
-    device = Path("/dev/ttyDXL")
-    if not device.exists():
-        raise AbsentError("no /dev/ttyDXL: connect the U2D2, install Interbotix's udev rules (or robot:=sim)")
-    if not os.access(device, os.R_OK | os.W_OK):
-        raise AbsentError("no access to /dev/ttyDXL: sudo usermod -aG dialout $USER, log in again")
-    return str(device)

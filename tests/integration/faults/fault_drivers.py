@@ -3,6 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import json
+import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -11,7 +15,10 @@ from typing import Any
 
 import numpy as np
 from fault_plant import Plant
-from fault_policy import TASK, circle
+from fault_policy import CENTRE, TASK, circle
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
+from std_msgs.msg import String
 
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.msg import ArmCommand
@@ -50,7 +57,10 @@ class Source(AbstractContextManager):
     Attributes:
         change: alters a command before it is sent; returns None to send nothing.
         name, horizon, period: of the commands; s.
+        shift: ns that its clock is ahead.
     """
+
+    shift = 0
 
     topic = "/policy/command"
     name, period, horizon = "policy", PERIOD, PERIOD
@@ -87,7 +97,7 @@ class Source(AbstractContextManager):
 
     def _command(self, twist: np.ndarray, deadman: bool = True) -> ArmCommand:
         command = ArmCommand(source=self.name, deadman=deadman, gripper=1.0)
-        now = time.time_ns()
+        now = time.time_ns() + self.shift
         command.header.stamp.sec, command.header.stamp.nanosec = divmod(now, 10**9)
         command.header.frame_id = "base_link"
         command.horizon.nanosec = round(self.horizon * 1e9)
@@ -104,3 +114,115 @@ class HumanSource(Source):
     """A person's device at 20 Hz, as the teleop node sends it."""
 
     topic, name, period, horizon = "/teleop/command", "spacemouse", FAST, 0.15
+
+
+class Device(AbstractContextManager):
+    """A person at a device of the teleop node: up and down again, for as long as the test's node spins.
+
+    Attributes:
+        sending: False: the device says nothing any more.
+    """
+
+    name, period = "page_keyboard", FAST
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant, self.sending = plant, True
+
+    def __enter__(self) -> Device:
+        self._plant.source = self
+        self._timer = self._plant.ros.node.create_timer(self.period, self._send)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._plant.ros.node.destroy_timer(self._timer)
+
+    def _send(self) -> None:
+        if self.sending and self._plant.executed:
+            self.press(up=self._up())
+
+    def _up(self) -> bool:
+        """Turn at 3 cm from the middle."""
+        height = self._plant.commanded[2] - CENTRE[2]
+        self._upwards = height < 0.03 if getattr(self, "_upwards", True) else height < -0.03
+        return self._upwards
+
+    def press(self, up: bool) -> None:
+        """Drive, upwards or downwards."""
+        raise NotImplementedError
+
+
+class PageKeyboard(Device):
+    """The keyboard in the console's page; the test sends the packets that the console passes on."""
+
+    def __init__(self, plant: Plant) -> None:
+        super().__init__(plant)
+        self._number = 0
+        self._packets = plant.ros.node.create_publisher(String, "/teleop/page_keyboard", 10)
+
+    def __enter__(self) -> Device:
+        self._choose("page_keyboard")
+        self._plant.ros.wait(lambda: self._packets.get_subscription_count() > 0, "teleop to listen to the page")
+        for _ in range(3):
+            self._packet([])
+            self._plant.ros.spin(FAST)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        if self._plant.processes["teleop"].running:
+            self._packet([])
+            self._plant.ros.spin(0.2)
+            self._choose("none")
+        self._plant.ros.node.destroy_publisher(self._packets)
+
+    def press(self, up: bool) -> None:
+        """One packet: a key is held."""
+        self._packet(["q" if up else "e"])
+
+    def _packet(self, keys: list[str]) -> None:
+        packet = {"v": 1, "session": "page", "seq": self._number, "t": time.monotonic() * 1e3, "deadman": True}
+        self._number += 1
+        self._packets.publish(String(data=json.dumps(packet | {"keys": keys})))
+
+    def _choose(self, device: str) -> None:
+        node, ros = self._plant.ros.node, self._plant.ros
+        client = node.create_client(SetParameters, "/teleop/set_parameters")
+        ros.wait(client.service_is_ready, "teleop's parameters")
+
+        def chosen() -> bool:
+            request = SetParameters.Request(parameters=[Parameter("device", value=device).to_parameter_msg()])
+            (answer,) = ros.result(client.call_async(request), "the choice of the device").results
+            return answer.successful
+
+        ros.wait(chosen, f"the device {device}")
+        node.destroy_client(client)
+
+
+class SpaceMouse(Device):
+    """A SpaceMouse behind a FIFO, which stands for /dev/hidrawN."""
+
+    path = ""
+
+    def __enter__(self) -> Device:
+        self._report("00 00 00 00 00 00")
+        self._plant.ros.spin(0.3)
+        return super().__enter__()
+
+    def press(self, up: bool) -> None:
+        """One report: the cap is lifted or pressed."""
+        self._report(f"00 00 00 00 {'00 ff' if up else '00 01'}")
+
+    def plug(self, path: str) -> None:
+        """Make the device file."""
+        os.mkfifo(path)
+        self.end = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.fcntl(self.end, fcntl.F_SETFL, os.O_DIRECT | os.O_NONBLOCK)
+
+    def unplug(self) -> None:
+        """Pull the cable."""
+        os.close(self.end)
+        self.sending = False
+
+    def _report(self, axes: str) -> None:
+        with contextlib.suppress(BlockingIOError):  # nobody reads: the kernel drops reports as well
+            os.write(self.end, bytes.fromhex("01" + axes))

@@ -5,7 +5,8 @@ xs_sdk reads the joints 100 times a second in the thread that also reads registe
 transaction of its own: 26 bytes at 1 Mbit/s and the latency of the USB adapter, about 1.3 ms with its timer at 1 ms.
 At 25 reads a second that is 3 % of the bus, and no joint state comes more than 1.3 ms late; reading a register of all
 nine motors at once would make it 12 ms. A round of 27 reads (error and torque of each motor, and in turn its
-temperature or its voltage) takes 1.1 s: a motor that trips is known within that time.
+temperature or its voltage) takes 1.1 s: a motor that trips is known within that time. What the motors hold is told
+after the second round, when each register was read.
 
 Shoulder and elbow are driven by two motors each. The second one, the shadow, carries half of the load and trips like
 the first, so it is read too, and the joint's reading is the worse of both.
@@ -30,8 +31,8 @@ ERROR, TORQUE = "Hardware_Error_Status", "Torque_Enable"
 TEMPERATURE, VOLTAGE = "Present_Temperature", "Present_Input_Voltage"
 _VOLTS = 0.1
 """V per unit of Present_Input_Voltage."""
-_SILENT = 3
-"""Reads in a row without an answer after which a motor counts as silent."""
+_SILENT = 6
+"""Reads in a row, those of two rounds, without an answer after which a motor counts as silent."""
 
 
 class RegisterReader:
@@ -96,8 +97,8 @@ class RegisterReader:
             self._readings[name] = dataclasses.replace(self._readings[name], torque=on)
 
     def motors(self, stamp: float, efforts: Mapping[str, float]) -> Motors | None:
-        """All motors, None before the first round is complete or where registers are not read."""
-        if self._rounds == 0 or not self._answered:
+        """All motors, None before the second round is complete or where registers are not read."""
+        if self._rounds < 2 or not self._answered:
             return None
         readings = (
             dataclasses.replace(self._joint(name), effort=efforts.get(name, math.nan)) for name in MOTOR_NAMES
