@@ -20,6 +20,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     _add_collect(kinds)
     _add_evaluate(kinds)
     _add_rule(kinds)
+    _add_drift(kinds)
     add_practice(kinds)
     tasks = kinds.add_parser("tasks", help="list tasks and kitchens")
     tasks.set_defaults(run=_tasks)
@@ -84,6 +85,35 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
     parser.set_defaults(run=_rule)
+
+
+def _add_drift(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "drift",
+        help="whether the policy server's drift alarm tells failures from successes",
+        description="Trials of a checkpoint with the alarm beside it: in right scenes, and, with --wrong, in those of "
+        "other tasks. The checkpoint has to have a range of Q (ptr train q-range).",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--episodes", type=int, default=10, help="trials per task, scene and kitchen (default: 10)")
+    parser.add_argument("--wrong", type=int, default=0, metavar="N", help="wrong scenes per task (default: 0)")
+    parser.add_argument("--drift-time", type=float, default=1.0, help="s outside before the alarm (default: 1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every trial to this file")
+    parser.set_defaults(run=_drift)
+
+
+def _drift(options: argparse.Namespace) -> int:
+    from ptr_policy.bulk.drift import show, watch_trials
+
+    trials = watch_trials(options)
+    show(trials)
+    if options.json is not None:
+        options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
+    return 0
 
 
 def _rule(options: argparse.Namespace) -> int:

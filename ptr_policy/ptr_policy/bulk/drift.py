@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does the drift alarm tell failures from successes? Trials in simulation, in right scenes and in wrong ones.
+
+A wrong scene is that of another task: the object that the policy looks for is not there, or another one is. What the
+alarm sees is what it sees live; nothing is done about it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ptr_bringup.sim.robot import SimulatedRobot
+from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.world import World
+from ptr_models.errors import PtrError
+from ptr_models.training.policy import Decision, Policy
+from ptr_policy.bulk.evaluate import run_trial
+from ptr_policy.evaluation.statistics import wilson_interval
+from ptr_policy.server.drift import DriftWatch
+
+
+@dataclass(frozen=True)
+class WatchedTrial:
+    """One trial.
+
+    Attributes:
+        task: that the policy was told.   scene: task whose scene was laid.
+        steps: until success, or all.
+        alarm: first step at which the alarm was on; None: it never was.
+    """
+
+    task: str
+    scene: str
+    kitchen: str
+    seed: int
+    success: bool
+    steps: int
+    alarm: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return dataclasses.asdict(self)
+
+
+class Watched:
+    """A policy with the alarm beside it; `alarm` is the first step of the episode at which it was on, or None."""
+
+    def __init__(self, policy: Policy, task: str, drift_time: float) -> None:
+        self._policy, self._range = policy, policy.q_range(task)
+        if self._range is None:
+            raise PtrError(
+                f"{policy.checkpoint.path} has no range of Q for {task}; add it with ptr train q-range and its data"
+            )
+        self._window = max(1, round(drift_time * policy.contract.control_rate))
+        self.reset()
+
+    def reset(self) -> None:
+        """A new episode begins."""
+        self._policy.reset()
+        self._watch, self._steps, self.alarm = DriftWatch(self._range, self._window), 0, None
+
+    def act(self, image: np.ndarray, state: np.ndarray, task: str, choice: str) -> Decision:
+        """The policy's decision, unchanged."""
+        decision = self._policy.act(image, state, task, choice)
+        if self._watch.see(decision.q_mode) and self.alarm is None:
+            self.alarm = self._steps
+        self._steps += 1
+        return decision
+
+
+def watch_trials(options: argparse.Namespace) -> list[WatchedTrial]:
+    """All trials of `ptr sim drift`."""
+    torch.set_num_threads(1)
+    policy = Policy.load(options.checkpoint)
+    scenes = _scenes(options.tasks, options.wrong)
+    return [
+        trial
+        for task, scene, kitchen in track(
+            [(*pair, kitchen) for pair, kitchen in itertools.product(scenes, options.kitchens)],
+            "trials",
+            transient=True,
+        )
+        for trial in _in_one_scene(policy, task, scene, kitchen, options)
+    ]
+
+
+def _scenes(tasks: Sequence[str], wrong: int) -> list[tuple[str, str]]:
+    """Pairs of a task and the scene that is laid: its own, and those of `wrong` tasks that follow it in the list."""
+    if wrong >= len(tasks):
+        raise PtrError(f"{wrong} wrong scenes for each task need more than the {len(tasks)} tasks of --tasks")
+    return [(task, tasks[(index + k) % len(tasks)]) for index, task in enumerate(tasks) for k in range(wrong + 1)]
+
+
+def _in_one_scene(
+    policy: Policy, task: str, scene: str, kitchen: str, options: argparse.Namespace
+) -> Iterator[WatchedTrial]:
+    watched = Watched(policy, task, options.drift_time)
+    with World(kitchen, scene) as world:
+        robot = SimulatedRobot(world)
+        for index in range(options.episodes):
+            seed = scene_seed("trial", options.seed, index)
+            camera = policy.contract.cameras[0]
+            done = run_trial(robot, watched, camera, task, seed, options.max_steps)
+            yield WatchedTrial(task, scene, kitchen, seed, done.success, done.steps, watched.alarm)
+
+
+def show(trials: Sequence[WatchedTrial]) -> None:
+    """Print how often the alarm was on, and from which step, for what came of the trials."""
+    table = Table("scene", "trial", box=None, pad_edge=False)
+    for heading in ("with alarm", "95 % interval", "median step of the alarm"):
+        table.add_column(heading, justify="right")
+    for right, success in itertools.product((True, False), (True, False)):
+        group = [trial for trial in trials if (trial.task == trial.scene) is right and trial.success is success]
+        if not group:
+            continue
+        alarms = [trial.alarm for trial in group if trial.alarm is not None]
+        low, high = wilson_interval(len(alarms), len(group))
+        middle = f"{np.median(alarms):.0f}" if alarms else "-"
+        words = ("right" if right else "wrong", "success" if success else "failure")
+        table.add_row(*words, f"{len(alarms)}/{len(group)}", f"{100 * low:.0f}-{100 * high:.0f} %", middle)
+    Console().print(table)
