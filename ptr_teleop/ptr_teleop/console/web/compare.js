@@ -52,7 +52,7 @@ export class Compare {
     byId("opacity").disabled = this.#difference;
     setText(byId("compare-hint"), this.#difference
       ? "Black where the scene matches. Move objects until nothing shines."
-      : "Move objects until both images are one. Hold the image, or the key O, to see the live one alone.");
+      : "Move objects until both images are one. Hold the image (or O): live alone.");
     const share = this.#difference ? 1 : byId("opacity").value / 100;
     this.#image.style.opacity = String(this.#aside ? 0 : share);
     this.#image.style.mixBlendMode = this.#difference ? "difference" : "normal";

@@ -49,7 +49,7 @@ connection.addEventListener("hello", ({ detail }) => {
 
 connection.addEventListener("state", ({ detail: state }) => {
   newest = state;
-  tabs.suggest(state.trial && state.trial.phase !== "idle" ? "evaluate" : state.policy ? "policy" : "record");
+  tabs.suggest(state.trial && state.trial.phase !== "idle" ? "evaluate" : state.policy ? "policy" : "");
   tabs.mark(levelsOf(state));
   showAlerts(state, tabs.shown, (view) => tabs.choose(view));
   showScene(state);

@@ -32,9 +32,9 @@ export class Tabs {
     this.#show(name);
   }
 
-  // name: the view of what is going on.
+  // name: the view of what is going on; empty: nothing that asks for another view.
   suggest(name) {
-    if (this.#chosen === null) this.#show(name);
+    if (name && this.#chosen === null) this.#show(name);
   }
 
   // levels: {name: "", "warn" or "error"}: a dot on the tab of what wants to be looked at.
