@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of the run (60)")
     parser.add_argument("--rate", type=float, default=5.0, help="control rate, Hz (5)")
     parser.add_argument("--camera-rate", type=float, default=30.0, help="Hz (30)")
-    parser.add_argument("--arm-rate", type=float, default=50.0, help="of the arm node, Hz: its period is waited for (50)")
+    parser.add_argument("--arm-rate", type=float, default=50.0, help="of the arm node, Hz (50)")
     parser.add_argument("--preset", default="ptr_small", help="networks (ptr_small)")
     parser.add_argument("--busy", type=int, default=0, help="processes that each keep a core busy (0)")
     parser.add_argument("--domain", type=int, default=88, help="ROS domain (88)")
