@@ -27,8 +27,9 @@ def policy_view(message: PolicyStep) -> dict[str, Any]:
 
 
 def policy_point(message: PolicyStep) -> list[Any]:
-    """A point of the curve: step, Q of the action, spread of the critics, Q of the actor's mode."""
-    return [int(message.step), number(message.q, 4), number(message.q_spread, 4), number(message.q_mode, 4)]
+    """A point of the curve: step, Q of the action, spread of the critics, Q of the actor's mode; None in a held step."""
+    values = (message.q, message.q_spread, message.q_mode)
+    return [int(message.step), *(None if message.held else number(value, 4) for value in values)]
 
 
 def policy_status_view(message: DiagnosticStatus) -> dict[str, Any]:

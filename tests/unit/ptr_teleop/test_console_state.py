@@ -128,6 +128,7 @@ def test_messages_become_values_that_json_knows() -> None:
     json.dumps(shown, allow_nan=False)
     assert shown[0]["mode"] == "stopped" and shown[0]["position"][0] is None
     assert shown[1] == [3, None, 0.5, -1.0]
+    assert policy_views.policy_point(PolicyStep(step=4, held=True)) == [4, None, None, None]  # nothing was decided
     assert shown[3]["streams"][0]["age"] is None
     assert shown[4]["devices"] == ["webxr", "none"] and shown[4]["level"] == "warn"
     assert [reason["grade"] for reason in shown[5]["reasons"]] == ["clip", "refuse"]

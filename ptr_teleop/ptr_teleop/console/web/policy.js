@@ -22,10 +22,11 @@ export function showPolicy({ policy, policy_status: status, trial }) {
 }
 
 function stateOf(policy, status) {
+  if (status?.ended) return ["ended", status.level === "error" ? "error" : "off"];
   if (status?.drift) return ["outside of what it knows", "warn"];
   if (policy?.held) return ["holds", "warn"];
   if (policy) return [`step ${policy.step}`, status && status.level !== "ok" ? "warn" : "ok"];
-  return status.ended ? ["ended", status.level] : ["not running", "off"];
+  return ["not running", "off"];
 }
 
 function fact(name, text) {
