@@ -9,20 +9,21 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from ptr_policy.evaluation.comparison import Pairs, mcnemar_exact
+from ptr_policy.evaluation.comparison import Pairs, binomial_p, mcnemar_exact
 from ptr_policy.evaluation.statistics import wilson_interval
 
 SIGNIFICANT = 0.05
 POWER = 0.8
 WIDTH = 0.2
 """Of an interval that is narrow enough to report a rate with: plus or minus ten points."""
+_EXACT = 150  # scenes up to which the exact power is computed; beyond, the approximation is as good
 _MOST = 100_000  # scenes; nobody makes more
 
 
 def scenes_for_difference(disagreement: float, difference: float, power: float = POWER) -> int | None:
-    """Scenes after which McNemar's test shows a difference of paired rates at the 5 % level.
+    """Scenes after which McNemar's exact test shows a difference of paired rates at the 5 % level.
 
-    Connor 1987, Biometrics 43:207-211, in Miettinen's unconditional form.
+    Connor's formula, and from there on upwards until the exact test has the power; it needs a few scenes more.
 
     Args:
         disagreement: share of the scenes in which exactly one of the two succeeds.
@@ -36,10 +37,35 @@ def scenes_for_difference(disagreement: float, difference: float, power: float =
         return None
     if not size <= disagreement <= 1.0:
         raise ValueError(f"rates that differ by {size} disagree in at least so many scenes, not in {disagreement}")
+    scenes = connor_scenes(disagreement, size, power)
+    while scenes <= _EXACT and exact_power(scenes, disagreement, size) < power:
+        scenes += 1
+    return scenes
+
+
+def connor_scenes(disagreement: float, size: float, power: float) -> int:
+    """The same in the normal approximation of Connor 1987, Biometrics 43:207-211 (Miettinen's unconditional form)."""
     normal = NormalDist()
     tail, aim = normal.inv_cdf(1 - SIGNIFICANT / 2), normal.inv_cdf(power)
     spread = math.sqrt(disagreement - size * size)
     return math.ceil(((tail * math.sqrt(disagreement) + aim * spread) / size) ** 2)
+
+
+def exact_power(scenes: int, disagreement: float, size: float) -> float:
+    """Probability that McNemar's exact test shows a difference of this size, over every outcome of so many scenes."""
+    better = (disagreement + size) / (2 * disagreement)
+    total = 0.0
+    for tosses in range(scenes + 1):
+        most = next((k for k in range(tosses // 2, -1, -1) if binomial_p(k, tosses) < SIGNIFICANT), -1)
+        if most < 0:
+            continue
+        shown = sum(_binomial(k, tosses, better) + _binomial(tosses - k, tosses, better) for k in range(most + 1))
+        total += _binomial(tosses, scenes, disagreement) * shown
+    return total
+
+
+def _binomial(successes: int, trials: int, rate: float) -> float:
+    return math.comb(trials, successes) * rate**successes * (1 - rate) ** (trials - successes)
 
 
 def trials_for_width(rate: float, width: float = WIDTH) -> int:

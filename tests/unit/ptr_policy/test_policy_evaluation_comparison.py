@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_policy.evaluation.comparison import Pairs, binomial_p, holm, mcnemar_exact, newcombe_interval, tango_interval
-from ptr_policy.evaluation.power import advise_pair, advise_single, scenes_for_difference, trials_for_width
+from ptr_policy.evaluation.power import (
+    advise_pair,
+    advise_single,
+    connor_scenes,
+    scenes_for_difference,
+    trials_for_width,
+)
 from ptr_policy.evaluation.statistics import wilson_interval
 
 tables = st.builds(Pairs, *[st.integers(0, 30)] * 4).filter(lambda pairs: pairs.scenes > 0)
@@ -98,10 +104,19 @@ def power_of_the_exact_test(scenes: int, disagreement: float, difference: float)
 
 
 @pytest.mark.parametrize(("disagreement", "difference", "needed"), [(0.25, 0.15, 85), (0.4, 0.2, 77), (0.3, 0.3, 24)])
-def test_the_number_of_scenes_gives_the_power_that_was_asked_for(disagreement, difference, needed: int) -> None:
-    """Connor 1987; the exact test is a little more careful than the normal approximation."""
-    assert scenes_for_difference(disagreement, difference) == needed
-    assert power_of_the_exact_test(needed, disagreement, difference) == pytest.approx(0.8, abs=0.09)
+def test_the_approximate_number_of_scenes_is_connor_s(disagreement: float, difference: float, needed: int) -> None:
+    """Computed by hand from the formula."""
+    assert connor_scenes(disagreement, difference, 0.8) == needed
+
+
+@pytest.mark.parametrize(("disagreement", "difference"), [(0.25, 0.15), (0.4, 0.2), (0.3, 0.3), (1.0, 1.0)])
+def test_the_number_of_scenes_is_the_first_with_the_power_that_was_asked_for(disagreement, difference) -> None:
+    needed = scenes_for_difference(disagreement, difference)
+    assert power_of_the_exact_test(needed, disagreement, difference) >= 0.8
+    approximate = connor_scenes(disagreement, difference, 0.8)
+    assert approximate <= needed <= 1.2 * approximate + 2
+    if needed > approximate:
+        assert power_of_the_exact_test(needed - 1, disagreement, difference) < 0.8
 
 
 def test_equal_rates_need_no_end_of_scenes() -> None:
@@ -123,7 +138,7 @@ def test_the_advice_is_a_sentence_that_says_what_to_do() -> None:
     assert settled.startswith("Settled: ptr is better than scratch (p = 0.0001")
     open_question = advise_pair("ptr", "scratch", Pairs(4, 3, 1, 2))
     assert "if ptr really is 20 points better" in open_question
-    assert f"about {77 - 10} more scenes" in open_question
+    assert f"about {scenes_for_difference(0.4, 0.2) - 10} more scenes" in open_question
     assert "no difference to plan for" in advise_pair("ptr", "scratch", Pairs(4, 1, 1, 2))
     assert "no scene yet" in advise_pair("ptr", "scratch", Pairs(0, 0, 0, 0))
     assert "about 83 more trials" in advise_single(5, 10)
