@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The session of `ptr calibrate camera`: lets a camera find its settings, fixes them, and looks at its pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ptr_bringup.calibrate.errors import CalibrationError
+from ptr_bringup.calibrate.quality import Quality, judge
+from ptr_bringup.camera.interface import CameraError, Source, Wish
+from ptr_bringup.camera.settings import AUTOMATIC, NAMES, Settings
+from ptr_bringup.camera.sources import is_device, open_source
+
+SETTLE = 3.0
+"""s in which the camera's automatic exposure, white balance and focus come to rest."""
+_HEAD = "# Written by `ptr calibrate camera`; give it as camera_config:=PATH.\n"
+
+Opener = Callable[[str, Wish, Settings], Source]
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """A camera of the configuration: its name, the ROS parameters in its entry, and the whole file."""
+
+    name: str
+    parameters: dict[str, Any]
+    file: dict[str, Any]
+
+    @property
+    def wish(self) -> Wish:
+        """The format that is asked for."""
+        known = {"width", "height", "rate", "rotate"} & set(self.parameters)
+        return Wish(**{name: self.parameters[name] for name in known}, quality=self.parameters.get("jpeg_quality", 90))
+
+    @property
+    def settings(self) -> Settings:
+        """What is fixed already."""
+        return Settings(**{name: float(self.parameters[name]) for name in NAMES if name in self.parameters})
+
+
+def read_entry(path: Path, name: str) -> Entry:
+    """The entry of a camera.
+
+    Raises:
+        CalibrationError: the file can't be read or has no such entry.
+    """
+    try:
+        file = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return Entry(name, dict(file[name]["ros__parameters"]), file)
+    except OSError as error:
+        raise CalibrationError(f"The configuration {path} can't be read: {error.strerror}.") from error
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise CalibrationError(f"The configuration {path} has no entry of the camera {name} ({error!r}).") from error
+
+
+def settle(source_name: str, entry: Entry, fixed: Settings, open_: Opener = open_source) -> Settings:
+    """The settings of a device: those that are given, the rest as its own automatic finds them.
+
+    Raises:
+        CameraError: it gives no pictures.
+    """
+    source = open_(source_name, entry.wish, fixed)
+    try:
+        deadline = time.monotonic() + SETTLE
+        while time.monotonic() < deadline:
+            if source.read() is None:
+                raise CameraError(f"{source_name} stopped giving pictures.")
+        found = source.settings()
+    finally:
+        source.close()
+    values = {name: getattr(fixed, name) for name in NAMES}
+    return Settings(**{n: found.get(n, AUTOMATIC) if value == AUTOMATIC else value for n, value in values.items()})
+
+
+def look(
+    source_name: str, entry: Entry, settings: Settings, seconds: float, open_: Opener = open_source
+) -> tuple[Quality, dict[str, Any], list[str], bytes]:
+    """The quality of some s of pictures, what the camera is set to, what it said when opened, and the last picture.
+
+    Raises:
+        CameraError: it gives no pictures.
+        CalibrationError: it gives too few.
+    """
+    source = open_(source_name, entry.wish, settings)
+    pictures = []
+    try:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and (picture := source.read()) is not None:
+            pictures.append((picture.taken, picture.jpeg))
+            if source.period is not None:
+                time.sleep(source.period)
+        current, notices = source.settings(), source.notices
+    finally:
+        source.close()
+    return judge(pictures, entry.wish.rate, current), current, notices, pictures[-1][1]
+
+
+def write_entry(path: Path, entry: Entry, source_name: str, settings: Settings) -> None:
+    """Write the whole configuration with this camera's settings fixed.
+
+    Raises:
+        CalibrationError: it can't be written.
+    """
+    parameters = entry.parameters | {"source": source_name}
+    if is_device(source_name):
+        parameters |= {name: float(value) for name, value in dataclasses.asdict(settings).items()}
+    text = yaml.safe_dump(entry.file | {entry.name: {"ros__parameters": parameters}}, sort_keys=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(_HEAD + text, encoding="utf-8")
+    except OSError as error:
+        raise CalibrationError(f"{path} can't be written: {error.strerror}.") from error

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr calibrate`: measure latencies, set up cameras."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from ptr_bringup.calibrate.errors import CalibrationError
+
+FOLDER = Path("~/.config/ptr")
+_SEARCHED = 12.0  # s of motion, unless another duration is given
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `calibrate` to the command line."""
+    parser = subparsers.add_parser(
+        "calibrate",
+        help="measure latencies of cameras and commands, set up cameras",
+        description="Measure what differs from robot to robot, and keep it with the robot's configuration.",
+    )
+    actions = parser.add_subparsers(required=True, metavar="WHAT")
+    _add_latency(actions)
+    _add_camera(actions)
+
+
+def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    latency = actions.add_parser(
+        "latency",
+        help="how late are pictures and commands? Moves the arm",
+        description="Moves the arm to its start and then to and fro, at most 9 cm, for some seconds; correlates what "
+        "its cameras show with its joints. The robot must be running (ptr launch ptr_bringup robot.launch.xml) and "
+        "nobody may command it.",
+    )
+    latency.add_argument(
+        "--camera", action="append", metavar="NAME", help="a camera that sees the arm; may be repeated (over_shoulder)"
+    )
+    latency.add_argument("--duration", type=float, default=_SEARCHED, metavar="S", help="of the motion (%(default)s)")
+    latency.add_argument(
+        "--out", type=Path, default=FOLDER / "latency.yaml", metavar="FILE", help="to write, and a plot (%(default)s)"
+    )
+    latency.set_defaults(run=_said(_latency))
+
+
+def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    camera = actions.add_parser(
+        "camera",
+        help="fix exposure, gain, white balance and focus; check sharpness, brightness and rate",
+        description="Opens a camera (its node must not run), lets its automatic settle, fixes what it found or what is "
+        "given, looks at its pictures and writes the configuration.",
+    )
+    camera.add_argument("camera", nargs="?", default="over_shoulder", help="entry of the configuration (%(default)s)")
+    camera.add_argument("--config", type=Path, metavar="FILE", help="YAML to begin with (the suite's cameras.yaml)")
+    camera.add_argument("--source", metavar="SOURCE", help="device, folder or video instead of the configuration's")
+    camera.add_argument("--exposure", type=float, default=-1.0, metavar="MS", help="fixed; default: as it settles")
+    camera.add_argument("--gain", type=float, default=-1.0, metavar="GAIN", help="the same of the gain")
+    camera.add_argument("--white-balance", type=float, default=-1.0, metavar="K", help="the same of the white balance")
+    camera.add_argument("--focus", type=float, default=-1.0, metavar="FOCUS", help="the same of the focus")
+    camera.add_argument("--check", action="store_true", help="look only, with the settings of the configuration")
+    camera.add_argument("--duration", type=float, default=5.0, metavar="S", help="of looking (%(default)s)")
+    camera.add_argument(
+        "--out", type=Path, default=FOLDER / "cameras.yaml", metavar="FILE", help="is written (%(default)s)"
+    )
+    camera.set_defaults(run=_said(_camera))
+
+
+def _said(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Make of an error that a person can mend one sentence and exit code 1."""
+
+    def wrapped(options: argparse.Namespace) -> int:
+        from ptr_bringup.camera.interface import CameraError
+
+        try:
+            return run(options)
+        except (CalibrationError, CameraError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+
+    return wrapped
+
+
+def _latency(options: argparse.Namespace) -> int:
+    if not 5.0 <= options.duration <= 120.0:
+        raise CalibrationError(f"The motion can take 5 to 120 s, not {options.duration:g}.")
+    if find_spec("rclpy") is None:
+        raise CalibrationError("`ptr calibrate latency` needs ROS 2; run it on the robot's computer.")
+    from ptr_bringup.calibrate.latency_session import LatencyNode, record
+    from ptr_bringup.session import SessionError, run_session
+
+    def work(node: LatencyNode, caller: object) -> int:
+        print("The arm moves to its start and then to and fro; keep clear.", flush=True)
+        _report_latency(options.out.expanduser(), record(node, caller, options.duration))
+        return 0
+
+    cameras = options.camera or ["over_shoulder"]
+    run_session(
+        lambda: LatencyNode(cameras), work, "calibrate_latency", [], expected=(SessionError, CalibrationError, OSError)
+    )
+    return 0
+
+
+def _report_latency(path: Path, recording: object) -> None:
+    from ptr_bringup.calibrate.latency import measure
+    from ptr_bringup.calibrate.latency_report import plot, sentence, write_latencies
+
+    command, cameras = measure(recording)
+    print(sentence("command to motion", command))
+    for name, lag in cameras.items():
+        print(sentence(f"motion to picture of {name}", lag))
+    write_latencies(path, command, cameras, datetime.date.today())
+    plot(path.with_suffix(".png"), command, cameras)
+    print(f"{path} and {path.with_suffix('.png')} are written; give the robot latency_file:={path}")
+
+
+def _camera(options: argparse.Namespace) -> int:
+    from ptr_bringup.calibrate.camera_session import look, read_entry, settle, write_entry
+    from ptr_bringup.camera.settings import Settings
+    from ptr_bringup.camera.sources import is_device
+
+    entry = read_entry(options.config or _suite_config(), options.camera)
+    source = options.source or str(entry.parameters.get("source", "/dev/video0"))
+    settings = entry.settings
+    if not options.check and is_device(source):
+        given = Settings(options.exposure, options.gain, options.white_balance, options.focus)
+        settings = settle(source, entry, given)
+    quality, current, notices, picture = look(source, entry, settings, options.duration)
+    _print_quality(quality, current, (*notices, *quality.advice))
+    if options.check:
+        return 1 if quality.advice else 0
+    path = options.out.expanduser()
+    write_entry(path, entry, source, settings)
+    example = path.with_name(f"{options.camera}.jpg")
+    example.write_bytes(picture)
+    print(f"{path} and {example} are written; give the robot camera_config:={path}")
+    return 0
+
+
+def _suite_config() -> Path:
+    from ptr_bringup.launching.packages import package_share
+
+    return Path(package_share("ptr_bringup")) / "config" / "cameras.yaml"
+
+
+def _print_quality(quality: object, current: dict[str, object], remarks: tuple[str, ...]) -> None:
+    print(", ".join(f"{name} {value}" for name, value in current.items()))
+    print(
+        f"{quality.count} pictures at {quality.rate:.1f} Hz (jitter {quality.jitter:.1f} ms, {quality.lost} lost), "
+        f"sharpness {quality.sharpness:.0f}, brightness {quality.brightness:.0f} of 255 "
+        f"({100 * quality.under:.1f} % black, {100 * quality.over:.1f} % white), flicker {100 * quality.flicker:.1f} %"
+    )
+    for remark in remarks:
+        print(f"  - {remark}")

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The session of `ptr calibrate latency`: moves the arm through the gate and records what is seen of it."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Sequence
+
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Twist, Vector3
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage
+
+from ptr_bringup.arm.messages import FRAME, seconds
+from ptr_bringup.calibrate import motion
+from ptr_bringup.calibrate.errors import CalibrationError
+from ptr_bringup.calibrate.latency import Recording, small_picture
+from ptr_bringup.session import Caller
+from ptr_msgs.action import MoveTo
+from ptr_msgs.msg import ArmCommand, ArmState
+
+SOURCE = "calibration"
+_PERIOD = 0.02  # s between two commands
+_AFTER = 0.6  # s at rest after the motion: what is late comes then
+_PATIENCE = 20.0  # s for the arm and the cameras to appear
+_MODES = {ArmState.TELEOP: "a human commands it", ArmState.POLICY: "a policy commands it"}
+_MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.FAULT: "it is stopped; clear it first"}
+
+
+class LatencyNode(Node):
+    """Sends commands as a human source does, and keeps what it hears while it records."""
+
+    def __init__(self, cameras: Sequence[str]) -> None:
+        super().__init__("calibrate_latency")
+        self.state: ArmState | None = None
+        self.recording: Recording | None = None
+        self.seen = dict.fromkeys(cameras, 0)
+        self.move = ActionClient(self, MoveTo, "/arm/move_to")
+        self._commands = self.create_publisher(ArmCommand, "/teleop/command", 10)
+        self.create_subscription(ArmState, "/arm/state", self._on_state, qos_profile_sensor_data)
+        for name in cameras:
+            topic, take = f"/camera/{name}/image/compressed", functools.partial(self._on_image, name)
+            self.create_subscription(CompressedImage, topic, take, qos_profile_sensor_data)
+
+    def _on_state(self, message: ArmState) -> None:
+        self.state = message
+        if self.recording is not None:
+            at = message.measured.position
+            self.recording.states.append((seconds(message.header.stamp), (at.x, at.y, at.z)))
+
+    def _on_image(self, name: str, message: CompressedImage) -> None:
+        self.seen[name] += 1
+        if self.recording is None:
+            return
+        picture = small_picture(bytes(message.data))
+        if picture is not None:
+            self.recording.pictures[name].append((seconds(message.header.stamp), picture))
+
+    def command(self, speed: float, deadman: bool = True) -> None:
+        """Send a speed (m/s) along the way; the gripper stays as it is."""
+        message = ArmCommand(source=SOURCE, deadman=deadman, gripper=self.state.gripper_commanded)
+        now = self.get_clock().now()
+        message.header.stamp, message.header.frame_id = now.to_msg(), FRAME
+        x, y, z = (float(speed * c) for c in motion.DIRECTION)
+        message.twist = Twist(linear=Vector3(x=x, y=y, z=z))
+        message.horizon = Duration(nanosec=200_000_000)
+        self._commands.publish(message)
+        if self.recording is not None and deadman:
+            self.recording.commands.append((now.nanoseconds * 1e-9, speed))
+
+
+def record(node: LatencyNode, caller: Caller, duration: float) -> Recording:
+    """Bring the arm to its start, move it for some s, and give back what was seen.
+
+    Raises:
+        CalibrationError: somebody commands the arm, before or meanwhile.
+        SessionError: the arm or a camera is not there, or the arm does not reach its start.
+    """
+    caller.wait(lambda: node.state is not None, "/arm/state; is the arm node running?", _PATIENCE)
+    for name in node.seen:
+        text = f"/camera/{name}/image/compressed; is the camera running?"
+        caller.wait(lambda name=name: node.seen[name] > 0, text, _PATIENCE)
+    _refuse_unless_free(node.state)
+    _go_to_start(node, caller)
+    node.recording = Recording(pictures={name: [] for name in node.seen})
+    try:
+        _move(node, caller, duration)
+    finally:
+        recording, node.recording = node.recording, None
+        node.command(0.0, deadman=False)
+    return _in_order(recording)
+
+
+def _refuse_unless_free(state: ArmState) -> None:
+    if state.mode in _MODES:
+        raise CalibrationError(f"The arm is not free: {_MODES[state.mode]}.")
+
+
+def _go_to_start(node: LatencyNode, caller: Caller) -> None:
+    caller.wait(node.move.server_is_ready, "the action /arm/move_to; is the arm node running?", _PATIENCE)
+    goal = MoveTo.Goal(named_pose="start", gripper=node.state.gripper_commanded)
+    handle = caller.result(node.move.send_goal_async(goal), "the acceptance by /arm/move_to", _PATIENCE)
+    if not handle.accepted:
+        raise CalibrationError("The arm refused to move to its start; does somebody command it?")
+    result = caller.result(handle.get_result_async(), "the end of /arm/move_to", 60.0).result
+    if not result.success:
+        raise CalibrationError(f"The arm did not reach its start: {result.message}")
+
+
+def _move(node: LatencyNode, caller: Caller, duration: float) -> None:
+    began = time.monotonic()
+    tick = 0
+    while (elapsed := time.monotonic() - began) < duration + _AFTER:
+        node.command(motion.speed(elapsed, duration))
+        if node.state.source not in ("", SOURCE):
+            raise CalibrationError(f"{node.state.source} took the arm; nothing was measured.")
+        if node.state.mode == ArmState.FAULT:
+            raise CalibrationError("The arm was stopped; nothing was measured.")
+        tick += 1
+        caller.sleep(began + tick * _PERIOD - time.monotonic())
+
+
+def _in_order(recording: Recording) -> Recording:
+    """The same by stamps; of equal stamps the last one."""
+    pictures = {name: _by_stamp(found) for name, found in recording.pictures.items()}
+    return Recording(_by_stamp(recording.commands), _by_stamp(recording.states), pictures)
+
+
+def _by_stamp(samples: list) -> list:
+    return sorted(dict(samples).items())

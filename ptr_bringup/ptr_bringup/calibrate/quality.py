@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How good the pictures of a camera are: sharp, rightly exposed, even in time and in brightness."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ptr_bringup.calibrate.errors import CalibrationError
+from ptr_bringup.camera.health import Health
+
+FEWEST = 10
+"""Pictures that a judgement needs."""
+UNDER, OVER = 5, 250
+"""Of 255: pixels at most and at least this bright hold no detail."""
+MOST_CLIPPED = 0.05
+"""Share of such pixels that a good exposure may have: a window or a lamp in the picture."""
+BLURRED = 20.0
+"""Variance of the Laplacian of a 640x480 picture below which hardly an edge is sharp (Pech-Pacheco et al. 2000)."""
+FLICKER = 0.02
+"""Share by which the brightness of the pictures may vary: more is flickering light or a drifting exposure."""
+MAINS = {"50 Hz": 10.0, "60 Hz": 1000.0 / 120.0}
+"""ms between two flashes of a lamp on the mains: exposures of a multiple of it see no flicker."""
+_SIZE = (640, 480)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was found.
+
+    Attributes:
+        count: pictures looked at.
+        rate: Hz.
+        jitter: ms, 99th percentile of how far a period is from their median.
+        lost: pictures that did not come.
+        brightness: mean, of 255.
+        under, over: shares of pixels that are too dark and too bright to show anything.
+        sharpness: median variance of the Laplacian at 640x480.
+        flicker: standard deviation of the pictures' mean brightness over its mean.
+        advice: sentences about what is not good.
+    """
+
+    count: int
+    rate: float
+    jitter: float
+    lost: int
+    brightness: float
+    under: float
+    over: float
+    sharpness: float
+    flicker: float
+    advice: tuple[str, ...]
+
+
+def judge(pictures: Sequence[tuple[float, bytes]], wanted_rate: float, settings: dict[str, Any]) -> Quality:
+    """Judge pictures of a scene at rest.
+
+    Args:
+        pictures: (time of capture in s, JPEG).
+        wanted_rate: Hz.
+        settings: as of `Source.settings`.
+    Raises:
+        CalibrationError: there are too few of them.
+    """
+    if len(pictures) < FEWEST:
+        raise CalibrationError(f"Only {len(pictures)} pictures came; {FEWEST} are needed. Is the camera free?")
+    health = Health(wanted_rate, noisy=False)
+    useless = [health.arrived(taken, jpeg) for taken, jpeg in pictures]
+    greys = [
+        cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+        for (_, jpeg), problem in zip(pictures, useless, strict=True)
+        if problem is None
+    ]
+    if len(greys) < FEWEST:
+        damaged = len(pictures) - len(greys)
+        raise CalibrationError(f"{damaged} of {len(pictures)} pictures are damaged; try another cable.")
+    times = np.array([taken for taken, _ in pictures])
+    periods, means = np.diff(times), np.array([grey.mean() for grey in greys])
+    found = {
+        "count": len(greys),
+        "rate": float(1.0 / np.mean(periods)),
+        "jitter": float(1e3 * np.percentile(np.abs(periods - np.median(periods)), 99)),
+        "lost": health.look(times[-1]).lost,
+        "brightness": float(means.mean()),
+        "under": float(np.mean([(grey <= UNDER).mean() for grey in greys])),
+        "over": float(np.mean([(grey >= OVER).mean() for grey in greys])),
+        "sharpness": float(np.median([_sharpness(grey) for grey in greys])),
+        "flicker": float(means.std() / max(means.mean(), 1.0)),
+    }
+    return Quality(**found, advice=_advice(found, wanted_rate, settings))
+
+
+def _sharpness(grey: np.ndarray) -> float:
+    return float(cv2.Laplacian(cv2.resize(grey, _SIZE, interpolation=cv2.INTER_AREA), cv2.CV_64F).var())
+
+
+def _advice(found: dict[str, float], wanted_rate: float, settings: dict[str, Any]) -> tuple[str, ...]:
+    advice = []
+    if found["rate"] < 0.95 * wanted_rate:
+        advice.append(
+            f"{found['rate']:.1f} pictures a second come, not {wanted_rate:g}: shorten the exposure, or give the "
+            "camera a USB port of its own."
+        )
+    if found["over"] > MOST_CLIPPED:
+        advice.append(f"{100 * found['over']:.0f} % of the picture is white: shorten the exposure.")
+    if found["under"] > MOST_CLIPPED:
+        advice.append(f"{100 * found['under']:.0f} % of the picture is black: more light, or a longer exposure.")
+    if found["sharpness"] < BLURRED:
+        advice.append(f"The picture is blurred (sharpness {found['sharpness']:.0f}): set the focus, clean the lens.")
+    if found["flicker"] > FLICKER:
+        advice.append(
+            f"The brightness varies by {100 * found['flicker']:.1f} %: fix the exposure, as a multiple of "
+            f"{' or '.join(f'{period:.1f} ms (mains of {name})' for name, period in MAINS.items())}."
+        )
+    drifting = [name.removeprefix("automatic_") for name in sorted(settings) if name.startswith("automatic_")]
+    if drifting:
+        advice.append(f"Automatic, so that it will drift: {', '.join(drifting)}.")
+    return tuple(advice)

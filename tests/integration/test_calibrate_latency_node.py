@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr calibrate latency` on the running system: a delay that was put in is found, and nobody is disturbed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("rclpy")
+yaml = pytest.importorskip("yaml")
+
+from rclpy.duration import Duration  # noqa: E402
+from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from rclpy.time import Time  # noqa: E402
+from sensor_msgs.msg import CompressedImage  # noqa: E402
+
+from ptr_models.contract import Contract  # noqa: E402
+from ptr_models.latency_file import with_measured_latencies  # noqa: E402
+from ptr_msgs.msg import ArmCommand, ArmState  # noqa: E402
+
+LATE = 0.08  # s
+
+
+@pytest.fixture(scope="module")
+def robot(ros) -> list[ArmState]:
+    """A simulated robot, and a second camera that shows the same with stamps that are LATE s late."""
+    ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=20.0)
+    ros.start("ptr_bringup.arm.node")
+    late = ros.node.create_publisher(CompressedImage, "/camera/late/image/compressed", qos_profile_sensor_data)
+
+    def pass_on(message: CompressedImage) -> None:
+        message.header.stamp = (Time.from_msg(message.header.stamp) + Duration(seconds=LATE)).to_msg()
+        late.publish(message)
+
+    ros.node.create_subscription(
+        CompressedImage, "/camera/over_shoulder/image/compressed", pass_on, qos_profile_sensor_data
+    )
+    states = ros.collect(ArmState, "/arm/state", qos_profile_sensor_data)
+    ros.wait(lambda: states, "the arm")
+    return states
+
+
+def calibrate(ros, *words: str):
+    return ros.run([sys.executable, "-m", "ptr_models.cli", "calibrate", "latency", *words], name="calibrate")
+
+
+def test_the_delay_of_a_camera_is_found_and_the_contract_carries_it(ros, robot: list[ArmState], tmp_path: Path) -> None:
+    out = tmp_path / "new" / "latency.yaml"
+    process = calibrate(ros, "--camera", "over_shoulder", "--camera", "late", "--duration", "10", "--out", str(out))
+    ros.wait(lambda: not process.running, "the measurement", timeout=120.0)
+    assert process.wait() == 0, process.output
+    measured = yaml.safe_load(out.read_text())
+    assert measured["cameras"]["over_shoulder"] == pytest.approx(0.0, abs=0.015)
+    assert measured["cameras"]["late"] - measured["cameras"]["over_shoulder"] == pytest.approx(LATE, abs=0.01)
+    assert 0.0 < measured["command"] < 0.2
+    assert out.with_suffix(".png").stat().st_size > 10_000
+    contract = with_measured_latencies(Contract(), str(out))
+    assert contract.observation_delay == measured["cameras"]["over_shoulder"]
+    assert contract.command_latency == measured["command"]
+    ros.wait(lambda: robot[-1].mode == ArmState.IDLE and not robot[-1].source, "the arm, free again")
+
+
+def test_an_arm_that_somebody_commands_is_left_alone(ros, robot: list[ArmState], tmp_path: Path) -> None:
+    commands = ros.node.create_publisher(ArmCommand, "/teleop/command", 10)
+
+    def drive() -> None:
+        command = ArmCommand(source="joy", deadman=True, gripper=1.0)
+        command.header.stamp, command.header.frame_id = ros.node.get_clock().now().to_msg(), "base_link"
+        command.horizon.nanosec = 200_000_000
+        commands.publish(command)
+
+    timer = ros.node.create_timer(0.05, drive)
+    ros.wait(lambda: robot[-1].source == "joy", "somebody in command")
+    process = calibrate(ros, "--out", str(tmp_path / "latency.yaml"))
+    ros.wait(lambda: not process.running, "a refusal", timeout=60.0)
+    ros.node.destroy_timer(timer)
+    assert process.wait() == 1
+    assert "The arm is not free: a human commands it." in process.output
+    assert not (tmp_path / "latency.yaml").exists()
+    assert {state.source for state in robot} <= {"", "joy", "calibration"}
