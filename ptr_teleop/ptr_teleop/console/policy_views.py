@@ -27,7 +27,7 @@ def policy_view(message: PolicyStep) -> dict[str, Any]:
 
 
 def policy_point(message: PolicyStep) -> list[Any]:
-    """A point of the curve: step, Q of the action, spread of the critics, Q of the actor's mode; None in a held step."""
+    """A point of the curve: step, Q of the action, spread of the critics, Q of the actor's mode; None while held."""
     values = (message.q, message.q_spread, message.q_mode)
     return [int(message.step), *(None if message.held else number(value, 4) for value in values)]
 
