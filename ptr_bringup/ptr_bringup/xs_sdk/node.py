@@ -186,6 +186,8 @@ class XsSdkStandIn(Node):
         if request.enable and self._joints is not None:
             self._bank.hold(self._joints)
         await self._torque.call_async(SetBool.Request(data=request.enable))
+        for motor in self._motors.values():  # what is read next shows it, before the simulator's next message
+            motor.torque = request.enable and not motor.hardware_error
         return response
 
     async def _on_reboot(self, request: Reboot.Request, response: Reboot.Response) -> Reboot.Response:
@@ -196,6 +198,9 @@ class XsSdkStandIn(Node):
             if not request.smart_reboot or (motor is not None and motor.hardware_error):
                 self._bank.forget(joint_of(name))
         await self._reboot.call_async(Trigger.Request())
+        for motor in self._motors.values():
+            motor.torque &= not motor.hardware_error
+            motor.hardware_error = 0
         return response
 
     def _on_unplug(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
