@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import cv2
@@ -129,3 +130,21 @@ def test_a_camera_that_is_not_plugged_in_can_be_waited_for(ros, statuses: list[D
     assert "There is no camera /dev/video77" in camera.output
     camera.signal()
     assert camera.wait() == 0
+
+
+def test_a_camera_that_runs_can_be_looked_at(ros, simulated: None, tmp_path: Path) -> None:
+    words = ["-m", "ptr_models.cli", "calibrate", "camera", "--running", "--rate", "10"]
+    looked = ros.run([sys.executable, *words, "--duration", "3"], name="calibrate")
+    other = ["nowhere", "--running", "--config", str(unused(tmp_path))]
+    absent = ros.run([sys.executable, *words[:4], *other], name="absent")
+    ros.wait(lambda: not looked.running and not absent.running, "their ends", timeout=60.0)
+    assert "pictures at" in looked.output, looked.output
+    assert absent.wait() == 1
+    assert "Nothing arrives on /camera/nowhere/image/compressed" in absent.output
+
+
+def unused(folder: Path) -> Path:
+    """A configuration of one camera that nobody runs."""
+    path = folder / "cameras.yaml"
+    path.write_text("nowhere: {ros__parameters: {source: /dev/video0}}\n")
+    return path

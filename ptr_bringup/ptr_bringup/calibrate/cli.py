@@ -9,8 +9,16 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ptr_bringup.calibrate.errors import CalibrationError
+
+if TYPE_CHECKING:
+    from ptr_bringup.calibrate.camera_session import Entry
+    from ptr_bringup.calibrate.latency import Recording
+    from ptr_bringup.calibrate.latency_session import LatencyNode
+    from ptr_bringup.calibrate.quality import Quality
+    from ptr_bringup.session import Caller
 
 FOLDER = Path("~/.config/ptr")
 _SEARCHED = 12.0  # s of motion, unless another duration is given
@@ -61,6 +69,10 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     camera.add_argument("--white-balance", type=float, default=-1.0, metavar="K", help="the same of the white balance")
     camera.add_argument("--focus", type=float, default=-1.0, metavar="FOCUS", help="the same of the focus")
     camera.add_argument("--check", action="store_true", help="look only, with the settings of the configuration")
+    camera.add_argument(
+        "--running", action="store_true", help="look only, at a camera that runs: that of a node, or of the simulator"
+    )
+    camera.add_argument("--rate", type=float, metavar="HZ", help="that is expected, instead of the configuration's")
     camera.add_argument("--duration", type=float, default=5.0, metavar="S", help="of looking (%(default)s)")
     camera.add_argument(
         "--out", type=Path, default=FOLDER / "cameras.yaml", metavar="FILE", help="is written (%(default)s)"
@@ -91,7 +103,7 @@ def _latency(options: argparse.Namespace) -> int:
     from ptr_bringup.calibrate.latency_session import LatencyNode, record
     from ptr_bringup.session import SessionError, run_session
 
-    def work(node: LatencyNode, caller: object) -> int:
+    def work(node: LatencyNode, caller: Caller) -> int:
         print("The arm moves to its start and then to and fro; keep clear.", flush=True)
         _report_latency(options.out.expanduser(), record(node, caller, options.duration))
         return 0
@@ -103,7 +115,7 @@ def _latency(options: argparse.Namespace) -> int:
     return 0
 
 
-def _report_latency(path: Path, recording: object) -> None:
+def _report_latency(path: Path, recording: Recording) -> None:
     from ptr_bringup.calibrate.latency import measure
     from ptr_bringup.calibrate.latency_report import plot, sentence, write_latencies
 
@@ -122,6 +134,10 @@ def _camera(options: argparse.Namespace) -> int:
     from ptr_bringup.camera.sources import is_device
 
     entry = read_entry(options.config or _suite_config(), options.camera)
+    if options.rate:
+        entry.parameters["rate"] = options.rate
+    if options.running:
+        return _look_at_running(entry, options.duration)
     source = options.source or str(entry.parameters.get("source", "/dev/video0"))
     settings = entry.settings
     if not options.check and is_device(source):
@@ -139,13 +155,24 @@ def _camera(options: argparse.Namespace) -> int:
     return 0
 
 
+def _look_at_running(entry: Entry, seconds: float) -> int:
+    if find_spec("rclpy") is None:
+        raise CalibrationError("`ptr calibrate camera --running` needs ROS 2; run it on the robot's computer.")
+    from ptr_bringup.calibrate.camera_session import look
+    from ptr_bringup.calibrate.running_camera import RunningCamera
+
+    quality, current, _, _ = look(entry.name, entry, entry.settings, seconds, lambda name, *_: RunningCamera(name))
+    _print_quality(quality, current, quality.advice)
+    return 1 if quality.advice else 0
+
+
 def _suite_config() -> Path:
     from ptr_bringup.launching.packages import package_share
 
     return Path(package_share("ptr_bringup")) / "config" / "cameras.yaml"
 
 
-def _print_quality(quality: object, current: dict[str, object], remarks: tuple[str, ...]) -> None:
+def _print_quality(quality: Quality, current: dict[str, Any], remarks: tuple[str, ...]) -> None:
     print(", ".join(f"{name} {value}" for name, value in current.items()))
     print(
         f"{quality.count} pictures at {quality.rate:.1f} Hz (jitter {quality.jitter:.1f} ms, {quality.lost} lost), "
