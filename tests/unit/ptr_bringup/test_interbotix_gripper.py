@@ -71,6 +71,14 @@ def test_a_new_goal_has_full_force_again() -> None:
     assert gripper.step(1.0, 0.025, 1.0) == 350.0
 
 
+def test_what_is_held_is_not_dropped_while_nobody_sees_the_finger() -> None:
+    gripper = GripperPwm(GripperSettings())
+    assert gripper.step(0.0, 0.030, 0.0) == -350.0
+    assert gripper.unseen() == gripper.step(0.1, math.nan, 0.0) == -200.0
+    assert gripper.step(0.2, 0.020, 1.0) == 350.0
+    assert gripper.unseen() == 0.0
+
+
 @pytest.mark.parametrize(("finger", "opening"), [(math.nan, 0.0), (0.02, math.nan), (math.inf, 1.0)])
 def test_no_force_without_numbers(finger: float, opening: float) -> None:
     assert GripperPwm(GripperSettings()).step(0.0, finger, opening) == 0.0

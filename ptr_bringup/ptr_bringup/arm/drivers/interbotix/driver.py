@@ -36,7 +36,7 @@ _PATIENCE = 3.0
 _SILENCE = 0.5
 """s without a usable joint state after which xs_sdk may have been restarted: start-up is gone through again."""
 _STALE = 0.2
-"""s. With an older finger position the gripper gets no force: xs_sdk itself would push for ever."""
+"""s. With an older finger position the gripper is not pushed further: xs_sdk itself would go on for ever."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +157,9 @@ class InterbotixDriver:
         return Health(True, "xs_sdk is up and its joint states arrive.", values)
 
     def close(self) -> None:
-        """Take the force off an open gripper, and give back topics, services and timers; the arm holds its pose."""
-        if self._pwm > 0.0:
-            self._publish_pwm(0.0)
+        """Leave the gripper no more than its holding force, and give back what it has; the arm holds its pose."""
+        if self._ready:
+            self._publish_pwm(self._gripper.unseen())
         for timer in self._timers:
             self._node.destroy_timer(timer)
         self._talk.close()
@@ -189,8 +189,9 @@ class InterbotixDriver:
         if not self._ready:
             self._start_up(silent)
         elif self._opening is not None:
-            pwm = self._gripper.step(time.monotonic(), self._newest.finger, self._opening)
-            self._publish_pwm(pwm if silent < _STALE else 0.0)
+            seen = silent < _STALE
+            step = (time.monotonic(), self._newest.finger, self._opening)
+            self._publish_pwm(self._gripper.step(*step) if seen else self._gripper.unseen())
 
     def _lose(self) -> None:
         """Joint states have ended. When they come back, xs_sdk may be another one with other modes."""

@@ -61,6 +61,7 @@ class GripperPwm:
         self._settings = settings
         self._goal = math.nan
         self._mark, self._since, self._settled = math.nan, 0.0, False
+        self._force = 0.0
 
     def step(self, now: float, finger: float, opening: float) -> float:
         """PWM to send, positive opens.
@@ -69,12 +70,20 @@ class GripperPwm:
             finger: m, measured.
             opening: wanted, 0 to 1.
         """
-        s = self._settings
         if not (math.isfinite(finger) and math.isfinite(opening)):
-            return 0.0
-        goal = s.finger(opening)
-        error = goal - finger
+            return self.unseen()
+        goal = self._settings.finger(opening)
         self._look(now, finger, goal)
+        self._force = self._decide(finger, goal - finger)
+        return self._force
+
+    def unseen(self) -> float:
+        """PWM while nobody sees the finger: what it holds is not dropped, and not pushed harder than a held thing."""
+        self._force = -min(max(-self._force, 0.0), self._settings.hold)
+        return self._force
+
+    def _decide(self, finger: float, error: float) -> float:
+        s = self._settings
         if abs(error) <= s.tolerance or self._at_end(finger, error):
             return 0.0
         force = min(max(s.gain * error, -1.0), 1.0) * s.most
