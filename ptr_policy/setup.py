@@ -27,6 +27,7 @@ setup(
         ],
         "ptr.commands": [
             "sim = ptr_policy.bulk.cli:register",
+            "policy = ptr_policy.server.cli:register",
             "evaluate = ptr_policy.evaluation.cli:register",
             "demo = ptr_policy.demo.cli:register",
             "table = ptr_policy.table.cli:register",

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
@@ -23,13 +23,16 @@ class PictureError(EpisodeError):
     """A picture can't be trusted; the message says which and why."""
 
 
+Position = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class _Reference:
-    """A picture, its stamp (ns), and where the end effector was (m) when it was used first."""
+    """A picture, its stamp (ns), and where the end effector (m) was when it was taken; None: not known."""
 
     stamp: int
     data: bytes
-    position: NDArray[np.float64]
+    position: Position | None
 
 
 class PictureGuard:
@@ -38,28 +41,34 @@ class PictureGuard:
     def __init__(self) -> None:
         self._references: dict[str, _Reference] = {}
 
-    def check(self, contract: Contract, choice: Choice) -> None:
+    def check(self, contract: Contract, choice: Choice, where: Callable[[int], Position | None]) -> None:
         """Look at chosen samples before they are decoded.
 
+        Args:
+            where: measured position of the end effector (m) at a stamp (ns), None when that is not known. It has to be
+                that of the picture's stamp: the state of the observation may be older or younger than its picture.
         Raises:
             PictureError: a JPEG is cut off, or a later picture is the same byte for byte although the arm moved (a
                 sensor has noise, and the arm is in the picture).
         """
-        position = np.array(choice.arm[1].position)
         for camera, (stamp, data) in zip(contract.cameras, choice.images, strict=True):
             content = bytes(data)
             if content.startswith(_JPEG) and not content.rstrip(b"\0").endswith(_JPEG_END):
                 raise PictureError(f"the picture of camera {camera.name} is torn: its JPEG has no end")
-            before = self._references.get(camera.name)
-            if before is None or before.data != content:
-                self._references[camera.name] = _Reference(stamp, content, position)
-                continue
-            moved = float(np.linalg.norm(position - before.position))
-            if stamp > before.stamp and moved > MOVED:
-                raise PictureError(
-                    f"the picture of camera {camera.name} is frozen: it has not changed for "
-                    f"{(stamp - before.stamp) * 1e-9:.2f} s, in which the arm moved {moved:.3f} m"
-                )
+            now, before = _Reference(stamp, content, where(stamp)), self._references.get(camera.name)
+            if before is None or before.data != content or before.position is None:
+                self._references[camera.name] = now
+            elif now.stamp > before.stamp and now.position is not None:
+                _require_rest(camera.name, before, now)
+
+
+def _require_rest(camera: str, before: _Reference, now: _Reference) -> None:
+    moved = float(np.linalg.norm(np.subtract(now.position, before.position)))
+    if moved > MOVED:
+        raise PictureError(
+            f"the picture of camera {camera} is frozen: it has not changed for {(now.stamp - before.stamp) * 1e-9:.2f} "
+            f"s, in which the arm moved {moved:.3f} m"
+        )
 
 
 def require_light(contract: Contract, observation: Observation) -> None:

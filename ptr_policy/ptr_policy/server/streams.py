@@ -28,6 +28,8 @@ from ptr_policy.server.pictures import PictureGuard, require_light
 
 MARGIN = 0.05
 """s beyond a control period after which a silent stream ends the motion: with the way to the arm less than 0.1 s."""
+SHORTLY = 50_000_000
+"""ns by which an arm state may be older than the picture that it is compared with."""
 _EVER = 2**63 - 1  # ns
 
 
@@ -72,7 +74,7 @@ class ObservationStreams:
         """
         choice = choose(self._contract, self._images, self._arm, now.nanoseconds, self._delay)
         self._require_fresh(choice, now.nanoseconds)
-        self._guard.check(self._contract, choice)
+        self._guard.check(self._contract, choice, self._where)
         observation = observation_of(self._contract, choice)
         require_light(self._contract, observation)
         return observation
@@ -91,6 +93,11 @@ class ObservationStreams:
     def newest_state(self) -> int | None:
         """Stamp (ns) of the newest arm state."""
         return _stamp(self._arm)
+
+    def _where(self, stamp: int) -> tuple[float, float, float] | None:
+        """Measured position (m) of the end effector at a stamp (ns); None: no state was taken shortly before it."""
+        found = self._arm.as_of(stamp)
+        return None if found is None or stamp - found[0] > SHORTLY else found[1].position
 
     @property
     def _longest_silence(self) -> float:

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr policy`: run the policy of a running server once, or give it another checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+STARTS, RUNS = 60.0, 3600.0
+"""s to wait for the server, and for the end of a run."""
+LOADS = 120.0
+"""s to wait for a checkpoint to be loaded."""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add `policy` to `ptr`."""
+    policy = subparsers.add_parser("policy", help="run the policy of a running server once, or change its checkpoint")
+    policy.set_defaults(run=lambda _: policy.print_help())
+    kinds = policy.add_subparsers(title="kinds", metavar="KIND")
+    run = kinds.add_parser(
+        "run",
+        help="one run; Ctrl-C ends it",
+        description="Let the policy drive the arm until it has made its steps, a fault ends it, or Ctrl-C does.",
+    )
+    run.add_argument("task", metavar="TASK", help="task that the policy is told")
+    run.add_argument("--max-steps", type=int, default=0, metavar="N", help="control steps (default: the server's)")
+    run.add_argument("--choice", default="", help="mode, sample, argmax_q or softmax_q (default: the server's)")
+    run.set_defaults(run=_run)
+    load = kinds.add_parser(
+        "load",
+        help="serve another checkpoint",
+        description="Refused during a run, and when the checkpoint does not fit the robot: then the one before stays.",
+    )
+    load.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="its folder, on the server's machine")
+    load.add_argument("--new-task", default="", metavar="NAME", help="a task that gets a spare slot")
+    load.set_defaults(run=_load)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from rclpy.action import ActionClient
+
+    from ptr_bringup.session import SessionEndedError
+    from ptr_msgs.action import RunPolicy
+
+    def work(node: Any, caller: Any) -> int:
+        client = ActionClient(node, RunPolicy, "/run_policy")
+        caller.wait(client.server_is_ready, "the action /run_policy; is the policy server running?", STARTS)
+        goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice)
+        handle = caller.result(client.send_goal_async(goal), "the acceptance by /run_policy", STARTS)
+        try:
+            result = caller.result(handle.get_result_async(), "the end of the run", RUNS).result
+        except SessionEndedError:
+            handle.cancel_goal_async()
+            caller.stop.clear()  # one more wait, for the arm to be released
+            caller.result(handle.get_result_async(), "the end of the run", 10.0)
+            raise
+        held = f", {result.held_steps} of {result.steps} steps held, mean Q {result.mean_q:.2f}" if result.steps else ""
+        print(f"{result.message}{held}")
+        return 0 if result.completed else 1
+
+    return _session(work)
+
+
+def _load(options: argparse.Namespace) -> int:
+    from ptr_msgs.srv import LoadCheckpoint
+
+    def work(node: Any, caller: Any) -> int:
+        client = node.create_client(LoadCheckpoint, "/policy_server/load")
+        path = os.path.abspath(options.checkpoint)  # links stay as they are
+        request = LoadCheckpoint.Request(checkpoint=path, new_task=options.new_task)
+        answer = caller.call(client, request, LOADS)
+        print(f"{answer.message}, contract {answer.contract_hash}")
+        return 0
+
+    return _session(work)
+
+
+def _session(work: Any) -> int:
+    from rclpy.node import Node
+
+    from ptr_bringup.session import run_session
+
+    run_session(lambda: Node("policy_caller"), work, "policy", args=[])
+    return 0
