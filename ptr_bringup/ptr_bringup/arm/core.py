@@ -25,8 +25,8 @@ from ptr_bringup.arm.standing import Standing
 _LOST, _LOST_LASTS = 0.4, 0.25
 """rad and s. When a joint is so far from where it was commanded for so long, something else moved the arm,
 such as a hand, a sagging motor or a new scene: the commanded pose becomes the measured one."""
-_LOST_UNSEEN = 0.1
-"""rad. The same at once, when the arm was out of sight before."""
+_LOST_UNSEEN, _OUT_OF_SIGHT = 0.1, 1.0
+"""rad and s. The same at once after the arm was out of sight for so long: it got no commands and stood still."""
 _LONGEST_TICK = 0.25
 """s. A longer pause between two ticks (a busy or sleeping machine) allows no faster motion."""
 
@@ -53,7 +53,7 @@ class ArmCore:
         self._run: MoveRun | None = None
         self._last_state: JointState | None = None
         self._seen = 0.0
-        self._unseen = True
+        self._unseen_since: float | None = None
         self._measured: Pose | None = None
         self._standing = Standing()
         self._following = FollowWatch()
@@ -185,7 +185,7 @@ class ArmCore:
         self._ticked = now
         unusable = self._look(now, joint_state, age)
         if unusable:
-            self._unseen = True
+            self._unseen_since = now if self._unseen_since is None else self._unseen_since
             return self._blind(now, elapsed, unusable)
         self._integrate(now)
         self.arbiter.watch(now)
@@ -197,15 +197,16 @@ class ArmCore:
             return dataclasses.replace(held, joints=self.joints)  # if it only stood still, this gets it to move
         running = self._run is not None
         requested = self._wish
-        verdict = self._follow_move(elapsed) if running else self._follow_wish(elapsed)
-        if following is Following.STUCK:
+        stuck = following is Following.STUCK
+        verdict = self._follow_move(elapsed, stuck) if running else self._follow_wish(elapsed)
+        if stuck:
             verdict = self._unless_further(verdict)
         if verdict.joints is not None:
             self.joints, self.target = verdict.joints, verdict.target
         self._wish = self.target
         if verdict.reason:
             self._standing.note(verdict.reason, self.arbiter.source, verdict.detail, now)
-        report = self._report_move(verdict) if running else None
+        report = self._report_move(verdict, elapsed, stuck) if running else None
         output = self._output(now, verdict.reason, requested, report)
         return dataclasses.replace(output, notice=notice) if notice else output
 
@@ -225,7 +226,8 @@ class ArmCore:
         """Make the measured pose the commanded one when the arm has lost it; says so."""
         positions = self._last_state.positions
         off = float(np.abs(positions - self.joints).max())
-        unseen, self._unseen = self._unseen, False
+        unseen = self._unseen_since is not None and now - self._unseen_since > _OUT_OF_SIGHT
+        self._unseen_since = None
         if self._on_track is None or off <= (_LOST_UNSEEN if unseen else _LOST) or self.arbiter.mode is Mode.FAULT:
             self._on_track = now
         elif unseen:
@@ -243,28 +245,34 @@ class ArmCore:
         if verdict.joints is None or verdict.joints is self.joints:
             return verdict
         measured = self._last_state.positions
-        behind = np.abs(self.joints - measured)
-        if np.abs(verdict.joints - measured).max() <= behind.max():
+        if np.abs(verdict.joints - measured).max() <= np.abs(self.joints - measured).max():
             return verdict
+        return Verdict(None, self.target, verdict.reason | Reason.MOTOR_FAULT, self._how_far_behind())
+
+    def _how_far_behind(self) -> str:
+        behind = np.abs(self.joints - self._last_state.positions)
         joint = JOINT_NAMES[int(behind.argmax())]
-        why = f"The {joint} is {behind.max():.3f} rad behind its command and no joint moves; the arm holds."
-        return Verdict(None, self.target, verdict.reason | Reason.MOTOR_FAULT, why)
+        return f"The {joint} is {behind.max():.3f} rad behind its command and no joint moves; the arm holds."
 
     def _follow_wish(self, elapsed: float) -> Verdict:
         if self._wish is self.target:
             return Verdict(self.joints, self.target)
         return admit(self._wish, self.target, self.joints, self.limits, elapsed)
 
-    def _follow_move(self, elapsed: float) -> Verdict:
+    def _follow_move(self, elapsed: float, stuck: bool) -> Verdict:
         if self.arbiter.mode is not Mode.MOVING:
             return self._follow_wish(elapsed)
+        if stuck:
+            return Verdict(None, self.target, Reason.MOTOR_FAULT, self._how_far_behind())
         wish = self._run.advance(elapsed)
         return admit_joints(wish, forward(wish), self.target, self.joints, self.limits, elapsed)
 
-    def _report_move(self, verdict: Verdict) -> MoveReport:
+    def _report_move(self, verdict: Verdict, elapsed: float, stuck: bool) -> MoveReport:
         run = self._run
         if self.arbiter.mode is not Mode.MOVING:
             return self._taken_over()
+        if stuck:
+            return self._pause_move(elapsed, verdict.detail)
         if verdict.joints is None:
             self.cancel_move()
             return MoveReport(run.progress, True, False, f"The gate ended the move: {verdict.detail}")
@@ -272,6 +280,12 @@ class ArmCore:
             return MoveReport(run.progress)
         self.gripper = run.move.gripper
         report = run.arrival(self._measured, self._last_state)
+        if report.done:
+            self.cancel_move()
+        return report
+
+    def _pause_move(self, elapsed: float, why: str) -> MoveReport:
+        report = self._run.pause(elapsed, why)
         if report.done:
             self.cancel_move()
         return report
@@ -304,9 +318,8 @@ class ArmCore:
             self._standing.note(Reason.STALE_STATE, self.arbiter.source, why, now)
         report = None
         if self._run is not None:
-            report = self._run.pause(elapsed) if self.arbiter.mode is Mode.MOVING else self._taken_over()
-            if report.done:
-                self.cancel_move()
+            moving = self.arbiter.mode is Mode.MOVING
+            report = self._pause_move(elapsed, why) if moving else self._taken_over()
         output = self._output(now, Reason.STALE_STATE, self.target, report)
         return dataclasses.replace(output, joints=None, executed=None)
 

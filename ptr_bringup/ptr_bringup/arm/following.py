@@ -15,7 +15,7 @@ import numpy as np
 from ptr_bringup.arm.kinematics import Array
 from ptr_bringup.arm.reports import JointState
 
-_COMMANDED, _MOVED = 0.015, 0.002
+_COMMANDED, _MOVED = 0.010, 0.002
 """rad. A joint was commanded to move by more than the first; one that moves at all moves more than the second,
 which is above the encoder's 0.0015 rad."""
 _PATIENCE = 0.15

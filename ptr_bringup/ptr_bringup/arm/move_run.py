@@ -14,11 +14,11 @@ _ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
 _SETTLING = 1.5
 """s that a move waits at its end for the measured pose; the gripper may be held open by an object."""
 _LONGEST_PAUSE = 2.0
-"""s that a move waits for joint states; the arm holds meanwhile."""
+"""s that a move waits for joint states, or for an arm that does not follow; it holds meanwhile."""
 
 
 class MoveRun:
-    """One move in execution. Its time stands still while the arm can't be seen."""
+    """One move in execution. Its time stands still while the arm can't be seen or does not follow."""
 
     def __init__(self, move: Move) -> None:
         self.move = move
@@ -41,13 +41,12 @@ class MoveRun:
         self._paused = 0.0
         return self.move.joints(self._elapsed)
 
-    def pause(self, elapsed: float) -> MoveReport:
-        """Wait for joint states, but not for ever."""
+    def pause(self, elapsed: float, why: str) -> MoveReport:
+        """Wait some seconds more, but not for ever."""
         self._paused += elapsed
         if self._paused <= _LONGEST_PAUSE:
             return MoveReport(self.progress)
-        why = f"The move was ended: there were no usable joint states for {_LONGEST_PAUSE:.0f} s."
-        return MoveReport(self.progress, True, False, why)
+        return MoveReport(self.progress, True, False, f"The move was ended after {_LONGEST_PAUSE:.0f} s: {why}")
 
     def arrival(self, measured: Pose, state: JointState) -> MoveReport:
         """Is the measured arm there? Done when it is, or when it has had time enough."""

@@ -77,6 +77,31 @@ def test_a_limit_of_zero_is_a_limit() -> None:
     assert verdict.joints == pytest.approx(START)
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"reach_min": 0.0, "reach_max": 0.0}, Reason.UNREACHABLE),
+        ({"box_low": (0.0, 0.0, 0.0), "box_high": (0.0, 0.0, 0.0)}, Reason.OUTSIDE_BOX),
+        ({"table_height": 0.0}, Reason.COLLISION),
+    ],
+)
+def test_a_reach_a_box_and_a_table_of_zero_are_limits(changes: dict, reason: Reason) -> None:
+    limits = dataclasses.replace(Limits(box_low=(0.1, -0.3, -0.1)), **changes)
+    target, joints = at(0.3, 0.0, 0.02)
+    outward = Pose(target.position + [0.01, 0.0, -0.10], target.rotation)
+    assert admit(outward, target, joints, limits, 1.0).reason & reason
+
+
+@pytest.mark.parametrize("margin", [0.0, 0.1])
+def test_the_joint_margin_counts_and_zero_is_the_mechanical_limit(margin: float) -> None:
+    limits, joints = Limits(joint_margin=margin), START.copy()
+    joints[4] = kinematics.JOINT_UPPER[4] - margin - 0.01
+    pose = kinematics.forward(joints)
+    for further, reason in ((0.009, Reason.NONE), (0.011, Reason.JOINT_LIMIT)):
+        wish = joints + [0.0, 0.0, 0.0, 0.0, further, 0.0]
+        assert admit_joints(wish, pose, pose, joints, limits, 1.0).reason == reason
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_wish_that_is_not_finite_is_refused_and_the_target_stays(bad: float) -> None:
     for wish in (
