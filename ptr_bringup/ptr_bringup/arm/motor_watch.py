@@ -58,7 +58,7 @@ class MotorWatch:
     def _look(self) -> None:
         motors, state = self._driver.motors(), self._driver.state()
         if motors is None:
-            return
+            return self._diagnose_unread()
         judgement = self._health.judge(motors, motors.stamp if state is None else state.stamp)
         self._core.motor_fault(judgement.message if judgement.level is Level.FAULT else "")
         self._publish(motors, judgement)
@@ -74,22 +74,29 @@ class MotorWatch:
         if not changed and switches == self._switches and self._uptime() - self._published < _REPEAT:
             return
         self._published, self._switches = self._uptime(), switches
-        message = motors_message(motors, judgement.level, judgement.message)
-        self._states.publish(message)
-        values = [
-            KeyValue(key=f"{reading.name} {name}", value=f"{value:.1f}")
+        self._states.publish(motors_message(motors, judgement.level, judgement.message))
+        values = {
+            f"{reading.name} {name}": f"{value:.1f}"
             for reading in motors.readings
             for name, value in (
                 ("temperature (deg C)", reading.temperature),
                 ("voltage (V)", reading.voltage),
                 ("effort", reading.effort),
             )
-        ]
-        status = DiagnosticStatus(
-            level=_DIAGNOSED[judgement.level], name="arm motors", message=judgement.message, values=values
-        )
+        }
+        self._diagnose(_DIAGNOSED[judgement.level], judgement.message, values)
+
+    def _diagnose_unread(self) -> None:
+        """A driver that can't read its motors moves the arm all the same; somebody should know."""
+        if self._uptime() - self._published >= _REPEAT:
+            self._published = self._uptime()
+            self._diagnose(DiagnosticStatus.WARN, "The motors have not been read; their health is not known.", {})
+
+    def _diagnose(self, level: bytes, message: str, values: dict[str, str]) -> None:
+        pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+        status = DiagnosticStatus(level=level, name="arm motors", message=message, values=pairs)
         array = DiagnosticArray(status=[status])
-        array.header.stamp = message.header.stamp
+        array.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
     def _refusal(self) -> str:

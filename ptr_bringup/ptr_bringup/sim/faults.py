@@ -10,6 +10,8 @@ from ptr_bringup.arm.motors import MOTOR_NAMES
 
 CLEAR = "clear"
 """Name that ends every fault."""
+CLOCK_JUMP = "clock_jump"
+"""Name of the fault that concerns the simulator's clock."""
 CAMERAS = ("over_shoulder",)
 
 
@@ -29,7 +31,7 @@ class Kind:
         low, high: range of the strength.
         strength: what its strength means.
         unit: of the strength.
-        once: it happens to the motors and is over: what it leaves is mended at the motors, not by its end.
+        once: it happens and is over: what it leaves behind is mended where it lies, at the motors for instance.
     """
 
     effect: str
@@ -67,6 +69,10 @@ KINDS: dict[str, Kind] = {
     ),
     "torque_lost": Kind("Somebody switches the torque off.", MOTOR_NAMES, once=True),
     "voltage_low": Kind("The supply's voltage drops.", value=9.0, low=0.0, high=12.0, strength="voltage", unit="V"),
+    CLOCK_JUMP: Kind(
+        "The simulated time jumps; needs a simulator that publishes /clock (its speed is not 1).",
+        value=5.0, low=-3600.0, high=3600.0, strength="by", unit="s", once=True,
+    ),
     "encoder": Kind("A motor's encoder reports an error; the motor goes on holding.", MOTOR_NAMES, "elbow", once=True),
 }  # fmt: skip
 

@@ -19,7 +19,7 @@ from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
 from ptr_bringup.arm.messages import stamp
 from ptr_bringup.node_main import StartupError, declare, run
 from ptr_bringup.sim.fault_effects import cool, protect, strike
-from ptr_bringup.sim.faults import CLEAR, KINDS, FaultError, Faults
+from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, Faults
 from ptr_bringup.sim.motor_bus import MotorBus
 from ptr_bringup.sim.publishers import JointPublisher, ObjectPublisher, PicturePublisher
 from ptr_bringup.sim.world import TIMESTEP, World
@@ -156,6 +156,7 @@ class Simulator(Node):
             else:
                 wanted = (request.fault, request.target, request.value, request.duration)
                 fault = self._faults.inject(*wanted, self._simulated)
+                self._let_time_jump(fault)
                 strike(fault, self._world)
                 response.message = f"Injected: {fault}. {KINDS[fault.name].effect}"
             response.success = True
@@ -163,6 +164,13 @@ class Simulator(Node):
         except FaultError as error:
             response.success, response.message = False, str(error)
         return response
+
+    def _let_time_jump(self, fault: Fault) -> None:
+        if fault.name != CLOCK_JUMP:
+            return
+        if self._clocks is None:
+            raise FaultError(f"{CLOCK_JUMP}: at speed 1 the simulator has the system's time and publishes no /clock.")
+        self._origin += fault.value
 
     def _on_reset(self, request: ResetScene.Request, response: ResetScene.Response) -> ResetScene.Response:
         kitchen = request.kitchen or self._world.kitchen.name
