@@ -173,7 +173,8 @@ def _suite_config() -> Path:
 
 
 def _print_quality(quality: Quality, current: dict[str, Any], remarks: tuple[str, ...]) -> None:
-    print(", ".join(f"{name} {value}" for name, value in current.items()))
+    if current:
+        print(", ".join(f"{name} {value}" for name, value in current.items()))
     print(
         f"{quality.count} pictures at {quality.rate:.1f} Hz (jitter {quality.jitter:.1f} ms, {quality.lost} lost), "
         f"sharpness {quality.sharpness:.0f}, brightness {quality.brightness:.0f} of 255 "
