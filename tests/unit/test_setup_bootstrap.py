@@ -85,3 +85,45 @@ def test_what_is_wanted_is_locked() -> None:
             if line and not line.startswith("#"):
                 name = re.split(r"[=<>]", line)[0]
                 assert re.search(rf"^{re.escape(name)}==", locked, re.MULTILINE), name
+
+
+def test_interbotix_own_messages_are_left_alone(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    built: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "colcon", lambda names, options: built.append(list(names)))
+    monkeypatch.setattr(bootstrap, "ROS_DISTRO", "jazzy")
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path / "suite")
+    theirs, ours = tmp_path / "interbotix_ws" / "install", tmp_path / "suite" / "install"
+    for prefix in (theirs, ours):
+        (prefix / "share" / "interbotix_xs_msgs").mkdir(parents=True)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{ours}:{theirs}:/opt/ros/jazzy")
+    bootstrap.messages()
+    assert f"interbotix_xs_msgs is that of {theirs}" in capsys.readouterr().out
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{ours}:/opt/ros/jazzy")
+    bootstrap.messages()
+    assert built == [["ptr_msgs"], ["ptr_msgs", bootstrap.INTERBOTIX]]
+
+
+def test_the_copy_of_interbotix_interfaces_has_their_names_fields_and_types() -> None:
+    """Field by field as in interbotix_xs_msgs of the branches humble and jazzy; a difference would part the two."""
+    folder = ROOT / "ptr_bringup" / "stand_in" / "interbotix_xs_msgs"
+    expected = {
+        "msg/JointGroupCommand.msg": "string name, float32[] cmd",
+        "msg/JointSingleCommand.msg": "string name, float32 cmd",
+        "srv/OperatingModes.srv": "string cmd_type, string name, string mode, string profile_type, "
+        "int32 profile_velocity, int32 profile_acceleration, ---",
+        "srv/Reboot.srv": "string cmd_type, string name, bool enable, bool smart_reboot, ---",
+        "srv/RegisterValues.srv": "string cmd_type, string name, string reg, int32 value, ---, int32[] values",
+        "srv/RobotInfo.srv": "string cmd_type, string name, ---, string mode, string profile_type, "
+        "string[] joint_names, int16[] joint_ids, float32[] joint_lower_limits, float32[] joint_upper_limits, "
+        "float32[] joint_velocity_limits, float32[] joint_sleep_positions, int16[] joint_state_indices, "
+        "int16 num_joints, string[] name",
+        "srv/TorqueEnable.srv": "string cmd_type, string name, bool enable, ---",
+    }
+    found = {}
+    for file in sorted(folder.glob("*/*.*")):
+        lines = (" ".join(line.partition("#")[0].split()) for line in file.read_text().splitlines())
+        found[f"{file.parent.name}/{file.name}"] = ", ".join(line for line in lines if line)
+    assert found == expected
+    assert (folder.parent / "COLCON_IGNORE").is_file()

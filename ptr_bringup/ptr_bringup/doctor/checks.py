@@ -20,7 +20,7 @@ SETUP = "run `make setup` in the suite's folder"
 PATIENCE = 60  # s for a check in a process of its own
 LEAST_DISK = 5e9  # bytes
 EXECUTABLES = {
-    "ptr_bringup": ("arm", "camera", "camera_monitor", "simulator", "scripted_operator"),
+    "ptr_bringup": ("arm", "camera", "camera_monitor", "simulator", "xs_sdk_stand_in", "scripted_operator"),
     "ptr_teleop": ("teleop", "recorder", "console"),
     "ptr_policy": ("policy_server", "evaluator"),
 }

@@ -141,3 +141,32 @@ def test_a_camera_is_the_entry_of_its_name_or_a_given_device() -> None:
     given, *_ = interpret(LAUNCH / "robot.launch.xml", {"robot": "wx250s", "camera_device": "film.avi"}, {}).processes
     assert "source: film.avi" in str(given.command)
     assert "name: over_shoulder" in str(given.command)
+
+
+def test_the_real_arm_and_the_simulated_one_differ_in_one_argument() -> None:
+    real = started("collect.launch.xml", task="x", device="joy", robot="wx250s")
+    simulated = started("collect.launch.xml", task="x", device="joy", robot="sim")
+    assert set(simulated) - set(real) <= {"simulator", "camera_monitor"}
+    assert set(real) - set(simulated) <= {"camera", "camera_monitor"}
+
+
+def commands(name: str, **given: str) -> dict[str, list[str]]:
+    """The words of each process that are the same in each run."""
+    plan = interpret(LAUNCH / name, given, {})
+    return {process.name: [str(word) for word in process.command] for process in plan.processes}
+
+
+def test_behind_the_stand_in_the_simulator_leaves_the_robots_topics_to_the_driver() -> None:
+    nodes = commands("robot.launch.xml", robot="wx250s", xs_sdk="stand_in")
+    assert "camera" not in nodes
+    for name in ("simulator", "xs_sdk_stand_in"):
+        assert "/joint_states:=/simulator/joint_states" in nodes[name]
+        assert "/joint_commands:=/simulator/joint_commands" in nodes[name]
+    assert not any("/simulator/" in word for word in nodes["arm"])
+
+
+def test_without_the_stand_in_there_is_none() -> None:
+    assert "xs_sdk_stand_in" not in commands("robot.launch.xml", robot="wx250s")
+    plain = commands("robot.launch.xml", robot="sim", xs_sdk="stand_in")
+    assert "xs_sdk_stand_in" not in plain
+    assert "/joint_states:=/joint_states" in plain["simulator"]
