@@ -157,9 +157,11 @@ class InterbotixDriver:
         return Health(True, "xs_sdk is up and its joint states arrive.", values)
 
     def close(self) -> None:
-        """Leave the gripper no more than its holding force, and give back what it has; the arm holds its pose."""
-        if self._ready:
-            self._publish_pwm(self._gripper.unseen())
+        """Give back topics, services and timers; the arm keeps its pose and the gripper its force.
+
+        After a signal nothing can be sent any more, so the gripper's PWM is what it was: none or the holding force,
+        unless the fingers were moving just then. The next arm node sets it right.
+        """
         for timer in self._timers:
             self._node.destroy_timer(timer)
         self._talk.close()
