@@ -128,7 +128,8 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
 
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn()) as progress:
-        bar = progress.add_task(node.value("task"), total=None)
+        checkpoints = node.value("checkpoint").split(",")
+        bar = progress.add_task(node.value("task"), total=len(checkpoints) * node.value("trials"))
 
         def show(result: Result, planned: Sequence[Trial]) -> None:
             progress.console.print(describe(result, len(planned)), highlight=False)
