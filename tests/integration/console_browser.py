@@ -57,7 +57,7 @@ def address(ros: Any, console: Any) -> str:
     return pattern.search(console.output)[1]
 
 
-def until(ros: Any, page: Any, expression: str, what: str, timeout: float = 20.0) -> None:
+def until(ros: Any, page: Any, expression: str, what: str, timeout: float = 60.0) -> None:
     """Wait until a JavaScript expression is true in the page, and let ROS run meanwhile."""
     ros.wait(lambda: page.evaluate(f"Boolean({expression})"), f"{what} in the page", timeout)
 

@@ -75,7 +75,7 @@ def session(ros, worn):
     """The page within a session; whatever the test leaves, the grip is open and the session over afterwards."""
     ros.packets.clear()
     worn.click("#vr")
-    ros.wait(lambda: len(ros.packets) > 5, "packets of the session")
+    ros.wait(lambda: len(ros.packets) > 5, "packets of the session", timeout=60.0)
     yield worn
     worn.evaluate("headset.activeSession?.end()")
     squeeze(worn, 0.0)
