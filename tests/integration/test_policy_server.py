@@ -104,16 +104,16 @@ def test_stale_images_hold_and_end_the_run(robot) -> None:
     robot.commands.clear()
     client = ActionClient(robot.node, RunPolicy, "/run_policy")
     robot.wait(client.server_is_ready, "the policy server")
-    handle = robot.result(client.send_goal_async(RunPolicy.Goal(task=TASK, max_steps=1000)), "acceptance")
-    robot.wait(lambda: any(not step.held for step in robot.steps), "an action")
+    handle = robot.result(client.send_goal_async(RunPolicy.Goal(task=TASK, max_steps=1000)), "acceptance", PATIENCE)
+    robot.wait(lambda: any(not step.held for step in robot.steps), "an action", PATIENCE)
     robot.simulator.signal(signal.SIGSTOP)
     try:
-        result = robot.result(handle.get_result_async(), "the end of the run").result
+        result = robot.result(handle.get_result_async(), "the end of the run", PATIENCE).result
     finally:
         robot.simulator.signal(signal.SIGCONT)
     assert not result.completed
     assert result.message.startswith("held 4 steps in a row: stream camera over_shoulder")
-    robot.wait(lambda: len(robot.steps) == result.steps, "all steps")
+    robot.wait(lambda: len(robot.steps) == result.steps, "all steps", PATIENCE)
     held = [step for step in robot.steps if step.held]
     assert len(held) == result.held_steps
     assert all(step.image_age > 0.25 and "camera over_shoulder" in step.reason for step in held[-4:])
