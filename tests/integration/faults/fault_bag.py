@@ -24,9 +24,10 @@ SAME = 1e-9
 
 @dataclass(frozen=True)
 class Message:
-    """One message of a bag: source stamp (ns), topic, decoded content."""
+    """One message of a bag: source stamp and arrival (ns), topic, decoded content."""
 
     stamp: int
+    arrival: int
     topic: str
     content: Any
 
@@ -44,11 +45,11 @@ class FaultBag:
         self.messages: list[Message] = []
         self.pictures: list[int] = []  # stamps, ns
         with open_bag(path) as reader:
-            for topic, kind, stamp, _, raw in messages(reader):
+            for topic, kind, stamp, arrival, raw in messages(reader):
                 if topic.endswith("/image/compressed"):
                     self.pictures.append(stamp)
                 else:
-                    self.messages.append(Message(stamp, topic, decode(raw, kind)))
+                    self.messages.append(Message(stamp, arrival, topic, decode(raw, kind)))
 
     def of(self, topic: str) -> list[Message]:
         """Messages of a topic by their stamps."""
@@ -56,13 +57,14 @@ class FaultBag:
 
     # --- the commanded pose ---------------------------------------------------------------------------------
 
-    def changes(self) -> list[int]:
-        """Stamps (ns) at which the commanded pose or gripper was another one than before."""
+    def changes(self, by_arrival: bool = False) -> list[int]:
+        """Stamps or arrivals (ns) at which the commanded pose or gripper was another one than before."""
         before, found = None, []
-        for message in self.of("/arm/executed"):
+        executed = [one for one in self.messages if one.topic == "/arm/executed"]
+        for message in sorted(executed, key=lambda one: one.arrival if by_arrival else one.stamp):
             now = np.array(_commanded(message.content))
             if before is not None and np.abs(now - before).max() > SAME:
-                found.append(message.stamp)
+                found.append(message.arrival if by_arrival else message.stamp)
             before = now
         return found
 
@@ -128,15 +130,16 @@ def read(path: Path) -> FaultBag:
     return FaultBag(recover(path)[0] if path.name.endswith(".partial") else path)
 
 
-def assert_held(bag: FaultBag, struck: int, since: int = 0, until: int = 0) -> None:
+def assert_held(bag: FaultBag, struck: int, since: int = 0, until: int = 0, by_arrival: bool = False) -> None:
     """The arm moved until the fault, and held within the bound.
 
     Args:
         struck: ns, when the fault was there.
         since: ns, when it began to be made; 0: the same.
         until: ns, when it was mended; 0: not in this bag.
+        by_arrival: judge by when the recorder heard of it.
     """
-    changes = bag.changes()
+    changes = bag.changes(by_arrival)
     before = [stamp for stamp in changes if (since or struck) - BOUND <= stamp <= struck]
     assert before, "the arm did not move before the fault: this test shows nothing"
     late = [(stamp - struck) * 1e-9 for stamp in changes if struck + BOUND < stamp and (not until or stamp < until)]

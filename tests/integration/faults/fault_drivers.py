@@ -33,19 +33,23 @@ class PolicyRun(AbstractContextManager):
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
         self.result: RunPolicy.Result | None = None
+        self._abandoned = False
+
+    def abandon(self) -> None:
+        """Nobody will answer any more."""
+        self._abandoned = True
 
     def __enter__(self) -> PolicyRun:
         goal = RunPolicy.Goal(task=TASK, max_steps=100_000, action_choice="mode")
         send = self._plant.run_policy.send_goal_async(goal)
         self._handle = self._plant.ros.result(send, "acceptance of the run", 60.0)
         self._future = self._handle.get_result_async()
-        self._plant.run = self
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None and self._plant.processes["policy_server"].running:
+        if kind is None and not self._abandoned and self._plant.processes["policy_server"].running:
             if not self._future.done():
                 self._handle.cancel_goal_async()
             self.result = self._plant.ros.result(self._future, "the end of the run", 60.0).result
@@ -129,12 +133,34 @@ class Device(AbstractContextManager):
         self._plant, self.sending = plant, True
 
     def __enter__(self) -> Device:
+        self.choose(self.name)
+        for _ in range(3):  # the deadman is seen released
+            self.rest()
+            self._plant.ros.spin(FAST)
         self._plant.source = self
         self._timer = self._plant.ros.node.create_timer(self.period, self._send)
         return self
 
     def __exit__(self, *error: Any) -> None:
         self._plant.ros.node.destroy_timer(self._timer)
+        if self._plant.processes["teleop"].running:
+            self.rest()
+            self._plant.ros.spin(0.3)
+            self.choose("none")
+
+    def choose(self, device: str) -> None:
+        """Let the teleop node use this device."""
+        node, ros = self._plant.ros.node, self._plant.ros
+        client = node.create_client(SetParameters, "/teleop/set_parameters")
+        ros.wait(client.service_is_ready, "teleop's parameters")
+
+        def chosen() -> bool:
+            request = SetParameters.Request(parameters=[Parameter("device", value=device).to_parameter_msg()])
+            (answer,) = ros.result(client.call_async(request), "the choice of the device").results
+            return answer.successful
+
+        ros.wait(chosen, f"the device {device}")
+        node.destroy_client(client)
 
     def _send(self) -> None:
         if self.sending and self._plant.executed:
@@ -150,6 +176,10 @@ class Device(AbstractContextManager):
         """Drive, upwards or downwards."""
         raise NotImplementedError
 
+    def rest(self) -> None:
+        """Let go."""
+        raise NotImplementedError
+
 
 class PageKeyboard(Device):
     """The keyboard in the console's page; the test sends the packets that the console passes on."""
@@ -160,69 +190,53 @@ class PageKeyboard(Device):
         self._packets = plant.ros.node.create_publisher(String, "/teleop/page_keyboard", 10)
 
     def __enter__(self) -> Device:
-        self._choose("page_keyboard")
         self._plant.ros.wait(lambda: self._packets.get_subscription_count() > 0, "teleop to listen to the page")
-        for _ in range(3):
-            self._packet([])
-            self._plant.ros.spin(FAST)
         return super().__enter__()
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        if self._plant.processes["teleop"].running:
-            self._packet([])
-            self._plant.ros.spin(0.2)
-            self._choose("none")
         self._plant.ros.node.destroy_publisher(self._packets)
 
     def press(self, up: bool) -> None:
         """One packet: a key is held."""
         self._packet(["q" if up else "e"])
 
+    def rest(self) -> None:
+        """One packet: no key is held."""
+        self._packet([])
+
     def _packet(self, keys: list[str]) -> None:
         packet = {"v": 1, "session": "page", "seq": self._number, "t": time.monotonic() * 1e3, "deadman": True}
         self._number += 1
         self._packets.publish(String(data=json.dumps(packet | {"keys": keys})))
 
-    def _choose(self, device: str) -> None:
-        node, ros = self._plant.ros.node, self._plant.ros
-        client = node.create_client(SetParameters, "/teleop/set_parameters")
-        ros.wait(client.service_is_ready, "teleop's parameters")
-
-        def chosen() -> bool:
-            request = SetParameters.Request(parameters=[Parameter("device", value=device).to_parameter_msg()])
-            (answer,) = ros.result(client.call_async(request), "the choice of the device").results
-            return answer.successful
-
-        ros.wait(chosen, f"the device {device}")
-        node.destroy_client(client)
-
 
 class SpaceMouse(Device):
-    """A SpaceMouse behind a FIFO, which stands for /dev/hidrawN."""
+    """A SpaceMouse; its device file is a FIFO that stands for /dev/hidrawN."""
 
-    path = ""
+    name = "spacemouse"
 
-    def __enter__(self) -> Device:
-        self._report("00 00 00 00 00 00")
-        self._plant.ros.spin(0.3)
-        return super().__enter__()
+    def __init__(self, plant: Plant) -> None:
+        super().__init__(plant)
+        path = plant.parameters["teleop"]["spacemouse.path"]
+        os.mkfifo(path)
+        self._end: int | None = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        fcntl.fcntl(self._end, fcntl.F_SETFL, os.O_DIRECT | os.O_NONBLOCK)
 
     def press(self, up: bool) -> None:
         """One report: the cap is lifted or pressed."""
         self._report(f"00 00 00 00 {'00 ff' if up else '00 01'}")
 
-    def plug(self, path: str) -> None:
-        """Make the device file."""
-        os.mkfifo(path)
-        self.end = os.open(path, os.O_RDWR | os.O_NONBLOCK)
-        fcntl.fcntl(self.end, fcntl.F_SETFL, os.O_DIRECT | os.O_NONBLOCK)
+    def rest(self) -> None:
+        """One report: the cap is in its middle."""
+        self._report("00 00 00 00 00 00")
 
     def unplug(self) -> None:
         """Pull the cable."""
-        os.close(self.end)
-        self.sending = False
+        os.close(self._end)
+        self._end, self.sending = None, False
 
     def _report(self, axes: str) -> None:
-        with contextlib.suppress(BlockingIOError):  # nobody reads: the kernel drops reports as well
-            os.write(self.end, bytes.fromhex("01" + axes))
+        if self._end is not None:
+            with contextlib.suppress(BlockingIOError):  # nobody reads: the kernel drops reports as well
+                os.write(self._end, bytes.fromhex("01" + axes))

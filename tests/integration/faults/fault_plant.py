@@ -39,6 +39,14 @@ MODULES = {
     "teleop": "ptr_teleop.node",
     "policy_server": "ptr_policy.server.node",
 }
+MARKS = {
+    "simulator": "/joint_states",
+    "arm": "/arm/state",
+    "recorder": "/episode/status",
+    "teleop": "/teleop/status",
+    "policy_server": "/policy/step",
+}
+"""A topic that each publishes from its start on."""
 BOX = np.array([[0.16, -0.20, 0.10], [0.42, 0.20, 0.30]])
 """m, the workspace box of these tests: it ends above the things of the kitchen, so that the arm is stopped by the
 gate alone."""
@@ -68,9 +76,13 @@ class Trial:
         self.watched = time.time_ns()
         return result
 
-    def assert_held(self) -> None:
-        """The arm moved until the fault and held in time, as its bag says."""
-        fault_bag.assert_held(self.bag, self.struck, self.begun, self.watched)
+    def assert_held(self, by_arrival: bool = False) -> None:
+        """The arm moved until the fault and held in time, as its bag says.
+
+        Args:
+            by_arrival: where the arm's own stamps can't be believed.
+        """
+        fault_bag.assert_held(self.bag, self.struck, self.begun, self.watched, by_arrival)
 
 
 class Plant:
@@ -79,14 +91,21 @@ class Plant:
     Args:
         ros: the domain.   folder: gets the episodes.
         checkpoint: for the policy server; None: there is none, and the test's process commands the arm.
-        more: further parameters, by the name of the node.
+        more: further parameters, by the name of the node; with all others in `parameters`.
+        environments: likewise further environment variables.
     """
 
     def __init__(
-        self, ros: Any, folder: Path, checkpoint: Path | None = None, more: dict[str, dict[str, Any]] | None = None
+        self,
+        ros: Any,
+        folder: Path,
+        checkpoint: Path | None = None,
+        more: dict[str, dict[str, Any]] | None = None,
+        environments: dict[str, dict[str, str]] | None = None,
     ) -> None:
+        self._environments = environments or {}
         self.ros, self.folder, self.checkpoint = ros, folder, checkpoint
-        self._parameters: dict[str, dict[str, Any]] = {
+        self.parameters: dict[str, dict[str, Any]] = {
             "simulator": {"width": 160, "height": 120, "camera_rate": 15.0, "task": TASK},
             "arm": {"box_low": f"[{', '.join(map(str, BOX[0]))}]"},
             "recorder": {"directory": folder},
@@ -94,7 +113,7 @@ class Plant:
             "policy_server": {"checkpoint": checkpoint, "max_holds": 5, "on_drift": "hold", "drift_time": 0.2},
         }
         for name, parameters in (more or {}).items():
-            self._parameters[name] |= parameters
+            self.parameters[name] |= parameters
         self.executed: list[ExecutedCommand] = []
         ros.node.create_subscription(ExecutedCommand, "/arm/executed", self._on_executed, 10)
         self.states = _Newest(ros, ArmState, "/arm/state", qos_profile_sensor_data)
@@ -125,19 +144,34 @@ class Plant:
 
     def revive(self) -> None:
         """Start what is not running, and wait until everything answers."""
-        for name in MODULES:
+        begun = {}
+        for name, topic in MARKS.items():
             process = self.processes.get(name)
             if (process is None or not process.running) and (name != "policy_server" or self.checkpoint is not None):
+                begun[name] = self._publishers(topic)
                 self.processes[name] = self._start(name)
+        for name, before in begun.items():  # what was killed is known to others for a while
+            self.ros.wait(lambda n=name, b=before: self._publishers(MARKS[n]) - b, f"the {name}", PATIENCE)
         self.ros.wait(lambda: self.status.newest is not None, "the recorder's status", PATIENCE)
         for name, client in self.clients.items():
             self.ros.wait(client.service_is_ready, f"service {name}", PATIENCE)
         self.ros.wait(self.move_to.server_is_ready, "/arm/move_to", PATIENCE)
         if self.checkpoint is not None:
             self.ros.wait(self.run_policy.server_is_ready, "the policy server", PATIENCE)
+        if begun:
+            self.ros.spin(0.5)
 
     def _start(self, name: str) -> Any:
-        return self.ros.start(MODULES[name], **self._parameters[name])
+        kept = dict(self.ros.environment)
+        self.ros.environment.update(self._environments.get(name, {}))
+        try:
+            return self.ros.start(MODULES[name], **self.parameters[name])
+        finally:
+            self.ros.environment.clear()
+            self.ros.environment.update(kept)
+
+    def _publishers(self, topic: str) -> set[bytes]:
+        return {bytes(one.endpoint_gid) for one in self.ros.node.get_publishers_info_by_topic(topic)}
 
     def kill(self, name: str) -> None:
         """kill -9."""
@@ -256,6 +290,12 @@ class Plant:
     def _still(self) -> bool:
         newest = [one.target for one in self.executed[-20:]]
         return len(newest) == 20 and all(target == newest[0] for target in newest)
+
+    def last_change(self) -> int:
+        """Stamp (ns) at which the commanded pose changed last, as far as this process has heard."""
+        pairs = zip(self.executed, self.executed[1:], strict=False)
+        changed = [later for before, later in pairs if later.target != before.target]
+        return changed[-1].header.stamp.sec * 10**9 + changed[-1].header.stamp.nanosec if changed else 0
 
     def _moving(self) -> bool:
         now = time.time()

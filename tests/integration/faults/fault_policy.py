@@ -49,8 +49,8 @@ def write_checkpoint(path: Path, contract: Contract | None = None, goes_wrong: s
     """A checkpoint that circles.
 
     Args:
-        goes_wrong: what happens where y is over 2 cm: `action`: it is NaN; `q`: the value is NaN; `value`: it is far out
-            of its range; empty: nothing.
+        goes_wrong: what happens where y is over 2 cm: `action`: it is NaN; `q`: the value is NaN; `value`: it is
+            far out of its range; empty: nothing.
     """
     config = preset("ptr_small")
     tasks = TaskTable.from_names([TASK, "put_corn_in_pot"], spare=4)
