@@ -15,11 +15,13 @@ import numpy as np
 from ptr_bringup.arm.kinematics import Array
 from ptr_bringup.arm.reports import JointState
 
-_COMMANDED, _MOVED = 0.010, 0.002
-"""rad. A joint was commanded to move by more than the first; one that moves at all moves more than the second,
-which is above the encoder's 0.0015 rad."""
+_MOVED = 0.002
+"""rad. A joint that moves at all moves more, which is above the encoder's 0.0015 rad; a command that does has begun."""
+_FROZEN_AFTER, _STUCK_AFTER = 0.010, 0.03
+"""rad that a joint was commanded to move by, at least. The second leaves room for friction: a motor's position
+controller gives a seventh of its force at 0.03 rad, and a gate that stopped earlier would never let it break loose."""
 _PATIENCE = 0.15
-"""s that the arm may take to begin with a motion."""
+"""s that the arm may take to begin with a motion; the motors' time profile alone takes 0.04 s."""
 
 
 class Following(enum.Enum):
@@ -60,13 +62,16 @@ class FollowWatch:
             self.begin(commanded, state)
             return Following.YES
         self._alive |= not _same(state, self._state)
-        if np.abs(commanded - self._commanded).max() <= _COMMANDED:
+        behind = float(np.abs(commanded - self._commanded).max())
+        if behind <= _MOVED:
             self._since = None
             return Following.YES
         self._since = now if self._since is None else self._since
-        if now - self._since <= _PATIENCE:
+        if now - self._since <= _PATIENCE or behind <= _FROZEN_AFTER:
             return Following.YES
-        return Following.STUCK if self._alive else Following.FROZEN
+        if not self._alive:
+            return Following.FROZEN
+        return Following.STUCK if behind > _STUCK_AFTER else Following.YES
 
     def begin(self, commanded: Array, state: JointState) -> None:
         """Take where the arm is now as where it sets out from."""

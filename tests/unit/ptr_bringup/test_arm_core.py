@@ -98,9 +98,10 @@ def test_an_arm_that_lags_is_commanded_from_where_it_was_sent_not_from_where_it_
     rig = Rig()
     begin = rig.core.target.position
     rig.send(twist=LEFT)
-    for _ in range(15):
+    for tick in range(15):
         rig.now += rig.period
-        lagging = JointState(rig.now, START, np.zeros(6), np.zeros(6), rig.finger)
+        crawling = START + [0.0025 * tick, 0.0, 0.0, 0.0, 0.0, 0.0]  # half as fast as it is told to
+        lagging = JointState(rig.now, crawling, np.zeros(6), np.zeros(6), rig.finger)
         rig.core.tick(rig.now, lagging)
     assert rig.core.target.position - begin == pytest.approx([0.0, 0.02, 0.0], abs=1e-9)
 
