@@ -132,8 +132,10 @@ def test_trials_are_recorded_with_what_the_policy_saw(robot, checkpoint: Path, t
     robot.wait(lambda: not again.running, "the rest of the evaluation", PATIENCE)
     assert again.wait() == 0, again.output
     recorder.end()
-    trials = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
-    assert [trial["trial"]["index"] for trial in trials] == [0, 1]
+    lines = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
+    made = {line["trial"]["index"]: line for line in lines}  # the last of each: on a busy machine one may be invalid
+    assert list(made) == [0, 1]
+    trials = list(made.values())
     assert "trial 1/2" not in again.output  # it was finished before
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert (summary["judged"], summary["planned"]) == (2, 2)
