@@ -297,11 +297,14 @@ class RecorderCore:
     def _break_off(self, error: Exception) -> None:
         writer, self._writer = self._writer, None
         self.state, self.message = State.FAULT, f"recording broke off: {error}"
+        self._changed()
         writer.abandon()
 
     def _end_for_room(self, now: int) -> list[Event]:
-        """The disk is about to be full: finish the bag while that is still possible."""
+        """The disk is about to be full: say so at once, since no policy may go on, and finish the bag in time."""
         event = self._record(now, "disk_full", f"less than {self._room.finish / 1e6:.0f} MB are left on the disk")
+        self.state, self.message = State.FAULT, "the disk is full; the episode is brought to an end"
+        self._changed()
         try:
             path = self.close(now)
         except RecorderError:  # too late: `message` says so, and the `.partial` folder stays
