@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from ptr_teleop.child import interrupted_with_parent
+
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [ROOT / name for name in ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")]
 PROFILE = ROOT / "ptr_bringup" / "config" / "fastdds_profile.xml"
@@ -31,7 +33,12 @@ class NodeProcess:
         self.log = log
         with log.open("wb") as sink:
             self.process = subprocess.Popen(
-                command, env=environment, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+                command,
+                env=environment,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=interrupted_with_parent(),  # a killed run leaves no node in a domain of others
             )
 
     @property
