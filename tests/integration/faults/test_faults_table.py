@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The table of faults in the documentation and these tests are about the same faults."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+TABLE = HERE.parents[2] / "docs" / "reference" / "faults.md"
+GROUPS = ("Sensors", "Commands", "Network and clock", "Processes", "Disk", "Motors", "Model", "People")
+DRIVER = "interbotix_driver"  # whose tests are beside this folder
+TEST = re.compile(r"`(\w+::test_[^`]+)`")
+
+
+def rows() -> dict[str, list[list[str]]]:
+    """Per heading the cells of the rows of its tables."""
+    found: dict[str, list[list[str]]] = {}
+    heading = ""
+    for line in TABLE.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            heading = line[3:]
+        elif line.startswith("|") and not line.startswith(("|---", "| fault |")):
+            found.setdefault(heading, []).append([cell.strip() for cell in line.strip("|").split("|")])
+    return found
+
+
+def collected(path: Path) -> set[str]:
+    """Tests as the table names them: FILE::NAME without what all files' names have in common."""
+    options = ["--collect-only", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *options, str(path)]
+    output = subprocess.run(command, cwd=TABLE.parents[2], capture_output=True, text=True, check=True).stdout
+    names = re.findall(r"test_(?:faults_)?(\w+)\.py::(test_.+)", output)
+    return {f"{file}::{name}" for file, name in names if file != "table"}
+
+
+def test_every_fault_has_a_test_and_every_test_is_in_the_table() -> None:
+    named = [name for table in rows().values() for cells in table for name in TEST.findall(cells[-1])]
+    assert len(named) == len(set(named))
+    assert {name for name in named if name.startswith(DRIVER)} <= collected(HERE.parent / f"test_{DRIVER}.py")
+    assert {name for name in named if not name.startswith(DRIVER)} == collected(HERE)
+
+
+def test_every_row_says_how_it_is_noticed_and_has_a_test() -> None:
+    tables = rows()
+    assert tuple(tables) == GROUPS
+    assert sum(map(len, tables.values())) >= 30
+    for table in tables.values():
+        for cells in table:
+            assert len(cells) == 5, cells
+            assert all(cells[:2]) and TEST.match(cells[-1]), cells
