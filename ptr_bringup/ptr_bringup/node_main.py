@@ -14,33 +14,34 @@ from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterValueException, ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 
 class StartupError(RuntimeError):
     """The node can't do its work; the message says why and what to do, in one sentence."""
 
 
+_LOOK = 0.2
+"""s between two looks for a signal: one does not end the executor's waiting by itself."""
+
+
 def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
-    """Make a node, spin it until SIGINT or SIGTERM (once or twice), and take it down cleanly.
+    """Make a node, spin it until SIGINT or SIGTERM (once or more), and take it down cleanly.
 
     A node with an attribute `finished` (an integer or None) ends with that exit code once it is set. A node
-    with a method `close` is closed before it is destroyed.
+    with a method `close` is closed before it is destroyed; ROS is still up then, so it can send its last words.
 
     Returns:
         Exit code: 0, or 1 when the node could not start; the reason is printed on stderr.
     """
-    listening = False
-
-    def interrupt(*_: object) -> None:
-        """Leave SIGINT to rclpy once it listens: an exception in the middle of a driver's call can't be caught well."""
-        if not listening:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
+    signals = _Signals()
     try:
-        with rclpy.init(args=args):
-            listening = True
-            return _spin(factory)
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            signals.interrupting = False
+            return _spin(factory, signals)
+        finally:
+            rclpy.try_shutdown()
     except (KeyboardInterrupt, ExternalShutdownException):
         return 0
     except (StartupError, ParameterException, InvalidParameterValueException) as error:
@@ -48,33 +49,38 @@ def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
         return 1
 
 
-def _spin(factory: Callable[[], Node]) -> int:
-    node: Node | None = None
+class _Signals:
+    """SIGINT and SIGTERM as a flag, in place of rclpy's handlers, which take ROS down under the node.
+
+    Attributes:
+        interrupting: true as long as a signal raises KeyboardInterrupt; later an exception in the middle of a
+            driver's call could not be caught well.
+        received: true once one has come.
+    """
+
+    def __init__(self) -> None:
+        self.interrupting, self.received = True, False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, *_: object) -> None:
+        self.received = True
+        if self.interrupting:
+            raise KeyboardInterrupt
+
+
+def _spin(factory: Callable[[], Node], signals: _Signals) -> int:
+    node = factory()
     try:
-        node = factory()
-        wake_up(node)
+        node.create_timer(_LOOK, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        while rclpy.ok() and getattr(node, "finished", None) is None:
+        while rclpy.ok() and not signals.received and getattr(node, "finished", None) is None:
             executor.spin_once()
-    except Exception:
-        if rclpy.ok():
-            raise
-        # A signal has shut ROS down while something was being sent or waited for.
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launch and a terminal may both send it
-        if node is not None:
-            getattr(node, "close", lambda: None)()
-            node.destroy_node()
+        getattr(node, "close", lambda: None)()
+        node.destroy_node()
     return getattr(node, "finished", None) or 0
-
-
-def wake_up(node: Node) -> None:
-    """Let the executor look up once a second, also when simulated time has stopped and no message comes.
-
-    rclpy wakes it once for a signal; if it looks before the context is down, nothing else would wake it.
-    """
-    node.create_timer(1.0, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
 
 def declare(

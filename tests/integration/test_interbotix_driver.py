@@ -256,10 +256,16 @@ def test_a_tripped_motor_is_rebooted_and_does_not_jump(path: Path) -> None:
     assert steps.max() < 0.1
 
 
-def test_the_arm_node_ends_cleanly_and_the_next_one_takes_over(path: Path) -> None:
+def test_the_arm_node_ends_cleanly_without_force_on_the_gripper_and_the_next_one_takes_over(path: Path) -> None:
+    """It ends while the fingers move; xs_sdk would push for ever with the last PWM that it was told."""
+    path.drive_until(lambda: path.pwm[-1].cmd < 0.0, "the gripper closes", gripper=0.0)
     path.arm.signal(signal.SIGINT)
     assert path.arm.wait() == 0
     assert "Traceback" not in path.arm.output
+    path.ros.wait(lambda: path.pwm[-1].cmd == 0.0, "the last PWM is none")
+    told = len(path.pwm)
+    path.ros.spin(0.2)
+    assert len(path.pwm) == told
     path.arm = path.start_arm()
     path.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
     path.reach(named_pose="start", gripper=1.0)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState as JointStateMessage
@@ -35,6 +36,8 @@ _PATIENCE = 3.0
 """s that xs_sdk may take to appear when both are launched together."""
 _SILENCE = 0.5
 """s without a usable joint state after which xs_sdk may have been restarted: start-up is gone through again."""
+_LAST_WORD = Duration(seconds=0.5)
+"""for which xs_sdk is given time to take the last command."""
 _STALE = 0.2
 """s. With an older finger position the gripper is not pushed further: xs_sdk itself would go on for ever."""
 
@@ -157,13 +160,15 @@ class InterbotixDriver:
         return Health(True, "xs_sdk is up and its joint states arrive.", values)
 
     def close(self) -> None:
-        """Give back topics, services and timers; the arm keeps its pose and the gripper its force.
+        """Take the force off the gripper, and give back topics, services and timers; the arm keeps its pose.
 
-        After a signal nothing can be sent any more, so the gripper's PWM is what it was: none or the holding force,
-        unless the fingers were moving just then. The next arm node sets it right.
+        xs_sdk has no watchdog: it would push with the last PWM for ever, and heat the motor until it trips.
         """
         for timer in self._timers:
             self._node.destroy_timer(timer)
+        if self._single.get_subscription_count():
+            self._publish_pwm(0.0)
+            self._single.wait_for_all_acked(_LAST_WORD)
         self._talk.close()
         self._node.destroy_subscription(self._states)
         for publisher in (self._group, self._single, self._relay):
