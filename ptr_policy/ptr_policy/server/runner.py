@@ -202,8 +202,8 @@ class Runner:
         self._report()
 
     def _on_watch(self) -> None:
-        """An action holds for a whole period; when a stream falls silent meanwhile, the arm stops before its end."""
-        if self._goal is not None and self._moving and self._streams.silent(self._node.get_clock().now()):
+        """An action holds for a whole period; the arm stops before its end when a stream can't be trusted any more."""
+        if self._goal is not None and self._moving and not self._streams.trusted(self._node.get_clock().now()):
             self._release()
 
     def _release(self) -> None:

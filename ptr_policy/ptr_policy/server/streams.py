@@ -12,7 +12,7 @@ from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 
 from ptr_models.contract import Contract
-from ptr_models.episodes.errors import StaleSampleError
+from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.sampling import (
     ArmSample,
     Choice,
@@ -28,6 +28,9 @@ from ptr_policy.server.pictures import PictureGuard, require_light
 
 MARGIN = 0.05
 """s beyond a control period after which a silent stream ends the motion: with the way to the arm less than 0.1 s."""
+TWO_PICTURES = 2.0 / 30.0
+"""s. The newest picture of a healthy camera of 30 Hz may be so old: one period to expose and to transfer it, another
+until the next one is there. A shorter control period does not make it younger."""
 SHORTLY = 50_000_000
 """ns by which an arm state may be older than the picture that it is compared with."""
 _EVER = 2**63 - 1  # ns
@@ -72,17 +75,30 @@ class ObservationStreams:
         Raises:
             EpisodeError: a stream is silent or damaged, or a picture can't be trusted.
         """
-        choice = choose(self._contract, self._images, self._arm, now.nanoseconds, self._delay)
-        self._require_fresh(choice, now.nanoseconds)
-        self._guard.check(self._contract, choice, self._where)
-        observation = observation_of(self._contract, choice)
+        observation = observation_of(self._contract, self._choose(now))
         require_light(self._contract, observation)
         return observation
 
-    def silent(self, now: Time) -> bool:
-        """Whether the newest sample of a stream is too old to go on with a motion that was begun."""
+    def trusted(self, now: Time) -> bool:
+        """Whether a motion that was begun may go on: no stream is silent, no picture frozen or torn.
+
+        Cheap enough to be asked between two steps; nothing is decoded.
+        """
         stamps = (*self.newest_images, self.newest_state)
-        return any(stamp is None or (now.nanoseconds - stamp) * 1e-9 > self._longest_silence for stamp in stamps)
+        if any(stamp is None or (now.nanoseconds - stamp) * 1e-9 > self._longest_silence for stamp in stamps):
+            return False
+        try:
+            self._choose(now)
+        except EpisodeError:
+            return False
+        return True
+
+    def _choose(self, now: Time) -> Choice:
+        """The samples of the observation as of now; errors as of `observe`, but for what decoding shows."""
+        choice = choose(self._contract, self._images, self._arm, now.nanoseconds, self._delay)
+        self._require_fresh(choice, now.nanoseconds)
+        self._guard.check(self._contract, choice, self._where)
+        return choice
 
     @property
     def newest_images(self) -> tuple[int | None, ...]:
@@ -101,7 +117,7 @@ class ObservationStreams:
 
     @property
     def _longest_silence(self) -> float:
-        return self._contract.period + MARGIN
+        return max(self._contract.period, TWO_PICTURES) + MARGIN
 
     def _require_fresh(self, choice: Choice, now: int) -> None:
         """Be stricter than the contract where its ages would let the arm move on for too long."""

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a motion that was begun may go on, between two steps: streams are fresh, and pictures are news."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from rclpy.time import Time
+from sensor_msgs.msg import CompressedImage
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+from ptr_msgs.msg import ArmState
+from ptr_policy.server.streams import ObservationStreams
+
+
+class Bench:
+    """The streams of a server with a contract, fed by hand; times in s."""
+
+    def __init__(self, rate: float) -> None:
+        self.callbacks: dict[str, Any] = {}
+        node = SimpleNamespace(create_subscription=self._subscribe)
+        self.streams = ObservationStreams(node, Contract(control_rate=rate), delay=0.0)
+
+    def _subscribe(self, kind: type, topic: str, callback: Any, quality: Any) -> None:
+        self.callbacks[topic] = callback
+
+    def picture(self, stamp: float, seed: int) -> None:
+        pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+        message = CompressedImage(format="jpeg", data=cv2.imencode(".jpg", pixels)[1].tobytes())
+        message.header.stamp = _time(stamp).to_msg()
+        self.callbacks["/camera/over_shoulder/image/compressed"](message)
+
+    def arm(self, stamp: float, x: float = 0.3) -> None:
+        message = ArmState()
+        message.header.stamp = _time(stamp).to_msg()
+        message.measured.position.x, message.measured.orientation.w = x, 1.0
+        self.callbacks["/arm/state"](message)
+
+    def trusted(self, now: float) -> bool:
+        return self.streams.trusted(_time(now))
+
+
+def _time(seconds: float) -> Time:
+    return Time(nanoseconds=round(seconds * 1e9))
+
+
+@pytest.mark.parametrize(("rate", "longest"), [(5.0, 0.25), (10.0, 0.15), (20.0, 0.1167), (50.0, 0.1167)])
+@pytest.mark.parametrize("silent", ["picture", "arm"])
+def test_a_stream_may_be_silent_for_a_period_or_two_pictures_and_50_ms(
+    rate: float, longest: float, silent: str
+) -> None:
+    bench, now = Bench(rate), 100.0
+    bench.picture(now if silent == "arm" else now - longest + 0.002, 1)
+    bench.arm(now if silent == "picture" else now - longest + 0.002)
+    assert bench.trusted(now)
+    assert bench.streams.observe(_time(now)).images.shape == (1, 64, 64, 3)
+    later = now + 0.004
+    (bench.arm if silent == "picture" else lambda stamp: bench.picture(stamp, 2))(later)
+    assert not bench.trusted(later)
+    with pytest.raises(EpisodeError, match="camera over_shoulder" if silent == "picture" else "arm state"):
+        bench.streams.observe(_time(later))
+
+
+def test_before_anything_was_heard_nothing_is_trusted() -> None:
+    bench = Bench(5.0)
+    assert not bench.trusted(100.0)
+    bench.picture(100.0, 1)
+    assert not bench.trusted(100.0)
+
+
+def test_pictures_that_freeze_between_two_steps_are_noticed_before_the_next_one() -> None:
+    """At 0.25 m/s and 15 Hz: the second picture after the last true one tells."""
+    bench, speed = Bench(5.0), 0.25
+    for tick in range(21):
+        stamp = 100.0 + 0.01 * tick
+        bench.arm(stamp, 0.3 + speed * 0.01 * tick)
+        if tick % 7 == 0:
+            bench.picture(stamp, min(tick, 7))  # frozen from the second picture on
+        if tick == 0:
+            bench.streams.observe(_time(stamp))
+        assert bench.trusted(stamp) == (tick < 14)
+
+
+def test_an_arm_at_rest_and_a_scene_without_noise_are_trusted() -> None:
+    bench = Bench(5.0)
+    for tick in range(50):
+        stamp = 100.0 + 0.02 * tick
+        bench.arm(stamp)
+        bench.picture(stamp, 1)
+        assert bench.trusted(stamp)
