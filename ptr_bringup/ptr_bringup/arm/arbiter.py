@@ -4,12 +4,14 @@
 A human takes over by sending a command with the deadman held, and hands back by releasing it; a second human is
 refused meanwhile. A human who falls silent without releasing has perhaps lost the link: the policy stays out until a
 release, `clear` or a move. Two policies at once are a mistake that nobody can settle by priority: both are refused
-until one has been silent for the watchdog's time.
+until one has been silent for the watchdog's time. Clearing a stop must not move the arm by itself: who held the deadman
+meanwhile, as a policy that runs on does, is refused until it has released it or fallen silent.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +98,8 @@ class Arbiter:
         self._arrival = 0.0
         self._awaits_release = False
         self._policies: dict[object, float] = {}
+        self._sender: object = None
+        self._insisting: dict[object, float] = {}
 
     @property
     def source(self) -> str:
@@ -113,9 +117,16 @@ class Arbiter:
         Returns:
             NONE and an empty sentence when it was taken (releasing the deadman counts as taken).
         """
+        sender = command.source if publisher is None else publisher
+        insists = command.finite and self._insists(command, now, sender)
         reason, detail = self._refusal(kind, command, now - command.stamp if age is None else age)
+        if not reason and insists:
+            reason, detail = Reason.OVERRIDDEN, (
+                f"The command of {command.source or 'an unnamed source'} was refused: it went on while the arm was "
+                "stopped; release its deadman first, or end the policy's run and begin another."
+            )
         if not reason and kind is Kind.POLICY:
-            reason, detail = self._rivals(command, now, command.source if publisher is None else publisher)
+            reason, detail = self._rivals(command, now, sender)
         if reason:
             return reason, detail
         if not command.deadman:
@@ -124,6 +135,7 @@ class Arbiter:
         if kind is Kind.HUMAN:
             self._awaits_release = False
         self._enter(command, now)
+        self._sender = sender
         self._kind, self.mode = kind, Mode.TELEOP if kind is Kind.HUMAN else Mode.POLICY
         return Reason.NONE, ""
 
@@ -154,6 +166,19 @@ class Arbiter:
         if self.mode is Mode.MOVING:
             return Reason.OVERRIDDEN, f"{who} was refused: the arm is moving to a pose."
         return Reason.NONE, ""
+
+    def _insists(self, command: Command, now: float, sender: object) -> bool:
+        """Has a sender held its deadman without a break since the arm was stopped?"""
+        insists = command.deadman and (self.mode is Mode.FAULT or now <= self._insisting.get(sender, -math.inf))
+        if insists:
+            self._insisting[sender] = self._silent_at(command, now)
+        else:
+            self._insisting.pop(sender, None)
+        return insists
+
+    def _silent_at(self, command: Command, arrival: float) -> float:
+        """When the sender of a command counts as silent unless another one comes (s)."""
+        return arrival + command.horizon + self._timing.watchdog
 
     def _rivals(self, command: Command, now: float, sender: object) -> tuple[Reason, str]:
         """Refuse every policy while more than one commands: nobody can tell which is the right one."""
@@ -216,6 +241,8 @@ class Arbiter:
 
     def stop(self, why: str) -> None:
         """Latch the stop."""
+        if self.command is not None:
+            self._insisting[self._sender] = self._silent_at(self.command, self._arrival)
         self._leave(Mode.FAULT)
         self.stop_reason = why
 

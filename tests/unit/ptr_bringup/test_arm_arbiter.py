@@ -144,6 +144,39 @@ def test_a_stop_stays_until_it_is_cleared(arbiter: Arbiter) -> None:
     assert arbiter.offer(POLICY, command(20.0, "policy"), 20.0)[0] == Reason.NONE
 
 
+@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("period", [0.02, 0.2, 1.0])
+def test_clearing_a_stop_does_not_move_the_arm_for_who_went_on_commanding(
+    arbiter: Arbiter, kind: Kind, period: float
+) -> None:
+    """At 1 Hz the command before the stop is the only one of that time: it counts too."""
+    times = 10.0 + period * np.arange(5)
+    arbiter.offer(kind, command(times[0], horizon=period), times[0])
+    arbiter.stop("a test")
+    arbiter.offer(kind, command(times[1], horizon=period), times[1])
+    arbiter.clear()
+    for time in times[2:]:
+        reason, detail = arbiter.offer(kind, command(time, horizon=period), time)
+        assert reason == Reason.OVERRIDDEN
+        assert "went on while the arm was stopped" in detail
+        assert arbiter.mode is Mode.IDLE
+
+
+@pytest.mark.parametrize("before", ["released during the stop", "released after it", "silent", "a human"])
+def test_after_a_stop_a_command_counts_that_is_given_anew(arbiter: Arbiter, before: str) -> None:
+    arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
+    arbiter.stop("a test")
+    if before == "released during the stop":
+        arbiter.offer(POLICY, command(10.1, "policy", deadman=False), 10.1)
+    arbiter.clear()
+    if before == "released after it":
+        arbiter.offer(POLICY, command(10.15, "policy", deadman=False), 10.15)
+    now, kind, source = 10.71 if before == "silent" else 10.2, POLICY, "policy"
+    if before == "a human":
+        kind, source = HUMAN, "spacemouse"
+    assert arbiter.offer(kind, command(now, source), now)[0] == Reason.NONE
+
+
 def held(arbiter: Arbiter, since: float, now: float) -> list[float]:
     """For how long each of the twists in force held."""
     return [seconds for _, seconds in arbiter.twists(since, now)]
