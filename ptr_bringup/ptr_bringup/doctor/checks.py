@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from ptr_bringup.doctor import arm
+from ptr_bringup.doctor import arm, camera
 from ptr_bringup.doctor.findings import AbsentError, Check
 from ptr_bringup.doctor.spacemouse import spacemouse
 
@@ -73,7 +73,7 @@ def all_checks() -> list[Check]:
         Check("pre-trained checkpoint", "what fine-tuning starts from", False, _checkpoint),
         Check("C++ compiler", "building ptr_msgs", False, _compiler),
         Check("GPU", "training larger networks", False, _gpu),
-        Check("camera", "the real robot's eye", False, _camera),
+        Check("camera", "the real robot's eye", False, camera.devices),
         Check("WidowX arm", "the real robot", False, arm.cable),
         Check("Interbotix's xs_sdk", "driving the real robot", False, arm.software),
         Check("SpaceMouse", "driving the arm by hand", False, spacemouse),
@@ -207,13 +207,3 @@ def _gpu() -> str:
     if Path("/dev/nvidiactl").exists():
         raise AbsentError("a GPU without CUDA in PyTorch: make clean, make setup TORCH=default")
     raise AbsentError("none; small networks train on the processor")
-
-
-def _camera() -> str:
-    devices = sorted(map(str, Path("/dev").glob("video*")))
-    if not devices:
-        raise AbsentError("no /dev/video*: plug in a UVC camera; in a container pass --device /dev/video0")
-    closed = [name for name in devices if not os.access(name, os.R_OK | os.W_OK)]
-    if closed:
-        raise AbsentError(f"no access to {', '.join(closed)}: sudo usermod -aG video $USER, log in again")
-    return ", ".join(devices)
