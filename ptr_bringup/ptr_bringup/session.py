@@ -31,6 +31,7 @@ from ptr_msgs.srv import GetOutcome, ResetScene
 DOWN = (0.0, 0.7071067811865476, 0.0, 0.7071067811865476)  # x y z w: gripper pointing down
 POLL = 0.05  # s between two looks at what is waited for
 MOVES, BETWEEN_MOVES = 3, 1.0  # tries of the way to a start, and s between them
+CANCELLED = 2.0  # s at most until an action server has heard of a cancellation
 CLEARS = 10  # tries to clear a stopped arm: its motors are looked at once a second
 
 
@@ -96,6 +97,26 @@ class Caller:
                 raise SessionError(f"waited {timeout:.0f} s in vain for {what}")
         return future.result()
 
+    def act(self, client: ActionClient, goal: Any, name: str, timeout: float) -> Any:
+        """Send a goal and wait for its result; None when the goal is refused.
+
+        Whatever ends the wait, the user or a time-out, cancels the goal: nobody would look at what the robot does then.
+
+        Raises:
+            SessionError: there is no such action, or no result within `timeout` s.
+            SessionEndedError: the user ended the session.
+        """
+        self.wait(client.server_is_ready, f"the action {name}; is its node running?", timeout)
+        accepted = client.send_goal_async(goal)
+        try:
+            handle = self.result(accepted, f"the acceptance by {name}", timeout)
+            if not handle.accepted:
+                return None
+            return self.result(handle.get_result_async(), f"the end of {name}", timeout).result
+        except BaseException:
+            _cancel(accepted)
+            raise
+
     def call(self, client: Any, request: Any, timeout: float = 20.0) -> Any:
         """Call a service that answers with `success` and `message`.
 
@@ -108,6 +129,21 @@ class Caller:
         if not answer.success:
             raise SessionError(f"{name}: {answer.message}")
         return answer
+
+
+def _cancel(accepted: Future) -> None:
+    """Cancel a goal whose acceptance may still be on its way; wait until that was heard, or CANCELLED is over."""
+    heard = threading.Event()
+
+    def ask(future: Future) -> None:
+        handle = future.result()
+        if handle is None or not handle.accepted:
+            heard.set()
+        else:
+            handle.cancel_goal_async().add_done_callback(lambda _: heard.set())
+
+    accepted.add_done_callback(ask)
+    heard.wait(CANCELLED)
 
 
 class Stage:
@@ -161,15 +197,12 @@ class Stage:
 
     def move(self, position: Sequence[float], timeout: float = 30.0) -> None:
         """Move the end effector to a position (3,) in m in base_link, gripper down and open."""
-        caller = self._caller
-        caller.wait(self._move.server_is_ready, "the action /arm/move_to; is the arm node running?", timeout)
         goal = MoveTo.Goal(gripper=1.0)
         goal.pose.position = Point(**dict(zip("xyz", map(float, position), strict=True)))
         goal.pose.orientation = Quaternion(**dict(zip("xyzw", DOWN, strict=True)))
-        handle = caller.result(self._move.send_goal_async(goal), "the acceptance by /arm/move_to", timeout)
-        if not handle.accepted:
+        result = self._caller.act(self._move, goal, "/arm/move_to", timeout)
+        if result is None:
             raise SessionError(f"the arm refused to move to {[round(float(v), 3) for v in position]}")
-        result = caller.result(handle.get_result_async(), "the end of /arm/move_to", timeout).result
         if not result.success:
             raise SessionError(f"the arm did not reach its start: {result.message}")
 

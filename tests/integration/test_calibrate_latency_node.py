@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 pytest.importorskip("rclpy")
 yaml = pytest.importorskip("yaml")
 
+from rclpy.action import ActionClient  # noqa: E402
 from rclpy.duration import Duration  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from rclpy.time import Time  # noqa: E402
@@ -18,6 +20,7 @@ from sensor_msgs.msg import CompressedImage  # noqa: E402
 
 from ptr_models.contract import Contract  # noqa: E402
 from ptr_models.latency_file import with_measured_latencies  # noqa: E402
+from ptr_msgs.action import MoveTo  # noqa: E402
 from ptr_msgs.msg import ArmCommand, ArmState  # noqa: E402
 
 LATE = 0.08  # s
@@ -60,6 +63,25 @@ def test_the_delay_of_a_camera_is_found_and_the_contract_carries_it(ros, robot: 
     assert contract.observation_delay == measured["cameras"]["over_shoulder"]
     assert contract.command_latency == measured["command"]
     ros.wait(lambda: robot[-1].mode == ArmState.IDLE and not robot[-1].source, "the arm, free again")
+
+
+def test_an_end_on_the_way_to_the_start_ends_the_way(ros, robot: list[ArmState], tmp_path: Path) -> None:
+    away = ActionClient(ros.node, MoveTo, "/arm/move_to")
+    ros.wait(away.server_is_ready, "the arm's moves")
+    handle = ros.result(away.send_goal_async(MoveTo.Goal(named_pose="sleep", gripper=1.0)), "a move")
+    assert ros.result(handle.get_result_async(), "the arm asleep", 60.0).result.success
+    del robot[:]
+    process = calibrate(ros, "--out", str(tmp_path / "latency.yaml"))
+    ros.wait(lambda: robot and robot[-1].mode == ArmState.MOVING, "the way to the start", timeout=60.0)
+    process.signal(signal.SIGINT)
+    ros.wait(lambda: not process.running, "the end", timeout=30.0)
+    ros.wait(lambda: robot[-1].mode == ArmState.IDLE, "the arm, at rest")
+    assert process.wait() == 130, process.output
+    asleep, here = robot[0].measured.position, robot[-1].measured.position
+    again = ros.result(away.send_goal_async(MoveTo.Goal(named_pose="start", gripper=1.0)), "the rest of the way")
+    assert ros.result(again.get_result_async(), "the arm at its start", 60.0).result.success
+    start = robot[-1].measured.position
+    assert abs(start.x - here.x) > 0.1 * abs(start.x - asleep.x), "it did not go all the way"
 
 
 def test_an_arm_that_somebody_commands_is_left_alone(ros, robot: list[ArmState], tmp_path: Path) -> None:

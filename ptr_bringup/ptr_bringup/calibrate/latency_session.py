@@ -26,6 +26,7 @@ SOURCE = "calibration"
 _PERIOD = 0.02  # s between two commands
 _AFTER = 0.6  # s at rest after the motion: what is late comes then
 _PATIENCE = 20.0  # s for the arm and the cameras to appear
+_MOVE = 60.0  # s for the way to the start
 _MODES = {ArmState.TELEOP: "a human commands it", ArmState.POLICY: "a policy commands it"}
 _MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.FAULT: "it is stopped; clear it first"}
 
@@ -100,12 +101,10 @@ def _refuse_unless_free(state: ArmState) -> None:
 
 
 def _go_to_start(node: LatencyNode, caller: Caller) -> None:
-    caller.wait(node.move.server_is_ready, "the action /arm/move_to; is the arm node running?", _PATIENCE)
     goal = MoveTo.Goal(named_pose="start", gripper=node.state.gripper_commanded)
-    handle = caller.result(node.move.send_goal_async(goal), "the acceptance by /arm/move_to", _PATIENCE)
-    if not handle.accepted:
+    result = caller.act(node.move, goal, "/arm/move_to", _MOVE)
+    if result is None:
         raise CalibrationError("The arm refused to move to its start; does somebody command it?")
-    result = caller.result(handle.get_result_async(), "the end of /arm/move_to", 60.0).result
     if not result.success:
         raise CalibrationError(f"The arm did not reach its start: {result.message}")
 

@@ -14,7 +14,7 @@ from action_msgs.srv import CancelGoal
 from rclpy.action import ActionClient
 from rclpy.node import Node
 
-from ptr_bringup.session import Caller, SessionEndedError, SessionError, Stage
+from ptr_bringup.session import Caller, SessionError, Stage
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.srv import LoadCheckpoint, StartEpisode, StopEpisode
 from ptr_policy.evaluation.desk import Desk
@@ -31,6 +31,8 @@ LOADING = 180.0  # s that a checkpoint may take to load
 CLEARING = 3600.0  # s that a stopped arm may wait for a person
 ENDING = 1.0  # s until a cancelled run has ended
 FINISHING = 120.0  # s that a person who drives when the run ends may go on
+SILENT = 20.0  # s without a step, held ones too, after which the policy server counts as gone
+STARTS = 3  # tries to bring an arm to its start that is stopped on its way
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class RobotBench:
         self._caller, self._options = caller, options
         self._stage, self._simulated, self._desk, self._watch = stage, simulated, desk, watch
         self._references, self._person = references, person
+        desk.asks = person is not None
         self._loaded: str | None = None
         self._run = ActionClient(node, RunPolicy, "/run_policy")
         self._cancel = node.create_client(CancelGoal, "/run_policy/_action/cancel_goal")
@@ -90,9 +93,7 @@ class RobotBench:
         self._desk.open_trial(trial)
         self._desk.show("staging", f"policy {trial.policy} is being loaded")
         self._load_policy(trial.policy)
-        self._release_arm(trial)
-        self._desk.show("staging", "the arm moves to its start; keep away from it")
-        self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._simulated)
+        self._bring_to_start(trial)
         if self._person is not None:
             self._desk.show_reference(self._references.picture(trial))
             self._desk.show("ready", "lay out the scene as in the picture, step back, then say that it is ready")
@@ -121,8 +122,22 @@ class RobotBench:
             request.note = "the evaluation ended during this trial"
             self._caller.call(self._stop, request)
 
+    def _bring_to_start(self, trial: Trial) -> None:
+        """Move the arm and reset a simulated scene. An arm that is stopped on its way is cleared, and tried again."""
+        for left in reversed(range(STARTS)):
+            self._release_arm(trial)
+            self._desk.show("staging", "the arm moves to its start; keep away from it")
+            try:
+                return self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._simulated)
+            except SessionError:
+                if not (left and self._watch.stopped):
+                    raise
+
     def _release_arm(self, trial: Trial) -> None:
-        """An arm that was stopped in the trial before is cleared by a person, or with the simulated scene."""
+        """An arm that was stopped is cleared by a person, or with the simulated scene.
+
+        Who clears it may have a hand at it: it moves when they say that it may, not as soon as it can.
+        """
         if not self._watch.stopped:
             return
         if self._person is None:
@@ -130,6 +145,9 @@ class RobotBench:
         else:
             self._desk.show("staging", f"the arm is stopped: {self._watch.why_stopped}; clear it to go on")
         self._caller.wait(lambda: not self._watch.stopped, "the arm to be cleared (/arm/clear)", CLEARING)
+        if self._person is not None:
+            self._desk.show("ready", "the arm is cleared: keep away from it, then say that it may move to its start")
+            self._person.confirm("The arm is cleared: keep away from it")
 
     def start_recording(self, trial: Trial) -> None:
         """Begin a bag, if trials are recorded."""
@@ -141,7 +159,8 @@ class RobotBench:
     def run_policy(self, trial: Trial) -> RunEnd:
         """Let the policy act until it ends, or a moment after the task has succeeded; a person may take over."""
         pictures = self._picture(trial, "start")
-        self._desk.show("running", f"policy {trial.policy} acts; a person may take over at any time")
+        early = ", or end the trial by judging it" if self._person is not None else ""
+        self._desk.show("running", f"policy {trial.policy} acts; a person may take over at any time{early}")
         log = self._watch.log
         log.begin()
         began = time.monotonic()
@@ -175,19 +194,24 @@ class RobotBench:
         ended = handle.get_result_async()
         try:
             self._follow(ended, handle)
-        except SessionEndedError:
+        except BaseException:  # nobody would watch the run
             handle.cancel_goal_async()
             time.sleep(LOOK)  # the cancellation has to leave before the process ends
             raise
         return caller.result(ended, "the end of /run_policy", 20.0).result
 
     def _follow(self, ended, handle) -> None:  # noqa: ANN001 (rclpy names no public types for these)
-        """Return when the run has ended. It is cancelled when the task has succeeded for long enough, or the arm was
-        stopped."""
+        """Return when the run has ended. It is cancelled when the task has succeeded for long enough, when the arm was
+        stopped, or when a person has labelled the trial."""
         log, succeeded_at = self._watch.log, math.inf
+        steps, stepped_at = 0, time.monotonic()
         while not ended.done():
             self._show_takeovers()
-            if log.stopped:
+            if len(log.q) > steps:
+                steps, stepped_at = len(log.q), time.monotonic()
+            elif time.monotonic() - stepped_at > SILENT:
+                raise SessionError(f"the policy server has made no step for {SILENT:.0f} s; start it again and go on")
+            if log.stopped or self._desk.labelled:
                 handle.cancel_goal_async()
                 return
             if self._person is None:
