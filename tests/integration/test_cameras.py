@@ -148,3 +148,12 @@ def unused(folder: Path) -> Path:
     path = folder / "cameras.yaml"
     path.write_text("nowhere: {ros__parameters: {source: /dev/video0}}\n")
     return path
+
+
+def test_a_camera_that_is_waited_for_needs_its_calibration_at_once(ros, tmp_path: Path) -> None:
+    missing = tmp_path / "calibration.yaml"
+    words = ["-p", "source:=/dev/video97", "-p", "wait:=true", "-p", f"calibration:={missing}"]
+    process = ros.run([sys.executable, "-m", "ptr_bringup.camera.node", "--ros-args", *words], name="camera")
+    ros.wait(lambda: not process.running, "the refusal", timeout=60.0)
+    assert process.wait() == 1
+    assert f"The calibration {missing} can't be read" in process.output

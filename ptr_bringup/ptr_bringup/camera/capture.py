@@ -67,6 +67,8 @@ class CaptureThread:
                 self._ended("")
         except CameraError as error:
             self._ended(str(error))
+        except Exception as error:  # of a library: a node whose thread died unheard would look like a camera that hangs
+            self._ended(f"The pictures can't be taken: {type(error).__name__}: {error}.")
         finally:
             if source is not None:
                 source.close()

@@ -86,16 +86,22 @@ class Camera(LifecycleNode):
         """Open the camera and read its calibration."""
         try:
             self._info = camera_info(self._calibration, self._frame)
+        except CameraError as error:
+            return self._fail(error)
+        try:
             self._source = self._open()
         except CameraError as error:
-            self._problem = str(error)
-            if self._wait and is_device(self._source_name):
-                self.get_logger().warning(f"{self._problem} Waiting for it.")
-                return TransitionCallbackReturn.SUCCESS
-            if not self._autostart:
-                self.get_logger().error(self._problem)
-            return TransitionCallbackReturn.FAILURE
+            if not (self._wait and is_device(self._source_name)):
+                return self._fail(error)
+            self.get_logger().warning(f"{error} Waiting for it.")
         return TransitionCallbackReturn.SUCCESS
+
+    def _fail(self, error: CameraError) -> TransitionCallbackReturn:
+        """Keep the reason for whoever started the node; with `autostart` that is the node itself."""
+        self._problem = str(error)
+        if not self._autostart:
+            self.get_logger().error(self._problem)
+        return TransitionCallbackReturn.FAILURE
 
     def _open(self) -> Source:
         """Open the source, say what a person should know about it, and publish its settings."""

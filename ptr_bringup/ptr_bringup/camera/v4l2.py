@@ -109,7 +109,7 @@ class DeviceSource:
         got, data = self._capture.retrieve()
         if not got:
             return Picture(taken, b"")
-        if not self._compressed:
+        if not self._compressed or np.ndim(data) == 3:  # decoded in spite of what was asked for
             return Picture(taken, encode(data, self._wish.quality, self._wish.rotate))
         return Picture(taken, self._finished(np.asarray(data, np.uint8).tobytes()))
 

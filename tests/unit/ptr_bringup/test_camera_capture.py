@@ -118,6 +118,20 @@ def test_a_picture_that_can_not_be_read_ends_the_file_with_its_reason() -> None:
     assert damaged.closed
 
 
+def test_an_error_of_a_library_ends_the_camera_with_its_reason() -> None:
+    class Broken(Reel):
+        def read(self) -> Picture | None:
+            raise RuntimeError("select() failed")
+
+    broken = Broken(1)
+    stage = Stage([])
+    stage.thread.start(broken)
+    stage.wait(lambda: stage.ended is not None)
+    stage.thread.stop()
+    assert stage.ended == "The pictures can't be taken: RuntimeError: select() failed."
+    assert broken.closed
+
+
 def test_the_period_of_a_file_is_kept() -> None:
     class Paced(Reel):
         period = 0.03

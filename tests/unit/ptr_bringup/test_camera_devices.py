@@ -93,6 +93,14 @@ def test_a_camera_without_motion_jpeg_is_compressed_here() -> None:
     assert picture.jpeg == encode(IMAGE, 80)
 
 
+def test_a_driver_that_decodes_all_the_same_is_compressed_here() -> None:
+    class Stubborn(Device):
+        def retrieve(self):
+            return True, IMAGE
+
+    assert camera(Stubborn(), Wish(quality=80)).read().jpeg == encode(IMAGE, 80)
+
+
 def test_a_camera_that_hangs_upside_down_is_turned() -> None:
     shown = cv2.imdecode(np.frombuffer(camera(Device(), Wish(rotate=True)).read().jpeg, np.uint8), 1)
     assert np.abs(shown[::-1, ::-1].astype(int) - cv2.imdecode(np.frombuffer(JPEG, np.uint8), 1)).mean() < 8
