@@ -132,7 +132,8 @@ def describe(arguments: Collection[Argument]) -> str:
     lines = ["Arguments (name:=value):"]
     for argument in arguments:
         default = "required" if argument.default is None else f"default: {argument.default or repr('')}"
-        choices = f"; one of: {', '.join(argument.choices)}" if argument.choices else ""
+        named = ", ".join(choice or repr("") for choice in argument.choices)
+        choices = f"; one of: {named}" if named else ""
         lines += ["", f"  {argument.name}  ({default}{choices})", f"      {argument.description or '-'}"]
     return "\n".join(lines) if arguments else "This launch file has no arguments."
 
