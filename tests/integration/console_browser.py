@@ -58,8 +58,17 @@ def address(ros: Any, console: Any) -> str:
 
 
 def until(ros: Any, page: Any, expression: str, what: str, timeout: float = 60.0) -> None:
-    """Wait until a JavaScript expression is true in the page, and let ROS run meanwhile."""
-    ros.wait(lambda: page.evaluate(f"Boolean({expression})"), f"{what} in the page", timeout)
+    """Wait until a JavaScript expression is true in the page, and let ROS run meanwhile.
+
+    The page is asked ten times a second: asked without a pause, a browser on a busy machine answers, and does nothing
+    else.
+    """
+
+    def look() -> bool:
+        ros.spin(0.1)
+        return bool(page.evaluate(f"Boolean({expression})"))
+
+    ros.wait(look, f"{what} in the page", timeout)
 
 
 def position(ros: Any) -> np.ndarray:

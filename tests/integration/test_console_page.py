@@ -26,7 +26,7 @@ from ptr_msgs.msg import ArmState, PolicyStep  # noqa: E402
 pytestmark = pytest.mark.xdist_group("console_page")
 
 TASK = "put_carrot_on_plate"
-ALIVE = "document.querySelectorAll('#streams [data-alive=false]').length === 0"
+ALIVE = "document.querySelector('#streams li') && !document.querySelector('#streams [data-alive=false]')"
 
 
 @pytest.fixture(scope="module")

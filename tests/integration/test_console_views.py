@@ -161,7 +161,7 @@ def wait(page: Any, condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"waited {PATIENCE} s in vain for: {what}"
-        page.wait_for_timeout(20)
+        page.wait_for_timeout(50)
 
 
 def shown(page: Any) -> str:
