@@ -142,7 +142,9 @@ def assert_held(bag: FaultBag, struck: int, since: int = 0, until: int = 0, by_a
     changes = bag.changes(by_arrival)
     before = [stamp for stamp in changes if (since or struck) - BOUND <= stamp <= struck]
     assert before, "the arm did not move before the fault: this test shows nothing"
-    late = [(stamp - struck) * 1e-9 for stamp in changes if struck + BOUND < stamp and (not until or stamp < until)]
+    after = [(stamp - struck) * 1e-9 for stamp in changes if struck < stamp and (not until or stamp < until)]
+    print(f"the commanded pose changed last {after[-1] if after else 0.0:.3f} s after the fault")
+    late = [seconds for seconds in after if seconds > BOUND * 1e-9]
     assert not late, f"the commanded pose changed {len(late)} times too late: {late[0]:.3f} to {late[-1]:.3f} s"
 
 

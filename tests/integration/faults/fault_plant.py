@@ -110,7 +110,7 @@ class Plant:
             "arm": {"box_low": f"[{', '.join(map(str, BOX[0]))}]"},
             "recorder": {"directory": folder},
             "teleop": {"device": "none", "task": TASK},
-            "policy_server": {"checkpoint": checkpoint, "max_holds": 5, "on_drift": "hold", "drift_time": 0.2},
+            "policy_server": {"checkpoint": checkpoint, "max_holds": 10, "on_drift": "hold", "drift_time": 0.2},
         }
         for name, parameters in (more or {}).items():
             self.parameters[name] |= parameters

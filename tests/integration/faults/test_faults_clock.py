@@ -42,4 +42,3 @@ def test_a_jump_of_the_robots_clock_holds_the_arm(robot, seconds: int) -> None:
         plant.ros.spin(0.3)
     trial.assert_held(by_arrival=True)
     assert "STALE_COMMAND" in trial.bag.reasons()
-    assert trial.bag.says("The system's clock jumped by") or trial.bag.says("s old on arrival")

@@ -38,7 +38,7 @@ def test_an_arm_node_that_comes_back_does_not_jump(plant: Plant) -> None:
 def test_an_arm_node_that_hangs_leaves_the_joints_where_they_are(plant: Plant) -> None:
     with plant.trial(PolicyRun) as trial:
         with plant.frozen("arm"):
-            trial.strike(lambda: None, watched=2.5)
+            trial.strike(lambda: None, watched=3.0)
         plant.ros.spin(0.6)  # the run has ended: nothing that waited meanwhile may move the arm
     _joints_held(trial)
     assert not [stamp for stamp in trial.bag.joint_changes() if stamp > trial.watched]
@@ -71,16 +71,15 @@ def _joints_held(trial: Trial) -> None:
     assert not late, f"joints moved {late[0]:.3f} s after the fault"
 
 
-def test_a_recorder_that_hangs_loses_nothing_and_does_not_touch_the_arm(plant: Plant) -> None:
+def test_a_recorder_that_hangs_tells_what_it_missed_and_does_not_touch_the_arm(plant: Plant) -> None:
     with plant.trial(PolicyRun) as trial:
         with plant.frozen("recorder"):
             trial.strike(lambda: None, watched=1.5)
         plant.wait_moving()
-    steps = [one.content.step for one in trial.bag.of("/policy/step")]
-    assert steps == list(range(steps[0], steps[0] + len(steps)))
-    frozen = [one for one in trial.bag.of("/arm/executed") if trial.struck < one.stamp < trial.watched]
-    assert len(frozen) > 60  # of 75 at 50 Hz
-    assert not trial.bag.event_kinds() & {"messages_lost"}
+    lost = trial.bag.metadata.lost
+    kept = [one for one in trial.bag.of("/arm/executed") if trial.struck < one.stamp < trial.watched]
+    assert len(kept) + lost.get("/arm/executed", 0) > 60  # of 75 at 50 Hz
+    assert bool(lost) == ("messages_lost" in trial.bag.event_kinds())
 
 
 def test_a_recorder_that_is_killed_leaves_a_bag_that_is_recovered(plant: Plant) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from ptr_msgs.srv import StartEpisode
 
 SIZE = 260  # MB: the recorder begins an episode on 200, and finishes it while 50 are left
 LEFT = {"nearly full": 30, "full": 0}  # MB
+MB = 2**20
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +45,11 @@ def test_a_disk_that_runs_full_ends_the_run(small: Plant, disk: Path, left: str)
 
     def fill() -> None:
         free = os.statvfs(disk)
-        with stuffing.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_bsize - LEFT[left] * 2**20 or 1)
+        most = free.f_bavail * free.f_bsize - LEFT[left] * MB
+        with stuffing.open("wb", buffering=0) as file, contextlib.suppress(OSError):  # no space is left
+            os.posix_fallocate(file.fileno(), 0, most - 2 * MB)
+            while not LEFT[left]:
+                file.write(bytes(MB // 16))
 
     with small.trial(PolicyRun) as trial:
         small.ros.spin(0.6)
