@@ -27,7 +27,7 @@ The way back after a motor has failed or torque was lost:
 
   1. says what is wrong
   2. asks you to support the arm: without torque it falls, and a motor that reboots lets go
-  3. waits until a motor that tripped by heat has cooled down
+  3. waits until a motor that tripped by heat has cooled down, and asks you to support the arm again
   4. reboots the motors that have an error
   5. switches the torque on, where the arm is at that moment: nothing jumps
   6. releases the stop

@@ -142,9 +142,15 @@ class ArmCore:
             self.hold_here()  # it has sunk meanwhile; it must not jump when it holds again
         self._motor_fault = detail
 
-    def hold_here(self) -> None:
-        """Make the measured pose the commanded one, as before torque returns to an arm that was limp."""
-        if self._last_state is not None:
+    def hold_here(self, gripper: bool = False) -> None:
+        """Make the measured pose the commanded one, as before torque returns to an arm that was limp.
+
+        Args:
+            gripper: its opening too, if its motor was limp: fingers that somebody has moved must not snap back.
+        """
+        if self._last_state is not None and gripper:
+            self.synchronise(self._last_state)
+        elif self._last_state is not None:
             self._adopt(self._last_state.positions)
 
     def clear(self) -> str:

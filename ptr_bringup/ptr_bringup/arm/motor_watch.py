@@ -111,7 +111,7 @@ class MotorWatch:
         response.success = not response.message
         if response.success:
             if request.data:
-                self._core.hold_here()  # a limp arm has sunk, and must not jump to where it was
+                self._core.hold_here("gripper" in self._limp())  # it has sunk, and must not jump to where it was
             self._driver.set_torque(request.data)
             response.message = "The motors shall hold." if request.data else "The motors go limp."
         self._node.get_logger().info(f"Torque {'on' if request.data else 'off'}: {response.message}")
@@ -125,6 +125,10 @@ class MotorWatch:
     def _with_error(self) -> list[str]:
         motors = self._driver.motors()
         return [reading.name for reading in motors.readings if reading.error] if motors is not None else []
+
+    def _limp(self) -> list[str]:
+        motors = self._driver.motors()
+        return [reading.name for reading in motors.readings if not reading.torque] if motors is not None else []
 
     def _blind(self) -> str:
         """Why it is not known where the arm is; empty when it is."""

@@ -168,6 +168,7 @@ class Recovery:
         self._person.tell(f"Waiting until {self._cool:.0f} deg C: {names}. Lay the arm down; ctrl-C ends this.")
         if not self._arm.until(lambda c: not hot(c), _COOLS):
             raise RecoveryError(f"Still hot after {_COOLS / 60:.0f} min: {names}. Look for what loads or heats it.")
+        self._support()  # nobody holds an arm for so long
 
     def _reboot(self) -> None:
         tripped = self._arm.condition().tripped

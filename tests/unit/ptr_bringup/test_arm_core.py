@@ -279,6 +279,19 @@ def test_an_arm_that_sank_without_torque_is_not_pulled_up_when_its_motors_are_we
     assert rig.joints == pytest.approx(sunk)
 
 
+@pytest.mark.parametrize(("limp", "opening"), [(True, 0.25), (False, 1.0)])
+def test_limp_fingers_that_were_moved_by_hand_do_not_snap_back_and_a_held_thing_stays_held(
+    limp: bool, opening: float
+) -> None:
+    rig = Rig()
+    rig.core.motor_fault("The torque of every motor is off.")
+    rig.finger = kinematics.finger_from_gripper(0.25)
+    rig.core.tick(rig.now + rig.period, rig.state())
+    rig.core.hold_here(gripper=limp)
+    assert rig.core.gripper == pytest.approx(opening)
+    assert rig.core.joints == pytest.approx(rig.joints)
+
+
 def drive(rig: Rig, seconds: float, twist: np.ndarray = LEFT, kind: Kind = Kind.POLICY) -> None:
     """Command for some time at 5 Hz."""
     for k in range(round(seconds / rig.period)):

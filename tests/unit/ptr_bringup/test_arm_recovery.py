@@ -125,8 +125,9 @@ def test_a_hot_motor_cools_before_it_is_rebooted() -> None:
     temperatures = []
     reboot = arm.reboot
     arm.reboot = lambda: (temperatures.append(arm.motors["elbow"].temperature), reboot())[1]
-    recover(arm, cool=50.0)
+    log = recover(arm, cool=50.0)
     assert temperatures[0] <= 50.0
+    assert log == ["confirm", "confirm", "reboot", "torque", "clear", "sleep", "start"]  # supported anew after the wait
 
 
 def test_a_motor_that_stays_hot_ends_the_recovery_before_the_reboot() -> None:
