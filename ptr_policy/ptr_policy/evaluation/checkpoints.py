@@ -10,12 +10,15 @@ against prejudice, not against intent.
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
+import os
 import secrets
+import shutil
 import string
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from ptr_policy.evaluation.summary import write_json
 from ptr_policy.evaluation.trials import TrialsError
 
 SEALED = "sealed.json"
+_LINKS = "ptr-blind-"  # how the folders of links begin
 
 
 @dataclass(frozen=True)
@@ -100,9 +104,36 @@ def unseal(directory: Path) -> dict[str, Checkpoint]:
 
 @contextmanager
 def aliases(letters: Mapping[str, Checkpoint]) -> Iterator[dict[str, str]]:
-    """Folders named by letter, each a link to its checkpoint, as long as the context lasts."""
-    with tempfile.TemporaryDirectory(prefix="ptr-blind-") as folder:
+    """Folders named by letter, each a link to its checkpoint, as long as the context lasts.
+
+    Links of evaluations that were killed are removed: whoever still works holds a lock on its folder.
+    """
+    _remove_abandoned()
+    with tempfile.TemporaryDirectory(prefix=_LINKS) as folder, _locked(Path(folder)):
         links = {letter: Path(folder) / letter for letter in letters}
         for letter, link in links.items():
             link.symlink_to(letters[letter].path, target_is_directory=True)
         yield {letter: str(link) for letter, link in links.items()}
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """A lock on a folder of our own that ends with the process, however that ends.
+
+    Raises:
+        OSError: somebody else holds it, or the folder is not ours.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        if os.fstat(descriptor).st_uid != os.getuid():
+            raise PermissionError(f"{folder} belongs to somebody else")
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _remove_abandoned() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_LINKS}*"):
+        with suppress(OSError), _locked(folder):
+            shutil.rmtree(folder, ignore_errors=True)

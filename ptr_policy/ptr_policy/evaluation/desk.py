@@ -25,13 +25,19 @@ judges; all trials are made."""
 
 
 class Desk:
-    """Publishes /evaluation/trial, summary and the reference picture; offers /evaluation/ready and label."""
+    """Publishes /evaluation/trial, summary and the reference picture; offers /evaluation/ready and label.
+
+    Attributes:
+        asks: a person judges, who may also label a trial while the policy still acts, and so end it.
+    """
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self.asks = False
         self._state: dict[str, Any] = {
             "phase": "idle", "index": 0, "planned": 0, "scene": 0, "scenes": 0, "task": "", "kitchen": "",
             "instruction": "", "policy_label": "", "takeover_steps": 0, "assisted": False, "message": "",
+            "may_label": False,
         }  # fmt: skip
         self._lock = threading.Lock()
         self._ready = False
@@ -60,11 +66,13 @@ class Desk:
         )
 
     def show(self, phase: str, message: str = "", **values: Any) -> None:
-        """Publish where the trial is; answers to an earlier phase are forgotten."""
+        """Publish where the trial is; answers to an earlier phase are forgotten, but for a label that ended the run."""
         with self._lock:
             if phase != self._state["phase"]:
-                self._ready, self._label = False, None
-            self._state.update(phase=phase, message=message, **values)
+                self._ready = False
+                self._label = self._label if phase == "label" else None
+            may_label = phase == "label" or (phase == "running" and self.asks)
+            self._state.update(phase=phase, message=message, may_label=may_label, **values)
             text = json.dumps(self._state, sort_keys=True)
         self._trial.publish(String(data=text))
 
@@ -85,6 +93,11 @@ class Desk:
             ready, self._ready = self._ready, False
         return ready
 
+    @property
+    def labelled(self) -> bool:
+        """Whether a label was sent that nobody has taken yet."""
+        return self._label is not None
+
     def take_label(self) -> Judgement | None:
         """See `person.Page`."""
         with self._lock:
@@ -101,7 +114,7 @@ class Desk:
     def _on_label(self, request: LabelTrial.Request, response: LabelTrial.Response) -> LabelTrial.Response:
         score = None if math.isnan(request.score) else float(request.score)
         with self._lock:
-            if self._state["phase"] != "label":
+            if not self._state["may_label"]:
                 response.success, response.message = False, self._not_now("a label")
                 return response
             try:

@@ -109,16 +109,23 @@ class Person:
     def lay_out(self, trial: Trial) -> None:
         """Wait until the scene is ready."""
         name = f"Trial {trial.index + 1}, scene {trial.scene + 1}, {trial.task}"
-        self._ask(f"{name}: lay out the scene, step back, then press Enter.")
+        self.confirm(f"{name}: lay out the scene, step back")
+
+    def confirm(self, wish: str) -> None:
+        """Wait until the person says that something is done."""
+        self._ask(f"{wish}, then press Enter.")
         while not self._page.take_ready() and self._line() is None:
             self._pause(POLL)
 
     def judge(self, trial: Trial, note: str = "") -> Judgement:
-        """Ask what came of the trial.
+        """Ask what came of the trial, unless the page has said so while it went on.
 
         Args:
             note: what the person should know, such as why the run ended early.
         """
+        early = self._page.take_label()
+        if early is not None:
+            return early
         asking = questions()
         self._ask(f"{note} Trial {trial.index + 1}: {next(asking)}".strip())
         while True:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from ptr_policy.evaluation.summary import summarise, write_json
 from ptr_policy.evaluation.trials import Judgement, Result, Trial, TrialFile, TrialsError
 
-ATTEMPTS = 3  # an invalid trial (a fault of the set-up) is made again, so often in all
+ATTEMPTS = 3  # a trial that the simulator calls invalid is made so often in all; a person decides how often they try
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,21 @@ def evaluate(
     Args:
         report: called with each trial that was made.
     Raises:
-        TrialsError: a trial stayed invalid in all its attempts, or the files can't be used.
+        TrialsError: the simulator called a trial invalid in all its attempts, or the files can't be used.
     """
     file = TrialFile(directory / "trials.jsonl")
     for trial in file.remaining(planned):
-        for _ in range(ATTEMPTS):
+        left = ATTEMPTS
+        while left:
             result = make_trial(bench, trial)
             file.append(result)
             report(result)
             write_summary(directory, planned, file)
             if result.outcome != "invalid":
                 break
+            left -= result.judge == "simulator"
         else:
-            raise TrialsError(f"trial {trial.index} was invalid {ATTEMPTS} times: {result.reason}")
+            raise TrialsError(f"trial {trial.index + 1} was invalid {ATTEMPTS} times: {result.reason}")
     return write_summary(directory, planned, file)
 
 

@@ -81,8 +81,15 @@ def test_an_invalid_trial_is_made_again_and_counts_neither_way(tmp_path: Path) -
 
 
 def test_a_trial_that_stays_invalid_ends_the_evaluation(tmp_path: Path) -> None:
-    with pytest.raises(TrialsError, match="trial 0 was invalid 3 times"):
+    with pytest.raises(TrialsError, match="trial 1 was invalid 3 times"):
         evaluate(ScriptedBench("invalid", "invalid", "invalid"), PLAN, tmp_path, lambda _: None)
+
+
+def test_a_person_may_call_a_trial_invalid_as_often_as_it_is(tmp_path: Path) -> None:
+    bench = ScriptedBench(*["invalid"] * 5, *["success"] * 5)
+    bench.judge = lambda trial, run: Judgement(bench.outcomes.pop(0), "the cable caught", judge="Anna")
+    assert evaluate(bench, PLAN, tmp_path, lambda _: None)["judged"] == 5
+    assert bench.calls.count("stage 0") == 6
 
 
 def test_trials_of_another_plan_are_not_mixed_in(tmp_path: Path) -> None:

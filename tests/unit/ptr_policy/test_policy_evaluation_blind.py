@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,21 @@ def test_the_policy_server_gets_folders_that_are_named_by_letter(tmp_path: Path)
         assert (link / "checkpoint.json").read_text() == "{}"
     assert not link.exists()
     assert real.is_dir()
+
+
+def test_links_of_a_killed_evaluation_are_removed_and_those_of_a_running_one_stay(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    real = folder(tmp_path / "striped")
+    abandoned = tmp_path / "ptr-blind-killed"
+    abandoned.mkdir()
+    (abandoned / "A").symlink_to(real, target_is_directory=True)
+    letters = {"A": Checkpoint("zebra", str(real))}
+    with aliases(letters) as running, aliases(letters) as other:
+        assert not abandoned.exists()
+        assert running != other
+        assert Path(running["A"]).is_dir()
+    assert (real / "checkpoint.json").exists()
+    assert not list(tmp_path.glob("ptr-blind-*"))
 
 
 def test_an_evaluation_may_get_more_scenes_and_nothing_else(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ class FakePage:
         return label
 
 
+class LatePage(FakePage):
+    """Labels once the question was asked."""
+
+    def take_label(self) -> Judgement | None:
+        self.looks += 1
+        return super().take_label() if self.looks > 1 else None
+
+
 class FakeTerminal:
     """Types a line after each question."""
 
@@ -92,8 +100,15 @@ def test_the_page_answers_where_there_is_no_terminal() -> None:
     assert person.judge(TRIAL).judge == "Anna"
 
 
-def test_the_first_answer_counts_whether_typed_or_clicked() -> None:
+def test_a_label_that_ended_the_run_is_not_asked_for_again() -> None:
+    terminal = FakeTerminal()
     page = FakePage(label=Judgement("failure", "dropped", judge="Anna"))
+    assert Person(page, terminal.terminal, patience()).judge(TRIAL).judge == "Anna"
+    assert terminal.said == []
+
+
+def test_the_first_answer_counts_whether_typed_or_clicked() -> None:
+    page = LatePage(label=Judgement("failure", "dropped", judge="Anna"))
     assert Person(page, FakeTerminal("s\n").terminal, patience()).judge(TRIAL).outcome == "failure"
     assert Person(FakePage(), FakeTerminal("s\n").terminal, patience()).judge(TRIAL).outcome == "success"
 
