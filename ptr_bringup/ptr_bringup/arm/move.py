@@ -74,7 +74,7 @@ def plan_to_pose(
         goal: where to.   gripper: opening at the end, 0..1.
         duration: s; 0, or too short for the speed caps: as long as they need.
     Raises:
-        MoveError: the goal lies outside of the box, or no joint positions reach it.
+        MoveError: the goal lies outside of the box, no joint positions reach it, or a number is none.
     """
     if not (np.isfinite(goal.position).all() and np.isfinite(goal.rotation).all()):
         raise MoveError("The goal pose holds numbers that are not finite.")
@@ -139,6 +139,8 @@ def _check_way(path: Array, limits: Limits) -> None:
 
 def _duration(path: Array, wanted: float, limits: Limits) -> float:
     """s that a path takes: what is wanted, unless a speed cap needs more."""
+    if not (math.isfinite(wanted) and wanted >= 0.0):
+        raise MoveError(f"The duration is {wanted} s; give a number of seconds, or 0 for as fast as the caps allow.")
     poses = [forward(q) for q in path]
     steps = len(path) - 1
     shift = max(

@@ -47,7 +47,8 @@ class MoveAction:
             return MoveTo.Result(success=False, message=refusal)
         self._goal, self._over = goal, Future(executor=self._node.executor)
         report: MoveReport = await self._over
-        self._goal, self._over = None, None
+        if self._goal is goal:  # not yet the next one
+            self._goal, self._over = None, None
         finish = goal.succeed if report.success else goal.canceled if goal.is_cancel_requested else goal.abort
         finish()
         measured = pose_message(self._core.measured)
@@ -58,7 +59,7 @@ class MoveAction:
         if self._goal is None or self._over.done():
             return
         if report is None:
-            report = MoveReport(0.0, True, False, "The arm was stopped during the move.")
+            report = MoveReport(0.0, True, False, "The move was ended: the arm was stopped, or the clock jumped.")
         elif self._goal.is_cancel_requested and not report.done:
             self._core.cancel_move()
             report = MoveReport(report.progress, True, False, "The move was cancelled.")

@@ -72,6 +72,14 @@ def test_a_goal_that_can_not_be_reached_is_refused_with_the_reason(goal: Pose, s
         plan(START, goal)
 
 
+@pytest.mark.parametrize("duration", [math.nan, math.inf, -1.0])
+def test_a_duration_that_is_none_is_refused(duration: float) -> None:
+    with pytest.raises(MoveError, match=f"duration is {duration} s"):
+        plan(START, down(0.32, 0.0, 0.15), duration)
+    with pytest.raises(MoveError, match=f"duration is {duration} s"):
+        plan_to_name(START, "home", 1.0, duration, LIMITS)
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(MoveError, match="start, sleep, home"):
         plan_to_name(START, "nowhere", 1.0, 0.0, LIMITS)
