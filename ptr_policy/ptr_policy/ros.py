@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ def run(
                 finally:
                     signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and terminal may both send it
                     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                    node.destroy_node()
             except rclpy_implementation.RCLError:
                 if rclpy.ok():  # otherwise a signal ended the context while the node was being made
                     raise
@@ -66,5 +68,6 @@ def run(
                 failed = True
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    gc.freeze()  # nothing is left to take down; looking through all of PyTorch for it took seconds
     if failed:
         sys.exit(1)
