@@ -253,7 +253,12 @@ def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason,
     if np.abs(position - wish.position).max() <= 1e-9:
         return wish, Reason.NONE, ""
     clipped = Pose(position, wish.rotation)
-    why = f"{_place(wish)} lies outside of the workspace box and was moved to {_place(clipped)}."
+    outside = ", ".join(
+        f"{axis} = {value:.4f} m is not within {below:.3f} to {above:.3f} m"
+        for axis, value, below, above, moved in zip("xyz", wish.position, low, high, position, strict=True)
+        if value != moved
+    )
+    why = f"The target was moved to the border of the workspace box: {outside}."
     return clipped, Reason.OUTSIDE_BOX, why
 
 
