@@ -58,7 +58,7 @@ def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
         Stream("/joint_states", "sensor_msgs/msg/JointState", required=True),
         Stream("/arm/state", "ptr_msgs/msg/ArmState", required=True),
         Stream("/arm/executed", "ptr_msgs/msg/ExecutedCommand", required=True),
-        Stream("/arm/safety", "ptr_msgs/msg/SafetyEvent", reliable=True),
+        Stream("/arm/safety", "ptr_msgs/msg/SafetyEvent", lasting=True, reliable=True),
         *(Stream(topic, "ptr_msgs/msg/ArmCommand", reliable=True) for topic in COMMANDS),
         Stream("/arm/motors", "ptr_msgs/msg/MotorStates", lasting=True, reliable=True),
         Stream("/policy/step", "ptr_msgs/msg/PolicyStep", reliable=True),

@@ -223,6 +223,7 @@ class Plant:
         if self._far():
             answer = self.move(named_pose="start", gripper=1.0)
             assert answer.success, answer.message
+        self.ros.wait(lambda: self.safety.newest is None or not self.safety.newest.reason, "the gate to be content")
 
     def _clear(self) -> None:
         """Release the stop, once the motors are well."""
