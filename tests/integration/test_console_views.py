@@ -36,7 +36,9 @@ TRIAL = {
     "policy_label": "B",
     "message": "",
     "takeover_steps": 0,
+    "may_label": False,
 }
+JUDGED = TRIAL | {"phase": "label", "may_label": True}
 STATUS = {
     "level": "ok",
     "message": "",
@@ -173,7 +175,7 @@ def test_the_page_shows_what_is_going_on_until_a_person_chooses(robot: ToldRobot
     robot.state.trial = TRIAL
     until(page, "document.body.dataset.view === 'evaluate'")
     page.click("#tab-robot")
-    robot.state.trial = TRIAL | {"phase": "label"}
+    robot.state.trial = JUDGED
     until(page, "document.querySelector('#tab-evaluate').dataset.level === 'warn'")
     until(page, "document.querySelector('#trial-phase').textContent === 'judge it'")
     assert shown(page) == "robot"
@@ -344,7 +346,7 @@ def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys
     assert asked(robot, page, 1) == [SceneReady()]
     assert "Trial 3 of 20: lay out the scene." in page.evaluate("said")
 
-    robot.state.trial = TRIAL | {"phase": "label"}
+    robot.state.trial = JUDGED
     until(page, "!document.querySelector('.reference') && !document.querySelector('#judging').hidden")
     page.keyboard.press("x")
     until(page, "document.querySelector('#trial-message').textContent.includes('why the trial is invalid')")
@@ -355,16 +357,29 @@ def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys
     until(page, "document.querySelector('#judge-success').disabled")  # judged: it waits for the evaluator
     robot.state.trial = TRIAL
     until(page, "document.querySelector('#judging').hidden")
-    robot.state.trial = TRIAL | {"phase": "label"}  # the same trial again
+    robot.state.trial = JUDGED  # the same trial again
     until(page, "!document.querySelector('#judging').hidden && !document.querySelector('#judge-success').disabled")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("y")
     assert asked(robot, page, 3)[-1] == JudgeTrial("success", None, "", "Ada")
 
 
+def test_a_trial_that_a_person_judges_can_be_ended_by_judging_it(robot: ToldRobot, page: Any) -> None:
+    robot.state.trial = TRIAL | {"phase": "running"}
+    until(page, "document.querySelector('#trial-phase').textContent === 'the policy drives'")
+    page.keyboard.press("n")  # the simulator judges: nothing happens
+    assert page.evaluate("document.querySelector('#judging').hidden")
+    robot.state.trial = TRIAL | {"phase": "running", "may_label": True}
+    until(page, "!document.querySelector('#judging-ends').hidden && !document.querySelector('#judging').hidden")
+    page.keyboard.press("n")
+    assert asked(robot, page, 1) == [JudgeTrial("failure", None, "", "Ada")]
+    robot.state.trial = JUDGED
+    until(page, "document.querySelector('#judging-ends').hidden")
+
+
 def test_a_refused_judgement_is_shown_and_can_be_repeated(robot: ToldRobot, page: Any) -> None:
     robot.answer = Answer(False, "no trial waits for a label")
-    robot.state.trial = TRIAL | {"phase": "label"}
+    robot.state.trial = JUDGED
     page.click("#judge-failure")
     until(page, "document.querySelector('#trial-message').textContent === 'No trial waits for a label.'")
     assert page.is_enabled("#judge-failure")
@@ -374,7 +389,7 @@ def test_a_refused_judgement_is_shown_and_can_be_repeated(robot: ToldRobot, page
 def test_every_view_fits_a_phone_and_its_buttons_a_finger(robot: ToldRobot, page: Any, view: str) -> None:
     robot.motors("fault", "shoulder: overload", error="overload, electrical shock", torque=False)
     robot.arm("stopped")
-    robot.state.trial = TRIAL | {"phase": "label"}
+    robot.state.trial = JUDGED
     robot.state.policy_status = STATUS
     page.click(f"#tab-{view}")
     until(page, "!document.querySelector('#latched').hidden")

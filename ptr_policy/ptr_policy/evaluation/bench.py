@@ -96,7 +96,7 @@ class RobotBench:
         self._bring_to_start(trial)
         if self._person is not None:
             self._desk.show_reference(self._references.picture(trial))
-            self._desk.show("ready", "lay out the scene as in the picture, step back, then say that it is ready")
+            self._desk.show("ready", "lay out the scene as in the picture, then step back")
             self._person.lay_out(trial)
             self._desk.show("staging", "the policy is about to begin; keep away from the arm")
         self._caller.sleep(SETTLE)
@@ -146,7 +146,7 @@ class RobotBench:
             self._desk.show("staging", f"the arm is stopped: {self._watch.why_stopped}; clear it to go on")
         self._caller.wait(lambda: not self._watch.stopped, "the arm to be cleared (/arm/clear)", CLEARING)
         if self._person is not None:
-            self._desk.show("ready", "the arm is cleared: keep away from it, then say that it may move to its start")
+            self._desk.show("ready", "the arm is cleared: keep away; it moves to its start when you are ready")
             self._person.confirm("The arm is cleared: keep away from it")
 
     def start_recording(self, trial: Trial) -> None:

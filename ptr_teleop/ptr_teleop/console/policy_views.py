@@ -81,6 +81,7 @@ def trial_view(text: str) -> dict[str, Any] | None:
             "number": int(trial.get("index") or 0) + 1,
             **{key: str(trial.get(key) or "")[:LONGEST] for key in words},
             **{key: int(trial.get(key) or 0) for key in counts},
+            "may_label": bool(trial.get("may_label", phase == "label")),
         }
     except NOT_JSON:
         return None

@@ -247,3 +247,12 @@ def test_any_text_on_the_trial_topic_is_a_trial_or_nothing(value: object) -> Non
     json.dumps(view, allow_nan=False)
     assert (view["phase"], view["number"], view["planned"], view["policy_label"]) == ("label", 3, 20, "B")
     assert len(view["message"]) <= 400 and view["takeover_steps"] == 0
+
+
+@pytest.mark.parametrize(("said", "shown"), [({}, False), ({"may_label": True}, True), ({"may_label": None}, False)])
+def test_a_running_trial_can_be_judged_when_the_evaluator_says_so(said: dict, shown: bool) -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from ptr_teleop.console.policy_views import trial_view
+
+    view = trial_view(json.dumps({"phase": "running", "index": 0, **said}))
+    assert view is not None and view["may_label"] is shown

@@ -3,10 +3,10 @@
 import { byId, sentence, setText } from "./dom.js";
 
 const PHASES = {
-  idle: "between trials", staging: "the arm goes to its start", ready: "lay out the scene", running: "the policy drives",
+  idle: "between trials", staging: "the arm goes to its start", ready: "waits for you", running: "the policy drives",
   label: "judge it", done: "done",
 };
-const KEYS = { ready: { r: "ready" }, label: { y: "success", n: "failure", p: "partial", x: "invalid" } };
+const JUDGEMENTS = { y: "success", n: "failure", p: "partial", x: "invalid" };
 const NEEDS_REASON = ["partial", "invalid"];
 
 export class Trial {
@@ -22,7 +22,7 @@ export class Trial {
     this.#connection = connection;
     this.shortcuts = shortcuts;
     byId("scene-ready").addEventListener("click", () => this.#ready());
-    for (const outcome of Object.values(KEYS.label)) {
+    for (const outcome of Object.values(JUDGEMENTS)) {
       byId(`judge-${outcome}`).addEventListener("click", () => this.#judge(outcome));
     }
     byId("judge-score").addEventListener("input", () =>
@@ -48,7 +48,8 @@ export class Trial {
     byId("trial-takeover").parentElement.hidden = trial.takeover_steps === 0;
     if (!this.#busy && performance.now() > this.#readBy) this.#say(trial.message, false);
     byId("laying-out").hidden = phase !== "ready";
-    byId("judging").hidden = phase !== "label";
+    byId("judging").hidden = !trial.may_label;
+    byId("judging-ends").hidden = phase !== "running";
     this.#enable();
   }
 
@@ -99,10 +100,14 @@ export class Trial {
 
   #onKey(event) {
     if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || !this.shortcuts(event)) return;
-    const act = KEYS[this.#trial?.phase]?.[event.key.toLowerCase()];
-    const button = act && byId(act === "ready" ? "scene-ready" : `judge-${act}`);
+    const button = this.#buttonOf(event.key.toLowerCase());
     if (!button || button.disabled) return;
     event.preventDefault();
     button.click();
+  }
+
+  #buttonOf(key) {
+    if (this.#trial?.phase === "ready") return key === "r" ? byId("scene-ready") : null;
+    return this.#trial?.may_label && JUDGEMENTS[key] ? byId(`judge-${JUDGEMENTS[key]}`) : null;
   }
 }
