@@ -19,6 +19,8 @@ from ptr_bringup.camera.sources import is_device, open_source
 
 SETTLE = 3.0
 """s in which the camera's automatic exposure, white balance and focus come to rest."""
+FIRST = 0.5
+"""s of a device's first pictures that are not looked at: the sensor comes to its exposure meanwhile."""
 _HEAD = "# Written by `ptr calibrate camera`; give it as camera_config:=PATH.\n"
 
 Opener = Callable[[str, Wish, Settings], Source]
@@ -90,9 +92,10 @@ def look(
     source = open_(source_name, entry.wish, settings)
     pictures = []
     try:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and (picture := source.read()) is not None:
-            pictures.append((picture.taken, picture.jpeg))
+        begin = time.monotonic() + (FIRST if source.period is None else 0.0)
+        while time.monotonic() < begin + seconds and (picture := source.read()) is not None:
+            if time.monotonic() >= begin:
+                pictures.append((picture.taken, picture.jpeg))
             if source.period is not None:
                 time.sleep(source.period)
         current, notices = source.settings(), source.notices

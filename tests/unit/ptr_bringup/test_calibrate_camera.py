@@ -96,6 +96,7 @@ class Webcam:
 @pytest.fixture
 def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
     monkeypatch.setattr(camera_session, "SETTLE", 0.05)
+    monkeypatch.setattr(camera_session, "FIRST", 0.05)
     Webcam.opened = []
     return read_entry(CONFIG, "over_shoulder")
 
@@ -109,6 +110,20 @@ def test_what_the_automatic_has_found_is_fixed_and_what_is_given_is_kept(entry: 
     assert quality.count >= 10
     assert cv2.imdecode(np.frombuffer(picture, np.uint8), 0) is not None
     assert [settings.exposure for settings in Webcam.opened] == [-1.0, 12.0]
+
+
+def test_a_sensor_that_comes_to_its_exposure_does_not_flicker(entry: Entry) -> None:
+    class Waking(Webcam):
+        began = None
+
+        def read(self) -> Picture | None:
+            self.began = self.began or time.monotonic()
+            picture = super().read()
+            dark = time.monotonic() - self.began < 0.04
+            return dataclasses.replace(picture, jpeg=encode(EDGES // 8, 90)) if dark else picture
+
+    quality, *_ = look("/dev/video0", entry, Settings(12.0), 0.3, Waking)
+    assert quality.flicker < 0.02
 
 
 def test_a_device_that_stops_while_it_settles_is_refused(entry: Entry) -> None:
