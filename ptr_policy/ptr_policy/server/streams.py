@@ -31,6 +31,8 @@ MARGIN = 0.05
 TWO_PICTURES = 2.0 / 30.0
 """s. The newest picture of a healthy camera of 30 Hz may be so old: one period to expose and to transfer it, another
 until the next one is there. A shorter control period does not make it younger."""
+KEPT_PICTURES, KEPT_STATES = 48, 160
+"""Samples of the longest latency and the ages that are allowed, 0.8 s, from a camera of 60 Hz and an arm of 200 Hz."""
 SHORTLY = 50_000_000
 """ns by which an arm state may be older than the picture that it is compared with."""
 _EVER = 2**63 - 1  # ns
@@ -46,8 +48,8 @@ class ObservationStreams:
     def __init__(self, node: Node, contract: Contract, delay: float) -> None:
         """Args: delay: s by which observations trail the world."""
         self._node, self._contract, self._delay = node, contract, delay
-        self._images: dict[str, LatestBuffer[bytes]] = {camera.name: LatestBuffer() for camera in contract.cameras}
-        self._arm: LatestBuffer[ArmSample] = LatestBuffer()
+        self._images = {camera.name: LatestBuffer[bytes](KEPT_PICTURES) for camera in contract.cameras}
+        self._arm = LatestBuffer[ArmSample](KEPT_STATES)
         self._guard = PictureGuard()
         self.gripper_commanded = 1.0
         sensor = qos_profile_sensor_data
