@@ -45,7 +45,8 @@ export class Episode {
     byId("progress").max = recorder?.goal || 1;
     byId("progress").value = Math.min(recorder?.saved ?? 0, recorder?.goal || 1);
     byId("record").hidden = recording;
-    byId("record").disabled = this.#busy || this.#state !== "idle" && this.#state !== "fault";
+    const free = ["idle", "fault", "saving"].includes(this.#state); // the next may begin while the last is looked through
+    byId("record").disabled = this.#busy || !free;
     byId("finish").hidden = !recording;
     byId("task").disabled = byId("operator").disabled = recording;
     byId("relabel").hidden = !recorder?.episode || recording;
