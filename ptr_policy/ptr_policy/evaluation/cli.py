@@ -55,6 +55,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add("--new-task", default="", metavar="TASK", help="gets a spare slot in each checkpoint that lacks it")
     add("--judge", choices=("auto", "simulator", "person"), default="auto", help="who (default: the simulator)")
     add("--reference", type=Path, metavar="DIR", help="demonstrations whose first pictures are the scenes to lay out")
+    add("--camera", default="over_shoulder", metavar="NAME", help="whose pictures are kept (default: over_shoulder)")
     add("--no-record", action="store_true", help="make no bags")
     parser.set_defaults(run=run)
     _add_report(parser)
@@ -105,6 +106,7 @@ def run(options: argparse.Namespace) -> None:
         "new_task": options.new_task,
         "judge": options.judge,
         "reference": "" if options.reference is None else str(options.reference),
+        "camera": options.camera,
         "record": not options.no_record,
     }
     try:

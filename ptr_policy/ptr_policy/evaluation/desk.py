@@ -27,12 +27,14 @@ judges; all trials are made."""
 class Desk:
     """Publishes /evaluation/trial, summary and the reference picture; offers /evaluation/ready and label.
 
+    Args:
+        camera: whose pictures the reference is to be laid over.
     Attributes:
         asks: a person judges, who may also label a trial while the policy still acts, and so end it.
     """
 
-    def __init__(self, node: Node) -> None:
-        self._node = node
+    def __init__(self, node: Node, camera: str = "") -> None:
+        self._node, self._camera = node, camera
         self.asks = False
         self._state: dict[str, Any] = {
             "phase": "idle", "index": 0, "planned": 0, "scene": 0, "scenes": 0, "task": "", "kitchen": "",
@@ -79,6 +81,7 @@ class Desk:
     def show_reference(self, picture: bytes | None) -> None:
         """Publish the picture that the scene should look like; None: there is none yet."""
         message = CompressedImage(format="jpeg")
+        message.header.frame_id = self._camera
         message.header.stamp = self._node.get_clock().now().to_msg()
         message.data = picture or b""
         self._reference.publish(message)

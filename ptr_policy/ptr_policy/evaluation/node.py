@@ -57,8 +57,8 @@ class EvaluatorNode(Node):
         declare(self, "reference", "", "folder of demonstrations whose first pictures are the scenes to lay out")
         declare(self, "camera", "over_shoulder", "camera of the pictures; empty: none")
         declare(self, "simulator_timeout", 20.0, "s to wait for a simulator, then ask a person", (0.0, 600.0))
-        self.desk = Desk(self)
-        self.watch = Watch(self, str(self.value("camera")))
+        camera = str(self.value("camera"))
+        self.desk, self.watch = Desk(self, camera), Watch(self, camera)
 
     def value(self, name: str) -> Any:
         """Value of a parameter."""
@@ -180,7 +180,8 @@ def make_bench(
         person = Person(node.desk, open_terminal(), caller.sleep)
         node.get_logger().info("the operator's page asks for each scene and label, and so does a terminal")
     demonstrations = str(node.value("reference"))
-    references = References(directory, planned, Path(demonstrations) if demonstrations else None)
+    folder = Path(demonstrations) if demonstrations else None
+    references = References(directory, planned, folder, str(node.value("camera")))
     return RobotBench(node, caller, options, stage, simulated, node.desk, node.watch, references, person)
 
 

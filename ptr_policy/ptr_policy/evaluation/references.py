@@ -23,12 +23,15 @@ class References:
         directory: of the evaluation.
         planned: its trials.
         demonstrations: folder of bags whose first pictures are the scenes, in the order of their names; None: none.
+        camera: whose pictures; empty: the first one of each bag.
     Raises:
         TrialsError: there are fewer demonstrations than scenes.
     """
 
-    def __init__(self, directory: Path, planned: Sequence[Trial], demonstrations: Path | None = None) -> None:
-        self._directory = directory
+    def __init__(
+        self, directory: Path, planned: Sequence[Trial], demonstrations: Path | None = None, camera: str = ""
+    ) -> None:
+        self._directory, self._camera = directory, camera
         self._first: dict[int, Trial] = {}
         for trial in planned:
             self._first.setdefault(trial.scene, trial)
@@ -42,16 +45,22 @@ class References:
     def picture(self, trial: Trial) -> bytes | None:
         """JPEG of the scene that this trial should start from; None: it is the first there."""
         if self._bags:
-            return first_picture(self._bags[trial.scene])
+            return first_picture(self._bags[trial.scene], self._camera)
         first = self._first[trial.scene]
         path = picture_path(self._directory, first, "start")
         return path.read_bytes() if first != trial and path.exists() else None
 
 
-def first_picture(bag: Path) -> bytes:
-    """The first picture of a bag's first camera, as it was recorded."""
+def first_picture(bag: Path, camera: str = "") -> bytes:
+    """The first picture of a camera in a bag (of its first one when none is named), as it was recorded.
+
+    Raises:
+        TrialsError: there is none.
+    """
     contract = read_metadata(bag).contract
-    images = read_streams(bag, contract).images[contract.cameras[0].name]
+    known = [one.name for one in contract.cameras]
+    name = camera or known[0]
+    images = read_streams(bag, contract).images[name] if name in known else ()
     if not len(images):
-        raise TrialsError(f"{bag} holds no picture of camera {contract.cameras[0].name}; leave it out")
+        raise TrialsError(f"{bag} holds no picture of camera {name}, of {', '.join(known)}; give other demonstrations")
     return bytes(images[0][1])

@@ -49,6 +49,13 @@ def test_demonstrations_are_the_scenes_in_the_order_of_their_names(tmp_path: Pat
     assert greys == [40, 40, 200, 200]
 
 
+def test_demonstrations_without_the_camera_are_refused(tmp_path: Path) -> None:
+    demonstration(tmp_path, "one", 40)
+    demonstration(tmp_path, "two", 200)
+    with pytest.raises(TrialsError, match="no picture of camera wrist, of over_shoulder"):
+        References(tmp_path, PLAN, tmp_path, "wrist").picture(PLAN[0])
+
+
 def test_too_few_demonstrations_are_refused(tmp_path: Path) -> None:
     demonstration(tmp_path, "one", 40)
     with pytest.raises(TrialsError, match="1 demonstrations for 2 scenes; make at most 1 trials"):
