@@ -9,12 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 from rclpy.clock import Clock, ClockType
-from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import JointState as JointStateMessage
 
 from ptr_bringup.arm.drivers.base import Health
 from ptr_bringup.arm.drivers.interbotix import talks
@@ -22,8 +18,8 @@ from ptr_bringup.arm.drivers.interbotix.conversations import Conversations
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperPwm, GripperSettings
 from ptr_bringup.arm.drivers.interbotix.profile import Profile
 from ptr_bringup.arm.drivers.interbotix.ramp import Ramp
-from ptr_bringup.arm.drivers.interbotix.readings import Reading, ReadingError, reading_from
 from ptr_bringup.arm.drivers.interbotix.registers import RegisterReader
+from ptr_bringup.arm.drivers.interbotix.wires import Wires
 from ptr_bringup.arm.kinematics import Array
 from ptr_bringup.arm.motors import Motors
 from ptr_bringup.arm.reports import JointState
@@ -36,8 +32,6 @@ _PATIENCE = 3.0
 """s that xs_sdk may take to appear when both are launched together."""
 _SILENCE = 0.5
 """s without a usable joint state after which xs_sdk may have been restarted: start-up is gone through again."""
-_LAST_WORD = Duration(seconds=0.5)
-"""for which xs_sdk is given time to take the last command."""
 _STALE = 0.2
 """s. With an older finger position the gripper is not pushed further: xs_sdk itself would go on for ever."""
 
@@ -68,32 +62,19 @@ class InterbotixDriver:
         self._node, self._options = node, options
         self._ramp, self._gripper = Ramp(options.catch_up_speed), GripperPwm(options.gripper)
         self._registers = RegisterReader()
-        self._newest: Reading | None = None
+        self._wires = Wires(node, options.namespace, options.gripper)
+        self._talk = Conversations(node, options.namespace, talks.SERVICES)
         self._offered: JointState | None = None
-        self._misread = ""
-        self._heard = self._sent_at = self._tried = -math.inf
+        self._sent_at = self._tried = -math.inf
         self._patient_until = time.monotonic() + _PATIENCE
         self._read_at = 0.0
-        self._received = 0
         self._opening: float | None = None
-        self._pwm = 0.0
         self._ready, self._trouble = False, "The driver is starting."
         self._differences: tuple[str, ...] = ()
-        self._make_interfaces(node, options.namespace)
-
-    def _make_interfaces(self, node: Node, namespace: str) -> None:
-        self._group = node.create_publisher(JointGroupCommand, f"{namespace}/commands/joint_group", 1)
-        self._single = node.create_publisher(JointSingleCommand, f"{namespace}/commands/joint_single", 1)
-        self._relay = node.create_publisher(JointStateMessage, "/joint_states", qos_profile_sensor_data)
-        self._talk = Conversations(node, namespace, talks.SERVICES)
-        self._states = node.create_subscription(
-            JointStateMessage, f"{namespace}/joint_states", self._on_state, qos_profile_sensor_data
-        )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [node.create_timer(GRIPPER_PERIOD, self._tick, clock=steady)]
-        if self._options.register_rate > 0.0:
-            period = 1.0 / self._options.register_rate
-            self._timers.append(node.create_timer(period, self._read_register, clock=steady))
+        if options.register_rate > 0.0:
+            self._timers.append(node.create_timer(1.0 / options.register_rate, self._read_register, clock=steady))
 
     # --- the protocol of a driver --------------------------------------------------------------------------------
 
@@ -103,25 +84,28 @@ class InterbotixDriver:
             return
         now = time.monotonic()
         elapsed, self._sent_at = min(now - self._sent_at, 0.1), now
-        measured, holding = self._newest.joints.positions, self._registers.holding
+        measured, holding = self._wires.newest.joints.positions, self._registers.holding
         sent = self._ramp.step(np.asarray(joints, dtype=float), measured, holding, elapsed)
-        self._publish_goal(sent)
+        self._wires.send_goal(sent)
         self._opening = gripper
 
     def state(self) -> JointState | None:
         """The newest measurement; not renewed while xs_sdk is away or not yet set up, so that the gate holds."""
+        if self._ready and self._wires.newest is not None:
+            self._offered = self._wires.newest.joints
         return self._offered
 
     def motors(self) -> Motors | None:
         """The newest reading of the motors, None before the first and where xs_sdk doesn't read registers."""
-        return None if self._newest is None else self._registers.motors(self._read_at, self._newest.efforts)
+        newest = self._wires.newest
+        return None if newest is None else self._registers.motors(self._read_at, newest.efforts)
 
     def set_torque(self, on: bool) -> None:
         """Let all motors hold where they are, or go limp: the arm then sinks, so somebody has to support it."""
         if not on:
             self._switched(False)
-        elif self._newest is not None:
-            self._publish_goal(self._newest.joints.positions)
+        elif self._wires.newest is not None:
+            self._wires.send_goal(self._wires.newest.joints.positions)
 
         def done(trouble: str) -> None:
             if not trouble:
@@ -142,12 +126,13 @@ class InterbotixDriver:
 
     def health(self, now: float) -> Health:
         """Well when xs_sdk is set up, its joint states arrive, and every motor answers."""
+        newest = self._wires.newest
         values = {
-            "joint states received": str(self._received),
-            "age of the newest (s)": "none" if self._newest is None else f"{now - self._newest.joints.stamp:.3f}",
+            "joint states received": str(self._wires.received),
+            "age of the newest (s)": "none" if newest is None else f"{now - newest.joints.stamp:.3f}",
             "profile": str(self._options.profile),
             "finger stroke (m)": f"{self._options.gripper.closed:g} to {self._options.gripper.opened:g}",
-            "gripper PWM": f"{self._pwm:.0f}",
+            "gripper PWM": f"{self._wires.pwm:.0f}",
             "motor registers": "read" if self._registers.offered else "not offered by this xs_sdk",
             "differences": " ".join(self._differences) or "none",
         }
@@ -160,52 +145,32 @@ class InterbotixDriver:
         return Health(True, "xs_sdk is up and its joint states arrive.", values)
 
     def close(self) -> None:
-        """Take the force off the gripper, and give back topics, services and timers; the arm keeps its pose.
-
-        xs_sdk has no watchdog: it would push with the last PWM for ever, and heat the motor until it trips.
-        """
+        """Take the force off the gripper, and give back topics, services and timers; the arm keeps its pose."""
         for timer in self._timers:
             self._node.destroy_timer(timer)
-        if self._single.get_subscription_count():
-            self._publish_pwm(0.0)
-            self._single.wait_for_all_acked(_LAST_WORD)
         self._talk.close()
-        self._node.destroy_subscription(self._states)
-        for publisher in (self._group, self._single, self._relay):
-            self._node.destroy_publisher(publisher)
+        self._wires.close()
 
     # --- what happens by itself ----------------------------------------------------------------------------------
 
-    def _on_state(self, message: JointStateMessage) -> None:
-        try:
-            reading = reading_from(message, self._options.gripper)
-        except ReadingError as error:
-            self._misread = str(error)
-            return
-        self._newest, self._heard, self._misread = reading, time.monotonic(), ""
-        self._received += 1
-        self._relay.publish(message)
-        if self._ready:
-            self._offered = reading.joints
-
     def _tick(self) -> None:
         self._talk.watch()
-        silent = time.monotonic() - self._heard
+        silent = self._wires.silence
         if self._ready and silent > _SILENCE:
             self._lose()
         if not self._ready:
             self._start_up(silent)
         elif self._opening is not None:
             seen = silent < _STALE
-            step = (time.monotonic(), self._newest.finger, self._opening)
-            self._publish_pwm(self._gripper.step(*step) if seen else self._gripper.unseen())
+            step = (time.monotonic(), self._wires.newest.finger, self._opening)
+            self._wires.send_pwm(self._gripper.step(*step) if seen else self._gripper.unseen())
 
     def _lose(self) -> None:
         """Joint states have ended. When they come back, xs_sdk may be another one with other modes."""
         self._ready = False
         self._registers = RegisterReader()  # what was read belongs to the time before
         self._ramp.lose()
-        self._say(self._unheard(), True)
+        self._say(self._wires.trouble, True)
 
     def _start_up(self, silent: float) -> None:
         now = time.monotonic()
@@ -214,17 +179,9 @@ class InterbotixDriver:
         self._tried = now
         if silent > _SILENCE:
             if now > self._patient_until:
-                self._say(self._unheard(), True)
+                self._say(self._wires.trouble, True)
         else:
             self._talk.begin(talks.start_up(self._options.profile, self._note), self._started)
-
-    def _unheard(self) -> str:
-        topic = f"{self._options.namespace}/joint_states"
-        if self._misread:
-            return self._misread
-        if self._received == 0:
-            return f"No joint state has arrived on {topic}; start xs_sdk, or launch with xs_sdk:=stand_in."
-        return f"Joint states on {topic} have ended; is xs_sdk still running, are power and USB cable plugged in?"
 
     def _started(self, trouble: str) -> None:
         if trouble:
@@ -255,13 +212,6 @@ class InterbotixDriver:
     def _switched(self, on: bool) -> None:
         self._registers.assume_torque(on)
         self._ramp.lose()
-
-    def _publish_goal(self, joints: Array) -> None:
-        self._group.publish(JointGroupCommand(name=talks.ARM, cmd=joints.tolist()))
-
-    def _publish_pwm(self, pwm: float) -> None:
-        self._pwm = pwm
-        self._single.publish(JointSingleCommand(name=talks.GRIPPER, cmd=pwm))
 
     def _say(self, sentence: str, trouble: bool) -> None:
         """Keep a trouble for /diagnostics, and log what is new."""
