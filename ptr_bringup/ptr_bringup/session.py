@@ -161,8 +161,14 @@ class Stage:
         self._move = ActionClient(node, MoveTo, "/arm/move_to")
 
     def simulated(self, timeout: float) -> bool:
-        """True when a simulator offers its services within `timeout` s."""
-        return bool(self._reset.wait_for_service(timeout_sec=timeout))
+        """True when a simulator offers its services within `timeout` s; does not start to spin the node."""
+        deadline = time.monotonic() + timeout
+        while not self._reset.service_is_ready():
+            if time.monotonic() > deadline:
+                return False
+            if self._caller.stop.wait(POLL):
+                raise SessionEndedError
+        return True
 
     def begin(self, kitchen: str, task: str, seed: int, simulated: bool = True) -> None:
         """Bring the arm to the start of this seed, open the gripper, then lay out the scene.
