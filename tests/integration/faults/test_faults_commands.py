@@ -209,6 +209,17 @@ def test_the_stop_button_holds_the_arm_until_it_is_cleared(bench) -> None:
     bench.ros.wait(lambda: bench.states.newest.mode == ArmState.IDLE, "the arm to be nobody's")
 
 
+def test_clearing_a_stop_does_not_move_the_arm_for_a_policy_that_went_on(bench) -> None:
+    with bench.trial(PolicySource) as trial:
+        trial.strike(lambda: bench.ask("/arm/stop"))
+        assert bench.ask("/arm/clear").success
+        bench.ros.wait(lambda: bench.states.newest.mode == ArmState.IDLE, "the stop to be cleared")
+        bench.executed.clear()
+        bench.ros.spin(1.5)
+        assert all(one.target == bench.executed[0].target for one in bench.executed[1:])
+    assert trial.bag.says("went on while the arm was stopped")
+
+
 def test_a_stop_by_topic_holds_the_arm_and_is_not_taken_back_by_it(bench) -> None:
     button = bench.ros.node.create_publisher(Bool, "/arm/stop_request", 10)
     bench.ros.wait(lambda: button.get_subscription_count() > 0, "the arm to listen to the button")
