@@ -35,6 +35,10 @@ class PolicyRun(AbstractContextManager):
         self.result: RunPolicy.Result | None = None
         self._abandoned = False
 
+    def wait_for_end(self) -> None:
+        """Wait until the run has ended by itself."""
+        self._plant.ros.wait(self._future.done, "the end of the run", 60.0)
+
     def abandon(self) -> None:
         """Nobody will answer any more."""
         self._abandoned = True

@@ -92,7 +92,7 @@ def test_no_command_leaves_the_box_at_a_face(bench, axis: int) -> None:
     bag, ends = _push(bench, [sign * np.eye(3)[axis] for sign in (-1.0, 1.0)])
     assert [end[axis] for end in ends] == pytest.approx(BOX[:, axis], abs=BULGE)
     assert "OUTSIDE_BOX" in bag.reasons()
-    assert bag.says("outside of the workspace box")
+    assert bag.says("border of the workspace box")
 
 
 @pytest.mark.parametrize("upwards", [-1.0, 1.0], ids=["low", "high"])

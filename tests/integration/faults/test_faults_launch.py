@@ -15,7 +15,7 @@ import domain_coordinator
 import fault_bag
 import pytest
 from fault_drivers import PolicyRun
-from fault_plant import PATIENCE, Plant
+from fault_plant import MODULES, PATIENCE, Plant
 from fault_policy import TASK
 
 STARTED = re.compile(r"(\w+)-\d+ started, pid (\d+)")
@@ -61,7 +61,8 @@ class LaunchedPlant(Plant):
         words = [f"{name}:={value}" for name, value in arguments.items()]
         command = [sys.executable, "-m", "ptr_models.cli", "launch", "ptr_bringup", "deploy.launch.xml", *words]
         self.processes["launch"] = launch = self.ros.run(command, name="launch")
-        self.ros.wait(lambda: len(STARTED.findall(launch.output)) >= 6, "the launch's processes", PATIENCE)
+        wanted = {*MODULES, "console"}
+        self.ros.wait(lambda: wanted <= {name for name, _ in STARTED.findall(launch.output)}, "the launch", PATIENCE)
         self.processes |= {name: LaunchedNode(int(pid)) for name, pid in STARTED.findall(launch.output)}
         self.ros.wait(lambda: self.status.newest is not None, "the recorder's status", PATIENCE)
         for name, client in self.clients.items():

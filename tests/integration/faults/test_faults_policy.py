@@ -40,8 +40,7 @@ def test_a_policy_that_goes_wrong_in_a_run_holds_the_arm(fresh: Plant, wrong: st
     fresh.ready()
     assert fresh.move(named_pose="start", gripper=1.0).success
     with fresh.trial(PolicyRun) as trial:
-        fresh.wait_still()
-        fresh.ros.spin(0.5)
+        trial.driver.wait_for_end()
     steps = [one for one in trial.bag.of("/policy/step") if SENTENCES[wrong] in one.content.reason]
     assert steps and all(one.content.held for one in steps)
     assert_held(trial.bag, steps[0].stamp)
