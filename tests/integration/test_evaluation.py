@@ -20,7 +20,7 @@ from ptr_models.episodes.reader import decode, messages, open_bag, read_episode 
 from ptr_models.episodes.streams import read_streams  # noqa: E402
 from ptr_models.replay import open_episodes  # noqa: E402
 from ptr_models.replay.sampler import Sampler  # noqa: E402
-from ptr_msgs.msg import ArmCommand, ArmState  # noqa: E402
+from ptr_msgs.msg import ArmCommand, ArmState, PolicyStep  # noqa: E402
 from ptr_msgs.srv import LabelTrial  # noqa: E402
 from ptr_policy.ros import LATCHED  # noqa: E402
 
@@ -44,6 +44,7 @@ def robot(ros, tmp_path_factory):
     ros.trials = ros.collect(String, "/evaluation/trial", LATCHED)
     ros.references = ros.collect(CompressedImage, "/evaluation/reference/compressed", LATCHED)
     ros.states = ros.collect(ArmState, "/arm/state", 10)
+    ros.steps = ros.collect(PolicyStep, "/policy/step", 10)
     ros.drive = ros.node.create_publisher(ArmCommand, "/teleop/command", 10)
     return ros
 
@@ -52,11 +53,11 @@ def start(robot, **parameters):
     """The evaluator, blind, two scenes, a person who judges on the page."""
     checkpoints = ",".join(f"{path.name}={path}" for path in robot.checkpoints)
     robot.trials.clear()
-    return robot.start(
-        "ptr_policy.evaluation.node",
-        task=TASK, kitchen=KITCHEN, checkpoint=checkpoints, trials=2, judge="person", max_steps=6,
-        directory=robot.results, **parameters,
-    )  # fmt: skip
+    usual = {
+        "task": TASK, "kitchen": KITCHEN, "checkpoint": checkpoints, "trials": 2, "judge": "person", "max_steps": 6,
+        "directory": robot.results,
+    }  # fmt: skip
+    return robot.start("ptr_policy.evaluation.node", **(usual | parameters))
 
 
 def phase(robot) -> str:
@@ -168,3 +169,38 @@ def test_the_bag_of_a_trial_that_was_taken_over_says_whose_steps_are_whose_and_t
     dataset = open_episodes([bag], episode.metadata.contract, root=tmp_path)
     batch = Sampler(dataset, {TASK: 0}).sample(4)
     assert len(batch) == 4
+
+
+def test_a_person_ends_a_trial_and_clears_the_arm_and_a_server_that_hangs_ends_the_evaluation(robot, tmp_path) -> None:
+    evaluator = start(robot, checkpoint=robot.checkpoints[0], trials=3, max_steps=1000, directory=tmp_path)
+    lay_out(robot, 0)
+    assert reach(robot, "running", 0)["may_label"]
+    wish = LabelTrial.Request(outcome="failure", reason="it left the table", by="Anna")
+    assert robot.call(LabelTrial, "/evaluation/label", wish).success
+
+    lay_out(robot, 1)
+    reach(robot, "running", 1)
+    assert robot.call(Trigger, "/arm/stop").success
+    assert "The arm was stopped" in reach(robot, "label", 1)["message"]
+    label(robot, 1, "failure", score=float("nan"))
+    reach(robot, "staging", 2)
+    robot.wait(lambda: "clear it to go on" in robot.trials[-1].data, "the wish to clear the arm", PATIENCE)
+    robot.call(Trigger, "/arm/clear")
+    assert "keep away" in reach(robot, "ready", 2)["message"]  # whoever cleared the arm may have a hand at it
+    assert robot.states[-1].mode == ArmState.IDLE
+    assert robot.call(Trigger, "/evaluation/ready").success
+
+    robot.wait(lambda: "lay out the scene" in robot.trials[-1].data, "the next scene", PATIENCE)
+    assert robot.call(Trigger, "/evaluation/ready").success
+    reach(robot, "running", 2)
+    robot.steps.clear()
+    robot.wait(lambda: robot.steps, "a step of the policy", PATIENCE)
+    robot.server.signal(signal.SIGSTOP)
+    try:
+        assert evaluator.wait(PATIENCE) == 1
+    finally:
+        robot.server.signal(signal.SIGCONT)
+    assert "the policy server has made no step for 20 s" in evaluator.output
+    first, second = (json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines())
+    assert (first["outcome"], first["reason"], first["judge"]) == ("failure", "it left the table", "Anna")
+    assert first["steps"] < 1000 and second["outcome"] == "failure"

@@ -188,15 +188,15 @@ class RobotBench:
     def _act(self, trial: Trial) -> RunPolicy.Result:
         caller, options = self._caller, self._options
         goal = RunPolicy.Goal(task=trial.task, max_steps=options.max_steps, action_choice=options.action_choice)
-        handle = caller.result(self._run.send_goal_async(goal), "the acceptance by /run_policy", 20.0)
-        if not handle.accepted:
-            raise SessionError("the policy server refused the run")
-        ended = handle.get_result_async()
         try:
+            handle = caller.result(self._run.send_goal_async(goal), "the acceptance by /run_policy", 20.0)
+            if not handle.accepted:
+                raise SessionError("the policy server refused the run")
+            ended = handle.get_result_async()
             self._follow(ended, handle)
-        except BaseException:  # nobody would watch the run
-            handle.cancel_goal_async()
-            time.sleep(LOOK)  # the cancellation has to leave before the process ends
+        except BaseException:  # nobody would watch the run, also one whose acceptance is still on its way
+            self._cancel.call_async(CancelGoal.Request())  # every goal
+            time.sleep(LOOK)  # it has to leave before the process ends
             raise
         return caller.result(ended, "the end of /run_policy", 20.0).result
 
