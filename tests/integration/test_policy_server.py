@@ -14,6 +14,7 @@ pytest.importorskip("ptr_msgs.msg")
 
 from rclpy.action import ActionClient  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
 from untrained import TASK, write_checkpoint  # noqa: E402
 
 from ptr_models.contract import Camera, Contract  # noqa: E402
@@ -96,6 +97,22 @@ def test_a_cancelled_run_ends_as_complete_and_releases_the_arm(robot) -> None:
     result = robot.result(handle.get_result_async(), "the end of the run").result
     assert (result.completed, result.message) == (True, "cancelled by the caller")
     robot.wait(lambda: not robot.commands[-1].deadman, "the release of the arm")
+    client.destroy()
+
+
+def test_a_stop_of_the_arm_ends_the_run_and_none_begins_until_it_is_cleared(robot) -> None:
+    robot.steps.clear()
+    client = ActionClient(robot.node, RunPolicy, "/run_policy")
+    robot.wait(client.server_is_ready, "the policy server")
+    goal = RunPolicy.Goal(task=TASK, max_steps=1000)
+    handle = robot.result(client.send_goal_async(goal), "acceptance", PATIENCE)
+    robot.wait(lambda: robot.steps, "the first step", PATIENCE)
+    assert robot.call(Trigger, "/arm/stop").success
+    result = robot.result(handle.get_result_async(), "the end of the run", PATIENCE).result
+    assert (result.completed, result.message) == (False, "the arm was stopped")
+    refused = robot.act(RunPolicy, "/run_policy", goal)
+    assert "the arm is stopped; clear it first" in refused.message
+    assert robot.call(Trigger, "/arm/clear").success
     client.destroy()
 
 

@@ -141,6 +141,8 @@ class Runner:
             raise ServerError("no checkpoint is loaded; call /policy_server/load first")
         if self.busy:
             raise ServerError(f"a run of {self.run.options.task} is going on; cancel it first")
+        if self._streams.arm_stopped:
+            raise ServerError("the arm is stopped; clear it first (the console, `ptr arm clear`)")
         options = RunOptions(
             task=request.task,
             choice=request.action_choice or settings.choice,
@@ -202,8 +204,15 @@ class Runner:
         self._report()
 
     def _on_watch(self) -> None:
-        """An action holds for a whole period; the arm stops before its end when a stream can't be trusted any more."""
-        if self._goal is not None and self._moving and not self._streams.trusted(self._node.get_clock().now()):
+        """An action holds for a whole period; the arm stops before its end when a stream can't be trusted any more.
+
+        A run does not outlive a stop of the arm: whoever clears it decides what comes next.
+        """
+        if self._goal is None:
+            return
+        if self._streams.arm_stopped:
+            self.end("the arm was stopped", failed=True)
+        elif self._moving and not self._streams.trusted(self._node.get_clock().now()):
             self._release()
 
     def _release(self) -> None:

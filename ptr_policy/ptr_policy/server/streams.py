@@ -43,6 +43,7 @@ class ObservationStreams:
 
     Attributes:
         gripper_commanded: opening that the arm was last told.
+        arm_stopped: the arm is stopped until somebody clears it.
     """
 
     def __init__(self, node: Node, contract: Contract, delay: float) -> None:
@@ -52,6 +53,7 @@ class ObservationStreams:
         self._arm = LatestBuffer[ArmSample](KEPT_STATES)
         self._guard = PictureGuard()
         self.gripper_commanded = 1.0
+        self.arm_stopped = False
         sensor = qos_profile_sensor_data
         self._subscriptions = [
             node.create_subscription(
@@ -137,6 +139,7 @@ class ObservationStreams:
     def _on_state(self, message: ArmState) -> None:
         self._arm.append(nanoseconds(message.header.stamp), arm_sample(message))
         self.gripper_commanded = message.gripper_commanded
+        self.arm_stopped = message.mode == ArmState.FAULT
 
 
 def nanoseconds(stamp: Any) -> int:
