@@ -130,7 +130,9 @@ def read(path: Path) -> FaultBag:
     return FaultBag(recover(path)[0] if path.name.endswith(".partial") else path)
 
 
-def assert_held(bag: FaultBag, struck: int, since: int = 0, until: int = 0, by_arrival: bool = False) -> None:
+def assert_held(
+    bag: FaultBag, struck: int, since: int = 0, until: int = 0, by_arrival: bool = False, bound: int = BOUND
+) -> None:
     """The arm moved until the fault, and held within the bound.
 
     Args:
@@ -138,13 +140,14 @@ def assert_held(bag: FaultBag, struck: int, since: int = 0, until: int = 0, by_a
         since: ns, when it began to be made; 0: the same.
         until: ns, when it was mended; 0: not in this bag.
         by_arrival: judge by when the recorder heard of it.
+        bound: ns.
     """
     changes = bag.changes(by_arrival)
     before = [stamp for stamp in changes if (since or struck) - BOUND <= stamp <= struck]
     assert before, "the arm did not move before the fault: this test shows nothing"
     after = [(stamp - struck) * 1e-9 for stamp in changes if struck < stamp and (not until or stamp < until)]
     print(f"the commanded pose changed last {after[-1] if after else 0.0:.3f} s after the fault")
-    late = [seconds for seconds in after if seconds > BOUND * 1e-9]
+    late = [seconds for seconds in after if seconds > bound * 1e-9]
     assert not late, f"the commanded pose changed {len(late)} times too late: {late[0]:.3f} to {late[-1]:.3f} s"
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from fault_bag import BOUND
+from fault_bag import BOUND, assert_held
 from fault_drivers import HumanSource, PolicyRun
 from fault_plant import Plant
 from rclpy.qos import qos_profile_sensor_data
@@ -85,6 +85,7 @@ def test_no_picture_is_acted_on_for_longer_than_the_bound(plant: Plant) -> None:
 def test_commands_that_do_not_reach_the_motors_hold_the_arm(plant: Plant) -> None:
     with plant.trial(PolicyRun) as trial:
         trial.strike(lambda: plant.inject("commands_lost"), watched=1.2)
-    trial.assert_held()
     moved = [stamp for stamp in trial.bag.joint_changes() if trial.struck + BOUND < stamp < trial.watched]
     assert not moved, "the joints moved although nothing reached them"
+    # The joints still arrive where they were sent last; only after that can the gate see that they do not follow.
+    assert_held(trial.bag, trial.struck, trial.begun, trial.watched, bound=BOUND + 100_000_000)
