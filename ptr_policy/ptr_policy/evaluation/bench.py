@@ -82,6 +82,7 @@ class RobotBench:
         self._references, self._person = references, person
         desk.asks = person is not None
         self._loaded: str | None = None
+        self._shown_steps, self._driver_news = 0, ""
         self._run = ActionClient(node, RunPolicy, "/run_policy")
         self._cancel = node.create_client(CancelGoal, "/run_policy/_action/cancel_goal")
         self._load = node.create_client(LoadCheckpoint, "/policy_server/load")
@@ -163,6 +164,7 @@ class RobotBench:
         self._desk.show("running", f"policy {trial.policy} acts; a person may take over at any time{early}")
         log = self._watch.log
         log.begin()
+        self._shown_steps, self._driver_news = 0, ""
         began = time.monotonic()
         try:
             result = self._act(trial)
@@ -228,8 +230,11 @@ class RobotBench:
             change = log.changes.popleft()
             self._watch.announce(change)
             who = change.source or "a person"
-            message = f"{who} drives" if change.taken else f"{who} handed the arm back"
-            self._desk.show("running", message, takeover_steps=len(log.human_steps), assisted=True)
+            self._driver_news = f"{who} drives" if change.taken else f"{who} handed the arm back"
+            self._shown_steps = -1
+        if self._shown_steps != (steps := len(log.human_steps)):
+            self._shown_steps = steps
+            self._desk.show("running", self._driver_news, takeover_steps=steps, assisted=True)
 
     def _let_person_finish(self) -> None:
         """Who drives when the policy's steps are over ends what they do; the bag goes on meanwhile."""
