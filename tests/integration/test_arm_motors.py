@@ -99,7 +99,13 @@ def well(robot: Robot) -> Iterator[Robot]:
     robot.wait_for_level(MotorStates.OK)
     assert robot.ros.call(Trigger, "/arm/clear").success
     robot.wait_for_mode(ArmState.IDLE)
+    robot.ros.wait(lambda: found(robot.states[-1]), "the arm to find that the new scene has moved it")
     yield robot
+
+
+def found(state: ArmState) -> bool:
+    """Is the commanded pose that of the joints?"""
+    return place(state.commanded) == pytest.approx(place(state.measured), abs=0.02)
 
 
 def stamp_of_fault(robot: Robot, fault: str, **request) -> float:

@@ -41,7 +41,7 @@ def test_the_robot_starts_and_ends_cleanly_on_one_signal(ros: Any) -> None:
     ros.wait(lambda: states and images, "arm states and images", timeout=60.0)
     launch.signal(signal.SIGINT)
     assert launch.wait(30.0) == 0, launch.output
-    assert "arm-2 ended" in launch.output
+    assert "arm-3 ended" in launch.output
     assert "simulator-1 ended" in launch.output
 
 
