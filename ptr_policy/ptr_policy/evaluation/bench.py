@@ -171,7 +171,8 @@ class RobotBench:
         finally:
             log.end()
         duration = time.monotonic() - began
-        if not result.completed and result.steps == 0:
+        log.stopped = log.stopped or self._watch.stopped
+        if not (result.completed or result.steps or log.stopped):
             raise SessionError(f"the policy server refused the run: {result.message}")
         self._let_person_finish()
         mean_q = float(result.mean_q) if math.isfinite(result.mean_q) else None
