@@ -20,6 +20,16 @@ def jpeg_message(image: NDArray[np.uint8], quality: int, stamp: Time, frame: str
     return message
 
 
+def numbered(jpeg: bytes, number: int) -> bytes:
+    """A JPEG with a comment segment (ITU-T T.81, B.2.4.5) behind its first marker; its pixels are the same.
+
+    Two pictures of a real sensor are never the same bytes, and who sees the same bytes twice takes the camera for
+    frozen. Rendered pictures have no noise: the number stands for it.
+    """
+    comment = str(number).encode()
+    return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]
+
+
 def pinhole_info(width: int, height: int, fovy: float, frame: str) -> CameraInfo:
     """CameraInfo of an ideal pinhole with a vertical field of view in rad; fill in the stamp."""
     focal = 0.5 * height / math.tan(0.5 * fovy)

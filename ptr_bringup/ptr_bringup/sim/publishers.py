@@ -14,7 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
 
 from ptr_bringup.arm.kinematics import JOINT_NAMES
 from ptr_bringup.arm.messages import FRAME, seconds, stamp
-from ptr_bringup.camera.images import jpeg_message, pinhole_info
+from ptr_bringup.camera.images import jpeg_message, numbered, pinhole_info
 from ptr_bringup.sim.fault_effects import JointLine, JointSample, PictureLine
 from ptr_bringup.sim.faults import Faults
 from ptr_bringup.sim.world import CAMERA, World
@@ -60,6 +60,7 @@ class PicturePublisher:
 
     def __init__(self, node: Node, faults: Faults, size: tuple[int, int], quality: int) -> None:
         self._line, self._size, self._quality = PictureLine(faults), size, quality
+        self._taken = 0
         topic = f"/camera/{CAMERA}"
         self._images = node.create_publisher(
             CompressedImage, f"{topic}/image/compressed", qos_profile_sensor_data
@@ -75,10 +76,8 @@ class PicturePublisher:
         frame, (width, height) = f"{CAMERA}_optical_frame", self._size
         picture = self._line.expose(world.render(width, height)[:, :, ::-1])
         message = jpeg_message(np.ascontiguousarray(picture), self._quality, now, frame)
-        sent = bytes(message.data)
-        arrived = self._line.transmit(sent)
-        if arrived != sent:
-            message.data = arrived
+        self._taken += 1
+        message.data = self._line.transmit(numbered(bytes(message.data), self._taken))
         self._images.publish(message)
         info = pinhole_info(width, height, math.radians(world.kitchen.fovy), frame)
         info.header.stamp = now
