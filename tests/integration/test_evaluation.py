@@ -57,7 +57,8 @@ def start(robot, **parameters):
         "task": TASK, "kitchen": KITCHEN, "checkpoint": checkpoints, "trials": 2, "judge": "person", "max_steps": 6,
         "directory": robot.results,
     }  # fmt: skip
-    return robot.start("ptr_policy.evaluation.node", **(usual | parameters))
+    robot.evaluator = robot.start("ptr_policy.evaluation.node", **(usual | parameters))
+    return robot.evaluator
 
 
 def phase(robot) -> str:
@@ -69,6 +70,7 @@ def reach(robot, wanted: str, index: int) -> dict:
     state = {}
 
     def there() -> bool:
+        assert robot.evaluator.running, robot.evaluator.output
         state.update(json.loads(robot.trials[-1].data) if robot.trials else {})
         return (state.get("phase"), state.get("index")) == (wanted, index)
 

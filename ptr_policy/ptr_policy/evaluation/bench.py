@@ -118,7 +118,10 @@ class RobotBench:
         answer = self._caller.result(self._cancel.call_async(CancelGoal.Request()), "the answer of /run_policy", 20.0)
         if answer.goals_canceling:
             self._caller.sleep(ENDING)
-        if self._options.record and self._watch.recording:
+        if not self._options.record:
+            return
+        self._caller.wait(lambda: self._watch.recording is not None, "/episode/status; is the recorder running?", 60.0)
+        if self._watch.recording:
             request = StopEpisode.Request(save=True, outcome="unlabelled", score=math.nan)
             request.note = "the evaluation ended during this trial"
             self._caller.call(self._stop, request)

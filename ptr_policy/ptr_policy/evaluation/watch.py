@@ -22,7 +22,7 @@ class Watch:
         camera: whose pictures are kept; empty: none are.
     Attributes:
         stopped: the arm is stopped now.   why_stopped: as the arm said last.
-        recording: the recorder is at an episode.
+        recording: the recorder is at an episode; None: it has not been heard yet.
     """
 
     def __init__(self, node: Node, camera: str) -> None:
@@ -30,7 +30,7 @@ class Watch:
         self._node, self._episode = node, ""
         self._picture: bytes | None = None
         self.stopped, self.why_stopped = False, ""
-        self.recording = False
+        self.recording: bool | None = None
         self._events = node.create_publisher(EpisodeEvent, "/episode/event", QoSProfile(depth=50))
         sensor = qos_profile_sensor_data
         node.create_subscription(PolicyStep, "/policy/step", self._on_step, QoSProfile(depth=50))

@@ -26,11 +26,12 @@ from ptr_models.episodes.sampling import (
 from ptr_msgs.msg import ArmState
 from ptr_policy.server.pictures import PictureGuard, require_light
 
-MARGIN = 0.05
-"""s beyond a control period after which a silent stream ends the motion: with the way to the arm less than 0.1 s."""
-TWO_PICTURES = 2.0 / 30.0
+MARGIN = 0.03
+"""s beyond a control period after which a silent stream ends the motion: with the way to the arm, and a busy machine's
+delays on it, less than 0.1 s."""
+HEALTHY = 2.0 / 30.0 + 0.05
 """s. The newest picture of a healthy camera of 30 Hz may be so old: one period to expose and to transfer it, another
-until the next one is there. A shorter control period does not make it younger."""
+until the next one is there, and some jitter. A shorter control period does not make it younger."""
 KEPT_PICTURES, KEPT_STATES = 48, 160
 """Samples of the longest latency and the ages that are allowed, 0.8 s, from a camera of 60 Hz and an arm of 200 Hz."""
 SHORTLY = 50_000_000
@@ -121,7 +122,7 @@ class ObservationStreams:
 
     @property
     def _longest_silence(self) -> float:
-        return max(self._contract.period, TWO_PICTURES) + MARGIN
+        return max(self._contract.period + MARGIN, HEALTHY)
 
     def _require_fresh(self, choice: Choice, now: int) -> None:
         """Be stricter than the contract where its ages would let the arm move on for too long."""

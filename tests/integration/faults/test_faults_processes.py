@@ -70,7 +70,7 @@ def _joints_held(trial: Trial) -> None:
     """The simulated joints moved until the fault and held after the bound; a motor is still on its way for 0.1 s."""
     changes = trial.bag.joint_changes()
     assert any(trial.begun - BOUND <= stamp <= trial.struck for stamp in changes), "the joints did not move before"
-    late = [(stamp - trial.struck) * 1e-9 for stamp in changes if trial.struck + BOUND < stamp < trial.watched]
+    late = [(stamp - trial.struck) * 1e-9 for stamp in changes if trial.struck + trial.bound < stamp < trial.watched]
     assert not late, f"joints moved {late[0]:.3f} s after the fault"
 
 

@@ -61,7 +61,7 @@ def test_a_disk_that_runs_full_ends_the_run(small: Plant, disk: Path, left: str)
     assert "the disk is full" in told or "No space left" in told
     assert trial.driver.result is not None and not trial.driver.result.completed
     assert trial.driver.result.message.startswith("the recorder failed: ")
-    assert 0 <= last <= trial.struck + fault_bag.BOUND
+    assert 0 <= last <= trial.struck + trial.bound
     if left == "nearly full":
         assert {"disk_full", "stop"} <= trial.bag.event_kinds()
     assert trial.bag.changes() and trial.bag.of("/policy/step")
