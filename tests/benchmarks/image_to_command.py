@@ -8,14 +8,14 @@ networks of a contract with that control rate. A step of the policy names its im
 step's stamp); /arm/executed names the command in force. The time ends with the first joint command on the driver's
 topic, as a subscriber sees it, whose executed command is that of the step.
 
-The arm node sends once in its period, for which a command waits on average by half, at most wholly (20 ms at 50 Hz).
-An image waits for the next control step on average half a camera period, up to a whole one: that is the age of the
-image and no cost of the system, and is given apart. The limit is on what the system adds: from the beginning of the
-step to the driver, at most the forward times of this machine plus 15 ms at the 99th percentile; the forward time is
-measured in the same run, by the server (inference_time: decoding, resizing, both networks).
+The arm node sends once in its period, for which a command waits at most wholly (20 ms at 50 Hz). Where the control
+period is a multiple of the camera's, steps follow the images; else an image waits for its step up to a camera period.
+The limit: from the stamp of the image to the driver, at most the forward time of this machine plus 15 ms at the 99th
+percentile; the forward time is measured in the same run, by the server (inference_time: decoding, resizing, both
+networks).
 
 Fields: steps, held_steps, late_steps, image_age_ms, forward_ms, step_to_driver_ms, added_ms (step_to_driver minus the
-forward time of that step), image_to_driver_ms: each [p50, p99]; limit_ms of added p99.
+forward time of that step), image_to_driver_ms: each [p50, p99]; limit_ms of image_to_driver p99.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT = 15.0  # ms
+LIMIT = 15.0  # ms beyond the forward time
 TASK = "put_carrot_on_plate"
 
 
@@ -219,7 +219,8 @@ def main() -> None:
         line = {"benchmark": "image_to_command", "rate": options.rate, "busy": options.busy, "preset": options.preset}
         line |= {"camera_rate": options.camera_rate, "arm_rate": options.arm_rate}
         line |= {"steps": result.steps, "held_steps": result.held_steps, "late_steps": late}
-        line |= figures(watcher) | {"limit_ms": LIMIT}
+        found = figures(watcher)
+        line |= found | {"limit_ms": round(found["forward_ms"][1] + LIMIT, 2)}
         print(json.dumps(line | {"processors": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}), flush=True)
 
 

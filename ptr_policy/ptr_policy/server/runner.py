@@ -22,8 +22,9 @@ from ptr_policy.ros import LATCHED
 from ptr_policy.server.core import Run, RunOptions, ServerError, Step, rehearse
 from ptr_policy.server.loading import Loaded
 from ptr_policy.server.messages import command_message, release_message, step_message
+from ptr_policy.server.step_timer import StepTimer
 from ptr_policy.server.streams import ObservationStreams
-from ptr_policy.server.ticks import Ticks
+from ptr_policy.server.ticks import Lateness
 
 WATCH_PERIOD = 0.02  # s between two looks at the streams while an action is being carried out
 
@@ -58,7 +59,9 @@ class Runner:
         self._streams: ObservationStreams | None = None
         self._goal: ServerGoalHandle | None = None
         self._finished: Future | None = None
-        self._timers: list[Timer] = []
+        self._step_timer: StepTimer | None = None
+        self._watch: Timer | None = None
+        self._work = 0.0  # s that a step takes
         self._moving = False
         self._episode_id = ""
         self._commands = node.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
@@ -86,9 +89,8 @@ class Runner:
             return
         self.run.end(reason, failed)
         self._goal = None
-        for timer in self._timers:
-            self._node.destroy_timer(timer)
-        self._timers.clear()
+        self._step_timer.close()
+        self._node.destroy_timer(self._watch)
         self._release()
         self._finished.set_result(None)
         self._report()
@@ -152,32 +154,28 @@ class Runner:
             on_drift=settings.on_drift,
             drift_time=settings.drift_time,
         )
-        rehearse(self.loaded.policy, options)
+        self._work = rehearse(self.loaded.policy, options)
         return Run(self.loaded.policy, options)
 
     def _begin(self, run: Run, goal: ServerGoalHandle) -> None:
         self.run, self._goal, self._finished = run, goal, Future(executor=self._node.executor)
         self._streams.begin()
-        period = self.loaded.contract.period
+        streams, period = self._streams, self.loaded.contract.period
+        self._step_timer = StepTimer(
+            self._node, period, self._work, streams.phase, streams.newest_picture, self._on_step
+        )
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        if self._node.get_parameter("use_sim_time").value:
-            clock = self._node.get_clock()
-        ticks = Ticks(period, clock.now().nanoseconds * 1e-9)
-        self._timers = [
-            self._node.create_timer(period, lambda: self._on_tick(ticks, clock), clock=clock),
-            self._node.create_timer(WATCH_PERIOD, self._on_watch, clock=Clock(clock_type=ClockType.STEADY_TIME)),
-        ]
+        self._watch = self._node.create_timer(WATCH_PERIOD, self._on_watch, clock=clock)
         self._report()
 
     # A step
 
-    def _on_tick(self, ticks: Ticks, clock: Clock) -> None:
+    def _on_step(self, lateness: Lateness) -> None:
         if self._goal is None:
             return
         if self._goal.is_cancel_requested:
             self.end("cancelled by the caller")
             return
-        lateness = ticks.tick(clock.now().nanoseconds * 1e-9)
         began = self._node.get_clock().now()
         alarmed = self.run.drift.alarm
         step = self.run.step(lambda: self._streams.observe(began), lateness)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 from rclpy.node import Node
@@ -24,7 +25,9 @@ from ptr_models.episodes.sampling import (
     shifts,
 )
 from ptr_msgs.msg import ArmState
+from ptr_policy.server.phase import Phase
 from ptr_policy.server.pictures import PictureGuard, require_light
+from ptr_policy.server.rhythm import Rhythm
 
 MARGIN = 0.03
 """s beyond a control period after which a silent stream ends the motion: with the way to the arm, and a busy machine's
@@ -50,6 +53,7 @@ class ObservationStreams:
     def __init__(self, node: Node, contract: Contract, delay: float) -> None:
         """Args: delay: s by which observations trail the world."""
         self._node, self._contract, self._delay = node, contract, delay
+        self._pictures, self._ticks = Rhythm(), Rhythm()
         self._images = {camera.name: LatestBuffer[bytes](KEPT_PICTURES) for camera in contract.cameras}
         self._arm = LatestBuffer[ArmSample](KEPT_STATES)
         self._guard = PictureGuard()
@@ -134,10 +138,27 @@ class ObservationStreams:
             if age > self._longest_silence:
                 raise StaleSampleError(name, age, self._longest_silence)
 
+    def phase(self) -> Phase:
+        """Where control steps belong between the pictures of the first camera and the ticks of the arm."""
+        now = self._node.get_clock().now().nanoseconds
+        (shift, *_), _ = shifts(self._contract, self._delay)
+        camera, arm = self._pictures.beat(now), self._ticks.beat(now)
+        return Phase(self._contract.period, camera, arm, shift * 1e-9)
+
+    def newest_picture(self) -> float:
+        """Stamp (s) of the newest picture of the first camera; minus infinity: there was none yet."""
+        stamp = self.newest_images[0]
+        return -math.inf if stamp is None else stamp * 1e-9
+
     def _on_image(self, name: str, message: CompressedImage) -> None:
-        self._images[name].append(nanoseconds(message.header.stamp), bytes(message.data))
+        stamp = nanoseconds(message.header.stamp)
+        self._images[name].append(stamp, bytes(message.data))
+        if name == self._contract.cameras[0].name:
+            self._pictures.note(stamp, self._node.get_clock().now().nanoseconds)
 
     def _on_state(self, message: ArmState) -> None:
+        arrival = self._node.get_clock().now().nanoseconds  # its stamp is that of the joint states
+        self._ticks.note(arrival, arrival)
         self._arm.append(nanoseconds(message.header.stamp), arm_sample(message))
         self.gripper_commanded = message.gripper_commanded
         self.arm_stopped = message.mode == ArmState.FAULT

@@ -39,18 +39,22 @@ ON_TIME = Lateness(0.0, 0, 1.0)
 
 
 class Ticks:
-    """Compares the moments at which steps begin with an even grid of times, as a ROS timer keeps it."""
+    """Compares the moments at which steps begin with an even grid of times.
 
-    def __init__(self, period: float, now: float) -> None:
-        """Args: period: s.   now: s; the first step is due one period later."""
+    Attributes:
+        due: s, when the next step is due.
+    """
+
+    def __init__(self, period: float, first: float) -> None:
+        """Args: period: s.   first: s, when the first step is due."""
         self._period = period
-        self._due = now + period
+        self.due = first
 
     def tick(self, now: float) -> Lateness:
         """A step begins now (s); a clock that was set back begins the grid anew."""
-        late = now - self._due
+        late = now - self.due
         if late < -self._period:
-            self._due, late = now, 0.0
+            self.due, late = now, 0.0
         missed = max(0, int(late / self._period))
-        self._due += (missed + 1) * self._period
+        self.due += (missed + 1) * self._period
         return Lateness(max(0.0, late), missed, self._period)

@@ -34,7 +34,7 @@ def look(guard: PictureGuard, data: bytes, stamp: float, x: float | None) -> Non
 
 
 def test_steps_on_time_are_not_late_and_the_grid_does_not_move_with_them() -> None:
-    ticks = Ticks(0.2, 10.0)
+    ticks = Ticks(0.2, 10.2)
     for due, late in ((10.2, 0.0), (10.4, 0.03), (10.6, 0.099), (10.8, 0.0)):
         found = ticks.tick(due + late)
         assert not found.too_late
@@ -42,13 +42,13 @@ def test_steps_on_time_are_not_late_and_the_grid_does_not_move_with_them() -> No
 
 
 def test_a_step_later_than_half_a_period_is_too_late_and_the_next_one_is_not() -> None:
-    ticks = Ticks(0.2, 10.0)
+    ticks = Ticks(0.2, 10.2)
     assert ticks.tick(10.31).too_late
     assert not ticks.tick(10.4).too_late
 
 
 def test_after_a_pause_the_missed_steps_are_counted_once() -> None:
-    ticks = Ticks(0.02, 0.0)
+    ticks = Ticks(0.02, 0.02)
     ticks.tick(0.02)
     found = ticks.tick(5.041)
     assert found.missed == 250 and found.too_late
@@ -59,7 +59,7 @@ def test_after_a_pause_the_missed_steps_are_counted_once() -> None:
 @given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=30), st.sampled_from([0.02, 0.05, 0.2, 1.0]))
 def test_steps_done_and_missed_are_all_that_were_due(pauses: list[float], period: float) -> None:
     """A timer on the grid: each tick comes some pause after its time, the next one at the next time of the grid."""
-    ticks, slot, due = Ticks(period, 0.0), 0, 0
+    ticks, slot, due = Ticks(period, period), 0, 0
     for pause in pauses:
         slot += 1
         now = slot * period + pause
@@ -69,7 +69,7 @@ def test_steps_done_and_missed_are_all_that_were_due(pauses: list[float], period
 
 
 def test_a_clock_that_is_set_back_begins_the_grid_anew() -> None:
-    ticks = Ticks(0.2, 100.0)
+    ticks = Ticks(0.2, 100.2)
     ticks.tick(100.2)
     assert not ticks.tick(50.0).too_late
     assert not ticks.tick(50.2).too_late

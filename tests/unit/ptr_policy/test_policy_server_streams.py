@@ -23,7 +23,9 @@ class Bench:
 
     def __init__(self, rate: float) -> None:
         self.callbacks: dict[str, Any] = {}
-        node = SimpleNamespace(create_subscription=self._subscribe)
+        self.now = 0.0
+        clock = SimpleNamespace(now=lambda: _time(self.now))
+        node = SimpleNamespace(create_subscription=self._subscribe, get_clock=lambda: clock)
         self.streams = ObservationStreams(node, Contract(control_rate=rate), delay=0.0)
 
     def _subscribe(self, kind: type, topic: str, callback: Any, quality: Any) -> None:
