@@ -68,6 +68,12 @@ class FaultBag:
             before = now
         return found
 
+    def moved_for(self, begin: int, end: int) -> float:
+        """s, for how long in all the commanded pose moved between two stamps (ns), breaks left out."""
+        stamps = [one.stamp for one in self.of("/arm/executed")]
+        tick = float(np.median(np.diff(stamps))) * 1e-9
+        return tick * sum(begin < stamp <= end for stamp in self.changes())
+
     def joint_changes(self, least: float = 2e-3) -> list[int]:
         """Stamps (ns) at which a measured joint was more than `least` (rad) away from 0.1 s before."""
         rows = self.of("/joint_states")

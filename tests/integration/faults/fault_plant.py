@@ -84,15 +84,13 @@ class Trial:
         """ns after the fault at which the arm must hold: the promised ones, and those that the machine stood still."""
         return fault_bag.BOUND + self.stalls.allowance(self.begun, self.watched)
 
-    def assert_held(self, by_arrival: bool = False, later: int = 0) -> None:
+    def assert_held(self, by_arrival: bool = False) -> None:
         """The arm moved until the fault and held in time, as its bag says.
 
         Args:
             by_arrival: where the arm's own stamps can't be believed.
-            later: ns more than usual that it may take.
         """
-        bound = self.bound + later
-        fault_bag.assert_held(self.bag, self.struck, self.begun, self.watched, by_arrival, bound)
+        fault_bag.assert_held(self.bag, self.struck, self.begun, self.watched, by_arrival, self.bound)
 
 
 class Plant:
