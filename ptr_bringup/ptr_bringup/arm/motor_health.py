@@ -115,37 +115,47 @@ class _Track:
 
 @dataclass
 class MotorHealth:
-    """Judges one reading after the other."""
+    """Judges one reading after the other.
+
+    Ages and durations are differences of the times at which readings were seen first, not of their stamps: those are
+    of the system's clock, and its being set says nothing about the motors.
+    """
 
     thresholds: Thresholds
     _tracks: dict[str, _Track] = field(default_factory=dict)
-    _judged: float | None = None
+    _stamp: float | None = None
+    _read: float = 0.0
     _weak: bool = False
 
-    def judge(self, motors: Motors, latest: float) -> Judgement:
+    def judge(self, motors: Motors, now: float) -> Judgement:
         """The worst that can be said of the newest reading, which may be the one that was judged before.
 
         Args:
-            latest: s, stamp of the newest joint state. Readings count as late against it, not against the clock:
-                when the whole arm is silent, the gate holds it for that reason, and nothing has to be cleared.
+            now: s in which the arm was heard (see `HeardTime`); never less than before.
         """
-        elapsed = 0.0 if self._judged is None else max(0.0, motors.stamp - self._judged)
-        self._judged = motors.stamp
+        elapsed = self._take(motors.stamp, now)
         readings = {reading.name: reading for reading in motors.readings if reading.answers}
-        findings = [self._all_silent(motors, latest), self._supply(readings)]
+        findings = [self._all_silent(now - self._read), self._supply(readings)]
         findings += self._trips(readings)
         for k, name in enumerate(MOTOR_NAMES):
-            track = self._tracks.setdefault(name, _Track(motors.stamp))
+            track = self._tracks.setdefault(name, _Track(self._read))
             if name in readings:
-                track.answered = motors.stamp
+                track.answered = self._read
                 findings += [self._heat(track, readings[name]), self._effort(track, k, readings[name], elapsed)]
             else:
-                findings.append(self._silent(name, motors.stamp - track.answered))
+                findings.append(self._silent(name, self._read - track.answered))
         told = [finding for finding in findings if finding is not None]
         return max(told, key=lambda finding: finding.level, default=Judgement(Level.OK, "All motors are well."))
 
-    def _all_silent(self, motors: Motors, latest: float) -> Judgement | None:
-        age = latest - motors.stamp
+    def _take(self, stamp: float, now: float) -> float:
+        """Note when a reading is seen first; s between it and the one before, 0 for one that was judged before."""
+        if stamp == self._stamp:
+            return 0.0
+        elapsed = 0.0 if self._stamp is None else now - self._read
+        self._stamp, self._read = stamp, now
+        return elapsed
+
+    def _all_silent(self, age: float) -> Judgement | None:
         if age <= self.thresholds.silence:
             return None
         return Judgement(
@@ -202,9 +212,9 @@ class MotorHealth:
         weight = 1.0 - math.exp(-elapsed / limits.sustained_time)
         share = effort / limit if limit > 0.0 else math.inf
         track.mean_square += weight * (min(share, 2.0) ** 2 - track.mean_square)
-        now = self._judged
-        track.over_since = None if effort <= limit else now if track.over_since is None else track.over_since
-        if track.over_since is not None and now - track.over_since >= limits.effort_time:
+        read = self._read
+        track.over_since = None if effort <= limit else read if track.over_since is None else track.over_since
+        if track.over_since is not None and read - track.over_since >= limits.effort_time:
             return Judgement(
                 Level.FAULT,
                 f"The {reading.name} motor pushes with {effort:.3g} {limits.effort_unit}, more than its limit of "

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
@@ -14,6 +15,7 @@ from std_srvs.srv import SetBool, Trigger
 from ptr_bringup.arm.arbiter import Mode
 from ptr_bringup.arm.core import ArmCore
 from ptr_bringup.arm.drivers.base import Driver
+from ptr_bringup.arm.heard import HeardTime
 from ptr_bringup.arm.messages import seconds
 from ptr_bringup.arm.motor_health import SIMULATED, WIDOWX, Judgement, Level, MotorHealth, Thresholds
 from ptr_bringup.arm.motor_messages import motors_message
@@ -40,10 +42,12 @@ class MotorWatch:
     Args:
         node: the arm node; its parameters `motor_...` are the thresholds.
         core: gets a motor fault for as long as it lasts.
+        now: s of the gate's time (see `Timebase`).
     """
 
-    def __init__(self, node: Node, core: ArmCore, driver: Driver, robot: str) -> None:
-        self._node, self._core, self._driver = node, core, driver
+    def __init__(self, node: Node, core: ArmCore, driver: Driver, robot: str, now: Callable[[], float]) -> None:
+        self._node, self._core, self._driver, self._now = node, core, driver, now
+        self._heard = HeardTime()
         self._health = MotorHealth(_declare_thresholds(node, SIMULATED if robot == "sim" else WIDOWX))
         self._judgement: Judgement | None = None
         self._published, self._switches = 0.0, []
@@ -57,9 +61,10 @@ class MotorWatch:
 
     def _look(self) -> None:
         motors, state = self._driver.motors(), self._driver.state()
+        heard = self._heard.look(self._now(), None if state is None else state.stamp)
         if motors is None:
             return self._diagnose_unread()
-        judgement = self._health.judge(motors, motors.stamp if state is None else state.stamp)
+        judgement = self._health.judge(motors, heard)
         self._core.motor_fault(judgement.message if judgement.level is Level.FAULT else "")
         self._publish(motors, judgement)
 
@@ -133,7 +138,7 @@ class MotorWatch:
     def _blind(self) -> str:
         """Why it is not known where the arm is; empty when it is."""
         state, now = self._driver.state(), self._node.get_clock().now().to_msg()
-        age = float("inf") if state is None else seconds(now) - state.stamp
+        age = float("inf") if state is None else abs(seconds(now) - state.stamp)
         if age <= self._core.timing.state_age and state.finite:
             return ""
         return "No fresh joint state tells where the arm is; it could jump. Check the driver first."

@@ -48,7 +48,7 @@ class Arm(Node):
         self._time = Timebase(self._ros_now(), time.monotonic(), self._simulated_time)
         self._core = ArmCore(declare_limits(self), declare_timing(self))
         self._driver = self._open(robot, rate)
-        self._motors = MotorWatch(self, self._core, self._driver, robot)
+        self._motors = MotorWatch(self, self._core, self._driver, robot, lambda: self._time.now)
         self._stops = Stops(self, self._core)
         self._moves = MoveAction(self, self._core, lambda: self._time.now)
         self._punctuality, self._commands = Punctuality(1.0 / rate), 0

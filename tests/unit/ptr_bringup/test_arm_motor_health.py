@@ -170,18 +170,22 @@ def test_a_motor_that_was_never_heard_of_is_a_fault_after_the_same_time() -> Non
     assert judged(reading(13.0, without=("waist",)), health).level is Level.FAULT
 
 
-def test_readings_that_stop_while_joint_states_go_on_are_a_fault() -> None:
+def test_readings_that_stop_while_the_arm_is_heard_are_a_fault() -> None:
     health = MotorHealth(WIDOWX)
-    assert health.judge(reading(10.0), latest=12.9).level is Level.OK
-    assert health.judge(reading(10.0), latest=13.1).level is Level.FAULT
-    assert health.judge(reading(13.2), latest=13.2).level is Level.OK
+    assert health.judge(reading(10.0), now=0.0).level is Level.OK
+    assert health.judge(reading(10.0), now=2.9).level is Level.OK
+    judgement = health.judge(reading(10.0), now=3.1)
+    assert judgement.level is Level.FAULT
+    assert "last read 3 s ago" in judgement.message
+    assert health.judge(reading(13.2), now=3.2).level is Level.OK
 
 
 def test_when_everything_falls_silent_the_motors_are_not_to_blame() -> None:
     """The gate holds an arm whose joint states are late; that clears by itself when they come back."""
     health = MotorHealth(WIDOWX)
-    assert health.judge(reading(10.0), latest=10.0).level is Level.OK
-    assert health.judge(reading(60.0), latest=10.0).level is Level.OK
+    assert health.judge(reading(10.0), now=10.0).level is Level.OK
+    assert health.judge(reading(10.0), now=10.0).level is Level.OK
+    assert health.judge(reading(60.0), now=10.25).level is Level.OK
 
 
 def test_values_that_a_driver_does_not_measure_are_not_judged() -> None:
@@ -189,10 +193,16 @@ def test_values_that_a_driver_does_not_measure_are_not_judged() -> None:
     assert judged(reading(**dict.fromkeys(MOTOR_NAMES, blank))).level is Level.OK
 
 
-def test_a_clock_that_jumps_back_counts_as_no_time() -> None:
+@pytest.mark.parametrize("jump", [-1e6, -20.0, 20.0, 1e6])
+def test_a_clock_that_is_set_makes_no_fault_and_hides_none(jump: float) -> None:
+    """A push, and a motor without an answer: both count from when they began, whatever the stamps say."""
     health = MotorHealth(EASY)
-    judged(reading(1000.0, elbow={"effort": 150.0}), health)
-    assert judged(reading(10.0, elbow={"effort": 150.0}), health).level is Level.OK
+    pushed, silent = {"effort": 150.0}, ("waist",)
+    assert health.judge(reading(100.0), now=5.0).level is Level.OK
+    for now, level in ((5.1, Level.OK), (5.5, Level.OK), (5.6, Level.FAULT)):
+        assert health.judge(reading(100.0 + now + jump, elbow=pushed), now).level is level
+    for now, level in ((5.7, Level.OK), (8.5, Level.OK), (8.6, Level.FAULT)):
+        assert health.judge(reading(100.0 + now - jump, without=silent), now).level is level
 
 
 @given(st.floats(20.0, 71.9), st.floats(11.2, 14.6), st.floats(-59.0, 59.0), st.integers(0, 6))
