@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
 from ptr_models.errors import PtrError
 from ptr_teleop.child import interrupted_with_parent
@@ -113,7 +114,7 @@ def console_address(log: Path) -> str:
 
 def saved_episodes(folder: Path) -> set[Path]:
     """Finished episodes in a folder."""
-    return {path.parent for path in folder.glob("*/episode.json") if not path.parent.name.endswith(".partial")}
+    return set(episodes_so_far(folder))
 
 
 def doubtful(episodes: Iterable[Path]) -> list[str]:

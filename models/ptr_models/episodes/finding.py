@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -43,12 +44,17 @@ def find_bags(directories: Iterable[Path | str]) -> dict[str, Stamp]:
     return {path: found[path] for path in sorted(found, key=lambda path: path.split(os.sep))}
 
 
+def episodes_so_far(directory: Path) -> list[Path]:
+    """Folders of complete episodes in and under a directory to which others write meanwhile; one not there has none."""
+    return [Path(path) for path, _ in _walk(os.fspath(directory))]
+
+
 def _walk(directory: str) -> Iterator[tuple[str, Stamp]]:
     folders = [directory]
     while folders:
         folder = folders.pop()
         bag = label = None
-        with os.scandir(folder) as entries:
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # somebody moved it away
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     if not (entry.name.endswith(PARTIAL) or entry.name == DISCARDED):

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.demo.plan import Plan
 from ptr_policy.stages import PTR, Stage
@@ -79,7 +80,7 @@ def _launch(file: str, **arguments: object) -> Sequence[str]:
 
 
 def _episodes(folder: Path) -> Callable[[], int]:
-    return lambda: sum(1 for path in folder.glob("*/*.mcap") if not path.parent.name.endswith(".partial"))
+    return lambda: len(episodes_so_far(folder))
 
 
 def _trials(folder: Path) -> Callable[[], int]:

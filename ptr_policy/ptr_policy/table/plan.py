@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.training.runs import checkpoint_step, latest_checkpoint, resolve_checkpoint
 from ptr_policy.stages import PTR, Stage
 from ptr_policy.table.methods import Method, Recipe
@@ -163,7 +164,7 @@ def _stage(name: str, title: str, command: Sequence[object], total: int, unit: s
 
 
 def _bags(folder: Path) -> int:
-    return sum(1 for path in folder.glob("*/*.mcap") if not path.parent.name.endswith(".partial"))
+    return len(episodes_so_far(folder))
 
 
 def _updates(run: Path) -> int:
