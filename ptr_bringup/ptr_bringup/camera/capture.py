@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread that takes pictures from a source as they come, and opens it again when it has gone."""
+"""A thread that takes pictures from a source as they come, and opens it again when it has gone or they are useless."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from ptr_bringup.camera.health import Problem
 from ptr_bringup.camera.interface import CameraError, Picture, Source
+from ptr_bringup.camera.reopening import Reopening
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
 """s between two tries to find a camera again; each wait is twice the one before."""
@@ -17,18 +19,22 @@ class CaptureThread:
     """Delivers each picture at once, from its own thread.
 
     Args:
-        open_source: opens the source, anew after it has gone.
-        returns: whether a source that gives nothing is to be waited for; else its end is the end.
-        deliver: gets each picture.
-        tell: gets a sentence when the source has gone, and when it is back.
+        open_source: opens the source, anew after it was closed.
+        returns: whether a source that gives nothing is to be waited for, and one whose pictures are of no use opened
+            anew; else its end is the end.
+        deliver: gets each picture; returns why it is of no use, if it is of none.
+        tell: gets a sentence when the source is closed, and when it is back.
         ended: called when there are no more pictures, with the reason of a failure or an empty string.
+
+    Attributes:
+        reopened: how often the source was opened again after it had gone or given pictures of no use.
     """
 
     def __init__(
         self,
         open_source: Callable[[], Source],
         returns: bool,
-        deliver: Callable[[Picture], None],
+        deliver: Callable[[Picture], Problem | None],
         tell: Callable[[str], None],
         ended: Callable[[str], None],
     ) -> None:
@@ -36,6 +42,7 @@ class CaptureThread:
         self._deliver, self._tell, self._ended = deliver, tell, ended
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self.reopened = 0
 
     def start(self, source: Source | None) -> None:
         """Begin, with a source that is open, or by looking for one."""
@@ -51,18 +58,19 @@ class CaptureThread:
             self._thread = None
 
     def _run(self, source: Source | None) -> None:
+        reopening = Reopening()
         try:
-            while not self._stop.is_set():
-                source = source or self._find()
-                if source is None:
-                    return
-                self._read_all(source)
+            source = source or self._find()
+            while source is not None:
+                reopening.opened()
+                end = self._read_all(source, reopening)
                 source.close()
                 source = None
-                if not self._returns:
+                if not self._returns or self._stop.is_set():
                     break
-                if not self._stop.is_set():
-                    self._tell("The camera gives no pictures any more; waiting for it to come back.")
+                self._tell(end)
+                source = self._find()
+                self.reopened += source is not None
             if not self._stop.is_set():
                 self._ended("")
         except CameraError as error:
@@ -73,17 +81,23 @@ class CaptureThread:
             if source is not None:
                 source.close()
 
-    def _read_all(self, source: Source) -> None:
-        """Deliver until there is nothing more, at the source's own pace or at its period."""
+    def _read_all(self, source: Source, reopening: Reopening) -> str:
+        """Deliver at the source's own pace or at its period, until there is nothing more of use; says why."""
         due = time.monotonic()
         while not self._stop.is_set():
             picture = source.read()
             if picture is None:
-                return
-            self._deliver(picture)
+                return "The camera gives no pictures any more; waiting for it to come back."
+            problem, patience = self._deliver(picture), reopening.patience
+            if self._returns and reopening.due(time.monotonic(), problem is None):
+                return (
+                    f"Nothing but {problem} pictures for {patience:.0f} s; the camera is closed and opened anew "
+                    f"(reopening {self.reopened + 1} since the start)."
+                )
             if source.period is not None:
                 due = max(due + source.period, time.monotonic() - source.period)
                 self._stop.wait(max(0.0, due - time.monotonic()))
+        return ""
 
     def _find(self) -> Source | None:
         """Try to open the source until that succeeds; None when the thread is to end."""

@@ -35,7 +35,7 @@ SLOW = 0.8
 WINDOW = 2.0
 """s over which the rate is measured, and for which a torn picture is remembered."""
 _LOOK = 0.25
-"""s between two pictures that are decoded, at an eighth of their size (about 1 ms)."""
+"""s between two pictures that are decoded, at an eighth of their size (about 1 ms); after a broken one each is."""
 _FILL = 1.0 / 8.0
 """Share of the lines that a decoder fills with one colour, at the end of a picture whose data broke off."""
 
@@ -93,7 +93,8 @@ class Health:
         self._previous, self._same_since, self._same, self._stuck = b"", 0.0, 0, False
         self._joints: NDArray[np.float64] | None = None
         self._torn_at, self._detail, self._torn, self._lost = -np.inf, "", 0, 0
-        self._looked, self._dark, self._brightness, self.structure = -np.inf, False, float("nan"), None
+        self._looked, self._broken = -np.inf, False
+        self._dark, self._brightness, self.structure = False, float("nan"), None
 
     def start(self, now: float) -> None:
         """From now on (s) pictures are expected; what was before is no gap."""
@@ -138,9 +139,9 @@ class Health:
         return self._stuck
 
     def _decode(self, taken: float, jpeg: bytes) -> None:
-        if taken - self._looked < _LOOK:
+        if taken - self._looked < _LOOK and not self._broken:
             return
-        self._looked = taken
+        self._looked, self._broken = taken, True  # until this one has been found whole
         small = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
         if small is None:
             raise TornError("it can't be decoded")
@@ -148,6 +149,7 @@ class Health:
         self._dark = float(np.percentile(small, 99)) < DARK
         if broken_off(small):
             raise TornError("its lower end is missing")
+        self._broken = False
 
     def look(self, now: float) -> Report:
         """How the camera is now (s)."""

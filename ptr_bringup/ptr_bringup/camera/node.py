@@ -18,7 +18,7 @@ from std_msgs.msg import String
 
 from ptr_bringup.camera.calibration import camera_info
 from ptr_bringup.camera.capture import CaptureThread
-from ptr_bringup.camera.health import Health
+from ptr_bringup.camera.health import Health, Problem
 from ptr_bringup.camera.interface import CameraError, Picture, Source, Wish
 from ptr_bringup.camera.reports import LATCHED, diagnostic, settings_text
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
@@ -137,16 +137,17 @@ class Camera(LifecycleNode):
         self.finished = 0
         return TransitionCallbackReturn.SUCCESS
 
-    def _on_picture(self, picture: Picture) -> None:
+    def _on_picture(self, picture: Picture) -> Problem | None:
         """Publish a picture; called by the capture thread, which goes on while a signal shuts ROS down."""
         try:
-            self._publish(picture)
+            return self._publish(picture)
         except Exception:
             if self.context.ok():
                 raise
+            return None
 
-    def _publish(self, picture: Picture) -> None:
-        """Publish a picture, unless it is of no use."""
+    def _publish(self, picture: Picture) -> Problem | None:
+        """Publish a picture, unless it is of no use; says why it is of none."""
         age = Duration(seconds=max(0.0, time.monotonic() - picture.taken))
         stamp = (self.get_clock().now() - age).to_msg()
         with self._lock:
@@ -154,18 +155,19 @@ class Camera(LifecycleNode):
             structure = self._health.structure
         if useless is not None:
             self.get_logger().warning(f"The picture is {useless}; it was left out.", throttle_duration_sec=5.0)
-            return
+            return useless
         message = CompressedImage(format="jpeg", data=picture.jpeg)
         message.header.stamp, message.header.frame_id = stamp, self._frame
         self._images.publish(message)
         self._info.header.stamp = stamp
         self._info.height, self._info.width = structure.height, structure.width
         self._infos.publish(self._info)
+        return None
 
     def _report(self) -> None:
         with self._lock:
             report = self._health.look(time.monotonic())
-        array = DiagnosticArray(status=[diagnostic(self._name, report, self._current)])
+        array = DiagnosticArray(status=[diagnostic(self._name, report, self._current, self._capture.reopened)])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 

@@ -45,7 +45,11 @@ class RealSenseSource:
         self.notices = self._apply(settings)
 
     def _one_of(self, serial: str) -> str:
-        known = [d.get_info(self._library.camera_info.serial_number) for d in self._library.context().query_devices()]
+        number = self._library.camera_info.serial_number
+        try:
+            known = [device.get_info(number) for device in self._library.context().query_devices()]
+        except RuntimeError as error:  # it goes, or comes, just now
+            raise CameraError(f"The RealSense cameras can't be listed: {error}.") from error
         if serial in known:
             return serial
         if not serial and len(known) == 1:
@@ -86,10 +90,10 @@ class RealSenseSource:
         """See `Source.read`."""
         try:
             frame = self._pipeline.wait_for_frames(_WAIT).get_color_frame()
-        except RuntimeError:  # a time-out, or it was unplugged
+            now = time.monotonic()
+            image = np.asanyarray(frame.get_data())
+        except RuntimeError:  # a time-out, it was unplugged, or what came holds no colour
             return None
-        now = time.monotonic()
-        image = np.asanyarray(frame.get_data())
         return Picture(self._taken(frame, now), encode(image, self._wish.quality, self._wish.rotate))
 
     def _taken(self, frame: Any, now: float) -> float:
@@ -102,8 +106,14 @@ class RealSenseSource:
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""
-        option = self._library.option
         found = {"source": f"realsense:{self._serial}", "fps": self._wish.rate, "fourcc": "BGR3"}
+        try:
+            return found | self._options()
+        except RuntimeError:  # it goes just now, which the next `read` notices
+            return found
+
+    def _options(self) -> dict[str, Any]:
+        option, found = self._library.option, {}
         for name, scale in (("exposure", _EXPOSURE_UNIT), ("gain", 1.0), ("white_balance", 1.0)):
             if self._sensor.supports(getattr(option, name)):
                 found[name] = self._sensor.get_option(getattr(option, name)) / scale

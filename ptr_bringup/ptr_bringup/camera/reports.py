@@ -17,7 +17,7 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 _SENTENCES = {
     Problem.MISSING: "It gives no pictures; look at its plug and cable.",
-    Problem.FROZEN: "It repeats one picture; plug it in anew.",
+    Problem.FROZEN: "It repeats one picture; plug it in anew if it stays so.",
     Problem.TORN: "Its pictures are damaged: {detail}; try another cable or USB port.",
     Problem.DARK: "Its pictures are black; is there a cap on it, is the light on?",
     Problem.SLOW: "It gives {rate:.1f} pictures a second, fewer than asked for; more light, or a USB port of its own.",
@@ -25,19 +25,27 @@ _SENTENCES = {
 _MILD = {Problem.DARK, Problem.SLOW}
 
 
-def diagnostic(name: str, report: Report, settings: Mapping[str, Any]) -> DiagnosticStatus:
-    """The status `camera NAME`: ERROR where pictures are of no use, WARN where they are poor."""
+def diagnostic(name: str, report: Report, settings: Mapping[str, Any], reopened: int = 0) -> DiagnosticStatus:
+    """The status `camera NAME`: ERROR where pictures are of no use, WARN where they are poor.
+
+    Args:
+        settings: as of `Source.settings`.
+        reopened: how often the camera was opened anew since the start.
+    """
     level = DiagnosticStatus.OK
     if report.problems:
         level = DiagnosticStatus.WARN if _MILD.issuperset(report.problems) else DiagnosticStatus.ERROR
     sentences = [_SENTENCES[problem].format(detail=report.detail, rate=report.rate) for problem in report.problems]
     message = " ".join(sentences) or f"{report.rate:.1f} pictures a second."
+    if reopened:
+        message += f" It was opened anew {'once' if reopened == 1 else f'{reopened} times'} since the start."
     values = {
         "problems": ", ".join(map(str, report.problems)),
         "rate": f"{report.rate:.1f}",
         "age": "" if math.isinf(report.age) else f"{report.age:.3f}",
         "lost": str(report.lost),
         "torn": str(report.torn),
+        "reopened": str(reopened),
         "brightness": "" if math.isnan(report.brightness) else f"{report.brightness:.0f}",
     }
     if "exposure" in settings:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The capture thread: a camera that is unplugged and comes back, and a file that ends."""
+"""The capture thread: a camera that is unplugged or freezes and comes back, and a file that ends."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from ptr_bringup.camera import capture
+from ptr_bringup.camera import capture, reopening
 from ptr_bringup.camera.capture import CaptureThread
+from ptr_bringup.camera.health import Problem
 from ptr_bringup.camera.interface import CameraError, Picture
 
 
@@ -43,10 +44,11 @@ class Stage:
             raise found
         return found
 
-    def deliver(self, picture: Picture) -> None:
+    def deliver(self, picture: Picture) -> Problem | None:
         with self.changed:
             self.pictures.append(picture)
             self.changed.notify_all()
+        return Problem.FROZEN if picture.jpeg == b"frozen" else None
 
     def tell(self, text: str) -> None:
         with self.changed:
@@ -85,6 +87,7 @@ def test_a_camera_that_is_unplugged_is_found_again() -> None:
     assert first.closed
     assert second.closed
     assert stage.ended is None
+    assert stage.thread.reopened == 1
 
 
 def test_a_camera_that_is_not_there_yet_is_waited_for() -> None:
@@ -93,6 +96,38 @@ def test_a_camera_that_is_not_there_yet_is_waited_for() -> None:
     stage.wait(lambda: stage.pictures)
     stage.thread.stop()
     assert stage.told[:2] == ["There is none.", "The camera is there."]
+    assert stage.thread.reopened == 0
+
+
+class Frozen(Reel):
+    """A source that repeats its picture, 200 times a second."""
+
+    def read(self) -> Picture | None:
+        time.sleep(0.005)
+        picture = super().read()
+        return picture and Picture(picture.taken, b"frozen")
+
+
+def test_a_camera_that_stays_frozen_is_closed_and_opened_until_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reopening, "FIRST", 0.05)
+    first, second, third = Frozen(10**9), Frozen(10**9), Reel(3)
+    stage = Stage([second, third])
+    stage.thread.start(first)
+    stage.wait(lambda: stage.pictures and stage.pictures[-1].jpeg == b"x")
+    stage.thread.stop()
+    assert first.closed
+    assert second.closed
+    assert stage.thread.reopened == 2
+    told = "Nothing but frozen pictures for 0 s; the camera is closed and opened anew (reopening"
+    assert [text for text in stage.told if "frozen" in text] == [f"{told} {k} since the start)." for k in (1, 2)]
+
+
+def test_a_file_is_never_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reopening, "FIRST", 0.02)
+    stage = Stage([], returns=False)
+    stage.thread.start(Frozen(20))
+    stage.wait(lambda: stage.ended is not None)
+    assert (stage.ended, len(stage.pictures), stage.told) == ("", 20, [])
 
 
 def test_a_file_ends_once() -> None:

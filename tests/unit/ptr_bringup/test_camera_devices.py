@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import enum
 import sys
 import time
 import types
@@ -12,60 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from camera_stand_ins import IMAGE, JPEG, YUYV, Device, Frame, realsense
 
 from ptr_bringup.camera.interface import CameraError, Wish
 from ptr_bringup.camera.jpeg import encode, structure
 from ptr_bringup.camera.realsense import RealSenseSource
 from ptr_bringup.camera.settings import AUTOMATIC, Settings, apply
-from ptr_bringup.camera.v4l2 import MJPG, DeviceSource, captured_at, stable_name
-
-IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
-JPEG = encode(IMAGE, 90)
-YUYV = cv2.VideoWriter_fourcc(*"YUYV")
-
-
-class Device:
-    """What cv2.VideoCapture does with a V4L2 camera, as OpenCV's cap_v4l.cpp has it.
-
-    Args:
-        codes: formats that it has.
-        controls: what can be set, with the largest value.
-    """
-
-    def __init__(self, codes=(MJPG, YUYV), controls=None, age: float = 0.02, working: bool = True) -> None:
-        self.codes, self.age, self.working, self.released = codes, age, working, False
-        self.limits = {cv2.CAP_PROP_EXPOSURE: 5000, cv2.CAP_PROP_AUTO_EXPOSURE: 3} if controls is None else controls
-        self.values = {cv2.CAP_PROP_FOURCC: YUYV, cv2.CAP_PROP_FRAME_WIDTH: 640, cv2.CAP_PROP_FRAME_HEIGHT: 480}
-        self.values |= {cv2.CAP_PROP_CONVERT_RGB: 1, cv2.CAP_PROP_FPS: 30} | dict.fromkeys(self.limits, 0)
-        self.stamp = 0.0
-
-    def __call__(self, name: str, backend: int) -> Device:
-        assert backend == cv2.CAP_V4L2
-        return self
-
-    def isOpened(self) -> bool:  # noqa: N802
-        return self.working
-
-    def set(self, what: int, value: float) -> bool:
-        if what not in self.values or (what == cv2.CAP_PROP_FOURCC and value not in self.codes):
-            return False
-        self.values[what] = min(int(value), self.limits.get(what, int(value)))
-        return True
-
-    def get(self, what: int) -> float:
-        return self.stamp * 1e3 if what == cv2.CAP_PROP_POS_MSEC else float(self.values.get(what, -1))
-
-    def grab(self) -> bool:
-        self.stamp = time.monotonic() - self.age
-        return self.working
-
-    def retrieve(self):
-        if self.values[cv2.CAP_PROP_FOURCC] == MJPG and not self.values[cv2.CAP_PROP_CONVERT_RGB]:
-            return True, np.frombuffer(JPEG, np.uint8)[None]  # as it came, one row of bytes
-        return True, IMAGE
-
-    def release(self) -> None:
-        self.released = True
+from ptr_bringup.camera.v4l2 import DeviceSource, captured_at, stable_name
 
 
 def camera(device: Device, wish: Wish | None = None, settings: Settings | None = None) -> DeviceSource:
@@ -166,75 +118,6 @@ def test_what_a_camera_does_not_take_is_said() -> None:
     ]
 
 
-class Frame:
-    def __init__(self, domain: object, stamp: float) -> None:
-        self.domain, self.stamp = domain, stamp
-
-    def get_color_frame(self) -> Frame:
-        return self
-
-    def get_data(self) -> np.ndarray:
-        return IMAGE
-
-    def get_frame_timestamp_domain(self) -> object:
-        return self.domain
-
-    def get_timestamp(self) -> float:
-        return self.stamp
-
-
-def realsense(serials: list[str]) -> types.ModuleType:
-    """A module with those names of pyrealsense2 2.59 that are needed."""
-    library = types.ModuleType("pyrealsense2")
-    library.timestamp_domain = enum.Enum("timestamp_domain", "hardware_clock system_time global_time")
-    library.camera_info = enum.Enum("camera_info", "serial_number")
-    library.stream, library.format = enum.Enum("stream", "color"), enum.Enum("format", "bgr8")
-    library.option = enum.Enum("option", "exposure gain white_balance enable_auto_exposure enable_auto_white_balance")
-    library.options, library.frames, library.asked = {}, [], []
-
-    class Sensor:
-        def set_option(self, option: object, value: float) -> None:
-            library.options[option.name] = value
-
-        def get_option(self, option: object) -> float:
-            return library.options.get(option.name, 0.0)
-
-        def supports(self, option: object) -> bool:
-            return option.name in library.options
-
-    class Pipeline:
-        def start(self, config: object) -> Pipeline:
-            return self
-
-        def get_device(self) -> Pipeline:
-            return self
-
-        def first_color_sensor(self) -> Sensor:
-            return Sensor()
-
-        def wait_for_frames(self, timeout: int) -> Frame:
-            if not library.frames:
-                raise RuntimeError("Frame didn't arrive within 1000")
-            return library.frames.pop(0)
-
-        def stop(self) -> None:
-            raise RuntimeError("stop() cannot be called before start()")
-
-    class Config:
-        def enable_device(self, serial: str) -> None:
-            library.asked.append(serial)
-
-        def enable_stream(self, *what: object) -> None:
-            library.asked.append(what[1:3] + what[4:])
-
-    class Context:
-        def query_devices(self) -> list[object]:
-            return [types.SimpleNamespace(get_info=lambda _, serial=serial: serial) for serial in serials]
-
-    library.pipeline, library.config, library.context = Pipeline, Config, Context
-    return library
-
-
 @pytest.fixture
 def library(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     found = realsense(["817612071"])
@@ -275,6 +158,32 @@ def test_a_realsense_is_set_and_says_what_it_does_not_take(library: types.Module
 def test_a_realsense_that_is_not_there_is_named_with_those_that_are(library: types.ModuleType) -> None:
     with pytest.raises(CameraError, match="no RealSense 5; plugged in: 817612071"):
         RealSenseSource("5", Wish(), Settings())
+
+
+def test_a_realsense_that_goes_just_when_it_is_looked_for_is_looked_for_again(
+    library: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not a CameraError would end the node instead."""
+
+    def gone(*_: object) -> None:
+        raise RuntimeError("failed to set power state")
+
+    source = RealSenseSource("", Wish(), Settings())
+    monkeypatch.setattr(source, "_sensor", types.SimpleNamespace(supports=gone))
+    assert source.settings() == {"source": "realsense:817612071", "fps": 30.0, "fourcc": "BGR3"}
+    monkeypatch.setattr(library, "context", gone)
+    with pytest.raises(CameraError, match="can't be listed: failed to set power state"):
+        RealSenseSource("", Wish(), Settings())
+
+
+def test_a_realsense_picture_without_colour_is_none(library: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def empty(_: Frame) -> None:
+        raise RuntimeError('null pointer passed for argument "frame_ref"')
+
+    source = RealSenseSource("", Wish(), Settings())
+    library.frames.append(Frame(library.timestamp_domain.global_time, 0.0))
+    monkeypatch.setattr(Frame, "get_data", empty)
+    assert source.read() is None
 
 
 def test_without_intel_s_library_a_realsense_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -88,6 +88,14 @@ def test_a_picture_whose_data_broke_off_but_that_has_an_end_is_torn() -> None:
     assert watched([torn])[1] == [Problem.TORN]
 
 
+def test_after_a_broken_picture_each_one_is_looked_at_until_one_is_whole() -> None:
+    """A stream that is out of step is refused picture by picture, not only when its turn to be decoded comes."""
+    good = [scene(k) for k in range(30)]
+    torn = [jpeg[: len(jpeg) // 2] + b"\xff\xd9" for jpeg in good]
+    said = watched([*torn[:20], *good[20:]])[1]
+    assert said == [Problem.TORN] * 20 + [None] * 10
+
+
 def test_nothing_for_half_a_second_is_missing_and_not_also_slow() -> None:
     health, _ = watched([scene(k) for k in range(90)])
     assert health.look(3.3).problems == ()
