@@ -46,5 +46,8 @@ setup(
     maintainer_email="ptr@example.com",
     description="Offline RL from bags: episodes, replay, networks, algorithms, training; free of ROS",
     license="Apache-2.0",
-    entry_points={"console_scripts": ["ptr = ptr_models.cli:main"]},
+    entry_points={
+        "console_scripts": ["ptr = ptr_models.cli:main"],
+        "ptr.checks": ["ptr_models = ptr_models.doctor:checks"],
+    },
 )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of `ptr doctor`, from the interpreter to the arm's cable."""
+"""The checks of `ptr doctor`: the interpreter, ROS, the nodes, the simulator, the robot's devices."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from ptr_bringup.doctor import arm, camera
+from ptr_bringup.doctor.contributed import contributed
 from ptr_bringup.doctor.findings import AbsentError, Check
 from ptr_bringup.doctor.spacemouse import spacemouse
 
@@ -57,7 +57,12 @@ print("a message came through (" + rclpy.get_rmw_implementation_identifier() + "
 
 
 def all_checks() -> list[Check]:
-    """Every check, in the order in which things are needed."""
+    """Every check: first what is necessary, in the order in which it is needed; then what not everyone needs."""
+    return sorted([*own_checks(), *contributed()], key=lambda check: not check.necessary)
+
+
+def own_checks() -> list[Check]:
+    """Those of the robot's package."""
     return [
         Check("Python", "runs everything", True, _python),
         Check("ROS 2", "how the nodes talk", True, _ros),
@@ -65,14 +70,9 @@ def all_checks() -> list[Check]:
         Check("ptr_msgs", "the suite's own messages", True, _messages),
         Check("nodes", "what launch files start", True, _nodes),
         Check("MuJoCo, OpenGL", "the simulator and its pictures", True, _rendering),
-        Check("PyTorch", "training and inference", True, _module("torch")),
-        Check("OpenCV", "pictures", True, _module("cv2")),
-        Check("rosbags, MCAP", "recording and reading bags", True, _bags),
         Check("disk", "bags and checkpoints", True, _disk),
         Check("shared memory", "pictures between nodes without copies", False, _shared_memory),
-        Check("pre-trained checkpoint", "what fine-tuning starts from", False, _checkpoint),
         Check("C++ compiler", "building ptr_msgs", False, _compiler),
-        Check("GPU", "training larger networks", False, _gpu),
         Check("camera", "the real robot's eye", False, camera.devices),
         Check("WidowX arm", "the real robot", False, arm.cable),
         Check("Interbotix's xs_sdk", "driving the real robot", False, arm.software),
@@ -138,31 +138,6 @@ def _separately(program: str) -> str:
     return done.stdout.strip()
 
 
-def _module(name: str) -> Callable[[], str]:
-    def probe() -> str:
-        try:
-            return str(importlib.import_module(name).__version__)
-        except ImportError as error:
-            raise AbsentError(f"can't be imported ({error}): {SETUP}") from None
-
-    return probe
-
-
-def _bags() -> str:
-    for name in ("rosbags.rosbag2", "mcap.reader"):
-        _import(name)
-    from importlib.metadata import version
-
-    return f"rosbags {version('rosbags')}, mcap {version('mcap')}"
-
-
-def _import(name: str) -> None:
-    try:
-        importlib.import_module(name)
-    except ImportError as error:
-        raise AbsentError(f"{name} can't be imported ({error}): {SETUP}") from None
-
-
 def _disk() -> str:
     free = shutil.disk_usage(".").free
     if free < LEAST_DISK:
@@ -181,29 +156,9 @@ def _shared_memory() -> str:
     return f"{free / 1e6:.0f} MB free, {left} segments in use or left behind"
 
 
-def _checkpoint() -> str:
-    from ptr_models.assets import checkpoint_directories
-
-    found = [path.parent for folder in checkpoint_directories() for path in folder.glob("*/checkpoint.json")]
-    if not found:
-        raise AbsentError("none is in this copy of the suite: `make pretrain` makes it (hours on 2 cores)")
-    return str(found[0])
-
-
 def _compiler() -> str:
     path = shutil.which("c++") or shutil.which("g++")
     if not path:
         raise AbsentError("apt-get install g++")
     version = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
     return version.splitlines()[0]
-
-
-def _gpu() -> str:
-    _import("torch")
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    if Path("/dev/nvidiactl").exists():
-        raise AbsentError("a GPU without CUDA in PyTorch: make clean, make setup TORCH=default")
-    raise AbsentError("none; small networks train on the processor")

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from ptr_bringup.doctor import checks, cli
+from ptr_bringup.doctor.contributed import GROUP, contributed
 from ptr_bringup.doctor.findings import AbsentError, Check, examine, healthy
 
 
@@ -68,6 +69,50 @@ def test_every_check_has_a_purpose_and_survives_on_this_machine(monkeypatch: pyt
     assert len({finding.name for finding in findings}) == len(findings) >= 15
     assert all(finding.purpose and (finding.found or finding.advice) for finding in findings)
     assert {f.name: f.status for f in findings}["Python"] == "ok"
+
+
+class Entry:
+    """An entry point of another package."""
+
+    def __init__(self, name: str, rows: object) -> None:
+        self.name, self._rows = name, rows
+
+    def load(self) -> object:
+        return self._rows
+
+
+def test_other_packages_contribute_checks() -> None:
+    rows = [
+        ("glove", "driving by hand", True, lambda: ("a left one", "")),
+        ("hat", "the sun", False, lambda: ("", "buy one")),
+    ]
+    findings = [examine(check) for check in contributed([Entry("wardrobe", lambda: rows)])]
+    assert [(f.name, f.status, f.found, f.advice) for f in findings] == [
+        ("glove", "ok", "a left one", ""),
+        ("hat", "absent", "", "buy one"),
+    ]
+
+
+def test_a_package_whose_checks_cannot_be_listed_is_missing_and_the_others_are_not() -> None:
+    def well() -> list[tuple]:
+        return [("glove", "driving by hand", True, lambda: ("yes", ""))]
+
+    entries = [Entry("b_well", well), Entry("a_broken", broken), Entry("c_odd", lambda: [("only a name",)])]
+    findings = [examine(check) for check in contributed(entries)]
+    assert [(f.name, f.status) for f in findings] == [("a_broken", "missing"), ("glove", "ok"), ("c_odd", "missing")]
+    assert findings[0].advice == "RuntimeError: half of it"
+
+
+def test_the_learner_contributes_its_checks_by_its_entry_point() -> None:
+    """By the metadata that were installed: without `make setup` after a change there is nothing to be found."""
+    names = {check.name for check in contributed() if check.necessary}
+    assert {"PyTorch", "OpenCV", "rosbags"} <= names, f"no {GROUP} of ptr_models: run `make setup`"
+
+
+def test_what_is_necessary_comes_first() -> None:
+    needed = [check.necessary for check in checks.all_checks()]
+    assert needed == sorted(needed, reverse=True)
+    assert needed[0] and not needed[-1]
 
 
 def test_a_check_that_crashes_its_process_is_reported() -> None:
