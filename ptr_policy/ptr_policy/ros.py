@@ -6,21 +6,28 @@ from __future__ import annotations
 import gc
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.executors import Executor, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.signals import SignalHandlerOptions
 
 from ptr_models.errors import PtrError
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_LOOK = 0.2
+"""s between two looks for a signal: one does not end the executor's waiting by itself, nor does simulated time that
+stands still."""
+_LAST_WORDS = 0.3
+"""s for which a node that has ended something still answers: whoever waits for the end gets to know of it."""
 
 
 def declare(
@@ -41,33 +48,75 @@ def declare(
     return node.declare_parameter(name, default, descriptor).value
 
 
-def run(
-    make: Callable[[], Node], work: Callable[[Any], None], name: str, args: Sequence[str] | None = None
-) -> None:
-    """Make a node and do its work until that returns or a signal ends it.
+class Serving(Protocol):
+    """A node that begins its work when it has been made, and ends it when the process is to end."""
 
-    What goes wrong in either is an exception whose text is the sentence that the user reads; the process then
-    exits with 1. Ends cleanly on one or two SIGINTs and on SIGTERM.
+    def begin(self) -> None:
+        """Called once, before the node is spun; a signal breaks it off."""
+
+    def end(self) -> bool:
+        """Called once, while ROS is still up; True: answers have to leave yet."""
+
+
+def run(make: Callable[[], Serving], name: str, args: Sequence[str] | None = None) -> None:
+    """Make a node, spin it until SIGINT or SIGTERM (once or more), and let it end what it does.
+
+    What goes wrong is an exception whose text is the sentence that the user reads; the process then exits with 1.
     """
+    signals = _Signals()
     failed = False
     try:
-        with rclpy.init(args=args):
+        with rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO):
             try:
-                node = make()
-                try:
-                    work(node)
-                finally:
-                    signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and terminal may both send it
-                    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-                    node.destroy_node()
-            except rclpy_implementation.RCLError:
-                if rclpy.ok():  # otherwise a signal ended the context while the node was being made
-                    raise
+                _serve(make(), signals)
             except (PtrError, ParameterException, OSError, ValueError) as error:
                 get_logger(name).fatal(str(error))
                 failed = True
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
     gc.freeze()  # nothing is left to take down; looking through all of PyTorch for it took seconds
     if failed:
         sys.exit(1)
+
+
+class _Signals:
+    """SIGINT and SIGTERM as a flag, in place of rclpy's handlers, which take ROS down under the node.
+
+    Attributes:
+        interrupting: the next signal raises KeyboardInterrupt: a checkpoint that is being loaded is not waited for.
+        received: true once one has come.
+    """
+
+    def __init__(self) -> None:
+        self.interrupting, self.received = True, False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, *_: object) -> None:
+        self.received = True
+        if self.interrupting:
+            self.interrupting = False
+            raise KeyboardInterrupt
+
+
+def _serve(node: Any, signals: _Signals) -> None:
+    executor = SingleThreadedExecutor()
+    try:
+        node.begin()
+        signals.interrupting = False
+        node.create_timer(_LOOK, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        executor.add_node(node)
+        while not signals.received:
+            executor.spin_once()
+    finally:
+        signals.interrupting = False
+        if node.end():
+            _linger(executor)
+        node.destroy_node()
+
+
+def _linger(executor: Executor) -> None:
+    """Answer for a moment yet."""
+    until = time.monotonic() + _LAST_WORDS
+    while time.monotonic() < until:
+        executor.spin_once(timeout_sec=_LAST_WORDS / 10)

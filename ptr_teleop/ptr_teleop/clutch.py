@@ -81,7 +81,7 @@ class Clutch:
         """The command for a reading; None when there is nothing to say (released or lost, and said so before)."""
         former = self.state
         if reading.lost:
-            return self._lose()
+            return self.lose()
         if not reading.deadman:
             self.state = State.RELEASED
             return self._hold(False) if former in (State.HELD, State.LOST) else None
@@ -99,8 +99,12 @@ class Clutch:
         was_held, self.state = self.state in (State.HELD, State.LOST), State.UNARMED
         return self._hold(False) if was_held else None
 
-    def _lose(self) -> Wish | None:
-        """Stop at once, but stay in command: a lost device is no release, which would hand the arm to a policy."""
+    def lose(self) -> Wish | None:
+        """Stop at once, but stay in command: a lost device is no release, which would hand the arm to a policy.
+
+        Returns:
+            None unless the deadman was held.
+        """
         if self.state is not State.HELD:
             return None
         self.state = State.LOST

@@ -72,7 +72,16 @@ class TeleopNode(EndingNode):
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
     def end(self) -> None:
-        """Give the device back."""
+        """Stop the arm where a person drives it, and give the device back.
+
+        The deadman stays held, as with a device that is lost: a policy that runs on would get the arm back just when
+        nobody can take it over any more.
+        """
+        wish = self._clutch.lose()
+        if wish is not None:
+            self._publish(wish)
+            self._tell("teleoperation ended while its deadman was held; start it again, or clear the arm")
+            self._status.update(self._state())
         self._watch(None)
         self._device.close()
 

@@ -10,64 +10,76 @@ from collections.abc import Callable, Sequence
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 
 from ptr_models.errors import PtrError
+
+_LOOK = 0.2
+"""s between two looks for a signal: one does not end the executor's waiting by itself, nor does simulated time that
+stands still."""
 
 
 class EndingNode(Node):
     """A node that has something to give back when it ends."""
 
     def end(self) -> None:
-        """Called once, when the node was made and the process ends; nothing can be published any more."""
+        """Called once, when the node was made and the process ends. ROS is still up, so it can send its last words."""
 
 
 def run(make: Callable[[], EndingNode], name: str, args: Sequence[str] | None = None) -> None:
-    """Make a node, spin it until a signal, and let it give back what it holds.
+    """Make a node, spin it until SIGINT or SIGTERM (once or more), and let it give back what it holds.
 
     A node that can't start raises an exception whose text is the sentence that the user reads; the process
     exits with 1.
     """
-    failed = listening = False
-
-    def interrupt(*_: object) -> None:
-        """Leave SIGINT to rclpy once it listens: an exception would break off what runs just then, such as a save."""
-        if not listening:
-            raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, interrupt)
+    signals = _Signals()
+    failed = False
     try:
-        with rclpy.init(args=args):
-            listening = True
+        with rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO):
+            signals.interrupting = False
             try:
                 node = make()
-            except rclpy_implementation.RCLError:
-                if rclpy.ok():  # otherwise a signal ended the context while the node was being made
-                    raise
             except (PtrError, ParameterException, OSError, ValueError) as error:
                 get_logger(name).fatal(str(error))
                 failed = True
             else:
-                _spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
+                _spin(node, signals)
+    except KeyboardInterrupt:
         pass
     if failed:
         sys.exit(1)
 
 
-def _spin(node: EndingNode) -> None:
-    # Wakes the executor after a signal even when simulated time has stopped and no message comes.
-    node.create_timer(1.0, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
+class _Signals:
+    """SIGINT and SIGTERM as a flag, in place of rclpy's handlers, which take ROS down under the node.
+
+    Attributes:
+        interrupting: a signal raises KeyboardInterrupt. Once the node is being made, that would break off what runs
+            just then, such as a save.
+        received: true once one has come.
+    """
+
+    def __init__(self) -> None:
+        self.interrupting, self.received = True, False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, *_: object) -> None:
+        self.received = True
+        if self.interrupting:
+            raise KeyboardInterrupt
+
+
+def _spin(node: EndingNode, signals: _Signals) -> None:
     try:
-        rclpy.spin(node)
-    except rclpy_implementation.RCLError:
-        if rclpy.ok():  # otherwise a signal ended the context in the middle of a callback
-            raise
+        node.create_timer(_LOOK, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while not signals.received:
+            executor.spin_once()
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and terminal may both send it
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         node.end()
         node.destroy_node()

@@ -201,6 +201,27 @@ def test_a_server_that_was_stopped_sends_nothing_old_and_ends_the_run(
     assert int(values["late_steps"]) >= 25 and values["ended"] == done.message
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_that_is_told_to_end_releases_the_arm_and_tells_the_caller_first(
+    plant: Any, start: Any, tmp_path: Path, number: int
+) -> None:
+    server = start(**write_fast(tmp_path, 1.0))
+    handle = send(plant, max_steps=5000)
+    ended = handle.get_result_async()
+    wait(plant, lambda: plant.commands and plant.commands[-1].deadman, "an action")
+    server.signal(number)
+    server.signal(number)
+    done = plant.result(ended, "the end of the run", PATIENCE).result
+    assert (done.completed, done.message) == (False, "the policy server is ending")
+    assert server.wait() == 0, server.output
+    assert "Traceback" not in server.output
+    wait(plant, lambda: not plant.commands[-1].deadman, "the release of the arm")
+    last, release = plant.commands[-2:]
+    assert last.horizon.sec == 1, "the arm would move on for a second"
+    assert 0.0 < seconds(release.header.stamp) - seconds(last.header.stamp) < 0.9
+    assert any(status.message == done.message and status.level == DiagnosticStatus.ERROR for status in plant.statuses)
+
+
 def change(plant: Any, transition: int) -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
     return plant.call(ChangeState, "/policy_server/change_state", request, PATIENCE).success

@@ -8,10 +8,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import rclpy
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ptr_models.errors import PtrError
@@ -130,18 +126,27 @@ class PolicyServerNode(LifecycleNode):
         elif not self._value("autostart"):
             self.get_logger().error(self.problem)
 
-    def autostart(self) -> None:
-        """Configure and activate.
+    # The process
+
+    def begin(self) -> None:
+        """Configure and activate, unless somebody else is to do so.
 
         Raises:
             ServerError: with the reason, when that fails.
         """
+        if not self._value("autostart"):
+            return
         for transition in (self.trigger_configure, self.trigger_activate):
-            succeeded = transition() == TransitionCallbackReturn.SUCCESS
-            if not self.context.ok():  # a signal came meanwhile
-                raise ExternalShutdownException
-            if not succeeded:
+            if transition() != TransitionCallbackReturn.SUCCESS:
                 raise ServerError(f"the policy server cannot start: {self.problem or 'see above'}")
+
+    def end(self) -> bool:
+        """Release the arm; a run that goes on ends as failed, and its caller is still to be told so."""
+        busy = self._runner is not None and self._runner.busy
+        if busy:
+            self._runner.active = False
+            self._runner.end("the policy server is ending", failed=True)
+        return busy
 
     # Checkpoints
 
@@ -195,17 +200,9 @@ class PolicyServerNode(LifecycleNode):
         return self.get_parameter(name).value
 
 
-def _work(node: PolicyServerNode) -> None:
-    if node.get_parameter("autostart").value:
-        node.autostart()
-    # Wakes the executor after a signal even when simulated time has stopped and no message comes.
-    node.create_timer(1.0, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
-    rclpy.spin(node)
-
-
 def main(args: Sequence[str] | None = None) -> None:
     """Run the node."""
-    run(PolicyServerNode, _work, "policy_server", args)
+    run(PolicyServerNode, "policy_server", args)
 
 
 if __name__ == "__main__":

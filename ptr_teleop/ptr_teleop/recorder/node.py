@@ -99,6 +99,7 @@ class RecorderNode(EndingNode):
             path = self._core.close(self._now())
             if path is not None:
                 self.get_logger().warning(f"kept {path} unlabelled: the recorder ended during it")
+                self._publish_status()
         except PtrError as error:
             self.get_logger().error(str(error))
         self._folder.close()
@@ -262,8 +263,6 @@ class RecorderNode(EndingNode):
 
     def _publish_status(self) -> None:
         self._published_state = self._core.state
-        if not self.context.ok():  # the process is ending: what is left to do is to keep the episode
-            return
         directory, free = str(self._folder.path), self._folder.free_bytes()
         self._status.publish(status_message(self._core, self._now(), self._goal, directory, free))
 

@@ -103,8 +103,6 @@ class Taps:
 
     def offered(self, topic: str) -> list[Qos]:
         """Quality of service that the publishers of a topic offer, for the bag."""
-        if not self._node.context.ok():  # the process is ending
-            return []
         return [_recorded(info.qos_profile) for info in self._node.get_publishers_info_by_topic(topic)]
 
     def _request(self, topic: str) -> tuple[ReliabilityPolicy, DurabilityPolicy]:

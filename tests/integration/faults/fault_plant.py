@@ -186,6 +186,11 @@ class Plant:
         self.processes[name].signal(signal.SIGKILL)
         self.processes[name].wait()
 
+    def end(self, name: str, number: int) -> None:
+        """Tell a process to end; it says what it has to say, and does."""
+        self.processes[name].signal(number)
+        assert self.processes[name].wait() == 0, self.processes[name].output
+
     @contextmanager
     def frozen(self, name: str) -> Iterator[None]:
         """A process that hangs meanwhile: SIGSTOP."""

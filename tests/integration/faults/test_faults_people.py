@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_a_teleop_node_that_is_killed_holds_the_arm(desk: Plant) -> None:
         trial.strike(lambda: desk.kill("teleop"))
     trial.assert_held()
     assert "SILENT" in trial.bag.reasons()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_teleop_node_that_is_told_to_end_holds_the_arm_and_hands_it_to_nobody(desk: Plant, number: int) -> None:
+    with desk.trial(PageKeyboard) as trial:
+        trial.strike(lambda: desk.end("teleop", number))
+    trial.assert_held()
+    last = trial.bag.of("/teleop/command")[-1].content
+    assert last.deadman, "a release would hand the arm to a policy"
+    assert (last.twist.linear.x, last.twist.linear.y, last.twist.linear.z) == (0.0, 0.0, 0.0)
+    assert "SILENT" in trial.bag.reasons()
+    assert "teleoperation ended while its deadman was held" in desk.processes["teleop"].output
 
 
 def test_a_teleop_node_that_hangs_holds_the_arm(desk: Plant) -> None:

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
+import pytest
 from fault_bag import BOUND
 from fault_drivers import PolicyRun
 from fault_plant import Plant, Trial
@@ -15,6 +17,17 @@ def test_a_policy_server_that_is_killed_holds_the_arm(plant: Plant) -> None:
         trial.strike(lambda: plant.kill("policy_server"))
     trial.assert_held()
     assert "SILENT" in trial.bag.reasons()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_policy_server_that_is_told_to_end_releases_the_arm(plant: Plant, number: int) -> None:
+    with plant.trial(PolicyRun) as trial:
+        trial.strike(lambda: plant.end("policy_server", number))
+        trial.driver.wait_for_end()
+    trial.assert_held()
+    assert not trial.bag.of("/policy/command")[-1].content.deadman
+    assert "SILENT" not in trial.bag.reasons()
+    assert trial.bag.says("the policy server is ending")
 
 
 def test_an_arm_node_that_is_killed_leaves_the_joints_where_they_are(plant: Plant) -> None:
