@@ -139,8 +139,27 @@ def test_a_camera_that_runs_can_be_looked_at(ros, simulated: None, tmp_path: Pat
     absent = ros.run([sys.executable, *words[:4], *other], name="absent")
     ros.wait(lambda: not looked.running and not absent.running, "their ends", timeout=60.0)
     assert "pictures at" in looked.output, looked.output
+    assert "No settings come with these pictures, as with the simulator's" in looked.output
     assert absent.wait() == 1
     assert "Nothing arrives on /camera/nowhere/image/compressed" in absent.output
+
+
+def test_what_to_do_instead_of_opening_a_camera_that_another_node_shows(
+    ros, simulated: None, statuses: list[DiagnosticStatus], tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "0.jpg"), np.zeros((48, 64, 3), np.uint8))
+    ros.start("ptr_bringup.camera.node", "-r", "__node:=occupied", source=tmp_path, name="nowhere")
+    ros.wait(lambda: any(status.name == "camera nowhere" for status in statuses), "the other camera")
+    words = ["-m", "ptr_models.cli", "calibrate", "camera", "--source", "/dev/video77"]
+    simulator = ros.run([sys.executable, *words], name="calibrate_simulated")
+    other = ros.run([sys.executable, *words, "nowhere", "--config", str(unused(tmp_path))], name="calibrate_occupied")
+    ros.wait(lambda: not simulator.running and not other.running, "their ends", timeout=60.0)
+    assert (simulator.wait(), other.wait()) == (1, 1)
+    for process in (simulator, other):
+        assert "error: There is no camera /dev/video77" in process.output
+    assert "come from the node simulator, which has no exposure, gain, white balance or focus" in simulator.output
+    assert "`ptr calibrate camera over_shoulder --running` looks" in simulator.output
+    assert "The node occupied has the camera nowhere: end it first" in other.output
 
 
 def unused(folder: Path) -> Path:

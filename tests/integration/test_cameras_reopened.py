@@ -85,7 +85,7 @@ def test_a_camera_that_fails_is_opened_anew_until_it_is_well(ros, statuses: dict
 
     ros.wait(failed, f"{name} is {case.problem}", timeout=60.0)
     ros.wait(well, f"{name} is well again", timeout=60.0)
-    times = "once" if case.reopened == 1 else f"{case.reopened} times"
+    times = ("once", "twice")[case.reopened - 1]
     assert reports[-1][0].message.endswith(f"It was opened anew {times} since the start.")
     for sentence in case.said:
         assert sentence in case.process.output

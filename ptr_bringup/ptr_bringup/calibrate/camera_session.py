@@ -81,10 +81,17 @@ def settle(source_name: str, entry: Entry, fixed: Settings, open_: Opener = open
 
 
 def look(
-    source_name: str, entry: Entry, settings: Settings, seconds: float, open_: Opener = open_source
+    source_name: str,
+    entry: Entry,
+    settings: Settings,
+    seconds: float,
+    open_: Opener = open_source,
+    rate: float | None = None,
 ) -> tuple[Quality, dict[str, Any], list[str], bytes]:
-    """The quality of some s of pictures, what the camera is set to, what it said when opened, and the last picture.
+    """The quality of some s of pictures, what the camera is set to, what there is to say of it, and the last picture.
 
+    Args:
+        rate: Hz that is expected; None: that of the entry, or of a source that tells no settings any.
     Raises:
         CameraError: it gives no pictures.
         CalibrationError: it gives too few.
@@ -101,7 +108,8 @@ def look(
         current, notices = source.settings(), source.notices
     finally:
         source.close()
-    return judge(pictures, entry.wish.rate, current), current, notices, pictures[-1][1]
+    wanted = rate or (entry.wish.rate if current else None)
+    return judge(pictures, wanted, current), current, notices, pictures[-1][1]
 
 
 def write_entry(path: Path, entry: Entry, source_name: str, settings: Settings) -> None:

@@ -129,16 +129,26 @@ def _report_latency(path: Path, recording: Recording) -> None:
 
 
 def _camera(options: argparse.Namespace) -> int:
-    from ptr_bringup.calibrate.camera_session import look, read_entry, settle, write_entry
-    from ptr_bringup.camera.settings import Settings
-    from ptr_bringup.camera.sources import is_device
+    from ptr_bringup.calibrate.camera_session import read_entry
+    from ptr_bringup.camera.interface import CameraError
 
     entry = read_entry(options.config or _suite_config(), options.camera)
     if options.rate:
         entry.parameters["rate"] = options.rate
     if options.running:
-        return _look_at_running(entry, options.duration)
+        return _look_at_running(entry, options.duration, options.rate)
     source = options.source or str(entry.parameters.get("source", "/dev/video0"))
+    try:
+        return _set_up(options, entry, source)
+    except CameraError as error:
+        raise CameraError(f"{error} {_instead(options.camera)}".rstrip()) from error
+
+
+def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
+    from ptr_bringup.calibrate.camera_session import look, settle, write_entry
+    from ptr_bringup.camera.settings import Settings
+    from ptr_bringup.camera.sources import is_device
+
     settings = entry.settings
     if not options.check and is_device(source):
         given = Settings(options.exposure, options.gain, options.white_balance, options.focus)
@@ -155,14 +165,25 @@ def _camera(options: argparse.Namespace) -> int:
     return 0
 
 
-def _look_at_running(entry: Entry, seconds: float) -> int:
+def _instead(camera: str) -> str:
+    """What to do about a camera that can't be opened, where it or the simulator's runs; else empty."""
+    if find_spec("rclpy") is None:
+        return ""
+    from ptr_bringup.calibrate.running_camera import advice_on_running
+
+    return advice_on_running(camera)
+
+
+def _look_at_running(entry: Entry, seconds: float, rate: float | None) -> int:
     if find_spec("rclpy") is None:
         raise CalibrationError("`ptr calibrate camera --running` needs ROS 2; run it on the robot's computer.")
     from ptr_bringup.calibrate.camera_session import look
     from ptr_bringup.calibrate.running_camera import RunningCamera
 
-    quality, current, _, _ = look(entry.name, entry, entry.settings, seconds, lambda name, *_: RunningCamera(name))
-    _print_quality(quality, current, quality.advice)
+    quality, current, notices, _ = look(
+        entry.name, entry, entry.settings, seconds, lambda name, *_: RunningCamera(name), rate
+    )
+    _print_quality(quality, current, (*notices, *quality.advice))
     return 1 if quality.advice else 0
 
 

@@ -56,18 +56,21 @@ class Quality:
     advice: tuple[str, ...]
 
 
-def judge(pictures: Sequence[tuple[float, bytes]], wanted_rate: float, settings: dict[str, Any]) -> Quality:
+def judge(pictures: Sequence[tuple[float, bytes]], wanted_rate: float | None, settings: dict[str, Any]) -> Quality:
     """Judge pictures of a scene at rest.
 
     Args:
         pictures: (time of capture in s, JPEG).
-        wanted_rate: Hz.
+        wanted_rate: Hz; None: that at which most of them came.
         settings: as of `Source.settings`.
     Raises:
         CalibrationError: there are too few of them.
     """
     if len(pictures) < FEWEST:
         raise CalibrationError(f"Only {len(pictures)} pictures came; {FEWEST} are needed. Is the camera free?")
+    times = np.array([taken for taken, _ in pictures])
+    periods = np.diff(times)
+    wanted_rate = wanted_rate or float(1.0 / max(np.median(periods), 1e-3))
     health = Health(wanted_rate, noisy=False)
     useless = [health.arrived(taken, jpeg) for taken, jpeg in pictures]
     greys = [
@@ -78,8 +81,7 @@ def judge(pictures: Sequence[tuple[float, bytes]], wanted_rate: float, settings:
     if len(greys) < FEWEST:
         damaged = len(pictures) - len(greys)
         raise CalibrationError(f"{damaged} of {len(pictures)} pictures are damaged; try another cable.")
-    times = np.array([taken for taken, _ in pictures])
-    periods, means = np.diff(times), np.array([grey.mean() for grey in greys])
+    means = np.array([grey.mean() for grey in greys])
     found = {
         "count": len(greys),
         "rate": float(1.0 / np.mean(periods)),

@@ -10,6 +10,7 @@ from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
@@ -19,6 +20,14 @@ from ptr_bringup.camera.interface import CameraError, Picture
 
 PATIENCE = 5.0
 """s to wait for a picture."""
+DISCOVERY = 2.0
+"""s to wait for news of a node that publishes it."""
+_UNKNOWN = "_NODE_NAME_UNKNOWN_"
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_WITHOUT_SETTINGS = (
+    "No settings come with these pictures, as with the simulator's: nothing can be fixed here; what is said of "
+    "exposure, light and cables is meant for a real camera, which `ptr calibrate camera` sets up."
+)
 
 
 class RunningCamera:
@@ -33,7 +42,6 @@ class RunningCamera:
     period: float | None = None
 
     def __init__(self, name: str) -> None:
-        self.notices: list[str] = []
         self._waiting: deque[Picture] = deque()
         self._settings: dict[str, Any] = {}
         self._context = rclpy.Context()
@@ -41,13 +49,17 @@ class RunningCamera:
         self._node = rclpy.create_node("calibrate_camera", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        topic = f"/camera/{name}"
-        images, latched = f"{topic}/image/compressed", QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        images = _images(name)
         self._node.create_subscription(CompressedImage, images, self._on_image, qos_profile_sensor_data)
-        self._node.create_subscription(String, f"{topic}/settings", self._on_settings, latched)
+        self._node.create_subscription(String, _settings(name), self._on_settings, _LATCHED)
         if self.read() is None:
             self.close()
             raise CameraError(f"Nothing arrives on {images}; is the camera running?")
+
+    @property
+    def notices(self) -> list[str]:
+        """See `Source`; complete once pictures have been read for some time."""
+        return [] if self._settings else [_WITHOUT_SETTINGS]
 
     def _on_image(self, message: CompressedImage) -> None:
         self._waiting.append(Picture(seconds(message.header.stamp), bytes(message.data)))
@@ -71,3 +83,44 @@ class RunningCamera:
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.shutdown(context=self._context)
+
+
+def advice_on_running(name: str) -> str:
+    """What to do instead of opening a camera whose pictures another node publishes; empty when none does."""
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("calibrate_camera", context=context)
+    try:
+        publisher = _publisher(node, _images(name))
+        settable = bool(publisher and _publisher(node, _settings(name)))
+    finally:
+        node.destroy_node()
+        rclpy.shutdown(context=context)
+    look = f"`ptr calibrate camera {name} --running`"
+    if not publisher:
+        return ""
+    if settable:
+        return f"The node {publisher} has the camera {name}: end it first, or only look at its pictures with {look}."
+    return (
+        f"The pictures of {name} come from the node {publisher}, which has no exposure, gain, white balance or "
+        f"focus to fix; this command sets up a real camera, and {look} looks at the pictures of that one."
+    )
+
+
+def _publisher(node: Node, topic: str) -> str:
+    """Name of a node that publishes a topic; empty when none is heard of. Endpoints are heard of before their node."""
+    deadline = time.monotonic() + DISCOVERY
+    while time.monotonic() < deadline:
+        for info in node.get_publishers_info_by_topic(topic):
+            if info.node_name != _UNKNOWN:
+                return info.node_name
+        time.sleep(0.1)
+    return ""
+
+
+def _images(name: str) -> str:
+    return f"/camera/{name}/image/compressed"
+
+
+def _settings(name: str) -> str:
+    return f"/camera/{name}/settings"

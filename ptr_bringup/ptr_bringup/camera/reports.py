@@ -22,6 +22,7 @@ _SENTENCES = {
     Problem.DARK: "Its pictures are black; is there a cap on it, is the light on?",
     Problem.SLOW: "It gives {rate:.1f} pictures a second, fewer than asked for; more light, or a USB port of its own.",
 }
+_TIMES = {1: "once", 2: "twice"}
 _MILD = {Problem.DARK, Problem.SLOW}
 
 
@@ -38,7 +39,7 @@ def diagnostic(name: str, report: Report, settings: Mapping[str, Any], reopened:
     sentences = [_SENTENCES[problem].format(detail=report.detail, rate=report.rate) for problem in report.problems]
     message = " ".join(sentences) or f"{report.rate:.1f} pictures a second."
     if reopened:
-        message += f" It was opened anew {'once' if reopened == 1 else f'{reopened} times'} since the start."
+        message += f" It was opened anew {_TIMES.get(reopened, f'{reopened} times')} since the start."
     values = {
         "problems": ", ".join(map(str, report.problems)),
         "rate": f"{report.rate:.1f}",
