@@ -22,6 +22,11 @@ from ptr_models.training.q_range import QRange
 from ptr_policy.server.drift import DriftWatch
 from ptr_policy.server.ticks import ON_TIME, Lateness
 
+HOLD_TIME = 3.0
+"""s of holding that end a run which does not say how many steps may be held in a row."""
+CALM = 5.0
+"""s without a late step after which the former ones are history."""
+
 
 class ServerError(PtrError):
     """The policy can't be served or run; the message says why and what to do."""
@@ -88,7 +93,8 @@ class RunOptions:
         task: known to the policy.
         choice: how the action is chosen: mode, sample, argmax_q or softmax_q; empty: as the checkpoint says.
         max_steps: the run is complete after so many.
-        max_holds: so many holds in a row end the run as failed; steps that were missed count as held.
+        max_holds: so many holds in a row end the run as failed; steps that were missed count as held. 0: as many as
+            HOLD_TIME has steps, at any control rate.
         candidates: actions that argmax_q and softmax_q choose from; 0: as the checkpoint says.
         on_drift: what happens when Q has left the range of the demonstrations: warn, hold or end.
         drift_time: s for which it must have left it.
@@ -142,13 +148,19 @@ class Run:
         self._policy.reset()  # the rehearsal was seen, too
         window = round(options.drift_time * policy.contract.control_rate)
         self.drift = DriftWatch(policy.q_range(options.task), max(1, window))
-        self._holds_in_a_row = 0
+        self._max_holds = options.max_holds or round(HOLD_TIME * policy.contract.control_rate)
+        self._holds_in_a_row = self._steps_on_time = 0
         self._q: list[float] = []
 
     @property
     def mean_q(self) -> float:
         """Mean over the actions that were sent; NaN when there was none."""
         return float(np.mean(self._q)) if self._q else float("nan")
+
+    @property
+    def late(self) -> bool:
+        """True until steps have been on time for CALM since the last one that was late or missed."""
+        return self.late_steps > 0 and self._steps_on_time * self._policy.contract.period < CALM
 
     def step(self, observe: Callable[[], Observation], lateness: Lateness = ON_TIME) -> Step:
         """Take one control step.
@@ -170,6 +182,7 @@ class Run:
     def _count(self, step: Step, lateness: Lateness) -> None:
         self.steps += 1
         self.late_steps += lateness.missed + lateness.too_late
+        self._steps_on_time = 0 if lateness.too_late else self._steps_on_time + 1
         if step.held:
             self.held_steps += 1
             self._holds_in_a_row += 1 + lateness.missed
@@ -178,7 +191,7 @@ class Run:
             self._q.append(float(step.decision.q))
         if self.drift.alarm and self.options.on_drift == "end":
             self.end(self.drift.sentence, failed=True)
-        elif self._holds_in_a_row >= self.options.max_holds:
+        elif self._holds_in_a_row >= self._max_holds:
             self.end(f"held {self._holds_in_a_row} steps in a row: {step.reason}", failed=True)
         elif self.steps >= self.options.max_steps:
             self.end(f"{self.steps} steps are done", failed=False)

@@ -50,7 +50,7 @@ class PolicyServerNode(LifecycleNode):
         declare(self, "action_choice", "", "how: mode, sample, argmax_q or softmax_q; empty: the checkpoint's")
         declare(self, "candidates", 0, "actions that argmax_q and softmax_q choose from; 0: the checkpoint's", (0, 256))
         declare(self, "max_steps", 40, "steps of a run whose goal names none", (1, 100_000))
-        declare(self, "max_holds", 15, "holds in a row that end a run as failed", (1, 1000))
+        declare(self, "max_holds", 0, "holds in a row that end a run as failed; 0: those of 3 s", (0, 1000))
         declare(self, "on_drift", "warn", "when Q has left the range of the demonstrations: warn, hold or end")
         declare(self, "drift_time", 1.0, "s for which Q must have left it", (0.0, 60.0))
         if self._value("on_drift") not in ON_DRIFT:

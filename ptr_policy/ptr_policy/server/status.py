@@ -41,7 +41,7 @@ def status_of(loaded: Loaded | None, run: Run | None) -> Status:
         return Status(ERROR, run.ended, values)
     if run.drift.alarm and not run.ended:
         return Status(WARN, "Q is outside the range of the demonstrations; look at the scene", values)
-    if run.late_steps and not run.ended:
+    if run.late and not run.ended:
         return Status(WARN, "steps come late; is the machine busy?", values)
     return Status(OK, run.ended or "running", values)
 

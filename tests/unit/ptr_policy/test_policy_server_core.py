@@ -163,6 +163,35 @@ def test_a_late_step_holds_and_is_counted_with_those_that_were_missed() -> None:
     assert run.ended.startswith("held 5 steps in a row: the step began 1.000 s after its time")
 
 
+@pytest.mark.parametrize(("rate", "holds"), [(1.0, 3), (5.0, 15), (20.0, 60), (50.0, 150)])
+def test_unless_told_otherwise_a_run_ends_after_three_seconds_of_holding(rate: float, holds: int) -> None:
+    policy = good()
+    policy.contract = Contract(control_rate=rate)
+    run = Run(policy, replace(OPTIONS, max_steps=1000, max_holds=0))
+    while not run.ended:
+        run.step(stale)
+    assert run.failed and run.steps == holds
+    assert run.ended.startswith(f"held {holds} steps in a row: stream camera over_shoulder has a newest sample 0.410")
+
+
+@pytest.mark.parametrize("rate", [1.0, 5.0, 50.0])
+def test_a_late_step_is_history_after_five_seconds_on_time(rate: float) -> None:
+    policy = Parrot(Answer(ACTION), takes=0.001)
+    policy.contract = Contract(control_rate=rate)
+    run = Run(policy, replace(OPTIONS, max_steps=2000, max_holds=1000))
+    run.step(observe)
+    assert not run.late
+    for missed in (0, 3):
+        run.step(observe, Lateness((missed + 0.9) / rate, missed, 1.0 / rate))
+        for _ in range(round(5 * rate) - 1):
+            assert run.late
+            run.step(observe)
+        assert run.late
+        run.step(observe)
+        assert not run.late
+    assert run.late_steps == 1 + 4
+
+
 FIVE = QRange((-8.0,) * 5 + (2.0,), (9.0,) * 6, 10)
 """From the sixth step on Q has to be 2 at least; the answers of `good` have 1.5 at their mode."""
 
