@@ -70,7 +70,7 @@ def judge(pictures: Sequence[tuple[float, bytes]], wanted_rate: float | None, se
         raise CalibrationError(f"Only {len(pictures)} pictures came; {FEWEST} are needed. Is the camera free?")
     times = np.array([taken for taken, _ in pictures])
     periods = np.diff(times)
-    wanted_rate = wanted_rate or float(1.0 / max(np.median(periods), 1e-3))
+    wanted_rate = wanted_rate or round(1.0 / max(float(np.median(periods)), 1e-3), 1)
     health = Health(wanted_rate, noisy=False)
     useless = [health.arrived(taken, jpeg) for taken, jpeg in pictures]
     greys = [
