@@ -271,17 +271,42 @@ def test_the_arm_node_ends_cleanly_without_force_on_the_gripper_and_the_next_one
     path.reach(named_pose="start", gripper=1.0)
 
 
+def second_arm(name: str) -> list[str]:
+    """Module and arguments of an arm node beside the first one, with topics of its own."""
+    topics = ("/arm/state", "/arm/executed", "/arm/safety", "/arm/motors", "/diagnostics", "/joint_states")
+    renamed = [f"{topic}:=/{name}{topic}" for topic in topics]
+    return ["ptr_bringup.arm.node", *(word for rule in (f"__node:={name}_arm", *renamed) for word in ("-r", rule))]
+
+
 def test_without_any_xs_sdk_the_arm_node_says_so_and_waits(ros) -> None:
     """A second arm node under another robot's name."""
     reports: list[DiagnosticArray] = ros.collect(DiagnosticArray, "/second/diagnostics")
-    moved = [f"-r {name}:=/second{name}" for name in ("/arm/state", "/arm/executed", "/arm/safety", "/diagnostics")]
-    renamed = [word for pair in moved for word in pair.split()]
-    node = ros.start(
-        "ptr_bringup.arm.node", "-r", "__node:=second_arm", *renamed, "-r", "/joint_states:=/second/joint_states",
-        robot="wx250s", robot_name="left_arm",
-    )  # fmt: skip
+    node = ros.start(*second_arm("second"), robot="wx250s", robot_name="left_arm")
     sentence = "No joint state has arrived on /left_arm/joint_states; start xs_sdk"
     ros.wait(lambda: any(sentence in s.message for r in reports for s in r.status), "the sentence", 60.0)
     assert node.running
     node.signal(signal.SIGINT)
     assert node.wait() == 0
+
+
+def test_an_xs_sdk_that_reads_no_registers_is_warned_of(path: Path) -> None:
+    """As Interbotix's xs_sdk_sim; nothing then watches the motors."""
+    ros = path.ros
+    reports: list[DiagnosticArray] = ros.collect(DiagnosticArray, "/third/diagnostics")
+    unread = ("-r", "/simulator/motors:=/third/motors", "-r", "/joint_commands:=/third/joint_commands")
+    xs_sdk = ros.start(
+        "ptr_bringup.xs_sdk.node", "-r", "__node:=third_xs_sdk", *unread, "-r",
+        "/joint_states:=/simulator/joint_states", robot_name="third",
+    )  # fmt: skip
+    arm = ros.start(*second_arm("third"), robot="wx250s", robot_name="third", register_rate=100.0)
+    ros.wait(lambda: "No trip, heat or effort stops the arm" in arm.output, "the warning", 60.0)
+    ros.wait(
+        lambda: any(
+            s.name == "arm motors" and s.level == DiagnosticStatus.WARN and "have not been read" in s.message
+            for report in reports
+            for s in report.status
+        ),
+        "the warning in the diagnostics",
+    )
+    for node in (arm, xs_sdk):
+        node.end()

@@ -95,7 +95,8 @@ class MotorWatch:
         """A driver that can't read its motors moves the arm all the same; somebody should know."""
         if self._uptime() - self._published >= _REPEAT:
             self._published = self._uptime()
-            self._diagnose(DiagnosticStatus.WARN, "The motors have not been read; their health is not known.", {})
+            sentence = "The motors have not been read: no trip, heat or effort stops the arm."
+            self._diagnose(DiagnosticStatus.WARN, sentence, {})
 
     def _diagnose(self, level: bytes, message: str, values: dict[str, str]) -> None:
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]

@@ -25,7 +25,8 @@ def open_driver(node: Node, rate: float) -> Driver:
             "packages, or run `make setup` for the stand-in."
         ) from error
     name = declare(node, "robot_name", "wx250s", "name that xs_sdk was started with: the namespace of its topics")
-    registers = declare(node, "register_rate", 25.0, "Hz, motor registers read; 0: none", 0.0, 100.0)
+    text = "Hz, motor registers read one by one; not 0: unread, no trip, heat or effort of a motor stops the arm"
+    registers = declare(node, "register_rate", 25.0, text, 5.0, 100.0)
     catch_up = declare(
         node, "catch_up_speed", 0.5, "rad/s, way back to the commanded pose after torque was off", 0.05, 3.14
     )
