@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -171,6 +175,40 @@ def test_the_bag_of_a_trial_that_was_taken_over_says_whose_steps_are_whose_and_t
     dataset = open_episodes([bag], episode.metadata.contract, root=tmp_path)
     batch = Sampler(dataset, {TASK: 0}).sample(4)
     assert len(batch) == 4
+
+
+def test_a_person_at_a_terminal_begins_a_trial_and_ends_it_by_judging(robot, tmp_path) -> None:
+    typist, typed = pty.openpty()
+    parameters = {
+        "task": TASK, "kitchen": KITCHEN, "checkpoint": robot.checkpoints[0], "trials": 1, "judge": "person",
+        "max_steps": 1000, "directory": tmp_path,
+    }  # fmt: skip
+    options = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
+    node = [sys.executable, "-m", "ptr_policy.evaluation.node", "--ros-args", *options]
+    robot.trials.clear()
+    robot.evaluator = robot.run(["sh", "-c", 'exec "$@" < "$0"', os.ttyname(typed), *node], name="terminal")
+
+    def type_until(condition: Callable[[], bool], line: bytes) -> None:
+        """What is typed before a question is asked does not count, so again and again."""
+        for _ in range(int(PATIENCE / 0.3)):
+            if condition():
+                return
+            os.write(typist, line)
+            robot.spin(0.3)
+        pytest.fail(robot.evaluator.output)
+
+    reach(robot, "ready", 0)
+    type_until(lambda: phase(robot) == "running", b"\n")
+    robot.steps.clear()
+    robot.wait(lambda: robot.steps, "a step of the policy", PATIENCE)
+    type_until(lambda: not robot.evaluator.running, b"f\n")
+    assert robot.evaluator.wait(PATIENCE) == 0, robot.evaluator.output
+    assert "Judging ends the trial: (s)uccess" in robot.evaluator.output
+    (trial,) = (json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines())
+    assert (trial["outcome"], trial["judge"]) == ("failure", "person")
+    assert 0 < trial["steps"] < 1000
+    os.close(typist)
+    os.close(typed)
 
 
 def test_a_person_ends_a_trial_and_clears_the_arm_and_a_server_that_hangs_ends_the_evaluation(robot, tmp_path) -> None:

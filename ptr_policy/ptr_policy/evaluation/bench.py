@@ -165,6 +165,8 @@ class RobotBench:
         pictures = self._picture(trial, "start")
         early = ", or end the trial by judging it" if self._person is not None else ""
         self._desk.show("running", f"policy {trial.policy} acts; a person may take over at any time{early}")
+        if self._person is not None:
+            self._person.attend(trial)
         log = self._watch.log
         log.begin()
         self._shown_steps, self._driver_news = 0, ""
@@ -208,7 +210,7 @@ class RobotBench:
 
     def _follow(self, ended, handle) -> None:  # noqa: ANN001 (rclpy names no public types for these)
         """Return when the run has ended. It is cancelled when the task has succeeded for long enough, when the arm was
-        stopped, or when a person has labelled the trial."""
+        stopped, or when a person judges the trial."""
         log, succeeded_at = self._watch.log, math.inf
         steps, stepped_at = 0, time.monotonic()
         while not ended.done():
@@ -217,7 +219,7 @@ class RobotBench:
                 steps, stepped_at = len(log.q), time.monotonic()
             elif time.monotonic() - stepped_at > SILENT:
                 raise SessionError(f"the policy server has made no step for {SILENT:.0f} s; start it again and go on")
-            if log.stopped or self._desk.labelled:
+            if log.stopped or (self._person is not None and self._person.judges):
                 handle.cancel_goal_async()
                 return
             if self._person is None:

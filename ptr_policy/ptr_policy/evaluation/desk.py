@@ -98,7 +98,7 @@ class Desk:
 
     @property
     def labelled(self) -> bool:
-        """Whether a label was sent that nobody has taken yet."""
+        """See `person.Page`."""
         return self._label is not None
 
     def take_label(self) -> Judgement | None:

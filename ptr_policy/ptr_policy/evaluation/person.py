@@ -15,7 +15,6 @@ from typing import Protocol, TextIO
 
 from ptr_policy.evaluation.trials import OUTCOMES, Judgement, Trial, TrialsError
 
-LETTERS = {outcome[0]: outcome for outcome in OUTCOMES}
 POLL = 0.1  # s between two looks for an answer
 
 
@@ -25,8 +24,12 @@ class Page(Protocol):
     def take_ready(self) -> bool:
         """True once after the page has said that the scene is laid out."""
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the page has sent a label that nobody has taken yet."""
+
     def take_label(self) -> Judgement | None:
-        """The label that the page has sent, once."""
+        """That label, once."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,18 @@ def questions() -> Generator[str, str, Judgement]:
     """
     outcome, score, reason = "", None, ""
     while not outcome:
-        outcome = LETTERS.get((yield "(s)uccess, (f)ailure, (p)artial or (i)nvalid?").strip().lower()[:1], "")
+        outcome = _outcome((yield "(s)uccess, (f)ailure, (p)artial or (i)nvalid?"))
     while outcome == "partial" and score is None:
         score = _share((yield "How much of the task, in percent (0-100)?"))
     while outcome in ("partial", "invalid") and not reason:
         reason = (yield "Why?").strip()
     return judgement(outcome, score, reason, "person")
+
+
+def _outcome(text: str) -> str:
+    """The outcome that a text is or begins to be, such as `s` or `fail`; empty: none, such as `stop`."""
+    said = text.strip().lower()
+    return next((outcome for outcome in OUTCOMES if said and outcome.startswith(said)), "")
 
 
 def _share(text: str) -> float | None:
@@ -96,6 +105,32 @@ def _share(text: str) -> float | None:
     return percent / 100.0 if 0.0 <= percent <= 100.0 else None
 
 
+class Interview:
+    """The questions after a trial, of which the first may be answered while it goes on.
+
+    Attributes:
+        question: that waits for an answer.
+        label: what the answers came to; None: there is more to ask.
+        begun: an outcome was said.
+    """
+
+    def __init__(self) -> None:
+        self._asking = questions()
+        self.question = next(self._asking)
+        self.label: Judgement | None = None
+        self.begun = False
+
+    def answer(self, line: str) -> None:
+        """Take a line that was typed."""
+        try:
+            question = self._asking.send(line)
+        except StopIteration as end:
+            self.label, self.begun = end.value, True
+            return
+        self.begun = self.begun or question != self.question
+        self.question = question
+
+
 class Person:
     """Asks at the terminal, where there is one, and on the page, and takes the answer that comes first.
 
@@ -105,6 +140,7 @@ class Person:
 
     def __init__(self, page: Page, terminal: Terminal | None, pause: Callable[[float], None]) -> None:
         self._page, self._terminal, self._pause = page, terminal, pause
+        self._interview = Interview()
 
     def lay_out(self, trial: Trial) -> None:
         """Wait until the scene is ready."""
@@ -117,29 +153,39 @@ class Person:
         while not self._page.take_ready() and self._line() is None:
             self._pause(POLL)
 
+    def attend(self, trial: Trial) -> None:
+        """The policy begins to act; from now on the trial may be judged."""
+        self._interview = Interview()
+        self._ask(f"Trial {trial.index + 1}: the policy acts. Judging ends the trial: {self._interview.question}")
+
+    @property
+    def judges(self) -> bool:
+        """Whether somebody has begun to judge the trial; what the terminal has to ask yet is asked at once."""
+        self._listen()
+        return self._page.labelled or self._interview.begun
+
     def judge(self, trial: Trial, note: str = "") -> Judgement:
-        """Ask what came of the trial, unless the page has said so while it went on.
+        """Ask what came of the trial, unless somebody has said so while it went on.
 
         Args:
             note: what the person should know, such as why the run ended early.
         """
-        early = self._page.take_label()
-        if early is not None:
-            return early
-        asking = questions()
-        self._ask(f"{note} Trial {trial.index + 1}: {next(asking)}".strip())
+        self._listen()
+        if not (self._page.labelled or self._interview.begun):
+            self._say(f"{note} Trial {trial.index + 1}: {self._interview.question}".strip())
         while True:
-            label = self._page.take_label()
+            label = self._page.take_label() or self._interview.label
             if label is not None:
                 return label
-            line = self._line()
-            if line is None:
-                self._pause(POLL)
-                continue
-            try:
-                self._say(asking.send(line))
-            except StopIteration as end:
-                return end.value
+            self._pause(POLL)
+            self._listen()
+
+    def _listen(self) -> None:
+        """Take what was typed as answers, and ask what follows."""
+        while self._interview.label is None and (line := self._line()) is not None:
+            self._interview.answer(line)
+            if self._interview.label is None:
+                self._say(self._interview.question)
 
     def _ask(self, question: str) -> None:
         """Ask anew; what was typed before does not answer it."""

@@ -27,6 +27,10 @@ class FakePage:
         self.looks += 1
         return self.looks == self._ready_after
 
+    @property
+    def labelled(self) -> bool:
+        return self._label is not None
+
     def take_label(self) -> Judgement | None:
         label, self._label = self._label, None
         return label
@@ -34,6 +38,8 @@ class FakePage:
 
 class LatePage(FakePage):
     """Labels once the question was asked."""
+
+    labelled = False
 
     def take_label(self) -> Judgement | None:
         self.looks += 1
@@ -73,6 +79,21 @@ def patience(pauses: int = 20):
 def judge(*lines: str) -> tuple[Judgement, list[str]]:
     terminal = FakeTerminal(*lines)
     return Person(FakePage(), terminal.terminal, patience()).judge(TRIAL), terminal.said
+
+
+class Typist:
+    """A terminal at which a test types; a person who judges at it or on a page."""
+
+    def __init__(self, label: Judgement | None = None) -> None:
+        self.said: list[str] = []
+        self.typed: list[str] = []
+        terminal = Terminal(self.said.append, lambda: self.typed.pop(0) if self.typed else None)
+        self.person = Person(FakePage(label=label), terminal, patience())
+
+    def types(self, *lines: str) -> bool:
+        """Type lines while the policy acts; whether that ends the run."""
+        self.typed += lines
+        return self.person.judges
 
 
 def test_a_person_is_asked_until_the_answer_is_one() -> None:
@@ -117,8 +138,58 @@ def test_what_was_typed_before_the_question_does_not_answer_it() -> None:
     person = Person(FakePage(), FakeTerminal(typed_before="s\n").terminal, patience())
     with pytest.raises(StopIteration):
         person.lay_out(TRIAL)
+    person = Person(FakePage(), FakeTerminal(typed_before="s\n").terminal, patience())
+    person.attend(TRIAL)
+    assert not person.judges
     with pytest.raises(StopIteration):
-        Person(FakePage(), FakeTerminal(typed_before="s\n").terminal, patience()).judge(TRIAL)
+        person.judge(TRIAL)
+
+
+def test_a_line_that_is_typed_while_the_policy_acts_ends_the_trial_with_that_label() -> None:
+    desk = Typist()
+    desk.person.attend(TRIAL)
+    assert not desk.types()
+    assert desk.types("f\n")
+    assert desk.person.judge(TRIAL).outcome == "failure"
+    assert len(desk.said) == 1 and "Judging ends the trial: (s)uccess" in desk.said[0]
+
+
+def test_a_trial_that_is_being_judged_ends_before_every_question_is_answered() -> None:
+    desk = Typist()
+    desk.person.attend(TRIAL)
+    assert desk.types("partial\n")
+    assert desk.said[1:] == ["How much of the task, in percent (0-100)?"]
+    desk.typed += ["60\n", "it slipped\n"]
+    assert desk.person.judge(TRIAL, "The run was ended.") == Judgement("partial", "it slipped", 0.6, "person")
+    assert desk.said[2:] == ["Why?"]
+
+
+def test_a_line_that_is_no_outcome_does_not_end_the_trial() -> None:
+    desk = Typist()
+    desk.person.attend(TRIAL)
+    for line in ("\n", "stop\n", "passed\n", "is it well?\n"):
+        assert not desk.types(line)
+        assert desk.said[-1].startswith("(s)uccess")
+    desk.typed.append("i\n")
+    assert desk.person.judges
+
+
+def test_a_label_of_one_trial_is_not_that_of_the_next() -> None:
+    desk = Typist()
+    desk.person.attend(TRIAL)
+    assert desk.types("s\n")
+    assert desk.person.judge(TRIAL).outcome == "success"
+    desk.person.attend(TRIAL)
+    assert not desk.person.judges
+    with pytest.raises(StopIteration):
+        desk.person.judge(TRIAL)
+
+
+def test_the_page_may_answer_what_the_terminal_has_begun() -> None:
+    desk = Typist(label=Judgement("failure", "dropped", judge="Anna"))
+    desk.person.attend(TRIAL)
+    assert desk.types("p\n")
+    assert desk.person.judge(TRIAL).judge == "Anna"
 
 
 def test_a_terminal_is_read_without_waiting_for_it() -> None:
