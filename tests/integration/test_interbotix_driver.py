@@ -133,6 +133,10 @@ def stamp(message: JointState) -> tuple[int, int]:
     return message.header.stamp.sec, message.header.stamp.nanosec
 
 
+def simulated_finger(message: JointState) -> float:
+    return message.position[list(message.name).index("left_finger")]
+
+
 def joints(message: JointState) -> np.ndarray:
     return np.array(message.position[:6])
 
@@ -269,6 +273,30 @@ def test_the_arm_node_ends_cleanly_without_force_on_the_gripper_and_the_next_one
     path.arm = path.start_arm()
     path.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
     path.reach(named_pose="start", gripper=1.0)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hangs"])
+def test_a_gripper_that_moves_loses_its_force_when_the_arm_node_is_gone(path: Path, how: signal.Signals) -> None:
+    """Its guard speaks in its place; without it xs_sdk would push with the last PWM for ever."""
+    path.drive_until(lambda: path.pwm[-1].cmd < -HOLD_PWM, "the gripper closes", gripper=0.0)
+    path.arm.signal(how)
+    try:
+        path.ros.wait(lambda: path.pwm[-1].cmd == 0.0, "the force to be taken off", 60.0)
+        stopped = simulated_finger(path.next(path.simulated))
+        told = len(path.pwm)
+        path.ros.spin(0.5)
+        assert len(path.pwm) == told
+        assert "its force is taken off" in path.arm.output
+        assert simulated_finger(path.simulated[-1]) == pytest.approx(stopped, abs=5e-4)
+    finally:
+        path.arm.signal(signal.SIGCONT)
+    if how is signal.SIGKILL:
+        path.arm.wait()
+        path.arm = path.start_arm()
+        path.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
+    else:
+        path.ros.wait(lambda: len(path.pwm) > told, "the arm node to go on")
+        path.release()
 
 
 def second_arm(name: str) -> list[str]:

@@ -16,6 +16,7 @@ from ptr_bringup.arm.drivers.base import Health
 from ptr_bringup.arm.drivers.interbotix import talks
 from ptr_bringup.arm.drivers.interbotix.conversations import Conversations
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperPwm, GripperSettings
+from ptr_bringup.arm.drivers.interbotix.guard import Guard
 from ptr_bringup.arm.drivers.interbotix.profile import Profile
 from ptr_bringup.arm.drivers.interbotix.ramp import Ramp
 from ptr_bringup.arm.drivers.interbotix.registers import RegisterReader
@@ -34,6 +35,7 @@ _SILENCE = 0.5
 """s without a usable joint state after which xs_sdk may have been restarted: start-up is gone through again."""
 _STALE = 0.2
 """s. With an older finger position the gripper is not pushed further: xs_sdk itself would go on for ever."""
+_UNGUARDED = "The gripper's guard has ended: were this node killed, a moving gripper would push on. Start it again."
 _UNREAD = "No motor register was answered: this xs_sdk does not read them. No trip, heat or effort stops the arm."
 
 
@@ -64,6 +66,7 @@ class InterbotixDriver:
         self._ramp, self._gripper = Ramp(options.catch_up_speed), GripperPwm(options.gripper)
         self._registers = RegisterReader()
         self._wires = Wires(node, options.namespace, options.gripper)
+        self._guard = Guard(self._wires.gripper_topic, options.gripper.hold, f"{node.get_name()}_gripper_guard")
         self._talk = Conversations(node, options.namespace, talks.SERVICES)
         self._offered: JointState | None = None
         self._sent_at = self._tried = -math.inf
@@ -135,6 +138,7 @@ class InterbotixDriver:
             "profile": str(self._options.profile),
             "finger stroke (m)": f"{self._options.gripper.closed:g} to {self._options.gripper.opened:g}",
             "gripper PWM": f"{self._wires.pwm:.0f}",
+            "gripper's guard": "there" if self._guard.there else "gone",
             "motor registers": "read" if self._registers.offered else "not offered by this xs_sdk",
             "differences": " ".join(self._differences) or "none",
         }
@@ -144,6 +148,8 @@ class InterbotixDriver:
             return Health(False, f"On the bus don't answer: {', '.join(self._registers.silent)}.", values)
         if not self._registers.holding.all():
             return Health(True, "xs_sdk is up; a motor has no torque.", values)
+        if not self._guard.there:
+            return Health(True, "xs_sdk is up; the gripper's guard has ended: start the arm node again.", values)
         return Health(True, "xs_sdk is up and its joint states arrive.", values)
 
     def close(self) -> None:
@@ -152,6 +158,8 @@ class InterbotixDriver:
             self._node.destroy_timer(timer)
         self._talk.close()
         self._wires.close()
+        self._guard.tell(0.0)
+        self._guard.close()
 
     # --- what happens by itself ----------------------------------------------------------------------------------
 
@@ -165,7 +173,7 @@ class InterbotixDriver:
         elif self._opening is not None:
             seen = silent < _STALE
             step = (time.monotonic(), self._wires.newest.finger, self._opening)
-            self._wires.send_pwm(self._gripper.step(*step) if seen else self._gripper.unseen())
+            self._send_force(self._gripper.step(*step) if seen else self._gripper.unseen())
 
     def _lose(self) -> None:
         """Joint states have ended. When they come back, xs_sdk may be another one with other modes."""
@@ -211,6 +219,12 @@ class InterbotixDriver:
 
         # An answer that is late says something about xs_sdk, not about the motor: it is left out.
         self._talk.begin(talks.read_register(motor, register, take), lambda trouble: None)
+
+    def _send_force(self, pwm: float) -> None:
+        self._guard.tell(pwm)  # first: what it doesn't know of, it can't take back
+        self._wires.send_pwm(pwm)
+        if not self._guard.there:
+            self._node.get_logger().warning(_UNGUARDED, once=True)
 
     # --- small things --------------------------------------------------------------------------------------------
 

@@ -57,6 +57,11 @@ class Wires:
         self._relay.publish(message)
 
     @property
+    def gripper_topic(self) -> str:
+        """Full name of the topic of the gripper's PWM."""
+        return str(self._single.topic_name)
+
+    @property
     def silence(self) -> float:
         """s since the newest usable reading arrived."""
         return time.monotonic() - self._heard
