@@ -72,7 +72,7 @@ def run(make: Callable[[], Serving], name: str, args: Sequence[str] | None = Non
             except (PtrError, ParameterException, OSError, ValueError) as error:
                 get_logger(name).fatal(str(error))
                 failed = True
-    except KeyboardInterrupt:
+    except SystemExit:
         pass
     gc.freeze()  # nothing is left to take down; looking through all of PyTorch for it took seconds
     if failed:
@@ -83,7 +83,8 @@ class _Signals:
     """SIGINT and SIGTERM as a flag, in place of rclpy's handlers, which take ROS down under the node.
 
     Attributes:
-        interrupting: the next signal raises KeyboardInterrupt: a checkpoint that is being loaded is not waited for.
+        interrupting: the next signal raises SystemExit: a checkpoint that is being loaded is not waited for. (After a
+            KeyboardInterrupt that has left `exec`, as used all over PyTorch, Python kills itself though it was caught.)
         received: true once one has come.
     """
 
@@ -96,7 +97,7 @@ class _Signals:
         self.received = True
         if self.interrupting:
             self.interrupting = False
-            raise KeyboardInterrupt
+            raise SystemExit
 
 
 def _serve(node: Any, signals: _Signals) -> None:

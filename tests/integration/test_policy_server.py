@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +229,38 @@ def test_the_server_ends_cleanly(ros, checkpoint: Path) -> None:
     for server in servers:
         assert server.wait() == 0, server.output
         assert "Traceback" not in server.output
+
+
+NODE = """
+import signal
+from rclpy.node import Node
+from ptr_policy.ros import run
+
+class Ending(Node):
+    def begin(self):
+        {begin}
+
+    def end(self):
+        print("ended, ROS is up:", self.context.ok())
+        return True
+
+    def work(self):
+        {work}
+
+run(lambda: Ending("ending"), "ending")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_comes_while_a_checkpoint_is_loaded_ends_the_process_well(ros, number: int) -> None:
+    begin = f"exec('signal.raise_signal({int(number)})'); print('went on')"  # PyTorch's modules are full of `exec`
+    process = ros.run([sys.executable, "-c", NODE.format(begin=begin, work="pass")], name="loading")
+    assert process.wait(PATIENCE) == 0, process.output
+    assert process.output == "ended, ROS is up: True\n"
+
+
+def test_a_node_that_fails_ends_what_it_does_before_it_falls(ros) -> None:
+    script = NODE.format(begin="self.create_timer(0.01, self.work)", work="raise RuntimeError('a mistake')")
+    process = ros.run([sys.executable, "-c", script], name="failing")
+    assert process.wait(PATIENCE) == 1
+    assert "ended, ROS is up: True" in process.output and "a mistake" in process.output
