@@ -12,7 +12,7 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.sampling import Choice, Observation
 
-MOVED = 0.01
+MOVED = 0.005
 """m that the end effector may move without any change of the picture."""
 DARK = 5.0
 """Mean of all pixels (of 255) below which a picture shows nothing: lens cap, light off, no exposure."""
