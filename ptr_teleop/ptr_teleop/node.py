@@ -71,7 +71,7 @@ class TeleopNode(EndingNode):
         self.create_timer(1.0, lambda: self._status.repeat(self._state()), clock=STEADY)
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
-    def end(self) -> None:
+    def end(self) -> bool:
         """Stop the arm where a person drives it, and give the device back.
 
         The deadman stays held, as with a device that is lost: a policy that runs on would get the arm back just when
@@ -84,6 +84,7 @@ class TeleopNode(EndingNode):
             self._status.update(self._state())
         self._watch(None)
         self._device.close()
+        return wish is not None
 
     # --- the device ---------------------------------------------------------------------------------------
 

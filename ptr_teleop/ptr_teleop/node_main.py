@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 
 import rclpy
@@ -20,13 +21,21 @@ from ptr_models.errors import PtrError
 _LOOK = 0.2
 """s between two looks for a signal: one does not end the executor's waiting by itself, nor does simulated time that
 stands still."""
+_LAST_WORDS = 0.3
+"""s for which a node that has last words stays: see `EndingNode.end`."""
 
 
 class EndingNode(Node):
     """A node that has something to give back when it ends."""
 
-    def end(self) -> None:
-        """Called once, when the node was made and the process ends. ROS is still up, so it can send its last words."""
+    def end(self) -> bool:
+        """Called once, when the node was made and the process ends. ROS is still up.
+
+        Returns:
+            True: last words were sent. A message whose publisher vanishes may be lost even on its way to a reader that
+            is there, so the node stays for a moment.
+        """
+        raise NotImplementedError
 
 
 def run(make: Callable[[], EndingNode], name: str, args: Sequence[str] | None = None) -> None:
@@ -74,12 +83,13 @@ class _Signals:
 
 
 def _spin(node: EndingNode, signals: _Signals) -> None:
+    executor = SingleThreadedExecutor()
     try:
         node.create_timer(_LOOK, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        executor = SingleThreadedExecutor()
         executor.add_node(node)
         while not signals.received:
             executor.spin_once()
     finally:
-        node.end()
+        if node.end():
+            time.sleep(_LAST_WORDS)
         node.destroy_node()

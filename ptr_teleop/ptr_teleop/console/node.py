@@ -41,9 +41,10 @@ class ConsoleNode(EndingNode):
         self._server = ConsoleServer(robot, doors)
         self._announce(doors, self._server.start())
 
-    def end(self) -> None:
+    def end(self) -> bool:
         """Close every page's connection."""
         self._server.stop()
+        return False
 
     def _declare(self) -> None:
         declare(self, "port", 8765, "port of the page on this machine; when it is taken, the next free one", (0, 65000))

@@ -93,8 +93,9 @@ class RecorderNode(EndingNode):
         self._publish_status()
         self.get_logger().info(f"episodes go to {self._folder.path}")
 
-    def end(self) -> None:
+    def end(self) -> bool:
         """Keep an episode that is being recorded, unlabelled, and let the folder go."""
+        path = None
         try:
             path = self._core.close(self._now())
             if path is not None:
@@ -103,6 +104,7 @@ class RecorderNode(EndingNode):
         except PtrError as error:
             self.get_logger().error(str(error))
         self._folder.close()
+        return path is not None
 
     def _declare(self) -> None:
         declare(self, "directory", "", "folder that episodes are written to, made when absent")
