@@ -20,8 +20,8 @@ GUARD = 0.0015
 """s from the usual arrival of a picture to the step."""
 PATIENCE = 0.3
 """Share of the camera's period for which a step waits for a picture that is late."""
-WAY = 0.0015
-"""s from a command to the arm, and from there back, together."""
+WAY = 0.003
+"""s for the observation, from the command to the arm, and from there back, together."""
 SPARE = 0.006
 """s by which a step may take longer than the one that was rehearsed, and its command still meets the tick of the arm
 that it was meant for. One that misses it waits for a whole period of the arm's loop."""
