@@ -30,6 +30,8 @@ _MATCHED = 2.0
 """s for which xs_sdk is waited for, if it isn't known yet."""
 _LAST_WORD = Duration(seconds=0.5)
 """for which xs_sdk is given time to take the command."""
+_STAY = 0.3
+"""s for which this process stays after that: a message whose publisher vanishes may be lost on its last stretch."""
 
 
 def main(topic: str, hold: float, name: str) -> None:
@@ -53,6 +55,7 @@ def main(topic: str, hold: float, name: str) -> None:
     if vigil.break_off():
         _release(publisher)
         node.get_logger().warning("The arm node was killed while the gripper moved: its force is taken off.")
+        time.sleep(_STAY)
     node.destroy_node()
     rclpy.try_shutdown()
 
