@@ -29,6 +29,7 @@ pytestmark = pytest.mark.xdist_group("policy_server")
 
 KITCHEN = "toykitchen3"
 PATIENCE = 240.0  # s, for processes that load networks on a busy machine
+LONGEST_SILENCE = 0.23  # s of a camera, at 5 Hz: docs/reference/faults.md
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +135,7 @@ def test_stale_images_hold_and_end_the_run(robot) -> None:
     robot.wait(lambda: len(robot.steps) == result.steps, "all steps", PATIENCE)
     held = [step for step in robot.steps if step.held]
     assert len(held) == result.held_steps
-    assert all(step.image_age > 0.25 and "camera over_shoulder" in step.reason for step in held[-4:])
+    assert all(step.image_age > LONGEST_SILENCE and "camera over_shoulder" in step.reason for step in held[-4:])
     assert sum(command.deadman for command in robot.commands) == result.steps - result.held_steps
     client.destroy()
 

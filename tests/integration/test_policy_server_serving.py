@@ -219,7 +219,8 @@ def test_a_server_that_is_told_to_end_releases_the_arm_and_tells_the_caller_firs
     last, release = plant.commands[-2:]
     assert last.horizon.sec == 1, "the arm would move on for a second"
     assert 0.0 < seconds(release.header.stamp) - seconds(last.header.stamp) < 0.9
-    assert any(status.message == done.message and status.level == DiagnosticStatus.ERROR for status in plant.statuses)
+    told = (done.message, DiagnosticStatus.ERROR)
+    wait(plant, lambda: told in {(status.message, status.level) for status in plant.statuses}, "the status of the end")
 
 
 def change(plant: Any, transition: int) -> bool:
