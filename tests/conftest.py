@@ -2,6 +2,8 @@
 """For all tests: one thread each, repeatable examples, and no shared memory left behind by killed nodes.
 
 Hypothesis tries the same examples in every run; `--hypothesis-profile=default` lets it look for new ones.
+A test with real nodes that failed while the computer itself stood still is run again, and the report shows how it had
+failed; any other failure stands.
 """
 
 from __future__ import annotations
@@ -9,17 +11,38 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from stalls import BEGUN, again_after_stalls, watched_for_stalls
 
 SHARED_MEMORY = Path("/dev/shm")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side already
 OLD = 60.0  # s; a younger file may be about to be mapped
+LIVE = [Path(__file__).parent / folder for folder in ("integration", "system")]  # tests with real nodes
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
+    """Watch the machine while tests run, and let those with real nodes know."""
+    live = [item for item in session.items if any(item.path.is_relative_to(folder) for folder in LIVE)]
+    if not live:
+        return (yield)
+    with watched_for_stalls() as stalls:
+        for item in live:
+            item.add_marker(again_after_stalls(item, stalls))
+        return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note when this attempt began."""
+    item.stash[BEGUN] = time.time_ns()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

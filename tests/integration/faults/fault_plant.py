@@ -19,9 +19,9 @@ from typing import Any
 import fault_bag
 import numpy as np
 from fault_policy import CENTRE, TASK
-from fault_stalls import Stalls, watched_for_stalls
 from rclpy.action import ActionClient
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from stalls import Stalls, watched_for_stalls
 from std_srvs.srv import SetBool, Trigger
 
 from ptr_msgs.action import MoveTo, RunPolicy

@@ -17,7 +17,7 @@ import pytest
 from fault_drivers import PolicyRun
 from fault_plant import MODULES, PATIENCE, Plant
 from fault_policy import TASK
-from fault_stalls import watched_for_stalls
+from stalls import watched_for_stalls
 
 STARTED = re.compile(r"(\w+)-\d+ started, pid (\d+)")
 
