@@ -6,6 +6,7 @@ Used by nodes only (it imports rclpy): the scripted operator and the evaluator.
 
 from __future__ import annotations
 
+import faulthandler
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ DOWN = (0.0, 0.7071067811865476, 0.0, 0.7071067811865476)  # x y z w: gripper po
 POLL = 0.05  # s between two looks at what is waited for
 MOVES, BETWEEN_MOVES = 3, 1.0  # tries of the way to a start, and s between them
 CANCELLED = 2.0  # s at most until an action server has heard of a cancellation
+TAKEDOWN = 20.0  # s at most that taking ROS down may last
 CLEARS = 10  # tries to clear a stopped arm: its motors are looked at once a second
 
 
@@ -229,7 +231,8 @@ def run_session(
 
     SIGINT and SIGTERM, once or more often, set the caller's `stop`; the work then has the chance to give back
     what it holds, and the exit code is 130. The text of an `expected` exception is the sentence that the user
-    reads; the exit code is then 1.
+    reads; the exit code is then 1, as it is where ROS hangs when it is taken down (Fast DDS can: see
+    config/fastdds_profile.xml), for a launch waits for the end of the session.
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -244,6 +247,7 @@ def run_session(
             try:
                 code = work(node, Caller(node, stop, spinner.start))
             finally:
+                faulthandler.dump_traceback_later(TAKEDOWN, exit=True)  # it may hang with Python's lock held
                 executor.shutdown()
                 if spinner.is_alive():
                     spinner.join(timeout=5.0)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import cv2
@@ -129,3 +130,21 @@ def test_raw_images_of_another_driver_become_jpeg_with_their_own_stamp(ros) -> N
     assert (images[0].header.stamp.sec, images[0].header.stamp.nanosec) == (7, 11)
     pixel = cv2.imdecode(np.frombuffer(images[0].data, np.uint8), cv2.IMREAD_COLOR)[0, 0]
     assert pixel.tolist() == pytest.approx([30, 10, 250], abs=6)  # blue, green, red
+
+
+HANGING = """
+import ctypes
+import rclpy
+from ptr_bringup import session
+
+session.TAKEDOWN = 0.5
+session.SingleThreadedExecutor.shutdown = lambda self: ctypes.PyDLL(None).pause()  # keeps Python's lock
+session.run_session(lambda: rclpy.create_node("hanging"), lambda *_: print("the work is done") or 0, "hanging")
+"""
+
+
+def test_a_session_ends_although_ros_hangs_when_it_is_taken_down(ros) -> None:
+    session = ros.run([sys.executable, "-c", HANGING], "hanging")
+    assert session.wait() == 1
+    assert "the work is done" in session.output
+    assert "Timeout" in session.output and "run_session" in session.output, "it says where it hung"

@@ -124,10 +124,12 @@ def test_stale_images_hold_and_end_the_run(robot) -> None:
     client = ActionClient(robot.node, RunPolicy, "/run_policy")
     robot.wait(client.server_is_ready, "the policy server")
     handle = robot.result(client.send_goal_async(RunPolicy.Goal(task=TASK, max_steps=1000)), "acceptance", PATIENCE)
-    robot.wait(lambda: any(not step.held for step in robot.steps), "an action", PATIENCE)
+    ended = handle.get_result_async()
+    robot.wait(lambda: ended.done() or any(not step.held for step in robot.steps), "an action", PATIENCE)
+    assert not ended.done(), ended.result().result.message
     robot.simulator.signal(signal.SIGSTOP)
     try:
-        result = robot.result(handle.get_result_async(), "the end of the run", PATIENCE).result
+        result = robot.result(ended, "the end of the run", PATIENCE).result
     finally:
         robot.simulator.signal(signal.SIGCONT)
     assert not result.completed

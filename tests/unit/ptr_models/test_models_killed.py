@@ -109,8 +109,8 @@ def test_a_disk_that_breaks_under_the_recorder_ends_the_episode(
 
     monkeypatch.setattr(storage, "_to_disk", broken)
     monkeypatch.setattr(writer, "SYNC_SECONDS", 0.001)
-    monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.0)
     bag = BagWriter(tmp_path, EpisodeMetadata("e", "t"), durable=True)
+    monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.0)
     sync = bag._sync
     assert isinstance(sync, DiskSync)
     sync._thread.join(10.0)
