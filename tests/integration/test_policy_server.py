@@ -24,6 +24,7 @@ from ptr_models.episodes.sampling import RecordedStream, assemble  # noqa: E402
 from ptr_models.training.policy import Policy  # noqa: E402
 from ptr_msgs.action import RunPolicy  # noqa: E402
 from ptr_msgs.msg import ArmCommand, PolicyStep  # noqa: E402
+from ptr_msgs.srv import InjectFault  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("policy_server")
 
@@ -127,11 +128,11 @@ def test_stale_images_hold_and_end_the_run(robot) -> None:
     ended = handle.get_result_async()
     robot.wait(lambda: ended.done() or any(not step.held for step in robot.steps), "an action", PATIENCE)
     assert not ended.done(), ended.result().result.message
-    robot.simulator.signal(signal.SIGSTOP)
+    assert robot.call(InjectFault, "/simulator/inject", InjectFault.Request(fault="image_gone")).success
     try:
         result = robot.result(ended, "the end of the run", PATIENCE).result
     finally:
-        robot.simulator.signal(signal.SIGCONT)
+        assert robot.call(InjectFault, "/simulator/inject", InjectFault.Request(fault="clear")).success
     assert not result.completed
     assert result.message.startswith("held 4 steps in a row: stream camera over_shoulder")
     robot.wait(lambda: len(robot.steps) == result.steps, "all steps", PATIENCE)
@@ -235,7 +236,6 @@ def test_the_server_ends_cleanly(ros, checkpoint: Path) -> None:
 
 
 NODE = """
-import signal
 from rclpy.node import Node
 from ptr_policy.ros import run
 

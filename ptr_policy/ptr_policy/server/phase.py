@@ -34,12 +34,12 @@ class Phase:
 
     Args:
         period: s, of control.
-        camera, arm: beats of the pictures and of the arm's loop; None: not known.
+        camera: beat of the pictures; None: not known.
         shift: s by which the picture of an observation is older than the observation (`shifts` of the contract).
     """
 
-    def __init__(self, period: float, camera: Beat | None, arm: Beat | None, shift: float = 0.0) -> None:
-        self._period, self._camera, self._arm = period, camera, arm
+    def __init__(self, period: float, camera: Beat | None, shift: float = 0.0) -> None:
+        self._period, self._camera = period, camera
         self._per_step = _multiple(period, camera)
         if camera is not None:
             self._offset = max(camera.latency, shift) + GUARD
@@ -49,20 +49,21 @@ class Phase:
         """Whether steps can follow the pictures at all."""
         return self._per_step > 0
 
-    def first(self, now: float, work: float) -> float:
+    def first(self, now: float, work: float, arm: Beat | None = None) -> float:
         """s from now to the first step.
 
         Args:
             now: s, of the clock of the beats.
             work: s from the beginning of a step to its command.
+            arm: beat of the arm's loop; None: not known.
         """
         if not self.follows:
             return self._period
         wait = LEAD + self._camera.wait(now + LEAD, self._offset)
         choices = [wait + number * self._camera.period for number in range(self._per_step)]
-        if not _multiple(self._period, self._arm):
+        if not _multiple(self._period, arm):
             return choices[0]
-        return min(choices, key=lambda one: self._arm.wait(now + one + work + WAY + SPARE, self._arm.latency))
+        return min(choices, key=lambda one: arm.wait(now + one + work + WAY + SPARE, arm.latency))
 
     def worth_waiting(self, now: float, newest: float, waited: float) -> bool:
         """Whether a step had better wait for its picture.

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -35,7 +34,7 @@ class Beat:
 
     def wait(self, time: float, offset: float) -> float:
         """s from a time until the next moment that is `offset` (s) after the stamp of some sample; 0 to the period."""
-        return math.fmod(math.fmod(self.stamp + offset - time, self.period) + self.period, self.period)
+        return (self.stamp + offset - time) % self.period
 
 
 class Rhythm:

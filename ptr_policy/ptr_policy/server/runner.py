@@ -160,10 +160,8 @@ class Runner:
     def _begin(self, run: Run, goal: ServerGoalHandle) -> None:
         self.run, self._goal, self._finished = run, goal, Future(executor=self._node.executor)
         self._streams.begin()
-        streams, period = self._streams, self.loaded.contract.period
-        self._step_timer = StepTimer(
-            self._node, period, self._work, streams.phase, streams.newest_picture, self._on_step
-        )
+        period = self.loaded.contract.period
+        self._step_timer = StepTimer(self._node, period, self._work, self._streams, self._on_step)
         clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._watch = self._node.create_timer(WATCH_PERIOD, self._on_watch, clock=clock)
         self._report()

@@ -9,7 +9,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
-from ptr_policy.server.phase import Phase
+from ptr_policy.server.streams import ObservationStreams
 from ptr_policy.server.ticks import Lateness, Ticks
 
 LOOK = 0.001  # s between two looks whether a picture is there
@@ -26,18 +26,15 @@ class StepTimer:
         node: Node,
         period: float,
         work: float,
-        phase: Callable[[], Phase],
-        newest: Callable[[], float],
+        streams: ObservationStreams,
         on_step: Callable[[Lateness], None],
     ) -> None:
-        """Args: period: s.   work: s that a step takes.   phase: as of now.   newest: stamp (s) of the newest picture.
-        on_step: makes a step.
-        """
-        self._node, self._phase, self._newest, self._on_step = node, phase, newest, on_step
+        """Args: period: s.   work: s that a step takes.   streams: that it looks at.   on_step: makes a step."""
+        self._node, self._streams, self._on_step = node, streams, on_step
         simulated = node.get_parameter("use_sim_time").value
         self._clock = node.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
-        self._placed = phase()
-        wait = self._placed.first(_seconds(node.get_clock()), work)
+        self._phase = streams.phase()
+        wait = self._phase.first(_seconds(node.get_clock()), work, streams.arm_beat())
         self._ticks = Ticks(period, _seconds(self._clock) + wait)
         self._timer = node.create_timer(wait, self._on_timer, clock=self._clock)
 
@@ -49,15 +46,15 @@ class StepTimer:
 
     def _on_timer(self) -> None:
         late = _seconds(self._clock) - self._ticks.due
-        if self._placed.worth_waiting(_seconds(self._node.get_clock()), self._newest(), late):
+        if self._phase.worth_waiting(_seconds(self._node.get_clock()), self._streams.newest_picture(), late):
             self._come_back(LOOK)
             return
         self._on_step(self._ticks.tick(_seconds(self._clock)))
         if self._timer is None:  # that was the last one
             return
         ahead = _seconds(self._node.get_clock()) - _seconds(self._clock)
-        self._placed = self._phase()
-        self._ticks.due += self._placed.correction(self._ticks.due + ahead)
+        self._phase = self._streams.phase()
+        self._ticks.due += self._phase.correction(self._ticks.due + ahead)
         self._come_back(self._ticks.due - _seconds(self._clock))
 
     def _come_back(self, wait: float) -> None:

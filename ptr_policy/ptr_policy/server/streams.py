@@ -27,7 +27,7 @@ from ptr_models.episodes.sampling import (
 from ptr_msgs.msg import ArmState
 from ptr_policy.server.phase import Phase
 from ptr_policy.server.pictures import PictureGuard, require_light
-from ptr_policy.server.rhythm import Rhythm
+from ptr_policy.server.rhythm import Beat, Rhythm
 
 MARGIN = 0.03
 """s beyond a control period after which a silent stream ends the motion: with the way to the arm, and a busy machine's
@@ -139,11 +139,13 @@ class ObservationStreams:
                 raise StaleSampleError(name, age, self._longest_silence)
 
     def phase(self) -> Phase:
-        """Where control steps belong between the pictures of the first camera and the ticks of the arm."""
-        now = self._node.get_clock().now().nanoseconds
+        """Where control steps belong between the pictures of the first camera, as of now."""
         (shift, *_), _ = shifts(self._contract, self._delay)
-        camera, arm = self._pictures.beat(now), self._ticks.beat(now)
-        return Phase(self._contract.period, camera, arm, shift * 1e-9)
+        return Phase(self._contract.period, self._pictures.beat(self._now()), shift * 1e-9)
+
+    def arm_beat(self) -> Beat | None:
+        """The beat of the arm's loop, as of now."""
+        return self._ticks.beat(self._now())
 
     def newest_picture(self) -> float:
         """Stamp (s) of the newest picture of the first camera; minus infinity: there was none yet."""
@@ -154,14 +156,17 @@ class ObservationStreams:
         stamp = nanoseconds(message.header.stamp)
         self._images[name].append(stamp, bytes(message.data))
         if name == self._contract.cameras[0].name:
-            self._pictures.note(stamp, self._node.get_clock().now().nanoseconds)
+            self._pictures.note(stamp, self._now())
 
     def _on_state(self, message: ArmState) -> None:
-        arrival = self._node.get_clock().now().nanoseconds  # its stamp is that of the joint states
+        arrival = self._now()  # its stamp is that of the joint states
         self._ticks.note(arrival, arrival)
         self._arm.append(nanoseconds(message.header.stamp), arm_sample(message))
         self.gripper_commanded = message.gripper_commanded
         self.arm_stopped = message.mode == ArmState.FAULT
+
+    def _now(self) -> int:
+        return self._node.get_clock().now().nanoseconds
 
 
 def nanoseconds(stamp: Any) -> int:

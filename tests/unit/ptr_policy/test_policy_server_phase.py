@@ -59,7 +59,7 @@ def test_a_clock_that_is_set_back_begins_the_rhythm_anew() -> None:
 @given(st.floats(0.0, 10.0), st.floats(0.001, 0.02))
 def test_a_run_begins_with_a_fresh_picture(now: float, work: float) -> None:
     camera = Beat(period=1 / 30, stamp=100.0, latency=0.006)
-    wait = Phase(0.2, camera, None).first(100.0 + now, work)
+    wait = Phase(0.2, camera).first(100.0 + now, work)
     age = (now + wait) % (1 / 30)
     assert LEAD <= wait <= LEAD + 1 / 30 + 1e-6
     assert age == pytest.approx(0.006 + GUARD, abs=1e-6)
@@ -72,7 +72,7 @@ def test_among_the_pictures_the_run_takes_one_whose_command_waits_little_for_the
     """33.3 ms and 20 ms meet three times in 200 ms: of them one is within 6.7 ms of the arm's tick."""
     camera = Beat(period=1 / 30, stamp=100.0 + phase, latency=0.006)
     arm = Beat(period=0.02, stamp=100.0 + tick, latency=0.0)
-    step = now + Phase(0.2, camera, arm).first(100.0 + now, work)
+    step = now + Phase(0.2, camera).first(100.0 + now, work, arm)
     assert (step - phase - 0.006 - GUARD + 1e-6) % (1 / 30) < 2e-6
     left = (tick - step - work - WAY - SPARE) % 0.02
     assert left <= 0.02 / 3 + 1e-6 or left > 0.02 - 1e-6
@@ -82,7 +82,7 @@ def test_steps_come_back_to_the_pictures_when_the_clocks_drift_apart() -> None:
     """A camera of 29.97 Hz: six pictures take 200.2 ms."""
     camera, due, period = Beat(1 / 29.97, 100.0, 0.006), 100.25, 0.2
     for _ in range(40):
-        correction = Phase(period, camera, None).correction(due)
+        correction = Phase(period, camera).correction(due)
         assert abs(correction) <= 0.01 * period
         due += correction + period
     assert (due - 100.0) % camera.period == pytest.approx(0.006 + GUARD, abs=0.0005)
@@ -90,25 +90,25 @@ def test_steps_come_back_to_the_pictures_when_the_clocks_drift_apart() -> None:
 
 @pytest.mark.parametrize(("rate", "camera_rate"), [(50.0, 30.0), (20.0, 30.0), (5.0, 29.0), (7.0, 30.0)])
 def test_a_control_period_that_is_no_multiple_of_the_cameras_keeps_its_grid(rate: float, camera_rate: float) -> None:
-    phase = Phase(1 / rate, Beat(1 / camera_rate, 100.0, 0.006), None)
+    phase = Phase(1 / rate, Beat(1 / camera_rate, 100.0, 0.006))
     assert not phase.follows
     assert (phase.first(100.0, 0.01), phase.correction(100.0)) == (1 / rate, 0.0)
 
 
 def test_without_a_camera_that_is_known_a_run_begins_one_period_later() -> None:
-    phase = Phase(0.2, None, None)
+    phase = Phase(0.2, None)
     assert (phase.first(100.0, 0.01), phase.correction(100.0)) == (0.2, 0.0)
 
 
 def test_a_picture_that_is_to_be_seen_late_is_waited_for() -> None:
     """With a latency of 80 ms in the contract the observation looks for a picture as old as that."""
     camera = Beat(1 / 30, 100.0, 0.006)
-    step = Phase(0.2, camera, None, shift=0.08).first(100.0, 0.01)
+    step = Phase(0.2, camera, shift=0.08).first(100.0, 0.01)
     assert (step - 0.08 - GUARD + 1e-6) % (1 / 30) < 2e-6
 
 
 def test_a_step_waits_a_little_for_a_picture_that_is_late_and_not_for_one_that_is_there() -> None:
-    phase = Phase(0.2, Beat(1 / 30, 100.0, 0.006), None)
+    phase = Phase(0.2, Beat(1 / 30, 100.0, 0.006))
     missed, there = 100.0 - 1 / 30, 100.0
     assert phase.worth_waiting(100.0075, missed, waited=0.0)
     assert phase.worth_waiting(100.0165, missed, waited=0.009)
