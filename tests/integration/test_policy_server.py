@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import signal
 import sys
 from pathlib import Path
@@ -119,6 +120,11 @@ def test_a_stop_of_the_arm_ends_the_run_and_none_begins_until_it_is_cleared(robo
     client.destroy()
 
 
+def inject(robot, fault: str) -> None:
+    answer = robot.call(InjectFault, "/simulator/inject", InjectFault.Request(fault=fault, value=math.nan))
+    assert answer.success, answer.message
+
+
 def test_stale_images_hold_and_end_the_run(robot) -> None:
     robot.steps.clear()
     robot.commands.clear()
@@ -128,11 +134,11 @@ def test_stale_images_hold_and_end_the_run(robot) -> None:
     ended = handle.get_result_async()
     robot.wait(lambda: ended.done() or any(not step.held for step in robot.steps), "an action", PATIENCE)
     assert not ended.done(), ended.result().result.message
-    assert robot.call(InjectFault, "/simulator/inject", InjectFault.Request(fault="image_gone")).success
+    inject(robot, "image_gone")
     try:
         result = robot.result(ended, "the end of the run", PATIENCE).result
     finally:
-        assert robot.call(InjectFault, "/simulator/inject", InjectFault.Request(fault="clear")).success
+        inject(robot, "clear")
     assert not result.completed
     assert result.message.startswith("held 4 steps in a row: stream camera over_shoulder")
     robot.wait(lambda: len(robot.steps) == result.steps, "all steps", PATIENCE)
@@ -236,6 +242,7 @@ def test_the_server_ends_cleanly(ros, checkpoint: Path) -> None:
 
 
 NODE = """
+import signal
 from rclpy.node import Node
 from ptr_policy.ros import run
 
