@@ -3,7 +3,7 @@
 
 Hypothesis tries the same examples in every run; `--hypothesis-profile=default` lets it look for new ones.
 A test with real nodes that failed while the computer itself stood still is run again, and the report shows how it had
-failed; any other failure stands.
+failed (stalls.py); any other failure stands.
 """
 
 from __future__ import annotations

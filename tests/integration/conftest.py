@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stalls import STOPS
 
 from ptr_teleop.child import interrupted_with_parent
 
@@ -52,6 +53,8 @@ class NodeProcess:
 
     def signal(self, number: int = signal.SIGINT) -> None:
         """Send one signal to it, if it still runs."""
+        if number == signal.SIGSTOP:
+            STOPS.append(time.time_ns())
         if self.running:
             self.process.send_signal(number)
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import stalls
 from stalls import BEGUN, MOST, Stalls, again_after_stalls
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -58,12 +59,18 @@ def test_what_is_allowed_for_has_a_limit_and_is_known_after_the_file_has_gone(no
     assert noted.allowance(0, 5000) == round(MOST * 1e9)
 
 
-def test_a_failure_without_a_stall_stands(noted: Stalls, request: pytest.FixtureRequest) -> None:
+def test_a_failure_without_a_stall_or_a_stop_stands(
+    noted: Stalls, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     again = again_after_stalls(request.node, noted).kwargs["condition"]
     request.node.stash[BEGUN] = 1500
     assert again()
     request.node.stash[BEGUN] = 2500  # what came later was short
     assert not again()
+    monkeypatch.setattr(stalls, "STOPS", [2400])
+    assert not again()
+    stalls.STOPS.append(2600)
+    assert again()
 
 
 def test_a_failure_beside_a_stall_is_tried_again_and_shown(tmp_path: Path) -> None:
