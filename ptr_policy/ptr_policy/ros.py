@@ -114,6 +114,7 @@ def _serve(node: Any, signals: _Signals) -> None:
         if node.end():
             _linger(executor)
         node.destroy_node()
+        vars(node).clear()  # a life cycle that is left behind would keep the node in ROS's graph until its lease ends
 
 
 def _linger(executor: Executor) -> None:
