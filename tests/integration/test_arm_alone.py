@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("ptr_msgs.msg")
 
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
@@ -24,6 +24,8 @@ from ptr_msgs.msg import ArmCommand, ArmState, SafetyEvent  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("arm_alone")
 
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
 
 class PlayedArm:
     """Publishes /clock and /joint_states of an arm that is where it was told to be; time runs when the test says so."""
@@ -33,7 +35,7 @@ class PlayedArm:
         self.path, self.button = button, os.open(button, os.O_RDWR)
         self.joints = [*NAMED_JOINTS["start"], FINGER_OPEN]
         self.states = ros.collect(ArmState, "/arm/state")
-        self.safety = ros.collect(SafetyEvent, "/arm/safety")
+        self.safety = ros.collect(SafetyEvent, "/arm/safety", LATCHED)
         self.diagnostics = ros.collect(DiagnosticArray, "/diagnostics")
         self._clock = ros.node.create_publisher(Clock, "/clock", 10)
         self._states = ros.node.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
@@ -42,6 +44,7 @@ class PlayedArm:
         self.process = ros.start("ptr_bringup.arm.node", use_sim_time=True, stop_device=button)
         ros.wait(lambda: self.live() and self.states, "the arm's state")
         ros.wait(self._commands.get_subscription_count, "the arm's subscription")
+        self.wait(lambda: self.safety and self.reasons() == 0, "the end of the jump from no time to the test's")
 
     def _obey(self, message: JointState) -> None:
         self.joints = list(message.position)

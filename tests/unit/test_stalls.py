@@ -62,12 +62,13 @@ def test_what_is_allowed_for_has_a_limit_and_is_known_after_the_file_has_gone(no
 def test_a_failure_without_a_stall_or_a_stop_stands(
     noted: Stalls, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(stalls, "STOPS", [])
     again = again_after_stalls(request.node, noted).kwargs["condition"]
     request.node.stash[BEGUN] = 1500
     assert again()
     request.node.stash[BEGUN] = 2500  # what came later was short
     assert not again()
-    monkeypatch.setattr(stalls, "STOPS", [2400])
+    stalls.STOPS.append(2400)
     assert not again()
     stalls.STOPS.append(2600)
     assert again()
