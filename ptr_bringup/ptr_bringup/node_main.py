@@ -23,6 +23,9 @@ class StartupError(RuntimeError):
 
 _LOOK = 0.2
 """s between two looks for a signal: one does not end the executor's waiting by itself."""
+_TAKEDOWN = 3
+"""s that taking ROS down may last: Fast DDS can hang in it (config/fastdds_profile.xml). SIGALRM then ends the process,
+whatever lock is held, and the launcher knows what that means."""
 
 
 def run(factory: Callable[[], Node], args: list[str] | None = None) -> int:
@@ -79,6 +82,7 @@ def _spin(factory: Callable[[], Node], signals: _Signals) -> int:
             executor.spin_once()
     finally:
         getattr(node, "close", lambda: None)()
+        signal.alarm(_TAKEDOWN)
         node.destroy_node()
     return getattr(node, "finished", None) or 0
 

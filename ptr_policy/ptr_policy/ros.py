@@ -28,6 +28,9 @@ _LOOK = 0.2
 stands still."""
 _LAST_WORDS = 0.3
 """s for which a node that has ended something still answers: whoever waits for the end gets to know of it."""
+_TAKEDOWN = 3
+"""s that taking ROS down may last: Fast DDS can hang in it (ptr_bringup/config/fastdds_profile.xml). SIGALRM then ends
+the process, whatever lock is held, and the launcher knows what that means."""
 
 
 def declare(
@@ -113,6 +116,7 @@ def _serve(node: Any, signals: _Signals) -> None:
         signals.interrupting = False
         if node.end():
             _linger(executor)
+        signal.alarm(_TAKEDOWN)
         node.destroy_node()
         vars(node).clear()  # a life cycle that is left behind would keep the node in ROS's graph until its lease ends
 

@@ -23,6 +23,9 @@ _LOOK = 0.2
 stands still."""
 _LAST_WORDS = 0.3
 """s for which a node that has last words stays: see `EndingNode.end`."""
+_TAKEDOWN = 3
+"""s that taking ROS down may last: Fast DDS can hang in it (ptr_bringup/config/fastdds_profile.xml). SIGALRM then ends
+the process, whatever lock is held, and the launcher knows what that means."""
 
 
 class EndingNode(Node):
@@ -92,4 +95,5 @@ def _spin(node: EndingNode, signals: _Signals) -> None:
     finally:
         if node.end():
             time.sleep(_LAST_WORDS)
+        signal.alarm(_TAKEDOWN)
         node.destroy_node()

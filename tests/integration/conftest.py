@@ -53,15 +53,19 @@ class NodeProcess:
 
     def signal(self, number: int = signal.SIGINT) -> None:
         """Send one signal to it, if it still runs."""
-        if number == signal.SIGSTOP:
+        if number in (signal.SIGSTOP, signal.SIGKILL):
             STOPS.append(time.time_ns())
         if self.running:
             self.process.send_signal(number)
 
     def wait(self, timeout: float = 20.0) -> int:
-        """Exit code, once it has ended by itself or after a signal; one that hangs shows where before it is killed."""
+        """Exit code, once it has ended by itself or after a signal; one that hangs shows where before it is killed.
+
+        0 as well when only ROS hung as it was taken down; a node then ends itself by SIGALRM.
+        """
         try:
-            return self.process.wait(timeout)
+            code = self.process.wait(timeout)
+            return 0 if code == -signal.SIGALRM else code
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # faulthandler prints the stack of every thread
             self.process.wait()

@@ -328,14 +328,16 @@ def test_an_xs_sdk_that_reads_no_registers_is_warned_of(path: Path) -> None:
         "/joint_states:=/simulator/joint_states", robot_name="third",
     )  # fmt: skip
     arm = ros.start(*second_arm("third"), robot="wx250s", robot_name="third", register_rate=100.0)
-    ros.wait(lambda: "No trip, heat or effort stops the arm" in arm.output, "the warning", 60.0)
-    ros.wait(
-        lambda: any(
-            s.name == "arm motors" and s.level == DiagnosticStatus.WARN and "have not been read" in s.message
-            for report in reports
-            for s in report.status
-        ),
-        "the warning in the diagnostics",
-    )
-    for node in (arm, xs_sdk):
-        node.end()
+    try:
+        ros.wait(lambda: "No trip, heat or effort stops the arm" in arm.output, "the warning", 60.0)
+        ros.wait(
+            lambda: any(
+                s.name == "arm motors" and s.level == DiagnosticStatus.WARN and "have not been read" in s.message
+                for report in reports
+                for s in report.status
+            ),
+            "the warning in the diagnostics",
+        )
+    finally:
+        for node in (arm, xs_sdk):
+            node.end()

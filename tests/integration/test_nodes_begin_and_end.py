@@ -134,18 +134,46 @@ def test_raw_images_of_another_driver_become_jpeg_with_their_own_stamp(ros) -> N
 
 
 HANGING = """
-import ctypes
-import rclpy
-from ptr_bringup import session
+import ctypes, rclpy, sys
+from rclpy.node import Node
+{imports}
 
-session.TAKEDOWN = 0.5
-session.SingleThreadedExecutor.shutdown = lambda self: ctypes.PyDLL(None).pause()  # keeps Python's lock
-session.run_session(lambda: rclpy.create_node("hanging"), lambda *_: print("the work is done") or 0, "hanging")
+def pause(self):
+    print("the work is done", flush=True)
+    ctypes.PyDLL(None).pause()  # keeps Python's lock
+
+Node.destroy_node = pause
+{run}
+"""
+STANDING = """
+class Standing(Node):
+    def begin(self): pass
+    def end(self): return False
 """
 
 
+@pytest.mark.parametrize(
+    ("module", "call"),
+    [
+        ("ptr_bringup.node_main", "run(lambda: Standing('of_bringup'))"),
+        ("ptr_teleop.node_main", "run(lambda: Standing('of_teleop'), 'of_teleop')"),
+        ("ptr_policy.ros", "run(lambda: Standing('of_policy'), 'of_policy')"),
+    ],
+)
+def test_a_node_ends_although_ros_hangs_when_it_is_taken_down(ros, module: str, call: str) -> None:
+    script = HANGING.format(imports=f"from {module} import run{STANDING}", run=call)
+    node = ros.run([sys.executable, "-c", script], module)
+    ros.wait(lambda: any(name in call for name in ros.node.get_node_names()), "the node")
+    node.signal()
+    assert node.process.wait(20.0) == -signal.SIGALRM
+    assert node.output == "the work is done\n"
+
+
 def test_a_session_ends_although_ros_hangs_when_it_is_taken_down(ros) -> None:
-    session = ros.run([sys.executable, "-c", HANGING], "hanging")
+    begin = "from ptr_bringup import session\nsession.TAKEDOWN = 0.5\nsession.SingleThreadedExecutor.shutdown"
+    run = "session.run_session(lambda: rclpy.create_node('hanging'), lambda *_: 0, 'hanging')"
+    script = HANGING.format(imports="", run=f"{begin} = pause\n{run}")
+    session = ros.run([sys.executable, "-c", script], "session")
     assert session.wait() == 1
     assert "the work is done" in session.output
     assert "Timeout" in session.output and "run_session" in session.output, "it says where it hung"

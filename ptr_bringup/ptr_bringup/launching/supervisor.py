@@ -23,6 +23,9 @@ PATIENCE = 5.0  # s between the signals
 LAST_WORDS = 2.0  # s in which the output of an ended process is still read
 CHUNK = 65536
 COLOURS = (36, 32, 35, 33, 34, 96, 92, 95, 93, 94)
+LISTENED = (0, -signal.SIGINT, -signal.SIGALRM)
+"""Exit codes of a process that was asked to end, and did. With SIGALRM our nodes end themselves when all that they had
+to do is done and only ROS hangs when it is taken down."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -94,7 +97,7 @@ class Supervisor:
                     break
         finally:
             one.log.close()
-        return not one.codes or one.codes[-1] in (0, -signal.SIGINT if self._stopping.is_set() else 0)
+        return not one.codes or self._well(one.codes[-1])
 
     async def _once(self, one: _Running) -> bool:
         """Run it once; True when it should be started again."""
@@ -126,8 +129,12 @@ class Supervisor:
         self._report(one, one.codes[-1])
         return one.process.respawn and not self._stopping.is_set()
 
+    def _well(self, code: int) -> bool:
+        """Whether a process ended as it should."""
+        return code == 0 or (self._stopping.is_set() and code in LISTENED)
+
     def _report(self, one: _Running, code: int) -> None:
-        if code == 0 or (self._stopping.is_set() and code == -signal.SIGINT):
+        if self._well(code):
             self._say(f"{one.label} ended")
         elif code < 0:
             self._say(f"{one.label} died of {signal.Signals(-code).name}; its output: {one.log.name}")
