@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,11 +28,13 @@ Position = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class _Reference:
-    """A picture, its stamp (ns), and where the end effector (m) was when it was taken; None: not known."""
+    """A picture, its stamp (ns), where the end effector (m) was when it was taken (None: not known), and how far (m)
+    from there it has been while the picture stayed the same."""
 
     stamp: int
     data: bytes
     position: Position | None
+    moved: float = 0.0
 
 
 class PictureGuard:
@@ -59,15 +61,18 @@ class PictureGuard:
             if before is None or before.data != content or before.position is None:
                 self._references[camera.name] = now
             elif now.stamp > before.stamp and now.position is not None:
+                moved = float(np.linalg.norm(np.subtract(now.position, before.position)))
+                before = replace(before, moved=max(before.moved, moved))
+                self._references[camera.name] = before
                 _require_rest(camera.name, before, now)
 
 
 def _require_rest(camera: str, before: _Reference, now: _Reference) -> None:
-    moved = float(np.linalg.norm(np.subtract(now.position, before.position)))
-    if moved > MOVED:
+    """The furthest way counts: an arm that is held swings back a little, and a circle ends where it began."""
+    if before.moved > MOVED:
         raise PictureError(
             f"the picture of camera {camera} is frozen: it has not changed for {(now.stamp - before.stamp) * 1e-9:.2f} "
-            f"s, in which the arm moved {moved:.3f} m"
+            f"s, in which the arm moved {before.moved:.3f} m"
         )
 
 

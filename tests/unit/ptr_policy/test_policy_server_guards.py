@@ -85,6 +85,17 @@ def test_a_picture_that_stays_the_same_while_the_arm_moves_is_frozen() -> None:
     look(guard, jpeg(2), 1.8, 0.334)
 
 
+def test_a_frozen_picture_stays_frozen_when_the_arm_comes_back_a_little() -> None:
+    """An arm that is held swings back; a policy would go on, be held at 5 mm, and go on again."""
+    guard = PictureGuard()
+    look(guard, jpeg(1), 1.0, 0.30)
+    for stamp, x in ((1.2, 0.3051), (1.4, 0.3049), (1.6, 0.30)):
+        with pytest.raises(PictureError, match=r"in which the arm moved 0\.005 m"):
+            look(guard, jpeg(1), stamp, x)
+    look(guard, jpeg(2), 1.8, 0.30)
+    look(guard, jpeg(2), 2.0, 0.304)
+
+
 def test_the_same_picture_twice_is_no_news_but_not_frozen() -> None:
     """Control at 50 Hz uses a picture of a 15 Hz camera three times; its stamp says that it is the same one."""
     guard = PictureGuard()
