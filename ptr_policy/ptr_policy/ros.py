@@ -118,7 +118,6 @@ def _serve(node: Any, signals: _Signals) -> None:
             _linger(executor)
         signal.alarm(_TAKEDOWN)
         node.destroy_node()
-        vars(node).clear()  # a life cycle that is left behind would keep the node in ROS's graph until its lease ends
 
 
 def _linger(executor: Executor) -> None:

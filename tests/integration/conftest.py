@@ -188,16 +188,20 @@ class RosHarness:
         return None if answer is None else answer.result
 
     def close(self) -> None:
-        """End every process and the test's node."""
+        """End the test's node and every process.
+
+        In this order: taking a node down while publishers of others go away can hang in Fast DDS, with Python's lock
+        held (https://github.com/eProsima/Fast-DDS/issues/6502).
+        """
         import rclpy
 
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.shutdown(context=self.context)
         for process in reversed(self.processes):
             process.signal(signal.SIGINT)
         for process in reversed(self.processes):
             process.end()
-        self.executor.shutdown()
-        self.node.destroy_node()
-        rclpy.shutdown(context=self.context)
 
 
 @pytest.fixture(scope="module")

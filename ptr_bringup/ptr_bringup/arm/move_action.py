@@ -54,10 +54,6 @@ class MoveAction:
         measured = pose_message(self._core.measured)
         return MoveTo.Result(success=report.success, message=report.message, measured=measured)
 
-    def close(self) -> None:
-        """Serve no more. An action server that is left behind keeps the node in ROS's graph until its lease ends."""
-        self._server.destroy()
-
     def watch(self, report: MoveReport | None) -> None:
         """Pass on what the gate said of the move in this tick."""
         if self._goal is None or self._over.done():

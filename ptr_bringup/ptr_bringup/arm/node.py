@@ -133,7 +133,6 @@ class Arm(Node):
         """Give back the driver."""
         self._stops.close()
         self._driver.close()
-        self._moves.close()
 
 
 def main(args: list[str] | None = None) -> None:

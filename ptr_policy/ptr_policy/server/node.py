@@ -38,10 +38,6 @@ class PolicyServerNode(LifecycleNode):
     """Loads in `configure`, acts in `active`; one run at a time."""
 
     def __init__(self) -> None:
-        self._runner: Any = None
-        self._status: Any = None
-        self._service: Any = None
-        self.problem = ""
         super().__init__("policy_server")
         declare(self, "checkpoint", "", "folder of the checkpoint")
         declare(self, "wait_for_checkpoint", False, "without a checkpoint: start, and wait for /policy_server/load")
@@ -59,6 +55,10 @@ class PolicyServerNode(LifecycleNode):
         declare(self, "drift_time", 1.0, "s for which Q must have left it", (0.0, 60.0))
         if self._value("on_drift") not in ON_DRIFT:
             raise ServerError(f"on_drift is {self._value('on_drift')!r}; known: {', '.join(ON_DRIFT)}")
+        self._runner: Any = None
+        self._status: Any = None
+        self._service: Any = None
+        self.problem = ""
 
     # Life cycle
 
@@ -147,11 +147,6 @@ class PolicyServerNode(LifecycleNode):
             self._runner.active = False
             self._runner.end("the policy server is ending", failed=True)
         return busy
-
-    def destroy_node(self) -> None:
-        """Take everything back: an action server that is left behind would keep the node in ROS's graph, too."""
-        self._give_back()
-        super().destroy_node()
 
     # Checkpoints
 
