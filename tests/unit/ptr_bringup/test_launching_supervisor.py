@@ -140,7 +140,7 @@ def test_a_signal_reaches_every_process_once_as_sigint(launch: Callable[[str], L
         "print(88, flush=True)\nwhile not n: time.sleep(0.01)\ntime.sleep(0.2); print(len(n))"
     ).replace("\n", "&#10;")
     one = launch(f'<executable cmd="{sys.executable} -c \'{text}\'" name="n" output="screen"/>')
-    one.read_until("88")
+    one.read_until("[n-1] 88")
     one.process.send_signal(number)
     assert one.end() == 0
     assert one.log("n-1") == "88\n1\n"
@@ -153,7 +153,7 @@ def test_a_process_whose_ros_hangs_in_its_end_has_ended_well(launch: Callable[[s
         "print(88, flush=True)\nwhile True: time.sleep(0.01)"
     ).replace("\n", "&#10;")
     one = launch(f'<executable cmd="{sys.executable} -c \'{text}\'" name="n" output="screen"/>')
-    one.read_until("88")
+    one.read_until("[n-1] 88")
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 0
     assert "[launch] n-1 ended\n" in one.output
@@ -168,7 +168,7 @@ def test_a_process_that_dies_of_an_alarm_unasked_has_failed(launch: Callable[[st
 def test_a_process_that_does_not_listen_is_killed_with_its_children(launch: Callable[[str], Launch]) -> None:
     command = "trap : INT TERM; sleep 1000 &amp; echo $$! 88; while :; do sleep 0.1; done".replace("$$", "\\$")
     one = launch(f'<executable cmd="sh -c \'{command}\'" name="deaf" output="screen"/>')
-    one.read_until(" 88")
+    one.read_until(" 88\n")
     child = int(one.output.rpartition("[deaf-1] ")[2].split()[0])
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 1
