@@ -148,7 +148,8 @@ def test_a_motor_that_fails_under_a_running_command_stops_the_arm_within_the_bou
     states = well.wait_for_level(MotorStates.FAULT)
     assert word in states.message
     well.wait_for_mode(ArmState.FAULT)
-    told = [event.detail for event in well.safety if seconds(event.header.stamp) > seconds(began)]
+    faults = [event for event in well.safety if event.reason & SafetyEvent.MOTOR_FAULT]
+    told = [event.detail for event in faults if seconds(event.header.stamp) > seconds(began)]
     assert well.safety[-1].reason & SafetyEvent.MOTOR_FAULT
     assert any(word in detail for detail in told), told
     held = [place(e.target) for e in well.executed if seconds(e.header.stamp) > failed + BOUND]
