@@ -105,10 +105,8 @@ class Contract:
         unknown = [name for name in self.objects if name not in OBJECT_FEATURES]
         if unknown:
             raise ContractError(f"unknown object features {unknown}; known: {', '.join(OBJECT_FEATURES)}")
-        if not sizes and not self.objects:
-            raise ContractError("the contract has neither cameras nor objects; give it one of them")
-        if len(set(sizes.values())) > 1:
-            raise ContractError(f"cameras are stacked and need one common image size, not {sizes}")
+        if len(set(sizes.values())) != 1 and (sizes or not self.objects):
+            raise ContractError(f"cameras are stacked and need one common image size, not {sizes or 'none'}")
         if len(sizes) != len(self.cameras):
             raise ContractError(f"camera names must differ: {[camera.name for camera in self.cameras]}")
         latencies = {"command_latency": self.command_latency}

@@ -251,7 +251,7 @@ class _Messages:
             header=self._header(stamp, self._contract.frame),
             kitchen=self._metadata.kitchen,
             task=self._metadata.task,
-            seed=max(0, self._metadata.seed),
+            seed=self._metadata.seed or 0,
             names=list(tracks.names),
             poses=[self._pose(pose[:3], pose[3:]) for pose in tracks.poses[k]],
         )
