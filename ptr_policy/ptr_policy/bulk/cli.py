@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
+from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS
 from ptr_policy.bulk.practice_cli import add_practice
 
 
@@ -26,6 +28,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     tasks.set_defaults(run=_tasks)
 
 
+def _add_level(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--level", choices=tuple(LEVELS), default=DEFAULT_LEVEL, help=f"of the scenes (default: {DEFAULT_LEVEL})"
+    )
+
+
 def _add_collect(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "collect",
@@ -37,6 +45,13 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--episodes", type=int, default=500, help="bags in all (default: 500)")
     parser.add_argument("--kitchens", nargs="+", default=[], metavar="NAME", help="default: those of pre-training")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="NAME", help="default: those of pre-training")
+    _add_level(parser)
+    parser.add_argument(
+        "--manner",
+        choices=tuple(MANNERS),
+        default=DEFAULT_MANNER,
+        help=f"of the operator: human hesitates, errs and tries again (default: {DEFAULT_MANNER})",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--width", type=int, default=320, help="of the pictures, pixels (default: 320)")
@@ -60,6 +75,7 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--episodes", type=int, default=20, help="trials per task and kitchen (default: 20)")
+    _add_level(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
     parser.add_argument("--choice", default="", help="mode, sample, argmax_q or softmax_q (default: the checkpoint's)")
@@ -81,6 +97,7 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--task", required=True, metavar="NAME")
     parser.add_argument("--kitchen", required=True, metavar="NAME")
     parser.add_argument("--episodes", type=int, default=20, help="trials per checkpoint (default: 20)")
+    _add_level(parser)
     parser.add_argument(
         "--earliest",
         type=int,
@@ -104,6 +121,7 @@ def _add_drift(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--episodes", type=int, default=10, help="trials per task, scene and kitchen (default: 10)")
+    _add_level(parser)
     parser.add_argument("--wrong", type=int, default=0, metavar="N", help="wrong scenes per task (default: 0)")
     parser.add_argument("--drift-time", type=float, default=1.0, help="s outside before the alarm (default: 1)")
     parser.add_argument("--seed", type=int, default=0)
@@ -135,7 +153,7 @@ def _collect(options: argparse.Namespace) -> int:
     from ptr_models.contract import Contract
     from ptr_policy.bulk.collect import collect, orders
 
-    wanted = orders(options.episodes, options.seed, options.kitchens, options.tasks)
+    wanted = orders(options.episodes, options.seed, options.kitchens, options.tasks, options.level, options.manner)
     contract = Contract(control_rate=options.control_rate)
     contract = contract.low_dim() if options.no_images else contract
     written = collect(options.out, wanted, options.jobs, options.width, options.height, contract)

@@ -61,7 +61,7 @@ def evaluate(options: argparse.Namespace) -> list[BulkTrial]:
     pairs = list(itertools.product(options.tasks, options.kitchens))
     trials = []
     for task, kitchen in track(pairs, "trials", transient=True):
-        with World(kitchen, task) as world:
+        with World(kitchen, task, options.level) as world:
             robot = robot_for(world, policy.contract)
             named = options.as_task or task
             for index in range(options.episodes):
