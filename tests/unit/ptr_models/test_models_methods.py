@@ -72,7 +72,7 @@ def metrics_of(folder: Path) -> list[dict[str, float]]:
 
 
 # --------------------------------------------------------------------------- every preset, a few updates
-@pytest.mark.parametrize("name", presets())
+@pytest.mark.parametrize("name", [name for name in presets() if not name.endswith("_low_dim")])
 def test_a_preset_leads_from_bags_to_a_policy_that_acts(name: str, bags: Bags, tmp_path: Path) -> None:
     config = miniature(name)
     alone = "_target_" in name  # such methods see target data alone
