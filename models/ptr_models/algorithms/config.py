@@ -115,8 +115,8 @@ class AlgorithmConfig:
             raise ValueError(f"target_entropy is {self.target_entropy!r}; it must be a number or {AUTO}")
         if min(self.critic_warmup_steps, self.bc_std_weight, self.actor_q_weight) < 0:
             raise ValueError(
-                f"critic_warmup_steps is {self.critic_warmup_steps}, bc_std_weight {self.bc_std_weight}, actor_q_weight "
-                f"{self.actor_q_weight}; none may be negative"
+                f"critic_warmup_steps is {self.critic_warmup_steps}, bc_std_weight {self.bc_std_weight} and "
+                f"actor_q_weight {self.actor_q_weight}; none may be negative"
             )
         if not 0.0 <= self.discount < 1.0:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")

@@ -126,8 +126,8 @@ class Policy:
             state: (7,) proprioception.
             task: name; aliases of the table are allowed.
             choice: `mode`: tanh of the mean (PTR's); `sample`; `sample_gripper`: the mode in all dimensions but the
-                gripper, which is drawn open or closed (see the actors' distributions); `argmax_q`: the best of the mode and
-                `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
+                gripper, which is drawn open or closed (see the actors' distributions); `argmax_q`: the best of the
+                mode and `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
                 softmax(Q); empty: as the checkpoint was trained to be used.
             candidates: number of actions among which the Q-function chooses; 0: the checkpoint's.
         Raises:
@@ -233,7 +233,8 @@ class Policy:
         if choice not in CHOICES:
             raise PtrError(f"unknown choice {choice!r}; known: {', '.join(CHOICES)}")
         if self._critic is None and choice.endswith("_q"):
-            raise PtrError(f"choice {choice!r} needs a Q-function; this checkpoint has none, use mode, sample or sample_gripper")
+            others = ", ".join(name for name in CHOICES if not name.endswith("_q"))
+            raise PtrError(f"choice {choice!r} needs a Q-function; this checkpoint has none, use one of {others}")
 
 
 def _choose(choice: str, values: Tensor) -> int:

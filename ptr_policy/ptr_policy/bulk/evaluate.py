@@ -55,8 +55,12 @@ class BulkTrial:
         return dataclasses.asdict(self)
 
 
-def evaluate(options: argparse.Namespace) -> list[BulkTrial]:
-    """All trials of `ptr sim evaluate`, with a progress bar."""
+def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTrial]:
+    """All trials of `ptr sim evaluate`, with a progress bar.
+
+    Args:
+        purpose: of the scenes; those of another purpose are others.
+    """
     torch.set_num_threads(1)  # one observation at a time: more threads only wait for each other
     policy = Policy.load(options.checkpoint)
     camera = policy.contract.cameras[0]
@@ -67,7 +71,7 @@ def evaluate(options: argparse.Namespace) -> list[BulkTrial]:
             robot = SimulatedRobot(world)
             named = options.as_task or task
             for index in range(options.episodes):
-                seed = scene_seed("trial", options.seed, index)
+                seed = scene_seed(purpose, options.seed, index)
                 trials.append(run_trial(robot, policy, camera, named, seed, options.max_steps, options.choice))
     return trials
 
