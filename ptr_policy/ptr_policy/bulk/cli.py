@@ -21,6 +21,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     kinds = sim.add_subparsers(title="kinds", metavar="KIND")
     _add_collect(kinds)
     _add_evaluate(kinds)
+    _add_decoding(kinds)
     _add_rule(kinds)
     _add_drift(kinds)
     add_practice(kinds)
@@ -78,10 +79,32 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     _add_level(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    parser.add_argument("--choice", default="", help="mode, sample, argmax_q or softmax_q (default: the checkpoint's)")
+    parser.add_argument(
+        "--choice", default="", help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the checkpoint's)"
+    )
     parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_evaluate)
+
+
+def _add_decoding(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "decoding",
+        help="which way of choosing actions suits a checkpoint best",
+        description="Run a checkpoint in validation scenes with each way of choosing actions (mode, sample, "
+        "sample_gripper and, with a Q-function, argmax_q and softmax_q), and name the one that succeeds most often. "
+        "The scenes are none of those of ptr sim evaluate.",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--decodings", nargs="+", default=[], metavar="NAME", help="default: all that are possible")
+    parser.add_argument("--episodes", type=int, default=20, help="trials per task, kitchen and decoding (default: 20)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
+    parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.set_defaults(run=_decoding)
 
 
 def _add_rule(kinds: argparse._SubParsersAction) -> None:
@@ -168,6 +191,16 @@ def _evaluate(options: argparse.Namespace) -> int:
     show(trials)
     if options.json is not None:
         options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
+    return 0
+
+
+def _decoding(options: argparse.Namespace) -> int:
+    from ptr_policy.bulk.decoding import report, show, try_decodings
+
+    found = try_decodings(options)
+    show(found)
+    if options.json is not None:
+        options.json.write_text(json.dumps(report(options.checkpoint, found), indent=1) + "\n")
     return 0
 
 
