@@ -13,7 +13,9 @@ from ptr_bringup.arm import kinematics
 from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
 from ptr_bringup.arm.motors import HardwareError
-from ptr_bringup.sim import arm_model, objects
+from ptr_bringup.sim import arm_model, door_stage, objects
+from ptr_bringup.sim.door_stage import DoorStage
+from ptr_bringup.sim.door_tasks import DoorScene, DoorTask
 from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named
 from ptr_bringup.sim.limp import LimpArm
 from ptr_bringup.sim.motors import Motors
@@ -57,8 +59,18 @@ def _camera_axes(position: ArrayLike, target: ArrayLike) -> Array:
     return np.stack([right, np.cross(back, right), back], axis=1)
 
 
-def scene_xml(kitchen: Kitchen, task: Task) -> str:
-    """MJCF of a kitchen with the task's item and receptacle, and the arm."""
+def _things(kitchen: Kitchen, task: Task | DoorTask) -> tuple[str, str]:
+    """Assets and bodies of what the task is about."""
+    if isinstance(task, DoorTask):
+        return door_stage.door_assets(), door_stage.staged_body(task, kitchen.name)
+    shiny = f'<material name="shiny" specular="{task.vessel.shine}" shininess="0.6"/>'
+    assets = shiny + objects.food_assets(task.food) + objects.receptacle_assets(task.vessel)
+    return assets, objects.receptacle_body(task.vessel) + objects.food_body(task.food)
+
+
+def scene_xml(kitchen: Kitchen, task: Task | DoorTask) -> str:
+    """MJCF of a kitchen with what the task is about, and the arm."""
+    assets, things = _things(kitchen, task)
     furniture = "".join(
         f'<body name="clutter_{i}" pos="{text(b.position)}"><geom type="{b.kind}" size="{text(b.size)}" '
         f'rgba="{text(b.colour)} 1" contype="0" conaffinity="0"/></body>'
@@ -74,8 +86,7 @@ def scene_xml(kitchen: Kitchen, task: Task) -> str:
 <map znear="0.05" zfar="6"/></visual>
 <default>{arm_model.defaults()}</default>
 <asset>{_material("counter", kitchen.counter)}{_material("wall", kitchen.wall)}
-<material name="shiny" specular="{task.vessel.shine}" shininess="0.6"/>
-{objects.food_assets(task.food)}{objects.receptacle_assets(task.vessel)}</asset>
+{assets}</asset>
 <worldbody>
 <light name="lamp" pos="{text(kitchen.light)}" dir="0 0 -1" directional="true" castshadow="false" diffuse="0.6 0.6 0.6"
  specular="0.2 0.2 0.2"/>
@@ -84,7 +95,7 @@ def scene_xml(kitchen: Kitchen, task: Task) -> str:
 <geom name="wall" type="box" size="0.7 0.02 0.25" pos="0.35 -0.42 0.2" material="wall" contype="0" conaffinity="0"/>
 <geom name="side_wall" type="box" size="0.02 0.55 0.25" pos="0.80 0.15 0.2" material="wall" contype="0"
  conaffinity="0"/>
-{furniture}{objects.receptacle_body(task.vessel)}{objects.food_body(task.food)}{arm_model.body()}
+{furniture}{things}{arm_model.body()}
 </worldbody>
 <actuator>{arm_model.actuators()}</actuator>
 <equality>{arm_model.equalities()}</equality>
@@ -108,9 +119,11 @@ class World:
         task: a task or its name.
     """
 
-    def __init__(self, kitchen: str, task: Task | str) -> None:
-        self.kitchen = kitchen_named(kitchen)
+    def __init__(self, kitchen: str, task: Task | DoorTask | str) -> None:
         self.task = task_named(task) if isinstance(task, str) else task
+        self.kitchen = kitchen_named(kitchen)
+        if isinstance(self.task, DoorTask):
+            self.kitchen = door_stage.cleared(self.kitchen)
         self.model = mujoco.MjModel.from_xml_string(scene_xml(self.kitchen, self.task), _textures(kitchen))
         self.data = mujoco.MjData(self.model)
         self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
@@ -118,9 +131,13 @@ class World:
         self._pictures: dict[tuple[int, int], Pictures] = {}
         self._joint = np.array([self.model.joint(n).qposadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self._speed = np.array([self.model.joint(n).dofadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
-        self._object_q = int(self.model.joint("object").qposadr[0])
-        self._object_v = int(self.model.joint("object").dofadr[0])
-        self._object, self._receptacle = self.model.body("object").id, self.model.body("receptacle").id
+        self.door: DoorStage | None = None
+        if isinstance(self.task, DoorTask):
+            self.door = DoorStage(self.task.door(kitchen), self.model, self.data)
+        else:
+            self._object_q = int(self.model.joint("object").qposadr[0])
+            self._object_v = int(self.model.joint("object").dofadr[0])
+            self._object, self._receptacle = self.model.body("object").id, self.model.body("receptacle").id
         self._camera, self._tool = self.model.camera(CAMERA).id, self.model.site("ee_gripper_link").id
         self._original = {
             "clutter": self.model.body_pos.copy(), "rgba": self.model.geom_rgba.copy(),
@@ -138,7 +155,10 @@ class World:
         self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
         self._restore_torque()
         self._vary_look(rng, variation)
-        self._place_things(rng)
+        if self.door is not None:
+            self.door.place(self.task, rng)
+        else:
+            self._place_things(rng)
         start = START_POSITION + rng.uniform(-1.0, 1.0, 3) * np.asarray(variation.start)
         joints = inverse(Pose(start, kinematics.DEFAULT_ROTATION), START_JOINTS)
         if joints is None:
@@ -279,14 +299,21 @@ class World:
         return Pose(self.data.site_xpos[self._tool].copy(), self.data.site_xmat[self._tool].reshape(3, 3).copy())
 
     def object_poses(self) -> dict[str, tuple[Array, Array]]:
-        """Position (3,) in m and quaternion (4,) w x y z in `base_link`, of the food item and of the receptacle."""
+        """Position (3,) in m and quaternion (4,) w x y z in `base_link`: what is grasped, then what belongs to it.
+
+        A food item and its receptacle, or a handle and its door.
+        """
+        if self.door is not None:
+            return self.door.object_poses()
         return {
             self.task.item: (self.data.xpos[self._object].copy(), self.data.xquat[self._object].copy()),
             self.task.receptacle: (self.model.body_pos[self._receptacle].copy(), np.array([1.0, 0.0, 0.0, 0.0])),
         }
 
-    def scene(self) -> Scene:
+    def scene(self) -> Scene | DoorScene:
         """Where things are now."""
+        if self.door is not None:
+            return self.door.scene(self.gripper, self.data.site_xpos[self._tool].copy())
         velocity = self.data.qvel[self._object_v : self._object_v + 3]
         return Scene(
             self.data.xpos[self._object].copy(), float(np.linalg.norm(velocity)),
@@ -295,6 +322,8 @@ class World:
 
     def successful(self) -> bool:
         """True when the task is done as things are now."""
+        if self.door is not None:
+            return self.door.successful(self.task, self.gripper, self.data.site_xpos[self._tool].copy())
         return success(self.task, self.scene())
 
     def object_in_receptacle(self) -> bool:

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A door in a simulated world: lays its scenes, and tells how it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_bringup.sim.door_model import door_body
+from ptr_bringup.sim.door_tasks import HANDLE, DoorScene, DoorTask, door_success
+from ptr_bringup.sim.doors import FRONT, Door
+from ptr_bringup.sim.kitchens import Kitchen
+from ptr_bringup.sim.pictures import mujoco
+
+Array = NDArray[np.float64]
+SHIFT = (0.010, 0.015)
+"""How far a scene moves the box along x and y, at most (m)."""
+AJAR = 0.03
+"""A door to be opened is at most so far ajar (rad)."""
+START_OPEN = {"cabinet": (1.0, 1.45), "oven": (1.05, 1.25), "microwave": (1.0, 1.45)}
+"""How far a door to be closed is open at first (rad)."""
+
+
+def door_assets() -> str:
+    """The material of the door's parts."""
+    return '<material name="shiny" specular="0.35" shininess="0.5"/>'
+
+
+def cleared(kitchen: Kitchen) -> Kitchen:
+    """The kitchen without the clutter that stands where the door's box goes."""
+    return dataclasses.replace(
+        kitchen, clutter=tuple(block for block in kitchen.clutter if block.position[0] < FRONT)
+    )
+
+
+def staged_body(task: DoorTask, kitchen: str) -> str:
+    """MJCF of the door that a task is about in a kitchen."""
+    return door_body(task.door(kitchen))
+
+
+class DoorStage:
+    """The door of a model, and its state.
+
+    Args:
+        door: what was built.   model, data: of MuJoCo.
+    """
+
+    def __init__(self, door: Door, model: mujoco.MjModel, data: mujoco.MjData) -> None:
+        self.door, self._model, self._data = door, model, data
+        self._box, self._body = model.body("door_box").id, model.body("door").id
+        self._handle = model.site("handle").id
+        self._q, self._v = int(model.joint("hinge").qposadr[0]), int(model.joint("hinge").dofadr[0])
+        self._fingers = [model.body(f"{side}_finger_link").id for side in ("left", "right")]
+
+    def place(self, task: DoorTask, rng: np.random.Generator) -> None:
+        """Lay a new scene: the box a little off its place, the door shut (open) or standing open (close)."""
+        shift = rng.uniform(-1.0, 1.0, 2) * np.asarray(SHIFT)
+        self._model.body_pos[self._box] = self.door.hinge_position + [*shift, 0.0]
+        low, high = (0.0, AJAR) if task.skill == "open" else START_OPEN[self.door.kind]
+        self.set_angle(float(rng.uniform(low, high)))
+
+    def set_angle(self, angle: float) -> None:
+        """Put the door at an angle (rad) at once, at rest."""
+        self._data.qpos[self._q], self._data.qvel[self._v] = angle, 0.0
+
+    @property
+    def angle(self) -> float:
+        """Of the hinge (rad)."""
+        return float(self._data.qpos[self._q])
+
+    def object_poses(self) -> dict[str, tuple[Array, Array]]:
+        """Position (3,) in m and quaternion (4,) w x y z of the handle, then of the door's body at its hinge."""
+        quaternion = self._data.xquat[self._body].copy()
+        return {
+            HANDLE: (self._data.site_xpos[self._handle].copy(), quaternion),
+            self.door.kind: (self._data.xpos[self._body].copy(), quaternion.copy()),
+        }
+
+    def scene(self, gripper: float, tool_position: Array) -> DoorScene:
+        """How the door stands now."""
+        return DoorScene(
+            self._data.site_xpos[self._handle].copy(), self._data.xpos[self._body].copy(), self.angle,
+            float(self._data.qvel[self._v]), self.touched, gripper, tool_position,
+        )
+
+    @property
+    def touched(self) -> bool:
+        """True while a finger touches the door or its handle."""
+        bodies = self._model.geom_bodyid[self._data.contact.geom]
+        door = (bodies == self._body).any(axis=1)
+        finger = np.isin(bodies, self._fingers).any(axis=1)
+        return bool((door & finger).any())
+
+    def successful(self, task: DoorTask, gripper: float, tool_position: Array) -> bool:
+        """True when the task is done as things are now."""
+        return door_success(task, self.door, self.scene(gripper, tool_position))
