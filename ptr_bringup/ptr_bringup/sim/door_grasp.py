@@ -21,8 +21,6 @@ PAD_HALF = 0.011
 """Half the width of a finger's pad, along z of the end effector (m)."""
 FOLLOW = {"left": 1.0, "right": 1.0, "bottom": 0.45}
 """How much of the hinge's angle the gripper turns with, per hinge."""
-_CLEARANCE = 0.003
-"""m between a pad and the handle before it touches."""
 _PUSH_FROM_HANDLE = 0.050
 """m from the handle towards the hinge: where closed fingers find room to push a panel."""
 _PUSH_BELOW_TOP = 0.035
@@ -43,20 +41,17 @@ def grip_pose(door: Door, hinge: Array, angle: float) -> Pose:
     rotation = tool_rotation(door, angle)
     position = hinge + door.rotation(angle) @ door.handle_position
     if door.handle.hooked:
-        behind = door.handle.half[0] + PAD_HALF + _CLEARANCE
+        behind = door.handle.half[0] + door.handle.gap / 2
         position = position + rotation @ np.array([0.004, 0.0, behind])
     return Pose(position, rotation)
 
 
 def push_pose(door: Door, hinge: Array, angle: float) -> Pose:
-    """The end effector with closed fingers against the front of a bar, of an oven's handle, or else of the panel."""
+    """The end effector with closed fingers against the front of a bar, or else of the panel; the hinge is vertical."""
     rotation, panel = tool_rotation(door, angle), door.rotation(angle)
-    if door.handle.hooked or door.hinge == "bottom":
-        lean = (1.0 - FOLLOW[door.hinge]) * angle
-        depth, _, up = door.handle.half
-        reach = depth * math.cos(lean) + (0.0 if door.handle.hooked else up * math.sin(lean)) + PAD_HALF
-        position = hinge + panel @ door.handle_position - rotation @ np.array([0.0, 0.0, reach])
-        return Pose(position, rotation)
+    if door.handle.hooked:
+        reach = door.handle.half[0] + PAD_HALF
+        return Pose(hinge + panel @ (door.handle_position - [reach, 0.0, 0.0]), rotation)
     across = math.copysign(abs(door.handle_position[1]) - _PUSH_FROM_HANDLE, door.handle_position[1])
     on_panel = np.array([-PAD_HALF, across, door.size[1] / 2 - _PUSH_BELOW_TOP + FINGERTIP_BEYOND_TOOL])
     return Pose(hinge + panel @ on_panel, rotation)

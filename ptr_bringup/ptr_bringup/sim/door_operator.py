@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scripted operator of doors: takes the handle, leads it along its arc, lets go, and tries again when it failed.
 
-It decides from the handle's and the door's pose alone. To open, the fingers clamp a knob or hook behind a bar; to close,
-the closed fingers push. It errs as a person does, see `DoorManner`.
+It decides from the handle's and the door's pose alone. To open, the fingers clamp a knob or hook behind a bar. To close,
+they lift an oven's door by the same, and push the others. It errs as a person does, see `DoorManner`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MISSED = 0.045
 """Measured opening under which nothing is between the fingers."""
 RELEASED = 0.60
 """Measured opening over which the fingers have let go."""
-LEAD = 0.40
+PULL_LEAD, PUSH_LEAD = 0.40, 0.22
 """How far the hand may be ahead of the door on its arc (rad)."""
 SEPARATED = 0.055
 """Distance from the tool to the handle beyond which it has been lost (m)."""
@@ -41,6 +41,7 @@ class DoorPhase(enum.Enum):
     """What the operator is about."""
 
     REACH = "reach"
+    ENGAGE = "engage"
     GRASP = "grasp"
     MOVE = "move"
     RELEASE = "release"
@@ -62,7 +63,9 @@ class DoorOperator:
         self._random = np.random.default_rng(np.random.SeedSequence([seed, 29]))
         self.pace = float(self._random.uniform(*self._manner.pace))
         self._target = door.open_angle + self._random.uniform(*self._manner.beyond) if self._opens else 0.0
-        self._clamps = self._opens and not door.handle.hooked
+        self._holds = self._opens or door.hinge == "bottom"
+        self._lifts = self._holds and not self._opens
+        self._clamps = self._holds and not door.handle.hooked
         self._resting = 0
         self.attempts = 0
         self._begin_attempt()
@@ -85,6 +88,8 @@ class DoorOperator:
             return self._action(np.zeros(3), np.zeros(3))
         if self.phase is DoorPhase.REACH:
             return self._action(*self._reach(commanded, scene))
+        if self.phase is DoorPhase.ENGAGE:
+            return self._action(*_towards(self._pose(scene, scene.angle), commanded))
         if self.phase is DoorPhase.MOVE:
             return self._action(*self._move(commanded, scene))
         if self.phase is DoorPhase.RETREAT:
@@ -106,7 +111,10 @@ class DoorOperator:
         """Go to the next phase when this one has reached its end."""
         self._waited += 1
         match self.phase:
-            case DoorPhase.REACH if self._arrived(commanded, scene):
+            case DoorPhase.REACH if self._detour is None and _near(self._goal(scene), commanded):
+                self._enter(DoorPhase.ENGAGE)
+                self._advance(commanded, gripper, scene)
+            case DoorPhase.ENGAGE if self._waited > 5 or not self._lifts or _near(self._pose(scene, scene.angle), commanded):
                 self._enter(DoorPhase.GRASP if self._clamps else DoorPhase.MOVE)
             case DoorPhase.GRASP if self._waited >= self._attempt.hesitation + 3:
                 self._enter(DoorPhase.RETREAT if gripper < MISSED else DoorPhase.MOVE)
@@ -128,7 +136,7 @@ class DoorOperator:
             self._stalled = 0 if follows else self._stalled + 1
         self._last_angle = scene.angle
         arrived = scene.angle >= self._until if self._opens else scene.angle <= max(self._until, 0.015)
-        lost = self._opens and float(np.linalg.norm(scene.handle_position - scene.tool_position)) > SEPARATED
+        lost = self._holds and float(np.linalg.norm(scene.handle_position - scene.tool_position)) > SEPARATED
         if arrived and self._clamps and not self._attempt.slips:
             self._enter(DoorPhase.RELEASE)
         elif arrived or (lost and not self._attempt.missed) or self._stalled >= PATIENCE:
@@ -139,21 +147,16 @@ class DoorOperator:
 
     def _pose(self, scene: DoorScene, angle: float) -> Pose:
         """Where the hand has to be at an angle of the hinge, as the operator takes it."""
-        pose = (grip_pose if self._opens else push_pose)(self._door, scene.door_position, angle)
+        pose = (grip_pose if self._holds else push_pose)(self._door, scene.door_position, angle)
         return Pose(pose.position + self._door.rotation(angle) @ self._attempt.aim, pose.rotation)
 
     def _goal(self, scene: DoorScene) -> Pose:
-        """Where the approach ends: at the handle, or a little in front of what is pushed."""
+        """Where the approach ends: at the handle, above that of an open oven, in front of what is pushed."""
         pose = self._pose(scene, scene.angle)
         if self._opens:
             return pose
-        return Pose(pose.position + self._door.rotation(scene.angle) @ np.array([-0.012, 0.0, 0.0]), pose.rotation)
-
-    def _arrived(self, commanded: Pose, scene: DoorScene) -> bool:
-        goal = self._goal(scene)
-        error, turn = goal.position - commanded.position, rotation_vector(goal.rotation @ commanded.rotation.T)
-        near = float(np.hypot(*error[:2])) < 0.009 and error[2] > -0.009
-        return self._detour is None and near and float(np.linalg.norm(turn)) < 0.15
+        before = np.array([0.0, 0.0, 0.045] if self._holds else [-0.012, 0.0, 0.0])
+        return Pose(pose.position + self._door.rotation(scene.angle) @ before, pose.rotation)
 
     def _reach(self, commanded: Pose, scene: DoorScene) -> tuple[Array, Array]:
         """A step along a funnel: high while far or turned wrongly, down while near; up before sideways."""
@@ -181,25 +184,25 @@ class DoorOperator:
         return max(goal + 0.02, panel_top(self._door, scene.door_position) + 0.035)
 
     def _move(self, commanded: Pose, scene: DoorScene) -> tuple[Array, Array]:
-        """A step along the arc, at most `LEAD` ahead of the door."""
+        """A step along the arc, but not far ahead of the door."""
         door, hinge = self._door, scene.door_position
         here = scene.angle + turned_by(door, hinge, self._pose(scene, scene.angle).position, commanded.position)
         radius = float(np.linalg.norm(np.cross(door.axis, commanded.position - hinge)))
         stride = self.pace * min(0.95 * TURN_LIMIT, 0.9 * STEP_LIMIT / max(radius, 0.05))
         if self._opens:
-            ahead = min(here + stride, scene.angle + LEAD, door.max_angle - 0.03)
+            ahead = min(here + stride, scene.angle + PULL_LEAD, door.max_angle - 0.03)
         else:
-            ahead = max(here - stride, scene.angle - LEAD, -0.10)
+            ahead = max(here - stride, scene.angle - PUSH_LEAD, -0.10)
         goal = self._pose(scene, ahead)
-        return goal.position - commanded.position, rotation_vector(goal.rotation @ commanded.rotation.T)
+        return _towards(goal, commanded)
 
     def _back_off(self, commanded: Pose, scene: DoorScene) -> Array:
         """Out of the handle along the panel, or away from what was pushed, and up."""
         panel = self._door.rotation(scene.angle)
-        away = panel @ np.array([0.0, 0.0, 1.0]) if self._opens else panel @ np.array([-0.7, 0.0, 0.0])
-        if self._opens and self._door.hinge == "bottom" and self._waited > 2:
+        away = panel @ np.array([0.0, 0.0, 1.0]) if self._holds else panel @ np.array([-0.7, 0.0, 0.0])
+        if self._door.hinge == "bottom" and self._waited > 2:
             away = np.array([0.0, 0.0, 1.0])
-        step = away + np.array([0.0, 0.0, 0.3 if self._opens else 0.6])
+        step = away + np.array([0.0, 0.0, 0.3 if self._holds else 0.6])
         return 0.04 * step / float(np.abs(step).max())
 
     def _rests(self) -> bool:
@@ -235,3 +238,14 @@ class DoorOperator:
             case DoorPhase.RELEASE:
                 return 0.0 if self._waited <= self._attempt.lingering else 1.0
         return 1.0
+
+
+def _towards(goal: Pose, commanded: Pose) -> tuple[Array, Array]:
+    """Displacement (3,) in m and rotation vector (3,) in rad from the commanded pose to a goal."""
+    return goal.position - commanded.position, rotation_vector(goal.rotation @ commanded.rotation.T)
+
+
+def _near(goal: Pose, commanded: Pose) -> bool:
+    """True when the commanded pose is so near to a goal that the next thing can begin."""
+    error, turn = _towards(goal, commanded)
+    return float(np.hypot(*error[:2])) < 0.009 and abs(error[2]) < 0.009 and float(np.linalg.norm(turn)) < 0.15

@@ -19,8 +19,13 @@ SHIFT = (0.010, 0.015)
 """How far a scene moves the box along x and y, at most (m)."""
 AJAR = 0.03
 """A door to be opened is at most so far ajar (rad)."""
-START_OPEN = {"cabinet": (1.0, 1.45), "oven": (1.05, 1.25), "microwave": (1.0, 1.45)}
+START_OPEN = {"cabinet": (1.20, 1.55), "oven": (0.90, 1.10), "microwave": (1.20, 1.55)}
 """How far a door to be closed is open at first (rad)."""
+
+START_SHIFT: Array = np.array([-0.025, 0.0, 0.030])
+"""m, by which the arm starts further from a door than from food, so that it is clear of it."""
+_AIM = (0.01, -0.01, 0.03)
+"""How far the camera is aimed beside a kitchen's usual point (m)."""
 
 
 def door_assets() -> str:
@@ -29,9 +34,10 @@ def door_assets() -> str:
 
 
 def cleared(kitchen: Kitchen) -> Kitchen:
-    """The kitchen without the clutter that stands where the door's box goes."""
+    """The kitchen without the clutter that stands where the door's box goes, its camera aimed at the door."""
+    look_at = tuple(float(c) for c in np.add(kitchen.look_at, _AIM))
     return dataclasses.replace(
-        kitchen, clutter=tuple(block for block in kitchen.clutter if block.position[0] < FRONT)
+        kitchen, look_at=look_at, clutter=tuple(block for block in kitchen.clutter if block.position[0] < FRONT)
     )
 
 

@@ -47,6 +47,11 @@ class Handle:
     color: Color
 
     @property
+    def gap(self) -> float:
+        """Between the panel and the held part (m)."""
+        return self.standoff - self.half[0]
+
+    @property
     def hooked(self) -> bool:
         """True when the fingers pull it from behind instead of clamping it."""
         return self.kind in ("bar", "hook")
@@ -140,34 +145,34 @@ def _knob(radius: float, color: Color, standoff: float = 0.032) -> Handle:
     return Handle("knob", (0.011, radius, radius), standoff, color)
 
 
-def _bar(radius: float, half_length: float, color: Color, kind: str = "bar") -> Handle:
-    return Handle(kind, (radius, half_length, radius), 0.030 + radius, color)
+def _bar(radius: float, half_length: float, color: Color, kind: str = "bar", gap: float = 0.030) -> Handle:
+    return Handle(kind, (radius, half_length, radius), gap + radius, color)
 
 
 DOORS: tuple[Door, ...] = (
-    Door("white_cabinet", "cabinet", "left", (0.155, 0.150), 0.055, 0.015,
+    Door("white_cabinet", "cabinet", "left", (0.155, 0.150), 0.062, 0.015,
          _knob(0.019, _BRASS), 0.120, 0.022, (0.95, 0.94, 0.90), (0.80, 0.78, 0.74)),
-    Door("pine_cabinet", "cabinet", "right", (0.165, 0.160), -0.050, 0.012,
+    Door("pine_cabinet", "cabinet", "right", (0.165, 0.160), -0.060, 0.012,
          Handle("pull", (0.008, 0.0185, 0.034), 0.030, _BLACK), 0.118, 0.022, (0.80, 0.58, 0.34), (0.66, 0.46, 0.26)),
-    Door("blue_cabinet", "cabinet", "left", (0.140, 0.145), 0.050, 0.015,
+    Door("blue_cabinet", "cabinet", "left", (0.140, 0.145), 0.060, 0.015,
          _bar(0.006, 0.040, _STEEL), 0.115, 0.046, (0.20, 0.36, 0.62), (0.16, 0.28, 0.48)),
-    Door("green_cabinet", "cabinet", "right", (0.150, 0.155), -0.045, 0.015,
+    Door("green_cabinet", "cabinet", "right", (0.150, 0.155), -0.055, 0.015,
          Handle("block", (0.011, 0.0195, 0.018), 0.030, _WHITE), 0.122, 0.022, (0.36, 0.55, 0.38), (0.88, 0.86, 0.80)),
     Door("steel_oven", "oven", "bottom", (0.200, 0.135), 0.0, 0.025,
-         _bar(0.006, 0.060, _STEEL), 0.128, 0.0, (0.55, 0.57, 0.60), (0.36, 0.37, 0.40)),
+         _bar(0.006, 0.060, _STEEL, gap=0.042), 0.128, 0.0, (0.55, 0.57, 0.60), (0.36, 0.37, 0.40)),
     Door("red_oven", "oven", "bottom", (0.180, 0.125), 0.030, 0.030,
-         _bar(0.008, 0.050, _WHITE), 0.117, 0.0, (0.72, 0.14, 0.12), (0.55, 0.10, 0.09)),
+         _bar(0.008, 0.050, _WHITE, gap=0.042), 0.117, 0.0, (0.72, 0.14, 0.12), (0.55, 0.10, 0.09)),
     Door("cream_oven", "oven", "bottom", (0.190, 0.140), -0.030, 0.022,
          Handle("block", (0.010, 0.0200, 0.012), 0.030, _BRASS), 0.130, 0.0, (0.93, 0.87, 0.70), (0.78, 0.70, 0.52)),
     Door("black_oven", "oven", "bottom", (0.215, 0.130), 0.010, 0.028,
          _knob(0.0185, (0.85, 0.20, 0.12)), 0.118, 0.0, (0.15, 0.15, 0.17), (0.25, 0.25, 0.27)),
-    Door("white_microwave", "microwave", "left", (0.160, 0.120), 0.055, 0.025,
+    Door("white_microwave", "microwave", "left", (0.160, 0.120), 0.062, 0.025,
          Handle("pull", (0.008, 0.0190, 0.030), 0.030, (0.62, 0.64, 0.66)), 0.085, 0.022, _WHITE, (0.84, 0.84, 0.82)),
-    Door("black_microwave", "microwave", "left", (0.150, 0.130), 0.045, 0.025,
+    Door("black_microwave", "microwave", "left", (0.150, 0.130), 0.058, 0.025,
          _bar(0.007, 0.042, (0.88, 0.89, 0.90), "hook"), 0.100, 0.048, (0.16, 0.16, 0.18), (0.10, 0.10, 0.11)),
-    Door("silver_microwave", "microwave", "right", (0.155, 0.125), -0.050, 0.025,
+    Door("silver_microwave", "microwave", "right", (0.155, 0.125), -0.060, 0.025,
          _knob(0.0200, _BLACK, 0.030), 0.092, 0.024, (0.68, 0.70, 0.73), (0.52, 0.54, 0.57)),
-    Door("yellow_microwave", "microwave", "left", (0.170, 0.115), 0.060, 0.030,
+    Door("yellow_microwave", "microwave", "left", (0.170, 0.115), 0.065, 0.030,
          Handle("block", (0.010, 0.0180, 0.022), 0.030, (0.20, 0.30, 0.60)), 0.082, 0.022,
          (0.95, 0.78, 0.25), (0.80, 0.62, 0.16)),
 )

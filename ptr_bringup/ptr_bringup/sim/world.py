@@ -160,6 +160,8 @@ class World:
         else:
             self._place_things(rng)
         start = START_POSITION + rng.uniform(-1.0, 1.0, 3) * np.asarray(variation.start)
+        if self.door is not None:
+            start = start + door_stage.START_SHIFT
         joints = inverse(Pose(start, kinematics.DEFAULT_ROTATION), START_JOINTS)
         if joints is None:
             raise ValueError(f"The arm can't start at {start.round(3)}: out of reach.")
