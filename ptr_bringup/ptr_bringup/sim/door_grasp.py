@@ -19,7 +19,7 @@ from ptr_bringup.sim.doors import Door
 Array = NDArray[np.float64]
 PAD_HALF = 0.011
 """Half the width of a finger's pad, along z of the end effector (m)."""
-FOLLOW = {"left": 1.0, "right": 1.0, "bottom": 0.45}
+FOLLOW = {"left": 1.0, "right": 1.0, "bottom": 0.50}
 """How much of the hinge's angle the gripper turns with, per hinge."""
 _PUSH_FROM_HANDLE = 0.050
 """m from the handle towards the hinge: where closed fingers find room to push a panel."""

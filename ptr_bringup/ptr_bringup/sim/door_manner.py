@@ -82,12 +82,12 @@ class Attempt:
     lingering: int
 
 
-def draw_attempt(manner: DoorManner, rng: np.random.Generator, number: int) -> Attempt:
-    """Draw attempt `number` (0 is the first) of an episode."""
+def draw_attempt(manner: DoorManner, rng: np.random.Generator, number: int, pushes: bool = False) -> Attempt:
+    """Draw attempt `number` (0 is the first) of an episode; who pushes can only miss above the panel."""
     missed = bool(rng.random() < (manner.miss if number == 0 else manner.miss_again))
     aim = rng.uniform(-1.0, 1.0, 3) * manner.sloppiness
     if missed:
-        aim = aim + _miss(rng, rng.uniform(*manner.miss_distance))
+        aim = aim + rng.uniform(*manner.miss_distance) * _miss_direction(rng, pushes)
     detour = None
     if rng.random() < manner.detour:
         bearing = rng.uniform(0.0, 2.0 * np.pi)
@@ -101,9 +101,9 @@ def draw_attempt(manner: DoorManner, rng: np.random.Generator, number: int) -> A
     )
 
 
-def _miss(rng: np.random.Generator, distance: float) -> Array:
-    """Short of the handle, or too high above it."""
-    return distance * (np.array([-1.0, 0.0, 0.0]) if rng.random() < 0.5 else np.array([-0.2, 0.0, 1.0]))
+def _miss_direction(rng: np.random.Generator, pushes: bool) -> Array:
+    """Too high above it, or short of it."""
+    return np.array([0.0, 0.0, 1.0] if pushes or rng.random() < 0.5 else [-1.0, 0.0, 0.0])
 
 
 def _steps(rng: np.random.Generator, mean: float) -> int:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_bringup.arm.kinematics import Pose, rotation_vector
+from ptr_bringup.arm.safety import Limits
 from ptr_bringup.sim.door_grasp import grip_pose, panel_top, push_pose, turned_by
 from ptr_bringup.sim.door_manner import DoorManner, draw_attempt
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask
@@ -35,6 +36,10 @@ STILL = 0.012
 """A door that turns less in a control step (rad) does not follow."""
 PATIENCE = 3
 """Steps without the door following, until the operator believes it."""
+LONG_REACH = 18
+"""Steps of an approach after which the operator goes on from where it is."""
+_LOW, _HIGH = np.add(Limits().box_low, 0.005), np.subtract(Limits().box_high, 0.005)
+"""m, the part of the arm's workspace in which the operator keeps its hand."""
 
 
 class DoorPhase(enum.Enum):
@@ -97,7 +102,7 @@ class DoorOperator:
         return self._action(np.zeros(3), np.zeros(3))
 
     def _begin_attempt(self) -> None:
-        self._attempt = draw_attempt(self._manner, self._random, self.attempts)
+        self._attempt = draw_attempt(self._manner, self._random, self.attempts, not self._holds)
         self._detour = self._attempt.detour
         self.attempts += 1
         self._until: float | None = None
@@ -111,7 +116,7 @@ class DoorOperator:
         """Go to the next phase when this one has reached its end."""
         self._waited += 1
         match self.phase:
-            case DoorPhase.REACH if self._detour is None and _near(self._goal(scene), commanded):
+            case DoorPhase.REACH if self._waited > LONG_REACH or self._at_goal(commanded, scene):
                 self._enter(DoorPhase.ENGAGE)
                 self._advance(commanded, gripper, scene)
             case DoorPhase.ENGAGE if self._waited > 5 or not self._lifts or _near(self._pose(scene, scene.angle), commanded):
@@ -148,7 +153,8 @@ class DoorOperator:
     def _pose(self, scene: DoorScene, angle: float) -> Pose:
         """Where the hand has to be at an angle of the hinge, as the operator takes it."""
         pose = (grip_pose if self._holds else push_pose)(self._door, scene.door_position, angle)
-        return Pose(pose.position + self._door.rotation(angle) @ self._attempt.aim, pose.rotation)
+        position = pose.position + self._door.rotation(angle) @ self._attempt.aim
+        return Pose(np.clip(position, _LOW, _HIGH), pose.rotation)
 
     def _goal(self, scene: DoorScene) -> Pose:
         """Where the approach ends: at the handle, above that of an open oven, in front of what is pushed."""
@@ -158,11 +164,13 @@ class DoorOperator:
         before = np.array([0.0, 0.0, 0.045] if self._holds else [-0.012, 0.0, 0.0])
         return Pose(pose.position + self._door.rotation(scene.angle) @ before, pose.rotation)
 
+    def _at_goal(self, commanded: Pose, scene: DoorScene) -> bool:
+        return self._detour is None and _near(self._goal(scene), commanded)
+
     def _reach(self, commanded: Pose, scene: DoorScene) -> tuple[Array, Array]:
         """A step along a funnel: high while far or turned wrongly, down while near; up before sideways."""
         goal = self._goal(scene)
-        turn = rotation_vector(goal.rotation @ commanded.rotation.T)
-        position, error = commanded.position, goal.position - commanded.position
+        position, (error, turn) = commanded.position, _towards(goal, commanded)
         ceiling = self._ceiling(scene) - float(goal.position[2])
         distance = float(np.hypot(*error[:2]))
         if self._detour is not None:
@@ -203,7 +211,7 @@ class DoorOperator:
         if self._door.hinge == "bottom" and self._waited > 2:
             away = np.array([0.0, 0.0, 1.0])
         step = away + np.array([0.0, 0.0, 0.3 if self._holds else 0.6])
-        return 0.04 * step / float(np.abs(step).max())
+        return np.clip(0.04 * step / float(np.abs(step).max()), _LOW - commanded.position, _HIGH - commanded.position)
 
     def _rests(self) -> bool:
         """Whether the hand pauses in its motion."""

@@ -19,7 +19,7 @@ SHIFT = (0.010, 0.015)
 """How far a scene moves the box along x and y, at most (m)."""
 AJAR = 0.03
 """A door to be opened is at most so far ajar (rad)."""
-START_OPEN = {"cabinet": (1.20, 1.55), "oven": (0.90, 1.10), "microwave": (1.20, 1.55)}
+START_OPEN = {"cabinet": (1.25, 1.55), "oven": (0.90, 1.05), "microwave": (1.25, 1.55)}
 """How far a door to be closed is open at first (rad)."""
 
 START_SHIFT: Array = np.array([-0.025, 0.0, 0.030])
