@@ -21,6 +21,11 @@ from ptr_models.errors import PtrError
 
 LONGEST_LATENCY = 0.5
 """s. A camera that is later than this can't be controlled with; the live buffers hold about as much."""
+OBJECT_FEATURES = (
+    *("item_x", "item_y", "item_z", "item_sin_2yaw", "item_cos_2yaw"),
+    *("target_x", "target_y", "target_z", "target_sin_yaw", "target_cos_yaw"),
+)
+"""What a policy can see of simulated objects instead of images; `episodes.object_features` computes it."""
 
 
 class ContractError(PtrError, ValueError):
@@ -64,6 +69,8 @@ class Contract:
         frame, end_effector: TF frames in which poses are given.
         gripper_closed, gripper_open: finger joint (m) that means 0 and 1.
         command_latency: s from the stamp of a command to the motion that it causes. No observation depends on it.
+        objects: names of OBJECT_FEATURES that follow the proprioception in the state vector; only a simulator has
+            them. A contract with objects needs no cameras.
     """
 
     version: int = 1
@@ -79,6 +86,7 @@ class Contract:
     gripper_closed: float = 0.015
     gripper_open: float = 0.037
     command_latency: float = 0.0
+    objects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.action) == len(self.action_low) == len(self.action_high):
@@ -94,7 +102,10 @@ class Contract:
                     f"camera {camera.name}: unknown resize {camera.resize!r}; known: squash_area"
                 )
         sizes = {camera.name: (camera.height, camera.width) for camera in self.cameras}
-        if len(set(sizes.values())) != 1:
+        unknown = [name for name in self.objects if name not in OBJECT_FEATURES]
+        if unknown:
+            raise ContractError(f"unknown object features {unknown}; known: {', '.join(OBJECT_FEATURES)}")
+        if len(set(sizes.values())) != 1 and (sizes or not self.objects):
             raise ContractError(f"cameras are stacked and need one common image size, not {sizes or 'none'}")
         if len(sizes) != len(self.cameras):
             raise ContractError(f"camera names must differ: {[camera.name for camera in self.cameras]}")
@@ -110,13 +121,35 @@ class Contract:
         return 1.0 / self.control_rate
 
     @property
+    def state(self) -> tuple[str, ...]:
+        """Names of the state vector: proprioception, then objects."""
+        return self.proprioception + self.objects
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the stacked images; (0, 0, 0) without cameras."""
+        if not self.cameras:
+            return (0, 0, 0)
+        return (self.cameras[0].height, self.cameras[0].width, 3 * len(self.cameras))
+
+    @property
     def observation_delay(self) -> float:
         """By how many s an observation trails the world when it has to wait for the slowest camera."""
-        return max(camera.latency for camera in self.cameras)
+        return max((camera.latency for camera in self.cameras), default=0.0)
+
+    def low_dim(self) -> Contract:
+        """The same with the positions of simulated objects in place of images."""
+        return dataclasses.replace(self, cameras=(), objects=OBJECT_FEATURES)
 
     def to_dict(self) -> dict[str, Any]:
-        """A plain mapping, from which `from_dict` makes the same contract; latencies of zero are left out."""
+        """A plain mapping, from which `from_dict` makes the same contract.
+
+        Latencies of zero and an empty list of objects are left out, so that contracts keep the hash that they had
+        before there were any.
+        """
         fields = dataclasses.asdict(self)
+        if not self.objects:
+            del fields["objects"]
         for holder, name in [(fields, "command_latency"), *((camera, "latency") for camera in fields["cameras"])]:
             if not holder[name]:
                 del holder[name]
@@ -150,7 +183,7 @@ class Contract:
     def from_dict(cls, fields: Mapping[str, Any]) -> Contract:
         """Build a contract from a plain mapping, as `json` or `yaml` give it."""
         known = {field.name for field in dataclasses.fields(cls)}
-        unknown, missing = sorted(set(fields) - known), sorted(known - set(fields) - {"command_latency"})
+        unknown, missing = sorted(set(fields) - known), sorted(known - set(fields) - {"command_latency", "objects"})
         if unknown or missing:
             raise ContractError(f"the contract has unknown keys {unknown} and lacks {missing}")
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
@@ -200,9 +233,14 @@ class Contract:
         )
 
     def differences(self, other: Contract) -> list[str]:
-        """Fields that differ, each as `field: mine != theirs`; latencies may differ."""
+        """Fields that differ, each as `field: mine != theirs`; latencies may differ.
+
+        The other may offer more than this one needs: cameras where this one has none, and objects. Whether a bag has
+        objects is seen when it is read.
+        """
         mine, theirs = (dataclasses.asdict(contract.without_latencies()) for contract in (self, other))
-        return [f"{key}: {mine[key]!r} != {theirs[key]!r}" for key in mine if mine[key] != theirs[key]]
+        compared = [key for key in mine if key != "objects" and (self.cameras or key != "cameras")]
+        return [f"{key}: {mine[key]!r} != {theirs[key]!r}" for key in compared if mine[key] != theirs[key]]
 
     def require(self, other: Contract, who: str) -> None:
         """Raise ContractError naming each field that differs, with both values, unless there is none."""

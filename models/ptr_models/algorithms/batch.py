@@ -18,7 +18,7 @@ class Transitions:
 
     Attributes:
         image, next_image: (B, H, W, 3) uint8 RGB.
-        state, next_state: (B, 7) float32.
+        state, next_state: (B, S) float32.
         action: (B, 7) scaled to [-0.99, 0.99].
         reward, mask: (B,); mask 0 ends the episode.
         mc_return: (B,) discounted return of the demonstration from here.

@@ -14,16 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ptr_models.episodes.bag import decode, messages, open_bag
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import Executed, executed_command
+from ptr_models.episodes.fields import Executed, executed_command, object_poses_of
 from ptr_models.episodes.messages import (
     ARM_STATE_TOPIC,
     EVENT_TOPIC,
     EXECUTED_TOPIC,
     IMAGE,
     METADATA_TOPIC,
+    OBJECTS_TOPIC,
     image_topic,
     typestore,
 )
@@ -37,7 +39,7 @@ from ptr_models.episodes.quality import (
     stream_report,
 )
 from ptr_models.episodes.reader import actions_from_targets, sample
-from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, state_vectors
+from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, states_of
 from ptr_models.episodes.streams import Streams, control_grid
 
 AFTER_STAMP = 12  # bytes of a serialised message before what follows the stamp of its header
@@ -52,6 +54,7 @@ class Tape:
         rows: per (topic, type) source stamp, arrival and size of each message.
         frames: per image topic stamp and checksum of each frame.
         arm, executed: decoded; with the latter the bits of SafetyEvent.
+        objects: poses (2, 7) of simulated item and target, where the contract has objects.
         events: (stamp, kind).   stalls: what the recorder said about streams that fell silent.
     """
 
@@ -62,6 +65,7 @@ class Tape:
     arm: list[tuple[int, ArmSample]] = field(default_factory=list)
     executed: list[tuple[int, Executed]] = field(default_factory=list)
     reasons: list[tuple[int, int]] = field(default_factory=list)
+    objects: list[tuple[int, NDArray[np.float64]]] = field(default_factory=list)
     events: list[tuple[int, str]] = field(default_factory=list)
     stalls: list[str] = field(default_factory=list)
 
@@ -89,11 +93,13 @@ class Tape:
             name: RecordedStream(self.frames.get(image_topic(name), [])) for name in names
         }
         streams = Streams(images, RecordedStream(self.arm), RecordedStream(self.executed), self.events)
+        if contract.objects:
+            streams.objects = RecordedStream(self.objects)
         stamps = control_grid(streams, contract)
         choices, commands = sample(streams, contract, stamps)
         targets = np.array([(*command.pose, command.gripper) for command in commands])
         actions = actions_from_targets(targets)
-        states = state_vectors([choice.arm[1] for choice in choices])
+        states = states_of(contract, choices)
         if not (np.isfinite(states).all() and np.isfinite(actions).all()):
             raise EpisodeError("a state or a command is not finite")
         closes, opens = gripper_events(targets[:, 7])
@@ -151,6 +157,8 @@ def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
         tape.executed.append((stamp, executed_command(message)))
         if message.source:
             tape.reasons.append((stamp, message.reason))
+    elif topic == OBJECTS_TOPIC and tape.metadata.contract.objects:
+        tape.objects.append((stamp, object_poses_of(decode(raw, kind))))
     elif topic == EVENT_TOPIC:
         message = decode(raw, kind)
         tape.events.append((stamp, message.kind))

@@ -24,6 +24,8 @@ def contact_sheet(episode: Episode, columns: int = 8, most: int = 32, tile: int 
     Returns:
         (rows * height, columns * width, 3) uint8 RGB.
     """
+    if not episode.images:
+        raise EpisodeError(f"episode {episode.path} has no images")
     bands = []
     for frames in episode.images.values():
         chosen = np.unique(np.linspace(0, len(frames) - 1, min(most, len(frames))).round().astype(int))

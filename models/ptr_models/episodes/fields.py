@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ptr_models.episodes.bag import decode
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.messages import ARM_STATE, EXECUTED_COMMAND, IMAGE
+from ptr_models.episodes.messages import ARM_STATE, EXECUTED_COMMAND, IMAGE, OBJECT_STATES
+from ptr_models.episodes.object_features import OBJECTS
 from ptr_models.episodes.sampling import ArmSample, arm_sample
 
 Data = memoryview | bytes
@@ -73,6 +74,22 @@ def executed_command(message: Any) -> Executed:
     return Executed(pose, message.gripper, message.source, decided.sec * 10**9 + decided.nanosec)
 
 
+def object_poses(cdr: Data) -> NDArray[np.float64]:
+    """Poses (2, 7) of item and target of a ptr_msgs/ObjectStates: position (m), quaternion x y z w."""
+    return _read(cdr, OBJECT_STATES, _object_poses, object_poses_of)
+
+
+def object_poses_of(message: Any) -> NDArray[np.float64]:
+    """The same of a message object.
+
+    Raises:
+        EpisodeError: it has fewer poses.
+    """
+    pairs = [(pose.position, pose.orientation) for pose in message.poses[:OBJECTS]]
+    _require_both(len(pairs))
+    return np.array([(p.x, p.y, p.z, o.x, o.y, o.z, o.w) for p, o in pairs])
+
+
 def _read(cdr: Data, kind: str, fast: Callable[[memoryview], T], whole: Callable[[Any], T]) -> T:
     if bytes(cdr[:2]) != _LITTLE_ENDIAN:
         return whole(decode(cdr, kind))
@@ -105,6 +122,25 @@ def _executed(body: memoryview) -> Executed:
     (length,) = _LENGTH.unpack_from(body, source)
     name = str(body[source + 4 : source + 4 + length], "utf-8").rstrip("\0")
     return Executed(_POSE.unpack_from(body, pose), gripper, name, seconds * 10**9 + nanoseconds)
+
+
+def _object_poses(body: memoryview) -> NDArray[np.float64]:
+    place = _STAMP_BYTES
+    for _ in ("frame_id", "kitchen", "task"):
+        place = _behind_string(body, place)
+    names = _aligned(place, 4) + _LENGTH.size  # behind the seed
+    place = names + _LENGTH.size
+    for _ in range(_LENGTH.unpack_from(body, names)[0]):
+        place = _behind_string(body, place)
+    poses = _aligned(place, 4)
+    _require_both(_LENGTH.unpack_from(body, poses)[0])
+    first = _aligned(poses + _LENGTH.size, 8)
+    return np.frombuffer(body, "<f8", OBJECTS * 7, first).reshape(OBJECTS, 7)
+
+
+def _require_both(count: int) -> None:
+    if count < OBJECTS:
+        raise EpisodeError(f"a message of type {OBJECT_STATES} has {count} poses; item and target are needed")
 
 
 def _behind_string(body: memoryview, place: int) -> int:

@@ -92,8 +92,8 @@ def show(report: EpisodeReport, console: Console) -> None:
     )
     if it.commit:
         console.print(f"software {it.commit}")
-    cameras = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in it.contract.cameras)
-    console.print(f"contract {it.contract.hash}: {cameras}, {it.contract.control_rate:g} Hz")
+    seen = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in it.contract.cameras)
+    console.print(f"contract {it.contract.hash}: {seen or 'objects, no cameras'}, {it.contract.control_rate:g} Hz")
     console.print(_table(report.streams))
     if report.motion is not None:
         console.print(_sentence(report.motion))

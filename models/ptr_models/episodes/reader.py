@@ -16,9 +16,9 @@ from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.fields import Executed
 from ptr_models.episodes.finding import find_bags
 from ptr_models.episodes.geometry import displacements, matrix_from_quaternion
-from ptr_models.episodes.messages import EXECUTED_TOPIC, METADATA_TOPIC
+from ptr_models.episodes.messages import EXECUTED_TOPIC, METADATA_TOPIC, OBJECTS_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
-from ptr_models.episodes.sampling import Choice, choose, decode_image, newest, state_vectors
+from ptr_models.episodes.sampling import Choice, choose, decode_image, newest, states_of
 from ptr_models.episodes.streams import Streams, control_grid, read_streams
 
 
@@ -28,8 +28,8 @@ class Episode:
 
     Attributes:
         path: its folder.
-        images: per camera (T+1, H, W, 3) uint8 RGB.
-        states: (T+1, 7) float32, see `sampling.Observation.state`.
+        images: per camera (T+1, H, W, 3) uint8 RGB; empty where the contract has no cameras.
+        states: (T+1, S) float32, see `sampling.Observation.state`.
         actions: (T, 7) float32 in m, rad and gripper opening per step: displacement of the commanded target
             between two instants, and the gripper commanded at the second.
         stamps: (T+1,) int64 ns.
@@ -99,7 +99,7 @@ def read_episode(
     delay = (contract or metadata.contract).observation_delay
     if contract is not None:
         contract.require(metadata.contract, f"episode {path}")
-    contract = metadata.contract
+    contract = (contract or metadata.contract).with_latencies(metadata.contract)
     try:
         streams = read_streams(path, contract)
         stamps = control_grid(streams, contract, delay)
@@ -107,9 +107,9 @@ def read_episode(
         images = _decode(choices, contract)
     except EpisodeError as error:
         raise error if str(path) in str(error) else EpisodeError(f"episode {path}: {error}") from error
-    states = state_vectors([choice.arm[1] for choice in choices])
+    states = states_of(contract, choices)
     actions = actions_from_targets(np.array([(*command.pose, command.gripper) for command in commands]))
-    for name, values in (("arm state", states), (EXECUTED_TOPIC, actions)):
+    for name, values in (("arm state", states[:, :7]), (OBJECTS_TOPIC, states[:, 7:]), (EXECUTED_TOPIC, actions)):
         if not np.isfinite(values).all():
             raise EpisodeError(f"episode {path}: stream {name} has a value that is not finite; leave it out")
     return Episode(path, images, states, actions, stamps, metadata)
@@ -122,7 +122,7 @@ def sample(
     choices, commands = [], []
     for stamp in map(int, stamps):
         try:
-            choices.append(choose(contract, streams.images, streams.arm, stamp, delay))
+            choices.append(choose(contract, streams.images, streams.arm, stamp, delay, streams.objects))
             commands.append(newest(streams.executed, EXECUTED_TOPIC, stamp, contract.state_max_age)[1])
         except StaleSampleError as error:
             raise EpisodeError(f"{error}, {(stamp - int(stamps[0])) * 1e-9:.1f} s after its start") from error

@@ -22,6 +22,7 @@ from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_quaternion, rpy_from_matrix
 from ptr_models.episodes.jpeg import decode_at_least
+from ptr_models.episodes.object_features import features_of
 from ptr_models.episodes.resize import squash
 
 T = TypeVar("T")
@@ -127,8 +128,9 @@ class Observation:
     """What a policy sees at one time.
 
     Attributes:
-        images: (C, H, W, 3) uint8 RGB, in the contract's order of cameras.
-        state: (7,) float32: x y z (m), roll pitch yaw (rad, relative to "gripper down"), gripper.
+        images: (C, H, W, 3) uint8 RGB, in the contract's order of cameras; (0, 0, 0, 3) without any.
+        state: (S,) float32: x y z (m), roll pitch yaw (rad, relative to "gripper down"), gripper, and then the
+            contract's objects.
         image_stamps: ns, one per camera.
         state_stamp: ns.
     """
@@ -204,10 +206,21 @@ class Choice:
     Attributes:
         images: per camera, in the contract's order, stamp (ns) and encoded image.
         arm: stamp (ns) and measured state.
+        objects: poses (2, 7) of simulated item and target; None where the contract has no objects.
     """
 
     images: tuple[tuple[int, bytes | NDArray[np.uint8]], ...]
     arm: tuple[int, ArmSample]
+    objects: NDArray[np.float64] | None = None
+
+
+def states_of(contract: Contract, choices: Sequence[Choice]) -> NDArray[np.float32]:
+    """State vectors (N, S) of chosen samples: proprioception, then the contract's objects."""
+    states = state_vectors([choice.arm[1] for choice in choices])
+    if not contract.objects:
+        return states
+    features = features_of(contract, np.stack([choice.objects for choice in choices]))
+    return np.concatenate([states, features.astype(np.float32)], axis=1)
 
 
 def shifts(contract: Contract, delay: float | None = None) -> tuple[tuple[int, ...], int]:
@@ -230,6 +243,7 @@ def choose(
     arm: Stream[ArmSample],
     time: int,
     delay: float | None = None,
+    objects: Stream[NDArray[np.float64]] | None = None,
 ) -> Choice:
     """The samples of the observation at a time. Arguments and errors as of `assemble`."""
     chosen = []
@@ -238,7 +252,12 @@ def choose(
         if camera.name not in images:
             raise EpisodeError(f"camera {camera.name} is missing; there are: {', '.join(sorted(images)) or 'none'}")
         chosen.append(newest(images[camera.name], f"camera {camera.name}", time - shift, camera.max_age))
-    return Choice(tuple(chosen), newest(arm, "arm state", time - of_arm, contract.state_max_age))
+    state = newest(arm, "arm state", time - of_arm, contract.state_max_age)
+    if not contract.objects:
+        return Choice(tuple(chosen), state)
+    if objects is None:
+        raise EpisodeError("the contract has objects, but there is no stream of them; only a simulator knows them")
+    return Choice(tuple(chosen), state, newest(objects, "objects", time - of_arm, contract.state_max_age)[1])
 
 
 def assemble(
@@ -247,6 +266,7 @@ def assemble(
     arm: Stream[ArmSample],
     time: int,
     delay: float | None = None,
+    objects: Stream[NDArray[np.float64]] | None = None,
 ) -> Observation:
     """The observation at a time, from live buffers or from a bag.
 
@@ -256,11 +276,12 @@ def assemble(
         arm: stream of measured arm states.
         time: ns.
         delay: see `shifts`.
+        objects: stream of poses (2, 7) of simulated item and target, where the contract has objects.
     Raises:
         StaleSampleError: a stream has nothing young enough.
         EpisodeError: a camera of the contract is not among `images`, or an image is damaged.
     """
-    return observation_of(contract, choose(contract, images, arm, time, delay))
+    return observation_of(contract, choose(contract, images, arm, time, delay, objects))
 
 
 def observation_of(contract: Contract, choice: Choice) -> Observation:
@@ -271,4 +292,5 @@ def observation_of(contract: Contract, choice: Choice) -> Observation:
     """
     frames = [decode_image(data, camera) for (_, data), camera in zip(choice.images, contract.cameras, strict=True)]
     stamps = tuple(stamp for stamp, _ in choice.images)
-    return Observation(np.stack(frames), state_vector(choice.arm[1]), stamps, choice.arm[0])
+    images = np.stack(frames) if frames else np.empty((0, 0, 0, 3), np.uint8)
+    return Observation(images, states_of(contract, [choice])[0], stamps, choice.arm[0])

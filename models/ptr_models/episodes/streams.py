@@ -15,8 +15,15 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract
 from ptr_models.episodes.bag import decode
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import Executed, arm_state, executed, image_data
-from ptr_models.episodes.messages import ARM_STATE_TOPIC, EVENT_TOPIC, EXECUTED_TOPIC, METADATA_TOPIC, image_topic
+from ptr_models.episodes.fields import Executed, arm_state, executed, image_data, object_poses
+from ptr_models.episodes.messages import (
+    ARM_STATE_TOPIC,
+    EVENT_TOPIC,
+    EXECUTED_TOPIC,
+    METADATA_TOPIC,
+    OBJECTS_TOPIC,
+    image_topic,
+)
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, as_of, shifts
 from ptr_models.episodes.scan import Raw, scan
 
@@ -31,6 +38,7 @@ class Streams:
         executed: commanded targets.
         events: (stamp, kind) of EpisodeEvents.
         metadata: newest JSON on /episode/metadata, empty if none.
+        objects: poses (2, 7) of simulated item and target; None where the contract has no objects.
     """
 
     images: dict[str, RecordedStream[NDArray[np.uint8]]]
@@ -38,12 +46,14 @@ class Streams:
     executed: RecordedStream[Executed]
     events: list[tuple[int, str]] = field(default_factory=list)
     metadata: str = ""
+    objects: RecordedStream[NDArray[np.float64]] | None = None
 
 
 def read_streams(path: Path | str, contract: Contract) -> Streams:
     """Load from a bag what observations and actions of a contract are made of."""
     cameras = {camera.name: image_topic(camera.name) for camera in contract.cameras}
-    others = (ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, METADATA_TOPIC)
+    others = [ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, METADATA_TOPIC]
+    others += [OBJECTS_TOPIC] if contract.objects else []
     found = scan(path, [*cameras.values(), *others])
 
     def stream(topic: str, take: Callable[[Any], Any]) -> RecordedStream[Any]:
@@ -60,6 +70,7 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
         executed=stream(EXECUTED_TOPIC, executed),
         events=[(stamp, message.kind) for stamp, message in every(EVENT_TOPIC)],
         metadata=next((message.data for _, message in reversed(every(METADATA_TOPIC))), ""),
+        objects=stream(OBJECTS_TOPIC, object_poses) if contract.objects else None,
     )
 
 
@@ -74,11 +85,13 @@ def control_grid(streams: Streams, contract: Contract, delay: float | None = Non
     of_cameras, of_arm = shifts(contract, delay)
     every = {f"camera {name}": stream.stamps for name, stream in streams.images.items()}
     every |= {"arm state": streams.arm.stamps, EXECUTED_TOPIC: streams.executed.stamps}
+    if streams.objects is not None:
+        every[OBJECTS_TOPIC] = streams.objects.stamps
     for name, stamps in every.items():
         if not stamps:
             raise EpisodeError(f"stream {name} is empty")
     late = {f"camera {camera.name}": shift for camera, shift in zip(contract.cameras, of_cameras, strict=True)}
-    late |= {"arm state": of_arm}
+    late |= {"arm state": of_arm, OBJECTS_TOPIC: of_arm}
     starts = [stamp for stamp, kind in streams.events if kind == "start"]
     stops = [stamp for stamp, kind in streams.events if kind == "stop"]
     begin = max([stamps[0] + late.get(name, 0) for name, stamps in every.items()] + starts[:1])

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.geometry import integrate, quaternion_from_matrix
 from ptr_models.episodes.messages import (
@@ -26,6 +25,8 @@ from ptr_models.episodes.messages import (
     IMAGE,
     JOINT_STATE,
     JOINT_STATE_TOPIC,
+    OBJECT_STATES,
+    OBJECTS_TOPIC,
     image_topic,
     typestore,
 )
@@ -40,13 +41,28 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class ObjectTracks:
+    """Where K simulated objects were at N instants; the first is the task's item, the second its target.
+
+    Attributes:
+        names: (K,).   poses: (N, K, 7) in base_link: position (m), quaternion x y z w.
+    """
+
+    names: tuple[str, ...]
+    poses: Array
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+
+@dataclass(frozen=True)
 class Trajectory:
     """T control steps between T+1 instants, which lie one control period apart.
 
     What was observed has N = T+1 rows, or N = T where a data set keeps no observation after the last action.
 
     Attributes:
-        images: per camera N images, each encoded (JPEG, PNG) or (H, W, 3) uint8 RGB.
+        images: per camera N images, each encoded (JPEG, PNG) or (H, W, 3) uint8 RGB; empty where nothing was seen.
         measured_position: (N, 3) m.   measured_rotation: (N, 3, 3). Both of ee_gripper_link in base_link.
         commanded_position: (T+1, 3) m.   commanded_rotation: (T+1, 3, 3). The target in force at each
             instant; its displacement from row k to k+1 is action k.
@@ -56,6 +72,7 @@ class Trajectory:
         joint_positions: (N, 6) rad, or None where they are not known (then no /joint_states is written).
         start_ns: stamp of the first instant.
         source: who commanded: scripted, policy, spacemouse, ...
+        objects: of a simulator at the N instants; None where they are not known (then no /simulator/objects).
     """
 
     images: Mapping[str, Sequence[bytes | NDArray[np.uint8]]]
@@ -68,6 +85,7 @@ class Trajectory:
     joint_positions: Array | None = None
     start_ns: int = 0
     source: str = "scripted"
+    objects: ObjectTracks | None = None
 
     def __post_init__(self) -> None:
         rows = len(self.measured_position)
@@ -75,6 +93,8 @@ class Trajectory:
         observed |= {"measured_rotation": len(self.measured_rotation), "gripper": len(self.gripper)}
         if self.joint_positions is not None:
             observed["joint_positions"] = len(self.joint_positions)
+        if self.objects is not None:
+            observed["objects"] = len(self.objects)
         commanded = {
             "commanded_rotation": len(self.commanded_rotation),
             "gripper_commanded": len(self.gripper_commanded),
@@ -139,7 +159,7 @@ def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Traje
     steps, observed = trajectory.steps, len(trajectory.measured_position)
     start = trajectory.start_ns or metadata.start_ns or 1_000_000_000
     metadata = dataclasses.replace(metadata, start_ns=start, end_ns=start + steps * period)
-    build = _Messages(metadata.contract, trajectory, _POLICY if metadata.kind == "trial" else _TELEOP)
+    build = _Messages(metadata, trajectory, _POLICY if metadata.kind == "trial" else _TELEOP)
     with BagWriter(root, metadata) as bag:
         bag.write_message(EVENT_TOPIC, build.event(start, metadata.episode_id, "start"), start)
         for k in range(steps + 1):
@@ -152,6 +172,8 @@ def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Traje
             bag.write_message(ARM_STATE_TOPIC, build.arm_state(stamp, k), stamp)
             if trajectory.joint_positions is not None:
                 bag.write_message(JOINT_STATE_TOPIC, build.joint_state(stamp, k), stamp)
+            if trajectory.objects is not None:
+                bag.write_message(OBJECTS_TOPIC, build.objects(stamp, trajectory.objects, k), stamp)
         bag.write_message(
             EVENT_TOPIC, build.event(metadata.end_ns, metadata.episode_id, "stop"), metadata.end_ns
         )
@@ -161,9 +183,9 @@ def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Traje
 class _Messages:
     """The messages of a trajectory's instants."""
 
-    def __init__(self, contract: Contract, trajectory: Trajectory, mode: int) -> None:
+    def __init__(self, metadata: EpisodeMetadata, trajectory: Trajectory, mode: int) -> None:
         self._types = typestore().types
-        self._contract = contract
+        self._contract, self._metadata = metadata.contract, metadata
         self._trajectory = trajectory
         self._mode = mode
         self._measured = quaternion_from_matrix(trajectory.measured_rotation)
@@ -222,6 +244,16 @@ class _Messages:
             gripper=float(it.gripper_commanded[k]),
             joint_positions=self._joints[k],
             reason=0,
+        )
+
+    def objects(self, stamp: int, tracks: ObjectTracks, k: int) -> Any:
+        return self._types[OBJECT_STATES](
+            header=self._header(stamp, self._contract.frame),
+            kitchen=self._metadata.kitchen,
+            task=self._metadata.task,
+            seed=self._metadata.seed or 0,
+            names=list(tracks.names),
+            poses=[self._pose(pose[:3], pose[3:]) for pose in tracks.poses[k]],
         )
 
     def joint_state(self, stamp: int, k: int) -> Any:

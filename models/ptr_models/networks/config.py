@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from ptr_models.networks.options import AutoregressiveConfig, MaskedDecoderConfig, TransformerConfig
 
 VISION_TRANSFORMERS = ("vit_tiny", "vit_b16")
-ENCODERS = ("resnet_small", "resnet18", "resnet34", "resnet50", "tiny", "resnet50_batchnorm", *VISION_TRANSFORMERS)
+BACKBONES = ("resnet_small", "resnet18", "resnet34", "resnet50", "tiny", "resnet50_batchnorm", *VISION_TRANSFORMERS)
+ENCODERS = (*BACKBONES, "none")
 POOLINGS = ("spatial_embeddings", "spatial_softmax", "embeddings_and_softmax", "mean", "class_token")
 PRECISIONS = ("fp32", "bf16")
 
@@ -19,7 +20,8 @@ class NetworkConfig:
 
     Attributes:
         encoder: one of ENCODERS; `tiny` is for 64x64 images on a CPU, the others are the paper's,
-            but for `resnet50_batchnorm` (the ResNet-50 of R3M) and the Vision Transformers `vit_tiny` and `vit_b16`.
+            but for `resnet50_batchnorm` (the ResNet-50 of R3M) and the Vision Transformers `vit_tiny` and `vit_b16`;
+            `none` sees no images, for contracts without cameras.
         image_size: height and width of the (square) image, pixels; learned embeddings tie a checkpoint to it.
         cameras: images stacked along the channels.
         pooling: how a feature map becomes a vector, one of POOLINGS; `class_token` is for Vision Transformers.
@@ -64,7 +66,16 @@ class NetworkConfig:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; known: {', '.join(known)}")
         if self.pooling == "class_token" and self.encoder not in VISION_TRANSFORMERS:
             raise ValueError(f"pooling class_token needs one of {', '.join(VISION_TRANSFORMERS)}, not {self.encoder}")
+        if self.encoder == "none" and self.weights:
+            raise ValueError("weights are those of a backbone, but encoder is 'none'; leave them out")
+        if self.encoder == "none" and not self.critic_proprioception:
+            raise ValueError("critic_proprioception must be true where encoder is 'none': the critic would see nothing")
         if len(self.state_center) != len(self.state_scale):
             raise ValueError("state_center and state_scale must have the same length")
         if min(self.state_scale) <= 0:
             raise ValueError(f"state_scale is {self.state_scale}; every scale must be positive")
+
+    @property
+    def latent_width(self) -> int:
+        """Width of the image embedding: `latent`, or 0 without an encoder."""
+        return 0 if self.encoder == "none" else self.latent

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptr_models.networks.config import NetworkConfig
-from ptr_models.networks.encoder import Encoder
+from ptr_models.networks.encoder import make_encoder
 
 
 class EnsembleDense(nn.Module):
@@ -88,12 +88,12 @@ class Critic(nn.Module):
 
     def __init__(self, config: NetworkConfig, tasks: int, actions: int = 7) -> None:
         super().__init__()
-        self.encoder = Encoder(config)
+        self.encoder = make_encoder(config)
         self.sees_state = config.critic_proprioception
         state = len(config.state_center) if self.sees_state else 0
         self.register_buffer("state_center", torch.tensor(config.state_center), persistent=False)
         self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
-        self.q_function = QFunction(config, tasks, actions, config.latent + state)
+        self.q_function = QFunction(config, tasks, actions, config.latent_width + state)
 
     def encode(self, image: Tensor, state: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 and (B, S) to the embedding z (B, Z), once per image."""

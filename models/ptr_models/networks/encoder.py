@@ -161,3 +161,19 @@ class Encoder(nn.Module):
         with self.precision_of(image.device.type):
             features = self.pooling(self.backbone(self.pixels(image)))
         return torch.tanh(self.norm(self.dense(features.float())))
+
+
+class NoEncoder(nn.Module):
+    """Stands in for an encoder where there are no images."""
+
+    def freeze_backbone(self) -> None:
+        """There is none; nothing to do."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images (B, 0, 0, 0) to embeddings (B, 0) float32."""
+        return image.new_zeros((len(image), 0), dtype=torch.float32)
+
+
+def make_encoder(config: NetworkConfig) -> Encoder | NoEncoder:
+    """The encoder that `config.encoder` names."""
+    return NoEncoder() if config.encoder == "none" else Encoder(config)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ptr_models.networks.config import NetworkConfig
-from ptr_models.networks.encoder import Encoder
+from ptr_models.networks.encoder import make_encoder
 
 
 class ObservationFeatures(nn.Module):
@@ -20,10 +20,10 @@ class ObservationFeatures(nn.Module):
     def __init__(self, config: NetworkConfig, tasks: int) -> None:
         """Args: tasks: K columns of the one-hot."""
         super().__init__()
-        self.encoder = Encoder(config)
+        self.encoder = make_encoder(config)
         self.register_buffer("state_center", torch.tensor(config.state_center), persistent=False)
         self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
-        self.width = config.latent + len(config.state_center) + tasks
+        self.width = config.latent_width + len(config.state_center) + tasks
 
     def encode(self, image: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 to the embedding (B, latent)."""

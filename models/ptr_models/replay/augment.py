@@ -46,8 +46,10 @@ def augment(
         settings: strengths.
         part: index and number of the equal parts of a batch of which `images` is one; draws are those of the whole.
     Returns:
-        A new array of the same shape.
+        A new array of the same shape; images without pixels as they are.
     """
+    if not images.size:
+        return images
     rule = settings or Augmentation()
     batch, height, width, channels = images.shape
     offsets = _own(generator.integers(0, 2 * rule.pad + 1, size=(batch * part[1], 2)), part)

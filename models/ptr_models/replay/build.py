@@ -121,7 +121,7 @@ class _Look:
 
 
 def _rows(episode: Episode) -> Arrays:
-    cameras = list(episode.images.values())
+    cameras = list(episode.images.values()) or [np.empty((len(episode.states), 0, 0, 0), np.uint8)]
     frames = cameras[0] if len(cameras) == 1 else np.concatenate(cameras, axis=-1)
     actions = np.concatenate([episode.actions, np.zeros_like(episode.actions[:1])])
     return Arrays(frames, episode.states, actions)

@@ -78,7 +78,8 @@ def run_list(options: argparse.Namespace) -> int:
         table.add_column(heading, justify="right")
     for item in caches(options.cache):
         contract = item.contract
-        cameras = "" if contract is None else ", ".join(f"{c.name} {c.width}x{c.height}" for c in contract.cameras)
+        found = () if contract is None else contract.cameras
+        cameras = ", ".join(f"{c.name} {c.width}x{c.height}" for c in found) or "none"
         words = (
             ("unreadable", "", "") if contract is None else (contract.hash, cameras, f"{contract.control_rate:g} Hz")
         )

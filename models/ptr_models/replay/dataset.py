@@ -28,8 +28,8 @@ class Dataset:
 
     Attributes:
         contract: of all its episodes.
-        frames: (N, H, W, 3 * cameras) uint8 RGB, memory-mapped.
-        states: (N, 7) float32, memory-mapped.
+        frames: (N, H, W, 3 * cameras) uint8 RGB, memory-mapped; (N, 0, 0, 0) where the contract has no cameras.
+        states: (N, S) float32, memory-mapped.
         actions: (N, 7) float32, raw units, memory-mapped; the row of an episode's last frame is not used.
         starts: (E,) first row of each episode.
         lengths: (E,) steps; an episode has one row more.
@@ -84,7 +84,7 @@ class Dataset:
         )
 
     def episode(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-        """Frames (T+1, H, W, 3 * cameras), states (T+1, 7) and raw actions (T, 7) of one episode."""
+        """Frames (T+1, H, W, 3 * cameras), states (T+1, S) and raw actions (T, 7) of one episode."""
         start, length = int(self.starts[index]), int(self.lengths[index])
         rows = slice(start, start + length + 1)
         return self.frames[rows], self.states[rows], self.actions[start : start + length]

@@ -4,8 +4,8 @@
 A store is a folder named after a hash of the contract and of the format:
 
     index.sqlite   the contract, and one row per bag: its sizes and times, task, outcome, place or problem
-    frames.bin     (N, H, W, 3 * cameras) uint8
-    states.bin     (N, 7) float32
+    frames.bin     (N, H, W, 3 * cameras) uint8; no file where the contract has no cameras
+    states.bin     (N, S) float32
     actions.bin    (N, 7) float32, raw units; zeros in the row of an episode's last frame
     lock           held by the one process that appends
 
@@ -148,7 +148,10 @@ class Store:
 
     def _map(self, name: str, rows: int, dtype: type, shape: tuple[int, ...]) -> NDArray:
         path = self.folder / f"{name}.bin"
-        size, needed = path.stat().st_size, rows * _row_bytes(dtype, shape)
+        needed = rows * _row_bytes(dtype, shape)
+        if not needed:
+            return np.empty((rows, *shape), dtype)
+        size = path.stat().st_size
         if size < needed:
             raise ValueError(f"{path.name} has {size} bytes, not {needed}")
         return np.memmap(path, dtype, "r", shape=(rows, *shape))
@@ -160,10 +163,11 @@ class Writer:
     def __init__(self, folder: Path, contract: Contract, connection: sqlite3.Connection) -> None:
         self.folder = folder
         self._connection, self._lock = connection, threading.Lock()
-        names = row_kinds(contract)
-        self._files = [os.open(folder / f"{name}.bin", os.O_RDWR | os.O_CREAT, 0o644) for name in names]
-        sizes = [_row_bytes(*kind) for kind in names.values()]
-        self._rows = max(-(-os.fstat(file).st_size // size) for file, size in zip(self._files, sizes, strict=True))
+        sizes = {name: _row_bytes(*kind) for name, kind in row_kinds(contract).items()}
+        self._files = {
+            name: os.open(folder / f"{name}.bin", os.O_RDWR | os.O_CREAT, 0o644) for name, size in sizes.items() if size
+        }
+        self._rows = max(-(-os.fstat(file).st_size // sizes[name]) for name, file in self._files.items())
 
     def append(self, arrays: Arrays) -> int:
         """Write the rows of an episode; returns the first of them.
@@ -174,9 +178,9 @@ class Writer:
             OSError: the disk is full, or refuses.
         """
         with self._lock:
-            start, self._rows = self._rows, self._rows + len(arrays.frames)
-        for file, rows in zip(self._files, arrays, strict=True):
-            _write_at(file, np.ascontiguousarray(rows), start)
+            start, self._rows = self._rows, self._rows + len(arrays.states)
+        for name, file in self._files.items():
+            _write_at(file, np.ascontiguousarray(getattr(arrays, name)), start)
         return start
 
     def commit(self, entries: Sequence[Entry]) -> None:
@@ -186,7 +190,7 @@ class Writer:
             OSError, sqlite3.Error: the disk is full, or refuses.
         """
         if any(entry.steps > 0 for entry in entries):
-            for file in self._files:
+            for file in self._files.values():
                 os.fsync(file)
         rows = [(entry.path, *entry.stamp, *entry[2:]) for entry in entries]
         with self._connection:
@@ -194,16 +198,15 @@ class Writer:
 
     def close(self) -> None:
         """Close the files; what was not committed is lost."""
-        for file in self._files:
+        for file in self._files.values():
             os.close(file)
 
 
 def row_kinds(contract: Contract) -> dict[str, tuple[type, tuple[int, ...]]]:
     """Type and shape of a row of each array."""
-    camera, cameras = contract.cameras[0], len(contract.cameras)
     return {
-        "frames": (np.uint8, (camera.height, camera.width, 3 * cameras)),
-        "states": (np.float32, (len(contract.proprioception),)),
+        "frames": (np.uint8, contract.image_shape),
+        "states": (np.float32, (len(contract.state),)),
         "actions": (np.float32, (len(contract.action),)),
     }
 

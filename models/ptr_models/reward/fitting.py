@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from ptr_models.algorithms.cql import adam, descend
+from ptr_models.errors import PtrError
 from ptr_models.replay import Augmentation, Dataset, augment
 from ptr_models.reward.calibration import Calibration, calibrate
 from ptr_models.reward.classifier import SuccessClassifier, SuccessNetwork
@@ -91,6 +92,8 @@ def fit_classifier(
         data: demonstrations and, where there are, failures.
         progress: called after each update with its number and the loss.
     """
+    if not checkpoint.contract.cameras:
+        raise PtrError("a success classifier needs images, but the checkpoint's policy sees objects instead of them")
     table = checkpoint.tasks.extended(data.task_names)
     torch.manual_seed(options.seed)
     network = _network(checkpoint, table.slots)

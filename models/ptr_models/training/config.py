@@ -95,6 +95,10 @@ class ScheduleConfig:
             raise ValueError(f"keep_checkpoints is {self.keep_checkpoints}; it must be 0 (all) or more")
 
 
+NEED_IMAGES = ("time_contrastive", "masked_autoencoder")
+"""Algorithms that learn from images alone."""
+
+
 @dataclass(frozen=True)
 class TrainingConfig:
     """A whole run.
@@ -121,6 +125,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
+        if self.networks.encoder == "none" and self.algorithm.name in NEED_IMAGES:
+            raise ValueError(f"algorithm {self.algorithm.name} trains an image encoder, but networks.encoder is 'none'")
         subset, critics = self.algorithm.target_subset, self.networks.critics
         if subset > critics:
             raise ValueError(f"algorithm.target_subset is {subset}, but there are {critics} critics")

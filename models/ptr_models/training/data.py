@@ -38,20 +38,24 @@ class Bags:
     cache: Path | None = None
 
 
-def contract_of(bags: Bags) -> Contract:
+def contract_of(bags: Bags, low_dim: bool = False) -> Contract:
     """The most frequent contract of a few episodes spread over the folders; bags of another one are left out.
 
     Its latencies are those of the target data, since that is the robot which the policy will act on.
+
+    Args:
+        low_dim: see simulated objects instead of images, whether the bags have images or not.
     """
     if not bags.prior and not bags.target:
         raise PtrError("training needs episodes; name their folders with --data")
-    found = _contracts([*bags.prior, *bags.target])
+    found = _contracts([*bags.prior, *bags.target], low_dim)
     agreed = Counter(contract.without_latencies() for contract in found).most_common(1)[0][0]
-    robots = [c for c in (_contracts(bags.target) if bags.target else found) if c.without_latencies() == agreed]
+    of_target = _contracts(bags.target, low_dim) if bags.target else found
+    robots = [contract for contract in of_target if contract.without_latencies() == agreed]
     return agreed.with_latencies(Counter(robots).most_common(1)[0][0]) if robots else agreed
 
 
-def _contracts(folders: Sequence[Path]) -> list[Contract]:
+def _contracts(folders: Sequence[Path], low_dim: bool) -> list[Contract]:
     """The contracts of a few episodes spread over some folders; at least one, or the error that the first one gives."""
     episodes = find_episodes(folders)
     found = []
@@ -60,7 +64,8 @@ def _contracts(folders: Sequence[Path]) -> list[Contract]:
             found.append(read_metadata(path).contract)
         except PtrError:  # a damaged bag has no say; it is left out with its reason later
             continue
-    return found or [read_metadata(episodes[0]).contract]
+    found = found or [read_metadata(episodes[0]).contract]
+    return [contract.low_dim() for contract in found] if low_dim else found
 
 
 def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | None]:

@@ -23,6 +23,9 @@ from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_alg
 from ptr_models.training.history import History
 from ptr_models.training.q_range import QRange
 
+NO_IMAGE = np.empty((0, 0, 0), np.uint8)
+"""Of a contract without cameras."""
+
 
 @dataclass(frozen=True)
 class Decision:
@@ -113,7 +116,7 @@ class Policy:
     @torch.no_grad()
     def act(
         self,
-        image: NDArray[np.uint8],
+        image: NDArray[np.uint8] | None,
         state: NDArray[np.float32],
         task: str,
         choice: str = "",
@@ -122,8 +125,8 @@ class Policy:
         """Decide.
 
         Args:
-            image: (H, W, 3 * cameras) uint8 RGB at the contract's size.
-            state: (7,) proprioception.
+            image: (H, W, 3 * cameras) uint8 RGB at the contract's size; None where it has no cameras.
+            state: (S,) the contract's state.
             task: name; aliases of the table are allowed.
             choice: `mode`: tanh of the mean (PTR's); `sample`; `argmax_q`: the best of the mode and
                 `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
@@ -136,6 +139,7 @@ class Policy:
         begin = time.perf_counter()
         choice = choice or self.checkpoint.config.algorithm.choice
         candidates = candidates or self.checkpoint.config.algorithm.candidates
+        image = NO_IMAGE if image is None else image
         self._check(image, state, choice)
         pixels, proprioception, one_hot = self._tensors(image[None], state[None], task)
         policy = self._distribution(pixels, proprioception, one_hot)
@@ -168,7 +172,7 @@ class Policy:
         """Q of given actions, per critic.
 
         Args:
-            images: (T, H, W, 3 * cameras).   states: (T, 7).
+            images: (T, H, W, 3 * cameras).   states: (T, S).
             scaled_actions: (T, 7), or (T, N, 7): N actions for each observation.
         Returns:
             (E, T) or (E, T, N); without a critic an error.
@@ -221,12 +225,11 @@ class Policy:
         return self._critic.q(self._critic.encode(pixels, state), one_hot, actions)[:, 0].cpu()
 
     def _check(self, image: NDArray[np.uint8], state: NDArray[np.float32], choice: str) -> None:
-        camera = self.contract.cameras[0]
-        wanted = (camera.height, camera.width, 3 * len(self.contract.cameras))
+        wanted = self.contract.image_shape
         if image.shape != wanted or image.dtype != np.uint8:
             raise PtrError(f"the image is {image.dtype} {image.shape}; the policy needs uint8 {wanted}")
-        if np.shape(state) != (len(self.contract.proprioception),):
-            raise PtrError(f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.proprioception)},)")
+        if np.shape(state) != (len(self.contract.state),):
+            raise PtrError(f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.state)},)")
         if choice not in CHOICES:
             raise PtrError(f"unknown choice {choice!r}; known: {', '.join(CHOICES)}")
         if self._critic is None and choice.endswith("_q"):

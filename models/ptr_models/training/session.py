@@ -17,6 +17,7 @@ from ptr_models.algorithms.bet import CLUSTERED
 from ptr_models.contract import Contract
 from ptr_models.episodes.writer import write_atomically
 from ptr_models.errors import PtrError
+from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Dataset
 from ptr_models.replay.windows import sample_actions
 from ptr_models.training.allocator import keep_freed_memory
@@ -73,7 +74,7 @@ def start_pretraining(
     """A run from fresh networks.
 
     Args:
-        config: size of the images is taken from the bags' contract.
+        config: size of the images is taken from the bags' contract; without an encoder their objects are seen.
         bags: prior data; with target data, those enter at `schedule.target_from`. Target data alone are one phase.
         folder: of the run; must not hold checkpoints yet.
         tasks: further names that get a slot from the start.
@@ -82,13 +83,14 @@ def start_pretraining(
     if latest_checkpoint(folder) is not None:
         raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
     config = first_objective(config)
-    contract = contract_of(bags)
+    contract = contract_of(bags, low_dim=config.networks.encoder == "none")
+    config = replace(config, networks=_fit_networks(config, contract))
     prior, target = open_bags(bags, contract)
     if prior is not None and target is not None and config.schedule.target_from <= 0 and config.schedule.mix == 0:
         LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = TaskTable.from_names([*names, *tasks], config.data.spare_tasks, config.data.aliases)
-    config = _prepare_torch(replace(config, networks=_fit_networks(config, contract)))
+    config = _prepare_torch(config)
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
     _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
     start = Checkpoint(Path(), contract, table, config, 0, card=begin_representation(algorithm, config))
@@ -196,7 +198,22 @@ def _overridden(config: TrainingConfig, overrides: dict[str, Any]) -> TrainingCo
     return replace(config, **({"device": "auto"} | overrides))
 
 
-def _fit_networks(config: TrainingConfig, contract: Contract) -> Any:
+def _fit_networks(config: TrainingConfig, contract: Contract) -> NetworkConfig:
+    """The networks for a contract.
+
+    Raises:
+        PtrError: they can't see what it offers.
+    """
+    if config.networks.encoder != "none" and not contract.cameras:
+        raise PtrError("the bags have no images; choose a preset that sees objects, e.g. ptr_low_dim")
+    numbers = len(config.networks.state_center)
+    if numbers != len(contract.state):
+        raise PtrError(
+            f"networks.state_center has {numbers} numbers, but the state of the bags' contract has "
+            f"{len(contract.state)} ({', '.join(contract.state)}); choose a preset for it, or give as many numbers"
+        )
+    if config.networks.encoder == "none":
+        return config.networks
     sizes = {(camera.height, camera.width) for camera in contract.cameras}
     if len(sizes) != 1 or len(set(next(iter(sizes)))) != 1:
         raise PtrError(f"the networks need square images of one size; the contract has {sorted(sizes)}")

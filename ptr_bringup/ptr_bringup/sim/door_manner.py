@@ -17,6 +17,7 @@ class DoorManner:
     """How human the operator of doors is.
 
     Attributes:
+        name: `machine` or `human`, as of the operator's manner with food.
         pace: range of the pace, 1 is brisk; one per episode.
         tremor: m, standard deviation of the error of each step; the next step corrects it.
         turn_tremor: rad, the same of a turn.
@@ -34,6 +35,7 @@ class DoorManner:
         beyond: rad, range of how much further than needed the door is opened.
     """
 
+    name: str = "human"
     pace: Range = (0.6, 1.05)
     tremor: float = 0.004
     turn_tremor: float = 0.02
@@ -54,10 +56,11 @@ class DoorManner:
 
 
 MACHINE = DoorManner(
-    pace=(1.0, 1.0), tremor=0.0, turn_tremor=0.0, pause=0.0, detour=0.0, sloppiness=0.0, miss=0.0, miss_again=0.0,
-    slip=0.0, stop_short=0.0, hesitate=0.0, linger=0.0, beyond=(0.15, 0.15),
+    name="machine", pace=(1.0, 1.0), tremor=0.0, turn_tremor=0.0, pause=0.0, detour=0.0, sloppiness=0.0, miss=0.0,
+    miss_again=0.0, slip=0.0, stop_short=0.0, hesitate=0.0, linger=0.0, beyond=(0.15, 0.15),
 )
 """Without any mistake or delay."""
+DOOR_MANNERS: dict[str, DoorManner] = {manner.name: manner for manner in (MACHINE, DoorManner())}
 
 
 @dataclass(frozen=True)

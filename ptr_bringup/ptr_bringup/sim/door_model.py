@@ -81,7 +81,8 @@ def _controls_beside(door: Door, inner: float, top: float, low: float) -> str:
 def _controls_above(door: Door, inner: float, top: float) -> str:
     """An oven's strip with three dials above its panel."""
     width, y = door.size[0], float(door.panel_center[1])
-    xml = _geom("box", (BOX_DEPTH / 2, width / 2, 0.012), (inner + BOX_DEPTH / 2, y, top + 0.012), door.box_color, _LOOK)
+    xml = _geom("box", (BOX_DEPTH / 2, width / 2, 0.012), (inner + BOX_DEPTH / 2, y, top + 0.012), door.box_color,
+                _LOOK)
     for k in (-1, 0, 1):
         xml += _geom("cylinder", (0.007, 0.004), (inner - 0.002, y + k * width / 4, top + 0.012), door.handle.color,
                      f'euler="0 1.5707963 0" {_LOOK}')

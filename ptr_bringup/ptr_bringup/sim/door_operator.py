@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scripted operator of doors: takes the handle, leads it along its arc, lets go, and tries again when it failed.
 
-It decides from the handle's and the door's pose alone. To open, the fingers clamp a knob or hook behind a bar. To close,
-they lift an oven's door by the same, and push the others. It errs as a person does, see `DoorManner`.
+It decides from the handle's and the door's pose alone. To open, the fingers clamp a knob or hook behind a bar. To
+close, they lift an oven's door by the same, and push the others. It errs as a person does, see `DoorManner`.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class DoorOperator:
 
     def __init__(self, task: DoorTask, door: Door, seed: int, manner: DoorManner | None = None) -> None:
         self._opens, self._door = task.skill == "open", door
-        self._manner = manner or DoorManner()
+        self.manner = manner or DoorManner()
         self._random = np.random.default_rng(np.random.SeedSequence([seed, 29]))
-        self.pace = float(self._random.uniform(*self._manner.pace))
-        self._target = door.open_angle + self._random.uniform(*self._manner.beyond) if self._opens else 0.0
+        self.pace = float(self._random.uniform(*self.manner.pace))
+        self._target = door.open_angle + self._random.uniform(*self.manner.beyond) if self._opens else 0.0
         self._holds = self._opens or door.hinge == "bottom"
         self._lifts = self._holds and not self._opens
         self._clamps = self._holds and not door.handle.hooked
@@ -102,7 +102,7 @@ class DoorOperator:
         return self._action(np.zeros(3), np.zeros(3))
 
     def _begin_attempt(self) -> None:
-        self._attempt = draw_attempt(self._manner, self._random, self.attempts, not self._holds)
+        self._attempt = draw_attempt(self.manner, self._random, self.attempts, not self._holds)
         self._detour = self._attempt.detour
         self.attempts += 1
         self._until: float | None = None
@@ -119,7 +119,7 @@ class DoorOperator:
             case DoorPhase.REACH if self._waited > LONG_REACH or self._at_goal(commanded, scene):
                 self._enter(DoorPhase.ENGAGE)
                 self._advance(commanded, gripper, scene)
-            case DoorPhase.ENGAGE if self._waited > 5 or not self._lifts or _near(self._pose(scene, scene.angle), commanded):
+            case DoorPhase.ENGAGE if self._waited > 5 or self._engaged(commanded, scene):
                 self._enter(DoorPhase.GRASP if self._clamps else DoorPhase.MOVE)
             case DoorPhase.GRASP if self._waited >= self._attempt.hesitation + 3:
                 self._enter(DoorPhase.RETREAT if gripper < MISSED else DoorPhase.MOVE)
@@ -166,6 +166,9 @@ class DoorOperator:
 
     def _at_goal(self, commanded: Pose, scene: DoorScene) -> bool:
         return self._detour is None and _near(self._goal(scene), commanded)
+
+    def _engaged(self, commanded: Pose, scene: DoorScene) -> bool:
+        return not self._lifts or _near(self._pose(scene, scene.angle), commanded)
 
     def _reach(self, commanded: Pose, scene: DoorScene) -> tuple[Array, Array]:
         """A step along a funnel: high while far or turned wrongly, down while near; up before sideways."""
@@ -218,8 +221,8 @@ class DoorOperator:
         if self._resting:
             self._resting -= 1
             return True
-        if self.phase in (DoorPhase.REACH, DoorPhase.MOVE) and self._random.random() < self._manner.pause:
-            low, high = self._manner.pause_steps
+        if self.phase in (DoorPhase.REACH, DoorPhase.MOVE) and self._random.random() < self.manner.pause:
+            low, high = self.manner.pause_steps
             self._resting = int(self._random.integers(low, high + 1)) - 1
             return True
         return False
@@ -230,8 +233,8 @@ class DoorOperator:
         step = step * min(1.0, limit / max(float(np.abs(step).max()), 1e-9))
         turn = turn * min(1.0, TURN_LIMIT / max(float(np.abs(turn).max()), 1e-9))
         if self.phase not in (DoorPhase.GRASP, DoorPhase.RELEASE):
-            step = step + self._random.normal(0.0, self._manner.tremor, 3)
-            turn = turn + self._random.normal(0.0, self._manner.turn_tremor, 3)
+            step = step + self._random.normal(0.0, self.manner.tremor, 3)
+            turn = turn + self._random.normal(0.0, self.manner.turn_tremor, 3)
         return np.array([*np.clip(step, -0.05, 0.05), *np.clip(turn, -0.25, 0.25), self._opening()])
 
     def _opening(self) -> float:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Toy doors: cabinets, ovens and microwaves with hinges, each with its own size, handle and colors.
 
-Positions are in m in `base_link`. A door's front faces the arm (-x). Its body's origin lies on the hinge axis and, while
-the door is shut, its axes are those of `base_link`; the hinge angle (rad) is 0 when shut and grows as it opens.
+Positions are in m in `base_link`. A door's front faces the arm (-x). Its body's origin lies on the hinge's axis, and
+its axes are those of `base_link` while the door is shut. The hinge's angle (rad) is 0 then and grows as it opens.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ DOORS: tuple[Door, ...] = (
          Handle("pull", (0.008, 0.0185, 0.034), 0.030, _BLACK), 0.118, 0.022, (0.80, 0.58, 0.34), (0.66, 0.46, 0.26)),
     Door("blue_cabinet", "cabinet", "left", (0.140, 0.145), 0.060, 0.015,
          _bar(0.006, 0.040, _STEEL), 0.115, 0.046, (0.20, 0.36, 0.62), (0.16, 0.28, 0.48)),
-    Door("green_cabinet", "cabinet", "right", (0.150, 0.155), -0.055, 0.015,
+    Door("green_cabinet", "cabinet", "right", (0.150, 0.155), -0.062, 0.015,
          Handle("block", (0.011, 0.0195, 0.018), 0.030, _WHITE), 0.122, 0.022, (0.36, 0.55, 0.38), (0.88, 0.86, 0.80)),
     Door("steel_oven", "oven", "bottom", (0.200, 0.135), 0.0, 0.025,
          _bar(0.006, 0.060, _STEEL, gap=0.042), 0.128, 0.0, (0.55, 0.57, 0.60), (0.36, 0.37, 0.40)),

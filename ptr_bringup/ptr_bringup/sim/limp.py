@@ -33,17 +33,19 @@ class LimpArm:
         names = np.array([model.body(model.geom_bodyid[geom]).name for geom in links])
         self._links = links
         self._proximal, self._distal = links[np.isin(names, _PROXIMAL)], links[np.isin(names, _DISTAL)]
-        self._originals = {
-            table: getattr(model, table).copy()
-            for table in ("geom_contype", "geom_conaffinity", "body_contype", "body_conaffinity")
-        }
+        bodies = np.unique(model.geom_bodyid[links])
+        self._originals = [
+            (f"{kind}_{table}", rows, getattr(model, f"{kind}_{table}")[rows].copy())
+            for kind, rows in (("geom", links), ("body", bodies))
+            for table in ("contype", "conaffinity")
+        ]
 
     def adapt(self, torque: NDArray[np.bool_]) -> None:
         """Follow the torque switches (7,), of which the first six are the joints'."""
         limp = ~torque[:6]
         self._model.dof_damping[self._joints] = self._damping + limp * _FRICTION * np.array(DAMPING)
-        for table, values in self._originals.items():
-            getattr(self._model, table)[:] = values
+        for table, rows, values in self._originals:
+            getattr(self._model, table)[rows] = values
         if limp.any():
             self._touch(self._links, "conaffinity", _SCENE)
             self._touch(self._proximal, "contype", _SELF)

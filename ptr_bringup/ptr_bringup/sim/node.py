@@ -18,8 +18,10 @@ from sensor_msgs.msg import JointState
 from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
 from ptr_bringup.arm.messages import stamp
 from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.sim.door_tasks import DoorScene, describe
 from ptr_bringup.sim.fault_effects import cool, protect, strike
 from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, Faults
+from ptr_bringup.sim.levels import DEFAULT_LEVEL
 from ptr_bringup.sim.motor_bus import MotorBus
 from ptr_bringup.sim.publishers import JointPublisher, ObjectPublisher, PicturePublisher
 from ptr_bringup.sim.world import TIMESTEP, World
@@ -42,6 +44,7 @@ class Simulator(Node):
         super().__init__("simulator")
         kitchen = declare(self, "kitchen", "toykitchen1", "kitchen to begin with")
         task = declare(self, "task", "put_carrot_on_plate", "task that the scene is laid for")
+        self._level = declare(self, "level", DEFAULT_LEVEL, "how hard the scenes are: easy, standard or hard")
         self._seed = declare(self, "seed", 0, "seed of the first scene", 0, 2**32 - 1)
         self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0)
         self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", 10.0, 200.0)
@@ -74,7 +77,7 @@ class Simulator(Node):
 
     def _lay(self, kitchen: str, task: str, seed: int) -> World:
         try:
-            world = World(kitchen, task)
+            world = World(kitchen, task, self._level)
             world.reset(seed)
             world.render(*self._size)
         except ValueError as error:
@@ -186,12 +189,15 @@ class Simulator(Node):
             return response
         self._seed, self._steady = request.seed, time.monotonic()
         self._forget_targets()
-        response.success, response.message = True, f"{task} in {kitchen}, seed {request.seed}."
+        response.success, response.message = True, f"{task} in {kitchen}, level {self._level}, seed {request.seed}."
         return response
 
     def _on_outcome(self, _: GetOutcome.Request, response: GetOutcome.Response) -> GetOutcome.Response:
         task, scene = self._world.task, self._world.scene()
         response.success, response.task_succeeded = True, self._world.successful()
+        if isinstance(scene, DoorScene):
+            response.message = describe(task.door(self._world.kitchen.name), scene)
+            return response
         place = ", ".join(f"{c:.3f}" for c in scene.object_position - scene.receptacle_position)
         response.message = (
             f"The {task.item} is at ({place}) m from the {task.receptacle}, "

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ptr_bringup.sim.levels import Level
 from ptr_bringup.sim.shapes import Profile, lathe_mesh, text
 
 Colour = tuple[float, float, float]
@@ -36,7 +37,6 @@ class FoodItem:
     half: tuple[float, float, float]
     collision: str  # box, capsule or ellipsoid
     parts: tuple[Part, ...]
-    mass: float = 0.04  # kg
 
     @property
     def rest_height(self) -> float:
@@ -144,15 +144,15 @@ def food_assets(item: FoodItem) -> str:
     )
 
 
-def food_body(item: FoodItem) -> str:
-    """The item as a free body named `object`; the invisible geom touches, the visible ones don't."""
+def food_body(item: FoodItem, level: Level, name: str = "object") -> str:
+    """The item as a free body of that name; the invisible geom touches, the visible ones don't."""
     a, b, c = item.half
     size = (b, a - b) if item.collision == "capsule" else (a, b, c)
     turned = 'euler="0 1.5707963 0" ' if item.collision == "capsule" else ""
     xml = (
-        '<body name="object"><freejoint name="object"/>'
-        f'<geom name="object" type="{item.collision}" size="{text(size)}" {turned}mass="{item.mass}" group="3" '
-        'condim="6" friction="1.5 0.02 0.002" solref="0.01 1"/>'
+        f'<body name="{name}"><freejoint name="{name}"/>'
+        f'<geom name="{name}" type="{item.collision}" size="{text(size)}" {turned}mass="{level.mass}" group="3" '
+        f'condim="6" friction="{level.friction} 0.02 {level.rolling}" solref="0.01 1"/>'
     )
     for i, part in enumerate(item.parts):
         shape = f'type="{part.kind}" size="{text(part.size)}"'

@@ -7,6 +7,7 @@ recorder for its buttons. Like a person it looks at the scene, and judges its ow
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,9 @@ from sensor_msgs.msg import Joy
 from ptr_bringup.arm.messages import pose_from
 from ptr_bringup.node_main import declare
 from ptr_bringup.session import Caller, SessionError, Stage, run_session
-from ptr_bringup.sim.operator import Manner, ScriptedOperator
+from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
+from ptr_bringup.sim.operator import manner_named
+from ptr_bringup.sim.operators import Operator, operator_of_task
 from ptr_bringup.sim.staging import drop_spot, scene_seed
 from ptr_bringup.sim.tasks import Scene, task_named
 from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
@@ -41,7 +44,9 @@ class OperatorNode(Node):
         self.kitchen = declare(self, "kitchen", "", "kitchen to do it in; empty: the present one")
         self.goal = declare(self, "goal", 10, "demonstrations to save, then the node ends", 1, 100_000)
         self.seed = declare(self, "seed", 0, "of the scenes and of the operator's manner", 0, 2**31 - 1)
-        self.humanness = declare(self, "humanness", 1.0, "0: like a machine, 1: like a person", 0.0, 3.0)
+        manner = declare(self, "manner", "human", "how it moves and errs: human or machine")
+        errors = declare(self, "errors", 1.0, "how often it errs, as a multiple of the manner's own rates", 0.0, 3.0)
+        self.manner = manner_named(manner).scaled(errors)
         attempts = declare(self, "max_attempts", 0, "then it gives up; 0: three times the goal", 0, 10**6)
         self.max_attempts = attempts or 3 * self.goal
         self.objects: ObjectStates | None = None
@@ -59,11 +64,16 @@ class OperatorNode(Node):
         seen = all(message is not None for message in (self.objects, self.arm, self.status))
         return seen and all(p.get_subscription_count() > 0 for p in (self._twists, self._buttons))
 
-    def scene(self) -> Scene:
+    def scene(self) -> Scene | DoorScene:
         """What it sees now."""
         places = dict(zip(self.objects.names, self.objects.poses, strict=True))
-        item, vessel = (_position(places[name]) for name in (self.task.item, self.task.receptacle))
-        return Scene(item, 0.0, vessel, float(self.arm.gripper), _position(self.arm.measured))
+        item, vessel = places[self.task.item], _position(places[self.task.receptacle])
+        tool, gripper = _position(self.arm.measured), float(self.arm.gripper)
+        if isinstance(self.task, DoorTask):
+            o = places[self.task.receptacle].orientation
+            door = self.task.door(self.objects.kitchen)
+            return scene_of_poses(door, _position(item), vessel, (o.w, o.x, o.y, o.z), gripper, tool)
+        return Scene(_position(item), 0.0, vessel, gripper, tool, long_axis_yaw(item.orientation))
 
     def wish(self, action: np.ndarray) -> None:
         """Publish an action (7,): m and rad per step, gripper opening."""
@@ -104,11 +114,6 @@ class Session:
 
     def __init__(self, node: OperatorNode, caller: Caller) -> None:
         self._node, self._caller, self._stage = node, caller, Stage(caller)
-        scale = node.humanness
-        default = Manner()
-        self._manner = Manner(
-            tremor=default.tremor * scale, pause=default.pause * scale, sloppiness=default.sloppiness * scale
-        )
 
     def run(self) -> int:
         """The whole session; exit code 0 when the goal is reached."""
@@ -130,7 +135,8 @@ class Session:
         self._stage.begin(node.kitchen, node.task.name, seed)
         caller.wait(lambda: node.objects.seed == seed, "the new scene on /simulator/objects", 10.0)
         caller.sleep(SETTLE)
-        operator = ScriptedOperator(node.task, drop_spot(node.objects.kitchen, seed), seed, self._manner)
+        kitchen = node.objects.kitchen
+        operator = operator_of_task(node.task, kitchen, drop_spot(kitchen, seed), seed, node.manner)
         self._press(START, EpisodeStatus.RECORDING)
         steps = self._drive(operator)
         succeeded, why = self._judge()
@@ -140,7 +146,7 @@ class Session:
             return False, steps, node.status.message
         return succeeded, steps, why
 
-    def _drive(self, operator: ScriptedOperator) -> int:
+    def _drive(self, operator: Operator) -> int:
         """Decide once a period until it is done; returns the number of decisions."""
         node = self._node
         began, steps = 0.0, 0
@@ -185,6 +191,11 @@ class Session:
         """Wait in steps, so that simulated time that runs faster than the clock on the wall is followed."""
         while (rest := moment - self._now()) > 0.0:
             self._caller.sleep(min(rest, 0.02))
+
+
+def long_axis_yaw(q: Any) -> float:
+    """Angle (rad) about z of the x axis of a pose whose orientation is the quaternion q."""
+    return math.atan2(2.0 * (q.x * q.y + q.w * q.z), 1.0 - 2.0 * (q.y * q.y + q.z * q.z))
 
 
 def _position(pose: Any) -> np.ndarray:

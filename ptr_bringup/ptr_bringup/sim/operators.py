@@ -5,11 +5,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ptr_bringup.arm.kinematics import Pose
-from ptr_bringup.sim.door_manner import DoorManner
+from ptr_bringup.sim.door_manner import DOOR_MANNERS, DoorManner
 from ptr_bringup.sim.door_operator import DoorOperator
 from ptr_bringup.sim.door_tasks import DoorTask
 from ptr_bringup.sim.operator import Manner, ScriptedOperator
@@ -24,24 +23,28 @@ class Operator(Protocol):
     def done(self) -> bool:
         """True when it has done what it wanted and backed off."""
 
-    def act(self, commanded: Pose, gripper: float, scene: Any) -> NDArray[np.float64]:
-        """The action (7,) of the next control step; `scene` is what the task's kind of scene is."""
+    def act(self, commanded: Pose, gripper: float, scene: Any) -> NDArray[Any]:
+        """The action (7,) of the next control step.
+
+        Args:
+            commanded: pose that the action's displacement is added to.
+            gripper: measured opening.
+            scene: where things are; `Scene` or `DoorScene`, as the task has it.
+        """
 
 
-def operator_for(
-    world: World, seed: int, manner: Manner | None = None, door_manner: DoorManner | None = None
-) -> Operator:
+def operator_for(world: World, seed: int, manner: Manner | None = None) -> Operator:
     """The operator of a world's task.
 
     Args:
-        seed: of its manner.   manner, door_manner: how human it is with food and with doors.
+        seed: of its manner.
+        manner: how human it is; with doors, its name says which of `DOOR_MANNERS` is meant.
     """
-    return operator_of_task(world.task, world.kitchen.name, world.drop_spot, seed, manner, door_manner)
+    return operator_of_task(world.task, world.kitchen.name, world.drop_spot, seed, manner)
 
 
 def operator_of_task(
-    task: Task | DoorTask, kitchen: str, drop_spot: NDArray[np.float64], seed: int, manner: Manner | None = None,
-    door_manner: DoorManner | None = None,
+    task: Task | DoorTask, kitchen: str, drop_spot: NDArray[Any], seed: int, manner: Manner | None = None
 ) -> Operator:
     """The operator of a task in a kitchen; the rest as for `operator_for`.
 
@@ -49,5 +52,10 @@ def operator_of_task(
         drop_spot: (2,) m, where to put what was taken out of a receptacle.
     """
     if isinstance(task, DoorTask):
-        return DoorOperator(task, task.door(kitchen), seed, door_manner)
+        return DoorOperator(task, task.door(kitchen), seed, door_manner_of(manner))
     return ScriptedOperator(task, drop_spot, seed, manner)
+
+
+def door_manner_of(manner: Manner | None) -> DoorManner:
+    """The manner with doors of somebody with a manner with food."""
+    return DOOR_MANNERS[manner.name] if manner is not None else DoorManner()

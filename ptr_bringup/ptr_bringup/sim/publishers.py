@@ -91,8 +91,10 @@ class ObjectPublisher:
         self._publisher = node.create_publisher(ObjectStates, "/simulator/objects", 10)
 
     def publish(self, world: World, seed: int, now: Time) -> None:
-        """Publish the poses of the food item and of the receptacle."""
-        message = ObjectStates(kitchen=world.kitchen.name, task=world.task.name, seed=seed)
+        """Publish the poses of the food item, of the receptacle and of the distractors."""
+        message = ObjectStates(
+            kitchen=world.kitchen.name, task=world.task.name, seed=seed, level=world.level.name
+        )
         message.header.stamp, message.header.frame_id = now, FRAME
         for name, (position, quaternion) in world.object_poses().items():
             pose = Pose()

@@ -19,7 +19,7 @@ from ptr_bringup.sim.world import Variation, World
 
 Array = NDArray[np.float64]
 PERIOD = 0.2
-"""Control period (s)."""
+"""Control period (s), unless a contract says otherwise."""
 TICK = 0.05
 """Period of the gate (s)."""
 
@@ -29,20 +29,22 @@ class Snapshot:
     """The robot at the beginning of a control step.
 
     Attributes:
-        image: (height, width, 3) uint8 RGB.
+        image: (height, width, 3) uint8 RGB; None where nobody looked.
         state: (7,) float64, see the contract's proprioception.
         measured, commanded: end-effector poses.
         gripper, gripper_commanded: openings.
         joints: (6,) rad.
+        objects: (K, 7) of item, target and whatever else there is: position (m), quaternion x y z w, in base_link.
     """
 
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | None
     state: Array
     measured: Pose
     commanded: Pose
     gripper: float
     gripper_commanded: float
     joints: Array
+    objects: Array
 
 
 class SimulatedRobot:
@@ -51,10 +53,19 @@ class SimulatedRobot:
     Args:
         world: kitchen and task.
         width, height: pixels of the pictures.
+        period: s of a control step, a whole number of TICKs.
+    Raises:
+        ValueError: the gate can't keep that period.
     """
 
-    def __init__(self, world: World, width: int = 320, height: int = 240) -> None:
-        self.world, self._size = world, (width, height)
+    def __init__(self, world: World, width: int = 320, height: int = 240, period: float = PERIOD) -> None:
+        self._ticks = round(period / TICK)
+        if self._ticks < 1 or abs(self._ticks * TICK - period) > 1e-6:
+            raise ValueError(
+                f"a control period of {period:g} s is not simulated; choose a whole number of {TICK:g} s "
+                f"(control_rate {1 / TICK:g}, {0.5 / TICK:g}, {0.25 / TICK:g} Hz, ...)"
+            )
+        self.world, self._size, self.period = world, (width, height), period
         self._core, self._now = ArmCore(), 0.0
 
     def reset(self, seed: int, variation: Variation | None = None) -> None:
@@ -63,26 +74,27 @@ class SimulatedRobot:
         self._core, self._now = ArmCore(), 0.0
         self._tick()
 
-    def observe(self) -> Snapshot:
-        """A picture, and where the arm is."""
+    def observe(self, picture: bool = True) -> Snapshot:
+        """Where the arm and the objects are, and a picture unless it is not wanted: most of the time goes into it."""
         world, core = self.world, self._core
         measured = world.tool_pose
         return Snapshot(
-            world.render(*self._size),
+            world.render(*self._size) if picture else None,
             state_from_pose(measured, world.gripper),
             measured,
             core.target,
             world.gripper,
             core.gripper,
             world.joint_positions,
+            np.stack([np.concatenate([at, turn[[1, 2, 3, 0]]]) for at, turn in world.object_poses().values()]),
         )
 
     def act(self, action: ArrayLike, source: str = "scripted") -> None:
         """Execute an action (7,) in m, rad and opening, for one control period."""
         action = np.asarray(action, dtype=float)
-        command = Command(self._now, source, action[:6] / PERIOD, float(action[6]), True, PERIOD)
+        command = Command(self._now, source, action[:6] / self.period, float(action[6]), True, self.period)
         self._core.command(Kind.HUMAN if source == "scripted" else Kind.POLICY, command, self._now)
-        for _ in range(round(PERIOD / TICK)):
+        for _ in range(self._ticks):
             self._now += TICK
             self._tick()
 

@@ -86,6 +86,7 @@ class Scene:
     receptacle_position: NDArray[np.float64]
     gripper: float  # measured opening, 0..1
     tool_position: NDArray[np.float64]
+    object_yaw: float = 0.0  # rad about z, of the object's long side from the x axis
 
 
 def in_receptacle(task: Task, scene: Scene) -> bool:

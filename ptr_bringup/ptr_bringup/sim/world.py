@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated world: arm, kitchen, one food item, one receptacle; physics and pictures without ROS or a clock."""
+"""The simulated world: arm, kitchen, food, one receptacle; physics and pictures without ROS or a clock."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
 from ptr_bringup.arm.motors import HardwareError
 from ptr_bringup.sim import arm_model, door_stage, objects
+from ptr_bringup.sim.distractors import Distractors
 from ptr_bringup.sim.door_stage import DoorStage
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask
 from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named
+from ptr_bringup.sim.levels import DEFAULT_LEVEL, MAX_DISTRACTORS, Level, level_named
 from ptr_bringup.sim.limp import LimpArm
 from ptr_bringup.sim.motors import Motors
+from ptr_bringup.sim.objects import FoodItem
 from ptr_bringup.sim.pictures import Pictures, mujoco
 from ptr_bringup.sim.shapes import text
 from ptr_bringup.sim.tasks import Scene, Task, in_receptacle, success, task_named
@@ -59,18 +62,32 @@ def _camera_axes(position: ArrayLike, target: ArrayLike) -> Array:
     return np.stack([right, np.cross(back, right), back], axis=1)
 
 
-def _things(kitchen: Kitchen, task: Task | DoorTask) -> tuple[str, str]:
-    """Assets and bodies of what the task is about."""
+def distractors_of(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> tuple[FoodItem, ...]:
+    """Which items may lie around in a kitchen while a task is done; a scene shows some of them."""
+    if not level.distractors[1] or isinstance(task, DoorTask):
+        return ()
+    others = [item for item in objects.FOOD.values() if item.name != task.item]
+    rng = np.random.default_rng(list(f"{kitchen.name}/{task.name}".encode()))
+    return tuple(others[i] for i in rng.permutation(len(others))[:MAX_DISTRACTORS])
+
+
+def _things(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> tuple[str, str]:
+    """Assets and bodies of a scene: item, receptacle and distractors, or a door."""
     if isinstance(task, DoorTask):
-        return door_stage.door_assets(), door_stage.staged_body(task, kitchen.name)
+        return door_stage.staged(task, kitchen.name)
+    distractors = distractors_of(kitchen, task, level)
+    foods = objects.food_body(task.food, level) + "".join(
+        objects.food_body(item, level, f"distractor_{i}") for i, item in enumerate(distractors)
+    )
     shiny = f'<material name="shiny" specular="{task.vessel.shine}" shininess="0.6"/>'
-    assets = shiny + objects.food_assets(task.food) + objects.receptacle_assets(task.vessel)
-    return assets, objects.receptacle_body(task.vessel) + objects.food_body(task.food)
+    meshes = "".join(map(objects.food_assets, (task.food, *distractors)))
+    assets = shiny + meshes + objects.receptacle_assets(task.vessel)
+    return assets, objects.receptacle_body(task.vessel) + foods
 
 
-def scene_xml(kitchen: Kitchen, task: Task | DoorTask) -> str:
-    """MJCF of a kitchen with what the task is about, and the arm."""
-    assets, things = _things(kitchen, task)
+def scene_xml(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> str:
+    """MJCF of a kitchen with what the task is about, distractors and the arm."""
+    assets, things = _things(kitchen, task, level)
     furniture = "".join(
         f'<body name="clutter_{i}" pos="{text(b.position)}"><geom type="{b.kind}" size="{text(b.size)}" '
         f'rgba="{text(b.colour)} 1" contype="0" conaffinity="0"/></body>'
@@ -91,7 +108,8 @@ def scene_xml(kitchen: Kitchen, task: Task | DoorTask) -> str:
 <light name="lamp" pos="{text(kitchen.light)}" dir="0 0 -1" directional="true" castshadow="false" diffuse="0.6 0.6 0.6"
  specular="0.2 0.2 0.2"/>
 <camera name="{CAMERA}" pos="{text(kitchen.camera)}" fovy="{kitchen.fovy}"/>
-<geom name="counter" type="box" size="0.7 0.55 0.02" pos="0.35 0.15 -0.02" material="counter" friction="1 0.01 0.001"/>
+<geom name="counter" type="box" size="0.7 0.55 0.02" pos="0.35 0.15 -0.02" material="counter"
+ friction="{level.friction} 0.01 {level.rolling}"/>
 <geom name="wall" type="box" size="0.7 0.02 0.25" pos="0.35 -0.42 0.2" material="wall" contype="0" conaffinity="0"/>
 <geom name="side_wall" type="box" size="0.02 0.55 0.25" pos="0.80 0.15 0.2" material="wall" contype="0"
  conaffinity="0"/>
@@ -117,14 +135,14 @@ class World:
     Args:
         kitchen: name of a kitchen.
         task: a task or its name.
+        level: name of the level, see `levels`.
     """
 
-    def __init__(self, kitchen: str, task: Task | DoorTask | str) -> None:
+    def __init__(self, kitchen: str, task: Task | DoorTask | str, level: str = DEFAULT_LEVEL) -> None:
         self.task = task_named(task) if isinstance(task, str) else task
-        self.kitchen = kitchen_named(kitchen)
-        if isinstance(self.task, DoorTask):
-            self.kitchen = door_stage.cleared(self.kitchen)
-        self.model = mujoco.MjModel.from_xml_string(scene_xml(self.kitchen, self.task), _textures(kitchen))
+        self.kitchen = door_stage.prepared(kitchen_named(kitchen), self.task)
+        self.level = level_named(level)
+        self.model = mujoco.MjModel.from_xml_string(scene_xml(self.kitchen, self.task, self.level), _textures(kitchen))
         self.data = mujoco.MjData(self.model)
         self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
         self.drop_spot: Array = np.array(self.kitchen.drop_spot)
@@ -133,11 +151,12 @@ class World:
         self._speed = np.array([self.model.joint(n).dofadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self.door: DoorStage | None = None
         if isinstance(self.task, DoorTask):
-            self.door = DoorStage(self.task.door(kitchen), self.model, self.data)
+            self.door = DoorStage(self.task, self.task.door(kitchen), self.model, self.data)
         else:
             self._object_q = int(self.model.joint("object").qposadr[0])
             self._object_v = int(self.model.joint("object").dofadr[0])
             self._object, self._receptacle = self.model.body("object").id, self.model.body("receptacle").id
+        self._distractors = Distractors(self.model, distractors_of(self.kitchen, self.task, self.level))
         self._camera, self._tool = self.model.camera(CAMERA).id, self.model.site("ee_gripper_link").id
         self._original = {
             "clutter": self.model.body_pos.copy(), "rgba": self.model.geom_rgba.copy(),
@@ -155,13 +174,13 @@ class World:
         self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
         self._restore_torque()
         self._vary_look(rng, variation)
+        self._tint(np.random.default_rng(np.random.SeedSequence([seed, 17])), variation)
         if self.door is not None:
-            self.door.place(self.task, rng)
+            self.door.place(rng)
         else:
             self._place_things(rng)
         start = START_POSITION + rng.uniform(-1.0, 1.0, 3) * np.asarray(variation.start)
-        if self.door is not None:
-            start = start + door_stage.START_SHIFT
+        start += self.door.start_shift if self.door is not None else 0.0
         joints = inverse(Pose(start, kinematics.DEFAULT_ROTATION), START_JOINTS)
         if joints is None:
             raise ValueError(f"The arm can't start at {start.round(3)}: out of reach.")
@@ -177,7 +196,7 @@ class World:
         mujoco.mj_forward(self.model, self.data)
 
     def _vary_look(self, rng: np.random.Generator, variation: Variation) -> None:
-        kitchen, model, strength = self.kitchen, self.model, variation.look
+        kitchen, model, strength = self.kitchen, self.model, variation.look * self.level.light
         light = np.asarray(kitchen.light) + rng.uniform(-0.25, 0.25, 3) * [1, 1, 0] * strength
         aim = np.array([0.3, 0.0, 0.0]) - light
         model.light_pos[0], model.light_dir[0] = light, aim / np.linalg.norm(aim)
@@ -200,10 +219,16 @@ class World:
         for i in range(len(kitchen.clutter)):
             model.body_pos[model.body(f"clutter_{i}").id, :2] += shift
 
+    def _tint(self, rng: np.random.Generator, variation: Variation) -> None:
+        """Shades of counter and wall: none at level `easy`."""
+        strength = max(0.0, variation.look * self.level.light - 1.0)
+        for name in ("counter", "wall"):
+            self.model.mat_rgba[self.model.material(name).id, :3] = 1.0 - 0.25 * strength * rng.uniform(0.0, 1.0, 3)
+
     def _place_things(self, rng: np.random.Generator) -> None:
-        """Receptacle near its spot; object in it (take) or beside it (put), its short side across the fingers."""
-        task, kitchen = self.task, self.kitchen
-        spot = np.asarray(kitchen.receptacle_spot) + rng.uniform(-0.015, 0.015, 2)
+        """Receptacle near its spot; object in it (take) or beside it (put); distractors where there is room."""
+        task, kitchen, level = self.task, self.kitchen, self.level
+        spot = np.asarray(kitchen.receptacle_spot) + rng.uniform(-1.0, 1.0, 2) * level.receptacle_shift
         self.model.body_pos[self._receptacle] = [*spot, 0.0]
         self.model.body_quat[self._receptacle] = [1, 0, 0, 0]
         self.drop_spot = np.asarray(kitchen.drop_spot) + rng.uniform(-0.025, 0.025, 2)
@@ -211,17 +236,37 @@ class World:
         if task.skill == "take":
             place, height = spot + rng.uniform(-0.010, 0.010, 2), height + task.vessel.floor_height
         else:
-            place = self._free_place(rng, spot)
-        yaw = rng.uniform(-0.35, 0.35) + (np.pi if rng.random() < 0.5 else 0.0)
+            place = self._free_place(rng, spot, self.task.food, [])
+            if place is None:
+                raise ValueError(f"no free place for {task.item} beside {task.receptacle} in {kitchen.name}")
+        yaw = rng.uniform(-1.0, 1.0) * level.yaw + (np.pi if rng.random() < 0.5 else 0.0)
         self.data.qpos[self._object_q : self._object_q + 7] = [*place, height, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
+        self._lay_distractors(rng, spot, place)
 
-    def _free_place(self, rng: np.random.Generator, spot: Array) -> Array:
-        clearance = self.task.vessel.outer_radius + self.task.food.half[0] + 0.03
+    def _lay_distractors(self, rng: np.random.Generator, spot: Array, place: Array) -> None:
+        """Some distractors around the item and the drop spot; one that finds no room stays away."""
+        self._distractors.clear(self.data)
+        if not self._distractors.items:
+            return
+        taken = [place, np.asarray(self.kitchen.drop_spot)] if self.task.skill == "take" else [place]
+        wanted = int(rng.integers(self.level.distractors[0], self.level.distractors[1] + 1))
+        for index in rng.permutation(len(self._distractors.items))[:wanted]:
+            free = self._free_place(rng, spot, self._distractors.items[index], taken, spread=1.7)
+            if free is not None:
+                self._distractors.lay(self.data, int(index), free, rng.uniform(-np.pi, np.pi))
+                taken.append(free)
+
+    def _free_place(
+        self, rng: np.random.Generator, spot: Array, item: FoodItem, taken: list[Array], spread: float = 1.0
+    ) -> Array | None:
+        """A place (x, y) beside the receptacle at `spot` and clear of what lies at `taken`; None: there is none."""
+        apart = self.task.vessel.outer_radius + item.half[0] + 0.03
         for _ in range(1000):
-            place = np.asarray(self.kitchen.spawn_centre) + rng.uniform(-1, 1, 2) * np.asarray(SPAWN_HALF)
-            if np.hypot(*(place - spot)) > clearance:
+            place = np.asarray(self.kitchen.spawn_centre) + rng.uniform(-1, 1, 2) * np.asarray(SPAWN_HALF) * spread
+            near = any(np.hypot(*(place - other)) < self.level.clearance for other in taken)
+            if np.hypot(*(place - spot)) > apart and not near:
                 return place
-        raise ValueError(f"No free place for {self.task.item} beside {self.task.receptacle} in {self.kitchen.name}.")
+        return None
 
     def set_torque(self, motor: int, on: bool) -> None:
         """Switch a motor's torque (0-5 joints, 6 gripper); without torque it gives way, and the arm's weight pulls.
@@ -233,7 +278,8 @@ class World:
         scale = 1.0 if on else 0.0
         self.model.actuator_gainprm[motor] = self._original["gain"][motor] * scale
         self.model.actuator_biasprm[motor] = self._original["bias"][motor] * scale
-        self.model.body_gravcomp[:] = self._original["gravity"] * float(self.motors.torque[:6].all())
+        carried = self._original["gravity"] > 0.0  # the arm's bodies
+        self.model.body_gravcomp[carried] = float(self.motors.torque[:6].all())
         self._limp.adapt(self.motors.torque)
 
     def trip(self, motor: int, error: HardwareError) -> None:
@@ -301,31 +347,33 @@ class World:
         return Pose(self.data.site_xpos[self._tool].copy(), self.data.site_xmat[self._tool].reshape(3, 3).copy())
 
     def object_poses(self) -> dict[str, tuple[Array, Array]]:
-        """Position (3,) in m and quaternion (4,) w x y z in `base_link`: what is grasped, then what belongs to it.
+        """Position (3,) in m and quaternion (4,) w x y z in `base_link`: item, receptacle, then distractors.
 
-        A food item and its receptacle, or a handle and its door.
+        With a door: its handle, then the door itself.
         """
         if self.door is not None:
             return self.door.object_poses()
         return {
             self.task.item: (self.data.xpos[self._object].copy(), self.data.xquat[self._object].copy()),
             self.task.receptacle: (self.model.body_pos[self._receptacle].copy(), np.array([1.0, 0.0, 0.0, 0.0])),
-        }
+        } | self._distractors.poses(self.data)
 
     def scene(self) -> Scene | DoorScene:
         """Where things are now."""
         if self.door is not None:
             return self.door.scene(self.gripper, self.data.site_xpos[self._tool].copy())
         velocity = self.data.qvel[self._object_v : self._object_v + 3]
+        axis = self.data.xmat[self._object][[0, 3]]
         return Scene(
             self.data.xpos[self._object].copy(), float(np.linalg.norm(velocity)),
             self.model.body_pos[self._receptacle].copy(), self.gripper, self.data.site_xpos[self._tool].copy(),
+            float(np.arctan2(axis[1], axis[0])),
         )
 
     def successful(self) -> bool:
         """True when the task is done as things are now."""
         if self.door is not None:
-            return self.door.successful(self.task, self.gripper, self.data.site_xpos[self._tool].copy())
+            return self.door.successful(self.scene())
         return success(self.task, self.scene())
 
     def object_in_receptacle(self) -> bool:

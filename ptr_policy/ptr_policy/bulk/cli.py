@@ -41,6 +41,12 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--width", type=int, default=320, help="of the pictures, pixels (default: 320)")
     parser.add_argument("--height", type=int, default=240, help="of the pictures, pixels (default: 240)")
+    parser.add_argument(
+        "--no-images",
+        action="store_true",
+        help="write the poses of the objects only, for policies that see those (*_low_dim); many times faster",
+    )
+    parser.add_argument("--control-rate", type=float, default=5.0, metavar="HZ", help="a multiple of 5 (default: 5)")
     parser.set_defaults(run=_collect)
 
 
@@ -126,10 +132,13 @@ def _rule(options: argparse.Namespace) -> int:
 
 
 def _collect(options: argparse.Namespace) -> int:
+    from ptr_models.contract import Contract
     from ptr_policy.bulk.collect import collect, orders
 
     wanted = orders(options.episodes, options.seed, options.kitchens, options.tasks)
-    written = collect(options.out, wanted, options.jobs, options.width, options.height)
+    contract = Contract(control_rate=options.control_rate)
+    contract = contract.low_dim() if options.no_images else contract
+    written = collect(options.out, wanted, options.jobs, options.width, options.height, contract)
     Console(stderr=True).print(f"{written} demonstrations written to {options.out}, {len(wanted)} there")
     return 0
 
@@ -145,12 +154,14 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _tasks(options: argparse.Namespace) -> int:
+    from ptr_bringup.sim.door_tasks import DOOR_TASKS
     from ptr_bringup.sim.kitchens import held_out_kitchens, pretraining_kitchens
     from ptr_bringup.sim.tasks import PRETRAINING_TASKS, TARGET_TASKS
 
     console = Console(highlight=False)
     for title, names in (
         ("Target tasks", [task.name for task in TARGET_TASKS]),
+        ("Tasks with doors", [task.name for task in DOOR_TASKS]),
         ("Pre-training tasks", [task.name for task in PRETRAINING_TASKS]),
         ("Kitchens that pre-training never sees", held_out_kitchens()),
         ("Pre-training kitchens", pretraining_kitchens()),

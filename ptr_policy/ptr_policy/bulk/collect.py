@@ -15,16 +15,19 @@ import numpy as np
 from rich.progress import track
 
 from ptr_bringup.sim.kitchens import kitchen_named, pretraining_kitchens
-from ptr_bringup.sim.operator import Manner, ScriptedOperator
-from ptr_bringup.sim.robot import SimulatedRobot, Snapshot
+from ptr_bringup.sim.operator import Manner
+from ptr_bringup.sim.operators import operator_for
+from ptr_bringup.sim.robot import PERIOD, SimulatedRobot, Snapshot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
-from ptr_bringup.sim.world import Variation, World
+from ptr_bringup.sim.world import CAMERA, Variation, World
+from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
-from ptr_models.episodes.trajectory import Trajectory, write_episode
+from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episode
 from ptr_models.errors import PtrError
+from ptr_policy.bulk.sight import robot_for
 
 LONGEST = 45
-"""Control steps after which an attempt has failed."""
+"""Decisions of the operator after which an attempt has failed."""
 ATTEMPTS = 5
 WIDE_START = Variation(start=(0.045, 0.045, 0.035))
 """Half of the demonstrations begin anywhere near the usual start, so that the way back to it is in the data."""
@@ -62,18 +65,25 @@ def orders(episodes: int, seed: int, kitchens: Sequence[str] = (), tasks: Sequen
     return [Order(i, *pairs[shuffled[i % len(pairs)]], seed) for i in range(episodes)]
 
 
-def collect(root: Path, wanted: Sequence[Order], jobs: int, width: int, height: int) -> int:
+def collect(
+    root: Path, wanted: Sequence[Order], jobs: int, width: int, height: int, contract: Contract | None = None
+) -> int:
     """Write a bag for each order that has none yet, with a progress bar; return how many were written.
 
+    Args:
+        width, height: of the pictures, which only a contract with cameras has.
+        contract: of the bags; None: the suite's.
     Raises:
-        PtrError: the operator failed at a demonstration in every attempt.
+        PtrError: the operator failed at a demonstration in every attempt, or can't keep the contract's rate.
     """
+    contract = contract or Contract()
+    decision_steps(contract.period)
     root.mkdir(parents=True, exist_ok=True)
     missing = [order for order in wanted if not (root / order.episode_id).exists()]
     for order in missing:
         _remove_rest(root / f"{order.episode_id}.partial")
     groups = [list(group) for _, group in itertools.groupby(sorted(missing, key=_pair), key=_pair)]
-    work = [(root, group, width, height) for group in groups]
+    work = [(root, group, width, height, contract) for group in groups]
     written = 0
     bar = track(_run(work, jobs), "simulating demonstrations", total=len(missing), disable=not missing)
     for path in bar:
@@ -81,17 +91,37 @@ def collect(root: Path, wanted: Sequence[Order], jobs: int, width: int, height: 
     return written
 
 
-def demonstrate(robot: SimulatedRobot, seed: int) -> tuple[list[Snapshot], list[np.ndarray]]:
+def decision_steps(period: float) -> int:
+    """Control steps of a decision of the scripted operator, which makes one every 0.2 s, like a person.
+
+    Raises:
+        PtrError: it is no whole number.
+    """
+    steps = round(PERIOD / period)
+    if steps < 1 or abs(steps * period - PERIOD) > 1e-6:
+        raise PtrError(
+            f"the scripted operator decides {1 / PERIOD:g} times a second; a control rate of {1 / period:g} Hz is no "
+            "multiple of that"
+        )
+    return steps
+
+
+def demonstrate(
+    robot: SimulatedRobot, seed: int, pictures: bool = True
+) -> tuple[list[Snapshot], list[np.ndarray]]:
     """One attempt: what was seen at each instant (T+1), and what was done between them (T)."""
+    steps = decision_steps(robot.period)
     world = robot.world
     robot.reset(seed, WIDE_START if seed % 2 else None)
-    operator = ScriptedOperator(world.task, world.drop_spot, seed, MANNER)
-    seen, done = [robot.observe()], []
-    while not operator.done and len(done) < LONGEST:
+    operator = operator_for(world, seed, MANNER)
+    seen, done = [robot.observe(pictures)], []
+    while not operator.done and len(done) < LONGEST * steps:
         action = operator.act(robot.commanded, world.gripper, world.scene())
-        robot.act(action)
-        done.append(action)
-        seen.append(robot.observe())
+        action[:6] /= steps
+        for _ in range(steps):
+            robot.act(action)
+            done.append(action)
+            seen.append(robot.observe(pictures))
     return seen, done
 
 
@@ -116,25 +146,26 @@ def _worker() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def _collect_group(part: tuple[Path, list[Order], int, int]) -> list[Path]:
+def _collect_group(part: tuple[Path, list[Order], int, int, Contract]) -> list[Path]:
     """Demonstrations of one task in one kitchen, which share a physics model."""
-    root, group, width, height = part
+    root, group, width, height, contract = part
     with World(group[0].kitchen, group[0].task) as world:
-        robot = SimulatedRobot(world, width, height)
-        return [_collect_one(root, robot, order) for order in group]
+        robot = robot_for(world, contract, width, height)
+        return [_collect_one(root, robot, order, contract) for order in group]
 
 
-def _collect_one(root: Path, robot: SimulatedRobot, order: Order) -> Path:
+def _collect_one(root: Path, robot: SimulatedRobot, order: Order, contract: Contract) -> Path:
     for attempt in range(ATTEMPTS):
         sequence = np.random.SeedSequence([order.seed, order.index, attempt])
         scene = int(sequence.generate_state(1)[0])
-        seen, done = demonstrate(robot, scene)
+        seen, done = demonstrate(robot, scene, bool(contract.cameras))
         if robot.world.successful():
-            return write_episode(root, _metadata(order, scene), trajectory_of(seen))
+            trajectory = trajectory_of(seen, tuple(robot.world.object_poses()))
+            return write_episode(root, _metadata(order, scene, contract), trajectory)
     raise PtrError(f"the scripted operator failed {ATTEMPTS} times at {order.episode_id}")
 
 
-def _metadata(order: Order, scene: int) -> EpisodeMetadata:
+def _metadata(order: Order, scene: int, contract: Contract) -> EpisodeMetadata:
     return EpisodeMetadata(
         episode_id=order.episode_id,
         task=order.task,
@@ -144,18 +175,22 @@ def _metadata(order: Order, scene: int) -> EpisodeMetadata:
         robot="sim",
         kitchen=order.kitchen,
         seed=scene,
+        contract=contract,
         labels=(Label("success", 0, "simulator"),),
     )
 
 
-def trajectory_of(seen: Sequence[Snapshot], pictures: Sequence[bytes] = (), source: str = "scripted") -> Trajectory:
+def trajectory_of(
+    seen: Sequence[Snapshot], names: Sequence[str], pictures: Sequence[bytes] = (), source: str = "scripted"
+) -> Trajectory:
     """What was seen at T+1 instants as the streams of a bag.
 
     Args:
-        pictures: (T+1,) JPEGs that exist already.   source: who commanded.
+        names: (K,) of the objects.   pictures: (T+1,) JPEGs that exist already.   source: who commanded.
     """
+    images = pictures or [it.image for it in seen if it.image is not None]
     return Trajectory(
-        images={"over_shoulder": pictures or [it.image for it in seen]},
+        images={CAMERA: images} if images else {},
         measured_position=np.stack([it.measured.position for it in seen]),
         measured_rotation=np.stack([it.measured.rotation for it in seen]),
         commanded_position=np.stack([it.commanded.position for it in seen]),
@@ -164,6 +199,7 @@ def trajectory_of(seen: Sequence[Snapshot], pictures: Sequence[bytes] = (), sour
         gripper_commanded=np.array([it.gripper_commanded for it in seen]),
         joint_positions=np.stack([it.joints for it in seen]),
         source=source,
+        objects=ObjectTracks(tuple(names), np.stack([it.objects for it in seen])),
     )
 
 

@@ -20,12 +20,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.world import World
 from ptr_models.errors import PtrError
 from ptr_models.training.policy import Decision, Policy
 from ptr_policy.bulk.evaluate import run_trial
+from ptr_policy.bulk.sight import robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
 from ptr_policy.server.drift import DriftWatch
 
@@ -70,7 +70,7 @@ class Watched:
         self._policy.reset()
         self._watch, self._steps, self.alarm = DriftWatch(self._range, self._window), 0, None
 
-    def act(self, image: np.ndarray, state: np.ndarray, task: str, choice: str) -> Decision:
+    def act(self, image: np.ndarray | None, state: np.ndarray, task: str, choice: str) -> Decision:
         """The policy's decision, unchanged."""
         decision = self._policy.act(image, state, task, choice)
         if self._watch.see(decision.q_mode) and self.alarm is None:
@@ -107,11 +107,10 @@ def _in_one_scene(
 ) -> Iterator[WatchedTrial]:
     watched = Watched(policy, task, options.drift_time)
     with World(kitchen, scene) as world:
-        robot = SimulatedRobot(world)
+        robot = robot_for(world, policy.contract)
         for index in range(options.episodes):
             seed = scene_seed("trial", options.seed, index)
-            camera = policy.contract.cameras[0]
-            done = run_trial(robot, watched, camera, task, seed, options.max_steps)
+            done = run_trial(robot, watched, policy.contract, task, seed, options.max_steps)
             yield WatchedTrial(task, scene, kitchen, seed, done.success, done.steps, watched.alarm)
 
 

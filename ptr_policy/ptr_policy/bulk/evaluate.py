@@ -19,10 +19,9 @@ from rich.table import Table
 from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.world import World
-from ptr_models.contract import Camera
-from ptr_models.episodes.sampling import decode_image
-from ptr_models.episodes.trajectory import encode_jpeg
+from ptr_models.contract import Contract
 from ptr_models.training.policy import Decision, Policy
+from ptr_policy.bulk.sight import look, robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
 
 AFTER_SUCCESS = 5
@@ -35,7 +34,7 @@ class Acts(Protocol):
     def reset(self) -> None:
         """Forget what was seen: a new episode begins."""
 
-    def act(self, image: np.ndarray, state: np.ndarray, task: str, choice: str) -> Decision:
+    def act(self, image: np.ndarray | None, state: np.ndarray, task: str, choice: str) -> Decision:
         """The action for one observation."""
 
 
@@ -59,31 +58,31 @@ def evaluate(options: argparse.Namespace) -> list[BulkTrial]:
     """All trials of `ptr sim evaluate`, with a progress bar."""
     torch.set_num_threads(1)  # one observation at a time: more threads only wait for each other
     policy = Policy.load(options.checkpoint)
-    camera = policy.contract.cameras[0]
     pairs = list(itertools.product(options.tasks, options.kitchens))
     trials = []
     for task, kitchen in track(pairs, "trials", transient=True):
         with World(kitchen, task) as world:
-            robot = SimulatedRobot(world)
+            robot = robot_for(world, policy.contract)
             named = options.as_task or task
             for index in range(options.episodes):
                 seed = scene_seed("trial", options.seed, index)
-                trials.append(run_trial(robot, policy, camera, named, seed, options.max_steps, options.choice))
+                trials.append(
+                    run_trial(robot, policy, policy.contract, named, seed, options.max_steps, options.choice)
+                )
     return trials
 
 
 def run_trial(
-    robot: SimulatedRobot, policy: Acts, camera: Camera, task: str, seed: int, max_steps: int, choice: str = ""
+    robot: SimulatedRobot, policy: Acts, contract: Contract, task: str, seed: int, max_steps: int, choice: str = ""
 ) -> BulkTrial:
-    """Let a policy act in one scene. Pictures pass through JPEG and the contract's resize, as they do live."""
+    """Let a policy act in one scene; it sees what its contract says."""
     world = robot.world
     robot.reset(seed)
     policy.reset()
     values, left, steps = [], AFTER_SUCCESS, max_steps
     for step in range(max_steps):
-        seen = robot.observe()
-        image = decode_image(encode_jpeg(seen.image), camera)
-        decision = policy.act(image, seen.state.astype(np.float32), task, choice)
+        seen = look(robot, contract)
+        decision = policy.act(seen.image, seen.state, task, choice)
         values.append(decision.q)
         robot.act(decision.action, "policy")
         if world.successful():

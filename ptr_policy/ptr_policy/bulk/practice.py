@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ptr_bringup.sim.robot import Snapshot
 from ptr_bringup.sim.staging import scene_seed
+from ptr_models.contract import Contract
 from ptr_models.episodes.actions import MARGIN, unscale
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
-from ptr_models.episodes.sampling import decode_image
-from ptr_models.episodes.trajectory import encode_jpeg, write_episode
+from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.errors import PtrError
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.reward.verdict import Streak
@@ -29,6 +28,7 @@ from ptr_models.training.policy import Policy
 from ptr_models.training.runs import resolve_checkpoint
 from ptr_policy.bulk.collect import trajectory_of
 from ptr_policy.bulk.practice_scene import PracticeScene
+from ptr_policy.bulk.sight import Sight, look
 
 CONSECUTIVE = 3
 """Frames in a row in which the poses of the objects must say success: as many as are rewarded."""
@@ -116,11 +116,11 @@ class Practice:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             task = self._next_task(policy, by_hand)
-            seen, pictures, judged = self._act(policy, task, np.random.default_rng(seed))
+            seen, judged = self._act(policy, task, np.random.default_rng(seed))
         trial = PracticeTrial(
             index, task, judged, self._scene.done(task), len(seen) - 1, policy.checkpoint.step, by_hand
         )
-        write_episode(self._bags, self._metadata(trial, policy), trajectory_of(seen, pictures, "policy"))
+        write_episode(self._bags, self._metadata(trial, policy), self._trajectory(seen))
         self.made.append(trial)
         return trial
 
@@ -128,37 +128,46 @@ class Practice:
         path = resolve_checkpoint(self._run)
         if self._policy is None or self._policy.checkpoint.path != path:
             self._policy = Policy.load(path)
+            self._check(self._policy.contract)
         return self._policy
+
+    def _check(self, contract: Contract) -> None:
+        """Refuse a policy that this scene, or the classifier, is not for."""
+        if abs(contract.period - self._scene.robot.period) > 1e-6:
+            raise PtrError(
+                f"the policy's control rate is {contract.control_rate:g} Hz, but the scene's is "
+                f"{1 / self._scene.robot.period:g} Hz; make the scene with the policy's contract"
+            )
+        if self._classifier is not None and not contract.cameras:
+            raise PtrError("a success classifier judges images, but this policy sees none; judge by --labels")
 
     def _next_task(self, policy: Policy, anew: bool) -> str:
         tasks = (self._options.forward, self._options.backward)
         if self._options.order == "classifier":
             assert self._classifier is not None
-            image = decode_image(encode_jpeg(self._scene.robot.observe().image), policy.contract.cameras[0])
+            image = look(self._scene.robot, policy.contract).image
             return least_done(tasks, lambda task: float(self._classifier.probabilities(image[None], task)[0]))
         return following(tasks, None if anew or not self.made else self.made[-1], self._options.order)
 
     def _act(
         self, policy: Policy, task: str, generator: np.random.Generator
-    ) -> tuple[list[Snapshot], list[bytes], bool]:
+    ) -> tuple[list[Sight], bool]:
         """Let the policy act until the task counts as done or the time is up.
 
         Returns:
-            what was seen at T+1 instants, the same as JPEGs, and the verdict.
+            what was seen at T+1 instants, and the verdict.
         """
-        robot, camera, options = self._scene.robot, policy.contract.cameras[0], self._options
+        robot, options = self._scene.robot, self._options
         done, streak = self._judge(task)
         policy.reset()
-        seen: list[Snapshot] = []
-        pictures: list[bytes] = []
+        seen: list[Sight] = []
         while True:
-            seen.append(robot.observe())
-            pictures.append(encode_jpeg(seen[-1].image))
-            image = decode_image(pictures[-1], camera)
-            judged = streak.add(done(image))
+            now = look(robot, policy.contract)
+            seen.append(now)
+            judged = streak.add(done(now.image))
             if len(seen) > 1 and (judged or len(seen) > options.max_steps):
-                return seen, pictures, judged
-            decision = policy.act(image, seen[-1].state.astype(np.float32), task, options.choice)
+                return seen, judged
+            decision = policy.act(now.image, now.state, task, options.choice)
             noisy = decision.scaled + options.noise * generator.standard_normal(len(decision.scaled))
             robot.act(unscale(np.clip(noisy, -MARGIN, MARGIN), policy.contract), "policy")
 
@@ -169,6 +178,11 @@ class Practice:
             return lambda _: float(self._scene.done(task)), Streak(0.5, CONSECUTIVE)
         rule = Streak(classifier.threshold(task), classifier.consecutive)
         return lambda image: float(classifier.probabilities(image[None], task)[0]), rule
+
+    def _trajectory(self, seen: Sequence[Sight]) -> Trajectory:
+        pictures = [it.picture for it in seen if it.picture is not None]
+        names = tuple(self._scene.robot.world.object_poses())
+        return trajectory_of([it.snapshot for it in seen], names, pictures, "policy")
 
     def _metadata(self, trial: PracticeTrial, policy: Policy) -> EpisodeMetadata:
         outcome = "success" if trial.judged else "failure"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ptr_models.contract import Contract
     from ptr_policy.bulk.practice import Practice
 
 DESCRIPTION = """\
@@ -91,12 +92,21 @@ def run_practice(options: argparse.Namespace) -> int:
         patience=options.patience,
         order=options.order or ("outcome" if classifier is None else "classifier"),
     )
-    with PracticeScene(how.kitchen, how.forward, how.backward, how.seed) as scene:
-        acts = options.out if options.learn or options.checkpoint is None else options.checkpoint
+    acts = options.out if options.learn or options.checkpoint is None else options.checkpoint
+    contract = _contract(options.checkpoint or options.out)
+    with PracticeScene(how.kitchen, how.forward, how.backward, how.seed, contract) as scene:
         practice = Practice(acts, bags, scene, how, classifier, made)
         _practise_and_learn(practice, options) if options.learn else _practise(practice, options)
     show(practice.made)
     return 0
+
+
+def _contract(checkpoint: Path) -> Contract:
+    """Of the policy that will practise."""
+    from ptr_models.training.checkpoint import read_checkpoint
+    from ptr_models.training.runs import resolve_checkpoint
+
+    return read_checkpoint(resolve_checkpoint(checkpoint)).contract
 
 
 def _practise(practice: Practice, options: argparse.Namespace) -> None:

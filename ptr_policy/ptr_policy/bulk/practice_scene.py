@@ -9,11 +9,12 @@ import numpy as np
 
 from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose
 from ptr_bringup.arm.safety import Limits
-from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.staging import scene_seed, start_position
 from ptr_bringup.sim.tasks import success, task_named
 from ptr_bringup.sim.world import World
+from ptr_models.contract import Contract
 from ptr_models.errors import PtrError
+from ptr_policy.bulk.sight import robot_for
 
 LIFT = 0.15
 """m above the counter to which an arm rises before it goes back."""
@@ -28,11 +29,15 @@ class PracticeScene:
         robot: arm and world.   by_hand: how often the scene was laid out, the first time included.
     """
 
-    def __init__(self, kitchen: str, forward: str, backward: str, seed: int) -> None:
-        """Args: forward, backward: tasks with the same item and receptacle.  seed: of all that is random.
-
+    def __init__(
+        self, kitchen: str, forward: str, backward: str, seed: int, contract: Contract | None = None
+    ) -> None:
+        """Args:
+            forward, backward: tasks with the same item and receptacle.
+            seed: of all that is random.
+            contract: whose control rate is kept; None: the suite's.
         Raises:
-            PtrError: kitchen or task is unknown, or the tasks do not undo each other.
+            PtrError: kitchen or task is unknown, the tasks do not undo each other, or the rate is not simulated.
         """
         try:
             self._tasks = {name: task_named(name) for name in (forward, backward)}
@@ -42,7 +47,7 @@ class PracticeScene:
         one, other = self._tasks.values() if len(self._tasks) == 2 else 2 * tuple(self._tasks.values())
         if (one.item, one.receptacle) != (other.item, other.receptacle) or one.skill == other.skill:
             raise PtrError(f"{forward} and {backward} do not undo each other: one puts in what the other takes out")
-        self.robot = SimulatedRobot(self._world)
+        self.robot = robot_for(self._world, contract or Contract())
         self.by_hand = 0
         self._seed = seed
 

@@ -32,6 +32,7 @@ from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.data import limited
 from ptr_models.training.policy import Policy
 from ptr_policy.bulk.evaluate import run_trial
+from ptr_policy.bulk.sight import robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
 
 
@@ -86,7 +87,7 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
     place = options.run_folder / "rule.json"
     known = _known(place, options)
     with World(options.kitchen, options.task) as world:
-        robot = SimulatedRobot(world)
+        robot = robot_for(world, first.contract)
         for candidate in track(candidates, "checkpoints", transient=True):
             if candidate.step not in known:
                 known[candidate.step] = successes(robot, candidate.path, options)
@@ -98,10 +99,9 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
 def successes(robot: SimulatedRobot, checkpoint: Path, options: argparse.Namespace) -> int:
     """Successful trials of a checkpoint; every checkpoint meets the same scenes."""
     policy = Policy.load(checkpoint)
-    camera = policy.contract.cameras[0]
     seeds = [scene_seed("trial", options.seed, index) for index in range(options.episodes)]
     return sum(
-        run_trial(robot, policy, camera, options.task, seed, options.max_steps).success
+        run_trial(robot, policy, policy.contract, options.task, seed, options.max_steps).success
         for seed in track(seeds, checkpoint.name, transient=True)
     )
 

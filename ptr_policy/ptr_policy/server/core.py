@@ -117,9 +117,8 @@ def rehearse(policy: Policy, options: RunOptions) -> float:
     Raises:
         PtrError: the task or the choice is unknown to the policy; the message lists the known ones.
     """
-    cameras = policy.contract.cameras
-    image = np.zeros((cameras[0].height, cameras[0].width, 3 * len(cameras)), np.uint8)
-    state = np.zeros(len(policy.contract.proprioception), np.float32)
+    image = np.zeros(policy.contract.image_shape, np.uint8)
+    state = np.zeros(len(policy.contract.state), np.float32)
     return policy.act(image, state, options.task, options.choice, options.candidates).inference_time
 
 

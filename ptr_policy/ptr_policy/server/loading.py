@@ -76,6 +76,11 @@ def load(wanted: Wanted) -> Loaded:
         tasks = policy.checkpoint.tasks.extended([wanted.new_task])
         policy.checkpoint = dataclasses.replace(policy.checkpoint, tasks=tasks)
     contract = policy.contract
+    if contract.objects:
+        raise ServerError(
+            f"the checkpoint {wanted.checkpoint} sees the poses of simulated objects, which no camera gives; try it "
+            "with ptr sim evaluate"
+        )
     robot = with_measured_latencies(robot_contract(wanted.contract_file, contract), wanted.latency_file)
     robot.require(contract, f"the checkpoint {wanted.checkpoint}")
     _require_servable(policy, wanted.checkpoint)

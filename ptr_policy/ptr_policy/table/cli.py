@@ -37,6 +37,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add("--out", type=Path, default=Path("runs/table"), metavar="DIR", help="default: runs/table")
     add("--methods", nargs="+", default=[], metavar="NAME", help="default: all, see --list")
     add("--size", choices=("small", "paper"), default="small", help="of the presets (default: small)")
+    add(
+        "--observation",
+        choices=("image", "low_dim"),
+        default="image",
+        help="what policies see: images, or the poses of simulated objects, at a tenth of the cost (default: image)",
+    )
     add("--tasks", nargs="+", default=[], metavar="TASK[:KITCHEN]", help="default: the four target tasks")
     add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="of demonstrations and fine-tuning (default: 0)")
     add("--pretraining", type=int, default=22_000, metavar="N", help="updates (default: 22000)")
@@ -88,13 +94,16 @@ def plan_from(options: argparse.Namespace):  # noqa: ANN201  the type would impo
         PtrError: a method, task or assignment makes no sense.
     """
     from ptr_policy.table.methods import methods
-    from ptr_policy.table.plan import Budget, TablePlan
+    from ptr_policy.table.plan import LOW_DIM, Budget, TablePlan
 
+    if options.observation == LOW_DIM and options.size != "small":
+        raise PtrError(f"--size {options.size} is of policies that see images; leave it out with --observation low_dim")
+    size = LOW_DIM if options.observation == LOW_DIM else options.size
     return TablePlan(
         out=options.out.resolve(),
         data=options.data.resolve(),
-        methods=tuple(methods(options.methods)),
-        size=options.size,
+        methods=tuple(methods(options.methods, size)),
+        size=size,
         tasks=tuple(_place(text) for text in options.tasks) or _targets(),
         seeds=tuple(options.seeds),
         budget=Budget(options.pretraining, options.finetuning, options.demonstrations, options.trials),

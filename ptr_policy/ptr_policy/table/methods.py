@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptr_models.errors import PtrError
+from ptr_models.training.presets import presets
 
 
 class Recipe(enum.Enum):
@@ -25,7 +26,7 @@ class Method:
     """A row.
 
     Attributes:
-        name: on the command line; presets are NAME_small and NAME_paper.
+        name: on the command line; presets are NAME_small, NAME_paper and, for most, NAME_low_dim.
         title: in the table.
         recipe: how it meets the data.
         real: successes of 50 trials on the real arm, four tasks (talk of the PTR authors); None: not in it.
@@ -53,15 +54,20 @@ METHODS = (
 REAL_TRIALS = 50
 
 
-def methods(names: Sequence[str]) -> list[Method]:
-    """The methods of those names, all of them for none.
+def methods(names: Sequence[str], size: str = "small") -> list[Method]:
+    """The methods of those names, for none all that have a preset of that size.
 
     Raises:
-        PtrError: a name is unknown; the message says which is nearest.
+        PtrError: a name is unknown (the message says which is nearest), or has no preset of that size.
     """
     known = {method.name: method for method in METHODS}
+    available = presets()
+    sized = [method for method in METHODS if f"{method.name}_{size}" in available]
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
             raise PtrError(f"unknown method {name!r}; the nearest is {near}; known: {', '.join(known)}")
-    return [known[name] for name in names] or list(METHODS)
+        if known[name] not in sized:
+            possible = ", ".join(method.name for method in sized)
+            raise PtrError(f"method {name} has no preset of size {size}; those that have: {possible}")
+    return [known[name] for name in names] or sized

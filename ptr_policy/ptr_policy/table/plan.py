@@ -14,6 +14,9 @@ from ptr_models.training.runs import checkpoint_step, latest_checkpoint, resolve
 from ptr_policy.stages import PTR, Stage
 from ptr_policy.table.methods import Method, Recipe
 
+LOW_DIM = "low_dim"
+"""Size of presets of policies that see the poses of simulated objects instead of images."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -39,7 +42,7 @@ class TablePlan:
         out: folder of everything that is made.
         data: pre-training bags.
         methods: rows.
-        size: of the presets, `small` or `paper`.
+        size: of the presets, `small` or `paper`, or `low_dim`: policies that see objects instead of images.
         tasks: target task and the kitchen of its demonstrations and trials.
         seeds: of demonstrations and fine-tuning; trials are the same for all methods and seeds.
         budget: updates, demonstrations, trials.
@@ -110,6 +113,7 @@ def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
     folder, count = plan.demonstrations(task, seed), plan.budget.demonstrations
     command = [*PTR, "sim", "collect", "--out", folder, "--episodes", count, "--tasks", task]
     command += ["--kitchens", kitchen, "--seed", seed]
+    command += ["--no-images"] if plan.size == LOW_DIM else []
     name, title = f"demonstrate_{task}_{seed}", f"{task}, seed {seed}: demonstrations"
     return _stage(name, title, command, count, "bags", lambda: _bags(folder))
 

@@ -24,9 +24,9 @@ def read_command(data: bytes) -> CommandTiming:
 
 
 def read_scene(data: bytes) -> dict[str, Any]:
-    """Kitchen and seed of a serialised ObjectStates."""
+    """Kitchen, seed and level of a serialised ObjectStates."""
     objects = deserialize_message(data, ObjectStates)
-    return {"kitchen": objects.kitchen, "seed": int(objects.seed)}
+    return {"kitchen": objects.kitchen, "seed": int(objects.seed), "level": objects.level}
 
 
 def read_calibration(data: bytes) -> dict[str, Any] | None:

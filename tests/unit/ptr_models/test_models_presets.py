@@ -27,9 +27,19 @@ def test_every_preset_says_in_one_sentence_what_it_is() -> None:
         assert preset(name).preset == name
 
 
-def test_each_method_has_a_preset_of_both_sizes() -> None:
-    methods = {name.rpartition("_")[0] for name in presets()}
-    assert set(presets()) == {f"{method}_{size}" for method in methods for size in ("paper", "small")}
+def test_each_method_has_a_preset_of_both_sizes_and_most_have_one_without_images() -> None:
+    with_images = {name for name in presets() if not name.endswith("_low_dim")}
+    methods = {name.rpartition("_")[0] for name in with_images}
+    assert with_images == {f"{method}_{size}" for method in methods for size in ("paper", "small")}
+    assert {name.removesuffix("_low_dim") for name in set(presets()) - with_images} <= methods
+
+
+@pytest.mark.parametrize("name", [name for name in presets() if name.endswith("_low_dim")])
+def test_a_preset_without_images_differs_from_its_small_twin_in_what_is_seen_alone(name: str) -> None:
+    seen = {"encoder", "image_size", "precision", "state_center", "state_scale", "hidden", "critic_proprioception"}
+    found = differences(name, name.replace("low_dim", "small"))
+    assert set(found) == {"networks", "data"} and found["networks"] <= seen and found["data"] == {"augmentation"}
+    assert preset(name).networks.encoder == "none"
 
 
 def test_the_defaults_are_the_paper_preset() -> None:

@@ -24,7 +24,8 @@ from ptr_policy.bulk.collect import Order, collect, orders
 from ptr_policy.bulk.evaluate import BulkTrial, run_trial, show
 
 KITCHEN, TASK = "toykitchen2", "put_corn_in_pot"
-CAMERA = Contract().cameras[0]
+CONTRACT = Contract()
+CAMERA = CONTRACT.cameras[0]
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +122,14 @@ def test_a_bag_says_what_it_is_and_holds_the_whole_demonstration(tmp_path: Path)
 def test_an_expert_succeeds_and_sees_what_the_contract_says(robot: SimulatedRobot) -> None:
     seed = scene_seed("trial", 0, 0)
     expert = Expert(robot, seed)
-    trial = run_trial(robot, expert, CAMERA, TASK, seed, 40)
+    trial = run_trial(robot, expert, CONTRACT, TASK, seed, 40)
     assert trial.success and trial.steps < 30
     assert (trial.task, trial.kitchen, trial.mean_q) == (TASK, KITCHEN, -1.0)
     assert set(expert.seen) == {((CAMERA.height, CAMERA.width, 3), TASK)}
 
 
 def test_who_does_nothing_fails_after_all_steps(robot: SimulatedRobot) -> None:
-    trial = run_trial(robot, Idle(), CAMERA, TASK, 1, 6)
+    trial = run_trial(robot, Idle(), CONTRACT, TASK, 1, 6)
     assert (trial.success, trial.steps, trial.mean_q) == (False, 6, None)
     assert "NaN" not in json.dumps(trial.to_dict())
 

@@ -16,12 +16,14 @@ STRING = "std_msgs/msg/String"
 ARM_STATE = "ptr_msgs/msg/ArmState"
 EXECUTED_COMMAND = "ptr_msgs/msg/ExecutedCommand"
 EPISODE_EVENT = "ptr_msgs/msg/EpisodeEvent"
+OBJECT_STATES = "ptr_msgs/msg/ObjectStates"
 
 ARM_STATE_TOPIC = "/arm/state"
 EXECUTED_TOPIC = "/arm/executed"
 JOINT_STATE_TOPIC = "/joint_states"
 EVENT_TOPIC = "/episode/event"
 METADATA_TOPIC = "/episode/metadata"
+OBJECTS_TOPIC = "/simulator/objects"
 
 
 def image_topic(camera: str) -> str:

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy sees of a simulated robot: its contract's image and state, as a bag or the live buffers give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_bringup.sim.robot import SimulatedRobot, Snapshot
+from ptr_bringup.sim.world import World
+from ptr_models.contract import Contract
+from ptr_models.episodes.object_features import OBJECTS, features_of
+from ptr_models.episodes.sampling import decode_image
+from ptr_models.episodes.trajectory import encode_jpeg
+from ptr_models.errors import PtrError
+
+
+@dataclass(frozen=True)
+class Sight:
+    """The robot at the beginning of a control step, and what a policy sees of it.
+
+    Attributes:
+        snapshot: all that is known.
+        picture: JPEG of the camera; None where the contract has no cameras.
+        image: (H, W, 3) uint8 RGB at the contract's size, or None.   state: (S,) float32.
+    """
+
+    snapshot: Snapshot
+    picture: bytes | None
+    image: NDArray[np.uint8] | None
+    state: NDArray[np.float32]
+
+
+def look(robot: SimulatedRobot, contract: Contract) -> Sight:
+    """Observe. Pictures pass through JPEG and the contract's resize, as they do live; none is made without cameras."""
+    snapshot = robot.observe(picture=bool(contract.cameras))
+    state = snapshot.state
+    if contract.objects:
+        state = np.concatenate([state, features_of(contract, snapshot.objects[:OBJECTS])])
+    if snapshot.image is None:
+        return Sight(snapshot, None, None, state.astype(np.float32))
+    picture = encode_jpeg(snapshot.image)
+    return Sight(snapshot, picture, decode_image(picture, contract.cameras[0]), state.astype(np.float32))
+
+
+def robot_for(world: World, contract: Contract, width: int = 320, height: int = 240) -> SimulatedRobot:
+    """A robot that keeps the contract's control rate.
+
+    Raises:
+        PtrError: the simulator can't.
+    """
+    try:
+        return SimulatedRobot(world, width, height, contract.period)
+    except ValueError as error:
+        raise PtrError(str(error)) from error
