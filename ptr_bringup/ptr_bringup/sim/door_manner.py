@@ -28,8 +28,8 @@ class DoorManner:
         sloppiness: m, how far from the middle the operator aims at most.
         miss, miss_again: probability of missing the handle, the first time and later.
         miss_distance: m, range of how far beside it.
-        slip: probability of losing the handle on the way.
-        stop_short: probability of letting go before the door is far enough.
+        slip: probability of losing the handle on the way, in the first attempt.
+        stop_short: probability of letting go before the door is far enough, in the first attempt.
         let_go_share: range of the way after which one or the other happens.
         hesitate, linger: mean steps before the fingers close and before they open again (geometric).
         beyond: rad, range of how much further than needed the door is opened.
@@ -96,7 +96,7 @@ def draw_attempt(manner: DoorManner, rng: np.random.Generator, number: int, push
         bearing = rng.uniform(0.0, 2.0 * np.pi)
         distance = rng.uniform(*manner.detour_distance)
         detour = np.array([-0.3 * distance, distance * np.cos(bearing), 0.03 + distance * abs(np.sin(bearing))])
-    slips, short = (bool(rng.random() < p) and number < 2 for p in (manner.slip, manner.stop_short))
+    slips, short = (bool(rng.random() < p) and number == 0 for p in (manner.slip, manner.stop_short))
     share = float(rng.uniform(*manner.let_go_share))
     return Attempt(
         aim, missed, detour, share if slips or short else 1.0, slips, _steps(rng, manner.hesitate),

@@ -212,7 +212,7 @@ class DoorOperator:
         panel = self._door.rotation(scene.angle)
         away = panel @ np.array([0.0, 0.0, 1.0]) if self._holds else panel @ np.array([-0.7, 0.0, 0.0])
         if self._door.hinge == "bottom" and self._waited > 2:
-            away = np.array([0.0, 0.0, 1.0])
+            away = np.array([-1.0, 0.0, 0.7])
         step = away + np.array([0.0, 0.0, 0.3 if self._holds else 0.6])
         return np.clip(0.04 * step / float(np.abs(step).max()), _LOW - commanded.position, _HIGH - commanded.position)
 
