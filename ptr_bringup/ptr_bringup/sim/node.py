@@ -18,6 +18,7 @@ from sensor_msgs.msg import JointState
 from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
 from ptr_bringup.arm.messages import stamp
 from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.sim.door_tasks import DoorScene, describe
 from ptr_bringup.sim.fault_effects import cool, protect, strike
 from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, Faults
 from ptr_bringup.sim.levels import DEFAULT_LEVEL
@@ -194,6 +195,9 @@ class Simulator(Node):
     def _on_outcome(self, _: GetOutcome.Request, response: GetOutcome.Response) -> GetOutcome.Response:
         task, scene = self._world.task, self._world.scene()
         response.success, response.task_succeeded = True, self._world.successful()
+        if isinstance(scene, DoorScene):
+            response.message = describe(task.door(self._world.kitchen.name), scene)
+            return response
         place = ", ".join(f"{c:.3f}" for c in scene.object_position - scene.receptacle_position)
         response.message = (
             f"The {task.item} is at ({place}) m from the {task.receptacle}, "

@@ -20,7 +20,9 @@ from sensor_msgs.msg import Joy
 from ptr_bringup.arm.messages import pose_from
 from ptr_bringup.node_main import declare
 from ptr_bringup.session import Caller, SessionError, Stage, run_session
-from ptr_bringup.sim.operator import ScriptedOperator, manner_named
+from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
+from ptr_bringup.sim.operator import manner_named
+from ptr_bringup.sim.operators import Operator, operator_of_task
 from ptr_bringup.sim.staging import drop_spot, scene_seed
 from ptr_bringup.sim.tasks import Scene, task_named
 from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
@@ -62,11 +64,15 @@ class OperatorNode(Node):
         seen = all(message is not None for message in (self.objects, self.arm, self.status))
         return seen and all(p.get_subscription_count() > 0 for p in (self._twists, self._buttons))
 
-    def scene(self) -> Scene:
+    def scene(self) -> Scene | DoorScene:
         """What it sees now."""
         places = dict(zip(self.objects.names, self.objects.poses, strict=True))
         item, vessel = places[self.task.item], _position(places[self.task.receptacle])
         tool, gripper = _position(self.arm.measured), float(self.arm.gripper)
+        if isinstance(self.task, DoorTask):
+            o = places[self.task.receptacle].orientation
+            door = self.task.door(self.objects.kitchen)
+            return scene_of_poses(door, _position(item), vessel, (o.w, o.x, o.y, o.z), gripper, tool)
         return Scene(_position(item), 0.0, vessel, gripper, tool, long_axis_yaw(item.orientation))
 
     def wish(self, action: np.ndarray) -> None:
@@ -129,7 +135,8 @@ class Session:
         self._stage.begin(node.kitchen, node.task.name, seed)
         caller.wait(lambda: node.objects.seed == seed, "the new scene on /simulator/objects", 10.0)
         caller.sleep(SETTLE)
-        operator = ScriptedOperator(node.task, drop_spot(node.objects.kitchen, seed), seed, node.manner)
+        kitchen = node.objects.kitchen
+        operator = operator_of_task(node.task, kitchen, drop_spot(kitchen, seed), seed, node.manner)
         self._press(START, EpisodeStatus.RECORDING)
         steps = self._drive(operator)
         succeeded, why = self._judge()
@@ -139,7 +146,7 @@ class Session:
             return False, steps, node.status.message
         return succeeded, steps, why
 
-    def _drive(self, operator: ScriptedOperator) -> int:
+    def _drive(self, operator: Operator) -> int:
         """Decide once a period until it is done; returns the number of decisions."""
         node = self._node
         began, steps = 0.0, 0

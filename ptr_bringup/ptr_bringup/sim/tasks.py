@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_bringup.sim.door_tasks import DOOR_TASKS, DoorTask
 from ptr_bringup.sim.objects import FOOD, RECEPTACLES, FoodItem, Receptacle
 
 ON = ("plate", "pan")
@@ -61,7 +62,7 @@ put tomato metal_bowl | take tomato pan | put blue_cup plate
 PRETRAINING_TASKS: tuple[Task, ...] = tuple(
     Task(*entry.split()) for line in _PRETRAINING.strip().splitlines() for entry in line.split("|")
 )
-TASKS: dict[str, Task] = {task.name: task for task in (*PRETRAINING_TASKS, *TARGET_TASKS)}
+TASKS: dict[str, Task | DoorTask] = {task.name: task for task in (*PRETRAINING_TASKS, *TARGET_TASKS, *DOOR_TASKS)}
 
 AT_REST = 0.05
 """Speed (m/s) below which an object counts as lying still."""

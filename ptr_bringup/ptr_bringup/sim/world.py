@@ -13,8 +13,10 @@ from ptr_bringup.arm import kinematics
 from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
 from ptr_bringup.arm.motors import HardwareError
-from ptr_bringup.sim import arm_model, objects
+from ptr_bringup.sim import arm_model, door_stage, objects
 from ptr_bringup.sim.distractors import Distractors
+from ptr_bringup.sim.door_stage import DoorStage
+from ptr_bringup.sim.door_tasks import DoorScene, DoorTask
 from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, MAX_DISTRACTORS, Level, level_named
 from ptr_bringup.sim.limp import LimpArm
@@ -60,21 +62,32 @@ def _camera_axes(position: ArrayLike, target: ArrayLike) -> Array:
     return np.stack([right, np.cross(back, right), back], axis=1)
 
 
-def distractors_of(kitchen: Kitchen, task: Task, level: Level) -> tuple[FoodItem, ...]:
+def distractors_of(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> tuple[FoodItem, ...]:
     """Which items may lie around in a kitchen while a task is done; a scene shows some of them."""
-    if not level.distractors[1]:
+    if not level.distractors[1] or isinstance(task, DoorTask):
         return ()
     others = [item for item in objects.FOOD.values() if item.name != task.item]
     rng = np.random.default_rng(list(f"{kitchen.name}/{task.name}".encode()))
     return tuple(others[i] for i in rng.permutation(len(others))[:MAX_DISTRACTORS])
 
 
-def scene_xml(kitchen: Kitchen, task: Task, level: Level) -> str:
-    """MJCF of a kitchen with the task's item, its receptacle, distractors and the arm."""
+def _things(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> tuple[str, str]:
+    """Assets and bodies of a scene: item, receptacle and distractors, or a door."""
+    if isinstance(task, DoorTask):
+        return door_stage.staged(task, kitchen.name)
     distractors = distractors_of(kitchen, task, level)
     foods = objects.food_body(task.food, level) + "".join(
         objects.food_body(item, level, f"distractor_{i}") for i, item in enumerate(distractors)
     )
+    shiny = f'<material name="shiny" specular="{task.vessel.shine}" shininess="0.6"/>'
+    meshes = "".join(map(objects.food_assets, (task.food, *distractors)))
+    assets = shiny + meshes + objects.receptacle_assets(task.vessel)
+    return assets, objects.receptacle_body(task.vessel) + foods
+
+
+def scene_xml(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> str:
+    """MJCF of a kitchen with what the task is about, distractors and the arm."""
+    assets, things = _things(kitchen, task, level)
     furniture = "".join(
         f'<body name="clutter_{i}" pos="{text(b.position)}"><geom type="{b.kind}" size="{text(b.size)}" '
         f'rgba="{text(b.colour)} 1" contype="0" conaffinity="0"/></body>'
@@ -90,8 +103,7 @@ def scene_xml(kitchen: Kitchen, task: Task, level: Level) -> str:
 <map znear="0.05" zfar="6"/></visual>
 <default>{arm_model.defaults()}</default>
 <asset>{_material("counter", kitchen.counter)}{_material("wall", kitchen.wall)}
-<material name="shiny" specular="{task.vessel.shine}" shininess="0.6"/>
-{"".join(map(objects.food_assets, (task.food, *distractors)))}{objects.receptacle_assets(task.vessel)}</asset>
+{assets}</asset>
 <worldbody>
 <light name="lamp" pos="{text(kitchen.light)}" dir="0 0 -1" directional="true" castshadow="false" diffuse="0.6 0.6 0.6"
  specular="0.2 0.2 0.2"/>
@@ -101,7 +113,7 @@ def scene_xml(kitchen: Kitchen, task: Task, level: Level) -> str:
 <geom name="wall" type="box" size="0.7 0.02 0.25" pos="0.35 -0.42 0.2" material="wall" contype="0" conaffinity="0"/>
 <geom name="side_wall" type="box" size="0.02 0.55 0.25" pos="0.80 0.15 0.2" material="wall" contype="0"
  conaffinity="0"/>
-{furniture}{objects.receptacle_body(task.vessel)}{foods}{arm_model.body()}
+{furniture}{things}{arm_model.body()}
 </worldbody>
 <actuator>{arm_model.actuators()}</actuator>
 <equality>{arm_model.equalities()}</equality>
@@ -126,9 +138,9 @@ class World:
         level: name of the level, see `levels`.
     """
 
-    def __init__(self, kitchen: str, task: Task | str, level: str = DEFAULT_LEVEL) -> None:
-        self.kitchen = kitchen_named(kitchen)
+    def __init__(self, kitchen: str, task: Task | DoorTask | str, level: str = DEFAULT_LEVEL) -> None:
         self.task = task_named(task) if isinstance(task, str) else task
+        self.kitchen = door_stage.prepared(kitchen_named(kitchen), self.task)
         self.level = level_named(level)
         self.model = mujoco.MjModel.from_xml_string(scene_xml(self.kitchen, self.task, self.level), _textures(kitchen))
         self.data = mujoco.MjData(self.model)
@@ -137,9 +149,13 @@ class World:
         self._pictures: dict[tuple[int, int], Pictures] = {}
         self._joint = np.array([self.model.joint(n).qposadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self._speed = np.array([self.model.joint(n).dofadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
-        self._object_q = int(self.model.joint("object").qposadr[0])
-        self._object_v = int(self.model.joint("object").dofadr[0])
-        self._object, self._receptacle = self.model.body("object").id, self.model.body("receptacle").id
+        self.door: DoorStage | None = None
+        if isinstance(self.task, DoorTask):
+            self.door = DoorStage(self.task, self.task.door(kitchen), self.model, self.data)
+        else:
+            self._object_q = int(self.model.joint("object").qposadr[0])
+            self._object_v = int(self.model.joint("object").dofadr[0])
+            self._object, self._receptacle = self.model.body("object").id, self.model.body("receptacle").id
         self._distractors = Distractors(self.model, distractors_of(self.kitchen, self.task, self.level))
         self._camera, self._tool = self.model.camera(CAMERA).id, self.model.site("ee_gripper_link").id
         self._original = {
@@ -159,8 +175,12 @@ class World:
         self._restore_torque()
         self._vary_look(rng, variation)
         self._tint(np.random.default_rng(np.random.SeedSequence([seed, 17])), variation)
-        self._place_things(rng)
+        if self.door is not None:
+            self.door.place(rng)
+        else:
+            self._place_things(rng)
         start = START_POSITION + rng.uniform(-1.0, 1.0, 3) * np.asarray(variation.start)
+        start += self.door.start_shift if self.door is not None else 0.0
         joints = inverse(Pose(start, kinematics.DEFAULT_ROTATION), START_JOINTS)
         if joints is None:
             raise ValueError(f"The arm can't start at {start.round(3)}: out of reach.")
@@ -327,14 +347,21 @@ class World:
         return Pose(self.data.site_xpos[self._tool].copy(), self.data.site_xmat[self._tool].reshape(3, 3).copy())
 
     def object_poses(self) -> dict[str, tuple[Array, Array]]:
-        """Position (3,) in m and quaternion (4,) w x y z in `base_link`: item, receptacle, then distractors."""
+        """Position (3,) in m and quaternion (4,) w x y z in `base_link`: item, receptacle, then distractors.
+
+        With a door: its handle, then the door itself.
+        """
+        if self.door is not None:
+            return self.door.object_poses()
         return {
             self.task.item: (self.data.xpos[self._object].copy(), self.data.xquat[self._object].copy()),
             self.task.receptacle: (self.model.body_pos[self._receptacle].copy(), np.array([1.0, 0.0, 0.0, 0.0])),
         } | self._distractors.poses(self.data)
 
-    def scene(self) -> Scene:
+    def scene(self) -> Scene | DoorScene:
         """Where things are now."""
+        if self.door is not None:
+            return self.door.scene(self.gripper, self.data.site_xpos[self._tool].copy())
         velocity = self.data.qvel[self._object_v : self._object_v + 3]
         axis = self.data.xmat[self._object][[0, 3]]
         return Scene(
@@ -345,6 +372,8 @@ class World:
 
     def successful(self) -> bool:
         """True when the task is done as things are now."""
+        if self.door is not None:
+            return self.door.successful(self.scene())
         return success(self.task, self.scene())
 
     def object_in_receptacle(self) -> bool:

@@ -17,7 +17,8 @@ from rich.progress import track
 
 from ptr_bringup.sim.kitchens import kitchen_named, pretraining_kitchens
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, level_named
-from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS, Manner, ScriptedOperator, manner_named
+from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS, Manner, manner_named
+from ptr_bringup.sim.operators import operator_for
 from ptr_bringup.sim.robot import PERIOD, SimulatedRobot, Snapshot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
 from ptr_bringup.sim.world import CAMERA, Variation, World
@@ -126,7 +127,7 @@ def demonstrate(
     steps = decision_steps(robot.period)
     world = robot.world
     robot.reset(seed, WIDE_START if seed % 2 else None)
-    operator = ScriptedOperator(world.task, world.drop_spot, seed, manner)
+    operator = operator_for(world, seed, manner)
     seen, done = [robot.observe(pictures)], []
     while not operator.done and len(done) < LONGEST * steps:
         action = operator.act(robot.commanded, world.gripper, world.scene())

@@ -9,6 +9,7 @@ import numpy as np
 
 from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose
 from ptr_bringup.arm.safety import Limits
+from ptr_bringup.sim.door_tasks import door_success
 from ptr_bringup.sim.staging import scene_seed, start_position
 from ptr_bringup.sim.tasks import success, task_named
 from ptr_bringup.sim.world import World
@@ -23,7 +24,7 @@ OPENING = 3
 
 
 class PracticeScene:
-    """One item and one receptacle, and two tasks that undo each other; a context manager.
+    """One item and one receptacle, or a door, and two tasks that undo each other; a context manager.
 
     Attributes:
         robot: arm and world.   by_hand: how often the scene was laid out, the first time included.
@@ -73,10 +74,15 @@ class PracticeScene:
 
     def done(self, task: str) -> bool:
         """Whether the task is done as things are, by the poses of the objects."""
-        return success(self._tasks[task], self._world.scene())
+        chosen, door = self._tasks[task], self._world.door
+        if door is not None:
+            return door_success(chosen, door.door, self._world.scene())
+        return success(chosen, self._world.scene())
 
     def within_reach(self) -> bool:
-        """Whether the object lies on the counter below the arm's workspace box."""
+        """Whether the object lies on the counter below the arm's workspace box; a door always is in reach."""
+        if self._world.door is not None:
+            return True
         limits = Limits()
         x, y, z = self._world.scene().object_position
         inside = limits.box_low[0] <= x <= limits.box_high[0] and limits.box_low[1] <= y <= limits.box_high[1]

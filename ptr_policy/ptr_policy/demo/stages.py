@@ -12,6 +12,9 @@ from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.demo.plan import Plan
 from ptr_policy.stages import PTR, Stage
 
+LEVEL, MANNER = "easy", "machine"
+"""Those of the data that the shipped checkpoint was trained on."""
+
 
 def all_stages(plan: Plan) -> Iterator[Stage]:
     """Everything before the report, in order. Each is made when the one before it has ended."""
@@ -26,6 +29,7 @@ def _pretraining_data(plan: Plan) -> Stage:
     """Fine-tuning mixes pre-training data in, as PTR does; it is made again rather than shipped."""
     command = [*PTR, "sim", "collect", "--out", str(plan.pretraining)]
     command += ["--episodes", str(plan.pretraining_episodes), "--seed", "0", "--jobs", "2"]
+    command += ["--level", LEVEL, "--manner", MANNER]
     title = "Simulating pre-training data to mix in"
     return Stage("pretraining_data", title, command, plan.pretraining_episodes, _episodes(plan.pretraining), "bags")
 
@@ -39,6 +43,8 @@ def _record(plan: Plan) -> Stage:
         seed=plan.seed,
         episodes=plan.demonstrations,
         device="scripted",
+        level=LEVEL,
+        manner=MANNER,
         directory=plan.bags,
     )
     title = f"Recording {plan.demonstrations} demonstrations"

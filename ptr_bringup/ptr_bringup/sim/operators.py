@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which scripted operator demonstrates a task."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from ptr_bringup.arm.kinematics import Pose
+from ptr_bringup.sim.door_manner import DOOR_MANNERS, DoorManner
+from ptr_bringup.sim.door_operator import DoorOperator
+from ptr_bringup.sim.door_tasks import DoorTask
+from ptr_bringup.sim.operator import Manner, ScriptedOperator
+from ptr_bringup.sim.tasks import Task
+from ptr_bringup.sim.world import World
+
+
+class Operator(Protocol):
+    """Decides the actions of a demonstration."""
+
+    @property
+    def done(self) -> bool:
+        """True when it has done what it wanted and backed off."""
+
+    def act(self, commanded: Pose, gripper: float, scene: Any) -> NDArray[Any]:
+        """The action (7,) of the next control step.
+
+        Args:
+            commanded: pose that the action's displacement is added to.
+            gripper: measured opening.
+            scene: where things are; `Scene` or `DoorScene`, as the task has it.
+        """
+
+
+def operator_for(world: World, seed: int, manner: Manner | None = None) -> Operator:
+    """The operator of a world's task.
+
+    Args:
+        seed: of its manner.
+        manner: how human it is; with doors, its name says which of `DOOR_MANNERS` is meant.
+    """
+    return operator_of_task(world.task, world.kitchen.name, world.drop_spot, seed, manner)
+
+
+def operator_of_task(
+    task: Task | DoorTask, kitchen: str, drop_spot: NDArray[Any], seed: int, manner: Manner | None = None
+) -> Operator:
+    """The operator of a task in a kitchen; the rest as for `operator_for`.
+
+    Args:
+        drop_spot: (2,) m, where to put what was taken out of a receptacle.
+    """
+    if isinstance(task, DoorTask):
+        return DoorOperator(task, task.door(kitchen), seed, door_manner_of(manner))
+    return ScriptedOperator(task, drop_spot, seed, manner)
+
+
+def door_manner_of(manner: Manner | None) -> DoorManner:
+    """The manner with doors of somebody with a manner with food."""
+    return DOOR_MANNERS[manner.name] if manner is not None else DoorManner()
