@@ -27,11 +27,14 @@ class AlgorithmConfig:
         samples: actions from the policy, and as many uniform ones, per state.
         target_entropy: nats; the temperature is tuned until the policy has it. `auto`: minus the number of action
             dimensions that vary in the data; a run that starts puts the number here, and `varying_dimensions`.
+        init_temperature: with which the tuning begins.
         varying_dimensions: those whose entropy counts; empty: all (PTR).
         uniform_dimensions: in which the conservative term's uniform actions differ from the data action: `all`
             (PTR), or the `varying` ones.
         actor_rate, critic_rate, temperature_rate: learning rates of Adam.
         bc_weight: weight of an imitation term in the actor's loss (0: PTR).
+        bc_gripper_weight: that of the gripper's squared error or cross-entropy; None: `bc_weight`. The gripper decides
+            between two actions that both are in the data, so that Q may have more to say there than on the motion.
         bc_loss: `squared`: error of the mode, summed over dimensions; `likelihood`: -log pi(a).
             The squared error leaves log_std alone, which a likelihood of its own then fits to the data.
         bc_std_weight: weight of that likelihood beside `bc_weight`, where log_std also follows Q and the
@@ -68,12 +71,14 @@ class AlgorithmConfig:
     alpha: float = 10.0
     samples: int = 4
     target_entropy: float | str = -7.0
+    init_temperature: float = 1.0
     varying_dimensions: tuple[int, ...] = ()
     uniform_dimensions: str = "all"
     actor_rate: float = 1e-4
     critic_rate: float = 3e-4
     temperature_rate: float = 3e-4
     bc_weight: float = 0.0
+    bc_gripper_weight: float | None = None
     bc_loss: str = "squared"
     bc_std_weight: float = 1.0
     bc_warmup: int = 0
@@ -117,6 +122,11 @@ class AlgorithmConfig:
             raise ValueError(
                 f"critic_warmup_steps is {self.critic_warmup_steps}, bc_std_weight {self.bc_std_weight} and "
                 f"actor_q_weight {self.actor_q_weight}; none may be negative"
+            )
+        if not self.init_temperature > 0.0 or (self.bc_gripper_weight or 0.0) < 0.0:
+            raise ValueError(
+                f"init_temperature is {self.init_temperature} and bc_gripper_weight {self.bc_gripper_weight}; "
+                "the first must be positive, the second not negative"
             )
         if not 0.0 <= self.discount < 1.0:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.config import AUTO, AlgorithmConfig
 from ptr_models.networks import Actor, ActorDistribution, Critic, NetworkConfig
-from ptr_models.networks.distributions import Samples, over_gripper, with_both_grippers
+from ptr_models.networks.distributions import GRIPPER, Samples, over_gripper, with_both_grippers
 from ptr_models.networks.shared_batch import average_gradients, uniform
 
 VALUE_RANGE = (-25.0, 10.0)  # what rewards -1 and 10 at discount 0.96 allow; values outside are an alarm
@@ -97,15 +97,22 @@ def log_likelihood(samples: Samples) -> Tensor:
     return log_density + (samples.log_mass.exp() * samples.log_mass).sum(dim=-1, keepdim=True)
 
 
-def imitation_loss(policy: ActorDistribution, action: Tensor, kind: str, weight: Tensor | None = None) -> Tensor:
+def imitation_loss(
+    policy: ActorDistribution, action: Tensor, kind: str, weight: Tensor | None = None, gripper: float = 1.0
+) -> Tensor:
     """Squared error of the mode, summed over dimensions, or minus the log-likelihood; mean over states.
 
     Of a two-way gripper the squared error is the binary cross-entropy.
 
     Args:
         weight: (B,) of each state, such as 0 where the episode failed: what it did is not to be imitated.
+        gripper: factor of the gripper's squared error (not of a likelihood).
     """
-    error = policy.squared_error(action) if kind == "squared" else -policy.log_prob(action)
+    if kind == "squared":
+        errors = policy.squared_errors(action)
+        error = errors[..., :GRIPPER].sum(dim=-1) + gripper * errors[..., GRIPPER]
+    else:
+        error = -policy.log_prob(action)
     return error.mean() if weight is None else (error * weight).mean()
 
 
@@ -148,7 +155,7 @@ class Ptr:
         self.critic = Critic(networks, tasks).to(self.device)
         self.target_critic = frozen_copy(self.critic)
         self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
-        self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(config.init_temperature), device=self.device))
         self.optimisers = {
             "actor": adam(self.actor.parameters(), config.actor_rate),
             "critic": adam(self.critic.parameters(), config.critic_rate),
@@ -288,7 +295,9 @@ class Ptr:
         weight, log_pi = config.actor_q_weight, log_likelihood(samples)
         loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, samples.log_mass)
         if config.bc_weight > 0:
-            loss = loss + config.bc_weight * imitation_loss(policy, batch.action, config.bc_loss, batch.success)
+            gripper = 1.0 if config.bc_gripper_weight is None else config.bc_gripper_weight / config.bc_weight
+            imitation = imitation_loss(policy, batch.action, config.bc_loss, batch.success, gripper)
+            loss = loss + config.bc_weight * imitation
             loss = loss + config.bc_std_weight * spread_loss(policy, batch.action, config.bc_loss, batch.success)
         descend(self.optimisers["actor"], loss)
         entropy = self._entropy(samples)

@@ -85,9 +85,9 @@ class TanhGaussian:
         log_normal = -0.5 * noise.square() - self.log_std - 0.5 * math.log(2 * math.pi)
         return (log_normal - log_tanh_slope(raw)).sum(dim=-1)
 
-    def squared_error(self, actions: Tensor) -> Tensor:
-        """Squared error (B,) of the mode, summed over dimensions."""
-        return (self.mode - actions).square().sum(dim=-1)
+    def squared_errors(self, actions: Tensor) -> Tensor:
+        """Squared error of the mode in each dimension, (B, A)."""
+        return (self.mode - actions).square()
 
     def spread_error(self, actions: Tensor) -> Tensor:
         """-log N(u; mean, std) up to a constant, the mean detached: (B,). It fits log_std, and nothing else.
@@ -143,9 +143,9 @@ class TanhGaussianBernoulli:
         """Log-density of the motion plus log-mass of the gripper (open above 0): (B,) of actions (B, A)."""
         return self.motion.log_prob(actions[..., :GRIPPER]) - self._gripper_error(actions)
 
-    def squared_error(self, actions: Tensor) -> Tensor:
-        """Squared error of the motion's mode plus the gripper's binary cross-entropy: (B,)."""
-        return self.motion.squared_error(actions[..., :GRIPPER]) + self._gripper_error(actions)
+    def squared_errors(self, actions: Tensor) -> Tensor:
+        """Squared error of the motion's mode in each dimension, then the gripper's binary cross-entropy: (B, A)."""
+        return with_gripper(self.motion.squared_errors(actions[..., :GRIPPER]), self._gripper_error(actions))
 
     def spread_error(self, actions: Tensor) -> Tensor:
         """That of the motion, (B,); see `TanhGaussian.spread_error`."""

@@ -83,7 +83,7 @@ def test_only_the_gripper_is_drawn(policy: TanhGaussian | TanhGaussianBernoulli,
 
 def test_the_error_of_a_two_way_gripper_is_the_binary_cross_entropy() -> None:
     action = torch.tensor([[0.5, math.tanh(-1.0), -0.99]])
-    assert two_way().squared_error(action).item() == pytest.approx(0.25 - LOG_QUARTER, abs=1e-6)
+    assert two_way().squared_errors(action).sum().item() == pytest.approx(0.25 - LOG_QUARTER, abs=1e-6)
 
 
 def test_the_fit_of_the_spread_is_the_likelihood_of_a_normal_and_leaves_the_mean_alone() -> None:
