@@ -85,7 +85,7 @@ def test_an_unknown_task_is_refused_with_the_known_ones(robot) -> None:
 def test_an_unknown_choice_is_refused(robot) -> None:
     result = robot.act(RunPolicy, "/run_policy", RunPolicy.Goal(task=TASK, action_choice="best"))
     assert not result.completed
-    assert "known: mode, sample, argmax_q, softmax_q" in result.message
+    assert "known: mode, sample, sample_gripper, argmax_q, softmax_q" in result.message
 
 
 def test_a_cancelled_run_ends_as_complete_and_releases_the_arm(robot) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ptr_models.algorithms.autoregressive_bc import AutoregressiveCloning
+from ptr_models.algorithms.awr import AdvantageWeightedRegression
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.bc import BehaviourCloning
 from ptr_models.algorithms.bet import BehaviourTransformerCloning
@@ -21,6 +22,7 @@ from ptr_models.networks import Critic, NetworkConfig
 
 KINDS: dict[str, type] = {
     "ptr": Ptr,
+    "awr": AdvantageWeightedRegression,
     "bc": BehaviourCloning,
     "autoregressive_bc": AutoregressiveCloning,
     "bet": BehaviourTransformerCloning,
@@ -38,6 +40,9 @@ class ActionDistribution(Protocol):
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Actions (B, count, A) and their log-probabilities (B, count)."""
+
+    def sample_gripper(self) -> Tensor:
+        """(B, A), the mode with a gripper that is drawn."""
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """(B,) of actions (B, A): a log-density, or for discrete distributions a log-mass."""
@@ -76,6 +81,7 @@ def batches_of(name: str) -> str:
 
 __all__ = [
     "ActionDistribution",
+    "AdvantageWeightedRegression",
     "Algorithm",
     "AlgorithmConfig",
     "AutoregressiveCloning",

@@ -3,7 +3,8 @@
 
 The squared error of the mode, or the negative log-likelihood, of the demonstrated action. PTR's own BC
 baseline is a Gaussian of standard deviation 1, whose likelihood is the squared error up to a constant and a
-factor 1/2.
+factor 1/2. log_std is fitted beside it, which leaves the mode alone, so that samples are like the data. A two-way
+gripper (`networks.gripper: bernoulli`) learns by binary cross-entropy.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ptr_models.algorithms.cql import (
     frozen_copy,
     imitation_loss,
     mode_error,
+    spread_loss,
     trainable,
 )
 from ptr_models.networks import Actor, NetworkConfig
@@ -50,7 +52,8 @@ class BehaviourCloning:
         """One update of the actor."""
         policy = self.actor(batch.image, batch.state, batch.task)
         loss = imitation_loss(policy, batch.action, self.config.bc_loss, batch.success)
-        descend(self.optimisers["actor"], loss)
+        spread = spread_loss(policy, batch.action, self.config.bc_loss, batch.success)
+        descend(self.optimisers["actor"], loss + spread)
         if self.average_actor is not None:
             average_weights(self.average_actor, self.actor, self.config.actor_average, step)
         return {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action)}

@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ptr_models.algorithms.options import BetConfig, ContrastiveConfig, MaskedConfig
+from ptr_models.algorithms.options import AwrConfig, BetConfig, ContrastiveConfig, MaskedConfig
 
-ALGORITHMS = ("ptr", "bc", "autoregressive_bc", "bet", "time_contrastive", "masked_autoencoder")
+ALGORITHMS = ("ptr", "awr", "bc", "autoregressive_bc", "bet", "time_contrastive", "masked_autoencoder")
 BC_LOSSES = ("squared", "likelihood")
 ACTOR_CRITICS = ("min", "mean")
-CHOICES = ("mode", "sample", "argmax_q", "softmax_q")
+CHOICES = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
+AUTO = "auto"
+"""Target entropy that is found in the data when a run starts."""
+UNIFORM_DIMENSIONS = ("all", "varying")
 
 
 @dataclass(frozen=True)
@@ -22,12 +25,24 @@ class AlgorithmConfig:
         discount, polyak: gamma; fraction of the online critic that enters its target per step.
         alpha: weight of the conservative (CQL) term.
         samples: actions from the policy, and as many uniform ones, per state.
-        target_entropy: nats; the temperature is tuned until the policy has it.
+        target_entropy: nats; the temperature is tuned until the policy has it. `auto`: minus the number of action
+            dimensions that vary in the data; a run that starts puts the number here, and `varying_dimensions`.
+        varying_dimensions: those whose entropy counts; empty: all (PTR).
+        uniform_dimensions: in which the conservative term's uniform actions differ from the data action: `all`
+            (PTR), or the `varying` ones.
         actor_rate, critic_rate, temperature_rate: learning rates of Adam.
         bc_weight: weight of an imitation term in the actor's loss (0: PTR).
         bc_loss: `squared`: error of the mode, summed over dimensions; `likelihood`: -log pi(a).
+            The squared error leaves log_std alone, which a likelihood of its own then fits to the data.
+        bc_std_weight: weight of that likelihood beside `bc_weight`, where log_std also follows Q and the
+            temperature. While the actor only imitates, it is always fitted.
         bc_warmup: updates at the start in which the actor only imitates (0: PTR).
+        entropy_in_warmup: whether the entropy term stays in the actor's loss during them, and the temperature is
+            tuned (COG; not in PTR).
         critic_in_warmup: whether the critic learns during them.
+        critic_warmup_steps: first updates of the critic, in which it regresses on the returns of the data instead
+            of Bellman targets, with the conservative term (0: PTR). With `critic_in_warmup` false they are the last
+            ones of `bc_warmup`.
         calibrated: bound the values of policy actions in the CQL term from below by the return of the
             demonstration (Cal-QL; off in PTR).
         target_bounds: (lowest, highest) return that is possible, to which Bellman targets are clipped; the push on
@@ -36,6 +51,7 @@ class AlgorithmConfig:
         next_policy_actions: the CQL term also pushes on `samples` actions of the policy at s' (CQL and COG; not PTR).
         target_subset: critics, drawn anew for each update, of which Bellman targets take the smallest (REDQ has 2;
             0: all of them, as in PTR).
+        actor_q_weight: weight of Q in the actor's loss; 0 makes a control whose critic is trained and not used.
         actor_critics: the actor climbs the `min` (PTR) or the `mean` of the critics (REDQ).
         actor_average: decay of a running average of the actor's weights, with which the policy acts (0: none,
             as in PTR).
@@ -43,7 +59,7 @@ class AlgorithmConfig:
             how many the Q-function chooses, the mode included (PTR acts by the mode).
         then: algorithm of fine-tuning, where it is another one than that of pre-training (empty: the same).
         freeze_backbone: bc: the backbone keeps its weights, the rest of the actor learns.
-        bet, contrastive, masked: options of bet, time_contrastive and masked_autoencoder.
+        awr, bet, contrastive, masked: options of awr, bet, time_contrastive and masked_autoencoder.
     """
 
     name: str = "ptr"
@@ -51,25 +67,32 @@ class AlgorithmConfig:
     polyak: float = 0.005
     alpha: float = 10.0
     samples: int = 4
-    target_entropy: float = -7.0
+    target_entropy: float | str = -7.0
+    varying_dimensions: tuple[int, ...] = ()
+    uniform_dimensions: str = "all"
     actor_rate: float = 1e-4
     critic_rate: float = 3e-4
     temperature_rate: float = 3e-4
     bc_weight: float = 0.0
     bc_loss: str = "squared"
+    bc_std_weight: float = 1.0
     bc_warmup: int = 0
+    entropy_in_warmup: bool = False
     critic_in_warmup: bool = True
+    critic_warmup_steps: int = 0
     calibrated: bool = False
     target_bounds: tuple[float, ...] = ()
     max_backup: bool = True
     next_policy_actions: bool = False
     target_subset: int = 0
+    actor_q_weight: float = 1.0
     actor_critics: str = "min"
     actor_average: float = 0.0
     choice: str = "mode"
     candidates: int = 16
     then: str = ""
     freeze_backbone: bool = False
+    awr: AwrConfig = field(default_factory=AwrConfig)
     bet: BetConfig = field(default_factory=BetConfig)
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     masked: MaskedConfig = field(default_factory=MaskedConfig)
@@ -81,12 +104,20 @@ class AlgorithmConfig:
             ("bc_loss", BC_LOSSES),
             ("actor_critics", ACTOR_CRITICS),
             ("choice", CHOICES),
+            ("uniform_dimensions", UNIFORM_DIMENSIONS),
         )
         for field_name, known in named:
             if getattr(self, field_name) not in known:
                 raise ValueError(
                     f"{field_name} is {getattr(self, field_name)!r}; known: {', '.join(filter(None, known))}"
                 )
+        if isinstance(self.target_entropy, str) and self.target_entropy != AUTO:
+            raise ValueError(f"target_entropy is {self.target_entropy!r}; it must be a number or {AUTO}")
+        if min(self.critic_warmup_steps, self.bc_std_weight, self.actor_q_weight) < 0:
+            raise ValueError(
+                f"critic_warmup_steps is {self.critic_warmup_steps}, bc_std_weight {self.bc_std_weight} and "
+                f"actor_q_weight {self.actor_q_weight}; none may be negative"
+            )
         if not 0.0 <= self.discount < 1.0:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")
         if not 0.0 < self.polyak <= 1.0:

@@ -3,7 +3,8 @@
 
 Kumar et al., "Pre-Training for Robots", RSS 2023 (arXiv 2210.05178); Kumar et al., "Conservative Q-Learning",
 NeurIPS 2020. B states, E critics, N actions per source, A action dimensions. Images are encoded once per
-network and step; samples of actions reuse the embedding. Everything after the embedding is float32.
+network and step; samples of actions reuse the embedding. Everything after the embedding is float32. A two-way
+gripper has G = 2 values: each sample of the motion meets both, and expectations over them are exact.
 """
 
 from __future__ import annotations
@@ -16,23 +17,27 @@ import torch
 from torch import Tensor, nn
 
 from ptr_models.algorithms.batch import Transitions
-from ptr_models.algorithms.config import AlgorithmConfig
-from ptr_models.networks import Actor, Critic, NetworkConfig, TanhGaussian
+from ptr_models.algorithms.config import AUTO, AlgorithmConfig
+from ptr_models.networks import Actor, ActorDistribution, Critic, NetworkConfig
+from ptr_models.networks.distributions import Samples, over_gripper, with_both_grippers
 from ptr_models.networks.shared_batch import average_gradients, uniform
 
 VALUE_RANGE = (-25.0, 10.0)  # what rewards -1 and 10 at discount 0.96 allow; values outside are an alarm
 
 
 # --------------------------------------------------------------------------- the losses
-def bellman_target(reward: Tensor, mask: Tensor, target_q: Tensor, discount: float) -> Tensor:
-    """y = r + gamma m max_j min_k Q_k(s', a'_j): pessimistic over critics, then the best of the samples.
+def bellman_target(
+    reward: Tensor, mask: Tensor, target_q: Tensor, discount: float, log_mass: Tensor | None = None
+) -> Tensor:
+    """y = r + gamma m max_j E_g min_k Q_k(s', a'_j, g): pessimistic over critics, then the best of the samples.
 
     Args:
-        reward, mask: (B,).   target_q: (E, B, N) of the target critics at N policy samples in s'.
+        reward, mask: (B,).   target_q: (E, B, N * G) of the target critics at N policy samples in s'.
+        log_mass: (B, G) of the gripper in s'; None: it is continuous.
     Returns:
         (B,), without gradient.
     """
-    value = target_q.min(dim=0).values.max(dim=-1).values
+    value = over_gripper(target_q.min(dim=0).values, log_mass).max(dim=-1).values
     return (reward + discount * mask * value).detach()
 
 
@@ -42,7 +47,8 @@ def conservative_gap(q_data: Tensor, q_policy: Tensor, log_pi: Tensor, q_uniform
     Args:
         q_data: (E, B).   q_policy: (E, B, M).   q_uniform: (E, B, N).
         log_pi: (B, M) log-densities of the policy samples, without gradient.
-        dimensions: A; uniform actions have density (1/2)^A.
+        dimensions: A; uniform actions have density (1/2)^A. A two-way gripper is summed over, not sampled: its values
+            stand side by side in M and N, and neither log_pi nor A counts it.
     Returns:
         (E, B).
     """
@@ -63,26 +69,56 @@ def critic_loss(q_data: Tensor, target: Tensor, gap: Tensor, alpha: float) -> tu
     return bellman_error + alpha * gap.mean(), bellman_error, gap.mean()
 
 
-def actor_loss(q: Tensor, log_pi: Tensor, temperature: Tensor, critics: str = "min") -> Tensor:
-    """mean of T log pi(a|s) - min_k Q_k(s, a), a ~ pi reparameterised.
+def actor_loss(
+    q: Tensor,
+    log_pi: Tensor,
+    temperature: Tensor,
+    critics: str = "min",
+    q_weight: float = 1.0,
+    log_mass: Tensor | None = None,
+) -> Tensor:
+    """mean of T log pi(a|s) - w E_g min_k Q_k(s, a, g), a ~ pi reparameterised.
 
     Args:
-        q: (E, B, N).   log_pi: (B, N).
+        q: (E, B, N * G).   log_pi: (B, N).
         critics: `min` (PTR), or `mean` of the ensemble, as REDQ has it.
+        q_weight: w, 1 in PTR.
+        log_mass: (B, G) of the gripper, through which its gradient comes; None: it is continuous.
     """
-    value = q.min(dim=0).values if critics == "min" else q.mean(dim=0)
-    return (temperature * log_pi - value).mean()
+    value = over_gripper(q.min(dim=0).values if critics == "min" else q.mean(dim=0), log_mass)
+    return (temperature * log_pi - q_weight * value).mean()
 
 
-def imitation_loss(policy: TanhGaussian, action: Tensor, kind: str, success: Tensor | None = None) -> Tensor:
+def log_likelihood(samples: Samples) -> Tensor:
+    """log pi (B, N) of samples; of a two-way gripper its negative entropy, the exact expectation of its log-mass."""
+    log_density = samples.log_density.sum(dim=-1)
+    if samples.log_mass is None:
+        return log_density
+    return log_density + (samples.log_mass.exp() * samples.log_mass).sum(dim=-1, keepdim=True)
+
+
+def imitation_loss(policy: ActorDistribution, action: Tensor, kind: str, weight: Tensor | None = None) -> Tensor:
     """Squared error of the mode, summed over dimensions, or minus the log-likelihood; mean over states.
 
+    Of a two-way gripper the squared error is the binary cross-entropy.
+
     Args:
-        success: (B,) 0 where the episode failed: such actions count as 0, since they are not to be imitated.
+        weight: (B,) of each state, such as 0 where the episode failed: what it did is not to be imitated.
     """
-    squared = kind == "squared"
-    error = (policy.mode - action).square().sum(dim=-1) if squared else -policy.log_prob(action)
-    return error.mean() if success is None else (error * success).mean()
+    error = policy.squared_error(action) if kind == "squared" else -policy.log_prob(action)
+    return error.mean() if weight is None else (error * weight).mean()
+
+
+def spread_loss(policy: ActorDistribution, action: Tensor, kind: str, weight: Tensor | None = None) -> Tensor:
+    """What fits log_std where the squared error, which does not contain it, trains the mode; else 0.
+
+    Minus the log-likelihood with the mean detached; its gradient reaches the head of log_std alone, so that the mode
+    learns as it does without it.
+    """
+    if kind != "squared":
+        return torch.zeros((), device=action.device)
+    error = policy.spread_error(action)
+    return error.mean() if weight is None else (error * weight).mean()
 
 
 def temperature_loss(log_temperature: Tensor, entropy: Tensor, target_entropy: float) -> Tensor:
@@ -105,7 +141,10 @@ class Ptr:
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise all networks from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
+        self.critic_begins = 0 if config.critic_in_warmup else max(config.bc_warmup - config.critic_warmup_steps, 0)
+        self.td_begins = self.critic_begins + config.critic_warmup_steps
         self.actor = Actor(networks, tasks).to(self.device)
+        self._count_dimensions(self.actor)
         self.critic = Critic(networks, tasks).to(self.device)
         self.target_critic = frozen_copy(self.critic)
         self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
@@ -115,6 +154,17 @@ class Ptr:
             "critic": adam(self.critic.parameters(), config.critic_rate),
             "temperature": adam([self.log_temperature], config.temperature_rate),
         }
+
+    def _count_dimensions(self, actor: Actor) -> None:
+        """Which dimensions of the motion count for the entropy, and in which uniform actions differ from the data's."""
+        config = self.config
+        self.motion_dimensions = actor.log_std.out_features  # without a two-way gripper
+        every = list(range(self.motion_dimensions))
+        varying = [index for index in every if index in config.varying_dimensions] or every
+        self.entropy_dimensions = varying
+        self.uniform_dimensions = varying if config.uniform_dimensions == "varying" else every
+        wanted = config.target_entropy
+        self.target_entropy = -float(len(varying)) if wanted == AUTO else float(wanted)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -131,31 +181,46 @@ class Ptr:
         imitate_only = step < self.config.bc_warmup
         policy = self.actor(batch.image, batch.state, batch.task)  # its samples train the critic, itself later
         metrics: dict[str, Tensor] = {}
-        if not imitate_only or self.config.critic_in_warmup:
-            metrics |= self._update_critic(batch, policy)
-            polyak_update(self.target_critic, self.critic, self.config.polyak)
+        if step >= self.critic_begins:
+            metrics |= self._learn_values(batch, policy, step)
         if imitate_only:
-            metrics |= self._imitate(batch, policy)
+            actor_metrics, entropy = self._imitate(batch, policy)
         else:
             actor_metrics, entropy = self._update_actor(batch, policy)
-            metrics |= actor_metrics | self._update_temperature(entropy)
+        metrics |= actor_metrics
+        if entropy is not None:
+            metrics |= self._update_temperature(entropy)
         if self.average_actor is not None:
             average_weights(self.average_actor, self.actor, self.config.actor_average, step)
         return metrics
 
-    def _update_critic(self, batch: Transitions, policy: TanhGaussian) -> dict[str, Tensor]:
+    def _learn_values(self, batch: Transitions, policy: ActorDistribution, step: int) -> dict[str, Tensor]:
+        """Critic and targets: regression on returns at first, then temporal differences."""
+        if step < self.td_begins:
+            return self._update_critic(batch, policy, on_returns=True)
+        if step == self.td_begins and self.config.critic_warmup_steps:
+            self.target_critic.load_state_dict(self.critic.state_dict())
+        metrics = self._update_critic(batch, policy)
+        polyak_update(self.target_critic, self.critic, self.config.polyak)
+        return metrics
+
+    def _update_critic(
+        self, batch: Transitions, policy: ActorDistribution, on_returns: bool = False
+    ) -> dict[str, Tensor]:
         config = self.config
         with torch.no_grad():
-            next_policy = self.actor(batch.next_image, batch.next_state, batch.task)
-            target = self._target(batch, next_policy)
+            ahead = config.next_policy_actions or not on_returns
+            next_policy = self.actor(batch.next_image, batch.next_state, batch.task) if ahead else None
+            target = batch.mc_return if on_returns else self._target(batch, next_policy)
             policy_actions, log_pi, uniform_actions = self._contrast(policy, next_policy)
+            uniform_actions = self._held(uniform_actions, batch.action)
 
         actions = torch.cat([batch.action.unsqueeze(1), policy_actions, uniform_actions], dim=1)
         embedding = self.critic.encode(batch.image, batch.state)
         q = self.critic.q(embedding, batch.task, actions)
-        q_data, q_policy, q_uniform = q[..., 0], *q[..., 1:].split([log_pi.shape[1], config.samples], dim=-1)
+        q_data, q_policy, q_uniform = q[..., 0], *q[..., 1:].split([log_pi.shape[1], uniform_actions.shape[1]], dim=-1)
         bounded = torch.maximum(q_policy, batch.mc_return[:, None]) if config.calibrated else q_policy
-        gap = conservative_gap(q_data, bounded, log_pi, q_uniform, actions.shape[-1])
+        gap = conservative_gap(q_data, bounded, log_pi, q_uniform, len(self.uniform_dimensions))
         loss, bellman_error, mean_gap = critic_loss(q_data, target, gap, config.alpha)
         descend(self.optimisers["critic"], loss)
         outside = (target < VALUE_RANGE[0]) | (target > VALUE_RANGE[1])
@@ -171,57 +236,83 @@ class Ptr:
             "target_outside": outside.float().mean(),
         }
 
-    def _target(self, batch: Transitions, next_policy: TanhGaussian) -> Tensor:
+    def _target(self, batch: Transitions, next_policy: ActorDistribution) -> Tensor:
         """Bellman targets (B,) from the target critics, or (REDQ) a few of them drawn for this update."""
         config = self.config
-        next_actions, _ = next_policy.sample(config.samples if config.max_backup else 1)
+        following = next_policy.draw(config.samples if config.max_backup else 1)
         next_embedding = self.target_critic.encode(batch.next_image, batch.next_state)
-        target_q = self.target_critic.q(next_embedding, batch.task, next_actions)
+        target_q = self.target_critic.q(next_embedding, batch.task, following.actions)
         if config.target_subset:
             chosen = torch.randperm(len(target_q))[: config.target_subset].tolist()
             target_q = torch.stack([target_q[k] for k in chosen])
-        target = bellman_target(batch.reward, batch.mask, target_q, config.discount)
+        target = bellman_target(batch.reward, batch.mask, target_q, config.discount, following.log_mass)
         return target.clamp(*config.target_bounds) if config.target_bounds else target
 
-    def _contrast(self, policy: TanhGaussian, next_policy: TanhGaussian) -> tuple[Tensor, Tensor, Tensor]:
+    def _contrast(
+        self, policy: ActorDistribution, next_policy: ActorDistribution | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Actions that the conservative term pushes down: the policies' (B, M, A) with log-densities, uniform ones."""
-        samples = self.config.samples
-        policy_actions, log_pi = policy.sample(samples)
-        batch, _, dimensions = policy_actions.shape
-        uniform_actions = uniform(batch, samples, dimensions, device=policy_actions.device) * 2 - 1
-        if self.config.next_policy_actions:
-            next_actions, next_log_pi = next_policy.sample(samples)
-            policy_actions = torch.cat([policy_actions, next_actions], dim=1)
-            log_pi = torch.cat([log_pi, next_log_pi], dim=1)
+        count = self.config.samples
+        sources = [policy.draw(count)]
+        batch, motion = len(sources[0].actions), sources[0].log_density.shape[-1]
+        uniform_actions = uniform(batch, count, motion, device=self.device) * 2 - 1
+        if sources[0].log_mass is not None:
+            uniform_actions = with_both_grippers(uniform_actions)
+        if self.config.next_policy_actions and next_policy is not None:
+            sources.append(next_policy.draw(count))
+        policy_actions = torch.cat([source.actions for source in sources], dim=1)
+        log_pi = torch.cat([self._density(source) for source in sources], dim=1)
         return policy_actions, log_pi, uniform_actions
 
-    def _update_actor(self, batch: Transitions, policy: TanhGaussian) -> tuple[dict[str, Tensor], Tensor]:
+    def _density(self, samples: Samples) -> Tensor:
+        """Log-densities (B, N * G) in the dimensions in which uniform actions differ from the data's."""
+        log_density = samples.log_density[..., self.uniform_dimensions].sum(dim=-1)
+        values = 1 if samples.log_mass is None else samples.log_mass.shape[-1]
+        return log_density.repeat_interleave(values, dim=-1)
+
+    def _held(self, uniform_actions: Tensor, action: Tensor) -> Tensor:
+        """Uniform actions (B, M, A) with the data's (B, A) in the dimensions that are not to differ."""
+        for index in set(range(self.motion_dimensions)) - set(self.uniform_dimensions):
+            uniform_actions[..., index] = action[:, None, index]
+        return uniform_actions
+
+    def _update_actor(self, batch: Transitions, policy: ActorDistribution) -> tuple[dict[str, Tensor], Tensor]:
         config = self.config
         with torch.no_grad():
             embedding = self.critic.encode(batch.image, batch.state)  # with the critic of this step
-        actions, log_pi = policy.sample(1)
+        samples = policy.draw(1)
         self.critic.requires_grad_(False)
-        q = self.critic.q(embedding, batch.task, actions)
+        q = self.critic.q(embedding, batch.task, samples.actions)
         self.critic.requires_grad_(True)
-        loss = actor_loss(q, log_pi, self.log_temperature.detach().exp(), config.actor_critics)
+        temperature = self.log_temperature.detach().exp()
+        weight, log_pi = config.actor_q_weight, log_likelihood(samples)
+        loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, samples.log_mass)
         if config.bc_weight > 0:
             loss = loss + config.bc_weight * imitation_loss(policy, batch.action, config.bc_loss, batch.success)
+            loss = loss + config.bc_std_weight * spread_loss(policy, batch.action, config.bc_loss, batch.success)
         descend(self.optimisers["actor"], loss)
-        entropy = -log_pi.detach().mean()
-        metrics = {
-            "actor_loss": loss.detach(),
-            "entropy": entropy,
-            "actor_mse": mode_error(policy, batch.action),
-        }
-        return metrics, entropy
+        entropy = self._entropy(samples)
+        return {"actor_loss": loss.detach(), "entropy": entropy, "actor_mse": mode_error(policy, batch.action)}, entropy
 
-    def _imitate(self, batch: Transitions, policy: TanhGaussian) -> dict[str, Tensor]:
+    def _imitate(self, batch: Transitions, policy: ActorDistribution) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Imitation alone, or (COG) with the entropy term: T log pi(a|s) - log pi(a_data|s)."""
         loss = imitation_loss(policy, batch.action, self.config.bc_loss, batch.success)
-        descend(self.optimisers["actor"], loss)
-        return {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action)}
+        samples = policy.draw(1) if self.config.entropy_in_warmup else None
+        if samples is not None:
+            loss = loss + self.log_temperature.detach().exp() * log_likelihood(samples).mean()
+        descend(self.optimisers["actor"], loss + spread_loss(policy, batch.action, self.config.bc_loss, batch.success))
+        metrics = {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action)}
+        if samples is None:
+            return metrics, None
+        entropy = self._entropy(samples)
+        return metrics | {"entropy": entropy}, entropy
+
+    def _entropy(self, samples: Samples) -> Tensor:
+        """-log pi of the motion, mean over samples, in the dimensions that count for the target."""
+        return -samples.log_density.detach()[..., self.entropy_dimensions].sum(dim=-1).mean()
 
     def _update_temperature(self, entropy: Tensor) -> dict[str, Tensor]:
-        loss = temperature_loss(self.log_temperature, entropy, self.config.target_entropy)
+        loss = temperature_loss(self.log_temperature, entropy, self.target_entropy)
         descend(self.optimisers["temperature"], loss)
         return {"temperature": self.log_temperature.detach().exp()}
 
@@ -236,7 +327,7 @@ def frozen_copy(module: nn.Module) -> nn.Module:
     return copy.deepcopy(module).requires_grad_(False)
 
 
-def mode_error(policy: TanhGaussian, action: Tensor) -> Tensor:
+def mode_error(policy: ActorDistribution, action: Tensor) -> Tensor:
     """Mean squared error per dimension of the mode to the data action, scaled units."""
     return (policy.mode - action).square().mean().detach()
 

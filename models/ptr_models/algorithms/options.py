@@ -29,6 +29,23 @@ class BetConfig:
 
 
 @dataclass(frozen=True)
+class AwrConfig:
+    """Advantage-weighted regression (Peng et al. 2019).
+
+    Attributes:
+        beta: of the weights exp(A / beta), in units of Q.
+        max_weight: bound of a weight.
+    """
+
+    beta: float = 0.3
+    max_weight: float = 20.0
+
+    def __post_init__(self) -> None:
+        if min(self.beta, self.max_weight) <= 0:
+            raise ValueError(f"beta is {self.beta} and max_weight {self.max_weight}; both must be positive")
+
+
+@dataclass(frozen=True)
 class ContrastiveConfig:
     """Time-contrastive pre-training; defaults as in R3M.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr analyze`: values along demonstrations, critical decisions, checkpoint choice, training curves."""
+"""`ptr analyze`: values along demonstrations, critical decisions, sensitivity, checkpoint choice, training curves."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ EPILOGUE = """\
 examples:
   ptr analyze q data/croissant --checkpoint runs/croissant/checkpoints/step_00062000 --out q.png
   ptr analyze critical data/croissant --checkpoint runs/croissant --compare runs/bc --out critical.png
+  ptr analyze action-sensitivity runs/croissant --data data/croissant
   ptr analyze choose --run runs/croissant      which checkpoint PTR's rule takes, by the run's own demonstrations
   ptr analyze training runs/croissant --out curves.png"""
 
@@ -19,7 +20,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `analyze` to `ptr`."""
     analyze = subparsers.add_parser(
         "analyze",
-        help="values along demonstrations, critical decisions, checkpoint choice, training curves",
+        help="values along demonstrations, critical decisions, sensitivity, checkpoint choice, training curves",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -30,6 +31,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     q.add_argument("--out", type=Path, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)")
     q.set_defaults(run=run_q)
     critical = _add_critical(kinds)
+    _add_action_sensitivity(kinds)
     choose = kinds.add_parser("choose", help="the earliest checkpoint of a run whose values rise")
     choose.add_argument(
         "--run", dest="run_folder", type=Path, required=True, metavar="DIR", help="training run"
@@ -75,6 +77,23 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_critical)
     return parser
+
+
+def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "action-sensitivity",
+        help="how much Q depends on translation, rotation and gripper",
+        description="Replace the translation, the rotation or the gripper of the data actions by uniform values and "
+        "print how much Q is lost on average, and how far the actor's samples spread per dimension.",
+    )
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint folder, or the folder of a run")
+    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="episodes")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="episodes (default: 50)")
+    parser.add_argument("--count", type=int, default=16, metavar="N", help="uniform actions per state (default: 16)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.set_defaults(run=run_action_sensitivity)
 
 
 def run_q(options: argparse.Namespace) -> int:
@@ -130,6 +149,24 @@ def run_critical(options: argparse.Namespace) -> int:
     if options.json is not None:
         options.json.write_text(json.dumps(report(decisions, marks), indent=1) + "\n", encoding="utf-8")
     print(f"picture: {save(critical_figure(decisions, marks), options.out)}")
+    return 0
+
+
+def run_action_sensitivity(options: argparse.Namespace) -> int:
+    """`ptr analyze action-sensitivity`."""
+    import json
+
+    from ptr_models.analysis.action_sensitivity import action_sensitivity
+    from ptr_models.replay import open_episodes
+    from ptr_models.training.data import limited
+    from ptr_models.training.policy import Policy
+
+    policy = Policy.load(options.checkpoint)
+    data = limited(open_episodes(options.data, policy.contract, root=options.cache), options.limit, options.seed)
+    found = action_sensitivity(policy, data, count=options.count, seed=options.seed)
+    print(found)
+    if options.json is not None:
+        options.json.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
     return 0
 
 

@@ -252,6 +252,7 @@ class _Messages:
             kitchen=self._metadata.kitchen,
             task=self._metadata.task,
             seed=self._metadata.seed or 0,
+            level=str(self._metadata.extra.get("level", "")),
             names=list(tracks.names),
             poses=[self._pose(pose[:3], pose[3:]) for pose in tracks.poses[k]],
         )

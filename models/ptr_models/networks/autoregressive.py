@@ -95,6 +95,13 @@ class AutoregressiveCategorical:
             prefixes = torch.cat([prefixes, centre_of(chosen, self.bins)], dim=-1)
         return prefixes, log_mass
 
+    def sample_gripper(self) -> Tensor:
+        """The mode in all dimensions but the last, which is drawn given them: (B, A)."""
+        before = self.mode[:, :-1]
+        logits = self.heads[-1](self.features, before.unsqueeze(1)).squeeze(1)
+        drawn = torch.multinomial(logits.softmax(dim=-1), 1)
+        return torch.cat([before, centre_of(drawn, self.bins)], dim=-1)
+
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-mass (B,) of the bins of actions (B, A)."""
         return -self.surprise(actions).sum(dim=-1)

@@ -40,6 +40,10 @@ class ModesWithOffsets:
         chosen = torch.multinomial(log_p.exp(), count, replacement=True)
         return self.action_of(chosen), log_p.gather(-1, chosen)
 
+    def sample_gripper(self) -> Tensor:
+        """The mode with the gripper, the last dimension, of a class drawn at random: (B, A)."""
+        return torch.cat([self.mode[:, :-1], self.sample(1)[0][:, 0, -1:]], dim=-1)
+
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-mass (B,) of the class to whose centre actions (B, A) are nearest; not a density."""
         return self.logits.log_softmax(dim=-1).gather(-1, self.nearest(actions).unsqueeze(-1)).squeeze(-1)

@@ -12,6 +12,7 @@ BACKBONES = ("resnet_small", "resnet18", "resnet34", "resnet50", "tiny", "resnet
 ENCODERS = (*BACKBONES, "none")
 POOLINGS = ("spatial_embeddings", "spatial_softmax", "embeddings_and_softmax", "mean", "class_token")
 PRECISIONS = ("fp32", "bf16")
+GRIPPERS = ("gaussian", "bernoulli")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class NetworkConfig:
         critic_layer_norm: normalise the hidden layers of the critic (not in PTR).
         critic_proprioception: give the critic the arm's state beside the image (not in PTR).
         state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
+        gripper: how the actor of ptr, bc and awr says what the gripper does, one of GRIPPERS: as the last dimension
+            of the Gaussian (PTR), or as a probability of open against closed.
         precision: arithmetic of the encoders (bf16 only where the processor has it); everything after the
             embedding is fp32.
         weights: file with published weights of the backbone (R3M's for `resnet50_batchnorm`, MAE's for
@@ -53,6 +56,7 @@ class NetworkConfig:
     critic_proprioception: bool = False
     state_center: tuple[float, ...] = (0.0,) * 7
     state_scale: tuple[float, ...] = (1.0,) * 7
+    gripper: str = "gaussian"
     precision: str = "fp32"
     weights: str = ""
     autoregressive: AutoregressiveConfig = field(default_factory=AutoregressiveConfig)
@@ -60,7 +64,7 @@ class NetworkConfig:
     masked_decoder: MaskedDecoderConfig = field(default_factory=MaskedDecoderConfig)
 
     def __post_init__(self) -> None:
-        choices = (("encoder", ENCODERS), ("pooling", POOLINGS), ("precision", PRECISIONS))
+        choices = (("encoder", ENCODERS), ("pooling", POOLINGS), ("gripper", GRIPPERS), ("precision", PRECISIONS))
         for name, known in choices:
             if getattr(self, name) not in known:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; known: {', '.join(known)}")

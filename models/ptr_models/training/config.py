@@ -218,8 +218,8 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         return tuple(_convert(element, item, name) for item in value)
     if origin is dict and isinstance(value, Mapping):
         return dict(value)
-    if isinstance(kind, types.UnionType) and value is None:
-        return None
+    if isinstance(kind, types.UnionType):
+        return _convert_union(kind, value, name)
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
             return float(value)  # YAML reads 1e-4 as a string
@@ -229,3 +229,13 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
         return value
     wanted = kind.__name__ if isinstance(kind, type) else str(kind)
     raise ConfigError(f"{name} is {value!r}; wanted: {wanted}")
+
+
+def _convert_union(kind: types.UnionType, value: Any, name: str) -> Any:
+    """`value` as the first member of a union that it fits."""
+    for member in typing.get_args(kind):
+        try:
+            return None if member is types.NoneType and value is None else _convert(member, value, name)
+        except ConfigError:
+            continue
+    raise ConfigError(f"{name} is {value!r}; wanted: {kind}")

@@ -128,8 +128,9 @@ class Policy:
             image: (H, W, 3 * cameras) uint8 RGB at the contract's size; None where it has no cameras.
             state: (S,) the contract's state.
             task: name; aliases of the table are allowed.
-            choice: `mode`: tanh of the mean (PTR's); `sample`; `argmax_q`: the best of the mode and
-                `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
+            choice: `mode`: tanh of the mean (PTR's); `sample`; `sample_gripper`: the mode in all dimensions but the
+                gripper, which is drawn open or closed (see the actors' distributions); `argmax_q`: the best of the
+                mode and `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
                 softmax(Q); empty: as the checkpoint was trained to be used.
             candidates: number of actions among which the Q-function chooses; 0: the checkpoint's.
         Raises:
@@ -144,7 +145,9 @@ class Policy:
         pixels, proprioception, one_hot = self._tensors(image[None], state[None], task)
         policy = self._distribution(pixels, proprioception, one_hot)
         actions = policy.mode.unsqueeze(1)
-        if choice != "mode":
+        if choice == "sample_gripper":
+            actions = torch.cat([actions, policy.sample_gripper().unsqueeze(1)], dim=1)
+        elif choice != "mode":
             extra = 1 if choice == "sample" else candidates - 1
             actions = torch.cat([actions, policy.sample(extra)[0]], dim=1)
         actions = actions.clamp(-MARGIN, MARGIN)
@@ -233,7 +236,8 @@ class Policy:
         if choice not in CHOICES:
             raise PtrError(f"unknown choice {choice!r}; known: {', '.join(CHOICES)}")
         if self._critic is None and choice.endswith("_q"):
-            raise PtrError(f"choice {choice!r} needs a Q-function; this checkpoint has none, use mode or sample")
+            others = ", ".join(name for name in CHOICES if not name.endswith("_q"))
+            raise PtrError(f"choice {choice!r} needs a Q-function; this checkpoint has none, use one of {others}")
 
 
 def _choose(choice: str, values: Tensor) -> int:
@@ -243,4 +247,4 @@ def _choose(choice: str, values: Tensor) -> int:
         return int(pessimistic.argmax())
     if choice == "softmax_q":
         return int(torch.multinomial(pessimistic.softmax(dim=0), 1))
-    return 1 if choice == "sample" else 0
+    return 0 if choice == "mode" else 1

@@ -20,6 +20,7 @@ from ptr_models.errors import PtrError
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Dataset
 from ptr_models.replay.windows import sample_actions
+from ptr_models.training.action_dimensions import with_target_entropy
 from ptr_models.training.allocator import keep_freed_memory
 from ptr_models.training.checkpoint import (
     Checkpoint,
@@ -90,7 +91,7 @@ def start_pretraining(
         LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = TaskTable.from_names([*names, *tasks], config.data.spare_tasks, config.data.aliases)
-    config = _prepare_torch(config)
+    config = _prepare_torch(with_target_entropy(config, (prior, target)))
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
     _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
     start = Checkpoint(Path(), contract, table, config, 0, card=begin_representation(algorithm, config))
@@ -129,7 +130,7 @@ def start_finetuning(
     prior, target = open_bags(bags, base.contract)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = base.tasks.extended(names)
-    config = _prepare_torch(config)
+    config = _prepare_torch(with_target_entropy(config, (prior, target)))
     start = replace(base, tasks=table, config=config, sampler={}, pending={})
     algorithm = load_algorithm(replace(start, config=base.config), config)
     _prepare_folder(folder, start, data_report(bags, prior, target), group)
@@ -169,7 +170,7 @@ def resume(
     bags = bags if bags is not None else bags_of_run(folder, cache)
     config = adjusted(_overridden(base.config, overrides), adjust)
     prior, target = open_bags(bags, base.contract)
-    config = _prepare_torch(config)
+    config = _prepare_torch(with_target_entropy(config, (prior, target)))
     start = replace(base, config=config)
     algorithm = load_algorithm(start, config)
     source = make_source(config, base.tasks, prior, target)

@@ -40,6 +40,11 @@ CRITIC = (
 )
 WATCHED: dict[str, tuple[Watched, ...]] = {
     "ptr": (*CRITIC, Watched("entropy", "H", "settles at the target entropy, -7"), ERROR),
+    "awr": (
+        *CRITIC[1:],
+        Watched("advantage_weight", "w", "settles; near its bound: raise algorithm.awr.beta"),
+        ERROR,
+    ),
     "bc": (Watched("actor_loss", "loss", "falls, then levels off"), ERROR),
     "autoregressive_bc": (
         Watched("actor_loss", "NLL", "begins at 7 log 100 = 32.2 nats and falls", high=40.0),

@@ -135,6 +135,9 @@ MANNERS: dict[str, Manner] = {
 }
 
 
+DEFAULT_MANNER = "human"
+
+
 def manner_named(name: str) -> Manner:
     """The manner of that name.
 

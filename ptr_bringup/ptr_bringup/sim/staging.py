@@ -16,7 +16,7 @@ def scene_seed(purpose: str, seed: int, index: int) -> int:
     """A seed (uint32) of scene number `index`; other purposes have other scenes.
 
     Args:
-        purpose: `demonstration` or `trial`.
+        purpose: `demonstration`, `trial` or `validation`.
         seed: of the whole session.
     """
     digest = hashlib.sha256(f"{purpose}/{seed}/{index}".encode()).digest()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
+from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS
 from ptr_policy.bulk.practice_cli import add_practice
 
 
@@ -19,11 +21,18 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     kinds = sim.add_subparsers(title="kinds", metavar="KIND")
     _add_collect(kinds)
     _add_evaluate(kinds)
+    _add_decoding(kinds)
     _add_rule(kinds)
     _add_drift(kinds)
     add_practice(kinds)
     tasks = kinds.add_parser("tasks", help="list tasks and kitchens")
     tasks.set_defaults(run=_tasks)
+
+
+def _add_level(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--level", choices=tuple(LEVELS), default=DEFAULT_LEVEL, help=f"of the scenes (default: {DEFAULT_LEVEL})"
+    )
 
 
 def _add_collect(kinds: argparse._SubParsersAction) -> None:
@@ -37,6 +46,13 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--episodes", type=int, default=500, help="bags in all (default: 500)")
     parser.add_argument("--kitchens", nargs="+", default=[], metavar="NAME", help="default: those of pre-training")
     parser.add_argument("--tasks", nargs="+", default=[], metavar="NAME", help="default: those of pre-training")
+    _add_level(parser)
+    parser.add_argument(
+        "--manner",
+        choices=tuple(MANNERS),
+        default=DEFAULT_MANNER,
+        help=f"of the operator: human hesitates, errs and tries again (default: {DEFAULT_MANNER})",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
     parser.add_argument("--width", type=int, default=320, help="of the pictures, pixels (default: 320)")
@@ -60,12 +76,35 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--episodes", type=int, default=20, help="trials per task and kitchen (default: 20)")
+    _add_level(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    parser.add_argument("--choice", default="", help="mode, sample, argmax_q or softmax_q (default: the checkpoint's)")
+    parser.add_argument(
+        "--choice", default="", help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the checkpoint's)"
+    )
     parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_evaluate)
+
+
+def _add_decoding(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "decoding",
+        help="which way of choosing actions suits a checkpoint best",
+        description="Run a checkpoint in validation scenes with each way of choosing actions (mode, sample, "
+        "sample_gripper and, with a Q-function, argmax_q and softmax_q), and name the one that succeeds most often. "
+        "The scenes are none of those of ptr sim evaluate.",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
+    parser.add_argument("--decodings", nargs="+", default=[], metavar="NAME", help="default: all that are possible")
+    parser.add_argument("--episodes", type=int, default=20, help="trials per task, kitchen and decoding (default: 20)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
+    parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.set_defaults(run=_decoding)
 
 
 def _add_rule(kinds: argparse._SubParsersAction) -> None:
@@ -81,6 +120,7 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--task", required=True, metavar="NAME")
     parser.add_argument("--kitchen", required=True, metavar="NAME")
     parser.add_argument("--episodes", type=int, default=20, help="trials per checkpoint (default: 20)")
+    _add_level(parser)
     parser.add_argument(
         "--earliest",
         type=int,
@@ -104,6 +144,7 @@ def _add_drift(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--episodes", type=int, default=10, help="trials per task, scene and kitchen (default: 10)")
+    _add_level(parser)
     parser.add_argument("--wrong", type=int, default=0, metavar="N", help="wrong scenes per task (default: 0)")
     parser.add_argument("--drift-time", type=float, default=1.0, help="s outside before the alarm (default: 1)")
     parser.add_argument("--seed", type=int, default=0)
@@ -135,7 +176,7 @@ def _collect(options: argparse.Namespace) -> int:
     from ptr_models.contract import Contract
     from ptr_policy.bulk.collect import collect, orders
 
-    wanted = orders(options.episodes, options.seed, options.kitchens, options.tasks)
+    wanted = orders(options.episodes, options.seed, options.kitchens, options.tasks, options.level, options.manner)
     contract = Contract(control_rate=options.control_rate)
     contract = contract.low_dim() if options.no_images else contract
     written = collect(options.out, wanted, options.jobs, options.width, options.height, contract)
@@ -150,6 +191,16 @@ def _evaluate(options: argparse.Namespace) -> int:
     show(trials)
     if options.json is not None:
         options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
+    return 0
+
+
+def _decoding(options: argparse.Namespace) -> int:
+    from ptr_policy.bulk.decoding import report, show, try_decodings
+
+    found = try_decodings(options)
+    show(found)
+    if options.json is not None:
+        options.json.write_text(json.dumps(report(options.checkpoint, found), indent=1) + "\n")
     return 0
 
 

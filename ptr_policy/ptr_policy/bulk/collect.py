@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import multiprocessing
 import os
@@ -15,8 +16,9 @@ import numpy as np
 from rich.progress import track
 
 from ptr_bringup.sim.kitchens import kitchen_named, pretraining_kitchens
-from ptr_bringup.sim.operator import Manner
-from ptr_bringup.sim.operators import operator_for
+from ptr_bringup.sim.levels import DEFAULT_LEVEL, level_named
+from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS, Manner, manner_named
+from ptr_bringup.sim.operators import manner_for, operator_for
 from ptr_bringup.sim.robot import PERIOD, SimulatedRobot, Snapshot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
 from ptr_bringup.sim.world import CAMERA, Variation, World
@@ -26,12 +28,14 @@ from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episo
 from ptr_models.errors import PtrError
 from ptr_policy.bulk.sight import robot_for
 
-LONGEST = 45
+LONGEST = 60
 """Decisions of the operator after which an attempt has failed."""
-ATTEMPTS = 5
+ATTEMPTS = 30
+"""Scenes that an order may take until a demonstration succeeds: people fail too, and their failures are left out."""
 WIDE_START = Variation(start=(0.045, 0.045, 0.035))
 """Half of the demonstrations begin anywhere near the usual start, so that the way back to it is in the data."""
-MANNER = Manner(tremor=0.004)
+MACHINE = dataclasses.replace(MANNERS["machine"], tremor=0.004)
+"""The clean operator of bulk data; a live one has less tremor, since the arm adds its own."""
 
 
 @dataclass(frozen=True)
@@ -42,27 +46,37 @@ class Order:
     kitchen: str
     task: str
     seed: int
+    level: str = DEFAULT_LEVEL
+    manner: str = DEFAULT_MANNER
 
     @property
     def episode_id(self) -> str:
         """Name of the episode, the same whenever the same is ordered."""
-        return f"{self.kitchen}-{self.task}-s{self.seed}-{self.index:06d}"
+        return f"{self.kitchen}-{self.task}-{self.level}-{self.manner}-s{self.seed}-{self.index:06d}"
 
 
-def orders(episodes: int, seed: int, kitchens: Sequence[str] = (), tasks: Sequence[str] = ()) -> list[Order]:
+def orders(
+    episodes: int,
+    seed: int,
+    kitchens: Sequence[str] = (),
+    tasks: Sequence[str] = (),
+    level: str = DEFAULT_LEVEL,
+    manner: str = DEFAULT_MANNER,
+) -> list[Order]:
     """Spread demonstrations evenly over kitchens and tasks (default: all of pre-training), in a seeded order.
 
     Raises:
-        PtrError: a kitchen or a task is unknown.
+        PtrError: a kitchen, a task, the level or the manner is unknown.
     """
     try:
+        level_named(level), manner_named(manner)
         places = [kitchen_named(name).name for name in kitchens or pretraining_kitchens()]
         jobs = [task_named(name).name for name in tasks or [task.name for task in PRETRAINING_TASKS]]
     except ValueError as error:
         raise PtrError(str(error)) from error
     pairs = list(itertools.product(places, jobs))
     shuffled = np.random.default_rng(seed).permutation(len(pairs))
-    return [Order(i, *pairs[shuffled[i % len(pairs)]], seed) for i in range(episodes)]
+    return [Order(i, *pairs[shuffled[i % len(pairs)]], seed, level, manner) for i in range(episodes)]
 
 
 def collect(
@@ -107,13 +121,13 @@ def decision_steps(period: float) -> int:
 
 
 def demonstrate(
-    robot: SimulatedRobot, seed: int, pictures: bool = True
+    robot: SimulatedRobot, seed: int, manner: Manner, pictures: bool = True
 ) -> tuple[list[Snapshot], list[np.ndarray]]:
     """One attempt: what was seen at each instant (T+1), and what was done between them (T)."""
     steps = decision_steps(robot.period)
     world = robot.world
     robot.reset(seed, WIDE_START if seed % 2 else None)
-    operator = operator_for(world, seed, MANNER)
+    operator = operator_for(world, seed, manner)
     seen, done = [robot.observe(pictures)], []
     while not operator.done and len(done) < LONGEST * steps:
         action = operator.act(robot.commanded, world.gripper, world.scene())
@@ -149,23 +163,24 @@ def _worker() -> None:
 def _collect_group(part: tuple[Path, list[Order], int, int, Contract]) -> list[Path]:
     """Demonstrations of one task in one kitchen, which share a physics model."""
     root, group, width, height, contract = part
-    with World(group[0].kitchen, group[0].task) as world:
+    with World(group[0].kitchen, group[0].task, group[0].level) as world:
         robot = robot_for(world, contract, width, height)
         return [_collect_one(root, robot, order, contract) for order in group]
 
 
 def _collect_one(root: Path, robot: SimulatedRobot, order: Order, contract: Contract) -> Path:
+    manner = MACHINE if order.manner == MACHINE.name else manner_named(order.manner)
     for attempt in range(ATTEMPTS):
         sequence = np.random.SeedSequence([order.seed, order.index, attempt])
         scene = int(sequence.generate_state(1)[0])
-        seen, done = demonstrate(robot, scene, bool(contract.cameras))
+        seen, done = demonstrate(robot, scene, manner, bool(contract.cameras))
         if robot.world.successful():
             trajectory = trajectory_of(seen, tuple(robot.world.object_poses()))
-            return write_episode(root, _metadata(order, scene, contract), trajectory)
+            return write_episode(root, _metadata(order, manner, scene, contract), trajectory)
     raise PtrError(f"the scripted operator failed {ATTEMPTS} times at {order.episode_id}")
 
 
-def _metadata(order: Order, scene: int, contract: Contract) -> EpisodeMetadata:
+def _metadata(order: Order, manner: Manner, scene: int, contract: Contract) -> EpisodeMetadata:
     return EpisodeMetadata(
         episode_id=order.episode_id,
         task=order.task,
@@ -177,6 +192,7 @@ def _metadata(order: Order, scene: int, contract: Contract) -> EpisodeMetadata:
         seed=scene,
         contract=contract,
         labels=(Label("success", 0, "simulator"),),
+        extra={"level": order.level, "manner": dataclasses.asdict(manner_for(task_named(order.task), manner))},
     )
 
 

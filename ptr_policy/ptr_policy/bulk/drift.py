@@ -106,7 +106,7 @@ def _in_one_scene(
     policy: Policy, task: str, scene: str, kitchen: str, options: argparse.Namespace
 ) -> Iterator[WatchedTrial]:
     watched = Watched(policy, task, options.drift_time)
-    with World(kitchen, scene) as world:
+    with World(kitchen, scene, options.level) as world:
         robot = robot_for(world, policy.contract)
         for index in range(options.episodes):
             seed = scene_seed("trial", options.seed, index)

@@ -54,18 +54,22 @@ class BulkTrial:
         return dataclasses.asdict(self)
 
 
-def evaluate(options: argparse.Namespace) -> list[BulkTrial]:
-    """All trials of `ptr sim evaluate`, with a progress bar."""
+def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTrial]:
+    """All trials of `ptr sim evaluate`, with a progress bar.
+
+    Args:
+        purpose: of the scenes; those of another purpose are others.
+    """
     torch.set_num_threads(1)  # one observation at a time: more threads only wait for each other
     policy = Policy.load(options.checkpoint)
     pairs = list(itertools.product(options.tasks, options.kitchens))
     trials = []
     for task, kitchen in track(pairs, "trials", transient=True):
-        with World(kitchen, task) as world:
+        with World(kitchen, task, options.level) as world:
             robot = robot_for(world, policy.contract)
             named = options.as_task or task
             for index in range(options.episodes):
-                seed = scene_seed("trial", options.seed, index)
+                seed = scene_seed(purpose, options.seed, index)
                 trials.append(
                     run_trial(robot, policy, policy.contract, named, seed, options.max_steps, options.choice)
                 )

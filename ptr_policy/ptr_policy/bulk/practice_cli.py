@@ -49,7 +49,7 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
     add("--seed", type=int, default=0, help="of scenes, noise and, with --learn, batches (default: 0)")
     add("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    add("--choice", default="", help="mode, sample, argmax_q or softmax_q (default: the checkpoint's)")
+    add("--choice", default="", help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the checkpoint's)")
     add("--noise", type=float, default=0.05, help="deviation of noise added to scaled actions (default: 0.05)")
     add(
         "--order",

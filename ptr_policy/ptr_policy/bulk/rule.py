@@ -86,7 +86,7 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
     candidates = score_checkpoints(paths, data)
     place = options.run_folder / "rule.json"
     known = _known(place, options)
-    with World(options.kitchen, options.task) as world:
+    with World(options.kitchen, options.task, options.level) as world:
         robot = robot_for(world, first.contract)
         for candidate in track(candidates, "checkpoints", transient=True):
             if candidate.step not in known:
@@ -166,7 +166,7 @@ def draw(tried: Sequence[Tried], found: Verdict, path: Path) -> Path:
 
 def _question(options: argparse.Namespace) -> dict[str, Any]:
     """What the results depend on, besides the checkpoints."""
-    names = ("task", "kitchen", "episodes", "seed", "max_steps")
+    names = ("task", "kitchen", "level", "episodes", "seed", "max_steps")
     return {name: getattr(options, name) for name in names}
 
 

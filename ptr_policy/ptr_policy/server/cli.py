@@ -26,7 +26,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     run.add_argument("task", metavar="TASK", help="task that the policy is told")
     run.add_argument("--max-steps", type=int, default=0, metavar="N", help="control steps (default: the server's)")
-    run.add_argument("--choice", default="", help="mode, sample, argmax_q or softmax_q (default: the server's)")
+    run.add_argument(
+        "--choice", default="", help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the server's)"
+    )
     run.set_defaults(run=_run)
     load = kinds.add_parser(
         "load",

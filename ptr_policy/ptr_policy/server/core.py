@@ -91,7 +91,8 @@ class RunOptions:
 
     Attributes:
         task: known to the policy.
-        choice: how the action is chosen: mode, sample, argmax_q or softmax_q; empty: as the checkpoint says.
+        choice: how the action is chosen: mode, sample, sample_gripper, argmax_q or softmax_q; empty: as the
+            checkpoint says.
         max_steps: the run is complete after so many.
         max_holds: so many holds in a row end the run as failed; steps that were missed count as held. 0: as many as
             HOLD_TIME has steps, at any control rate.

@@ -47,7 +47,7 @@ class PolicyServerNode(LifecycleNode):
         declare(self, "device", "cpu", "where the networks compute: auto, cpu, cuda or cuda:NUMBER")
         declare(self, "threads", 1, "threads of inference", (1, 64))
         declare(self, "autostart", True, "configure and activate at start")
-        declare(self, "action_choice", "", "how: mode, sample, argmax_q or softmax_q; empty: the checkpoint's")
+        declare(self, "action_choice", "", "mode, sample, sample_gripper, argmax_q, softmax_q; empty: the checkpoint's")
         declare(self, "candidates", 0, "actions that argmax_q and softmax_q choose from; 0: the checkpoint's", (0, 256))
         declare(self, "max_steps", 40, "steps of a run whose goal names none", (1, 100_000))
         declare(self, "max_holds", 0, "holds in a row that end a run as failed; 0: those of 3 s", (0, 1000))

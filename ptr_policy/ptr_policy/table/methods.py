@@ -41,7 +41,9 @@ class Method:
 METHODS = (
     Method("ptr", "PTR", Recipe.FINETUNE, 23),
     Method("ptr_plus", "PTR plus", Recipe.FINETUNE, None),
+    Method("awr", "AWR (fine-tune)", Recipe.FINETUNE, None),
     Method("bc", "BC (fine-tune)", Recipe.FINETUNE, 6),
+    Method("bc_bernoulli", "BC, two-way gripper (fine-tune)", Recipe.FINETUNE, None),
     Method("autoregressive_bc", "Autoregressive BC (fine-tune)", Recipe.FINETUNE, 9),
     Method("bet", "BeT (fine-tune)", Recipe.FINETUNE, 1),
     Method("cog_joint", "COG (joint)", Recipe.JOINT, 7),

@@ -17,6 +17,7 @@ from ptr_models.training.watch import WATCHED
 PAGE = (Path(__file__).parents[3] / "docs/reference/algorithms.md").read_text(encoding="utf-8")
 BEGINNINGS = {
     "ptr": "## PTR\n",
+    "awr": "## Advantage-weighted regression\n",
     "bc": "## Behaviour cloning\n",
     "autoregressive_bc": "## Autoregressive BC\n",
     "bet": "## Behaviour Transformer\n",

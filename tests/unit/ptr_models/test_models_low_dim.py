@@ -23,11 +23,11 @@ from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episo
 from ptr_models.errors import PtrError
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Augmentation, Sampler, augment, open_episodes
-from ptr_models.training.config import ConfigError, ScheduleConfig, TrainingConfig
+from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.policy import Policy
-from ptr_models.training.presets import preset
-from ptr_models.training.session import start_pretraining
+from ptr_models.training.presets import preset, presets
+from ptr_models.training.session import start_finetuning, start_pretraining
 
 LOW_DIM = Contract().low_dim()
 QUARTER = np.sqrt(0.5)
@@ -155,19 +155,17 @@ def test_replay_keeps_no_file_of_frames_and_draws_batches_with_objects(
     assert augment(batch.image, np.random.default_rng(0), Augmentation()).shape == (6, 0, 0, 0)
 
 
-@pytest.mark.parametrize("name", ["ptr", "bc", "autoregressive_bc", "bet", "cog_joint"])
+@pytest.mark.parametrize("name", [name for name in presets() if name.endswith("_low_dim")])
 def test_each_method_learns_from_objects_and_acts_on_them(
     name: str, make_low_dim: Callable[..., Path], tmp_path: Path
 ) -> None:
     for seed in range(2):
-        make_low_dim(seed, Contract(), images=True)
-    config = dataclasses.replace(
-        preset(f"{name}_low_dim"), batch_size=8, threads=1, device="cpu", schedule=ScheduleConfig(steps=2, log_every=1)
-    )
-    bags = Bags(prior=[tmp_path / "low"], cache=tmp_path / "cache")
-    trainer = start_pretraining(config, bags, tmp_path / "run")
-    trainer.run()
-    policy = Policy.load(tmp_path / "run" / "checkpoints" / "step_00000002")
+        make_low_dim(seed, Contract(), images=True)  # a twin learns from these, too
+    config = preset(name).replaced(["batch_size=8", "threads=1", "schedule.steps=2", "algorithm.bc_warmup=0"])
+    bags = Bags(prior=(tmp_path / "low",), cache=tmp_path / "cache")
+    first = start_pretraining(config, bags, tmp_path / "first").run().checkpoint
+    both = dataclasses.replace(bags, target=(make_low_dim(9, root="target").parent,))
+    policy = Policy.load(start_finetuning(first, both, tmp_path / "tuned", ["schedule.steps=4"]).run().checkpoint)
     assert policy.contract == LOW_DIM
     state = np.zeros(17, np.float32)
     assert policy.act(None, state, "put_corn_in_pot").action.shape == (7,)

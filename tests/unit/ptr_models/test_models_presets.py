@@ -30,7 +30,9 @@ def test_every_preset_says_in_one_sentence_what_it_is() -> None:
 def test_each_method_has_a_preset_of_both_sizes_and_most_have_one_without_images() -> None:
     with_images = {name for name in presets() if not name.endswith("_low_dim")}
     methods = {name.rpartition("_")[0] for name in with_images}
-    assert with_images == {f"{method}_{size}" for method in methods for size in ("paper", "small")}
+    alone = {"ptr_no_bc", "ptr_control"}  # ptr_paper has no imitation term, hence nothing to learn without Q
+    both = {f"{method}_{size}" for method in methods - alone for size in ("paper", "small")}
+    assert with_images == both | {f"{method}_small" for method in alone}
     assert {name.removesuffix("_low_dim") for name in set(presets()) - with_images} <= methods
 
 
@@ -134,5 +136,20 @@ def test_cog_is_plain_conservative_learning_on_all_data_at_once(size: str) -> No
     assert (algorithm.name, algorithm.alpha, algorithm.samples) == ("ptr", 1.0, 1)
     assert algorithm.next_policy_actions and not algorithm.max_backup and not algorithm.calibrated
     assert (algorithm.bc_loss, algorithm.bc_weight) == ("likelihood", 0.0) and algorithm.bc_warmup > 0
-    assert algorithm.critic_in_warmup and not networks.critic_injection
+    assert algorithm.critic_in_warmup and algorithm.entropy_in_warmup and not networks.critic_injection
     assert config.schedule.target_from == 0 and 0.0 < config.schedule.mix < 1.0
+
+
+def test_the_control_is_ptr_whose_actor_does_not_use_q() -> None:
+    assert differences("ptr_control_small", "ptr_small") == {"algorithm": {"actor_q_weight"}}
+    assert preset("ptr_control_small").algorithm.actor_q_weight == 0.0
+
+
+def test_ptr_without_an_imitation_term_still_warms_up() -> None:
+    algorithm = preset("ptr_no_bc_small").algorithm
+    assert algorithm.bc_weight == 0.0 < algorithm.bc_warmup and algorithm.critic_warmup_steps > 0
+
+
+@pytest.mark.parametrize("size", ["paper", "small"])
+def test_a_two_way_gripper_is_all_that_sets_it_apart(size: str) -> None:
+    assert differences(f"bc_bernoulli_{size}", f"bc_{size}") == {"networks": {"gripper"}}

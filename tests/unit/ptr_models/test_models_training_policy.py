@@ -35,7 +35,7 @@ def random_observation(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), rng.normal(size=7).astype(np.float32)
 
 
-@pytest.mark.parametrize("choice", ["mode", "sample", "argmax_q", "softmax_q"])
+@pytest.mark.parametrize("choice", ["mode", "sample", "sample_gripper", "argmax_q", "softmax_q"])
 def test_an_action_lies_in_the_box_and_has_a_value(policy: Policy, choice: str) -> None:
     contract = policy.contract
     decision = policy.act(*random_observation(), "put_carrot_in_pot", choice, candidates=8)

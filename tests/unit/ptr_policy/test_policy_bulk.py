@@ -107,7 +107,7 @@ def test_demonstrations_become_bags_once_and_the_same_again(tmp_path: Path) -> N
 
 
 def test_a_bag_says_what_it_is_and_holds_the_whole_demonstration(tmp_path: Path) -> None:
-    order = Order(0, KITCHEN, TASK, 6)
+    order = Order(0, KITCHEN, TASK, 6, manner="machine")
     collect(tmp_path, [order], 1, 80, 60)
     episode = read_episode(tmp_path / order.episode_id, Contract())
     about = episode.metadata

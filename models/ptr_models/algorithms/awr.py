@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Advantage-weighted regression in one step: the value of the data's own policy, then imitation of what was better.
+
+Peng et al., "Advantage-Weighted Regression", 2019 (arXiv 1910.00177), on PTR's critic: it regresses on the returns of
+the data with the conservative term and never bootstraps (Brandfonbrener et al. 2021, "Offline RL Without Off-Policy
+Evaluation", arXiv 2106.08909). B states, E critics, N actions of the policy.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ptr_models.algorithms.batch import Transitions
+from ptr_models.algorithms.cql import Ptr, average_weights, descend, imitation_loss, mode_error, spread_loss
+from ptr_models.networks import ActorDistribution
+from ptr_models.networks.distributions import over_gripper
+
+
+# --------------------------------------------------------------------------- the losses
+def advantage(q_data: Tensor, q_policy: Tensor, log_mass: Tensor | None = None) -> Tensor:
+    """A = min_k Q_k(s, a) - mean over the policy's actions of min_k Q_k(s, a'), exact over a two-way gripper.
+
+    Args:
+        q_data: (E, B).   q_policy: (E, B, N * G).   log_mass: (B, G) of the gripper; None: it is continuous.
+    Returns:
+        (B,).
+    """
+    value = over_gripper(q_policy.min(dim=0).values, log_mass).mean(dim=-1)
+    return q_data.min(dim=0).values - value
+
+
+def advantage_weight(advantages: Tensor, beta: float, most: float) -> Tensor:
+    """min(exp(A / beta), most) of advantages (B,), without gradient."""
+    return (advantages.detach() / beta).clamp(max=60.0).exp().clamp(max=most)
+
+
+# --------------------------------------------------------------------------- one update
+class AdvantageWeightedRegression(Ptr):
+    """PTR's networks; the critic learns from returns alone, the actor from the data alone."""
+
+    def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
+        """One update of critic and actor; in the first `bc_warmup` updates all actions weigh the same."""
+        policy = self.actor(batch.image, batch.state, batch.task)
+        metrics: dict[str, Tensor] = {}
+        if step >= self.critic_begins:
+            metrics |= self._update_critic(batch, policy, on_returns=True)
+        if step < self.config.bc_warmup:
+            metrics |= self._imitate(batch, policy)[0]
+        else:
+            metrics |= self._imitate_what_was_better(batch, policy)
+        if self.average_actor is not None:
+            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+        return metrics
+
+    def _imitate_what_was_better(self, batch: Transitions, policy: ActorDistribution) -> dict[str, Tensor]:
+        config, options = self.config, self.config.awr
+        with torch.no_grad():
+            samples = policy.draw(config.samples)
+            actions = torch.cat([batch.action.unsqueeze(1), samples.actions], dim=1)
+            q = self.critic.q(self.critic.encode(batch.image, batch.state), batch.task, actions)
+            advantages = advantage(q[..., 0], q[..., 1:], samples.log_mass)
+            weight = advantage_weight(advantages, options.beta, options.max_weight)
+            counted = weight if batch.success is None else weight * batch.success
+        loss = imitation_loss(policy, batch.action, config.bc_loss, counted)
+        descend(self.optimisers["actor"], loss + spread_loss(policy, batch.action, config.bc_loss, counted))
+        return {
+            "actor_loss": loss.detach(),
+            "actor_mse": mode_error(policy, batch.action),
+            "advantage": advantages.mean(),
+            "advantage_weight": weight.mean(),
+        }

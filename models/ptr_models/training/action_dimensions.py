@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which action dimensions the data use, and the target entropy that follows from it.
+
+An operator who never turns the wrist leaves rotation out of the data. A policy with a target entropy of -7 nats then
+gives almost none to the rotation and makes up for it with nearly uniform motion.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ptr_models.algorithms.config import AUTO
+from ptr_models.replay import Dataset
+from ptr_models.replay.windows import sample_actions
+from ptr_models.training.config import TrainingConfig
+
+LOGGER = logging.getLogger(__name__)
+SAMPLED = 20_000
+"""Actions of each data set that are looked at."""
+VARIES = 0.01
+"""Standard deviation (scaled units; 1 is half the range) above which a dimension varies."""
+
+
+def varying_dimensions(actions: ArrayLike) -> tuple[int, ...]:
+    """Indices of the dimensions that vary in scaled actions (N, A)."""
+    spread = np.std(np.asarray(actions, dtype=np.float64), axis=0)
+    return tuple(int(index) for index in np.flatnonzero(spread > VARIES))
+
+
+def with_target_entropy(config: TrainingConfig, data: Sequence[Dataset | None]) -> TrainingConfig:
+    """The configuration with a number where `algorithm.target_entropy` is `auto`: minus the dimensions that vary.
+
+    A two-way gripper has no differential entropy and does not count.
+    """
+    if config.algorithm.target_entropy != AUTO:
+        return config
+    opened = [item for item in data if item is not None]
+    found = varying_dimensions(np.concatenate([sample_actions(item, SAMPLED, config.seed) for item in opened]))
+    names = opened[0].contract.action
+    motion = len(names) - 1 if config.networks.gripper == "bernoulli" else len(names)
+    entropy = -float(sum(index < motion for index in found))
+    LOGGER.info("target entropy %g: %s vary in the data", entropy, ", ".join(names[index] for index in found))
+    return replace(config, algorithm=replace(config.algorithm, target_entropy=entropy, varying_dimensions=found))
