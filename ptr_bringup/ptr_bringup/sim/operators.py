@@ -52,10 +52,10 @@ def operator_of_task(
         drop_spot: (2,) m, where to put what was taken out of a receptacle.
     """
     if isinstance(task, DoorTask):
-        return DoorOperator(task, task.door(kitchen), seed, door_manner_of(manner))
+        return DoorOperator(task, task.door(kitchen), seed, DOOR_MANNERS[manner.name] if manner else None)
     return ScriptedOperator(task, drop_spot, seed, manner)
 
 
-def door_manner_of(manner: Manner | None) -> DoorManner:
-    """The manner with doors of somebody with a manner with food."""
-    return DOOR_MANNERS[manner.name] if manner is not None else DoorManner()
+def manner_for(task: Task | DoorTask, manner: Manner) -> Manner | DoorManner:
+    """What is stored of a manner with a demonstration: with doors, the one of `DOOR_MANNERS` that its name says."""
+    return DOOR_MANNERS[manner.name] if isinstance(task, DoorTask) else manner

@@ -18,7 +18,7 @@ from rich.progress import track
 from ptr_bringup.sim.kitchens import kitchen_named, pretraining_kitchens
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, level_named
 from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS, Manner, manner_named
-from ptr_bringup.sim.operators import operator_for
+from ptr_bringup.sim.operators import manner_for, operator_for
 from ptr_bringup.sim.robot import PERIOD, SimulatedRobot, Snapshot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
 from ptr_bringup.sim.world import CAMERA, Variation, World
@@ -192,7 +192,7 @@ def _metadata(order: Order, manner: Manner, scene: int, contract: Contract) -> E
         seed=scene,
         contract=contract,
         labels=(Label("success", 0, "simulator"),),
-        extra={"level": order.level, "manner": dataclasses.asdict(manner)},
+        extra={"level": order.level, "manner": dataclasses.asdict(manner_for(task_named(order.task), manner))},
     )
 
 
