@@ -28,10 +28,19 @@ def second_objective(config: TrainingConfig) -> TrainingConfig:
 
 
 def first_objective(config: TrainingConfig) -> TrainingConfig:
-    """The configuration of pre-training; with published weights it is that of fine-tuning, from the first update."""
-    if not (config.networks.weights and config.algorithm.then):
-        return config
-    return replace(second_objective(config), schedule=replace(config.schedule, target_from=0))
+    """The configuration of pre-training; with published weights it is that of fine-tuning, from the first update.
+
+    The learning rate of a masked autoencoder gets the length of its schedule: all updates of the run, and at most those
+    before the target data enter.
+    """
+    if config.networks.weights and config.algorithm.then:
+        return replace(second_objective(config), schedule=replace(config.schedule, target_from=0))
+    if config.algorithm.name == "masked_autoencoder" and not config.algorithm.masked.updates:
+        schedule = config.schedule
+        updates = min(schedule.steps, schedule.target_from or schedule.steps)
+        masked = replace(config.algorithm.masked, updates=updates)
+        return replace(config, algorithm=replace(config.algorithm, masked=masked))
+    return config
 
 
 def begin(algorithm: Algorithm, config: TrainingConfig) -> dict[str, Any]:
