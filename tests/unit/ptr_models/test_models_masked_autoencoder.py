@@ -110,7 +110,7 @@ def test_images_that_cannot_be_cut_and_other_encoders_are_refused() -> None:
 def test_it_learns_to_continue_stripes() -> None:
     """Each image has stripes of its own direction and phase; what is hidden follows from what is seen."""
     torch.manual_seed(0)
-    config = AlgorithmConfig(name="masked_autoencoder", then="bc", masked=MaskedConfig(ratio=0.5, base_rate=3e-3 * 256 / 16))
+    config = AlgorithmConfig(name="masked_autoencoder", then="bc", masked=MaskedConfig(ratio=0.5, base_rate=0.048))
     algorithm = make_algorithm(config, NETWORKS, tasks=1)
     grid = torch.arange(32)
     losses = []
@@ -130,7 +130,7 @@ def test_it_learns_to_continue_stripes() -> None:
     [(0, 0.0), (20, 1.2e-3), (40, 2.4e-3), (230, 2.04853e-3), (420, 1.2e-3), (800, 0.0), (900, 0.0)],
 )
 def test_the_rate_climbs_for_forty_of_eight_hundred_epochs_then_follows_a_cosine(step: int, rate: float) -> None:
-    """The published run: 1.5e-4 for 256 images is 2.4e-3 for its 4096; a quarter down the cosine are (2 + sqrt 2) / 4."""
+    """The published run: 1.5e-4 for 256 images is 2.4e-3 for its 4096; a quarter of the cosine is (2 + sqrt 2) / 4."""
     options = MaskedConfig(updates=800)
     assert learning_rate(options, 4096, step) == pytest.approx(rate, rel=1e-5, abs=1e-12)
 
