@@ -9,7 +9,7 @@ import pytest
 
 from ptr_models.episodes.labels import Labelling
 from ptr_models.networks import NetworkConfig
-from ptr_models.training.config import ConfigError, TrainingConfig
+from ptr_models.training.config import ConfigError, TrainingConfig, without_retired
 from ptr_models.training.presets import preset, presets
 
 
@@ -84,3 +84,10 @@ def test_assignments_change_nested_values_and_nothing_else() -> None:
 def test_returns_are_discounted_as_the_algorithm_discounts() -> None:
     config = TrainingConfig().replaced(["algorithm.discount=0.9", "data.labelling.reward_steps=2"])
     assert config.labelling == Labelling(reward_steps=2, discount=0.9)
+
+
+def test_a_checkpoint_of_an_earlier_version_may_have_keys_that_are_gone() -> None:
+    old = TrainingConfig().to_dict()
+    old["data"]["action_shift"] = 1
+    old["algorithm"]["masked"]["rate"] = 1e-3
+    assert TrainingConfig.from_dict(without_retired(old)) == TrainingConfig()
