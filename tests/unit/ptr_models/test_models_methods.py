@@ -123,6 +123,10 @@ def test_every_actor_speaks_of_actions_in_the_same_way(name: str) -> None:
 
 
 # --------------------------------------------------------------------------- learning one demonstration
+UNLIKE = "algorithm.bet.offset_weight=20"
+"""The demonstration's random actions lie 0.17 (squared, per dimension) from the centres, those of real data 0.002."""
+
+
 @pytest.mark.parametrize(
     ("name", "updates", "adjust"),
     [
@@ -130,7 +134,7 @@ def test_every_actor_speaks_of_actions_in_the_same_way(name: str) -> None:
         ("bc_small", 100, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
         ("cog_joint_small", 160, ["algorithm.actor_rate=3e-3", "batch_size=16", "algorithm.bc_warmup=1000"]),
         ("autoregressive_bc_small", 160, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
-        ("bet_small", 120, ["algorithm.actor_rate=2e-3", "batch_size=8", "networks.transformer.window=3"]),
+        ("bet_small", 120, ["algorithm.actor_rate=2e-3", "batch_size=8", "networks.transformer.window=3", UNLIKE]),
         ("r3m_bc_small", 120, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
         ("mae_bc_small", 120, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
     ],
@@ -160,7 +164,7 @@ def test_one_demonstration_is_learned(
 def test_sixteen_images_are_told_apart_in_either_precision(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where bfloat16 is slow, and thus off. Sixteen points can be fitted exactly, so the error goes to 0.
 
-    In four seeds with 32 pixels it was below 0.003 in both after 100 updates; that of the mean action is 0.27.
+    In three seeds the last one was below 0.0004 in both precisions; that of the mean action is 0.27.
     """
     monkeypatch.setattr(encoder_module, "_has_fast_bf16", lambda _: True)
     torch.manual_seed(0)
