@@ -7,6 +7,8 @@ patches, V of which stay visible, P = patch^2 * channels values per patch.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +16,11 @@ from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.bet import BETAS, decayed_groups
 from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.algorithms.cql import descend
+from ptr_models.algorithms.options import MaskedConfig
 from ptr_models.errors import PtrError
 from ptr_models.networks import Actor, NetworkConfig
 from ptr_models.networks.masked_decoder import MaskedDecoder, patchify
-from ptr_models.networks.shared_batch import uniform
+from ptr_models.networks.shared_batch import uniform, whole_rows
 from ptr_models.networks.vit import VisionTransformer
 
 
@@ -49,6 +52,27 @@ def reconstruction_loss(predicted: Tensor, patches: Tensor, visible: Tensor) -> 
     return (error * hidden).sum() / hidden.sum()
 
 
+# --------------------------------------------------------------------------- the learning rate
+REFERENCE_BATCH = 256
+"""Images for which `base_rate` holds."""
+
+
+def learning_rate(options: MaskedConfig, images: int, step: int) -> float:
+    """Rate of the update after `step` updates: linear warm-up from 0, then half a cosine down to 0.
+
+    Args:
+        images: per update, in all processes together.
+    """
+    peak = options.base_rate * images / REFERENCE_BATCH
+    if not options.updates:
+        return peak
+    warmup = options.warmup * options.updates
+    if step < warmup:
+        return peak * step / warmup
+    share = min((step - warmup) / (options.updates - warmup), 1.0)
+    return peak * 0.5 * (1.0 + math.cos(math.pi * share))
+
+
 # --------------------------------------------------------------------------- one update
 class MaskedAutoencoder:
     """The Vision Transformer of an actor and a decoder; the rest of the actor is left to `algorithm.then`."""
@@ -74,7 +98,7 @@ class MaskedAutoencoder:
     def _adamw(self, module: nn.Module) -> torch.optim.AdamW:
         options = self.config.masked
         return torch.optim.AdamW(
-            decayed_groups(module, options.weight_decay), lr=options.rate, betas=BETAS, fused=True
+            decayed_groups(module, options.weight_decay), lr=options.base_rate, betas=BETAS, fused=True
         )
 
     @property
@@ -93,5 +117,9 @@ class MaskedAutoencoder:
         with encoder.precision_of(batch.image.device.type):
             predicted = self.decoder(encoder.backbone.encode(prepared, visible), visible)
         loss = reconstruction_loss(predicted.float(), target, visible)
+        rate = learning_rate(options, whole_rows(len(batch.image)), step)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = rate
         descend(list(self.optimisers.values()), loss)
-        return {"reconstruction_loss": loss.detach()}
+        return {"reconstruction_loss": loss.detach(), "learning_rate": loss.detach().new_full((), rate)}

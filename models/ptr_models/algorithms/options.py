@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BetConfig:
-    """Losses and optimiser of the Behaviour Transformer; defaults as published, but for `offset_weight`.
+    """Losses and optimizer of the Behaviour Transformer; defaults as published for the kitchen.
 
     Attributes:
         focal_gamma: exponent of the focal loss on the class; 0 is cross-entropy.
-        offset_weight: s, weight of the squared error of the offset. Published are 500 to 100 000, for actions of
-            a few centimetres; here actions fill [-1, 1], and 20 keeps both losses of the same size.
+        offset_weight: s, weight of the squared error of the offset, a mean over dimensions. Published: 1000 for the
+            kitchen with 64 modes, 500 for CARLA with 32 (both with actions of about [-1, 1], as here), 100 000 for
+            block pushing, whose actions are a hundredth of that.
         weight_decay: of AdamW, on weight matrices only.
         gradient_clip: largest norm of the gradient of all weights.
     """
 
     focal_gamma: float = 2.0
-    offset_weight: float = 20.0
+    offset_weight: float = 1000.0
     weight_decay: float = 0.1
     gradient_clip: float = 1.0
 
@@ -66,15 +67,24 @@ class MaskedConfig:
     Attributes:
         ratio: share of the patches that are hidden.
         normalise: predict patches with zero mean and unit variance.
-        rate: learning rate of AdamW.
+        base_rate: learning rate of AdamW for a batch of 256 images; it grows in proportion to the batch.
+        warmup: share of the updates in which the rate climbs linearly from 0 (published: 40 of 800 epochs).
+        updates: after which the rate has fallen to 0, by a half-cycle cosine from the end of the warm-up. 0: the
+            length of the pre-training run, see `training.representation`; without one the rate is constant.
         weight_decay: of AdamW, on weight matrices only.
     """
 
     ratio: float = 0.75
     normalise: bool = True
-    rate: float = 1.5e-4
+    base_rate: float = 1.5e-4
+    warmup: float = 0.05
+    updates: int = 0
     weight_decay: float = 0.05
 
     def __post_init__(self) -> None:
         if not 0.0 < self.ratio < 1.0:
             raise ValueError(f"ratio is {self.ratio}; it must be between 0 and 1")
+        if not 0.0 <= self.warmup < 1.0 or self.updates < 0:
+            raise ValueError(
+                f"warmup is {self.warmup} and updates {self.updates}; warmup must be in [0, 1), updates at least 0"
+            )

@@ -45,6 +45,8 @@ class EpisodeMetadata:
         commit: of the software that recorded it, `-dirty` when it was modified.   versions: of packages.
         calibration: per camera its width, height, distortion_model, d and k as in sensor_msgs/CameraInfo; of those
             that publish one with a focal length.
+        action_shift: control steps by which images and states lag behind actions: a_k belongs to the observations
+            k + action_shift and the one after it (raw Bridge data until 2021-07-22: 1).
         lost: per topic the messages that were published and never arrived, of topics that lost any.
         labels: all judgements, oldest first.
         extra: anything else, JSON values.
@@ -67,6 +69,7 @@ class EpisodeMetadata:
     commit: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     calibration: dict[str, dict[str, Any]] = field(default_factory=dict)
+    action_shift: int = 0
     lost: dict[str, int] = field(default_factory=dict)
     labels: tuple[Label, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
@@ -78,6 +81,8 @@ class EpisodeMetadata:
             raise EpisodeError(f"episode kind {self.kind!r} is unknown; known: {', '.join(KINDS)}")
         if self.outcome not in OUTCOMES:
             raise EpisodeError(f"outcome {self.outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
+        if type(self.action_shift) is not int or self.action_shift < 0:
+            raise EpisodeError(f"action_shift is {self.action_shift!r}; it must be a whole number, 0 or more")
 
     def labelled(self, label: Label) -> EpisodeMetadata:
         """The same episode with one more judgement, which becomes its outcome."""

@@ -27,17 +27,17 @@ class AutoregressiveConfig:
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The causal transformer of the Behaviour Transformer; defaults as published for robot kitchens.
+    """The causal transformer of the Behaviour Transformer; defaults as published for the kitchen.
 
     Attributes:
         window: frames that it sees at most.
-        modes: clusters of actions (k).
+        modes: clusters of actions (k); published: 64 for the kitchen, 32 for CARLA, 24 for block pushing.
         layers, heads, width: of the transformer; width is a multiple of heads.
         dropout: rate while training.
     """
 
     window: int = 10
-    modes: int = 24
+    modes: int = 64
     layers: int = 6
     heads: int = 6
     width: int = 120

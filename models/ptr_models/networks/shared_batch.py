@@ -63,8 +63,13 @@ def average_gradients(optimisers: Iterable[torch.optim.Optimizer]) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
+def whole_rows(own: int) -> int:
+    """Rows of the whole batch, of which this process has `own`."""
+    return own * _share.parts
+
+
 def _whole(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (shape[0] * _share.parts, *shape[1:])
+    return (whole_rows(shape[0]), *shape[1:])
 
 
 def _own_rows(noise: Tensor, rows: int) -> Tensor:

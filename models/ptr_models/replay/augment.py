@@ -37,6 +37,7 @@ def augment(
     generator: np.random.Generator,
     settings: Augmentation | None = None,
     part: tuple[int, int] = (0, 1),
+    frames: int = 1,
 ) -> NDArray[np.uint8]:
     """Randomly crop and colour each image of a batch; every camera of a stack is coloured on its own.
 
@@ -45,6 +46,7 @@ def augment(
         generator: source of all draws.
         settings: strengths.
         part: index and number of the equal parts of a batch of which `images` is one; draws are those of the whole.
+        frames: consecutive images, of one clip, that share their draws; each camera has its own all the same.
     Returns:
         A new array of the same shape; images without pixels as they are.
     """
@@ -52,13 +54,15 @@ def augment(
         return images
     rule = settings or Augmentation()
     batch, height, width, channels = images.shape
-    offsets = _own(generator.integers(0, 2 * rule.pad + 1, size=(batch * part[1], 2)), part)
-    cropped = crop(images, offsets, rule.pad)
+    cameras = channels // 3
+    offsets = _own(generator.integers(0, 2 * rule.pad + 1, size=(batch // frames * part[1], 2)), part)
+    cropped = crop(images, offsets.repeat(frames, axis=0), rule.pad)
     if channels == 3:
-        return jitter(cropped, generator, rule, part)
-    split = cropped.reshape(batch, height, width, channels // 3, 3).transpose(0, 3, 1, 2, 4)
-    coloured = jitter(np.ascontiguousarray(split).reshape(-1, height, width, 3), generator, rule, part)
-    stacked = coloured.reshape(batch, channels // 3, height, width, 3).transpose(0, 2, 3, 1, 4)
+        return jitter(cropped, generator, rule, part, np.arange(batch) // frames)
+    split = cropped.reshape(batch, height, width, cameras, 3).transpose(0, 3, 1, 2, 4)
+    draws = np.arange(batch)[:, None] // frames * cameras + np.arange(cameras)
+    coloured = jitter(np.ascontiguousarray(split).reshape(-1, height, width, 3), generator, rule, part, draws.ravel())
+    stacked = coloured.reshape(batch, cameras, height, width, 3).transpose(0, 2, 3, 1, 4)
     return np.ascontiguousarray(stacked).reshape(images.shape)
 
 
@@ -79,7 +83,11 @@ def crop(images: NDArray[np.uint8], offsets: NDArray[np.int64], pad: int) -> NDA
 
 
 def jitter(
-    images: NDArray[np.uint8], generator: np.random.Generator, rule: Augmentation, part: tuple[int, int] = (0, 1)
+    images: NDArray[np.uint8],
+    generator: np.random.Generator,
+    rule: Augmentation,
+    part: tuple[int, int] = (0, 1),
+    draw_of: NDArray[np.int64] | None = None,
 ) -> NDArray[np.uint8]:
     """Colour each image with the rule's probability: four operations in random order, clipped to [0, 1] after
     each.
@@ -89,13 +97,15 @@ def jitter(
         generator: source of all draws.
         rule: strengths.
         part: as in `augment`.
+        draw_of: (B,) number of the draw that each image takes, from 0; None: each has its own.
     """
-    batch = len(images) * part[1]
+    draw_of = np.arange(len(images)) if draw_of is None else draw_of
+    batch = (int(draw_of.max(initial=-1)) + 1) * part[1]
     chosen = generator.random(batch) < rule.probability
     strengths = np.array([rule.brightness, rule.contrast, rule.saturation, rule.hue])
     draws = generator.uniform(-strengths, strengths, size=(batch, 4))
     orders = generator.permuted(np.tile(np.arange(4), (batch, 1)), axis=1)
-    chosen, draws, orders = (_own(item, part) for item in (chosen, draws, orders))
+    chosen, draws, orders = (_own(item, part)[draw_of] for item in (chosen, draws, orders))
     coloured = images.copy()
     for index in np.flatnonzero(chosen):
         pixels = colour(images[index].astype(np.float32) * np.float32(1 / 255), draws[index], orders[index])

@@ -105,8 +105,9 @@ class _Look:
             self._contract.require(metadata.contract, "it")
         except PtrError as error:
             return Entry(path, stamp, refusal=str(error))
-        entry = Entry(path, stamp, metadata.task, metadata.kind, metadata.outcome)
-        if known is not None and known.stamp[:2] == stamp[:2] and known.steps != NOT_READ:
+        entry = Entry(path, stamp, metadata.task, metadata.kind, metadata.outcome, shift=metadata.action_shift)
+        same_rows = known is not None and known.stamp[:2] == stamp[:2] and known.shift == entry.shift
+        if known is not None and same_rows and known.steps != NOT_READ:
             return entry._replace(start=known.start, steps=known.steps, problem=known.problem)
         if unwanted(entry, self._outcomes):
             return entry
@@ -114,17 +115,23 @@ class _Look:
             episode = read_episode(path, self._contract, metadata)
         except EpisodeError as error:
             return entry._replace(steps=0, problem=str(error))
+        steps = len(episode) - entry.shift
         problem = problem_of(episode)
+        if not problem and steps < 1:
+            problem = f"it has {len(episode)} steps; none is left with its action_shift of {entry.shift}"
         if problem:
             return entry._replace(steps=0, problem=problem)
-        return entry._replace(start=self._writer.append(_rows(episode)), steps=len(episode))
+        return entry._replace(start=self._writer.append(_rows(episode, entry.shift)), steps=steps)
 
 
-def _rows(episode: Episode) -> Arrays:
-    cameras = list(episode.images.values()) or [np.empty((len(episode.states), 0, 0, 0), np.uint8)]
+def _rows(episode: Episode, shift: int) -> Arrays:
+    """Rows of T + 1 - shift observations, each with the action that was commanded `shift` steps before it."""
+    cameras = [images[shift:] for images in episode.images.values()]
+    if not cameras:
+        cameras = [np.empty((len(episode.states) - shift, 0, 0, 0), np.uint8)]
     frames = cameras[0] if len(cameras) == 1 else np.concatenate(cameras, axis=-1)
-    actions = np.concatenate([episode.actions, np.zeros_like(episode.actions[:1])])
-    return Arrays(frames, episode.states, actions)
+    actions = np.concatenate([episode.actions[: len(episode) - shift], np.zeros_like(episode.actions[:1])])
+    return Arrays(frames, episode.states[shift:], actions)
 
 
 def _in_order(look: Callable[[Job], Entry], jobs: Sequence[Job], workers: int) -> Iterator[Entry]:

@@ -31,7 +31,6 @@ class Sampler:
         labelling: Labelling | None = None,
         *,
         task_balance: float = 0.0,
-        action_shift: int = 0,
     ) -> None:
         """Index the episodes.
 
@@ -43,26 +42,18 @@ class Sampler:
             task_balance: b in [0, 1]; a task with n transitions is drawn with p proportional to n^(1 - b), and
                 its transitions uniformly. 0 is PTR's rule (uniform over transitions), 0.5 the square root,
                 1 gives each task the same share.
-            action_shift: control steps by which images lag behind actions: a_k is paired with the
-                observations k + shift and k + shift + 1, and an episode has that many transitions less
-                (Bridge data recorded until 2021-07-23: 1).
         Raises:
-            EpisodeError: a task of the data has no id, an option is out of range, or no transition is left.
+            EpisodeError: a task of the data has no id, or an option is out of range.
         """
         unknown = [name for name in dataset.task_names if name not in task_ids]
         if unknown:
             raise EpisodeError(f"task {unknown[0]} has no id; known tasks: {', '.join(sorted(task_ids)) or 'none'}")
         if not 0.0 <= task_balance <= 1.0:
             raise EpisodeError(f"task_balance is {task_balance}; it must be in [0, 1]")
-        if action_shift < 0:
-            raise EpisodeError(f"action_shift is {action_shift}; it must not be negative")
         self.dataset = dataset
         self._generator = np.random.default_rng(seed)
-        self._shift = action_shift
-        self._lengths = np.maximum(dataset.lengths - action_shift, 0)
+        self._lengths = dataset.lengths
         self._offsets = np.concatenate([[0], np.cumsum(self._lengths)])
-        if not len(self):
-            raise EpisodeError(f"no transition is left of {len(dataset)} episodes with action_shift {action_shift}")
         self._task = np.array([task_ids[name] for name in dataset.tasks], dtype=np.int64)
         self._labels = _label_tables(int(self._lengths.max()), labelling)
         self._balance = _TaskBalance(self._task, self._lengths, task_balance) if task_balance else None
@@ -82,16 +73,15 @@ class Sampler:
         """The transitions of given indices (B,) in [0, len(self)): episode after episode, step after step."""
         episodes = np.searchsorted(self._offsets, indices, side="right") - 1
         steps = indices - self._offsets[episodes]
-        first = self.dataset.starts[episodes] + steps
-        rows = first + self._shift
         data = self.dataset
+        rows = data.starts[episodes] + steps
         remaining = self._lengths[episodes] - steps
         labels = self._labels[data.successes[episodes].astype(np.intp), :, remaining]
         reward, mask, mc_return = np.ascontiguousarray(labels.T)
         return Batch(
             image=data.frames[rows],
             state=data.states[rows],
-            action=scale(data.actions[first], data.contract),
+            action=scale(data.actions[rows], data.contract),
             next_image=data.frames[rows + 1],
             next_state=data.states[rows + 1],
             reward=reward,

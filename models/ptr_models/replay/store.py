@@ -35,14 +35,15 @@ from ptr_models.contract import Contract, ContractError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp
 
-VERSION = 3
+VERSION = 4
 NOT_READ = -1
 """Steps of a bag whose streams were not looked at."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS contract (json TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS bags (
     path TEXT PRIMARY KEY, bag_bytes INTEGER, bag_time INTEGER, label_bytes INTEGER, label_time INTEGER,
-    task TEXT, kind TEXT, outcome TEXT, refusal TEXT, start INTEGER, steps INTEGER, problem TEXT
+    task TEXT, kind TEXT, outcome TEXT, refusal TEXT, start INTEGER, steps INTEGER, problem TEXT,
+    shift INTEGER
 ) WITHOUT ROWID;
 """
 
@@ -57,6 +58,7 @@ class Entry(NamedTuple):
         refusal: why its metadata exclude it, empty: they do not.
         start: first row.   steps: of the episode, NOT_READ: nobody looked.
         problem: why its streams exclude it, empty: they do not.
+        shift: control steps by which its images lag behind its actions, which its rows make up for.
     """
 
     path: str
@@ -68,6 +70,7 @@ class Entry(NamedTuple):
     start: int = 0
     steps: int = NOT_READ
     problem: str = ""
+    shift: int = 0
 
 
 class Arrays(NamedTuple):
@@ -194,7 +197,7 @@ class Writer:
                 os.fsync(file)
         rows = [(entry.path, *entry.stamp, *entry[2:]) for entry in entries]
         with self._connection:
-            self._connection.executemany(f"INSERT OR REPLACE INTO bags VALUES ({','.join('?' * 12)})", rows)
+            self._connection.executemany(f"INSERT OR REPLACE INTO bags VALUES ({','.join('?' * 13)})", rows)
 
     def close(self) -> None:
         """Close the files; what was not committed is lost."""

@@ -101,19 +101,13 @@ class WindowSampler(_Draws):
     episodes have none: windows are for imitation.
     """
 
-    def __init__(
-        self, dataset: Dataset, task_ids: Mapping[str, int], seed: int, length: int, action_shift: int = 0
-    ) -> None:
-        """Args: length: L, steps of a window.  action_shift: control steps by which images lag behind actions."""
+    def __init__(self, dataset: Dataset, task_ids: Mapping[str, int], seed: int, length: int) -> None:
+        """Args: length: L, steps of a window."""
         super().__init__(seed)
-        self.dataset, self.length, self._shift = dataset, length, action_shift
-        self._lengths = dataset.lengths - action_shift
-        usable = dataset.successes & (self._lengths > 0)
-        self._ends = np.cumsum(np.where(usable, np.maximum(self._lengths - length + 1, 1), 0))
+        self.dataset, self.length = dataset, length
+        self._ends = np.cumsum(np.where(dataset.successes, np.maximum(dataset.lengths - length + 1, 1), 0))
         if not len(self):
-            raise EpisodeError(
-                f"none of {len(dataset)} episodes is a success that can be imitated (with action_shift {action_shift})"
-            )
+            raise EpisodeError(f"none of {len(dataset)} episodes is a success that can be imitated")
         self._task = np.array([task_ids[name] for name in dataset.tasks], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -130,11 +124,11 @@ class WindowSampler(_Draws):
         episode = np.searchsorted(self._ends, indices, side="right")
         first = indices - np.where(episode > 0, self._ends[episode - 1], 0)
         steps = first[:, None] + np.arange(self.length)
-        last = self._lengths[episode][:, None] - 1
+        last = data.lengths[episode][:, None] - 1
         rows = (data.starts[episode][:, None] + np.minimum(steps, last)).ravel()
         return Windows(
-            image=data.frames[rows + self._shift],
-            state=data.states[rows + self._shift],
+            image=data.frames[rows],
+            state=data.states[rows],
             action=scale(data.actions[rows], data.contract),
             valid=steps <= last,
             task=self._task[episode],

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from ptr_models.algorithms import Algorithm, make_algorithm
 from ptr_models.contract import Contract
-from ptr_models.training.config import TrainingConfig
+from ptr_models.training.config import TrainingConfig, without_retired
 from ptr_models.training.environment import software_versions
 from ptr_models.training.q_range import QRange, from_json, to_json
 from ptr_models.training.runs import INDEX, CheckpointError, resolve_checkpoint
@@ -137,7 +137,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
             path=path,
             contract=Contract.from_dict(index["contract"]),
             tasks=TaskTable(tuple(tasks["names"]), int(tasks["slots"]), tasks["aliases"]),
-            config=TrainingConfig.from_dict(index["config"]),
+            config=TrainingConfig.from_dict(without_retired(index["config"])),
             step=int(index["step"]),
             metrics=index["metrics"],
             pending=index.get("pending", {}),

@@ -105,6 +105,7 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     folders = {"action": "extend", "nargs": "+", "type": Path, "default": [], "metavar": "DIR"}
     add("--data", help="pre-training episodes", **folders)  # type: ignore[arg-type]
     add("--target", help="target demonstrations", **folders)  # type: ignore[arg-type]
+    add("--aliases", type=Path, metavar="YAML", help="tasks that share a slot, one `NAME: NAME` a line")
     add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
 
 

@@ -174,8 +174,12 @@ def _overrides(options: argparse.Namespace) -> dict[str, object]:
 
 
 def _adjustments(options: argparse.Namespace, done: int) -> list[str | Path]:
-    """The file of --config, --steps and --seconds, then --set; `done` updates came before this run."""
+    """The files of --config and --aliases, --steps and --seconds, then --set; `done` updates came before this run."""
+    from ptr_models.training.tasks import read_aliases
+
     found: list[str | Path] = [] if options.config is None else [options.config]
+    if options.aliases is not None:
+        found.append(f"data.aliases={json.dumps(read_aliases(options.aliases))}")
     if options.steps is not None:
         found.append(f"schedule.steps={done + options.steps}")
     if options.seconds is not None:

@@ -21,6 +21,12 @@ from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
 from ptr_models.training.online_config import OnlineConfig
 
+RETIRED = {
+    "data.action_shift": "each bag says how far its images lag behind its actions (ptr import bridge --action-shift)",
+    "algorithm.masked.rate": "algorithm.masked.base_rate is the rate for a batch of 256",
+}
+"""Keys of earlier versions, which checkpoints may still have, and what stands in their place."""
+
 
 class ConfigError(PtrError):
     """A configuration has an unknown key or a value that makes no sense."""
@@ -38,7 +44,6 @@ class DataConfig:
         spare_tasks: slots for tasks that are not known yet.
         task_balance: b in [0, 1]; a task with n transitions of a data set is drawn with p
             proportional to n^(1 - b). 0: by data size, as PTR; 0.5: square root; 1: all tasks alike.
-        action_shift: control steps by which images lag behind actions (Bridge until 2021-07-23: 1).
     """
 
     labelling: Labelling = field(default_factory=Labelling)
@@ -47,15 +52,12 @@ class DataConfig:
     aliases: dict[str, str] = field(default_factory=dict)
     spare_tasks: int = 8
     task_balance: float = 0.0
-    action_shift: int = 0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.task_balance <= 1.0:
             raise ValueError(f"task_balance is {self.task_balance}; it must be in [0, 1]")
-        if min(self.action_shift, self.spare_tasks) < 0:
-            raise ValueError(
-                f"action_shift is {self.action_shift} and spare_tasks {self.spare_tasks}; neither may be negative"
-            )
+        if self.spare_tasks < 0:
+            raise ValueError(f"spare_tasks is {self.spare_tasks}; it must not be negative")
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,15 @@ class TrainingConfig:
         return type(self).from_dict(tree, self)
 
 
+def without_retired(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """The configuration of an earlier version without the keys that are gone."""
+    return {
+        key: without_retired(value, f"{path}{key}.") if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if f"{path}{key}" not in RETIRED
+    }
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
@@ -194,6 +205,8 @@ def _merge(base: Any, values: Mapping[str, Any], path: str) -> Any:
     changes = {}
     for key, value in values.items():
         name = f"{path}{key}"
+        if name in RETIRED:
+            raise ConfigError(f"the configuration key {name} is gone: {RETIRED[name]}")
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
             raise ConfigError(f"unknown configuration key {name!r}; the nearest known one is {path}{near[0]!s}")

@@ -59,13 +59,12 @@ def make_source(
     def sampler(data: Dataset | None, seed: int) -> Sampler | WindowSampler | ClipSampler | None:
         if data is None:
             return None
-        balance, shift = config.data.task_balance, config.data.action_shift
         ids = table.ids(data.task_names)
         if kind == "windows":
-            return WindowSampler(data, ids, seed, config.networks.transformer.window, shift)
+            return WindowSampler(data, ids, seed, config.networks.transformer.window)
         if kind == "clips":
             return ClipSampler(data, seed)
-        return Sampler(data, ids, seed, config.labelling, task_balance=balance, action_shift=shift)
+        return Sampler(data, ids, seed, config.labelling, task_balance=config.data.task_balance)
 
     if target is not None:
         target = limited(target, config.data.target_episodes, config.seed)

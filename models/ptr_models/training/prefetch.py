@@ -13,6 +13,7 @@ import numpy as np
 
 from ptr_models.replay.augment import Augmentation, augment
 from ptr_models.replay.batch import ALL_ROWS
+from ptr_models.replay.windows import CLIP, Clips
 
 AHEAD = 2
 """Batches that wait; one would do if all took the same time."""
@@ -76,9 +77,12 @@ class Prefetcher:
 def augmented(batch: Any, rule: Augmentation, seed: int, step: int, part: tuple[int, int] = (0, 1)) -> Any:
     """A batch with randomly cropped and coloured images, s and s' independently, by seed and step.
 
+    The frames of a clip share their crop and colours, as in R3M: what sets them apart is time alone.
+
     Args:
         part: index and number of the equal parts of a batch of which this is one.
     """
     generator = np.random.default_rng([seed, step])
     names = [name for name in ("image", "next_image") if hasattr(batch, name)]
-    return replace(batch, **{name: augment(getattr(batch, name), generator, rule, part) for name in names})
+    frames = CLIP if isinstance(batch, Clips) else 1
+    return replace(batch, **{name: augment(getattr(batch, name), generator, rule, part, frames) for name in names})

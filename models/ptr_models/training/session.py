@@ -91,6 +91,8 @@ def start_pretraining(
         LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = TaskTable.from_names([*names, *tasks], config.data.spare_tasks, config.data.aliases)
+    if table.warning:
+        LOGGER.warning(table.warning)
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
     _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
@@ -129,7 +131,7 @@ def start_finetuning(
         )
     prior, target = open_bags(bags, base.contract)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
-    table = base.tasks.extended(names)
+    table = base.tasks.with_aliases(config.data.aliases).extended(names)
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
     start = replace(base, tasks=table, config=config, sampler={}, pending={})
     algorithm = load_algorithm(replace(start, config=base.config), config)

@@ -5,12 +5,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import yaml
+
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.metadata import check_name
 from ptr_models.errors import PtrError
 
 _DOORS = re.compile(r"(open|close)_(cabinet|oven|low_fridge|fridge|microwave)")
 _VARIANTS = re.compile(r"_(distractors|cardboard_?fence)$")
+
+MANY = 300
+"""Tasks of a run above which it is likely that one task has many names; PTR's largest data set had about 100."""
+LISTED = 10
+"""Names that an error lists."""
 
 
 class TaskError(PtrError):
@@ -66,6 +76,10 @@ class TaskTable:
         """Slot of each name as it stands in the data."""
         return {name: self.id(name) for name in names}
 
+    def with_aliases(self, aliases: Mapping[str, str]) -> TaskTable:
+        """With further aliases; those that it has already are replaced where the names are the same."""
+        return replace(self, aliases={**self.aliases, **aliases})
+
     def extended(self, names: Iterable[str]) -> TaskTable:
         """With spare slots given to the names that have none, in alphabetical order.
 
@@ -75,8 +89,42 @@ class TaskTable:
         new = sorted({self.canonical(name) for name in names} - set(self.names))
         if len(self.names) + len(new) > self.slots:
             free = self.slots - len(self.names)
+            listed = ", ".join(new[:LISTED]) + (", ..." if len(new) > LISTED else "")
             raise TaskError(
-                f"{len(new)} new tasks ({', '.join(new)}) but {free} spare slots; pre-train with a larger "
-                "data.spare_tasks, or give a new task the slot of a similar one with data.aliases"
+                f"{len(new)} new tasks ({listed}) but {free} spare slots; pre-train with a larger "
+                "data.spare_tasks, or give a new task the slot of a similar one with --aliases"
             )
         return TaskTable((*self.names, *new), self.slots, self.aliases)
+
+    @property
+    def warning(self) -> str:
+        """What to say of a table with more tasks than demonstrations of a kitchen have; empty: nothing."""
+        if len(self.names) <= MANY:
+            return ""
+        return (
+            f"{len(self.names)} tasks get a slot each, and what is learned with one is not shared with the others; let "
+            "names of the same task share a slot with --aliases FILE, or import Bridge data with --names folder"
+        )
+
+
+def read_aliases(path: Path) -> dict[str, str]:
+    """Aliases from a YAML file of lines `name: name whose slot it shares`.
+
+    Raises:
+        TaskError: it cannot be read, is no mapping of names to names, or an alias leads to another alias.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise TaskError(f"the file of aliases {path} cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise TaskError(f"the file of aliases {path} holds no lines of the form NAME: NAME")
+    for name, other in found.items():
+        try:
+            check_name(name, "task name")
+            check_name(other, "task name")
+        except EpisodeError as error:
+            raise TaskError(f"{path}: {error}") from error
+        if found.get(other, other) != other:
+            raise TaskError(f"{path}: {name} is an alias of {other}, which is one of {found[other]}; name that one")
+    return found

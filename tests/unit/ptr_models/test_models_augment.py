@@ -130,3 +130,13 @@ def test_the_same_seed_gives_the_same_images_and_the_input_is_untouched() -> Non
     assert (one == two).all()
     assert (images == before).all()
     assert one.dtype == np.uint8
+
+
+@pytest.mark.parametrize("cameras", [1, 2])
+def test_frames_of_a_clip_share_their_draws_and_clips_do_not(cameras: int) -> None:
+    one = np.concatenate([random_images(1)] * cameras, axis=-1)
+    clips = augment(one.repeat(12, axis=0), np.random.default_rng(0), frames=3).reshape(4, 3, *one.shape[1:])
+    assert (clips == clips[:, :1]).all()
+    assert len(np.unique(clips[:, 0], axis=0)) == 4
+    if cameras == 2:
+        assert (clips[..., :3] != clips[..., 3:]).any()

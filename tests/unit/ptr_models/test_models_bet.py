@@ -206,6 +206,15 @@ def test_weight_decay_spares_biases_norms_and_positions() -> None:
     assert len(decayed["params"]) + len(free["params"]) == len(names)
 
 
+def test_the_defaults_are_those_of_the_published_kitchen() -> None:
+    """github.com/notmahi/bet: mingpt_kitchen_best.yaml, k_means_kitchen_best.yaml, train_kitchen.yaml."""
+    options, transformer = BetConfig(), TransformerConfig()
+    assert (options.offset_weight, options.focal_gamma) == (1000.0, 2.0)
+    assert (options.weight_decay, options.gradient_clip) == (0.1, 1.0)
+    assert (transformer.modes, transformer.window) == (64, 10)
+    assert (transformer.layers, transformer.heads, transformer.width) == (6, 6, 120)
+
+
 def test_the_optimiser_is_that_of_mingpt() -> None:
     algorithm = make_algorithm(AlgorithmConfig(name="bet"), NETWORKS, tasks=2)
     optimiser = algorithm.optimisers["actor"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +16,13 @@ from numpy.testing import assert_allclose
 
 from ptr_models.cli import main
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.importing.bridge import find_files, import_bridge, read_bridge, task_name
+from ptr_models.episodes.importing.bridge import SourceFolder, find_files, import_bridge, read_bridge, task_name
 from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
-from ptr_models.episodes.reader import find_episodes, read_episode
+from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 from ptr_models.episodes.trajectory import encode_jpeg
 
-SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
+BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
+SAMPLE = Path(os.environ.get("PTR_BRIDGE_SAMPLE", BESIDE))
 needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
 
 
@@ -160,6 +162,43 @@ def test_instructions_become_task_names() -> None:
         task_name("...")
 
 
+@pytest.mark.parametrize(
+    ("source", "domain", "task"),
+    [
+        ("/nfs/v1/berkeley/toykitchen6/put_lime_in_pan_sink/val/out.npy", "toykitchen6", "put_lime_in_pan_sink"),
+        ("/nfs/a/numpy_256/rss/toykitchen2/pnp_sweep/120/train/out.npy", "toykitchen2", "pnp_sweep"),
+        ("/data/raw/toykitchen2/put_lime_in_pan_sink/2021-06-01_10-00-00/raw/traj_group0/traj3", "", ""),
+        ("out.npy", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_the_path_of_the_release_names_kitchen_and_task(source: str, domain: str, task: str) -> None:
+    assert SourceFolder.of(source) == SourceFolder(domain, task)
+
+
+@pytest.mark.parametrize(
+    ("options", "task"), [([], "put_carrot_in_sink"), (["--names", "instruction"], "put_the_carrot_on_a_plate")]
+)
+def test_tasks_are_named_after_folders_or_instructions(tmp_path: Path, options: list[str], task: str) -> None:
+    known = {"episode_metadata/file_path": [b"/a/berkeley/toysink2_bww/put_carrot-in_sink/03/train/out.npy"]}
+    records = (bridge_features() | known, bridge_features())  # nothing is known of the second one's folder
+    (tmp_path / "a.tfrecord").write_bytes(b"".join(frame(example(features)) for features in records))
+    assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags"), *options]) == 0
+    found = [read_metadata(path) for path in find_episodes([tmp_path / "bags"])]
+    assert [item.task for item in found] == [task, "put_the_carrot_on_a_plate"]
+    assert [item.kitchen for item in found] == ["toysink2_bww", ""]
+    assert [item.action_shift for item in found] == [0, 0]
+
+
+def test_data_that_no_conversion_has_shifted_can_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(frame(example(bridge_features())))
+    command = ["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags"), "--action-shift"]
+    assert main([*command, "-1"]) == 2
+    assert "error: action_shift is -1; it must be a whole number, 0 or more" in capsys.readouterr().err
+    assert main([*command, "1"]) == 0
+    assert read_metadata(tmp_path / "bags" / "bridge_00000_00000").action_shift == 1
+
+
 def test_a_folder_without_records_is_refused_by_the_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,6 +221,7 @@ def test_the_real_sample_comes_back_exactly(tmp_path: Path) -> None:
         assert_allclose(episode.actions, original.actions, atol=1e-6)
         assert_allclose(episode.states[:-1], original.states, atol=1e-6)
         assert episode.images["over_shoulder"].shape == (11, 64, 64, 3)
+        assert (episode.metadata.kitchen, episode.metadata.action_shift) == ("toysink2_bww", 0)
     assert counts == {
         "put_carrot_on_plate": 8,
         "put_cup_from_counter_or_drying_rack_into_sink": 6,

@@ -20,14 +20,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from ptr_models.cli import main
 from ptr_models.contract import Camera, Contract, ContractError
+from ptr_models.episodes.actions import scale
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.reader import read_episode
 from ptr_models.episodes.trajectory import write_episode
-from ptr_models.replay import Dataset, build, open_episodes, store
+from ptr_models.replay import Dataset, Sampler, build, open_episodes, store
+from ptr_models.replay.windows import WindowSampler
 
 CONTRACT = Contract()
 FRAME_BYTES = 64 * 64 * 3
@@ -75,6 +78,41 @@ def test_each_episode_is_as_the_reader_gives_it(
         assert (frames == episode.images["over_shoulder"]).all()
         assert (states == episode.states).all()
         assert (actions == episode.actions).all()
+
+
+def test_a_bag_whose_images_lag_pairs_each_action_with_what_shows_it_and_others_do_not(
+    make_episode: Callable[..., Path], load: Callable[..., Dataset]
+) -> None:
+    """PTR's rule for Bridge before 2021-07-23: drop the first observation and the last action."""
+    make_episode(0, steps=12, action_shift=1)
+    make_episode(1, steps=5)
+    data = load()
+    assert list(data.lengths) == [11, 5] and data.transitions == 16
+    for index, shift in ((0, 1), (1, 0)):
+        episode = read_episode(data.paths[index])
+        frames, states, actions = data.episode(index)
+        assert (frames == episode.images["over_shoulder"][shift:]).all()
+        assert (states == episode.states[shift:]).all()
+        assert (actions == episode.actions[: len(episode) - shift]).all()
+    ids = {"put_carrot_in_pot": 0}
+    batch, window = Sampler(data, ids).gather(np.array([0, 10])), WindowSampler(data, ids, 0, 4).gather(np.array([0]))
+    raw = read_episode(data.paths[0])
+    assert (batch.next_state == raw.states[[2, 12]]).all() and (window.state == raw.states[1:5]).all()
+    assert_allclose(batch.action, scale(raw.actions[[0, 10]], data.contract))
+    assert list(batch.mask) == [1.0, 0.0]
+
+
+def test_a_shift_that_changes_is_read_again_and_one_that_leaves_no_step_excludes_the_bag(
+    make_episode: Callable[..., Path], load: Callable[..., Dataset], reads: list[str]
+) -> None:
+    folder = make_episode(0, steps=5)
+    make_episode(1, steps=5, action_shift=5)
+    data = load()
+    assert [item.reason for item in data.left_out] == ["it has 5 steps; none is left with its action_shift of 5"]
+    metadata = EpisodeMetadata.from_json((folder / "episode.json").read_text())
+    (folder / "episode.json").write_text(dataclasses.replace(metadata, action_shift=2).to_json())
+    assert list(load().lengths) == [3]
+    assert sorted(reads) == ["episode_0000", "episode_0000", "episode_0001"]
 
 
 def test_cameras_are_stacked_in_the_order_of_the_contract(

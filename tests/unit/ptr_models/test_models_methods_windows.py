@@ -56,12 +56,6 @@ def test_windows_lie_within_episodes_and_short_ones_are_padded_with_their_last_s
     np.testing.assert_array_equal(drawn.action, scale(dataset().actions[rows.ravel().astype(int)], dataset().contract))
 
 
-def test_images_that_lag_are_paired_with_the_actions_that_they_show() -> None:
-    drawn = WindowSampler(dataset(), IDS, seed=0, length=4, action_shift=1).gather(np.arange(1))
-    assert drawn.state[:, 0].tolist() == [1, 2, 3, 4]
-    np.testing.assert_array_equal(drawn.action, scale(dataset().actions[:4], dataset().contract))
-
-
 def test_failed_episodes_are_not_imitated() -> None:
     sampler = WindowSampler(dataset((False, True, True)), IDS, seed=0, length=4)
     assert len(sampler) == 7 and sampler.sample(300).state[:, 0].min() == 6

@@ -148,30 +148,6 @@ def test_tasks_that_share_an_id_are_balanced_as_one(data: Dataset) -> None:
     assert failures[1] == pytest.approx(failures[0], abs=0.02)
 
 
-@pytest.mark.parametrize(("option", "value"), [("task_balance", 1.5), ("action_shift", -1)])
-def test_an_option_out_of_range_is_refused(data: Dataset, option: str, value: float) -> None:
-    with pytest.raises(EpisodeError, match=f"{option} is {value}"):
-        Sampler(data, IDS, **{option: value})
-
-
-def test_a_shift_pairs_each_action_with_the_next_observation(data: Dataset) -> None:
-    sampler = Sampler(data, IDS, action_shift=1)
-    assert len(sampler) == 25 - 3
-    batch = sampler.gather(np.array([0, 10, 11]))
-    frames, states, actions = data.episode(0)
-    assert (batch.image[0] == frames[1]).all()
-    assert (batch.next_image[0] == frames[2]).all()
-    assert (batch.state[0] == states[1]).all()
-    assert_allclose(batch.action[:2], scale(actions[[0, 10]], CONTRACT))
-    assert (batch.next_image[1] == frames[12]).all()
-    assert_allclose(batch.reward, [-1, 10, -1])
-    assert_allclose(batch.action[2], scale(data.episode(1)[2][0], CONTRACT))
-
-
-def test_episodes_that_a_shift_uses_up_are_never_drawn(data: Dataset) -> None:
-    sampler = Sampler(data, IDS, action_shift=8)
-    assert len(sampler) == 4
-    assert set(sampler.sample(200).task) == {2}
-    assert set(Sampler(data, IDS, action_shift=8, task_balance=1.0).sample(200).task) == {2}
-    with pytest.raises(EpisodeError, match="no transition is left of 3 episodes with action_shift 12"):
-        Sampler(data, IDS, action_shift=12)
+def test_a_balance_out_of_range_is_refused(data: Dataset) -> None:
+    with pytest.raises(EpisodeError, match="task_balance is 1.5"):
+        Sampler(data, IDS, task_balance=1.5)

@@ -9,7 +9,7 @@ import pytest
 
 from ptr_models.episodes.labels import Labelling
 from ptr_models.networks import NetworkConfig
-from ptr_models.training.config import ConfigError, TrainingConfig
+from ptr_models.training.config import ConfigError, TrainingConfig, without_retired
 from ptr_models.training.presets import preset, presets
 
 
@@ -61,7 +61,9 @@ def test_presets_survive_yaml(name: str, tmp_path: Path) -> None:
         ("alpha", "section.key=value"),
         ("data.labelling.terminal=never", "rewarded, last"),
         ("data.task_balance=1.5", "task_balance is 1.5"),
-        ("data.action_shift=-1", "action_shift is -1"),
+        ("data.spare_tasks=-1", "spare_tasks is -1"),
+        ("data.action_shift=1", "data.action_shift is gone: each bag says"),
+        ("algorithm.masked.rate=1e-3", "algorithm.masked.rate is gone: algorithm.masked.base_rate"),
         ("batch_size=0", "batch_size is 0"),
         ("algorithm.target_subset=3", "but there are 2 critics"),
     ],
@@ -82,3 +84,10 @@ def test_assignments_change_nested_values_and_nothing_else() -> None:
 def test_returns_are_discounted_as_the_algorithm_discounts() -> None:
     config = TrainingConfig().replaced(["algorithm.discount=0.9", "data.labelling.reward_steps=2"])
     assert config.labelling == Labelling(reward_steps=2, discount=0.9)
+
+
+def test_a_checkpoint_of_an_earlier_version_may_have_keys_that_are_gone() -> None:
+    old = TrainingConfig().to_dict()
+    old["data"]["action_shift"] = 1
+    old["algorithm"]["masked"]["rate"] = 1e-3
+    assert TrainingConfig.from_dict(without_retired(old)) == TrainingConfig()

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptr_models.training.tasks import TaskError, TaskTable
+from ptr_models.training.tasks import TaskError, TaskTable, read_aliases
 
 
 def test_tasks_are_sorted_and_followed_by_spare_slots() -> None:
@@ -45,3 +47,44 @@ def test_extending_keeps_known_ids(names: list[str], spare: int) -> None:
     longer = table.extended(names[4:])
     assert longer.names[: len(table.names)] == table.names and longer.slots == table.slots
     assert sorted(set(longer.ids(names).values())) == list(range(len(longer.names)))
+
+
+def test_a_checkpoint_s_table_takes_aliases_for_new_names() -> None:
+    table = TaskTable.from_names(["put_pear_in_pan"], 1).with_aliases({"put_pear_in_wok": "put_pear_in_pan"})
+    assert table.extended(["put_pear_in_wok", "open_door"]).names == ("put_pear_in_pan", "open_door")
+
+
+def test_a_file_of_aliases_is_read(tmp_path: Path) -> None:
+    (tmp_path / "aliases.yaml").write_text("put_pear_in_wok: put_pear_in_pan\nput_pear_into_pan: put_pear_in_pan\n")
+    table = TaskTable.from_names(
+        ["put_pear_in_wok", "put_pear_into_pan"], 0, read_aliases(tmp_path / "aliases.yaml")
+    )
+    assert table.names == ("put_pear_in_pan",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: b\nb: c\n", "a is an alias of b, which is one of c; name that one"),
+        ("- a\n", "holds no lines of the form NAME: NAME"),
+        ("a: [b]\n", "is not usable"),
+        ("a: put pear in pan\n", "'put pear in pan' is not usable"),
+        ("a: {\n", "cannot be read"),
+    ],
+)
+def test_a_file_of_aliases_that_makes_no_sense_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "aliases.yaml").write_text(text)
+    with pytest.raises(TaskError, match=message):
+        read_aliases(tmp_path / "aliases.yaml")
+
+
+def test_several_hundred_tasks_are_warned_of() -> None:
+    assert TaskTable.from_names((f"task_{index}" for index in range(300)), 8).warning == ""
+    warning = TaskTable.from_names((f"task_{index}" for index in range(22_199)), 8).warning
+    assert warning.startswith("22199 tasks get a slot each") and "--aliases" in warning and "--names folder" in warning
+
+
+def test_an_error_does_not_list_thousands_of_names() -> None:
+    with pytest.raises(TaskError, match=r"^2000 new tasks \(a0, .*, \.\.\.\) but 1 spare slots") as caught:
+        TaskTable.from_names(["b"], 1).extended(f"a{index}" for index in range(2000))
+    assert len(str(caught.value)) < 400

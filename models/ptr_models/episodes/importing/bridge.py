@@ -27,6 +27,9 @@ from ptr_models.episodes.trajectory import Trajectory, write_episode
 
 CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0"}
 """Camera of the contract and the image of the data set that it takes."""
+NAMES = ("folder", "instruction")
+"""What an episode's task can be named after."""
+_SPLITS = ("train", "val")
 FIRST_STAMP = 1_600_000_000 * 10**9
 """ns; the data set keeps no times, so bags start here and then every 1000 s."""
 
@@ -135,6 +138,42 @@ def task_name(instruction: str) -> str:
     return "_".join(words)[:128]
 
 
+@dataclass(frozen=True)
+class SourceFolder:
+    """Where an episode lay in the original data; empty: not known.
+
+    Attributes:
+        domain: the kitchen, e.g. toykitchen6.   task: e.g. put_sweet_potato_on_plate, or many_skills.
+    """
+
+    domain: str = ""
+    task: str = ""
+
+    @classmethod
+    def of(cls, source: str) -> SourceFolder:
+        """From the path that the release keeps: .../DOMAIN/TASK/SPLIT/out.npy, or .../DOMAIN/TASK/NUMBER/SPLIT/out.npy.
+
+        BridgeData V1 has the first form, V2 numbers the sessions of a task.
+        """
+        parts = Path(source).parts
+        if len(parts) < 4 or parts[-2] not in _SPLITS:
+            return cls()
+        rest = parts[:-2]
+        while rest and rest[-1].isdigit():
+            rest = rest[:-1]
+        return cls(*rest[-2:]) if len(rest) >= 2 else cls()
+
+
+def task_of(episode: BridgeEpisode, names: str) -> str:
+    """Name of an episode's task.
+
+    Args:
+        names: one of `NAMES`. folder: as PTR names tasks, and after the instruction where the folder is not known.
+    """
+    folder = SourceFolder.of(episode.source).task if names == "folder" else ""
+    return task_name(folder or episode.instruction)
+
+
 def to_trajectory(episode: BridgeEpisode, cameras: Mapping[str, str], start_ns: int) -> Trajectory:
     """Streams of a bag from an episode of the data set."""
     return Trajectory.from_actions(
@@ -153,6 +192,9 @@ def import_bridge(
     out: Path,
     contract: Contract | None = None,
     advance: Callable[[int], None] = lambda size: None,
+    *,
+    names: str = "folder",
+    action_shift: int = 0,
 ) -> tuple[list[Path], int]:
     """Write a bag for each episode of a data set; those that are there already are kept.
 
@@ -161,6 +203,9 @@ def import_bridge(
         out: folder for the bags.
         contract: by default the suite's own; its cameras must be in `CAMERAS`.
         advance: called after each episode with its bytes.
+        names: what tasks are named after, one of `NAMES`.
+        action_shift: control steps by which images and states lag behind actions. 0 in the release, whose conversion
+            (bridgedata_raw_to_numpy.py) has shifted what was recorded before 2021-07-23.
     Returns:
         Folders of all episodes, and how many were skipped since they carry no instruction.
     """
@@ -178,7 +223,7 @@ def import_bridge(
                 name = f"bridge_{shard:05d}_{number:05d}"
                 if not (out / name).is_dir():
                     trajectory = to_trajectory(episode, cameras, FIRST_STAMP + total * 1000 * 10**9)
-                    write_episode(out, _metadata(name, episode, rule), trajectory)
+                    write_episode(out, _metadata(name, episode, rule, names, action_shift), trajectory)
                 written.append(out / name)
             else:
                 skipped += 1
@@ -186,18 +231,20 @@ def import_bridge(
     return written, skipped
 
 
-def _metadata(name: str, episode: BridgeEpisode, contract: Contract) -> EpisodeMetadata:
+def _metadata(
+    name: str, episode: BridgeEpisode, contract: Contract, names: str, action_shift: int
+) -> EpisodeMetadata:
     """Bridge's episodes are demonstrations that succeeded; the folder above the task names the kitchen."""
-    parts = Path(episode.source).parts
     return EpisodeMetadata(
         episode_id=name,
-        task=task_name(episode.instruction),
+        task=task_of(episode, names),
         outcome="success",
         operator="bridge",
         device="vr",
         robot="wx250s",
-        kitchen=parts[-4] if len(parts) >= 4 else "",
+        kitchen=SourceFolder.of(episode.source).domain,
         contract=contract,
+        action_shift=action_shift,
         versions={"ptr_models": __version__},
         extra={"instruction": episode.instruction, "source": episode.source, "complete": episode.complete},
     )

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.importing.bridge import find_files, import_bridge
+from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -26,12 +26,27 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "bridge",
         help="BridgeData V2 in RLDS form (TFRecord files)",
         description="Each episode of a Bridge TFRecord file becomes one bag: image_0 is the camera "
-        "over_shoulder, the task's name is the instruction in snake_case. Bags that exist already are kept.",
+        "over_shoulder. Tasks are named after the folders of the original data, as in PTR, or after the instructions, "
+        "of which the full release has 22 199. Bags that exist already are kept.",
     )
     bridge.add_argument("source", type=Path, metavar="SRC", help="folder (or one file) of the data set")
     bridge.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bags")
     bridge.add_argument(
         "--contract", type=Path, metavar="FILE.json", help="contract of the bags (default: the suite's)"
+    )
+    bridge.add_argument(
+        "--names",
+        choices=NAMES,
+        default="folder",
+        help="what tasks are named after (default: folder; the instruction where no folder is known)",
+    )
+    bridge.add_argument(
+        "--action-shift",
+        type=int,
+        default=0,
+        metavar="N",
+        help="control steps by which images lag behind actions: 1 for data recorded before 2021-07-23 that no "
+        "conversion has shifted (default: 0, as in the release)",
     )
     bridge.set_defaults(run=_bridge)
 
@@ -50,7 +65,12 @@ def _bridge(options: argparse.Namespace) -> int:
     with Progress(*columns) as bar:
         task = bar.add_task("importing Bridge", total=total)
         written, skipped = import_bridge(
-            options.source, options.out, contract, lambda size: bar.advance(task, size)
+            options.source,
+            options.out,
+            contract,
+            lambda size: bar.advance(task, size),
+            names=options.names,
+            action_shift=options.action_shift,
         )
     note = f", {skipped} without an instruction left out" if skipped else ""
     print(f"{len(written)} episodes in {options.out}{note}")
