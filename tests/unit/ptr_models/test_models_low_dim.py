@@ -108,7 +108,13 @@ def test_poses_are_found_in_the_bytes_wherever_strings_push_them(kitchen: str, n
         stamp=types["builtin_interfaces/msg/Time"](sec=1, nanosec=2), frame_id="base_link"
     )
     message = types[OBJECT_STATES](
-        header=header, kitchen=kitchen, task="t", seed=7, names=list(names), poses=[pose(k) for k in range(len(names))]
+        header=header,
+        kitchen=kitchen,
+        task="t",
+        seed=7,
+        names=list(names),
+        poses=[pose(k) for k in range(len(names))],
+        level="hard",
     )
     found = object_poses(typestore().serialize_cdr(message, OBJECT_STATES))
     assert np.array_equal(found, object_poses_of(message))
