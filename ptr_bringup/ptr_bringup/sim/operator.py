@@ -63,6 +63,8 @@ class Manner:
         pace: range of the speed; 1 is brisk.
         tremor: m, standard deviation of the error of each step; the next step corrects it.
         rotation_tremor: rad, the same of each step's rotation about x, y and z.
+        still_tremor: share of the tremor that is left while the fingers close or open; without any, an action of
+            exactly zero would tell a critic that it is the demonstrator's.
         pause: probability of a rest in each step of a motion.   pause_steps: range of its length, steps.
         detour: probability that an approach goes by a point beside the way.   detour_distance: range, m.
         sloppiness: m, how far from the middle the operator aims at a grasp, at most, when it does not miss.
@@ -81,6 +83,7 @@ class Manner:
     pace: Range = (0.75, 1.05)
     tremor: float = 0.002
     rotation_tremor: float = 0.0
+    still_tremor: float = 0.0
     pause: float = 0.02
     pause_steps: tuple[int, int] = (1, 1)
     detour: float = 0.0
@@ -114,6 +117,7 @@ MANNERS: dict[str, Manner] = {
             pace=(0.55, 1.05),
             tremor=0.004,
             rotation_tremor=0.02,
+            still_tremor=1.0,
             pause=0.03,
             pause_steps=(2, 5),
             detour=0.30,
@@ -349,10 +353,11 @@ class ScriptedOperator:
 
     def _action(self, step: Array, turn: Array) -> Array:
         """Add the tremor, and the gripper of the phase."""
-        if self.phase not in STILL:
-            step = step + self._random.normal(0.0, self._manner.tremor, 3)
+        tremor = self._manner.still_tremor if self.phase in STILL else 1.0
+        if tremor:
+            step = step + self._random.normal(0.0, tremor * self._manner.tremor, 3)
             if self._manner.rotation_tremor:
-                turn = turn + self._random.normal(0.0, self._manner.rotation_tremor, 3)
+                turn = turn + self._random.normal(0.0, tremor * self._manner.rotation_tremor, 3)
         opening = 1.0 if self.phase in OPEN_HANDED else 0.0
         return np.array([*np.clip(step, -0.05, 0.05), *np.clip(turn, -0.25, 0.25), opening])
 
