@@ -32,6 +32,38 @@ class Augmentation:
     hue: float = 0.03
 
 
+@dataclass(frozen=True)
+class Draws:
+    """All that is random about the augmentation of B images of C cameras.
+
+    Attributes:
+        pad: pixels of the border.
+        offsets: (B, 2) int64 of y and x in 0..2*pad.
+        chosen: (B * C,) whether an image of a camera is coloured, camera after camera of each row.
+        strengths: (B * C, 4) of brightness, contrast, saturation and hue.
+        orders: (B * C, 4) int64 permutations of these four.
+    """
+
+    pad: int
+    offsets: NDArray[np.int64]
+    chosen: NDArray[np.bool_]
+    strengths: NDArray[np.float64]
+    orders: NDArray[np.int64]
+
+
+def draw(
+    batch: int,
+    cameras: int,
+    generator: np.random.Generator,
+    settings: Augmentation | None = None,
+    part: tuple[int, int] = (0, 1),
+) -> Draws:
+    """The draws for a batch; arguments as of `augment`."""
+    rule = settings or Augmentation()
+    offsets = _own(generator.integers(0, 2 * rule.pad + 1, size=(batch * part[1], 2)), part)
+    return Draws(rule.pad, offsets, *_draw_colours(batch * cameras, generator, rule, part))
+
+
 def augment(
     images: NDArray[np.uint8],
     generator: np.random.Generator,
@@ -48,14 +80,14 @@ def augment(
     Returns:
         A new array of the same shape.
     """
-    rule = settings or Augmentation()
     batch, height, width, channels = images.shape
-    offsets = _own(generator.integers(0, 2 * rule.pad + 1, size=(batch * part[1], 2)), part)
-    cropped = crop(images, offsets, rule.pad)
+    draws = draw(batch, channels // 3, generator, settings, part)
+    cropped = crop(images, draws.offsets, draws.pad)
     if channels == 3:
-        return jitter(cropped, generator, rule, part)
+        return _coloured(cropped, draws.chosen, draws.strengths, draws.orders)
     split = cropped.reshape(batch, height, width, channels // 3, 3).transpose(0, 3, 1, 2, 4)
-    coloured = jitter(np.ascontiguousarray(split).reshape(-1, height, width, 3), generator, rule, part)
+    flat = np.ascontiguousarray(split).reshape(-1, height, width, 3)
+    coloured = _coloured(flat, draws.chosen, draws.strengths, draws.orders)
     stacked = coloured.reshape(batch, channels // 3, height, width, 3).transpose(0, 2, 3, 1, 4)
     return np.ascontiguousarray(stacked).reshape(images.shape)
 
@@ -88,15 +120,27 @@ def jitter(
         rule: strengths.
         part: as in `augment`.
     """
-    batch = len(images) * part[1]
-    chosen = generator.random(batch) < rule.probability
-    strengths = np.array([rule.brightness, rule.contrast, rule.saturation, rule.hue])
-    draws = generator.uniform(-strengths, strengths, size=(batch, 4))
-    orders = generator.permuted(np.tile(np.arange(4), (batch, 1)), axis=1)
-    chosen, draws, orders = (_own(item, part) for item in (chosen, draws, orders))
+    return _coloured(images, *_draw_colours(len(images), generator, rule, part))
+
+
+def _draw_colours(
+    count: int, generator: np.random.Generator, rule: Augmentation, part: tuple[int, int]
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Which of `count` images are coloured, with what strengths, in which orders: see `Draws`."""
+    whole = count * part[1]
+    chosen = generator.random(whole) < rule.probability
+    limits = np.array([rule.brightness, rule.contrast, rule.saturation, rule.hue])
+    strengths = generator.uniform(-limits, limits, size=(whole, 4))
+    orders = generator.permuted(np.tile(np.arange(4), (whole, 1)), axis=1)
+    return _own(chosen, part), _own(strengths, part), _own(orders, part)
+
+
+def _coloured(
+    images: NDArray[np.uint8], chosen: NDArray[np.bool_], strengths: NDArray[np.float64], orders: NDArray[np.int64]
+) -> NDArray[np.uint8]:
     coloured = images.copy()
     for index in np.flatnonzero(chosen):
-        pixels = colour(images[index].astype(np.float32) * np.float32(1 / 255), draws[index], orders[index])
+        pixels = colour(images[index].astype(np.float32) * np.float32(1 / 255), strengths[index], orders[index])
         pixels *= np.float32(255)
         pixels += np.float32(1e-3)
         coloured[index] = pixels
