@@ -81,7 +81,7 @@ class Trainer:
         with (
             stop_signals() as stop,
             self._own_folder(),
-            sharing(Share(self.group.rank, self.group.size, self.group.mean)),
+            sharing(Share(self.group.rank, self.group.size, self.group.start_mean)),
             self._log(title) as log,
             Prefetcher(self._make_batch, self.source.state_dict, steps) as batches,
         ):
