@@ -70,9 +70,7 @@ def _native_norm_gradient(
     )
 
 
-def _decomposed_norm(
-    x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
+def _decomposed_norm(x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """GroupNorm from sums and products that keep the layout, with statistics in float32.
 
     The variance is E[x^2] - E[x]^2, as flax computes it.

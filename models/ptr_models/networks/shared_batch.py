@@ -81,9 +81,7 @@ class _GradientExchange:
     that all processes exchange in the same order.
     """
 
-    def __init__(
-        self, parameters: list[nn.Parameter], start_mean: Callable[[Tensor], Callable[[], Tensor]]
-    ) -> None:
+    def __init__(self, parameters: list[nn.Parameter], start_mean: Callable[[Tensor], Callable[[], Tensor]]) -> None:
         self._buckets = _buckets([parameter for parameter in reversed(parameters) if parameter.requires_grad])
         self._start_mean = start_mean
         self._missing = [len(bucket) for bucket in self._buckets]

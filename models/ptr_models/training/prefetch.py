@@ -80,5 +80,9 @@ def augmented(batch: Any, rule: Augmentation, seed: int, step: int, part: tuple[
         part: index and number of the equal parts of a batch of which this is one.
     """
     generator = np.random.default_rng([seed, step])
-    names = [name for name in ("image", "next_image") if hasattr(batch, name)]
-    return replace(batch, **{name: augment(getattr(batch, name), generator, rule, part) for name in names})
+    return replace(batch, **{name: augment(getattr(batch, name), generator, rule, part) for name in images_of(batch)})
+
+
+def images_of(batch: Any) -> list[str]:
+    """The names of a batch's images, in the order in which they are augmented."""
+    return [name for name in ("image", "next_image") if hasattr(batch, name)]
