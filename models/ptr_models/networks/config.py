@@ -31,8 +31,8 @@ class NetworkConfig:
         critic_layer_norm: normalise the hidden layers of the critic (not in PTR).
         critic_proprioception: give the critic the arm's state beside the image (not in PTR).
         state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
-        precision: arithmetic of the encoders (bf16 only where the processor has it); everything after the
-            embedding is fp32.
+        precision: arithmetic of the encoders; bf16 holds on GPUs and on processors with AMX or avx512_bf16, others
+            compute in fp32. Everything after the embedding is fp32.
         weights: file with published weights of the backbone (R3M's for `resnet50_batchnorm`, MAE's for
             `vit_b16`), from which a run begins; empty: random ones.
         autoregressive, transformer, masked_decoder: networks of autoregressive_bc, bet and masked_autoencoder.
@@ -51,7 +51,7 @@ class NetworkConfig:
     critic_proprioception: bool = False
     state_center: tuple[float, ...] = (0.0,) * 7
     state_scale: tuple[float, ...] = (1.0,) * 7
-    precision: str = "fp32"
+    precision: str = "bf16"
     weights: str = ""
     autoregressive: AutoregressiveConfig = field(default_factory=AutoregressiveConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
