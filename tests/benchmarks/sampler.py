@@ -28,7 +28,7 @@ from ptr_models.algorithms import Transitions, make_algorithm
 from ptr_models.contract import Camera, Contract
 from ptr_models.replay import Dataset, Sampler
 from ptr_models.training.allocator import keep_freed_memory
-from ptr_models.training.loop import augmented
+from ptr_models.training.prefetch import augmented
 from ptr_models.training.presets import preset
 
 STEPS, TASKS = 38, 35
