@@ -2,8 +2,8 @@
 """Frames per second from bags into a cache, beside bare JPEG decoding of the same pictures by as many threads.
 
 Both run in turns, so that a load that changes meets both; rates are medians. `ratio` is by the clock; `cpu_ratio` by
-processor time, which other processes disturb less, but in which threads that wait for each other do not show. Prints one
-JSON line.
+processor time, which other processes disturb less, but in which threads that wait for each other do not show.
+Prints one JSON line.
 
     python tests/benchmarks/bags_to_cache.py                          recorded bags: 640 x 480 at 30 Hz, to 128 px
     python tests/benchmarks/bags_to_cache.py --bags data/pretraining  bags that exist, with their own contract
