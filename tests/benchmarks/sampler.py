@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames per second that the sampler with augmentation delivers, and that one update of this machine consumes.
+"""Frames per second that the sampler with augmentation delivers, and that one PTR update of this machine consumes.
 
 Batches are drawn and augmented as the training loop's prefetcher does it, in one thread, from a cache in memory;
-updates run on one batch. The two take turns. A frame is an image of s or of s'. Prints one JSON line.
+updates run on one batch, with critic, actor and temperature (after any imitation-only warm-up). The two take turns. A
+frame is an image of s or of s'. On a CPU seconds are those of the processor, which other processes disturb less; on a
+GPU those of the clock. Prints one JSON line.
 
     python tests/benchmarks/sampler.py --pixels 64
     python tests/benchmarks/sampler.py --pixels 128
@@ -18,13 +20,15 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import torch
 
 from ptr_models.algorithms import Transitions, make_algorithm
 from ptr_models.contract import Camera, Contract
 from ptr_models.replay import Dataset, Sampler
-from ptr_models.training.loop import augmented
+from ptr_models.training.allocator import keep_freed_memory
+from ptr_models.training.prefetch import augmented
 from ptr_models.training.presets import preset
 
 STEPS, TASKS = 38, 35
@@ -42,6 +46,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    cv2.setNumThreads(1)
+    keep_freed_memory()
     print(json.dumps(measure(options)))
 
 
@@ -59,13 +65,14 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     batch = Transitions.from_arrays(deliver(), TASKS, options.device)
 
     def consume() -> None:
-        algorithm.update(batch, 0)
+        algorithm.update(batch, config.algorithm.bc_warmup)  # the first update that trains everything
         if options.device != "cpu":
             torch.cuda.synchronize()
 
+    clock = time.process_time if options.device == "cpu" else time.perf_counter
     delivered, consumed = [], []
     for number in range(options.rounds + 1):
-        times = [seconds_of(work) for work in (deliver, deliver, deliver, consume)]
+        times = [seconds_of(work, clock) for work in (deliver, deliver, deliver, consume)]
         if number:
             delivered.append(2 * options.batch / statistics.median(times[:3]))
             consumed.append(2 * options.batch / times[3])
@@ -100,11 +107,11 @@ def random_data(episodes: int, pixels: int) -> Dataset:
     )
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """How long a call takes."""
-    begun = time.perf_counter()
+def seconds_of(work: Callable[[], object], clock: Callable[[], float]) -> float:
+    """How long a call takes by this clock."""
+    begun = clock()
     work()
-    return time.perf_counter() - begun
+    return clock() - begun
 
 
 if __name__ == "__main__":

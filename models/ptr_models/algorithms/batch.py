@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -42,8 +43,7 @@ class Transitions:
         """Convert a `ptr_models.replay` batch (numpy arrays, integer task ids) with K = tasks columns."""
 
         def tensor(name: str, dtype: torch.dtype = torch.float32) -> Tensor:
-            array = np.ascontiguousarray(getattr(batch, name))
-            return torch.from_numpy(array).to(device=device, dtype=dtype, non_blocking=True)
+            return to_tensor(getattr(batch, name), dtype, device)
 
         names = ("state", "next_state", "action", "reward", "mask", "mc_return", "success")
         return cls(
@@ -52,3 +52,11 @@ class Transitions:
             task=functional.one_hot(tensor("task", torch.int64), tasks).float(),
             **{name: tensor(name) for name in names},
         )
+
+
+def to_tensor(array: NDArray[Any], dtype: torch.dtype, device: torch.device | str) -> Tensor:
+    """An array as a tensor on a device; copies to a GPU come from pinned memory, and nothing waits for them."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device=device, dtype=dtype, non_blocking=True)

@@ -20,7 +20,7 @@ from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.config import AUTO, AlgorithmConfig
 from ptr_models.networks import Actor, ActorDistribution, Critic, NetworkConfig
 from ptr_models.networks.distributions import GRIPPER, Samples, over_gripper, with_both_grippers
-from ptr_models.networks.shared_batch import average_gradients, uniform
+from ptr_models.networks.shared_batch import averaging_gradients, uniform
 
 VALUE_RANGE = (-25.0, 10.0)  # what rewards -1 and 10 at discount 0.96 allow; values outside are an alarm
 
@@ -362,8 +362,8 @@ def descend(
     chosen = [optimisers] if isinstance(optimisers, torch.optim.Optimizer) else list(optimisers)
     for optimiser in chosen:
         optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    average_gradients(chosen)
+    with averaging_gradients(chosen):
+        loss.backward()
     if clip_norm > 0:
         groups = [group["params"] for optimiser in chosen for group in optimiser.param_groups]
         nn.utils.clip_grad_norm_([parameter for group in groups for parameter in group], clip_norm)

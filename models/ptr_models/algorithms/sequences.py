@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ptr_models.algorithms.batch import Transitions
+from ptr_models.algorithms.batch import Transitions, to_tensor
 from ptr_models.replay import Batch
 from ptr_models.replay.windows import CLIP, Clips, Windows
 
@@ -40,11 +40,11 @@ class WindowTensors:
         """Convert a batch of `ptr_models.replay.windows` with K = tasks columns."""
         length = batch.valid.shape[1]
         return cls(
-            image=_tensor(batch.image, torch.uint8, device),
-            state=_tensor(batch.state, torch.float32, device),
-            action=_tensor(batch.action, torch.float32, device),
-            valid=_tensor(batch.valid.reshape(-1), torch.float32, device),
-            task=functional.one_hot(_tensor(np.repeat(batch.task, length), torch.int64, device), tasks).float(),
+            image=to_tensor(batch.image, torch.uint8, device),
+            state=to_tensor(batch.state, torch.float32, device),
+            action=to_tensor(batch.action, torch.float32, device),
+            valid=to_tensor(batch.valid.reshape(-1), torch.float32, device),
+            task=functional.one_hot(to_tensor(np.repeat(batch.task, length), torch.int64, device), tasks).float(),
             length=length,
         )
 
@@ -64,7 +64,7 @@ class ClipTensors:
     @classmethod
     def from_arrays(cls, batch: Clips, device: torch.device | str = "cpu") -> ClipTensors:
         """Convert a batch of `ptr_models.replay.windows`."""
-        return cls(_tensor(batch.image, torch.uint8, device), _tensor(batch.video, torch.int64, device))
+        return cls(to_tensor(batch.image, torch.uint8, device), to_tensor(batch.video, torch.int64, device))
 
 
 def to_tensors(
@@ -76,7 +76,3 @@ def to_tensors(
     if isinstance(batch, Clips):
         return ClipTensors.from_arrays(batch, device)
     return Transitions.from_arrays(batch, tasks, device)
-
-
-def _tensor(array: np.ndarray, dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device=device, dtype=dtype, non_blocking=True)

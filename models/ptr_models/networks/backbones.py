@@ -29,8 +29,8 @@ class BasicBlock(nn.Module):
         self.shortcut = _shortcut(inputs, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu(self.norm1(self.conv1(x)))
-        return functional.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        y = self.norm1(self.conv1(x), relu=True)
+        return self.norm2(self.conv2(y), self.shortcut(x), relu=True)
 
 
 class BottleneckBlock(nn.Module):
@@ -47,9 +47,9 @@ class BottleneckBlock(nn.Module):
         self.shortcut = _shortcut(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = functional.relu(self.norm1(self.conv1(x)))
-        y = functional.relu(self.norm2(self.conv2(y)))
-        return functional.relu(self.norm3(self.conv3(y)) + self.shortcut(x))
+        y = self.norm1(self.conv1(x), relu=True)
+        y = self.norm2(self.conv2(y), relu=True)
+        return self.norm3(self.conv3(y), self.shortcut(x), relu=True)
 
 
 def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
@@ -77,7 +77,7 @@ class ResNet(nn.Module):
         self.channels = channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(max_pool_same(functional.relu(self.norm(self.stem(x)))))
+        return self.blocks(max_pool_same(self.norm(self.stem(x), relu=True)))
 
 
 class LightBlock(nn.Module):
@@ -91,7 +91,7 @@ class LightBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = functional.relu(self.conv1(x), inplace=True)
-        return functional.relu(self.norm(self.conv2(y)) + self.shortcut(x), inplace=True)
+        return self.norm(self.conv2(y), self.shortcut(x), relu=True)
 
 
 class Tiny(nn.Module):

@@ -36,8 +36,8 @@ class NetworkConfig:
         state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
         gripper: how the actor of ptr, bc and awr says what the gripper does, one of GRIPPERS: as the last dimension
             of the Gaussian (PTR), or as a probability of open against closed.
-        precision: arithmetic of the encoders (bf16 only where the processor has it); everything after the
-            embedding is fp32.
+        precision: arithmetic of the encoders; bf16 holds on GPUs and on processors with AMX or avx512_bf16, others
+            compute in fp32. Everything after the embedding is fp32.
         weights: file with published weights of the backbone (R3M's for `resnet50_batchnorm`, MAE's for
             `vit_b16`), from which a run begins; empty: random ones.
         autoregressive, transformer, masked_decoder: networks of autoregressive_bc, bet and masked_autoencoder.
@@ -57,7 +57,7 @@ class NetworkConfig:
     state_center: tuple[float, ...] = (0.0,) * 7
     state_scale: tuple[float, ...] = (1.0,) * 7
     gripper: str = "gaussian"
-    precision: str = "fp32"
+    precision: str = "bf16"
     weights: str = ""
     autoregressive: AutoregressiveConfig = field(default_factory=AutoregressiveConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)

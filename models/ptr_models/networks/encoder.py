@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ptr_models.networks.backbones import make_backbone
 from ptr_models.networks.config import VISION_TRANSFORMERS, NetworkConfig
+from ptr_models.networks.fused import LowPrecision, embed
 from ptr_models.networks.layers import truncated_normal_
 from ptr_models.networks.resnet_batchnorm import BatchNormResNet50
 from ptr_models.networks.vit import VisionTransformer
@@ -27,18 +28,11 @@ class SpatialEmbeddings(nn.Module):
         self.kernel = nn.Parameter(torch.empty(channels, height * width, embeddings))
         truncated_normal_(self.kernel, math.sqrt(1.0 / (height * width * channels)))
         self.features = channels * embeddings
+        self._low = LowPrecision()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C*F), index c*F + f."""
-        if x.requires_grad:
-            x.register_hook(_channels_last)
-        maps = x.flatten(2).transpose(0, 1)
-        return torch.matmul(maps, self.kernel.to(x.dtype)).transpose(0, 1).flatten(1)
-
-
-def _channels_last(gradient: Tensor) -> Tensor:
-    """The gradient in the layout of the map; otherwise each layer below works on mixed layouts, at half the speed."""
-    return gradient.contiguous(memory_format=torch.channels_last)
+        return embed(x, self._low.of(self.kernel, x.dtype))
 
 
 class SpatialSoftmax(nn.Module):

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ptr_models.networks.fused import GroupNorm, LowPrecision
+
 TRUNCATED_STD = 0.87962566103423978  # standard deviation of a unit normal truncated at +-2
 
 
@@ -40,6 +42,9 @@ def pad_same(x: Tensor, kernel: int, stride: int, value: float = 0.0) -> Tensor:
 
 def max_pool_same(x: Tensor, kernel: int = 3, stride: int = 2) -> Tensor:
     """Max-pool (B, C, H, W) with `SAME` padding of minus infinity."""
+    sides = {same_padding(size, kernel, stride) for size in x.shape[-2:]}
+    if sides == {(0, 1)}:  # the last window reaches beyond the edge: no padded copy is needed
+        return functional.max_pool2d(x, kernel, stride, ceil_mode=True)
     return functional.max_pool2d(pad_same(x, kernel, stride, -math.inf), kernel, stride)
 
 
@@ -59,14 +64,16 @@ class Conv(nn.Conv2d):
         )
         self.same = padding is None and symmetric == 0 and kernel > 1
         truncated_normal_(self.weight, math.sqrt(2.0 / (inputs * kernel * kernel)))
+        self._low = LowPrecision()
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(pad_same(x, self.kernel_size[0], self.stride[0]) if self.same else x)
+        padded = pad_same(x, self.kernel_size[0], self.stride[0]) if self.same else x
+        return functional.conv2d(padded, self._low.of(self.weight, x.dtype), None, self.stride, self.padding)
 
 
-def group_norm(channels: int, scale: float = 1.0) -> nn.GroupNorm:
+def group_norm(channels: int, scale: float = 1.0) -> GroupNorm:
     """GroupNorm of PTR: 4 groups, eps 1e-5; `scale` is the initial gain."""
-    norm = nn.GroupNorm(4, channels, eps=1e-5)
+    norm = GroupNorm(4, channels, eps=1e-5)
     nn.init.constant_(norm.weight, scale)
     return norm
 

@@ -3,31 +3,39 @@
 
 Noise: each process draws that of the whole batch from a generator of the same state and keeps its own rows, so that
 the generators stay in step and the number of processes does not change what is learned. Gradients: losses are means
-over rows, so the gradient of the whole batch is the mean over the processes. It is taken here, between backward and
-step, and not by DistributedDataParallel, which wraps one module with one backward pass: actor, critics and
-temperature have losses of their own that run through each other's networks.
+over rows, so the gradient of the whole batch is the mean over the processes. It is taken here, in buckets that are
+exchanged while the backward pass goes on, and not by DistributedDataParallel, which wraps one module with one backward
+pass: actor, critics and temperature have losses of their own that run through each other's networks.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
 class Share:
-    """The part of this process: its index, how many parts there are, and the mean of a tensor over them."""
+    """The part of this process.
+
+    Attributes:
+        index: its number.   parts: how many there are.
+        start_mean: begins to take the mean of a tensor over them, and returns a function that waits for it.
+    """
 
     index: int
     parts: int
-    mean: Callable[[Tensor], Tensor]
+    start_mean: Callable[[Tensor], Callable[[], Tensor]]
 
 
-_share = Share(0, 1, lambda values: values)
+BUCKET_BYTES = 8 << 20
+"""Gradients that are exchanged at once: large enough for the network, small enough to begin early."""
+_share = Share(0, 1, lambda values: lambda: values)
 
 
 @contextmanager
@@ -51,16 +59,79 @@ def uniform(*shape: int, device: torch.device | str = "cpu") -> Tensor:
     return _own_rows(torch.rand(_whole(shape), device=device), shape[0])
 
 
-def average_gradients(optimisers: Iterable[torch.optim.Optimizer]) -> None:
-    """Replace the gradients of these parameters by their means over the processes, in one exchange."""
+@contextmanager
+def averaging_gradients(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[None]:
+    """Within it one backward pass; after it the gradients of these parameters are their means over the processes."""
     if _share.parts == 1:
+        yield
         return
-    groups = (group["params"] for optimiser in optimisers for group in optimiser.param_groups)
-    gradients = [item.grad for group in groups for item in group if item.grad is not None]
-    together = _share.mean(torch.cat([gradient.reshape(-1) for gradient in gradients]))
-    parts = together.split([gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
+    groups = (group["params"] for optimizer in optimizers for group in optimizer.param_groups)
+    exchange = _GradientExchange([parameter for group in groups for parameter in group], _share.start_mean)
+    try:
+        yield
+        exchange.finish()
+    finally:
+        exchange.close()
+
+
+class _GradientExchange:
+    """Buckets of parameters in the order in which a backward pass reaches them, last layers first.
+
+    A bucket's exchange starts when all its gradients are there and those of the buckets before it have started, so
+    that all processes exchange in the same order.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], start_mean: Callable[[Tensor], Callable[[], Tensor]]) -> None:
+        self._buckets = _buckets([parameter for parameter in reversed(parameters) if parameter.requires_grad])
+        self._start_mean = start_mean
+        self._missing = [len(bucket) for bucket in self._buckets]
+        self._started: list[tuple[list[Tensor], Callable[[], Tensor]]] = []
+        self._next = 0
+        self._hooks = [
+            parameter.register_post_accumulate_grad_hook(functools.partial(self._on_gradient, number))
+            for number, bucket in enumerate(self._buckets)
+            for parameter in bucket
+        ]
+
+    def finish(self) -> None:
+        """Exchange what is left (buckets with parameters that the loss does not reach), and wait for all."""
+        while self._next < len(self._buckets):
+            self._start()
+        for gradients, wait in self._started:
+            parts = wait().split([gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+    def close(self) -> None:
+        """Take the hooks away."""
+        for hook in self._hooks:
+            hook.remove()
+
+    def _on_gradient(self, bucket: int, _: Tensor) -> None:
+        self._missing[bucket] -= 1
+        while self._next < len(self._buckets) and self._missing[self._next] == 0:
+            self._start()
+
+    def _start(self) -> None:
+        gradients = [parameter.grad for parameter in self._buckets[self._next] if parameter.grad is not None]
+        self._next += 1
+        if gradients:
+            together = torch.cat([gradient.reshape(-1) for gradient in gradients])
+            self._started.append((gradients, self._start_mean(together)))
+
+
+def _buckets(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
+    """Consecutive parameters of one type, up to BUCKET_BYTES together or one larger one alone."""
+    buckets: list[list[nn.Parameter]] = []
+    room = 0
+    for parameter in parameters:
+        size = parameter.numel() * parameter.element_size()
+        if not buckets or size > room or buckets[-1][0].dtype != parameter.dtype:
+            buckets.append([])
+            room = BUCKET_BYTES
+        buckets[-1].append(parameter)
+        room -= size
+    return buckets
 
 
 def whole_rows(own: int) -> int:

@@ -26,6 +26,8 @@ RETIRED = {
     "algorithm.masked.rate": "algorithm.masked.base_rate is the rate for a batch of 256",
 }
 """Keys of earlier versions, which checkpoints may still have, and what stands in their place."""
+AUGMENT_ON = ("auto", "cpu", "device")
+COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune")
 
 
 class ConfigError(PtrError):
@@ -44,6 +46,8 @@ class DataConfig:
         spare_tasks: slots for tasks that are not known yet.
         task_balance: b in [0, 1]; a task with n transitions of a data set is drawn with p
             proportional to n^(1 - b). 0: by data size, as PTR; 0.5: square root; 1: all tasks alike.
+        augment_on: `cpu`, in the thread that draws the batches; `device`, where the networks train; `auto`: on the
+            device if that is a GPU. The images are the same, up to rounding.
     """
 
     labelling: Labelling = field(default_factory=Labelling)
@@ -52,8 +56,15 @@ class DataConfig:
     aliases: dict[str, str] = field(default_factory=dict)
     spare_tasks: int = 8
     task_balance: float = 0.0
+    augment_on: str = "auto"
+
+    def augments_on_device(self, device: str) -> bool:
+        """Whether batches are augmented where networks on this device train."""
+        return self.augment_on == "device" or (self.augment_on == "auto" and device.startswith("cuda"))
 
     def __post_init__(self) -> None:
+        if self.augment_on not in AUGMENT_ON:
+            raise ValueError(f"augment_on is {self.augment_on!r}; known: {', '.join(AUGMENT_ON)}")
         if not 0.0 <= self.task_balance <= 1.0:
             raise ValueError(f"task_balance is {self.task_balance}; it must be in [0, 1]")
         if self.spare_tasks < 0:
@@ -111,6 +122,8 @@ class TrainingConfig:
         batch_size: transitions per update.
         device: cpu, cuda or auto, which is cuda where there is a GPU; a run keeps what it found.
         threads: of PyTorch on the CPU; 0: its own choice.
+        compile: mode in which torch.compile compiles the encoders (`reduce-overhead`: with CUDA graphs); empty: it
+            does not.
     """
 
     preset: str = "ptr_paper"
@@ -118,6 +131,7 @@ class TrainingConfig:
     batch_size: int = 64
     device: str = "auto"
     threads: int = 0
+    compile: str = ""
     networks: NetworkConfig = field(default_factory=NetworkConfig)
     algorithm: AlgorithmConfig = field(default_factory=AlgorithmConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -129,6 +143,8 @@ class TrainingConfig:
             raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
         if self.networks.encoder == "none" and self.algorithm.name in NEED_IMAGES:
             raise ValueError(f"algorithm {self.algorithm.name} trains an image encoder, but networks.encoder is 'none'")
+        if self.compile not in COMPILE_MODES:
+            raise ValueError(f"compile is {self.compile!r}; known: {', '.join(COMPILE_MODES[1:])}, or nothing")
         subset, critics = self.algorithm.target_subset, self.networks.critics
         if subset > critics:
             raise ValueError(f"algorithm.target_subset is {subset}, but there are {critics} critics")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several processes that train one policy, as torchrun starts them: gloo on CPUs, NCCL on GPUs.
 
-All draw the same batch, each takes its part of the rows, and gradients are averaged before each step of an optimiser
+All draw the same batch, each takes its part of the rows, and gradients are averaged during each backward pass
 (`ptr_models.networks.shared_batch`), so that all keep the same weights.
 """
 
@@ -62,6 +62,22 @@ class Group:
     def mean(self, values: Tensor) -> Tensor:
         """Element-wise mean over the processes."""
         return self._reduced(values.clone(), dist.ReduceOp.SUM) / self.size
+
+    def start_mean(self, values: Tensor) -> Callable[[], Tensor]:
+        """Begin to take the element-wise mean over the processes; the function returned waits for it.
+
+        Args:
+            values: overwritten.
+        """
+        if self.size == 1:
+            return lambda: values
+        work = self._talk(lambda: dist.all_reduce(values, async_op=True))
+
+        def wait() -> Tensor:
+            self._talk(work.wait)
+            return values.div_(self.size)
+
+        return wait
 
     def require_equal(self, value: float, what: str) -> None:
         """Refuse to go on when a number differs between the processes.

@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from ptr_models.algorithms import Algorithm, to_tensors
+from ptr_models.algorithms import Algorithm
 from ptr_models.networks.shared_batch import Share, sharing
 from ptr_models.training.averages import Averages, TrainingError, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
+from ptr_models.training.compilation import compile_encoders
+from ptr_models.training.device_batches import DeviceBatches, Staged
 from ptr_models.training.distributed import ALONE, Group
 from ptr_models.training.logs import NoLog, RunLog
-from ptr_models.training.prefetch import BatchSource, Prefetcher, augmented
+from ptr_models.training.prefetch import BatchSource, Prefetcher
 from ptr_models.training.runs import checkpoint_folder, locked, prune_checkpoints, remove_leftovers
 from ptr_models.training.signals import stop_signals
 
@@ -63,6 +64,7 @@ class Trainer:
         self._metrics: dict[str, float] = dict(checkpoint.metrics)
         self._sampler = checkpoint.sampler
         self._started = 0.0
+        self._batches = DeviceBatches.of(self.config, checkpoint.tasks.slots, (group.rank, group.size))
 
     def run(self, title: str = "training") -> Outcome:
         """Train until the schedule's steps or seconds are used up, or SIGINT or SIGTERM arrives; then save.
@@ -77,11 +79,13 @@ class Trainer:
         """
         self._started = time.monotonic()
         self._meet()
+        if self.config.compile:
+            compile_encoders(self.algorithm, self.config.compile)
         steps = range(self.step, self.config.schedule.steps)
         with (
             stop_signals() as stop,
             self._own_folder(),
-            sharing(Share(self.group.rank, self.group.size, self.group.mean)),
+            sharing(Share(self.group.rank, self.group.size, self.group.start_mean)),
             self._log(title) as log,
             Prefetcher(self._make_batch, self.source.state_dict, steps) as batches,
         ):
@@ -120,8 +124,8 @@ class Trainer:
     def _advance(self, batches: Prefetcher, log: RunLog | NoLog) -> None:
         """One update, and what is due after it."""
         schedule = self.config.schedule
-        batch, self._sampler = batches.next()
-        tensors = to_tensors(batch, self.start.tasks.slots, self.config.device)
+        staged, self._sampler = batches.next()
+        tensors = self._batches.take(staged)
         try:
             self._averages.add(self.algorithm.update(tensors, self.step))
         except torch.cuda.OutOfMemoryError as error:
@@ -135,13 +139,13 @@ class Trainer:
         if self.step % schedule.checkpoint_every == 0 or self.step == schedule.target_from:
             self.save()
 
-    def _make_batch(self, step: int) -> Any:
+    def _make_batch(self, step: int) -> Staged:
         """This process's rows of the batch after `step` updates; all draw the whole one, by the same seed."""
         config, group = self.config, self.group
         share = config.batch_size // group.size
         rows = slice(group.rank * share, (group.rank + 1) * share)
         batch = self.source.sample(config.batch_size, step, rows)
-        return augmented(batch, config.data.augmentation, config.seed, step, (group.rank, group.size))
+        return self._batches.stage(batch, step)
 
     def _report(self, log: RunLog | NoLog) -> None:
         self._metrics = self._averages.take(self.group)

@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from ptr_models.algorithms import Algorithm, to_tensors
+from ptr_models.algorithms import Algorithm
 from ptr_models.replay import Batch, Dataset, Sampler
 from ptr_models.training.averages import Averages, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
+from ptr_models.training.device_batches import DeviceBatches
 from ptr_models.training.distributed import ALONE
 from ptr_models.training.online_bags import Intake, Verdict, read_verdicts, write_verdicts
 from ptr_models.training.online_config import OnlineConfig
-from ptr_models.training.prefetch import BatchSource, augmented
+from ptr_models.training.prefetch import BatchSource
 from ptr_models.training.runs import checkpoint_folder, prune_checkpoints
 
 VERDICTS = "verdicts.jsonl"
@@ -65,6 +66,7 @@ class OnlineLearner:
         self.algorithm, self.folder = algorithm, folder
         self.step, self.intake = start.step, intake
         self.start, self._offline = start, offline
+        self._batches = DeviceBatches.of(start.config, start.tasks.slots)
         self._sampler: Sampler | None = None
         state = start.sampler.get("online", {})
         self._draws: dict[str, Any] = state.get("draws", {})
@@ -136,9 +138,8 @@ class OnlineLearner:
 
     def _update(self) -> dict[str, Any]:
         config = self.start.config
-        batch = augmented(self.sample(config.batch_size), config.data.augmentation, config.seed, self.step)
-        tensors = to_tensors(batch, self.start.tasks.slots, config.device)
-        return self.algorithm.update(tensors, self.step)
+        staged = self._batches.stage(self.sample(config.batch_size), self.step)
+        return self.algorithm.update(self._batches.take(staged), self.step)
 
     def sample(self, size: int) -> Batch:
         """Offline rows, then online rows: with mix 0.5 and 64 rows 32 of each, with an odd one offline."""

@@ -83,6 +83,19 @@ def augmented(batch: Any, rule: Augmentation, seed: int, step: int, part: tuple[
         part: index and number of the equal parts of a batch of which this is one.
     """
     generator = np.random.default_rng([seed, step])
-    names = [name for name in ("image", "next_image") if hasattr(batch, name)]
-    frames = CLIP if isinstance(batch, Clips) else 1
-    return replace(batch, **{name: augment(getattr(batch, name), generator, rule, part, frames) for name in names})
+    return replace(
+        batch,
+        **{
+            name: augment(getattr(batch, name), generator, rule, part, frames_of(batch)) for name in images_of(batch)
+        },
+    )
+
+
+def frames_of(batch: Any) -> int:
+    """How many consecutive images of a batch share their draws: those of a clip."""
+    return CLIP if isinstance(batch, Clips) else 1
+
+
+def images_of(batch: Any) -> list[str]:
+    """The names of a batch's images, in the order in which they are augmented."""
+    return [name for name in ("image", "next_image") if hasattr(batch, name)]

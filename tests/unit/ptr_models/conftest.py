@@ -15,6 +15,14 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
+from ptr_models.networks import encoder
+
+
+@pytest.fixture(autouse=True)
+def without_fast_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute in float32 on every processor; tests of bfloat16 say so themselves."""
+    monkeypatch.setattr(encoder, "_has_fast_bf16", lambda _: False)
+
 
 START = 1_700_000_000 * 10**9
 """ns."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ from safetensors.torch import load_file
 from training_runs import train_command, wait_for_checkpoint
 
 from ptr_models.cli import main
-from ptr_models.networks.shared_batch import Share, average_gradients, normal, sharing, uniform
+from ptr_models.networks import shared_batch
+from ptr_models.networks.shared_batch import Share, averaging_gradients, normal, sharing, uniform
 from ptr_models.training.checkpoint import MODEL, OPTIMISER
 from ptr_models.training.data import Bags
 from ptr_models.training.distributed import ALONE, Group, GroupError, joined
@@ -86,14 +88,40 @@ def test_noise_and_gradients_of_a_shared_batch_are_those_of_the_whole() -> None:
     parts = []
     for index in range(3):
         torch.manual_seed(3)
-        with sharing(Share(index, 3, lambda values: values / 2)):
+        with sharing(Share(index, 3, lambda values: lambda: values / 2)):
             parts.append((normal(2, 2, 7), uniform(2, 4)))
             weight, bias = torch.ones(2, 3, requires_grad=True), torch.ones(3, requires_grad=True)
-            (weight.sum() + 4 * bias.sum()).backward()
-            average_gradients([torch.optim.Adam([weight]), torch.optim.Adam([bias])])
+            with averaging_gradients([torch.optim.Adam([weight]), torch.optim.Adam([bias])]):
+                (weight.sum() + 4 * bias.sum()).backward()
             assert (weight.grad == 0.5).all() and (bias.grad == 2.0).all()
     assert torch.equal(torch.cat([noise for noise, _ in parts]), whole_normal)
     assert torch.equal(torch.cat([noise for _, noise in parts]), whole_uniform)
+
+
+def test_exchanges_start_during_the_backward_pass_last_layer_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_batch, "BUCKET_BYTES", 1)
+    first, unused, last = (torch.nn.Parameter(torch.ones(size)) for size in (2, 3, 4))
+    events: list[str] = []
+
+    def start_mean(values: torch.Tensor) -> Callable[[], torch.Tensor]:
+        events.append(f"start {len(values)}")
+        return lambda: events.append(f"wait {len(values)}") or values / 2
+
+    hidden = first * 3.0
+    hidden.register_hook(lambda _: events.append("first layer's turn"))
+    with (
+        sharing(Share(0, 2, start_mean)),
+        averaging_gradients([torch.optim.Adam([first, unused, last])]),
+    ):
+        (hidden.sum() * last).sum().backward()
+    assert events[:2] == ["start 4", "first layer's turn"]
+    assert events[2:] == ["start 2", "wait 4", "wait 2"]
+    assert first.grad is not None and first.grad.tolist() == [6.0, 6.0]
+    assert last.grad is not None and last.grad.tolist() == [3.0] * 4
+    assert unused.grad is None
+    hidden = first * 1.0  # no hook is left behind
+    hidden.sum().backward()
+    assert len(events) == 5
 
 
 @pytest.mark.parametrize("preset_name", ["ptr_small", "bet_small", "r3m_bc_small"])

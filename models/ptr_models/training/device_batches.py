@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Batches of arrays as augmented tensors on the device that trains, copied while the update before computes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ptr_models.algorithms import to_tensors
+from ptr_models.replay.augment import Augmentation, draw
+from ptr_models.training import device_augmentation
+from ptr_models.training.config import TrainingConfig
+from ptr_models.training.prefetch import augmented, frames_of, images_of
+
+
+@dataclass(frozen=True)
+class Staged:
+    """Tensors on their way.
+
+    Attributes:
+        tensors: a batch, as an algorithm's update takes it.
+        ready: CUDA event behind the copies and the augmentation; None: nothing to wait for.
+    """
+
+    tensors: Any
+    ready: torch.cuda.Event | None = None
+
+
+class DeviceBatches:
+    """Makes tensors of batches in one thread, and hands them over in another.
+
+    On a GPU copies come from pinned memory and run, with the augmentation, on a stream of their own.
+    """
+
+    def __init__(
+        self, device: str, tasks: int, rule: Augmentation, seed: int, on_device: bool, part: tuple[int, int] = (0, 1)
+    ) -> None:
+        """Args:
+        device: as in the configuration; which GPU that is, the calling thread's current one decides.
+        tasks: K columns of the one-hot.
+        rule, seed: of the augmentation.
+        on_device: augment tensors on the device, not arrays on the CPU.
+        part: index and number of the equal parts of a batch that this process trains on.
+        """
+        self._device = own_device(device)
+        self._tasks, self._rule, self._seed, self._part = tasks, rule, seed, part
+        self._on_device = on_device
+        self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
+
+    @classmethod
+    def of(cls, config: TrainingConfig, tasks: int, part: tuple[int, int] = (0, 1)) -> DeviceBatches:
+        """For a run with this configuration and so many task slots."""
+        data, device = config.data, config.device
+        return cls(device, tasks, data.augmentation, config.seed, data.augments_on_device(device), part)
+
+    def stage(self, batch: Any, step: int) -> Staged:
+        """Begin to copy and augment the batch of the update after `step` updates."""
+        if self._stream is None:
+            return Staged(self._make(batch, step))
+        with torch.cuda.stream(self._stream):
+            tensors = self._make(batch, step)
+            return Staged(tensors, self._stream.record_event())
+
+    def take(self, staged: Staged) -> Any:
+        """The tensors, for the current stream of this thread; work that is queued there waits for them."""
+        if staged.ready is not None:
+            current = torch.cuda.current_stream(self._device)
+            current.wait_event(staged.ready)
+            for tensor in _tensors(staged.tensors):
+                tensor.record_stream(current)  # so that its memory is not given away while this stream uses it
+        return staged.tensors
+
+    def _make(self, batch: Any, step: int) -> Any:
+        if not self._on_device:
+            batch = augmented(batch, self._rule, self._seed, step, self._part)
+            return to_tensors(batch, self._tasks, self._device)
+        generator = np.random.default_rng([self._seed, step])  # as `augmented` has it
+        tensors, images = to_tensors(batch, self._tasks, self._device), {}
+        for name in images_of(batch):
+            count, channels = getattr(batch, name).shape[0], getattr(batch, name).shape[-1]
+            draws = draw(count, channels // 3, generator, self._rule, self._part, frames_of(batch))
+            images[name] = device_augmentation.apply(getattr(tensors, name), draws)
+        return dataclasses.replace(tensors, **images)
+
+
+def own_device(name: str) -> torch.device:
+    """The device with its number: `cuda` alone means another GPU in another thread."""
+    device = torch.device(name)
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return device
+
+
+def _tensors(batch: Any) -> list[Tensor]:
+    values = [getattr(batch, item.name) for item in dataclasses.fields(batch)]
+    return [value for value in values if isinstance(value, Tensor)]
