@@ -21,6 +21,7 @@ from ptr_bringup.launching.interpreter import Plan, interpret
 from ptr_bringup.launching.packages import package_share
 from ptr_bringup.launching.parameters import ParameterFile
 from ptr_bringup.launching.supervisor import Supervisor
+from ptr_bringup.ros_environment import set_discovery
 
 EPILOG = """examples:
   ptr launch ptr_bringup collect.launch.xml --show-args
@@ -107,11 +108,8 @@ def find_file(first: str, rest: Sequence[str]) -> tuple[Path, list[str]]:
 def default_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """The environment of the processes: nothing leaves this machine unless the user has said so."""
     environment = dict(inherited)
-    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     environment.setdefault("PYTHONUNBUFFERED", "1")
-    profile = package_share("ptr_bringup") / "config" / "fastdds_profile.xml"
-    if profile.is_file():
-        environment.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
+    set_discovery(environment, str(package_share("ptr_bringup")))
     return environment
 
 
