@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ptr_bringup.doctor import arm, camera
+from ptr_bringup.doctor import arm, camera, domain
 from ptr_bringup.doctor.contributed import contributed
 from ptr_bringup.doctor.findings import AbsentError, Check
 from ptr_bringup.doctor.spacemouse import spacemouse
@@ -67,6 +67,7 @@ def own_checks() -> list[Check]:
         Check("Python", "runs everything", True, _python),
         Check("ROS 2", "how the nodes talk", True, _ros),
         Check("ROS 2 traffic", "nodes reach each other", True, lambda: _separately(TALK)),
+        Check("ROS domain", "one robot in each", True, domain.one_robot),
         Check("ptr_msgs", "the suite's own messages", True, _messages),
         Check("nodes", "what launch files start", True, _nodes),
         Check("MuJoCo, OpenGL", "the simulator and its pictures", True, _rendering),

@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from ptr_bringup.domain import conflict
 from ptr_bringup.launching.arguments import Argument, declared_arguments, parse_assignments
 from ptr_bringup.launching.documents import SUFFIXES, read_document
 from ptr_bringup.launching.errors import LaunchError, known_names
@@ -62,11 +63,23 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             print(show(plan))
             return 0
+        require_own_domain(plan)
         folder = log_folder(environment)
     except LaunchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return supervise(plan, folder)
+
+
+def require_own_domain(plan: Plan) -> None:
+    """Refuse to start a robot beside another one.
+
+    Raises:
+        LaunchError: a node that a domain can have once runs there already; the text names a free domain.
+    """
+    names = [process.name for process in plan.processes]
+    if plan.processes and (why := conflict(plan.processes[0].environment, names)):
+        raise LaunchError(why)
 
 
 def supervise(plan: Plan, folder: Path) -> int:

@@ -4,11 +4,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ptr_bringup.arm.kinematics import Array
 from ptr_bringup.arm.motors import Motors
 from ptr_bringup.arm.reports import JointState
+
+
+class Topic(NamedTuple):
+    """Name and message class of a topic."""
+
+    name: str
+    type: type
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,13 @@ class Health:
 
 
 class Driver(Protocol):
-    """Moves the joints and measures them. None of its methods waits: what is asked for shows in later readings."""
+    """Moves the joints and measures them. None of its methods waits: what is asked for shows in later readings.
+
+    Attributes:
+        exclusive: topics between it and the arm that have one publisher each as long as one robot is there.
+    """
+
+    exclusive: tuple[Topic, ...]
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""

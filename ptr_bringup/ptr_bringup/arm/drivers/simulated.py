@@ -9,7 +9,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState as JointStateMessage
 from std_srvs.srv import SetBool, Trigger
 
-from ptr_bringup.arm.drivers.base import Health
+from ptr_bringup.arm.drivers.base import Health, Topic
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
 from ptr_bringup.arm.messages import seconds
 from ptr_bringup.arm.motor_messages import motors_from
@@ -23,6 +23,8 @@ _SILENCE = 1.0
 
 class SimulatedDriver:
     """Publishes /joint_commands (six joints and left_finger); listens to /joint_states and /simulator/motors."""
+
+    exclusive = (Topic("/joint_commands", JointStateMessage), Topic("/joint_states", JointStateMessage))
 
     def __init__(self, node: Node) -> None:
         self._node = node
