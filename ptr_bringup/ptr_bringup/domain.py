@@ -9,7 +9,6 @@ the RTPS standard gives its participants.
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 import sys

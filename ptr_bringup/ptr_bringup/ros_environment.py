@@ -7,6 +7,7 @@ applies it in every Python that starts there, so that nothing has to be sourced.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, MutableMapping
 
@@ -45,5 +46,7 @@ def apply(prefix: str) -> None:
     if prefix not in known:
         os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join([prefix, *known])
     if not os.access(os.environ.get("HOME", ""), os.W_OK):  # where rclpy would write its logs, or fail
-        os.environ.setdefault("ROS_LOG_DIR", os.path.join("/tmp", f"ros-log-{os.getuid()}"))
+        folder = os.environ.setdefault("ROS_LOG_DIR", os.path.join("/tmp", f"ros-log-{os.getuid()}"))
+        with contextlib.suppress(OSError):
+            os.mkdir(folder, mode=0o700)  # rclpy would let everybody in
     set_discovery(os.environ, os.path.join(prefix, "share", "ptr_bringup"))

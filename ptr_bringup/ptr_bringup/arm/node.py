@@ -26,6 +26,7 @@ from ptr_bringup.arm.realtime import prepare
 from ptr_bringup.arm.reports import Output
 from ptr_bringup.arm.rivals import refuse_second
 from ptr_bringup.arm.safety import bits
+from ptr_bringup.arm.senders import Senders
 from ptr_bringup.arm.stops import Stops
 from ptr_bringup.arm.timebase import Timebase
 from ptr_bringup.node_main import StartupError, declare, run
@@ -90,10 +91,12 @@ class Arm(Node):
         return ros
 
     def _receiver(self, kind: Kind) -> Any:
+        senders = Senders()
+
         def on_command(message: ArmCommand, info: dict[str, Any]) -> None:
             """Take a command; the publisher's identity tells two senders of one name apart."""
             ros, command = self._look_at_the_clocks(), command_from(message)
-            publisher = (info.get("publisher_gid") or {}).get("data")
+            publisher = senders.identify(command.source, info)
             self._commands += 1
             self._core.command(kind, command, self._time.now, ros - command.stamp, publisher)
 

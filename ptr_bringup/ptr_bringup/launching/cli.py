@@ -132,7 +132,7 @@ def log_folder(environment: Mapping[str, str]) -> Path:
     parent = Path(environment.get("ROS_LOG_DIR") or home / "log")
     folder = parent / f"{time.strftime('%Y-%m-%d-%H-%M-%S')}-launch-{os.getpid()}"
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, mode=0o700)
     except OSError:
         return Path(tempfile.mkdtemp(prefix="ptr-launch-"))
     return folder

@@ -65,7 +65,7 @@ class StreamMonitor:
         self.lost = 0
 
     def contested(self, now: int) -> bool:
-        """True while two publishers speak on a stream that may have one; by messages, since the graph keeps dead ones."""
+        """True while two publishers speak on a stream that may have one; the graph would also name dead ones."""
         self._prune(now)
         return not self.stream.shared and len(self._speakers) > 1
 

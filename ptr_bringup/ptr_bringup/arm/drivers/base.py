@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from ptr_bringup.arm.kinematics import Array
 from ptr_bringup.arm.motors import Motors
 from ptr_bringup.arm.reports import JointState
+
+MOST_JOINTS = 64
+"""A joint state of more is not of an arm, and not read."""
 
 
 class Topic(NamedTuple):
@@ -62,3 +68,9 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Give back what it holds; the arm keeps its pose."""
+
+
+def picked(values: Sequence[float], order: Sequence[int]) -> Array:
+    """Values of the arm's joints; zeros where a joint state has none, or no number."""
+    found = np.array([values[k] for k in order]) if len(values) > max(order) else np.zeros(len(order))
+    return np.where(np.isfinite(found), found, 0.0)
