@@ -24,6 +24,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [ROOT / name for name in ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")]
 FILES = 1024  # descriptors of the console's process
 IDLE, HANDSHAKES, MALFORMED, ADDRESSES = 1100, 120, 60, 60
-SILENCE = 12.0  # s after which no silent client may be connected any more
+PHASE = 8.0  # s that each kind of flood lasts at most
+SILENCE = 30.0  # s that the end of silent connections is waited for
 
 
 def main() -> int:
@@ -57,29 +59,42 @@ def main() -> int:
 def flood(local: int, remote: int, pid: int) -> dict[str, Any]:
     """Every kind of flood, and what a press of stop gets meanwhile."""
     figures: dict[str, Any] = {"stop_before": press_stop(local)}
-    silent = [connect(remote, number, wait=False) for number in range(IDLE)]
+    silent = within(PHASE, IDLE, lambda number: connect(remote, number))
+    figures["silent_connections"] = still_open(silent)
     figures["stop_during_silent_connections"] = press_stop(local)
     figures["files_of_the_console"] = len(os.listdir(f"/proc/{pid}/fd"))
-    finished = [client for number in range(HANDSHAKES) if (client := handshake(remote, number)) is not None]
+    figures["silent_for_s"] = wait_until_closed(silent)
+    tried = within(PHASE, HANDSHAKES, lambda number: handshake(remote, number))
+    finished = [client for client in tried if client is not None]
     figures["handshakes_finished"] = len(finished)
     figures["stop_during_finished_handshakes"] = press_stop(local)
-    for number in range(MALFORMED):
-        malformed(remote, number)
+    wait_until_closed(finished)
+    within(PHASE, MALFORMED, lambda number: malformed(remote, number))
     figures["stop_during_malformed_requests"] = press_stop(local)
-    begin = time.monotonic()
-    while (left := still_open([*silent, *finished])) and time.monotonic() - begin < 2 * SILENCE:
-        time.sleep(0.5)
-    figures["silent_connections_left"] = left
-    figures["silent_for_s"] = round(time.monotonic() - begin, 1)
+    figures["silent_connections_left"] = still_open([*silent, *finished])
     return figures
 
 
+def within(seconds: float, count: int, act: Callable[[int], Any]) -> list[Any]:
+    """Do something so many times, or as often as there is time."""
+    begin = time.monotonic()
+    return [act(number) for number in range(count) if time.monotonic() - begin < seconds]
+
+
+def wait_until_closed(clients: list[socket.socket]) -> float:
+    """Wait until the console has closed them, and return how long that took (s); not for ever."""
+    begin = time.monotonic()
+    while still_open(clients) and time.monotonic() - begin < SILENCE:
+        time.sleep(0.2)
+    return round(time.monotonic() - begin, 1)
+
+
 def press_stop(port: int) -> int:
-    """Status of POST /stop at the local door, 0 when it is not answered within 5 s."""
+    """Status of POST /stop at the local door, 0 when it is not answered within 10 s."""
     address = f"http://127.0.0.1:{port}"
     request = urllib.request.Request(f"{address}/stop", data=b"", headers={"Origin": address}, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=5.0) as answer:
+        with urllib.request.urlopen(request, timeout=10.0) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -87,15 +102,13 @@ def press_stop(port: int) -> int:
         return 0
 
 
-def connect(port: int, number: int, wait: bool = True) -> socket.socket:
+def connect(port: int, number: int) -> socket.socket:
     """A connection from one of the addresses that says nothing."""
     client = socket.socket()
-    client.settimeout(1.0 if wait else 0.0)
+    client.settimeout(0.3)
     client.bind((f"127.0.1.{1 + number % ADDRESSES}", 0))
     try:
         client.connect(("127.0.0.1", port))
-    except BlockingIOError:
-        pass
     except OSError:
         client.close()
     return client

@@ -144,7 +144,7 @@ def _duration(path: Array, wanted: float, limits: Limits) -> float:
     """s that a path takes: what is wanted, unless a speed cap needs more."""
     if not 0.0 <= wanted <= _LONGEST:
         raise MoveError(
-            f"The duration is {wanted:g} s; give up to {_LONGEST:.0f} s, or 0 for as fast as the caps allow."
+            f"The duration is {wanted} s; give up to {_LONGEST:.0f} s, or 0 for as fast as the caps allow."
         )
     poses = [forward(q) for q in path]
     steps = len(path) - 1
