@@ -74,7 +74,8 @@ tests/browser/node_modules: tests/browser/package.json tests/browser/package-loc
 	@scripts/set_up_browser
 	@touch $@
 
-$(STAMPS)/python: requirements/lock.txt requirements/python.in scripts/bootstrap.py scripts/ptr_ros_environment.py
+$(STAMPS)/python: requirements/lock.txt requirements/python.in scripts/bootstrap.py \
+		ptr_bringup/ptr_bringup/ros_environment.py
 	@$(BOOTSTRAP) python
 
 $(STAMPS)/messages: $(STAMPS)/python $(SOURCES_OF_MESSAGES) scripts/ros_wheels_fix.cmake

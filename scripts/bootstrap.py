@@ -84,8 +84,7 @@ def set_up_python() -> None:
     else:
         install_torch(pip)
         run([*pip, "-r", "requirements/lock.txt"], "pip", pip_progress)
-        shutil.copy(ROOT / "scripts" / "ptr_ros_environment.py", site_packages())
-        (site_packages() / "ptr_ros_environment.pth").write_text("import ptr_ros_environment\n")
+        install_environment(site_packages())
     compile_all()
     (VENV / "key").write_text(key)
 
@@ -186,6 +185,17 @@ def installed_elsewhere(package: str) -> str:
         if prefix and Path(prefix).resolve() != ROOT / "install" and Path(prefix, "share", package).is_dir():
             return prefix
     return ""
+
+
+def install_environment(folder: Path) -> None:
+    """Let every Python that starts in `.venv` have ROS 2's environment variables.
+
+    Args:
+        folder: that this Python imports from.
+    """
+    shutil.copy(ROOT / "ptr_bringup" / "ptr_bringup" / "ros_environment.py", folder / "ptr_ros_environment.py")
+    line = "import sys, ptr_ros_environment; ptr_ros_environment.apply(sys.prefix)\n"
+    (folder / "ptr_ros_environment.pth").write_text(line)
 
 
 def compile_all() -> None:

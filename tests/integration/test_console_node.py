@@ -17,6 +17,8 @@ pytest.importorskip("ptr_msgs.msg")
 
 import rclpy  # noqa: E402
 from console_browser import address, chromium, until  # noqa: E402
+from rcl_interfaces.msg import Log  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
@@ -73,14 +75,17 @@ def test_a_node_that_can_not_start_says_why_in_one_sentence(ros, parameters: dic
     assert "Traceback" not in console.output
 
 
-def test_other_machines_are_answered_only_when_asked_for_and_the_token_is_printed(ros, tmp_path: Path) -> None:
+def test_other_machines_are_answered_only_when_asked_for_and_the_token_is_in_no_log(ros, tmp_path: Path) -> None:
     options = {"remote": True, "credentials": tmp_path / "credentials"}
     console = ros.start(MODULE, port=0, remote_port=0, **options)
-    pattern = re.compile(r"for other machines at https://\S+:\d+/\?token=(\S+)")
-    ros.wait(lambda: pattern.search(console.output), "the address for other machines")
-    assert pattern.search(console.output)[1] == (tmp_path / "credentials/token").read_text().strip()
-    assert "█" in console.output  # the QR code
-    link = re.search(r"https://\S+", console.output)[0]
+    rosout = ros.collect(Log, "/rosout", QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL))
+    ros.wait(lambda: "for other machines at https://" in console.output, "the address for other machines")
+    token = (tmp_path / "credentials/token").read_text().strip()
+    link = (tmp_path / "credentials/address").read_text().strip()
+    assert link.endswith(f"/?token={token}")
+    ros.wait(lambda: any("for other machines" in message.msg for message in rosout), "the same on /rosout")
+    assert token not in console.output
+    assert not any(token in message.msg for message in rosout)
     with chromium() as browser:
         page = browser.new_context(ignore_https_errors=True).new_page()
         assert page.goto(link.partition("?")[0]).status == 401

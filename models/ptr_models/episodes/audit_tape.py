@@ -56,6 +56,7 @@ class Tape:
         arm, executed: decoded; with the latter the bits of SafetyEvent.
         objects: poses (2, 7) of simulated item and target, where the contract has objects.
         events: (stamp, kind).   stalls: what the recorder said about streams that fell silent.
+        mixed: what it said about streams that two robots published.
     """
 
     metadata: EpisodeMetadata
@@ -68,6 +69,7 @@ class Tape:
     objects: list[tuple[int, NDArray[np.float64]]] = field(default_factory=list)
     events: list[tuple[int, str]] = field(default_factory=list)
     stalls: list[str] = field(default_factory=list)
+    mixed: list[str] = field(default_factory=list)
 
     def stream_reports(self) -> tuple[StreamReport, ...]:
         """Every stream but the metadata, by topic."""
@@ -164,6 +166,8 @@ def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
         tape.events.append((stamp, message.kind))
         if message.kind in ("stream_stalled", "messages_lost"):
             tape.stalls.append(message.text)
+        elif message.kind == "two_publishers":
+            tape.mixed.append(message.text)
 
 
 def reason_names(bits: int) -> list[str]:

@@ -57,7 +57,7 @@ def inspect(path: Path | str) -> EpisodeReport:
     tape = read_tape(path, metadata)
     motion, problem = _motion(tape)
     streams = tape.stream_reports()
-    judgement = judge(problem, motion, streams, tape.stalls)
+    judgement = judge(problem, motion, streams, tape.stalls, tape.mixed)
     return EpisodeReport(
         path=folder,
         metadata=metadata,

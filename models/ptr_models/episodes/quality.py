@@ -167,15 +167,23 @@ def travel(stamps: NDArray[np.int64], positions: NDArray[np.floating], begin: in
     return float(np.linalg.norm(inside - inside[0], axis=1).max()) if len(inside) else 0.0
 
 
-def judge(problem: str, motion: Motion | None, streams: Sequence[StreamReport], stalls: Sequence[str]) -> Judgement:
+def judge(
+    problem: str,
+    motion: Motion | None,
+    streams: Sequence[StreamReport],
+    stalls: Sequence[str],
+    mixed: Sequence[str] = (),
+) -> Judgement:
     """Propose to keep or to discard an episode.
 
     Args:
         problem: why training cannot use it; empty: it can.
         motion: None where there is a problem.
         stalls: sentences of the recorder about streams that fell silent.
+        mixed: its sentences about streams that two robots published.
     """
     grave = [f"training cannot use it: {problem}"] if problem else []
+    grave += [f"two robots are mixed in it: {text}" for text in mixed]
     remarks = [*stalls]
     if motion is not None:
         grave += _grave(motion)

@@ -54,6 +54,7 @@ class Command:
         gripper: commanded opening, 0 closed to 1 open.
         deadman: true while the source is in command; false holds pose and gripper.
         horizon: s, for how long the twist holds.
+        problem: which field of its message is out of its bounds, a clause; empty: none.
     """
 
     stamp: float
@@ -62,6 +63,7 @@ class Command:
     gripper: float
     deadman: bool = True
     horizon: float = 0.2
+    problem: str = ""
 
     @property
     def finite(self) -> bool:
@@ -118,8 +120,8 @@ class Arbiter:
             NONE and an empty sentence when it was taken (releasing the deadman counts as taken).
         """
         sender = command.source if publisher is None else publisher
-        insists = command.finite and self._insists(command, now, sender)
-        reason, detail = self._refusal(kind, command, now - command.stamp if age is None else age)
+        insists = command.finite and not command.problem and self._insists(command, now, sender)
+        reason, detail = self._refusal(kind, command, now - command.stamp if age is None else age, sender)
         if not reason and insists:
             reason, detail = Reason.OVERRIDDEN, (
                 f"The command of {command.source or 'an unnamed source'} was refused: it went on while the arm was "
@@ -130,7 +132,7 @@ class Arbiter:
         if reason:
             return reason, detail
         if not command.deadman:
-            self._release(kind, command.source)
+            self._release(kind, command.source, sender)
             return Reason.NONE, ""
         if kind is Kind.HUMAN:
             self._awaits_release = False
@@ -139,7 +141,7 @@ class Arbiter:
         self._kind, self.mode = kind, Mode.TELEOP if kind is Kind.HUMAN else Mode.POLICY
         return Reason.NONE, ""
 
-    def _refusal(self, kind: Kind, command: Command, age: float) -> tuple[Reason, str]:
+    def _refusal(self, kind: Kind, command: Command, age: float, sender: object) -> tuple[Reason, str]:
         who = f"The command of {command.source or 'an unnamed source'}"
         if self.mode is Mode.FAULT:
             return (
@@ -148,14 +150,17 @@ class Arbiter:
             )
         if not command.finite:
             return Reason.NOT_FINITE, f"{who} was refused: it holds numbers that are not finite."
+        if command.problem:
+            return Reason.OUT_OF_RANGE, f"{who} was refused: {command.problem}."
         if abs(age) > self._timing.command_age:
             return Reason.STALE_COMMAND, (
                 f"{who} was refused: it was {age:.3f} s old on arrival, {self._timing.command_age:.3f} s are allowed."
             )
         if not command.deadman:
             return Reason.NONE, ""
-        if self._kind is Kind.HUMAN and (kind is not Kind.HUMAN or command.source != self.source):
-            return Reason.OVERRIDDEN, f"{who} was refused: {self.source} is in command."
+        if self._kind is Kind.HUMAN and (kind is not Kind.HUMAN or not self._holds(command.source, sender)):
+            another = "another " if command.source == self.source else ""
+            return Reason.OVERRIDDEN, f"{who} was refused: {another}{self.source} is in command."
         if kind is Kind.HUMAN:
             return Reason.NONE, ""
         if self._awaits_release:
@@ -166,6 +171,10 @@ class Arbiter:
         if self.mode is Mode.MOVING:
             return Reason.OVERRIDDEN, f"{who} was refused: the arm is moving to a pose."
         return Reason.NONE, ""
+
+    def _holds(self, source: str, sender: object) -> bool:
+        """Is this who is in command? Two people may have the same kind of device, and so the same source."""
+        return source == self.source and sender == self._sender
 
     def _insists(self, command: Command, now: float, sender: object) -> bool:
         """Has a sender held its deadman without a break since the arm was stopped?"""
@@ -196,8 +205,8 @@ class Arbiter:
             "command the arm at once; end all but one."
         )
 
-    def _release(self, kind: Kind, source: str) -> None:
-        if kind is Kind.HUMAN and self._kind is kind and source != self.source:
+    def _release(self, kind: Kind, source: str, sender: object) -> None:
+        if kind is Kind.HUMAN and self._kind is kind and not self._holds(source, sender):
             return  # somebody else's deadman
         if kind is Kind.HUMAN:
             self._awaits_release = False

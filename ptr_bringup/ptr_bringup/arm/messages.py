@@ -15,6 +15,16 @@ from ptr_bringup.arm.reports import Executed, SafetyChange, State
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 FRAME = "base_link"
+LONGEST_NAME = 64
+"""characters of a source's or a pose's name."""
+LONGEST_HORIZON = 1.0
+"""s for which a command may hold: a step of the slowest control rate, 1 Hz."""
+FASTEST = 100.0
+"""m/s and rad/s of a twist that is slowed to the caps; a faster one is no command of a device or policy."""
+WIDEST = 10.0
+"""Opening of a gripper that is clipped to 0..1; a wider one is no opening."""
+_UNIT = 0.1
+"""How far the length of a quaternion may be from 1."""
 
 
 def seconds(time: Time) -> float:
@@ -38,16 +48,18 @@ def pose_message(pose: Pose) -> PoseMessage:
 
 
 def pose_from(message: PoseMessage) -> Pose:
-    """Pose of a message; a quaternion of any length but zero is taken.
+    """Pose of a message; a quaternion that is nearly one of unit length is normalised.
 
     Raises:
-        ValueError: the quaternion is zero, as in a message that nobody filled.
+        ValueError: it is not, as in a message that nobody filled.
     """
     p, o = message.position, message.orientation
     x, y, z, w = (float(c) for c in (o.x, o.y, o.z, o.w))
-    length = math.sqrt(x * x + y * y + z * z + w * w)
+    length = math.hypot(x, y, z, w)
     if length < 1e-6:
         raise ValueError("The pose's orientation is the zero quaternion; fill it in, or use a named pose.")
+    if not abs(length - 1.0) <= _UNIT:
+        raise ValueError(f"The pose's orientation is a quaternion of length {length:.3g}; give one of length 1.")
     return Pose(np.array([p.x, p.y, p.z]), rotation(x / length, y / length, z / length, w / length))
 
 
@@ -78,16 +90,37 @@ def quaternion(matrix: Array) -> tuple[float, float, float, float]:
 
 
 def command_from(message: ArmCommand) -> Command:
-    """The command of a message."""
+    """The command of a message, with what is wrong with it: nothing of it is believed unseen."""
     linear, angular = message.twist.linear, message.twist.angular
+    twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
+    horizon = seconds(message.horizon)
     return Command(
         seconds(message.header.stamp),
-        message.source,
-        np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z]),
+        short(message.source),
+        twist,
         float(message.gripper),
         bool(message.deadman),
-        seconds(message.horizon),
+        min(max(horizon, 0.0), LONGEST_HORIZON),
+        _out_of_bounds(message, twist, horizon),
     )
+
+
+def _out_of_bounds(message: ArmCommand, twist: Array, horizon: float) -> str:
+    """Which field of a command is not within its bounds, a clause; empty: none. NaN is found elsewhere."""
+    if message.source != short(message.source):
+        return f"its source has {len(message.source)} characters or some that can't be printed; {LONGEST_NAME} may be"
+    if not 0.0 <= horizon <= LONGEST_HORIZON:
+        return f"its horizon is {horizon:g} s; at most {LONGEST_HORIZON:g} s are allowed"
+    if (np.abs(twist) > FASTEST).any():
+        return f"its twist has a component of {np.abs(twist).max():.3g}; at most {FASTEST:g} are allowed"
+    if abs(message.gripper) > WIDEST:
+        return f"its gripper opening is {message.gripper:.3g}; give 0 (closed) to 1 (open)"
+    return ""
+
+
+def short(name: str) -> str:
+    """A name of another program as it may be repeated in messages and logs: printable, LONGEST_NAME characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_NAME])
 
 
 def state_message(state: State) -> ArmState:

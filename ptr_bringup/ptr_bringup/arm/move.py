@@ -6,7 +6,6 @@ The speed along the path is that of minimum jerk (Flash and Hogan 1985): it begi
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +22,14 @@ NAMED_JOINTS: dict[str, Array] = {
 """Joint positions (rad) of the named poses; at `start` the gripper is at (0.3, 0, 0.15) m and points down."""
 
 _POINTS = 33
+_MARGIN = 0.01
+"""How far an opening may be outside of 0..1: a measured one is now and then."""
 _PEAK = 1.875
 """Peak speed of a minimum-jerk motion over its mean speed."""
 _LEISURE = 0.6
 """Share of the speed caps that a move uses at most."""
+_LONGEST = 600.0
+"""s. No move may be slower: nobody else but a human gets the arm meanwhile."""
 _SHORTEST = 0.5
 """s. No move is quicker."""
 
@@ -139,8 +142,10 @@ def _check_way(path: Array, limits: Limits) -> None:
 
 def _duration(path: Array, wanted: float, limits: Limits) -> float:
     """s that a path takes: what is wanted, unless a speed cap needs more."""
-    if not (math.isfinite(wanted) and wanted >= 0.0):
-        raise MoveError(f"The duration is {wanted} s; give a number of seconds, or 0 for as fast as the caps allow.")
+    if not 0.0 <= wanted <= _LONGEST:
+        raise MoveError(
+            f"The duration is {wanted} s; give up to {_LONGEST:.0f} s, or 0 for as fast as the caps allow."
+        )
     poses = [forward(q) for q in path]
     steps = len(path) - 1
     shift = max(
@@ -165,6 +170,6 @@ def _seconds(way: float, speed: float) -> float:
 
 
 def _opening(gripper: float) -> float:
-    if not math.isfinite(gripper):
+    if not -_MARGIN <= gripper <= 1.0 + _MARGIN:
         raise MoveError(f"The gripper opening is {gripper}; give a number between 0 (closed) and 1 (open).")
     return min(max(gripper, 0.0), 1.0)

@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from ptr_bringup.arm.core import ArmCore
-from ptr_bringup.arm.messages import pose_from, pose_message
+from ptr_bringup.arm.messages import pose_from, pose_message, short
 from ptr_bringup.arm.reports import MoveReport
 from ptr_msgs.action import MoveTo
 
@@ -35,7 +35,8 @@ class MoveAction:
         """Ask the gate; returns its refusal."""
         try:
             if request.named_pose:
-                return self._core.move_to_name(request.named_pose, request.gripper, request.duration, self._now())
+                name = short(request.named_pose)
+                return self._core.move_to_name(name, request.gripper, request.duration, self._now())
             return self._core.move_to_pose(pose_from(request.pose), request.gripper, request.duration, self._now())
         except ValueError as error:
             return str(error)

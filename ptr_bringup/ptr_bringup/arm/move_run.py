@@ -12,7 +12,9 @@ from ptr_bringup.arm.reports import JointState, MoveReport
 _ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
 """m, rad and opening: a move has arrived when the measured pose is that near its goal."""
 _SETTLING = 1.5
-"""s that a move waits at its end for the measured pose; the gripper may be held open by an object."""
+"""s that a move waits at its end for the measured pose."""
+_GRIPPER_SETTLING = 3.0
+"""s that it waits for the gripper, which sets off at the end. An object may hold it open: it is closed then, too."""
 _LONGEST_PAUSE = 2.0
 """s that a move waits for joint states, or for an arm that does not follow; it holds meanwhile."""
 
@@ -54,9 +56,17 @@ class MoveRun:
         off = float(np.linalg.norm(measured.position - goal.position))
         turned = float(np.linalg.norm(rotation_vector(measured.rotation @ goal.rotation.T)))
         there = off < _ARRIVED_POSITION and turned < _ARRIVED_ROTATION
-        closed = abs(gripper_from_finger(state.finger) - self.move.gripper) < _ARRIVED_GRIPPER
-        if not (there and closed) and self._elapsed <= self.move.duration + _SETTLING:
-            return MoveReport(1.0)
-        if there:
+        opening, wanted = gripper_from_finger(state.finger), self.move.gripper
+        arrived = abs(opening - wanted) < _ARRIVED_GRIPPER
+        if there and arrived:
             return MoveReport(1.0, True, True, "The arm is there.")
-        return MoveReport(1.0, True, False, f"The arm ended {off:.3f} m and {turned:.2f} rad away from the goal.")
+        if self._elapsed <= self.move.duration + (_GRIPPER_SETTLING if there else _SETTLING):
+            return MoveReport(1.0)
+        if not there:
+            return MoveReport(1.0, True, False, f"The arm ended {off:.3f} m and {turned:.2f} rad away from the goal.")
+        if opening > wanted:
+            held = f"The arm is there; something holds the gripper at {opening:.2f} instead of {wanted:.2f}."
+            return MoveReport(1.0, True, True, held)
+        return MoveReport(
+            1.0, True, False, f"The arm is there, but its gripper opened to {opening:.2f} instead of {wanted:.2f}."
+        )

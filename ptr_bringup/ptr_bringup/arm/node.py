@@ -14,7 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ptr_bringup.arm.arbiter import Kind
 from ptr_bringup.arm.core import ArmCore
-from ptr_bringup.arm.drivers.base import Driver
+from ptr_bringup.arm.drivers.base import Driver, Topic
 from ptr_bringup.arm.drivers.interbotix.parameters import open_driver
 from ptr_bringup.arm.drivers.simulated import SimulatedDriver
 from ptr_bringup.arm.messages import command_from, executed_message, safety_message, state_message
@@ -24,12 +24,15 @@ from ptr_bringup.arm.parameters import declare_limits, declare_timing
 from ptr_bringup.arm.punctuality import Punctuality
 from ptr_bringup.arm.realtime import prepare
 from ptr_bringup.arm.reports import Output
+from ptr_bringup.arm.rivals import refuse_second
 from ptr_bringup.arm.safety import bits
+from ptr_bringup.arm.senders import Senders
 from ptr_bringup.arm.stops import Stops
 from ptr_bringup.arm.timebase import Timebase
 from ptr_bringup.node_main import StartupError, declare, run
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
+_STATE = Topic("/arm/state", ArmState)
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -44,12 +47,14 @@ class Arm(Node):
         )
         text = "SCHED_FIFO priority of this process where the system grants it, 0: none"
         priority = declare(self, "realtime_priority", 20, text, 0, 98)
+        refuse_second(self, _STATE)
         self._simulated_time = self.get_parameter("use_sim_time").value
         self._time = Timebase(self._ros_now(), time.monotonic(), self._simulated_time)
         self._core = ArmCore(declare_limits(self), declare_timing(self))
         self._driver = self._open(robot, rate)
         self._motors = MotorWatch(self, self._core, self._driver, robot, lambda: self._time.now)
-        self._stops = Stops(self, self._core)
+        exclusive = (_STATE, Topic("/arm/executed", ExecutedCommand), *self._driver.exclusive)
+        self._stops = Stops(self, self._core, exclusive)
         self._moves = MoveAction(self, self._core, lambda: self._time.now)
         self._punctuality, self._commands = Punctuality(1.0 / rate), 0
         self._connect(rate)
@@ -86,10 +91,12 @@ class Arm(Node):
         return ros
 
     def _receiver(self, kind: Kind) -> Any:
+        senders = Senders()
+
         def on_command(message: ArmCommand, info: dict[str, Any]) -> None:
             """Take a command; the publisher's identity tells two senders of one name apart."""
             ros, command = self._look_at_the_clocks(), command_from(message)
-            publisher = (info.get("publisher_gid") or {}).get("data")
+            publisher = senders.identify(command.source, info)
             self._commands += 1
             self._core.command(kind, command, self._time.now, ros - command.stamp, publisher)
 

@@ -11,6 +11,9 @@ from ptr_bringup.arm.arbiter import Mode
 from ptr_bringup.arm.kinematics import Array, Pose
 from ptr_bringup.arm.safety import Reason
 
+_TURNS, _STROKE = 4.0 * np.pi, 1.0
+"""rad of a joint and m of a finger beyond which a driver's number is no position."""
+
 
 @dataclass(frozen=True)
 class JointState:
@@ -30,8 +33,8 @@ class JointState:
 
     @property
     def finite(self) -> bool:
-        """True when the positions are numbers."""
-        return bool(np.isfinite(self.positions).all() and np.isfinite(self.finger))
+        """True when the positions are numbers, and of joints: within two turns."""
+        return bool((np.abs(self.positions) <= _TURNS).all() and abs(self.finger) <= _STROKE)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class Reason(enum.IntFlag):
     OVERRIDDEN = 512
     COLLISION = 1024
     MOTOR_FAULT = 2048
+    OUT_OF_RANGE = 4096
 
 
 def bits(reason: Reason) -> list[Reason]:

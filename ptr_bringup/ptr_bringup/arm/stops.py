@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Bool
@@ -10,6 +12,8 @@ from std_srvs.srv import Trigger
 
 from ptr_bringup.arm.arbiter import Mode
 from ptr_bringup.arm.core import ArmCore
+from ptr_bringup.arm.drivers.base import Topic
+from ptr_bringup.arm.rivals import Rivals
 from ptr_bringup.arm.stop_device import StopDevice
 from ptr_bringup.node_main import StartupError, declare
 
@@ -18,11 +22,16 @@ _PERIOD = 0.02
 
 
 class Stops:
-    """Services /arm/stop and /arm/clear, the topic /arm/stop_request, and a button (parameter `stop_device`)."""
+    """Services /arm/stop and /arm/clear, the topic /arm/stop_request, a button (`stop_device`), and a second robot.
 
-    def __init__(self, node: Node, core: ArmCore) -> None:
+    Args:
+        exclusive: topics of the arm and its driver: a second publisher of one of them stops the arm.
+    """
+
+    def __init__(self, node: Node, core: ArmCore, exclusive: Sequence[Topic]) -> None:
         self._node, self._core = node, core
         self._device = _declare_device(node)
+        self._rivals = Rivals(node, exclusive, self._stop)
         node.create_service(Trigger, "/arm/stop", self._on_stop)
         node.create_service(Trigger, "/arm/clear", self._on_clear)
         node.create_subscription(Bool, "/arm/stop_request", self._on_request, 10)
@@ -49,7 +58,7 @@ class Stops:
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         refusal = self._device.refusal() if self._device is not None else ""
-        refusal = refusal or self._core.clear()
+        refusal = refusal or self._rivals.refusal() or self._core.clear()
         response.success, response.message = not refusal, refusal or "The arm may move again."
         return response
 

@@ -15,6 +15,8 @@ try:
 except ImportError:  # it is in no Python package index
     CvBridge = None
 
+_LARGEST = 8192
+"""Pixels of a side."""
 _CHANNELS = {"bgr8": 3, "rgb8": 3, "mono8": 1}
 
 
@@ -22,11 +24,18 @@ def bgr_from_image(message: Image) -> NDArray[np.uint8]:
     """An image message as (height, width, 3) in BGR order, as OpenCV has it.
 
     Raises:
-        CameraError: the encoding is not known, or the data are fewer than its size says.
+        CameraError: the size is none, the encoding is not known, or the data are fewer than the size says.
     """
-    if CvBridge is not None:
+    if not (0 < message.width <= _LARGEST and 0 < message.height <= _LARGEST):
+        raise CameraError(
+            f"An image of {message.width}x{message.height} pixels was left out; 1 to {_LARGEST} a side are possible."
+        )
+    if CvBridge is None:
+        return convert(message)
+    try:
         return CvBridge().imgmsg_to_cv2(message, "bgr8")
-    return convert(message)
+    except Exception as error:  # CvBridgeError, and what OpenCV and NumPy raise for encodings and sizes of all kinds
+        raise CameraError(f"An image of encoding {message.encoding[:40]!r} can't be converted: {error}") from error
 
 
 def convert(message: Image) -> NDArray[np.uint8]:
@@ -34,7 +43,8 @@ def convert(message: Image) -> NDArray[np.uint8]:
     channels = _CHANNELS.get(message.encoding)
     if channels is None:
         raise CameraError(
-            f"The image has the encoding {message.encoding!r}; without cv_bridge only {', '.join(_CHANNELS)} are known."
+            f"The image has the encoding {message.encoding[:40]!r}; without cv_bridge only "
+            f"{', '.join(_CHANNELS)} are known."
         )
     used = message.width * channels
     if message.step < used or len(message.data) < message.height * message.step:

@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import platform
+import pwd
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
-from ptr_bringup.doctor import arm, camera
+from ptr_bringup.doctor import arm, camera, domain
 from ptr_bringup.doctor.contributed import contributed
 from ptr_bringup.doctor.findings import AbsentError, Check
 from ptr_bringup.doctor.spacemouse import spacemouse
@@ -67,6 +70,7 @@ def own_checks() -> list[Check]:
         Check("Python", "runs everything", True, _python),
         Check("ROS 2", "how the nodes talk", True, _ros),
         Check("ROS 2 traffic", "nodes reach each other", True, lambda: _separately(TALK)),
+        Check("ROS domain", "one robot in each", True, domain.one_robot),
         Check("ptr_msgs", "the suite's own messages", True, _messages),
         Check("nodes", "what launch files start", True, _nodes),
         Check("MuJoCo, OpenGL", "the simulator and its pictures", True, _rendering),
@@ -152,8 +156,29 @@ def _shared_memory() -> str:
     free = shutil.disk_usage(folder).free
     if free < 64e6:
         raise AbsentError(f"/dev/shm has {free / 1e6:.0f} MB, 64 are wanted: docker run --shm-size=512m")
-    left = sum(1 for _ in folder.glob("fastdds_*"))
-    return f"{free / 1e6:.0f} MB free, {left} segments in use or left behind"
+    segments = list(folder.glob("fastdds_*"))
+    if others := other_accounts(segments):
+        raise AbsentError(
+            f"nodes of other accounts use Fast DDS here ({', '.join(others)}): nodes of two accounts discover each "
+            "other and hear nothing; run all of a robot's nodes as one user"
+        )
+    return f"{free / 1e6:.0f} MB free, {len(segments)} segments in use or left behind"
+
+
+def other_accounts(segments: Iterable[Path]) -> list[str]:
+    """Names of the accounts other than this one that own segments of shared memory."""
+    owners = set()
+    for segment in segments:
+        with contextlib.suppress(OSError):  # it has gone meanwhile
+            owners.add(segment.stat().st_uid)
+    return sorted(_account(owner) for owner in owners - {os.geteuid()})
+
+
+def _account(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"
 
 
 def _compiler() -> str:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from ptr_bringup.domain import conflict
 from ptr_bringup.launching.arguments import Argument, declared_arguments, parse_assignments
 from ptr_bringup.launching.documents import SUFFIXES, read_document
 from ptr_bringup.launching.errors import LaunchError, known_names
@@ -21,6 +22,7 @@ from ptr_bringup.launching.interpreter import Plan, interpret
 from ptr_bringup.launching.packages import package_share
 from ptr_bringup.launching.parameters import ParameterFile
 from ptr_bringup.launching.supervisor import Supervisor
+from ptr_bringup.ros_environment import set_discovery
 
 EPILOG = """examples:
   ptr launch ptr_bringup collect.launch.xml --show-args
@@ -61,11 +63,23 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             print(show(plan))
             return 0
+        require_own_domain(plan)
         folder = log_folder(environment)
     except LaunchError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return supervise(plan, folder)
+
+
+def require_own_domain(plan: Plan) -> None:
+    """Refuse to start a robot beside another one.
+
+    Raises:
+        LaunchError: a node that a domain can have once runs there already; the text names a free domain.
+    """
+    names = [process.name for process in plan.processes]
+    if plan.processes and (why := conflict(plan.processes[0].environment, names)):
+        raise LaunchError(why)
 
 
 def supervise(plan: Plan, folder: Path) -> int:
@@ -107,11 +121,8 @@ def find_file(first: str, rest: Sequence[str]) -> tuple[Path, list[str]]:
 def default_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """The environment of the processes: nothing leaves this machine unless the user has said so."""
     environment = dict(inherited)
-    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     environment.setdefault("PYTHONUNBUFFERED", "1")
-    profile = package_share("ptr_bringup") / "config" / "fastdds_profile.xml"
-    if profile.is_file():
-        environment.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(profile))
+    set_discovery(environment, str(package_share("ptr_bringup")))
     return environment
 
 
@@ -121,7 +132,7 @@ def log_folder(environment: Mapping[str, str]) -> Path:
     parent = Path(environment.get("ROS_LOG_DIR") or home / "log")
     folder = parent / f"{time.strftime('%Y-%m-%d-%H-%M-%S')}-launch-{os.getpid()}"
     try:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, mode=0o700)
     except OSError:
         return Path(tempfile.mkdtemp(prefix="ptr-launch-"))
     return folder

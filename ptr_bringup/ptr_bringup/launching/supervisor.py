@@ -22,6 +22,9 @@ ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 PATIENCE = 5.0  # s between the signals
 LAST_WORDS = 2.0  # s in which the output of an ended process is still read
 CHUNK = 65536
+LONGEST_LINE = 1 << 20  # bytes; of a longer one the first part counts as a line
+TERMINAL_MARK = "\x02terminal\x03"
+"""How lines begin that are for the terminal alone, such as a token: they are not kept, and not shown anywhere else."""
 COLOURS = (36, 32, 35, 33, 34, 96, 92, 95, 93, 94)
 LISTENED = (0, -signal.SIGINT, -signal.SIGALRM)
 """Exit codes of a process that was asked to end, and did. With SIGALRM our nodes end themselves when all that they had
@@ -104,7 +107,7 @@ class Supervisor:
         try:
             handle = subprocess.Popen(
                 one.command,
-                env=dict(one.process.environment),
+                env={**one.process.environment, "PTR_TERMINAL_MARK": TERMINAL_MARK},
                 cwd=one.process.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
@@ -170,13 +173,24 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
         while chunk := await stream.read(CHUNK):
-            one.log.write(chunk)
-            if shown:
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    self._show(one.label, line.decode(errors="replace").rstrip("\r"))
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > LONGEST_LINE:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                self._pass_on(one, line, shown)
         if rest:
-            self._show(one.label, rest.decode(errors="replace"))
+            self._pass_on(one, rest, shown, end=b"")
+
+    def _pass_on(self, one: _Running, line: bytes, shown: bool, end: bytes = b"\n") -> None:
+        """Keep a line, and show it; one for the terminal is only shown, and only on a terminal."""
+        text = line.decode(errors="replace").rstrip("\r")
+        if text.startswith(TERMINAL_MARK):
+            if self._screen.isatty():
+                self._show(one.label, text.removeprefix(TERMINAL_MARK))
+            return
+        one.log.write(line + end)
+        if shown:
+            self._show(one.label, text)
 
     def _show(self, label: str, line: str) -> None:
         mark = f"[{label}]"

@@ -14,11 +14,14 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from ptr_models.episodes.request_text import RequestTextError, check_texts
 from ptr_msgs.srv import LabelTrial
 from ptr_policy.evaluation.person import judgement
 from ptr_policy.evaluation.trials import Judgement, Trial, TrialsError
 from ptr_policy.ros import LATCHED
 
+LABEL = {"outcome": 40, "reason": 2000, "by": 80}
+"""Characters of the texts of a label."""
 PHASES = ("idle", "staging", "ready", "running", "label", "done")
 """Between evaluations; checkpoint and arm are made ready; a person lays out the scene; the policy acts; a person
 judges; all trials are made."""
@@ -121,8 +124,9 @@ class Desk:
                 response.success, response.message = False, self._not_now("a label")
                 return response
             try:
+                check_texts(request, LABEL)
                 self._label = judgement(request.outcome, score, request.reason, request.by)
-            except TrialsError as error:
+            except (TrialsError, RequestTextError) as error:
                 response.success, response.message = False, str(error)
                 return response
             response.success, response.message = True, f"trial {self._state['index'] + 1} is a {request.outcome}"

@@ -10,12 +10,14 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from ptr_models.episodes.request_text import check_texts
 from ptr_models.errors import PtrError
 from ptr_msgs.srv import LoadCheckpoint
 from ptr_policy.ros import declare, run
 from ptr_policy.server.core import ServerError
 
 EXPECTED = (PtrError, OSError, ValueError)  # their text is a sentence for the user
+LOAD = {"checkpoint": 4096, "new_task": 120}  # characters of the texts of a request
 ON_DRIFT = ("warn", "hold", "end")
 Transition = Callable[["PolicyServerNode", LifecycleState], TransitionCallbackReturn]
 
@@ -154,6 +156,7 @@ class PolicyServerNode(LifecycleNode):
         self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
     ) -> LoadCheckpoint.Response:
         try:
+            check_texts(request, LOAD)
             if self._runner.busy:
                 raise ServerError(f"a run of {self._runner.run.options.task} is going on; cancel it first")
             self._adopt(self._load(request.checkpoint, request.new_task))

@@ -15,6 +15,7 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from rclpy.timer import Timer
 
+from ptr_models.episodes.request_text import check_texts
 from ptr_models.errors import PtrError
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.msg import ArmCommand, EpisodeStatus, PolicyStep
@@ -26,6 +27,7 @@ from ptr_policy.server.step_timer import StepTimer
 from ptr_policy.server.streams import ObservationStreams
 from ptr_policy.server.ticks import Lateness
 
+GOAL = {"task": 120, "action_choice": 40}  # characters of the texts of a goal
 WATCH_PERIOD = 0.02  # s between two looks at the streams while an action is being carried out
 
 
@@ -110,6 +112,7 @@ class Runner:
         """One run: refused at once, or ended by its steps, a fault, or the caller."""
         logger = self._node.get_logger()
         try:
+            check_texts(goal.request, GOAL)
             run = self._new_run(goal.request)
         except Exception as error:  # also what a network raises that its rehearsal shows
             sentence = str(error) if isinstance(error, PtrError) else f"{type(error).__name__}: {error}"

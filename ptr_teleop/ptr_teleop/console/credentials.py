@@ -82,6 +82,7 @@ def obtain(folder: Path, names: Sequence[str]) -> Credentials:
 
 def _token(path: Path) -> str:
     if path.exists():
+        _require_private(path)
         token = path.read_text(encoding="utf-8").strip()
         if USABLE_TOKEN.fullmatch(token):
             return token
@@ -92,6 +93,7 @@ def _token(path: Path) -> str:
 
 def _certificate(path: Path, key_path: Path, names: Sequence[str]) -> x509.Certificate:
     if path.exists() and key_path.exists():
+        _require_private(key_path)
         kept = _usable(path.read_bytes(), key_path.read_bytes(), names)
         if kept is not None:
             return kept
@@ -140,6 +142,36 @@ def _name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+def _require_private(path: Path) -> None:
+    """Refuse a secret that somebody else can read, or has written.
+
+    Raises:
+        CredentialsError: it is not this user's own, or its permissions let others in.
+    """
+    status = path.stat()
+    if status.st_uid != os.geteuid():
+        raise CredentialsError(f"{path} belongs to another user (number {status.st_uid}); delete it, and start again")
+    if status.st_mode & 0o077:
+        raise CredentialsError(
+            f"{path} can be read by others (mode {status.st_mode & 0o777:04o}): they may know what is in it. "
+            "Delete it, and start again for a new one"
+        )
+
+
+def keep_address(folder: Path, address: str) -> Path:
+    """Write the address with its token where its user alone can read it; returns the file.
+
+    Raises:
+        CredentialsError: it can't be written.
+    """
+    path = folder / "address"
+    try:
+        _write_private(path, f"{address}\n".encode())
+    except OSError as error:
+        raise CredentialsError(f"{path} cannot be written ({error.strerror}); make it writable") from error
+    return path
 
 
 def _write_private(path: Path, content: bytes) -> None:

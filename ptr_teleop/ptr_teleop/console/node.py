@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ptr_teleop.console.addresses import LOCAL_NAMES, machine_names, qr_code, url
-from ptr_teleop.console.credentials import default_folder, obtain
+from ptr_teleop.console.admission import REMOTE
+from ptr_teleop.console.credentials import default_folder, keep_address, obtain
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.listener import Listener, image_topic
 from ptr_teleop.console.ros_robot import RosRobot
 from ptr_teleop.console.security import Guard
 from ptr_teleop.console.server import ConsoleServer, Door
 from ptr_teleop.console.state import ConsoleState
+from ptr_teleop.console.terminal import show_on_terminal
 from ptr_teleop.node_main import EndingNode, run
 from ptr_teleop.parameters import declare
 
@@ -60,23 +62,29 @@ class ConsoleNode(EndingNode):
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
+    def _credentials(self) -> Path:
+        return Path(str(self._value("credentials")) or default_folder())
+
     def _doors(self) -> list[Door]:
         doors = [Door("127.0.0.1", int(self._value("port")), Guard("http", LOCAL_NAMES), ports=PORTS)]
         if self._value("remote"):
             names = [*machine_names(), *(str(name) for name in self._value("names") if name), *LOCAL_NAMES]
-            credentials = obtain(Path(str(self._value("credentials")) or default_folder()), names)
+            credentials = obtain(self._credentials(), names)
             guard = Guard("https", [name.lower() for name in names], credentials.token)
-            doors.append(Door("0.0.0.0", int(self._value("remote_port")), guard, credentials.tls(), PORTS))
+            doors.append(Door("0.0.0.0", int(self._value("remote_port")), guard, credentials.tls(), PORTS, REMOTE))
             self.get_logger().info(f"SHA-256 of the console's certificate: {credentials.fingerprint}")
         return doors
 
     def _announce(self, doors: Sequence[Door], ports: Sequence[int]) -> None:
-        """Say where the page is; for other machines with the token, and as a QR code for a phone or headset."""
+        """Say where the page is. The token is for the terminal alone: others read logs and /rosout."""
         self.get_logger().info(f"the console is at {url('http', '127.0.0.1', ports[0])}")
         if len(doors) > 1:
             names = machine_names()
             address = url("https", names[-1], ports[1], doors[1].guard.token)
-            self.get_logger().info(f"and for other machines at {address}\n{qr_code(address)}")
+            place = url("https", names[-1], ports[1])
+            file = keep_address(self._credentials(), address)
+            self.get_logger().info(f"and for other machines at {place}; its token is in {file}")
+            show_on_terminal(f"with its token: {address}\n{qr_code(address)}")
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -8,11 +8,15 @@ A page of any website can send requests to this machine through the operator's b
 from __future__ import annotations
 
 import hmac
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 COOKIE = "ptr_console"
+LONGEST_PATH = 2048
+"""Characters of a path with its query; the page's longest has the token."""
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
+"""A name or an address with or without a port, and nothing else (RFC 9110, 7.2)."""
 POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -48,6 +52,15 @@ class Refusal:
     text: str
 
 
+def path_refusal(path: str) -> Refusal | None:
+    """Why a path is not looked for; None: it is."""
+    if len(path) > LONGEST_PATH:
+        return Refusal(414, f"This address has {len(path)} characters; no page has one of more than {LONGEST_PATH}.")
+    if "%00" in path:
+        return Refusal(400, "This address holds a character that no page's has.")
+    return None
+
+
 @dataclass(frozen=True)
 class Guard:
     """What one door lets in.
@@ -72,7 +85,8 @@ class Guard:
             headers: with case-insensitive names, as aiohttp gives them.
             tokens: what it carries as its token, in the address or in the cookie.
         """
-        host = headers.get("Host", "")
+        hosts = headers.getall("Host", []) if hasattr(headers, "getall") else [headers.get("Host", "")]
+        host = hosts[0] if len(hosts) == 1 else ""
         if not self._knows(host):
             return Refusal(421, f"This console does not answer to the name '{host[:80]}': use the address it printed.")
         if upgrade or method not in ("GET", "HEAD"):
@@ -86,11 +100,8 @@ class Guard:
         return None
 
     def _knows(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        return name in self.hosts
+        found = _HOST.fullmatch(host)
+        return found is not None and found[1].strip("[]").lower() in self.hosts
 
     def _matches(self, token: str) -> bool:
         return hmac.compare_digest(token.encode("utf-8", "replace"), self.token.encode())

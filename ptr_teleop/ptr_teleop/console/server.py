@@ -17,13 +17,18 @@ from pathlib import Path
 from aiohttp import web
 
 from ptr_models.errors import PtrError
+from ptr_teleop.console.admission import LOCAL, DoorLimits, OncePerInterval
+from ptr_teleop.console.door_keeper import DoorKeeper, reserve_files
 from ptr_teleop.console.requests import DEVICES, Stop
 from ptr_teleop.console.robot import Robot
-from ptr_teleop.console.security import COOKIE, HEADERS, Guard
+from ptr_teleop.console.security import COOKIE, HEADERS, Guard, path_refusal
 from ptr_teleop.console.sockets import Sockets
 
 PAGES = Path(__file__).parent / "web"
 LARGEST_BODY = 16 * 1024  # bytes
+KEEPALIVE = 15.0  # s for which a connection may wait for its next request
+LINGERING = 2.0  # s in which the rest of a request's body is still read
+LOGGERS = ("aiohttp.server", "aiohttp.web", "asyncio", "ptr_teleop.console.server", "ptr_teleop.console.door_keeper")
 MONTH = 30 * 86400  # s that a browser keeps the token
 PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # by how their files begin
 LOG = logging.getLogger(__name__)
@@ -43,6 +48,7 @@ class Door:
         port: 0: any that is free.
         tls: None: not encrypted.
         ports: so many are tried from `port` on, when it is taken.
+        limits: connections that it holds.
     """
 
     host: str
@@ -50,6 +56,7 @@ class Door:
     guard: Guard
     tls: ssl.SSLContext | None = None
     ports: int = 1
+    limits: DoorLimits = LOCAL
 
 
 class ConsoleServer:
@@ -66,6 +73,7 @@ class ConsoleServer:
         self._ports: Future[list[int]] = Future()
         self._loop = asyncio.new_event_loop()
         self._end = asyncio.Event()
+        self._keepers: list[DoorKeeper] = []
 
     def start(self) -> list[int]:
         """Begin to listen, and return the port of each door.
@@ -95,23 +103,36 @@ class ConsoleServer:
 
     async def _serve(self) -> None:
         runners: list[web.AppRunner] = []
+        reserve_files()
+        once = OncePerInterval()
+        for name in LOGGERS:
+            logging.getLogger(name).addFilter(once)
         try:
             ports = [await self._open(door, runners) for door in self._doors]
             self._ports.set_result(ports)
             await self._end.wait()
         finally:
+            for keeper in self._keepers:
+                keeper.close()
             await self._sockets.close()
             for runner in runners:
                 await runner.cleanup()
             await _end_tasks()
 
     async def _open(self, door: Door, runners: list[web.AppRunner]) -> int:
-        runner = web.AppRunner(self._application(door.guard), access_log=None, shutdown_timeout=1.0)
+        admitted = _Admitted()
+        runner = web.AppRunner(
+            self._application(door.guard, admitted),
+            access_log=None,
+            shutdown_timeout=1.0,
+            keepalive_timeout=KEEPALIVE,
+            lingering_time=LINGERING,
+        )
         runners.append(runner)
         await runner.setup()
         for port in range(door.port, door.port + door.ports):
             try:
-                await web.TCPSite(runner, door.host, port, ssl_context=door.tls).start()
+                keeper = DoorKeeper(door.host, port, runner.server, door.tls, door.limits)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or port == door.port + door.ports - 1:
                     raise ServerError(
@@ -120,10 +141,14 @@ class ConsoleServer:
                     ) from error
             else:
                 break
-        return int(runner.addresses[0][1])
+        admitted.keeper = keeper
+        self._keepers.append(keeper)
+        keeper.start()
+        return keeper.port
 
-    def _application(self, guard: Guard) -> web.Application:
-        application = web.Application(middlewares=[_guarding(guard, self._robot)], client_max_size=LARGEST_BODY)
+    def _application(self, guard: Guard, admitted: _Admitted) -> web.Application:
+        middlewares = [_guarding(guard, self._robot, admitted)]
+        application = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
         application.on_response_prepare.append(_set_headers)
         application.router.add_get("/", _front_page(guard))
         application.router.add_get("/stop", _file("stop.html"))
@@ -183,19 +208,38 @@ def _file(name: str) -> Handler:
     return respond
 
 
-def _guarding(guard: Guard, robot: Robot) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+class _Admitted:
+    """Tells a door's keeper, once there is one, who has sent a request."""
+
+    keeper: DoorKeeper | None = None
+
+    def note(self, request: web.Request) -> None:
+        if self.keeper is not None and request.transport is not None:
+            self.keeper.spoke(request.transport.get_extra_info("peername"))
+
+
+def _guarding(
+    guard: Guard, robot: Robot, admitted: _Admitted
+) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        admitted.note(request)
         upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
         tokens = [request.cookies.get(COOKIE, ""), request.query.get("token", "")]
-        refusal = guard.refusal(request.method, upgrade, request.headers, tokens)
+        refusal = guard.refusal(request.method, upgrade, request.headers, tokens) or path_refusal(request.raw_path)
         if refusal is not None:
             robot.state.refused += 1
-            return web.Response(status=refusal.status, text=refusal.text)
+            response = web.Response(status=refusal.status, text=refusal.text)
+            response.force_close()
+            return response
         try:
             return await handler(request)
         except (web.HTTPException, asyncio.CancelledError, ConnectionError):
             raise
+        except OSError as error:  # a name that no file can have
+            if error.errno not in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
+                raise
+            return web.Response(status=404, text="There is no such page.")
         except Exception:
             LOG.exception("a request failed: %s %s", request.method, request.path)
             return web.Response(status=500, text="The console made a mistake: its log says which.")

@@ -37,6 +37,7 @@ REASONS = {  # bit of SafetyEvent.reason: (its name, how grave, what a person re
     SafetyEvent.OVERRIDDEN: ("overridden", "hold", "somebody else is in command"),
     SafetyEvent.COLLISION: ("collision", "refuse", "too close to the table or to itself"),
     SafetyEvent.MOTOR_FAULT: ("motor_fault", "refuse", "a motor reports a fault"),
+    SafetyEvent.OUT_OF_RANGE: ("out_of_range", "refuse", "the command holds a value that it can't have"),
 }
 LEVELS = {DiagnosticStatus.OK: "ok", DiagnosticStatus.WARN: "warn"}  # everything else: error
 LONGEST = 400  # characters of a sentence

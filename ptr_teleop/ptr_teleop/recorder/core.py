@@ -7,6 +7,7 @@ Plain data and clocks that are passed in (ns since the epoch); the node feeds it
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,11 @@ class Room:
     warn: float = 2.0 * GIGABYTE
     refuse: float = 0.2 * GIGABYTE
     finish: float = 0.05 * GIGABYTE
+
+
+def domain() -> str:
+    """The ROS domain of this process."""
+    return os.environ.get("ROS_DOMAIN_ID") or "0"
 
 
 def _same(one: bytes, other: bytes, type_name: str) -> bool:
@@ -230,6 +236,12 @@ class RecorderCore:
         if missing:
             raise RecorderError(
                 f"nothing came on {', '.join(missing)} in the last {STALLED:.1f} s; start what publishes it"
+            )
+        contested = self._watch.contested(now)
+        if contested:
+            raise RecorderError(
+                f"{', '.join(contested)} has two publishers: two robots run in this ROS domain ({domain()}); end one, "
+                "or give each its own ROS_DOMAIN_ID"
             )
         self._folder.require()
         free = self._folder.free_bytes()

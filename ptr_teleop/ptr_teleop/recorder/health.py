@@ -12,6 +12,8 @@ from ptr_teleop.recorder.streams import Stream
 STALLED = 0.7
 """s of silence of a required stream that is an event, and forbids a start. With the time between two looks it is
 known within 1 s."""
+SPEAKS = 1.0
+"""s for which a message shows that its publisher is there."""
 WINDOW = 2.0
 """s over which a rate is counted."""
 
@@ -42,11 +44,13 @@ class StreamMonitor:
         self.lost = 0
         self._recent: deque[int] = deque()
         self._numbers: dict[bytes, int] = {}
+        self._speakers: dict[bytes, int] = {}
 
     def hear(self, arrival: int, publisher: bytes = b"", sequence: int = 0) -> None:
         """Take note of a message (arrival in ns) with its publisher's number, 0: not known."""
         self.heard = arrival
         self._recent.append(arrival)
+        self._speakers[publisher] = arrival
         self._prune(arrival)
         if not sequence:
             return
@@ -59,6 +63,11 @@ class StreamMonitor:
     def forget_losses(self) -> None:
         """An episode begins."""
         self.lost = 0
+
+    def contested(self, now: int) -> bool:
+        """True while two publishers speak on a stream that may have one; the graph would also name dead ones."""
+        self._prune(now)
+        return not self.stream.shared and len(self._speakers) > 1
 
     def silent(self, now: int) -> bool:
         """True when nothing came in the last STALLED seconds."""
@@ -80,6 +89,9 @@ class StreamMonitor:
         limit = now - int(WINDOW * 1e9)
         while self._recent and self._recent[0] < limit:
             self._recent.popleft()
+        gone = [one for one, at in self._speakers.items() if at < now - int(SPEAKS * 1e9)]
+        for one in gone:
+            del self._speakers[one]
 
 
 class StreamWatch:
@@ -88,6 +100,7 @@ class StreamWatch:
     def __init__(self, streams: Iterable[Stream]) -> None:
         self._monitors = {stream.topic: StreamMonitor(stream) for stream in streams}
         self._stalled: set[str] = set()
+        self._contested: set[str] = set()
         self._told: dict[str, int] = {}
 
     def __getitem__(self, topic: str) -> StreamMonitor:
@@ -95,13 +108,17 @@ class StreamWatch:
 
     def begin(self) -> None:
         """An episode begins: nothing has stalled, nothing is lost."""
-        self._stalled, self._told = set(), {}
+        self._stalled, self._contested, self._told = set(), set(), {}
         for monitor in self._monitors.values():
             monitor.forget_losses()
 
     def silent(self, now: int) -> list[str]:
         """Required topics without a message in the last STALLED seconds."""
         return [topic for topic, one in self._monitors.items() if one.stream.required and one.silent(now)]
+
+    def contested(self, now: int) -> list[str]:
+        """Topics on which two publishers speak that may have one."""
+        return [topic for topic, one in self._monitors.items() if one.contested(now)]
 
     def lost(self) -> dict[str, int]:
         """Per topic the messages of this episode that never arrived, of topics that lost any."""
@@ -119,6 +136,9 @@ class StreamWatch:
         ]
         found += [("stream_recovered", f"messages on {topic} again") for topic in sorted(self._stalled - silent)]
         self._stalled = silent
+        contested = set(self.contested(now))
+        found += [("two_publishers", f"{topic} has two publishers") for topic in sorted(contested - self._contested)]
+        self._contested |= contested
         lost = self.lost()
         for topic, count in lost.items():
             if more := count - self._told.get(topic, 0):

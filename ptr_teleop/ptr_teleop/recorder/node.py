@@ -19,6 +19,7 @@ from rclpy.task import Future
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import definition
 from ptr_models.episodes.metadata import EpisodeMetadata, Label, check_name
+from ptr_models.episodes.request_text import check_texts
 from ptr_models.episodes.writer import BagWriter
 from ptr_models.errors import PtrError
 from ptr_models.provenance import installed_versions, source_commit
@@ -47,6 +48,10 @@ TICK = 0.1  # s between two looks at the streams and the disk
 REPORT = 0.25  # s between two statuses
 ADAPT = 0.5  # s between two looks at what publishers offer
 AUDIT_WAIT = 2.0  # s that a stop waits for the audit before it answers without one
+START = {"task": 120, "kind": 40, "operator_name": 80, "instruction": 500, "extra_json": 65536}
+STOP = {"outcome": 40, "note": 2000}
+LABEL = {"episode_id": 200, "outcome": 40, "note": 2000, "by": 80}
+"""Characters of the texts of the requests."""
 SCENE_AGE = 1.0  # s; older objects belong to a simulator that has ended
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -156,6 +161,7 @@ class RecorderNode(EndingNode):
     def _on_start(self, request: StartEpisode.Request, response: StartEpisode.Response) -> StartEpisode.Response:
         self._drain()
         try:
+            check_texts(request, START)
             check_name(request.task, "task name")
             wanted = Wanted(
                 task=request.task,
@@ -177,6 +183,7 @@ class RecorderNode(EndingNode):
         """Answer when the bag is closed, with its audit when that does not take long; the status has it in any case."""
         self._drain()
         try:
+            check_texts(request, STOP)
             outcome = request.outcome or "unlabelled"
             path, event = self._core.stop(request.save, outcome, self._now(), _score(request), request.note)
         except (PtrError, OSError) as error:
@@ -210,6 +217,7 @@ class RecorderNode(EndingNode):
 
     def _on_label(self, request: LabelEpisode.Request, response: LabelEpisode.Response) -> LabelEpisode.Response:
         try:
+            check_texts(request, LABEL)
             if self._core.state is State.RECORDING:
                 raise EpisodeError("an episode is being recorded; stop it before labelling")
             last = self._core.metadata

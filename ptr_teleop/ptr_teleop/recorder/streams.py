@@ -17,6 +17,7 @@ class Stream:
         lasting: what was said last holds until something else is said. The newest message goes into the beginning of
             each bag, and a later one is kept when it differs from the one before.
         reliable: subscribe reliably (commands, events) until the publishers' offers are known; otherwise best effort.
+        shared: may have several publishers. With two of any other stream the bag would hold two robots.
     """
 
     topic: str
@@ -24,6 +25,7 @@ class Stream:
     required: bool = False
     lasting: bool = False
     reliable: bool = False
+    shared: bool = False
 
 
 EVENTS = "/episode/event"
@@ -59,12 +61,12 @@ def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
         Stream("/arm/state", "ptr_msgs/msg/ArmState", required=True),
         Stream("/arm/executed", "ptr_msgs/msg/ExecutedCommand", required=True),
         Stream("/arm/safety", "ptr_msgs/msg/SafetyEvent", lasting=True, reliable=True),
-        *(Stream(topic, "ptr_msgs/msg/ArmCommand", reliable=True) for topic in COMMANDS),
+        *(Stream(topic, "ptr_msgs/msg/ArmCommand", reliable=True, shared=True) for topic in COMMANDS),
         Stream("/arm/motors", "ptr_msgs/msg/MotorStates", lasting=True, reliable=True),
         Stream("/policy/step", "ptr_msgs/msg/PolicyStep", reliable=True),
         Stream("/policy/status", "diagnostic_msgs/msg/DiagnosticStatus", lasting=True, reliable=True),
         Stream("/evaluation/trial", "std_msgs/msg/String", lasting=True, reliable=True),
-        Stream("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", reliable=True),
+        Stream("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", reliable=True, shared=True),
         Stream(OBJECTS, "ptr_msgs/msg/ObjectStates"),
-        Stream(EVENTS, "ptr_msgs/msg/EpisodeEvent", reliable=True),
+        Stream(EVENTS, "ptr_msgs/msg/EpisodeEvent", reliable=True, shared=True),
     )

@@ -8,9 +8,11 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Duration
 from fault_bag import BOUND, FaultBag
 from fault_drivers import HumanSource, PolicySource
 from fault_plant import BOX, Plant, Trial
@@ -34,6 +36,23 @@ def test_a_command_that_is_not_a_number_holds_the_arm(bench) -> None:
     trial.assert_held()
     assert "NOT_FINITE" in trial.bag.reasons()
     assert trial.bag.says("holds numbers that are not finite")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("horizon", Duration(sec=1000)), ("source", 100_000 * "x")],
+    ids=["horizon", "source"],
+)
+def test_a_command_with_a_field_out_of_its_bounds_holds_the_arm(bench, field: str, value: Any) -> None:
+    def out_of_bounds(command: ArmCommand) -> ArmCommand:
+        setattr(command, field, value)
+        return command
+
+    with bench.trial(PolicySource) as trial:
+        trial.strike(lambda: setattr(bench.source, "change", out_of_bounds))
+    trial.assert_held()
+    assert "OUT_OF_RANGE" in trial.bag.reasons()
+    assert trial.bag.says(f"its {field} ")
 
 
 @pytest.mark.parametrize("seconds", [-1.0, 1.0], ids=["behind", "ahead"])
@@ -161,6 +180,13 @@ def test_a_second_human_is_refused_and_the_first_keeps_the_arm(bench) -> None:
     assert "OVERRIDDEN" in trial.bag.reasons()
     assert trial.bag.says("The command of webxr was refused: spacemouse is in command")
     assert {one.content.source for one in trial.bag.of("/arm/executed")} <= {"", "spacemouse"}
+
+
+def test_a_second_person_with_the_same_kind_of_device_is_refused_too(bench) -> None:
+    with bench.trial(HumanSource) as trial, another(HumanSource, bench) as second, second:
+        trial.strike(lambda: None)
+    assert "OVERRIDDEN" in trial.bag.reasons()
+    assert trial.bag.says("The command of spacemouse was refused: another spacemouse is in command")
 
 
 def test_a_person_takes_the_arm_from_the_policy_at_once(bench) -> None:

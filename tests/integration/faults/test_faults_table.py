@@ -11,7 +11,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 TABLE = HERE.parents[2] / "docs" / "reference" / "faults.md"
 GROUPS = ("Sensors", "Commands", "Network and clock", "Processes", "Disk", "Motors", "Model", "People")
-BESIDE = ("interbotix_driver", "cameras_reopened")  # whose tests are beside this folder
+# Whose tests are beside this folder.
+BESIDE = ("interbotix_driver", "cameras_reopened", "other_machine", "two_robots", "console_flood")
 TEST = re.compile(r"`(\w+::test_[^`]+)`")
 
 

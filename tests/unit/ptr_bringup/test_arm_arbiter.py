@@ -266,3 +266,21 @@ def test_the_age_of_a_command_is_that_of_its_own_clock(arbiter: Arbiter) -> None
     assert arbiter.offer(HUMAN, command(1.7e9, "spacemouse"), 10.0, age=0.01)[0] == Reason.NONE
     assert arbiter.offer(HUMAN, command(1.7e9, "spacemouse"), 10.1, age=0.31)[0] == Reason.STALE_COMMAND
     assert arbiter.offer(HUMAN, command(1.7e9, "spacemouse"), 10.1, age=-0.31)[0] == Reason.STALE_COMMAND
+
+
+def test_two_people_with_the_same_kind_of_device_are_told_apart(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0, "page_keyboard"), 10.0, publisher="first")
+    reason, detail = arbiter.offer(HUMAN, command(10.1, "page_keyboard"), 10.1, publisher="second")
+    assert reason == Reason.OVERRIDDEN
+    assert detail == "The command of page_keyboard was refused: another page_keyboard is in command."
+    arbiter.offer(HUMAN, command(10.15, "page_keyboard", deadman=False), 10.15, publisher="second")
+    assert arbiter.mode is Mode.TELEOP, "the second one's release is not the first one's"
+    arbiter.offer(HUMAN, command(10.2, "page_keyboard", deadman=False), 10.2, publisher="first")
+    assert arbiter.offer(HUMAN, command(10.3, "page_keyboard"), 10.3, publisher="second")[0] == Reason.NONE
+
+
+def test_a_command_with_a_field_out_of_its_bounds_moves_nothing(arbiter: Arbiter) -> None:
+    reason, detail = arbiter.offer(POLICY, command(10.0, "policy", problem="its horizon is 1000 s"), 10.0)
+    assert reason == Reason.OUT_OF_RANGE
+    assert detail == "The command of policy was refused: its horizon is 1000 s."
+    assert arbiter.mode is Mode.IDLE

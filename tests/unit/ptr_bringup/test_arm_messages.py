@@ -88,3 +88,43 @@ def test_the_grippers_crank_closes_its_triangle() -> None:
     for finger in (0.015, 0.026, 0.037):  # m; horn 0.014 m, arm 0.024 m
         angle = motor_angle(finger)
         assert 0.014**2 + finger**2 - 2 * 0.014 * finger * math.sin(angle) == pytest.approx(0.024**2)
+
+
+def sound() -> ArmCommand:
+    """A command of which nothing is wrong."""
+    message = ArmCommand(source="policy", gripper=1.0, deadman=True)
+    message.horizon.nanosec = 200_000_000
+    return message
+
+
+def test_a_sound_command_has_no_problem() -> None:
+    assert command_from(sound()).problem == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda m: setattr(m.horizon, "sec", 1000), "its horizon is 1000.2 s; at most 1 s are allowed"),
+        (lambda m: setattr(m.horizon, "sec", -5), "its horizon is -4.8 s"),
+        (lambda m: setattr(m, "source", "x" * 100_000), "its source has 100000 characters"),
+        (lambda m: setattr(m, "source", "\x1b[2Jpolicy"), "can't be printed"),
+        (lambda m: setattr(m.twist.linear, "x", 1e200), "its twist has a component of 1e+200"),
+        (lambda m: setattr(m, "gripper", -1e9), "its gripper opening is -1e+09"),
+    ],
+)
+def test_a_field_of_a_command_that_is_out_of_its_bounds_is_named(change, sentence: str) -> None:
+    message = sound()
+    change(message)
+    command = command_from(message)
+    assert sentence in command.problem
+    assert len(command.source) <= 64
+    assert command.source.isprintable()
+    assert 0.0 <= command.horizon <= 1.0
+
+
+@pytest.mark.parametrize("length", [1e200, 1e-3, 2.0, math.inf, math.nan])
+def test_a_quaternion_that_is_no_rotation_is_refused(length: float) -> None:
+    message = PoseMessage()
+    message.orientation.w = length
+    with pytest.raises(ValueError, match="orientation"):
+        pose_from(message)

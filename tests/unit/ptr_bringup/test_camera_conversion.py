@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 
-from ptr_bringup.camera.conversion import convert
+from ptr_bringup.camera import conversion
+from ptr_bringup.camera.conversion import bgr_from_image, convert
 from ptr_bringup.camera.interface import CameraError
 
 
@@ -49,3 +50,22 @@ def test_too_few_data_are_an_error_and_no_crash() -> None:
     message.data = message.data[:20]
     with pytest.raises(CameraError, match="4x4 bgr8 has 20 bytes"):
         convert(message)
+
+
+@pytest.mark.parametrize(("width", "height"), [(0, 0), (640, 0), (60_000, 60_000)])
+def test_an_image_of_an_impossible_size_is_refused_with_it(width: int, height: int) -> None:
+    with pytest.raises(CameraError, match=f"{width}x{height}"):
+        bgr_from_image(Image(width=width, height=height, encoding="bgr8"))
+
+
+def test_whatever_cv_bridge_raises_becomes_the_cameras_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    class CvBridgeError(TypeError):
+        pass
+
+    class Bridge:
+        def imgmsg_to_cv2(self, message: Image, encoding: str) -> np.ndarray:
+            raise CvBridgeError("[bayer_what] is not a color format")
+
+    monkeypatch.setattr(conversion, "CvBridge", Bridge)
+    with pytest.raises(CameraError, match="bayer_what"):
+        bgr_from_image(Image(width=4, height=4, encoding="bayer_what"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import pwd
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,12 @@ def test_too_little_disk_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(checks, "LEAST_DISK", 1e18)
     with pytest.raises(AbsentError, match="1000000000 GB are wanted"):
         checks._disk()
+
+
+def test_nodes_of_another_account_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "fastdds_1").touch()
+    segments = [tmp_path / "fastdds_1", tmp_path / "fastdds_gone"]
+    assert checks.other_accounts(segments) == []
+    monkeypatch.setattr(checks.os, "geteuid", lambda: 4_000_000)
+    (name,) = checks.other_accounts(segments)
+    assert name == pwd.getpwuid((tmp_path / "fastdds_1").stat().st_uid).pw_name

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -16,6 +19,8 @@ import pytest
 from ptr_bringup.launching.arguments import declared_arguments
 from ptr_bringup.launching.cli import describe
 from ptr_bringup.launching.documents import read_document
+from ptr_bringup.launching.interpreter import Process
+from ptr_bringup.launching.supervisor import TERMINAL_MARK, Supervisor
 
 ROOT = Path(__file__).resolve().parents[3]
 PTR_LAUNCH = """
@@ -104,6 +109,33 @@ def test_output_is_marked_shown_and_kept(launch: Callable[[str], Launch]) -> Non
     assert "nothing to see" not in one.output
     assert one.log("sum-1") == "42\n"
     assert one.log("quiet-2") == "nothing to see\n"
+
+
+def test_a_line_for_the_terminal_alone_is_in_no_log_and_in_no_pipe(launch: Callable[[str], Launch]) -> None:
+    one = launch("<executable cmd=\"sh -c 'echo ${PTR_TERMINAL_MARK}secret; echo public'\" name='sh' output='screen'/>")
+    assert one.end() == 0
+    assert one.log("sh-1") == "public\n"
+    assert "secret" not in one.output
+
+
+def test_a_line_for_the_terminal_alone_is_shown_on_one(tmp_path: Path) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    process = Process("sh", ("sh", "-c", "echo ${PTR_TERMINAL_MARK}secret"), dict(os.environ), on_screen=True)
+    assert asyncio.run(Supervisor([process], tmp_path, terminal).run()) == 0
+    assert "secret\n" in terminal.getvalue()
+    assert TERMINAL_MARK not in terminal.getvalue()
+    assert "secret" not in (tmp_path / "sh-1.log").read_text()
+
+
+def test_logs_are_kept_where_others_can_not_read_them(launch: Callable[[str], Launch]) -> None:
+    one = launch('<executable cmd="echo hello" name="hello"/>')
+    assert one.end() == 0
+    (folder,) = (one.folder / "logs").iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
 def test_standard_error_is_always_shown(launch: Callable[[str], Launch]) -> None:

@@ -136,6 +136,12 @@ def test_what_training_cannot_use_is_to_be_discarded_and_says_why() -> None:
     )
 
 
+def test_an_episode_that_two_robots_published_is_to_be_discarded() -> None:
+    judgement = judge("", None, [], [], ["/joint_states has two publishers"])
+    assert judgement.proposal == DISCARD
+    assert judgement.findings == ("two robots are mixed in it: /joint_states has two publishers",)
+
+
 def test_reasons_have_the_names_of_the_safety_events() -> None:
     assert reason_names(1 | 4 | 1024) == ["OUTSIDE_BOX", "TOO_FAST", "COLLISION"]
     assert reason_names(0) == []

@@ -9,12 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from multidict import CIMultiDict
 
 from ptr_teleop.console import credentials
 from ptr_teleop.console.addresses import LOCAL_NAMES, qr_code, url
-from ptr_teleop.console.credentials import CredentialsError, obtain
+from ptr_teleop.console.credentials import CredentialsError, keep_address, obtain
 from ptr_teleop.console.limits import TokenBucket
-from ptr_teleop.console.security import Guard
+from ptr_teleop.console.security import Guard, path_refusal
 
 LOCAL = Guard("http", LOCAL_NAMES)
 REMOTE = Guard("https", ["robot.local", "192.0.2.7"], token="right" * 8)
@@ -31,7 +32,28 @@ def test_this_machine_is_answered_under_its_own_names(host: str) -> None:
     assert status(LOCAL, "GET", False, {"Host": host}) == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example:8765", "127.0.0.1.evil.example", "", "[", "localhost@evil.example"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example:8765",
+        "127.0.0.1.evil.example",
+        "",
+        "[",
+        "localhost@evil.example",
+        "evil.example@localhost",
+        "localhost:8765@",
+        "localhost:port",
+        "localhost:123456",
+        "localhost/evil",
+        "localhost?",
+        "localhost#",
+        " localhost",
+        "localhost\t",
+        "[::1]evil",
+        "[localhost",
+        "evil.example, localhost",
+    ],
+)
 def test_a_name_that_somebody_else_points_here_is_refused(host: str) -> None:
     assert status(LOCAL, "GET", False, {"Host": host}) == 421
 
@@ -118,3 +140,28 @@ def test_the_bucket_lets_through_its_rate_and_its_burst() -> None:
     assert sum(bucket.admits(0.0) for _ in range(20)) == 5
     assert sum(bucket.admits(0.001 * step) for step in range(1000)) == pytest.approx(10, abs=1)
     assert not bucket.admits(-100.0)  # a clock that goes back gives nothing
+
+
+def test_two_names_in_one_request_are_refused() -> None:
+    headers = CIMultiDict([("Host", "localhost"), ("Host", "evil.example")])
+    assert status(LOCAL, "GET", False, headers) == 421
+
+
+@pytest.mark.parametrize(("path", "expected"), [("/", None), ("/" + 5000 * "a", 414), ("/static/%00", 400)])
+def test_a_path_that_no_page_has_is_refused(path: str, expected: int | None) -> None:
+    refusal = path_refusal(path)
+    assert (None if refusal is None else refusal.status) == expected
+
+
+@pytest.mark.parametrize("name", ["token", "key.pem"])
+def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, name: str) -> None:
+    obtain(tmp_path, ["robot"])
+    (tmp_path / name).chmod(0o644)
+    with pytest.raises(CredentialsError, match=r"can be read by others \(mode 0644\)"):
+        obtain(tmp_path, ["robot"])
+
+
+def test_the_address_with_its_token_is_kept_for_its_user_alone(tmp_path: Path) -> None:
+    file = keep_address(tmp_path, "https://robot:8766/?token=secret")
+    assert file.read_text() == "https://robot:8766/?token=secret\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -17,8 +17,10 @@ import aiohttp
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
 from ptr_teleop.console.addresses import LOCAL_NAMES
+from ptr_teleop.console.admission import DoorLimits
 from ptr_teleop.console.credentials import obtain
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.request_reader import LARGEST
@@ -396,3 +398,45 @@ def test_whatever_a_socket_is_sent_the_server_goes_on(served: Served, path: str)
 async def until(condition: Callable[[], object]) -> None:
     while not condition():
         await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("path", ["/" + 5000 * "a", "/static/" + 300 * "a", "/static/a%00b", "/camera/" + 1500 * "a"])
+def test_a_path_that_no_file_can_have_is_answered_without_a_traceback(served: Served, path: str) -> None:
+    async def work(session: aiohttp.ClientSession) -> None:
+        async with session.get(URL(served.local + path, encoded=True)) as response:
+            assert 400 <= response.status < 500
+
+    served.run(work)
+
+
+def test_a_client_that_asks_for_nothing_is_dropped_and_another_is_served(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ptr_teleop.console.door_keeper.HEADER", 0.2)
+    port = int(served.local.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=20.0) as silent:
+        silent.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")  # a header that never ends
+        assert silent.recv(1) == b"", "it is closed without an answer"
+
+    async def work(session: aiohttp.ClientSession) -> None:
+        async with session.get(served.local + "/stop") as response:
+            assert response.status == 200
+
+    served.run(work)
+
+
+def test_an_address_that_holds_too_many_connections_gets_no_more_and_the_other_door_is_open(tmp_path: Path) -> None:
+    few = DoorLimits(connections=3, per_address=3)
+    guard = Guard("http", LOCAL_NAMES)
+    server = ConsoleServer(NotedRobot(), [Door("127.0.0.1", 0, guard), Door("127.0.0.1", 0, guard, limits=few)])
+    local, limited = server.start()
+    try:
+        held = [socket.create_connection(("127.0.0.1", limited), timeout=20.0) for _ in range(4)]
+        assert held[3].recv(1) == b""
+        with socket.create_connection(("127.0.0.1", local), timeout=20.0) as other:
+            other.sendall(b"GET /stop HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            assert other.recv(100).startswith(b"HTTP/1.1 200")
+        for client in held:
+            client.close()
+    finally:
+        server.stop()

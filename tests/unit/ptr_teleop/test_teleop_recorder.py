@@ -258,6 +258,34 @@ def test_messages_that_never_arrived_are_an_event_and_in_the_metadata(bench: Ben
     assert bench.writers[0].metadata.lost == {TELEOP: 2}
 
 
+def test_a_stream_with_two_publishers_forbids_a_start_until_one_has_gone(bench: Bench) -> None:
+    bench.feed(T0)
+    for publisher in (b"one", b"other"):
+        bench.core.receive("/joint_states", b"", T0, T0, 1, publisher)
+    with pytest.raises(RecorderError, match="/joint_states has two publishers: two robots run in this ROS domain"):
+        bench.core.start(Wanted("put_knife_in_pot"), T0)
+    later = T0 + 2 * SECOND
+    bench.feed(later)
+    bench.core.start(Wanted("put_knife_in_pot"), later)
+
+
+def test_a_second_publisher_during_an_episode_is_one_event_in_its_bag(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    for publisher in (b"one", b"other"):
+        bench.core.receive("/arm/state", b"", T0 + 1, T0, 1, publisher)
+    (event,) = bench.core.tick(T0 + 2)
+    assert (event.kind, event.text) == ("two_publishers", "/arm/state has two publishers")
+    assert bench.core.tick(T0 + 3) == []
+
+
+def test_two_people_and_a_policy_may_command_in_one_episode(bench: Bench) -> None:
+    bench.feed(T0)
+    for publisher in (b"one", b"other"):
+        bench.core.receive(TELEOP, b"{}", T0, T0, 1, publisher)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+
+
 def test_every_stream_says_how_it_is(bench: Bench) -> None:
     for k in range(51):
         bench.feed(T0 + k * SECOND // 25)

@@ -3,12 +3,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from ptr_bringup.arm.kinematics import Array
 from ptr_bringup.arm.motors import Motors
 from ptr_bringup.arm.reports import JointState
+
+MOST_JOINTS = 64
+"""A joint state of more is not of an arm, and not read."""
+
+
+class Topic(NamedTuple):
+    """Name and message class of a topic."""
+
+    name: str
+    type: type
 
 
 @dataclass(frozen=True)
@@ -27,7 +40,13 @@ class Health:
 
 
 class Driver(Protocol):
-    """Moves the joints and measures them. None of its methods waits: what is asked for shows in later readings."""
+    """Moves the joints and measures them. None of its methods waits: what is asked for shows in later readings.
+
+    Attributes:
+        exclusive: topics between it and the arm that have one publisher each as long as one robot is there.
+    """
+
+    exclusive: tuple[Topic, ...]
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
@@ -49,3 +68,9 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Give back what it holds; the arm keeps its pose."""
+
+
+def picked(values: Sequence[float], order: Sequence[int]) -> Array:
+    """Values of the arm's joints; zeros where a joint state has none, or no number."""
+    found = np.array([values[k] for k in order]) if len(values) > max(order) else np.zeros(len(order))
+    return np.where(np.isfinite(found), found, 0.0)

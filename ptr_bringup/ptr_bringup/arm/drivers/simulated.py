@@ -9,7 +9,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState as JointStateMessage
 from std_srvs.srv import SetBool, Trigger
 
-from ptr_bringup.arm.drivers.base import Health
+from ptr_bringup.arm.drivers.base import MOST_JOINTS, Health, Topic, picked
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
 from ptr_bringup.arm.messages import seconds
 from ptr_bringup.arm.motor_messages import motors_from
@@ -23,6 +23,8 @@ _SILENCE = 1.0
 
 class SimulatedDriver:
     """Publishes /joint_commands (six joints and left_finger); listens to /joint_states and /simulator/motors."""
+
+    exclusive = (Topic("/joint_commands", JointStateMessage), Topic("/joint_states", JointStateMessage))
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -47,6 +49,9 @@ class SimulatedDriver:
         self._commands.publish(message)
 
     def _on_state(self, message: JointStateMessage) -> None:
+        if len(message.name) > MOST_JOINTS:
+            self._odd = f"A joint state names {len(message.name)} joints; {MOST_JOINTS} are the most."
+            return
         place = {name: k for k, name in enumerate(message.name)}
         missing = [name for name in (*JOINT_NAMES, "left_finger") if name not in place]
         if missing or len(message.position) != len(message.name):
@@ -58,8 +63,8 @@ class SimulatedDriver:
         self._newest = JointState(
             seconds(message.header.stamp),
             np.array([message.position[k] for k in order]),
-            _pick(message.velocity, order),
-            _pick(message.effort, order),
+            picked(message.velocity, order),
+            picked(message.effort, order),
             message.position[place["left_finger"]],
         )
 
@@ -99,8 +104,3 @@ class SimulatedDriver:
             self._node.destroy_subscription(subscription)
         for client in (self._torque, self._reboot):
             self._node.destroy_client(client)
-
-
-def _pick(values: list[float], order: list[int]) -> Array:
-    """Values of the arm's joints; zeros where a driver reports none."""
-    return np.array([values[k] for k in order]) if len(values) > max(order) else np.zeros(len(order))

@@ -66,6 +66,7 @@ class InterbotixDriver:
         self._ramp, self._gripper = Ramp(options.catch_up_speed), GripperPwm(options.gripper)
         self._registers = RegisterReader()
         self._wires = Wires(node, options.namespace, options.gripper)
+        self.exclusive = self._wires.exclusive
         self._guard = Guard(self._wires.gripper_topic, options.gripper.hold, f"{node.get_name()}_gripper_guard")
         self._talk = Conversations(node, options.namespace, talks.SERVICES)
         self._offered: JointState | None = None

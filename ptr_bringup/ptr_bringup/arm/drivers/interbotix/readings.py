@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from sensor_msgs.msg import JointState as JointStateMessage
 
+from ptr_bringup.arm.drivers.base import MOST_JOINTS, picked
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
-from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
+from ptr_bringup.arm.kinematics import JOINT_NAMES, finger_from_gripper
 from ptr_bringup.arm.messages import seconds
 from ptr_bringup.arm.reports import JointState
 
@@ -46,6 +47,8 @@ def reading_from(message: JointStateMessage, stroke: GripperSettings) -> Reading
     Raises:
         ReadingError: a joint is missing, or did not answer.
     """
+    if len(message.name) > MOST_JOINTS:
+        raise ReadingError(f"A joint state names {len(message.name)} joints; {MOST_JOINTS} are the most.")
     place = {name: k for k, name in enumerate(message.name)}
     missing = [name for name in (*MOTORS, FINGER) if place.get(name, math.inf) >= len(message.position)]
     if missing:
@@ -60,13 +63,9 @@ def reading_from(message: JointStateMessage, stroke: GripperSettings) -> Reading
     joints = JointState(
         seconds(message.header.stamp),
         np.array([message.position[k] for k in order]),
-        _pick(message.velocity, order),
-        _pick(message.effort, order),
+        picked(message.velocity, order),
+        picked(message.effort, order),
         finger_from_gripper(stroke.opening(finger)),
     )
     efforts = {name: value for name, value in zip(message.name, message.effort, strict=False) if name in MOTORS}
     return Reading(joints, finger, efforts)
-
-
-def _pick(values: list[float], order: list[int]) -> Array:
-    return np.array([values[k] for k in order]) if len(values) > max(order) else np.zeros(len(order))

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState as JointStateMessage
 
+from ptr_bringup.arm.drivers.base import Topic
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
 from ptr_bringup.arm.drivers.interbotix.readings import Reading, ReadingError, reading_from
 from ptr_bringup.arm.drivers.interbotix.talks import ARM, GRIPPER
@@ -32,14 +33,21 @@ class Wires:
         newest: newest usable reading, None before the first.
         received: number of usable readings.
         pwm: of the gripper, last sent.
+        exclusive: topics that have one publisher each; not that of the PWM, which the gripper's guard has too.
     """
 
     def __init__(self, node: Node, namespace: str, stroke: GripperSettings) -> None:
         self._node, self._stroke, self._topic = node, stroke, f"{namespace}/joint_states"
+        group = f"{namespace}/commands/joint_group"
+        self.exclusive = (
+            Topic(group, JointGroupCommand),
+            Topic(self._topic, JointStateMessage),
+            Topic("/joint_states", JointStateMessage),
+        )
         self.newest: Reading | None = None
         self.received, self.pwm = 0, 0.0
         self._heard, self._misread = -math.inf, ""
-        self._group = node.create_publisher(JointGroupCommand, f"{namespace}/commands/joint_group", 1)
+        self._group = node.create_publisher(JointGroupCommand, group, 1)
         self._single = node.create_publisher(JointSingleCommand, f"{namespace}/commands/joint_single", 1)
         self._relay = node.create_publisher(JointStateMessage, "/joint_states", qos_profile_sensor_data)
         self._states = node.create_subscription(
