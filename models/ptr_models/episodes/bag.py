@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rosbags.rosbag2 import Reader
 
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.mcap_format import verify
 from ptr_models.episodes.messages import has_header, header_stamp, typestore
 
 
@@ -35,14 +37,31 @@ def find_bag(path: Path | str) -> Path:
 
 
 @contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """The bytes of a file of any size, as the operating system brings them in."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:  # nothing can be mapped
+            yield memoryview(b"")
+            return
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        yield memoryview(content)
+    finally:
+        with suppress(BufferError):  # an error that is under way may still look into it
+            content.close()
+
+
+@contextmanager
 def open_bag(path: Path | str) -> Iterator[Reader]:
-    """Open an episode's bag.
+    """Open an episode's bag, whose checksums are verified.
 
     Raises:
         EpisodeError: there is none, or it was cut off or damaged.
     """
     bag = find_bag(path)
     try:
+        with mapped(bag) as content:
+            verify(content)
         reader = Reader(bag)
         reader.open()
     except Exception as error:  # damage shows itself in many kinds: struct, assertion, key, memory, ...

@@ -24,6 +24,7 @@ from ptr_models.episodes.finding import Stamp
 from ptr_models.episodes.reader import Episode, read_episode, read_metadata
 from ptr_models.errors import PtrError
 from ptr_models.replay.store import NOT_READ, Arrays, Entry, Writer
+from ptr_models.replay.verified import checksum
 
 KINDS = ("demonstration", "trial")
 """Kinds that training can use; practice is left out."""
@@ -107,7 +108,7 @@ class _Look:
             return Entry(path, stamp, refusal=str(error))
         entry = Entry(path, stamp, metadata.task, metadata.kind, metadata.outcome)
         if known is not None and known.stamp[:2] == stamp[:2] and known.steps != NOT_READ:
-            return entry._replace(start=known.start, steps=known.steps, problem=known.problem)
+            return known._replace(stamp=stamp, task=entry.task, kind=entry.kind, outcome=entry.outcome, refusal="")
         if unwanted(entry, self._outcomes):
             return entry
         try:
@@ -117,7 +118,13 @@ class _Look:
         problem = problem_of(episode)
         if problem:
             return entry._replace(steps=0, problem=problem)
-        return entry._replace(start=self._writer.append(_rows(episode)), steps=len(episode))
+        rows = _rows(episode)
+        return entry._replace(
+            start=self._writer.append(rows),
+            steps=len(episode),
+            frames_crc=checksum(rows.frames),
+            motion_crc=checksum(rows.states, rows.actions),
+        )
 
 
 def _rows(episode: Episode) -> Arrays:
