@@ -10,14 +10,21 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ptr_models.episodes.bag import damaged, find_bag, messages, open_bag
-from ptr_models.episodes.mcap_format import CHUNK, MESSAGE, RECORD, Index, read_index, unpack_chunk
-from ptr_models.episodes.messages import has_header, header_stamp
+import numpy as np
 
+from ptr_models.episodes.bag import damaged, find_bag, messages, open_bag
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.mcap_format import CHUNK, MESSAGE, RECORD, Index, read_index, unpack_chunk
+from ptr_models.episodes.messages import ARM_STATE, EXECUTED_COMMAND, IMAGE, has_header, header_stamp
+
+MOST_BACK = 0.1
+"""s by which a stamp may be before one that was written earlier; messages overtake each other by less."""
+_IN_ORDER = (ARM_STATE, EXECUTED_COMMAND, IMAGE)
+"""Types whose stamps grow; that of an event is when it happened, which may be said later."""
 _MESSAGE = struct.Struct("<BQHIQQ")
 
 
@@ -37,8 +44,44 @@ def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[R
     Returns:
         Per topic its type and its messages in the order of their arrival; a topic that was not recorded is absent.
     Raises:
-        EpisodeError: there is no bag, or it is cut off or damaged.
+        EpisodeError: there is no bag, it is cut off or damaged, or the clock went back while it was recorded.
     """
+    found = _as_written(path, topics)
+    problem = _clock_problem(found)
+    if problem:
+        raise EpisodeError(f"{find_bag(path)}: {problem}")
+    for _, raws in found.values():
+        raws.sort(key=lambda raw: raw.arrival)
+    return found
+
+
+def clock_problem(path: Path | str, topics: Iterable[str]) -> str:
+    """Whether the clock went back while a bag was recorded, in one sentence; empty: it did not.
+
+    Sorting by stamps would interleave what happened before and after. Errors as of `scan`.
+    """
+    return _clock_problem(_as_written(path, topics))
+
+
+def _clock_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
+    for topic, (kind, raws) in sorted(found.items()):
+        orders = [[raw.arrival for raw in raws]]
+        if kind in _IN_ORDER:
+            orders.append([raw.stamp for raw in raws])
+        for values in orders:
+            if len(values) < 2:
+                continue
+            back = np.maximum.accumulate(values) - np.array(values)
+            if back.max() > MOST_BACK * 1e9:
+                return (
+                    f"the clock went back by {back.max() * 1e-9:.2f} s while {topic} was recorded, so that the order "
+                    "of its messages is not that of their stamps; leave it out"
+                )
+    return ""
+
+
+def _as_written(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[Raw]]]:
+    """As `scan`, in the order in which the messages were written."""
     bag, wanted = find_bag(path), set(topics)
     try:
         with bag.open("rb") as file:
@@ -61,10 +104,8 @@ def _scan(content: memoryview, index: Index, wanted: set[str]) -> dict[str, tupl
     for key, (topic, kind) in index.channels.items():
         if topic in wanted:
             lists[key] = (found.setdefault(topic, (kind, []))[1], has_header(kind))
-    for _, place in index.chunks:
+    for place in sorted(place for _, place in index.chunks):
         _scan_chunk(_chunk(content, place), lists)
-    for _, raws in found.values():
-        raws.sort(key=lambda raw: raw.arrival)
     return found
 
 

@@ -368,3 +368,13 @@ def test_little_room_warns_and_no_room_refuses(bench: Bench, monkeypatch: pytest
     bench.feed(T0 + SECOND)
     with pytest.raises(RecorderError, match="only 0.01 GB are free"):
         bench.core.start(Wanted("put_knife_in_pot"), T0 + SECOND)
+
+
+def test_a_clock_that_jumps_is_an_event_in_the_bag(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.tick(T0, 0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    (event,) = bench.core.tick(T0 + SECOND // 10 - 3 * SECOND // 2, SECOND // 10)
+    assert (event.kind, event.text) == ("clock_jumped", "the system's clock jumped by -1.50 s")
+    assert bench.writers[0].events()[-1]["kind"] == "clock_jumped"
+    assert bench.core.message == event.text
