@@ -6,10 +6,13 @@ MAX_CHUNK_BYTES = 64 * 2**20
 MAX_IMAGE_PIXELS = 2**25
 """Pixels of one encoded image (33.5 million); a 4K frame has 8.3 million."""
 MAX_JSON_BYTES = 64 * 2**20
+MAX_EXTRA_BYTES = 2**20
+"""Of the metadata that whoever starts an episode adds to it."""
+MAX_YAML_BYTES = 2**20
 MAX_JSON_DEPTH = 64
 MAX_JSON_DIGITS = 100
 """Digits of one integer; the state of a random generator has 39."""
-MAX_CONTROL_RATE = 1000.0
+MIN_CONTROL_RATE, MAX_CONTROL_RATE = 0.01, 1000.0
 """Hz."""
 MAX_CONTROL_STEPS = 10**6
 """Steps of one episode: 55 hours at 5 Hz."""

@@ -14,6 +14,7 @@ from rosbags.rosbag2 import Reader
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.mcap_format import verify
 from ptr_models.episodes.messages import has_header, header_stamp, typestore
+from ptr_models.errors import PtrError
 
 
 def find_bag(path: Path | str) -> Path:
@@ -76,6 +77,17 @@ def damaged(bag: Path, error: Exception) -> EpisodeError:
     """What a bag that cannot be read through is reported as."""
     reason = f"{type(error).__name__} {error}".strip().rstrip(".: ")
     return EpisodeError(f"{bag} is cut off or damaged ({reason}); `ptr recover {bag.parent}` saves what is readable")
+
+
+@contextmanager
+def refusing(path: Path | str) -> Iterator[None]:
+    """Whatever a damaged bag makes go wrong inside is an EpisodeError: one bad bag never ends a run."""
+    try:
+        yield
+    except PtrError:
+        raise
+    except Exception as error:  # overflows, types, recursion, memory, the disk, ...
+        raise damaged(find_bag(path), error) from error
 
 
 def decode(raw: bytes | memoryview, type_name: str) -> Any:

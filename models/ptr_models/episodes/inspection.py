@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ptr_models.episodes.audit_tape import Tape, read_tape
-from ptr_models.episodes.bag import find_bag
+from ptr_models.episodes.bag import find_bag, refusing
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -54,9 +54,10 @@ def inspect(path: Path | str) -> EpisodeReport:
     """
     folder = find_bag(path).parent
     metadata = read_metadata(folder)
-    tape = read_tape(path, metadata)
-    motion, problem = _motion(tape)
-    streams = tape.stream_reports()
+    with refusing(path):
+        tape = read_tape(path, metadata)
+        motion, problem = _motion(tape)
+        streams = tape.stream_reports()
     judgement = judge(problem, motion, streams, tape.stalls)
     return EpisodeReport(
         path=folder,

@@ -113,7 +113,7 @@ class _Look:
             return entry
         try:
             episode = read_episode(path, self._contract, metadata)
-        except EpisodeError as error:
+        except PtrError as error:
             return entry._replace(steps=0, problem=str(error))
         problem = problem_of(episode)
         if problem:
