@@ -16,7 +16,6 @@ from ptr_bringup.calibrate.quality import Quality, judge
 from ptr_bringup.camera.interface import CameraError, Source, Wish
 from ptr_bringup.camera.settings import AUTOMATIC, NAMES, Settings
 from ptr_bringup.camera.sources import is_device, open_source
-from ptr_models.yaml_input import read_yaml
 
 SETTLE = 3.0
 """s in which the camera's automatic exposure, white balance and focus come to rest."""
@@ -54,9 +53,11 @@ def read_entry(path: Path, name: str) -> Entry:
         CalibrationError: the file can't be read or has no such entry.
     """
     try:
-        file = read_yaml(path, "the configuration", CalibrationError)
+        file = yaml.safe_load(path.read_text(encoding="utf-8"))
         return Entry(name, dict(file[name]["ros__parameters"]), file)
-    except (KeyError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise CalibrationError(f"The configuration {path} can't be read: {error.strerror}.") from error
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CalibrationError(f"The configuration {path} has no entry of the camera {name} ({error!r}).") from error
 
 

@@ -13,8 +13,6 @@ import yaml
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.lag import Lag
 from ptr_bringup.calibrate.latency import latencies
-from ptr_models.errors import PtrError
-from ptr_models.yaml_input import read_yaml
 
 _HEAD = "# Latencies of a robot in s, measured by `ptr calibrate latency`; give this file as latency_file:=PATH.\n"
 
@@ -43,8 +41,8 @@ def _present(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        fields = read_yaml(path, "the file")
-    except PtrError as error:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise CalibrationError(f"{path} is there and can't be read ({error}); move it away.") from error
     if not isinstance(fields, dict) or not all(isinstance(fields.get(k, {}), dict) for k in ("cameras", "measured")):
         raise CalibrationError(f"{path} is there and holds no latencies; give another path.")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections import deque
 from typing import Any
@@ -17,8 +18,6 @@ from std_msgs.msg import String
 
 from ptr_bringup.arm.messages import seconds
 from ptr_bringup.camera.interface import CameraError, Picture
-from ptr_models.errors import PtrError
-from ptr_models.json_input import parse_object
 
 PATIENCE = 5.0
 """s to wait for a picture."""
@@ -67,8 +66,8 @@ class RunningCamera:
         self._waiting.append(Picture(seconds(message.header.stamp), bytes(message.data)))
 
     def _on_settings(self, message: String) -> None:
-        with contextlib.suppress(PtrError):  # somebody else's message: the camera's own comes again
-            self._settings = parse_object(message.data, "the camera's settings")
+        with contextlib.suppress(ValueError, RecursionError):  # somebody else's message: the camera's own comes again
+            self._settings = json.loads(message.data)
 
     def read(self) -> Picture | None:
         """See `Source.read`."""

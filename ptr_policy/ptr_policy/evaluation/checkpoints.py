@@ -99,7 +99,7 @@ def unseal(directory: Path) -> dict[str, Checkpoint]:
     try:
         content = parse_object(base64.b64decode(read_object(path, TrialsError)["sealed"]), str(path), TrialsError)
         return {str(letter): Checkpoint(**values) for letter, values in content.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (TrialsError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrialsError(f"{path} cannot be read ({error!r}); the names of the checkpoints are lost") from error
 
 

@@ -42,7 +42,7 @@ def test_without_a_calibration_the_camera_counts_as_uncalibrated() -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [(None, "can't be read"), ("image_width: 640", "malformed"), ("][", "no YAML"), ("3", "malformed")],
+    [(None, "can't be read"), ("image_width: 640", "malformed"), ("][", "malformed"), ("9" * 5000, "malformed"), ("[" * 5000, "malformed"), ("3", "malformed")],
 )
 def test_a_calibration_that_is_none_is_refused_by_name(
     tmp_path: Path, text: str | None, sentence: str
