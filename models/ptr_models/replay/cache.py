@@ -21,6 +21,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.errors import PtrError
+from ptr_models.plain_text import for_markup
 from ptr_models.replay.build import Job, default_workers, fill, is_current, unwanted
 from ptr_models.replay.dataset import Dataset, LeftOut
 from ptr_models.replay.store import Entry, Store, Writer
@@ -73,7 +74,7 @@ def audit_table(dataset: Dataset, most: int = 20) -> Table:
     total = len(dataset.left_out)
     table = Table("episode", "left out because", title=f"{total} episodes left out, {len(dataset)} used")
     for entry in dataset.left_out[:most]:
-        table.add_row(Path(entry.path).name, entry.reason)
+        table.add_row(for_markup(Path(entry.path).name), for_markup(entry.reason))
     if total > most:
         table.add_row("...", f"and {total - most} more")
     return table

@@ -13,6 +13,7 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import find_files, import_bridge
 from ptr_models.episodes.importing.records import Imported
+from ptr_models.plain_text import plain
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -57,7 +58,8 @@ def _bridge(options: argparse.Namespace) -> int:
             task = bar.add_task("importing Bridge", total=total)
             import_bridge(options.source, options.out, contract, lambda size: bar.advance(task, size), account)
     except (EpisodeError, KeyboardInterrupt):
-        print(f"interrupted: {account.account()}\nthe same command goes on from here", file=sys.stderr)
+        done = plain(account.account(), newlines=True)
+        print(f"interrupted: {done}\nthe same command goes on from here", file=sys.stderr)
         raise
-    print(f"{options.out}: {account.account()}")
+    print(f"{options.out}: {plain(account.account(), newlines=True)}")
     return 0
