@@ -20,6 +20,7 @@ from importlib.metadata import entry_points
 
 from ptr_models import __version__
 from ptr_models.errors import PtrError
+from ptr_models.plain_text import plain
 
 GROUP = "ptr.commands"
 OWN = {
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PtrError as error:
         if options.debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(error, newlines=True)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

@@ -13,11 +13,15 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_object
+from ptr_models.limits import MAX_CONTROL_RATE, MAX_IMAGE_SIDE, MIN_CONTROL_RATE
+from ptr_models.typed_values import require_range, require_type, require_types
 
 LONGEST_LATENCY = 0.5
 """s. A camera that is later than this can't be controlled with; the live buffers hold about as much."""
@@ -26,6 +30,9 @@ OBJECT_FEATURES = (
     *("target_x", "target_y", "target_z", "target_sin_yaw", "target_cos_yaw"),
 )
 """What a policy can see of simulated objects instead of images; `episodes.object_features` computes it."""
+LONGEST_AGE = 60.0
+"""s; more says nothing about the world any more."""
+_CAMERA_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
 class ContractError(PtrError, ValueError):
@@ -51,6 +58,14 @@ class Camera:
     resize: str = "squash_area"
     max_age: float = 0.3
     latency: float = 0.0
+
+    def __post_init__(self) -> None:
+        require_types(self, ContractError, f"camera {str(self.name)[:80]!r}: ")
+        if not _CAMERA_NAME.fullmatch(self.name):
+            raise ContractError(f"a camera is called {self.name[:80]!r}; use letters, digits and '_', 64 at most")
+        for field in ("height", "width"):
+            require_range(f"camera {self.name}: {field}", getattr(self, field), 1, MAX_IMAGE_SIDE, ContractError)
+        require_range(f"camera {self.name}: max_age", self.max_age, 0.001, LONGEST_AGE, ContractError)
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,7 @@ class Contract:
     objects: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        require_types(self, ContractError, "the contract's ")
         if not len(self.action) == len(self.action_low) == len(self.action_high):
             raise ContractError(
                 f"the contract names {len(self.action)} action dimensions but bounds {len(self.action_low)} "
@@ -96,6 +112,11 @@ class Contract:
             )
         if not self.control_rate > 0:
             raise ContractError(f"control_rate is {self.control_rate} Hz; it must be positive")
+        require_range("control_rate", self.control_rate, MIN_CONTROL_RATE, MAX_CONTROL_RATE, ContractError)
+        require_range("state_max_age", self.state_max_age, 0.001, LONGEST_AGE, ContractError)
+        for name, low, high in zip(self.action, self.action_low, self.action_high, strict=True):
+            if not low < high:
+                raise ContractError(f"action {name} has the bounds {low:g} and {high:g}; the first must be lower")
         for camera in self.cameras:
             if camera.resize != "squash_area":
                 raise ContractError(
@@ -171,23 +192,19 @@ class Contract:
         Raises:
             ContractError: not JSON, an unknown or a missing key, or values that make no contract.
         """
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ContractError(f"the contract is not JSON: {error}") from error
-        if not isinstance(fields, dict):
-            raise ContractError(f"the contract is a JSON {type(fields).__name__}, not an object")
-        return cls.from_dict(fields)
+        return cls.from_dict(parse_object(text, "the contract", ContractError))
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Contract:
         """Build a contract from a plain mapping, as `json` or `yaml` give it."""
         known = {field.name for field in dataclasses.fields(cls)}
+        require_type(dict[str, Any], fields, "the contract", ContractError)
         unknown, missing = sorted(set(fields) - known), sorted(known - set(fields) - {"command_latency", "objects"})
         if unknown or missing:
             raise ContractError(f"the contract has unknown keys {unknown} and lacks {missing}")
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
         try:
+            require_type(tuple[dict[str, Any], ...], fields["cameras"], "the contract's cameras", ContractError)
             values["cameras"] = tuple(Camera(**camera) for camera in fields["cameras"])
             return cls(**values)
         except TypeError as error:

@@ -9,12 +9,10 @@ measured: …          when and how well they were measured; for people, not rea
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ptr_models.contract import Contract, ContractError
+from ptr_models.yaml_input import read_yaml
 
 
 def with_measured_latencies(contract: Contract, path: str) -> Contract:
@@ -42,12 +40,7 @@ def with_measured_latencies(contract: Contract, path: str) -> Contract:
 
 
 def _read(path: str) -> dict[str, Any]:
-    try:
-        fields = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ContractError(f"the latencies in {path} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ContractError(f"the latencies in {path} are no YAML: {error}") from error
+    fields = read_yaml(path, "the file of latencies", ContractError)
     if not isinstance(fields, dict):
         raise ContractError(f"the latencies in {path} are malformed; `ptr calibrate latency` writes such a file")
     return fields

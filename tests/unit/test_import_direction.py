@@ -20,8 +20,13 @@ WITHOUT_TORCH = (
     "ptr_models.contract",
     "ptr_models.episodes",
     "ptr_models.errors",
+    "ptr_models.json_input",
     "ptr_models.latency_file",
+    "ptr_models.limits",
+    "ptr_models.plain_text",
     "ptr_models.provenance",
+    "ptr_models.typed_values",
+    "ptr_models.yaml_input",
 )
 ALLOWED = {
     "ptr_models": (),

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 
 from ptr_models.analysis.values import ValueCurve, trend
 from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_object
 
 INK, FAINT, GRID = "#24303a", "#8a949c", "#e3e7ea"
 COLOURS = ("#1f6f8b", "#d1603d", "#5b8c5a", "#8a5a9e", "#c29b2e")
@@ -113,8 +113,8 @@ def read_metrics(run: Path | str) -> list[dict[str, Any]]:
     entries = []
     for index, line in enumerate(lines):
         try:
-            entries.append(json.loads(line))
-        except ValueError as error:
+            entries.append(parse_object(line, f"line {index + 1}", finite=False))
+        except PtrError as error:
             if index < len(lines) - 1:
                 raise PtrError(f"line {index + 1} of {file} is not JSON; the file is damaged") from error
     return entries

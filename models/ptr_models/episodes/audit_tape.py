@@ -40,7 +40,8 @@ from ptr_models.episodes.quality import (
 )
 from ptr_models.episodes.reader import actions_from_targets, sample
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, states_of
-from ptr_models.episodes.streams import Streams, control_grid
+from ptr_models.episodes.scan import clock_problem
+from ptr_models.episodes.streams import CLOCK_JUMPED, Streams, control_grid
 
 AFTER_STAMP = 12  # bytes of a serialised message before what follows the stamp of its header
 
@@ -57,6 +58,7 @@ class Tape:
         objects: poses (2, 7) of simulated item and target, where the contract has objects.
         events: (stamp, kind).   stalls: what the recorder said about streams that fell silent.
         mixed: what it said about streams that two robots published.
+        clock_problem: whether the clock went back, in one sentence.
     """
 
     metadata: EpisodeMetadata
@@ -70,6 +72,7 @@ class Tape:
     events: list[tuple[int, str]] = field(default_factory=list)
     stalls: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
+    clock_problem: str = ""
 
     def stream_reports(self) -> tuple[StreamReport, ...]:
         """Every stream but the metadata, by topic."""
@@ -89,6 +92,8 @@ class Tape:
         Raises:
             EpisodeError: training cannot use the episode.
         """
+        if self.clock_problem:
+            raise EpisodeError(self.clock_problem)
         contract = self.metadata.contract
         names = [camera.name for camera in contract.cameras]
         images: dict[str, RecordedStream[Any]] = {
@@ -147,6 +152,8 @@ def read_tape(path: Path | str, metadata: EpisodeMetadata) -> Tape:
                 tape.frames.setdefault(topic, []).append((stamp, zlib.crc32(memoryview(raw)[AFTER_STAMP:])))
             else:
                 _take(tape, topic, kind, stamp, raw)
+    images = [image_topic(camera.name) for camera in metadata.contract.cameras]
+    tape.clock_problem = clock_problem(path, [*images, ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC])
     return tape
 
 
@@ -164,7 +171,7 @@ def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
     elif topic == EVENT_TOPIC:
         message = decode(raw, kind)
         tape.events.append((stamp, message.kind))
-        if message.kind in ("stream_stalled", "messages_lost"):
+        if message.kind in ("stream_stalled", "messages_lost", CLOCK_JUMPED):
             tape.stalls.append(message.text)
         elif message.kind == "two_publishers":
             tape.mixed.append(message.text)

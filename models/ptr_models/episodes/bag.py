@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rosbags.rosbag2 import Reader
 
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.mcap_format import verify
 from ptr_models.episodes.messages import has_header, header_stamp, typestore
+from ptr_models.errors import PtrError
 
 
 def find_bag(path: Path | str) -> Path:
@@ -35,14 +38,31 @@ def find_bag(path: Path | str) -> Path:
 
 
 @contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """The bytes of a file of any size, as the operating system brings them in."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:  # nothing can be mapped
+            yield memoryview(b"")
+            return
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    try:
+        yield memoryview(content)
+    finally:
+        with suppress(BufferError):  # an error that is under way may still look into it
+            content.close()
+
+
+@contextmanager
 def open_bag(path: Path | str) -> Iterator[Reader]:
-    """Open an episode's bag.
+    """Open an episode's bag, whose checksums are verified.
 
     Raises:
         EpisodeError: there is none, or it was cut off or damaged.
     """
     bag = find_bag(path)
     try:
+        with mapped(bag) as content:
+            verify(content)
         reader = Reader(bag)
         reader.open()
     except Exception as error:  # damage shows itself in many kinds: struct, assertion, key, memory, ...
@@ -57,6 +77,17 @@ def damaged(bag: Path, error: Exception) -> EpisodeError:
     """What a bag that cannot be read through is reported as."""
     reason = f"{type(error).__name__} {error}".strip().rstrip(".: ")
     return EpisodeError(f"{bag} is cut off or damaged ({reason}); `ptr recover {bag.parent}` saves what is readable")
+
+
+@contextmanager
+def refusing(path: Path | str) -> Iterator[None]:
+    """Whatever a damaged bag makes go wrong inside is an EpisodeError: one bad bag never ends a run."""
+    try:
+        yield
+    except PtrError:
+        raise
+    except Exception as error:  # overflows, types, recursion, memory, the disk, ...
+        raise damaged(find_bag(path), error) from error
 
 
 def decode(raw: bytes | memoryview, type_name: str) -> Any:

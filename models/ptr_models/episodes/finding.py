@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import NamedTuple
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.writer import PARTIAL
 
+LOGGER = logging.getLogger(__name__)
 DISCARDED = "discarded"
 LABEL = "episode.json"
 
@@ -28,7 +30,8 @@ class Stamp(NamedTuple):
 def find_bags(directories: Iterable[Path | str]) -> dict[str, Stamp]:
     """Folders of complete episodes in and under some directories, sorted.
 
-    Folders that end in `.partial` and everything below `discarded/` are left out.
+    Folders that end in `.partial` and everything below `discarded/` are left out. Links are followed, each folder is
+    entered once, and a link that leads nowhere is named in the log.
 
     Raises:
         EpisodeError: a directory does not exist, or there is no episode in it.
@@ -50,13 +53,21 @@ def episodes_so_far(directory: Path) -> list[Path]:
 
 
 def _walk(directory: str) -> Iterator[tuple[str, Stamp]]:
-    folders = [directory]
+    """Folders with a bag, links followed: that is how people make subsets. A folder is entered once."""
+    folders, entered = [directory], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
         bag = label = None
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # somebody moved it away
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in entered:
+                continue
+            entered.add((status.st_dev, status.st_ino))
             for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_symlink() and not os.path.exists(entry.path):
+                    LOGGER.warning("the link %s leads nowhere; it is left out", entry.path)
+                    continue
+                if entry.is_dir():
                     if not (entry.name.endswith(PARTIAL) or entry.name == DISCARDED):
                         folders.append(entry.path)
                 elif entry.name.endswith(".mcap"):

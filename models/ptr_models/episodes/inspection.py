@@ -13,13 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ptr_models.episodes.audit_tape import Tape, read_tape
-from ptr_models.episodes.bag import find_bag
+from ptr_models.episodes.bag import find_bag, refusing
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.quality import DISCARD, Motion, StreamReport, judge
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 from ptr_models.errors import PtrError
+from ptr_models.plain_text import for_markup
 
 WIDTH = 100  # columns that the table of streams needs; a narrower terminal breaks its lines
 
@@ -54,9 +55,10 @@ def inspect(path: Path | str) -> EpisodeReport:
     """
     folder = find_bag(path).parent
     metadata = read_metadata(folder)
-    tape = read_tape(path, metadata)
-    motion, problem = _motion(tape)
-    streams = tape.stream_reports()
+    with refusing(path):
+        tape = read_tape(path, metadata)
+        motion, problem = _motion(tape)
+        streams = tape.stream_reports()
     judgement = judge(problem, motion, streams, tape.stalls, tape.mixed)
     return EpisodeReport(
         path=folder,
@@ -82,29 +84,30 @@ def _motion(tape: Tape) -> tuple[Motion | None, str]:
 def show(report: EpisodeReport, console: Console) -> None:
     """Print a report as tables."""
     it = report.metadata
-    console.print(f"[bold]{report.path}[/bold]  {report.duration:.1f} s", soft_wrap=True)
+    console.print(f"[bold]{for_markup(report.path)}[/bold]  {report.duration:.1f} s", soft_wrap=True)
     graded = "" if it.score is None else f", score {it.score:g}"
-    words = f' "{it.instruction}"' if it.instruction else ""
+    words = f' "{for_markup(it.instruction)}"' if it.instruction else ""
     console.print(f"{it.kind} of [cyan]{it.task}[/cyan]{words}, outcome {it.outcome}{graded}")
     console.print(
-        f"robot {it.robot}, kitchen {it.kitchen or '-'}, seed {'-' if it.seed is None else it.seed}, "
-        f"operator {it.operator or '-'}, device {it.device or '-'}"
+        f"robot {for_markup(it.robot)}, kitchen {for_markup(it.kitchen or '-')}, "
+        f"seed {'-' if it.seed is None else it.seed}, "
+        f"operator {for_markup(it.operator or '-')}, device {for_markup(it.device or '-')}"
     )
     if it.commit:
-        console.print(f"software {it.commit}")
+        console.print(f"software {for_markup(it.commit)}")
     seen = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in it.contract.cameras)
     console.print(f"contract {it.contract.hash}: {seen or 'objects, no cameras'}, {it.contract.control_rate:g} Hz")
     console.print(_table(report.streams))
     if report.motion is not None:
         console.print(_sentence(report.motion))
     if report.problem:
-        console.print(f"[red]not usable for training:[/red] {report.problem}")
+        console.print(f"[red]not usable for training:[/red] {for_markup(report.problem)}")
     else:
         console.print(f"[green]usable:[/green] {report.steps} control steps")
     colour = "red" if report.proposal == DISCARD else "green"
     console.print(f"[{colour}]proposal: {report.proposal}[/{colour}]")
     for finding in report.findings:
-        console.print(f"  - {finding}", soft_wrap=True)
+        console.print(f"  - {for_markup(finding)}", soft_wrap=True)
 
 
 def _table(streams: tuple[StreamReport, ...]) -> Table:
@@ -114,7 +117,7 @@ def _table(streams: tuple[StreamReport, ...]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for stream in streams:
         table.add_row(
-            stream.topic,
+            for_markup(stream.topic),
             str(stream.count),
             str(stream.lost),
             str(stream.repeated),
@@ -177,7 +180,7 @@ def _run(options: argparse.Namespace) -> int:
             if len(episodes) == 1:
                 raise
             failures += 1
-            console.print(f"[red]{error}[/red]", soft_wrap=True)
+            console.print(f"[red]{for_markup(error)}[/red]", soft_wrap=True)
             continue
         reports.append(to_dict(report))
         if not options.json:

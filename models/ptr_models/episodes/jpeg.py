@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.limits import MAX_IMAGE_PIXELS
+
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
 _NO_FRAME = {0xC4, 0xC8, 0xCC}  # tables, not the header of a frame, although their numbers lie between those
 
@@ -38,6 +41,34 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
     return None
 
 
+def png_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """Height and width of a PNG in pixels, from its header (W3C PNG, 11.2.1); None for anything else."""
+    if bytes(data[:8]) != b"\x89PNG\r\n\x1a\n" or bytes(data[12:16]) != b"IHDR" or len(data) < 24:
+        return None
+    width, height = struct.unpack_from(">II", data, 16)
+    return height, width
+
+
+def image_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """Height and width that a JPEG or PNG declares; None for anything else."""
+    return jpeg_size(data) or png_size(data)
+
+
+def sane_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """As `image_size`.
+
+    Raises:
+        EpisodeError: more pixels than are decoded; both numbers are in the sentence.
+    """
+    size = image_size(data)
+    if size is not None and size[0] * size[1] > MAX_IMAGE_PIXELS:
+        raise EpisodeError(
+            f"an image claims {size[1]} x {size[0]} = {size[0] * size[1]} pixels; "
+            f"at most {MAX_IMAGE_PIXELS} are decoded"
+        )
+    return size
+
+
 def decode_at_least(data: bytes | NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8] | None:
     """Decode an image, a JPEG that is twice as large as needed at half its size; None where the bytes are no image.
 
@@ -46,10 +77,14 @@ def decode_at_least(data: bytes | NDArray[np.uint8], height: int, width: int) ->
         height, width: pixels that the caller needs; the result has at least as many where the image has.
     Returns:
         (H, W, 3) uint8 BGR.
+    Raises:
+        EpisodeError: the image claims to be larger than is decoded.
     """
     encoded = np.frombuffer(data, dtype=np.uint8)
     if not encoded.size:
         return None
-    size = jpeg_size(encoded.data)
-    halved = size is not None and size[0] >= 2 * height and size[1] >= 2 * width
+    size = sane_size(encoded.data)
+    if size is None:
+        return None
+    halved = encoded[0] == 0xFF and size[0] >= 2 * height and size[1] >= 2 * width
     return cv2.imdecode(encoded, cv2.IMREAD_REDUCED_COLOR_2 if halved else cv2.IMREAD_COLOR)

@@ -11,6 +11,9 @@ from typing import Any
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.json_input import parse_object
+from ptr_models.limits import MAX_TEXT
+from ptr_models.typed_values import require_type, require_types
 
 KINDS = ("demonstration", "trial", "practice")
 OUTCOMES = ("success", "failure", "partial", "unlabelled")
@@ -26,6 +29,11 @@ class Label:
     by: str = ""
     score: float | None = None
     note: str = ""
+
+    def __post_init__(self) -> None:
+        require_types(self, EpisodeError, "a label's ")
+        if self.outcome not in OUTCOMES:
+            raise EpisodeError(f"outcome {self.outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,10 @@ class EpisodeMetadata:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        require_types(self, EpisodeError)
+        for name in ("instruction", "operator", "device", "robot", "kitchen", "commit"):
+            if len(getattr(self, name)) > MAX_TEXT:
+                raise EpisodeError(f"{name} has {len(getattr(self, name))} characters; at most {MAX_TEXT} are kept")
         check_name(self.episode_id, "episode id")
         check_name(self.task, "task name")
         if self.kind not in KINDS:
@@ -103,12 +115,11 @@ class EpisodeMetadata:
             EpisodeError: no JSON object, or values that make no metadata.
             ContractError: its contract is malformed.
         """
-        try:
-            values = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise EpisodeError(f"episode metadata is not JSON: {error}") from error
-        if not isinstance(values, dict) or not isinstance(values.get("contract"), dict):
+        values = parse_object(text, "episode metadata", EpisodeError)
+        if not isinstance(values.get("contract"), dict):
             raise EpisodeError("episode metadata lacks its contract")
+        for name, kind in (("labels", tuple[dict[str, Any], ...]), ("extra", dict[str, Any])):
+            require_type(kind, values.get(name, kind.__origin__()), name, EpisodeError)
         known = {item.name for item in dataclasses.fields(cls)}
         newer = {key: values.pop(key) for key in sorted(set(values) - known)}
         contract = Contract.from_dict(values["contract"])

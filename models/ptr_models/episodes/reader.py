@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
-from ptr_models.episodes.bag import decode, find_bag, messages, open_bag
+from ptr_models.episodes.bag import decode, find_bag, messages, open_bag, refusing
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.fields import Executed
 from ptr_models.episodes.finding import find_bags
@@ -63,9 +63,9 @@ def read_metadata(path: Path | str) -> EpisodeMetadata:
     if beside.is_file():
         try:
             return EpisodeMetadata.from_json(beside.read_text(encoding="utf-8"))
-        except (EpisodeError, UnicodeDecodeError) as error:
+        except (EpisodeError, OSError, UnicodeDecodeError) as error:
             raise EpisodeError(f"{beside} cannot be read: {error}; delete it to use the copy in the bag") from error
-    with open_bag(path) as reader:
+    with refusing(path), open_bag(path) as reader:
         text = ""
         for _, kind, _, _, raw in messages(reader, [METADATA_TOPIC]):
             text = decode(raw, kind).data
@@ -96,6 +96,11 @@ def read_episode(
     """
     path = Path(path)
     metadata = metadata or read_metadata(path)
+    with refusing(path):
+        return _read_episode(path, contract, metadata)
+
+
+def _read_episode(path: Path, contract: Contract | None, metadata: EpisodeMetadata) -> Episode:
     delay = (contract or metadata.contract).observation_delay
     if contract is not None:
         contract.require(metadata.contract, f"episode {path}")

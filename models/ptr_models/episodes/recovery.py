@@ -4,23 +4,33 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
-import mmap
 import struct
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ptr_models.contract import ContractError
+from ptr_models.episodes.bag import mapped
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.mcap_format import (
+    CHANNEL,
+    CHUNK,
+    DATA_END,
+    MAGIC,
+    MESSAGE,
+    RECORD,
+    SCHEMA,
+    chunk_head,
+    read_index,
+    string,
+)
 from ptr_models.episodes.messages import METADATA_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import decode, find_bag
 from ptr_models.episodes.writer import PARTIAL, BagWriter
-
-MAGIC = b"\x89MCAP0\r\n"
-_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
 
 
 @dataclass(frozen=True)
@@ -35,64 +45,79 @@ class Salvaged:
     sequence: int = 0
 
 
-def salvage(data: bytes | memoryview) -> Iterator[Salvaged]:
+def salvage(data: bytes | memoryview, left_out: Callable[[int], None] = lambda place: None) -> Iterator[Salvaged]:
     """The messages of an MCAP file from its start to the first byte that makes no sense.
 
     The index at the end of the file is not needed, and a chunk that was cut off gives the messages that are
-    whole. Chunks must not be compressed, as the recorder writes them.
+    whole. A chunk whose checksum is wrong gives none, since nobody knows which of its numbers are true. Chunks
+    must not be compressed, as the recorder writes them.
 
     Args:
         data: the file.
+        left_out: called for each chunk with a wrong checksum, with its place in the file.
     """
     if bytes(data[: len(MAGIC)]) != MAGIC:
         return
     schemas: dict[int, str] = {}
-    channels: dict[int, tuple[str, str]] = {}
+    channels = _channels_of_index(memoryview(data))
     try:
-        for code, body in _records(data, len(MAGIC)):
-            if code == _SCHEMA:
-                schemas[struct.unpack_from("<H", body)[0]] = _text(body, 2)[0]
-            elif code == _CHANNEL:
+        for code, body in _records(data, len(MAGIC), left_out):
+            if code == SCHEMA:
+                schemas[struct.unpack_from("<H", body)[0]] = string(body, 2)[0]
+            elif code == CHANNEL:
                 number, schema = struct.unpack_from("<HH", body)
-                channels[number] = (_text(body, 4)[0], schemas[schema])
-            elif code == _MESSAGE:
+                channels[number] = (string(body, 4)[0], schemas[schema])
+            elif code == MESSAGE:
                 number, sequence, arrival, published = struct.unpack_from("<HIQQ", body)
-                topic, type_name = channels[number]
-                yield Salvaged(topic, type_name, arrival, bytes(body[22:]), published, sequence)
-    except (struct.error, KeyError, UnicodeDecodeError):
+                if number in channels:  # else they were in a chunk that was left out
+                    yield Salvaged(*channels[number], arrival, bytes(body[22:]), published, sequence)
+    except (struct.error, KeyError, ValueError):
         return
 
 
-def _records(data: bytes | memoryview, position: int) -> Iterator[tuple[int, memoryview]]:
+def _channels_of_index(view: memoryview) -> dict[int, tuple[str, str]]:
+    """Topic and type by number where the end of the file is intact."""
+    try:
+        index = read_index(view)
+    except (struct.error, ValueError):
+        return {}
+    return {} if index is None else dict(index.channels)
+
+
+def _records(
+    data: bytes | memoryview, position: int, left_out: Callable[[int], None]
+) -> Iterator[tuple[int, memoryview]]:
     """Opcode and body of each whole record, those inside of chunks too, until the end of the data section."""
     view = memoryview(data)
-    while position + 9 <= len(view):
-        code, length = struct.unpack_from("<BQ", view, position)
-        body = view[position + 9 : position + 9 + length]
-        if code == _DATA_END:
+    while position + RECORD.size <= len(view):
+        code, length = RECORD.unpack_from(view, position)
+        body = view[position + RECORD.size : position + RECORD.size + length]
+        if code == DATA_END:
             return
-        if code == _CHUNK:
-            compression, start = _text(body, 28)
+        if code == CHUNK:
+            size, checksum, compression, packed = chunk_head(body)
             if compression:
                 raise EpisodeError(
                     f"its chunks are compressed ({compression}); only uncompressed ones are recovered"
                 )
-            yield from _records(body[start + 8 :], 0)
+            if checksum and len(packed) == size and zlib.crc32(packed) != checksum:
+                left_out(position)
+            else:
+                yield from _records(packed, 0, left_out)
         elif len(body) == length:
             yield code, body
-        position += 9 + length
+        position += RECORD.size + length
 
 
-def _text(body: memoryview, position: int) -> tuple[str, int]:
-    """A length-prefixed string and the position after it."""
-    (length,) = struct.unpack_from("<I", body, position)
-    end = position + 4 + length
-    if end > len(body):
-        raise struct.error("string is cut off")
-    return str(body[position + 4 : end], "utf-8"), end
+class Recovered(NamedTuple):
+    """What `recover` made: the new episode's folder, its messages, and the chunks that were left out as damaged."""
+
+    folder: Path
+    messages: int
+    damaged_chunks: int
 
 
-def recover(path: Path | str, out: Path | str | None = None) -> tuple[Path, int]:
+def recover(path: Path | str, out: Path | str | None = None) -> Recovered:
     """Write what is readable of a bag as a new episode `<id>_recovered`; the old folder stays as it is.
 
     The new episode is unlabelled, since its end may be missing.
@@ -101,14 +126,15 @@ def recover(path: Path | str, out: Path | str | None = None) -> tuple[Path, int]
         path: folder of a damaged or `.partial` episode.
         out: folder for the new episode; by default the one that holds `path`.
     Returns:
-        The new episode's folder, and how many messages it holds.
+        The new episode's folder, how many messages it holds, and how many damaged chunks it lacks.
     Raises:
         EpisodeError: nothing of use is readable.
     """
     bag = find_bag(path)
     folder = bag.parent
-    with _mapped(bag) as data:
-        metadata = _metadata(folder, [item for item in salvage(data) if item.topic == METADATA_TOPIC])
+    with mapped(bag) as data:
+        damaged: list[int] = []
+        metadata = _metadata(folder, [item for item in salvage(data, damaged.append) if item.topic == METADATA_TOPIC])
         arrivals = [item.arrival for item in salvage(data) if item.topic != METADATA_TOPIC]
         if not arrivals:
             raise EpisodeError(f"{bag} ({len(data)} bytes) holds no readable message; nothing can be recovered")
@@ -119,28 +145,13 @@ def recover(path: Path | str, out: Path | str | None = None) -> tuple[Path, int]
             end_ns=max(arrivals),
             outcome="unlabelled",
             score=None,
-            extra={**metadata.extra, "recovered_from": folder.name},
+            extra={**metadata.extra, "recovered_from": folder.name, "damaged_chunks": len(damaged)},
         )
         with BagWriter(out or folder.parent, fresh, durable=True) as writer:
             for item in salvage(data):
                 if item.topic != METADATA_TOPIC:
                     writer.write(item.topic, item.type_name, item.arrival, item.cdr, item.published, item.sequence)
-            return writer.close(), len(arrivals)
-
-
-@contextlib.contextmanager
-def _mapped(path: Path) -> Iterator[memoryview]:
-    """The bytes of a file of any size, as the operating system brings them in."""
-    with path.open("rb") as file:
-        if not path.stat().st_size:  # nothing can be mapped
-            yield memoryview(b"")
-            return
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    try:
-        yield memoryview(content)
-    finally:
-        with contextlib.suppress(BufferError):  # an error that is under way may still look into it
-            content.close()
+            return Recovered(writer.close(), len(arrivals), len(damaged))
 
 
 def _metadata(folder: Path, messages: list[Salvaged]) -> EpisodeMetadata:
@@ -176,6 +187,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     for path in options.episodes:
-        folder, count = recover(path, options.out)
-        print(f"{folder}: {count} messages recovered from {path}")
+        folder, count, damaged = recover(path, options.out)
+        lost = f"; {damaged} chunks with wrong checksums were left out" if damaged else ""
+        print(f"{folder}: {count} messages recovered from {path}{lost}")
     return 0

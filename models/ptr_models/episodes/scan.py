@@ -2,7 +2,7 @@
 """Go through the messages of a bag fast: no copies, and no descriptions of topics that nobody asks for.
 
 Maps the file into memory, takes the index at its end (https://mcap.dev/spec), and walks through the chunks, so
-that pictures that no control step uses are not even loaded. What it yields equals `bag.messages`, which goes
+that pictures that no control step uses are not even copied. What it yields equals `bag.messages`, which goes
 through rosbags and serves the files that have no index.
 """
 
@@ -10,21 +10,22 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from rosbags.rosbag2.storage_mcap import decompress
+import numpy as np
 
 from ptr_models.episodes.bag import damaged, find_bag, messages, open_bag
-from ptr_models.episodes.messages import has_header, header_stamp
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.mcap_format import CHUNK, MESSAGE, RECORD, Index, read_index, unpack_chunk
+from ptr_models.episodes.messages import ARM_STATE, EXECUTED_COMMAND, IMAGE, has_header, header_stamp
 
-MAGIC = b"\x89MCAP0\r\n"
-HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x08
-_RECORD = struct.Struct("<BQ")
+MOST_BACK = 0.1
+"""s by which a stamp may be before one that was written earlier; messages overtake each other by less."""
+_IN_ORDER = (ARM_STATE, EXECUTED_COMMAND, IMAGE)
+"""Types whose stamps grow; that of an event is when it happened, which may be said later."""
 _MESSAGE = struct.Struct("<BQHIQQ")
-_CHUNK = struct.Struct("<QQQI")
-_FOOTER_BYTES = _RECORD.size + 20 + len(MAGIC)
 
 
 class Raw(NamedTuple):
@@ -35,18 +36,6 @@ class Raw(NamedTuple):
     data: memoryview | bytes
 
 
-class Index(NamedTuple):
-    """What the end of a file says about it.
-
-    Attributes:
-        channels: id to topic and type.
-        chunks: (first arrival in ns, place in the file) of each, in the order of arrival.
-    """
-
-    channels: dict[int, tuple[str, str]]
-    chunks: list[tuple[int, int]]
-
-
 def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[Raw]]]:
     """All messages of some topics.
 
@@ -55,8 +44,44 @@ def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[R
     Returns:
         Per topic its type and its messages in the order of their arrival; a topic that was not recorded is absent.
     Raises:
-        EpisodeError: there is no bag, or it is cut off or damaged.
+        EpisodeError: there is no bag, it is cut off or damaged, or the clock went back while it was recorded.
     """
+    found = _as_written(path, topics)
+    problem = _clock_problem(found)
+    if problem:
+        raise EpisodeError(f"{find_bag(path)}: {problem}")
+    for _, raws in found.values():
+        raws.sort(key=lambda raw: raw.arrival)
+    return found
+
+
+def clock_problem(path: Path | str, topics: Iterable[str]) -> str:
+    """Whether the clock went back while a bag was recorded, in one sentence; empty: it did not.
+
+    Sorting by stamps would interleave what happened before and after. Errors as of `scan`.
+    """
+    return _clock_problem(_as_written(path, topics))
+
+
+def _clock_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
+    for topic, (kind, raws) in sorted(found.items()):
+        orders = [[raw.arrival for raw in raws]]
+        if kind in _IN_ORDER:
+            orders.append([raw.stamp for raw in raws])
+        for values in orders:
+            if len(values) < 2:
+                continue
+            back = np.maximum.accumulate(values) - np.array(values)
+            if back.max() > MOST_BACK * 1e9:
+                return (
+                    f"the clock went back by {back.max() * 1e-9:.2f} s while {topic} was recorded, so that the order "
+                    "of its messages is not that of their stamps; leave it out"
+                )
+    return ""
+
+
+def _as_written(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[Raw]]]:
+    """As `scan`, in the order in which the messages were written."""
     bag, wanted = find_bag(path), set(topics)
     try:
         with bag.open("rb") as file:
@@ -73,79 +98,24 @@ def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[R
     return found
 
 
-def read_index(content: memoryview) -> Index | None:
-    """The index of an MCAP file; None: it has none.
-
-    Raises:
-        ValueError: it is no MCAP file, or was cut off.
-    """
-    footer = content[max(0, len(content) - _FOOTER_BYTES) :]
-    if content[: len(MAGIC)] != MAGIC:
-        raise ValueError("it does not begin as an MCAP file")
-    if footer[-len(MAGIC) :] != MAGIC or _RECORD.unpack_from(footer) != (FOOTER, 20):
-        raise ValueError("it does not end as an MCAP file")
-    (start,) = struct.unpack_from("<Q", footer, _RECORD.size)
-    return _parse_index(content[start : len(content) - _FOOTER_BYTES]) if start else None
-
-
-def _parse_index(data: memoryview) -> Index | None:
-    schemas: dict[int, str] = {}
-    channels: dict[int, tuple[str, str]] = {}
-    chunks: list[tuple[int, int]] = []
-    for opcode, record in _records(data):
-        if opcode == SCHEMA:
-            (key,) = struct.unpack_from("<H", record)
-            schemas[key] = _string(record, 2)[0]
-        elif opcode == CHANNEL:
-            key, schema = struct.unpack_from("<HH", record)
-            channels[key] = (_string(record, 4)[0], schemas.get(schema, ""))
-        elif opcode == CHUNK_INDEX:
-            first, _, place, _ = struct.unpack_from("<QQQQ", record)
-            chunks.append((first, place))
-    return Index(channels, sorted(chunks)) if chunks and channels else None
-
-
-def _records(data: memoryview) -> Iterable[tuple[int, memoryview]]:
-    place, end = 0, len(data)
-    while place < end:
-        opcode, length = _RECORD.unpack_from(data, place)
-        place += _RECORD.size
-        if place + length > end:
-            raise ValueError(f"a record reaches {place + length - end} bytes too far")
-        yield opcode, data[place : place + length]
-        place += length
-
-
-def _string(record: memoryview, place: int) -> tuple[str, int]:
-    """A string and the place behind it."""
-    (length,) = struct.unpack_from("<I", record, place)
-    return str(record[place + 4 : place + 4 + length], "utf-8"), place + 4 + length
-
-
 def _scan(content: memoryview, index: Index, wanted: set[str]) -> dict[str, tuple[str, list[Raw]]]:
     found: dict[str, tuple[str, list[Raw]]] = {}
     lists: dict[int, tuple[list[Raw], bool]] = {}
     for key, (topic, kind) in index.channels.items():
         if topic in wanted:
             lists[key] = (found.setdefault(topic, (kind, []))[1], has_header(kind))
-    for _, place in index.chunks:
+    for place in sorted(place for _, place in index.chunks):
         _scan_chunk(_chunk(content, place), lists)
-    for _, raws in found.values():
-        raws.sort(key=lambda raw: raw.arrival)
     return found
 
 
 def _chunk(content: memoryview, place: int) -> memoryview:
     """The records of a chunk, verified against its size and, if it has one, its checksum."""
-    opcode, length = _RECORD.unpack_from(content, place)
-    record = content[place + _RECORD.size : place + _RECORD.size + length]
+    opcode, length = RECORD.unpack_from(content, place)
+    record = content[place + RECORD.size : place + RECORD.size + length]
     if opcode != CHUNK or len(record) != length:
         raise ValueError(f"there is no whole chunk at byte {place}")
-    _, _, size, checksum = _CHUNK.unpack_from(record)
-    compression, place = _string(record, _CHUNK.size)
-    (stored,) = struct.unpack_from("<Q", record, place)
-    packed: Any = record[place + 8 : place + 8 + stored]
-    return memoryview(decompress(packed, compression, size, checksum))
+    return unpack_chunk(record)
 
 
 def _scan_chunk(data: memoryview, lists: dict[int, tuple[list[Raw], bool]]) -> None:
@@ -155,8 +125,8 @@ def _scan_chunk(data: memoryview, lists: dict[int, tuple[list[Raw], bool]]) -> N
         opcode, length, channel, _, arrival, _ = _MESSAGE.unpack_from(data, place)
         if opcode == MESSAGE and channel in lists:
             raws, headed = lists[channel]
-            message = data[place + head : place + _RECORD.size + length]
+            message = data[place + head : place + RECORD.size + length]
             raws.append(Raw((header_stamp(message) if headed else 0) or arrival, arrival, message))
-        place += _RECORD.size + length
+        place += RECORD.size + length
     if place > end:
         raise ValueError(f"a record reaches {place - end} bytes beyond its chunk")

@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import zlib
 from collections.abc import Callable
 
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.rosbag2.storage_mcap import McapWriter
+
+from ptr_models.episodes.mcap_format import seal, write_chunk_crc
 
 CHUNK_BYTES = 2**20
 _to_disk: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
@@ -23,7 +26,7 @@ _FIXED = 22  # bytes of a message record before its data
 
 
 class StreamedMcap(McapWriter):
-    """rosbags' MCAP storage with publish times, sequence numbers and `flush`. Chunks are not compressed."""
+    """rosbags' MCAP storage with publish times, sequence numbers, checksums and `flush`. Chunks are not compressed."""
 
     def append(
         self, connection: Connection, arrival: int, published: int, sequence: int, data: bytes | memoryview
@@ -42,6 +45,17 @@ class StreamedMcap(McapWriter):
         chunk.bio.write(data)
         if chunk.bio.tell() > CHUNK_BYTES:
             self.close_chunk()
+
+    def close_chunk(self) -> None:
+        """Write the pending chunk, with its checksum."""
+        place, checksum = self.bio.tell(), zlib.crc32(self.chunk.bio.getvalue())
+        super().close_chunk()
+        write_chunk_crc(self.bio, place, checksum)
+
+    def close(self, version: int, metadata: str) -> None:
+        """Write the rest with the index, and the checksums of both."""
+        super().close(version, metadata)
+        seal(self.path)
 
     def flush(self) -> None:
         """Hand everything to the operating system: from here on a crash of this process does not lose it."""

@@ -26,6 +26,10 @@ from ptr_models.episodes.messages import (
 )
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, as_of, shifts
 from ptr_models.episodes.scan import Raw, scan
+from ptr_models.limits import MAX_CONTROL_STEPS
+
+CLOCK_JUMPED = "clock_jumped"
+"""Kind of the EpisodeEvent that the recorder writes when the system's clock jumps."""
 
 
 @dataclass
@@ -90,6 +94,8 @@ def control_grid(streams: Streams, contract: Contract, delay: float | None = Non
     for name, stamps in every.items():
         if not stamps:
             raise EpisodeError(f"stream {name} is empty")
+    if any(kind == CLOCK_JUMPED for _, kind in streams.events):
+        raise EpisodeError("the clock jumped while it was recorded, so that its stamps are not true; leave it out")
     late = {f"camera {camera.name}": shift for camera, shift in zip(contract.cameras, of_cameras, strict=True)}
     late |= {"arm state": of_arm, OBJECTS_TOPIC: of_arm}
     starts = [stamp for stamp, kind in streams.events if kind == "start"]
@@ -104,7 +110,18 @@ def control_grid(streams: Streams, contract: Contract, delay: float | None = Non
     steps = (end - begin) // period
     if steps < 1:
         raise EpisodeError(f"it lasts {max(0, end - begin) * 1e-9:.2f} s, less than one control step")
+    _require_samples(steps, (end - begin) * 1e-9, len(streams.executed), contract)
     return begin + period * np.arange(steps + 1, dtype=np.int64)
+
+
+def _require_samples(steps: int, seconds: float, samples: int, contract: Contract) -> None:
+    """Refuse a grid that is longer than the samples can serve: each is good for `state_max_age`."""
+    most = samples * (1 + int(contract.state_max_age * contract.control_rate))
+    if steps > min(most, MAX_CONTROL_STEPS):
+        raise EpisodeError(
+            f"it spans {seconds:.1f} s, {steps} control steps, but {EXECUTED_TOPIC} has {samples} messages, enough for "
+            f"{min(most, MAX_CONTROL_STEPS)} at most; a clock has jumped, leave it out"
+        )
 
 
 def _first_decision(executed: RecordedStream[Executed], begin: int, end: int) -> int | None:

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from ptr_models.networks.actor import Actor
+from ptr_models.networks.archives import reason_of, require_honest_archive
 from ptr_models.networks.backbones import BottleneckBlock, ResNet
 from ptr_models.networks.critic import Critic
 from ptr_models.networks.published import WeightsError
@@ -39,12 +39,18 @@ def read_flax_weights(path: Path | str) -> dict[str, NDArray[np.floating]]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with np.load(path, allow_pickle=False) as archive:
+        require_honest_archive(path)
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("it holds one array without a name")
+        with archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise WeightsError(f"there is no file of weights at {path}") from None
-    except (OSError, ValueError, AttributeError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be read as .npz or .safetensors weights ({error})") from error
+    except Exception as error:  # whatever a file that is none provokes: zip, zlib, end of file, header, memory
+        raise WeightsError(
+            f"{path} cannot be read as .npz or .safetensors weights ({reason_of(error)}); download it again"
+        ) from error
 
 
 def load_flax_weights(weights: Arrays, actor: Actor, critic: Critic) -> None:

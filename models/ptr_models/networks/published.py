@@ -8,17 +8,16 @@ Anything else that the backbone does not have, or lacks, or has in another shape
 from __future__ import annotations
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ptr_models.errors import PtrError
+from ptr_models.networks.archives import reason_of, require_honest_archive
 from ptr_models.networks.resnet_batchnorm import BatchNormResNet50
 from ptr_models.networks.vit import VisionTransformer
 
@@ -91,12 +90,14 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        require_honest_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"there is no file of weights at {path}") from None
-    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(f"{path} cannot be read as weights ({reason}); give the published file") from error
+    except Exception as error:  # whatever a file that is none provokes: zip, pickle, end of file, header, memory
+        raise WeightsError(
+            f"{path} cannot be read as weights ({reason_of(error)}); give the published file"
+        ) from error
     for key in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

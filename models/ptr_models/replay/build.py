@@ -24,6 +24,7 @@ from ptr_models.episodes.finding import Stamp
 from ptr_models.episodes.reader import Episode, read_episode, read_metadata
 from ptr_models.errors import PtrError
 from ptr_models.replay.store import NOT_READ, Arrays, Entry, Writer
+from ptr_models.replay.verified import checksum
 
 KINDS = ("demonstration", "trial")
 """Kinds that training can use; practice is left out."""
@@ -108,12 +109,12 @@ class _Look:
         entry = Entry(path, stamp, metadata.task, metadata.kind, metadata.outcome, shift=metadata.action_shift)
         same_rows = known is not None and known.stamp[:2] == stamp[:2] and known.shift == entry.shift
         if known is not None and same_rows and known.steps != NOT_READ:
-            return entry._replace(start=known.start, steps=known.steps, problem=known.problem)
+            return known._replace(stamp=stamp, task=entry.task, kind=entry.kind, outcome=entry.outcome, refusal="")
         if unwanted(entry, self._outcomes):
             return entry
         try:
             episode = read_episode(path, self._contract, metadata)
-        except EpisodeError as error:
+        except PtrError as error:
             return entry._replace(steps=0, problem=str(error))
         steps = len(episode) - entry.shift
         problem = problem_of(episode)
@@ -121,7 +122,13 @@ class _Look:
             problem = f"it has {len(episode)} steps; none is left with its action_shift of {entry.shift}"
         if problem:
             return entry._replace(steps=0, problem=problem)
-        return entry._replace(start=self._writer.append(_rows(episode, entry.shift)), steps=steps)
+        rows = _rows(episode, entry.shift)
+        return entry._replace(
+            start=self._writer.append(rows),
+            steps=steps,
+            frames_crc=checksum(rows.frames),
+            motion_crc=checksum(rows.states, rows.actions),
+        )
 
 
 def _rows(episode: Episode, shift: int) -> Arrays:

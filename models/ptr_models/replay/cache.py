@@ -21,9 +21,11 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.errors import PtrError
+from ptr_models.plain_text import for_markup
 from ptr_models.replay.build import Job, default_workers, fill, is_current, unwanted
 from ptr_models.replay.dataset import Dataset, LeftOut
 from ptr_models.replay.store import Entry, Store, Writer
+from ptr_models.replay.verified import VerifiedRows
 
 DEFAULT_ROOT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ptr" / "replay"
 OUTCOMES = ("success", "failure", "partial")
@@ -54,10 +56,11 @@ def open_episodes(
     """
     found = find_bags(os.path.realpath(directory) for directory in directories)
     store = Store(Path(root) if root is not None else DEFAULT_ROOT, contract)
-    entries = store.entries()
+    entries = store.intact(_of(found, store.entries()))
     if _jobs(found, entries, outcomes):
         with _turn(store, progress) as writer:
-            jobs = _jobs(found, store.entries(), outcomes)  # another process may have read them meanwhile
+            entries = store.intact(_of(found, store.entries()))  # another process may have read them meanwhile
+            jobs = _jobs(found, entries, outcomes)
             fill(writer, contract, jobs, outcomes, workers or default_workers(), progress)
         entries = store.entries()
     dataset = dataset_of(store, [entries[path] for path in found], outcomes)
@@ -71,10 +74,15 @@ def audit_table(dataset: Dataset, most: int = 20) -> Table:
     total = len(dataset.left_out)
     table = Table("episode", "left out because", title=f"{total} episodes left out, {len(dataset)} used")
     for entry in dataset.left_out[:most]:
-        table.add_row(Path(entry.path).name, entry.reason)
+        table.add_row(for_markup(Path(entry.path).name), for_markup(entry.reason))
     if total > most:
         table.add_row("...", f"and {total - most} more")
     return table
+
+
+def _of(found: Mapping[str, Stamp], entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """The entries of these bags: a cache may hold many others."""
+    return {path: entries[path] for path in found if path in entries}
 
 
 def _jobs(found: Mapping[str, Stamp], entries: Mapping[str, Entry], outcomes: Sequence[str]) -> list[Job]:
@@ -112,10 +120,11 @@ def dataset_of(store: Store, entries: Sequence[Entry], outcomes: Sequence[str]) 
         _refuse(store.contract, left_out)
     starts = np.array([entry.start for entry in used], dtype=np.int64)
     lengths = np.array([entry.steps for entry in used], dtype=np.int64)
+    crcs = np.array([entry.frames_crc for entry in used], dtype=np.int64)
     arrays = store.arrays(int((starts + lengths).max()) + 1)
     return Dataset(
         contract=store.contract,
-        frames=arrays.frames,
+        frames=VerifiedRows(arrays.frames, starts, lengths, crcs, str(store.folder)),
         states=arrays.states,
         actions=arrays.actions,
         starts=starts,

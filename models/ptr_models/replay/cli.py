@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ptr_models.contract import Contract
+from ptr_models.plain_text import for_markup
 from ptr_models.replay.cache import DEFAULT_ROOT
 from ptr_models.replay.store import stored_contract
 
@@ -83,7 +84,7 @@ def run_list(options: argparse.Namespace) -> int:
         words = (
             ("unreadable", "", "") if contract is None else (contract.hash, cameras, f"{contract.control_rate:g} Hz")
         )
-        table.add_row(item.folder.name, *words, str(item.bags), f"{item.size / 1e9:.2f}")
+        table.add_row(item.folder.name, *map(for_markup, words), str(item.bags), f"{item.size / 1e9:.2f}")
     Console(highlight=False).print(table)
     return 0
 

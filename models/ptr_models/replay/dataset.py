@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.replay.verified import VerifiedRows
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Dataset:
 
     Attributes:
         contract: of all its episodes.
-        frames: (N, H, W, 3 * cameras) uint8 RGB, memory-mapped; (N, 0, 0, 0) where the contract has no cameras.
+        frames: (N, H, W, 3 * cameras) uint8 RGB, memory-mapped, verified when they are used for the first time;
+            (N, 0, 0, 0) where the contract has no cameras.
         states: (N, S) float32, memory-mapped.
         actions: (N, 7) float32, raw units, memory-mapped; the row of an episode's last frame is not used.
         starts: (E,) first row of each episode.
@@ -40,7 +42,7 @@ class Dataset:
     """
 
     contract: Contract
-    frames: NDArray[np.uint8]
+    frames: NDArray[np.uint8] | VerifiedRows
     states: NDArray[np.float32]
     actions: NDArray[np.float32]
     starts: NDArray[np.int64]

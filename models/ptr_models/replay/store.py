@@ -9,6 +9,9 @@ A store is a folder named after a hash of the contract and of the format:
     actions.bin    (N, 7) float32, raw units; zeros in the row of an episode's last frame
     lock           held by the one process that appends
 
+The index holds a checksum of the frames of each episode, which is verified when they are first used, and one of its
+states and actions, which is verified when the cache is opened: an episode with a wrong one is read again.
+
 The index names an episode only after its rows are on disk, so a process that is killed loses what it had not
 indexed yet and nothing else. No row is ever written twice: a data set that is open stays as it is while another
 process appends. Rows of bags that changed, or were removed, are wasted until the folder is deleted.
@@ -23,7 +26,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -34,8 +37,9 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract, ContractError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp
+from ptr_models.replay.verified import checksum
 
-VERSION = 4
+VERSION = 5
 NOT_READ = -1
 """Steps of a bag whose streams were not looked at."""
 _SCHEMA = """
@@ -43,7 +47,8 @@ CREATE TABLE IF NOT EXISTS contract (json TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS bags (
     path TEXT PRIMARY KEY, bag_bytes INTEGER, bag_time INTEGER, label_bytes INTEGER, label_time INTEGER,
     task TEXT, kind TEXT, outcome TEXT, refusal TEXT, start INTEGER, steps INTEGER, problem TEXT,
-    shift INTEGER
+    shift INTEGER,
+    frames_crc INTEGER, motion_crc INTEGER
 ) WITHOUT ROWID;
 """
 
@@ -59,6 +64,7 @@ class Entry(NamedTuple):
         start: first row.   steps: of the episode, NOT_READ: nobody looked.
         problem: why its streams exclude it, empty: they do not.
         shift: control steps by which its images lag behind its actions, which its rows make up for.
+        frames_crc: CRC32 of its frames.   motion_crc: of its states and actions.
     """
 
     path: str
@@ -71,6 +77,18 @@ class Entry(NamedTuple):
     steps: int = NOT_READ
     problem: str = ""
     shift: int = 0
+    frames_crc: int = 0
+    motion_crc: int = 0
+
+    @property
+    def sound(self) -> bool:
+        """Whether the values are of those that are ever written; a damaged index holds others."""
+        texts = (self.path, self.task, self.kind, self.outcome, self.refusal, self.problem)
+        numbers = (*self.stamp, self.start, self.steps, self.shift, self.frames_crc, self.motion_crc)
+        if not (all(isinstance(text, str) for text in texts) and all(isinstance(number, int) for number in numbers)):
+            return False
+        unused = self.steps == NOT_READ or (self.steps == 0 and bool(self.problem))
+        return self.start >= 0 and (unused or self.steps > 0)
 
 
 class Arrays(NamedTuple):
@@ -91,7 +109,7 @@ class Store:
         self.folder = root / key
 
     def entries(self) -> dict[str, Entry]:
-        """All bags that were looked at, by path.
+        """All bags that were looked at, by path; those of which the index says nonsense are not among them.
 
         Raises:
             EpisodeError: the index is damaged; delete the folder, and it is made again.
@@ -103,7 +121,31 @@ class Store:
                 rows = connection.execute("SELECT * FROM bags").fetchall()
         except sqlite3.Error as error:
             raise self.damaged(error) from error
-        return {row[0]: Entry(row[0], Stamp(*row[1:5]), *map(sys.intern, row[5:8]), *row[8:]) for row in rows}
+        found = (Entry(row[0], Stamp(*row[1:5]), *row[5:]) for row in rows)
+        return {
+            entry.path: entry._replace(
+                task=sys.intern(entry.task), kind=sys.intern(entry.kind), outcome=sys.intern(entry.outcome)
+            )
+            for entry in found
+            if entry.sound
+        }
+
+    def intact(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
+        """Those entries whose states and actions are what was written; frames are verified when they are used.
+
+        Raises:
+            EpisodeError: a file is missing or too short.
+        """
+        used = [entry for entry in entries.values() if entry.steps > 0]
+        if not used:
+            return dict(entries)
+        arrays = self.arrays(max(entry.start + entry.steps for entry in used) + 1)
+
+        def is_intact(entry: Entry) -> bool:
+            rows = slice(entry.start, entry.start + entry.steps + 1)
+            return checksum(arrays.states[rows], arrays.actions[rows]) == entry.motion_crc
+
+        return {path: entry for path, entry in entries.items() if entry.steps <= 0 or is_intact(entry)}
 
     def arrays(self, rows: int) -> Arrays:
         """The first rows, mapped into memory.
@@ -197,7 +239,7 @@ class Writer:
                 os.fsync(file)
         rows = [(entry.path, *entry.stamp, *entry[2:]) for entry in entries]
         with self._connection:
-            self._connection.executemany(f"INSERT OR REPLACE INTO bags VALUES ({','.join('?' * 13)})", rows)
+            self._connection.executemany(f"INSERT OR REPLACE INTO bags VALUES ({','.join('?' * 15)})", rows)
 
     def close(self) -> None:
         """Close the files; what was not committed is lost."""

@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from ptr_models.contract import Contract
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 from ptr_models.networks import Encoder, NetworkConfig
 from ptr_models.networks.layers import dense
 from ptr_models.reward.verdict import first_success
@@ -155,7 +156,9 @@ class SuccessClassifier:
         """
         path = Path(path)
         try:
-            index = json.loads((path / INDEX).read_text(encoding="utf-8"))
+            if not (path / INDEX).exists():
+                raise FileNotFoundError(path / INDEX)
+            index = read_object(path / INDEX, ClassifierError)
             if index["format"] != FORMAT:
                 raise ClassifierError(f"{path} has format {index['format']!r}; this software reads {FORMAT}")
             if hashlib.sha256((path / WEIGHTS).read_bytes()).hexdigest() != index["sha256"]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from ptr_models.plain_text import for_markup
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.reward.fitting import HeldOut
 
@@ -27,7 +28,7 @@ def table_of(classifier: SuccessClassifier, found: HeldOut) -> Table:
         row.append(f"{count['found']}/{count['successes']}" if count else "-")
         row.append(f"{count['early']}" if count else "-")
         row.append(f"{count['false']}/{count['failures']}" if count.get("failures") else "-")
-        table.add_row(task, *row)
+        table.add_row(for_markup(task), *row)
     return table
 
 

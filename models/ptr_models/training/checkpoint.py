@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ from torch import Tensor
 
 from ptr_models.algorithms import Algorithm, make_algorithm
 from ptr_models.contract import Contract
+from ptr_models.json_input import read_object
+from ptr_models.limits import MAX_IMAGE_SIDE, MAX_TASK_SLOTS
 from ptr_models.training.config import TrainingConfig, without_retired
 from ptr_models.training.environment import software_versions
 from ptr_models.training.q_range import QRange, from_json, to_json
 from ptr_models.training.runs import INDEX, CheckpointError, resolve_checkpoint
 from ptr_models.training.tasks import TaskTable
 from ptr_models.training.weights import load_moments, model_tensors, moments
+from ptr_models.typed_values import require_range, require_type, require_types
 
 FORMAT = 1
 MODEL, OPTIMISER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
@@ -54,6 +57,7 @@ class Checkpoint:
         versions: of the software that wrote it.
         card: free facts about where it comes from (data, commands, figures).
         q_ranges: range of Q along demonstrations by task, for these weights.
+        files: names of the files that were verified; no other is read.
     """
 
     path: Path
@@ -67,6 +71,23 @@ class Checkpoint:
     versions: dict[str, str] = field(default_factory=dict)
     card: dict[str, Any] = field(default_factory=dict)
     q_ranges: dict[str, QRange] = field(default_factory=dict)
+    files: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class _Index:
+    """The types of checkpoint.json."""
+
+    step: int
+    contract: dict[str, Any]
+    tasks: dict[str, Any]
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    sampler: dict[str, Any]
+    versions: dict[str, str]
+    card: dict[str, Any]
+    files: dict[str, dict[str, Any]]
+    pending: dict[str, Any] = field(default_factory=dict)
 
 
 def save_checkpoint(
@@ -124,30 +145,59 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
         CheckpointError: it is missing or damaged.
     """
     path = resolve_checkpoint(path)
+    values = read_object(path / INDEX, CheckpointError, advice="use another checkpoint", finite=False)
     try:
-        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path / INDEX} cannot be read ({error}); use another checkpoint") from error
-    try:
-        if index["format"] != FORMAT:
-            raise CheckpointError(f"{path} has checkpoint format {index['format']!r}; this software reads {FORMAT}")
-        _verify_files(path, index["files"])
-        tasks = index["tasks"]
+        if values["format"] != FORMAT:
+            raise CheckpointError(f"{path} has checkpoint format {values['format']!r}; this software reads {FORMAT}")
+        index = _Index(**{item.name: values[item.name] for item in fields(_Index) if item.name in values})
+        require_types(index, CheckpointError, f"{path / INDEX}: ")
+        _verify_files(path, index.files)
+        config = TrainingConfig.from_dict(without_retired(index.config))
+        tasks = _tasks(index.tasks, f"{path / INDEX}: ")
+        require_range(f"{path / INDEX}: step", index.step, 0, 10**12, CheckpointError)
+        _require_room(config, tasks.slots, (path / MODEL).stat().st_size)
         return Checkpoint(
             path=path,
-            contract=Contract.from_dict(index["contract"]),
-            tasks=TaskTable(tuple(tasks["names"]), int(tasks["slots"]), tasks["aliases"]),
-            config=TrainingConfig.from_dict(without_retired(index["config"])),
-            step=int(index["step"]),
-            metrics=index["metrics"],
-            pending=index.get("pending", {}),
-            sampler=index["sampler"],
-            versions=index["versions"],
-            card=index["card"],
-            q_ranges=from_json((path / Q_RANGE).read_text(encoding="utf-8")) if Q_RANGE in index["files"] else {},
+            contract=Contract.from_dict(index.contract),
+            tasks=tasks,
+            config=config,
+            step=index.step,
+            metrics=index.metrics,
+            pending=index.pending,
+            sampler=index.sampler,
+            versions=index.versions,
+            card=index.card,
+            q_ranges=from_json((path / Q_RANGE).read_text(encoding="utf-8")) if Q_RANGE in index.files else {},
+            files=frozenset(index.files),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(f"{path / INDEX} is malformed ({error!r}); use another checkpoint") from error
+
+
+def _tasks(values: Mapping[str, Any], where: str) -> TaskTable:
+    """The table of tasks, with sane values."""
+    for name, kind in (("names", tuple[str, ...]), ("slots", int), ("aliases", dict[str, str])):
+        require_type(kind, values[name], f"{where}tasks.{name}", CheckpointError)
+    require_range(f"{where}tasks.slots", values["slots"], len(values["names"]), MAX_TASK_SLOTS, CheckpointError)
+    return TaskTable(tuple(values["names"]), values["slots"], values["aliases"])
+
+
+def _require_room(config: TrainingConfig, slots: int, size: int) -> None:
+    """Refuse networks with a layer that is wider than the file of weights could hold, before they are made.
+
+    Args:
+        size: of the weights, bytes; each takes 4.
+    """
+    networks = config.networks
+    require_range("networks.image_size", networks.image_size, 1, MAX_IMAGE_SIDE, CheckpointError)
+    widths = {"latent": (networks.latent,), "hidden": networks.hidden, "critics": (networks.critics,)}
+    widths |= {"embeddings": (networks.embeddings,), "cameras": (networks.cameras,), "slots": (slots,)}
+    for name, values in widths.items():
+        if any(not 0 <= 4 * value <= size for value in values):
+            raise CheckpointError(
+                f"networks.{name} is {max(values)}, but {MODEL} has {size} bytes and cannot hold that; "
+                "use another checkpoint"
+            )
 
 
 def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None) -> Algorithm:
@@ -174,7 +224,7 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
         raise CheckpointError(
             f"the weights in {checkpoint.path} do not fit the configuration: {_last_line(error)}"
         ) from error
-    if (checkpoint.path / OPTIMISER).exists() and config.algorithm.name == checkpoint.config.algorithm.name:
+    if OPTIMISER in checkpoint.files and config.algorithm.name == checkpoint.config.algorithm.name:
         load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
     return algorithm
 
@@ -186,7 +236,7 @@ def write_q_ranges(path: Path, ranges: Mapping[str, QRange]) -> None:
         CheckpointError: it cannot be read or written.
     """
     try:
-        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        index = read_object(path / INDEX, CheckpointError, finite=False)
         if index["files"].pop(Q_RANGE, None) is not None:
             _replace(path / INDEX, json.dumps(index, indent=1))
         _replace(path / Q_RANGE, to_json(ranges))
@@ -198,7 +248,7 @@ def write_q_ranges(path: Path, ranges: Mapping[str, QRange]) -> None:
 
 def restore_random_state(checkpoint: Checkpoint) -> None:
     """Set PyTorch's generators to their states when the checkpoint was written, where they were kept."""
-    if not (checkpoint.path / RANDOM).exists():
+    if RANDOM not in checkpoint.files:
         return
     states = _load(checkpoint.path / RANDOM)
     torch.set_rng_state(states["torch"])
@@ -208,8 +258,11 @@ def restore_random_state(checkpoint: Checkpoint) -> None:
 
 def has_critic(checkpoint: Checkpoint) -> bool:
     """Whether a checkpoint holds a Q-function."""
-    with safe_open(checkpoint.path / MODEL, "pt") as file:
-        return any(name.startswith("critic.") for name in file.keys())
+    try:
+        with safe_open(checkpoint.path / MODEL, "pt") as file:
+            return any(name.startswith("critic.") for name in file.keys())
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{checkpoint.path / MODEL} cannot be read ({error}); use another checkpoint") from error
 
 
 def _random_state() -> dict[str, Tensor]:
@@ -253,6 +306,8 @@ def _replace(file: Path, text: str) -> None:
 
 def _verify_files(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     for name in (MODEL, *files):
+        if Path(name).name != name:
+            raise CheckpointError(f"{path / INDEX} names the file {name!r}, which is not in its folder")
         if name not in files or not (path / name).is_file():
             raise CheckpointError(f"{path} lacks {name}; the checkpoint is incomplete, use another one")
     for name, facts in files.items():

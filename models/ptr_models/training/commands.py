@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 
 if TYPE_CHECKING:
     from ptr_models.training.data import Bags
@@ -80,10 +81,7 @@ def run_export(options: argparse.Namespace) -> int:
     """`ptr train export`."""
     from ptr_models.training.shipping import export
 
-    try:
-        card = json.loads(options.card.read_text(encoding="utf-8")) if options.card else {}
-    except (OSError, ValueError) as error:
-        raise PtrError(f"the card {options.card} cannot be read: {error}") from error
+    card = read_object(options.card) if options.card else {}
     path = export(options.source, options.destination, inference=options.inference, card=card)
     size = sum(file.stat().st_size for file in path.iterdir())
     print(f"{path}: {size / 1e6:.1f} MB")

@@ -20,6 +20,7 @@ from ptr_models.errors import PtrError
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
 from ptr_models.training.online_config import OnlineConfig
+from ptr_models.yaml_input import parse_yaml, read_yaml
 
 RETIRED = {
     "data.action_shift": "each bag says how far its images lag behind its actions (ptr import bridge --action-shift)",
@@ -175,10 +176,7 @@ class TrainingConfig:
     @classmethod
     def from_yaml(cls, path: Path | str, base: TrainingConfig | None = None) -> TrainingConfig:
         """Read a YAML file; keys that it lacks keep the value of `base`."""
-        try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"the configuration {path} cannot be read: {error}") from error
+        values = read_yaml(path, "the configuration", ConfigError) or {}
         if not isinstance(values, dict):
             raise ConfigError(f"the configuration {path} is not a mapping of names to values")
         return cls.from_dict(values, base)
@@ -194,7 +192,7 @@ class TrainingConfig:
             *sections, key = name.strip().split(".")
             for section in sections:
                 node = node.setdefault(section, {})
-            node[key] = yaml.safe_load(text)
+            node[key] = parse_yaml(text, name, ConfigError)
         return type(self).from_dict(tree, self)
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ import numpy as np
 from ptr_models.contract import Contract
 from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 from ptr_models.replay import Dataset, open_episodes
 
 DATA = "data.json"
@@ -101,9 +101,9 @@ def bags_of_run(folder: Path, cache: Path | None = None) -> Bags:
         PtrError: there is no such file, or it cannot be read.
     """
     try:
-        data = json.loads((folder / DATA).read_text(encoding="utf-8"))
+        data = read_object(folder / DATA, advice="name the data with --data and --target", finite=False)
         found = {name: tuple(map(Path, data[name]["folders"])) for name in ("prior", "target") if name in data}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise PtrError(f"{folder / DATA} cannot be read ({error!r}); name the data with --data and --target") from error
     return Bags(found.get("prior", ()), found.get("target", ()), cache)
 
@@ -111,11 +111,12 @@ def bags_of_run(folder: Path, cache: Path | None = None) -> Bags:
 def warn_of_changes(folder: Path, data: dict[str, Any]) -> None:
     """Say so when a run goes on with other bags than it began with: then it draws other batches."""
     try:
-        before = json.loads((folder / DATA).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        before = read_object(folder / DATA, finite=False)
+        bags = {name: set(before.get(name, {}).get("bags", ())) for name in ("prior", "target")}
+    except (PtrError, AttributeError, TypeError):
         return
     for name in ("prior", "target"):
-        old, new = (set(entry.get(name, {}).get("bags", ())) for entry in (before, data))
+        old, new = bags[name], set(data.get(name, {}).get("bags", ()))
         if old != new:
             LOGGER.warning(
                 "%s data have changed since the run began (%d bags gone, %d new): it goes on, but not as it would have",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_object
 
 LOGGER = logging.getLogger(__name__)
 
@@ -62,8 +63,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in lines:
         try:
-            found.append(json.loads(line))
-        except ValueError:
+            found.append(parse_object(line, str(path), finite=False))
+        except PtrError:
             continue
     return found
 
@@ -83,6 +84,6 @@ def _rewrite(path: Path, keep: Callable[[dict[str, Any]], bool]) -> int:
 
 def _complete(line: bytes, keep: Callable[[dict[str, Any]], bool]) -> bool:
     try:
-        return line.endswith(b"\n") and keep(json.loads(line))
-    except ValueError:
+        return line.endswith(b"\n") and keep(parse_object(line, "a line", finite=False))
+    except (PtrError, KeyError, TypeError):
         return False

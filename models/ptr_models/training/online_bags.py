@@ -19,6 +19,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES
 from ptr_models.episodes.reader import find_episodes
 from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_object
 from ptr_models.replay import Dataset, LeftOut, open_episodes
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.training.tasks import TaskTable
@@ -228,8 +229,9 @@ def read_verdicts(path: Path, most: int) -> list[Verdict]:
         PtrError: it has fewer, or is damaged.
     """
     try:
-        found = [Verdict(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()[:most]]
-    except (OSError, ValueError, TypeError) as error:
+        lines = path.read_text(encoding="utf-8").splitlines()[:most]
+        found = [Verdict(**parse_object(line, str(path))) for line in lines]
+    except (OSError, PtrError, ValueError, TypeError) as error:
         raise PtrError(f"the verdicts {path} cannot be read ({error}); start a new run") from error
     if len(found) < most:
         raise PtrError(f"{path} has {len(found)} verdicts, but the checkpoint was trained with {most}; start a new run")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_object
 
 
 class QRangeError(PtrError, ValueError):
@@ -61,7 +62,7 @@ def from_json(text: str) -> dict[str, QRange]:
         QRangeError: the text is not what `to_json` writes.
     """
     try:
-        entries: dict[str, dict[str, Any]] = json.loads(text)
+        entries: dict[str, dict[str, Any]] = parse_object(text, "q_range.json", QRangeError)
         return {
             task: QRange(
                 tuple(map(float, entry["low"])), tuple(map(float, entry["high"])), int(entry["demonstrations"])

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 
 INDEX = "checkpoint.json"
 CHOICE = "choice.json"
@@ -67,11 +67,11 @@ def chosen_checkpoint(run: Path | str) -> Path | None:
     """
     file = Path(run) / CHOICE
     try:
-        name = json.loads(file.read_text(encoding="utf-8"))["chosen"]
+        if not file.exists():
+            return None
+        name = read_object(file, CheckpointError, advice="delete it, or choose again")["chosen"]
         path = Path(run) / "checkpoints" / Path(str(name)).name
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
         raise CheckpointError(f"{file} cannot be read ({error!r}); delete it, or choose again") from error
     if not (path / INDEX).is_file():
         raise CheckpointError(f"{file} names {path.name}, which is not there; delete it, or choose again")

@@ -47,7 +47,7 @@ from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
 from ptr_models.training.representation import begin as begin_representation
 from ptr_models.training.representation import first_objective, second_objective
-from ptr_models.training.runs import CHOICE, RunError, latest_checkpoint, locked
+from ptr_models.training.runs import CHOICE, CheckpointError, RunError, checkpoints_of, latest_checkpoint, locked
 from ptr_models.training.shipping import export
 from ptr_models.training.tasks import TaskTable
 
@@ -150,6 +150,31 @@ def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
     )
 
 
+def _newest_readable(folder: Path, newest: Path) -> Checkpoint:
+    """The newest checkpoint of a run; where it is damaged, the error offers the one before.
+
+    Raises:
+        CheckpointError: it is damaged; nothing is thrown away unasked.
+    """
+    try:
+        return read_checkpoint(newest)
+    except CheckpointError as error:
+        intact = next((path for path in reversed(checkpoints_of(folder)[:-1]) if _is_intact(path)), None)
+        if intact is None:
+            raise
+        raise CheckpointError(
+            f"{error}. {intact.name} is intact: move {newest} away, and --resume goes on from there"
+        ) from error
+
+
+def _is_intact(path: Path) -> bool:
+    try:
+        read_checkpoint(path)
+    except CheckpointError:
+        return False
+    return True
+
+
 def resume(
     bags: Bags | None,
     folder: Path,
@@ -168,7 +193,7 @@ def resume(
     path = latest_checkpoint(folder)
     if path is None:
         raise PtrError(f"there is no checkpoint to resume in {folder}; start the run anew, without --resume")
-    base = read_checkpoint(path)
+    base = _newest_readable(folder, path)
     bags = bags if bags is not None else bags_of_run(folder, cache)
     config = adjusted(_overridden(base.config, overrides), adjust)
     prior, target = open_bags(bags, base.contract)

@@ -57,7 +57,7 @@ def read_entry(path: Path, name: str) -> Entry:
         return Entry(name, dict(file[name]["ros__parameters"]), file)
     except OSError as error:
         raise CalibrationError(f"The configuration {path} can't be read: {error.strerror}.") from error
-    except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise CalibrationError(f"The configuration {path} has no entry of the camera {name} ({error!r}).") from error
 
 

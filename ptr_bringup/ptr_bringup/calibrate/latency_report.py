@@ -42,7 +42,7 @@ def _present(path: Path) -> dict[str, Any]:
         return {}
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise CalibrationError(f"{path} is there and can't be read ({error}); move it away.") from error
     if not isinstance(fields, dict) or not all(isinstance(fields.get(k, {}), dict) for k in ("cameras", "measured")):
         raise CalibrationError(f"{path} is there and holds no latencies; give another path.")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections import deque
@@ -65,7 +66,8 @@ class RunningCamera:
         self._waiting.append(Picture(seconds(message.header.stamp), bytes(message.data)))
 
     def _on_settings(self, message: String) -> None:
-        self._settings = json.loads(message.data)
+        with contextlib.suppress(ValueError, RecursionError):  # somebody else's message: the camera's own comes again
+            self._settings = json.loads(message.data)
 
     def read(self) -> Picture | None:
         """See `Source.read`."""

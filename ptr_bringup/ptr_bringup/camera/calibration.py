@@ -31,6 +31,6 @@ def camera_info(path: str, frame: str) -> CameraInfo:
         info.p = [float(v) for v in fields["projection_matrix"]["data"]]
     except OSError as error:
         raise CameraError(f"The calibration {path} can't be read: {error.strerror}.") from error
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AssertionError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError, AssertionError) as error:
         raise CameraError(f"The calibration {path} is malformed: {error!r}.") from error
     return info

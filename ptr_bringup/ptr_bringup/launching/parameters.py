@@ -74,7 +74,7 @@ def typed(text: str, kind: str = "") -> Any:
 def _yaml(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # not only what is no YAML: dates, numbers, depth
         return text
 
 

@@ -20,6 +20,7 @@ from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.world import World
 from ptr_models.contract import Contract
+from ptr_models.plain_text import for_markup
 from ptr_models.training.policy import Decision, Policy
 from ptr_policy.bulk.sight import look, robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
@@ -115,4 +116,5 @@ def _row(table: Table, task: str, kitchen: str, trials: Sequence[BulkTrial]) -> 
     low, high = wilson_interval(successes, len(trials))
     steps = [trial.steps for trial in trials if trial.success]
     mean = f"{np.mean(steps):.1f}" if steps else "-"
-    table.add_row(task, kitchen, f"{successes}/{len(trials)}", f"{100 * low:.0f}-{100 * high:.0f} %", mean)
+    names, interval = map(for_markup, (task, kitchen)), f"{100 * low:.0f}-{100 * high:.0f} %"
+    table.add_row(*names, f"{successes}/{len(trials)}", interval, mean)

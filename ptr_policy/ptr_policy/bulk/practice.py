@@ -7,11 +7,9 @@ The policy that acts is the newest checkpoint of a run that learns from these ba
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +20,7 @@ from ptr_models.episodes.actions import MARGIN, unscale
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.reward.verdict import Streak
 from ptr_models.training.policy import Policy
@@ -233,8 +232,8 @@ def read_made(bags: Path) -> list[PracticeTrial]:
     found = []
     for path in sorted(bags.glob("practice_*/episode.json")):
         try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["extra"]["practice"]
+            values = read_object(path)["extra"]["practice"]
             found.append(PracticeTrial(**values))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (PtrError, ValueError, KeyError, TypeError) as error:
             raise PtrError(f"{path} is not of a practice trial ({error!r}); give another --out") from error
     return found

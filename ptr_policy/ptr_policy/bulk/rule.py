@@ -27,6 +27,7 @@ from ptr_bringup.sim.world import World
 from ptr_models.analysis.figures import COLOURS, INK, save, tidy
 from ptr_models.analysis.values import Candidate, choose, rank_correlation, score_checkpoints
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 from ptr_models.replay import open_episodes
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.data import limited
@@ -174,7 +175,7 @@ def _known(place: Path, options: argparse.Namespace) -> dict[int, int]:
     """Successes per update of an earlier run of the same question."""
     if not place.is_file():
         return {}
-    stored = json.loads(place.read_text(encoding="utf-8"))
+    stored = read_object(place)
     if stored["question"] != _question(options):
         return {}
     return {item["step"]: item["successes"] for item in stored["checkpoints"]}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ptr_models.plain_text import for_markup
 from ptr_policy.demo.plan import Plan
 
 DESCRIPTION = """\
@@ -61,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     console = Console()
     if moved := prepare(plan, options.fresh):
-        console.print(f"the earlier run of another plan is now in {moved}")
+        console.print(f"the earlier run of another plan is now in {for_markup(moved)}")
     console.print(f"[bold]{plan.task.replace('_', ' ')}[/bold] in {plan.kitchen}, seed {plan.seed}")
     try:
         times = run_all(plan, console)

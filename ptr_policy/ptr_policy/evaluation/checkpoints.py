@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ptr_models.json_input import parse_object, read_object
 from ptr_models.training.runs import resolve_checkpoint
 from ptr_policy.evaluation.summary import write_json
 from ptr_policy.evaluation.trials import TrialsError
@@ -96,9 +97,9 @@ def unseal(directory: Path) -> dict[str, Checkpoint]:
     """
     path = directory / SEALED
     try:
-        content = json.loads(base64.b64decode(json.loads(path.read_text(encoding="utf-8"))["sealed"]))
+        content = parse_object(base64.b64decode(read_object(path, TrialsError)["sealed"]), str(path), TrialsError)
         return {str(letter): Checkpoint(**values) for letter, values in content.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (TrialsError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrialsError(f"{path} cannot be read ({error!r}); the names of the checkpoints are lost") from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptr_models.errors import PtrError
+from ptr_models.plain_text import for_markup
 
 if TYPE_CHECKING:
     from ptr_bringup.session import Caller
@@ -134,7 +135,7 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
         bar = progress.add_task(node.value("task"), total=len(checkpoints) * node.value("trials"))
 
         def show(result: Result, planned: Sequence[Trial]) -> None:
-            progress.console.print(describe(result, len(planned)), highlight=False)
+            progress.console.print(for_markup(describe(result, len(planned))), highlight=False)
             done = result.trial.index + (result.outcome != "invalid")
             progress.update(bar, completed=done, total=len(planned))
 

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from ptr_models.json_input import read_object
 from ptr_policy.evaluation.plan import plan_trials
 from ptr_policy.evaluation.summary import write_json
 from ptr_policy.evaluation.trials import Trial, TrialsError
@@ -79,7 +78,9 @@ def read_protocol(directory: Path) -> Protocol:
     """
     path = directory / FILE
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not path.exists():
+            raise FileNotFoundError(path)
+        values = read_object(path, TrialsError)
         return Protocol(**{**values, "policies": tuple(values["policies"])})
     except FileNotFoundError:
         raise TrialsError(f"{path} does not exist; give the folder of an evaluation") from None

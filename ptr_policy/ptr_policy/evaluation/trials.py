@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_object
 
 OUTCOMES = ("success", "failure", "partial", "invalid")
 LISTS = ("q", "human_steps", "pictures")  # fields of a result that JSON knows as lists
@@ -140,8 +141,8 @@ class TrialFile:
         results = []
         for number, line in enumerate(whole.splitlines(), start=1):
             try:
-                results.append(Result.from_dict(json.loads(line)))
-            except (ValueError, TypeError, KeyError) as error:
+                results.append(Result.from_dict(parse_object(line, "it", TrialsError)))
+            except (TrialsError, ValueError, TypeError, KeyError) as error:
                 raise TrialsError(f"{self.path}, line {number}: no trial ({error}); move it away") from error
         return results
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ptr_models.errors import PtrError
+from ptr_models.plain_text import plain
 
 DESCRIPTION = """\
 The result table of PTR, in simulation: every method meets the same pre-training bags, the same demonstrations of the
@@ -82,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on where it was")
         return 130
-    console.print(text, markup=False)
+    console.print(plain(text, newlines=True), markup=False)
     console.print(f"table: {plan.out / 'table.md'}, picture: {plan.out / 'table.png'}")
     return 0
 

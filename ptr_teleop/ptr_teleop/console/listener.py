@@ -22,7 +22,7 @@ NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 MANY = QoSProfile(depth=50)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-GRAVE = ("stream_stalled", "messages_lost", "two_publishers", "disk_full")  # kinds of EpisodeEvent
+GRAVE = ("stream_stalled", "messages_lost", "two_publishers", "clock_jumped", "disk_full")  # kinds of EpisodeEvent
 NOTED_AGAIN = 30.0  # s before the same warning is noted again
 TRIAL, REFERENCE, POLICY_STATUS = "/evaluation/trial", "/evaluation/reference/compressed", "/policy/status"
 

@@ -15,7 +15,9 @@ from typing import Any
 from ptr_models.contract import Contract
 from ptr_models.episodes.messages import has_header
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
+from ptr_models.episodes.streams import CLOCK_JUMPED
 from ptr_models.errors import PtrError
+from ptr_teleop.recorder.clock_watch import ClockWatch
 from ptr_teleop.recorder.episode import (
     FIELDS,
     Audit,
@@ -96,7 +98,7 @@ class RecorderCore:
         self.audit: Audit | None = None
         self._folder, self._contract = folder, contract
         self._streams = {stream.topic: stream for stream in streams}
-        self._watch = StreamWatch(streams)
+        self._watch, self._clock = StreamWatch(streams), ClockWatch()
         self._open_writer, self._encode, self._read_command = open_writer, encode, read_command
         self._changed = changed
         self._facts, self._tasks, self._room = dict(facts or {}), tuple(tasks), room or Room()
@@ -202,11 +204,19 @@ class RecorderCore:
         else:
             self.message = self._disk_warning() or done
 
-    def tick(self, now: int) -> list[Event]:
-        """Look at the streams and the disk: events for what has changed."""
+    def tick(self, now: int, steady: int | None = None) -> list[Event]:
+        """Look at the clock, the streams and the disk: events for what has changed.
+
+        Args:
+            steady: ns of a clock that never jumps; None: `now` is simulated time, which may.
+        """
+        jump = 0.0 if steady is None else self._clock.jump(now, steady)
         if self.state is not State.RECORDING or self._writer is None:
             return []
-        events = [self._record(now, kind, text) for kind, text in self._watch.changes(now)]
+        changes = self._watch.changes(now)
+        if jump:
+            changes.insert(0, (CLOCK_JUMPED, f"the system's clock jumped by {jump:+.2f} s"))
+        events = [self._record(now, kind, text) for kind, text in changes]
         if events and self.state is State.RECORDING:
             self.message = events[-1].text
         if self.state is State.RECORDING and self._folder.free_bytes() < self._room.finish:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -13,6 +12,8 @@ from typing import Any, Protocol
 
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_object
+from ptr_models.limits import MAX_EXTRA_BYTES
 
 
 class RecorderError(PtrError):
@@ -112,13 +113,7 @@ def parse_extra(text: str) -> dict[str, Any]:
     """
     if not text.strip():
         return {}
-    try:
-        extra = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise RecorderError(f"extra_json is not JSON: {error}") from error
-    if not isinstance(extra, dict):
-        raise RecorderError(f"extra_json holds a JSON {type(extra).__name__}, not an object")
-    return extra
+    return parse_object(text, "extra_json", RecorderError, most=MAX_EXTRA_BYTES)
 
 
 def episode_id(task: str, now: int) -> str:

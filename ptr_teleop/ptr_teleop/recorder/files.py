@@ -12,6 +12,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.metadata import EpisodeMetadata, Label, check_name
 from ptr_models.episodes.quality import DISCARD
+from ptr_models.errors import PtrError
 from ptr_models.latency_file import with_measured_latencies
 from ptr_teleop.recorder.episode import Audit
 
@@ -33,8 +34,8 @@ def _named_contract(path: str, cameras: Sequence[str]) -> Contract:
         return Contract(cameras=tuple(Camera(name=name) for name in cameras))
     try:
         contract = Contract.from_json(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EpisodeError(f"contract file {path} cannot be read: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise EpisodeError(f"contract file {path} cannot be read: {error}") from error
     absent = [camera.name for camera in contract.cameras if camera.name not in cameras]
     if absent:
         raise EpisodeError(f"the contract in {path} needs cameras {', '.join(absent)}; add them to `cameras`")
@@ -57,6 +58,6 @@ def audit(path: Path) -> Audit:
     """What a finished episode is like, by going through its bag."""
     try:
         report = inspect(path)
-    except EpisodeError as error:
+    except PtrError as error:
         return Audit(str(error), DISCARD, (str(error),))
     return Audit(report.problem, report.proposal, report.findings)

@@ -89,8 +89,8 @@ class RecorderNode(EndingNode):
         )
         for stream in streams:
             definition(stream.type)  # parsed once, now: the first episode must not wait for it
-        simulated = bool(self.get_parameter("use_sim_time").value)
-        self._taps = Taps(self, streams, self._now if simulated else None)
+        self._simulated = bool(self.get_parameter("use_sim_time").value)
+        self._taps = Taps(self, streams, self._now if self._simulated else None)
         self._own_events: set[tuple[int, int, str, str, str]] = set()
         self._auditor = Auditor(audit, self.create_guard_condition(self._on_audited).trigger)
         self._awaited: dict[Path, tuple[float, Future]] = {}
@@ -257,7 +257,7 @@ class RecorderNode(EndingNode):
         for path in late:
             self._answer(path, None)
         state = self._core.state
-        for event in self._core.tick(self._now()):
+        for event in self._core.tick(self._now(), None if self._simulated else time.monotonic_ns()):
             self.get_logger().warning(event.text)
             self._announce(event)
         if self._core.state is not state or self._core.state is not self._published_state:

@@ -42,7 +42,10 @@ def test_without_a_calibration_the_camera_counts_as_uncalibrated() -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [(None, "can't be read"), ("image_width: 640", "malformed"), ("][", "malformed"), ("3", "malformed")],
+    [
+        (None, "can't be read"),
+        *((text, "malformed") for text in ("image_width: 640", "][", "9" * 5000, "[" * 5000, "3")),
+    ],
 )
 def test_a_calibration_that_is_none_is_refused_by_name(
     tmp_path: Path, text: str | None, sentence: str

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +16,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from ptr_models.cli import main
+from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import SourceFolder, find_files, import_bridge, read_bridge, task_name
+from ptr_models.episodes.importing.records import only_import
 from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 from ptr_models.episodes.trajectory import encode_jpeg
+from ptr_models.episodes.writer import BagWriter
 
 BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
 SAMPLE = Path(os.environ.get("PTR_BRIDGE_SAMPLE", BESIDE))
@@ -137,23 +141,128 @@ def test_episodes_that_are_not_bridge_are_refused(
         list(read_bridge(path))
 
 
+def record(seed: int = 0, **change: Sequence[bytes] | np.ndarray) -> bytes:
+    """A framed record that differs from those of other seeds."""
+    features = bridge_features() | {"steps/action": np.random.default_rng(seed).uniform(-0.05, 0.05, 21)}
+    return frame(example(features | {f"steps/{name}": value for name, value in change.items()}))
+
+
+def places(bags: Sequence[Path]) -> list[str]:
+    """Names of bags without the checksum at their end."""
+    return [path.name.rpartition("_")[0] for path in bags]
+
+
 def test_an_episode_becomes_a_bag_with_the_same_actions_and_states(tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").write_bytes(frame(example(bridge_features())))
-    written, skipped = import_bridge(tmp_path, tmp_path / "bags")
-    assert ([path.name for path in written], skipped) == (["bridge_00000_00000"], 0)
-    episode = read_episode(written[0])
+    first = import_bridge(tmp_path, tmp_path / "bags")
+    assert (places(first.written), first.kept, first.left_out) == (["bridge_a_00000"], [], [])
+    episode = read_episode(first.written[0])
     source = next(read_bridge(tmp_path / "a.tfrecord"))
     assert_allclose(episode.actions, source.actions, atol=1e-6)
     assert_allclose(episode.states[:-1], source.states, atol=1e-6)
     assert episode.metadata.task == "put_the_carrot_on_a_plate"
-    assert import_bridge(tmp_path, tmp_path / "bags")[0] == written
+    again = import_bridge(tmp_path, tmp_path / "bags")
+    assert (again.written, again.kept) == ([], first.written)
+
+
+def test_shards_that_arrive_one_by_one_are_each_imported_once(tmp_path: Path) -> None:
+    source, names = tmp_path / "source", [f"bridge-train.tfrecord-{shard:05d}-of-01024" for shard in (5, 2, 9)]
+    source.mkdir()
+    for seed, name in enumerate(names):
+        (source / name).write_bytes(record(seed))
+        account = import_bridge(source, tmp_path / "bags")
+        assert (len(account.written), len(account.kept)) == (1, seed)
+    assert places(find_episodes([tmp_path / "bags"])) == [f"bridge_train_{shard:05d}_00000" for shard in (2, 5, 9)]
+
+
+def test_two_sources_whose_files_have_one_name_both_come_into_a_folder(tmp_path: Path) -> None:
+    for seed, source in enumerate(("old", "new")):
+        (tmp_path / source).mkdir()
+        (tmp_path / source / "bridge-train.tfrecord-00000-of-00001").write_bytes(record(seed))
+        assert len(import_bridge(tmp_path / source, tmp_path / "bags").written) == 1
+    assert places(find_episodes([tmp_path / "bags"])) == ["bridge_train_00000_00000"] * 2
+
+
+def test_bags_of_another_contract_are_not_taken_for_those_that_are_wanted(tmp_path: Path) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(record())
+    import_bridge(tmp_path, tmp_path / "bags")
+    with pytest.raises(EpisodeError, match=r"imported with another contract \(control_rate: 10.0 != 5.0\).*--out"):
+        import_bridge(tmp_path, tmp_path / "bags", Contract(control_rate=10.0))
 
 
 def test_episodes_without_an_instruction_are_left_out(tmp_path: Path) -> None:
-    nameless = bridge_features() | {"steps/language_instruction": [b""] * 3}
-    (tmp_path / "a.tfrecord").write_bytes(frame(example(nameless)) + frame(example(bridge_features())))
-    written, skipped = import_bridge(tmp_path, tmp_path / "bags")
-    assert ([path.name for path in written], skipped) == (["bridge_00000_00001"], 1)
+    (tmp_path / "a.tfrecord").write_bytes(record(0, language_instruction=[b""] * 3) + record(1))
+    account = import_bridge(tmp_path, tmp_path / "bags")
+    assert places(account.written) == ["bridge_a_00001"]
+    assert list(map(str, account.left_out)) == ["a.tfrecord, record 0: it has no instruction"]
+
+
+ODD: dict[str, tuple[dict[str, Sequence[bytes] | np.ndarray], str]] = {
+    "an instruction of signs": ({"language_instruction": [b"..."] * 3}, "gives no task name"),
+    "an action that is no number": ({"action": np.full(21, np.nan)}, "not finite"),
+    "an image missing": ({"observation/image_0": [b"x"] * 2}, "it has 3 actions but"),
+    "an image that is none": ({"observation/image_0": [b"<html>"] * 3}, "image_0 of step 0 .6 bytes. is no image"),
+    "a state far away": ({"observation/state": np.full(21, 1e38)}, "the state of step 0 holds 1e[+]38 m; at most 2"),
+    "an action too far": ({"action": np.full(21, 5.0)}, "the action of step 0 holds 5 m; at most 2"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), ODD.values(), ids=ODD)
+def test_an_odd_record_is_left_out_with_its_reason_and_the_others_come(
+    tmp_path: Path, change: dict[str, Sequence[bytes] | np.ndarray], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(record(0) + record(1, **change) + record(2))
+    assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 0
+    output = capsys.readouterr().out
+    assert "2 written, 0 kept, 1 left out" in output
+    assert re.search(f"a.tfrecord, record 1: .*{reason}", output)
+    assert places(find_episodes([tmp_path / "bags"])) == ["bridge_a_00000", "bridge_a_00002"]
+
+
+def test_a_bit_that_flipped_costs_one_record_and_a_broken_length_the_rest_of_its_file(tmp_path: Path) -> None:
+    one = record(0)
+    (tmp_path / "a.tfrecord").write_bytes(one[:200] + bytes([one[200] ^ 1]) + one[201:] + record(1))
+    (tmp_path / "b.tfrecord").write_bytes(record(2) + b"\xff" + record(3)[1:] + record(4))
+    (tmp_path / "c.tfrecord").write_bytes(record(5) + record(6)[:-9])
+    (tmp_path / "d.tfrecord").write_bytes(record(7))
+    account = import_bridge(tmp_path, tmp_path / "bags")
+    assert places(account.written) == ["bridge_a_00001", "bridge_b_00000", "bridge_c_00000", "bridge_d_00000"]
+    assert [(item.file.name, item.number) for item in account.left_out] == [
+        ("a.tfrecord", 0),
+        ("b.tfrecord", None),
+        ("c.tfrecord", None),
+    ]
+
+
+def test_an_import_that_was_interrupted_goes_on_with_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C or a full disk in the middle of the second of three bags."""
+    (tmp_path / "a.tfrecord").write_bytes(record(0) + record(1) + record(2))
+    honest, count = BagWriter.close, 0
+
+    def fail(writer: BagWriter) -> Path:
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise EpisodeError("the disk is full")
+        return honest(writer)
+
+    monkeypatch.setattr(BagWriter, "close", fail)
+    assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 2
+    assert "1 written, 0 kept, 0 left out\nthe same command goes on" in capsys.readouterr().err
+    assert len(list((tmp_path / "bags").glob("*.partial"))) == 1
+    monkeypatch.setattr(BagWriter, "close", honest)
+    assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 0
+    assert "2 written, 1 kept, 0 left out" in capsys.readouterr().out
+    assert len(find_episodes([tmp_path / "bags"])) == 3
+    assert not list((tmp_path / "bags").glob("*.partial"))
+
+
+def test_two_imports_into_one_folder_at_once_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.tfrecord").write_bytes(record())
+    with only_import(tmp_path / "bags"), pytest.raises(EpisodeError, match="another import writes to"):
+        import_bridge(tmp_path, tmp_path / "bags")
 
 
 def test_instructions_become_task_names() -> None:

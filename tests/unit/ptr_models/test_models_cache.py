@@ -30,6 +30,7 @@ from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.reader import read_episode
 from ptr_models.episodes.trajectory import write_episode
 from ptr_models.replay import Dataset, Sampler, build, open_episodes, store
+from ptr_models.replay.verified import checksum
 from ptr_models.replay.windows import WindowSampler
 
 CONTRACT = Contract()
@@ -273,7 +274,7 @@ from ptr_models.contract import Contract
 from ptr_models.replay import build, open_episodes
 build.COMMIT_SECONDS = float(sys.argv[3])
 data = open_episodes([sys.argv[1]], Contract(), root=sys.argv[2], workers=1, progress=False)
-print(len(data), data.transitions, int(data.frames.sum()))
+print(len(data), data.transitions, int(data.frames[:].sum()))
 """
 
 
@@ -348,6 +349,7 @@ def test_thousands_of_episodes_are_opened_without_reading_anything(
                     "success",
                     start=start + index * (steps + 1),
                     steps=steps,
+                    motion_crc=checksum(*(array[: steps + 1] for array in arrays[1:])),
                 )
             )
         writer.commit(entries)

@@ -43,3 +43,28 @@ def test_an_episode_that_is_being_written_is_not_even_looked_into(tmp_path: Path
     monkeypatch.setattr(finding.os, "scandir", lambda folder: scanned.append(folder) or scan(folder))
     assert finding.episodes_so_far(tmp_path) == []
     assert scanned == [str(tmp_path)]
+
+
+def test_links_to_episodes_and_folders_are_followed_once(tmp_path: Path) -> None:
+    """A subset made of links, one of which leads back to its own folder."""
+    chosen = episode(tmp_path / "all" / "chosen")
+    episode(tmp_path / "all" / "other")
+    subset = tmp_path / "subset"
+    subset.mkdir()
+    (subset / "link").symlink_to(chosen)
+    (subset / "loop").symlink_to(subset)
+    assert list(finding.find_bags([subset])) == [str(subset / "link")]
+    (tmp_path / "everything").symlink_to(tmp_path / "all")
+    assert len(finding.find_bags([tmp_path / "everything"])) == 2
+
+
+def test_a_link_that_leads_nowhere_is_named_and_hides_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here = episode(tmp_path / "here")
+    for name in ("a_gone", "z_gone"):
+        (tmp_path / name).symlink_to(tmp_path / "nothing")
+        (here / f"{name}.mcap").symlink_to(tmp_path / "nothing")
+    assert list(finding.find_bags([tmp_path])) == [str(here)]
+    for path in (tmp_path / "a_gone", here / "z_gone.mcap"):
+        assert f"the link {path} leads nowhere" in caplog.text

@@ -50,7 +50,7 @@ def _require_recovered(partial: Path, killed: dict[str, Any]) -> bool:
         written = killed["number"] + 1 if killed["arrival"] else 0
         assert written < 250, f"{written} messages are lost"
         return False
-    folder, count = recover(partial)
+    folder, count, _ = recover(partial)
     with next(folder.glob("*.mcap")).open("rb") as file:
         messages = [(c.topic, m) for _, c, m in make_reader(file).iter_messages() if c.topic != METADATA_TOPIC]
     numbers = sorted(struct.unpack_from("<Q", message.data, 12)[0] for _, message in messages)
@@ -84,7 +84,7 @@ def test_a_disk_that_is_full_says_so_and_keeps_what_fitted(small_disk: Path, tmp
     assert 30 <= written < 60
     with pytest.raises(EpisodeError, match="is closed"):
         writer.write_message("/note", TEXT(data="late"), 200)
-    folder, count = recover(small_disk / "e.partial", tmp_path)
+    folder, count, _ = recover(small_disk / "e.partial", tmp_path)
     assert count >= written - 11  # a chunk of 1 MiB was on its way
     assert read_metadata(folder).outcome == "unlabelled"
 

@@ -46,7 +46,7 @@ def test_latencies_survive_the_canonical_form_and_change_the_hash() -> None:
 
 @pytest.mark.parametrize("latency", [-0.01, 0.6, float("nan"), "0.1"])
 def test_a_latency_that_can_not_be_is_refused(latency: Any) -> None:
-    with pytest.raises(ContractError, match="latency of camera over_shoulder is .* from 0 to 0.5 s"):
+    with pytest.raises(ContractError, match="over_shoulder.* is .*(from 0 to 0.5 s|finite number)"):
         late(latency)
     with pytest.raises(ContractError, match="command_latency is"):
         Contract(command_latency=latency)
@@ -178,7 +178,7 @@ def test_measured_latencies_are_put_into_the_contract(tmp_path: Path) -> None:
         ("camera: {over_shoulder: 0.08}", "malformed"),
         ("cameras: {wrist: 0.08}", "no latency of camera over_shoulder"),
         ("cameras: {over_shoulder: 80}", "from 0 to 0.5 s"),
-        ("cameras: {over_shoulder: 0.08}\ncommand: soon", "from 0 to 0.5 s"),
+        ("cameras: {over_shoulder: 0.08}\ncommand: soon", "command_latency is 'soon'; it must be a finite number"),
     ],
 )
 def test_a_file_of_latencies_that_is_none_is_refused(tmp_path: Path, text: str | None, words: str) -> None:

@@ -85,7 +85,7 @@ def test_recovery_keeps_the_damaged_folder_and_unlabels_the_episode(
     bag = folder / f"{folder.name}.mcap"
     damaged = bag.read_bytes()[: bag.stat().st_size // 2]
     bag.write_bytes(damaged)
-    recovered, count = recover(folder)
+    recovered, count, _ = recover(folder)
     assert recovered.name == "episode_0000_recovered"
     assert bag.read_bytes() == damaged
     assert count > 10

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ptr_models.training.policy import Policy
 from ptr_models.training.session import (
     Bags,
     export,
+    resume,
     start_finetuning,
 )
 
@@ -75,3 +78,52 @@ def test_a_shipped_checkpoint_finetunes_and_one_for_inference_acts(
     image, state = np.zeros((64, 64, 3), np.uint8), np.zeros(7, np.float32)
     decisions = [Policy.load(path).act(image, state, "put_carrot_in_pot") for path in (trained, lean)]
     np.testing.assert_array_equal(decisions[0].action, decisions[1].action)
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "sentence"),
+    [
+        (("tasks", "slots"), 10**9, "tasks.slots is 1000000000; it must be from"),
+        (("tasks", "slots"), "8", "tasks.slots is '8'; it must be an integer"),
+        (("tasks", "names"), [None], "tasks.names is .*; of each of its values it must be a text"),
+        (("step",), True, "step is True; it must be an integer"),
+        (("step",), -1, "step is -1; it must be from 0"),
+        (("metrics",), [1], r"metrics is \[1\]; it must be an object"),
+        (("versions",), {"torch": 2}, "of 'torch' it must be a text"),
+        (("config", "networks", "latent"), 10**9, "networks.latent is 1000000000, but model.safetensors has"),
+        (("config", "networks", "hidden"), [10**9], "networks.hidden is 1000000000, but model.safetensors has"),
+        (("files", "../../secret"), {"sha256": ""}, "names the file '../../secret', which is not in its folder"),
+        (("contract", "control_rate"), 1e8, "control_rate is 100000000"),
+    ],
+)
+def test_an_index_with_a_wrong_value_names_it(
+    trained: Path, section: tuple[str, ...], value: object, sentence: str
+) -> None:
+    index = json.loads((trained / checkpoints.INDEX).read_text())
+    node = index
+    for name in section[:-1]:
+        node = node[name]
+    node[section[-1]] = value
+    (trained / checkpoints.INDEX).write_text(json.dumps(index))
+    with pytest.raises(CheckpointError, match=sentence):
+        read_checkpoint(trained)
+
+
+def test_a_file_that_the_index_does_not_know_is_not_read(trained: Path, tmp_path: Path) -> None:
+    """Moments put beside a checkpoint for inference; nobody has verified them."""
+    lean = export(trained, tmp_path / "lean", inference=True)
+    (lean / checkpoints.OPTIMISER).write_bytes(b"what it is")
+    (lean / checkpoints.RANDOM).write_bytes(b"what it is")
+    checkpoint = read_checkpoint(lean)
+    algorithm = checkpoints.load_algorithm(checkpoint)
+    assert not any(optimiser.state for optimiser in algorithm.optimisers.values())
+    checkpoints.restore_random_state(checkpoint)
+
+
+def test_a_resume_whose_newest_checkpoint_is_damaged_offers_the_one_before(trained: Path) -> None:
+    run = trained.parents[1]
+    newest = trained.with_name("step_99999999")
+    shutil.copytree(trained, newest)
+    (newest / checkpoints.MODEL).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=rf"damaged.*{trained.name} is intact: move {newest} away"):
+        resume(None, run)

@@ -190,7 +190,7 @@ time.sleep(60)
     assert process.stdout.readline() == b"written\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    folder, count = recover(tmp_path / "e.partial")
+    folder, count, _ = recover(tmp_path / "e.partial")
     assert count == 50
     assert read_metadata(folder).outcome == "unlabelled"
 

@@ -14,7 +14,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_teleop.recorder import span
 from ptr_teleop.recorder.core import RecorderCore, Room
-from ptr_teleop.recorder.episode import Audit, CommandTiming, Event, RecorderError, State, Wanted
+from ptr_teleop.recorder.episode import Audit, CommandTiming, Event, RecorderError, State, Wanted, parse_extra
 from ptr_teleop.recorder.folder import EpisodeFolder, FolderError
 from ptr_teleop.recorder.streams import COMMANDS, EVENTS, streams_for
 
@@ -396,3 +396,37 @@ def test_little_room_warns_and_no_room_refuses(bench: Bench, monkeypatch: pytest
     bench.feed(T0 + SECOND)
     with pytest.raises(RecorderError, match="only 0.01 GB are free"):
         bench.core.start(Wanted("put_knife_in_pot"), T0 + SECOND)
+
+
+def test_a_clock_that_jumps_is_an_event_in_the_bag(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.tick(T0, 0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    (event,) = bench.core.tick(T0 + SECOND // 10 - 3 * SECOND // 2, SECOND // 10)
+    assert (event.kind, event.text) == ("clock_jumped", "the system's clock jumped by -1.50 s")
+    assert bench.writers[0].events()[-1]["kind"] == "clock_jumped"
+    assert bench.core.message == event.text
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"a": ' + "9" * 5000 + "}", "extra_json is not JSON: an integer has 5000 digits"),
+        ('{"a": ' + "[" * 100_000 + "]" * 100_000 + "}", "extra_json is nested too deeply"),
+        ('{"a": "' + "x" * 2**20 + '"}', "extra_json has 1048585 bytes; at most 1048576 are read"),
+        ('{"a": NaN}', "extra_json holds the number nan"),
+        ("[]", "extra_json holds a JSON list, not an object"),
+    ],
+)
+def test_metadata_that_would_break_the_recorder_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(RecorderError, match=sentence):
+        parse_extra(text)
+
+
+@pytest.mark.parametrize("extra", [{"seed": "seven"}, {"device": 5}, {"kitchen": "x" * 20_000}, {"calibration": [1]}])
+def test_extra_metadata_of_a_wrong_type_begins_no_episode(bench: Bench, extra: dict) -> None:
+    bench.feed(T0)
+    with pytest.raises(EpisodeError, match=next(iter(extra))):
+        bench.core.start(Wanted("put_knife_in_pot", extra=extra), T0)
+    assert bench.core.state is State.IDLE
+    assert not bench.writers

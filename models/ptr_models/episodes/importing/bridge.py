@@ -10,6 +10,7 @@ again.
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,13 @@ from ptr_models import __version__
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy
+from ptr_models.episodes.importing.records import Imported, LeftOut, is_there, only_import, record_name
 from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, parse_example, read_records
+from ptr_models.episodes.jpeg import sane_size
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
+from ptr_models.errors import PtrError
+from ptr_models.limits import MAX_TEXT
 
 CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0"}
 """Camera of the contract and the image of the data set that it takes."""
@@ -31,7 +36,11 @@ NAMES = ("folder", "instruction")
 """What an episode's task can be named after."""
 _SPLITS = ("train", "val")
 FIRST_STAMP = 1_600_000_000 * 10**9
-"""ns; the data set keeps no times, so bags start here and then every 1000 s."""
+"""ns; the data set keeps no times, so bags start here or a multiple of 1000 s later."""
+REACH = 2.0
+"""m; the arm reaches 0.65 m, and its base lies at the origin."""
+MOST_TURN = 10.0
+"""rad of an angle of a state or an action."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +88,23 @@ def read_bridge(path: Path, images: tuple[str, ...] = tuple(CAMERAS.values())) -
         EpisodeError: the file is damaged or an episode lacks a feature.
     """
     for number, record in enumerate(read_records(path)):
+        assert record is not None  # damage is an error here
         try:
             yield _episode(parse_example(record), images, RECORD_OVERHEAD + len(record))
         except EpisodeError as error:
             raise EpisodeError(f"{path}, record {number}: {error}") from error
+
+
+def read_sound_records(path: Path, left_out: list[LeftOut]) -> Iterator[bytes | None]:
+    """Records of a file by number; None in the place of one that is damaged, which `left_out` then names."""
+
+    def damaged(number: int | None, reason: str) -> None:
+        left_out.append(LeftOut(path, number, reason))
+
+    try:
+        yield from read_records(path, damaged)
+    except OSError as error:
+        damaged(None, error.strerror or str(error))
 
 
 def _episode(features: Mapping[str, Feature], names: tuple[str, ...], size: int) -> BridgeEpisode:
@@ -92,6 +114,11 @@ def _episode(features: Mapping[str, Feature], names: tuple[str, ...], size: int)
     lengths = {"state": len(states), **{name: len(frames) for name, frames in images.items()}}
     if not len(actions) or any(length != len(actions) for length in lengths.values()):
         raise EpisodeError(f"it has {len(actions)} actions but {lengths}")
+    _require_plausible(states, actions)
+    for name, frames in images.items():
+        for step, data in enumerate(frames):
+            if sane_size(data) is None:
+                raise EpisodeError(f"{name} of step {step} ({len(data)} bytes) is no image")
     last = features.get("steps/is_last")
     return BridgeEpisode(
         states=states,
@@ -102,6 +129,18 @@ def _episode(features: Mapping[str, Feature], names: tuple[str, ...], size: int)
         complete=bool(last is not None and len(last) and last[-1]),
         size=size,
     )
+
+
+def _require_plausible(states: NDArray[np.float64], actions: NDArray[np.float64]) -> None:
+    """Refuse numbers that no robot arm can mean."""
+    for what, rows in (("state", states), ("action", actions)):
+        for unit, columns, most in (("m", slice(0, 3), REACH), ("rad", slice(3, 6), MOST_TURN), ("", slice(6, 7), 2.0)):
+            values = np.abs(rows[:, columns])
+            if values.max() > most:
+                step = int(values.max(axis=1).argmax())
+                raise EpisodeError(
+                    f"the {what} of step {step} holds {values.max():.3g} {unit}".rstrip() + f"; at most {most:g}"
+                )
 
 
 def _table(features: Mapping[str, Feature], name: str) -> NDArray[np.float64]:
@@ -121,9 +160,10 @@ def _texts(features: Mapping[str, Feature], name: str) -> list[bytes]:
 
 
 def _text(features: Mapping[str, Feature], name: str) -> str:
-    """First string of an optional feature."""
+    """First string of an optional feature, without control characters."""
     values = features.get(name)
-    return values[0].decode("utf-8", "replace") if isinstance(values, list) and values else ""
+    text = values[0].decode("utf-8", "replace") if isinstance(values, list) and values else ""
+    return "".join(character if character.isprintable() else " " for character in text)[:MAX_TEXT]
 
 
 def task_name(instruction: str) -> str:
@@ -187,64 +227,100 @@ def to_trajectory(episode: BridgeEpisode, cameras: Mapping[str, str], start_ns: 
     )
 
 
+@dataclass(frozen=True)
+class _Rule:
+    """How records become bags: see `import_bridge`."""
+
+    contract: Contract
+    cameras: Mapping[str, str]
+    names: str
+    action_shift: int
+
+
 def import_bridge(
     source: Path,
     out: Path,
     contract: Contract | None = None,
     advance: Callable[[int], None] = lambda size: None,
+    account: Imported | None = None,
     *,
     names: str = "folder",
     action_shift: int = 0,
-) -> tuple[list[Path], int]:
-    """Write a bag for each episode of a data set; those that are there already are kept.
+) -> Imported:
+    """Write a bag for each episode of a data set; those that are there already are kept, odd records left out.
+
+    An import that was interrupted goes on when it is called again.
 
     Args:
         source: folder or file of the data set.
         out: folder for the bags.
         contract: by default the suite's own; its cameras must be in `CAMERAS`.
         advance: called after each episode with its bytes.
+        account: filled while it runs, for whoever interrupts it; returned.
         names: what tasks are named after, one of `NAMES`.
         action_shift: control steps by which images and states lag behind actions. 0 in the release, whose conversion
             (bridgedata_raw_to_numpy.py) has shifted what was recorded before 2021-07-23.
-    Returns:
-        Folders of all episodes, and how many were skipped since they carry no instruction.
+    Raises:
+        EpisodeError: there is nothing to import, or the bags cannot be written.
     """
-    rule = contract or Contract()
-    unknown = [camera.name for camera in rule.cameras if camera.name not in CAMERAS]
+    contract = contract or Contract()
+    unknown = [camera.name for camera in contract.cameras if camera.name not in CAMERAS]
     if unknown:
         raise EpisodeError(f"Bridge has no image for camera {unknown[0]}; known: {', '.join(CAMERAS)}")
-    cameras = {camera.name: CAMERAS[camera.name] for camera in rule.cameras}
-    written: list[Path] = []
-    skipped = total = 0
-    for shard, file in enumerate(find_files(source)):
-        for number, episode in enumerate(read_bridge(file, tuple(cameras.values()))):
-            total += 1
-            if episode.instruction.strip():
-                name = f"bridge_{shard:05d}_{number:05d}"
-                if not (out / name).is_dir():
-                    trajectory = to_trajectory(episode, cameras, FIRST_STAMP + total * 1000 * 10**9)
-                    write_episode(out, _metadata(name, episode, rule, names, action_shift), trajectory)
-                written.append(out / name)
-            else:
-                skipped += 1
-            advance(episode.size)
-    return written, skipped
+    rule = _Rule(contract, {camera.name: CAMERAS[camera.name] for camera in contract.cameras}, names, action_shift)
+    account = Imported() if account is None else account
+    files = find_files(source)
+    with only_import(out):
+        for file in files:
+            for number, record in enumerate(read_sound_records(file, account.left_out)):
+                if record is not None:
+                    _import_record(file, number, record, out, rule, account)
+                    advance(RECORD_OVERHEAD + len(record))
+    return account
 
 
-def _metadata(
-    name: str, episode: BridgeEpisode, contract: Contract, names: str, action_shift: int
-) -> EpisodeMetadata:
+def _import_record(
+    file: Path,
+    number: int,
+    record: bytes,
+    out: Path,
+    rule: _Rule,
+    account: Imported,
+) -> None:
+    name = record_name("bridge", file, number, record)
+    if is_there(out / name, rule.contract):
+        account.kept.append(out / name)
+        return
+    try:
+        episode = _episode(parse_example(record), tuple(rule.cameras.values()), RECORD_OVERHEAD + len(record))
+        if not episode.instruction.strip():
+            raise EpisodeError("it has no instruction")
+        metadata = _metadata(name, episode, rule)
+        trajectory = to_trajectory(episode, rule.cameras, _start(name))
+    except (PtrError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        account.left_out.append(LeftOut(file, number, str(error)))
+        return
+    write_episode(out, metadata, trajectory)
+    account.written.append(out / name)
+
+
+def _start(name: str) -> int:
+    """ns; the stamp of a bag follows from its name, so that it does not depend on what else is imported."""
+    return FIRST_STAMP + (zlib.crc32(name.encode()) % 500_000) * 1000 * 10**9
+
+
+def _metadata(name: str, episode: BridgeEpisode, rule: _Rule) -> EpisodeMetadata:
     """Bridge's episodes are demonstrations that succeeded; the folder above the task names the kitchen."""
     return EpisodeMetadata(
         episode_id=name,
-        task=task_of(episode, names),
+        task=task_of(episode, rule.names),
         outcome="success",
         operator="bridge",
         device="vr",
         robot="wx250s",
         kitchen=SourceFolder.of(episode.source).domain,
-        contract=contract,
-        action_shift=action_shift,
+        contract=rule.contract,
+        action_shift=rule.action_shift,
         versions={"ptr_models": __version__},
         extra={"instruction": episode.instruction, "source": episode.source, "complete": episode.complete},
     )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,6 +12,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
+from ptr_models.episodes.importing.records import Imported
+from ptr_models.plain_text import plain
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -27,7 +30,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="BridgeData V2 in RLDS form (TFRecord files)",
         description="Each episode of a Bridge TFRecord file becomes one bag: image_0 is the camera "
         "over_shoulder. Tasks are named after the folders of the original data, as in PTR, or after the instructions, "
-        "of which the full release has 22 199. Bags that exist already are kept.",
+        "of which the full release has 22 199. Bags that exist already are kept, and records that are odd or damaged "
+        "are left out and listed; an import that was interrupted goes on with the same command.",
     )
     bridge.add_argument("source", type=Path, metavar="SRC", help="folder (or one file) of the data set")
     bridge.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bags")
@@ -62,16 +66,22 @@ def _bridge(options: argparse.Namespace) -> int:
         raise EpisodeError(f"the contract {options.contract} cannot be read: {error}") from error
     total = sum(file.stat().st_size for file in find_files(options.source))
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        task = bar.add_task("importing Bridge", total=total)
-        written, skipped = import_bridge(
-            options.source,
-            options.out,
-            contract,
-            lambda size: bar.advance(task, size),
-            names=options.names,
-            action_shift=options.action_shift,
-        )
-    note = f", {skipped} without an instruction left out" if skipped else ""
-    print(f"{len(written)} episodes in {options.out}{note}")
+    account = Imported()
+    try:
+        with Progress(*columns) as bar:
+            task = bar.add_task("importing Bridge", total=total)
+            import_bridge(
+                options.source,
+                options.out,
+                contract,
+                lambda size: bar.advance(task, size),
+                account,
+                names=options.names,
+                action_shift=options.action_shift,
+            )
+    except (EpisodeError, KeyboardInterrupt):
+        done = plain(account.account(), newlines=True)
+        print(f"interrupted: {done}\nthe same command goes on from here", file=sys.stderr)
+        raise
+    print(f"{options.out}: {plain(account.account(), newlines=True)}")
     return 0

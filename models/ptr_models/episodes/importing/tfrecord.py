@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from ptr_models.episodes.errors import EpisodeError
-
-MAX_RECORD = 1 << 31
-"""Bytes; a longer record is taken for damage."""
+from ptr_models.limits import MAX_RECORD_BYTES
 
 RECORD_OVERHEAD = 16
 """Bytes of a record beside its data: the length and two checksums."""
@@ -26,31 +24,41 @@ RECORD_OVERHEAD = 16
 Feature = list[bytes] | NDArray[np.float32] | NDArray[np.int64]
 
 
-def read_records(path: Path) -> Iterator[bytes]:
+def read_records(
+    path: Path, damaged: Callable[[int | None, str], None] | None = None
+) -> Iterator[bytes | None]:
     """Records of a TFRecord file: length (uint64), CRC of the length, data, CRC of the data, little endian.
 
+    Args:
+        damaged: called with the number of each damaged record, in whose place None is yielded, and the reason; without
+            a number it concerns the rest of the file. Not given: damage is an error.
     Raises:
         EpisodeError: the file is cut off, or a checksum is wrong.
     """
+
+    def complain(number: int | None, where: str, reason: str) -> None:
+        if damaged is None:
+            raise EpisodeError(f"{where}: {reason}")
+        damaged(number, reason)
+
     with path.open("rb") as file:
         number = 0
         while head := file.read(12):
             where = f"{path}, record {number}"
             if len(head) < 12:
-                raise EpisodeError(f"{where}: the file is cut off in its length; copy the file again")
+                return complain(None, where, "the file is cut off in its length; copy the file again")
             length, check = struct.unpack("<QI", head)
-            if check != masked_crc(head[:8]) or length > MAX_RECORD:
-                raise EpisodeError(
-                    f"{where}: the length {length} has a wrong checksum; this is no intact TFRecord file"
-                )
+            if check != masked_crc(head[:8]) or length > MAX_RECORD_BYTES:
+                reason = f"the length {length} has a wrong checksum or is above {MAX_RECORD_BYTES}"
+                return complain(None, where, f"{reason}; this is no intact TFRecord file")
             data, tail = file.read(length), file.read(4)
             if len(data) < length or len(tail) < 4:
-                raise EpisodeError(
-                    f"{where}: the file is cut off after {len(data)} of {length} bytes; copy it again"
-                )
-            if struct.unpack("<I", tail)[0] != masked_crc(data):
-                raise EpisodeError(f"{where}: its {length} bytes have a wrong checksum; copy the file again")
-            yield data
+                reason = f"the file is cut off after {len(data)} of {length} bytes; copy it again"
+                return complain(None, where, reason)
+            sound = struct.unpack("<I", tail)[0] == masked_crc(data)
+            if not sound:
+                complain(number, where, f"its {length} bytes have a wrong checksum; copy the file again")
+            yield data if sound else None
             number += 1
 
 

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an import does with each record of a data set: names that stay, an account of it, and one import at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import google_crc32c
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.reader import read_metadata
+from ptr_models.episodes.writer import PARTIAL
+
+_SHARD = re.compile(r"(?P<split>[A-Za-z0-9_]+)\.tfrecord-(?P<shard>\d+)-of-\d+")
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A record that became no bag: its file and number, and why; without a number the rest of the file."""
+
+    file: Path
+    number: int | None
+    reason: str
+
+    def __str__(self) -> str:
+        where = "the rest" if self.number is None else f"record {self.number}"
+        return f"{self.file.name}, {where}: {self.reason}"
+
+
+@dataclass
+class Imported:
+    """What became of the records of a data set: bags that were written and that were there, and what was left out."""
+
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+    @property
+    def bags(self) -> list[Path]:
+        """Folders of all episodes, sorted."""
+        return sorted({*self.written, *self.kept})
+
+    def account(self, most: int = 20) -> str:
+        """Counts, and why records were left out: the first of them, and how many more there are."""
+        lines = [f"{len(self.written)} written, {len(self.kept)} kept, {len(self.left_out)} left out"]
+        lines += [f"  {item}" for item in self.left_out[:most]]
+        more = Counter(item.reason for item in self.left_out[most:])
+        lines += [f"  {count} more: {reason}" for reason, count in more.most_common(most)]
+        return "\n".join(lines)
+
+
+def record_name(prefix: str, file: Path, number: int, record: bytes) -> str:
+    """The name of a record's bag: split, shard and number, and the CRC-32C of the record.
+
+    It depends neither on what other files there are nor on where they lie; the checksum tells data sets apart whose
+    files are called the same.
+    """
+    found = _SHARD.search(file.name)
+    place = f"{found['split']}_{found['shard']}" if found else re.sub(r"[^A-Za-z0-9]+", "_", file.name.split(".")[0])
+    return f"{prefix}_{place[-60:]}_{number:05d}_{google_crc32c.value(record):08x}"
+
+
+def is_there(folder: Path, contract: Contract) -> bool:
+    """Whether a bag was written before; what an import that was interrupted left of it is removed.
+
+    Raises:
+        EpisodeError: it is there, but follows another contract.
+    """
+    shutil.rmtree(folder.with_name(folder.name + PARTIAL), ignore_errors=True)
+    if not folder.is_dir():
+        return False
+    differences = contract.differences(read_metadata(folder).contract)
+    if differences:
+        raise EpisodeError(
+            f"{folder} was imported with another contract ({differences[0]}); give another folder with --out"
+        )
+    return True
+
+
+@contextmanager
+def only_import(out: Path) -> Iterator[None]:
+    """Let nobody else import into a folder meanwhile.
+
+    Raises:
+        EpisodeError: somebody does, or the folder can't be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".import").open("w")
+    except OSError as error:
+        raise EpisodeError(f"{out} cannot be written: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EpisodeError(f"another import writes to {out}; wait for it or give another folder") from None
+        yield

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Free text from outside (instructions, labels, names, paths) as it may be printed: no control of the terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from rich.markup import escape
+
+_CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Unicode categories: control characters, such as ESC, and those that turn or hide text."""
+
+
+def plain(text: object, newlines: bool = False) -> str:
+    """A text in which what would control a terminal is shown as an escape, such as \\x1b.
+
+    Args:
+        newlines: leave line breaks and tabs as they are.
+    """
+    kept = "\n\t" if newlines else ""
+    return "".join(
+        character if character in kept or unicodedata.category(character) not in _CONTROL else _shown(character)
+        for character in str(text)
+    )
+
+
+def for_markup(text: object) -> str:
+    """The same for a place where rich takes brackets as markup."""
+    return escape(plain(text))
+
+
+def _shown(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every reader of files against damaged ones, with a fixed seed: the suite's own errors, bounded memory and time.
+
+PTR_FUZZ_SECONDS says for how long (s of processor time, 20 by default).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ptr_models.contract import Contract
+from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
+from ptr_models.episodes.inspection import inspect
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.reader import read_episode, read_metadata
+from ptr_models.episodes.recovery import recover
+from ptr_models.episodes.trajectory import write_episode
+from ptr_models.errors import PtrError
+from ptr_models.latency_file import with_measured_latencies
+from ptr_models.networks.flax_weights import read_flax_weights
+
+SECONDS = float(os.environ.get("PTR_FUZZ_SECONDS", "20"))
+MOST_SECONDS, MOST_MEMORY = 10.0, 10**9
+NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFFFFFFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
+WORDS = (b"NaN", b"1e999", b"-1", b"null", b"[" * 5000, b"9" * 5000, b'"\\ud800"', b"true", b"\x1b[2J", b"\xff", b"{}")
+
+
+def mutated(content: bytes, dice: random.Random) -> bytes:
+    """Some bits, numbers, words and pieces of a file changed."""
+    data = bytearray(content)
+    for _ in range(dice.choice((1, 1, 2, 5, 20))):
+        place = dice.randrange(len(data)) if data else 0
+        match dice.randrange(6):
+            case 0 if data:
+                data[place] ^= 1 << dice.randrange(8)
+            case 1:
+                size = dice.choice((1, 2, 4, 8))
+                data[place : place + size] = (dice.choice(NUMBERS) & (256**size - 1)).to_bytes(size, "little")
+            case 2:
+                data[place : place + dice.randrange(8)] = dice.choice(WORDS)
+            case 3:
+                del data[place : place + dice.choice((1, 7, 100, 10_000))]
+            case 4:
+                other = dice.randrange(len(data)) if data else 0
+                data[place:place] = data[other : other + dice.randrange(200)]
+            case 5 if dice.random() < 0.1:
+                del data[place:]
+    return bytes(data)
+
+
+Sample = tuple[str, bytes, Callable[[Path], Any]]
+
+
+@pytest.fixture
+def samples(tmp_path: Path, make_trajectory: Callable[..., Any]) -> list[Sample]:
+    """Name, content and reader of a good file of each kind; a reader gets the folder that holds the file."""
+    folder = write_episode(tmp_path, EpisodeMetadata("e", "t", outcome="success"), make_trajectory(steps=6)[0])
+    bag, label = (folder / "e.mcap").read_bytes(), (folder / "episode.json").read_bytes()
+    np.savez(tmp_path / "weights.npz", a=np.arange(10.0), b=np.ones((2, 3)))
+    length = (8).to_bytes(8, "little")
+    record = length + masked_crc(length).to_bytes(4, "little") + bytes(8) + masked_crc(bytes(8)).to_bytes(4, "little")
+
+    latencies = b"cameras: {over_shoulder: 0.08}\ncommand: 0.05\n"
+
+    def latin(place: Path) -> str:
+        return place.read_text(encoding="latin-1")
+
+    def recover_it(place: Path) -> None:
+        recover(place, place / "out")
+
+    return [
+        ("e.mcap", bag, read_episode),
+        ("e.mcap", bag, inspect),
+        ("e.mcap", bag, recover_it),
+        ("episode.json", label, read_metadata),
+        ("c.json", Contract().to_json().encode(), lambda place: Contract.from_json(latin(place / "c.json"))),
+        ("l.yaml", latencies, lambda place: with_measured_latencies(Contract(), str(place / "l.yaml"))),
+        ("w.npz", (tmp_path / "weights.npz").read_bytes(), lambda place: read_flax_weights(place / "w.npz")),
+        ("r.tfrecord", record * 3, lambda place: [parse_example(item) for item in read_records(place / "r.tfrecord")]),
+    ]
+
+
+def test_damaged_files_give_the_suites_own_errors_in_bounded_time_and_memory(
+    samples: list[Sample], tmp_path: Path
+) -> None:
+    dice, began = random.Random(13), time.process_time()
+    bag, label = samples[0][1], samples[3][1]
+    before, rounds = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
+    while time.process_time() - began < SECONDS:
+        name, content, read = samples[rounds % len(samples)]
+        place = tmp_path / f"case_{rounds}"
+        place.mkdir()
+        (place / "e.mcap").write_bytes(bag)
+        (place / "episode.json").write_bytes(label)
+        data = mutated(content, dice)
+        (place / name).write_bytes(data)
+        started = time.process_time()
+        try:
+            read(place)
+        except PtrError as error:
+            assert len(str(error)) < 20_000, (rounds, name)
+        assert time.process_time() - started < MOST_SECONDS, (rounds, name)
+        rounds += 1
+        for file in place.rglob("*"):
+            if file.is_file():
+                file.unlink()
+    assert rounds > 2 * len(samples)
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST_MEMORY
