@@ -305,7 +305,8 @@ def test_data_that_no_conversion_has_shifted_can_say_so(tmp_path: Path, capsys: 
     assert main([*command, "-1"]) == 2
     assert "error: action_shift is -1; it must be a whole number, 0 or more" in capsys.readouterr().err
     assert main([*command, "1"]) == 0
-    assert read_metadata(tmp_path / "bags" / "bridge_00000_00000").action_shift == 1
+    (bag,) = find_episodes([tmp_path / "bags"])
+    assert read_metadata(bag).action_shift == 1
 
 
 def test_a_folder_without_records_is_refused_by_the_command(

@@ -144,7 +144,7 @@ def test_both_optimizers_take_the_rate_of_the_whole_batch() -> None:
     algorithm = make_algorithm(config, NETWORKS, tasks=1)
     image, none = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.zeros(4)
     batch = Transitions(image, image, none, none, none, none, none, none, none)
-    with sharing(Share(1, 8, lambda values: values)):  # 32 images in all
+    with sharing(Share(1, 8, lambda values: lambda: values)):  # 32 images in all
         logged = [float(algorithm.update(batch, step)["learning_rate"]) for step in range(4)]
     peak = 1.5e-4 / 8
     assert logged == pytest.approx([0.0, peak / 2, peak, peak / 2])

@@ -87,7 +87,8 @@ def test_the_command_adds_ranges_and_the_checkpoint_stays_whole(
     assert capsys.readouterr().out.count("(2 demonstrations)") == 2
     after = read_checkpoint(trained)
     assert set(after.q_ranges) == {"put_carrot_in_pot", "take_lime_out_of_pot"}
-    assert replace(after, q_ranges={}) == before
+    assert replace(after, q_ranges={}, files=before.files) == before
+    assert after.files == before.files | {Q_RANGE}
     policy = Policy.load(trained)
     assert policy.q_range("put_carrot_in_pot") == after.q_ranges["put_carrot_in_pot"]
     assert len(after.q_ranges["put_carrot_in_pot"].low) == 12 + 5

@@ -54,6 +54,7 @@ def test_wrong_scenes_are_those_of_the_tasks_that_follow() -> None:
 
 def test_a_trial_of_the_shipped_checkpoint_that_succeeds_raises_no_alarm() -> None:
     options = SimpleNamespace(
+        level="easy",
         checkpoint=Path(__file__).resolve().parents[3] / "models" / "checkpoints" / "ptr_small",
         tasks=["put_carrot_on_plate"],
         kitchens=["toykitchen1"],

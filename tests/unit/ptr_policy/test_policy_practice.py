@@ -49,7 +49,7 @@ SMALL = TrainingConfig(
 def demonstrations(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six demonstrations, three of each task."""
     root = tmp_path_factory.mktemp("demonstrations")
-    collect(root, orders(6, 0, [KITCHEN], [PUT, TAKE]), 1, 80, 60)
+    collect(root, orders(6, 0, [KITCHEN], [PUT, TAKE], manner="machine"), 1, 80, 60)
     return root
 
 
@@ -65,7 +65,7 @@ def run(demonstrations: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def judge(run: Path, demonstrations: Path) -> tuple[SuccessClassifier, HeldOut]:
     """A classifier that was trained on four of the six demonstrations, and what it makes of the others."""
     data = open_episodes([demonstrations], Contract(), root=run / "cache", progress=False)
-    options = FitOptions(steps=120, batch_size=32, rate=1e-3, opposites=((PUT, TAKE),), held_out=0.34)
+    options = FitOptions(steps=240, batch_size=32, rate=1e-3, opposites=((PUT, TAKE),), held_out=0.34)
     return fit_classifier(read_checkpoint(latest_checkpoint(run)), data, options)
 
 

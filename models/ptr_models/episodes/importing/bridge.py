@@ -263,6 +263,8 @@ def import_bridge(
     Raises:
         EpisodeError: there is nothing to import, or the bags cannot be written.
     """
+    if action_shift < 0:
+        raise EpisodeError(f"action_shift is {action_shift}; it must be a whole number, 0 or more")
     contract = contract or Contract()
     unknown = [camera.name for camera in contract.cameras if camera.name not in CAMERAS]
     if unknown:
