@@ -100,6 +100,7 @@ def _add_decoding(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
     parser.add_argument("--decodings", nargs="+", default=[], metavar="NAME", help="default: all that are possible")
     parser.add_argument("--episodes", type=int, default=20, help="trials per task, kitchen and decoding (default: 20)")
+    _add_level(parser)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
     parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_models.errors import PtrError
 from ptr_models.plain_text import plain
 
 DESCRIPTION = """\
 The result table of PTR, in simulation: every method meets the same pre-training bags, the same demonstrations of the
 target tasks and the same trials. Each step is a command of its own, whose output is in OUT/logs; an interrupted table
-goes on where it was, and OUT/table.md, table.png and table.json are written after every cell."""
+goes on where it was, and OUT/table.md, table.png, table.json and results.json (one entry per method, task, seed and way
+of choosing actions) are written after every cell. Each cell is tried with the mode and with the way of choosing actions
+that did best in its validation scenes."""
 EPILOGUE = """\
 examples:
   ptr sim collect --out data/pretraining --episodes 4080
@@ -45,11 +48,19 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="what policies see: images, or the poses of simulated objects, at a tenth of the cost (default: image)",
     )
     add("--tasks", nargs="+", default=[], metavar="TASK[:KITCHEN]", help="default: the four target tasks")
-    add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="of demonstrations and fine-tuning (default: 0)")
+    add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="of pre-training and what follows (default: 0)")
+    add("--level", choices=tuple(LEVELS), default=DEFAULT_LEVEL, help=f"of all scenes (default: {DEFAULT_LEVEL})")
     add("--pretraining", type=int, default=22_000, metavar="N", help="updates (default: 22000)")
     add("--finetuning", type=int, default=500, metavar="N", help="updates (default: 500)")
     add("--demonstrations", type=int, default=10, metavar="N", help="per target task (default: 10)")
     add("--trials", type=int, default=20, metavar="N", help="per task and seed (default: 20)")
+    add(
+        "--validation",
+        type=int,
+        default=10,
+        metavar="N",
+        help="trials per decoding in other scenes, by which each cell's decoding is chosen; 0: the mode (default: 10)",
+    )
     add("--checkpoint", nargs="+", default=[], metavar="NAME=DIR", help="pre-trained already: ptr=models/checkpoints/…")
     add("--threads", type=int, default=1, help="of PyTorch (default: 1)")
     add("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="for every training")
@@ -107,10 +118,13 @@ def plan_from(options: argparse.Namespace):  # noqa: ANN201  the type would impo
         size=size,
         tasks=tuple(_place(text) for text in options.tasks) or _targets(),
         seeds=tuple(options.seeds),
-        budget=Budget(options.pretraining, options.finetuning, options.demonstrations, options.trials),
+        budget=Budget(
+            options.pretraining, options.finetuning, options.demonstrations, options.trials, options.validation
+        ),
         checkpoints=dict(_assignment(text) for text in options.checkpoint),
         threads=options.threads,
         settings=tuple(options.settings),
+        level=options.level,
     )
 
 

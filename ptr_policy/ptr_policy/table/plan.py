@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ptr_bringup.sim.levels import DEFAULT_LEVEL
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.training.runs import checkpoint_step, latest_checkpoint, resolve_checkpoint
 from ptr_policy.stages import PTR, Stage
@@ -16,6 +17,9 @@ from ptr_policy.table.methods import Method, Recipe
 
 LOW_DIM = "low_dim"
 """Size of presets of policies that see the poses of simulated objects instead of images."""
+
+
+MODE, DECODING = "mode", "decoding.json"
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Budget:
         pretraining, finetuning: updates; a method without pre-training makes both on its data.
         demonstrations: of each target task.
         trials: per task and seed.
+        validation: trials of each decoding, in other scenes, from which a cell's decoding is chosen; 0: the mode.
     """
 
     pretraining: int
     finetuning: int
     demonstrations: int = 10
     trials: int = 20
+    validation: int = 10
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ class TablePlan:
         methods: rows.
         size: of the presets, `small` or `paper`, or `low_dim`: policies that see objects instead of images.
         tasks: target task and the kitchen of its demonstrations and trials.
-        seeds: of demonstrations and fine-tuning; trials are the same for all methods and seeds.
+        seeds: of pre-training, demonstrations and fine-tuning; trials are the same for all methods and seeds.
+        level: of demonstrations and trials.
         budget: updates, demonstrations, trials.
         checkpoints: pre-trained checkpoints that exist already, by method.
         threads: of PyTorch.
@@ -61,6 +68,7 @@ class TablePlan:
     checkpoints: Mapping[str, Path] = field(default_factory=dict)
     threads: int = 1
     settings: tuple[str, ...] = ()
+    level: str = DEFAULT_LEVEL
 
     @property
     def cells(self) -> list[tuple[Method, str, str, int]]:
@@ -74,9 +82,9 @@ class TablePlan:
         """Folder of the demonstrations that all methods share."""
         return self.out / "demonstrations" / f"{task}-s{seed}"
 
-    def pretraining(self, method: Method) -> Path:
-        """Run folder or checkpoint of a method's pre-training."""
-        return self.checkpoints.get(method.name, self.out / method.name / "pretraining")
+    def pretraining(self, method: Method, seed: int) -> Path:
+        """Run folder of a method's pre-training, or the checkpoint that is there already, for every seed."""
+        return self.checkpoints.get(method.name, self.out / method.name / f"pretraining-s{seed}")
 
     def run(self, method: Method, task: str, seed: int) -> Path:
         """Run folder of a cell."""
@@ -93,6 +101,7 @@ class TablePlan:
             "checkpoints": {name: str(path) for name, path in self.checkpoints.items()},
             "threads": self.threads,
             "settings": list(self.settings),
+            "level": self.level,
         }
 
 
@@ -100,29 +109,32 @@ def all_stages(plan: TablePlan) -> Iterator[Stage]:
     """Each command of the table, in order; a stage is made when those before it have ended."""
     for (task, kitchen), seed in itertools.product(plan.tasks, plan.seeds):
         yield _demonstrate(plan, task, kitchen, seed)
-    for method in plan.methods:
+    for method, seed in itertools.product(plan.methods, plan.seeds):
         if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION) and method.name not in plan.checkpoints:
-            yield _pretrain(plan, method)
+            yield _pretrain(plan, method, seed)
         for task, kitchen in plan.tasks:
-            for seed in plan.seeds:
-                yield _train(plan, method, task, seed)
-                yield _try(plan, method, task, kitchen, seed)
+            run = plan.run(method, task, seed)
+            yield _train(plan, method, task, seed)
+            if plan.budget.validation:
+                yield _validate(plan, method, task, kitchen, seed)
+            for decoding in dict.fromkeys((MODE, best_decoding(run))):
+                yield _try(plan, method, task, kitchen, seed, decoding)
 
 
 def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
     folder, count = plan.demonstrations(task, seed), plan.budget.demonstrations
     command = [*PTR, "sim", "collect", "--out", folder, "--episodes", count, "--tasks", task]
-    command += ["--kitchens", kitchen, "--seed", seed]
+    command += ["--kitchens", kitchen, "--seed", seed, "--level", plan.level]
     command += ["--no-images"] if plan.size == LOW_DIM else []
     name, title = f"demonstrate_{task}_{seed}", f"{task}, seed {seed}: demonstrations"
     return _stage(name, title, command, count, "bags", lambda: _bags(folder))
 
 
-def _pretrain(plan: TablePlan, method: Method) -> Stage:
-    run, steps = plan.pretraining(method), plan.budget.pretraining
-    command = [*PTR, "train", "pretrain", "--data", plan.data, "--out", run, "--steps", steps]
-    command += _training_options(plan, run, method)
-    name, title = f"pretrain_{method.name}", f"{method.title}: pre-training"
+def _pretrain(plan: TablePlan, method: Method, seed: int) -> Stage:
+    run, steps = plan.pretraining(method, seed), plan.budget.pretraining
+    command = [*PTR, "train", "pretrain", "--data", plan.data, "--out", run, "--steps", steps, "--seed", seed]
+    command += _training_options(plan, run, method, is_new=True)
+    name, title = f"pretrain_{method.name}_{seed}", f"{method.title}: pre-training, seed {seed}"
     return _stage(name, title, command, steps, "updates", lambda: _updates(run))
 
 
@@ -133,31 +145,41 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
     if method.recipe in (Recipe.FINETUNE, Recipe.JOINT):
         command += ["--data", plan.data]
     if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
-        base = _index(resolve_checkpoint(plan.pretraining(method)))["step"]
+        base = _index(resolve_checkpoint(plan.pretraining(method, seed)))["step"]
         steps = budget.finetuning
-        command = [*PTR, "train", "finetune", "--checkpoint", plan.pretraining(method), *command]
+        command = [*PTR, "train", "finetune", "--checkpoint", plan.pretraining(method, seed), *command]
     else:
         base, steps = 0, budget.pretraining + budget.finetuning
         command = [*PTR, "train", "joint", *command]
-    command += ["--steps", steps, *_training_options(plan, run, method)]
+    is_new = method.recipe in (Recipe.JOINT, Recipe.TARGET)
+    command += ["--steps", steps, *_training_options(plan, run, method, is_new)]
     name, title = f"train_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}"
     return _stage(name, title, command, steps, "updates", lambda: max(0, _updates(run) - base))
 
 
-def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int) -> Stage:
-    """The same scenes for every method and seed."""
+def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int) -> Stage:
+    """Every decoding in the same validation scenes, which are none of those of the trials."""
+    run = plan.run(method, task, seed)
+    command = [*PTR, "sim", "decoding", "--checkpoint", run, "--tasks", task, "--kitchens", kitchen]
+    command += ["--episodes", plan.budget.validation, "--level", plan.level, "--json", run / DECODING]
+    name, title = f"validate_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}: decoding"
+    return _stage(name, title, command, 1, "choice", lambda: int((run / DECODING).is_file()))
+
+
+def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, decoding: str) -> Stage:
+    """The same scenes for every method, seed and decoding."""
     run, trials = plan.run(method, task, seed), plan.budget.trials
     command = [*PTR, "sim", "evaluate", "--checkpoint", run, "--tasks", task, "--kitchens", kitchen]
-    command += ["--episodes", trials, "--json", run / "trials.json"]
-    name, title = f"try_{method.name}_{task}_{seed}", f"{method.title}: {task}, trials"
-    return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run)))
+    command += ["--episodes", trials, "--level", plan.level, "--choice", decoding, "--json", trials_file(run, decoding)]
+    name = f"try_{method.name}_{task}_{seed}_{decoding}"
+    title = f"{method.title}: {task}, seed {seed}: trials, {decoding}"
+    return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run, decoding)))
 
 
-def _training_options(plan: TablePlan, run: Path, method: Method) -> list[object]:
-    """Of a new run, or of one that was interrupted and goes on."""
+def _training_options(plan: TablePlan, run: Path, method: Method, is_new: bool) -> list[object]:
+    """Of a run from fresh networks (`is_new`) or from a checkpoint, or of one that was interrupted and goes on."""
     if _updates(run):
         return ["--resume"]
-    is_new = method.recipe in (Recipe.JOINT, Recipe.TARGET) or run == plan.pretraining(method)
     options: list[object] = ["--preset", f"{method.name}_{plan.size}"] if is_new else []
     options += ["--threads", plan.threads]
     return options + [word for setting in plan.settings for word in ("--set", setting)]
@@ -182,7 +204,18 @@ def _index(checkpoint: Path) -> dict:
     return json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
 
 
-def read_trials(run: Path) -> list[dict]:
+def best_decoding(run: Path) -> str:
+    """The decoding that did best in a cell's validation scenes; the mode where none was tried."""
+    file = run / DECODING
+    return json.loads(file.read_text(encoding="utf-8"))["best"] if file.is_file() else MODE
+
+
+def trials_file(run: Path, decoding: str) -> Path:
+    """Where a cell's trials with a decoding are."""
+    return run / f"trials-{decoding}.json"
+
+
+def read_trials(run: Path, decoding: str) -> list[dict]:
     """Trials of a cell, none before it was tried."""
-    file = run / "trials.json"
+    file = trials_file(run, decoding)
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []

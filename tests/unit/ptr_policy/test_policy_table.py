@@ -35,7 +35,8 @@ def checkpoint(folder: Path, step: int) -> None:
 def finish_pretraining(plan: TablePlan) -> None:
     for method in plan.methods:
         if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
-            checkpoint(plan.pretraining(method), plan.budget.pretraining)
+            for seed in plan.seeds:
+                checkpoint(plan.pretraining(method, seed), plan.budget.pretraining)
 
 
 def of(stage: Stage, method: Method) -> bool:
@@ -105,7 +106,7 @@ def test_an_interrupted_training_is_resumed(plan: TablePlan) -> None:
 def write_trials(plan: TablePlan, method_index: int, task: str, seed: int, successes: int) -> None:
     run = plan.run(plan.methods[method_index], task, seed)
     checkpoint(run, 1100)
-    (run / "trials.json").write_text(json.dumps([{"success": n < successes} for n in range(20)]))
+    (run / "trials-mode.json").write_text(json.dumps([{"success": n < successes} for n in range(20)]))
 
 
 def test_rows_sum_tasks_and_seeds_with_wilson_s_interval(plan: TablePlan) -> None:
@@ -117,14 +118,48 @@ def test_rows_sum_tasks_and_seeds_with_wilson_s_interval(plan: TablePlan) -> Non
         write_trials(plan, 0, task, seed, successes)
     text, picture = write_report(plan)
     row = read_rows(plan)[0]
-    assert (str(row.tasks["put_carrot_on_plate"]), str(row.total)) == ("17/40", "23/60")
+    assert (str(row.of("put_carrot_on_plate")), str(row.total)) == ("17/40", "23/60")
     assert row.total.interval == pytest.approx((0.2709, 0.5098), abs=2e-4)  # Wilson (1927) for 23 of 60
     line = next(line for line in text.splitlines() if line.startswith("| PTR |"))
-    assert line == "| PTR | 17/40 | 6/20 | 23/60 | 27-51 % | 23/50 |"
-    assert "| BeT (fine-tune) | - | - | - | - | 1/50 |" in markdown(plan, read_rows(plan))
+    # rates of the runs 0.375 and 0.4, standard error 0.0125, t of one degree of freedom 12.706
+    assert line == "| PTR | 17/40 | 6/20 | 23/60 | 23-55 % | 23/60 | 23/50 |"
+    assert "| BeT (fine-tune) | - | - | - | - | - | 1/50 |" in markdown(plan, read_rows(plan))
     assert picture.stat().st_size > 5000
     stored = json.loads((plan.out / "table.json").read_text())
     assert stored["rows"][0]["total"] == [23, 60] and stored["plan"]["budget"]["pretraining"] == 1000
+
+
+def test_runs_count_as_one_each_and_their_interval_is_student_s(plan: TablePlan) -> None:
+    """Rates 0.45, 0.5, 0.55: standard deviation 0.05, and t of two degrees of freedom is 4.3027 (any table)."""
+    chosen = dataclasses.replace(plan, seeds=(0, 1, 2))
+    for seed, successes in ((0, 9), (1, 10), (2, 11)):
+        for task, _ in TASKS:
+            write_trials(chosen, 0, task, seed, successes)
+    row = read_rows(chosen)[0]
+    assert row.runs == [0.45, 0.5, 0.55]
+    assert row.interval == pytest.approx((0.5 - 4.3027 * 0.05 / 3**0.5, 0.5 + 4.3027 * 0.05 / 3**0.5), abs=1e-4)
+
+
+def test_each_cell_is_tried_by_the_mode_and_as_did_best_in_its_validation_scenes(plan: TablePlan) -> None:
+    chosen = dataclasses.replace(plan, methods=methods(["ptr"]), seeds=(0,), level="standard")
+    finish_pretraining(chosen)
+    run = chosen.run(chosen.methods[0], TASKS[0][0], 0)
+    write_trials(chosen, 0, TASKS[0][0], 0, 5)
+    (run / "decoding.json").write_text('{"best": "sample_gripper"}')
+    (run / "trials-sample_gripper.json").write_text(json.dumps([{"success": n < 15} for n in range(20)]))
+    tried = [stage for stage in all_stages(chosen) if stage.name.startswith("try_") and TASKS[0][0] in stage.name]
+    assert [after(stage.command, "--choice") for stage in tried] == ["mode", "sample_gripper"]
+    assert {after(stage.command, "--level") for stage in tried} == {"standard"}
+    validated = next(stage for stage in all_stages(chosen) if stage.name.startswith("validate_"))
+    assert "decoding" in validated.command and validated.done() == 1
+    write_report(chosen)
+    entries = json.loads((chosen.out / "results.json").read_text())
+    assert [(entry["decoding"], entry["successes"], entry["best_in_validation"]) for entry in entries] == [
+        ("mode", 5, False),
+        ("sample_gripper", 15, True),
+    ]
+    row = read_rows(chosen)[0]
+    assert (str(row.total), str(row.of(best=False))) == ("15/20", "5/20")
 
 
 def test_a_folder_of_another_plan_is_refused_with_the_value_that_differs(plan: TablePlan) -> None:
