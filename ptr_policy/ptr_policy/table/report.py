@@ -168,8 +168,8 @@ def markdown(plan: TablePlan, rows: Sequence[Row]) -> str:
         "",
         f"Simulation, presets of size {plan.size}: {budget.pretraining} updates of pre-training and "
         f"{budget.finetuning} of fine-tuning on {budget.demonstrations} demonstrations (without pre-training a method "
-        f"makes both on its data); seeds {', '.join(map(str, plan.seeds))}; {budget.trials} trials per task and seed at "
-        f"level {plan.level}, in the same scenes for all. Actions are chosen as did best in {budget.validation} "
+        f"makes both on its data); seeds {', '.join(map(str, plan.seeds))}; {budget.trials} trials per task and seed "
+        f"at level {plan.level}, in the same scenes for all. Actions are chosen as did best in {budget.validation} "
         "validation trials of each cell; the column before the last has the mode. Intervals are over runs (Student's "
         "t) where there are several. The last column: the real arm, other tasks and objects, as its authors report.",
     ]
