@@ -40,6 +40,8 @@ class Method:
 
 METHODS = (
     Method("ptr", "PTR", Recipe.FINETUNE, 23),
+    Method("ptr_no_bc", "PTR without imitation term", Recipe.FINETUNE, None),
+    Method("ptr_control", "PTR with Q held at 0 (control)", Recipe.FINETUNE, None),
     Method("ptr_plus", "PTR plus", Recipe.FINETUNE, None),
     Method("awr", "AWR (fine-tune)", Recipe.FINETUNE, None),
     Method("bc", "BC (fine-tune)", Recipe.FINETUNE, 6),

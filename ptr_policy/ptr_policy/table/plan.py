@@ -109,7 +109,7 @@ def all_stages(plan: TablePlan) -> Iterator[Stage]:
     """Each command of the table, in order; a stage is made when those before it have ended."""
     for (task, kitchen), seed in itertools.product(plan.tasks, plan.seeds):
         yield _demonstrate(plan, task, kitchen, seed)
-    for method, seed in itertools.product(plan.methods, plan.seeds):
+    for seed, method in itertools.product(plan.seeds, plan.methods):  # an unfinished table has whole seeds
         if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION) and method.name not in plan.checkpoints:
             yield _pretrain(plan, method, seed)
         for task, kitchen in plan.tasks:
