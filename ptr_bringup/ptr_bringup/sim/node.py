@@ -25,6 +25,7 @@ from ptr_bringup.sim.levels import DEFAULT_LEVEL
 from ptr_bringup.sim.motor_bus import MotorBus
 from ptr_bringup.sim.publishers import JointPublisher, ObjectPublisher, PicturePublisher
 from ptr_bringup.sim.world import TIMESTEP, World
+from ptr_models.episodes.request_text import RequestTextError, check_texts
 from ptr_msgs.srv import GetOutcome, InjectFault, ResetScene
 
 _PERIOD = 0.01
@@ -33,6 +34,9 @@ _LONGEST = 0.2
 """s of simulated time that are made up for at once; a machine that is too slow loses the rest."""
 _NEAR = 0.45
 """rad. After a new scene was laid, joint commands further from the arm than this are of the time before."""
+_INJECT = {"fault": 40, "target": 80}
+_RESET = {"kitchen": 80, "task": 120}
+"""Characters of the texts of the requests."""
 _MOTOR_PERIOD = 0.1
 """s between two readings of the motors."""
 
@@ -152,6 +156,7 @@ class Simulator(Node):
 
     def _on_inject(self, request: InjectFault.Request, response: InjectFault.Response) -> InjectFault.Response:
         try:
+            check_texts(request, _INJECT)
             if request.fault == CLEAR:
                 self._faults.clear()
                 cool(self._world)
@@ -164,7 +169,7 @@ class Simulator(Node):
                 response.message = f"Injected: {fault}. {KINDS[fault.name].effect}"
             response.success = True
             self.get_logger().warning(response.message)
-        except FaultError as error:
+        except (FaultError, RequestTextError) as error:
             response.success, response.message = False, str(error)
         return response
 
@@ -179,12 +184,13 @@ class Simulator(Node):
         kitchen = request.kitchen or self._world.kitchen.name
         task = request.task or self._world.task.name
         try:
+            check_texts(request, _RESET)
             if (kitchen, task) == (self._world.kitchen.name, self._world.task.name):
                 self._world.reset(request.seed)
             else:
                 former, self._world = self._world, self._lay(kitchen, task, request.seed)
                 former.close()
-        except (StartupError, ValueError) as error:
+        except (StartupError, RequestTextError, ValueError) as error:
             response.success, response.message = False, str(error)
             return response
         self._seed, self._steady = request.seed, time.monotonic()
