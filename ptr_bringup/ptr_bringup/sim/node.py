@@ -25,7 +25,6 @@ from ptr_bringup.sim.levels import DEFAULT_LEVEL
 from ptr_bringup.sim.motor_bus import MotorBus
 from ptr_bringup.sim.publishers import JointPublisher, ObjectPublisher, PicturePublisher
 from ptr_bringup.sim.world import TIMESTEP, World
-from ptr_models.episodes.request_text import RequestTextError, check_texts
 from ptr_msgs.srv import GetOutcome, InjectFault, ResetScene
 
 _PERIOD = 0.01
@@ -156,7 +155,7 @@ class Simulator(Node):
 
     def _on_inject(self, request: InjectFault.Request, response: InjectFault.Response) -> InjectFault.Response:
         try:
-            check_texts(request, _INJECT)
+            _check_texts(request, _INJECT)
             if request.fault == CLEAR:
                 self._faults.clear()
                 cool(self._world)
@@ -169,7 +168,7 @@ class Simulator(Node):
                 response.message = f"Injected: {fault}. {KINDS[fault.name].effect}"
             response.success = True
             self.get_logger().warning(response.message)
-        except (FaultError, RequestTextError) as error:
+        except (FaultError, ValueError) as error:
             response.success, response.message = False, str(error)
         return response
 
@@ -184,13 +183,13 @@ class Simulator(Node):
         kitchen = request.kitchen or self._world.kitchen.name
         task = request.task or self._world.task.name
         try:
-            check_texts(request, _RESET)
+            _check_texts(request, _RESET)
             if (kitchen, task) == (self._world.kitchen.name, self._world.task.name):
                 self._world.reset(request.seed)
             else:
                 former, self._world = self._world, self._lay(kitchen, task, request.seed)
                 former.close()
-        except (StartupError, RequestTextError, ValueError) as error:
+        except (StartupError, ValueError) as error:
             response.success, response.message = False, str(error)
             return response
         self._seed, self._steady = request.seed, time.monotonic()
@@ -214,6 +213,20 @@ class Simulator(Node):
     def close(self) -> None:
         """Give back the renderers."""
         self._world.close()
+
+
+def _check_texts(request: InjectFault.Request | ResetScene.Request, longest: dict[str, int]) -> None:
+    """Refuse a text that is too long to be repeated, or that a terminal would obey.
+
+    Raises:
+        ValueError: names the field.
+    """
+    for name, most in longest.items():
+        text = getattr(request, name)
+        if len(text) > most:
+            raise ValueError(f"`{name}` has {len(text)} characters; at most {most} are allowed")
+        if not text.isprintable():
+            raise ValueError(f"`{name}` holds characters that can't be printed; leave them out")
 
 
 def main(args: list[str] | None = None) -> None:
