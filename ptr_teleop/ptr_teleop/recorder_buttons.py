@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 from rclpy.node import Node
@@ -14,6 +15,9 @@ from ptr_msgs.msg import EpisodeStatus
 from ptr_msgs.srv import StartEpisode, StopEpisode
 from ptr_teleop.devices.base import Button
 
+SILENCE = 2.0
+"""s without a status, of which a recorder sends four a second, after which it is taken for dead. ROS's graph names a
+killed node for some ten seconds more, and its services swallow what they are asked."""
 OUTCOMES = {Button.SAVE: "success", Button.FAIL: "failure", Button.DISCARD: "unlabelled"}
 
 
@@ -24,13 +28,17 @@ class RecorderButtons:
         node: whose clients they are; its parameters `task`, `instruction` and `operator_name` go into an episode
             that is started, as they are at that moment.
         tell: says a sentence to the person at the device.
+        clock: s of a clock that never jumps.
     """
 
-    def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
-        self._node, self._tell = node, tell
+    def __init__(
+        self, node: Node, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._node, self._tell, self._clock = node, tell, clock
         self._start = node.create_client(StartEpisode, "/recorder/start")
         self._stop = node.create_client(StopEpisode, "/recorder/stop")
         self._recording = False
+        self._heard: float | None = None
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         node.create_subscription(EpisodeStatus, "/episode/status", self._on_status, latched)
 
@@ -42,9 +50,18 @@ class RecorderButtons:
         if not client.service_is_ready():
             self._tell(f"'{button.value}' was pressed, but no recorder runs; start it")
             return
+        silent = 0.0 if self._heard is None else self._clock() - self._heard
+        if silent > SILENCE:
+            self._recording = False
+            self._tell(
+                f"'{button.value}' was pressed, but the recorder has said nothing for {silent:.0f} s; "
+                "look whether it still runs, and start it again"
+            )
+            return
         client.call_async(self._request(button, device)).add_done_callback(self._on_answer)
 
     def _on_status(self, message: EpisodeStatus) -> None:
+        self._heard = self._clock()
         self._recording = message.state == EpisodeStatus.RECORDING
 
     def _request(self, button: Button, device: str) -> StartEpisode.Request | StopEpisode.Request:

@@ -61,9 +61,13 @@ def start(ros, task: str = TASK) -> StartEpisode.Response:
 
 
 def test_a_scripted_demonstration_is_recorded_as_it_was_commanded(robot, recorder) -> None:
-    robot.start("ptr_teleop.node", device="scripted", task=TASK)
+    teleop = robot.start("ptr_teleop.node", device="scripted", task=TASK)
     operator = robot.start("ptr_bringup.sim.operator_node", task=TASK, kitchen=KITCHEN, goal=2, seed=1)
-    robot.wait(lambda: not operator.running, "the end of the operator's session", timeout=180.0)
+    try:
+        robot.wait(lambda: not operator.running, "the end of the operator's session", timeout=180.0)
+    finally:  # a second one, of a test that is run again, would be refused
+        operator.end()
+        teleop.end()
     assert operator.wait() == 0, operator.output
     episodes = find_episodes([recorder.folder])
     assert len(episodes) == 2

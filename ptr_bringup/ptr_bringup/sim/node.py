@@ -33,6 +33,9 @@ _LONGEST = 0.2
 """s of simulated time that are made up for at once; a machine that is too slow loses the rest."""
 _NEAR = 0.45
 """rad. After a new scene was laid, joint commands further from the arm than this are of the time before."""
+_INJECT = {"fault": 40, "target": 80}
+_RESET = {"kitchen": 80, "task": 120}
+"""Characters of the texts of the requests."""
 _MOTOR_PERIOD = 0.1
 """s between two readings of the motors."""
 
@@ -152,6 +155,7 @@ class Simulator(Node):
 
     def _on_inject(self, request: InjectFault.Request, response: InjectFault.Response) -> InjectFault.Response:
         try:
+            _check_texts(request, _INJECT)
             if request.fault == CLEAR:
                 self._faults.clear()
                 cool(self._world)
@@ -164,7 +168,7 @@ class Simulator(Node):
                 response.message = f"Injected: {fault}. {KINDS[fault.name].effect}"
             response.success = True
             self.get_logger().warning(response.message)
-        except FaultError as error:
+        except (FaultError, ValueError) as error:
             response.success, response.message = False, str(error)
         return response
 
@@ -179,6 +183,7 @@ class Simulator(Node):
         kitchen = request.kitchen or self._world.kitchen.name
         task = request.task or self._world.task.name
         try:
+            _check_texts(request, _RESET)
             if (kitchen, task) == (self._world.kitchen.name, self._world.task.name):
                 self._world.reset(request.seed)
             else:
@@ -208,6 +213,20 @@ class Simulator(Node):
     def close(self) -> None:
         """Give back the renderers."""
         self._world.close()
+
+
+def _check_texts(request: InjectFault.Request | ResetScene.Request, longest: dict[str, int]) -> None:
+    """Refuse a text that is too long to be repeated, or that a terminal would obey.
+
+    Raises:
+        ValueError: names the field.
+    """
+    for name, most in longest.items():
+        text = getattr(request, name)
+        if len(text) > most:
+            raise ValueError(f"`{name}` has {len(text)} characters; at most {most} are allowed")
+        if not text.isprintable():
+            raise ValueError(f"`{name}` holds characters that can't be printed; leave them out")
 
 
 def main(args: list[str] | None = None) -> None:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from std_msgs.msg import Bool, String
@@ -37,6 +39,7 @@ from ptr_teleop.console.state import ConsoleState
 
 PATIENCE = 5.0  # s for an answer of the recorder, which audits an episode before it answers
 STOP_PATIENCE = 1.0  # s for an answer of the arm
+RECORDER_DEAD = 2.0  # s without its status; ROS's graph names a killed node for some ten seconds more
 MOTOR_PATIENCE = 15.0  # s: motors reboot one after the other
 
 
@@ -122,13 +125,13 @@ class RosRobot:
             instruction=request.instruction,
             extra_json=json.dumps({"device": device} if device else {}),
         )
-        return await ask(self._start_episode, wish, PATIENCE)
+        return await self._ask_recorder(self._start_episode, wish, PATIENCE)
 
     async def _finish(self, request: Finish) -> Answer:
         wish = StopEpisode.Request(
             save=request.save, outcome=request.outcome, score=_score(request), note=request.note
         )
-        return await ask(self._stop_episode, wish, 2 * PATIENCE)
+        return await self._ask_recorder(self._stop_episode, wish, 2 * PATIENCE)
 
     async def _relabel(self, request: Relabel) -> Answer:
         wish = LabelEpisode.Request(
@@ -138,7 +141,16 @@ class RosRobot:
             note=request.note,
             by=self._operator,
         )
-        return await ask(self._label_episode, wish, PATIENCE)
+        return await self._ask_recorder(self._label_episode, wish, PATIENCE)
+
+    async def _ask_recorder(self, client: Client, wish: Any, patience: float) -> Answer:
+        """Ask the recorder, unless it was heard before and is silent now: a killed one would swallow the call."""
+        heard = self.state.recorder
+        silent = 0.0 if heard is None else time.monotonic() - heard.at
+        if silent > RECORDER_DEAD:
+            why = f"the recorder has said nothing for {silent:.0f} s; look whether it still runs, and start it again"
+            return Answer(False, why)
+        return await ask(client, wish, patience)
 
     async def _choose(self, request: ChooseTask) -> Answer:
         """Tell it to the node whose device's button may begin the episode."""

@@ -12,6 +12,8 @@ from ptr_teleop.recorder.streams import Stream
 STALLED = 0.7
 """s of silence of a required stream that is an event, and forbids a start. With the time between two looks it is
 known within 1 s."""
+PUBLISHERS = 16
+"""publishers of a stream whose numbers are remembered, the newest ones: nodes come and go while a recorder stays."""
 SPEAKS = 1.0
 """s for which a message shows that its publisher is there."""
 WINDOW = 2.0
@@ -58,7 +60,10 @@ class StreamMonitor:
         if before is not None and sequence > before + 1:
             self.lost += sequence - before - 1
         if before is None or sequence > before:
+            self._numbers.pop(publisher, None)  # the newest comes last
             self._numbers[publisher] = sequence
+        if len(self._numbers) > PUBLISHERS:
+            del self._numbers[next(iter(self._numbers))]
 
     def forget_losses(self) -> None:
         """An episode begins."""

@@ -14,6 +14,7 @@ from ptr_bringup.launching.cli import find_file
 from ptr_bringup.launching.documents import read_document
 from ptr_bringup.launching.errors import LaunchError
 from ptr_bringup.launching.interpreter import interpret
+from ptr_bringup.ros_environment import LOCAL, NETWORK, PEERS, PROFILES, RANGE
 from ptr_bringup.sim.tasks import TASKS
 
 LAUNCH = Path(__file__).resolve().parents[3] / "ptr_bringup" / "launch"
@@ -170,3 +171,33 @@ def test_without_the_stand_in_there_is_none() -> None:
     plain = commands("robot.launch.xml", robot="sim", xs_sdk="stand_in")
     assert "xs_sdk_stand_in" not in plain
     assert "/joint_states:=/joint_states" in plain["simulator"]
+
+
+NODES = {
+    "robot.launch.xml": {},
+    "camera.launch.xml": {},
+    "console.launch.xml": {},
+    "collect.launch.xml": {"task": "x"},
+    "policy.launch.xml": {"checkpoint": "x"},
+    "deploy.launch.xml": {"checkpoint": "x"},
+    "evaluate.launch.xml": {"task": "x", "checkpoint": "x"},
+}
+
+
+def surroundings(name: str, **environment: str) -> set[tuple[str, str]]:
+    """Discovery range, and name of the Fast DDS profile, of all processes of a launch."""
+    given = {key: value for key, value in NODES[name].items() if key in declared(LAUNCH / name)}
+    plan = interpret(LAUNCH / name, given, environment)
+    assert plan.processes
+    return {(p.environment[RANGE], Path(p.environment[PROFILES]).name) for p in plan.processes}
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_what_any_launcher_starts_listens_on_this_machine_alone(name: str) -> None:
+    assert surroundings(name) == {("LOCALHOST", LOCAL)}
+
+
+def test_a_launched_robot_is_reached_when_the_user_has_opened_the_range() -> None:
+    assert surroundings("robot.launch.xml", **{RANGE: "SUBNET"}) == {("SUBNET", NETWORK)}
+    assert surroundings("robot.launch.xml", **{PEERS: "10.0.0.7"}) == {("LOCALHOST", NETWORK)}
+    assert surroundings("robot.launch.xml", **{PROFILES: "/etc/mine.xml"}) == {("LOCALHOST", "mine.xml")}

@@ -74,3 +74,19 @@ def test_one_button_begins_an_episode_and_saves_the_one_that_is_recorded() -> No
     start, stop = node.asked
     assert (start.task, start.kind, start.extra_json) == ("put_carrot_on_plate", "demonstration", '{"device": "joy"}')
     assert (stop.save, stop.outcome) == (True, "success")
+
+
+def test_a_recorder_that_was_killed_is_not_asked_though_its_services_are_still_named() -> None:
+    node, told, now = Node(), [], [100.0]
+    buttons = RecorderButtons(node, told.append, clock=lambda: now[0])
+    node.answer = StopEpisode.Response(success=True)
+    node.on_status(EpisodeStatus(state=EpisodeStatus.RECORDING))
+    now[0] += 3.0
+    buttons.press(Button.SAVE, "joy")
+    assert not node.asked
+    assert told == [
+        "'save' was pressed, but the recorder has said nothing for 3 s; look whether it still runs, and start it again"
+    ]
+    node.on_status(EpisodeStatus(state=EpisodeStatus.RECORDING))
+    buttons.press(Button.SAVE, "joy")
+    assert len(node.asked) == 1
