@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 from ptr_models.plain_text import plain
 
 DESCRIPTION = """\
@@ -122,7 +123,7 @@ def check_same(out: Path, plan: dict) -> None:
     """
     file = out / "plan.json"
     if file.is_file():
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = read_object(file, advice="choose another --out")
         plain = json.loads(json.dumps(plan))
         for key, value in plain.items():
             if key != "checkpoints" and stored.get(key) != value:
