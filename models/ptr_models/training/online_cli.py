@@ -8,9 +8,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptr_models.episodes.exclusion import add_exclude
+
 if TYPE_CHECKING:
-    from ptr_models.episodes.exclusion import add_exclude
-from ptr_models.training.online import OnlineLearner
+    from ptr_models.training.online import OnlineLearner
 
 DESCRIPTION = """\
 Continue a fine-tuned checkpoint with trials of the policy that appear in a folder. After each trial follow as many

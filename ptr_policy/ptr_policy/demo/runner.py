@@ -48,7 +48,7 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
                 times[stage.name] = StageTime(stage.name, stage.title, seconds, finished)
                 book.write_text(json.dumps([asdict(entry) for entry in times.values()], indent=1))
             if not console.is_terminal:
-                console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s")
+                console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s", markup=False)
     return list(times.values())
 
 

@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
         console.print("interrupted; the same command goes on where it was")
         return 130
     console.print(plain(text, newlines=True), markup=False)
-    console.print(f"table: {plan.out / 'table.md'}, picture: {plan.out / 'table.png'}")
+    console.print(f"table: {plain(plan.out / 'table.md')}, picture: {plain(plan.out / 'table.png')}", markup=False)
     return 0
 
 
