@@ -8,14 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ptr_models.errors import PtrError
+from ptr_models.typed_values import require_type
 
 PTR = (sys.executable, "-m", "ptr_models.cli")
 POLL = 0.25  # s between two looks at the progress
@@ -45,6 +47,16 @@ class Stage:
     total: int
     done: Callable[[], int]
     unit: str
+
+
+def number_in(values: Mapping[str, Any], name: str, path: Path) -> int:
+    """An integer of a JSON file that says how far something is.
+
+    Raises:
+        PtrError: it is not there, or no integer.
+    """
+    require_type(int, values.get(name), f"{path}: {name}", PtrError)
+    return int(values[name])
 
 
 def progress_bar(console: Console) -> Progress:

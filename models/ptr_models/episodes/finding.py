@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.exclusion import Exclusion
 from ptr_models.episodes.writer import PARTIAL
 
 LOGGER = logging.getLogger(__name__)
@@ -27,32 +28,39 @@ class Stamp(NamedTuple):
     label_time: int
 
 
-def find_bags(directories: Iterable[Path | str]) -> dict[str, Stamp]:
+def find_bags(directories: Iterable[Path | str], exclusion: Exclusion | None = None) -> dict[str, Stamp]:
     """Folders of complete episodes in and under some directories, sorted.
 
     Folders that end in `.partial` and everything below `discarded/` are left out. Links are followed, each folder is
     entered once, and a link that leads nowhere is named in the log.
 
+    Args:
+        directories: where to look, at any depth.
+        exclusion: folders that are left out.
     Raises:
-        EpisodeError: a directory does not exist, or there is no episode in it.
+        EpisodeError: a directory does not exist, or there is no episode in it, or all are left out.
     """
     found: dict[str, Stamp] = {}
+    exclusion = exclusion or Exclusion()
     for directory in directories:
         if not os.path.isdir(directory):
-            raise EpisodeError(f"{directory} does not exist; give a folder with episodes")
-        inside = dict(_walk(os.fspath(directory)))
-        if not inside:
+            what = "is a file" if os.path.isfile(directory) else "does not exist"
+            raise EpisodeError(f"{directory} {what}; give a folder with episodes")
+        inside = dict(_walk(os.fspath(directory), exclusion))
+        if not inside and not exclusion:
             raise EpisodeError(f"{directory} holds no complete episode")
         found |= inside
+    if exclusion and not found:
+        raise EpisodeError("no complete episode is left; there is none, or --exclude leaves out all of them")
     return {path: found[path] for path in sorted(found, key=lambda path: path.split(os.sep))}
 
 
 def episodes_so_far(directory: Path) -> list[Path]:
     """Folders of complete episodes in and under a directory to which others write meanwhile; one not there has none."""
-    return [Path(path) for path, _ in _walk(os.fspath(directory))]
+    return [Path(path) for path, _ in _walk(os.fspath(directory), Exclusion())]
 
 
-def _walk(directory: str) -> Iterator[tuple[str, Stamp]]:
+def _walk(directory: str, exclusion: Exclusion) -> Iterator[tuple[str, Stamp]]:
     """Folders with a bag, links followed: that is how people make subsets. A folder is entered once."""
     folders, entered = [directory], set[tuple[int, int]]()
     while folders:
@@ -61,6 +69,8 @@ def _walk(directory: str) -> Iterator[tuple[str, Stamp]]:
         with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # somebody moved it away
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in entered:
+                continue
+            if exclusion.covers(folder, directory, status):
                 continue
             entered.add((status.st_dev, status.st_ino))
             for entry in entries:

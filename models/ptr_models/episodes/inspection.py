@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from ptr_models.episodes.audit_tape import Tape, read_tape
 from ptr_models.episodes.bag import find_bag, refusing
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.exclusion import Exclusion, add_exclude
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.quality import DISCARD, Motion, StreamReport, judge
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
@@ -160,27 +163,29 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of the (only) episode"
     )
+    add_exclude(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    episodes = [episode for path in options.paths for episode in _episodes_of(path)]
+    console = Console(highlight=False)
+    console.width = max(WIDTH, console.width)
+    errors = Console(stderr=True, highlight=False) if options.json else console
+    episodes, failures = _episodes_in(options.paths, Exclusion(options.exclude), errors)
     if options.sheet is not None:
         if len(episodes) != 1:
             raise EpisodeError(f"--sheet shows one episode, not {len(episodes)}; name one")
         save_image(options.sheet, contact_sheet(read_episode(episodes[0])))
-    console = Console(highlight=False)
-    console.width = max(WIDTH, console.width)
-    reports, failures = [], 0
+    reports = []
     for path in episodes:
         try:
             report = inspect(path)
         except PtrError as error:
-            if len(episodes) == 1:
+            if len(episodes) == 1 and not failures:
                 raise
             failures += 1
-            console.print(f"[red]{for_markup(error)}[/red]", soft_wrap=True)
+            _refuse(error, errors)
             continue
         reports.append(to_dict(report))
         if not options.json:
@@ -190,8 +195,32 @@ def _run(options: argparse.Namespace) -> int:
     return 2 if failures else 0
 
 
-def _episodes_of(path: Path) -> list[Path]:
+def _episodes_in(paths: Sequence[Path], exclusion: Exclusion, errors: Console) -> tuple[list[Path], int]:
+    """The episodes that some paths name, and how many paths were none, of which each is said; a single one raises."""
+    found, failures = list[Path](), 0
+    for path in paths:
+        try:
+            found += _episodes_of(path, exclusion)
+        except EpisodeError as error:
+            if len(paths) == 1:
+                raise
+            failures += 1
+            _refuse(error, errors)
+    exclusion.warn_of_unused()
+    return found, failures
+
+
+def _episodes_of(path: Path, exclusion: Exclusion) -> list[Path]:
     """The episode itself, or those in a folder without a bag of its own."""
-    if path.is_dir() and not list(path.glob("*.mcap")) and any(path.rglob("*.mcap")):
-        return find_episodes([path])
+    if path.is_dir():
+        if exclusion.covers(os.fspath(path), os.fspath(path.parent), path.stat()):
+            return []
+        if not list(path.glob("*.mcap")) and any(path.rglob("*.mcap")):
+            return find_episodes([path], exclusion)
+    elif path.is_file() and path.suffix != ".mcap":
+        raise EpisodeError(f"{path} is no episode; give the folder of one, or a folder of episodes")
     return [find_bag(path).parent]
+
+
+def _refuse(error: PtrError, errors: Console) -> None:
+    errors.print(f"[red]{for_markup(error)}[/red]", soft_wrap=True)

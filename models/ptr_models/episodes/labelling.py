@@ -12,6 +12,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
 from ptr_models.episodes.reader import find_bag, read_metadata
 from ptr_models.episodes.writer import write_atomically
+from ptr_models.plain_text import plain
 
 
 def relabel(path: Path | str, label: Label) -> EpisodeMetadata:
@@ -54,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     for path in options.episodes:
         label = Label(options.outcome, time.time_ns(), options.by or _user(), options.score, options.note)
         metadata = relabel(path, label)
-        print(f"{metadata.episode_id}: {metadata.outcome} ({len(metadata.labels)} judgements)")
+        print(f"{plain(metadata.episode_id)}: {metadata.outcome} ({len(metadata.labels)} judgements)")
     return 0
 
 

@@ -125,11 +125,19 @@ class EpisodeMetadata:
         contract = Contract.from_dict(values["contract"])
         try:
             values["contract"] = contract
-            values["labels"] = tuple(Label(**label) for label in values.get("labels", ()))
+            values["labels"] = tuple(_label(label, index) for index, label in enumerate(values.get("labels", ())))
             values["extra"] = {**values.get("extra", {}), **newer}
             return cls(**values)
         except (TypeError, ValueError) as error:
             raise EpisodeError(f"episode metadata is malformed: {error}") from error
+
+
+def _label(values: dict[str, Any], index: int) -> Label:
+    known = [item.name for item in dataclasses.fields(Label)]
+    for name in values:
+        if name not in known:
+            raise EpisodeError(f"label {index} has the unknown key {name!r}; known: {', '.join(known)}")
+    return Label(**values)
 
 
 def check_name(name: str, what: str) -> None:

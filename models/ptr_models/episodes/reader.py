@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract
 from ptr_models.episodes.bag import decode, find_bag, messages, open_bag, refusing
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
+from ptr_models.episodes.exclusion import Exclusion
 from ptr_models.episodes.fields import Executed
 from ptr_models.episodes.finding import find_bags
 from ptr_models.episodes.geometry import displacements, matrix_from_quaternion
@@ -47,9 +48,9 @@ class Episode:
         return len(self.actions)
 
 
-def find_episodes(directories: Iterable[Path | str]) -> list[Path]:
+def find_episodes(directories: Iterable[Path | str], exclusion: Exclusion | None = None) -> list[Path]:
     """Folders of complete episodes in and under some directories: see `finding.find_bags`."""
-    return [Path(path) for path in find_bags(directories)]
+    return [Path(path) for path in find_bags(directories, exclusion)]
 
 
 def read_metadata(path: Path | str) -> EpisodeMetadata:

@@ -31,6 +31,7 @@ from ptr_models.episodes.messages import METADATA_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import decode, find_bag
 from ptr_models.episodes.writer import PARTIAL, BagWriter
+from ptr_models.plain_text import plain
 
 
 @dataclass(frozen=True)
@@ -189,5 +190,5 @@ def _run(options: argparse.Namespace) -> int:
     for path in options.episodes:
         folder, count, damaged = recover(path, options.out)
         lost = f"; {damaged} chunks with wrong checksums were left out" if damaged else ""
-        print(f"{folder}: {count} messages recovered from {path}{lost}")
+        print(f"{plain(folder)}: {count} messages recovered from {plain(path)}{lost}")
     return 0

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.exclusion import Exclusion
 from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.errors import PtrError
@@ -38,6 +39,7 @@ def open_episodes(
     *,
     root: Path | str | None = None,
     outcomes: Sequence[str] = OUTCOMES,
+    exclusion: Exclusion | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Dataset:
@@ -48,13 +50,14 @@ def open_episodes(
         contract: that they must follow; the others are left out.
         root: where caches lie; by default ~/.cache/ptr/replay.
         outcomes: of episodes to take.
+        exclusion: folders that are left out.
         workers: threads that read bags; by default one per core, at most 8.
         progress: show a bar while reading, and a table of episodes that are left out.
     Raises:
         ContractError: all episodes follow another contract.
         EpisodeError: there is no episode, or none that is usable, or the cache cannot be written.
     """
-    found = find_bags(os.path.realpath(directory) for directory in directories)
+    found = find_bags((os.path.realpath(directory) for directory in directories), exclusion)
     store = Store(Path(root) if root is not None else DEFAULT_ROOT, contract)
     entries = store.intact(_of(found, store.entries()))
     if _jobs(found, entries, outcomes):

@@ -6,6 +6,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ptr_models.episodes.exclusion import Exclusion, add_exclude
+
 DESCRIPTION = """\
 Train a success classifier on demonstrations: their last frames show a finished task, all others, and every frame of
 an episode that failed, do not. Its encoder begins with the checkpoint's. Success is N frames in a row above a
@@ -31,6 +33,7 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, metavar="DIR", help="of the policy that will be improved")
     add("--target", nargs="+", type=Path, required=True, metavar="DIR", help="demonstrations, and labelled trials")
+    add_exclude(parser)
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the classifier")
     add(
         "--undo",
@@ -66,7 +69,7 @@ def run_classifier(options: argparse.Namespace) -> int:
     if options.threads > 0:
         torch.set_num_threads(options.threads)
     checkpoint = read_checkpoint(options.checkpoint)
-    data = open_episodes(options.target, checkpoint.contract, root=options.cache)
+    data = open_episodes(options.target, checkpoint.contract, root=options.cache, exclusion=Exclusion(options.exclude))
     opposites = tuple((first, second) for first, second in options.undo)
     how = FitOptions(
         steps=options.steps,

@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from ptr_models.episodes.exclusion import add_exclude
 from ptr_models.reward.cli import add_classifier
 from ptr_models.training import commands
 from ptr_models.training.online_cli import add_online
@@ -105,6 +106,7 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     folders = {"action": "extend", "nargs": "+", "type": Path, "default": [], "metavar": "DIR"}
     add("--data", help="pre-training episodes", **folders)  # type: ignore[arg-type]
     add("--target", help="target demonstrations", **folders)  # type: ignore[arg-type]
+    add_exclude(parser)
     add("--aliases", type=Path, metavar="YAML", help="tasks that share a slot, one `NAME: NAME` a line")
     add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
 

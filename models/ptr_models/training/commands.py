@@ -125,6 +125,8 @@ def _resume(options: argparse.Namespace, group: Group) -> Trainer:
     from ptr_models.training import session
 
     folder = _folder(options)
+    if options.exclude and not (options.data or options.target):
+        raise PtrError("--resume goes on with the run's own data; give --exclude with --data and --target, or leave it")
     begin = session.first_step(folder)
     bags = _bags(options) if options.data or options.target else None
     return session.resume(bags, folder, _adjustments(options, begin), group, cache=options.cache, **_overrides(options))
@@ -157,7 +159,7 @@ def _choose(trainer: Trainer, cache: Path | None) -> None:
 def _bags(options: argparse.Namespace) -> Bags:
     from ptr_models.training.data import Bags
 
-    return Bags(tuple(options.data), tuple(options.target), options.cache)
+    return Bags(tuple(options.data), tuple(options.target), options.cache, tuple(options.exclude))
 
 
 def _folder(options: argparse.Namespace) -> Path:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ptr_models.contract import Contract
+from ptr_models.episodes.exclusion import Exclusion
 from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
@@ -31,11 +33,13 @@ class Bags:
     Attributes:
         prior: folders with pre-training episodes.   target: folders with demonstrations of the new task.
         cache: folder of replay caches, None: the user's.
+        exclude: paths and globs of folders of episodes that are left out, see `episodes.exclusion`.
     """
 
     prior: Sequence[Path] = ()
     target: Sequence[Path] = ()
     cache: Path | None = None
+    exclude: Sequence[str] = ()
 
 
 def contract_of(bags: Bags, low_dim: bool = False) -> Contract:
@@ -48,16 +52,17 @@ def contract_of(bags: Bags, low_dim: bool = False) -> Contract:
     """
     if not bags.prior and not bags.target:
         raise PtrError("training needs episodes; name their folders with --data")
-    found = _contracts([*bags.prior, *bags.target], low_dim)
+    exclusion = Exclusion(bags.exclude)
+    found = _contracts([*bags.prior, *bags.target], low_dim, exclusion)
     agreed = Counter(contract.without_latencies() for contract in found).most_common(1)[0][0]
-    of_target = _contracts(bags.target, low_dim) if bags.target else found
+    of_target = _contracts(bags.target, low_dim, exclusion) if bags.target else found
     robots = [contract for contract in of_target if contract.without_latencies() == agreed]
     return agreed.with_latencies(Counter(robots).most_common(1)[0][0]) if robots else agreed
 
 
-def _contracts(folders: Sequence[Path], low_dim: bool) -> list[Contract]:
+def _contracts(folders: Sequence[Path], low_dim: bool, exclusion: Exclusion) -> list[Contract]:
     """The contracts of a few episodes spread over some folders; at least one, or the error that the first one gives."""
-    episodes = find_episodes(folders)
+    episodes = find_episodes(folders, exclusion)
     found = []
     for path in episodes[:: -(-len(episodes) // SPREAD)]:
         try:
@@ -70,9 +75,12 @@ def _contracts(folders: Sequence[Path], low_dim: bool) -> list[Contract]:
 
 def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | None]:
     """Prior and target data, None where no folder is named; what they hold goes to the log."""
+    exclusion = Exclusion(bags.exclude)
     opened = [
-        open_episodes(folders, contract, root=bags.cache) if folders else None for folders in (bags.prior, bags.target)
+        open_episodes(folders, contract, root=bags.cache, exclusion=exclusion) if folders else None
+        for folders in (bags.prior, bags.target)
     ]
+    exclusion.warn_of_unused()
     for name, data in zip(("pre-training", "target"), opened, strict=True):
         if data is not None:
             LOGGER.info(
@@ -91,21 +99,25 @@ def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset |
 def data_report(bags: Bags, prior: Dataset | None, target: Dataset | None) -> dict[str, Any]:
     """What goes into data.json: per data set its folders, counts, steps per task, and what was left out and why."""
     pairs = (("prior", bags.prior, prior), ("target", bags.target, target))
-    return {name: _describe(folders, data) for name, folders, data in pairs if data is not None}
+    return {name: _describe(folders, data, bags.exclude) for name, folders, data in pairs if data is not None}
 
 
 def bags_of_run(folder: Path, cache: Path | None = None) -> Bags:
     """The folders of bags that a run's data.json names.
 
     Raises:
-        PtrError: there is no such file, or it cannot be read.
+        PtrError: there is no such file, it cannot be read, or a folder is no longer there.
     """
     try:
         data = read_object(folder / DATA, advice="name the data with --data and --target", finite=False)
         found = {name: tuple(map(Path, data[name]["folders"])) for name in ("prior", "target") if name in data}
-    except (KeyError, TypeError) as error:
+        exclude = tuple(dict.fromkeys(str(item) for name in found for item in data[name].get("exclude", ())))
+    except (AttributeError, KeyError, TypeError) as error:
         raise PtrError(f"{folder / DATA} cannot be read ({error!r}); name the data with --data and --target") from error
-    return Bags(found.get("prior", ()), found.get("target", ()), cache)
+    for path in (path for paths in found.values() for path in paths):
+        if not path.is_dir():
+            raise PtrError(f"{path}, whose bags the run began with, is gone; say where it is now: --data and --target")
+    return Bags(found.get("prior", ()), found.get("target", ()), cache, exclude)
 
 
 def warn_of_changes(folder: Path, data: dict[str, Any]) -> None:
@@ -126,12 +138,13 @@ def warn_of_changes(folder: Path, data: dict[str, Any]) -> None:
             )
 
 
-def _describe(folders: Sequence[Path], data: Dataset) -> dict[str, Any]:
+def _describe(folders: Sequence[Path], data: Dataset, exclude: Sequence[str]) -> dict[str, Any]:
     steps: dict[str, int] = {}
     for task, length in zip(data.tasks, data.lengths, strict=True):
         steps[task] = steps.get(task, 0) + int(length)
     return {
         "folders": [str(Path(folder).resolve()) for folder in folders],
+        "exclude": [os.path.abspath(pattern) if os.path.exists(pattern) else pattern for pattern in exclude],
         "episodes": len(data),
         "successes": int(np.sum(data.successes)),
         "transitions": data.transitions,

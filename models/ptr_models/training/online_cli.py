@@ -8,6 +8,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptr_models.episodes.exclusion import add_exclude
+
 if TYPE_CHECKING:
     from ptr_models.training.online import OnlineLearner
 
@@ -51,6 +53,7 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint, on its data")
     add("--target", help="target demonstrations", **folders)  # type: ignore[arg-type]
     add("--data", help="pre-training episodes", **folders)  # type: ignore[arg-type]
+    add_exclude(parser)
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. online.mix=0.5; may be repeated")
     add("--threads", type=int, help="CPU threads of PyTorch")
     add("--device", help="cpu, cuda or auto")
@@ -76,14 +79,14 @@ def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
 
     if options.resume == (options.checkpoint is not None):
         raise PtrError("an online run starts with --checkpoint or goes on with --resume; give one of them")
-    if options.resume and (options.target or options.data):
-        raise PtrError("--resume goes on with the run's own data; leave --target and --data out")
+    if options.resume and (options.target or options.data or options.exclude):
+        raise PtrError("--resume goes on with the run's own data; leave --target, --data and --exclude out")
     names = ("seed", "threads", "device")
     overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     where = Trials(trials, options.classifier)
     if options.resume:
         return resume_online(where, options.out, options.set, options.cache, **overrides)
-    bags = Bags(tuple(options.data), tuple(options.target), options.cache)
+    bags = Bags(tuple(options.data), tuple(options.target), options.cache, tuple(options.exclude))
     return start_online(options.checkpoint, bags, where, options.out, options.set, **overrides)
 
 

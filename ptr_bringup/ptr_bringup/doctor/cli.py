@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
@@ -52,10 +53,10 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         table.add_column(title, overflow="fold")
     for finding in findings:
         mark = f"[{STYLES[finding.status]}]{finding.status}[/]"
-        table.add_row(mark, finding.name, finding.purpose, finding.found or finding.advice)
+        table.add_row(mark, *map(escape, (finding.name, finding.purpose, finding.found or finding.advice)))
     console.print(table)
     missing = [finding.name for finding in findings if finding.status == "missing"]
     if missing:
-        console.print(f"\n[bold red]Missing and necessary: {', '.join(missing)}.[/]")
+        console.print(f"\n[bold red]Missing and necessary: {escape(', '.join(missing))}.[/]")
     else:
         console.print("\n[green]Everything necessary is there.[/]")

@@ -11,6 +11,8 @@ from pathlib import Path
 from ptr_bringup.launching.errors import LaunchError, Place, known_names
 
 SUFFIXES = (".launch.xml", ".xml", ".launch")
+DEEPEST = 50  # elements within elements
+LARGEST = 2**20  # bytes of a file
 
 
 @dataclass
@@ -79,6 +81,8 @@ def read_document(file: Path) -> Element:
         data = file.read_bytes()
     except OSError as error:
         raise LaunchError(f"launch file {file} can't be read: {error.strerror}") from None
+    if len(data) > LARGEST:
+        raise LaunchError(f"launch file {file} has {len(data)} bytes; at most {LARGEST} are read")
     root = _Reader(file).read(data)
     if root.tag != "launch":
         raise root.place.error(f"the root must be <launch>, not <{root.tag}>")
@@ -105,6 +109,8 @@ class _Reader:
         except xml.parsers.expat.ExpatError as error:
             problem = xml.parsers.expat.ErrorString(error.code)
             raise Place(self.file, error.lineno).error(f"not well-formed XML: {problem}") from None
+        except (LookupError, ValueError) as error:  # of an encoding that Python or expat does not know
+            raise Place(self.file, 1).error(f"the encoding can't be read ({error}); write UTF-8") from None
         assert self.root is not None, "expat accepts no document without a root"
         return self.root
 
@@ -113,6 +119,8 @@ class _Reader:
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         element = Element(tag, attributes, self._here())
+        if len(self.stack) >= DEEPEST:
+            raise element.place.error(f"<{tag}> is inside of {len(self.stack)} elements; at most {DEEPEST} are nested")
         if self.stack:
             self.stack[-1].children.append(element)
         else:

@@ -11,7 +11,7 @@ from typing import Any
 from ptr_bringup.launching.errors import LaunchError
 
 LONGEST = 1000  # characters of an expression
-LARGEST = 64  # exponent, and copies of a string
+LARGEST = 64  # exponent, and copies of a string or a list
 
 BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -80,10 +80,15 @@ def _value(node: ast.expr) -> Any:
 
 def _binary(node: ast.BinOp) -> Any:
     left, right = _value(node.left), _value(node.right)
+    if isinstance(node.op, ast.Mod) and isinstance(left, str):  # which can ask for gigabytes
+        raise LaunchError(f"$(eval …): {ast.unparse(node)!r} formats a text; % is for numbers only")
     grows = isinstance(node.op, ast.Pow) or not (_number(left) and _number(right))  # 9**9**9, "a" * 10**9
     if grows and any(_number(value) and abs(value) > LARGEST for value in (left, right)):
         raise LaunchError(f"$(eval …): {ast.unparse(node)!r} is too large")
-    return BINARY[type(node.op)](left, right)
+    value = BINARY[type(node.op)](left, right)
+    if isinstance(value, (str, list)) and len(value) > LONGEST:  # "a" * 64 * 64 * 64
+        raise LaunchError(f"$(eval …): {ast.unparse(node)!r} is too large")
+    return value
 
 
 def _number(value: Any) -> bool:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
 from collections.abc import Mapping
@@ -69,7 +70,10 @@ def interpret(file: Path, given: Mapping[str, str], environment: Mapping[str, st
         if name not in declared:
             raise unknown_argument(name, file, declared)
     interpreter = _Interpreter()
-    interpreter.run(root, _Scope(dict(given), dict(environment), "", file, 0))
+    try:
+        interpreter.run(root, _Scope(dict(given), dict(environment), "", file, 0))
+    except RecursionError:
+        raise LaunchError(f"{file}: includes and groups are nested too deeply") from None
     return interpreter.plan
 
 
@@ -203,7 +207,9 @@ class _Interpreter:
         try:
             seconds = float(delay)
         except ValueError:
-            raise element.place.error(f"'respawn_delay' must be seconds, not {delay!r}") from None
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            raise element.place.error(f"'respawn_delay' must be seconds, not {delay!r}")
         folder = scope.text(element, "cwd")
         self.plan.processes.append(
             Process(

@@ -19,6 +19,7 @@ from ptr_bringup.launching.errors import LaunchError, known_names
 from ptr_bringup.launching.expressions import evaluate_expression
 from ptr_bringup.launching.packages import package_prefix, package_share
 
+DEEPEST = 50  # substitutions within substitutions
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -79,6 +80,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.depth = 0
 
     def template(self) -> Template:
         """The whole text."""
@@ -112,6 +114,9 @@ class _Parser:
 
     def _call(self, quoted: bool) -> Call:
         """`$(name argument …)`."""
+        if self.depth >= DEEPEST:
+            raise self._error(f"at most {DEEPEST} substitutions are nested")
+        self.depth += 1
         self.at += 2
         match = NAME.match(self.text, self.at)
         if not match:
@@ -124,6 +129,7 @@ class _Parser:
         if self._peek() != ")":
             raise self._error("')' is missing" if self._peek() == "" else "' ' or ')' is expected")
         self.at += 1
+        self.depth -= 1
         return Call(match.group(), tuple(arguments))
 
     def _argument(self, quoted: bool) -> Template:

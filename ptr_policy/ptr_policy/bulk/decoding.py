@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ptr_models.algorithms.config import CHOICES
 from ptr_models.errors import PtrError
+from ptr_models.plain_text import for_markup
 from ptr_models.training.checkpoint import has_critic, read_checkpoint
 from ptr_policy.bulk.evaluate import BulkTrial, evaluate
 from ptr_policy.evaluation.statistics import wilson_interval
@@ -88,9 +89,10 @@ def show(found: Sequence[Decoding]) -> None:
     for item in found:
         low, high = item.interval
         steps = "-" if item.steps is None else f"{item.steps:.1f}"
-        table.add_row(item.name, f"{item.successes}/{len(item.trials)}", f"{100 * low:.0f}-{100 * high:.0f} %", steps)
+        share = f"{item.successes}/{len(item.trials)}"
+        table.add_row(for_markup(item.name), share, f"{100 * low:.0f}-{100 * high:.0f} %", steps)
     Console().print(table)
-    Console(highlight=False).print(f"best: {best_decoding(found).name}")
+    Console(highlight=False).print(f"best: {for_markup(best_decoding(found).name)}")
 
 
 def report(checkpoint: Any, found: Sequence[Decoding]) -> dict[str, Any]:

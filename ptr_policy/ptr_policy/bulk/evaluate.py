@@ -106,7 +106,7 @@ def show(trials: Sequence[BulkTrial]) -> None:
     for heading in ("successes", "95 % interval", "steps"):
         table.add_column(heading, justify="right")
     for (task, kitchen), group in itertools.groupby(trials, key=lambda trial: (trial.task, trial.kitchen)):
-        _row(table, task, kitchen, list(group))
+        _row(table, for_markup(task), for_markup(kitchen), list(group))
     _row(table, "[bold]all[/bold]", "", trials)
     Console().print(table)
 
@@ -116,5 +116,4 @@ def _row(table: Table, task: str, kitchen: str, trials: Sequence[BulkTrial]) -> 
     low, high = wilson_interval(successes, len(trials))
     steps = [trial.steps for trial in trials if trial.success]
     mean = f"{np.mean(steps):.1f}" if steps else "-"
-    names, interval = map(for_markup, (task, kitchen)), f"{100 * low:.0f}-{100 * high:.0f} %"
-    table.add_row(*names, f"{successes}/{len(trials)}", interval, mean)
+    table.add_row(task, kitchen, f"{successes}/{len(trials)}", f"{100 * low:.0f}-{100 * high:.0f} %", mean)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ptr_models.plain_text import for_markup
 from ptr_policy.bulk.practice import PracticeTrial
 from ptr_policy.evaluation.statistics import wilson_interval
 
@@ -58,7 +59,7 @@ def show(trials: Sequence[PracticeTrial]) -> None:
             low, high = block["wilson_95"]
             first = number * BLOCK + 1
             table.add_row(
-                task if number == 0 else "",
+                for_markup(task) if number == 0 else "",
                 f"{first}-{first + block['trials'] - 1}",
                 f"{block['successes']}/{block['trials']}",
                 f"{100 * low:.0f}-{100 * high:.0f} %",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ptr_models.plain_text import for_markup
+from ptr_models.json_input import read_object
+from ptr_models.plain_text import for_markup, plain
 from ptr_policy.demo.plan import Plan
 
 DESCRIPTION = """\
@@ -63,7 +64,8 @@ def _run(options: argparse.Namespace) -> int:
     console = Console()
     if moved := prepare(plan, options.fresh):
         console.print(f"the earlier run of another plan is now in {for_markup(moved)}")
-    console.print(f"[bold]{plan.task.replace('_', ' ')}[/bold] in {plan.kitchen}, seed {plan.seed}")
+    task, kitchen = for_markup(plan.task.replace("_", " ")), for_markup(plan.kitchen)
+    console.print(f"[bold]{task}[/bold] in {kitchen}, seed {plan.seed}")
     try:
         times = run_all(plan, console)
     except KeyboardInterrupt:
@@ -85,11 +87,13 @@ def prepare(plan: Plan, fresh: bool = False) -> Path | None:
 
     Returns:
         where a run of another plan was moved to; None when there was none.
+    Raises:
+        PtrError: the plan in it cannot be read.
     """
     file, moved = plan.out / "plan.json", None
     if fresh and plan.out.exists():
         shutil.rmtree(plan.out)
-    if file.is_file() and json.loads(file.read_text()) != json.loads(plan.to_json()):
+    if file.is_file() and read_object(file, advice="begin anew with --fresh") != json.loads(plan.to_json()):
         numbers = (plan.out.with_name(f"{plan.out.name}-{number}") for number in itertools.count(1))
         moved = plan.out.rename(next(path for path in numbers if not path.exists()))
     plan.out.mkdir(parents=True, exist_ok=True)
@@ -105,4 +109,5 @@ def _conclude(report: dict, plan: Plan, console: Console) -> None:
             f"[bold]{result['successes']} of {result['trials']}[/bold] trials succeeded {words} "
             f"(95 % interval {low:.2f} to {high:.2f})"
         )
-    console.print(f"{report['total_seconds'] / 60:.1f} minutes; report: {plan.report.with_suffix('.html')}")
+    page = plain(plan.report.with_suffix(".html"))
+    console.print(f"{report['total_seconds'] / 60:.1f} minutes; report: {page}", markup=False)

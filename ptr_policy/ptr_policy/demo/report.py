@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 from ptr_policy.demo import figures
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.runner import StageTime
@@ -65,7 +66,14 @@ def read_result(folder: Path) -> Result:
     path = folder / "summary.json"
     if not path.is_file():
         raise PtrError(f"{path} does not exist; the evaluation did not run")
-    summary = json.loads(path.read_text())
+    summary = read_object(path, advice="delete it and evaluate again", finite=False)
+    try:
+        return _result_of(summary, folder, path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PtrError(f"{path} is no summary of an evaluation ({error!r}); delete it and evaluate again") from error
+
+
+def _result_of(summary: dict[str, Any], folder: Path, path: Path) -> Result:
     judged = [trial for trial in summary["trials"] if trial["outcome"] != "invalid"]
     if not judged:
         raise PtrError(f"{path} holds no judged trial")

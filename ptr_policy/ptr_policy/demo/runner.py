@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_json
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.stages import all_stages
 from ptr_policy.stages import progress_bar, run_stage
@@ -31,7 +33,7 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
     Times are kept in `stages.json`, so that an interrupted run goes on where it was.
     """
     book = Path(plan.out / "stages.json")
-    times = {entry["name"]: StageTime(**entry) for entry in json.loads(book.read_text())} if book.is_file() else {}
+    times = _times_in(book)
     with progress_bar(console) as progress:
         for stage in all_stages(plan):
             before = times.get(stage.name, StageTime(stage.name, stage.title, 0.0))
@@ -46,5 +48,15 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
                 times[stage.name] = StageTime(stage.name, stage.title, seconds, finished)
                 book.write_text(json.dumps([asdict(entry) for entry in times.values()], indent=1))
             if not console.is_terminal:
-                console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s")
+                console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s", markup=False)
     return list(times.values())
+
+
+def _times_in(book: Path) -> dict[str, StageTime]:
+    """How long each stage took so far, by its name."""
+    if not book.is_file():
+        return {}
+    try:
+        return {entry["name"]: StageTime(**entry) for entry in parse_json(book.read_bytes(), str(book))}
+    except (KeyError, TypeError) as error:
+        raise PtrError(f"{book} holds no times of stages ({error!r}); delete it to run them again") from error

@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ptr_models.episodes.finding import episodes_so_far
+from ptr_models.json_input import read_object
+from ptr_models.training.jsonlines import read_lines
 from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.demo.plan import Plan
-from ptr_policy.stages import PTR, Stage
+from ptr_policy.stages import PTR, Stage, number_in
 
 LEVEL, MANNER = "easy", "machine"
 """Those of the data that the shipped checkpoint was trained on."""
@@ -92,18 +93,18 @@ def _episodes(folder: Path) -> Callable[[], int]:
 def _trials(folder: Path) -> Callable[[], int]:
     def count() -> int:
         path = folder / "summary.json"
-        return json.loads(path.read_text())["judged"] if path.is_file() else 0
+        return number_in(read_object(path, finite=False), "judged", path) if path.is_file() else 0
 
     return count
 
 
 def _updates(plan: Plan) -> Callable[[], int]:
     """Updates since the pre-trained checkpoint."""
-    first = json.loads((plan.checkpoint / "checkpoint.json").read_text())["step"]
+    index, metrics = plan.checkpoint / "checkpoint.json", plan.finetuned / "metrics.jsonl"
+    first = number_in(read_object(index, finite=False), "step", index)
 
     def count() -> int:
-        path = plan.finetuned / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.is_file() else []
-        return max(0, json.loads(lines[-1])["step"] - first) if lines else 0
+        lines = read_lines(metrics)
+        return max(0, number_in(lines[-1], "step", metrics) - first) if lines else 0
 
     return count

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -17,6 +16,7 @@ from rclpy.parameter import Parameter
 
 from ptr_bringup.session import Caller, SessionError, Stage, run_session
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 from ptr_models.provenance import installed_versions
 from ptr_policy.evaluation.bench import BenchOptions, RobotBench
 from ptr_policy.evaluation.checkpoints import aliases, parse_checkpoints, seal
@@ -195,7 +195,7 @@ def describe(result: Result, planned: int) -> str:
 
 def conclude(directory: Path) -> list[str]:
     """One line per policy, one per comparison, and where the report is; from the report that was written."""
-    report = json.loads((directory / "report.json").read_text(encoding="utf-8"))
+    report = read_object(directory / "report.json", finite=False)
     lines = []
     for policy in report["policies"]:
         low, high = policy["wilson_95"]

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_models.errors import PtrError
+from ptr_models.json_input import read_object
 from ptr_models.plain_text import plain
 
 DESCRIPTION = """\
@@ -95,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
         console.print("interrupted; the same command goes on where it was")
         return 130
     console.print(plain(text, newlines=True), markup=False)
-    console.print(f"table: {plan.out / 'table.md'}, picture: {plan.out / 'table.png'}")
+    console.print(f"table: {plain(plan.out / 'table.md')}, picture: {plain(plan.out / 'table.png')}", markup=False)
     return 0
 
 
@@ -136,7 +137,7 @@ def check_same(out: Path, plan: dict) -> None:
     """
     file = out / "plan.json"
     if file.is_file():
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = read_object(file, advice="choose another --out")
         plain = json.loads(json.dumps(plan))
         for key, value in plain.items():
             if key != "checkpoints" and stored.get(key) != value:

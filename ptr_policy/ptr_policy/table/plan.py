@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL
 from ptr_models.episodes.finding import episodes_so_far
+from ptr_models.errors import PtrError
+from ptr_models.json_input import parse_json, read_object
 from ptr_models.training.runs import checkpoint_step, latest_checkpoint, resolve_checkpoint
-from ptr_policy.stages import PTR, Stage
+from ptr_policy.stages import PTR, Stage, number_in
 from ptr_policy.table.methods import Method, Recipe
 
 LOW_DIM = "low_dim"
@@ -145,7 +146,7 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
     if method.recipe in (Recipe.FINETUNE, Recipe.JOINT):
         command += ["--data", plan.data]
     if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
-        base = _index(resolve_checkpoint(plan.pretraining(method, seed)))["step"]
+        base = _step(resolve_checkpoint(plan.pretraining(method, seed)))
         steps = budget.finetuning
         command = [*PTR, "train", "finetune", "--checkpoint", plan.pretraining(method, seed), *command]
     else:
@@ -199,15 +200,16 @@ def _updates(run: Path) -> int:
     return 0 if newest is None else checkpoint_step(newest)
 
 
-def _index(checkpoint: Path) -> dict:
-    """What a checkpoint says of itself; its folder may have any name."""
-    return json.loads((checkpoint / "checkpoint.json").read_text(encoding="utf-8"))
+def _step(checkpoint: Path) -> int:
+    """Updates that a checkpoint says of itself; its folder may have any name."""
+    index = checkpoint / "checkpoint.json"
+    return number_in(read_object(index, finite=False), "step", index)
 
 
 def best_decoding(run: Path) -> str:
     """The decoding that did best in a cell's validation scenes; the mode where none was tried."""
     file = run / DECODING
-    return json.loads(file.read_text(encoding="utf-8"))["best"] if file.is_file() else MODE
+    return str(read_object(file, finite=False).get("best", MODE)) if file.is_file() else MODE
 
 
 def trials_file(run: Path, decoding: str) -> Path:
@@ -218,4 +220,7 @@ def trials_file(run: Path, decoding: str) -> Path:
 def read_trials(run: Path, decoding: str) -> list[dict]:
     """Trials of a cell, none before it was tried."""
     file = trials_file(run, decoding)
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+    trials = parse_json(file.read_bytes(), str(file), finite=False) if file.is_file() else []
+    if not (isinstance(trials, list) and all(isinstance(trial, dict) for trial in trials)):
+        raise PtrError(f"{file} holds no list of trials; delete it to try this cell again")
+    return trials

@@ -10,9 +10,22 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 TABLE = HERE.parents[2] / "docs" / "reference" / "faults.md"
-GROUPS = ("Sensors", "Commands", "Network and clock", "Processes", "Disk", "Motors", "Model", "People")
-# Whose tests are beside this folder.
+GROUPS = ("Sensors", "Commands", "Network and clock", "Processes", "Disk", "Files", "Motors", "Model", "People")
+# Files with tests of faults beside this folder, and with those of files, which need no robot.
 BESIDE = ("interbotix_driver", "cameras_reopened", "other_machine", "two_robots", "console_flood")
+UNIT = {
+    "ptr_models": (
+        "models_bridge",
+        "models_checksums",
+        "models_clock",
+        "models_hostile_files",
+        "models_json_input",
+        "models_plain_text",
+        "models_training_checkpoints",
+        "models_typed_values",
+    ),
+    "ptr_teleop": ("teleop_recorder",),
+}
 TEST = re.compile(r"`(\w+::test_[^`]+)`")
 
 
@@ -28,10 +41,10 @@ def rows() -> dict[str, list[list[str]]]:
     return found
 
 
-def collected(path: Path) -> set[str]:
+def collected(*paths: Path) -> set[str]:
     """Tests as the table names them: FILE::NAME without what all files' names have in common."""
     options = ["--collect-only", "-q", "-o", "addopts=", "-p", "no:cacheprovider"]
-    command = [sys.executable, "-m", "pytest", *options, str(path)]
+    command = [sys.executable, "-m", "pytest", *options, *map(str, paths)]
     output = subprocess.run(command, cwd=TABLE.parents[2], capture_output=True, text=True, check=True).stdout
     names = re.findall(r"test_(?:faults_)?(\w+)\.py::(test_.+)", output)
     return {f"{file}::{name}" for file, name in names if file != "table"}
@@ -40,9 +53,12 @@ def collected(path: Path) -> set[str]:
 def test_every_fault_has_a_test_and_every_test_is_in_the_table() -> None:
     named = [name for table in rows().values() for cells in table for name in TEST.findall(cells[-1])]
     assert len(named) == len(set(named))
-    for file in BESIDE:
-        assert {name for name in named if name.startswith(file)} <= collected(HERE.parent / f"test_{file}.py")
-    assert {name for name in named if not name.startswith(BESIDE)} == collected(HERE)
+    beside = {name for name in named if name.startswith(BESIDE)}
+    assert beside <= collected(*(HERE.parent / f"test_{file}.py" for file in BESIDE))
+    of_files = {name for cells in rows()["Files"] for name in TEST.findall(cells[-1])}
+    paths = [HERE.parents[1] / "unit" / folder / f"test_{file}.py" for folder, files in UNIT.items() for file in files]
+    assert of_files <= {name.partition("[")[0] for name in collected(*paths)}
+    assert set(named) - beside - of_files == collected(HERE)
 
 
 def test_every_row_says_how_it_is_noticed_and_has_a_test() -> None:

@@ -194,6 +194,10 @@ def test_a_value_that_is_not_a_choice_is_refused_with_the_choices(write: Write) 
         ('<node pkg="kitchen" exec="cook" on_exit="restart"/>', "'on_exit' may only be 'shutdown'"),
         ("text", "text 'text' is not supported"),
         ("<log message='x'>", "not well-formed XML"),
+        ("<group>" * 5000 + "</group>" * 5000, "<group> is inside of 50 elements; at most 50 are nested"),
+        ('<log message="' + "$(var " * 5000 + '"/>', "at most 50 substitutions are nested"),
+        ('<executable cmd="true" respawn_delay="nan"/>', "'respawn_delay' must be seconds, not 'nan'"),
+        ('<executable cmd="true" respawn_delay="-1"/>', "'respawn_delay' must be seconds, not '-1'"),
     ],
 )
 def test_what_is_wrong_in_a_file_is_said_with_its_line(write: Write, body: str, part: str) -> None:
@@ -208,6 +212,40 @@ def test_entities_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "bomb.launch.xml"
     file.write_text('<!DOCTYPE launch [<!ENTITY a "aaaa">]><launch><log message="&a;"/></launch>')
     with pytest.raises(LaunchError, match="document type"):
+        plan_of(file)
+
+
+@pytest.mark.parametrize(
+    ("head", "part"),
+    [
+        (b'<?xml version="1.0" encoding="klingon"?>', "the encoding can't be read (unknown encoding: klingon)"),
+        (b'<?xml version="1.0" encoding="shift_jis"?>', "multi-byte encodings are not supported); write UTF-8"),
+        (b"\xff\xfe\x00", "not well-formed XML"),
+        (b'<?xml version="1.0" encoding="utf-8"?>\xc3\x28', "not well-formed XML"),
+        (b" " * 2**20, "bytes; at most 1048576 are read"),
+    ],
+)
+def test_a_file_in_an_encoding_that_is_not_known_or_too_large_is_refused(
+    tmp_path: Path, head: bytes, part: str
+) -> None:
+    file = tmp_path / "a.launch.xml"
+    file.write_bytes(head + b"<launch/>")
+    with pytest.raises(LaunchError) as caught:
+        plan_of(file)
+    assert part in str(caught.value)
+    assert "a.launch.xml" in str(caught.value)
+
+
+def test_a_file_in_latin_1_that_says_so_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.launch.xml"
+    text = '<?xml version="1.0" encoding="iso-8859-1"?><launch><log message="Äpfel"/></launch>'
+    file.write_bytes(text.encode("latin-1"))
+    assert plan_of(file).messages == ["Äpfel"]
+
+
+def test_includes_and_groups_that_nest_each_other_are_refused(write: Write) -> None:
+    file = write("<group>" * 49 + '<include file="$(filename)"/>' + "</group>" * 49)
+    with pytest.raises(LaunchError, match="nested"):
         plan_of(file)
 
 

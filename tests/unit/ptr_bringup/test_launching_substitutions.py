@@ -70,6 +70,12 @@ def test_substitutions_have_the_value_that_ros2_launch_gives_them(text: str, val
         ("$(eval '1 +')", "is not an expression"),
         ("$(eval '1/0')", "division by zero"),
         ("$(eval '().__class__')", "does not support"),
+        ("$(eval '\"%999999999d\" % 3')", "% is for numbers only"),
+        ("$(eval '\"%(x)s\" % 3')", "% is for numbers only"),
+        ("$(eval '5 % 0')", "can't be evaluated"),
+        ("$(eval '\"a\" * 64 * 64 * 64 * 64 * 64 * 64')", "too large"),
+        ("$(eval '[1] * 64 * 64 * 64 * 64 * 64 * 64')", "too large"),
+        ("$(eval '" + "(" * 400 + "1" + ")" * 400 + "')", "is not an expression"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(text: str, part: str) -> None:

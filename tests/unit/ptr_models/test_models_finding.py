@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from ptr_models.cli import main
 from ptr_models.episodes import finding
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.exclusion import Exclusion
+from ptr_models.episodes.reader import read_metadata
 
 
 def episode(folder: Path) -> Path:
@@ -68,3 +74,63 @@ def test_a_link_that_leads_nowhere_is_named_and_hides_nothing(
     assert list(finding.find_bags([tmp_path])) == [str(here)]
     for path in (tmp_path / "a_gone", here / "z_gone.mcap"):
         assert f"the link {path} leads nowhere" in caplog.text
+
+
+@pytest.mark.parametrize("pattern", ["bad_*", "{root}/all/bad_1", "{root}/*/bad_*", "sub/../bad_1", "{root}/link"])
+def test_what_is_excluded_by_path_or_glob_is_left_out_with_all_below_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    good, bad = episode(tmp_path / "all" / "good"), tmp_path / "all" / "bad_1"
+    episode(bad / "below")
+    (tmp_path / "all" / "sub").mkdir()
+    (tmp_path / "link").symlink_to(bad)
+    monkeypatch.chdir(tmp_path / "all")
+    exclusion = Exclusion([pattern.format(root=tmp_path)])
+    assert list(finding.find_bags([tmp_path / "all"], exclusion)) == [str(good)]
+
+
+def test_an_exclusion_that_leaves_nothing_out_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    episode(tmp_path / "a")
+    episode(tmp_path / "2026" / "a")
+    exclusion = Exclusion(["2026/*", "b"])
+    assert list(finding.find_bags([tmp_path], exclusion)) == [str(tmp_path / "a")]
+    exclusion.warn_of_unused()
+    assert caplog.messages == ["--exclude b leaves nothing out"]
+
+
+def test_an_exclusion_of_everything_is_an_error(tmp_path: Path) -> None:
+    episode(tmp_path / "a")
+    with pytest.raises(EpisodeError, match="--exclude leaves out all of them"):
+        finding.find_bags([tmp_path], Exclusion(["*"]))
+
+
+def test_a_file_in_place_of_a_folder_of_episodes_is_called_a_file(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(EpisodeError, match=r"notes\.txt is a file; give a folder with episodes"):
+        finding.find_bags([tmp_path / "notes.txt"])
+
+
+def test_a_stray_file_beside_episodes_is_named_and_the_episodes_are_shown(
+    make_episode: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a shell gives them: `ptr inspect data/carrot/*`."""
+    for seed in range(3):
+        make_episode(seed)
+    stray = tmp_path / "bags" / "notes.txt"
+    stray.write_text("about these")
+    paths = [str(path) for path in sorted((tmp_path / "bags").iterdir())]
+    assert main(["inspect", *paths, "--exclude", "episode_0001"]) == 2
+    output = capsys.readouterr().out
+    assert f"{stray} is no episode; give the folder of one" in output
+    assert [f"episode_000{seed}" in output for seed in range(3)] == [True, False, True]
+    assert main(["inspect", *paths, "--json"]) == 2
+    assert len(json.loads(capsys.readouterr().out)) == 3
+
+
+def test_an_unknown_key_in_a_label_is_named_with_those_that_are_known(make_episode: Callable[..., Path]) -> None:
+    label = make_episode() / "episode.json"
+    values = json.loads(label.read_text())
+    values["labels"] = [{"outcome": "success", "stamp_ns": 1, "mood": "good"}]
+    label.write_text(json.dumps(values))
+    with pytest.raises(EpisodeError, match="label 0 has the unknown key 'mood'; known: outcome, stamp_ns, by, score"):
+        read_metadata(label.parent)

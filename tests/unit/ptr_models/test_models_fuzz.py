@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every reader of files against damaged ones, with a fixed seed: the suite's own errors, bounded memory and time.
 
-PTR_FUZZ_SECONDS says for how long (s of processor time, 20 by default).
+PTR_FUZZ_SECONDS says for how long (s of processor time, 20 by default; by the clock three times that at most).
 """
 
 from __future__ import annotations
@@ -14,19 +14,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
-from ptr_models.contract import Contract
+from ptr_models.assets import checkpoint_path
+from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import read_episode, read_metadata
 from ptr_models.episodes.recovery import recover
+from ptr_models.episodes.sampling import decode_image
 from ptr_models.episodes.trajectory import write_episode
 from ptr_models.errors import PtrError
 from ptr_models.latency_file import with_measured_latencies
 from ptr_models.networks.flax_weights import read_flax_weights
+from ptr_models.networks.published import _read
+from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
+from ptr_models.training.config import TrainingConfig
 
 SECONDS = float(os.environ.get("PTR_FUZZ_SECONDS", "20"))
 MOST_SECONDS, MOST_MEMORY = 10.0, 10**9
@@ -89,18 +97,52 @@ def samples(tmp_path: Path, make_trajectory: Callable[..., Any]) -> list[Sample]
     ]
 
 
+@pytest.fixture
+def models_and_images(tmp_path: Path) -> list[Sample]:
+    """The same of weights, a checkpoint's index, a configuration and single images."""
+    shipped = checkpoint_path("ptr_small")
+    save_file({"a": torch.arange(10.0), "b": torch.ones(2, 3)}, tmp_path / "w.safetensors")
+    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    png, jpeg = (cv2.imencode(ending, picture)[1].tobytes() for ending in (".png", ".jpg"))
+
+    def checkpoint(place: Path) -> None:
+        for file in shipped.iterdir():
+            if file.name != "checkpoint.json":
+                (place / file.name).symlink_to(file)
+        load_algorithm(read_checkpoint(place))
+
+    return [
+        ("w.safetensors", (tmp_path / "w.safetensors").read_bytes(), lambda place: _read(place / "w.safetensors")),
+        ("checkpoint.json", (shipped / "checkpoint.json").read_bytes(), checkpoint),
+        ("s.yaml", TrainingConfig().to_yaml().encode(), lambda place: TrainingConfig.from_yaml(place / "s.yaml")),
+        ("i.png", png, lambda place: decode_image((place / "i.png").read_bytes(), Camera())),
+        ("i.jpg", jpeg, lambda place: decode_image((place / "i.jpg").read_bytes(), Camera())),
+    ]
+
+
+@pytest.mark.timeout(3 * SECONDS + 240)
 def test_damaged_files_give_the_suites_own_errors_in_bounded_time_and_memory(
     samples: list[Sample], tmp_path: Path
 ) -> None:
-    dice, began = random.Random(13), time.process_time()
-    bag, label = samples[0][1], samples[3][1]
+    beside = {"e.mcap": samples[0][1], "episode.json": samples[3][1]}
+    read_damaged(samples, beside, tmp_path, SECONDS)
+
+
+@pytest.mark.timeout(SECONDS + 240)
+def test_damaged_models_and_images_do_so_too(models_and_images: list[Sample], tmp_path: Path) -> None:
+    read_damaged(models_and_images, {}, tmp_path, SECONDS / 4)
+
+
+def read_damaged(samples: list[Sample], beside: dict[str, bytes], tmp_path: Path, seconds: float) -> None:
+    """Read one damaged sample after the other, each in a folder with intact files beside it."""
+    dice, began, latest = random.Random(13), time.process_time(), time.monotonic() + 3 * seconds
     before, rounds = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
-    while time.process_time() - began < SECONDS:
+    while rounds <= 2 * len(samples) or (time.process_time() - began < seconds and time.monotonic() < latest):
         name, content, read = samples[rounds % len(samples)]
         place = tmp_path / f"case_{rounds}"
         place.mkdir()
-        (place / "e.mcap").write_bytes(bag)
-        (place / "episode.json").write_bytes(label)
+        for other, intact in beside.items():
+            (place / other).write_bytes(intact)
         data = mutated(content, dice)
         (place / name).write_bytes(data)
         started = time.process_time()
@@ -113,5 +155,4 @@ def test_damaged_files_give_the_suites_own_errors_in_bounded_time_and_memory(
         for file in place.rglob("*"):
             if file.is_file():
                 file.unlink()
-    assert rounds > 2 * len(samples)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < MOST_MEMORY

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -110,3 +111,24 @@ def test_invalid_trials_count_neither_way(tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     result = read_result(tmp_path)
     assert (result.successes, result.trials, result.outcomes) == (1, 2, [True, False])
+
+
+HOSTILE = ("9" * 5000, "[" * 5000, "[]", "null", '{"judged": "x", "trials": 5, "wilson_95": [1]}', '[{"name": []}]', "")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_an_earlier_run_left_is_read_or_refused_in_one_sentence(plan: Plan, text: str) -> None:
+    plan.out.mkdir()
+    (plan.out / "plan.json").write_text(text)
+    with pytest.raises(PtrError, match=r"plan\.json") if not text.startswith("{") else contextlib.nullcontext():
+        prepare(plan)
+    (plan.out / "summary.json").write_text(text)
+    with pytest.raises(PtrError, match=r"summary\.json"):
+        read_result(plan.out)
+    (plan.checkpoint / "checkpoint.json").write_text(text)
+    with pytest.raises(PtrError, match=r"checkpoint\.json"):
+        list(all_stages(plan))
+    (plan.out / "stages.json").write_text(text)
+    if text != "[]":
+        with pytest.raises(PtrError, match=r"(stages|checkpoint)\.json"):
+            runner.run_all(plan, Console(quiet=True))

@@ -14,7 +14,7 @@ from ptr_models.training.presets import preset
 from ptr_policy.stages import Stage
 from ptr_policy.table.cli import check_same
 from ptr_policy.table.methods import METHODS, Method, Recipe, methods
-from ptr_policy.table.plan import Budget, TablePlan, all_stages
+from ptr_policy.table.plan import Budget, TablePlan, all_stages, read_trials
 from ptr_policy.table.report import markdown, read_rows, write_report
 
 TASKS = (("put_carrot_on_plate", "toykitchen_target1"), ("put_corn_in_pot", "toykitchen_target2"))
@@ -173,3 +173,15 @@ def test_a_folder_of_another_plan_is_refused_with_the_value_that_differs(plan: T
 def test_an_unknown_method_is_refused_with_the_nearest() -> None:
     with pytest.raises(PtrError, match="'autoregresive_bc'; the nearest is autoregressive_bc"):
         methods(["autoregresive_bc"])
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "[" * 5000, "5", '["x"]', ""])
+def test_files_of_a_table_that_are_no_such_files_are_refused_in_one_sentence(plan: TablePlan, text: str) -> None:
+    run = plan.out / "cell"
+    run.mkdir(parents=True)
+    (run / "trials-mode.json").write_text(text)
+    with pytest.raises(PtrError, match=r"trials-mode\.json"):
+        read_trials(run, "mode")
+    (plan.out / "plan.json").write_text(text)
+    with pytest.raises(PtrError, match=r"plan\.json"):
+        check_same(plan.out, {"size": "small"})
