@@ -139,7 +139,8 @@ MANNERS: dict[str, Manner] = {
 }
 
 
-DEFAULT_MANNER = "human"
+DEFAULT_MANNER = "machine"
+"""That of the data which the shipped checkpoint was trained on."""
 
 
 def manner_named(name: str) -> Manner:

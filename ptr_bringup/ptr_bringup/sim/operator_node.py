@@ -21,7 +21,7 @@ from ptr_bringup.arm.messages import pose_from
 from ptr_bringup.node_main import declare
 from ptr_bringup.session import Caller, SessionError, Stage, run_session
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
-from ptr_bringup.sim.operator import manner_named
+from ptr_bringup.sim.operator import DEFAULT_MANNER, manner_named
 from ptr_bringup.sim.operators import Operator, operator_of_task
 from ptr_bringup.sim.staging import drop_spot, scene_seed
 from ptr_bringup.sim.tasks import Scene, task_named
@@ -44,7 +44,7 @@ class OperatorNode(Node):
         self.kitchen = declare(self, "kitchen", "", "kitchen to do it in; empty: the present one")
         self.goal = declare(self, "goal", 10, "demonstrations to save, then the node ends", 1, 100_000)
         self.seed = declare(self, "seed", 0, "of the scenes and of the operator's manner", 0, 2**31 - 1)
-        manner = declare(self, "manner", "human", "how it moves and errs: human or machine")
+        manner = declare(self, "manner", DEFAULT_MANNER, "how it moves and errs: human or machine")
         errors = declare(self, "errors", 1.0, "how often it errs, as a multiple of the manner's own rates", 0.0, 3.0)
         self.manner = manner_named(manner).scaled(errors)
         attempts = declare(self, "max_attempts", 0, "then it gives up; 0: three times the goal", 0, 10**6)

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
+from ptr_bringup.sim.operator import MANNERS
 from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.plain_text import plain
@@ -23,8 +24,8 @@ of choosing actions) are written after every cell. Each cell is tried with the m
 that did best in its validation scenes."""
 EPILOGUE = """\
 examples:
-  ptr sim collect --out data/pretraining --episodes 4080
-  ptr table --data data/pretraining --out runs/table
+  ptr sim collect --out data/pretraining --episodes 4080 --level standard --manner human
+  ptr table --data data/pretraining --out runs/table --level standard
   ptr table --data data/pretraining --out runs/quick --methods ptr bc --pretraining 2000 --finetuning 300 --trials 10"""
 
 
@@ -51,6 +52,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add("--tasks", nargs="+", default=[], metavar="TASK[:KITCHEN]", help="default: the four target tasks")
     add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="of pre-training and what follows (default: 0)")
     add("--level", choices=tuple(LEVELS), default=DEFAULT_LEVEL, help=f"of all scenes (default: {DEFAULT_LEVEL})")
+    add("--manner", choices=tuple(MANNERS), default="human", help="of the target demonstrations (default: human)")
     add("--pretraining", type=int, default=22_000, metavar="N", help="updates (default: 22000)")
     add("--finetuning", type=int, default=500, metavar="N", help="updates (default: 500)")
     add("--demonstrations", type=int, default=10, metavar="N", help="per target task (default: 10)")
@@ -126,6 +128,7 @@ def plan_from(options: argparse.Namespace):  # noqa: ANN201  the type would impo
         threads=options.threads,
         settings=tuple(options.settings),
         level=options.level,
+        manner=options.manner,
     )
 
 

@@ -52,7 +52,7 @@ class TablePlan:
         size: of the presets, `small` or `paper`, or `low_dim`: policies that see objects instead of images.
         tasks: target task and the kitchen of its demonstrations and trials.
         seeds: of pre-training, demonstrations and fine-tuning; trials are the same for all methods and seeds.
-        level: of demonstrations and trials.
+        level: of demonstrations and trials.   manner: of the operator who demonstrates.
         budget: updates, demonstrations, trials.
         checkpoints: pre-trained checkpoints that exist already, by method.
         threads: of PyTorch.
@@ -70,6 +70,7 @@ class TablePlan:
     threads: int = 1
     settings: tuple[str, ...] = ()
     level: str = DEFAULT_LEVEL
+    manner: str = "human"
 
     @property
     def cells(self) -> list[tuple[Method, str, str, int]]:
@@ -103,6 +104,7 @@ class TablePlan:
             "threads": self.threads,
             "settings": list(self.settings),
             "level": self.level,
+            "manner": self.manner,
         }
 
 
@@ -126,6 +128,7 @@ def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
     folder, count = plan.demonstrations(task, seed), plan.budget.demonstrations
     command = [*PTR, "sim", "collect", "--out", folder, "--episodes", count, "--tasks", task]
     command += ["--kitchens", kitchen, "--seed", seed, "--level", plan.level]
+    command += ["--manner", plan.manner]
     command += ["--no-images"] if plan.size == LOW_DIM else []
     name, title = f"demonstrate_{task}_{seed}", f"{task}, seed {seed}: demonstrations"
     return _stage(name, title, command, count, "bags", lambda: _bags(folder))

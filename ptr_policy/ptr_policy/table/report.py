@@ -130,6 +130,7 @@ def _entry(plan: TablePlan, cell: Cell) -> dict:
         "settings": {
             "size": plan.size,
             "level": plan.level,
+            "manner": plan.manner,
             "kitchen": dict(plan.tasks)[cell.task],
             **asdict(plan.budget),
             "set": list(plan.settings),
