@@ -77,7 +77,7 @@ def test_a_contract_with_a_number_that_is_none_is_refused() -> None:
         ("labels", [3], r"labels is \[3\]; of each of its values it must be an object"),
         ("labels", [{"outcome": "great", "stamp_ns": 1}], "outcome 'great' is unknown"),
         ("labels", [{"outcome": "success", "stamp_ns": None}], "a label's stamp_ns is None; it must be an integer"),
-        ("labels", [{"outcome": "success", "stamp_ns": 1, "stars": 5}], "malformed.*stars"),
+        ("labels", [{"outcome": "success", "stamp_ns": 1, "stars": 5}], "unknown key .stars."),
         ("extra", "x", "extra is 'x'; it must be an object with names and values"),
         ("calibration", {"c": 5}, "calibration is .* of 'c' it must be an object"),
         ("outcome", 5, "outcome is 5; it must be a text"),
