@@ -29,6 +29,7 @@ class Method:
         name: on the command line; presets are NAME_small, NAME_paper and, for most, NAME_low_dim.
         title: in the table.
         recipe: how it meets the data.
+        chooses_by_q: whether Q may choose among its actions; not in a control.
         real: successes of 50 trials on the real arm, four tasks (talk of the PTR authors); None: not in it.
     """
 
@@ -36,12 +37,13 @@ class Method:
     title: str
     recipe: Recipe
     real: int | None
+    chooses_by_q: bool = True
 
 
 METHODS = (
     Method("ptr", "PTR", Recipe.FINETUNE, 23),
     Method("ptr_no_bc", "PTR without imitation term", Recipe.FINETUNE, None),
-    Method("ptr_control", "PTR with Q held at 0 (control)", Recipe.FINETUNE, None),
+    Method("ptr_control", "PTR with Q held at 0 (control)", Recipe.FINETUNE, None, chooses_by_q=False),
     Method("ptr_plus", "PTR plus", Recipe.FINETUNE, None),
     Method("awr", "AWR (fine-tune)", Recipe.FINETUNE, None),
     Method("bc", "BC (fine-tune)", Recipe.FINETUNE, 6),

@@ -21,6 +21,8 @@ LOW_DIM = "low_dim"
 
 
 MODE, DECODING = "mode", "decoding.json"
+WITHOUT_Q = (MODE, "sample_gripper", "sample")
+"""Ways of choosing actions that no Q-function has a say in."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,7 @@ def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: in
     run = plan.run(method, task, seed)
     command = [*PTR, "sim", "decoding", "--checkpoint", run, "--tasks", task, "--kitchens", kitchen]
     command += ["--episodes", plan.budget.validation, "--level", plan.level, "--json", run / DECODING]
+    command += [] if method.chooses_by_q else ["--decodings", *WITHOUT_Q]
     name, title = f"validate_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}: decoding"
     return _stage(name, title, command, 1, "choice", lambda: int((run / DECODING).is_file()))
 

@@ -163,6 +163,14 @@ def test_each_cell_is_tried_by_the_mode_and_as_did_best_in_its_validation_scenes
     assert (str(row.total), str(row.of(best=False))) == ("15/20", "5/20")
 
 
+def test_the_q_function_of_a_control_chooses_none_of_its_actions(plan: TablePlan) -> None:
+    finish_pretraining(plan)
+    validated = [stage for stage in all_stages(plan) if stage.name.startswith("validate_ptr_")]
+    restricted = {stage.name.split("_put")[0] for stage in validated if "--decodings" in stage.command}
+    assert restricted == {"validate_ptr_control"}
+    assert not any(word.endswith("_q") for stage in validated for word in stage.command)
+
+
 def test_a_folder_of_another_plan_is_refused_with_the_value_that_differs(plan: TablePlan) -> None:
     check_same(plan.out, plan.to_dict())
     check_same(plan.out, dataclasses.replace(plan, methods=methods(["bc"])).to_dict())  # rows may be added
