@@ -47,7 +47,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--observation",
         choices=("image", "low_dim"),
         default="image",
-        help="what policies see: images, or the poses of simulated objects, at a tenth of the cost (default: image)",
+        help="what policies see: images, or the poses of simulated objects, at a fraction of the cost (default: image)",
     )
     add("--tasks", nargs="+", default=[], metavar="TASK[:KITCHEN]", help="default: the four target tasks")
     add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="of pre-training and what follows (default: 0)")
