@@ -149,7 +149,7 @@ def robot() -> int:
             begin = places[-1]
             spin_until(node, lambda: input_waits(), 600.0)
             moved, middle = places[-1] - begin, places[-1]
-            command(node, lambda: abs(places[-1] - middle) > 0.02, 10.0)
+            command(node, lambda: abs(places[-1] - middle) > 0.03, 20.0)
             own = abs(places[-1] - middle)
         finally:
             arm.terminate()

@@ -57,6 +57,17 @@ class Path:
     def start_arm(self):
         return self.ros.start("ptr_bringup.arm.node", robot="wx250s")
 
+    def revive(self) -> None:
+        """Start again what a failed test has killed."""
+        for node in (self.xs_sdk, self.arm):
+            node.signal(signal.SIGCONT)
+        if not self.xs_sdk.running:
+            self.xs_sdk = self.start_xs_sdk()
+            self.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
+        if not self.arm.running:
+            self.arm = self.start_arm()
+            self.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
+
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         self.health += [status for status in array.status if status.name == "arm"]
 
@@ -125,7 +136,8 @@ def path(ros) -> Path:
 
 @pytest.fixture(autouse=True)
 def at_start(path: Path) -> None:
-    """Each test begins with a well arm at its start pose."""
+    """Each test begins with both nodes running, and a well arm at its start pose."""
+    path.revive()
     path.reach(named_pose="start", gripper=1.0)
 
 
@@ -193,7 +205,8 @@ def test_the_gripper_closes_on_an_object_and_backs_off(path: Path) -> None:
 def test_without_xs_sdk_the_arm_holds_and_says_so_and_a_new_one_is_set_up_again(path: Path) -> None:
     path.xs_sdk.signal(signal.SIGKILL)
     path.wait_for_health("/wx250s/joint_states have ended", DiagnosticStatus.ERROR)
-    held = path.next(path.states).commanded
+    path.ros.spin(0.5)  # what was on its way has arrived
+    held = path.states[-1].commanded
     sent = len(path.goals)
     for _ in range(5):
         path.drive(1.0, linear=(0.1, 0.0, 0.0))

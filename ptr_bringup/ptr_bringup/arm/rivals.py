@@ -58,8 +58,8 @@ def refuse_second(node: Node, topic: Topic) -> None:
             return
         ear = node.create_subscription(topic.type, topic.name, heard.append, qos_profile_sensor_data, raw=True)
         if _spin(executor, lambda: heard, _SPEAKS):
-            _spin(executor, lambda: _UNNAMED not in publishers(node, topic.name), _SPEAKS)
-        others = publishers(node, topic.name)
+            _spin(executor, lambda: _UNNAMED not in publishers(node, topic.name).values(), _SPEAKS)
+        others = sorted(publishers(node, topic.name).values())
         node.destroy_subscription(ear)
     finally:
         executor.remove_node(node)
@@ -78,9 +78,10 @@ def _spin(executor: SingleThreadedExecutor, condition: Callable[[], Any], timeou
     return True
 
 
-def publishers(node: Node, topic: str) -> list[str]:
-    """Names of the nodes that publish a topic, one for each publisher."""
-    return [info.node_name or _UNNAMED for info in node.get_publishers_info_by_topic(topic)]
+def publishers(node: Node, topic: str) -> dict[bytes, str]:
+    """Names of the nodes that publish a topic, by the publisher's identity."""
+    found = node.get_publishers_info_by_topic(topic)
+    return {bytes(info.endpoint_gid): info.node_name or _UNNAMED for info in found}
 
 
 class Rivals:

@@ -8,6 +8,8 @@ living ones alone. So a second publisher counts once two were heard, or once the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _WINDOW = 1.0
 """s for which a message shows that its publisher lives."""
 _LEASE = 15.0
@@ -24,6 +26,7 @@ class SolePublisher:
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self._nodes: tuple[str, ...] = ()
+        self._publishers: frozenset[bytes] = frozenset()
         self._since: float | None = None
         self._heard: dict[bytes, float] = {}
 
@@ -32,13 +35,14 @@ class SolePublisher:
         """True while the graph names more than one publisher: it is worth to listen who speaks."""
         return self._since is not None
 
-    def named(self, nodes: list[str], now: float) -> None:
-        """Take the names of the nodes that publish it, one for each publisher (s, of a steady clock)."""
-        self._nodes = tuple(sorted(nodes))
-        if len(nodes) < 2:
+    def named(self, publishers: Mapping[bytes, str], now: float) -> None:
+        """Take the names of the nodes that publish it, by publisher (s, of a steady clock)."""
+        before, self._publishers = self._publishers, frozenset(publishers)
+        self._nodes = tuple(sorted(publishers.values()))
+        if len(publishers) < 2:
             self._since = None
             self._heard.clear()
-        elif self._since is None:
+        elif self._since is None or self._publishers - before:  # a node that began again leaves another one behind
             self._since = now
 
     def heard(self, publisher: bytes, now: float) -> None:
