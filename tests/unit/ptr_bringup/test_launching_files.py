@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,34 @@ def test_every_argument_is_described(file: Path) -> None:
 def test_nothing_goes_on_when_a_part_has_ended(file: Path) -> None:
     plan = interpret(file, {n: "x" for n in ("task", "checkpoint") if n in declared(file)}, {})
     assert all(process.shutdown_on_exit for process in plan.processes)
+
+
+CHOICES = [
+    (file, argument.name, choice)
+    for file in FILES
+    for argument in declared_arguments(read_document(file), {}).values()
+    for choice in argument.choices
+]
+
+
+@pytest.mark.parametrize(("file", "name", "choice"), CHOICES, ids=lambda value: getattr(value, "name", value))
+def test_every_choice_that_a_file_offers_can_be_started(file: Path, name: str, choice: str) -> None:
+    """A policy server elsewhere, for example, leaves out a file that declares arguments."""
+    given = {n: "x" for n in ("task", "checkpoint") if n in declared(file)}
+    assert interpret(file, given | {name: choice}, {}).processes
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_no_file_compares_with_an_empty_text(file: Path) -> None:
+    """`ros2 launch` says that two empty texts differ: https://github.com/ros2/launch/pull/998."""
+    assert re.search(r"equals .*''", file.read_text()) is None
+
+
+@pytest.mark.parametrize(("device", "given"), [("", False), ("/dev/video2", True)])
+def test_a_camera_is_that_of_its_configuration_unless_a_device_is_named(device: str, given: bool) -> None:
+    (camera,) = interpret(LAUNCH / "camera.launch.xml", {"camera_device": device}, {}).processes
+    assert camera.name == "camera"
+    assert ("source:" in str(camera.command)) is given
 
 
 def declared(file: Path) -> set[str]:
