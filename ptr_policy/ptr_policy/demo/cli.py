@@ -11,7 +11,9 @@ import signal
 from pathlib import Path
 
 from rich.console import Console
+from rich.prompt import Confirm
 
+from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.plain_text import for_markup, plain
 from ptr_policy.demo.plan import Plan
@@ -38,7 +40,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add("--checkpoint", type=Path, help="pre-trained checkpoint (default: the shipped one)")
     add("--pretraining", type=Path, default=Path("data/mix"), help="pre-training bags to mix in (default: data/mix)")
     add("--pretraining-episodes", type=int, default=408, help="how many (default: 408, one per kitchen and task)")
-    add("--fresh", action="store_true", help="remove an earlier run in --out instead of continuing it")
+    add("--fresh", action="store_true", help="remove an earlier run in --out instead of continuing it; asks first")
+    add("--yes", action="store_true", help="with --fresh: remove it without asking")
     parser.set_defaults(run=_run)
 
 
@@ -62,6 +65,9 @@ def _run(options: argparse.Namespace) -> int:
         finetune_steps=options.steps,
     )
     console = Console()
+    if options.fresh and holds_run(plan.out) and not (options.yes or confirmed(plan.out, console)):
+        console.print("nothing was removed; without --fresh the run is continued")
+        return 2
     if moved := prepare(plan, options.fresh):
         console.print(f"the earlier run of another plan is now in {for_markup(moved)}")
     task, kitchen = for_markup(plan.task.replace("_", " ")), for_markup(plan.kitchen)
@@ -82,16 +88,43 @@ def _shipped() -> Path:
     return checkpoint_path("ptr_small")
 
 
+def holds_run(folder: Path) -> bool:
+    """True when a folder holds a run of this command; False when it is missing or empty.
+
+    Raises:
+        PtrError: it holds something else, or is a file: this command touches neither.
+    """
+    if folder.is_dir() and not folder.is_symlink():
+        if (folder / "plan.json").is_file():
+            return True
+        if not any(folder.iterdir()):
+            return False
+    elif not folder.exists():
+        return False
+    raise PtrError(f"{folder} holds no run of `ptr demo` (no plan.json); it stays as it is: choose another --out")
+
+
+def confirmed(folder: Path, console: Console) -> bool:
+    """Ask whether a run may be removed.
+
+    Raises:
+        PtrError: there is no terminal to ask on.
+    """
+    if not console.is_terminal:
+        raise PtrError(f"{folder} would be removed, and nobody can be asked here: add --yes to remove it")
+    return Confirm.ask(f"Remove {for_markup(folder)} and all that it holds?", console=console, default=False)
+
+
 def prepare(plan: Plan, fresh: bool = False) -> Path | None:
     """Make the run's folder, or find the same plan in it.
 
     Returns:
         where a run of another plan was moved to; None when there was none.
     Raises:
-        PtrError: the plan in it cannot be read.
+        PtrError: the plan in it cannot be read, or the folder holds something else.
     """
     file, moved = plan.out / "plan.json", None
-    if fresh and plan.out.exists():
+    if holds_run(plan.out) and fresh:
         shutil.rmtree(plan.out)
     if file.is_file() and read_object(file, advice="begin anew with --fresh") != json.loads(plan.to_json()):
         numbers = (plan.out.with_name(f"{plan.out.name}-{number}") for number in itertools.count(1))

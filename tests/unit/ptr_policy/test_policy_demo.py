@@ -14,7 +14,7 @@ from rich.console import Console
 
 from ptr_models.errors import PtrError
 from ptr_policy.demo import runner
-from ptr_policy.demo.cli import prepare
+from ptr_policy.demo.cli import confirmed, prepare
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.report import read_result
 from ptr_policy.demo.stages import all_stages
@@ -53,6 +53,29 @@ def test_the_same_plan_goes_on_where_it_was(plan: Plan) -> None:
     (plan.out / "stages.json").write_text("[]")
     assert prepare(plan) is None
     assert (plan.out / "stages.json").exists()
+
+
+def test_fresh_removes_a_run_of_this_command(plan: Plan) -> None:
+    prepare(plan)
+    (plan.out / "report.json").write_text("{}")
+    assert prepare(plan, fresh=True) is None
+    assert [path.name for path in plan.out.iterdir()] == ["plan.json"]
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_folder_of_somebody_else_is_neither_removed_nor_filled(plan: Plan, fresh: bool) -> None:
+    plan.out.mkdir()
+    (plan.out / "thesis.tex").write_text("precious")
+    with pytest.raises(PtrError, match="holds no run of `ptr demo`"):
+        prepare(plan, fresh)
+    assert [path.name for path in plan.out.iterdir()] == ["thesis.tex"]
+
+
+def test_fresh_asks_before_it_removes_and_refuses_where_nobody_can_be_asked(plan: Plan) -> None:
+    prepare(plan)
+    with (plan.out / "stages.log").open("w") as stream, pytest.raises(PtrError, match="add --yes"):
+        confirmed(plan.out, Console(file=stream))
+    assert (plan.out / "plan.json").is_file()
 
 
 def test_interrupted_finetuning_is_resumed_and_its_chosen_checkpoint_deployed(tmp_path: Path) -> None:
