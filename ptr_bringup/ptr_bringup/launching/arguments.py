@@ -87,8 +87,9 @@ def _collect(
                 root = read_document(file)
             except LaunchError:
                 continue  # said when the include is carried out, if it is
-            if file not in seen:
-                _collect(root, declared, environment, seen | {file})
+            if file not in seen:  # its arguments are the same each time
+                seen.add(file)
+                _collect(root, declared, environment, seen)
 
 
 def unknown_argument(name: str, file: Path, declared: Mapping[str, Argument]) -> LaunchError:

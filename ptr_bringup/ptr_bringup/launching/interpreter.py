@@ -18,6 +18,7 @@ from ptr_bringup.launching.parameters import ParameterFile, parameter
 from ptr_bringup.launching.substitutions import Context, substitute, truth
 
 DEEPEST = 20  # includes within includes
+MOST_INCLUDES = 1000  # in all: files that include one file many times each would never end
 OUTPUTS = ("screen", "log", "both", "own_log", "full")
 
 
@@ -119,6 +120,7 @@ class _Interpreter:
 
     def __init__(self) -> None:
         self.plan = Plan()
+        self._includes = 0
 
     def run(self, parent: Element, scope: _Scope) -> None:
         """Carry out the children of an element."""
@@ -142,6 +144,9 @@ class _Interpreter:
         file = Path(scope.text(element, "file"))
         if scope.depth >= DEEPEST:
             raise element.place.error(f"more than {DEEPEST} nested includes; does {file} include itself?")
+        self._includes += 1
+        if self._includes > MOST_INCLUDES:
+            raise element.place.error(f"more than {MOST_INCLUDES} includes in all")
         for child in element.children:
             scope.variables[scope.text(child, "name")] = scope.text(child, "value")
         try:

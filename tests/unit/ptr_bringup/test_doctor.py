@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import pwd
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from ptr_bringup.doctor import checks, cli
 from ptr_bringup.doctor.contributed import GROUP, contributed
-from ptr_bringup.doctor.findings import AbsentError, Check, examine, healthy
+from ptr_bringup.doctor.findings import AbsentError, Check, Finding, examine, healthy
 
 
 def absent() -> str:
@@ -137,3 +138,12 @@ def test_nodes_of_another_account_are_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(checks.os, "geteuid", lambda: 4_000_000)
     (name,) = checks.other_accounts(segments)
     assert name == pwd.getpwuid((tmp_path / "fastdds_1").stat().st_uid).pw_name
+
+
+def test_what_would_control_the_terminal_is_shown_as_an_escape() -> None:
+    output = io.StringIO()
+    finding = Finding("c\x1b[2Jamera", "p\x9bictures", True, "", "no [red]\u202eabc\ndef")
+    cli.show([finding], Console(file=output, width=200))
+    text = output.getvalue()
+    assert not {"\x1b", "\x9b", "\u202e"} & set(text)
+    assert r"c\x1b[2Jamera" in text and r"p\x9bictures" in text and r"no [red]\u202eabc" in text

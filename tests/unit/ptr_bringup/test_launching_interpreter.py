@@ -249,6 +249,14 @@ def test_includes_and_groups_that_nest_each_other_are_refused(write: Write) -> N
         plan_of(file)
 
 
+def test_files_that_include_the_next_one_many_times_are_refused(write: Write) -> None:
+    file = write("", "0.launch.xml")
+    for level in range(1, 12):
+        file = write(f'<include file="{file}"/>\n' * 8, f"{level}.launch.xml")
+    with pytest.raises(LaunchError, match="more than 1000 includes in all"):
+        plan_of(file)
+
+
 def test_assignments_of_the_command_line() -> None:
     assert parse_assignments(["a:=1", "b:=", "c:=x:=y"]) == {"a": "1", "b": "", "c": "x:=y"}
     with pytest.raises(LaunchError, match="write name:=value"):
