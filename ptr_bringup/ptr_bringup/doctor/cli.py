@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import unicodedata
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -15,9 +14,8 @@ from rich.table import Table
 
 from ptr_bringup.doctor.checks import all_checks
 from ptr_bringup.doctor.findings import Finding, examine, healthy
+from ptr_models.plain_text import for_markup, plain
 
-CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories of what would control the terminal, such as ESC, or turn or hide text."""
 STYLES = {"ok": "green", "missing": "bold red", "absent": "yellow"}
 
 
@@ -39,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     with Progress(*columns, transient=True, disable=options.json) as bar:
         task = bar.add_task("")
         for check in all_checks():
-            bar.update(task, description=f"looking at {check.name}")
+            bar.update(task, description=f"looking at {for_markup(check.name)}")
             findings.append(examine(check))
     if options.json:
         report = {"healthy": healthy(findings), "findings": [finding.as_dict() for finding in findings]}
@@ -56,22 +54,14 @@ def show(findings: Sequence[Finding], console: Console) -> None:
         table.add_column(title, overflow="fold")
     for finding in findings:
         mark = f"[{STYLES[finding.status]}]{finding.status}[/]"
-        table.add_row(mark, *map(_plain, (finding.name, finding.purpose, finding.found or finding.advice)))
+        table.add_row(mark, *map(_printable, (finding.name, finding.purpose, finding.found or finding.advice)))
     console.print(table)
     missing = [finding.name for finding in findings if finding.status == "missing"]
     if missing:
-        console.print(f"\n[bold red]Missing and necessary: {_plain(', '.join(missing))}.[/]")
+        console.print(f"\n[bold red]Missing and necessary: {for_markup(', '.join(missing))}.[/]")
     else:
         console.print("\n[green]Everything necessary is there.[/]")
 
 
-def _plain(text: str) -> str:
-    """What other software says, without control of the terminal, and no markup; lines stay lines."""
-    return escape(
-        "".join(
-            letter
-            if letter in "\n\t" or unicodedata.category(letter) not in CONTROL
-            else letter.encode("unicode_escape").decode("ascii")
-            for letter in text
-        )
-    )
+def _printable(text: str) -> str:
+    return escape(plain(text, newlines=True))
