@@ -61,12 +61,13 @@ class Path:
         """Start again what a failed test has killed."""
         for node in (self.xs_sdk, self.arm):
             node.signal(signal.SIGCONT)
+        if self.xs_sdk.running and self.arm.running:
+            return
         if not self.xs_sdk.running:
             self.xs_sdk = self.start_xs_sdk()
-            self.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
         if not self.arm.running:
             self.arm = self.start_arm()
-            self.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
+        self.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         self.health += [status for status in array.status if status.name == "arm"]

@@ -79,7 +79,7 @@ def _spin(executor: SingleThreadedExecutor, condition: Callable[[], Any], timeou
 
 
 def publishers(node: Node, topic: str) -> dict[bytes, str]:
-    """Names of the nodes that publish a topic, by the publisher's identity."""
+    """Node name of each publisher of a topic, by its GID."""
     found = node.get_publishers_info_by_topic(topic)
     return {bytes(info.endpoint_gid): info.node_name or _UNNAMED for info in found}
 

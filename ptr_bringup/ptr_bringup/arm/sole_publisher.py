@@ -36,13 +36,13 @@ class SolePublisher:
         return self._since is not None
 
     def named(self, publishers: Mapping[bytes, str], now: float) -> None:
-        """Take the names of the nodes that publish it, by publisher (s, of a steady clock)."""
+        """Take what the graph says: the node name of each publisher, by its GID (now: s, steady clock)."""
         before, self._publishers = self._publishers, frozenset(publishers)
         self._nodes = tuple(sorted(publishers.values()))
         if len(publishers) < 2:
             self._since = None
             self._heard.clear()
-        elif self._since is None or self._publishers - before:  # a node that began again leaves another one behind
+        elif self._since is None or self._publishers - before:  # a restarted node leaves its old publisher behind
             self._since = now
 
     def heard(self, publisher: bytes, now: float) -> None:

@@ -101,17 +101,17 @@ def holds_run(folder: Path) -> bool:
             return False
     elif not folder.exists():
         return False
-    raise PtrError(f"{folder} holds no run of `ptr demo` (no plan.json); it stays as it is: choose another --out")
+    raise PtrError(f"{folder} is not a run of `ptr demo` (no plan.json), so it is left alone; choose another --out")
 
 
 def confirmed(folder: Path, console: Console) -> bool:
-    """Ask whether a run may be removed.
+    """Ask the user whether to remove a run.
 
     Raises:
         PtrError: there is no terminal to ask on.
     """
     if not console.is_terminal:
-        raise PtrError(f"{folder} would be removed, and nobody can be asked here: add --yes to remove it")
+        raise PtrError(f"cannot ask before removing {folder}: this is no terminal; add --yes to remove it")
     return Confirm.ask(f"Remove {for_markup(folder)} and all that it holds?", console=console, default=False)
 
 
@@ -126,7 +126,7 @@ def prepare(plan: Plan, fresh: bool = False) -> Path | None:
     file, moved = plan.out / "plan.json", None
     if holds_run(plan.out) and fresh:
         shutil.rmtree(plan.out)
-    if file.is_file() and read_object(file, advice="begin anew with --fresh") != json.loads(plan.to_json()):
+    if file.is_file() and read_object(file, advice="start over with --fresh") != json.loads(plan.to_json()):
         numbers = (plan.out.with_name(f"{plan.out.name}-{number}") for number in itertools.count(1))
         moved = plan.out.rename(next(path for path in numbers if not path.exists()))
     plan.out.mkdir(parents=True, exist_ok=True)

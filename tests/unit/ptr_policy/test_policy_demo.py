@@ -66,7 +66,7 @@ def test_fresh_removes_a_run_of_this_command(plan: Plan) -> None:
 def test_a_folder_of_somebody_else_is_neither_removed_nor_filled(plan: Plan, fresh: bool) -> None:
     plan.out.mkdir()
     (plan.out / "thesis.tex").write_text("precious")
-    with pytest.raises(PtrError, match="holds no run of `ptr demo`"):
+    with pytest.raises(PtrError, match="is not a run of `ptr demo`"):
         prepare(plan, fresh)
     assert [path.name for path in plan.out.iterdir()] == ["thesis.tex"]
 
