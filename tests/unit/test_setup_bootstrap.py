@@ -68,23 +68,63 @@ def test_a_failing_command_shows_the_end_of_its_output(
         bootstrap.run([sys.executable, "-c", "raise SystemExit('no such thing')"], "it")
 
 
-def test_every_requirement_has_one_exact_version_for_each_python() -> None:
-    lines = (ROOT / "requirements" / "lock.txt").read_text().splitlines()
-    pins = [line for line in lines if line and not line.startswith("#")]
+def pins(name: str) -> list[tuple[str, list[str]]]:
+    """The requirements of a lock file and the hashes of each."""
+    found: list[tuple[str, list[str]]] = []
+    for line in (ROOT / "requirements" / name).read_text().splitlines():
+        if line.startswith("    --hash="):
+            found[-1][1].append(line.removeprefix("    --hash=").removesuffix(" \\"))
+        elif line and not line.startswith("#"):
+            found.append((line.removesuffix(" \\"), []))
+    return found
+
+
+@pytest.mark.parametrize("name", ["lock.txt", "lock-tests.txt"])
+def test_every_requirement_has_one_exact_version_for_each_python_and_hashes(name: str) -> None:
     marker = r"python_full_version (<|>=|==) '3\.1[0-3](\.\*)?'( and implementation_name != 'PyPy')?"
     form = rf"[a-z0-9-]+==[A-Za-z0-9.]+( ; {marker})?"
-    assert [pin for pin in pins if not re.fullmatch(form, pin)] == []
-    unconditional = [pin.split("==")[0] for pin in pins if ";" not in pin]
+    assert [pin for pin, _ in pins(name) if not re.fullmatch(form, pin)] == []
+    hash_form = "sha256:[0-9a-f]{64}"
+    assert [pin for pin, hashes in pins(name) if not hashes or not all(re.fullmatch(hash_form, h) for h in hashes)] == []
+    unconditional = [pin.split("==")[0] for pin, _ in pins(name) if ";" not in pin]
     assert len(set(unconditional)) == len(unconditional)
 
 
-def test_what_is_wanted_is_locked() -> None:
-    locked = (ROOT / "requirements" / "lock.txt").read_text()
-    for file in ("ros.in", "python.in"):
-        for line in (ROOT / "requirements" / file).read_text().splitlines():
-            if line and not line.startswith("#"):
-                name = re.split(r"[=<>]", line)[0]
-                assert re.search(rf"^{re.escape(name)}==", locked, re.MULTILINE), name
+@pytest.mark.parametrize(
+    ("wanted", "locked"), [("ros.in", "lock.txt"), ("python.in", "lock.txt"), ("tests.in", "lock-tests.txt")]
+)
+def test_what_is_wanted_is_locked(wanted: str, locked: str) -> None:
+    names = {pin.split("==")[0] for pin, _ in pins(locked)}
+    lines = (ROOT / "requirements" / wanted).read_text().splitlines()
+    found = {re.split(r"[=<>]", line)[0] for line in lines if line and not line.startswith("#")}
+    assert found - names <= {"torch"}  # which install_torch installs
+
+
+def test_test_tools_are_not_among_what_users_install() -> None:
+    users = {pin.split("==")[0] for pin, _ in pins("lock.txt")}
+    assert not users & {"hypothesis", "playwright", "pytest-timeout", "pytest-xdist", "ruff"}
+    both = {pin for pin, _ in pins("lock-tests.txt") if pin.split("==")[0] in users}  # colcon itself needs pytest
+    assert both <= {pin for pin, _ in pins("lock.txt")} | {"typing-extensions==4.16.0 ; python_full_version < '3.11'"}
+
+
+def test_locked_packages_are_installed_with_their_hashes_checked(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ran: list[str] = []
+    monkeypatch.setattr(bootstrap, "run", lambda command, name, *_, **__: ran.append(" ".join(command)))
+    for name in ("check_python", "install_system_packages", "compile_all"):
+        monkeypatch.setattr(bootstrap, name, lambda: None)
+    monkeypatch.setattr(bootstrap, "install_environment", lambda folder: None)
+    monkeypatch.setattr(bootstrap, "site_packages", lambda: tmp_path)
+    monkeypatch.setattr(bootstrap, "ROS_DISTRO", "")
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    monkeypatch.delenv("TORCH_INDEX", raising=False)
+    bootstrap.set_up_python()
+    bootstrap.set_up_tests()
+    installs = [command.partition("--no-compile ")[2] for command in ran if "install" in command]
+    assert installs[0] == "--require-hashes -r requirements/lock.txt"
+    assert re.fullmatch(r"torch==[0-9.]+", installs[1])
+    assert installs[2:] == ["--require-hashes -r requirements/lock-tests.txt"]
 
 
 def test_interbotix_own_messages_are_left_alone(
