@@ -83,7 +83,8 @@ def set_up_python() -> None:
         CONSTRAINTS.write_text(f"numpy>={major},<{major + 1}\n")
         run([*PIP, "-r", "requirements/python.in", "-c", str(CONSTRAINTS)], "pip", pip_progress)
     else:
-        run([*PIP, "--require-hashes", "-r", "requirements/lock.txt"], "pip", pip_progress)
+        # The lock is complete; pip takes no hash from it for a dependency with an extra, such as coverage[toml].
+        run([*PIP, "--require-hashes", "--no-deps", "-r", "requirements/lock.txt"], "pip", pip_progress)
         install_torch()
         install_environment(site_packages())
     compile_all()
@@ -95,7 +96,7 @@ def set_up_tests() -> None:
     if ROS_DISTRO:
         run([*PIP, "-r", "requirements/tests.in", "-c", str(CONSTRAINTS)], "pip_tests", pip_progress)
     else:
-        run([*PIP, "--require-hashes", "-r", "requirements/lock-tests.txt"], "pip_tests", pip_progress)
+        run([*PIP, "--require-hashes", "--no-deps", "-r", "requirements/lock-tests.txt"], "pip_tests", pip_progress)
 
 
 def messages() -> None:
