@@ -30,6 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = (str(VENV / "bin" / "python"),)
 PIP = (*PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile")
+PIP_CHECK = (*PYTHON, "-m", "pip", "check", "--disable-pip-version-check")
+"""Fails when a package lacks another one: the lock is installed as it is, and pip looks for nothing that it forgot."""
 CONSTRAINTS = VENV / "constraints.txt"  # where a ROS 2 is sourced
 STAMPS = VENV / "stamps"
 ROS_DISTRO = os.environ.get("ROS_DISTRO", "")
@@ -86,6 +88,7 @@ def set_up_python() -> None:
         # The lock is complete; pip takes no hash from it for a dependency with an extra, such as coverage[toml].
         run([*PIP, "--require-hashes", "--no-deps", "-r", "requirements/lock.txt"], "pip", pip_progress)
         install_torch()
+        run(PIP_CHECK, "check")
         install_environment(site_packages())
     compile_all()
     (VENV / "key").write_text(key)
@@ -97,6 +100,7 @@ def set_up_tests() -> None:
         run([*PIP, "-r", "requirements/tests.in", "-c", str(CONSTRAINTS)], "pip_tests", pip_progress)
     else:
         run([*PIP, "--require-hashes", "--no-deps", "-r", "requirements/lock-tests.txt"], "pip_tests", pip_progress)
+        run(PIP_CHECK, "check_tests")
 
 
 def messages() -> None:
@@ -180,11 +184,12 @@ def install_torch() -> None:
 
     PyTorch's documentation names one with builds for the CPU only; the default build may bring 3 GB of CUDA. That
     choice is why PyTorch has an exact version and no hash: each index holds builds of its own of that version, and
-    which CUDA packages they need only the build itself says. Everything else that it needs is in lock.txt.
+    which CUDA packages they need only the build itself says. Everything else that it needs is in lock.txt, and is
+    there already.
     """
     index = os.environ.get("TORCH_INDEX", "")
     pin = re.search(r"^torch==\S+", (ROOT / "requirements" / "python.in").read_text(), re.MULTILINE)
-    options = ["--no-deps", "--index-url", index] if index else []
+    options = ["--index-url", index] if index else []
     run([*PIP, *options, pin.group()], "torch", pip_progress)
 
 

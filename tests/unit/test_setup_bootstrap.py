@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import sys
 from pathlib import Path
@@ -126,6 +127,33 @@ def test_locked_packages_are_installed_with_their_hashes_checked(
     assert installs[0] == "--require-hashes --no-deps -r requirements/lock.txt"
     assert re.fullmatch(r"torch==[0-9.]+", installs[1])
     assert installs[2:] == ["--require-hashes --no-deps -r requirements/lock-tests.txt"]
+    checks = [place for place, command in enumerate(ran) if "pip check" in command]
+    assert len(checks) == 2 and checks[-1] == len(ran) - 1  # after each of the two
+
+
+def test_torch_comes_from_the_index_that_is_given(
+    bootstrap: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "run", lambda command, *_: ran.append(command))
+    monkeypatch.setenv("TORCH_INDEX", "https://download.example/cpu")
+    bootstrap.install_torch()
+    assert ran[0][-3:-1] == ["--index-url", "https://download.example/cpu"]
+    assert "--no-deps" not in ran[0]  # a build with CUDA needs packages that the lock does not have
+
+
+def test_the_page_of_licenses_lists_what_is_locked() -> None:
+    lines = (ROOT / "docs" / "reference" / "licenses.md").read_text().splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+    rows = [row for row in rows if row[0] != "package"]
+    assert [row for row in rows if len(row) != 4 or not all(row)] == []
+    locked = {pin.partition(" ;")[0] for name in ("lock.txt", "lock-tests.txt") for pin, _ in pins(name)}
+    wanted = (ROOT / "requirements" / "python.in").read_text()
+    locked.add(re.search(r"^torch==\S+", wanted, re.MULTILINE).group())
+    npm = json.loads((ROOT / "tests" / "browser" / "package-lock.json").read_text())["packages"]
+    locked |= {f"{path.removeprefix('node_modules/')}=={entry['version']}" for path, entry in npm.items() if path}
+    listed = [f"{row[0]}=={version}" for row in rows for version in row[1].split(", ")]
+    assert sorted(listed) == sorted(locked)
 
 
 def test_interbotix_own_messages_are_left_alone(
