@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every reader of files against damaged ones, with a fixed seed: the suite's own errors, bounded memory and time.
 
-PTR_FUZZ_SECONDS says for how long (s of processor time, 20 by default; by the clock three times that at most).
+PTR_FUZZ_SECONDS says for how long bags are read (s of processor time, 20 by default; by the clock three times that at
+most); models and images take a quarter of that in addition.
 """
 
 from __future__ import annotations
