@@ -129,7 +129,7 @@ def test_damaged_files_give_the_suites_own_errors_in_bounded_time_and_memory(
     read_damaged(samples, beside, tmp_path, SECONDS)
 
 
-@pytest.mark.timeout(SECONDS + 240)
+@pytest.mark.timeout(3 * SECONDS + 240)
 def test_damaged_models_and_images_do_so_too(models_and_images: list[Sample], tmp_path: Path) -> None:
     read_damaged(models_and_images, {}, tmp_path, SECONDS / 4)
 
