@@ -20,6 +20,7 @@ UNIT = {
         "models_clock",
         "models_hostile_files",
         "models_json_input",
+        "models_mixed",
         "models_plain_text",
         "models_training_checkpoints",
         "models_typed_values",
