@@ -125,9 +125,11 @@ def test_raw_images_of_another_driver_become_jpeg_with_their_own_stamp(ros) -> N
     camera = ros.start("ptr_bringup.camera.raw_node", name="wrist", image_topic="/driver/image")
     raw = Image(height=2, width=4, encoding="rgb8", step=12, data=bytes([250, 10, 30]) * 8)
     raw.header.stamp.sec, raw.header.stamp.nanosec = 7, 11
+    odd = Image(height=2, width=4, encoding="no_such", step=12, data=bytes(24))
 
     def arrived() -> bool:
-        driver.publish(raw)
+        for image in (Image(), odd, raw):  # the first two are left out, and the node goes on
+            driver.publish(image)
         return bool(images)
 
     ros.wait(arrived, "a JPEG image")

@@ -4,8 +4,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from ptr_models.episodes.exclusion import add_exclude
+
+if TYPE_CHECKING:
+    from ptr_models.replay import Dataset
 
 EPILOGUE = """\
 examples:
@@ -47,6 +53,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
             "bags", nargs="*" if optional else "+", type=Path, metavar="BAGS", help="folders of demonstrations"
         )
         parser.add_argument("--limit", type=int, default=10, metavar="N", help="demonstrations (default: 10)")
+        add_exclude(parser)
         parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
     training = kinds.add_parser("training", help="curves of a training run, as a picture")
     training.add_argument("run_folder", type=Path, metavar="RUN")
@@ -91,6 +98,7 @@ def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="episodes (default: 50)")
     parser.add_argument("--count", type=int, default=16, metavar="N", help="uniform actions per state (default: 16)")
     parser.add_argument("--seed", type=int, default=0)
+    add_exclude(parser)
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_action_sensitivity)
@@ -100,12 +108,10 @@ def run_q(options: argparse.Namespace) -> int:
     """`ptr analyze q`."""
     from ptr_models.analysis.figures import q_figure, save
     from ptr_models.analysis.values import trend_score, value_curves
-    from ptr_models.replay import open_episodes
-    from ptr_models.training.data import limited
     from ptr_models.training.policy import Policy
 
     policy = Policy.load(options.checkpoint)
-    data = limited(open_episodes(options.bags, policy.contract, root=options.cache), options.limit, 0)
+    data = _opened(options.bags, policy, options)
     curves = value_curves(policy, data, policy.checkpoint.config.labelling)
     score = trend_score(curves)
     for curve, item in zip(curves, score.trends, strict=True):
@@ -124,14 +130,12 @@ def run_critical(options: argparse.Namespace) -> int:
     from ptr_models.analysis.critical import compare, critical, judge, report
     from ptr_models.analysis.critical_figure import critical_figure
     from ptr_models.analysis.figures import save
-    from ptr_models.replay import open_episodes
-    from ptr_models.training.data import limited
     from ptr_models.training.policy import Policy
 
     policy = Policy.load(options.checkpoint)
     name = policy.checkpoint.config.preset
     other = {} if options.compare is None else _named(Policy.load(options.compare), name)
-    data = limited(open_episodes(options.bags, policy.contract, root=options.cache), options.limit, 0)
+    data = _opened(options.bags, policy, options)
     arguments = {"alternatives": options.alternatives, "count": options.count, "seed": options.seed, "name": name}
     decisions = judge(policy, data, other, **arguments)
     marks = critical(decisions, options.share)
@@ -157,17 +161,23 @@ def run_action_sensitivity(options: argparse.Namespace) -> int:
     import json
 
     from ptr_models.analysis.action_sensitivity import action_sensitivity
-    from ptr_models.replay import open_episodes
-    from ptr_models.training.data import limited
     from ptr_models.training.policy import Policy
 
     policy = Policy.load(options.checkpoint)
-    data = limited(open_episodes(options.data, policy.contract, root=options.cache), options.limit, options.seed)
+    data = _opened(options.data, policy, options, options.seed)
     found = action_sensitivity(policy, data, count=options.count, seed=options.seed)
     print(found)
     if options.json is not None:
         options.json.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _opened(folders: Sequence[Path], policy: Any, options: argparse.Namespace, seed: int = 0) -> Dataset:
+    """At most `--limit` of the episodes in some folders, chosen by the seed, without those of `--exclude`."""
+    from ptr_models.training.data import limited, open_folders
+
+    data = open_folders(folders, policy.contract, cache=options.cache, exclude=options.exclude)
+    return limited(data, options.limit, seed)
 
 
 def _named(policy: Any, taken: str) -> dict[str, Any]:
@@ -188,6 +198,7 @@ def run_choose(options: argparse.Namespace) -> int:
         earliest=options.earliest,
         demonstrations=options.limit,
         cache=options.cache,
+        exclude=options.exclude,
     )
     print(found)
     if options.out is not None and found.candidates:

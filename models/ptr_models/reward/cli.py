@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ptr_models.episodes.exclusion import Exclusion, add_exclude
+from ptr_models.episodes.exclusion import add_exclude
 
 DESCRIPTION = """\
 Train a success classifier on demonstrations: their last frames show a finished task, all others, and every frame of
@@ -61,15 +61,15 @@ def run_classifier(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from ptr_models.replay import open_episodes
     from ptr_models.reward.fitting import FitOptions, card_of, fit_classifier
     from ptr_models.reward.report import draw, table_of
     from ptr_models.training.checkpoint import read_checkpoint
+    from ptr_models.training.data import open_folders
 
     if options.threads > 0:
         torch.set_num_threads(options.threads)
     checkpoint = read_checkpoint(options.checkpoint)
-    data = open_episodes(options.target, checkpoint.contract, root=options.cache, exclusion=Exclusion(options.exclude))
+    data = open_folders(options.target, checkpoint.contract, cache=options.cache, exclude=options.exclude)
     opposites = tuple((first, second) for first, second in options.undo)
     how = FitOptions(
         steps=options.steps,

@@ -154,4 +154,5 @@ def _add_q_range(kinds: argparse._SubParsersAction) -> None:
     parser.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint folder, or the folder of a run")
     parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="demonstrations")
     parser.add_argument("--limit", type=int, default=10, metavar="N", help="demonstrations per task (default: 10)")
+    add_exclude(parser)
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")

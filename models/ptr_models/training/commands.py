@@ -92,7 +92,9 @@ def run_q_range(options: argparse.Namespace) -> int:
     """`ptr train q-range`."""
     from ptr_models.analysis.q_range import add_from_folders
 
-    found = add_from_folders(options.source, options.data, demonstrations=options.limit, cache=options.cache)
+    found = add_from_folders(
+        options.source, options.data, demonstrations=options.limit, cache=options.cache, exclude=options.exclude
+    )
     for task, item in found.items():
         begin, end = item.at(0), item.at(len(item.low))
         print(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS
+from ptr_models.episodes.exclusion import add_exclude
 from ptr_policy.bulk.practice_cli import add_practice
 
 
@@ -130,6 +131,7 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
+    add_exclude(parser)
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
     parser.set_defaults(run=_rule)
 

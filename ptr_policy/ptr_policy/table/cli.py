@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.operator import MANNERS
+from ptr_models.episodes.exclusion import add_exclude, lasting
 from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.plain_text import plain
@@ -40,6 +41,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="pre-training bags (`ptr sim collect`)")
+    add_exclude(parser)
     add("--out", type=Path, default=Path("runs/table"), metavar="DIR", help="default: runs/table")
     add("--methods", nargs="+", default=[], metavar="NAME", help="default: all, see --list")
     add("--size", choices=("small", "paper"), default="small", help="of the presets (default: small)")
@@ -117,6 +119,7 @@ def plan_from(options: argparse.Namespace):  # noqa: ANN201  the type would impo
     return TablePlan(
         out=options.out.resolve(),
         data=options.data.resolve(),
+        exclude=tuple(lasting(options.exclude)),
         methods=tuple(methods(options.methods, size)),
         size=size,
         tasks=tuple(_place(text) for text in options.tasks) or _targets(),
@@ -141,6 +144,7 @@ def check_same(out: Path, plan: dict) -> None:
     file = out / "plan.json"
     if file.is_file():
         stored = read_object(file, advice="choose another --out")
+        stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
         plain = json.loads(json.dumps(plan))
         for key, value in plain.items():
             if key != "checkpoints" and stored.get(key) != value:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL
+from ptr_models.episodes.exclusion import only_in
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.errors import PtrError
 from ptr_models.json_input import parse_json, read_object
@@ -49,7 +50,7 @@ class TablePlan:
 
     Attributes:
         out: folder of everything that is made.
-        data: pre-training bags.
+        data: pre-training bags.   exclude: what of them is left out, see `episodes.exclusion`.
         methods: rows.
         size: of the presets, `small` or `paper`, or `low_dim`: policies that see objects instead of images.
         tasks: target task and the kitchen of its demonstrations and trials.
@@ -73,6 +74,12 @@ class TablePlan:
     settings: tuple[str, ...] = ()
     level: str = DEFAULT_LEVEL
     manner: str = "human"
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def data_options(self) -> list[object]:
+        """What tells a training of the pre-training bags; the demonstrations of the target task stay as they are."""
+        return ["--data", self.data, *(f"--exclude={pattern}" for pattern in only_in(str(self.data), self.exclude))]
 
     @property
     def cells(self) -> list[tuple[Method, str, str, int]]:
@@ -98,6 +105,7 @@ class TablePlan:
         """As JSON values."""
         return {
             "data": str(self.data),
+            "exclude": list(self.exclude),
             "size": self.size,
             "tasks": dict(self.tasks),
             "seeds": list(self.seeds),
@@ -138,7 +146,7 @@ def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
 
 def _pretrain(plan: TablePlan, method: Method, seed: int) -> Stage:
     run, steps = plan.pretraining(method, seed), plan.budget.pretraining
-    command = [*PTR, "train", "pretrain", "--data", plan.data, "--out", run, "--steps", steps, "--seed", seed]
+    command = [*PTR, "train", "pretrain", *plan.data_options, "--out", run, "--steps", steps, "--seed", seed]
     command += _training_options(plan, run, method, is_new=True)
     name, title = f"pretrain_{method.name}_{seed}", f"{method.title}: pre-training, seed {seed}"
     return _stage(name, title, command, steps, "updates", lambda: _updates(run))
@@ -149,7 +157,7 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
     run, budget = plan.run(method, task, seed), plan.budget
     command = ["--target", plan.demonstrations(task, seed), "--out", run, "--seed", seed]
     if method.recipe in (Recipe.FINETUNE, Recipe.JOINT):
-        command += ["--data", plan.data]
+        command += plan.data_options
     if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
         base = _step(resolve_checkpoint(plan.pretraining(method, seed)))
         steps = budget.finetuning
