@@ -16,7 +16,7 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 _LOOK = 0.2
 """s between two looks for a signal: one does not end the executor's waiting by itself, nor does simulated time that

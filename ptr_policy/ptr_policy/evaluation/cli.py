@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import for_markup
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import for_markup
 
 if TYPE_CHECKING:
     from ptr_bringup.session import Caller

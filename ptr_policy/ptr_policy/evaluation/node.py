@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ptr_bringup.session import Caller, SessionError, Stage, run_session
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.provenance import installed_versions
 from ptr_policy.evaluation.bench import BenchOptions, RobotBench

@@ -10,8 +10,8 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.request_text import check_texts
-from ptr_models.errors import PtrError
 from ptr_msgs.srv import LoadCheckpoint
 from ptr_policy.ros import declare, run
 from ptr_policy.server.core import ServerError

@@ -15,8 +15,8 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from rclpy.timer import Timer
 
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.request_text import check_texts
-from ptr_models.errors import PtrError
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.msg import ArmCommand, EpisodeStatus, PolicyStep
 from ptr_policy.ros import LATCHED

@@ -16,12 +16,12 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.task import Future
 
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import definition
 from ptr_models.episodes.metadata import EpisodeMetadata, Label, check_name
 from ptr_models.episodes.request_text import check_texts
 from ptr_models.episodes.writer import BagWriter
-from ptr_models.errors import PtrError
 from ptr_models.provenance import installed_versions, source_commit
 from ptr_msgs.msg import EpisodeEvent, EpisodeStatus
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode

@@ -21,7 +21,7 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.task import Future
 from scipy.spatial.transform import Rotation
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_msgs.action import MoveTo
 from ptr_msgs.msg import ArmCommand, ArmState
 from ptr_msgs.srv import ResetScene
