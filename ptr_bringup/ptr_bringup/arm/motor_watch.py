@@ -20,7 +20,8 @@ from ptr_bringup.arm.messages import seconds
 from ptr_bringup.arm.motor_health import SIMULATED, WIDOWX, Judgement, Level, MotorHealth, Thresholds
 from ptr_bringup.arm.motor_messages import motors_message
 from ptr_bringup.arm.motors import Motors
-from ptr_bringup.node_main import StartupError, declare
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameters import declare
 from ptr_msgs.msg import MotorStates
 
 _PERIOD = 0.05
@@ -171,7 +172,7 @@ def _declare_thresholds(node: Node, default: Thresholds) -> Thresholds:
         "cooling_time": ("s, time constant with which a resting motor cools", 1.0, 7200.0),
     }
     values = {
-        name: declare(node, f"motor_{name}", getattr(default, name), text, low, high)
+        name: declare(node, f"motor_{name}", getattr(default, name), text, (low, high))
         for name, (text, low, high) in texts.items()
     }
     unit = default.effort_unit

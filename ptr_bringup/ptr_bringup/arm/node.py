@@ -29,24 +29,26 @@ from ptr_bringup.arm.safety import bits
 from ptr_bringup.arm.senders import Senders
 from ptr_bringup.arm.stops import Stops
 from ptr_bringup.arm.timebase import Timebase
-from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 _STATE = Topic("/arm/state", ArmState)
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class Arm(Node):
+class Arm(RunnableNode, Node):
     """Runs `ArmCore` at its control rate between the command topics and the driver."""
 
     def __init__(self) -> None:
         super().__init__("arm")
         robot = declare(self, "robot", "sim", "which arm: sim (the simulator node) or wx250s (Interbotix's xs_sdk)")
         rate = declare(
-            self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", 5.0, 200.0
+            self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", (5.0, 200.0)
         )
         text = "SCHED_FIFO priority of this process where the system grants it, 0: none"
-        priority = declare(self, "realtime_priority", 20, text, 0, 98)
+        priority = declare(self, "realtime_priority", 20, text, (0, 98))
         refuse_second(self, _STATE)
         self._simulated_time = self.get_parameter("use_sim_time").value
         self._time = Timebase(self._ros_now(), time.monotonic(), self._simulated_time)
@@ -142,10 +144,10 @@ class Arm(Node):
         self._driver.close()
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `arm`."""
-    sys.exit(run(Arm, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `arm`; returns the exit code."""
+    return run(Arm, "arm", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,7 +19,7 @@ from rclpy.qos import qos_profile_sensor_data
 
 from ptr_bringup.arm.drivers.base import Topic
 from ptr_bringup.arm.sole_publisher import SolePublisher
-from ptr_bringup.node_main import StartupError
+from ptr_bringup.ros.context import StartupError
 
 _PERIOD = 0.5
 """s between two looks at the graph."""

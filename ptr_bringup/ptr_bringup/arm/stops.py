@@ -15,7 +15,8 @@ from ptr_bringup.arm.core import ArmCore
 from ptr_bringup.arm.drivers.base import Topic
 from ptr_bringup.arm.rivals import Rivals
 from ptr_bringup.arm.stop_device import StopDevice
-from ptr_bringup.node_main import StartupError, declare
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameters import declare
 
 _PERIOD = 0.02
 """s between two looks at the device."""
@@ -71,7 +72,7 @@ class Stops:
 def _declare_device(node: Node) -> StopDevice | None:
     text = "a stop button: an input device, best below /dev/input/by-id; empty: none. Its loss stops the arm, too"
     path = declare(node, "stop_device", "", text)
-    key = declare(node, "stop_key", 0, "code of the key of stop_device that stops, 0: any key", 0, 767)
+    key = declare(node, "stop_key", 0, "code of the key of stop_device that stops, 0: any key", (0, 767))
     if not path:
         return None
     try:

@@ -17,16 +17,17 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from ptr_bringup.camera.health import Health
 from ptr_bringup.camera.reports import diagnostic
-from ptr_bringup.node_main import declare, run
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
 
 
-class CameraMonitor(Node):
+class CameraMonitor(RunnableNode, Node):
     """Watches one camera."""
 
     def __init__(self) -> None:
         super().__init__("camera_monitor")
         self._name = declare(self, "name", "over_shoulder", "of the camera: /camera/NAME/image/compressed")
-        rate = declare(self, "rate", 30.0, "Hz that it should give", 0.1, 240.0)
+        rate = declare(self, "rate", 30.0, "Hz that it should give", (0.1, 240.0))
         noisy = declare(self, "noisy", True, "two equal pictures can't be; false for a simulated camera")
         self._health = Health(rate, noisy)
         self._joints: np.ndarray | None = None
@@ -54,10 +55,10 @@ class CameraMonitor(Node):
         self._diagnostics.publish(array)
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `camera_monitor`."""
-    sys.exit(run(CameraMonitor, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `camera_monitor`; returns the exit code."""
+    return run(CameraMonitor, "camera_monitor", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -17,7 +17,9 @@ from sensor_msgs.msg import JointState
 
 from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
 from ptr_bringup.arm.messages import stamp
-from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
 from ptr_bringup.sim.door_tasks import DoorScene, describe
 from ptr_bringup.sim.fault_effects import cool, protect, strike
 from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, Faults
@@ -40,7 +42,7 @@ _MOTOR_PERIOD = 0.1
 """s between two readings of the motors."""
 
 
-class Simulator(Node):
+class Simulator(RunnableNode, Node):
     """Steps physics up to now, and publishes what is due: joints, pictures, objects."""
 
     def __init__(self) -> None:
@@ -48,13 +50,13 @@ class Simulator(Node):
         kitchen = declare(self, "kitchen", "toykitchen1", "kitchen to begin with")
         task = declare(self, "task", "put_carrot_on_plate", "task that the scene is laid for")
         self._level = declare(self, "level", DEFAULT_LEVEL, "how hard the scenes are: easy, standard or hard")
-        self._seed = declare(self, "seed", 0, "seed of the first scene", 0, 2**32 - 1)
-        self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0)
-        self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", 10.0, 200.0)
-        self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", 0.1, 60.0)
-        width = declare(self, "width", 640, "pixels, width of the pictures", 16, 1280)
-        height = declare(self, "height", 480, "pixels, height of the pictures", 16, 960)
-        quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", 1, 100)
+        self._seed = declare(self, "seed", 0, "seed of the first scene", (0, 2**32 - 1))
+        self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", (0.1, 20.0))
+        self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", (10.0, 200.0))
+        self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", (0.1, 60.0))
+        width = declare(self, "width", 640, "pixels, width of the pictures", (16, 1280))
+        height = declare(self, "height", 480, "pixels, height of the pictures", (16, 960))
+        quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", (1, 100))
         self._size = (width, height)
         self._world = self._lay(kitchen, task, self._seed)
         self._steady = time.monotonic()
@@ -229,10 +231,10 @@ def _check_texts(request: InjectFault.Request | ResetScene.Request, longest: dic
             raise ValueError(f"`{name}` holds characters that can't be printed; leave them out")
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `simulator`."""
-    sys.exit(run(Simulator, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `simulator`; returns the exit code."""
+    return run(Simulator, "simulator", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

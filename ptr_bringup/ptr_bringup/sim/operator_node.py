@@ -18,7 +18,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Joy
 
 from ptr_bringup.arm.messages import pose_from
-from ptr_bringup.node_main import declare
+from ptr_bringup.ros.parameters import declare
 from ptr_bringup.session import Caller, SessionError, Stage, run_session
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
 from ptr_bringup.sim.operator import DEFAULT_MANNER, manner_named
@@ -42,12 +42,12 @@ class OperatorNode(Node):
         super().__init__("scripted_operator")
         self.task = task_named(declare(self, "task", "put_carrot_on_plate", "task to demonstrate"))
         self.kitchen = declare(self, "kitchen", "", "kitchen to do it in; empty: the present one")
-        self.goal = declare(self, "goal", 10, "demonstrations to save, then the node ends", 1, 100_000)
-        self.seed = declare(self, "seed", 0, "of the scenes and of the operator's manner", 0, 2**31 - 1)
+        self.goal = declare(self, "goal", 10, "demonstrations to save, then the node ends", (1, 100_000))
+        self.seed = declare(self, "seed", 0, "of the scenes and of the operator's manner", (0, 2**31 - 1))
         manner = declare(self, "manner", DEFAULT_MANNER, "how it moves and errs: human or machine")
-        errors = declare(self, "errors", 1.0, "how often it errs, as a multiple of the manner's own rates", 0.0, 3.0)
+        errors = declare(self, "errors", 1.0, "how often it errs, as a multiple of the manner's own rates", (0.0, 3.0))
         self.manner = manner_named(manner).scaled(errors)
-        attempts = declare(self, "max_attempts", 0, "then it gives up; 0: three times the goal", 0, 10**6)
+        attempts = declare(self, "max_attempts", 0, "then it gives up; 0: three times the goal", (0, 10**6))
         self.max_attempts = attempts or 3 * self.goal
         self.objects: ObjectStates | None = None
         self.arm: ArmState | None = None

@@ -23,7 +23,8 @@ from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array
-from ptr_bringup.node_main import declare, run
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
 from ptr_bringup.xs_sdk.control_table import effort_from, joint_of, register
 from ptr_bringup.xs_sdk.gripper import finger_from_angle
 from ptr_bringup.xs_sdk.info import fill
@@ -35,7 +36,7 @@ _PERIOD = 0.01
 """s between two looks at the profiles (xs_sdk: joint states at 100 Hz)."""
 
 
-class XsSdkStandIn(Node):
+class XsSdkStandIn(RunnableNode, Node):
     """Topics and services of xs_sdk on one side, of the simulator on the other."""
 
     def __init__(self) -> None:
@@ -210,10 +211,10 @@ class XsSdkStandIn(Node):
         return response
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `xs_sdk_stand_in`."""
-    sys.exit(run(XsSdkStandIn, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `xs_sdk_stand_in`; returns the exit code."""
+    return run(XsSdkStandIn, "xs_sdk", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

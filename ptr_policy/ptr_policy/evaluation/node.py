@@ -14,6 +14,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from ptr_bringup.ros.parameters import declare
 from ptr_bringup.session import Caller, SessionError, Stage, run_session
 from ptr_models.common.errors import PtrError
 from ptr_models.json_input import read_object
@@ -29,7 +30,6 @@ from ptr_policy.evaluation.runner import evaluate
 from ptr_policy.evaluation.summary import summarise
 from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError
 from ptr_policy.evaluation.watch import Watch
-from ptr_policy.ros import declare
 
 JUDGES = ("auto", "simulator", "person")
 

@@ -10,9 +10,9 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
+from ptr_bringup.ros.qos import LATCHED
 from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, PolicyStep, SafetyEvent
 from ptr_policy.evaluation.log import Takeover, TrialLog
-from ptr_policy.ros import LATCHED
 
 
 class Watch:

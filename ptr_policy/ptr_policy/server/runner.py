@@ -15,11 +15,11 @@ from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from rclpy.timer import Timer
 
+from ptr_bringup.ros.qos import LATCHED
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.request_text import check_texts
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.msg import ArmCommand, EpisodeStatus, PolicyStep
-from ptr_policy.ros import LATCHED
 from ptr_policy.server.core import Run, RunOptions, ServerError, Step, rehearse
 from ptr_policy.server.loading import Loaded
 from ptr_policy.server.messages import command_message, release_message, step_message
