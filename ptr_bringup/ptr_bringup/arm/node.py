@@ -8,9 +8,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ptr_bringup.arm.arbiter import Kind
 from ptr_bringup.arm.core import ArmCore
@@ -32,10 +30,11 @@ from ptr_bringup.arm.timebase import Timebase
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import STEADY
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 _STATE = Topic("/arm/state", ArmState)
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Arm(RunnableNode, Node):
@@ -66,13 +65,12 @@ class Arm(RunnableNode, Node):
     def _connect(self, rate: float) -> None:
         self._state = self.create_publisher(ArmState, "/arm/state", 10)
         self._executed = self.create_publisher(ExecutedCommand, "/arm/executed", 10)
-        self._safety = self.create_publisher(SafetyEvent, "/arm/safety", _LATCHED)
+        self._safety = self.create_publisher(SafetyEvent, "/arm/safety", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         for kind, topic in ((Kind.HUMAN, "/teleop/command"), (Kind.POLICY, "/policy/command")):
             self.create_subscription(ArmCommand, topic, self._receiver(kind), 10)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / rate, self._tick, clock=self.get_clock() if self._simulated_time else steady)
-        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(1.0 / rate, self._tick, clock=self.get_clock() if self._simulated_time else STEADY)
+        self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
 
     def _open(self, robot: str, rate: float) -> Driver:
         if robot == "wx250s":

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -17,6 +16,7 @@ from ptr_bringup.arm.rivals import Rivals
 from ptr_bringup.arm.stop_device import StopDevice
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import STEADY
 
 _PERIOD = 0.02
 """s between two looks at the device."""
@@ -37,7 +37,7 @@ class Stops:
         node.create_service(Trigger, "/arm/clear", self._on_clear)
         node.create_subscription(Bool, "/arm/stop_request", self._on_request, 10)
         if self._device is not None:
-            node.create_timer(_PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            node.create_timer(_PERIOD, self._look, clock=STEADY)
 
     def _stop(self, why: str) -> None:
         if self._core.arbiter.mode is not Mode.FAULT:

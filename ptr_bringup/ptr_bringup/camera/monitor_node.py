@@ -19,6 +19,7 @@ from ptr_bringup.camera.health import Health
 from ptr_bringup.camera.reports import diagnostic
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import now, seconds
 
 
 class CameraMonitor(RunnableNode, Node):
@@ -36,20 +37,16 @@ class CameraMonitor(RunnableNode, Node):
         self.create_subscription(CompressedImage, topic, self._on_image, qos_profile_sensor_data)
         self.create_subscription(JointState, "/joint_states", self._on_joints, qos_profile_sensor_data)
         self.create_timer(1.0, self._report)
-        self._health.start(self._now())
-
-    def _now(self) -> float:
-        return self.get_clock().now().nanoseconds * 1e-9
+        self._health.start(now(self))
 
     def _on_image(self, message: CompressedImage) -> None:
-        stamp = message.header.stamp
-        self._health.arrived(stamp.sec + 1e-9 * stamp.nanosec, bytes(message.data), self._joints)
+        self._health.arrived(seconds(message.header.stamp), bytes(message.data), self._joints)
 
     def _on_joints(self, message: JointState) -> None:
         self._joints = np.array(message.position)
 
     def _report(self) -> None:
-        report = self._health.look(self._now())
+        report = self._health.look(now(self))
         array = DiagnosticArray(status=[diagnostic(self._name, report, {})])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)

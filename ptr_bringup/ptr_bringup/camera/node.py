@@ -8,7 +8,6 @@ import threading
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
@@ -20,12 +19,14 @@ from ptr_bringup.camera.calibration import camera_info
 from ptr_bringup.camera.capture import CaptureThread
 from ptr_bringup.camera.health import Health, Problem
 from ptr_bringup.camera.interface import CameraError, Picture, Source, Wish
-from ptr_bringup.camera.reports import LATCHED, diagnostic, settings_text
+from ptr_bringup.camera.reports import diagnostic, settings_text
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
 from ptr_bringup.camera.sources import is_device, open_source
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import STEADY
 
 _MOST = 1e5
 """Larger than any setting of a camera."""
@@ -119,7 +120,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._health.start(time.monotonic())
         self._capture.start(self._source)
         self._source = None  # the thread has it now
-        self._timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = self.create_timer(1.0, self._report, clock=STEADY)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -10,16 +10,15 @@ import time
 import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 
 from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
-from ptr_bringup.arm.messages import stamp
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import STEADY, stamp_from_seconds
 from ptr_bringup.sim.door_tasks import DoorScene, describe
 from ptr_bringup.sim.fault_effects import cool, protect, strike
 from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, Faults
@@ -78,7 +77,7 @@ class Simulator(RunnableNode, Node):
         self.create_service(ResetScene, "/simulator/reset", self._on_reset)
         self.create_service(GetOutcome, "/simulator/outcome", self._on_outcome)
         self.create_service(InjectFault, "/simulator/inject", self._on_inject)
-        self.create_timer(_PERIOD, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(_PERIOD, self._advance, clock=STEADY)
 
     def _lay(self, kitchen: str, task: str, seed: int) -> World:
         try:
@@ -123,7 +122,7 @@ class Simulator(RunnableNode, Node):
             self._simulated += steps * TIMESTEP
         self._steady -= (owed - steps * TIMESTEP) / self._speed
         if self._clocks is not None:
-            self._clocks.publish(ClockMessage(clock=stamp(self._origin + self._simulated)))
+            self._clocks.publish(ClockMessage(clock=stamp_from_seconds(self._origin + self._simulated)))
         self._publish_due()
 
     def _publish_due(self) -> None:
@@ -144,7 +143,7 @@ class Simulator(RunnableNode, Node):
         """Now: of the system, or of /clock where time is scaled."""
         if self._clocks is None:
             return self.get_clock().now().to_msg()
-        return stamp(self._origin + self._simulated)
+        return stamp_from_seconds(self._origin + self._simulated)
 
     def _publish_diagnostics(self, now: Time) -> None:
         status = self._motors.diagnostics()

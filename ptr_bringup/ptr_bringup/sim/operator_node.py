@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Joy
 
 from ptr_bringup.arm.messages import pose_from
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import now
 from ptr_bringup.session import Caller, SessionError, Stage, run_session
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
 from ptr_bringup.sim.operator import DEFAULT_MANNER, manner_named
@@ -52,10 +54,9 @@ class OperatorNode(Node):
         self.objects: ObjectStates | None = None
         self.arm: ArmState | None = None
         self.status: EpisodeStatus | None = None
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(ObjectStates, "/simulator/objects", self._on_objects, 10)
         self.create_subscription(ArmState, "/arm/state", self._on_arm, qos_profile_sensor_data)
-        self.create_subscription(EpisodeStatus, "/episode/status", self._on_status, latched)
+        self.create_subscription(EpisodeStatus, "/episode/status", self._on_status, LATCHED)
         self._twists = self.create_publisher(TwistStamped, "/scripted/twist", 10)
         self._buttons = self.create_publisher(Joy, "/scripted/joy", 10)
 
@@ -185,7 +186,7 @@ class Session:
         raise SessionError(f"the recorder did not follow: {node.status.message}")
 
     def _now(self) -> float:
-        return self._node.get_clock().now().nanoseconds * 1e-9
+        return now(self._node)
 
     def _sleep_until(self, moment: float) -> None:
         """Wait in steps, so that simulated time that runs faster than the clock on the wall is followed."""

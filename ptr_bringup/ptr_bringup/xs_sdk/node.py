@@ -16,7 +16,6 @@ import numpy as np
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 from interbotix_xs_msgs.srv import OperatingModes, Reboot, RegisterValues, RobotInfo, TorqueEnable
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
@@ -25,6 +24,7 @@ from std_srvs.srv import SetBool, Trigger
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import STEADY
 from ptr_bringup.xs_sdk.control_table import effort_from, joint_of, register
 from ptr_bringup.xs_sdk.gripper import finger_from_angle
 from ptr_bringup.xs_sdk.info import fill
@@ -51,7 +51,7 @@ class XsSdkStandIn(RunnableNode, Node):
         self._passed_on = ReentrantCallbackGroup()  # services that wait for the simulator's, without holding others up
         self._offer(f"/{name.strip('/')}")
         self._connect()
-        self.create_timer(_PERIOD, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(_PERIOD, self._advance, clock=STEADY)
 
     def _offer(self, namespace: str) -> None:
         self._states = self.create_publisher(JointState, f"{namespace}/joint_states", 10)
