@@ -168,11 +168,11 @@ def test_a_node_ends_with_its_exit_code_although_ros_hangs_while_shutting_down(r
     assert "Timeout" in node.output and "in _run" in node.output, "it says where it hung"
 
 
-def test_a_session_ends_although_ros_hangs_when_it_is_taken_down(ros) -> None:
-    begin = "from ptr_bringup import session\nsession.TAKEDOWN = 0.5\nsession.SingleThreadedExecutor.shutdown"
-    run = "session.run_session(lambda: rclpy.create_node('hanging'), lambda *_: 0, 'hanging')"
+def test_a_session_ends_with_its_exit_code_although_ros_hangs_while_shutting_down(ros) -> None:
+    begin = "from ptr_bringup.ros import session\nsession.TAKEDOWN = 0.5\nsession.SingleThreadedExecutor.shutdown"
+    run = "sys.exit(session.run_session(lambda: rclpy.create_node('hanging'), lambda *_: 4, 'hanging'))"
     script = HANGING.format(imports="", run=f"{begin} = pause\n{run}")
     session = ros.run([sys.executable, "-c", script], "session")
-    assert session.wait() == 1
+    assert session.wait() == 4
     assert "the work is done" in session.output
     assert "Timeout" in session.output and "run_session" in session.output, "it says where it hung"

@@ -30,12 +30,12 @@ WITHOUT_TORCH = (
 ALLOWED = {
     "ptr_models": (),
     "ptr_bringup": ("ptr_msgs", "ptr_models.common"),
-    "ptr_teleop": ("ptr_msgs", *WITHOUT_TORCH),
+    "ptr_teleop": ("ptr_msgs", "ptr_bringup.ros", *WITHOUT_TORCH),
     "ptr_policy": (
         "ptr_msgs",
         "ptr_models",
+        "ptr_bringup.ros",
         "ptr_bringup.sim",
-        "ptr_bringup.session",
         "ptr_bringup.arm.kinematics",  # poses and limits, in which the simulated robot is spoken to
         "ptr_bringup.arm.safety",
     ),

@@ -16,7 +16,7 @@ from ptr_bringup.arm.motor_health import Level
 from ptr_bringup.arm.motor_messages import motors_from
 from ptr_bringup.arm.recovery import Condition
 from ptr_bringup.ros.qos import LATCHED
-from ptr_bringup.session import POLL, Caller, SessionError
+from ptr_bringup.ros.session import POLL, Caller, SessionError
 from ptr_msgs.action import MoveTo
 from ptr_msgs.msg import ArmState, MotorStates, SafetyEvent
 
@@ -124,12 +124,7 @@ class RemoteArm:
         caller.wait(self._move.server_is_ready, "the action /arm/move_to", _THERE)
         opening = self._state.gripper_commanded if gripper is None else gripper
         goal = MoveTo.Goal(named_pose=pose, gripper=opening)
-        handle = caller.result(self._move.send_goal_async(goal), "the acceptance by /arm/move_to", _THERE)
-        if not handle.accepted:
+        result = caller.act(self._move, goal, "/arm/move_to", _MOVE)
+        if result is None:
             return "The arm node refused the move."
-        try:
-            result = caller.result(handle.get_result_async(), "the end of /arm/move_to", _MOVE).result
-        except (KeyboardInterrupt, SessionError):
-            caller.result(handle.cancel_goal_async(), "the end of the move", _THERE)
-            raise
         return "" if result.success else str(result.message)

@@ -8,6 +8,7 @@ recorder for its buttons. Like a person it looks at the scene, and judges its ow
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,11 +21,12 @@ from sensor_msgs.msg import Joy
 from ptr_bringup.arm.messages import pose_from
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.session import Caller, SessionError, run_session
 from ptr_bringup.ros.time import now
-from ptr_bringup.session import Caller, SessionError, Stage, run_session
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
 from ptr_bringup.sim.operator import DEFAULT_MANNER, manner_named
 from ptr_bringup.sim.operators import Operator, operator_of_task
+from ptr_bringup.sim.stage import Stage
 from ptr_bringup.sim.staging import drop_spot, scene_seed
 from ptr_bringup.sim.tasks import Scene, task_named
 from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
@@ -204,10 +206,10 @@ def _position(pose: Any) -> np.ndarray:
     return np.array([point.x, point.y, point.z])
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> int:
     """Entry point of the executable `scripted_operator`."""
-    run_session(OperatorNode, lambda node, caller: Session(node, caller).run(), "scripted_operator", args)
+    return run_session(OperatorNode, lambda node, caller: Session(node, caller).run(), "scripted_operator", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
