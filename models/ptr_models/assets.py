@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 
 def checkpoint_directories() -> list[Path]:

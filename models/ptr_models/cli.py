@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 
 from ptr_models import __version__
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import plain
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import plain
 
 GROUP = "ptr.commands"
 OWN = {

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import parse_object
 from ptr_models.limits import MAX_CONTROL_RATE, MAX_IMAGE_SIDE, MIN_CONTROL_RATE
 from ptr_models.typed_values import require_range, require_type, require_types

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from ptr_models.common.errors import PtrError
+from ptr_models.common.processes import interrupted_with_parent
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
-from ptr_models.errors import PtrError
-from ptr_teleop.child import interrupted_with_parent
 from ptr_teleop.recorder.files import audit
 
 POLL = 0.25  # s between two looks at the folder

@@ -15,7 +15,7 @@ from typing import Any
 
 from ptr_models.analysis.q_range import add_q_ranges
 from ptr_models.analysis.values import ACCEPT_MEAN, ACCEPT_SHARE, ACCEPT_SINGLE, Candidate, choose, score_checkpoints
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.replay import Dataset
 from ptr_models.training.checkpoint import Checkpoint, has_critic, read_checkpoint
 from ptr_models.training.data import Bags, bags_of_run, limited, open_folders

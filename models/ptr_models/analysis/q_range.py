@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.replay import Dataset
 from ptr_models.training.checkpoint import has_critic, read_checkpoint, write_q_ranges
 from ptr_models.training.data import open_folders

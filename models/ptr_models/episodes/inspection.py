@@ -14,6 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import for_markup
 from ptr_models.episodes.audit_tape import Tape, read_tape
 from ptr_models.episodes.bag import find_bag, refusing
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
@@ -22,8 +24,6 @@ from ptr_models.episodes.exclusion import Exclusion, add_exclude
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.quality import DISCARD, Motion, StreamReport, judge
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import for_markup
 
 WIDTH = 100  # columns that the table of streams needs; a narrower terminal breaks its lines
 

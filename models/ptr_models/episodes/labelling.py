@@ -8,11 +8,11 @@ import getpass
 import time
 from pathlib import Path
 
+from ptr_models.common.plain_text import plain
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
 from ptr_models.episodes.reader import find_bag, read_metadata
 from ptr_models.episodes.writer import write_atomically
-from ptr_models.plain_text import plain
 
 
 def relabel(path: Path | str, label: Label) -> EpisodeMetadata:

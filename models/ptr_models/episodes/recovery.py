@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ptr_models.common.plain_text import plain
 from ptr_models.contract import ContractError
 from ptr_models.episodes.bag import mapped
 from ptr_models.episodes.errors import EpisodeError
@@ -31,7 +32,6 @@ from ptr_models.episodes.messages import METADATA_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import decode, find_bag
 from ptr_models.episodes.writer import PARTIAL, BagWriter
-from ptr_models.plain_text import plain
 
 
 @dataclass(frozen=True)

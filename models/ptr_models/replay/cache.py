@@ -16,13 +16,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion
 from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.reader import read_metadata
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import for_markup
 from ptr_models.replay.build import Job, default_workers, fill, is_current, unwanted
 from ptr_models.replay.dataset import Dataset, LeftOut
 from ptr_models.replay.store import Entry, Store, Writer

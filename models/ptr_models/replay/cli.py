@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
-from ptr_models.plain_text import for_markup
 from ptr_models.replay.cache import DEFAULT_ROOT
 from ptr_models.replay.store import stored_contract
 

@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import read_object
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.exclusion import Exclusion, lasting
 from ptr_models.episodes.reader import find_episodes, read_metadata
-from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.replay import Dataset, open_episodes
 

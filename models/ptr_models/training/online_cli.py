@@ -73,7 +73,7 @@ def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
     Raises:
         PtrError: there is nothing to start from, or to resume.
     """
-    from ptr_models.errors import PtrError
+    from ptr_models.common.errors import PtrError
     from ptr_models.training.data import Bags
     from ptr_models.training.online_session import Trials, resume_online, start_online
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.training.checkpoint import Checkpoint
 from ptr_models.training.data import Bags

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import read_object
 
 INDEX = "checkpoint.json"

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ptr_models.common.errors import PtrError
+
 if TYPE_CHECKING:
     from ptr_bringup.arm.recovery import Condition
     from ptr_bringup.arm.remote import RemoteArm
@@ -77,13 +79,10 @@ def _opening(text: str) -> float:
 
 def _with_arm(work: Callable[..., int], options: argparse.Namespace) -> int:
     from ptr_bringup.arm.remote import RemoteArm
-    from ptr_bringup.connection import connected, reported
+    from ptr_bringup.ros.session import connected
 
-    def connect() -> int:
-        with connected("arm_cli", RemoteArm) as arm:
-            return work(arm, options, Terminal(getattr(options, "yes", False)))
-
-    return reported(connect)
+    with connected("arm_cli", RemoteArm) as arm:
+        return work(arm, options, Terminal(getattr(options, "yes", False)))
 
 
 class Terminal:
@@ -108,9 +107,7 @@ class Terminal:
         try:
             self.console.input("Press Enter when that is so, ctrl-C to leave it. ")
         except EOFError as error:
-            from ptr_bringup.session import SessionError
-
-            raise SessionError("nobody can answer here; with --yes nothing is asked") from error
+            raise PtrError("nobody can answer here; with --yes nothing is asked") from error
 
 
 def _status(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
@@ -183,13 +180,9 @@ def _move(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> in
 
 
 def _recover(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
-    from ptr_bringup.arm.recovery import COOL, Recovery, RecoveryError
-    from ptr_bringup.session import SessionError
+    from ptr_bringup.arm.recovery import COOL, Recovery
 
     poses = () if options.stay else ("sleep", "start")
-    try:
-        done = Recovery(arm, terminal, poses, COOL if options.cool is None else options.cool).run()
-    except RecoveryError as error:
-        raise SessionError(str(error)) from error
+    done = Recovery(arm, terminal, poses, COOL if options.cool is None else options.cool).run()
     terminal.console.print("[green]The arm is ready.[/]" if done else "[green]There is nothing to recover from.[/]")
     return 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ptr_bringup.calibrate.latency import Recording
     from ptr_bringup.calibrate.latency_session import LatencyNode
     from ptr_bringup.calibrate.quality import Quality
-    from ptr_bringup.session import Caller
+    from ptr_bringup.ros.session import Caller
 
 FOLDER = Path("~/.config/ptr")
 _SEARCHED = 12.0  # s of motion, unless another duration is given
@@ -101,7 +101,7 @@ def _latency(options: argparse.Namespace) -> int:
     if find_spec("rclpy") is None:
         raise CalibrationError("`ptr calibrate latency` needs ROS 2; run it on the robot's computer.")
     from ptr_bringup.calibrate.latency_session import LatencyNode, record
-    from ptr_bringup.session import SessionError, run_session
+    from ptr_bringup.ros.session import run_session
 
     def work(node: LatencyNode, caller: Caller) -> int:
         print("The arm moves to its start and then to and fro; keep clear.", flush=True)
@@ -109,10 +109,7 @@ def _latency(options: argparse.Namespace) -> int:
         return 0
 
     cameras = options.camera or ["over_shoulder"]
-    run_session(
-        lambda: LatencyNode(cameras), work, "calibrate_latency", [], expected=(SessionError, CalibrationError, OSError)
-    )
-    return 0
+    return run_session(lambda: LatencyNode(cameras), work, "calibrate_latency", [])
 
 
 def _report_latency(path: Path, recording: Recording) -> None:

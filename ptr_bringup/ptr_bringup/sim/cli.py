@@ -47,14 +47,11 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return 0
     if options.fault is None:
         parser.error("a FAULT is needed; --list shows them")
-    from ptr_bringup.connection import reported
-
-    return reported(lambda: _inject(options))
+    return _inject(options)
 
 
 def _inject(options: argparse.Namespace) -> int:
-    from ptr_bringup.connection import connected
-    from ptr_bringup.session import Caller
+    from ptr_bringup.ros.session import Caller, connected
     from ptr_msgs.srv import InjectFault
 
     request = InjectFault.Request(

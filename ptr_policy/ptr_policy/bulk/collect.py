@@ -22,10 +22,10 @@ from ptr_bringup.sim.operators import manner_for, operator_for
 from ptr_bringup.sim.robot import PERIOD, SimulatedRobot, Snapshot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
 from ptr_bringup.sim.world import CAMERA, Variation, World
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episode
-from ptr_models.errors import PtrError
 from ptr_policy.bulk.sight import robot_for
 
 LONGEST = 60

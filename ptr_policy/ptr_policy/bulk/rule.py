@@ -26,7 +26,7 @@ from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.world import World
 from ptr_models.analysis.figures import COLOURS, INK, save, tidy
 from ptr_models.analysis.values import Candidate, choose, rank_correlation, score_checkpoints
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.data import limited, open_folders

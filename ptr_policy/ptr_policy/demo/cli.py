@@ -13,9 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.prompt import Confirm
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import for_markup, plain
 from ptr_models.json_input import read_object
-from ptr_models.plain_text import for_markup, plain
 from ptr_policy.demo.plan import Plan
 
 DESCRIPTION = """\

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import parse_json
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.stages import all_stages

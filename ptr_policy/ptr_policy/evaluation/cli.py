@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import for_markup
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import for_markup
 
 if TYPE_CHECKING:
-    from ptr_bringup.session import Caller
+    from ptr_bringup.ros.session import Caller
     from ptr_policy.evaluation.node import EvaluatorNode
     from ptr_policy.evaluation.trials import Result, Trial
 
@@ -83,13 +83,13 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Make the trials with a progress bar."""
     for name, value in (("--task", options.task), ("--out", options.out)):
         if not value:
             raise EvaluationError(f"`ptr evaluate` needs {name}")
     try:
-        from ptr_bringup.session import SessionError, run_session
+        from ptr_bringup.ros.session import run_session
         from ptr_policy.evaluation.node import EvaluatorNode
     except ImportError as error:
         raise EvaluationError(f"`ptr evaluate` needs ROS 2: {error}") from error
@@ -111,8 +111,8 @@ def run(options: argparse.Namespace) -> None:
         "record": not options.no_record,
     }
     try:
-        run_session(lambda: EvaluatorNode(overrides), _with_progress, "evaluator", args=[], expected=())
-    except (SessionError, OSError, ValueError) as error:
+        return run_session(lambda: EvaluatorNode(overrides), _with_progress, "evaluator", args=[], expected=())
+    except (OSError, ValueError) as error:
         raise EvaluationError(str(error)) from error
 
 

@@ -43,7 +43,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     from rclpy.action import ActionClient
 
-    from ptr_bringup.session import SessionEndedError
+    from ptr_bringup.ros.session import SessionEndedError
     from ptr_msgs.action import RunPolicy
 
     def work(node: Any, caller: Any) -> int:
@@ -82,7 +82,6 @@ def _load(options: argparse.Namespace) -> int:
 def _session(work: Any) -> int:
     from rclpy.node import Node
 
-    from ptr_bringup.session import run_session
+    from ptr_bringup.ros.session import run_session
 
-    run_session(lambda: Node("policy_caller"), work, "policy", args=[])
-    return 0
+    return run_session(lambda: Node("policy_caller"), work, "policy", args=[], expected=())

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.operator import MANNERS
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import plain
 from ptr_models.episodes.exclusion import add_exclude, lasting
-from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
-from ptr_models.plain_text import plain
 
 DESCRIPTION = """\
 The result table of PTR, in simulation: every method meets the same pre-training bags, the same demonstrations of the

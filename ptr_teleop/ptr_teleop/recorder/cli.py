@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from typing import Any
 
 from ptr_teleop.recorder.episode import RecorderError
 
-PATIENCE = 5.0  # s for the recorder to appear
+DISCOVERY = 5.0  # s for the recorder to appear
 ANSWER = 60.0  # s for its answer: a long episode takes a while to bring to the disk
 
 
@@ -58,31 +57,17 @@ def _ask(service_type: str, name: str, /, **fields: Any) -> Any:
     """The recorder's answer to a request of a service, when it did what was asked.
 
     Raises:
-        RecorderError: no recorder runs, it refused, or it does not answer.
+        PtrError: no recorder runs, it refused, or it does not answer.
     """
     try:
-        import rclpy
-        from rclpy.signals import SignalHandlerOptions
-
+        from ptr_bringup.ros.session import Caller, connected
         from ptr_msgs import srv
     except ImportError as error:
         raise RecorderError(f"`ptr record` needs ROS 2: {error}") from error
     service = getattr(srv, service_type)
-    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
-        node = rclpy.create_node("ptr_record")
-        try:
-            client = node.create_client(service, name)
-            if not client.wait_for_service(PATIENCE):
-                raise RecorderError(f"no recorder answers at {name}; collect.launch.xml starts one")
-            future = client.call_async(service.Request(**fields))
-            deadline = time.monotonic() + ANSWER
-            while not future.done() and time.monotonic() < deadline:
-                rclpy.spin_once(node, timeout_sec=0.1)
-            if not future.done():
-                raise RecorderError(f"the recorder did not answer within {ANSWER:.0f} s; look at its log")
-            answer = future.result()
-        finally:
-            node.destroy_node()
-    if not answer.success:
-        raise RecorderError(answer.message)
-    return answer
+
+    def make(caller: Caller) -> tuple[Caller, Any]:
+        return caller, caller.node.create_client(service, name)
+
+    with connected("ptr_record", make) as (caller, client):
+        return caller.call(client, service.Request(**fields), ANSWER, discovery=DISCOVERY)

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 LOCK = ".recorder.lock"
 DISCARDED = "discarded"

@@ -15,8 +15,8 @@ import cv2
 import pytest
 
 from ptr_models import assets, cli
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.reader import read_episode, read_metadata
-from ptr_models.errors import PtrError
 
 
 class Entry:

@@ -22,6 +22,7 @@ import torch
 from safetensors.torch import save_file
 
 from ptr_models.assets import checkpoint_path
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
 from ptr_models.episodes.inspection import inspect
@@ -30,7 +31,6 @@ from ptr_models.episodes.reader import read_episode, read_metadata
 from ptr_models.episodes.recovery import recover
 from ptr_models.episodes.sampling import decode_image
 from ptr_models.episodes.trajectory import write_episode
-from ptr_models.errors import PtrError
 from ptr_models.latency_file import with_measured_latencies
 from ptr_models.networks.flax_weights import read_flax_weights
 from ptr_models.networks.published import _read

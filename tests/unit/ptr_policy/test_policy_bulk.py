@@ -16,9 +16,9 @@ from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS
 from ptr_bringup.sim.world import World
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.reader import read_episode
-from ptr_models.errors import PtrError
 from ptr_models.training.policy import Decision
 from ptr_policy.bulk.collect import Order, collect, orders
 from ptr_policy.bulk.evaluate import BulkTrial, run_trial, show

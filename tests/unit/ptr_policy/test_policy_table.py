@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.training.presets import preset
 from ptr_policy.stages import Stage
 from ptr_policy.table.cli import check_same

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models import __version__
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy
@@ -27,7 +28,6 @@ from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, par
 from ptr_models.episodes.jpeg import sane_size
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
-from ptr_models.errors import PtrError
 from ptr_models.limits import MAX_TEXT
 
 CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0"}

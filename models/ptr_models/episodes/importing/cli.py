@@ -9,11 +9,11 @@ from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ptr_models.common.plain_text import plain
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
 from ptr_models.episodes.importing.records import Imported
-from ptr_models.plain_text import plain
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
