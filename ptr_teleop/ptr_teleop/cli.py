@@ -16,6 +16,7 @@ from pathlib import Path
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
 from ptr_models.errors import PtrError
+from ptr_models.output_folder import require_unused
 from ptr_teleop.child import interrupted_with_parent
 from ptr_teleop.recorder.files import audit
 
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace) -> None:
     """Start the launch file, show its progress, and wait for its end."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    require_unused(options.out)
     options.out.mkdir(parents=True, exist_ok=True)
     log = options.out / "collect.log"
     known = saved_episodes(options.out)

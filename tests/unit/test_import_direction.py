@@ -23,6 +23,7 @@ WITHOUT_TORCH = (
     "ptr_models.json_input",
     "ptr_models.latency_file",
     "ptr_models.limits",
+    "ptr_models.output_folder",
     "ptr_models.plain_text",
     "ptr_models.provenance",
     "ptr_models.typed_values",

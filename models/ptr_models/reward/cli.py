@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from ptr_models.episodes.exclusion import Exclusion, add_exclude
+from ptr_models.output_folder import locked
 
 DESCRIPTION = """\
 Train a success classifier on demonstrations: their last frames show a finished task, all others, and every frame of
@@ -55,6 +56,11 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
 
 def run_classifier(options: argparse.Namespace) -> int:
     """`ptr train classifier`."""
+    with locked(options.out):
+        return _train(options)
+
+
+def _train(options: argparse.Namespace) -> int:
     import dataclasses
 
     import torch

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
+from ptr_models.output_folder import require_unused
 
 if TYPE_CHECKING:
     from ptr_models.training.data import Bags
@@ -49,7 +50,7 @@ def run_finetune(options: argparse.Namespace) -> int:
             trainer = session.start_finetuning(
                 options.checkpoint,
                 _bags(options),
-                _folder(options),
+                _folder(options, group),
                 _adjustments(options, read_checkpoint(options.checkpoint).step),
                 group,
                 **_overrides(options),
@@ -117,14 +118,14 @@ def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> i
         if options.resume:
             trainer = _resume(options, group)
         else:
-            trainer = session.start_pretraining(config, _bags(options), _folder(options), options.task, group)
+            trainer = session.start_pretraining(config, _bags(options), _folder(options, group), options.task, group)
         return _run(trainer, title)
 
 
 def _resume(options: argparse.Namespace, group: Group) -> Trainer:
     from ptr_models.training import session
 
-    folder = _folder(options)
+    folder = _folder(options, group)
     if options.exclude and not (options.data or options.target):
         raise PtrError("--resume goes on with the run's own data; give --exclude with --data and --target, or leave it")
     begin = session.first_step(folder)
@@ -162,9 +163,12 @@ def _bags(options: argparse.Namespace) -> Bags:
     return Bags(tuple(options.data), tuple(options.target), options.cache, tuple(options.exclude))
 
 
-def _folder(options: argparse.Namespace) -> Path:
+def _folder(options: argparse.Namespace, group: Group) -> Path:
+    """The folder of the run, which nobody else may be writing into: known before hours of reading begin."""
     if options.out is None:
         raise PtrError("the run needs a folder; name it with --out")
+    if group.is_main:
+        require_unused(options.out)
     return options.out
 
 

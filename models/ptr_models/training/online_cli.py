@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptr_models.episodes.exclusion import add_exclude
+from ptr_models.output_folder import require_unused
 
 if TYPE_CHECKING:
     from ptr_models.training.online import OnlineLearner
@@ -97,6 +98,7 @@ def run_online(options: argparse.Namespace) -> int:
     from ptr_models.training.runs import latest_checkpoint
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    require_unused(options.out)
     trials = options.trials or options.out / "trials"
     learner = open_learner(options, trials)
     print(f"Waiting for trials in {trials}; Ctrl-C ends.")

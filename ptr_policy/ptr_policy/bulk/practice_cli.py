@@ -8,6 +8,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptr_models.output_folder import locked, require_unused
+
 if TYPE_CHECKING:
     from ptr_models.contract import Contract
     from ptr_policy.bulk.practice import Practice
@@ -79,6 +81,9 @@ def run_practice(options: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     bags = options.out / "trials"
+    require_unused(bags)
+    if options.learn:
+        require_unused(options.out)
     made = read_made(bags)
     classifier = None if options.classifier is None else SuccessClassifier.load(options.classifier)
     how = PracticeOptions(
@@ -94,7 +99,7 @@ def run_practice(options: argparse.Namespace) -> int:
     )
     acts = options.out if options.learn or options.checkpoint is None else options.checkpoint
     contract = _contract(options.checkpoint or options.out)
-    with PracticeScene(how.kitchen, how.forward, how.backward, how.seed, contract) as scene:
+    with locked(bags), PracticeScene(how.kitchen, how.forward, how.backward, how.seed, contract) as scene:
         practice = Practice(acts, bags, scene, how, classifier, made)
         _practise_and_learn(practice, options) if options.learn else _practise(practice, options)
     show(practice.made)
@@ -124,7 +129,6 @@ def _practise_and_learn(practice: Practice, options: argparse.Namespace) -> None
     """All trials, and after each one the updates that it calls for."""
     from ptr_models.training.online_cli import open_learner
     from ptr_models.training.online_log import OnlineLog
-    from ptr_models.training.runs import locked
     from ptr_policy.bulk.practice_report import write_summary
 
     learner = open_learner(options, options.out / "trials")

@@ -15,6 +15,7 @@ from rich.prompt import Confirm
 
 from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
+from ptr_models.output_folder import is_empty, locked, require_unused
 from ptr_models.plain_text import for_markup, plain
 from ptr_policy.demo.plan import Plan
 
@@ -65,6 +66,8 @@ def _run(options: argparse.Namespace) -> int:
         finetune_steps=options.steps,
     )
     console = Console()
+    require_unused(plan.out)
+    require_unused(plan.pretraining)
     if options.fresh and holds_run(plan.out) and not (options.yes or confirmed(plan.out, console)):
         console.print("nothing was removed; without --fresh the run is continued")
         return 2
@@ -73,11 +76,12 @@ def _run(options: argparse.Namespace) -> int:
     task, kitchen = for_markup(plan.task.replace("_", " ")), for_markup(plan.kitchen)
     console.print(f"[bold]{task}[/bold] in {kitchen}, seed {plan.seed}")
     try:
-        times = run_all(plan, console)
+        with locked(plan.out):
+            times = run_all(plan, console)
+            report = write_report(plan, times)
     except KeyboardInterrupt:
         console.print("interrupted; the same command goes on where it was")
         return 130
-    report = write_report(plan, times)
     _conclude(report, plan, console)
     return 0
 
@@ -97,7 +101,7 @@ def holds_run(folder: Path) -> bool:
     if folder.is_dir() and not folder.is_symlink():
         if (folder / "plan.json").is_file():
             return True
-        if not any(folder.iterdir()):
+        if is_empty(folder):
             return False
     elif not folder.exists():
         return False

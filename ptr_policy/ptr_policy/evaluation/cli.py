@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptr_models.errors import PtrError
+from ptr_models.output_folder import require_unused
 from ptr_models.plain_text import for_markup
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def run(options: argparse.Namespace) -> None:
     for name, value in (("--task", options.task), ("--out", options.out)):
         if not value:
             raise EvaluationError(f"`ptr evaluate` needs {name}")
+    require_unused(options.out)
     try:
         from ptr_bringup.session import SessionError, run_session
         from ptr_policy.evaluation.node import EvaluatorNode

@@ -14,6 +14,7 @@ from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.operator import MANNERS
 from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
+from ptr_models.output_folder import locked, require_unused
 from ptr_models.plain_text import plain
 
 DESCRIPTION = """\
@@ -85,10 +86,11 @@ def _run(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     plan = plan_from(options)
+    require_unused(plan.out)
     check_same(plan.out, plan.to_dict())
     text = ""
     try:
-        with progress_bar(console) as progress:
+        with locked(plan.out), progress_bar(console) as progress:
             for stage in all_stages(plan):
                 if stage.done() < stage.total:
                     run_stage(stage, plan.out / "logs", progress)
