@@ -17,9 +17,11 @@ FOLDERS = {
     "ptr_policy": ROOT / "ptr_policy" / "ptr_policy",
 }
 WITHOUT_TORCH = (
+    "ptr_models.arguments",
     "ptr_models.contract",
     "ptr_models.episodes",
     "ptr_models.errors",
+    "ptr_models.guidance",
     "ptr_models.json_input",
     "ptr_models.latency_file",
     "ptr_models.limits",
@@ -31,7 +33,7 @@ WITHOUT_TORCH = (
 )
 ALLOWED = {
     "ptr_models": (),
-    "ptr_bringup": ("ptr_msgs", "ptr_models.plain_text"),
+    "ptr_bringup": ("ptr_msgs", "ptr_models.plain_text", "ptr_models.arguments", "ptr_models.guidance"),
     "ptr_teleop": ("ptr_msgs", *WITHOUT_TORCH),
     "ptr_policy": (
         "ptr_msgs",

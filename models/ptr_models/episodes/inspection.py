@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ptr_models import arguments
 from ptr_models.episodes.audit_tape import Tape, read_tape
 from ptr_models.episodes.bag import find_bag, refusing
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
@@ -158,10 +159,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "shows all of them.",
     )
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="BAG", help="an episode's folder, or a folder of episodes"
+        "paths", nargs="+", type=arguments.existing, metavar="BAG", help="an episode's folder, or a folder of episodes"
     )
     parser.add_argument(
-        "--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of the (only) episode"
+        "--sheet", type=arguments.output_file, metavar="FILE.png", help="write a contact sheet of the (only) episode"
     )
     add_exclude(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from ptr_models import arguments
 from ptr_models.episodes.exclusion import Exclusion, add_exclude
 from ptr_models.output_folder import locked
 
@@ -32,25 +32,56 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, metavar="DIR", help="of the policy that will be improved")
-    add("--target", nargs="+", type=Path, required=True, metavar="DIR", help="demonstrations, and labelled trials")
+    add(
+        "--checkpoint",
+        type=arguments.checkpoint,
+        required=True,
+        metavar="DIR",
+        help="of the policy that will be improved",
+    )
+    arguments.several(
+        parser,
+        "--target",
+        type=arguments.existing_folder,
+        required=True,
+        metavar="DIR",
+        help="folders of demonstrations, and of labelled trials",
+    )
     add_exclude(parser)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the classifier")
+    add("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the classifier")
     add(
         "--undo",
         nargs=2,
         action="append",
         default=[],
+        type=arguments.any_task,
         metavar=("TASK", "TASK"),
         help="two tasks that undo each other: one is done where the other begins",
     )
-    add("--steps", type=int, default=600, help="updates (default: 600)")
-    add("--last", type=int, default=3, metavar="N", help="frames at the end of a success (default: 3)")
-    add("--margin", type=int, default=2, metavar="N", help="frames before those that are left out (default: 2)")
-    add("--consecutive", type=int, default=3, metavar="N", help="frames in a row that make a success (default: 3)")
-    add("--seed", type=int, default=0, help="of split, batches and augmentation (default: 0)")
-    add("--threads", type=int, default=0, help="CPU threads of PyTorch")
-    add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
+    add("--steps", type=arguments.count, default=600, metavar="N", help="updates (default: 600)")
+    add("--last", type=arguments.count, default=3, metavar="N", help="frames at the end of a success (default: 3)")
+    add(
+        "--margin",
+        type=arguments.optional_count,
+        default=2,
+        metavar="N",
+        help="frames before those that are left out (default: 2)",
+    )
+    add(
+        "--consecutive",
+        type=arguments.count,
+        default=3,
+        metavar="N",
+        help="frames in a row that make a success (default: 3)",
+    )
+    add("--seed", type=arguments.seed, default=0, metavar="N", help="of split, batches and augmentation (default: 0)")
+    add("--threads", type=arguments.optional_count, default=0, metavar="N", help="CPU threads of PyTorch")
+    add(
+        "--cache",
+        type=arguments.output_folder,
+        metavar="DIR",
+        help="where replay caches lie (default: ~/.cache/ptr/replay)",
+    )
     parser.set_defaults(run=run_classifier)
 
 

@@ -72,7 +72,7 @@ def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTr
             for index in range(options.episodes):
                 seed = scene_seed(purpose, options.seed, index)
                 trials.append(
-                    run_trial(robot, policy, policy.contract, named, seed, options.max_steps, options.choice)
+                    run_trial(robot, policy, policy.contract, named, seed, options.max_steps, options.choice or "")
                 )
     return trials
 

@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptr_models import arguments
 from ptr_models.output_folder import locked, require_unused
 
 if TYPE_CHECKING:
@@ -44,15 +45,32 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--task", required=True, metavar="NAME", help="what is practised")
-    add("--reset", required=True, metavar="NAME", help="the task that undoes it")
-    add("--kitchen", required=True, metavar="NAME")
-    add("--trials", type=int, default=60, metavar="N", help="trials in all (default: 60)")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    add("--seed", type=int, default=0, help="of scenes, noise and, with --learn, batches (default: 0)")
-    add("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    add("--choice", default="", help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the checkpoint's)")
-    add("--noise", type=float, default=0.05, help="deviation of noise added to scaled actions (default: 0.05)")
+    add("--task", type=arguments.task, required=True, metavar="NAME", help="what is practised")
+    add("--reset", type=arguments.task, required=True, metavar="NAME", help="the task that undoes it")
+    add("--kitchen", type=arguments.kitchen, required=True, metavar="NAME", help="see ptr sim tasks")
+    add("--trials", type=arguments.count, default=60, metavar="N", help="trials in all (default: 60)")
+    add("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the run")
+    add(
+        "--seed",
+        type=arguments.seed,
+        default=0,
+        metavar="N",
+        help="of scenes, noise and, with --learn, batches (default: 0)",
+    )
+    add("--max-steps", type=arguments.count, default=40, metavar="N", help="control steps of a trial (default: 40)")
+    add(
+        "--choice",
+        type=arguments.way,
+        metavar="NAME",
+        help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the checkpoint's)",
+    )
+    add(
+        "--noise",
+        type=arguments.Real(0.0),
+        default=0.05,
+        metavar="SD",
+        help="deviation of noise added to scaled actions (default: 0.05)",
+    )
     add(
         "--order",
         choices=("classifier", "outcome", "alternate"),
@@ -61,7 +79,7 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
     )
     add(
         "--patience",
-        type=int,
+        type=arguments.optional_count,
         default=0,
         metavar="N",
         help="lay the scene out anew after so many failures of one task in a row (default: 0, never)",
@@ -92,7 +110,7 @@ def run_practice(options: argparse.Namespace) -> int:
         kitchen=options.kitchen,
         seed=options.seed,
         max_steps=options.max_steps,
-        choice=options.choice,
+        choice=options.choice or "",
         noise=options.noise,
         patience=options.patience,
         order=options.order or ("outcome" if classifier is None else "classifier"),

@@ -10,9 +10,9 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptr_models import arguments
 from ptr_models.episodes.reader import read_metadata
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("episode", type=Path, metavar="BAG", help="folder of the episode")
+    parser.add_argument("episode", type=arguments.existing, metavar="BAG", help="folder of the episode")
     parser.add_argument(
         "--scene", action="store_true", help="first lay the simulated scene of the recording (kitchen, task, seed)"
     )

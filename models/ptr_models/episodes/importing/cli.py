@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ptr_models import arguments
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
@@ -33,10 +33,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "of which the full release has 22 199. Bags that exist already are kept, and records that are odd or damaged "
         "are left out and listed; an import that was interrupted goes on with the same command.",
     )
-    bridge.add_argument("source", type=Path, metavar="SRC", help="folder (or one file) of the data set")
-    bridge.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bags")
+    bridge.add_argument("source", type=arguments.existing, metavar="SRC", help="folder (or one file) of the data set")
+    bridge.add_argument("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder for the bags")
     bridge.add_argument(
-        "--contract", type=Path, metavar="FILE.json", help="contract of the bags (default: the suite's)"
+        "--contract",
+        type=arguments.existing_file,
+        metavar="FILE.json",
+        help="contract of the bags (default: the suite's)",
     )
     bridge.add_argument(
         "--names",
@@ -46,7 +49,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     bridge.add_argument(
         "--action-shift",
-        type=int,
+        type=arguments.optional_count,
         default=0,
         metavar="N",
         help="control steps by which images lag behind actions: 1 for data recorded before 2021-07-23 that no "
