@@ -10,13 +10,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ptr_models import arguments
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
 from ptr_models.errors import PtrError
+from ptr_models.guidance import next_step, resumable
 from ptr_models.output_folder import require_unused
 from ptr_teleop.child import interrupted_with_parent
 from ptr_teleop.recorder.files import audit
@@ -81,7 +82,11 @@ def run(options: argparse.Namespace) -> None:
     log = options.out / "collect.log"
     known = saved_episodes(options.out)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns) as progress, log.open("wb") as output:
+
+    def saved() -> set[Path]:
+        return saved_episodes(options.out) - known
+
+    with _resumable(saved, options), Progress(*columns) as progress, log.open("wb") as output:
         bar = progress.add_task(options.task, total=options.episodes)
         process = subprocess.Popen(
             launch_command(options),
@@ -96,17 +101,29 @@ def run(options: argparse.Namespace) -> None:
             while process.poll() is None:
                 if not address and (address := console_address(log)):
                     progress.console.print(f"the console is at {address}")
-                progress.update(bar, completed=len(saved_episodes(options.out) - known))
+                progress.update(bar, completed=len(saved()))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(POLL)
         finally:
             _end(process)
-        progress.update(bar, completed=len(saved_episodes(options.out) - known))
-    for line in doubtful(sorted(saved_episodes(options.out) - known)):
+        progress.update(bar, completed=len(saved()))
+    for line in doubtful(sorted(saved())):
         print(line)
     if process.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
         raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")
+    next_step("inspect", options.out, about="what is in them; ptr discard takes out the bad ones")
+
+
+def _resumable(saved: Callable[[], set[Path]], options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """Whoever ends the session is told how many demonstrations there are, and how to record the others."""
+
+    def done() -> str:
+        left = options.episodes - len(saved())
+        more = f"the same command with --episodes {left} records the other {left}"
+        return f"{len(saved())} of {options.episodes} demonstrations are saved in {options.out}; {more}"
+
+    return resumable(done, f"ptr inspect {options.out} shows what there is")
 
 
 def _require_known(task: str) -> None:

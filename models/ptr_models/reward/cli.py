@@ -7,6 +7,7 @@ import argparse
 
 from ptr_models import arguments
 from ptr_models.episodes.exclusion import Exclusion, add_exclude
+from ptr_models.guidance import next_step, resumable
 from ptr_models.output_folder import locked
 
 DESCRIPTION = """\
@@ -116,12 +117,22 @@ def _train(options: argparse.Namespace) -> int:
         opposites=opposites,
         seed=options.seed,
     )
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    done, again = 0, "nothing is kept; the same command begins again"
+    interrupted = resumable(lambda: f"{done} of {how.steps} updates are made", again)
+    with interrupted, Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("success classifier", total=how.steps)
-        classifier, found = fit_classifier(checkpoint, data, how, lambda step, _: bar.update(task, completed=step))
+
+        def advance(step: int, _: object) -> None:
+            nonlocal done
+            done = step
+            bar.update(task, completed=step)
+
+        classifier, found = fit_classifier(checkpoint, data, how, advance)
     card = card_of(how, data, found, found.episode_verdicts(classifier))
     path = dataclasses.replace(classifier, card=card).save(options.out)
     draw(classifier, found, path / "held_out.png")
     Console().print(table_of(classifier, found))
     print(f"Success: {how.consecutive} frames in a row above the threshold. Classifier: {path}")
+    words = ("--checkpoint", options.checkpoint, "--classifier", path, "--target", *options.target, "--out", "…")
+    next_step("train", "online", *words, about="improve the policy with its own trials")
     return 0

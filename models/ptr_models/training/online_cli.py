@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ptr_models import arguments
 from ptr_models.episodes.exclusion import add_exclude
+from ptr_models.guidance import next_step
 from ptr_models.output_folder import require_unused
 
 if TYPE_CHECKING:
@@ -134,4 +135,7 @@ def run_online(options: argparse.Namespace) -> int:
     rate = success_rate(learner.intake.verdicts, 20)
     print(f"{now.trials} trials, {now.step} updates; success of the last 20: {100 * rate:.0f} %.")
     print(f"Checkpoint: {latest_checkpoint(options.out)}")
+    words = ("--resume", "--out", options.out, "--bags", trials)
+    judge = ("--labels",) if options.labels else ("--classifier", options.classifier)
+    next_step("train", "online", *words, *judge, about="goes on exactly where it was")
     return 128 + number if number else 0

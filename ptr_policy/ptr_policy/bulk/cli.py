@@ -12,6 +12,7 @@ from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.names import teach_names
 from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS
 from ptr_models import arguments
+from ptr_models.guidance import next_step
 from ptr_models.limits import MAX_IMAGE_SIDE
 from ptr_policy.bulk.practice_cli import add_practice
 
@@ -216,6 +217,7 @@ def _drift(options: argparse.Namespace) -> int:
 
     trials = watch_trials(options)
     show(trials)
+    _next_deploy(options)
     if options.json is not None:
         options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
     return 0
@@ -227,6 +229,7 @@ def _rule(options: argparse.Namespace) -> int:
     tried, verdict = rule(options)
     show(tried, verdict)
     print(f"picture: {draw(tried, verdict, options.run_folder / 'rule.png')}")
+    next_step("analyze", "choose", "--run", options.run_folder, about="the rule's choice, without trials")
     return 0
 
 
@@ -239,6 +242,7 @@ def _collect(options: argparse.Namespace) -> int:
     contract = contract.low_dim() if options.no_images else contract
     written = collect(options.out, wanted, options.jobs, options.width, options.height, contract)
     Console(stderr=True).print(f"{written} demonstrations written to {options.out}, {len(wanted)} there")
+    next_step("inspect", options.out, about="what is in them")
     return 0
 
 
@@ -247,19 +251,27 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     trials = evaluate(options)
     show(trials)
+    _next_deploy(options)
     if options.json is not None:
         options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
     return 0
 
 
 def _decoding(options: argparse.Namespace) -> int:
-    from ptr_policy.bulk.decoding import report, show, try_decodings
+    from ptr_policy.bulk.decoding import best_decoding, report, show, try_decodings
 
     found = try_decodings(options)
     show(found)
+    best = best_decoding(found).name
+    next_step("sim", "evaluate", "--checkpoint", options.checkpoint, "--choice", best, "…", about="in other scenes")
     if options.json is not None:
         options.json.write_text(json.dumps(report(options.checkpoint, found), indent=1) + "\n")
     return 0
+
+
+def _next_deploy(options: argparse.Namespace) -> None:
+    words = ("launch", "ptr_bringup", "deploy.launch.xml", f"checkpoint:={options.checkpoint}")
+    next_step(*words, about="run it on the arm, simulated or real")
 
 
 def _tasks(options: argparse.Namespace) -> int:

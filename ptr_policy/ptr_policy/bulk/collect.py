@@ -26,6 +26,7 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episode
 from ptr_models.errors import PtrError
+from ptr_models.guidance import resumable
 from ptr_models.output_folder import locked
 from ptr_policy.bulk.sight import robot_for
 
@@ -106,9 +107,14 @@ def _write_missing(root: Path, wanted: Sequence[Order], jobs: int, size: tuple[i
     work = [(root, group, *size, contract) for group in groups]
     written = 0
     bar = track(_run(work, jobs), "simulating demonstrations", total=len(missing), disable=not missing)
-    for path in bar:
-        written += path is not None
+    with resumable(lambda: f"{_there(root, wanted)} of {len(wanted)} demonstrations are in {root}"):
+        for path in bar:
+            written += path is not None
     return written
+
+
+def _there(root: Path, wanted: Sequence[Order]) -> int:
+    return sum((root / order.episode_id).exists() for order in wanted)
 
 
 def decision_steps(period: float) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptr_models import arguments
+from ptr_models.guidance import AGAIN, next_step, resumable
 from ptr_models.output_folder import locked, require_unused
 
 if TYPE_CHECKING:
@@ -119,8 +120,13 @@ def run_practice(options: argparse.Namespace) -> int:
     contract = _contract(options.checkpoint or options.out)
     with locked(bags), PracticeScene(how.kitchen, how.forward, how.backward, how.seed, contract) as scene:
         practice = Practice(acts, bags, scene, how, classifier, made)
-        _practise_and_learn(practice, options) if options.learn else _practise(practice, options)
+        again = "the same command with --resume in place of --checkpoint, --target and --data goes on from here"
+        done = f"of {options.trials} trials are in {bags}"
+        with resumable(lambda: f"{len(practice.made)} {done}", again if options.learn else AGAIN):
+            _practise_and_learn(practice, options) if options.learn else _practise(practice, options)
     show(practice.made)
+    words = ("--task", options.task, options.reset, "--kitchen", options.kitchen)
+    next_step("sim", "evaluate", "--checkpoint", acts, *words, about="its rate in scenes that a person laid")
     return 0
 
 

@@ -16,6 +16,7 @@ from rich.prompt import Confirm
 from ptr_bringup.sim.names import teach_names
 from ptr_models import arguments
 from ptr_models.errors import PtrError
+from ptr_models.guidance import next_step
 from ptr_models.json_input import read_object
 from ptr_models.output_folder import is_empty, locked, require_unused
 from ptr_models.plain_text import for_markup, plain
@@ -104,8 +105,7 @@ def _run(options: argparse.Namespace) -> int:
     from ptr_policy.demo.report import write_report
     from ptr_policy.demo.runner import run_all
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     plan = Plan(
         out=options.out.resolve(),
         seed=options.seed,
@@ -128,14 +128,11 @@ def _run(options: argparse.Namespace) -> int:
         console.print(f"the earlier run of another plan is now in {for_markup(moved)}")
     task, kitchen = for_markup(plan.task.replace("_", " ")), for_markup(plan.kitchen)
     console.print(f"[bold]{task}[/bold] in {kitchen}, seed {plan.seed}")
-    try:
-        with locked(plan.out):
-            times = run_all(plan, console)
-            report = write_report(plan, times)
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where it was")
-        return 130
+    with locked(plan.out):
+        times = run_all(plan, console)
+        report = write_report(plan, times)
     _conclude(report, plan, console)
+    next_step("collect", plan.task, "--device", "page_keyboard", "--out", "data/mine", about="drive the arm yourself")
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptr_models import arguments
 from ptr_models.errors import PtrError
+from ptr_models.guidance import AGAIN, next_step
 from ptr_models.output_folder import require_unused
 from ptr_models.plain_text import for_markup
 
@@ -170,6 +171,7 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
         TimeRemainingColumn,
     )
 
+    from ptr_bringup.session import SessionEndedError
     from ptr_policy.evaluation.node import conclude, describe, directory_of, run_trials
 
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
@@ -182,8 +184,14 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
             done = result.trial.index + (result.outcome != "invalid")
             progress.update(bar, completed=done, total=len(planned))
 
-        summary = run_trials(node, caller, show)
+        try:
+            summary = run_trials(node, caller, show)
+        except SessionEndedError:
+            made = f"{int(progress.tasks[bar].completed)} of {int(progress.tasks[bar].total or 0)}"
+            progress.console.print(f"interrupted: {made} trials are made; {AGAIN}", markup=False)
+            raise
         progress.update(bar, completed=summary["planned"], total=summary["planned"])
     for line in conclude(directory_of(node)):
         print(line)
+    next_step("evaluate", "report", directory_of(node), about="with further folders: compares them")
     return 0

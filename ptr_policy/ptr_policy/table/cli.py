@@ -16,6 +16,7 @@ from ptr_bringup.sim.names import teach_names
 from ptr_bringup.sim.operator import MANNERS
 from ptr_models import arguments
 from ptr_models.errors import PtrError
+from ptr_models.guidance import next_step, resumable
 from ptr_models.json_input import read_object
 from ptr_models.output_folder import locked, require_unused
 from ptr_models.plain_text import plain
@@ -149,27 +150,23 @@ def _run(options: argparse.Namespace) -> int:
 
 def _make(plan: TablePlan, console: Console) -> int:
     """Run what is missing of a table, and show it."""
-    from ptr_policy.stages import progress_bar, run_stage
+    from ptr_policy.stages import progress_bar, progress_text, run_stage
     from ptr_policy.table.plan import all_stages
     from ptr_policy.table.report import write_report
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     require_unused(plan.out)
     check_same(plan.out, plan.to_dict())
-    text = ""
-    try:
-        with locked(plan.out), progress_bar(console) as progress:
-            for stage in all_stages(plan):
-                if stage.done() < stage.total:
-                    run_stage(stage, plan.out / "logs", progress)
-                if stage.unit == "trials":
-                    text, _ = write_report(plan)
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where it was")
-        return 130
+    text, stage = "", None
+    with locked(plan.out), resumable(lambda: progress_text(stage)), progress_bar(console) as progress:
+        for stage in all_stages(plan):
+            if stage.done() < stage.total:
+                run_stage(stage, plan.out / "logs", progress)
+            if stage.unit == "trials":
+                text, _ = write_report(plan)
     console.print(plain(text, newlines=True), markup=False)
     console.print(f"table: {plain(plan.out / 'table.md')}, picture: {plain(plan.out / 'table.png')}", markup=False)
+    next_step("table", "…", "--seed", *range(max(plan.seeds) + 2), about="more seeds: intervals over runs")
     return 0
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
@@ -13,6 +14,7 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
 from ptr_models.episodes.importing.records import Imported
+from ptr_models.guidance import AGAIN, Interrupted, next_step
 from ptr_models.plain_text import plain
 
 
@@ -82,9 +84,11 @@ def _bridge(options: argparse.Namespace) -> int:
                 names=options.names,
                 action_shift=options.action_shift,
             )
-    except (EpisodeError, KeyboardInterrupt):
-        done = plain(account.account(), newlines=True)
-        print(f"interrupted: {done}\nthe same command goes on from here", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"{account.account()}\n{AGAIN}", getattr(error, "number", signal.SIGINT)) from None
+    except EpisodeError:
+        print(f"interrupted: {plain(account.account(), newlines=True)}\n{AGAIN}", file=sys.stderr)
         raise
     print(f"{options.out}: {plain(account.account(), newlines=True)}")
+    next_step("inspect", options.out, about="what is in them")
     return 0
