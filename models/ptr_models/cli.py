@@ -90,7 +90,10 @@ def _run(words: Sequence[str]) -> int:
         answer(parser)
     for name, reason in broken:
         print(f"warning: the command {name!r} is not available: {reason}", file=sys.stderr)
-    options = parser.parse_args(words)
+    try:
+        options = parser.parse_args(words)
+    except SystemExit as ended:  # of --help, --version, or of a refusal that was said
+        return int(ended.code or 0)
     if getattr(options, "run", None) is None:
         parser.print_help()
         return 0
@@ -134,7 +137,20 @@ def build_parser(debug: bool = False) -> tuple[argparse.ArgumentParser, list[tup
                 traceback.print_exc()
             _withdraw(subparsers, set(subparsers.choices) - known)
             broken.append((name, f"{type(error).__name__}: {error}"))
+    _describe(parser)
     return parser, broken
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    """Give each command without a description the sentence that the list of commands has about it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            about = {item.dest: item.help or "" for item in action._choices_actions}
+            for name, child in action.choices.items():
+                if not child.description:
+                    sentence = about.get(name, "")
+                    child.description = f"{sentence[:1].upper()}{sentence[1:]}." if sentence else None
+                _describe(child)
 
 
 class _TopParser(Parser):

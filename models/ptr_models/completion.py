@@ -34,7 +34,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), help="the shell that you type in")
     parser.add_argument("--name", default="ptr", metavar="COMMAND", help="how you type the command (default: ptr)")
     parser.set_defaults(run=_run)
 

@@ -29,7 +29,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     analyze.set_defaults(run=lambda _: analyze.print_help())
     kinds = analyze.add_subparsers(title="kinds", metavar="KIND")
     q = kinds.add_parser("q", help="Q along demonstrations, as a picture")
-    q.add_argument("--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR")
+    q.add_argument("--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help="of a method with Q")
     q.add_argument(
         "--out", type=arguments.output_file, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)"
     )
@@ -72,7 +72,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     arguments.also_by_place(
         training, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help="folder of the run"
     )
-    training.add_argument("--out", type=arguments.output_file, default=Path("training.png"), metavar="FILE")
+    training.add_argument(
+        "--out",
+        type=arguments.output_file,
+        default=Path("training.png"),
+        metavar="FILE",
+        help="picture (default: training.png)",
+    )
     training.set_defaults(run=run_training)
 
 

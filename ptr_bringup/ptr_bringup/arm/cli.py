@@ -58,10 +58,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("stop", "stop the arm at once, until it is cleared", _stop)
     add("clear", "release the stop; nothing moves before a new command", _clear)
     torque = add("torque", "let the motors hold, or go limp", _torque)
-    torque.add_argument("state", choices=("on", "off"))
+    torque.add_argument("state", choices=("on", "off"), help="on: the motors hold; off: the arm falls")
     reboot = add("reboot", "reboot the motors that have an error; they come back without torque", _reboot)
     move = add("move", "move slowly to a named pose; ctrl-C ends the move where it is", _move)
-    move.add_argument("pose", choices=POSES)
+    move.add_argument("pose", choices=POSES, help="where to")
     move.add_argument(
         "--gripper",
         type=arguments.share,
