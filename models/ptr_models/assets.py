@@ -23,6 +23,19 @@ def checkpoint_directories() -> list[Path]:
     return [*([Path(stated)] if stated else []), source, *shared]
 
 
+def shipped_checkpoint(name: str) -> Path | None:
+    """Folder of the shipped checkpoint of that name, None where there is none or a path is called so."""
+    if Path(name).exists() or os.sep in name:
+        return None
+    return next((folder / name for folder in checkpoint_directories() if (folder / name).is_dir()), None)
+
+
+def shipped_names() -> list[str]:
+    """Names of the shipped checkpoints, sorted."""
+    folders = [folder for folder in checkpoint_directories() if folder.is_dir()]
+    return sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
+
+
 def checkpoint_path(name: str | Path) -> Path:
     """Folder of a checkpoint: a path that exists, or the name of a shipped one.
 
@@ -35,7 +48,5 @@ def checkpoint_path(name: str | Path) -> Path:
     for folder in folders:
         if (folder / name).is_dir():
             return folder / name
-    shipped = sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
-    raise PtrError(
-        f"there is no checkpoint {str(name)!r}; give a folder or one of: {', '.join(shipped) or '(none)'}"
-    )
+    shipped = ", ".join(shipped_names()) or "(none)"
+    raise PtrError(f"there is no checkpoint {str(name)!r}; give a folder or one of: {shipped}")

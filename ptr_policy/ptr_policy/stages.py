@@ -73,6 +73,14 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
+def progress_text(stage: Stage | None) -> str:
+    """How far a stage is, as its bar shows it."""
+    if stage is None:
+        return "nothing is made yet"
+    title = stage.title[:1].lower() + stage.title[1:]
+    return f"{title}: {min(stage.done(), stage.total)} of {stage.total} {stage.unit}"
+
+
 def run_stage(stage: Stage, logs: Path, progress: Progress) -> None:
     """Run the command of a stage to its end.
 

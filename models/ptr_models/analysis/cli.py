@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ptr_models import arguments
 from ptr_models.episodes.exclusion import add_exclude
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 EPILOGUE = """\
 examples:
-  ptr analyze q data/croissant --checkpoint runs/croissant/checkpoints/step_00062000 --out q.png
+  ptr analyze q data/croissant --checkpoint runs/croissant --out q.png
   ptr analyze critical data/croissant --checkpoint runs/croissant --compare runs/bc --out critical.png
   ptr analyze action-sensitivity runs/croissant --data data/croissant
   ptr analyze choose --run runs/croissant      which checkpoint PTR's rule takes, by the run's own demonstrations
@@ -33,31 +34,57 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     analyze.set_defaults(run=lambda _: analyze.print_help())
     kinds = analyze.add_subparsers(title="kinds", metavar="KIND")
     q = kinds.add_parser("q", help="Q along demonstrations, as a picture")
-    q.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
-    q.add_argument("--out", type=Path, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)")
+    q.add_argument("--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help="of a method with Q")
+    q.add_argument(
+        "--out", type=arguments.output_file, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)"
+    )
     q.set_defaults(run=run_q)
     critical = _add_critical(kinds)
     _add_action_sensitivity(kinds)
     choose = kinds.add_parser("choose", help="the earliest checkpoint of a run whose values rise")
     choose.add_argument(
-        "--run", dest="run_folder", type=Path, required=True, metavar="DIR", help="training run"
+        "--run", dest="run_folder", type=arguments.existing_folder, required=True, metavar="DIR", help="training run"
     )
     choose.add_argument(
-        "--earliest", type=int, metavar="N", help="updates of fine-tuning that a choice needs (default: the run's)"
+        "--earliest",
+        type=arguments.optional_count,
+        metavar="N",
+        help="updates of fine-tuning that a choice needs (default: the run's)",
     )
-    choose.add_argument("--out", type=Path, metavar="FILE", help="picture of the scores")
+    choose.add_argument("--out", type=arguments.output_file, metavar="FILE", help="picture of the scores")
     choose.set_defaults(run=run_choose)
     for parser in (q, critical, choose):
         optional = parser is choose  # the run knows its own
         parser.add_argument(
-            "bags", nargs="*" if optional else "+", type=Path, metavar="BAGS", help="folders of demonstrations"
+            "bags",
+            nargs="*" if optional else "+",
+            type=arguments.existing_folder,
+            metavar="BAGS",
+            help="folders of demonstrations",
         )
-        parser.add_argument("--limit", type=int, default=10, metavar="N", help="demonstrations (default: 10)")
+        arguments.option(
+            parser,
+            "--episodes",
+            old=("--limit",),
+            dest="limit",
+            type=arguments.count,
+            default=10,
+            metavar="N",
+            help="demonstrations (default: 10)",
+        )
         add_exclude(parser)
-        parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
+        parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
     training = kinds.add_parser("training", help="curves of a training run, as a picture")
-    training.add_argument("run_folder", type=Path, metavar="RUN")
-    training.add_argument("--out", type=Path, default=Path("training.png"), metavar="FILE")
+    arguments.also_by_place(
+        training, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help="folder of the run"
+    )
+    training.add_argument(
+        "--out",
+        type=arguments.output_file,
+        default=Path("training.png"),
+        metavar="FILE",
+        help="picture (default: training.png)",
+    )
     training.set_defaults(run=run_training)
 
 
@@ -68,8 +95,12 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
         description="Mark the decisions at which the Q-function separates the action taken from its alternatives, draw "
         "Q and advantage under the film strip, and compare the policies' errors at those moments with the others.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="of a method with a Q-function")
-    parser.add_argument("--compare", type=Path, metavar="DIR", help="checkpoint of another method, such as BC")
+    parser.add_argument(
+        "--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help="of a method with a Q-function"
+    )
+    parser.add_argument(
+        "--compare", type=arguments.checkpoint, metavar="DIR", help="checkpoint of another method, such as BC"
+    )
     parser.add_argument(
         "--alternatives",
         choices=("data", "policy", "uniform"),
@@ -77,11 +108,21 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="what the action taken is compared with: actions of other moments of the data, samples of the policy, or "
         "uniform ones (default: data)",
     )
-    parser.add_argument("--count", type=int, default=32, metavar="N", help="alternatives per decision (default: 32)")
-    parser.add_argument("--share", type=float, default=0.2, help="of decisions that may be critical (default: 0.2)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("critical.png"), metavar="FILE", help="picture")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument(
+        "--count", type=arguments.count, default=32, metavar="N", help="alternatives per decision (default: 32)"
+    )
+    parser.add_argument(
+        "--share",
+        type=arguments.share,
+        metavar="0..1",
+        default=0.2,
+        help="of decisions that may be critical (default: 0.2)",
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
+    parser.add_argument(
+        "--out", type=arguments.output_file, default=Path("critical.png"), metavar="FILE", help="picture"
+    )
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_critical)
     return parser
 
@@ -93,14 +134,28 @@ def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
         description="Replace the translation, the rotation or the gripper of the data actions by uniform values and "
         "print how much Q is lost on average, and how far the actor's samples spread per dimension.",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint folder, or the folder of a run")
-    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="episodes")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="episodes (default: 50)")
-    parser.add_argument("--count", type=int, default=16, metavar="N", help="uniform actions per state (default: 16)")
-    parser.add_argument("--seed", type=int, default=0)
+    about = "checkpoint folder, or the folder of a run"
+    arguments.also_by_place(parser, "checkpoint", type=arguments.checkpoint, metavar="CHECKPOINT", help=about)
+    arguments.several(
+        parser, "--data", type=arguments.existing_folder, required=True, metavar="DIR", help="folders of episodes"
+    )
+    arguments.option(
+        parser,
+        "--episodes",
+        old=("--limit",),
+        dest="limit",
+        type=arguments.count,
+        default=50,
+        metavar="N",
+        help="episodes (default: 50)",
+    )
+    parser.add_argument(
+        "--count", type=arguments.count, default=16, metavar="N", help="uniform actions per state (default: 16)"
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
     add_exclude(parser)
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_action_sensitivity)
 
 

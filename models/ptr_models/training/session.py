@@ -18,6 +18,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.writer import write_atomically
 from ptr_models.networks import NetworkConfig
+from ptr_models.output_folder import locked
 from ptr_models.replay import Dataset
 from ptr_models.replay.windows import sample_actions
 from ptr_models.training.action_dimensions import with_target_entropy
@@ -47,7 +48,7 @@ from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
 from ptr_models.training.representation import begin as begin_representation
 from ptr_models.training.representation import first_objective, second_objective
-from ptr_models.training.runs import CHOICE, CheckpointError, RunError, checkpoints_of, latest_checkpoint, locked
+from ptr_models.training.runs import CHOICE, CheckpointError, RunError, checkpoints_of, latest_checkpoint
 from ptr_models.training.shipping import export
 from ptr_models.training.tasks import TaskTable
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ptr_models import arguments
 from ptr_models.common.errors import PtrError
 
 if TYPE_CHECKING:
@@ -58,23 +59,23 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("stop", "stop the arm at once, until it is cleared", _stop)
     add("clear", "release the stop; nothing moves before a new command", _clear)
     torque = add("torque", "let the motors hold, or go limp", _torque)
-    torque.add_argument("state", choices=("on", "off"))
+    torque.add_argument("state", choices=("on", "off"), help="on: the motors hold; off: the arm falls")
     reboot = add("reboot", "reboot the motors that have an error; they come back without torque", _reboot)
     move = add("move", "move slowly to a named pose; ctrl-C ends the move where it is", _move)
-    move.add_argument("pose", choices=POSES)
-    move.add_argument("--gripper", type=_opening, metavar="0..1", help="opening at the end (default: as it is)")
+    move.add_argument("pose", choices=POSES, help="where to")
+    move.add_argument(
+        "--gripper",
+        type=arguments.share,
+        metavar="0..1",
+        help="opening, 0 (closed) to 1 (open), at the end (default: as it is)",
+    )
     recover = add("recover", "the way back after a motor has failed, step by step", _recover, RECOVER)
     recover.add_argument("--stay", action="store_true", help="leave out step 7: the arm stays where it is")
-    recover.add_argument("--cool", type=float, metavar="DEG_C", help="temperature for step 3 (default: 60)")
+    recover.add_argument(
+        "--cool", type=arguments.positive, metavar="DEG_C", help="temperature for step 3 (default: 60)"
+    )
     for kind in (torque, reboot, recover):
         kind.add_argument("--yes", action="store_true", help="do not ask: the arm is simulated, or supported")
-
-
-def _opening(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"0 (closed) to 1 (open) is needed, not {text}")
-    return value
 
 
 def _with_arm(work: Callable[..., int], options: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.session import Caller, SessionError, run_session
 from ptr_bringup.sim.stage import Stage
 from ptr_models.json_input import read_object
+from ptr_models.output_folder import locked
 from ptr_models.provenance import installed_versions
 from ptr_policy.evaluation.bench import BenchOptions, RobotBench
 from ptr_policy.evaluation.checkpoints import aliases, parse_checkpoints, seal
@@ -105,7 +106,7 @@ def directory_of(node: EvaluatorNode) -> Path:
 def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any]:
     """Make the trials that the node's parameters describe, show each, write the report, and return the summary."""
     directory = directory_of(node)
-    with subject_of(node, directory) as subject:
+    with locked(directory), subject_of(node, directory) as subject:
         protocol = protocol_of(node, subject).keep(directory)
         planned = protocol.trials()
         file = TrialFile(directory / "trials.jsonl")

@@ -136,8 +136,8 @@ def all_stages(plan: TablePlan) -> Iterator[Stage]:
 
 def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
     folder, count = plan.demonstrations(task, seed), plan.budget.demonstrations
-    command = [*PTR, "sim", "collect", "--out", folder, "--episodes", count, "--tasks", task]
-    command += ["--kitchens", kitchen, "--seed", seed, "--level", plan.level]
+    command = [*PTR, "sim", "collect", "--out", folder, "--episodes", count, "--task", task]
+    command += ["--kitchen", kitchen, "--seed", seed, "--level", plan.level]
     command += ["--manner", plan.manner]
     command += ["--no-images"] if plan.size == LOW_DIM else []
     name, title = f"demonstrate_{task}_{seed}", f"{task}, seed {seed}: demonstrations"
@@ -174,9 +174,9 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
 def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int) -> Stage:
     """Every decoding in the same validation scenes, which are none of those of the trials."""
     run = plan.run(method, task, seed)
-    command = [*PTR, "sim", "decoding", "--checkpoint", run, "--tasks", task, "--kitchens", kitchen]
-    command += ["--episodes", plan.budget.validation, "--level", plan.level, "--json", run / DECODING]
-    command += [] if method.chooses_by_q else ["--decodings", *WITHOUT_Q]
+    command = [*PTR, "sim", "decoding", "--checkpoint", run, "--task", task, "--kitchen", kitchen]
+    command += ["--trials", plan.budget.validation, "--level", plan.level, "--json", run / DECODING]
+    command += [] if method.chooses_by_q else ["--choice", *WITHOUT_Q]
     name, title = f"validate_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}: decoding"
     return _stage(name, title, command, 1, "choice", lambda: int((run / DECODING).is_file()))
 
@@ -184,8 +184,8 @@ def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: in
 def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, decoding: str) -> Stage:
     """The same scenes for every method, seed and decoding."""
     run, trials = plan.run(method, task, seed), plan.budget.trials
-    command = [*PTR, "sim", "evaluate", "--checkpoint", run, "--tasks", task, "--kitchens", kitchen]
-    command += ["--episodes", trials, "--level", plan.level, "--choice", decoding, "--json", trials_file(run, decoding)]
+    command = [*PTR, "sim", "evaluate", "--checkpoint", run, "--task", task, "--kitchen", kitchen]
+    command += ["--trials", trials, "--level", plan.level, "--choice", decoding, "--json", trials_file(run, decoding)]
     name = f"try_{method.name}_{task}_{seed}_{decoding}"
     title = f"{method.title}: {task}, seed {seed}: trials, {decoding}"
     return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run, decoding)))

@@ -7,6 +7,7 @@ import argparse
 import math
 from typing import Any
 
+from ptr_models import arguments
 from ptr_teleop.recorder.episode import RecorderError
 
 DISCOVERY = 5.0  # s for the recorder to appear
@@ -22,13 +23,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     start = actions.add_parser("start", help="begin an episode")
-    start.add_argument("task", help="name of the task, e.g. put_carrot_on_plate")
+    about = "name of the task, e.g. put_carrot_on_plate"
+    arguments.also_by_place(start, "task", type=arguments.any_task, metavar="TASK", help=about)
     start.add_argument("--instruction", default="", metavar="TEXT", help="the task in free words")
     start.add_argument("--operator", default="", metavar="NAME", help="who drives")
     start.set_defaults(run=_start)
     save = actions.add_parser("save", help="end the episode and keep it")
     save.add_argument("outcome", choices=("success", "failure", "partial", "unlabelled"), help="what came of it")
-    save.add_argument("--score", type=float, default=math.nan, help="grade between 0 and 1, for partial")
+    save.add_argument(
+        "--score", type=arguments.share, metavar="0..1", default=math.nan, help="grade between 0 and 1, for partial"
+    )
     save.add_argument("--note", default="", metavar="TEXT", help="one sentence")
     save.set_defaults(run=_save)
     discard = actions.add_parser("discard", help="end the episode and move it to `discarded`")

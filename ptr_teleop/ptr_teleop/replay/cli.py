@@ -6,8 +6,8 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from pathlib import Path
 
+from ptr_models import arguments
 from ptr_models.episodes.reader import read_metadata
 
 DESCRIPTION = """\
@@ -24,7 +24,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("episode", type=Path, metavar="BAG", help="folder of the episode")
+    parser.add_argument("episode", type=arguments.existing, metavar="BAG", help="folder of the episode")
     parser.add_argument(
         "--scene", action="store_true", help="first lay the simulated scene of the recording (kitchen, task, seed)"
     )
