@@ -30,7 +30,7 @@ WITHOUT_TORCH = (
 )
 ALLOWED = {
     "ptr_models": (),
-    "ptr_bringup": ("ptr_msgs", "ptr_models.plain_text"),
+    "ptr_bringup": ("ptr_msgs", "ptr_models.plain_text", "ptr_models.files"),
     "ptr_teleop": ("ptr_msgs", *WITHOUT_TORCH),
     "ptr_policy": (
         "ptr_msgs",

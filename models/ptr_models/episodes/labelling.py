@@ -11,7 +11,7 @@ from pathlib import Path
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
 from ptr_models.episodes.reader import find_bag, read_metadata
-from ptr_models.episodes.writer import write_atomically
+from ptr_models.files import write_atomically
 from ptr_models.plain_text import plain
 
 

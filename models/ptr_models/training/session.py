@@ -15,8 +15,8 @@ import torch
 from ptr_models.algorithms import Algorithm, BehaviourTransformerCloning, make_algorithm
 from ptr_models.algorithms.bet import CLUSTERED
 from ptr_models.contract import Contract
-from ptr_models.episodes.writer import write_atomically
 from ptr_models.errors import PtrError
+from ptr_models.files import write_atomically
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Dataset
 from ptr_models.replay.windows import sample_actions

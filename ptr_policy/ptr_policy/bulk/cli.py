@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS
+from ptr_models.files import write_json
 from ptr_policy.bulk.practice_cli import add_practice
 
 
@@ -160,7 +160,7 @@ def _drift(options: argparse.Namespace) -> int:
     trials = watch_trials(options)
     show(trials)
     if options.json is not None:
-        options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
+        write_json(options.json, [trial.to_dict() for trial in trials])
     return 0
 
 
@@ -191,7 +191,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     trials = evaluate(options)
     show(trials)
     if options.json is not None:
-        options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
+        write_json(options.json, [trial.to_dict() for trial in trials])
     return 0
 
 
@@ -201,7 +201,7 @@ def _decoding(options: argparse.Namespace) -> int:
     found = try_decodings(options)
     show(found)
     if options.json is not None:
-        options.json.write_text(json.dumps(report(options.checkpoint, found), indent=1) + "\n")
+        write_json(options.json, report(options.checkpoint, found))
     return 0
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from ptr_models.errors import PtrError
+from ptr_models.files import write_atomically
 from ptr_models.json_input import read_object
 from ptr_models.plain_text import for_markup, plain
 from ptr_policy.demo.plan import Plan
@@ -130,7 +131,7 @@ def prepare(plan: Plan, fresh: bool = False) -> Path | None:
         numbers = (plan.out.with_name(f"{plan.out.name}-{number}") for number in itertools.count(1))
         moved = plan.out.rename(next(path for path in numbers if not path.exists()))
     plan.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(plan.to_json() + "\n")
+    write_atomically(file, plan.to_json() + "\n")
     return moved
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.operator import MANNERS
 from ptr_models.errors import PtrError
+from ptr_models.files import write_json
 from ptr_models.json_input import read_object
 from ptr_models.plain_text import plain
 
@@ -148,7 +149,7 @@ def check_same(out: Path, plan: dict) -> None:
                     f"{out} holds a table with {key} = {stored.get(key)!r}, not {value!r}; choose another --out"
                 )
     out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    write_json(file, plan)
 
 
 def _assignment(text: str) -> tuple[str, Path]:
