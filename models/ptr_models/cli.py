@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 
 from ptr_models import __version__
-from ptr_models.arguments import Parser
+from ptr_models.common.arguments import Parser
 from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import tell_interrupted, termination_interrupts
 from ptr_models.common.plain_text import plain
-from ptr_models.guidance import tell_interrupted, termination_interrupts
 
 GROUP = "ptr.commands"
 OWN = {

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from ptr_models.arguments import Existing, Name, Output, known, leaves
+from ptr_models.common.arguments import Existing, Name, Output, known, leaves
 from ptr_models.common.errors import PtrError
 
 DESCRIPTION = """\

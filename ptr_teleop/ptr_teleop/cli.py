@@ -13,13 +13,13 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import next_step, resumable
+from ptr_models.common.output_folder import require_unused
 from ptr_models.common.processes import interrupted_with_parent
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
-from ptr_models.guidance import next_step, resumable
-from ptr_models.output_folder import require_unused
 from ptr_teleop.recorder.files import audit
 
 DEVICES = ("scripted", "spacemouse", "webxr", "page_keyboard", "joy", "twist", "none")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from ptr_models import arguments, cli
 from ptr_models.algorithms.config import CHOICES
-from ptr_models.arguments import Checkpoint, Existing, Name, OneOf, Output, Real, Whole, leaves
+from ptr_models.common import arguments, cli
+from ptr_models.common.arguments import Checkpoint, Existing, Name, OneOf, Output, Real, Whole, leaves
 
 PARSER, BROKEN = cli.build_parser()
 COMMANDS = [
@@ -93,7 +93,7 @@ def test_what_is_wrong_with_an_argument_is_one_sentence(
     if isinstance(action, WITHOUT_VALUE):
         return
     checked = action.choices is not None or action.type not in (None, str, int, float, Path)
-    assert checked or action.dest in FREE, "give it a type of ptr_models.arguments"
+    assert checked or action.dest in FREE, "give it a type of ptr_models.common.arguments"
     for value, expected in wrong_values(action, tmp_path):
         if action.option_strings:
             repeated = [value] * (action.nargs if isinstance(action.nargs, int) else 1)

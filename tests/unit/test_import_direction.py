@@ -17,22 +17,19 @@ FOLDERS = {
     "ptr_policy": ROOT / "ptr_policy" / "ptr_policy",
 }
 WITHOUT_TORCH = (
-    "ptr_models.arguments",
     "ptr_models.contract",
     "ptr_models.episodes",
     "ptr_models.common",
-    "ptr_models.guidance",
     "ptr_models.json_input",
     "ptr_models.latency_file",
     "ptr_models.limits",
-    "ptr_models.output_folder",
     "ptr_models.provenance",
     "ptr_models.typed_values",
     "ptr_models.yaml_input",
 )
 ALLOWED = {
     "ptr_models": (),
-    "ptr_bringup": ("ptr_msgs", "ptr_models.common", "ptr_models.arguments", "ptr_models.guidance"),
+    "ptr_bringup": ("ptr_msgs", "ptr_models.common"),
     "ptr_teleop": ("ptr_msgs", "ptr_bringup.ros", *WITHOUT_TORCH),
     "ptr_policy": (
         "ptr_msgs",

@@ -7,7 +7,6 @@ methods without a Q-function there is no such rule, and the last checkpoint coun
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from ptr_models.analysis.q_range import add_q_ranges
 from ptr_models.analysis.values import ACCEPT_MEAN, ACCEPT_SHARE, ACCEPT_SINGLE, Candidate, choose, score_checkpoints
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_json
 from ptr_models.replay import Dataset
 from ptr_models.training.checkpoint import Checkpoint, has_critic, read_checkpoint
 from ptr_models.training.data import Bags, bags_of_run, limited, open_folders
@@ -128,9 +128,7 @@ def _demonstrations(
 
 
 def _write(file: Path, values: dict[str, Any]) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
     try:
-        temporary.write_text(json.dumps(values, indent=1), encoding="utf-8")
-        temporary.rename(file)
+        write_json(file, values)
     except OSError as error:
         raise PtrError(f"the choice {file} cannot be written: {error}") from error

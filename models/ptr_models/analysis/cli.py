@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.episodes.exclusion import add_exclude
 
 if TYPE_CHECKING:
     from ptr_models.replay import Dataset
+
+from ptr_models.common.files import write_json
 
 EPILOGUE = """\
 examples:
@@ -180,7 +182,6 @@ def run_q(options: argparse.Namespace) -> int:
 
 def run_critical(options: argparse.Namespace) -> int:
     """`ptr analyze critical`."""
-    import json
 
     from ptr_models.analysis.critical import compare, critical, judge, report
     from ptr_models.analysis.critical_figure import critical_figure
@@ -206,14 +207,13 @@ def run_critical(options: argparse.Namespace) -> int:
                 f"difference {found.difference:+.3f} (95 %: {low:+.3f} to {high:+.3f})"
             )
     if options.json is not None:
-        options.json.write_text(json.dumps(report(decisions, marks), indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, report(decisions, marks))
     print(f"picture: {save(critical_figure(decisions, marks), options.out)}")
     return 0
 
 
 def run_action_sensitivity(options: argparse.Namespace) -> int:
     """`ptr analyze action-sensitivity`."""
-    import json
 
     from ptr_models.analysis.action_sensitivity import action_sensitivity
     from ptr_models.training.policy import Policy
@@ -223,7 +223,7 @@ def run_action_sensitivity(options: argparse.Namespace) -> int:
     found = action_sensitivity(policy, data, count=options.count, seed=options.seed)
     print(found)
     if options.json is not None:
-        options.json.write_text(json.dumps(found.to_dict(), indent=1) + "\n", encoding="utf-8")
+        write_json(options.json, found.to_dict())
     return 0
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.plain_text import for_markup
 from ptr_models.episodes.audit_tape import Tape, read_tape

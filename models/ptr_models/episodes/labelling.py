@@ -8,12 +8,12 @@ import getpass
 import time
 from pathlib import Path
 
-from ptr_models import arguments
+from ptr_models.common import arguments
+from ptr_models.common.files import write_atomically
 from ptr_models.common.plain_text import plain
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
 from ptr_models.episodes.reader import find_bag, read_metadata
-from ptr_models.episodes.writer import write_atomically
 
 
 def relabel(path: Path | str, label: Label) -> EpisodeMetadata:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.common.plain_text import plain
 from ptr_models.contract import ContractError
 from ptr_models.episodes.bag import mapped

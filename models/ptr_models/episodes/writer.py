@@ -21,6 +21,7 @@ from types import TracebackType
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from ptr_models.common.files import write_atomically
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import METADATA_TOPIC, STRING, definition, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata, check_name
@@ -235,18 +236,3 @@ class BagWriter:
     def _disk_error(self, error: OSError) -> EpisodeError:
         what = "the disk is full" if error.errno == errno.ENOSPC else (error.strerror or str(error))
         return EpisodeError(f"episode {self.metadata.episode_id} cannot be written to {self.partial}: {what}")
-
-
-def write_atomically(path: Path, text: str, durable: bool = True) -> None:
-    """Write a text file so that a reader sees either the old or the new one, also after a loss of power."""
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise

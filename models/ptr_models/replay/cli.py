@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
 from ptr_models.replay.cache import DEFAULT_ROOT

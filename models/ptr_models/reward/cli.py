@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import argparse
 
-from ptr_models import arguments
+from ptr_models.common import arguments
+from ptr_models.common.guidance import next_step, resumable
+from ptr_models.common.output_folder import locked
 from ptr_models.episodes.exclusion import add_exclude
-from ptr_models.guidance import next_step, resumable
-from ptr_models.output_folder import locked
 
 DESCRIPTION = """\
 Train a success classifier on demonstrations: their last frames show a finished task, all others, and every frame of

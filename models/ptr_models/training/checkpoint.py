@@ -27,6 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ptr_models.algorithms import Algorithm, make_algorithm
+from ptr_models.common.files import write_atomically
 from ptr_models.contract import Contract
 from ptr_models.json_input import read_object
 from ptr_models.limits import MAX_IMAGE_SIDE, MAX_TASK_SLOTS
@@ -238,10 +239,10 @@ def write_q_ranges(path: Path, ranges: Mapping[str, QRange]) -> None:
     try:
         index = read_object(path / INDEX, CheckpointError, finite=False)
         if index["files"].pop(Q_RANGE, None) is not None:
-            _replace(path / INDEX, json.dumps(index, indent=1))
-        _replace(path / Q_RANGE, to_json(ranges))
+            write_atomically(path / INDEX, json.dumps(index, indent=1))
+        write_atomically(path / Q_RANGE, to_json(ranges))
         index["files"][Q_RANGE] = _facts(path / Q_RANGE)
-        _replace(path / INDEX, json.dumps(index, indent=1))
+        write_atomically(path / INDEX, json.dumps(index, indent=1))
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"the ranges of Q cannot be added to {path}: {error}") from error
 
@@ -293,15 +294,6 @@ def _write_index(folder: Path, checkpoint: Checkpoint, sampler: Mapping[str, Any
 
 def _facts(file: Path) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(file.read_bytes()).hexdigest(), "bytes": file.stat().st_size}
-
-
-def _replace(file: Path, text: str) -> None:
-    """Put a text on the disk under a name, the old one or the new one at any moment."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    _flush(temporary)
-    temporary.replace(file)
-    _flush(file.parent)
 
 
 def _verify_files(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:

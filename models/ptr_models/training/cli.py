@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.episodes.exclusion import add_exclude
 from ptr_models.reward.cli import add_classifier
 from ptr_models.training import commands

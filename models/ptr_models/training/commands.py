@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptr_models.common.errors import PtrError
-from ptr_models.guidance import next_step
+from ptr_models.common.guidance import next_step
+from ptr_models.common.output_folder import require_unused
 from ptr_models.json_input import read_object
-from ptr_models.output_folder import require_unused
 
 if TYPE_CHECKING:
     from ptr_models.training.data import Bags

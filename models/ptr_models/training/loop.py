@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from ptr_models.algorithms import Algorithm
+from ptr_models.common.output_folder import locked
 from ptr_models.networks.shared_batch import Share, sharing
-from ptr_models.output_folder import locked
 from ptr_models.training.averages import Averages, TrainingError, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
 from ptr_models.training.compilation import compile_encoders

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES
@@ -217,9 +217,7 @@ def by_recording(data: Dataset) -> list[int]:
 def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
     """One JSON line each; the file is replaced at once."""
     text = "".join(json.dumps(dataclasses.asdict(item)) + "\n" for item in verdicts)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, text)
 
 
 def read_verdicts(path: Path, most: int) -> list[Verdict]:

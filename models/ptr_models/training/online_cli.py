@@ -8,10 +8,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptr_models import arguments
+from ptr_models.common import arguments
+from ptr_models.common.guidance import next_step
+from ptr_models.common.output_folder import require_unused
 from ptr_models.episodes.exclusion import add_exclude
-from ptr_models.guidance import next_step
-from ptr_models.output_folder import require_unused
 
 if TYPE_CHECKING:
     from ptr_models.training.online import OnlineLearner

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptr_models.common.errors import PtrError
-from ptr_models.output_folder import locked
+from ptr_models.common.output_folder import locked
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.training.checkpoint import Checkpoint
 from ptr_models.training.data import Bags

@@ -15,10 +15,10 @@ import torch
 from ptr_models.algorithms import Algorithm, BehaviourTransformerCloning, make_algorithm
 from ptr_models.algorithms.bet import CLUSTERED
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically
+from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
-from ptr_models.episodes.writer import write_atomically
 from ptr_models.networks import NetworkConfig
-from ptr_models.output_folder import locked
 from ptr_models.replay import Dataset
 from ptr_models.replay.windows import sample_actions
 from ptr_models.training.action_dimensions import with_target_entropy

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ptr_models.output_folder import in_use
+from ptr_models.common.output_folder import in_use
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.jsonlines import read_lines
 from ptr_models.training.runs import (

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from ptr_bringup.calibrate.quality import Quality, judge
 from ptr_bringup.camera.interface import CameraError, Source, Wish
 from ptr_bringup.camera.settings import AUTOMATIC, NAMES, Settings
 from ptr_bringup.camera.sources import is_device, open_source
+from ptr_models.common.files import write_atomically
 
 SETTLE = 3.0
 """s in which the camera's automatic exposure, white balance and focus come to rest."""
@@ -124,6 +125,6 @@ def write_entry(path: Path, entry: Entry, source_name: str, settings: Settings) 
     text = yaml.safe_dump(entry.file | {entry.name: {"ros__parameters": parameters}}, sort_keys=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(_HEAD + text, encoding="utf-8")
+        write_atomically(path, _HEAD + text)
     except OSError as error:
         raise CalibrationError(f"{path} can't be written: {error.strerror}.") from error

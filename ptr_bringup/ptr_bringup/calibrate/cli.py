@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptr_bringup.calibrate.errors import CalibrationError
-from ptr_models import arguments
+from ptr_models.common import arguments
 
 if TYPE_CHECKING:
     from ptr_bringup.calibrate.camera_session import Entry

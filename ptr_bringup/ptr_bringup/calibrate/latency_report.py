@@ -13,6 +13,7 @@ import yaml
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.lag import Lag
 from ptr_bringup.calibrate.latency import latencies
+from ptr_models.common.files import write_atomically
 
 _HEAD = "# Latencies of a robot in s, measured by `ptr calibrate latency`; give this file as latency_file:=PATH.\n"
 
@@ -32,7 +33,7 @@ def write_latencies(path: Path, command: Lag, cameras: Mapping[str, Lag], today:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_atomically(path, text)
     except OSError as error:
         raise CalibrationError(f"{path} can't be written: {error.strerror}.") from error
 

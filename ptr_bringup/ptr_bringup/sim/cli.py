@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ptr_bringup.sim.faults import CLEAR, KINDS
 from ptr_bringup.sim.names import teach_names
-from ptr_models import arguments
+from ptr_models.common import arguments
 
 DESCRIPTION = """\
 Let something go wrong in the running simulator, as it does on a real robot: see how the arm holds, what the page

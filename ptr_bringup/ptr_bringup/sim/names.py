@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 
 
 def teach_names() -> None:

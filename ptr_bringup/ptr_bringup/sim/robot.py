@@ -79,7 +79,7 @@ class SimulatedRobot:
         world, core = self.world, self._core
         measured = world.tool_pose
         return Snapshot(
-            world.render(*self._size) if picture else None,
+            self.picture() if picture else None,
             state_from_pose(measured, world.gripper),
             measured,
             core.target,
@@ -88,6 +88,10 @@ class SimulatedRobot:
             world.joint_positions,
             np.stack([np.concatenate([at, turn[[1, 2, 3, 0]]]) for at, turn in world.object_poses().values()]),
         )
+
+    def picture(self, appearance: tuple[Array, Array] | None = None) -> NDArray[np.uint8]:
+        """RGB (height, width, 3), now or as of an earlier `World.appearance` of this scene."""
+        return self.world.render(*self._size, appearance)
 
     def act(self, action: ArrayLike, source: str = "scripted") -> None:
         """Execute an action (7,) in m, rad and opening, for one control period."""

@@ -380,8 +380,21 @@ class World:
         """True when the object is inside the receptacle's walls."""
         return in_receptacle(self.task, self.scene())
 
-    def render(self, width: int = 640, height: int = 480) -> NDArray[np.uint8]:
-        """Picture of the over_shoulder camera: RGB (height, width, 3)."""
+    def appearance(self) -> tuple[Array, Array]:
+        """Where all shapes are now, for `render` later in the same scene: (G, 3) m and (G, 9) rotations."""
+        return self.data.geom_xpos.copy(), self.data.geom_xmat.copy()
+
+    def render(
+        self, width: int = 640, height: int = 480, appearance: tuple[Array, Array] | None = None
+    ) -> NDArray[np.uint8]:
+        """Picture of the over_shoulder camera: RGB (height, width, 3), now or as of an earlier `appearance`."""
+        if appearance is not None:
+            now = self.appearance()
+            self.data.geom_xpos[:], self.data.geom_xmat[:] = appearance
+            try:
+                return self.render(width, height)
+            finally:
+                self.data.geom_xpos[:], self.data.geom_xmat[:] = now
         pictures = self._pictures.get((width, height))
         if pictures is None:
             pictures = self._pictures[(width, height)] = Pictures(self.model, width, height)

@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.names import teach_names
 from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS
-from ptr_models import arguments
+from ptr_models.common import arguments
+from ptr_models.common.files import write_json
+from ptr_models.common.guidance import next_step
 from ptr_models.episodes.exclusion import add_exclude
-from ptr_models.guidance import next_step
 from ptr_models.limits import MAX_IMAGE_SIDE
 from ptr_policy.bulk.practice_cli import add_practice
 
@@ -221,7 +221,7 @@ def _drift(options: argparse.Namespace) -> int:
     show(trials)
     _next_deploy(options)
     if options.json is not None:
-        options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
+        write_json(options.json, [trial.to_dict() for trial in trials])
     return 0
 
 
@@ -255,7 +255,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     show(trials)
     _next_deploy(options)
     if options.json is not None:
-        options.json.write_text(json.dumps([trial.to_dict() for trial in trials], indent=1) + "\n")
+        write_json(options.json, [trial.to_dict() for trial in trials])
     return 0
 
 
@@ -267,7 +267,7 @@ def _decoding(options: argparse.Namespace) -> int:
     best = best_decoding(found).name
     next_step("sim", "evaluate", "--checkpoint", options.checkpoint, "--choice", best, "…", about="in other scenes")
     if options.json is not None:
-        options.json.write_text(json.dumps(report(options.checkpoint, found), indent=1) + "\n")
+        write_json(options.json, report(options.checkpoint, found))
     return 0
 
 

@@ -23,11 +23,11 @@ from ptr_bringup.sim.robot import PERIOD, SimulatedRobot, Snapshot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
 from ptr_bringup.sim.world import CAMERA, Variation, World
 from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import resumable
+from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episode
-from ptr_models.guidance import resumable
-from ptr_models.output_folder import locked
 from ptr_policy.bulk.sight import robot_for
 
 LONGEST = 60
@@ -132,23 +132,28 @@ def decision_steps(period: float) -> int:
     return steps
 
 
-def demonstrate(
-    robot: SimulatedRobot, seed: int, manner: Manner, pictures: bool = True
-) -> tuple[list[Snapshot], list[np.ndarray]]:
-    """One attempt: what was seen at each instant (T+1), and what was done between them (T)."""
+def demonstrate(robot: SimulatedRobot, seed: int, manner: Manner, pictures: bool = True) -> list[Snapshot] | None:
+    """One attempt: what was seen at each instant (T+1); None if it failed.
+
+    Pictures take most of the time, so they are drawn afterwards, and only of an attempt that succeeded.
+    """
     steps = decision_steps(robot.period)
     world = robot.world
     robot.reset(seed, WIDE_START if seed % 2 else None)
     operator = operator_for(world, seed, manner)
-    seen, done = [robot.observe(pictures)], []
-    while not operator.done and len(done) < LONGEST * steps:
+    seen, looks = [robot.observe(False)], [world.appearance()]
+    while not operator.done and len(seen) <= LONGEST * steps:
         action = operator.act(robot.commanded, world.gripper, world.scene())
         action[:6] /= steps
         for _ in range(steps):
             robot.act(action)
-            done.append(action)
-            seen.append(robot.observe(pictures))
-    return seen, done
+            seen.append(robot.observe(False))
+            looks.append(world.appearance())
+    if not world.successful():
+        return None
+    if not pictures:
+        return seen
+    return [dataclasses.replace(it, image=robot.picture(look)) for it, look in zip(seen, looks, strict=True)]
 
 
 def _pair(order: Order) -> tuple[str, str]:
@@ -170,6 +175,7 @@ def _worker() -> None:
     """Ctrl-C is the parent's to handle; helpers give way to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's drawing in software: one process per core, one thread each
 
 
 def _collect_group(part: tuple[Path, list[Order], int, int, Contract]) -> list[Path]:
@@ -185,8 +191,8 @@ def _collect_one(root: Path, robot: SimulatedRobot, order: Order, contract: Cont
     for attempt in range(ATTEMPTS):
         sequence = np.random.SeedSequence([order.seed, order.index, attempt])
         scene = int(sequence.generate_state(1)[0])
-        seen, done = demonstrate(robot, scene, manner, bool(contract.cameras))
-        if robot.world.successful():
+        seen = demonstrate(robot, scene, manner, bool(contract.cameras))
+        if seen is not None:
             trajectory = trajectory_of(seen, tuple(robot.world.object_poses()))
             return write_episode(root, _metadata(order, manner, scene, contract), trajectory)
     raise PtrError(f"the scripted operator failed {ATTEMPTS} times at {order.episode_id}")

@@ -19,9 +19,9 @@ from rich.table import Table
 from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.world import World
+from ptr_models.common.guidance import resumable
 from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
-from ptr_models.guidance import resumable
 from ptr_models.training.policy import Decision, Policy
 from ptr_policy.bulk.sight import look, robot_for
 from ptr_policy.evaluation.statistics import wilson_interval

@@ -8,9 +8,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptr_models import arguments
-from ptr_models.guidance import AGAIN, next_step, resumable
-from ptr_models.output_folder import locked, require_unused
+from ptr_models.common import arguments
+from ptr_models.common.guidance import AGAIN, next_step, resumable
+from ptr_models.common.output_folder import locked, require_unused
 
 if TYPE_CHECKING:
     from ptr_models.contract import Contract

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ptr_models.common.files import write_json
 from ptr_models.common.plain_text import for_markup
 from ptr_policy.bulk.practice import PracticeTrial
 from ptr_policy.evaluation.statistics import wilson_interval
@@ -76,4 +76,4 @@ def show(trials: Sequence[PracticeTrial]) -> None:
 
 def write_summary(trials: Sequence[PracticeTrial], path: Path) -> None:
     """The summary as a JSON file."""
-    path.write_text(json.dumps(summary(trials), indent=1) + "\n", encoding="utf-8")
+    write_json(path, summary(trials))

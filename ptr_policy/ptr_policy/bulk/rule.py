@@ -8,7 +8,6 @@ each checkpoint of a fine-tuning run is also tried, all of them in the same scen
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from ptr_bringup.sim.world import World
 from ptr_models.analysis.figures import COLOURS, INK, save, tidy
 from ptr_models.analysis.values import Candidate, choose, rank_correlation, score_checkpoints
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_json
 from ptr_models.json_input import read_object
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.data import limited, open_folders
@@ -193,7 +193,4 @@ def _write(
     place: Path, options: argparse.Namespace, candidates: Sequence[Candidate], known: dict[int, int]
 ) -> None:
     rows = [asdict(item) for item in _tried(candidates, known, options.episodes)]
-    text = json.dumps({"question": _question(options), "checkpoints": rows}, indent=1)
-    temporary = place.with_suffix(".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(place)
+    write_json(place, {"question": _question(options), "checkpoints": rows})

@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from ptr_bringup.sim.names import teach_names
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically
+from ptr_models.common.guidance import next_step
+from ptr_models.common.output_folder import is_empty, locked, require_unused
 from ptr_models.common.plain_text import for_markup, plain
-from ptr_models.guidance import next_step
 from ptr_models.json_input import read_object
-from ptr_models.output_folder import is_empty, locked, require_unused
 from ptr_policy.demo.plan import Plan
 
 DESCRIPTION = """\
@@ -184,7 +185,7 @@ def prepare(plan: Plan, fresh: bool = False) -> Path | None:
         numbers = (plan.out.with_name(f"{plan.out.name}-{number}") for number in itertools.count(1))
         moved = plan.out.rename(next(path for path in numbers if not path.exists()))
     plan.out.mkdir(parents=True, exist_ok=True)
-    file.write_text(plan.to_json() + "\n")
+    write_atomically(file, plan.to_json() + "\n")
     return moved
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import jinja2
 
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically, write_json
 from ptr_models.json_input import read_object
 from ptr_policy.demo import figures
 from ptr_policy.demo.plan import Plan
@@ -52,8 +53,8 @@ def write_report(plan: Plan, stages: Sequence[StageTime]) -> dict[str, Any]:
         "figures": {figure.name: str(figure.path.relative_to(plan.out)) for figure in drawn},
         "versions": versions(),
     }
-    plan.report.write_text(json.dumps(report, indent=2) + "\n")
-    plan.report.with_suffix(".html").write_text(_page(plan, report, results, drawn))
+    write_json(plan.report, report)
+    write_atomically(plan.report.with_suffix(".html"), _page(plan, report, results, drawn), durable=False)
     return report
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from ptr_models.common.errors import PtrError
-from ptr_models.guidance import resumable
+from ptr_models.common.files import write_json
+from ptr_models.common.guidance import resumable
 from ptr_models.json_input import parse_json
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.stages import all_stages
@@ -48,7 +48,7 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
             finally:
                 seconds = before.seconds + time.monotonic() - begin
                 times[stage.name] = StageTime(stage.name, stage.title, seconds, finished)
-                book.write_text(json.dumps([asdict(entry) for entry in times.values()], indent=1))
+                write_json(book, [asdict(entry) for entry in times.values()])
             if not console.is_terminal:
                 console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s", markup=False)
     return list(times.values())

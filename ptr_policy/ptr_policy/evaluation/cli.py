@@ -7,11 +7,11 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import AGAIN, next_step
+from ptr_models.common.output_folder import require_unused
 from ptr_models.common.plain_text import for_markup
-from ptr_models.guidance import AGAIN, next_step
-from ptr_models.output_folder import require_unused
 
 if TYPE_CHECKING:
     from ptr_bringup.ros.session import Caller

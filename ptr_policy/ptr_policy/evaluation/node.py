@@ -17,8 +17,8 @@ from rclpy.parameter import Parameter
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.session import Caller, SessionError, run_session
 from ptr_bringup.sim.stage import Stage
+from ptr_models.common.output_folder import locked
 from ptr_models.json_input import read_object
-from ptr_models.output_folder import locked
 from ptr_models.provenance import installed_versions
 from ptr_policy.evaluation.bench import BenchOptions, RobotBench
 from ptr_policy.evaluation.checkpoints import aliases, parse_checkpoints, seal

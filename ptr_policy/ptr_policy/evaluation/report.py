@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import jinja2
 
+from ptr_models.common.files import write_atomically
 from ptr_policy.evaluation.drawing import CURVE_HEIGHT, CURVE_WIDTH, curves, inline_picture
 from ptr_policy.evaluation.findings import Evaluation, combined, findings, read_evaluation
 from ptr_policy.evaluation.power import format_p
@@ -39,9 +40,7 @@ def write_report(directory: Path, others: Sequence[Path] = (), disclose: bool = 
         report["policies"] += [policy for other in further for policy in findings(other)["policies"]]
     write_json(directory / "report.json", report)
     page = directory / "report.html"
-    temporary = page.with_suffix(".tmp")
-    temporary.write_text(render(evaluation, report), encoding="utf-8")
-    temporary.replace(page)
+    write_atomically(page, render(evaluation, report))
     return page
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ptr_models.common.files import write_atomically
 from ptr_policy.evaluation.statistics import wilson_interval
 from ptr_policy.evaluation.trials import OUTCOMES, Result, Trial
 
@@ -56,6 +57,4 @@ def _counts(made: Sequence[Result]) -> dict[str, Any]:
 def write_json(path: Path, values: Any) -> None:
     """Replace a JSON file as a whole, so that a crash leaves the old one; makes its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, json.dumps(values, indent=2, sort_keys=True) + "\n")

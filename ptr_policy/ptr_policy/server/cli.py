@@ -7,7 +7,7 @@ import argparse
 import os
 from typing import Any
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 
 STARTS, RUNS = 60.0, 3600.0
 """s to wait for the server, and for the end of a run."""

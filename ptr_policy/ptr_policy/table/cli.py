@@ -14,13 +14,14 @@ from rich.console import Console
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.names import teach_names
 from ptr_bringup.sim.operator import MANNERS
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_json
+from ptr_models.common.guidance import next_step, resumable
+from ptr_models.common.output_folder import locked, require_unused
 from ptr_models.common.plain_text import plain
 from ptr_models.episodes.exclusion import add_exclude, lasting
-from ptr_models.guidance import next_step, resumable
 from ptr_models.json_input import read_object
-from ptr_models.output_folder import locked, require_unused
 
 if TYPE_CHECKING:
     from ptr_policy.table.plan import TablePlan
@@ -228,7 +229,7 @@ def check_same(out: Path, plan: dict) -> None:
                     f"{out} holds a table with {key} = {stored.get(key)!r}, not {value!r}; choose another --out"
                 )
     out.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+    write_json(file, plan)
 
 
 def _assignment(text: str) -> tuple[str, Path]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from ptr_models.analysis.figures import COLOURS, FAINT, INK, save, tidy
+from ptr_models.common.files import write_atomically, write_json
 from ptr_models.provenance import source_commit
 from ptr_models.training.runs import chosen_checkpoint, latest_checkpoint
 from ptr_policy.evaluation.statistics import wilson_interval
@@ -109,11 +109,11 @@ def write_report(plan: TablePlan) -> tuple[str, Path]:
     """Write the files of the table into the plan's folder; returns the Markdown text and the picture."""
     rows = read_rows(plan)
     entries = [_entry(plan, cell) for row in rows for cell in row.cells]
-    (plan.out / "results.json").write_text(json.dumps(entries, indent=1) + "\n", encoding="utf-8")
+    write_json(plan.out / "results.json", entries)
     document = {"plan": plan.to_dict(), "rows": [_as_json(row) for row in rows]}
-    (plan.out / "table.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_json(plan.out / "table.json", document)
     text = markdown(plan, rows)
-    (plan.out / "table.md").write_text(text, encoding="utf-8")
+    write_atomically(plan.out / "table.md", text, durable=False)
     return text, save(figure(rows), plan.out / "table.png")
 
 

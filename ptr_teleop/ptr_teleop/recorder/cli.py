@@ -7,7 +7,7 @@ import argparse
 import math
 from typing import Any
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_teleop.recorder.episode import RecorderError
 
 DISCOVERY = 5.0  # s for the recorder to appear

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from ptr_models.common.errors import PtrError
-from ptr_models.output_folder import FolderInUseError, FolderLock, FolderNotWritableError
+from ptr_models.common.output_folder import FolderInUseError, FolderLock, FolderNotWritableError
 
 DISCARDED = "discarded"
 

@@ -7,7 +7,7 @@ import argparse
 import math
 import sys
 
-from ptr_models import arguments
+from ptr_models.common import arguments
 from ptr_models.episodes.reader import read_metadata
 
 DESCRIPTION = """\

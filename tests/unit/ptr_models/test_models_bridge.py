@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from ptr_models.cli import main
+from ptr_models.common.output_folder import FolderInUseError, locked
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import SourceFolder, find_files, import_bridge, read_bridge, task_name
@@ -23,7 +24,6 @@ from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, re
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 from ptr_models.episodes.trajectory import encode_jpeg
 from ptr_models.episodes.writer import BagWriter
-from ptr_models.output_folder import FolderInUseError, locked
 
 BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
 SAMPLE = Path(os.environ.get("PTR_BRIDGE_SAMPLE", BESIDE))

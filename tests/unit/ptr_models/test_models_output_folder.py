@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ptr_models import cli
-from ptr_models.output_folder import (
+from ptr_models.common.output_folder import (
     LOCK,
     FolderInUseError,
     FolderNotWritableError,
@@ -25,7 +25,7 @@ from ptr_models.output_folder import (
 
 HOLD = """
 import pathlib, sys, time
-from ptr_models.output_folder import locked
+from ptr_models.common.output_folder import locked
 folder = pathlib.Path(sys.argv.pop(1))
 with locked(folder):
     print("has it", flush=True)

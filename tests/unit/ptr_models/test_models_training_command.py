@@ -12,7 +12,7 @@ import torch
 from training_runs import train_command
 
 from ptr_models.cli import main
-from ptr_models.output_folder import in_use, locked
+from ptr_models.common.output_folder import in_use, locked
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags

@@ -20,7 +20,7 @@ import torch
 from training_runs import SMALL, prior_only, spawn, train_command, wait_for_checkpoint
 
 from ptr_models.cli import main
-from ptr_models.output_folder import locked
+from ptr_models.common.output_folder import locked
 from ptr_models.training.checkpoint import MODEL, OPTIMISER, read_checkpoint
 from ptr_models.training.data import Bags
 from ptr_models.training.jsonlines import read_lines

@@ -20,7 +20,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.reader import read_episode
 from ptr_models.training.policy import Decision
-from ptr_policy.bulk.collect import Order, collect, orders
+from ptr_policy.bulk.collect import MACHINE, Order, collect, demonstrate, orders
 from ptr_policy.bulk.evaluate import BulkTrial, run_trial, show
 
 KITCHEN, TASK = "toykitchen2", "put_corn_in_pot"
@@ -117,6 +117,27 @@ def test_a_bag_says_what_it_is_and_holds_the_whole_demonstration(tmp_path: Path)
     assert np.all(np.abs(actions[:, :3]) <= 0.05 + 1e-6)
     assert {round(float(g)) for g in actions[:, 6]} == {0, 1}
     assert actions[0, 6] > 0.9 and actions[-1, 6] > 0.9
+
+
+def test_a_picture_drawn_later_is_that_of_its_moment(robot: SimulatedRobot) -> None:
+    robot.reset(3)
+    moments = []
+    for step in range(6):
+        robot.act([0.02, 0.01, -0.02, 0.0, 0.0, 0.2, float(step < 3)])
+        moments.append((robot.picture(), robot.world.appearance()))
+    drawn = [robot.picture(appearance) for _, appearance in moments]
+    assert all(np.array_equal(picture, then) for (picture, _), then in zip(moments, drawn, strict=True))
+    assert np.array_equal(robot.picture(), drawn[-1]) and not np.array_equal(drawn[0], drawn[-1])
+
+
+def test_pictures_are_drawn_of_demonstrations_that_succeed_only(
+    robot: SimulatedRobot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = demonstrate(robot, 5, MACHINE)
+    assert seen is not None and all(it.image is not None for it in seen)
+    monkeypatch.setattr(World, "successful", lambda self: False)
+    monkeypatch.setattr(World, "render", lambda *_: pytest.fail("drawn"))
+    assert demonstrate(robot, 5, MACHINE) is None
 
 
 def test_an_expert_succeeds_and_sees_what_the_contract_says(robot: SimulatedRobot) -> None:

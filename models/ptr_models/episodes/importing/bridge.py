@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ptr_models import __version__
 from ptr_models.common.errors import PtrError
+from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy
@@ -29,7 +30,6 @@ from ptr_models.episodes.jpeg import sane_size
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.limits import MAX_TEXT
-from ptr_models.output_folder import locked
 
 CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0"}
 """Camera of the contract and the image of the data set that it takes."""

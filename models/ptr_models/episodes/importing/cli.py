@@ -9,13 +9,13 @@ import sys
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ptr_models import arguments
+from ptr_models.common import arguments
+from ptr_models.common.guidance import AGAIN, Interrupted, next_step
 from ptr_models.common.plain_text import plain
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
 from ptr_models.episodes.importing.records import Imported
-from ptr_models.guidance import AGAIN, Interrupted, next_step
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
