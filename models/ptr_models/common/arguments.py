@@ -124,9 +124,9 @@ def setting(text: str) -> str:
 
 
 def _presets() -> Collection[str]:
-    from ptr_models.training.presets import presets
-
-    return tuple(presets())
+    """From the names of their files: reading them would bring PyTorch along."""
+    files = (Path(__file__).parents[1] / "training" / "presets").glob("*.yaml")
+    return tuple(sorted(file.stem for file in files if not file.stem.startswith("_")))
 
 
 WAYS = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
@@ -225,7 +225,7 @@ class Checkpoint(Existing):
     """Type of an argument: the folder of a checkpoint, or of a run that has one, or the name of a shipped one."""
 
     def __call__(self, text: str) -> Path:
-        from ptr_models.assets import shipped_checkpoint, shipped_names
+        from ptr_models.common.assets import shipped_checkpoint, shipped_names
 
         place = shipped_checkpoint(text)
         if place is None and not path(text).exists():

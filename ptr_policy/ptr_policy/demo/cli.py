@@ -138,7 +138,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _shipped() -> Path:
-    from ptr_models.assets import checkpoint_path
+    from ptr_models.common.assets import checkpoint_path
 
     return checkpoint_path("ptr_small")
 

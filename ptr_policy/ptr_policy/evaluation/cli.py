@@ -171,7 +171,7 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
         TimeRemainingColumn,
     )
 
-    from ptr_bringup.session import SessionEndedError
+    from ptr_bringup.ros.session import SessionEndedError
     from ptr_policy.evaluation.node import conclude, describe, directory_of, run_trials
 
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]

@@ -15,7 +15,8 @@ from pathlib import Path
 import cv2
 import pytest
 
-from ptr_models import assets, cli
+from ptr_models import cli
+from ptr_models.common import assets
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.inspection import EpisodeReport
 from ptr_models.episodes.metadata import EpisodeMetadata

@@ -21,7 +21,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ptr_models.assets import checkpoint_path
+from ptr_models.common.assets import checkpoint_path
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records

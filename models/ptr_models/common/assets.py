@@ -18,7 +18,7 @@ def checkpoint_directories() -> list[Path]:
     """
     stated = os.environ.get("PTR_CHECKPOINTS")
     prefixes = [sys.prefix, *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))]
-    source = Path(__file__).resolve().parents[1] / "checkpoints"
+    source = Path(__file__).resolve().parents[2] / "checkpoints"
     shared = [Path(prefix) / "share" / "ptr_models" / "checkpoints" for prefix in prefixes]
     return [*([Path(stated)] if stated else []), source, *shared]
 
