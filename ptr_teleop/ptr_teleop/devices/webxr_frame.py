@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from ptr_models.episodes.geometry import matrix_from_quaternion
+from ptr_models.common.rotations import matrix_from_quaternion
 
 BASE_FROM_WEBXR = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 LEVEL = 0.5

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_models.episodes.geometry import matrix_from_quaternion
+from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_teleop.clutch import Arm, Clutch, State
 from ptr_teleop.devices.base import Button, DeviceError
 from ptr_teleop.devices.link import MAX_AGE, PATIENCE, Arrival, Link
