@@ -4,7 +4,7 @@
 | problem | means | judged by |
 |---|---|---|
 | missing | nothing arrives | no picture for MISSING, or five periods if that is longer |
-| frozen | the same picture again and again | FREEZE and at least three identical ones; see `noisy` |
+| frozen | the same picture again and again | SENSOR_FROZEN_TIME and at least three identical ones; see `noisy` |
 | torn | pictures are cut off or damaged | structure of the JPEG; a lower end of one colour |
 | dark | a cap, a hand, no light | the brightest percent of the pixels is below DARK |
 | slow | fewer pictures than were asked for | below SLOW of the rate over WINDOW |
@@ -20,24 +20,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.camera.jpeg import Structure, TornError, whole
+from ptr_models.common.image_checks import DARK, FROZEN_TURN, SENSOR_FROZEN_TIME, brightness, broken_off
+from ptr_models.common.jpeg import Structure, TornError, whole
 
 MISSING = 0.5
 """s without a picture."""
-FREEZE = 0.1
-"""s of identical pictures. A sensor has noise: even a scene at rest gives no two equal pictures."""
-DARK = 24
-"""Of 255. A capped sensor stays below 10; a dim room has reflections above 60."""
-MOVED = 0.05
-"""rad that a joint turns between two pictures that can't be equal then (about 2 cm at the gripper)."""
 SLOW = 0.8
 """Share of the rate that was asked for."""
 WINDOW = 2.0
 """s over which the rate is measured, and for which a torn picture is remembered."""
 _LOOK = 0.25
 """s between two pictures that are decoded, at an eighth of their size (about 1 ms); after a broken one each is."""
-_FILL = 1.0 / 8.0
-"""Share of the lines that a decoder fills with one colour, at the end of a picture whose data broke off."""
 
 
 class Problem(str, enum.Enum):
@@ -135,7 +128,7 @@ class Health:
             self._previous, self._same_since, self._same, self._joints = jpeg, taken, 0, joints
         self._same += 1
         possible = not self._noisy and not _moved(self._joints, joints)
-        self._stuck = self._same >= 3 and taken - self._same_since > FREEZE and not possible
+        self._stuck = self._same >= 3 and taken - self._same_since > SENSOR_FROZEN_TIME and not possible
         return self._stuck
 
     def _decode(self, taken: float, jpeg: bytes) -> None:
@@ -146,7 +139,7 @@ class Health:
         if small is None:
             raise TornError("it can't be decoded")
         self._brightness = float(small.mean())
-        self._dark = float(np.percentile(small, 99)) < DARK
+        self._dark = brightness(small) < DARK
         if broken_off(small):
             raise TornError("its lower end is missing")
         self._broken = False
@@ -170,19 +163,7 @@ class Health:
         return Report(problems, rate, age, self._lost, self._torn, self._brightness, self._detail)
 
 
-def broken_off(small: NDArray[np.uint8]) -> bool:
-    """Whether the lower end of a picture (height, width) is all of one colour, and that neither black nor white.
-
-    A decoder that runs out of data repeats the last value to the end. Sensors give no such areas except where they
-    are over- or underexposed.
-    """
-    last = small[-1, -1]
-    same = (small == last).all(axis=1)
-    lines = len(small) if same.all() else int(np.argmin(same[::-1]))
-    return bool(8 < last < 247 and lines >= _FILL * len(small) and lines < len(small))
-
-
 def _moved(before: NDArray[np.float64] | None, now: NDArray[np.float64] | None) -> bool:
     if before is None or now is None or before.shape != now.shape:
         return False
-    return bool(np.abs(now - before).max(initial=0.0) > MOVED)
+    return bool(np.abs(now - before).max(initial=0.0) > FROZEN_TURN)
