@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from dataclasses import dataclass
 
 import cv2
@@ -22,13 +21,12 @@ from numpy.typing import NDArray
 
 from ptr_models.common.image_checks import DARK, FROZEN_TURN, SENSOR_FROZEN_TIME, brightness, broken_off
 from ptr_models.common.jpeg import Structure, TornError, whole
+from ptr_models.common.stream_monitor import WINDOW, StreamRate
 
 MISSING = 0.5
 """s without a picture."""
 SLOW = 0.8
 """Share of the rate that was asked for."""
-WINDOW = 2.0
-"""s over which the rate is measured, and for which a torn picture is remembered."""
 _LOOK = 0.25
 """s between two pictures that are decoded, at an eighth of their size (about 1 ms); after a broken one each is."""
 
@@ -80,7 +78,7 @@ class Health:
 
     def __init__(self, rate: float, noisy: bool) -> None:
         self._period, self._noisy = 1.0 / rate, noisy
-        self._times: deque[float] = deque()
+        self._arrivals = StreamRate()
         self._began: float | None = None
         self._last: float | None = None
         self._previous, self._same_since, self._same, self._stuck = b"", 0.0, 0, False
@@ -92,7 +90,7 @@ class Health:
     def start(self, now: float) -> None:
         """From now on (s) pictures are expected; what was before is no gap."""
         self._began, self._last = now, None
-        self._times.clear()
+        self._arrivals = StreamRate()
 
     def arrived(self, taken: float, jpeg: bytes, joints: NDArray[np.float64] | None = None) -> Problem | None:
         """Take a picture into account; says why it is of no use, if it is of none.
@@ -116,12 +114,7 @@ class Health:
         if self._last is not None:
             self._lost += max(0, round((taken - self._last) / self._period) - 1)
         self._last = taken
-        self._times.append(taken)
-        self._forget(taken)
-
-    def _forget(self, now: float) -> None:
-        while self._times and now - self._times[0] > WINDOW:
-            self._times.popleft()
+        self._arrivals.arrived(taken)
 
     def _frozen(self, taken: float, jpeg: bytes, joints: NDArray[np.float64] | None) -> bool:
         if jpeg != self._previous:
@@ -146,10 +139,9 @@ class Health:
 
     def look(self, now: float) -> Report:
         """How the camera is now (s)."""
-        self._forget(now)
         age = now - self._last if self._last is not None else np.inf
         waited = now - (self._last if self._last is not None else self._began if self._began is not None else now)
-        rate = len(self._times) / WINDOW
+        rate = self._arrivals.rate(now)
         missing = waited > max(MISSING, 5 * self._period)
         watched = self._began is not None and now - self._began > WINDOW + self._period
         found = {
