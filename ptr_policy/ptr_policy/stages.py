@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ptr_models.common.errors import PtrError
+from ptr_models.common.processes import end_process
 from ptr_models.typed_values import require_type
 
 PTR = (sys.executable, "-m", "ptr_models.cli")
@@ -102,20 +101,9 @@ def run_stage(stage: Stage, logs: Path, progress: Progress) -> None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(POLL)
         finally:
-            _end(process)
+            end_process(process, group=True)
     progress.update(bar, completed=min(stage.done(), stage.total))
     _require_success(stage, process.returncode, log)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt a command that still runs, and wait for it; kill it when it does not end."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15.0)
 
 
 def _require_success(stage: Stage, returncode: int, log: Path) -> None:

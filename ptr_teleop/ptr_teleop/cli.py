@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -17,7 +15,7 @@ from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.output_folder import require_unused
-from ptr_models.common.processes import interrupted_with_parent
+from ptr_models.common.processes import end_process, interrupted_with_parent
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
 from ptr_teleop.recorder.files import audit
@@ -105,7 +103,7 @@ def run(options: argparse.Namespace) -> None:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(POLL)
         finally:
-            _end(process)
+            end_process(process)
         progress.update(bar, completed=len(saved()))
     for line in doubtful(sorted(saved())):
         print(line)
@@ -174,14 +172,3 @@ def doubtful(episodes: Iterable[Path]) -> list[str]:
         if judged.proposal == DISCARD:
             lines.append(f"{path.name}: better discarded or recorded again: {'; '.join(judged.findings)}")
     return lines
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt the session as Ctrl-C in its own terminal would, and wait for it."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15.0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptr_models.episodes.geometry import quaternion_from_matrix
+from ptr_models.common.rotations import rotation_vector_from_matrix
 from ptr_teleop.devices.base import Hand, Reading
 
 GAIN = 8.0
@@ -139,7 +139,7 @@ class Clutch:
         first, start = self._reference
         position = start.position + hand.scale * (hand.position - first.position)
         rotation = hand.rotation @ first.rotation.T @ start.rotation
-        turn = rotation_vector(rotation @ arm.rotation.T)
+        turn = rotation_vector_from_matrix(rotation @ arm.rotation.T)
         return GAIN * np.concatenate([position - arm.position, turn])
 
     def _capped(self, twist: np.ndarray) -> np.ndarray:
@@ -151,12 +151,3 @@ class Clutch:
             fastest = float(np.abs(part).max())
             parts.append(part if fastest <= cap else part * (cap / fastest))
         return np.concatenate(parts)
-
-
-def rotation_vector(rotation: np.ndarray) -> np.ndarray:
-    """Axis times angle (3,), rad, at most pi long, of a rotation matrix (3, 3)."""
-    quaternion = quaternion_from_matrix(rotation)  # w >= 0: the shorter way round
-    sine = float(np.linalg.norm(quaternion[:3]))
-    if sine < 1e-12:
-        return np.zeros(3)
-    return quaternion[:3] * (2.0 * np.arctan2(sine, quaternion[3]) / sine)

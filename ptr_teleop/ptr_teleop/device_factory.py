@@ -9,13 +9,12 @@ from typing import Any
 from rclpy.node import Node
 
 from ptr_bringup.ros.parameters import declare
-from ptr_teleop.devices.base import Device, DeviceError
+from ptr_teleop.devices.base import Device, DeviceError, Outbox, Reading
 from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
 from ptr_teleop.devices.joy_buttons import Buttons
 from ptr_teleop.devices.keyboard import KeyboardDevice
 from ptr_teleop.devices.keys import HELP
 from ptr_teleop.devices.link import MAX_AGE
-from ptr_teleop.devices.none import NoDevice
 from ptr_teleop.devices.page_keyboard import PageKeyboardDevice
 from ptr_teleop.devices.response import Response
 from ptr_teleop.devices.spacemouse import SpaceMouseDevice
@@ -23,6 +22,17 @@ from ptr_teleop.devices.twist import TwistDevice
 from ptr_teleop.devices.webxr import SCALES, WebXRDevice
 
 SCRIPTED_STEP = 0.2  # s: one command of the scripted operator is one control step
+
+
+class NoDevice(Outbox):
+    """Wishes nothing."""
+
+    source = "none"
+    horizon = 0.1
+
+    def read(self, now: float) -> Reading:
+        """See `Device.read`."""
+        return Reading()
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from std_msgs.msg import String
 from ptr_bringup.ros.node import LAST_WORDS, RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import STEADY, duration_from_seconds, nanoseconds
-from ptr_models.episodes.geometry import matrix_from_quaternion
+from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_msgs.msg import ArmCommand, ArmState
 from ptr_teleop.charge import Charge
 from ptr_teleop.clutch import Arm, Clutch, State, Wish

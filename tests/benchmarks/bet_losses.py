@@ -19,8 +19,7 @@ import numpy as np
 import torch
 
 from ptr_models.algorithms import BehaviourTransformerCloning, make_algorithm, to_tensors
-from ptr_models.algorithms.bet import CLUSTERED
-from ptr_models.algorithms.kmeans import kmeans
+from ptr_models.algorithms.bet import CLUSTERED, kmeans
 from ptr_models.replay import open_episodes
 from ptr_models.replay.windows import WindowSampler, sample_actions
 from ptr_models.training.config import TrainingConfig

@@ -25,6 +25,7 @@ import numpy as np
 from ptr_bringup.arm import kinematics
 from ptr_bringup.arm.arbiter import Command, Kind
 from ptr_bringup.arm.core import ArmCore
+from ptr_bringup.arm.integrator import advance
 from ptr_bringup.arm.inverse_kinematics import inverse
 from ptr_bringup.arm.reports import JointState
 from ptr_bringup.arm.safety import Limits, admit
@@ -54,7 +55,7 @@ def steps(count: int, rng: np.random.Generator) -> list[tuple[Any, ...]]:
     made = []
     for joints in START + rng.uniform(-SPREAD, SPREAD, (count, 6)):
         target = kinematics.forward(joints)
-        wish = kinematics.displaced(target, rng.uniform(-0.005, 0.005, 3), rng.uniform(-0.025, 0.025, 3))
+        wish = advance(target, rng.uniform(-1.0, 1.0, 6) * [*[0.005] * 3, *[0.025] * 3], 1.0)
         made.append((wish, target, joints))
     return made
 

@@ -40,8 +40,8 @@ from ptr_models.replay import Augmentation, Sampler
 from ptr_models.replay.augment import augment, draw
 from ptr_models.training import device_augmentation
 from ptr_models.training.allocator import keep_freed_memory
-from ptr_models.training.compilation import compile_encoders
 from ptr_models.training.device_batches import DeviceBatches, Staged
+from ptr_models.training.loop import compile_encoders
 from ptr_models.training.prefetch import Prefetcher
 
 TASKS = 35

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "unit" / "ptr_bring
 
 from camera_stand_ins import Device, Frame, realsense  # noqa: E402
 
-from ptr_bringup.camera.jpeg import encode  # noqa: E402
+from ptr_models.common.jpeg import encode  # noqa: E402
 
 PERIOD = 1.0 / 30.0
 GOOD = 10

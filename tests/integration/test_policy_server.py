@@ -21,7 +21,7 @@ from untrained import TASK, write_checkpoint  # noqa: E402
 
 from ptr_models.contract import Camera, Contract  # noqa: E402
 from ptr_models.episodes.reader import decode, messages, open_bag, read_episode, read_streams  # noqa: E402
-from ptr_models.episodes.sampling import RecordedStream, assemble  # noqa: E402
+from ptr_models.episodes.sampling import RecordedStream, choose, observation_of  # noqa: E402
 from ptr_models.training.policy import Policy  # noqa: E402
 from ptr_msgs.action import RunPolicy  # noqa: E402
 from ptr_msgs.msg import ArmCommand, PolicyStep  # noqa: E402
@@ -190,7 +190,7 @@ def compare_with_the_bag(policy: Policy, bag: Path, trial: dict) -> None:
         now, shown = (at.sec * 10**9 + at.nanosec for at in (step.header.stamp, step.image_stamp))
         images = until(streams.images["over_shoulder"], shown)
         arm = until(streams.arm, now - round(step.state_age * 1e9) + 10_000)
-        seen = assemble(contract, {"over_shoulder": images}, arm, now)
+        seen = observation_of(contract, choose(contract, {"over_shoulder": images}, arm, now))
         decision = policy.act(seen.images[0], seen.state, TASK)
         assert np.array_equal(decision.action, step.action)
 

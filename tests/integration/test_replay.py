@@ -16,7 +16,7 @@ from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from scipy.spatial.transform import Rotation  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
-from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy  # noqa: E402
+from ptr_models.common.rotations import DEFAULT_ROTATION, matrix_from_rpy  # noqa: E402
 from ptr_models.episodes.metadata import EpisodeMetadata  # noqa: E402
 from ptr_models.episodes.trajectory import Trajectory, write_episode  # noqa: E402
 from ptr_msgs.msg import ArmState  # noqa: E402

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import os
 import signal
+import subprocess
 from collections.abc import Callable
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -26,6 +28,22 @@ def interrupted_with_parent() -> Callable[[], None]:
             os.kill(os.getpid(), signal.SIGINT)
 
     return request
+
+
+def end_process(process: subprocess.Popen[bytes], group: bool = False, patience: float = 15.0) -> None:
+    """Interrupt a process that still runs, as Ctrl-C in its own terminal would, and wait; kill it when it does not end.
+
+    Args:
+        group: signals go to its whole process group, which it leads.
+        patience: s between the signals.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            (os.killpg if group else os.kill)(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience)
 
 
 def exit_after(timeout: float, code: int) -> None:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Actions in physical units and as the networks know them."""
+"""Actions: as the networks know them, and the displacements between commanded poses that they stand for."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ptr_models.common.rotations import Array, matrix_from_rpy, rpy_from_matrix
 from ptr_models.contract import Contract
 
 MARGIN = 0.99
@@ -23,3 +24,26 @@ def unscale(actions: ArrayLike, contract: Contract) -> NDArray[np.float32]:
     """Map network actions (..., A) in [-1, 1] to raw actions in m, rad and gripper opening."""
     low, high = np.array(contract.action_low), np.array(contract.action_high)
     return ((np.asarray(actions, dtype=np.float64) + 1.0) / 2.0 * (high - low) + low).astype(np.float32)
+
+
+def integrate(position: Array, rotation: Array, deltas: Array) -> tuple[Array, Array]:
+    """Commanded poses that follow from a first one and per-step displacements.
+
+    Args:
+        position, rotation: (3,) m and (3, 3), the first commanded pose in base_link.
+        deltas: (T, 6) m and rad: translation along, and rotation about, the axes of base_link, per step.
+    Returns:
+        Positions (T+1, 3) and rotations (T+1, 3, 3); row 0 is the first pose.
+    """
+    positions = np.concatenate([position[None], position + np.cumsum(deltas[:, :3], axis=0)])
+    rotations = np.empty((len(deltas) + 1, 3, 3))
+    rotations[0] = rotation
+    for k, turn in enumerate(matrix_from_rpy(deltas[:, 3:6])):
+        rotations[k + 1] = turn @ rotations[k]
+    return positions, rotations
+
+
+def displacements(positions: Array, rotations: Array) -> Array:
+    """The inverse of `integrate`: (T, 6) m and rad from poses (T+1, 3), (T+1, 3, 3)."""
+    turns = rotations[1:] @ np.swapaxes(rotations[:-1], -1, -2)
+    return np.concatenate([np.diff(positions, axis=0), rpy_from_matrix(turns)], axis=-1)

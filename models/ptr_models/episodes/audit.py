@@ -8,13 +8,8 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.episodes.quality import stretches, travel
+from ptr_models.common.image_checks import FROZEN_TIME, frozen_stretches
 from ptr_models.episodes.reader import Episode
-
-FROZEN_SECONDS = 1.0
-"""A camera whose picture stays the same for this long has stopped, if the arm moved meanwhile."""
-MOVED_METRES = 0.02
-"""Least way of the end effector that no camera can miss."""
 
 
 def problem_of(episode: Episode) -> str:
@@ -35,8 +30,7 @@ def frozen(
 ) -> tuple[int, int] | None:
     """First and last row of the first stretch in which a picture stays the same while the arm moves, or None.
 
-    A camera that has stopped may still send its last picture with new stamps, so stamps say nothing. The recorder's
-    audit finds the same in the bag's bytes, sooner and without decoding (`quality.longest_frozen`).
+    The recorder's audit finds the same in the bag's bytes, sooner and without decoding.
 
     Args:
         frames: (N, H, W, 3).
@@ -44,8 +38,7 @@ def frozen(
         stamps: (N,) ns.
     """
     contents = [zlib.crc32(np.ascontiguousarray(frame)) for frame in frames]
-    for first, last in stretches(contents):
-        long = stamps[last] - stamps[first] >= FROZEN_SECONDS * 1e9
-        if long and travel(stamps, positions, int(stamps[first]), int(stamps[last])) >= MOVED_METRES:
+    for first, last, duration in frozen_stretches(stamps, contents, stamps, positions):
+        if duration >= FROZEN_TIME:
             return first, last
     return None

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.image_checks import frozen_stretches
 from ptr_models.episodes.bag import decode, messages, open_bag
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.fields import Executed, executed_command, object_poses_of
@@ -36,7 +37,6 @@ from ptr_models.episodes.quality import (
     StreamReport,
     gripper_events,
     idle_share,
-    longest_frozen,
     stream_report,
 )
 from ptr_models.episodes.reader import actions_from_targets, sample
@@ -128,13 +128,16 @@ class Tape:
         return {name: count / len(inside) for name, count in counts.most_common()}
 
     def _frozen(self) -> dict[str, float]:
-        stamps = np.array([stamp for stamp, _ in self.executed], np.int64)
-        positions = np.array([command.pose[:3] for _, command in self.executed]).reshape(-1, 3)
+        """Per camera the longest time (s) of one frame while the arm moved."""
+        arm = sorted(self.arm, key=lambda entry: entry[0])
+        stamps = np.array([stamp for stamp, _ in arm], np.int64)
+        positions = np.array([sample.position for _, sample in arm]).reshape(-1, 3)
         found = {}
         for camera in self.metadata.contract.cameras:
             frames = sorted(self.frames.get(image_topic(camera.name), []))
             times, contents = [stamp for stamp, _ in frames], [content for _, content in frames]
-            found[camera.name] = longest_frozen(times, contents, stamps, positions)
+            still = frozen_stretches(times, contents, stamps, positions)
+            found[camera.name] = max((duration for _, _, duration in still), default=0.0)
         return found
 
 

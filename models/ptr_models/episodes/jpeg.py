@@ -13,32 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.jpeg import jpeg_size
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.limits import MAX_IMAGE_PIXELS
-
-_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-_NO_FRAME = {0xC4, 0xC8, 0xCC}  # tables, not the header of a frame, although their numbers lie between those
-
-
-def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
-    """Height and width of a JPEG in pixels, from its frame header (ITU-T T.81, B.2.2); None for anything else."""
-    if bytes(data[:2]) != b"\xff\xd8":
-        return None
-    place = 2
-    while place + 9 <= len(data):
-        if data[place] != 0xFF:
-            return None
-        marker = data[place + 1]
-        if marker == 0xFF:  # a fill byte
-            place += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
-            height, width = struct.unpack_from(">HH", data, place + 5)
-            return height, width
-        elif marker in _ALONE:
-            place += 2
-        else:
-            place += 2 + struct.unpack_from(">H", data, place + 2)[0]
-    return None
 
 
 def png_size(data: bytes | memoryview) -> tuple[int, int] | None:

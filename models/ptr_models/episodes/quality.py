@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ptr_models.common.image_checks import FROZEN_TIME
 
 KEEP, DISCARD = "keep", "discard"
 
@@ -17,9 +19,6 @@ SHORTEST = 1.0
 """s. A shorter episode is a slip of the finger."""
 MOSTLY_IDLE, OFTEN_IDLE = 0.8, 0.5
 """Shares of idle steps from which an episode is discarded, and from which it is remarked upon."""
-FROZEN, FROZEN_TRAVEL = 0.5, 0.01
-"""s of one and the same frame while the commanded target travelled so far (m): the camera hung. A proposal, so it is
-stricter than `audit.problem_of`, which looks at what training sees and leaves an episode out."""
 MANY_LOST = 0.05
 """Share of a stream's messages; losing more makes the bag untrustworthy."""
 OFTEN_CLIPPED = 0.25
@@ -69,7 +68,7 @@ class Motion:
         idle: share of the steps that command no motion.
         closes, opens: times that the gripper was told to close and to open.
         clipped: per reason of the gate the share of the driven time in which it changed a command.
-        frozen: per camera the longest time (s) of one frame while the target travelled.
+        frozen: per camera the longest time (s) of one frame while the arm moved.
     """
 
     steps: int
@@ -132,41 +131,6 @@ def gripper_events(gripper: NDArray[np.floating]) -> tuple[int, int]:
     return int((change < 0).sum()), int((change > 0).sum())
 
 
-def longest_frozen(
-    stamps: Sequence[int],
-    contents: Sequence[int],
-    target_stamps: NDArray[np.int64],
-    target_positions: NDArray[np.floating],
-) -> float:
-    """Longest time (s) in which a camera repeated one frame although the commanded target travelled.
-
-    Args:
-        stamps: ns of the frames, ascending.   contents: checksum of each.
-        target_stamps: (N,) ns.   target_positions: (N, 3) m.
-    """
-    longest = 0.0
-    for first, last in stretches(contents):
-        seconds = (stamps[last] - stamps[first]) * 1e-9
-        if seconds > longest and travel(target_stamps, target_positions, stamps[first], stamps[last]) > FROZEN_TRAVEL:
-            longest = seconds
-    return longest
-
-
-def stretches(contents: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last index of each longest run of equal contents, in order."""
-    begin = 0
-    for index in range(1, len(contents) + 1):
-        if index == len(contents) or contents[index] != contents[begin]:
-            yield begin, index - 1
-            begin = index
-
-
-def travel(stamps: NDArray[np.int64], positions: NDArray[np.floating], begin: int, end: int) -> float:
-    """How far (m) positions (N, 3) at stamps (N,) get from the first one within [begin, end] (ns)."""
-    inside = positions[(stamps >= begin) & (stamps <= end)]
-    return float(np.linalg.norm(inside - inside[0], axis=1).max()) if len(inside) else 0.0
-
-
 def judge(
     problem: str,
     motion: Motion | None,
@@ -207,7 +171,7 @@ def _grave(motion: Motion) -> list[str]:
     if motion.idle > MOSTLY_IDLE:
         found.append(f"the arm was idle in {motion.idle:.0%} of the steps")
     for camera, seconds in motion.frozen.items():
-        if seconds >= FROZEN:
+        if seconds >= FROZEN_TIME:
             found.append(f"camera {camera} showed one frame for {seconds:.1f} s while the arm moved")
     return found
 

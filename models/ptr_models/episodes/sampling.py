@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.rotations import DEFAULT_ROTATION, matrix_from_quaternion, rpy_from_matrix
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
-from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_quaternion, rpy_from_matrix
 from ptr_models.episodes.jpeg import decode_at_least
 from ptr_models.episodes.object_features import features_of
 from ptr_models.episodes.resize import squash
@@ -245,7 +245,19 @@ def choose(
     delay: float | None = None,
     objects: Stream[NDArray[np.float64]] | None = None,
 ) -> Choice:
-    """The samples of the observation at a time. Arguments and errors as of `assemble`."""
+    """The samples of the observation at a time, from live buffers or from a bag.
+
+    Args:
+        contract: names the cameras, their sizes and latencies, and the ages that are allowed.
+        images: per camera name a stream of encoded images (JPEG as in CompressedImage.data).
+        arm: stream of measured arm states.
+        time: ns.
+        delay: see `shifts`.
+        objects: stream of poses (2, 7) of simulated item and target, where the contract has objects.
+    Raises:
+        StaleSampleError: a stream has nothing young enough.
+        EpisodeError: a camera of the contract is not among `images`.
+    """
     chosen = []
     of_cameras, of_arm = shifts(contract, delay)
     for camera, shift in zip(contract.cameras, of_cameras, strict=True):
@@ -258,30 +270,6 @@ def choose(
     if objects is None:
         raise EpisodeError("the contract has objects, but there is no stream of them; only a simulator knows them")
     return Choice(tuple(chosen), state, newest(objects, "objects", time - of_arm, contract.state_max_age)[1])
-
-
-def assemble(
-    contract: Contract,
-    images: Mapping[str, Stream[bytes]],
-    arm: Stream[ArmSample],
-    time: int,
-    delay: float | None = None,
-    objects: Stream[NDArray[np.float64]] | None = None,
-) -> Observation:
-    """The observation at a time, from live buffers or from a bag.
-
-    Args:
-        contract: names the cameras, their sizes and latencies, and the ages that are allowed.
-        images: per camera name a stream of encoded images (JPEG as in CompressedImage.data).
-        arm: stream of measured arm states.
-        time: ns.
-        delay: see `shifts`.
-        objects: stream of poses (2, 7) of simulated item and target, where the contract has objects.
-    Raises:
-        StaleSampleError: a stream has nothing young enough.
-        EpisodeError: a camera of the contract is not among `images`, or an image is damaged.
-    """
-    return observation_of(contract, choose(contract, images, arm, time, delay, objects))
 
 
 def observation_of(contract: Contract, choice: Choice) -> Observation:

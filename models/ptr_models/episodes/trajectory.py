@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.rotations import quaternion_from_matrix
+from ptr_models.episodes.actions import integrate
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.geometry import integrate, quaternion_from_matrix
 from ptr_models.episodes.messages import (
     ARM_STATE,
     ARM_STATE_TOPIC,

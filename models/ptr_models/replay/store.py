@@ -39,7 +39,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp
 from ptr_models.replay.verified import checksum
 
-VERSION = 5
+VERSION = 6
 NOT_READ = -1
 """Steps of a bag whose streams were not looked at."""
 _SCHEMA = """

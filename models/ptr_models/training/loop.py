@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from ptr_models.algorithms import Algorithm
 from ptr_models.common.output_folder import locked
+from ptr_models.networks.encoder import Encoder
 from ptr_models.networks.shared_batch import Share, sharing
 from ptr_models.training.averages import Averages, TrainingError, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
-from ptr_models.training.compilation import compile_encoders
 from ptr_models.training.device_batches import DeviceBatches, Staged
 from ptr_models.training.distributed import ALONE, Group
 from ptr_models.training.logs import NoLog, RunLog
@@ -26,6 +27,21 @@ from ptr_models.training.signals import stop_signals
 
 _OUT_OF_TIME = 1
 """Among the reasons to end, which are otherwise numbers of signals (2 and more)."""
+
+
+def compile_encoders(algorithm: Algorithm, mode: str, **options: Any) -> int:
+    """Compile all image encoders of an algorithm in place; weights, names and checkpoints stay as they are.
+
+    Args:
+        mode: of torch.compile; `reduce-overhead` replays CUDA graphs.
+        options: further ones of torch.compile, e.g. its backend.
+    Returns:
+        how many there are; each is compiled by its first call.
+    """
+    encoders = [item for module in algorithm.modules.values() for item in module.modules() if isinstance(item, Encoder)]
+    for encoder in encoders:
+        encoder.compile(**({} if mode == "default" else {"mode": mode}), **options)
+    return len(encoders)
 
 
 @dataclass(frozen=True)

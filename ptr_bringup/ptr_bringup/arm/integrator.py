@@ -7,7 +7,8 @@ or sagging arm neither shortens a motion nor drifts.
 
 from __future__ import annotations
 
-from ptr_bringup.arm.kinematics import Array, Pose, rotation_from_vector
+from ptr_bringup.arm.kinematics import Array, Pose
+from ptr_models.common.rotations import matrix_from_rotation_vector
 
 
 def advance(pose: Pose, twist: Array, duration: float) -> Pose:
@@ -25,5 +26,5 @@ def advance(pose: Pose, twist: Array, duration: float) -> Pose:
         return pose
     rotation = pose.rotation
     if twist[3:].any():
-        rotation = rotation_from_vector(twist[3:] * duration) @ rotation
+        rotation = matrix_from_rotation_vector(twist[3:] * duration) @ rotation
     return Pose(pose.position + twist[:3] * duration, rotation)

@@ -51,23 +51,19 @@ def inverse(target: Pose, seed: ArrayLike) -> Array | None:
     """
     start = six_joints(seed).tolist()
     nearest, way = None, math.inf
-    for found in _solutions(target, start):
+    for found in solutions(target, start):
         longest = max(map(abs, map(float.__sub__, found, start)))
         if longest < way:
             nearest, way = found, longest
     return None if nearest is None else np.array(nearest)
 
 
-def solutions(target: Pose, seed: ArrayLike) -> Array:
-    """All joint positions (N, 6) in rad within the limits that reach `target`; N is 0 to 8.
+def solutions(target: Pose, seed: list[float]) -> Iterator[tuple[float, ...]]:
+    """All joint positions (6,) in rad within the limits that reach `target`: up to eight.
 
     Args:
         seed: (6,) rad; where a joint is free (singular poses), it stays where the seed has it.
     """
-    return np.array(list(_solutions(target, six_joints(seed).tolist()))).reshape(-1, 6)
-
-
-def _solutions(target: Pose, seed: list[float]) -> Iterator[tuple[float, ...]]:
     rows = target.rotation.tolist()
     x, y, z = (p - _HAND * row[0] for p, row in zip(target.position.tolist(), rows, strict=True))
     if not math.isfinite(x + y + z + sum(map(sum, rows))):

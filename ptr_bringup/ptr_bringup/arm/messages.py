@@ -13,6 +13,7 @@ from ptr_bringup.arm.arbiter import Command
 from ptr_bringup.arm.kinematics import Array, Pose
 from ptr_bringup.arm.reports import Executed, SafetyChange, State
 from ptr_bringup.ros.time import seconds, stamp_from_seconds
+from ptr_models.common.rotations import matrix_from_quaternion, quaternion_from_matrix
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 FRAME = "base_link"
@@ -33,7 +34,7 @@ def pose_message(pose: Pose) -> PoseMessage:
     message = PoseMessage()
     message.position.x, message.position.y, message.position.z = (float(c) for c in pose.position)
     o = message.orientation
-    o.x, o.y, o.z, o.w = quaternion(pose.rotation)
+    o.x, o.y, o.z, o.w = quaternion_from_matrix(pose.rotation).tolist()
     return message
 
 
@@ -50,33 +51,7 @@ def pose_from(message: PoseMessage) -> Pose:
         raise ValueError("The pose's orientation is the zero quaternion; fill it in, or use a named pose.")
     if not abs(length - 1.0) <= _UNIT:
         raise ValueError(f"The pose's orientation is a quaternion of length {length:.3g}; give one of length 1.")
-    return Pose(np.array([p.x, p.y, p.z]), rotation(x / length, y / length, z / length, w / length))
-
-
-def rotation(x: float, y: float, z: float, w: float) -> Array:
-    """Rotation matrix (3, 3) of a unit quaternion."""
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-
-
-def quaternion(matrix: Array) -> tuple[float, float, float, float]:
-    """Unit quaternion x, y, z, w of a rotation matrix (3, 3), from its largest component (Shepperd 1978)."""
-    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
-    squares = (1 + a - e - i, 1 - a + e - i, 1 - a - e + i, 1 + a + e + i)
-    k = squares.index(max(squares))
-    x, y, z, w = (
-        (squares[0], b + d, c + g, h - f),
-        (b + d, squares[1], f + h, c - g),
-        (c + g, f + h, squares[2], d - b),
-        (h - f, c - g, d - b, squares[3]),
-    )[k]
-    length = math.sqrt(x * x + y * y + z * z + w * w)
-    return x / length, y / length, z / length, w / length
+    return Pose(np.array([p.x, p.y, p.z]), matrix_from_quaternion([x, y, z, w]))
 
 
 def command_from(message: ArmCommand) -> Command:

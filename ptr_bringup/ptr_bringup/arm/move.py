@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import Array, Pose, forward, rotation_from_vector, rotation_vector
+from ptr_bringup.arm.kinematics import Array, Pose, forward
 from ptr_bringup.arm.safety import Limits, clip_to_box, touching
+from ptr_models.common.rotations import matrix_from_rotation_vector, rotation_vector_from_matrix
 
 NAMED_JOINTS: dict[str, Array] = {
     "start": np.array([0.0, 0.02201199, 0.18310092, 0.0, 1.36568341, 0.0]),
@@ -116,11 +117,11 @@ def goal_inside(goal: Pose, limits: Limits) -> Pose:
 
 def _line(start: Pose, joints: Array, goal: Pose) -> Array | None:
     """(N, 6) joint positions along the straight line between two poses, None where it can't be followed."""
-    turn = rotation_vector(goal.rotation @ start.rotation.T)
+    turn = rotation_vector_from_matrix(goal.rotation @ start.rotation.T)
     path = [joints]
     for share in np.linspace(0.0, 1.0, _POINTS)[1:]:
         position = start.position + share * (goal.position - start.position)
-        found = inverse(Pose(position, rotation_from_vector(share * turn) @ start.rotation), path[-1])
+        found = inverse(Pose(position, matrix_from_rotation_vector(share * turn) @ start.rotation), path[-1])
         if found is None or np.abs(found - path[-1]).max() > 0.3:
             return None
         path.append(found)
@@ -152,7 +153,7 @@ def _duration(path: Array, wanted: float, limits: Limits) -> float:
         float(np.linalg.norm(b.position - a.position)) for a, b in zip(poses, poses[1:], strict=False)
     )
     turn = max(
-        float(np.linalg.norm(rotation_vector(b.rotation @ a.rotation.T)))
+        float(np.linalg.norm(rotation_vector_from_matrix(b.rotation @ a.rotation.T)))
         for a, b in zip(poses, poses[1:], strict=False)
     )
     bend = float(np.abs(np.diff(path, axis=0)).max())

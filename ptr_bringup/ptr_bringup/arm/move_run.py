@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptr_bringup.arm.kinematics import Array, Pose, gripper_from_finger, rotation_vector
+from ptr_bringup.arm.kinematics import Array, Pose, gripper_from_finger
 from ptr_bringup.arm.move import Move
 from ptr_bringup.arm.reports import JointState, MoveReport
+from ptr_models.common.rotations import rotation_vector_from_matrix
 
 _ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
 """m, rad and opening: a move has arrived when the measured pose is that near its goal."""
@@ -54,7 +55,7 @@ class MoveRun:
         """Is the measured arm there? Done when it is, or when it has had time enough."""
         goal = self.move.goal
         off = float(np.linalg.norm(measured.position - goal.position))
-        turned = float(np.linalg.norm(rotation_vector(measured.rotation @ goal.rotation.T)))
+        turned = float(np.linalg.norm(rotation_vector_from_matrix(measured.rotation @ goal.rotation.T)))
         there = off < _ARRIVED_POSITION and turned < _ARRIVED_ROTATION
         opening, wanted = gripper_from_finger(state.finger), self.move.gripper
         arrived = abs(opening - wanted) < _ARRIVED_GRIPPER

@@ -17,15 +17,7 @@ import numpy as np
 
 from ptr_bringup.arm.collision import clearance
 from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import (
-    JOINT_LOWER,
-    JOINT_NAMES,
-    JOINT_UPPER,
-    JOINT_VELOCITY_LIMIT,
-    Array,
-    Pose,
-    forward,
-)
+from ptr_bringup.arm.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, JOINT_VELOCITY_LIMIT, Array, Pose, forward
 
 _ROUNDING = 1e-6
 """Relative and absolute slack of comparisons, so that 0.05 m / 0.2 s does not exceed a cap of 0.25 m/s."""

@@ -20,9 +20,3 @@ def speed(time: float, duration: float) -> float:
     if not 0.0 <= time < duration:
         return 0.0
     return SPEED * math.sin(2 * math.pi * (SLOW * time + 0.5 * (FAST - SLOW) * time**2 / duration))
-
-
-def farthest(duration: float) -> float:
-    """How far (m) the way leads from its start, at most."""
-    times = np.arange(0.0, duration, 0.01)
-    return float(np.abs(np.cumsum([0.01 * speed(time, duration) for time in times])).max())

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 
 from ptr_bringup.camera.interface import CameraError, Picture, Wish
-from ptr_bringup.camera.jpeg import encode
+from ptr_models.common.jpeg import encode
 
 _JPEG = (".jpg", ".jpeg")
 _PICTURES = (*_JPEG, ".png")

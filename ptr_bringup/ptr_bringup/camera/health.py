@@ -4,7 +4,7 @@
 | problem | means | judged by |
 |---|---|---|
 | missing | nothing arrives | no picture for MISSING, or five periods if that is longer |
-| frozen | the same picture again and again | FREEZE and at least three identical ones; see `noisy` |
+| frozen | the same picture again and again | SENSOR_FROZEN_TIME and at least three identical ones; see `noisy` |
 | torn | pictures are cut off or damaged | structure of the JPEG; a lower end of one colour |
 | dark | a cap, a hand, no light | the brightest percent of the pixels is below DARK |
 | slow | fewer pictures than were asked for | below SLOW of the rate over WINDOW |
@@ -13,31 +13,22 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.camera.jpeg import Structure, TornError, whole
+from ptr_models.common.image_checks import DARK, FROZEN_TURN, SENSOR_FROZEN_TIME, brightness, broken_off
+from ptr_models.common.jpeg import Structure, TornError, whole
+from ptr_models.common.stream_monitor import WINDOW, StreamRate
 
 MISSING = 0.5
 """s without a picture."""
-FREEZE = 0.1
-"""s of identical pictures. A sensor has noise: even a scene at rest gives no two equal pictures."""
-DARK = 24
-"""Of 255. A capped sensor stays below 10; a dim room has reflections above 60."""
-MOVED = 0.05
-"""rad that a joint turns between two pictures that can't be equal then (about 2 cm at the gripper)."""
 SLOW = 0.8
 """Share of the rate that was asked for."""
-WINDOW = 2.0
-"""s over which the rate is measured, and for which a torn picture is remembered."""
 _LOOK = 0.25
 """s between two pictures that are decoded, at an eighth of their size (about 1 ms); after a broken one each is."""
-_FILL = 1.0 / 8.0
-"""Share of the lines that a decoder fills with one colour, at the end of a picture whose data broke off."""
 
 
 class Problem(str, enum.Enum):
@@ -87,7 +78,7 @@ class Health:
 
     def __init__(self, rate: float, noisy: bool) -> None:
         self._period, self._noisy = 1.0 / rate, noisy
-        self._times: deque[float] = deque()
+        self._arrivals = StreamRate()
         self._began: float | None = None
         self._last: float | None = None
         self._previous, self._same_since, self._same, self._stuck = b"", 0.0, 0, False
@@ -99,7 +90,7 @@ class Health:
     def start(self, now: float) -> None:
         """From now on (s) pictures are expected; what was before is no gap."""
         self._began, self._last = now, None
-        self._times.clear()
+        self._arrivals = StreamRate()
 
     def arrived(self, taken: float, jpeg: bytes, joints: NDArray[np.float64] | None = None) -> Problem | None:
         """Take a picture into account; says why it is of no use, if it is of none.
@@ -123,19 +114,14 @@ class Health:
         if self._last is not None:
             self._lost += max(0, round((taken - self._last) / self._period) - 1)
         self._last = taken
-        self._times.append(taken)
-        self._forget(taken)
-
-    def _forget(self, now: float) -> None:
-        while self._times and now - self._times[0] > WINDOW:
-            self._times.popleft()
+        self._arrivals.arrived(taken)
 
     def _frozen(self, taken: float, jpeg: bytes, joints: NDArray[np.float64] | None) -> bool:
         if jpeg != self._previous:
             self._previous, self._same_since, self._same, self._joints = jpeg, taken, 0, joints
         self._same += 1
         possible = not self._noisy and not _moved(self._joints, joints)
-        self._stuck = self._same >= 3 and taken - self._same_since > FREEZE and not possible
+        self._stuck = self._same >= 3 and taken - self._same_since > SENSOR_FROZEN_TIME and not possible
         return self._stuck
 
     def _decode(self, taken: float, jpeg: bytes) -> None:
@@ -146,17 +132,16 @@ class Health:
         if small is None:
             raise TornError("it can't be decoded")
         self._brightness = float(small.mean())
-        self._dark = float(np.percentile(small, 99)) < DARK
+        self._dark = brightness(small) < DARK
         if broken_off(small):
             raise TornError("its lower end is missing")
         self._broken = False
 
     def look(self, now: float) -> Report:
         """How the camera is now (s)."""
-        self._forget(now)
         age = now - self._last if self._last is not None else np.inf
         waited = now - (self._last if self._last is not None else self._began if self._began is not None else now)
-        rate = len(self._times) / WINDOW
+        rate = self._arrivals.rate(now)
         missing = waited > max(MISSING, 5 * self._period)
         watched = self._began is not None and now - self._began > WINDOW + self._period
         found = {
@@ -170,19 +155,7 @@ class Health:
         return Report(problems, rate, age, self._lost, self._torn, self._brightness, self._detail)
 
 
-def broken_off(small: NDArray[np.uint8]) -> bool:
-    """Whether the lower end of a picture (height, width) is all of one colour, and that neither black nor white.
-
-    A decoder that runs out of data repeats the last value to the end. Sensors give no such areas except where they
-    are over- or underexposed.
-    """
-    last = small[-1, -1]
-    same = (small == last).all(axis=1)
-    lines = len(small) if same.all() else int(np.argmin(same[::-1]))
-    return bool(8 < last < 247 and lines >= _FILL * len(small) and lines < len(small))
-
-
 def _moved(before: NDArray[np.float64] | None, now: NDArray[np.float64] | None) -> bool:
     if before is None or now is None or before.shape != now.shape:
         return False
-    return bool(np.abs(now - before).max(initial=0.0) > MOVED)
+    return bool(np.abs(now - before).max(initial=0.0) > FROZEN_TURN)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ptr_bringup.camera.interface import CameraError, Picture, Wish
-from ptr_bringup.camera.jpeg import encode
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
+from ptr_models.common.jpeg import encode
 
 _WAIT = 1000
 """ms that a picture may take before the camera counts as gone."""

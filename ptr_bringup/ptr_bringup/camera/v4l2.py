@@ -21,8 +21,8 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from ptr_bringup.camera.interface import CameraError, Picture, Wish  # noqa: E402
-from ptr_bringup.camera.jpeg import TornError, complete, encode  # noqa: E402
 from ptr_bringup.camera.settings import Settings, apply, read  # noqa: E402
+from ptr_models.common.jpeg import TornError, complete, encode  # noqa: E402
 
 MJPG = cv2.VideoWriter_fourcc(*"MJPG")
 _LINKS = (Path("/dev/v4l/by-path"), Path("/dev/v4l/by-id"))

@@ -12,9 +12,10 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose
+from ptr_bringup.arm.kinematics import Pose
 from ptr_bringup.sim.arm_model import FINGERTIP_BEYOND_TOOL
 from ptr_bringup.sim.doors import Door
+from ptr_models.common.rotations import DEFAULT_ROTATION
 
 Array = NDArray[np.float64]
 PAD_HALF = 0.011

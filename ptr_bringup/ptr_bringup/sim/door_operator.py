@@ -12,12 +12,13 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.kinematics import Pose, rotation_vector
+from ptr_bringup.arm.kinematics import Pose
 from ptr_bringup.arm.safety import Limits
 from ptr_bringup.sim.door_grasp import grip_pose, panel_top, push_pose, turned_by
 from ptr_bringup.sim.door_manner import DoorManner, draw_attempt
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask
 from ptr_bringup.sim.doors import SHUT_ANGLE, Door
+from ptr_models.common.rotations import rotation_vector_from_matrix
 
 Array = NDArray[np.float64]
 STEP_LIMIT, TURN_LIMIT = 0.046, 0.23
@@ -253,7 +254,7 @@ class DoorOperator:
 
 def _towards(goal: Pose, commanded: Pose) -> tuple[Array, Array]:
     """Displacement (3,) in m and rotation vector (3,) in rad from the commanded pose to a goal."""
-    return goal.position - commanded.position, rotation_vector(goal.rotation @ commanded.rotation.T)
+    return goal.position - commanded.position, rotation_vector_from_matrix(goal.rotation @ commanded.rotation.T)
 
 
 def _near(goal: Pose, commanded: Pose) -> bool:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptr_bringup.arm.kinematics import rotation_from_vector
 from ptr_bringup.sim.kitchens import KITCHENS, pretraining_kitchens
+from ptr_models.common.rotations import matrix_from_rotation_vector
 
 Array = NDArray[np.float64]
 Color = tuple[float, float, float]
@@ -127,7 +127,7 @@ class Door:
 
     def rotation(self, angle: float) -> Array:
         """Rotation matrix (3, 3) of the panel at a hinge angle (rad)."""
-        return rotation_from_vector(self.axis * angle)
+        return matrix_from_rotation_vector(self.axis * angle)
 
     def angle(self, quaternion: ArrayLike) -> float:
         """Hinge angle (rad) of a door body's orientation (4,) w x y z."""

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose, rpy_from_rotation
+from ptr_bringup.arm.kinematics import Pose
 from ptr_bringup.sim.tasks import Scene, Task
+from ptr_models.common.rotations import DEFAULT_ROTATION, rpy_from_matrix
 
 Array = NDArray[np.float64]
 Range = tuple[float, float]
@@ -341,7 +342,7 @@ class ScriptedOperator:
 
     def _turn(self, commanded: Pose, scene: Scene) -> Array:
         """Rotation (3,) of this step: the gripper upright, its fingers across the object's short side."""
-        rpy = rpy_from_rotation(commanded.rotation @ DEFAULT_ROTATION.T)
+        rpy = rpy_from_matrix(commanded.rotation @ DEFAULT_ROTATION.T)
         across = _half_turn(scene.object_yaw - rpy[2])
         wanted = rpy[2]
         if self.phase in (Phase.REACH, Phase.AIM, Phase.DETOUR) and abs(across) > self._manner.turn_tolerance:

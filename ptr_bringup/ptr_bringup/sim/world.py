@@ -24,8 +24,9 @@ from ptr_bringup.sim.motors import Motors
 from ptr_bringup.sim.objects import FoodItem
 from ptr_bringup.sim.pictures import Pictures, mujoco
 from ptr_bringup.sim.shapes import text
-from ptr_bringup.sim.tasks import Scene, Task, in_receptacle, success, task_named
+from ptr_bringup.sim.tasks import Scene, Task, success, task_named
 from ptr_bringup.sim.textures import texture_png
+from ptr_models.common import rotations
 
 Array = NDArray[np.float64]
 TIMESTEP = 0.005
@@ -181,7 +182,7 @@ class World:
             self._place_things(rng)
         start = START_POSITION + rng.uniform(-1.0, 1.0, 3) * np.asarray(variation.start)
         start += self.door.start_shift if self.door is not None else 0.0
-        joints = inverse(Pose(start, kinematics.DEFAULT_ROTATION), START_JOINTS)
+        joints = inverse(Pose(start, rotations.DEFAULT_ROTATION), START_JOINTS)
         if joints is None:
             raise ValueError(f"The arm can't start at {start.round(3)}: out of reach.")
         self.place_arm(joints, FINGER_OPEN)
@@ -206,7 +207,7 @@ class World:
         model.vis.headlight.ambient[:] = 0.33 + 0.05 * strength * rng.uniform(-1, 1)
         position = np.asarray(kitchen.camera) + rng.uniform(-1, 1, 3) * variation.camera_position
         axes = _camera_axes(position, kitchen.look_at)
-        axes = kinematics.rotation_from_vector(rng.uniform(-1, 1, 3) * variation.camera_angle) @ axes
+        axes = rotations.matrix_from_rotation_vector(rng.uniform(-1, 1, 3) * variation.camera_angle) @ axes
         model.cam_pos[self._camera] = position
         mujoco.mju_mat2Quat(model.cam_quat[self._camera], axes.ravel())
         model.body_pos[:] = self._original["clutter"]
@@ -341,11 +342,6 @@ class World:
         """Pose of `ee_gripper_link` from the measured joints."""
         return kinematics.forward(self.joint_positions)
 
-    @property
-    def tool_site(self) -> Pose:
-        """Pose of `ee_gripper_link` as the physics has it."""
-        return Pose(self.data.site_xpos[self._tool].copy(), self.data.site_xmat[self._tool].reshape(3, 3).copy())
-
     def object_poses(self) -> dict[str, tuple[Array, Array]]:
         """Position (3,) in m and quaternion (4,) w x y z in `base_link`: item, receptacle, then distractors.
 
@@ -375,10 +371,6 @@ class World:
         if self.door is not None:
             return self.door.successful(self.scene())
         return success(self.task, self.scene())
-
-    def object_in_receptacle(self) -> bool:
-        """True when the object is inside the receptacle's walls."""
-        return in_receptacle(self.task, self.scene())
 
     def appearance(self) -> tuple[Array, Array]:
         """Where all shapes are now, for `render` later in the same scene: (G, 3) m and (G, 9) rotations."""

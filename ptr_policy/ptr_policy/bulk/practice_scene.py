@@ -7,13 +7,14 @@ from types import TracebackType
 
 import numpy as np
 
-from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose
+from ptr_bringup.arm.kinematics import Pose
 from ptr_bringup.arm.safety import Limits
 from ptr_bringup.sim.door_tasks import door_success
 from ptr_bringup.sim.staging import scene_seed, start_position
 from ptr_bringup.sim.tasks import success, task_named
 from ptr_bringup.sim.world import World
 from ptr_models.common.errors import PtrError
+from ptr_models.common.rotations import DEFAULT_ROTATION
 from ptr_models.contract import Contract
 from ptr_policy.bulk.sight import robot_for
 

@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ptr_models.common.image_checks import DARK, FROZEN_TRAVEL, brightness
+from ptr_models.common.jpeg import TornError, whole
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.sampling import Choice, Observation
 
-MOVED = 0.005
-"""m that the end effector may move without any change of the picture."""
-DARK = 5.0
-"""Mean of all pixels (of 255) below which a picture shows nothing: lens cap, light off, no exposure."""
-_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG = b"\xff\xd8"
 
 
 class PictureError(EpisodeError):
@@ -50,13 +48,13 @@ class PictureGuard:
             where: measured position of the end effector (m) at a stamp (ns), None when that is not known. It has to be
                 that of the picture's stamp: the state of the observation may be older or younger than its picture.
         Raises:
-            PictureError: a JPEG is cut off, or a later picture is the same byte for byte although the arm moved (a
+            PictureError: a JPEG is not whole, or a later picture is the same byte for byte although the arm moved (a
                 sensor has noise, and the arm is in the picture).
         """
         for camera, (stamp, data) in zip(contract.cameras, choice.images, strict=True):
             content = bytes(data)
-            if content.startswith(_JPEG) and not content.rstrip(b"\0").endswith(_JPEG_END):
-                raise PictureError(f"the picture of camera {camera.name} is torn: its JPEG has no end")
+            if content.startswith(_JPEG):
+                _require_whole(camera.name, content)
             now, before = _Reference(stamp, content, where(stamp)), self._references.get(camera.name)
             if before is None or before.data != content or before.position is None:
                 self._references[camera.name] = now
@@ -67,9 +65,16 @@ class PictureGuard:
                 _require_rest(camera.name, before, now)
 
 
+def _require_whole(camera: str, content: bytes) -> None:
+    try:
+        whole(content)
+    except TornError as error:
+        raise PictureError(f"the picture of camera {camera} is torn: {error}") from error
+
+
 def _require_rest(camera: str, before: _Reference, now: _Reference) -> None:
     """The furthest way counts: an arm that is held swings back a little, and a circle ends where it began."""
-    if before.moved > MOVED:
+    if before.moved > FROZEN_TRAVEL:
         raise PictureError(
             f"the picture of camera {camera} is frozen: it has not changed for {(now.stamp - before.stamp) * 1e-9:.2f} "
             f"s, in which the arm moved {before.moved:.3f} m"
@@ -83,8 +88,8 @@ def require_light(contract: Contract, observation: Observation) -> None:
         PictureError: one is dark.
     """
     for camera, image in zip(contract.cameras, observation.images, strict=True):
-        if image.mean() < DARK:
+        if (level := brightness(image)) < DARK:
             raise PictureError(
-                f"the picture of camera {camera.name} is dark: its mean is {image.mean():.1f} of 255, "
-                f"at least {DARK:.0f} is needed"
+                f"the picture of camera {camera.name} is dark: 99 % of it is at most {level:.0f} of 255; "
+                f"{DARK} is needed"
             )

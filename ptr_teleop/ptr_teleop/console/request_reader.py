@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,12 +25,27 @@ from ptr_teleop.console.requests import (
     Stop,
     UseDevice,
 )
-from ptr_teleop.console.tasks import name_and_instruction
 
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+LONGEST = 80  # characters of a name
 LARGEST = 4096  # bytes of a message of a page
 TASK, OPERATOR, NOTE, NAME = 120, 80, 2000, 200  # characters
 OUTCOMES = ("success", "failure", "partial", "unlabelled")
 JUDGEMENTS = ("success", "failure", "partial", "invalid")
+
+
+def name_and_instruction(text: str) -> tuple[str, str]:
+    """The name of a task, and the words that it was given in; the words are empty when it was given by its name.
+
+    `Put the knife / in the pot` becomes `put_the_knife_in_the_pot`. The name is empty when the words have neither a
+    Latin letter nor a digit.
+    """
+    text = text.strip()
+    if len(text) <= LONGEST and _NAME.fullmatch(text):
+        return text, ""
+    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
+    words = re.findall(r"[a-z0-9]+", plain)
+    return "_".join(words)[:LONGEST].rstrip("_"), text
 
 
 class RequestError(PtrError):

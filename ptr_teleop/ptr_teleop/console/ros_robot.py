@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +14,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.task import Future
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
@@ -34,13 +36,61 @@ from ptr_teleop.console.requests import (
     UseDevice,
 )
 from ptr_teleop.console.robot import Answer
-from ptr_teleop.console.service_calls import ask, call
 from ptr_teleop.console.state import ConsoleState
 
+ABSENT = {  # what a person is told when nobody offers a service, by the beginning of its name
+    "/arm/stop": "no arm node runs, so nothing could be told to stop; use the arm's power switch",
+    "/arm/": "no arm node runs",
+    "/teleop/": "no teleoperation node runs; start it",
+    "/recorder/": "no recorder runs; start it",
+    "/evaluation/": "no evaluation runs that waits for a person; start one",
+}
+UNCONFIRMED = "the stop was sent, but the arm did not confirm it within {:.0f} s; use its power switch if it moves"
 PATIENCE = 5.0  # s for an answer of the recorder, which audits an episode before it answers
 STOP_PATIENCE = 1.0  # s for an answer of the arm
 RECORDER_DEAD = 2.0  # s without its status; ROS's graph names a killed node for some ten seconds more
 MOTOR_PATIENCE = 15.0  # s: motors reboot one after the other
+
+
+async def ask(client: Client, request: Any, patience: float) -> Answer:
+    """The answer of a service that answers with `success` and `message`."""
+    response = await call(client, request, patience)
+    if isinstance(response, Answer):
+        return response
+    return Answer(bool(response.success), str(response.message) or "done")
+
+
+async def call(client: Client, request: Any, patience: float) -> Any:
+    """The response of a service, or an Answer that says why there is none."""
+    name = client.srv_name
+    if not client.service_is_ready():
+        return Answer(False, next(text for start, text in ABSENT.items() if name.startswith(start)))
+    loop = asyncio.get_running_loop()
+    arrived: asyncio.Future[Any] = loop.create_future()
+
+    def deliver(future: Future) -> None:
+        """Called by the thread that spins the node."""
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, arrived, future)
+
+    asked = client.call_async(request)
+    asked.add_done_callback(deliver)
+    try:
+        return await asyncio.wait_for(arrived, patience)
+    except asyncio.TimeoutError:
+        client.remove_pending_request(asked)
+        if name == "/arm/stop":
+            return Answer(False, UNCONFIRMED.format(patience))
+        return Answer(False, f"{name} did not answer within {patience:.0f} s; look at the log of its node")
+
+
+def _settle(arrived: asyncio.Future[Any], future: Future) -> None:
+    if arrived.done():
+        return
+    if future.exception() is not None:
+        arrived.set_result(Answer(False, str(future.exception())))
+    else:
+        arrived.set_result(future.result())
 
 
 class RosRobot:

@@ -17,7 +17,6 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from ptr_teleop.console.frames import NewestFrame
-from ptr_teleop.console.limits import TokenBucket
 from ptr_teleop.console.request_reader import LARGEST, RequestError, check_packet, parse_request
 from ptr_teleop.console.robot import Answer, Robot
 from ptr_teleop.console.state import Cursors
@@ -32,6 +31,27 @@ STRIKES = 100  # refused messages in a row after which a socket is closed
 MOST_SOCKETS = 48  # of all pages together
 
 Act = Callable[[web.WebSocketResponse, str], Awaitable[None]]
+
+
+class TokenBucket:
+    """Lets through `rate` messages a second on average and `burst` at once.
+
+    Args:
+        rate: Hz.   burst: messages.   now: s, steady clock.
+    """
+
+    def __init__(self, rate: float, burst: int, now: float) -> None:
+        self._rate, self._burst = rate, float(burst)
+        self._tokens, self._at = self._burst, now
+
+    def admits(self, now: float) -> bool:
+        """True when a message at `now` (s) is within the limit; it then counts."""
+        self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
+        self._at = max(self._at, now)
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
 
 
 class Sockets:

@@ -7,17 +7,80 @@ replaced as a whole.
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ptr_teleop.console.journal import Journal
-from ptr_teleop.console.streams import StreamMonitor
+from ptr_models.common.stream_monitor import StreamRate
 
 POINTS = 600  # of the Q curve: two minutes at 5 Hz
 EVENTS = 60
 RECORDER_SILENCE = 0.8  # s; the recorder speaks 4 times a second
 DIAGNOSTICS_SILENCE = 5.0  # s; motors and cameras are reported once a second
+
+
+class Journal:
+    """A numbered list that forgets its oldest entries; written by one thread, read by others.
+
+    Args:
+        length: entries that are kept.
+    """
+
+    def __init__(self, length: int) -> None:
+        self._entries: deque[Any] = deque(maxlen=length)
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def append(self, entry: Any) -> None:
+        """Add an entry, and forget the oldest when there are too many."""
+        with self._lock:
+            self._entries.append(entry)
+            self._count += 1
+
+    def since(self, cursor: int) -> tuple[list[Any], int]:
+        """Entries that are still there and were appended after `cursor`, and the cursor for the next time.
+
+        Args:
+            cursor: 0 at first, then what the last call returned.
+        """
+        with self._lock:
+            new = min(max(self._count - cursor, 0), len(self._entries))
+            return list(self._entries)[len(self._entries) - new :], self._count
+
+
+class StreamMonitor:
+    """Which of the named streams are alive; written by one thread, read by others.
+
+    Args:
+        limits: s of silence after which a stream counts as stalled, by the stream's name.
+    """
+
+    def __init__(self, limits: dict[str, float]) -> None:
+        self._limits = dict(limits)
+        self._streams = {name: StreamRate() for name in limits}
+        self._lock = threading.Lock()
+
+    def heard(self, name: str, now: float) -> None:
+        """Note that a message arrived at `now` (s, steady clock)."""
+        with self._lock:
+            self._streams[name].arrived(now)
+
+    def report(self, now: float) -> list[dict[str, Any]]:
+        """One entry a stream: name, alive, age in s (None: never heard) and rate in Hz."""
+        with self._lock:
+            return [self._entry(name, stream, now) for name, stream in self._streams.items()]
+
+    def _entry(self, name: str, stream: StreamRate, now: float) -> dict[str, Any]:
+        age = stream.age(now)
+        alive = age is not None and age <= self._limits[name]
+        return {
+            "name": name,
+            "alive": alive,
+            "age": None if age is None else round(age, 2),
+            "rate": round(stream.rate(now), 1) if alive else 0.0,
+        }
 
 
 @dataclass

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ptr_models.common.stream_monitor import StreamRate
 from ptr_teleop.recorder.streams import Stream
 
 STALLED = 0.7
@@ -16,8 +16,6 @@ PUBLISHERS = 16
 """publishers of a stream whose numbers are remembered, the newest ones: nodes come and go while a recorder stays."""
 SPEAKS = 1.0
 """s for which a message shows that its publisher is there."""
-WINDOW = 2.0
-"""s over which a rate is counted."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,14 @@ class StreamMonitor:
         self.stream = stream
         self.heard = 0
         self.lost = 0
-        self._recent: deque[int] = deque()
+        self._rate = StreamRate()
         self._numbers: dict[bytes, int] = {}
         self._speakers: dict[bytes, int] = {}
 
     def hear(self, arrival: int, publisher: bytes = b"", sequence: int = 0) -> None:
         """Take note of a message (arrival in ns) with its publisher's number, 0: not known."""
         self.heard = arrival
-        self._recent.append(arrival)
+        self._rate.arrived(arrival * 1e-9)
         self._speakers[publisher] = arrival
         self._prune(arrival)
         if not sequence:
@@ -80,20 +78,16 @@ class StreamMonitor:
 
     def health(self, now: int) -> Health:
         """How it is."""
-        self._prune(now)
         return Health(
             topic=self.stream.topic,
             required=self.stream.required,
             stalled=self.stream.required and self.silent(now),
-            rate=len(self._recent) / WINDOW,
+            rate=self._rate.rate(now * 1e-9),
             age=max(0, now - self.heard) * 1e-9 if self.heard else -1.0,
             lost=self.lost,
         )
 
     def _prune(self, now: int) -> None:
-        limit = now - int(WINDOW * 1e9)
-        while self._recent and self._recent[0] < limit:
-            self._recent.popleft()
         gone = [one for one, at in self._speakers.items() if at < now - int(SPEAKS * 1e9)]
         for one in gone:
             del self._speakers[one]

@@ -10,7 +10,7 @@ import types
 import cv2
 import numpy as np
 
-from ptr_bringup.camera.jpeg import encode
+from ptr_models.common.jpeg import encode
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (48, 64, 3), dtype=np.uint8)
 JPEG = encode(IMAGE, 90)

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from ptr_bringup.arm import kinematics as k
 from ptr_bringup.arm.inverse_kinematics import inverse, solutions
 from ptr_bringup.arm.safety import Limits, admit
+from ptr_models.common import rotations
 
 NEUTRAL = np.array([-0.13192235, -0.76238847, 0.44485444, -0.01994175, 1.7564081, -0.15953401])
 """Bridge's neutral pose (robot_configs of bridge_data_robot)."""
@@ -31,8 +32,12 @@ tilt = st.tuples(*[st.floats(-0.4, 0.4)] * 3).map(np.array)
 def error(pose: k.Pose, joints: np.ndarray) -> float:
     """The larger of the distance (m) and the angle (rad) between a pose and that of joints."""
     reached = k.forward(joints)
-    turned = np.linalg.norm(k.rotation_vector(reached.rotation @ pose.rotation.T))
+    turned = np.linalg.norm(rotations.rotation_vector_from_matrix(reached.rotation @ pose.rotation.T))
     return max(float(np.linalg.norm(reached.position - pose.position)), float(turned))
+
+
+def within_limits(joints: np.ndarray) -> bool:
+    return bool((joints >= k.JOINT_LOWER).all() and (joints <= k.JOINT_UPPER).all())
 
 
 def test_every_pose_of_a_grid_of_10_000_is_reached_from_the_neutral_pose() -> None:
@@ -45,7 +50,7 @@ def test_every_pose_of_a_grid_of_10_000_is_reached_from_the_neutral_pose() -> No
         found = inverse(pose, NEUTRAL)
         assert found is not None, joints
         assert error(pose, found) < 2e-4, joints
-        assert k.within_limits(found)
+        assert within_limits(found)
         checked += 1
     assert checked == 10_000
 
@@ -65,11 +70,11 @@ def test_all_solutions_reach_the_pose_and_the_original_is_among_them(joints: np.
     wrist = pose.position - 0.158575 * pose.rotation[:, 0]
     assume(abs(joints[4]) > 1e-3)
     assume(np.hypot(*wrist[:2]) > 1e-3)
-    found = solutions(pose, seed)
+    found = np.array(list(solutions(pose, seed.tolist())))
     assert 1 <= len(found) <= 8
     for one in found:
         assert error(pose, one) < 1e-6 + 2e-5  # the last: clipped where +-pi lacks 1e-5
-        assert k.within_limits(one)
+        assert within_limits(one)
     assert np.abs(found - joints).max(axis=1).min() < 1e-4
     assert inverse(pose, joints) == pytest.approx(joints, abs=1e-4)
 
@@ -78,7 +83,7 @@ def test_all_solutions_reach_the_pose_and_the_original_is_among_them(joints: np.
 def test_the_solution_is_the_nearest_to_the_seed(joints: np.ndarray, away: np.ndarray) -> None:
     pose, seed = k.forward(joints), joints + away
     found = inverse(pose, seed)
-    ways = np.abs(solutions(pose, seed) - seed).max(axis=1)
+    ways = np.abs(np.array(list(solutions(pose, seed.tolist()))) - seed).max(axis=1)
     assert np.abs(found - seed).max() == pytest.approx(ways.min())
 
 
@@ -96,15 +101,17 @@ def test_on_straight_lines_no_joint_jumps(
     begin: np.ndarray, end: np.ndarray, first: np.ndarray, last: np.ndarray
 ) -> None:
     limits = Limits()
-    start = k.Pose(begin, k.rotation_from_vector(first) @ k.DEFAULT_ROTATION)
+    before, after = (rotations.matrix_from_rotation_vector(tilt) for tilt in (first, last))
+    start = k.Pose(begin, before @ rotations.DEFAULT_ROTATION)
     joints = inverse(start, np.array([0.0, 0.022, 0.183, 0.0, 1.366, 0.0]))
     assume(joints is not None)
-    turn = k.rotation_vector(k.rotation_from_vector(last) @ k.rotation_from_vector(first).T)
+    turn = rotations.rotation_vector_from_matrix(after @ before.T)
     seconds = max(np.linalg.norm(end - begin) / 0.25, np.linalg.norm(turn) / 1.25, TICK)
     steps, target = int(np.ceil(seconds / TICK)), k.forward(joints)
     for step in range(1, steps + 1):
         share = step / steps
-        wish = k.Pose(begin + share * (end - begin), k.rotation_from_vector(share * turn) @ start.rotation)
+        rotation = rotations.matrix_from_rotation_vector(share * turn) @ start.rotation
+        wish = k.Pose(begin + share * (end - begin), rotation)
         verdict = admit(wish, target, joints, limits, TICK)
         assume(verdict.joints is not None)
         assert np.abs(verdict.joints - joints).max() <= limits.joint_speed * TICK * (1.0 + 1e-5)

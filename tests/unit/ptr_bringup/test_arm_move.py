@@ -11,10 +11,12 @@ import pytest
 from ptr_bringup.arm import kinematics
 from ptr_bringup.arm.arbiter import Command, Kind
 from ptr_bringup.arm.core import ArmCore
-from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose
+from ptr_bringup.arm.kinematics import Pose
 from ptr_bringup.arm.move import NAMED_JOINTS, MoveError, minimum_jerk, plan_to_name, plan_to_pose
 from ptr_bringup.arm.reports import JointState, MoveReport
 from ptr_bringup.arm.safety import Limits, Reason
+from ptr_models.common import rotations
+from ptr_models.common.rotations import DEFAULT_ROTATION
 
 LIMITS = Limits()
 START = NAMED_JOINTS["start"]
@@ -41,7 +43,7 @@ def test_a_move_follows_a_straight_line() -> None:
         pose = kinematics.forward(move.joints(share * move.duration))
         along = float((pose.position - begin) @ (end - begin)) / float((end - begin) @ (end - begin))
         assert np.linalg.norm(pose.position - (begin + along * (end - begin))) < 1e-3
-        assert np.abs(kinematics.rotation_vector(pose.rotation @ DEFAULT_ROTATION.T)).max() < 2e-3
+        assert np.abs(rotations.rotation_vector_from_matrix(pose.rotation @ DEFAULT_ROTATION.T)).max() < 2e-3
 
 
 def test_a_move_keeps_well_below_the_speed_caps() -> None:

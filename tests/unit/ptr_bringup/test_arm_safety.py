@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 from ptr_bringup.arm import kinematics
 from ptr_bringup.arm.integrator import advance
 from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose
+from ptr_bringup.arm.kinematics import Pose
 from ptr_bringup.arm.safety import Limits, Reason, admit, admit_joints, bits, cap_twist, gripper_clearance
+from ptr_models.common import rotations
+from ptr_models.common.rotations import DEFAULT_ROTATION
 
 LIMITS = Limits()
 START = np.array([0.0, 0.022, 0.183, 0.0, 1.366, 0.0])
@@ -147,7 +149,7 @@ def test_a_wish_that_needs_the_arm_folded_another_way_is_refused() -> None:
 
 
 def test_a_horizontal_gripper_may_not_touch_the_table() -> None:
-    level = kinematics.rotation_from_rpy([0.0, -math.pi / 2, 0.0]) @ DEFAULT_ROTATION
+    level = rotations.matrix_from_rpy([0.0, -math.pi / 2, 0.0]) @ DEFAULT_ROTATION
     target = Pose(np.array([0.3, 0.0, 0.06]), level)
     joints = inverse(target, [0.0, 0.6, 0.6, 0.0, -1.1, 0.0])
     assert joints is not None
@@ -238,7 +240,7 @@ def test_reasons_of_a_set_are_listed_one_by_one() -> None:
 def test_a_rotation_turns_the_gripper_about_the_end_effector() -> None:
     turned = advance(TARGET, np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.5]), 0.4)
     assert turned.position == pytest.approx(TARGET.position)
-    expected = kinematics.rotation_from_rpy([0.0, 0.0, 0.2]) @ TARGET.rotation  # about base z
+    expected = rotations.matrix_from_rpy([0.0, 0.0, 0.2]) @ TARGET.rotation  # about base z
     assert turned.rotation == pytest.approx(expected)
 
 

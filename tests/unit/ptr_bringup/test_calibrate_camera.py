@@ -18,9 +18,9 @@ from ptr_bringup.calibrate.camera_session import Entry, look, read_entry, settle
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.quality import judge
 from ptr_bringup.camera.interface import CameraError, Picture
-from ptr_bringup.camera.jpeg import encode
 from ptr_bringup.camera.settings import Settings
 from ptr_models.cli import main
+from ptr_models.common.jpeg import encode
 
 CONFIG = Path(__file__).resolve().parents[3] / "ptr_bringup" / "config" / "cameras.yaml"
 EDGES = np.kron(np.random.default_rng(0).integers(60, 200, (12, 16)), np.ones((10, 10))).astype(np.uint8)

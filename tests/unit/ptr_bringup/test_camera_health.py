@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ptr_bringup.camera.health import Health, Problem, broken_off
-from ptr_bringup.camera.jpeg import encode
+from ptr_bringup.camera.health import Health, Problem
+from ptr_models.common.image_checks import broken_off
+from ptr_models.common.jpeg import encode
 
 SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
 RATE = 30.0

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.camera.reopening import FIRST, LONGEST, STEADY, Reopening
+from ptr_bringup.camera.capture import FIRST, LONGEST, STEADY, Reopening
 
 RATE = 30.0
 DEVICE = 1.0

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.arm.kinematics import FINGER_OPEN, rotation_from_vector, rotation_vector
+from ptr_bringup.arm.kinematics import FINGER_OPEN
 from ptr_bringup.arm.safety import Limits
 from ptr_bringup.sim.door_grasp import FOLLOW, grip_pose, push_pose, tool_rotation, turned_by
 from ptr_bringup.sim.door_tasks import DOOR_TASKS, HANDLE, DoorScene, DoorTask, describe, door_success, scene_of_poses
@@ -20,6 +20,7 @@ from ptr_bringup.sim.doors import DOORS, KINDS, NEW_DOOR, Door, door_in
 from ptr_bringup.sim.kitchens import KITCHENS, held_out_kitchens, pretraining_kitchens
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, TARGET_TASKS, task_named
 from ptr_bringup.sim.world import Variation, World
+from ptr_models.common.rotations import matrix_from_rotation_vector, rotation_vector_from_matrix
 from ptr_models.training.tasks import TaskTable
 
 ALL = (*DOORS, NEW_DOOR)
@@ -161,7 +162,7 @@ def test_grips_keep_their_place_on_the_handle_and_inside_the_workspace(door: Doo
     assert np.linalg.norm(pose.position - handle) <= reach
     limits = Limits()
     assert np.all(pose.position >= limits.box_low) and np.all(pose.position <= limits.box_high)
-    turn = rotation_vector(pose.rotation @ tool_rotation(door, 0.0).T)
+    turn = rotation_vector_from_matrix(pose.rotation @ tool_rotation(door, 0.0).T)
     assert turn == pytest.approx(door.axis * angle * FOLLOW[door.hinge], abs=1e-9)
 
 
@@ -170,7 +171,7 @@ def test_the_way_along_the_arc_is_measured_about_the_hinge(door: Door, angle: fl
     hinge = door.hinge_position
     one, other = (push_pose(door, hinge, a).position for a in (angle, angle + further))
     assert turned_by(door, hinge, one, other) == pytest.approx(further, abs=1e-9)
-    assert np.allclose(door.rotation(angle), rotation_from_vector(door.axis * angle))
+    assert np.allclose(door.rotation(angle), matrix_from_rotation_vector(door.axis * angle))
 
 
 def test_a_worlds_clutter_makes_way_for_the_door() -> None:

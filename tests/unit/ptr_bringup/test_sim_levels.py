@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, FINGER_OPEN, Pose
+from ptr_bringup.arm.kinematics import FINGER_OPEN, Pose
 from ptr_bringup.sim.levels import LEVELS, level_named
 from ptr_bringup.sim.world import START_JOINTS, World, distractors_of
+from ptr_models.common.rotations import DEFAULT_ROTATION
 
 KITCHEN, TASK = "toykitchen4", "put_cucumber_on_plate"
 EASY_SCENES = {0: [0.24343, 0.06941, 0.01788], 1: [0.26882, 0.07988, 0.01788], 2: [0.26273, 0.07596, 0.01788]}

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, Pose
+from ptr_bringup.arm.kinematics import Pose
 from ptr_bringup.sim.kitchens import held_out_kitchens, pretraining_kitchens
 from ptr_bringup.sim.operator import MANNERS, Manner, Phase, ScriptedOperator, manner_named
 from ptr_bringup.sim.robot import PERIOD, SimulatedRobot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, TARGET_TASKS, Scene, task_named
 from ptr_bringup.sim.world import Variation, World
+from ptr_models.common.rotations import DEFAULT_ROTATION
 
 LOW, HIGH = np.array([-0.05] * 3 + [-0.25] * 3 + [0.0]), np.array([0.05] * 3 + [0.25] * 3 + [1.0])
 POT, OBJECT = np.array([0.30, -0.12, 0.0]), np.array([0.30, 0.08, 0.018])

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import DEFAULT_ROTATION, FINGER_CLOSED, FINGER_OPEN, Pose
+from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, Pose
 from ptr_bringup.sim.kitchens import KITCHENS, SPAWN_HALF, held_out_kitchens, kitchen_named, pretraining_kitchens
 from ptr_bringup.sim.objects import FOOD, RECEPTACLES
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, TARGET_TASKS, TASKS, Scene, Task, success, task_named
 from ptr_bringup.sim.textures import KINDS, texture_png
+from ptr_models.common.rotations import DEFAULT_ROTATION
 
 POT = np.array([0.30, -0.12, 0.0])
 FAR = np.array([0.30, -0.12, 0.15])

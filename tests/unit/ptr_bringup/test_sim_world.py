@@ -9,19 +9,11 @@ import numpy as np
 import pytest
 
 from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import (
-    DEFAULT_ROTATION,
-    FINGER_CLOSED,
-    FINGER_OPEN,
-    JOINT_LOWER,
-    JOINT_NAMES,
-    JOINT_UPPER,
-    Pose,
-    forward,
-)
+from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, Pose, forward
 from ptr_bringup.sim.motors import AMBIENT, HEATING, Motors
 from ptr_bringup.sim.pictures import mujoco
 from ptr_bringup.sim.world import START_JOINTS, START_POSITION, Variation, World
+from ptr_models.common.rotations import DEFAULT_ROTATION
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +47,9 @@ def test_the_tool_is_where_the_product_of_exponentials_says(world: World) -> Non
     for _ in range(20):
         joints = rng.uniform(JOINT_LOWER, JOINT_UPPER)
         world.place_arm(joints, FINGER_OPEN)
-        site, pose = world.tool_site, forward(joints)
-        assert site.position == pytest.approx(pose.position, abs=1e-9)
-        assert site.rotation == pytest.approx(pose.rotation, abs=1e-9)
+        site, pose = world.data.site("ee_gripper_link"), forward(joints)
+        assert site.xpos == pytest.approx(pose.position, abs=1e-9)
+        assert site.xmat == pytest.approx(pose.rotation.ravel(), abs=1e-9)
 
 
 def test_joint_limits_and_finger_stroke_are_the_published_ones(world: World) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ptr_models.common.rotations import DEFAULT_ROTATION, matrix_from_rpy
 from ptr_models.contract import Contract
-from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.networks import encoder

@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptr_models.algorithms import AlgorithmConfig, make_algorithm
-from ptr_models.algorithms.bet import decayed_groups, focal_loss, masked_mean, offset_loss
-from ptr_models.algorithms.kmeans import kmeans
+from ptr_models.algorithms.bet import decayed_groups, focal_loss, kmeans, masked_mean, offset_loss
 from ptr_models.algorithms.options import BetConfig
 from ptr_models.algorithms.sequences import WindowTensors
 from ptr_models.networks import BehaviourTransformer, NetworkConfig

@@ -17,9 +17,8 @@ from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Dataset, open_episodes
-from ptr_models.reward.calibration import calibrate
 from ptr_models.reward.classifier import WEIGHTS, ClassifierError, SuccessClassifier, SuccessNetwork
-from ptr_models.reward.fitting import balanced_weights
+from ptr_models.reward.fitting import balanced_weights, calibrate
 from ptr_models.reward.frames import Frames, hold_out, label_frames
 from ptr_models.reward.verdict import Streak, first_success
 from ptr_models.training.tasks import TaskTable

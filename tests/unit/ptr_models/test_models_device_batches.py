@@ -20,10 +20,10 @@ from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Augmentation, Batch
 from ptr_models.replay.windows import Clips
 from ptr_models.training import device_batches
-from ptr_models.training.compilation import compile_encoders
 from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.device_batches import DeviceBatches, own_device
+from ptr_models.training.loop import compile_encoders
 from ptr_models.training.presets import preset
 
 RULE = Augmentation()

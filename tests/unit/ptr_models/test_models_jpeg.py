@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptr_models.common.jpeg import jpeg_size
 from ptr_models.contract import Camera
-from ptr_models.episodes.jpeg import decode_at_least, jpeg_size
+from ptr_models.episodes.jpeg import decode_at_least
 from ptr_models.episodes.sampling import decode_image
 
 

@@ -18,7 +18,7 @@ from ptr_models.contract import Camera, Contract, ContractError
 from ptr_models.episodes.bag import typestore
 from ptr_models.episodes.messages import ARM_STATE_TOPIC, header_stamp, image_topic
 from ptr_models.episodes.reader import read_episode, read_metadata
-from ptr_models.episodes.sampling import ArmSample, LatestBuffer, RecordedStream, arm_sample, assemble, choose
+from ptr_models.episodes.sampling import ArmSample, LatestBuffer, RecordedStream, arm_sample, choose, observation_of
 from ptr_models.latency_file import with_measured_latencies
 from ptr_models.training.data import Bags, contract_of
 
@@ -98,7 +98,7 @@ def test_with_latencies_a_recording_fed_through_live_buffers_gives_the_same_bits
                     arm.append(header_stamp(message.data), arm_sample(decoded))
                 else:
                     images["over_shoulder"].append(header_stamp(message.data), bytes(decoded.data))
-        live = assemble(late(own), images, arm, int(stamp), wanted)
+        live = observation_of(late(own), choose(late(own), images, arm, int(stamp), wanted))
         assert (live.images[0] == episode.images["over_shoulder"][row]).all()
         assert (live.state == episode.states[row]).all()
 

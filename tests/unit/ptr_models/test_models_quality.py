@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_models.cli import main
+from ptr_models.common.image_checks import frozen_stretches
 from ptr_models.episodes.audit_tape import reason_names
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -26,7 +27,6 @@ from ptr_models.episodes.quality import (
     gripper_events,
     idle_share,
     judge,
-    longest_frozen,
     stream_report,
 )
 from ptr_models.episodes.trajectory import write_episode
@@ -67,16 +67,17 @@ def test_gripper_events_are_crossings_of_one_half() -> None:
 
 
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=30))
-def test_a_frame_that_repeats_is_frozen_only_while_the_target_travels(contents: list[int]) -> None:
+def test_a_frame_that_repeats_is_frozen_only_while_the_arm_moves(contents: list[int]) -> None:
     stamps = [k * 100 * MS for k in range(len(contents))]
     times = np.array(stamps)
     still, moving = np.zeros((len(stamps), 3)), np.outer(np.arange(len(stamps)), [0.05, 0.0, 0.0])
-    assert longest_frozen(stamps, contents, times, still) == 0.0
+    assert not list(frozen_stretches(stamps, contents, times, still))
     runs, length = [], 1
     for one, other in zip(contents, contents[1:], strict=False):
         length = length + 1 if one == other else 1
         runs.append(length)
-    assert longest_frozen(stamps, contents, times, moving) == pytest.approx(0.1 * (max(runs, default=1) - 1))
+    found = [duration for _, _, duration in frozen_stretches(stamps, contents, times, moving)]
+    assert max(found, default=0.0) == pytest.approx(0.1 * (max(runs, default=1) - 1))
 
 
 def test_a_good_episode_is_kept_without_remarks() -> None:

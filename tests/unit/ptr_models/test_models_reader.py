@@ -28,7 +28,7 @@ from ptr_models.episodes.messages import (
 )
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import find_episodes, messages, open_bag, read_episode
-from ptr_models.episodes.sampling import LatestBuffer, arm_sample, assemble
+from ptr_models.episodes.sampling import LatestBuffer, arm_sample, choose, observation_of
 from ptr_models.episodes.trajectory import write_episode
 from ptr_models.episodes.writer import BagWriter
 
@@ -73,7 +73,7 @@ def test_a_recording_fed_through_live_buffers_gives_the_same_bits(make_episode: 
             elif channel.topic == ARM_STATE_TOPIC:
                 decoded = typestore().deserialize_cdr(message.data, schema.name)
                 arm.append(header_stamp(message.data), arm_sample(decoded))
-        seen.append(assemble(Contract(), images, arm, int(stamp)))
+        seen.append(observation_of(Contract(), choose(Contract(), images, arm, int(stamp))))
     assert all(
         (live.images[0] == recorded).all()
         for live, recorded in zip(seen, episode.images["over_shoulder"], strict=True)

@@ -18,9 +18,10 @@ from ptr_models.episodes.sampling import (
     LatestBuffer,
     RecordedStream,
     as_of,
-    assemble,
+    choose,
     decode_image,
     newest,
+    observation_of,
     resize_image,
 )
 from ptr_models.episodes.trajectory import encode_jpeg
@@ -103,7 +104,7 @@ def test_an_observation_stacks_cameras_in_the_order_of_the_contract() -> None:
         "front": RecordedStream([(5, dark.tobytes())]),
         "wrist": RecordedStream([(7, bright.tobytes())]),
     }
-    observation = assemble(contract, images, RecordedStream([(6, ARM)]), 10)
+    observation = observation_of(contract, choose(contract, images, RecordedStream([(6, ARM)]), 10))
     assert observation.images.shape == (2, 8, 8, 3)
     assert (observation.images[0] == 200).all()
     assert observation.image_stamps == (7, 5)
@@ -112,4 +113,4 @@ def test_an_observation_stacks_cameras_in_the_order_of_the_contract() -> None:
 
 def test_a_missing_camera_is_named_with_those_that_are_there() -> None:
     with pytest.raises(EpisodeError, match="camera over_shoulder is missing; there are: wrist"):
-        assemble(Contract(), {"wrist": RecordedStream([])}, RecordedStream([(0, ARM)]), 0)
+        observation_of(Contract(), choose(Contract(), {"wrist": RecordedStream([])}, RecordedStream([(0, ARM)]), 0))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_policy.evaluation.plan import plan_trials
+from ptr_policy.evaluation.protocol import plan_trials
 from ptr_policy.evaluation.runner import RunEnd, evaluate
 from ptr_policy.evaluation.summary import summarise
 from ptr_policy.evaluation.trials import Judgement, Result, Trial, TrialFile, TrialsError

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_bringup.sim.staging import scene_seed
-from ptr_policy.evaluation.plan import plan_trials, williams_squares
+from ptr_policy.evaluation.protocol import plan_trials, williams_squares
 from ptr_policy.evaluation.trials import Trial, TrialsError
 
 sizes = st.integers(1, 6)

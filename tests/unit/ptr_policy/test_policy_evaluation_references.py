@@ -12,7 +12,7 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.sampling import decode_image
 from ptr_models.episodes.trajectory import Trajectory, write_episode
-from ptr_policy.evaluation.plan import plan_trials
+from ptr_policy.evaluation.protocol import plan_trials
 from ptr_policy.evaluation.references import References, picture_path
 from ptr_policy.evaluation.trials import TrialsError
 

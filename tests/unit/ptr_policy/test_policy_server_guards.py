@@ -133,11 +133,11 @@ def test_padding_behind_a_jpeg_and_a_png_are_whole() -> None:
     look(PictureGuard(), png, 1.0, 0.3)
 
 
-@pytest.mark.parametrize(("level", "dark"), [(0, True), (4, True), (5, False), (120, False)])
-def test_a_picture_whose_mean_is_below_five_is_dark(level: int, dark: bool) -> None:
+@pytest.mark.parametrize(("level", "dark"), [(0, True), (23, True), (24, False), (120, False)])
+def test_a_picture_whose_brightest_percent_is_below_24_is_dark(level: int, dark: bool) -> None:
     shown = Observation(np.full((1, 64, 64, 3), level, np.uint8), np.zeros(7, np.float32), (1,), 1)
     if dark:
-        with pytest.raises(PictureError, match=f"dark: its mean is {level}.0 of 255"):
+        with pytest.raises(PictureError, match=f"dark: 99 % of it is at most {level} of 255"):
             require_light(Contract(), shown)
     else:
         require_light(Contract(), shown)

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_teleop.console.request_reader import LARGEST, READERS, RequestError, check_packet, parse_request
+from ptr_teleop.console.request_reader import (
+    LARGEST,
+    READERS,
+    RequestError,
+    check_packet,
+    name_and_instruction,
+    parse_request,
+)
 from ptr_teleop.console.requests import (
     ChooseTask,
     Finish,
@@ -23,7 +30,6 @@ from ptr_teleop.console.requests import (
     Stop,
     UseDevice,
 )
-from ptr_teleop.console.tasks import name_and_instruction
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),

@@ -14,8 +14,8 @@ from multidict import CIMultiDict
 from ptr_teleop.console import credentials
 from ptr_teleop.console.addresses import LOCAL_NAMES, qr_code, url
 from ptr_teleop.console.credentials import CredentialsError, keep_address, obtain
-from ptr_teleop.console.limits import TokenBucket
 from ptr_teleop.console.security import Guard, path_refusal
+from ptr_teleop.console.sockets import TokenBucket
 
 LOCAL = Guard("http", LOCAL_NAMES)
 REMOTE = Guard("https", ["robot.local", "192.0.2.7"], token="right" * 8)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_models.episodes.geometry import matrix_from_quaternion, matrix_from_rpy
-from ptr_teleop.clutch import GAIN, Arm, Clutch, State, rotation_vector
+from ptr_models.common.rotations import matrix_from_rpy
+from ptr_teleop.clutch import GAIN, Arm, Clutch, State
 from ptr_teleop.devices.base import Hand, Reading
 
 CAPS = (0.15, 0.6)
@@ -194,14 +194,3 @@ def test_with_40_ms_of_delay_the_arm_follows_a_step_of_the_hand_quickly_and_with
     way = (np.array(positions)[:, 0] - START[0]) / 0.05
     assert way.max() < 1.1
     assert way[3 + 25] == pytest.approx(1.0, abs=0.05)  # half a second later
-
-
-@given(st.tuples(axis, axis, axis), st.floats(1e-9, np.pi - 1e-6))
-def test_a_rotation_vector_is_axis_times_angle(direction: tuple[float, ...], angle: float) -> None:
-    length = np.linalg.norm(direction)
-    if length < 1e-3:
-        return
-    wanted = np.array(direction) / length * angle
-    half = angle / 2.0
-    quaternion = np.append(np.array(direction) / length * np.sin(half), np.cos(half))
-    assert rotation_vector(matrix_from_quaternion(quaternion)) == pytest.approx(wanted, abs=1e-6)

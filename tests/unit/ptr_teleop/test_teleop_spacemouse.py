@@ -27,7 +27,7 @@ from ptr_teleop.devices.base import Button, DeviceError  # noqa: E402
 from ptr_teleop.devices.motion_deadman import LINGER  # noqa: E402
 from ptr_teleop.devices.response import Response  # noqa: E402
 from ptr_teleop.devices.spacemouse import RETRY, SILENCE, SpaceMouseDevice  # noqa: E402
-from ptr_teleop.devices.spacemouse_buttons import SpaceMouseButtons  # noqa: E402
+from ptr_teleop.devices.spacemouse_hid import SpaceMouseButtons  # noqa: E402
 
 TAP = [
     "01 f8 ff 14 00 55 00", "02 00 00 15 00 00 00", "01 00 00 b0 ff 04 00", "02 a5 ff 00 00 00 00",

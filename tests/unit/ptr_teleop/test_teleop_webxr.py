@@ -12,13 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_models.episodes.geometry import matrix_from_quaternion
+from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_teleop.clutch import Arm, Clutch, State
 from ptr_teleop.devices.base import Button, DeviceError
 from ptr_teleop.devices.link import MAX_AGE, PATIENCE, Arrival, Link
 from ptr_teleop.devices.packets import MAX_SIZE, PacketError
-from ptr_teleop.devices.webxr import WebXRDevice
-from ptr_teleop.devices.webxr_frame import BASE_FROM_WEBXR, Frame
+from ptr_teleop.devices.webxr import BASE_FROM_WEBXR, Frame, WebXRDevice
 from ptr_teleop.devices.webxr_packet import parse
 
 FRAME_TIME = 1 / 72

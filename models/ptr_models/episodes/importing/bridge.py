@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from ptr_models import __version__
 from ptr_models.common.errors import PtrError
 from ptr_models.common.output_folder import locked
+from ptr_models.common.rotations import DEFAULT_ROTATION, matrix_from_rpy
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there, record_name
 from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, parse_example, read_records
 from ptr_models.episodes.jpeg import sane_size

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The structure of a JPEG, read without decoding it: is it whole, and how large is the picture?
+"""The structure of a JPEG, read without decoding it: is it whole, and how large is the image?
 
 Markers and segments as in ITU-T T.81, Annex B. A webcam's stream often leaves out the Huffman tables, which are then
 those of its Annex K (so says the USB video class for MJPEG); they are put in, so that every reader can open it.
@@ -8,6 +8,7 @@ those of its Annex K (so says the USB video class for MJPEG); they are put in, s
 from __future__ import annotations
 
 import functools
+import struct
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 _START, _END, _SCAN, _TABLES, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended sequential, progressive
 _PROGRESSIVE = 0xC2
+_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
+_NO_FRAME = {0xC4, 0xC8, 0xCC}  # tables, not the header of a frame, although their numbers lie between those
 
 
 class TornError(ValueError):
@@ -48,6 +51,27 @@ def encode(image: NDArray[np.uint8], quality: int, rotate: bool = False) -> byte
     if rotate:
         image = cv2.rotate(image, cv2.ROTATE_180)
     return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
+    """Height and width of a JPEG in pixels, from its frame header (ITU-T T.81, B.2.2); None for anything else."""
+    if bytes(data[:2]) != b"\xff\xd8":
+        return None
+    place = 2
+    while place + 9 <= len(data):
+        if data[place] != 0xFF:
+            return None
+        marker = data[place + 1]
+        if marker == 0xFF:  # a fill byte
+            place += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in _NO_FRAME:
+            height, width = struct.unpack_from(">HH", data, place + 5)
+            return height, width
+        elif marker in _ALONE:
+            place += 2
+        else:
+            place += 2 + struct.unpack_from(">H", data, place + 2)[0]
+    return None
 
 
 def structure(data: bytes) -> Structure:

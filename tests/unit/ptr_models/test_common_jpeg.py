@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptr_bringup.camera.jpeg import TornError, complete, encode, structure, whole
+from ptr_models.common.jpeg import TornError, complete, encode, structure, whole
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
 PLAIN = encode(NOISE, 90)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a stream of messages is: how often they come, and how old the newest is."""
+
+from __future__ import annotations
+
+from collections import deque
+
+WINDOW = 2.0
+"""s over which a rate is counted."""
+_MOST = 10_000
+"""Arrivals that are remembered of one stream, whatever floods it."""
+
+
+class StreamRate:
+    """Arrivals of one stream.
+
+    Attributes:
+        newest: s, arrival of the newest message; None: there was none yet.
+    """
+
+    def __init__(self) -> None:
+        self.newest: float | None = None
+        self._first = 0.0
+        self._recent: deque[float] = deque(maxlen=_MOST)
+
+    def arrived(self, now: float) -> None:
+        """A message has arrived at `now` (s)."""
+        if self.newest is None:
+            self._first = now
+        self.newest = now
+        self._recent.append(now)
+        self._forget(now)
+
+    def age(self, now: float) -> float | None:
+        """s since the newest message; None: there was none yet."""
+        return None if self.newest is None else max(0.0, now - self.newest)
+
+    def rate(self, now: float) -> float:
+        """Hz over the last WINDOW, or since the first message while that is shorter; it falls while nothing comes."""
+        self._forget(now)
+        since = now - self._first
+        if since >= WINDOW:
+            return len(self._recent) / WINDOW
+        return max(0, len(self._recent) - 1) / since if since > 0.0 else 0.0
+
+    def _forget(self, now: float) -> None:
+        while self._recent and self._recent[0] < now - WINDOW:
+            self._recent.popleft()
