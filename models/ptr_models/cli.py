@@ -29,6 +29,7 @@ OWN = {
     "import": "ptr_models.episodes.importing.cli:register",
     "inspect": "ptr_models.episodes.inspection:register",
     "label": "ptr_models.episodes.labelling:register",
+    "discard": "ptr_models.episodes.discarding:register",
     "recover": "ptr_models.episodes.recovery:register",
     "cache": "ptr_models.replay.cli:register",
     "train": "ptr_models.training.cli:register",

@@ -155,7 +155,7 @@ def test_every_command_explains_itself(words: tuple[str, ...], leaf: argparse.Ar
     text = leaf.format_help()
     assert leaf.description or leaf.epilog, "it has no description"
     for action in leaf._actions:
-        assert action.help, f"{action.dest} has no help"
+        assert action.help or isinstance(action, argparse._SubParsersAction), f"{action.dest} has no help"
     assert "==SUPPRESS==" not in text
 
 
