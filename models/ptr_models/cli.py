@@ -31,6 +31,7 @@ OWN = {
     "label": "ptr_models.episodes.labelling:register",
     "discard": "ptr_models.episodes.discarding:register",
     "recover": "ptr_models.episodes.recovery:register",
+    "contract": "ptr_models.contract_cli:register",
     "cache": "ptr_models.replay.cli:register",
     "train": "ptr_models.training.cli:register",
     "analyze": "ptr_models.analysis.cli:register",

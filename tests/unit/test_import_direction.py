@@ -19,6 +19,7 @@ FOLDERS = {
 WITHOUT_TORCH = (
     "ptr_models.arguments",
     "ptr_models.contract",
+    "ptr_models.contract_cli",
     "ptr_models.episodes",
     "ptr_models.errors",
     "ptr_models.guidance",
