@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -277,3 +278,37 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path, number: signal
         f"interrupted: {len(saved(out))} of 5000 demonstrations are in {out}; the same command goes on from here"
         in text
     )
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def documented(text: str) -> list[str]:
+    """The commands in the blocks of code of a text, lines that go on joined, but for those with gaps."""
+    text = text.replace("\\\n", " ")
+    lines = re.findall(r"^(?: {4}| {2})?(?:\.venv/bin/)?ptr ((?:(?!  +[a-z]|#|>|\| ).)*)", text, re.MULTILINE)
+    return [line for line in lines if not re.search(r"…|COMMAND|\bPACKAGE\b", line)]
+
+
+@pytest.mark.parametrize(("words", "leaf"), COMMANDS, ids=["-".join(words) for words, _ in COMMANDS])
+def test_examples_in_the_help_are_understood(
+    words: tuple[str, ...], leaf: argparse.ArgumentParser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (Existing, Checkpoint, Output):
+        monkeypatch.setattr(kind, "__call__", lambda self, text: arguments.path(text))
+    for command in documented(f"{leaf.description}\n{leaf.epilog}"):
+        PARSER.parse_args(shlex.split(re.sub(r"(?<! ) {3,}(?=[^- ]).*", "", command)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_documented_commands_are_understood(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their paths are not there, and the names of episodes are placeholders; all else is checked."""
+    for kind in (Existing, Checkpoint, Output):
+        monkeypatch.setattr(kind, "__call__", lambda self, text: arguments.path(text))
+    for command in documented(page.read_text(encoding="utf-8")):
+        words = shlex.split(command)
+        try:
+            PARSER.parse_args(words)
+        except SystemExit as ended:
+            assert ended.code == 0, f"{page}: ptr {command}"
