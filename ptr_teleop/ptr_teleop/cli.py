@@ -16,6 +16,8 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.output_folder import require_unused
 from ptr_models.common.processes import end_process, interrupted_with_parent
+from ptr_models.contract import Contract
+from ptr_models.contract_cli import adjusted, read_contract
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
 from ptr_teleop.recorder.files import audit
@@ -66,6 +68,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--device", choices=DEVICES, default="scripted", help="what drives (default: scripted)")
     parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
+    arguments.add_image_size(parser)
+    about = "contract to record with, made by ptr contract make (default: the suite's)"
+    parser.add_argument("--contract", type=arguments.existing_file, metavar="FILE.json", help=about)
     parser.set_defaults(run=run)
 
 
@@ -77,6 +82,7 @@ def run(options: argparse.Namespace) -> None:
         _require_known(options.task)
     require_unused(options.out)
     options.out.mkdir(parents=True, exist_ok=True)
+    command = launch_command(options, contract_file(options))
     log = options.out / "collect.log"
     known = saved_episodes(options.out)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -87,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
     with _resumable(saved, options), Progress(*columns) as progress, log.open("wb") as output:
         bar = progress.add_task(options.task, total=options.episodes)
         process = subprocess.Popen(
-            launch_command(options),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -136,9 +142,24 @@ def _require_known(task: str) -> None:
         raise CollectError(str(error)) from None
 
 
-def launch_command(options: argparse.Namespace) -> list[str]:
+def contract_file(options: argparse.Namespace) -> Path | None:
+    """The file of the contract that the session records with; None: the suite's own. `--image-size` makes one.
+
+    Raises:
+        PtrError: the file of --contract is none of a contract.
+    """
+    given = getattr(options, "contract", None)
+    contract = read_contract(given) if given else Contract()
+    if getattr(options, "image_size", None) is None:
+        return given
+    file = options.out / "contract.json"
+    file.write_text(adjusted(contract, options.image_size).to_json() + "\n", encoding="utf-8")
+    return file
+
+
+def launch_command(options: argparse.Namespace, contract: Path | None = None) -> list[str]:
     """The command that starts the session."""
-    arguments = {
+    values = {
         "task": options.task,
         "robot": options.robot,
         "kitchen": options.kitchen,
@@ -148,8 +169,10 @@ def launch_command(options: argparse.Namespace) -> list[str]:
         "directory": options.out,
     }
     if options.operator:
-        arguments["operator_name"] = options.operator
-    words = [f"{name}:={value}" for name, value in arguments.items()]
+        values["operator_name"] = options.operator
+    if contract is not None:
+        values["contract_file"] = contract
+    words = [f"{name}:={value}" for name, value in values.items()]
     return [sys.executable, "-m", "ptr_models.cli", "launch", "ptr_bringup", "collect.launch.xml", *words]
 
 

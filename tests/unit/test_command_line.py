@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from ptr_models import cli
 from ptr_models.algorithms.config import CHOICES
-from ptr_models.common import arguments, cli
+from ptr_models.common import arguments
 from ptr_models.common.arguments import Checkpoint, Existing, Name, OneOf, Output, Real, Whole, leaves
 
 PARSER, BROKEN = cli.build_parser()
@@ -155,7 +157,7 @@ def test_every_command_explains_itself(words: tuple[str, ...], leaf: argparse.Ar
     text = leaf.format_help()
     assert leaf.description or leaf.epilog, "it has no description"
     for action in leaf._actions:
-        assert action.help, f"{action.dest} has no help"
+        assert action.help or isinstance(action, argparse._SubParsersAction), f"{action.dest} has no help"
     assert "==SUPPRESS==" not in text
 
 
@@ -277,3 +279,37 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path, number: signal
         f"interrupted: {len(saved(out))} of 5000 demonstrations are in {out}; the same command goes on from here"
         in text
     )
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def documented(text: str) -> list[str]:
+    """The commands in the blocks of code of a text, lines that go on joined, but for those with gaps."""
+    text = text.replace("\\\n", " ")
+    lines = re.findall(r"^(?: {4}| {2})?(?:\.venv/bin/)?ptr ((?:(?!  +[a-z]|#|>|\| ).)*)", text, re.MULTILINE)
+    return [line for line in lines if not re.search(r"…|COMMAND|\bPACKAGE\b", line)]
+
+
+@pytest.mark.parametrize(("words", "leaf"), COMMANDS, ids=["-".join(words) for words, _ in COMMANDS])
+def test_examples_in_the_help_are_understood(
+    words: tuple[str, ...], leaf: argparse.ArgumentParser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in (Existing, Checkpoint, Output):
+        monkeypatch.setattr(kind, "__call__", lambda self, text: arguments.path(text))
+    for command in documented(f"{leaf.description}\n{leaf.epilog}"):
+        PARSER.parse_args(shlex.split(re.sub(r"(?<! ) {3,}(?=[^- ]).*", "", command)))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
+def test_documented_commands_are_understood(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their paths are not there, and the names of episodes are placeholders; all else is checked."""
+    for kind in (Existing, Checkpoint, Output):
+        monkeypatch.setattr(kind, "__call__", lambda self, text: arguments.path(text))
+    for command in documented(page.read_text(encoding="utf-8")):
+        words = shlex.split(command)
+        try:
+            PARSER.parse_args(words)
+        except SystemExit as ended:
+            assert ended.code == 0, f"{page}: ptr {command}"

@@ -18,6 +18,7 @@ FOLDERS = {
 }
 WITHOUT_TORCH = (
     "ptr_models.contract",
+    "ptr_models.contract_cli",
     "ptr_models.episodes",
     "ptr_models.common",
     "ptr_models.json_input",

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ptr_models.common.plain_text import plain
+from ptr_models.limits import MAX_IMAGE_SIDE
 
 MAX_COUNT = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -109,6 +110,17 @@ class OneOf:
         return text
 
 
+def image_size(text: str) -> tuple[int, int]:
+    """Type of an argument: height and width of images, from N (a square) or WIDTHxHEIGHT."""
+    found = re.fullmatch(r"(\d{1,6})(?:x(\d{1,6}))?", text)
+    sides = [int(side) for side in found.groups() if side] if found else []
+    if not sides or not all(8 <= side <= MAX_IMAGE_SIDE for side in sides):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no size of an image; write N or WIDTHxHEIGHT, from 8 to {MAX_IMAGE_SIDE}"
+        )
+    return sides[-1], sides[0]
+
+
 def device(text: str) -> str:
     """Type of an argument: where PyTorch computes."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
@@ -123,16 +135,9 @@ def setting(text: str) -> str:
     return text
 
 
-def _presets() -> Collection[str]:
-    """From the names of their files: reading them would bring PyTorch along."""
-    files = (Path(__file__).parents[1] / "training" / "presets").glob("*.yaml")
-    return tuple(sorted(file.stem for file in files if not file.stem.startswith("_")))
-
-
 WAYS = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
 """Ways of choosing actions: `algorithms.config.CHOICES`, which would bring PyTorch along."""
 WAYS_TEXT = ", ".join(WAYS)
-preset = OneOf("preset", _presets, "ptr train presets lists all")
 way = OneOf("way of choosing actions", lambda: WAYS)
 task, kitchen, any_task = Name("task"), Name("kitchen"), Name("task", free=True)
 
@@ -281,6 +286,12 @@ class _ByPlace(argparse.Action):
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         if values is not None:
             setattr(namespace, self.dest, values)
+
+
+def add_image_size(parser: argparse.ArgumentParser) -> None:
+    """`--image-size` of a command that writes bags: of the images that policies are to see in them."""
+    about = "that a policy sees, N or WIDTHxHEIGHT; bags keep the full images (default: 64)"
+    parser.add_argument("--image-size", type=image_size, metavar="SIZE", help=about)
 
 
 def add_tasks(parser: argparse.ArgumentParser, required: bool = False, about: str = "") -> None:

@@ -18,6 +18,7 @@ from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.exclusion import Exclusion
 from ptr_models.episodes.fields import Executed
 from ptr_models.episodes.finding import find_bags
+from ptr_models.episodes.jpeg import image_size
 from ptr_models.episodes.messages import EXECUTED_TOPIC, METADATA_TOPIC, OBJECTS_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.sampling import Choice, choose, decode_image, newest, states_of
@@ -105,12 +106,13 @@ def read_episode(
 def _read_episode(path: Path, contract: Contract | None, metadata: EpisodeMetadata) -> Episode:
     delay = (contract or metadata.contract).observation_delay
     if contract is not None:
-        contract.require(metadata.contract, f"episode {path}")
+        contract.require(metadata.contract, f"episode {path}", sizes=False)
     contract = (contract or metadata.contract).with_latencies(metadata.contract)
     try:
         streams = read_streams(path, contract)
         stamps = control_grid(streams, contract, delay)
         choices, commands = sample(streams, contract, stamps, delay)
+        _require_enough_pixels(choices[0], contract, metadata.contract)
         images = _decode(choices, contract)
     except EpisodeError as error:
         raise error if str(path) in str(error) else EpisodeError(f"episode {path}: {error}") from error
@@ -134,6 +136,24 @@ def sample(
         except StaleSampleError as error:
             raise EpisodeError(f"{error}, {(stamp - int(stamps[0])) * 1e-9:.1f} s after its start") from error
     return choices, commands
+
+
+def _require_enough_pixels(choice: Choice, contract: Contract, recorded: Contract) -> None:
+    """Refuse to blow images up to a size that they were not recorded for.
+
+    Raises:
+        EpisodeError: the images in the bag are smaller than the contract wants them.
+    """
+    known = {camera.name: camera for camera in recorded.cameras}
+    for camera, (_, data) in zip(contract.cameras, choice.images, strict=True):
+        meant, size = known[camera.name], image_size(data)
+        if size is None or (camera.height, camera.width) == (meant.height, meant.width):
+            continue
+        if size[0] < camera.height or size[1] < camera.width:
+            raise EpisodeError(
+                f"the images of camera {camera.name} have {size[1]}x{size[0]} pixels, fewer than the "
+                f"{camera.width}x{camera.height} that are wanted; train with --set networks.image_size={min(size)}"
+            )
 
 
 def _decode(choices: list[Choice], contract: Contract) -> dict[str, NDArray[np.uint8]]:

@@ -103,7 +103,7 @@ class _Look:
         path, stamp, known = job
         try:
             metadata = read_metadata(path)
-            self._contract.require(metadata.contract, "it")
+            self._contract.require(metadata.contract, "it", sizes=False)
         except PtrError as error:
             return Entry(path, stamp, refusal=str(error))
         entry = Entry(path, stamp, metadata.task, metadata.kind, metadata.outcome, shift=metadata.action_shift)

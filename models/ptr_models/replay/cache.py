@@ -146,9 +146,9 @@ def _refuse(contract: Contract, left_out: Sequence[LeftOut]) -> None:
     """Say why nothing is usable; where all bags follow other contracts, what differs in the first."""
     first = left_out[0]
     try:
-        disagree = all(contract.differences(read_metadata(item.path).contract) for item in left_out)
+        disagree = all(contract.differences(read_metadata(item.path).contract, sizes=False) for item in left_out)
     except PtrError:
         disagree = False
     if disagree:
-        contract.require(read_metadata(first.path).contract, f"episode {first.path}")
+        contract.require(read_metadata(first.path).contract, f"episode {first.path}", sizes=False)
     raise EpisodeError(f"none of {len(left_out)} episodes is usable; the first, {first.path}: {first.reason}")

@@ -101,7 +101,7 @@ def _add_fresh_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--preset",
-        type=arguments.preset,
+        type=arguments.OneOf("preset", _presets, "ptr train presets lists all"),
         default="ptr_small",
         metavar="NAME",
         help="method and sizes, see `ptr train presets` (default: ptr_small)",
@@ -109,6 +109,12 @@ def _add_fresh_arguments(parser: argparse.ArgumentParser) -> None:
     about = "one or more tasks that get a slot although no episode has them"
     arguments.several(parser, "--task", type=arguments.any_task, metavar="NAME", help=about)
     add("--print-config", action="store_true", help="print the whole configuration and end")
+
+
+def _presets() -> tuple[str, ...]:
+    from ptr_models.training.presets import presets
+
+    return tuple(presets())
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:

@@ -41,22 +41,34 @@ class Bags:
     exclude: Sequence[str] = ()
 
 
-def contract_of(bags: Bags, low_dim: bool = False) -> Contract:
+def contract_of(bags: Bags, low_dim: bool = False, image_size: int | None = None) -> Contract:
     """The most frequent contract of a few episodes spread over the folders; bags of another one are left out.
 
     Its latencies are those of the target data, since that is the robot which the policy will act on.
 
     Args:
         low_dim: see simulated objects instead of images, whether the bags have images or not.
+        image_size: height and width of the images, which are made of the full ones in the bags; None: as the bags say.
     """
     if not bags.prior and not bags.target:
         raise PtrError("training needs episodes; name their folders with --data")
     exclusion = Exclusion(bags.exclude)
-    found = _contracts([*bags.prior, *bags.target], low_dim, exclusion)
+    found = _sized(_contracts([*bags.prior, *bags.target], low_dim, exclusion), image_size)
     agreed = Counter(contract.without_latencies() for contract in found).most_common(1)[0][0]
-    of_target = _contracts(bags.target, low_dim, exclusion) if bags.target else found
+    of_target = _sized(_contracts(bags.target, low_dim, exclusion), image_size) if bags.target else found
     robots = [contract for contract in of_target if contract.without_latencies() == agreed]
     return agreed.with_latencies(Counter(robots).most_common(1)[0][0]) if robots else agreed
+
+
+def _sized(contracts: Sequence[Contract], size: int | None) -> list[Contract]:
+    """The contracts with images of a size, which differences between the bags are told of in the log."""
+    if size is None:
+        return list(contracts)
+    others = {camera for contract in contracts for camera in contract.cameras}
+    sizes = sorted({f"{camera.width}x{camera.height}" for camera in others} - {f"{size}x{size}"})
+    if sizes:
+        LOGGER.info("images are made at %dx%d of the bags' full ones, not at %s", size, size, ", ".join(sizes))
+    return [contract.with_image_size(size, size) for contract in contracts]
 
 
 def _contracts(folders: Sequence[Path], low_dim: bool, exclusion: Exclusion) -> list[Contract]:

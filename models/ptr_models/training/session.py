@@ -76,7 +76,7 @@ def start_pretraining(
     """A run from fresh networks.
 
     Args:
-        config: size of the images is taken from the bags' contract; without an encoder their objects are seen.
+        config: images are made in its size of the full ones in the bags; without an encoder objects are seen.
         bags: prior data; with target data, those enter at `schedule.target_from`. Target data alone are one phase.
         folder: of the run; must not hold checkpoints yet.
         tasks: further names that get a slot from the start.
@@ -85,7 +85,8 @@ def start_pretraining(
     if latest_checkpoint(folder) is not None:
         raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
     config = first_objective(config)
-    contract = contract_of(bags, low_dim=config.networks.encoder == "none")
+    low_dim = config.networks.encoder == "none"
+    contract = contract_of(bags, low_dim, None if low_dim else config.networks.image_size)
     config = replace(config, networks=_fit_networks(config, contract))
     prior, target = open_bags(bags, contract)
     if prior is not None and target is not None and config.schedule.target_from <= 0 and config.schedule.mix == 0:
@@ -243,10 +244,7 @@ def _fit_networks(config: TrainingConfig, contract: Contract) -> NetworkConfig:
         )
     if config.networks.encoder == "none":
         return config.networks
-    sizes = {(camera.height, camera.width) for camera in contract.cameras}
-    if len(sizes) != 1 or len(set(next(iter(sizes)))) != 1:
-        raise PtrError(f"the networks need square images of one size; the contract has {sorted(sizes)}")
-    return replace(config.networks, image_size=contract.cameras[0].height, cameras=len(contract.cameras))
+    return replace(config.networks, cameras=len(contract.cameras))
 
 
 def _fit_to_actions(algorithm: Algorithm, data: Dataset | None, seed: int) -> None:

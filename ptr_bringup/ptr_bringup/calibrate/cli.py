@@ -106,7 +106,7 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def _said(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Make of an error that a person can mend one sentence and exit code 1."""
+    """Make of an error that a person can mend one sentence and exit code 2."""
 
     def wrapped(options: argparse.Namespace) -> int:
         from ptr_bringup.camera.interface import CameraError
@@ -115,7 +115,7 @@ def _said(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namesp
             return run(options)
         except (CalibrationError, CameraError) as error:
             print(f"error: {error}", file=sys.stderr)
-            return 1
+            return 2
 
     return wrapped
 

@@ -11,6 +11,7 @@ from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
 from ptr_bringup.sim.names import teach_names
 from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS
 from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_json
 from ptr_models.common.guidance import next_step
 from ptr_models.episodes.exclusion import add_exclude
@@ -88,6 +89,7 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
     )
     _add_seed(parser)
     parser.add_argument("--jobs", type=arguments.count, default=2, metavar="N", help="processes (default: 2)")
+    arguments.add_image_size(parser)
     side = arguments.Whole(16, MAX_IMAGE_SIDE)
     parser.add_argument(
         "--width", type=side, default=320, metavar="N", help="of the bags' images, pixels (default: 320)"
@@ -237,11 +239,18 @@ def _rule(options: argparse.Namespace) -> int:
 
 def _collect(options: argparse.Namespace) -> int:
     from ptr_models.contract import Contract
+    from ptr_models.contract_cli import adjusted
     from ptr_policy.bulk.collect import collect, orders
 
     wanted = orders(options.episodes, options.seed, options.kitchens, options.tasks, options.level, options.manner)
     contract = Contract(control_rate=options.control_rate)
-    contract = contract.low_dim() if options.no_images else contract
+    contract = contract.low_dim() if options.no_images else adjusted(contract, options.image_size)
+    wanted_size = contract.image_shape[:2]
+    if wanted_size[0] > options.height or wanted_size[1] > options.width:
+        raise PtrError(
+            f"--image-size {wanted_size[1]}x{wanted_size[0]} is more than the {options.width}x{options.height} pixels "
+            "of the bags' images; give a larger --width and --height"
+        )
     written = collect(options.out, wanted, options.jobs, options.width, options.height, contract)
     Console(stderr=True).print(f"{written} demonstrations written to {options.out}, {len(wanted)} there")
     next_step("inspect", options.out, about="what is in them")

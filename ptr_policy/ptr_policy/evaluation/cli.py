@@ -11,7 +11,7 @@ from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import AGAIN, next_step
 from ptr_models.common.output_folder import require_unused
-from ptr_models.common.plain_text import for_markup
+from ptr_models.common.plain_text import for_markup, plain
 
 if TYPE_CHECKING:
     from ptr_bringup.ros.session import Caller
@@ -28,7 +28,8 @@ trials are made:
 
   ptr evaluate --task put_carrot_on_plate --checkpoint scratch=runs/a --checkpoint ptr=runs/b --out runs/evaluation
 
-`ptr evaluate report FOLDER` writes the report of an evaluation again, finished or not."""
+`ptr evaluate report FOLDER` writes the report of an evaluation again, finished or not; `ptr evaluate judge FOLDER
+--trial 3 --outcome failure` corrects a judgement."""
 
 
 class EvaluationError(PtrError):
@@ -116,6 +117,37 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     report.add_argument("folders", nargs="+", type=arguments.existing_folder, metavar="FOLDER", help="of an evaluation")
     report.add_argument("--open", action="store_true", help="show hidden names before all trials are made")
     report.set_defaults(run=_report)
+    judge = kinds.add_parser(
+        "judge",
+        help="judge a trial again, or undo that",
+        description="Correct the judgement of a trial, and write the report again. The bag's label is corrected with "
+        "it. An invalid trial is made again by the next `ptr evaluate` with the same --out.",
+    )
+    judge.add_argument("folder", type=arguments.existing_folder, metavar="FOLDER", help="of an evaluation")
+    about = "number of the trial, 1 is the first"
+    judge.add_argument("--trial", type=arguments.count, required=True, metavar="N", help=about)
+    about = "what came of it; undo: the judgement before counts again"
+    outcomes = ("success", "failure", "partial", "invalid", "undo")
+    judge.add_argument("--outcome", choices=outcomes, required=True, help=about)
+    judge.add_argument("--score", type=arguments.share, metavar="0..1", help="grade, for partial")
+    judge.add_argument("--note", default="", metavar="TEXT", help="one sentence")
+    judge.set_defaults(run=_judge)
+
+
+def _judge(options: argparse.Namespace) -> int:
+    import time
+
+    from ptr_models.episodes.labelling import relabel
+    from ptr_models.episodes.metadata import Label
+    from ptr_policy.evaluation.rejudging import rejudge
+
+    result = rejudge(options.folder, options.trial, options.outcome, options.note, options.score)
+    print(f"trial {options.trial}: {result.outcome}. {plain(result.reason)}")
+    if result.bag and (options.folder / result.bag).is_dir():
+        outcome = "unlabelled" if result.outcome == "invalid" else result.outcome
+        relabel(options.folder / result.bag, Label(outcome, time.time_ns(), result.judge, result.score, result.reason))
+    print(f"report: {options.folder / 'report.html'}")
+    return 0
 
 
 def _report(options: argparse.Namespace) -> int:

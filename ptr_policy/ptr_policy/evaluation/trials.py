@@ -168,5 +168,6 @@ class TrialFile:
             raise TrialsError(
                 f"{self.path} holds a trial of another plan ({strangers[0]}); give another directory"
             )
-        finished = {result.trial for result in results if result.outcome != "invalid"}
+        newest = {result.trial: result.outcome for result in results}
+        finished = {trial for trial, outcome in newest.items() if outcome != "invalid"}
         return [trial for trial in planned if trial not in finished]

@@ -82,7 +82,7 @@ def load(wanted: Wanted) -> Loaded:
             "with ptr sim evaluate"
         )
     robot = with_measured_latencies(robot_contract(wanted.contract_file, contract), wanted.latency_file)
-    robot.require(contract, f"the checkpoint {wanted.checkpoint}")
+    robot.require(contract, f"the checkpoint {wanted.checkpoint}", sizes=False)
     _require_servable(policy, wanted.checkpoint)
     for task in policy.tasks[:1] * WARM_UPS:
         rehearse(policy, RunOptions(task, "mode", max_steps=1, max_holds=1))

@@ -21,7 +21,7 @@ SMALL = TrainingConfig(
     preset="test",
     batch_size=10,
     threads=1,
-    networks=NetworkConfig(encoder="tiny", latent=16, hidden=(16, 16, 16)),
+    networks=NetworkConfig(encoder="tiny", image_size=64, latent=16, hidden=(16, 16, 16)),
     algorithm=AlgorithmConfig(actor_average=0.9),
     schedule=ScheduleConfig(steps=4, log_every=1, checkpoint_every=100),
 )

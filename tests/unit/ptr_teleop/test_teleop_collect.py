@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ptr_models.contract import Contract
 from ptr_models.episodes.messages import STRING, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.writer import BagWriter
@@ -52,7 +53,7 @@ def test_the_session_says_where_the_page_is(
 ) -> None:
     said = "[console-3] [INFO] [1.5] [console]: the console is at http://127.0.0.1:8765/"
     program = f"import time; print({said!r}, flush=True); time.sleep(1.0)"
-    monkeypatch.setattr(cli, "launch_command", lambda options: [sys.executable, "-c", program])
+    monkeypatch.setattr(cli, "launch_command", lambda *_: [sys.executable, "-c", program])
     monkeypatch.setattr(cli, "POLL", 0.02)
     cli.run(argparse.Namespace(out=tmp_path / "data", task="t", episodes=1))
     assert capsys.readouterr().out.count("the console is at http://127.0.0.1:8765/\n") == 1
@@ -70,7 +71,7 @@ def test_a_killed_session_leaves_no_robot_running(tmp_path: Path) -> None:
     session = (
         "import argparse, pathlib, sys\n"
         "from ptr_teleop import cli\n"
-        f"cli.launch_command = lambda options: [sys.executable, '-c', {child!r}]\n"
+        f"cli.launch_command = lambda *_: [sys.executable, '-c', {child!r}]\n"
         f"cli.run(argparse.Namespace(out=pathlib.Path({str(tmp_path / 'data')!r}), task='t', episodes=1))"
     )
     process = subprocess.Popen([sys.executable, "-c", session], stdout=subprocess.DEVNULL)
@@ -86,3 +87,14 @@ def wait_for(file: Path, text: str) -> None:
     while not file.is_file() or file.read_text() != text:
         assert time.monotonic() < deadline, f"{file} never said {text!r}"
         time.sleep(0.02)
+
+
+def test_the_size_that_policies_see_goes_into_the_contract_of_the_session(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    cli.register(parser.add_subparsers())
+    words = ["collect", "put_knife_in_pot", "--out", str(tmp_path)]
+    assert cli.contract_file(parser.parse_args(words)) is None
+    options = parser.parse_args([*words, "--image-size", "128"])
+    file = cli.contract_file(options)
+    assert Contract.from_json(file.read_text()).image_shape == (128, 128, 3)
+    assert f"contract_file:={tmp_path / 'contract.json'}" in cli.launch_command(options, file)

@@ -13,6 +13,7 @@ from ptr_models.common import arguments
 from ptr_models.common.guidance import AGAIN, Interrupted, next_step
 from ptr_models.common.plain_text import plain
 from ptr_models.contract import Contract
+from ptr_models.contract_cli import adjusted, read_contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
 from ptr_models.episodes.importing.records import Imported
@@ -43,6 +44,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="FILE.json",
         help="contract of the bags (default: the suite's)",
     )
+    arguments.add_image_size(bridge)
     bridge.add_argument(
         "--names",
         choices=NAMES,
@@ -61,14 +63,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _bridge(options: argparse.Namespace) -> int:
-    try:
-        contract = (
-            Contract.from_json(options.contract.read_text(encoding="utf-8"))
-            if options.contract
-            else Contract()
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        raise EpisodeError(f"the contract {options.contract} cannot be read: {error}") from error
+    contract = adjusted(read_contract(options.contract) if options.contract else Contract(), options.image_size)
     total = sum(file.stat().st_size for file in find_files(options.source))
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     account = Imported()

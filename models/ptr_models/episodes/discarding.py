@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr discard`: take saved episodes out of the data, into the folder `discarded` beside them, and back."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import next_step
+from ptr_models.common.plain_text import plain
+from ptr_models.episodes.bag import find_bag
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.finding import DISCARDED, episodes_so_far
+from ptr_models.episodes.inspection import inspect
+from ptr_models.episodes.quality import DISCARD
+
+EPILOGUE = """\
+examples:
+  ptr discard data/carrot/episode_0007                    out of the data
+  ptr discard --restore data/carrot/episode_0007          and back
+  ptr discard --proposed data/carrot                      every episode that ptr inspect would discard
+  ptr discard --list data/carrot                          what is in the trash
+
+What lies in `discarded` is nobody's training data. Nothing is deleted: that is left to you (rm -r)."""
+
+
+def discard(path: Path | str) -> Path:
+    """Move an episode into the folder `discarded` beside it; returns its new place.
+
+    Raises:
+        EpisodeError: it is no episode, is discarded already, or can't be moved.
+    """
+    folder = _episode(Path(path))
+    if folder.parent.name == DISCARDED:
+        raise EpisodeError(f"{folder} is discarded already; ptr discard --restore brings it back")
+    return _move(folder, folder.parent / DISCARDED / folder.name)
+
+
+def restore(path: Path | str) -> Path:
+    """Bring a discarded episode back; returns its place among the others.
+
+    Args:
+        path: where it lies now, or where it lay before.
+    Raises:
+        EpisodeError: there is none in the trash, or its place is taken.
+    """
+    path = Path(os.path.abspath(path))
+    there = path if path.parent.name == DISCARDED else path.parent / DISCARDED / path.name
+    if not there.is_dir():
+        raise EpisodeError(f"{there} does not exist; ptr discard --list {there.parent.parent} shows what is discarded")
+    return _move(_episode(there), there.parent.parent / there.name)
+
+
+def discarded_in(folder: Path) -> list[Path]:
+    """The discarded episodes in and under a folder, sorted."""
+    trash = [path for path in (folder, *folder.rglob(DISCARDED)) if path.name == DISCARDED]
+    return sorted({path for place in trash for path in episodes_so_far(place)})
+
+
+def proposed_in(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+    """The episodes in some folders that are better discarded, and why."""
+    for path in (path for folder in folders for path in episodes_so_far(folder)):
+        try:
+            report = inspect(path)
+        except PtrError as error:
+            yield path, str(error)
+            continue
+        if report.proposal == DISCARD:
+            yield path, "; ".join(report.findings)
+
+
+def _episode(path: Path) -> Path:
+    """The folder of an episode, by its absolute path; a link stays a link."""
+    path = Path(os.path.abspath(path))
+    if path.is_dir() and not any(path.glob("*.mcap")) and (inside := len(episodes_so_far(path))):
+        raise EpisodeError(f"{path} is a folder of {inside} episodes; name those that you mean")
+    find_bag(path)
+    return path.parent if path.is_file() else path
+
+
+def _move(source: Path, target: Path) -> Path:
+    if os.path.lexists(target):
+        raise EpisodeError(f"{target} is there already; move one of the two away")
+    try:
+        target.parent.mkdir(exist_ok=True)
+        os.rename(source, target)
+    except OSError as error:
+        raise EpisodeError(f"{source} cannot be moved to {target}: {error.strerror}") from error
+    return target
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add `ptr discard`."""
+    parser = subparsers.add_parser(
+        "discard",
+        help="take bad episodes out of the data, and back with --restore",
+        description="Move saved episodes into the folder `discarded` beside them, which training and `ptr inspect` "
+        "leave out. --restore undoes it.",
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    about = "folder of an episode; with --proposed and --list, of episodes"
+    parser.add_argument("episodes", nargs="+", type=arguments.path, metavar="EPISODE", help=about)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--restore", action="store_true", help="bring discarded episodes back")
+    what.add_argument("--proposed", action="store_true", help="discard what ptr inspect would discard in these folders")
+    what.add_argument("--list", action="store_true", help="show what is discarded in these folders")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.list or options.proposed:
+        for folder in options.episodes:
+            if not folder.is_dir():
+                raise EpisodeError(f"{folder} is no folder; give one with episodes")
+    if options.list:
+        found = [path for folder in options.episodes for path in discarded_in(folder)]
+        print("\n".join(plain(path) for path in found) or "nothing is discarded here")
+        return 0
+    if options.proposed:
+        return _discard_proposed(options.episodes)
+    if not options.restore:
+        for path in options.episodes:  # all or none
+            _episode(path)
+    for path in options.episodes:
+        print(f"{plain(path)} is now {plain(restore(path) if options.restore else discard(path))}")
+    if not options.restore:
+        next_step("discard", "--restore", *options.episodes, about="undoes it")
+    return 0
+
+
+def _discard_proposed(folders: Sequence[Path]) -> int:
+    moved = []
+    for path, why in list(proposed_in(folders)):
+        discard(path)
+        moved.append(path)
+        print(f"{plain(path)}: {plain(why)}")
+    print(f"{len(moved)} episodes discarded")
+    if moved:
+        next_step("discard", "--restore", *moved, about="undoes it")
+    return 0
