@@ -25,6 +25,7 @@ from ptr_models.plain_text import plain
 GROUP = "ptr.commands"
 OWN = {
     "import": "ptr_models.episodes.importing.cli:register",
+    "export": "ptr_models.exchange.cli:register",
     "inspect": "ptr_models.episodes.inspection:register",
     "label": "ptr_models.episodes.labelling:register",
     "recover": "ptr_models.episodes.recovery:register",
@@ -42,6 +43,7 @@ examples:
   ptr inspect data/carrot/episode_0001 --sheet sheet.png     what is in a bag
   ptr label failure data/carrot/episode_0007                 judge an episode afterwards
   ptr import bridge bridge_dataset/ --out data/bridge        real WidowX episodes as bags
+  ptr export lerobot data/carrot --out carrot_lerobot        bags as a LeRobotDataset
   ptr train finetune --help                                  ten demonstrations into a policy
 
 Errors are one sentence on stderr and exit code 2; --debug before the command shows where they come from."""

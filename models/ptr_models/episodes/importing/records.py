@@ -86,8 +86,8 @@ def is_there(folder: Path, contract: Contract) -> bool:
 
 
 @contextmanager
-def only_import(out: Path) -> Iterator[None]:
-    """Let nobody else import into a folder meanwhile.
+def only_import(out: Path, what: str = "import") -> Iterator[None]:
+    """Let nobody else import or export into a folder meanwhile.
 
     Raises:
         EpisodeError: somebody does, or the folder can't be written.
@@ -101,5 +101,5 @@ def only_import(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise EpisodeError(f"another import writes to {out}; wait for it or give another folder") from None
+            raise EpisodeError(f"another {what} writes to {out}; wait for it or give another folder") from None
         yield
