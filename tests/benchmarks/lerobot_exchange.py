@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames per second of exporting to LeRobot and importing from it, beside bare decoding and encoding of the same images.
+"""Frames per second of exporting to LeRobot and importing from it, beside bare decoding and encoding of the images.
 
-Everything runs in one process on one core, in turns; figures are medians of processor time, which other processes disturb
-less. `export_ratio` compares with decoding JPEG and encoding video, `import_ratio` with decoding video and encoding
-JPEG. Prints one JSON line. Needs the extra `lerobot` of models.
+Everything runs in one process on one core, in turns; figures are medians of processor time, which other processes
+disturb less. `export_ratio` compares with decoding JPEG and encoding video, `import_ratio` with decoding video and
+encoding JPEG. Prints one JSON line. Needs the extra `lerobot` of models.
 
     python tests/benchmarks/lerobot_exchange.py
 """

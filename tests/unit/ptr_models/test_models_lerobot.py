@@ -110,7 +110,6 @@ def test_there_and_back_keeps_actions_states_images_and_labels(tmp_path: Path) -
             outcome="failure",
             score=0.25,
             labels=(label,),
-            seed=7,
         )
     export_lerobot([tmp_path / "bags"], tmp_path / "set", ALONE)
     account = import_alone(tmp_path / "set", tmp_path / "back")
@@ -150,11 +149,10 @@ def test_a_camera_that_the_contract_does_not_name_can_be_exported(tmp_path: Path
     assert len(jpegs(tmp_path / "back" / "episode_0000", "side")) == 8
 
 
-def test_a_bag_without_cameras_is_exported_without_videos(tmp_path: Path) -> None:
-    write_bag(tmp_path / "bags", cameras=())
-    export_lerobot([tmp_path / "bags"], tmp_path / "set", Options((), workers=1))
-    assert not (tmp_path / "set" / "videos").exists()
-    assert info_of(tmp_path / "set")["video_path"] is None
+def test_a_camera_that_was_not_recorded_is_named(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bags")
+    with pytest.raises(EpisodeError, match="none of 1 bags can be exported.*stream camera side is empty"):
+        export_lerobot([tmp_path / "bags"], tmp_path / "set", Options(("side",), workers=1))
 
 
 def test_an_action_shift_is_applied(tmp_path: Path) -> None:
@@ -303,7 +301,7 @@ def test_a_v21_data_set_of_a_widowx_becomes_bags(tmp_path: Path) -> None:
         assert_allclose(episode.actions, rows["action"], atol=1e-6)
         assert_allclose(episode.states[:-1], rows["observation.state"][:, [0, 1, 2, 3, 4, 5, 7]], atol=1e-6)
         difference = episode.images["over_shoulder"][:-1].astype(int) - smooth_images(number, 6, (64, 64))[..., ::-1]
-        assert np.abs(difference).mean() < CODEC_ERROR
+        assert np.abs(difference).mean() < 1.5 * CODEC_ERROR  # colors of half the resolution, of 64 x 64 pixels
         assert episode.metadata.task == "put_the_pot_on_the_stove"
         assert episode.metadata.instruction == "Put the pot on the stove"
         assert (episode.metadata.outcome, episode.metadata.robot) == ("success", "wx250s")

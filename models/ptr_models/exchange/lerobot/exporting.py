@@ -27,6 +27,7 @@ from ptr_models.episodes.writer import PARTIAL
 from ptr_models.errors import PtrError
 from ptr_models.exchange.lerobot import pool
 from ptr_models.exchange.lerobot.assembly import Assembly
+from ptr_models.exchange.lerobot.layout import UnwritableError, full
 from ptr_models.exchange.lerobot.staging import EPISODE, ROWS, Plan, Staged, stage
 from ptr_models.exchange.lerobot.video import Encoding
 from ptr_models.provenance import installed_versions, source_commit
@@ -167,9 +168,13 @@ def _stage_one(job: tuple[str, Path], plan: Plan, outcomes: Sequence[str], kinds
         if not ((place / EPISODE).is_file() and (place / ROWS).is_file()):
             shutil.rmtree(place, ignore_errors=True)
             stage(Path(path), place, plan)
+    except UnwritableError:
+        raise
     except PtrError as error:
         return str(error)
     except OSError as error:
+        if full(error):
+            raise
         return f"it cannot be staged: {error.strerror or error}"
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -33,7 +34,10 @@ from ptr_models.exchange.lerobot import layout, pool, video
 from ptr_models.exchange.lerobot.mapping import Fit, contract_at, look_absolute, match
 from ptr_models.exchange.lerobot.reading import Dataset, Record
 from ptr_models.json_input import read_object
-from ptr_models.limits import MAX_TEXT
+from ptr_models.limits import MAX_RECORD_BYTES, MAX_TEXT
+from ptr_models.plain_text import plain
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,8 @@ def import_lerobot(
     numbers = tuple(
         name for name in (layout.STATE, layout.ACTION, layout.SUCCESS) if name in dataset.features
     )
+    for key, reason in mapping.left_out.items():
+        LOGGER.warning("%s is left out: %s", plain(key), reason)
     taken = tuple(mapping.cameras.values())
     videos = tuple(key for key in taken if dataset.features[key]["dtype"] == "video")
     images = tuple(key for key in taken if key not in videos)
@@ -145,6 +151,8 @@ def _import(record: Record, rule: _Rule) -> tuple[int, str, str]:
         if record.problem:
             raise EpisodeError(record.problem)
         return record.index, _import_record(record, rule), ""
+    except layout.UnwritableError:
+        raise
     except (PtrError, ValueError, ArithmeticError, np.linalg.LinAlgError, OSError) as error:
         return record.index, "", str(error)
 
@@ -173,12 +181,18 @@ def _import_record(record: Record, rule: _Rule) -> str:
         start_ns=_start(metadata),
         source=metadata.device or "lerobot",
     )
-    write_episode(rule.out, metadata, trajectory)
+    try:
+        write_episode(rule.out, metadata, trajectory)
+    except EpisodeError as error:
+        if layout.full(error.__cause__ or error):
+            raise layout.UnwritableError(str(error)) from error
+        raise
     return f"+{metadata.episode_id}"
 
 
 def _images(record: Record, key: str, rule: _Rule) -> Iterator[bytes]:
     """Encoded images: those of the rows as they are, those of a video as JPEG."""
+    size = 0
     if key in record.rows:
         for step, data in enumerate(record.rows[key]):
             if sane_size(data) is None:
@@ -191,6 +205,9 @@ def _images(record: Record, key: str, rule: _Rule) -> Iterator[bytes]:
         done, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, rule.options.jpeg_quality])
         if not done:
             raise EpisodeError(f"a frame of {key} of shape {image.shape} cannot be encoded as JPEG")
+        size += encoded.size
+        if size > MAX_RECORD_BYTES:
+            raise EpisodeError(f"the images of {key} have more than {MAX_RECORD_BYTES} bytes")
         yield encoded.tobytes()
 
 

@@ -8,6 +8,7 @@ keeps them and does not use them.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import re
 from pathlib import Path
@@ -46,6 +47,15 @@ UNITS = {
     "gripper": "0 closed, 1 open",
 }
 _PLACE = re.compile(r"\{(\w+)(?::0?(\d+)d)?\}")
+
+
+class UnwritableError(EpisodeError):
+    """The disk refuses, which is no fault of an episode: the whole run ends."""
+
+
+def full(error: BaseException) -> bool:
+    """Whether an error is the disk's: full, over quota, or read-only."""
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def require_extra() -> None:

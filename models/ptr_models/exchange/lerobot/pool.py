@@ -26,7 +26,7 @@ def cores() -> int:
 
 
 def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
-    """Results in the order of the jobs, of which a bounded number is under way; `work` must not raise.
+    """Results in the order of the jobs, of which a bounded number is under way. What `work` raises ends it.
 
     Raises:
         EpisodeError: a process was killed.

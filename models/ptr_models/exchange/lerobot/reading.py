@@ -286,7 +286,8 @@ def _table(path: Path) -> Iterator[pq.ParquetFile]:
             for group in range(metadata.num_row_groups):
                 row_group = metadata.row_group(group)
                 for column in range(row_group.num_columns):
-                    size = row_group.column(column).total_uncompressed_size
+                    chunk = row_group.column(column)
+                    size = max(chunk.total_uncompressed_size, 4 * chunk.num_values)
                     if not 0 <= size <= MAX_COLUMN_BYTES:
                         raise EpisodeError(
                             f"{path} claims a column of {size} bytes; at most {MAX_COLUMN_BYTES} are read"

@@ -126,8 +126,14 @@ def stage(path: Path, folder: Path, plan: Plan) -> None:
     with refusing(path):
         try:
             _stage(path, metadata, partial, plan)
+        except OSError as error:
+            if layout.full(error):
+                raise layout.UnwritableError(f"{folder} cannot be written: {error.strerror}") from error
+            raise
         except EpisodeError as error:
-            raise error if str(path) in str(error) else EpisodeError(f"episode {path}: {error}") from error
+            if isinstance(error, layout.UnwritableError) or str(path) in str(error):
+                raise
+            raise EpisodeError(f"episode {path}: {error}") from error
     os.replace(partial, folder)
 
 

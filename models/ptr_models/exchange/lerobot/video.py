@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.exchange.lerobot.layout import UnwritableError, full
 from ptr_models.limits import MAX_IMAGE_PIXELS
 
 CODECS = {"h264": "libx264", "av1": "libsvtav1"}
@@ -80,7 +81,8 @@ def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int,
                 count += 1
             container.mux(stream.encode(None))
     except _DAMAGE as error:
-        raise EpisodeError(f"{path} cannot be encoded: {error}") from error
+        kind = UnwritableError if full(error) else EpisodeError
+        raise kind(f"{path} cannot be encoded: {error}") from error
     return count
 
 
@@ -90,6 +92,7 @@ class Joined:
     def __init__(self, path: Path, fps: int) -> None:
         """Args: path: of the MP4 file; its folder is made."""
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         self._stream: Any = None
         self._fps, self.frames, self.bytes = fps, 0, 0
@@ -108,10 +111,16 @@ class Joined:
                     continue
                 packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
                 packet.stream = self._stream
-                self._container.mux(packet)
+                self._mux(packet)
                 self.frames += 1
         self.bytes += path.stat().st_size
         return begin / self._fps, self.frames / self._fps
+
+    def _mux(self, packet: Any) -> None:
+        try:
+            self._container.mux(packet)
+        except _DAMAGE as error:
+            raise UnwritableError(f"{self._path} cannot be written: {error}") from error
 
     def close(self) -> None:
         """Complete the file."""
