@@ -41,6 +41,7 @@ setup(
         "tensorboard>=2.16",
         "matplotlib>=3.8",
     ],
+    extras_require={"lerobot": ["pyarrow>=21,<27", "av>=15,<19"]},
     zip_safe=False,
     maintainer="PTR for ROS 2 maintainers",
     maintainer_email="ptr@example.com",

@@ -27,6 +27,7 @@ from ptr_models.common.plain_text import plain
 GROUP = "ptr.commands"
 OWN = {
     "import": "ptr_models.episodes.importing.cli:register",
+    "export": "ptr_models.exchange.cli:register",
     "inspect": "ptr_models.episodes.inspection:register",
     "label": "ptr_models.episodes.labelling:register",
     "discard": "ptr_models.episodes.discarding:register",
@@ -39,7 +40,7 @@ OWN = {
 }
 STAGES = (
     ("try it, in simulation", ("demo", "sim", "inject")),
-    ("collect demonstrations", ("launch", "collect", "record", "import", "label", "discard", "replay")),
+    ("collect demonstrations", ("launch", "collect", "record", "import", "export", "label", "discard", "replay")),
     ("train", ("train",)),
     ("run on the arm", ("policy", "arm")),
     ("evaluate", ("evaluate", "table")),
@@ -58,6 +59,7 @@ examples:
   ptr inspect data/carrot                                    what is in them
   ptr train finetune --checkpoint ptr_small --target data/carrot --data data/mix --out runs/carrot
   ptr sim evaluate --checkpoint runs/carrot --task put_carrot_on_plate --kitchen toykitchen1
+  ptr export lerobot data/carrot --out carrot_lerobot        bags as a LeRobotDataset
 
 --task, --kitchen, --episodes, --trials, --checkpoint, --run and --out mean the same in every command. Errors are one
 sentence on stderr and exit code 2; --debug before the command shows where they come from. Ctrl-C ends a command with

@@ -25,3 +25,7 @@ MAX_TEXT = 10_000
 """Characters of a free text, such as an instruction or a note."""
 MAX_RECORD_BYTES = 2**29
 """Bytes of one record of a TFRecord file; those of Bridge have about 1 MB."""
+MAX_TABLE_ROWS = 10**8
+"""Rows of one Parquet file."""
+MAX_COLUMN_BYTES = 2**29
+"""Uncompressed bytes of one column of one row group of a Parquet file; LeRobot's files have 100 MB in all."""

@@ -115,7 +115,7 @@ def _episode(features: Mapping[str, Feature], names: tuple[str, ...], size: int)
     lengths = {"state": len(states), **{name: len(frames) for name, frames in images.items()}}
     if not len(actions) or any(length != len(actions) for length in lengths.values()):
         raise EpisodeError(f"it has {len(actions)} actions but {lengths}")
-    _require_plausible(states, actions)
+    require_plausible(states, actions)
     for name, frames in images.items():
         for step, data in enumerate(frames):
             if sane_size(data) is None:
@@ -132,7 +132,7 @@ def _episode(features: Mapping[str, Feature], names: tuple[str, ...], size: int)
     )
 
 
-def _require_plausible(states: NDArray[np.float64], actions: NDArray[np.float64]) -> None:
+def require_plausible(states: NDArray[np.float64], actions: NDArray[np.float64]) -> None:
     """Refuse numbers that no robot arm can mean."""
     for what, rows in (("state", states), ("action", actions)):
         for unit, columns, most in (("m", slice(0, 3), REACH), ("rad", slice(3, 6), MOST_TURN), ("", slice(6, 7), 2.0)):

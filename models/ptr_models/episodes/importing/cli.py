@@ -17,10 +17,11 @@ from ptr_models.contract_cli import adjusted, read_contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
 from ptr_models.episodes.importing.records import Imported
+from ptr_models.exchange.cli import register_import
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
-    """Add `ptr import bridge`."""
+    """Add `ptr import bridge` and `ptr import lerobot`."""
     parser = subparsers.add_parser(
         "import",
         help="turn demonstrations of other projects into bags",
@@ -60,6 +61,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "conversion has shifted (default: 0, as in the release)",
     )
     bridge.set_defaults(run=_bridge)
+    register_import(formats)
 
 
 def _bridge(options: argparse.Namespace) -> int:

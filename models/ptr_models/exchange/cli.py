@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr export`, and what `ptr import` knows of LeRobot."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ptr_models.common.plain_text import plain
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.metadata import OUTCOMES
+from ptr_models.exchange.lerobot import layout
+
+CODECS = ("h264", "av1")
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add `ptr export lerobot`."""
+    parser = subparsers.add_parser(
+        "export",
+        help="turn bags into data sets of other projects",
+        description="Turn bags into data sets of other projects.",
+    )
+    parser.set_defaults(run=lambda options: parser.print_help())
+    formats = parser.add_subparsers(title="formats", metavar="FORMAT")
+    lerobot = formats.add_parser(
+        "lerobot",
+        help="LeRobotDataset v3.0",
+        description="Each bag becomes one episode of a LeRobotDataset v3.0: a row per control step, and a video per "
+        "camera at the size that was recorded. Bags that can't be read or follow another contract than the first one "
+        "are left out and listed. An export that was interrupted goes on with the same command.",
+    )
+    lerobot.add_argument("bags", type=Path, nargs="+", metavar="BAGS", help="folders of episodes, at any depth")
+    lerobot.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set, a new one")
+    lerobot.add_argument(
+        "--camera",
+        action="append",
+        metavar="NAME",
+        help="camera of the bags; can be repeated (default: those of the contract)",
+    )
+    lerobot.add_argument(
+        "--outcome",
+        action="append",
+        choices=OUTCOMES,
+        help="outcome of the bags that are taken; can be repeated (default: any)",
+    )
+    lerobot.add_argument("--codec", choices=CODECS, default="h264", help="of the videos (default: h264)")
+    lerobot.add_argument(
+        "--crf", type=int, default=18, metavar="N", help="constant rate factor; lower is better (default: 18)"
+    )
+    _add_workers(lerobot)
+    lerobot.set_defaults(run=_export)
+
+
+def register_import(formats: argparse._SubParsersAction) -> None:
+    """Add `ptr import lerobot`."""
+    lerobot = formats.add_parser(
+        "lerobot",
+        help="LeRobotDataset v2.1 or v3.0 of a WidowX with end-effector displacements",
+        description="Each episode of a local LeRobotDataset becomes one bag. The actions must be displacements of the "
+        "end effector per step (m, rad) and a gripper, the state its pose and gripper. Data sets that `ptr export "
+        "lerobot` wrote bring their contract, names and labels. Bags that exist already are kept, episodes that are "
+        "odd or damaged are left out and listed; an import that was interrupted goes on with the same command. "
+        "Nothing is downloaded.",
+    )
+    lerobot.add_argument("source", type=Path, metavar="DIR", help="folder of the data set, with meta/info.json")
+    lerobot.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bags")
+    lerobot.add_argument(
+        "--contract",
+        type=Path,
+        metavar="FILE.json",
+        help="contract of the bags (default: the data set's or the suite's)",
+    )
+    lerobot.add_argument(
+        "--camera",
+        action="append",
+        metavar="NAME=KEY",
+        help="camera of the bags and the part after observation.images. of the feature that it takes; can be repeated "
+        "(default: cameras of the same name; image_0 or the only one as the contract's only camera)",
+    )
+    lerobot.add_argument(
+        "--state-names",
+        metavar="A,B,...",
+        help="what the numbers of the state are, if it has other names: x,y,z,roll,pitch,yaw,gripper in its order",
+    )
+    lerobot.add_argument(
+        "--action-names",
+        metavar="A,B,...",
+        help="what the numbers of the action are, if it has other names: dx,dy,dz,droll,dpitch,dyaw,gripper",
+    )
+    lerobot.add_argument(
+        "--gripper-closed-is-1", action="store_true", help="the data set's gripper is 1 when closed (default: open)"
+    )
+    lerobot.add_argument(
+        "--outcome",
+        choices=OUTCOMES,
+        default="success",
+        help="of episodes that don't say it themselves (default: success, as demonstrations)",
+    )
+    lerobot.add_argument(
+        "--robot", default="", metavar="NAME", help="of the bags (default: wx250s for a widowx, else the data set's)"
+    )
+    lerobot.add_argument(
+        "--jpeg-quality", type=int, default=95, metavar="N", help="of the images in the bags (default: 95)"
+    )
+    _add_workers(lerobot)
+    lerobot.set_defaults(run=_import)
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+
+
+def _export(options: argparse.Namespace) -> int:
+    layout.require_extra()
+    from ptr_models.exchange.lerobot import exporting, pool
+    from ptr_models.exchange.lerobot.video import Encoding
+
+    wanted = exporting.Options(
+        cameras=tuple(options.camera) if options.camera else None,
+        outcomes=tuple(options.outcome or OUTCOMES),
+        encoding=Encoding(options.codec, options.crf),
+        workers=options.workers or pool.cores(),
+    )
+    account = exporting.Exported()
+    with _bar() as bar:
+        task = bar.add_task("exporting bags", total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        _saying(lambda: exporting.export_lerobot(options.bags, options.out, wanted, advance, account))
+    print(f"{options.out}: {plain(account.account(), newlines=True)}")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    layout.require_extra()
+    from ptr_models.episodes.importing.records import Imported
+    from ptr_models.exchange.lerobot import importing, pool
+
+    wanted = importing.Options(
+        contract=_contract(options.contract),
+        cameras=_cameras(options.camera or []),
+        state_names=_names(options.state_names),
+        action_names=_names(options.action_names),
+        gripper_closed_is_1=options.gripper_closed_is_1,
+        outcome=options.outcome,
+        robot=options.robot,
+        jpeg_quality=options.jpeg_quality,
+        workers=options.workers or pool.cores(),
+    )
+    account = Imported()
+    with _bar() as bar:
+        task = bar.add_task("importing LeRobot", total=None)
+
+        def advance(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        try:
+            _saying(lambda: importing.import_lerobot(options.source, options.out, wanted, advance, account))
+        except (EpisodeError, KeyboardInterrupt):
+            if account.written or account.left_out:
+                print(f"interrupted: {plain(account.account(), newlines=True)}", file=sys.stderr)
+            raise
+    print(f"{options.out}: {plain(account.account(), newlines=True)}")
+    return 0
+
+
+def _saying(work: Any) -> None:
+    """Run it; who interrupts it learns how to go on."""
+    try:
+        work()
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        raise
+
+
+def _bar() -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+
+
+def _contract(path: Path | None) -> Contract | None:
+    if path is None:
+        return None
+    try:
+        return Contract.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EpisodeError(f"the contract {path} cannot be read: {error}") from error
+
+
+def _cameras(pairs: list[str]) -> dict[str, str]:
+    found = {}
+    for pair in pairs:
+        name, equals, key = pair.partition("=")
+        if not (name and equals and key):
+            raise EpisodeError(f"--camera {pair!r} is not NAME=KEY, for example over_shoulder=image_0")
+        found[name] = key
+    return found
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(","))

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bags into a LeRobotDataset v3.0.
+
+Each bag is staged by itself in `OUT.partial/staged`, by one process per core; what is staged stays when an export is
+interrupted. Then the episodes are put together, and the folder gets its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ptr_models import __version__
+from ptr_models.common.errors import PtrError
+from ptr_models.common.output_folder import locked
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.finding import Stamp, find_bags
+from ptr_models.episodes.metadata import OUTCOMES
+from ptr_models.episodes.reader import read_metadata
+from ptr_models.episodes.writer import PARTIAL
+from ptr_models.exchange.lerobot import pool
+from ptr_models.exchange.lerobot.assembly import Assembly
+from ptr_models.exchange.lerobot.layout import UnwritableError, full
+from ptr_models.exchange.lerobot.staging import EPISODE, ROWS, Plan, Staged, stage
+from ptr_models.exchange.lerobot.video import Encoding
+from ptr_models.provenance import installed_versions, source_commit
+
+KINDS = ("demonstration", "trial")
+_STAGED, _DATASET = "staged", "dataset"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is exported, and how.
+
+    Attributes:
+        cameras: names; None: those of the contract.
+        outcomes, kinds: of the bags that are taken.
+        encoding: of the videos.
+        workers: processes.
+    """
+
+    cameras: tuple[str, ...] | None = None
+    outcomes: tuple[str, ...] = OUTCOMES
+    kinds: tuple[str, ...] = KINDS
+    encoding: Encoding = Encoding()
+    workers: int = field(default_factory=pool.cores)
+
+
+@dataclass
+class Exported:
+    """What became of the bags: episodes in the data set, and of each bag that is not, why."""
+
+    episodes: int = 0
+    frames: int = 0
+    left_out: list[tuple[Path, str]] = field(default_factory=list)
+
+    def account(self, most: int = 20) -> str:
+        """Counts, and the first reasons."""
+        lines = [f"{self.episodes} episodes, {self.frames} frames, {len(self.left_out)} bags left out"]
+        lines += [f"  {path.name}: {reason}" for path, reason in self.left_out[:most]]
+        if len(self.left_out) > most:
+            lines.append(f"  and {len(self.left_out) - most} more")
+        return "\n".join(lines)
+
+
+def export_lerobot(
+    bags: Iterable[Path | str],
+    out: Path,
+    options: Options | None = None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+    account: Exported | None = None,
+) -> Exported:
+    """Write a data set of bags; an export that was interrupted goes on when it is called again.
+
+    Args:
+        bags: folders of episodes, at any depth.
+        out: folder of the data set, which must not exist.
+        advance: called after each bag with how many are done, and of how many.
+        account: filled while it runs; returned.
+    Raises:
+        EpisodeError: there is nothing to export, `out` exists, or it cannot be written.
+    """
+    options = options or Options()
+    account = Exported() if account is None else account
+    found = find_bags(bags)
+    if out.exists():
+        raise EpisodeError(f"{out} exists already; choose another folder or move it away")
+    plan = _plan(found, options)
+    partial_folder = out.with_name(out.name + PARTIAL)
+    with locked(partial_folder):
+        try:
+            staged = _stage_all(found, partial_folder / _STAGED, plan, options, advance, account)
+            _assemble(staged, partial_folder / _DATASET, plan, account)
+            os.replace(partial_folder / _DATASET, out)
+            shutil.rmtree(partial_folder)
+        except OSError as error:
+            raise EpisodeError(f"{out} cannot be written: {error.strerror or error}; what is done is kept") from error
+    return account
+
+
+def _plan(found: dict[str, Stamp], options: Options) -> Plan:
+    """The first readable bag's contract is that of all."""
+    problem: PtrError | None = None
+    for path in found:
+        try:
+            contract = read_metadata(path).contract.without_latencies()
+        except PtrError as error:
+            problem = problem or error
+            continue
+        if contract.control_rate != round(contract.control_rate):
+            raise EpisodeError(
+                f"{path} has a control rate of {contract.control_rate:g} Hz; LeRobot knows whole frames per second only"
+            )
+        cameras = options.cameras if options.cameras is not None else tuple(item.name for item in contract.cameras)
+        return Plan(contract, cameras, options.encoding)
+    assert problem is not None
+    raise problem
+
+
+def _stage_all(
+    found: dict[str, Stamp],
+    folder: Path,
+    plan: Plan,
+    options: Options,
+    advance: Callable[[int, int], None],
+    account: Exported,
+) -> list[Path]:
+    """Folders of staged episodes, in the order of the bags."""
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = [(path, folder / _key(path, stamp, plan)) for path, stamp in found.items()]
+    work = partial(_stage_one, plan=plan, outcomes=options.outcomes, kinds=options.kinds)
+    staged = []
+    results = pool.in_order(work, jobs, options.workers)
+    for number, ((path, place), refusal) in enumerate(zip(jobs, results, strict=True)):
+        if refusal:
+            account.left_out.append((Path(path), refusal))
+        else:
+            staged.append(place)
+        advance(number + 1, len(jobs))
+    if not staged:
+        raise EpisodeError(f"none of {len(jobs)} bags can be exported; {account.left_out[0][1]}")
+    return staged
+
+
+def _key(path: str, stamp: Stamp, plan: Plan) -> str:
+    """Name of a staged episode: another one when the bag, its label or the plan changes."""
+    said = repr((os.path.abspath(path), stamp, plan.contract.to_json(), plan.cameras, plan.encoding, __version__))
+    return hashlib.sha256(said.encode()).hexdigest()[:24]
+
+
+def _stage_one(job: tuple[str, Path], plan: Plan, outcomes: Sequence[str], kinds: Sequence[str]) -> str:
+    """Stage a bag unless it is; returns why it is left out, else an empty string."""
+    path, place = job
+    try:
+        metadata = read_metadata(path)
+        if metadata.outcome not in outcomes:
+            return f"its outcome is {metadata.outcome}; wanted: {', '.join(outcomes)}"
+        if metadata.kind not in kinds:
+            return f"it is {metadata.kind}; wanted: {', '.join(kinds)}"
+        if not ((place / EPISODE).is_file() and (place / ROWS).is_file()):
+            shutil.rmtree(place, ignore_errors=True)
+            stage(Path(path), place, plan)
+    except UnwritableError:
+        raise
+    except PtrError as error:
+        return str(error)
+    except OSError as error:
+        if full(error):
+            raise
+        return f"it cannot be staged: {error.strerror or error}"
+    return ""
+
+
+def _assemble(staged: Sequence[Path], folder: Path, plan: Plan, account: Exported) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    first = Staged.load(staged[0])
+    (folder / "meta").mkdir(parents=True)
+    assembly = Assembly(folder, plan.contract, first, plan.encoding, first.metadata.robot)
+    for place in staged:
+        episode = Staged.load(place)
+        if episode.sizes != first.sizes:
+            reason = f"its images have the sizes {episode.sizes}, those of the first one {first.sizes}"
+            account.left_out.append((Path(episode.metadata.episode_id), reason))
+            continue
+        assembly.append(episode)
+    assembly.close(_provenance(plan.contract, account))
+    account.episodes, account.frames = assembly.episodes, assembly.frames
+
+
+def _provenance(contract: Contract, account: Exported) -> dict[str, Any]:
+    return {
+        "written_by": f"ptr_models {__version__}",
+        "commit": source_commit() or "",
+        "versions": installed_versions(),
+        "contract": contract.to_dict(),
+        "meaning": "An action is the displacement of the commanded end effector during its step, along the axes of "
+        f"{contract.frame}, and the gripper commanded at its end; roll, pitch and yaw are fixed-axis XYZ. Angles of "
+        "the state are relative to the gripper pointing straight down.",
+        "left_out": [{"bag": path.name, "reason": reason} for path, reason in account.left_out[:1000]],
+    }

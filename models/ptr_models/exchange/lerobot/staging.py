@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One bag as the rows and videos of one episode, in a folder of its own.
+
+The rows are the control steps that training reads (`episodes.reader`), so that a time of k / fps is true; the frames
+are of the size that was recorded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.contract import Camera, Contract
+from ptr_models.episodes.bag import refusing
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.jpeg import sane_size
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.reader import actions_from_targets, read_metadata, sample
+from ptr_models.episodes.sampling import Choice, states_of
+from ptr_models.episodes.streams import control_grid, read_streams
+from ptr_models.exchange.lerobot import layout, statistics, video
+from ptr_models.json_input import read_object
+
+ROWS, EPISODE = "rows.npz", "episode.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is taken of each bag.
+
+    Attributes:
+        contract: that the bags must follow.
+        cameras: names; others than the contract's are sampled in the same way.
+        encoding: of the videos.
+    """
+
+    contract: Contract
+    cameras: tuple[str, ...]
+    encoding: video.Encoding
+
+    @property
+    def sampled(self) -> Contract:
+        """A contract with exactly these cameras."""
+        known = {camera.name: camera for camera in self.contract.cameras}
+        first = next(iter(known.values()), Camera())
+        cameras = tuple(known.get(name) or dataclasses.replace(first, name=name) for name in self.cameras)
+        return dataclasses.replace(self.contract, cameras=cameras)
+
+    @property
+    def fps(self) -> int:
+        """Rows per second."""
+        return round(self.contract.control_rate)
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An episode that is ready to be put into the data set.
+
+    Attributes:
+        folder: with the videos, CAMERA.mp4, and the rows.
+        frames: its length.
+        task: what LeRobot shows as the task: the instruction in plain words.
+        metadata: of the bag, after what was done here.
+        sizes: per camera height and width.
+        histograms: per camera (3, 256) pixels, and of how many images.
+    """
+
+    folder: Path
+    frames: int
+    task: str
+    metadata: EpisodeMetadata
+    sizes: dict[str, tuple[int, int]]
+    histograms: dict[str, tuple[NDArray[np.int64], int]]
+
+    def rows(self) -> dict[str, NDArray[Any]]:
+        """Arrays (T, ...) by feature."""
+        with np.load(self.folder / ROWS, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+
+    @classmethod
+    def load(cls, folder: Path) -> Staged:
+        """Read one that was staged before.
+
+        Raises:
+            EpisodeError: it is damaged.
+        """
+        found = read_object(folder / EPISODE, EpisodeError, advice="delete it; it is made anew")
+        with np.load(folder / ROWS, allow_pickle=False) as archive:
+            frames = len(archive[layout.ACTION])
+        return cls(
+            folder,
+            frames,
+            found["task"],
+            EpisodeMetadata.from_json(json.dumps(found["metadata"])),
+            {name: (int(size[0]), int(size[1])) for name, size in found["sizes"].items()},
+            {name: (np.array(counts), int(images)) for name, (counts, images) in found["histograms"].items()},
+        )
+
+
+def plain_task(metadata: EpisodeMetadata) -> str:
+    """The instruction, or else the task's name in plain words."""
+    told = metadata.instruction or str(metadata.extra.get("instruction") or "")
+    return told.strip() or metadata.task.replace("_", " ")
+
+
+def stage(path: Path, folder: Path, plan: Plan) -> None:
+    """Write a bag's rows and videos into a folder, which appears when it is complete.
+
+    Raises:
+        EpisodeError, ContractError: as of `read_episode`, or an image has another size than the one before it.
+    """
+    metadata = read_metadata(path)
+    plan.contract.require(metadata.contract, f"episode {path}")
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with refusing(path):
+        try:
+            _stage(path, metadata, partial, plan)
+        except OSError as error:
+            if layout.full(error):
+                raise layout.UnwritableError(f"{folder} cannot be written: {error.strerror}") from error
+            raise
+        except EpisodeError as error:
+            if isinstance(error, layout.UnwritableError) or str(path) in str(error):
+                raise
+            raise EpisodeError(f"episode {path}: {error}") from error
+    os.replace(partial, folder)
+
+
+def _stage(path: Path, metadata: EpisodeMetadata, folder: Path, plan: Plan) -> None:
+    contract = plan.sampled.with_latencies(_with_cameras(metadata.contract, plan.sampled))
+    streams = read_streams(path, contract)
+    stamps = control_grid(streams, contract)
+    choices, commands = sample(streams, contract, stamps)
+    actions = actions_from_targets(np.array([(*command.pose, command.gripper) for command in commands]))
+    steps = len(actions) - metadata.action_shift
+    if steps < 1:
+        raise EpisodeError(
+            f"it has {len(actions)} steps; none is left with its action_shift of {metadata.action_shift}"
+        )
+    shown = choices[metadata.action_shift :][:steps]
+    rows = _rows(contract, shown, actions[:steps], metadata.outcome == "success", plan.fps)
+    folder.mkdir(parents=True)
+    sizes, histograms = {}, {}
+    for index, name in enumerate(plan.cameras):
+        frames = _Frames(name, [choice.images[index] for choice in shown])
+        video.encode(folder / f"{name}.mp4", frames, frames.size, plan.fps, plan.encoding)
+        sizes[name] = frames.size
+        histograms[name] = (frames.counts.tolist(), frames.counted)
+    np.savez(folder / ROWS, **rows)
+    found = {
+        "task": plain_task(metadata),
+        "metadata": json.loads(_after(metadata, int(stamps[metadata.action_shift])).to_json()),
+        "sizes": sizes,
+        "histograms": histograms,
+    }
+    (folder / EPISODE).write_text(json.dumps(found), encoding="utf-8")
+
+
+def _with_cameras(contract: Contract, wanted: Contract) -> Contract:
+    """The bag's contract with those cameras that it does not name itself; their latency is not known."""
+    known = {camera.name for camera in contract.cameras}
+    more = tuple(camera for camera in wanted.cameras if camera.name not in known)
+    return dataclasses.replace(contract, cameras=(*contract.cameras, *more))
+
+
+def _after(metadata: EpisodeMetadata, start_ns: int) -> EpisodeMetadata:
+    """What is true of the exported rows: they are aligned, so that neither shift nor latency is left."""
+    period = {"latencies": {camera.name: camera.latency for camera in metadata.contract.cameras if camera.latency}}
+    return dataclasses.replace(
+        metadata,
+        action_shift=0,
+        contract=metadata.contract.without_latencies(),
+        extra=metadata.extra | {"lerobot": {"start_ns": start_ns, "action_shift": metadata.action_shift, **period}},
+    )
+
+
+def _rows(
+    contract: Contract, shown: Sequence[Choice], actions: NDArray[np.float32], success: bool, fps: int
+) -> dict[str, NDArray[Any]]:
+    states = states_of(contract, shown)
+    split = len(contract.proprioception)
+    for name, values in (("arm state", states), ("executed command", actions)):
+        if not np.isfinite(values).all():
+            raise EpisodeError(f"its {name} has a value that is not finite")
+    last = np.arange(len(actions)) == len(actions) - 1
+    rows = {layout.STATE: states[:, :split]}
+    if contract.objects:
+        rows[layout.ENVIRONMENT] = states[:, split:]
+    return rows | {
+        layout.ACTION: actions,
+        layout.REWARD: (last & success).astype(np.float32),
+        layout.DONE: last,
+        layout.SUCCESS: last & success,
+        "timestamp": (np.arange(len(actions)) / fps).astype(np.float32),
+        "frame_index": np.arange(len(actions), dtype=np.int64),
+    }
+
+
+class _Frames:
+    """The images of a camera, decoded as they are asked for, and counted on the way."""
+
+    def __init__(self, name: str, images: Sequence[tuple[int, bytes | NDArray[np.uint8]]]) -> None:
+        self._name, self._images = name, images
+        size = sane_size(np.frombuffer(images[0][1], np.uint8).data)
+        if size is None:
+            raise EpisodeError(f"the first image of camera {name} is no JPEG or PNG")
+        self.size = size
+        self.counts, self.counted = np.zeros((3, 256), np.int64), 0
+
+    def __iter__(self) -> Iterator[video.Image]:
+        chosen = statistics.sampled(len(self._images))
+        previous, image = None, None
+        for number, (stamp, data) in enumerate(self._images):
+            if stamp != previous:
+                image, previous = self._decoded(data, number), stamp
+            if number in chosen:
+                self.counts += statistics.histogram(image)
+                self.counted += 1
+            yield image
+
+    def _decoded(self, data: bytes | NDArray[np.uint8], number: int) -> video.Image:
+        encoded = np.frombuffer(data, np.uint8)
+        size = sane_size(encoded.data)
+        image = None if size is None else cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        if image is None:
+            raise EpisodeError(f"image {number} of camera {self._name} ({len(encoded)} bytes) cannot be decoded")
+        if image.shape[:2] != self.size:
+            raise EpisodeError(
+                f"image {number} of camera {self._name} has {image.shape[1]} x {image.shape[0]} pixels, "
+                f"the first one {self.size[1]} x {self.size[0]}"
+            )
+        return image

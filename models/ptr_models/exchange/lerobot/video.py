@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frames to MP4 and back, by FFmpeg's libraries (av): a constant frame rate, and a key frame every other frame.
+
+A file of a data set from outside is opened as bytes of the MP4 container and nothing else, so that a play list in
+its place opens no address, and its size is looked at before a frame is decoded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.exchange.lerobot.layout import UnwritableError, full
+from ptr_models.limits import MAX_IMAGE_PIXELS
+
+CODECS = {"h264": "libx264", "av1": "libsvtav1"}
+"""Name in info.json and FFmpeg's encoder."""
+_OPTIONS = {"h264": {"preset": "veryfast", "bf": "0"}, "av1": {"preset": "8"}}
+_DECODED = ("h264", "hevc", "av1", "vp9", "mpeg4")
+_DAMAGE = (av.FFmpegError, ValueError, OSError, MemoryError, TypeError, OverflowError)
+_BT601, _FULL_RANGE = (2, 5, 6), 2
+"""FFmpeg's numbers: colors not told (taken as BT.601), or told; values from 0 to 255."""
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How frames are encoded; `crf` is the constant rate factor (0 best, 51 worst for h264; to 63 for av1)."""
+
+    codec: str = "h264"
+    crf: int = 18
+
+    def __post_init__(self) -> None:
+        most = 51 if self.codec == "h264" else 63
+        if self.codec not in CODECS or not 0 <= self.crf <= most:
+            raise EpisodeError(
+                f"the video codec {self.codec!r} with crf {self.crf} is not known; "
+                f"known: {', '.join(CODECS)}, crf from 0 to {most}"
+            )
+
+    def pixel_format(self, height: int, width: int) -> str:
+        """4:2:0 needs even sides; h264 also knows 4:4:4."""
+        if height % 2 or width % 2:
+            if self.codec != "h264":
+                raise EpisodeError(f"{self.codec} needs even sides, not {width} x {height}; choose h264")
+            return "yuv444p"
+        return "yuv420p"
+
+
+def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int, encoding: Encoding) -> int:
+    """Write frames (H, W, 3) uint8 BGR; returns how many there were.
+
+    Raises:
+        EpisodeError: the encoder refuses, or the disk.
+    """
+    os.environ.setdefault("SVT_LOG", "1")  # errors only
+    options = {**_OPTIONS[encoding.codec], "crf": str(encoding.crf), "g": "2"}
+    count = 0
+    try:
+        with av.open(str(path), "w", format="mp4") as container:
+            stream = container.add_stream(CODECS[encoding.codec], rate=fps, options=options)
+            stream.height, stream.width = size
+            stream.pix_fmt = encoding.pixel_format(*size)
+            stream.codec_context.thread_count = 1
+            for image in frames:
+                frame = _frame(image, stream.pix_fmt)
+                frame.pts, frame.time_base = count, Fraction(1, fps)
+                container.mux(stream.encode(frame))
+                count += 1
+            container.mux(stream.encode(None))
+    except _DAMAGE as error:
+        kind = UnwritableError if full(error) else EpisodeError
+        raise kind(f"{path} cannot be encoded: {error}") from error
+    return count
+
+
+class Joined:
+    """A video that is put together of others of one encoding, without decoding them; a context manager."""
+
+    def __init__(self, path: Path, fps: int) -> None:
+        """Args: path: of the MP4 file; its folder is made."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        self._stream: Any = None
+        self._fps, self.frames, self.bytes = fps, 0, 0
+
+    def append(self, path: Path) -> tuple[float, float]:
+        """Add a video; returns where it begins and ends, in s."""
+        begin = self.frames
+        with _opened(path) as (container, stream):
+            if self._stream is None:
+                self._stream = self._container.add_stream_from_template(stream)
+                self._stream.time_base = stream.time_base
+            per_frame = Fraction(1, self._fps) / stream.time_base
+            offset = round(begin * per_frame)
+            for packet in container.demux(stream):
+                if packet.dts is None:  # the end
+                    continue
+                packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+                packet.stream = self._stream
+                self._mux(packet)
+                self.frames += 1
+        self.bytes += path.stat().st_size
+        return begin / self._fps, self.frames / self._fps
+
+    def _mux(self, packet: Any) -> None:
+        try:
+            self._container.mux(packet)
+        except _DAMAGE as error:
+            raise UnwritableError(f"{self._path} cannot be written: {error}") from error
+
+    def close(self) -> None:
+        """Complete the file."""
+        self._container.close()
+
+
+def decode(path: Path, begin: float, times: NDArray[np.float64], fps: float) -> Iterator[Image]:
+    """The frames (H, W, 3) uint8 BGR at some times; each must lie within half a frame of its time.
+
+    Args:
+        path: an MP4 file.
+        begin: s, where the episode begins in it.
+        times: s after that, ascending.
+    Raises:
+        EpisodeError: no MP4, not of a codec that is decoded, too large, or a frame is missing.
+    """
+    wanted = iter(begin + times)
+    time, half, found = next(wanted, None), 0.5 / fps, 0
+    with _opened(path) as (container, stream):
+        if time is not None and stream.time_base:
+            container.seek(max(0, round((time - half) / stream.time_base)), stream=stream)
+        size = stream.codec_context.height, stream.codec_context.width
+        last: tuple[float, Image] | None = None
+        for frame in container.decode(stream):
+            if time is None:
+                break
+            if frame.pts is None or frame.time is None or frame.time < time - half:
+                continue
+            if (frame.height, frame.width) != size:
+                raise EpisodeError(f"{path} changes its size from {size} to {(frame.height, frame.width)}")
+            last = (frame.time, _image(frame))
+            while time is not None and abs(last[0] - time) <= half:
+                yield last[1]
+                found, time = found + 1, next(wanted, None)
+            if time is not None and last[0] > time + half:
+                break
+    if time is not None:
+        raise EpisodeError(f"{path} has no frame at {time:.3f} s; {found} of {len(times)} were found")
+
+
+def _frame(image: Image, pixel_format: str) -> av.VideoFrame:
+    """OpenCV rounds where FFmpeg's conversion cuts off, which makes gray greenish."""
+    if pixel_format == "yuv420p":
+        return av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
+    return av.VideoFrame.from_ndarray(image, format="bgr24")
+
+
+def _image(frame: av.VideoFrame) -> Image:
+    """BGR of a frame; OpenCV knows the usual kind only, ITU-R BT.601 in 16 to 235, and FFmpeg the others."""
+    usual = frame.format.name == "yuv420p" and frame.colorspace in _BT601 and frame.color_range != _FULL_RANGE
+    if usual and not frame.height % 2 and not frame.width % 2:
+        return cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420)
+    return frame.to_ndarray(format="bgr24")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Container and stream of an MP4 file, after its codec and size were looked at."""
+    try:
+        with path.open("rb") as file, av.open(file, "r", format="mp4", options={"enable_drefs": "0"}) as container:
+            if not container.streams.video:
+                raise EpisodeError(f"{path} holds no video")
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            if stream.codec.canonical_name not in _DECODED:
+                raise EpisodeError(
+                    f"{path} is of the codec {stream.codec.canonical_name}; known: {', '.join(_DECODED)}"
+                )
+            if not 0 < context.width * context.height <= MAX_IMAGE_PIXELS:
+                raise EpisodeError(
+                    f"{path} claims frames of {context.width} x {context.height} pixels; "
+                    f"at most {MAX_IMAGE_PIXELS} are decoded"
+                )
+            context.thread_count = 1
+            yield container, stream
+    except _DAMAGE as error:
+        raise EpisodeError(f"{path} is no intact MP4 video: {error}") from error
