@@ -41,12 +41,12 @@ setup: $(STAMPS)/packages ## everything into .venv: Python packages, ROS 2, the 
 demo: setup ## in simulation: record, fine-tune, deploy, evaluate, report (SEED=0)
 	@$(IN_ROS) $(BIN)/ptr demo --seed $(SEED)
 
-test: setup ## all tests (PYTEST_OPTIONS='-k launching -x')
+test: setup $(STAMPS)/tests ## all tests (PYTEST_OPTIONS='-k launching -x')
 	@$(IN_ROS) $(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
 
 browser: tests/browser/node_modules ## Chromium and an emulated headset, for the tests of the operator's page
 
-lint: $(STAMPS)/python ## style and types of mistakes that a linter sees
+lint: $(STAMPS)/tests ## style and types of mistakes that a linter sees
 	@$(VENV)/bin/ruff check .
 
 pretrain: setup ## make the shipped checkpoint again, from nothing (about an hour on 2 cores)
@@ -77,6 +77,9 @@ tests/browser/node_modules: tests/browser/package.json tests/browser/package-loc
 $(STAMPS)/python: requirements/lock.txt requirements/python.in scripts/bootstrap.py \
 		ptr_bringup/ptr_bringup/ros_environment.py
 	@$(BOOTSTRAP) python
+
+$(STAMPS)/tests: $(STAMPS)/python requirements/lock-tests.txt requirements/tests.in
+	@$(BOOTSTRAP) tests
 
 $(STAMPS)/messages: $(STAMPS)/python $(SOURCES_OF_MESSAGES) scripts/ros_wheels_fix.cmake
 	@$(BOOTSTRAP) messages

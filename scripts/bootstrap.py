@@ -5,6 +5,7 @@
 Called by the Makefile, which knows what is out of date. Standard library only.
 
     python3 scripts/bootstrap.py python     # .venv and everything in requirements/lock.txt
+    python3 scripts/bootstrap.py tests      # what tests need besides: requirements/lock-tests.txt
     python3 scripts/bootstrap.py messages   # build ptr_msgs, and interbotix_xs_msgs where it is not installed
     python3 scripts/bootstrap.py packages   # install the Python packages, editable
 
@@ -28,6 +29,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = (str(VENV / "bin" / "python"),)
+PIP = (*PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile")
+PIP_CHECK = (*PYTHON, "-m", "pip", "check", "--disable-pip-version-check")
+"""Fails when a package lacks another one: the lock is installed as it is, and pip looks for nothing that it forgot."""
+CONSTRAINTS = VENV / "constraints.txt"  # where a ROS 2 is sourced
 STAMPS = VENV / "stamps"
 ROS_DISTRO = os.environ.get("ROS_DISTRO", "")
 PACKAGES = ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")
@@ -38,7 +43,7 @@ PYTHONS = ((3, 10), (3, 13))
 
 def main() -> int:
     """Run one step and leave its stamp, so that make need not run it again."""
-    steps = {"python": set_up_python, "messages": messages, "packages": packages}
+    steps = {"python": set_up_python, "tests": set_up_tests, "messages": messages, "packages": packages}
     if len(sys.argv) != 2 or sys.argv[1] not in steps:
         print(f"usage: bootstrap.py {{{','.join(steps)}}}", file=sys.stderr)
         return 2
@@ -74,19 +79,28 @@ def set_up_python() -> None:
     if not (VENV / "bin" / "python").exists():
         options = ["--system-site-packages"] if ROS_DISTRO else []
         run([sys.executable, "-m", "venv", *options, str(VENV)], "venv")
-    pip = [*PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile"]
     if ROS_DISTRO:
         # The messages of that ROS are compiled for NumPy 1 or 2, and fit only that one.
         major = int(output([*PYTHON, "-c", NUMPY_VERSION]).partition(".")[0])
-        constraints = VENV / "constraints.txt"
-        constraints.write_text(f"numpy>={major},<{major + 1}\n")
-        run([*pip, "-r", "requirements/python.in", "-c", str(constraints)], "pip", pip_progress)
+        CONSTRAINTS.write_text(f"numpy>={major},<{major + 1}\n")
+        run([*PIP, "-r", "requirements/python.in", "-c", str(CONSTRAINTS)], "pip", pip_progress)
     else:
-        install_torch(pip)
-        run([*pip, "-r", "requirements/lock.txt"], "pip", pip_progress)
+        # The lock is complete; pip takes no hash from it for a dependency with an extra, such as coverage[toml].
+        run([*PIP, "--require-hashes", "--no-deps", "-r", "requirements/lock.txt"], "pip", pip_progress)
+        install_torch()
+        run(PIP_CHECK, "check")
         install_environment(site_packages())
     compile_all()
     (VENV / "key").write_text(key)
+
+
+def set_up_tests() -> None:
+    """The test tools, into the `.venv` that is there."""
+    if ROS_DISTRO:
+        run([*PIP, "-r", "requirements/tests.in", "-c", str(CONSTRAINTS)], "pip_tests", pip_progress)
+    else:
+        run([*PIP, "--require-hashes", "--no-deps", "-r", "requirements/lock-tests.txt"], "pip_tests", pip_progress)
+        run(PIP_CHECK, "check_tests")
 
 
 def messages() -> None:
@@ -165,16 +179,18 @@ def install_system_packages() -> None:
     run(command.split(), "apt", environment=environment)
 
 
-def install_torch(pip: Sequence[str]) -> None:
-    """Take PyTorch from the package index in TORCH_INDEX, where one is given.
+def install_torch() -> None:
+    """Take PyTorch from the package index in TORCH_INDEX, or from pip's own where none is given.
 
-    PyTorch's documentation names one with builds for the CPU only; the default build may bring 3 GB of CUDA.
+    PyTorch's documentation names one with builds for the CPU only; the default build may bring 3 GB of CUDA. That
+    choice is why PyTorch has an exact version and no hash: each index holds builds of its own of that version, and
+    which CUDA packages they need only the build itself says. Everything else that it needs is in lock.txt, and is
+    there already.
     """
     index = os.environ.get("TORCH_INDEX", "")
-    if not index:
-        return
-    pin = re.search(r"^torch==\S+", (ROOT / "requirements" / "lock.txt").read_text(), re.MULTILINE)
-    run([*pip, "--no-deps", "--index-url", index, pin.group()], "torch")
+    pin = re.search(r"^torch==\S+", (ROOT / "requirements" / "python.in").read_text(), re.MULTILINE)
+    options = ["--index-url", index] if index else []
+    run([*PIP, *options, pin.group()], "torch", pip_progress)
 
 
 def installed_elsewhere(package: str) -> str:

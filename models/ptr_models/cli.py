@@ -4,7 +4,7 @@
 A command is a function `register(subparsers)` that adds an argparse parser and calls
 `parser.set_defaults(run=function)`; `function(arguments)` returns an exit code or None for 0. Packages name
 theirs in the entry-point group `ptr.commands`. What a command raises as `PtrError` is printed as one
-sentence.
+sentence, as is what the operating system refuses.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-import signal
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import entry_points
 
 from ptr_models import __version__
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import plain
+from ptr_models.common.arguments import Parser
+from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import tell_interrupted, termination_interrupts
+from ptr_models.common.plain_text import plain
 
 GROUP = "ptr.commands"
 OWN = {
@@ -31,57 +33,100 @@ OWN = {
     "cache": "ptr_models.replay.cli:register",
     "train": "ptr_models.training.cli:register",
     "analyze": "ptr_models.analysis.cli:register",
+    "completion": "ptr_models.completion:register",
 }
+STAGES = (
+    ("try it, in simulation", ("demo", "sim", "inject")),
+    ("collect demonstrations", ("launch", "collect", "record", "import", "label", "discard", "replay")),
+    ("train", ("train",)),
+    ("run on the arm", ("policy", "arm")),
+    ("evaluate", ("evaluate", "table")),
+    ("look", ("inspect", "analyze")),
+    ("maintain", ("doctor", "calibrate", "contract", "cache", "recover", "completion")),
+)
+"""Commands in the order of the work; what other packages add beyond them comes last."""
 DESCRIPTION = """\
 PTR (Pre-Training for Robots): teach a WidowX 250 a new task from ten demonstrations.
 
-The usual way: record demonstrations as bags, look at them, fine-tune a pre-trained checkpoint
-on them, run the result on the arm, evaluate it. Each command explains itself: ptr COMMAND --help."""
+Each command explains itself: ptr COMMAND --help."""
 EPILOGUE = """\
 examples:
-  ptr inspect data/carrot/episode_0001 --sheet sheet.png     what is in a bag
-  ptr label failure data/carrot/episode_0007                 judge an episode afterwards
-  ptr import bridge bridge_dataset/ --out data/bridge        real WidowX episodes as bags
-  ptr train finetune --help                                  ten demonstrations into a policy
+  ptr demo                                                   the whole way once, in simulation
+  ptr collect put_carrot_on_plate --out data/carrot          ten demonstrations as bags
+  ptr inspect data/carrot                                    what is in them
+  ptr train finetune --checkpoint ptr_small --target data/carrot --data data/mix --out runs/carrot
+  ptr sim evaluate --checkpoint runs/carrot --task put_carrot_on_plate --kitchen toykitchen1
 
-Errors are one sentence on stderr and exit code 2; --debug before the command shows where they come from."""
+--task, --kitchen, --episodes, --trials, --checkpoint, --run and --out mean the same in every command. Errors are one
+sentence on stderr and exit code 2; --debug before the command shows where they come from. Ctrl-C ends a command with
+130 and says how to go on. `ptr completion --help` tells how the Tab key completes commands, tasks and kitchens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code (0, 2 for an error that a person can mend, 130 after ctrl-C)."""
+    """Run one command; returns the exit code.
+
+    0; 1: what was looked at is not well; 2: an error that a person can mend; 128 + the number of the signal that ended
+    it.
+    """
     words = sys.argv[1:] if arguments is None else list(arguments)
-    parser, broken = build_parser(debug="--debug" in words[:1])
+    try:
+        with termination_interrupts():
+            code = _run(words)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt as error:
+        return tell_interrupted(error)
+    except BrokenPipeError:  # whoever reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(words: Sequence[str]) -> int:
+    debug = "--debug" in words[:1]
+    parser, broken = build_parser(debug)
+    if "_ARGCOMPLETE" in os.environ:
+        from ptr_models.completion import answer
+
+        answer(parser)
     for name, reason in broken:
         print(f"warning: the command {name!r} is not available: {reason}", file=sys.stderr)
-    options = parser.parse_args(words)
+    try:
+        options = parser.parse_args(words)
+    except SystemExit as ended:  # of --help, --version, or of a refusal that was said
+        return int(ended.code or 0)
     if getattr(options, "run", None) is None:
         parser.print_help()
         return 0
     try:
         return int(options.run(options) or 0)
     except PtrError as error:
-        if options.debug:
-            traceback.print_exc()
-        print(f"error: {plain(error, newlines=True)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
+        problem: Exception = error
+        text = plain(error, newlines=True)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        raise
+    except OSError as error:  # a path that vanished meanwhile, a full disk: the system's own words say it
+        problem = error
+        place = "" if error.filename is None else f"{plain(error.filename)}: "
+        text = f"{place}{plain(error.strerror or error)}"
+    if debug:
+        traceback.print_exception(problem)
+    print(f"error: {text}", file=sys.stderr)
+    return 2
 
 
 def build_parser(debug: bool = False) -> tuple[argparse.ArgumentParser, list[tuple[str, str]]]:
     """The parser with all commands that can be loaded, and (name, reason) of those that cannot."""
-    parser = argparse.ArgumentParser(
+    parser = _TopParser(
         prog="ptr",
+        usage="ptr [-h] [--version] [--debug] COMMAND …",
         description=DESCRIPTION,
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"ptr {__version__}")
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    subparsers = parser.add_subparsers(prog="ptr", metavar="COMMAND", help=argparse.SUPPRESS, parser_class=Parser)
+    parser.subcommands = subparsers
     broken = []
     for name, load in commands():
         known = set(subparsers.choices)
@@ -92,7 +137,49 @@ def build_parser(debug: bool = False) -> tuple[argparse.ArgumentParser, list[tup
                 traceback.print_exc()
             _withdraw(subparsers, set(subparsers.choices) - known)
             broken.append((name, f"{type(error).__name__}: {error}"))
+    _describe(parser)
     return parser, broken
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    """Give each command without a description the sentence that the list of commands has about it."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            about = {item.dest: item.help or "" for item in action._choices_actions}
+            for name, child in action.choices.items():
+                if not child.description:
+                    sentence = about.get(name, "")
+                    child.description = f"{sentence[:1].upper()}{sentence[1:]}." if sentence else None
+                _describe(child)
+
+
+class _TopParser(Parser):
+    """`ptr` itself: its help lists the commands by what they are for."""
+
+    subcommands: argparse._SubParsersAction
+
+    def format_help(self) -> str:
+        """Usage, description, commands stage by stage, examples."""
+        about = {item.dest: item.help or "" for item in self.subcommands._choices_actions}
+        listed = [name for _, names in STAGES for name in names]
+        stages = [*STAGES, ("more", tuple(name for name in about if name not in listed))]
+        lines = [self.format_usage(), self.description or "", ""]
+        for title, names in stages:
+            present = [name for name in names if name in about]
+            lines += [f"{title}:", *(_entry(name, about[name]) for name in present), ""] if present else []
+        lines += ["options:", *(_entry(*pair) for pair in _OPTIONS), "", self.epilog or ""]
+        return "\n".join(lines) + "\n"
+
+
+_OPTIONS = (
+    ("-h, --help", "show this and end"),
+    ("--version", "show the version and end"),
+    ("--debug", "show a traceback with an error"),
+)
+
+
+def _entry(name: str, about: str) -> str:
+    return "\n".join(textwrap.wrap(about, 100, initial_indent=f"  {name:<12}", subsequent_indent=" " * 14))
 
 
 def _withdraw(subparsers: argparse._SubParsersAction, names: set[str]) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import parse_object
 from ptr_models.limits import MAX_CONTROL_RATE, MAX_IMAGE_SIDE, MIN_CONTROL_RATE
 from ptr_models.typed_values import require_range, require_type, require_types
@@ -249,20 +249,52 @@ class Contract:
             "measure with `ptr calibrate latency`, and train with data of this robot"
         )
 
-    def differences(self, other: Contract) -> list[str]:
+    def differences(self, other: Contract, sizes: bool = True) -> list[str]:
         """Fields that differ, each as `field: mine != theirs`; latencies may differ.
 
         The other may offer more than this one needs: cameras where this one has none, and objects. Whether a bag has
         objects is seen when it is read.
+
+        Args:
+            sizes: compare the sizes of images. A bag holds the full images and a camera delivers them, so that any
+                size can be made of either.
         """
         mine, theirs = (dataclasses.asdict(contract.without_latencies()) for contract in (self, other))
-        compared = [key for key in mine if key != "objects" and (self.cameras or key != "cameras")]
-        return [f"{key}: {mine[key]!r} != {theirs[key]!r}" for key in compared if mine[key] != theirs[key]]
+        compared = [key for key in mine if key not in ("objects", "cameras")]
+        found = [
+            f"{key}: {_shown(mine[key])} != {_shown(theirs[key])}" for key in compared if mine[key] != theirs[key]
+        ]
+        return found + (_of_cameras(self.cameras, other.cameras, sizes) if self.cameras else [])
 
-    def require(self, other: Contract, who: str) -> None:
+    def require(self, other: Contract, who: str, sizes: bool = True) -> None:
         """Raise ContractError naming each field that differs, with both values, unless there is none."""
-        found = self.differences(other)
+        found = self.differences(other, sizes)
         if found:
             raise ContractError(
                 f"{who} follows another contract ({other.hash}, not {self.hash}): " + "; ".join(found)
             )
+
+    def with_image_size(self, height: int, width: int) -> Contract:
+        """The same with images of another size."""
+        cameras = tuple(dataclasses.replace(camera, height=height, width=width) for camera in self.cameras)
+        return dataclasses.replace(self, cameras=cameras)
+
+
+def _of_cameras(mine: tuple[Camera, ...], theirs: tuple[Camera, ...], sizes: bool) -> list[str]:
+    """What differs between the cameras of two contracts, latencies aside."""
+    names = [[camera.name for camera in cameras] for cameras in (mine, theirs)]
+    if names[0] != names[1]:
+        return [f"cameras: {_shown(names[0])} != {_shown(names[1])}"]
+    found = []
+    for one, two in zip(mine, theirs, strict=True):
+        if sizes and (one.width, one.height) != (two.width, two.height):
+            found.append(f"camera {one.name}, size: {one.width}x{one.height} != {two.width}x{two.height}")
+        for field in ("resize", "max_age"):
+            if getattr(one, field) != getattr(two, field):
+                found.append(f"camera {one.name}, {field}: {getattr(one, field)} != {getattr(two, field)}")
+    return found
+
+
+def _shown(value: Any) -> str:
+    """A value in a sentence."""
+    return ", ".join(map(str, value)) or "none" if isinstance(value, (list, tuple)) else str(value)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from ptr_models.assets import checkpoint_directories
+from ptr_models.common.assets import checkpoint_directories
 
 SETUP = "run `make setup` in the suite's folder"
 Answer = tuple[str, str]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_DIGITS
 
 

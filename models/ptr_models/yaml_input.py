@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.limits import MAX_YAML_BYTES
 
 

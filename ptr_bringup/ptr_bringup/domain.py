@@ -27,15 +27,16 @@ import json, sys, time
 import rclpy
 wanted, allowed = sys.argv[1].split(","), int(sys.argv[2])
 discovery, lease = 1.5, 12.0  # s; nodes of a killed process are known for up to 10 s more
-with rclpy.init():
-    node, begin, seen = rclpy.create_node("domain_check", start_parameter_services=False), time.monotonic(), []
-    while (passed := time.monotonic() - begin) < discovery or (
-        passed < lease and any(seen.count(name) > allowed for name in seen)
-    ):
-        rclpy.spin_once(node, timeout_sec=0.1)
-        names = [name for name, _ in node.get_node_names_and_namespaces()]
-        seen = sorted(name for name in names if name in wanted)
+rclpy.init()
+node, begin, seen = rclpy.create_node("domain_check", start_parameter_services=False), time.monotonic(), []
+while (passed := time.monotonic() - begin) < discovery or (
+    passed < lease and any(seen.count(name) > allowed for name in seen)
+):
+    rclpy.spin_once(node, timeout_sec=0.1)
+    names = [name for name, _ in node.get_node_names_and_namespaces()]
+    seen = sorted(name for name in names if name in wanted)
 print(json.dumps(seen))
+rclpy.try_shutdown()
 """
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.typed_values import require_type
 
 PTR = (sys.executable, "-m", "ptr_models.cli")
@@ -71,6 +71,14 @@ def progress_bar(console: Console) -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+def progress_text(stage: Stage | None) -> str:
+    """How far a stage is, as its bar shows it."""
+    if stage is None:
+        return "nothing is made yet"
+    title = stage.title[:1].lower() + stage.title[1:]
+    return f"{title}: {min(stage.done(), stage.total)} of {stage.total} {stage.unit}"
 
 
 def run_stage(stage: Stage, logs: Path, progress: Progress) -> None:

@@ -10,15 +10,19 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import next_step, resumable
+from ptr_models.common.output_folder import require_unused
+from ptr_models.common.processes import interrupted_with_parent
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
-from ptr_models.errors import PtrError
-from ptr_teleop.child import interrupted_with_parent
 from ptr_teleop.recorder.files import audit
 
+DEVICES = ("scripted", "spacemouse", "webxr", "page_keyboard", "joy", "twist", "none")
 POLL = 0.25  # s between two looks at the folder
 TAIL = 15  # lines of the log that are shown after a failure
 ADDRESS = re.compile(r"the console is at (\S+)")
@@ -42,13 +46,27 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("task", help="task to demonstrate, e.g. put_sweet_potato_on_plate")
-    parser.add_argument("--out", required=True, type=Path, help="folder that gets one bag per demonstration")
-    parser.add_argument("--episodes", type=int, default=10, help="demonstrations to save (default: 10)")
-    parser.add_argument("--robot", default="sim", help="sim or wx250s (default: sim)")
-    parser.add_argument("--kitchen", default="toykitchen1", help="simulated kitchen (default: toykitchen1)")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulated scenes (default: 0)")
-    parser.add_argument("--device", default="scripted", help="what drives (default: scripted)")
+    about = "task to demonstrate, e.g. put_sweet_potato_on_plate; ptr sim tasks lists those of the simulator"
+    arguments.also_by_place(parser, "task", type=arguments.any_task, metavar="TASK", help=about)
+    about = "folder that gets one bag per demonstration"
+    parser.add_argument("--out", required=True, type=arguments.output_folder, metavar="DIR", help=about)
+    parser.add_argument(
+        "--episodes", type=arguments.count, default=10, metavar="N", help="demonstrations to save (default: 10)"
+    )
+    parser.add_argument(
+        "--robot", choices=("sim", "wx250s"), default="sim", help="the simulated arm or the real one (default: sim)"
+    )
+    parser.add_argument(
+        "--kitchen",
+        type=arguments.kitchen,
+        default="toykitchen1",
+        metavar="NAME",
+        help="simulated kitchen (default: toykitchen1)",
+    )
+    parser.add_argument(
+        "--seed", type=arguments.seed, default=0, metavar="N", help="of the simulated scenes (default: 0)"
+    )
+    parser.add_argument("--device", choices=DEVICES, default="scripted", help="what drives (default: scripted)")
     parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
     parser.set_defaults(run=run)
 
@@ -57,11 +75,18 @@ def run(options: argparse.Namespace) -> None:
     """Start the launch file, show its progress, and wait for its end."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+    if getattr(options, "robot", "") == "sim" and arguments.known("task"):
+        _require_known(options.task)
+    require_unused(options.out)
     options.out.mkdir(parents=True, exist_ok=True)
     log = options.out / "collect.log"
     known = saved_episodes(options.out)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns) as progress, log.open("wb") as output:
+
+    def saved() -> set[Path]:
+        return saved_episodes(options.out) - known
+
+    with _resumable(saved, options), Progress(*columns) as progress, log.open("wb") as output:
         bar = progress.add_task(options.task, total=options.episodes)
         process = subprocess.Popen(
             launch_command(options),
@@ -76,17 +101,41 @@ def run(options: argparse.Namespace) -> None:
             while process.poll() is None:
                 if not address and (address := console_address(log)):
                     progress.console.print(f"the console is at {address}")
-                progress.update(bar, completed=len(saved_episodes(options.out) - known))
+                progress.update(bar, completed=len(saved()))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(POLL)
         finally:
             _end(process)
-        progress.update(bar, completed=len(saved_episodes(options.out) - known))
-    for line in doubtful(sorted(saved_episodes(options.out) - known)):
+        progress.update(bar, completed=len(saved()))
+    for line in doubtful(sorted(saved())):
         print(line)
     if process.returncode:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
         raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")
+    next_step("inspect", options.out, about="what is in them; ptr discard takes out the bad ones")
+
+
+def _resumable(saved: Callable[[], set[Path]], options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
+    """Whoever ends the session is told how many demonstrations there are, and how to record the others."""
+
+    def done() -> str:
+        left = options.episodes - len(saved())
+        more = f"the same command with --episodes {left} records the other {left}"
+        return f"{len(saved())} of {options.episodes} demonstrations are saved in {options.out}; {more}"
+
+    return resumable(done, f"ptr inspect {options.out} shows what there is")
+
+
+def _require_known(task: str) -> None:
+    """Refuse a task that the simulator does not have.
+
+    Raises:
+        CollectError: it has none of that name; the message names the nearest one.
+    """
+    try:
+        arguments.task(task)
+    except argparse.ArgumentTypeError as error:
+        raise CollectError(str(error)) from None
 
 
 def launch_command(options: argparse.Namespace) -> list[str]:

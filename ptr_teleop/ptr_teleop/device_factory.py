@@ -8,6 +8,7 @@ from typing import Any
 
 from rclpy.node import Node
 
+from ptr_bringup.ros.parameters import declare
 from ptr_teleop.devices.base import Device, DeviceError
 from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
 from ptr_teleop.devices.joy_buttons import Buttons
@@ -20,7 +21,6 @@ from ptr_teleop.devices.response import Response
 from ptr_teleop.devices.spacemouse import SpaceMouseDevice
 from ptr_teleop.devices.twist import TwistDevice
 from ptr_teleop.devices.webxr import SCALES, WebXRDevice
-from ptr_teleop.parameters import declare
 
 SCRIPTED_STEP = 0.2  # s: one command of the scripted operator is one control step
 

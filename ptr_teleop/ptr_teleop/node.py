@@ -7,6 +7,7 @@ held, and silence is noticed.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -14,14 +15,16 @@ from collections.abc import Sequence
 import numpy as np
 from geometry_msgs.msg import TwistStamped
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import Joy
 from std_msgs.msg import String
 
+from ptr_bringup.ros.node import LAST_WORDS, RunnableNode, run
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import STEADY, duration_from_seconds, nanoseconds
 from ptr_models.episodes.geometry import matrix_from_quaternion
 from ptr_msgs.msg import ArmCommand, ArmState
 from ptr_teleop.charge import Charge
@@ -29,8 +32,6 @@ from ptr_teleop.clutch import Arm, Clutch, State, Wish
 from ptr_teleop.device_factory import DeviceFactory
 from ptr_teleop.devices.base import Device, DeviceError, Reading
 from ptr_teleop.file_watcher import FileWatcher
-from ptr_teleop.node_main import EndingNode, run
-from ptr_teleop.parameters import declare
 from ptr_teleop.recorder_buttons import RecorderButtons
 from ptr_teleop.teleop_status import Status, StatusPublisher
 
@@ -39,10 +40,9 @@ ARM_AGE = 0.5
 """s; a hand can't be followed by an arm whose pose is older."""
 REPEAT = 1.0
 """s after which a sentence is told again."""
-STEADY = Clock(clock_type=ClockType.STEADY_TIME)
 
 
-class TeleopNode(EndingNode):
+class TeleopNode(RunnableNode, Node):
     """Reads a device, passes it through the clutch and publishes what the human wants."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class TeleopNode(EndingNode):
         self.create_timer(1.0, lambda: self._status.repeat(self._state()), clock=STEADY)
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
-    def end(self) -> bool:
+    def close(self) -> None:
         """Stop the arm where a person drives it, and give the device back.
 
         The deadman stays held, as with a device that is lost: a policy that runs on would get the arm back just when
@@ -84,7 +84,8 @@ class TeleopNode(EndingNode):
             self._status.update(self._state())
         self._watch(None)
         self._device.close()
-        return wish is not None
+        if wish is not None:
+            time.sleep(LAST_WORDS)
 
     # --- the device ---------------------------------------------------------------------------------------
 
@@ -143,7 +144,7 @@ class TeleopNode(EndingNode):
 
     def _on_command(self, message: ArmCommand) -> None:
         """Follow who else drives; the node's own commands come back too."""
-        stamp = _nanoseconds(message.header.stamp)
+        stamp = nanoseconds(message.header.stamp)
         if stamp not in self._own_stamps:
             self._charge.hear(message.source, message.deadman, stamp * 1e-9, time.monotonic())
 
@@ -158,11 +159,11 @@ class TeleopNode(EndingNode):
     def _on_twist(self, message: TwistStamped) -> None:
         linear, angular = message.twist.linear, message.twist.angular
         twist = (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
-        self._device.on_twist(twist, _nanoseconds(message.header.stamp), time.monotonic())
+        self._device.on_twist(twist, nanoseconds(message.header.stamp), time.monotonic())
         self._step()
 
     def _on_joy(self, message: Joy) -> None:
-        stamp, now = _nanoseconds(message.header.stamp), time.monotonic()
+        stamp, now = nanoseconds(message.header.stamp), time.monotonic()
         self._device.on_joy(message.buttons, message.axes, stamp, now)
         self._step()
 
@@ -208,8 +209,8 @@ class TeleopNode(EndingNode):
         command.header.frame_id = "base_link"
         linear, angular = command.twist.linear, command.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(value) for value in wish.twist)
-        command.horizon.sec, command.horizon.nanosec = divmod(round(self._device.horizon * 1e9), 10**9)
-        stamp = _nanoseconds(command.header.stamp)
+        command.horizon = duration_from_seconds(self._device.horizon)
+        stamp = nanoseconds(command.header.stamp)
         self._own_stamps.append(stamp)
         if wish.deadman:
             self._charge.press(stamp * 1e-9)
@@ -253,14 +254,10 @@ def _arm_from(message: ArmState) -> Arm:
     )
 
 
-def _nanoseconds(stamp: object) -> int:
-    return stamp.sec * 10**9 + stamp.nanosec
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the node."""
-    run(TeleopNode, "teleop", args)
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; returns the exit code."""
+    return run(TeleopNode, "teleop", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 
+from ptr_bringup.ros.qos import LATCHED
 from ptr_msgs.msg import EpisodeStatus
 from ptr_msgs.srv import StartEpisode, StopEpisode
 from ptr_teleop.devices.base import Button
@@ -39,8 +39,7 @@ class RecorderButtons:
         self._stop = node.create_client(StopEpisode, "/recorder/stop")
         self._recording = False
         self._heard: float | None = None
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        node.create_subscription(EpisodeStatus, "/episode/status", self._on_status, latched)
+        node.create_subscription(EpisodeStatus, "/episode/status", self._on_status, LATCHED)
 
     def press(self, button: Button, device: str) -> None:
         """Ask the recorder for what the button says."""

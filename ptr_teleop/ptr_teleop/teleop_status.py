@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 
+from ptr_bringup.ros.qos import LATCHED
 from ptr_teleop.clutch import State
 
 
@@ -79,9 +80,8 @@ class StatusPublisher:
     """Publishes a status when it differs from the one before."""
 
     def __init__(self, node: Node) -> None:
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._node = node
-        self._status = node.create_publisher(DiagnosticStatus, "~/status", latched)
+        self._status = node.create_publisher(DiagnosticStatus, "~/status", LATCHED)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self._last: Status | None = None
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-import rclpy
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
 
+from ptr_bringup.ros.context import ros_context
 from ptr_msgs.msg import ArmCommand, ArmState, EpisodeEvent, ExecutedCommand, ObjectStates, PolicyStep, SafetyEvent
 
 CAMERAS = ("over_shoulder", "wrist")
@@ -96,7 +96,7 @@ class Streams(Node):
 def main() -> None:
     """Publish until standard input says so."""
     ended = threading.Event()
-    with rclpy.init():
+    with ros_context():
         node = Streams()
         thread = threading.Thread(target=node.run, args=(ended,), daemon=True)
         thread.start()

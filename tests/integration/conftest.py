@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from stalls import STOPS
 
-from ptr_teleop.child import interrupted_with_parent
+from ptr_models.common.processes import interrupted_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [ROOT / name for name in ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")]
@@ -59,13 +59,9 @@ class NodeProcess:
             self.process.send_signal(number)
 
     def wait(self, timeout: float = 20.0) -> int:
-        """Exit code, once it has ended by itself or after a signal; one that hangs shows where before it is killed.
-
-        0 as well when only ROS hung as it was taken down; a node then ends itself by SIGALRM.
-        """
+        """Exit code, once it has ended by itself or after a signal; one that hangs shows where before it is killed."""
         try:
-            code = self.process.wait(timeout)
-            return 0 if code == -signal.SIGALRM else code
+            return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGABRT)  # faulthandler prints the stack of every thread
             self.process.wait()

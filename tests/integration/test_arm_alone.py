@@ -19,8 +19,8 @@ from sensor_msgs.msg import JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES  # noqa: E402
-from ptr_bringup.arm.messages import seconds, stamp  # noqa: E402
 from ptr_bringup.arm.move import NAMED_JOINTS  # noqa: E402
+from ptr_bringup.ros.time import seconds, stamp_from_seconds  # noqa: E402
 from ptr_msgs.msg import ArmCommand, ArmState, SafetyEvent  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("arm_alone")
@@ -64,9 +64,9 @@ class PlayedArm:
     def live(self, seconds: float = 0.02) -> bool:
         """Let simulated time pass, with a joint state at its end."""
         self.now += seconds
-        self._clock.publish(Clock(clock=stamp(self.now)))
+        self._clock.publish(Clock(clock=stamp_from_seconds(self.now)))
         message = JointState(name=[*JOINT_NAMES, "left_finger"], position=self.joints)
-        message.header.stamp = stamp(self.now)
+        message.header.stamp = stamp_from_seconds(self.now)
         self._states.publish(message)
         self.ros.executor.spin_once(timeout_sec=0.02)
         return True
@@ -76,7 +76,7 @@ class PlayedArm:
 
     def send(self, velocity: float) -> None:
         message = ArmCommand(source="policy", gripper=1.0, deadman=True)
-        message.header.stamp = stamp(self.now)
+        message.header.stamp = stamp_from_seconds(self.now)
         message.twist.linear.y = velocity
         message.horizon.nanosec = 200_000_000
         self._commands.publish(message)

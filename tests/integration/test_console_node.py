@@ -7,6 +7,7 @@ import asyncio
 import json
 import re
 import signal
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -22,10 +23,12 @@ from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
+from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode  # noqa: E402
+from ptr_teleop.console import ros_robot  # noqa: E402
 from ptr_teleop.console.frames import NewestFrame  # noqa: E402
-from ptr_teleop.console.requests import Stop  # noqa: E402
+from ptr_teleop.console.requests import Finish, Record, Relabel, Stop  # noqa: E402
 from ptr_teleop.console.ros_robot import RosRobot  # noqa: E402
-from ptr_teleop.console.state import ConsoleState  # noqa: E402
+from ptr_teleop.console.state import ConsoleState, Heard  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_node")
 
@@ -140,4 +143,41 @@ def test_stop_reaches_the_arm_though_the_console_has_no_time_to_hear_its_answer(
     ros.wait(lambda: requests and served, "the stop by both ways")
     assert [message.data for message in requests] == [True]
     ros.node.destroy_service(server)
+    node.destroy_node()
+
+
+def test_a_recorder_that_has_fallen_silent_is_asked_for_nothing(ros, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ROS's graph still names the services of a killed recorder: a call to them would be swallowed."""
+    monkeypatch.setattr(ros_robot, "PATIENCE", 0.2)
+    node = rclpy.create_node("console_beside_a_recorder", context=ros.context)
+    state, asked = ConsoleState([], [], {}), []
+    robot = RosRobot(node, state, {}, NewestFrame())
+    kinds = {"start": StartEpisode, "stop": StopEpisode, "label": LabelEpisode}
+
+    def note(request: object, response: object) -> object:
+        asked.append(request)
+        return response
+
+    servers = [ros.node.create_service(kind, f"/recorder/{name}", note) for name, kind in kinds.items()]
+    ros.wait(
+        lambda: {f"/recorder/{name}" for name in kinds} <= set(dict(node.get_service_names_and_types())),
+        "the recorder's services",
+    )
+    requests = (Record("put_knife_in_pot", "", ""), Finish(True, "success", None, ""), Relabel("", "failure", None, ""))
+    state.recorder = Heard({"streams": []}, time.monotonic() - 3.2)
+    for request in requests:
+        began = time.monotonic()
+        answer = asyncio.run(robot.carry_out(request))
+        assert not answer.done and time.monotonic() - began < 0.1
+        assert answer.text == (
+            "the recorder has said nothing for 3 s; look whether it still runs, and start it again"
+        )
+    ros.spin(0.3)
+    assert asked == []
+    for request in requests:
+        state.recorder = Heard({"streams": []}, time.monotonic())
+        asyncio.run(robot.carry_out(request))
+    ros.wait(lambda: len(asked) == len(requests), "the calls to a recorder that speaks")
+    for server in servers:
+        ros.node.destroy_service(server)
     node.destroy_node()

@@ -20,13 +20,13 @@ from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from untrained import TASK, write_checkpoint  # noqa: E402
 
+from ptr_bringup.ros.qos import LATCHED  # noqa: E402
 from ptr_models.episodes.reader import decode, messages, open_bag, read_episode  # noqa: E402
 from ptr_models.episodes.streams import read_streams  # noqa: E402
 from ptr_models.replay import open_episodes  # noqa: E402
 from ptr_models.replay.sampler import Sampler  # noqa: E402
 from ptr_msgs.msg import ArmCommand, ArmState, PolicyStep  # noqa: E402
 from ptr_msgs.srv import LabelTrial  # noqa: E402
-from ptr_policy.ros import LATCHED  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("policy_server")
 

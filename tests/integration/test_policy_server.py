@@ -242,22 +242,22 @@ def test_the_server_ends_cleanly(ros, checkpoint: Path) -> None:
 
 
 NODE = """
-import signal
+import signal, sys
 from rclpy.node import Node
-from ptr_policy.ros import run
+from ptr_bringup.ros.node import RunnableNode, keep_answering, run
 
-class Ending(Node):
-    def begin(self):
+class Ending(RunnableNode, Node):
+    def start(self):
         {begin}
 
-    def end(self):
+    def close(self):
         print("ended, ROS is up:", self.context.ok())
-        return True
+        keep_answering(self)
 
     def work(self):
         {work}
 
-run(lambda: Ending("ending"), "ending")
+sys.exit(run(lambda: Ending("ending"), "ending"))
 """
 
 

@@ -155,6 +155,6 @@ def test_a_read_only_folder_is_refused_in_one_sentence(ros, tmp_path: Path) -> N
         assert process.wait() == 1
     finally:
         subprocess.run(["umount", str(folder)], check=True)
-    assert "episodes cannot be written to" in process.output
+    assert "cannot be written: " in process.output
     assert "Read-only file system" in process.output
     assert "Traceback" not in process.output

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from domain_coordinator import domain_id
 
-from ptr_models.assets import checkpoint_path
+from ptr_models.common.assets import checkpoint_path
 from ptr_models.episodes.reader import find_episodes, read_episode
 
 TASK = "take_croissant_out_of_metal_bowl"

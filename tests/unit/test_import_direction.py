@@ -19,24 +19,23 @@ FOLDERS = {
 WITHOUT_TORCH = (
     "ptr_models.contract",
     "ptr_models.episodes",
-    "ptr_models.errors",
+    "ptr_models.common",
     "ptr_models.json_input",
     "ptr_models.latency_file",
     "ptr_models.limits",
-    "ptr_models.plain_text",
     "ptr_models.provenance",
     "ptr_models.typed_values",
     "ptr_models.yaml_input",
 )
 ALLOWED = {
     "ptr_models": (),
-    "ptr_bringup": ("ptr_msgs", "ptr_models.plain_text", "ptr_models.files"),
-    "ptr_teleop": ("ptr_msgs", *WITHOUT_TORCH),
+    "ptr_bringup": ("ptr_msgs", "ptr_models.common"),
+    "ptr_teleop": ("ptr_msgs", "ptr_bringup.ros", *WITHOUT_TORCH),
     "ptr_policy": (
         "ptr_msgs",
         "ptr_models",
+        "ptr_bringup.ros",
         "ptr_bringup.sim",
-        "ptr_bringup.session",
         "ptr_bringup.arm.kinematics",  # poses and limits, in which the simulated robot is spoken to
         "ptr_bringup.arm.safety",
     ),

@@ -17,7 +17,7 @@ from ptr_models.algorithms.bet import BETAS, decayed_groups
 from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.algorithms.cql import descend
 from ptr_models.algorithms.options import MaskedConfig
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.networks import Actor, NetworkConfig
 from ptr_models.networks.masked_decoder import MaskedDecoder, patchify
 from ptr_models.networks.shared_batch import uniform, whole_rows

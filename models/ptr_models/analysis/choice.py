@@ -14,11 +14,11 @@ from typing import Any
 
 from ptr_models.analysis.q_range import add_q_ranges
 from ptr_models.analysis.values import ACCEPT_MEAN, ACCEPT_SHARE, ACCEPT_SINGLE, Candidate, choose, score_checkpoints
-from ptr_models.errors import PtrError
-from ptr_models.files import write_json
-from ptr_models.replay import Dataset, open_episodes
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_json
+from ptr_models.replay import Dataset
 from ptr_models.training.checkpoint import Checkpoint, has_critic, read_checkpoint
-from ptr_models.training.data import bags_of_run, limited
+from ptr_models.training.data import Bags, bags_of_run, limited, open_folders
 from ptr_models.training.runs import CHOICE, CheckpointError, checkpoints_of
 
 DEMONSTRATIONS = 10
@@ -71,6 +71,7 @@ def choose_of_run(
     earliest: int | None = None,
     demonstrations: int = DEMONSTRATIONS,
     cache: Path | None = None,
+    exclude: Sequence[str] = (),
     device: str = "cpu",
 ) -> Choice:
     """Choose a checkpoint of a run and write the choice into it, and the range of Q into the checkpoint.
@@ -80,7 +81,8 @@ def choose_of_run(
         folders: demonstrations of the target task; none: those that the run was fine-tuned on.
         earliest: updates of fine-tuning that a choice needs; None: `schedule.choose_from` of the run.
         demonstrations: at most so many, chosen by the run's seed.
-        cache: of replay.   device: that computes the values.
+        cache: of replay.   exclude: see `episodes.exclusion`; without `folders` what the run left out is left out, too.
+        device: that computes the values.
     Raises:
         PtrError: the run has no checkpoints, or the demonstrations do not fit them.
     """
@@ -91,7 +93,7 @@ def choose_of_run(
     if not has_critic(last):
         found = Choice(paths[-1], f"it is the last one; {last.config.algorithm.name} has no values to go by")
     else:
-        data = _demonstrations(run, folders, last, demonstrations, cache)
+        data = _demonstrations(run, folders, last, demonstrations, cache, exclude)
         found = _by_trend(paths, data, last.config.schedule.choose_from if earliest is None else earliest, device)
         add_q_ranges(found.path, data, device=device)
     _write(run / CHOICE, found.to_dict())
@@ -112,12 +114,14 @@ def _by_trend(paths: Sequence[Path], data: Dataset, earliest: int, device: str) 
     return Choice(best.path, reason, candidates)
 
 
-def _demonstrations(run: Path, folders: Sequence[Path], last: Checkpoint, most: int, cache: Path | None) -> Dataset:
+def _demonstrations(
+    run: Path, folders: Sequence[Path], last: Checkpoint, most: int, cache: Path | None, exclude: Sequence[str]
+) -> Dataset:
     config = last.config
-    chosen = tuple(folders) or tuple(bags_of_run(run).target)
-    if not chosen:
+    bags = Bags(target=folders) if folders else bags_of_run(run)
+    if not bags.target:
         raise PtrError(f"{run} was trained without demonstrations of a target task; name some to choose by")
-    data = open_episodes(chosen, last.contract, root=cache)
+    data = open_folders(bags.target, last.contract, cache=cache, exclude=exclude, inherited=bags.exclude)
     if not folders:
         data = limited(data, config.data.target_episodes, config.seed)
     return limited(data, most, config.seed)

@@ -4,14 +4,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ptr_models.files import write_json
+from ptr_models.common import arguments
+from ptr_models.episodes.exclusion import add_exclude
+
+if TYPE_CHECKING:
+    from ptr_models.replay import Dataset
+
+from ptr_models.common.files import write_json
 
 EPILOGUE = """\
 examples:
-  ptr analyze q data/croissant --checkpoint runs/croissant/checkpoints/step_00062000 --out q.png
+  ptr analyze q data/croissant --checkpoint runs/croissant --out q.png
   ptr analyze critical data/croissant --checkpoint runs/croissant --compare runs/bc --out critical.png
   ptr analyze action-sensitivity runs/croissant --data data/croissant
   ptr analyze choose --run runs/croissant      which checkpoint PTR's rule takes, by the run's own demonstrations
@@ -29,30 +36,57 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     analyze.set_defaults(run=lambda _: analyze.print_help())
     kinds = analyze.add_subparsers(title="kinds", metavar="KIND")
     q = kinds.add_parser("q", help="Q along demonstrations, as a picture")
-    q.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
-    q.add_argument("--out", type=Path, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)")
+    q.add_argument("--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help="of a method with Q")
+    q.add_argument(
+        "--out", type=arguments.output_file, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)"
+    )
     q.set_defaults(run=run_q)
     critical = _add_critical(kinds)
     _add_action_sensitivity(kinds)
     choose = kinds.add_parser("choose", help="the earliest checkpoint of a run whose values rise")
     choose.add_argument(
-        "--run", dest="run_folder", type=Path, required=True, metavar="DIR", help="training run"
+        "--run", dest="run_folder", type=arguments.existing_folder, required=True, metavar="DIR", help="training run"
     )
     choose.add_argument(
-        "--earliest", type=int, metavar="N", help="updates of fine-tuning that a choice needs (default: the run's)"
+        "--earliest",
+        type=arguments.optional_count,
+        metavar="N",
+        help="updates of fine-tuning that a choice needs (default: the run's)",
     )
-    choose.add_argument("--out", type=Path, metavar="FILE", help="picture of the scores")
+    choose.add_argument("--out", type=arguments.output_file, metavar="FILE", help="picture of the scores")
     choose.set_defaults(run=run_choose)
     for parser in (q, critical, choose):
         optional = parser is choose  # the run knows its own
         parser.add_argument(
-            "bags", nargs="*" if optional else "+", type=Path, metavar="BAGS", help="folders of demonstrations"
+            "bags",
+            nargs="*" if optional else "+",
+            type=arguments.existing_folder,
+            metavar="BAGS",
+            help="folders of demonstrations",
         )
-        parser.add_argument("--limit", type=int, default=10, metavar="N", help="demonstrations (default: 10)")
-        parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
+        arguments.option(
+            parser,
+            "--episodes",
+            old=("--limit",),
+            dest="limit",
+            type=arguments.count,
+            default=10,
+            metavar="N",
+            help="demonstrations (default: 10)",
+        )
+        add_exclude(parser)
+        parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
     training = kinds.add_parser("training", help="curves of a training run, as a picture")
-    training.add_argument("run_folder", type=Path, metavar="RUN")
-    training.add_argument("--out", type=Path, default=Path("training.png"), metavar="FILE")
+    arguments.also_by_place(
+        training, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help="folder of the run"
+    )
+    training.add_argument(
+        "--out",
+        type=arguments.output_file,
+        default=Path("training.png"),
+        metavar="FILE",
+        help="picture (default: training.png)",
+    )
     training.set_defaults(run=run_training)
 
 
@@ -63,8 +97,12 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
         description="Mark the decisions at which the Q-function separates the action taken from its alternatives, draw "
         "Q and advantage under the film strip, and compare the policies' errors at those moments with the others.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR", help="of a method with a Q-function")
-    parser.add_argument("--compare", type=Path, metavar="DIR", help="checkpoint of another method, such as BC")
+    parser.add_argument(
+        "--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help="of a method with a Q-function"
+    )
+    parser.add_argument(
+        "--compare", type=arguments.checkpoint, metavar="DIR", help="checkpoint of another method, such as BC"
+    )
     parser.add_argument(
         "--alternatives",
         choices=("data", "policy", "uniform"),
@@ -72,11 +110,21 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="what the action taken is compared with: actions of other moments of the data, samples of the policy, or "
         "uniform ones (default: data)",
     )
-    parser.add_argument("--count", type=int, default=32, metavar="N", help="alternatives per decision (default: 32)")
-    parser.add_argument("--share", type=float, default=0.2, help="of decisions that may be critical (default: 0.2)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("critical.png"), metavar="FILE", help="picture")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument(
+        "--count", type=arguments.count, default=32, metavar="N", help="alternatives per decision (default: 32)"
+    )
+    parser.add_argument(
+        "--share",
+        type=arguments.share,
+        metavar="0..1",
+        default=0.2,
+        help="of decisions that may be critical (default: 0.2)",
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
+    parser.add_argument(
+        "--out", type=arguments.output_file, default=Path("critical.png"), metavar="FILE", help="picture"
+    )
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_critical)
     return parser
 
@@ -88,13 +136,28 @@ def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
         description="Replace the translation, the rotation or the gripper of the data actions by uniform values and "
         "print how much Q is lost on average, and how far the actor's samples spread per dimension.",
     )
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="checkpoint folder, or the folder of a run")
-    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="episodes")
-    parser.add_argument("--limit", type=int, default=50, metavar="N", help="episodes (default: 50)")
-    parser.add_argument("--count", type=int, default=16, metavar="N", help="uniform actions per state (default: 16)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    about = "checkpoint folder, or the folder of a run"
+    arguments.also_by_place(parser, "checkpoint", type=arguments.checkpoint, metavar="CHECKPOINT", help=about)
+    arguments.several(
+        parser, "--data", type=arguments.existing_folder, required=True, metavar="DIR", help="folders of episodes"
+    )
+    arguments.option(
+        parser,
+        "--episodes",
+        old=("--limit",),
+        dest="limit",
+        type=arguments.count,
+        default=50,
+        metavar="N",
+        help="episodes (default: 50)",
+    )
+    parser.add_argument(
+        "--count", type=arguments.count, default=16, metavar="N", help="uniform actions per state (default: 16)"
+    )
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
+    add_exclude(parser)
+    parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_action_sensitivity)
 
 
@@ -102,12 +165,10 @@ def run_q(options: argparse.Namespace) -> int:
     """`ptr analyze q`."""
     from ptr_models.analysis.figures import q_figure, save
     from ptr_models.analysis.values import trend_score, value_curves
-    from ptr_models.replay import open_episodes
-    from ptr_models.training.data import limited
     from ptr_models.training.policy import Policy
 
     policy = Policy.load(options.checkpoint)
-    data = limited(open_episodes(options.bags, policy.contract, root=options.cache), options.limit, 0)
+    data = _opened(options.bags, policy, options)
     curves = value_curves(policy, data, policy.checkpoint.config.labelling)
     score = trend_score(curves)
     for curve, item in zip(curves, score.trends, strict=True):
@@ -125,14 +186,12 @@ def run_critical(options: argparse.Namespace) -> int:
     from ptr_models.analysis.critical import compare, critical, judge, report
     from ptr_models.analysis.critical_figure import critical_figure
     from ptr_models.analysis.figures import save
-    from ptr_models.replay import open_episodes
-    from ptr_models.training.data import limited
     from ptr_models.training.policy import Policy
 
     policy = Policy.load(options.checkpoint)
     name = policy.checkpoint.config.preset
     other = {} if options.compare is None else _named(Policy.load(options.compare), name)
-    data = limited(open_episodes(options.bags, policy.contract, root=options.cache), options.limit, 0)
+    data = _opened(options.bags, policy, options)
     arguments = {"alternatives": options.alternatives, "count": options.count, "seed": options.seed, "name": name}
     decisions = judge(policy, data, other, **arguments)
     marks = critical(decisions, options.share)
@@ -157,17 +216,23 @@ def run_action_sensitivity(options: argparse.Namespace) -> int:
     """`ptr analyze action-sensitivity`."""
 
     from ptr_models.analysis.action_sensitivity import action_sensitivity
-    from ptr_models.replay import open_episodes
-    from ptr_models.training.data import limited
     from ptr_models.training.policy import Policy
 
     policy = Policy.load(options.checkpoint)
-    data = limited(open_episodes(options.data, policy.contract, root=options.cache), options.limit, options.seed)
+    data = _opened(options.data, policy, options, options.seed)
     found = action_sensitivity(policy, data, count=options.count, seed=options.seed)
     print(found)
     if options.json is not None:
         write_json(options.json, found.to_dict())
     return 0
+
+
+def _opened(folders: Sequence[Path], policy: Any, options: argparse.Namespace, seed: int = 0) -> Dataset:
+    """At most `--limit` of the episodes in some folders, chosen by the seed, without those of `--exclude`."""
+    from ptr_models.training.data import limited, open_folders
+
+    data = open_folders(folders, policy.contract, cache=options.cache, exclude=options.exclude)
+    return limited(data, options.limit, seed)
 
 
 def _named(policy: Any, taken: str) -> dict[str, Any]:
@@ -188,6 +253,7 @@ def run_choose(options: argparse.Namespace) -> int:
         earliest=options.earliest,
         demonstrations=options.limit,
         cache=options.cache,
+        exclude=options.exclude,
     )
     print(found)
     if options.out is not None and found.candidates:

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.actions import scale
-from ptr_models.errors import PtrError
 from ptr_models.replay import Dataset
 
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ptr_models.analysis.critical import Decisions
 from ptr_models.analysis.figures import COLOURS, FAINT, INK, tidy
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 CRITICAL = "#d1603d"
 PICTURES = 10

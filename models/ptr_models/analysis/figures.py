@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ptr_models.analysis.values import ValueCurve, trend
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import parse_object
 
 INK, FAINT, GRID = "#24303a", "#8a949c", "#e3e7ea"

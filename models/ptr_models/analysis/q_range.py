@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptr_models.errors import PtrError
-from ptr_models.replay import Dataset, open_episodes
+from ptr_models.common.errors import PtrError
+from ptr_models.replay import Dataset
 from ptr_models.training.checkpoint import has_critic, read_checkpoint, write_q_ranges
+from ptr_models.training.data import open_folders
 from ptr_models.training.policy import Policy
 from ptr_models.training.q_range import QRange
 
@@ -102,10 +103,10 @@ def add_q_ranges(
 
 
 def add_from_folders(
-    path: Path, folders: Sequence[Path], *, demonstrations: int, cache: Path | None
+    path: Path, folders: Sequence[Path], *, demonstrations: int, cache: Path | None, exclude: Sequence[str] = ()
 ) -> dict[str, QRange]:
     """`add_q_ranges` with the demonstrations in some folders; it is an error when none is of use."""
-    data = open_episodes(folders, read_checkpoint(path).contract, root=cache)
+    data = open_folders(folders, read_checkpoint(path).contract, cache=cache, exclude=exclude)
     found = add_q_ranges(path, data, demonstrations=demonstrations)
     if not found:
         raise PtrError(f"the data hold no successful episode of a task that {path} knows; give others with --data")

@@ -24,6 +24,7 @@ from ptr_models.episodes.messages import (
     EVENT_TOPIC,
     EXECUTED_TOPIC,
     IMAGE,
+    JOINT_STATE_TOPIC,
     METADATA_TOPIC,
     OBJECTS_TOPIC,
     image_topic,
@@ -40,7 +41,7 @@ from ptr_models.episodes.quality import (
 )
 from ptr_models.episodes.reader import actions_from_targets, sample
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, states_of
-from ptr_models.episodes.scan import clock_problem
+from ptr_models.episodes.scan import order_problem
 from ptr_models.episodes.streams import CLOCK_JUMPED, Streams, control_grid
 
 AFTER_STAMP = 12  # bytes of a serialised message before what follows the stamp of its header
@@ -58,7 +59,7 @@ class Tape:
         objects: poses (2, 7) of simulated item and target, where the contract has objects.
         events: (stamp, kind).   stalls: what the recorder said about streams that fell silent.
         mixed: what it said about streams that two robots published.
-        clock_problem: whether the clock went back, in one sentence.
+        order_problem: whether messages are out of order, in one sentence, see `scan.order_problem`.
     """
 
     metadata: EpisodeMetadata
@@ -72,7 +73,7 @@ class Tape:
     events: list[tuple[int, str]] = field(default_factory=list)
     stalls: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
-    clock_problem: str = ""
+    order_problem: str = ""
 
     def stream_reports(self) -> tuple[StreamReport, ...]:
         """Every stream but the metadata, by topic."""
@@ -92,8 +93,8 @@ class Tape:
         Raises:
             EpisodeError: training cannot use the episode.
         """
-        if self.clock_problem:
-            raise EpisodeError(self.clock_problem)
+        if self.order_problem:
+            raise EpisodeError(self.order_problem)
         contract = self.metadata.contract
         names = [camera.name for camera in contract.cameras]
         images: dict[str, RecordedStream[Any]] = {
@@ -153,7 +154,8 @@ def read_tape(path: Path | str, metadata: EpisodeMetadata) -> Tape:
             else:
                 _take(tape, topic, kind, stamp, raw)
     images = [image_topic(camera.name) for camera in metadata.contract.cameras]
-    tape.clock_problem = clock_problem(path, [*images, ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC])
+    topics = [*images, ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, JOINT_STATE_TOPIC]
+    tape.order_problem = order_problem(path, topics)
     return tape
 
 

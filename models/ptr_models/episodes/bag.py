@@ -11,10 +11,10 @@ from typing import Any
 
 from rosbags.rosbag2 import Reader
 
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.mcap_format import verify
 from ptr_models.episodes.messages import has_header, header_stamp, typestore
-from ptr_models.errors import PtrError
 
 
 def find_bag(path: Path | str) -> Path:

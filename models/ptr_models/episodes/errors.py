@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 
 class EpisodeError(PtrError):

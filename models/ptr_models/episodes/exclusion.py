@@ -18,12 +18,13 @@ class Exclusion:
     """Which folders are left out, with everything below them.
 
     A pattern is the path of a folder or a glob. A glob stands for the paths that it matches, and for folders whose
-    name, or whose path below the folder that was given, matches it.
+    name, or whose path below the folder that was given, matches it. An absolute one stands for folders at any depth
+    whose whole path matches it.
     """
 
-    def __init__(self, patterns: Sequence[str] = ()) -> None:
-        """Args: patterns: paths and globs."""
-        self._patterns = tuple(patterns)
+    def __init__(self, patterns: Sequence[str] = (), inherited: Sequence[str] = ()) -> None:
+        """Args: patterns: paths and globs.   inherited: more of them, which nobody gave just now."""
+        self._given, self._patterns = tuple(patterns), (*patterns, *inherited)
         self._places: dict[tuple[int, int], str] = {}
         self._used = set[str]()
         for pattern in self._patterns:
@@ -39,15 +40,15 @@ class Exclusion:
         if not self._patterns:
             return False
         pattern = self._places.get(_identity(status)) or self._match(os.path.basename(folder))
-        pattern = pattern or self._match(os.path.relpath(folder, top))
+        pattern = pattern or self._match(os.path.relpath(folder, top)) or self._match(os.path.abspath(folder))
         if pattern is None:
             return False
         self._used.add(pattern)
         return True
 
     def warn_of_unused(self) -> None:
-        """Name in the log the patterns that left nothing out: they may be misspelled."""
-        for pattern in self._patterns:
+        """Name in the log the patterns that were given and left nothing out: they may be misspelled."""
+        for pattern in self._given:
             if pattern not in self._used:
                 LOGGER.warning("--exclude %s leaves nothing out", pattern)
 
@@ -64,6 +65,20 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
         metavar="GLOB",
         help="leave out folders of this path, or whose name or path in a given folder matches; may be repeated",
     )
+
+
+def lasting(patterns: Sequence[str]) -> list[str]:
+    """The patterns as they are kept in a file, so that they mean the same from every folder."""
+    return [os.path.abspath(pattern) if os.path.exists(pattern) else pattern for pattern in patterns]
+
+
+def only_in(folder: str, patterns: Sequence[str]) -> list[str]:
+    """Absolute patterns that leave out the same in a folder, and nothing elsewhere."""
+    inside = glob.escape(os.path.abspath(folder))
+    found: list[str] = []
+    for pattern in lasting(patterns):
+        found += [pattern] if os.path.isabs(pattern) else [f"{inside}/{pattern}", f"{inside}/*/{pattern}"]
+    return found
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:

@@ -12,19 +12,29 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
+from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import for_markup
 from ptr_models.episodes.audit_tape import Tape, read_tape
 from ptr_models.episodes.bag import find_bag, refusing
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion, add_exclude
 from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.overview import show_overview
 from ptr_models.episodes.quality import DISCARD, Motion, StreamReport, judge
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import for_markup
 
+EPILOGUE = """\
+examples:
+  ptr inspect data/carrot                                    totals, then one line an episode
+  ptr inspect data/carrot/episode_0001 --sheet sheet.png     one episode, with its images as a contact sheet
+  ptr inspect data/carrot --json                             everything, for programs
+
+A bad episode is taken out with `ptr discard`, and judged anew with `ptr label`."""
 WIDTH = 100  # columns that the table of streams needs; a narrower terminal breaks its lines
 
 
@@ -152,18 +162,21 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `ptr inspect`."""
     parser = subparsers.add_parser(
         "inspect",
-        help="show what is in a bag and whether training can use it",
+        help="show what is in bags, whether training can use them, and which are better discarded",
         description="Show an episode's task, outcome, contract and streams (rates, gaps, jitter, delays, lost and "
-        "repeated messages), whether training can use it, and whether it is worth keeping. A folder of episodes "
-        "shows all of them.",
+        "repeated messages), whether training can use it, and whether it is worth keeping. Of several episodes, or a "
+        "folder of them: totals by task, outcome and operator, what is remarked upon and how often, and one line each.",
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "paths", nargs="+", type=Path, metavar="BAG", help="an episode's folder, or a folder of episodes"
+        "paths", nargs="+", type=arguments.existing, metavar="BAG", help="an episode's folder, or a folder of episodes"
     )
     parser.add_argument(
-        "--sheet", type=Path, metavar="FILE.png", help="write a contact sheet of the (only) episode"
+        "--sheet", type=arguments.output_file, metavar="FILE.png", help="write a contact sheet of the (only) episode"
     )
     add_exclude(parser)
+    parser.add_argument("--long", action="store_true", help="of several episodes: all tables of each, no totals")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=_run)
 
@@ -177,8 +190,9 @@ def _run(options: argparse.Namespace) -> int:
         if len(episodes) != 1:
             raise EpisodeError(f"--sheet shows one episode, not {len(episodes)}; name one")
         save_image(options.sheet, contact_sheet(read_episode(episodes[0])))
-    reports = []
-    for path in episodes:
+    reports = list[EpisodeReport]()
+    one_by_one = options.long or len(episodes) == 1
+    for path in track(episodes, "inspecting", console=Console(stderr=True), transient=True, disable=one_by_one):
         try:
             report = inspect(path)
         except PtrError as error:
@@ -187,11 +201,13 @@ def _run(options: argparse.Namespace) -> int:
             failures += 1
             _refuse(error, errors)
             continue
-        reports.append(to_dict(report))
-        if not options.json:
+        reports.append(report)
+        if one_by_one and not options.json:
             show(report, console)
     if options.json:
-        print(json.dumps(reports, indent=1))
+        print(json.dumps([to_dict(report) for report in reports], indent=1))
+    elif not one_by_one:
+        show_overview(reports, failures, console)
     return 2 if failures else 0
 
 

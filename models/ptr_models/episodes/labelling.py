@@ -8,11 +8,12 @@ import getpass
 import time
 from pathlib import Path
 
+from ptr_models.common import arguments
+from ptr_models.common.files import write_atomically
+from ptr_models.common.plain_text import plain
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
 from ptr_models.episodes.reader import find_bag, read_metadata
-from ptr_models.files import write_atomically
-from ptr_models.plain_text import plain
 
 
 def relabel(path: Path | str, label: Label) -> EpisodeMetadata:
@@ -44,8 +45,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "the episode's history, and the bag itself is not touched.",
     )
     parser.add_argument("outcome", choices=OUTCOMES, help="the judgement")
-    parser.add_argument("episodes", nargs="+", type=Path, metavar="EPISODE", help="folder of an episode")
-    parser.add_argument("--score", type=float, help="grade between 0 and 1")
+    parser.add_argument("episodes", nargs="+", type=arguments.existing, metavar="EPISODE", help="folder of an episode")
+    parser.add_argument("--score", type=arguments.share, metavar="0..1", help="grade between 0 and 1")
     parser.add_argument("--by", default="", metavar="NAME", help="who judges (default: the user's name)")
     parser.add_argument("--note", default="", help="one sentence")
     parser.set_defaults(run=_run)

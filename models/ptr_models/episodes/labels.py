@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 TERMINALS = ("rewarded", "last")
 

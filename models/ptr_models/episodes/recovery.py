@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ptr_models.common import arguments
+from ptr_models.common.plain_text import plain
 from ptr_models.contract import ContractError
 from ptr_models.episodes.bag import mapped
 from ptr_models.episodes.errors import EpisodeError
@@ -31,7 +33,6 @@ from ptr_models.episodes.messages import METADATA_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import decode, find_bag
 from ptr_models.episodes.writer import PARTIAL, BagWriter
-from ptr_models.plain_text import plain
 
 
 @dataclass(frozen=True)
@@ -178,10 +179,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "The damaged folder stays as it is, and the new episode is unlabelled, since its end may be missing.",
     )
     parser.add_argument(
-        "episodes", nargs="+", type=Path, metavar="EPISODE", help="folder of the damaged episode"
+        "episodes", nargs="+", type=arguments.existing, metavar="EPISODE", help="folder of the damaged episode"
     )
     parser.add_argument(
-        "--out", type=Path, help="folder for the new episodes (default: beside the damaged one)"
+        "--out",
+        type=arguments.output_folder,
+        metavar="DIR",
+        help="folder for the new episodes (default: beside the damaged one)",
     )
     parser.set_defaults(run=_run)
 

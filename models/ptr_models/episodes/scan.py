@@ -19,21 +19,35 @@ import numpy as np
 from ptr_models.episodes.bag import damaged, find_bag, messages, open_bag
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.mcap_format import CHUNK, MESSAGE, RECORD, Index, read_index, unpack_chunk
-from ptr_models.episodes.messages import ARM_STATE, EXECUTED_COMMAND, IMAGE, has_header, header_stamp
+from ptr_models.episodes.messages import ARM_STATE, EXECUTED_COMMAND, IMAGE, JOINT_STATE, has_header, header_stamp
 
 MOST_BACK = 0.1
 """s by which a stamp may be before one that was written earlier; messages overtake each other by less."""
 _IN_ORDER = (ARM_STATE, EXECUTED_COMMAND, IMAGE)
 """Types whose stamps grow; that of an event is when it happened, which may be said later."""
+_ONE_PUBLISHER = (*_IN_ORDER, JOINT_STATE)
+"""Types of which a robot has one publisher a topic."""
+_NOT_KNOWN = (0, 2**32 - 1)
+"""Sequence numbers of messages whose publisher's number the recorder, or its middleware, did not know."""
+MIXED_SHARE, MIXED_LEAST = 0.02, 5
+"""Share and number of messages that may be numbered no higher than the one before. A publisher counts up, and begins
+anew when it is started anew; of two that take turns, each turn of the one with the lower numbers is such a message."""
 _MESSAGE = struct.Struct("<BQHIQQ")
 
 
 class Raw(NamedTuple):
-    """A message that is not decoded: source stamp (the header's, else the arrival's), arrival (ns), CDR bytes."""
+    """A message that is not decoded.
+
+    Attributes:
+        stamp, arrival: ns; the stamp is the header's, else the arrival.
+        data: CDR bytes.
+        sequence: its publisher's number; 0: not known.
+    """
 
     stamp: int
     arrival: int
     data: memoryview | bytes
+    sequence: int = 0
 
 
 def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[Raw]]]:
@@ -44,10 +58,10 @@ def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[R
     Returns:
         Per topic its type and its messages in the order of their arrival; a topic that was not recorded is absent.
     Raises:
-        EpisodeError: there is no bag, it is cut off or damaged, or the clock went back while it was recorded.
+        EpisodeError: there is no bag, it is cut off or damaged, or `order_problem` finds something.
     """
     found = _as_written(path, topics)
-    problem = _clock_problem(found)
+    problem = _order_problem(found)
     if problem:
         raise EpisodeError(f"{find_bag(path)}: {problem}")
     for _, raws in found.values():
@@ -55,12 +69,31 @@ def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[R
     return found
 
 
-def clock_problem(path: Path | str, topics: Iterable[str]) -> str:
-    """Whether the clock went back while a bag was recorded, in one sentence; empty: it did not.
+def order_problem(path: Path | str, topics: Iterable[str]) -> str:
+    """Whether the messages of a bag are out of order, in one sentence; empty: they are not.
 
-    Sorting by stamps would interleave what happened before and after. Errors as of `scan`.
+    The clock went back while it was recorded, and sorting by stamps would interleave what happened before and after; or
+    two publishers of one topic, two robots, are interleaved as they came. Errors as of `scan`.
     """
-    return _clock_problem(_as_written(path, topics))
+    return _order_problem(_as_written(path, topics))
+
+
+def _order_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
+    return _clock_problem(found) or _mixed_problem(found)
+
+
+def _mixed_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
+    for topic, (kind, raws) in sorted(found.items()):
+        numbers = np.array([raw.sequence for raw in raws if raw.sequence not in _NOT_KNOWN])
+        if kind not in _ONE_PUBLISHER or len(set(numbers)) < 2:  # one and the same number counts nothing
+            continue
+        repeated = int((np.diff(numbers) <= 0).sum())
+        if repeated > max(MIXED_LEAST, MIXED_SHARE * len(numbers)):
+            return (
+                f"{repeated} of {len(numbers)} messages of {topic} are numbered no higher than the one before: two "
+                "publishers, so that two robots are mixed in it; leave it out"
+            )
+    return ""
 
 
 def _clock_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
@@ -122,11 +155,11 @@ def _scan_chunk(data: memoryview, lists: dict[int, tuple[list[Raw], bool]]) -> N
     """Append the messages of a chunk to the lists of their channels."""
     place, end, head = 0, len(data), _MESSAGE.size
     while place + head <= end:
-        opcode, length, channel, _, arrival, _ = _MESSAGE.unpack_from(data, place)
+        opcode, length, channel, sequence, arrival, _ = _MESSAGE.unpack_from(data, place)
         if opcode == MESSAGE and channel in lists:
             raws, headed = lists[channel]
             message = data[place + head : place + RECORD.size + length]
-            raws.append(Raw((header_stamp(message) if headed else 0) or arrival, arrival, message))
+            raws.append(Raw((header_stamp(message) if headed else 0) or arrival, arrival, message, sequence))
         place += RECORD.size + length
     if place > end:
         raise ValueError(f"a record reaches {place - end} bytes beyond its chunk")

@@ -21,11 +21,11 @@ from types import TracebackType
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from ptr_models.common.files import write_atomically
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import METADATA_TOPIC, STRING, definition, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata, check_name
 from ptr_models.episodes.storage import DiskSync, StreamedWriter
-from ptr_models.files import write_atomically
 
 PARTIAL = ".partial"
 FLUSH_SECONDS = 0.5

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.networks.archives import reason_of, require_honest_archive
 from ptr_models.networks.resnet_batchnorm import BatchNormResNet50
 from ptr_models.networks.vit import VisionTransformer

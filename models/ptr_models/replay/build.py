@@ -17,12 +17,12 @@ from contextlib import closing
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.audit import problem_of
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp
 from ptr_models.episodes.reader import Episode, read_episode, read_metadata
-from ptr_models.errors import PtrError
 from ptr_models.replay.store import NOT_READ, Arrays, Entry, Writer
 from ptr_models.replay.verified import checksum
 

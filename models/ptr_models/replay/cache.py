@@ -16,13 +16,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion
 from ptr_models.episodes.finding import Stamp, find_bags
+from ptr_models.episodes.overview import NAME, end_of
 from ptr_models.episodes.reader import read_metadata
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import for_markup
 from ptr_models.replay.build import Job, default_workers, fill, is_current, unwanted
 from ptr_models.replay.dataset import Dataset, LeftOut
 from ptr_models.replay.store import Entry, Store, Writer
@@ -75,9 +76,11 @@ def open_episodes(
 def audit_table(dataset: Dataset, most: int = 20) -> Table:
     """The episodes that are not in a data set, and why; the first `most` of them."""
     total = len(dataset.left_out)
-    table = Table("episode", "left out because", title=f"{total} episodes left out, {len(dataset)} used")
+    table = Table(box=None, pad_edge=False, title=f"{total} episodes left out, {len(dataset)} used")
+    table.add_column("episode", no_wrap=True)
+    table.add_column("left out because", overflow="fold")
     for entry in dataset.left_out[:most]:
-        table.add_row(for_markup(Path(entry.path).name), for_markup(entry.reason))
+        table.add_row(for_markup(end_of(Path(entry.path).name, NAME)), for_markup(entry.reason))
     if total > most:
         table.add_row("...", f"and {total - most} more")
     return table

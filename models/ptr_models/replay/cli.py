@@ -13,8 +13,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from ptr_models.common import arguments
+from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
-from ptr_models.plain_text import for_markup
 from ptr_models.replay.cache import DEFAULT_ROOT
 from ptr_models.replay.store import stored_contract
 
@@ -68,7 +69,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     clear.add_argument("names", nargs="*", metavar="NAME", help="first letters of a cache's name")
     clear.add_argument("--all", action="store_true", help="all of them")
     for parser, run in ((listing, run_list), (clear, run_clear)):
-        parser.add_argument("--cache", type=Path, default=DEFAULT_ROOT, metavar="DIR", help="where they lie")
+        parser.add_argument(
+            "--cache", type=arguments.output_folder, default=DEFAULT_ROOT, metavar="DIR", help="where they lie"
+        )
         parser.set_defaults(run=run)
 
 

@@ -25,8 +25,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.networks import Encoder, NetworkConfig
 from ptr_models.networks.layers import dense

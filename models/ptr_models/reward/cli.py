@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from ptr_models.episodes.exclusion import Exclusion, add_exclude
+from ptr_models.common import arguments
+from ptr_models.common.guidance import next_step, resumable
+from ptr_models.common.output_folder import locked
+from ptr_models.episodes.exclusion import add_exclude
 
 DESCRIPTION = """\
 Train a success classifier on demonstrations: their last frames show a finished task, all others, and every frame of
@@ -31,45 +33,81 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, metavar="DIR", help="of the policy that will be improved")
-    add("--target", nargs="+", type=Path, required=True, metavar="DIR", help="demonstrations, and labelled trials")
+    add(
+        "--checkpoint",
+        type=arguments.checkpoint,
+        required=True,
+        metavar="DIR",
+        help="of the policy that will be improved",
+    )
+    arguments.several(
+        parser,
+        "--target",
+        type=arguments.existing_folder,
+        required=True,
+        metavar="DIR",
+        help="folders of demonstrations, and of labelled trials",
+    )
     add_exclude(parser)
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the classifier")
+    add("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the classifier")
     add(
         "--undo",
         nargs=2,
         action="append",
         default=[],
+        type=arguments.any_task,
         metavar=("TASK", "TASK"),
         help="two tasks that undo each other: one is done where the other begins",
     )
-    add("--steps", type=int, default=600, help="updates (default: 600)")
-    add("--last", type=int, default=3, metavar="N", help="frames at the end of a success (default: 3)")
-    add("--margin", type=int, default=2, metavar="N", help="frames before those that are left out (default: 2)")
-    add("--consecutive", type=int, default=3, metavar="N", help="frames in a row that make a success (default: 3)")
-    add("--seed", type=int, default=0, help="of split, batches and augmentation (default: 0)")
-    add("--threads", type=int, default=0, help="CPU threads of PyTorch")
-    add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
+    add("--steps", type=arguments.count, default=600, metavar="N", help="updates (default: 600)")
+    add("--last", type=arguments.count, default=3, metavar="N", help="frames at the end of a success (default: 3)")
+    add(
+        "--margin",
+        type=arguments.optional_count,
+        default=2,
+        metavar="N",
+        help="frames before those that are left out (default: 2)",
+    )
+    add(
+        "--consecutive",
+        type=arguments.count,
+        default=3,
+        metavar="N",
+        help="frames in a row that make a success (default: 3)",
+    )
+    add("--seed", type=arguments.seed, default=0, metavar="N", help="of split, batches and augmentation (default: 0)")
+    add("--threads", type=arguments.optional_count, default=0, metavar="N", help="CPU threads of PyTorch")
+    add(
+        "--cache",
+        type=arguments.output_folder,
+        metavar="DIR",
+        help="where replay caches lie (default: ~/.cache/ptr/replay)",
+    )
     parser.set_defaults(run=run_classifier)
 
 
 def run_classifier(options: argparse.Namespace) -> int:
     """`ptr train classifier`."""
+    with locked(options.out):
+        return _train(options)
+
+
+def _train(options: argparse.Namespace) -> int:
     import dataclasses
 
     import torch
     from rich.console import Console
     from rich.progress import Progress
 
-    from ptr_models.replay import open_episodes
     from ptr_models.reward.fitting import FitOptions, card_of, fit_classifier
     from ptr_models.reward.report import draw, table_of
     from ptr_models.training.checkpoint import read_checkpoint
+    from ptr_models.training.data import open_folders
 
     if options.threads > 0:
         torch.set_num_threads(options.threads)
     checkpoint = read_checkpoint(options.checkpoint)
-    data = open_episodes(options.target, checkpoint.contract, root=options.cache, exclusion=Exclusion(options.exclude))
+    data = open_folders(options.target, checkpoint.contract, cache=options.cache, exclude=options.exclude)
     opposites = tuple((first, second) for first, second in options.undo)
     how = FitOptions(
         steps=options.steps,
@@ -79,12 +117,22 @@ def run_classifier(options: argparse.Namespace) -> int:
         opposites=opposites,
         seed=options.seed,
     )
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    done, again = 0, "nothing is kept; the same command begins again"
+    interrupted = resumable(lambda: f"{done} of {how.steps} updates are made", again)
+    with interrupted, Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("success classifier", total=how.steps)
-        classifier, found = fit_classifier(checkpoint, data, how, lambda step, _: bar.update(task, completed=step))
+
+        def advance(step: int, _: object) -> None:
+            nonlocal done
+            done = step
+            bar.update(task, completed=step)
+
+        classifier, found = fit_classifier(checkpoint, data, how, advance)
     card = card_of(how, data, found, found.episode_verdicts(classifier))
     path = dataclasses.replace(classifier, card=card).save(options.out)
     draw(classifier, found, path / "held_out.png")
     Console().print(table_of(classifier, found))
     print(f"Success: {how.consecutive} frames in a row above the threshold. Classifier: {path}")
+    words = ("--checkpoint", options.checkpoint, "--classifier", path, "--target", *options.target, "--out", "…")
+    next_step("train", "online", *words, about="improve the policy with its own trials")
     return 0

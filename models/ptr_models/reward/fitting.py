@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from ptr_models.algorithms.cql import adam, descend
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.replay import Augmentation, Dataset, augment
 from ptr_models.reward.calibration import Calibration, calibrate
 from ptr_models.reward.classifier import SuccessClassifier, SuccessNetwork

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from ptr_models.plain_text import for_markup
+from ptr_models.common.plain_text import for_markup
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.reward.fitting import HeldOut
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 
 class Streak:

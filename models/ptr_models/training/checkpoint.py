@@ -27,8 +27,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ptr_models.algorithms import Algorithm, make_algorithm
+from ptr_models.common.files import write_atomically
 from ptr_models.contract import Contract
-from ptr_models.files import write_atomically
 from ptr_models.json_input import read_object
 from ptr_models.limits import MAX_IMAGE_SIDE, MAX_TASK_SLOTS
 from ptr_models.training.config import TrainingConfig, without_retired

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
+from ptr_models.common import arguments
 from ptr_models.episodes.exclusion import add_exclude
 from ptr_models.reward.cli import add_classifier
 from ptr_models.training import commands
@@ -62,7 +62,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     pretrain = _add(kinds, "pretrain", "from fresh networks", commands.run_pretrain, PRETRAIN, PRETRAIN_EXAMPLES)
     finetune = _add(kinds, "finetune", "from a checkpoint", commands.run_finetune, FINETUNE, FINETUNE_EXAMPLES)
     finetune.add_argument(
-        "--checkpoint", type=Path, metavar="DIR", help="checkpoint to start from, or the folder of its run"
+        "--checkpoint",
+        type=arguments.checkpoint,
+        metavar="DIR",
+        help="checkpoint to start from, the folder of its run, or the name of a shipped one (ptr_small)",
     )
     joint = _add(kinds, "joint", "on all data in one phase", commands.run_joint, JOINT, JOINT_EXAMPLES)
     for parser in (pretrain, joint):
@@ -96,37 +99,67 @@ def _add(
 
 def _add_fresh_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--preset", default="ptr_small", help="method and sizes, see `ptr train presets` (default: ptr_small)")
-    add("--task", action="append", default=[], metavar="NAME", help="give it a slot although no episode has it")
+    add(
+        "--preset",
+        type=arguments.preset,
+        default="ptr_small",
+        metavar="NAME",
+        help="method and sizes, see `ptr train presets` (default: ptr_small)",
+    )
+    about = "one or more tasks that get a slot although no episode has them"
+    arguments.several(parser, "--task", type=arguments.any_task, metavar="NAME", help=about)
     add("--print-config", action="store_true", help="print the whole configuration and end")
 
 
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    folders = {"action": "extend", "nargs": "+", "type": Path, "default": [], "metavar": "DIR"}
-    add("--data", help="pre-training episodes", **folders)  # type: ignore[arg-type]
-    add("--target", help="target demonstrations", **folders)  # type: ignore[arg-type]
+    for name, about in (("--data", "pre-training episodes"), ("--target", "target demonstrations")):
+        arguments.several(parser, name, type=arguments.existing_folder, metavar="DIR", help=f"folders of {about}")
     add_exclude(parser)
-    add("--aliases", type=Path, metavar="YAML", help="tasks that share a slot, one `NAME: NAME` a line")
-    add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
+    add(
+        "--aliases",
+        type=arguments.existing_file,
+        metavar="YAML",
+        help="tasks that share a slot, one `NAME: NAME` a line",
+    )
+    add(
+        "--cache",
+        type=arguments.output_folder,
+        metavar="DIR",
+        help="where replay caches lie (default: ~/.cache/ptr/replay)",
+    )
 
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--out", type=Path, metavar="DIR", help="folder of the run")
+    add("--out", type=arguments.output_folder, metavar="DIR", help="folder of the run")
     add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint, on its data")
-    add("--steps", type=int, metavar="N", help="updates of this run")
-    add("--seconds", type=float, metavar="S", help="end after this time, whichever comes first")
-    add("--seed", type=int, help="of weights, batches, augmentation and action samples")
-    add("--threads", type=int, help="CPU threads of PyTorch")
-    add("--device", help="cpu, cuda or auto: cuda where there is a GPU (default: auto)")
-    add("--config", type=Path, metavar="YAML", help="file with values that replace those of preset or checkpoint")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. schedule.mix=0.8; may be repeated")
+    add("--steps", type=arguments.count, metavar="N", help="updates of this run")
+    add("--seconds", type=arguments.positive, metavar="S", help="end after this time, whichever comes first")
+    add("--seed", type=arguments.seed, metavar="N", help="of weights, batches, augmentation and action samples")
+    add("--threads", type=arguments.optional_count, metavar="N", help="CPU threads of PyTorch")
+    add("--device", type=arguments.device, help="cpu, cuda or auto: cuda where there is a GPU (default: auto)")
+    add(
+        "--config",
+        type=arguments.existing_file,
+        metavar="YAML",
+        help="file with values that replace those of preset or checkpoint",
+    )
+    add(
+        "--set",
+        type=arguments.setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="e.g. schedule.mix=0.8; may be repeated",
+    )
 
 
 def _add_tools(kinds: argparse._SubParsersAction) -> None:
     status = _add(kinds, "status", "where a run stands, running or not", commands.run_status)
-    status.add_argument("run_folder", type=Path, metavar="RUN", help="folder of the run")
+    arguments.also_by_place(
+        status, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help="folder of the run"
+    )
     _add_q_range(kinds)
     _add(kinds, "presets", "list the named configurations", commands.run_presets)
     export = _add(
@@ -136,10 +169,14 @@ def _add_tools(kinds: argparse._SubParsersAction) -> None:
         commands.run_export,
         "Copy a checkpoint without what only resuming needs.",
     )
-    export.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint folder, or the folder of a run")
-    export.add_argument("destination", type=Path, metavar="DIR", help="new checkpoint folder")
+    _add_checkpoint(export)
+    arguments.also_by_place(
+        export, "out", "destination", type=arguments.output_folder, metavar="DIR", help="new checkpoint folder"
+    )
     export.add_argument("--inference", action="store_true", help="weights only: it acts, but fine-tunes less well")
-    export.add_argument("--card", type=Path, metavar="JSON", help="facts to keep in it: data, commands, figures")
+    export.add_argument(
+        "--card", type=arguments.existing_file, metavar="JSON", help="facts to keep in it: data, commands, figures"
+    )
 
 
 def _add_q_range(kinds: argparse._SubParsersAction) -> None:
@@ -151,7 +188,26 @@ def _add_q_range(kinds: argparse._SubParsersAction) -> None:
         "Compute the range of Q at each step of each task's demonstrations and keep it in the checkpoint. Fine-tuning "
         "does that by itself for its target task.",
     )
-    parser.add_argument("source", type=Path, metavar="CHECKPOINT", help="checkpoint folder, or the folder of a run")
-    parser.add_argument("--data", nargs="+", type=Path, required=True, metavar="DIR", help="demonstrations")
-    parser.add_argument("--limit", type=int, default=10, metavar="N", help="demonstrations per task (default: 10)")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
+    _add_checkpoint(parser)
+    arguments.several(
+        parser, "--data", type=arguments.existing_folder, required=True, metavar="DIR", help="folders of demonstrations"
+    )
+    arguments.option(
+        parser,
+        "--episodes",
+        old=("--limit",),
+        dest="limit",
+        type=arguments.count,
+        default=10,
+        metavar="N",
+        help="demonstrations per task (default: 10)",
+    )
+    add_exclude(parser)
+    parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
+
+
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    about = "checkpoint folder, or the folder of a run"
+    arguments.also_by_place(
+        parser, "checkpoint", "source", type=arguments.checkpoint, metavar="CHECKPOINT", help=about
+    )

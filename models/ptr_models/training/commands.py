@@ -10,7 +10,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import next_step
+from ptr_models.common.output_folder import require_unused
 from ptr_models.json_input import read_object
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from ptr_models.training.distributed import Group
     from ptr_models.training.loop import Outcome, Trainer
 
+KINDS = {"pre-training": "pretrain", "joint training": "joint", "fine-tuning": "finetune"}
 ENDINGS = {"steps": "all updates are done", "seconds": "the time is used up", "signal": "it was asked to stop"}
 
 
@@ -49,7 +52,7 @@ def run_finetune(options: argparse.Namespace) -> int:
             trainer = session.start_finetuning(
                 options.checkpoint,
                 _bags(options),
-                _folder(options),
+                _folder(options, group),
                 _adjustments(options, read_checkpoint(options.checkpoint).step),
                 group,
                 **_overrides(options),
@@ -57,6 +60,7 @@ def run_finetune(options: argparse.Namespace) -> int:
         code = _run(trainer, "fine-tuning")
         if code == 0 and group.is_main:
             _choose(trainer, options.cache)
+            _next_evaluate(options)
     return code
 
 
@@ -92,7 +96,9 @@ def run_q_range(options: argparse.Namespace) -> int:
     """`ptr train q-range`."""
     from ptr_models.analysis.q_range import add_from_folders
 
-    found = add_from_folders(options.source, options.data, demonstrations=options.limit, cache=options.cache)
+    found = add_from_folders(
+        options.source, options.data, demonstrations=options.limit, cache=options.cache, exclude=options.exclude
+    )
     for task, item in found.items():
         begin, end = item.at(0), item.at(len(item.low))
         print(
@@ -117,14 +123,27 @@ def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> i
         if options.resume:
             trainer = _resume(options, group)
         else:
-            trainer = session.start_pretraining(config, _bags(options), _folder(options), options.task, group)
-        return _run(trainer, title)
+            trainer = session.start_pretraining(config, _bags(options), _folder(options, group), options.task, group)
+        code = _run(trainer, title)
+        if code == 0 and group.is_main:
+            _next_evaluate(options) if title == "joint training" else _next_finetune(options)
+        return code
+
+
+def _next_finetune(options: argparse.Namespace) -> None:
+    words = ("--checkpoint", options.out, "--target", "…", "--data", "…", "--out", "…")
+    next_step("train", "finetune", *words, about="teach it a new task")
+
+
+def _next_evaluate(options: argparse.Namespace) -> None:
+    words = ("--checkpoint", options.out, "--task", "…", "--kitchen", "…")
+    next_step("sim", "evaluate", *words, about="or on the arm: ptr launch ptr_bringup deploy.launch.xml")
 
 
 def _resume(options: argparse.Namespace, group: Group) -> Trainer:
     from ptr_models.training import session
 
-    folder = _folder(options)
+    folder = _folder(options, group)
     if options.exclude and not (options.data or options.target):
         raise PtrError("--resume goes on with the run's own data; give --exclude with --data and --target, or leave it")
     begin = session.first_step(folder)
@@ -137,15 +156,17 @@ def _run(trainer: Trainer, title: str) -> int:
     outcome = trainer.run(title)
     if trainer.group.is_main:
         print(_sentence(trainer, outcome))
+        if outcome.signal:
+            kind = KINDS[title]
+            next_step("train", kind, "--resume", "--out", trainer.folder, about="goes on exactly where it was")
     return 128 + outcome.signal if outcome.signal else 0
 
 
 def _sentence(trainer: Trainer, outcome: Outcome) -> str:
     from ptr_models.training.representation import describe
 
-    text = (
-        f"{outcome.step} updates, {outcome.seconds:.0f} s; {ENDINGS[outcome.reason]}. Checkpoint: {outcome.checkpoint}"
-    )
+    done = f"{outcome.step} of {trainer.config.schedule.steps} updates, {outcome.seconds:.0f} s"
+    text = f"{done}; {ENDINGS[outcome.reason]}. Checkpoint: {outcome.checkpoint}"
     features = describe(trainer.start.card)
     return f"{text}\n{features}" if features else text
 
@@ -162,9 +183,12 @@ def _bags(options: argparse.Namespace) -> Bags:
     return Bags(tuple(options.data), tuple(options.target), options.cache, tuple(options.exclude))
 
 
-def _folder(options: argparse.Namespace) -> Path:
+def _folder(options: argparse.Namespace, group: Group) -> Path:
+    """The folder of the run, which nobody else may be writing into: known before hours of reading begin."""
     if options.out is None:
         raise PtrError("the run needs a folder; name it with --out")
+    if group.is_main:
+        require_unused(options.out)
     return options.out
 
 

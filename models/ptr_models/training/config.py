@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from ptr_models.algorithms.config import AlgorithmConfig
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.labels import Labelling
-from ptr_models.errors import PtrError
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
 from ptr_models.training.online_config import OnlineConfig

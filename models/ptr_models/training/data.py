@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.episodes.exclusion import Exclusion
+from ptr_models.episodes.exclusion import Exclusion, lasting
 from ptr_models.episodes.reader import find_episodes, read_metadata
-from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.replay import Dataset, open_episodes
 
@@ -96,6 +95,26 @@ def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset |
     return opened[0], opened[1]
 
 
+def open_folders(
+    folders: Sequence[Path],
+    contract: Contract,
+    *,
+    cache: Path | None = None,
+    exclude: Sequence[str] = (),
+    inherited: Sequence[str] = (),
+) -> Dataset:
+    """The episodes in some folders, for a command with the option `--exclude`.
+
+    Args:
+        cache: folder of replay caches, None: the user's.   exclude: what the option holds; what leaves out nothing is
+            named in the log.   inherited: more patterns, such as those of a run.
+    """
+    exclusion = Exclusion(exclude, inherited)
+    data = open_episodes(folders, contract, root=cache, exclusion=exclusion)
+    exclusion.warn_of_unused()
+    return data
+
+
 def data_report(bags: Bags, prior: Dataset | None, target: Dataset | None) -> dict[str, Any]:
     """What goes into data.json: per data set its folders, counts, steps per task, and what was left out and why."""
     pairs = (("prior", bags.prior, prior), ("target", bags.target, target))
@@ -144,7 +163,7 @@ def _describe(folders: Sequence[Path], data: Dataset, exclude: Sequence[str]) ->
         steps[task] = steps.get(task, 0) + int(length)
     return {
         "folders": [str(Path(folder).resolve()) for folder in folders],
-        "exclude": [os.path.abspath(pattern) if os.path.exists(pattern) else pattern for pattern in exclude],
+        "exclude": lasting(exclude),
         "episodes": len(data),
         "successes": int(np.sum(data.successes)),
         "transitions": data.transitions,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 
 class DeviceError(PtrError):

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from ptr_models.algorithms import Algorithm
+from ptr_models.common.output_folder import locked
 from ptr_models.networks.shared_batch import Share, sharing
 from ptr_models.training.averages import Averages, TrainingError, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
@@ -20,7 +21,7 @@ from ptr_models.training.device_batches import DeviceBatches, Staged
 from ptr_models.training.distributed import ALONE, Group
 from ptr_models.training.logs import NoLog, RunLog
 from ptr_models.training.prefetch import BatchSource, Prefetcher
-from ptr_models.training.runs import checkpoint_folder, locked, prune_checkpoints, remove_leftovers
+from ptr_models.training.runs import checkpoint_folder, prune_checkpoints, remove_leftovers
 from ptr_models.training.signals import stop_signals
 
 _OUT_OF_TIME = 1
@@ -73,7 +74,7 @@ class Trainer:
             title: of the progress bar.
         Raises:
             CheckpointError: a checkpoint cannot be written; earlier ones are kept.
-            RunError: another process trains in this folder.
+            FolderInUseError: somebody else writes into this folder.
             GroupError: another process of the group was lost.
             TrainingError: a loss is not finite.
         """

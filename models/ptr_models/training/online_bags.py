@@ -13,12 +13,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES
 from ptr_models.episodes.reader import find_episodes
-from ptr_models.errors import PtrError
-from ptr_models.files import write_atomically
 from ptr_models.json_input import parse_object
 from ptr_models.replay import Dataset, LeftOut, open_episodes
 from ptr_models.reward.classifier import SuccessClassifier

@@ -8,6 +8,9 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptr_models.common import arguments
+from ptr_models.common.guidance import next_step
+from ptr_models.common.output_folder import require_unused
 from ptr_models.episodes.exclusion import add_exclude
 
 if TYPE_CHECKING:
@@ -20,8 +23,8 @@ trial succeeded says a success classifier (`ptr train classifier`) or its label.
 EPILOGUE = """\
 examples:
   ptr train online --checkpoint runs/carrot --target data/carrot --data data/mix --classifier runs/carrot_done \\
-                   --trials data/carrot_trials --out runs/carrot_online
-  ptr train online --resume --out runs/carrot_online --trials data/carrot_trials --classifier runs/carrot_done
+                   --bags data/carrot_trials --out runs/carrot_online
+  ptr train online --resume --out runs/carrot_online --bags data/carrot_trials --classifier runs/carrot_done
 
 What collects the trials reads the newest checkpoint of --out. In simulation `ptr sim practice` does."""
 
@@ -36,10 +39,18 @@ def add_online(kinds: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    add("--trials", type=Path, metavar="DIR", help="folder where trials appear (default: OUT/trials)")
-    add("--until", type=int, metavar="N", help="end when so many trials are judged")
-    add("--seed", type=int, help="of batches and augmentation")
+    add("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the run")
+    arguments.option(
+        parser,
+        "--bags",
+        old=("--trials",),
+        dest="trials",
+        type=arguments.output_folder,
+        metavar="DIR",
+        help="folder where the bags of trials appear (default: OUT/trials)",
+    )
+    add("--until", type=arguments.count, metavar="N", help="end when so many trials are judged")
+    add("--seed", type=arguments.seed, metavar="N", help="of batches and augmentation")
     add_learning_arguments(parser)
     add_judge_arguments(parser)
     parser.set_defaults(run=run_online)
@@ -48,22 +59,40 @@ def add_online(kinds: argparse._SubParsersAction) -> None:
 def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     """What every online run needs, whoever collects its trials."""
     add = parser.add_argument
-    folders = {"action": "extend", "nargs": "+", "type": Path, "default": [], "metavar": "DIR"}
-    add("--checkpoint", type=Path, metavar="DIR", help="fine-tuned checkpoint to start from, or its run's folder")
+    add(
+        "--checkpoint",
+        type=arguments.checkpoint,
+        metavar="DIR",
+        help="fine-tuned checkpoint to start from, or its run's folder",
+    )
     add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint, on its data")
-    add("--target", help="target demonstrations", **folders)  # type: ignore[arg-type]
-    add("--data", help="pre-training episodes", **folders)  # type: ignore[arg-type]
+    for name, about in (("--target", "target demonstrations"), ("--data", "pre-training episodes")):
+        arguments.several(parser, name, type=arguments.existing_folder, metavar="DIR", help=f"folders of {about}")
     add_exclude(parser)
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. online.mix=0.5; may be repeated")
-    add("--threads", type=int, help="CPU threads of PyTorch")
-    add("--device", help="cpu, cuda or auto")
-    add("--cache", type=Path, metavar="DIR", help="where replay caches lie (default: ~/.cache/ptr/replay)")
+    add(
+        "--set",
+        type=arguments.setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="e.g. online.mix=0.5; may be repeated",
+    )
+    add("--threads", type=arguments.optional_count, metavar="N", help="CPU threads of PyTorch")
+    add("--device", type=arguments.device, help="cpu, cuda or auto")
+    add(
+        "--cache",
+        type=arguments.output_folder,
+        metavar="DIR",
+        help="where replay caches lie (default: ~/.cache/ptr/replay)",
+    )
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
     """Who says whether a trial succeeded: exactly one of --classifier and --labels."""
     judge = parser.add_mutually_exclusive_group(required=True)
-    judge.add_argument("--classifier", type=Path, metavar="DIR", help="success classifier that judges the trials")
+    judge.add_argument(
+        "--classifier", type=arguments.existing_folder, metavar="DIR", help="success classifier that judges the trials"
+    )
     judge.add_argument("--labels", action="store_true", help="the trials' labels count; unlabelled ones wait")
 
 
@@ -73,7 +102,7 @@ def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
     Raises:
         PtrError: there is nothing to start from, or to resume.
     """
-    from ptr_models.errors import PtrError
+    from ptr_models.common.errors import PtrError
     from ptr_models.training.data import Bags
     from ptr_models.training.online_session import Trials, resume_online, start_online
 
@@ -97,6 +126,7 @@ def run_online(options: argparse.Namespace) -> int:
     from ptr_models.training.runs import latest_checkpoint
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    require_unused(options.out)
     trials = options.trials or options.out / "trials"
     learner = open_learner(options, trials)
     print(f"Waiting for trials in {trials}; Ctrl-C ends.")
@@ -105,4 +135,7 @@ def run_online(options: argparse.Namespace) -> int:
     rate = success_rate(learner.intake.verdicts, 20)
     print(f"{now.trials} trials, {now.step} updates; success of the last 20: {100 * rate:.0f} %.")
     print(f"Checkpoint: {latest_checkpoint(options.out)}")
+    words = ("--resume", "--out", options.out, "--bags", trials)
+    judge = ("--labels",) if options.labels else ("--classifier", options.classifier)
+    next_step("train", "online", *words, *judge, about="goes on exactly where it was")
     return 128 + number if number else 0

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
+from ptr_models.common.output_folder import locked
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.training.checkpoint import Checkpoint
 from ptr_models.training.data import Bags
@@ -17,7 +18,7 @@ from ptr_models.training.loop import Trainer
 from ptr_models.training.online import OnlineLearner
 from ptr_models.training.online_bags import ByClassifier, ByLabel, Intake, Judge
 from ptr_models.training.online_log import OnlineLog
-from ptr_models.training.runs import locked, remove_leftovers
+from ptr_models.training.runs import remove_leftovers
 from ptr_models.training.session import resume, start_finetuning
 from ptr_models.training.signals import stop_signals
 

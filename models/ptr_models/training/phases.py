@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptr_models.algorithms import batches_of
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
 from ptr_models.replay.batch import ALL_ROWS
 from ptr_models.replay.windows import ClipSampler, WindowSampler

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from ptr_models.algorithms import ActionDistribution
 from ptr_models.algorithms.config import CHOICES
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import MARGIN, unscale
-from ptr_models.errors import PtrError
 from ptr_models.networks import BehaviourTransformer, Critic
 from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
 from ptr_models.training.history import History

@@ -13,20 +13,16 @@ choice.json          which checkpoint was chosen and why, once it was
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.json_input import read_object
 
 INDEX = "checkpoint.json"
 CHOICE = "choice.json"
-LOCK = ".lock"
 
 
 class CheckpointError(PtrError):
@@ -114,33 +110,3 @@ def remove_leftovers(run: Path) -> None:
     """Delete what a killed process left half-written or half-deleted; only while the run is locked."""
     for path in (run / "checkpoints").glob(".step_*.tmp"):
         shutil.rmtree(path, ignore_errors=True)
-
-
-@contextmanager
-def locked(run: Path) -> Iterator[None]:
-    """The run belongs to this process; the lock ends with the process, however that ends.
-
-    Raises:
-        RunError: another process has it, or the folder cannot be written.
-    """
-    try:
-        run.mkdir(parents=True, exist_ok=True)
-        stream = (run / LOCK).open("w")
-    except OSError as error:
-        raise RunError(f"the run folder {run} cannot be written: {error}; choose another --out") from error
-    with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another process trains in {run}; wait for its end, or choose another --out") from None
-        yield
-
-
-def in_use(run: Path) -> bool:
-    """Whether a process trains in this folder now."""
-    with contextlib.suppress(OSError), (run / LOCK).open() as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

@@ -14,9 +14,10 @@ import torch
 
 from ptr_models.algorithms import Algorithm, BehaviourTransformerCloning, make_algorithm
 from ptr_models.algorithms.bet import CLUSTERED
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically
+from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
-from ptr_models.files import write_atomically
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Dataset
 from ptr_models.replay.windows import sample_actions
@@ -47,7 +48,7 @@ from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
 from ptr_models.training.representation import begin as begin_representation
 from ptr_models.training.representation import first_objective, second_objective
-from ptr_models.training.runs import CHOICE, CheckpointError, RunError, checkpoints_of, latest_checkpoint, locked
+from ptr_models.training.runs import CHOICE, CheckpointError, RunError, checkpoints_of, latest_checkpoint
 from ptr_models.training.shipping import export
 from ptr_models.training.tasks import TaskTable
 

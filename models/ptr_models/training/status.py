@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ptr_models.common.output_folder import in_use
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.jsonlines import read_lines
 from ptr_models.training.runs import (
@@ -14,7 +15,6 @@ from ptr_models.training.runs import (
     checkpoint_step,
     checkpoints_of,
     chosen_checkpoint,
-    in_use,
     latest_checkpoint,
 )
 from ptr_models.training.watch import watched

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import check_name
-from ptr_models.errors import PtrError
 
 _DOORS = re.compile(r"(open|close)_(cabinet|oven|low_fridge|fridge|microwave)")
 _VARIANTS = re.compile(r"_(distractors|cardboard_?fence)$")

@@ -14,6 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
+
 if TYPE_CHECKING:
     from ptr_bringup.arm.recovery import Condition
     from ptr_bringup.arm.remote import RemoteArm
@@ -56,34 +59,31 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add("stop", "stop the arm at once, until it is cleared", _stop)
     add("clear", "release the stop; nothing moves before a new command", _clear)
     torque = add("torque", "let the motors hold, or go limp", _torque)
-    torque.add_argument("state", choices=("on", "off"))
+    torque.add_argument("state", choices=("on", "off"), help="on: the motors hold; off: the arm falls")
     reboot = add("reboot", "reboot the motors that have an error; they come back without torque", _reboot)
     move = add("move", "move slowly to a named pose; ctrl-C ends the move where it is", _move)
-    move.add_argument("pose", choices=POSES)
-    move.add_argument("--gripper", type=_opening, metavar="0..1", help="opening at the end (default: as it is)")
+    move.add_argument("pose", choices=POSES, help="where to")
+    move.add_argument(
+        "--gripper",
+        type=arguments.share,
+        metavar="0..1",
+        help="opening, 0 (closed) to 1 (open), at the end (default: as it is)",
+    )
     recover = add("recover", "the way back after a motor has failed, step by step", _recover, RECOVER)
     recover.add_argument("--stay", action="store_true", help="leave out step 7: the arm stays where it is")
-    recover.add_argument("--cool", type=float, metavar="DEG_C", help="temperature for step 3 (default: 60)")
+    recover.add_argument(
+        "--cool", type=arguments.positive, metavar="DEG_C", help="temperature for step 3 (default: 60)"
+    )
     for kind in (torque, reboot, recover):
         kind.add_argument("--yes", action="store_true", help="do not ask: the arm is simulated, or supported")
 
 
-def _opening(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value <= 1.0:
-        raise argparse.ArgumentTypeError(f"0 (closed) to 1 (open) is needed, not {text}")
-    return value
-
-
 def _with_arm(work: Callable[..., int], options: argparse.Namespace) -> int:
     from ptr_bringup.arm.remote import RemoteArm
-    from ptr_bringup.connection import connected, reported
+    from ptr_bringup.ros.session import connected
 
-    def connect() -> int:
-        with connected("arm_cli", RemoteArm) as arm:
-            return work(arm, options, Terminal(getattr(options, "yes", False)))
-
-    return reported(connect)
+    with connected("arm_cli", RemoteArm) as arm:
+        return work(arm, options, Terminal(getattr(options, "yes", False)))
 
 
 class Terminal:
@@ -108,9 +108,7 @@ class Terminal:
         try:
             self.console.input("Press Enter when that is so, ctrl-C to leave it. ")
         except EOFError as error:
-            from ptr_bringup.session import SessionError
-
-            raise SessionError("nobody can answer here; with --yes nothing is asked") from error
+            raise PtrError("nobody can answer here; with --yes nothing is asked") from error
 
 
 def _status(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
@@ -183,13 +181,9 @@ def _move(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> in
 
 
 def _recover(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
-    from ptr_bringup.arm.recovery import COOL, Recovery, RecoveryError
-    from ptr_bringup.session import SessionError
+    from ptr_bringup.arm.recovery import COOL, Recovery
 
     poses = () if options.stay else ("sleep", "start")
-    try:
-        done = Recovery(arm, terminal, poses, COOL if options.cool is None else options.cool).run()
-    except RecoveryError as error:
-        raise SessionError(str(error)) from error
+    done = Recovery(arm, terminal, poses, COOL if options.cool is None else options.cool).run()
     terminal.console.print("[green]The arm is ready.[/]" if done else "[green]There is nothing to recover from.[/]")
     return 0

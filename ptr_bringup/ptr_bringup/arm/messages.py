@@ -12,6 +12,7 @@ from geometry_msgs.msg import Pose as PoseMessage
 from ptr_bringup.arm.arbiter import Command
 from ptr_bringup.arm.kinematics import Array, Pose
 from ptr_bringup.arm.reports import Executed, SafetyChange, State
+from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 FRAME = "base_link"
@@ -25,17 +26,6 @@ WIDEST = 10.0
 """Opening of a gripper that is clipped to 0..1; a wider one is no opening."""
 _UNIT = 0.1
 """How far the length of a quaternion may be from 1."""
-
-
-def seconds(time: Time) -> float:
-    """s of a stamp or duration."""
-    return time.sec + 1e-9 * time.nanosec
-
-
-def stamp(time: float) -> Time:
-    """The stamp of a time in s."""
-    whole = math.floor(time)
-    return Time(sec=int(whole), nanosec=min(int((time - whole) * 1e9), 999_999_999))
 
 
 def pose_message(pose: Pose) -> PoseMessage:
@@ -126,7 +116,7 @@ def short(name: str) -> str:
 def state_message(state: State) -> ArmState:
     """ArmState of the core's state."""
     message = ArmState()
-    message.header.stamp, message.header.frame_id = stamp(state.stamp), FRAME
+    message.header.stamp, message.header.frame_id = stamp_from_seconds(state.stamp), FRAME
     message.mode, message.source = int(state.mode), state.source
     message.measured, message.commanded = pose_message(state.measured), pose_message(state.commanded)
     message.joint_positions = state.joints.positions
@@ -140,7 +130,7 @@ def executed_message(executed: Executed, now: Time) -> ExecutedCommand:
     """ExecutedCommand of what passed the gate."""
     message = ExecutedCommand()
     message.header.stamp, message.header.frame_id = now, FRAME
-    message.source, message.command_stamp = executed.source, stamp(executed.command_stamp)
+    message.source, message.command_stamp = executed.source, stamp_from_seconds(executed.command_stamp)
     message.target, message.gripper = pose_message(executed.target), float(executed.gripper)
     message.joint_positions, message.reason = executed.joints, int(executed.reason)
     return message

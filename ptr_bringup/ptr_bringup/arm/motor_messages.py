@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from ptr_bringup.arm.messages import seconds, stamp
 from ptr_bringup.arm.motors import HardwareError, MotorReading, Motors
+from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_msgs.msg import MotorState, MotorStates
 
 
 def motors_message(motors: Motors, level: int = MotorStates.OK, text: str = "") -> MotorStates:
     """Readings with a judgement of them (see MotorStates.msg)."""
     message = MotorStates(level=level, message=text)
-    message.header.stamp = stamp(motors.stamp)
+    message.header.stamp = stamp_from_seconds(motors.stamp)
     message.motors = [
         MotorState(
             name=reading.name,

@@ -7,20 +7,20 @@ import dataclasses
 from collections.abc import Callable
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
 from ptr_bringup.arm.arbiter import Mode
 from ptr_bringup.arm.core import ArmCore
 from ptr_bringup.arm.drivers.base import Driver
 from ptr_bringup.arm.heard import HeardTime
-from ptr_bringup.arm.messages import seconds
 from ptr_bringup.arm.motor_health import SIMULATED, WIDOWX, Judgement, Level, MotorHealth, Thresholds
 from ptr_bringup.arm.motor_messages import motors_message
 from ptr_bringup.arm.motors import Motors
-from ptr_bringup.node_main import StartupError, declare
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import STEADY, seconds
 from ptr_msgs.msg import MotorStates
 
 _PERIOD = 0.05
@@ -28,7 +28,6 @@ _PERIOD = 0.05
 _REPEAT = 1.0
 """s after which an unchanged judgement is published again."""
 _COMMANDED = (Mode.TELEOP, Mode.POLICY, Mode.MOVING)
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _DIAGNOSED = {
     Level.OK: DiagnosticStatus.OK,
     Level.REST: DiagnosticStatus.WARN,
@@ -51,13 +50,12 @@ class MotorWatch:
         self._health = MotorHealth(_declare_thresholds(node, SIMULATED if robot == "sim" else WIDOWX))
         self._judgement: Judgement | None = None
         self._published, self._switches = 0.0, []
-        self._states = node.create_publisher(MotorStates, "/arm/motors", _LATCHED)
+        self._states = node.create_publisher(MotorStates, "/arm/motors", LATCHED)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         node.create_service(SetBool, "/arm/torque", self._on_torque)
         node.create_service(Trigger, "/arm/reboot_motors", self._on_reboot)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._uptime = lambda: steady.now().nanoseconds * 1e-9
-        node.create_timer(_PERIOD, self._look, clock=steady)
+        self._uptime = lambda: STEADY.now().nanoseconds * 1e-9
+        node.create_timer(_PERIOD, self._look, clock=STEADY)
 
     def _look(self) -> None:
         motors, state = self._driver.motors(), self._driver.state()
@@ -171,7 +169,7 @@ def _declare_thresholds(node: Node, default: Thresholds) -> Thresholds:
         "cooling_time": ("s, time constant with which a resting motor cools", 1.0, 7200.0),
     }
     values = {
-        name: declare(node, f"motor_{name}", getattr(default, name), text, low, high)
+        name: declare(node, f"motor_{name}", getattr(default, name), text, (low, high))
         for name, (text, low, high) in texts.items()
     }
     unit = default.effort_unit

@@ -8,9 +8,7 @@ import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ptr_bringup.arm.arbiter import Kind
 from ptr_bringup.arm.core import ArmCore
@@ -29,24 +27,27 @@ from ptr_bringup.arm.safety import bits
 from ptr_bringup.arm.senders import Senders
 from ptr_bringup.arm.stops import Stops
 from ptr_bringup.arm.timebase import Timebase
-from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import STEADY
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 _STATE = Topic("/arm/state", ArmState)
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class Arm(Node):
+class Arm(RunnableNode, Node):
     """Runs `ArmCore` at its control rate between the command topics and the driver."""
 
     def __init__(self) -> None:
         super().__init__("arm")
         robot = declare(self, "robot", "sim", "which arm: sim (the simulator node) or wx250s (Interbotix's xs_sdk)")
         rate = declare(
-            self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", 5.0, 200.0
+            self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", (5.0, 200.0)
         )
         text = "SCHED_FIFO priority of this process where the system grants it, 0: none"
-        priority = declare(self, "realtime_priority", 20, text, 0, 98)
+        priority = declare(self, "realtime_priority", 20, text, (0, 98))
         refuse_second(self, _STATE)
         self._simulated_time = self.get_parameter("use_sim_time").value
         self._time = Timebase(self._ros_now(), time.monotonic(), self._simulated_time)
@@ -64,13 +65,12 @@ class Arm(Node):
     def _connect(self, rate: float) -> None:
         self._state = self.create_publisher(ArmState, "/arm/state", 10)
         self._executed = self.create_publisher(ExecutedCommand, "/arm/executed", 10)
-        self._safety = self.create_publisher(SafetyEvent, "/arm/safety", _LATCHED)
+        self._safety = self.create_publisher(SafetyEvent, "/arm/safety", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         for kind, topic in ((Kind.HUMAN, "/teleop/command"), (Kind.POLICY, "/policy/command")):
             self.create_subscription(ArmCommand, topic, self._receiver(kind), 10)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / rate, self._tick, clock=self.get_clock() if self._simulated_time else steady)
-        self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(1.0 / rate, self._tick, clock=self.get_clock() if self._simulated_time else STEADY)
+        self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
 
     def _open(self, robot: str, rate: float) -> Driver:
         if robot == "wx250s":
@@ -142,10 +142,10 @@ class Arm(Node):
         self._driver.close()
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `arm`."""
-    sys.exit(run(Arm, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `arm`; returns the exit code."""
+    return run(Arm, "arm", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,7 +7,8 @@ from rclpy.node import Node
 
 from ptr_bringup.arm.arbiter import Timing
 from ptr_bringup.arm.safety import Limits
-from ptr_bringup.node_main import StartupError, declare
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameters import declare
 
 _NUMBERS = {
     "reach_min": ("m, least horizontal distance from the waist's axis", 1.0),
@@ -33,10 +34,10 @@ def declare_limits(node: Node) -> Limits:
     default = Limits()
     corner = "m, corner of the workspace box of the end effector in base_link: x, y, z"
     values = {
-        name: declare(node, name, getattr(default, name), text, 0.0, high)
+        name: declare(node, name, getattr(default, name), text, (0.0, high))
         for name, (text, high) in _NUMBERS.items()
     }
-    table = declare(node, "table_height", default.table_height, "m, z of the table in base_link", -1.0, 1.0)
+    table = declare(node, "table_height", default.table_height, "m, z of the table in base_link", (-1.0, 1.0))
     low = declare(node, "box_low", list(default.box_low), f"{corner}, lower")
     high = declare(node, "box_high", list(default.box_high), f"{corner}, upper")
     if len(low) != 3 or len(high) != 3:
@@ -51,5 +52,5 @@ def declare_timing(node: Node) -> Timing:
     """Declare how old things may be."""
     default = Timing()
     return Timing(
-        **{name: declare(node, name, getattr(default, name), text, 0.0, 10.0) for name, text in _TIMES.items()}
+        **{name: declare(node, name, getattr(default, name), text, (0.0, 10.0)) for name, text in _TIMES.items()}
     )

@@ -13,6 +13,7 @@ from typing import Protocol
 from ptr_bringup.arm.arbiter import Mode
 from ptr_bringup.arm.motor_health import Level
 from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError, MotorReading
+from ptr_models.common.errors import PtrError
 
 COOL = 60.0
 """deg C at which a motor that has tripped by heat may be rebooted."""
@@ -24,7 +25,7 @@ _COOLS = 3600.0
 """s within which a hot motor has cooled, or something is wrong."""
 
 
-class RecoveryError(RuntimeError):
+class RecoveryError(PtrError):
     """A step did not work; the message says what to do."""
 
 

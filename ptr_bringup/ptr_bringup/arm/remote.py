@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.action import ActionClient
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import SetBool, Trigger
 
 from ptr_bringup.arm.arbiter import Mode
 from ptr_bringup.arm.motor_health import Level
 from ptr_bringup.arm.motor_messages import motors_from
 from ptr_bringup.arm.recovery import Condition
-from ptr_bringup.session import POLL, Caller, SessionError
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.session import POLL, Caller, SessionError
 from ptr_msgs.action import MoveTo
 from ptr_msgs.msg import ArmState, MotorStates, SafetyEvent
 
@@ -26,7 +26,6 @@ _MOVE = 60.0
 """s within which a named pose is reached."""
 _FRESH = {"state": 0.5, "motors": 2.0}
 """s since what was heard last, for it to say how things are; motors are told of once a second and when they change."""
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class RemoteArm:
@@ -39,8 +38,8 @@ class RemoteArm:
         self._safety: SafetyEvent | None = None
         self._heard = {"state": -math.inf, "motors": -math.inf}
         node.create_subscription(ArmState, "/arm/state", self._on_state, 10)
-        node.create_subscription(MotorStates, "/arm/motors", self._on_motors, _LATCHED)
-        node.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, _LATCHED)
+        node.create_subscription(MotorStates, "/arm/motors", self._on_motors, LATCHED)
+        node.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, LATCHED)
         self._services = {
             name: node.create_client(kind, f"/arm/{name}")
             for name, kind in (
@@ -125,12 +124,7 @@ class RemoteArm:
         caller.wait(self._move.server_is_ready, "the action /arm/move_to", _THERE)
         opening = self._state.gripper_commanded if gripper is None else gripper
         goal = MoveTo.Goal(named_pose=pose, gripper=opening)
-        handle = caller.result(self._move.send_goal_async(goal), "the acceptance by /arm/move_to", _THERE)
-        if not handle.accepted:
+        result = caller.act(self._move, goal, "/arm/move_to", _MOVE)
+        if result is None:
             return "The arm node refused the move."
-        try:
-            result = caller.result(handle.get_result_async(), "the end of /arm/move_to", _MOVE).result
-        except (KeyboardInterrupt, SessionError):
-            caller.result(handle.cancel_goal_async(), "the end of the move", _THERE)
-            raise
         return "" if result.success else str(result.message)

@@ -12,14 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.clock import Clock, ClockType
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 
 from ptr_bringup.arm.drivers.base import Topic
 from ptr_bringup.arm.sole_publisher import SolePublisher
-from ptr_bringup.node_main import StartupError
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.time import STEADY
 
 _PERIOD = 0.5
 """s between two looks at the graph."""
@@ -97,7 +97,7 @@ class Rivals:
         self._topics = [Topic(node.resolve_topic_name(topic.name), topic.type) for topic in topics]
         self._watched = {topic.name: SolePublisher(topic.name) for topic in self._topics}
         self._ears: dict[str, Any] = {}
-        node.create_timer(_PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.create_timer(_PERIOD, self._look, clock=STEADY)
 
     def refusal(self) -> str:
         """Why the stop must not be cleared, or empty."""

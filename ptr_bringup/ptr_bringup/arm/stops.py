@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -15,7 +14,9 @@ from ptr_bringup.arm.core import ArmCore
 from ptr_bringup.arm.drivers.base import Topic
 from ptr_bringup.arm.rivals import Rivals
 from ptr_bringup.arm.stop_device import StopDevice
-from ptr_bringup.node_main import StartupError, declare
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import STEADY
 
 _PERIOD = 0.02
 """s between two looks at the device."""
@@ -36,7 +37,7 @@ class Stops:
         node.create_service(Trigger, "/arm/clear", self._on_clear)
         node.create_subscription(Bool, "/arm/stop_request", self._on_request, 10)
         if self._device is not None:
-            node.create_timer(_PERIOD, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
+            node.create_timer(_PERIOD, self._look, clock=STEADY)
 
     def _stop(self, why: str) -> None:
         if self._core.arbiter.mode is not Mode.FAULT:
@@ -71,7 +72,7 @@ class Stops:
 def _declare_device(node: Node) -> StopDevice | None:
     text = "a stop button: an input device, best below /dev/input/by-id; empty: none. Its loss stops the arm, too"
     path = declare(node, "stop_device", "", text)
-    key = declare(node, "stop_key", 0, "code of the key of stop_device that stops, 0: any key", 0, 767)
+    key = declare(node, "stop_key", 0, "code of the key of stop_device that stops, 0: any key", (0, 767))
     if not path:
         return None
     try:

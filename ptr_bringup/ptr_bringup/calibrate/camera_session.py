@@ -16,7 +16,7 @@ from ptr_bringup.calibrate.quality import Quality, judge
 from ptr_bringup.camera.interface import CameraError, Source, Wish
 from ptr_bringup.camera.settings import AUTOMATIC, NAMES, Settings
 from ptr_bringup.camera.sources import is_device, open_source
-from ptr_models.files import write_atomically
+from ptr_models.common.files import write_atomically
 
 SETTLE = 3.0
 """s in which the camera's automatic exposure, white balance and focus come to rest."""

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptr_bringup.calibrate.errors import CalibrationError
+from ptr_models.common import arguments
 
 if TYPE_CHECKING:
     from ptr_bringup.calibrate.camera_session import Entry
     from ptr_bringup.calibrate.latency import Recording
     from ptr_bringup.calibrate.latency_session import LatencyNode
     from ptr_bringup.calibrate.quality import Quality
-    from ptr_bringup.session import Caller
+    from ptr_bringup.ros.session import Caller
 
 FOLDER = Path("~/.config/ptr")
 _SEARCHED = 12.0  # s of motion, unless another duration is given
@@ -47,9 +48,19 @@ def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     latency.add_argument(
         "--camera", action="append", metavar="NAME", help="a camera that sees the arm; may be repeated (over_shoulder)"
     )
-    latency.add_argument("--duration", type=float, default=_SEARCHED, metavar="S", help="of the motion (%(default)s)")
     latency.add_argument(
-        "--out", type=Path, default=FOLDER / "latency.yaml", metavar="FILE", help="to write, and a plot (%(default)s)"
+        "--duration",
+        type=arguments.Real(5.0, 120.0),
+        default=_SEARCHED,
+        metavar="S",
+        help="of the motion (%(default)s)",
+    )
+    latency.add_argument(
+        "--out",
+        type=arguments.output_file,
+        default=FOLDER / "latency.yaml",
+        metavar="FILE",
+        help="to write, and a plot (%(default)s)",
     )
     latency.set_defaults(run=_said(_latency))
 
@@ -62,20 +73,34 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "given, looks at its pictures and writes the configuration.",
     )
     camera.add_argument("camera", nargs="?", default="over_shoulder", help="entry of the configuration (%(default)s)")
-    camera.add_argument("--config", type=Path, metavar="FILE", help="YAML to begin with (the suite's cameras.yaml)")
+    camera.add_argument(
+        "--config", type=arguments.existing_file, metavar="FILE", help="YAML to begin with (the suite's cameras.yaml)"
+    )
     camera.add_argument("--source", metavar="SOURCE", help="device, folder or video instead of the configuration's")
-    camera.add_argument("--exposure", type=float, default=-1.0, metavar="MS", help="fixed; default: as it settles")
-    camera.add_argument("--gain", type=float, default=-1.0, metavar="GAIN", help="the same of the gain")
-    camera.add_argument("--white-balance", type=float, default=-1.0, metavar="K", help="the same of the white balance")
-    camera.add_argument("--focus", type=float, default=-1.0, metavar="FOCUS", help="the same of the focus")
+    camera.add_argument(
+        "--exposure", type=arguments.Real(), default=-1.0, metavar="MS", help="fixed; default: as it settles"
+    )
+    camera.add_argument("--gain", type=arguments.Real(), default=-1.0, metavar="GAIN", help="the same of the gain")
+    camera.add_argument(
+        "--white-balance", type=arguments.Real(), default=-1.0, metavar="K", help="the same of the white balance"
+    )
+    camera.add_argument("--focus", type=arguments.Real(), default=-1.0, metavar="FOCUS", help="the same of the focus")
     camera.add_argument("--check", action="store_true", help="look only, with the settings of the configuration")
     camera.add_argument(
         "--running", action="store_true", help="look only, at a camera that runs: that of a node, or of the simulator"
     )
-    camera.add_argument("--rate", type=float, metavar="HZ", help="that is expected, instead of the configuration's")
-    camera.add_argument("--duration", type=float, default=5.0, metavar="S", help="of looking (%(default)s)")
     camera.add_argument(
-        "--out", type=Path, default=FOLDER / "cameras.yaml", metavar="FILE", help="is written (%(default)s)"
+        "--rate", type=arguments.positive, metavar="HZ", help="that is expected, instead of the configuration's"
+    )
+    camera.add_argument(
+        "--duration", type=arguments.positive, default=5.0, metavar="S", help="of looking (%(default)s)"
+    )
+    camera.add_argument(
+        "--out",
+        type=arguments.output_file,
+        default=FOLDER / "cameras.yaml",
+        metavar="FILE",
+        help="is written (%(default)s)",
     )
     camera.set_defaults(run=_said(_camera))
 
@@ -101,7 +126,7 @@ def _latency(options: argparse.Namespace) -> int:
     if find_spec("rclpy") is None:
         raise CalibrationError("`ptr calibrate latency` needs ROS 2; run it on the robot's computer.")
     from ptr_bringup.calibrate.latency_session import LatencyNode, record
-    from ptr_bringup.session import SessionError, run_session
+    from ptr_bringup.ros.session import run_session
 
     def work(node: LatencyNode, caller: Caller) -> int:
         print("The arm moves to its start and then to and fro; keep clear.", flush=True)
@@ -109,10 +134,7 @@ def _latency(options: argparse.Namespace) -> int:
         return 0
 
     cameras = options.camera or ["over_shoulder"]
-    run_session(
-        lambda: LatencyNode(cameras), work, "calibrate_latency", [], expected=(SessionError, CalibrationError, OSError)
-    )
-    return 0
+    return run_session(lambda: LatencyNode(cameras), work, "calibrate_latency", [])
 
 
 def _report_latency(path: Path, recording: Recording) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ptr_models.common.errors import PtrError
 
-class CalibrationError(RuntimeError):
+
+class CalibrationError(PtrError):
     """Nothing was measured, or not well enough; the message says why and what to do."""

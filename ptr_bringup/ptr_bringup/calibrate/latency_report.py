@@ -13,7 +13,7 @@ import yaml
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.lag import Lag
 from ptr_bringup.calibrate.latency import latencies
-from ptr_models.files import write_atomically
+from ptr_models.common.files import write_atomically
 
 _HEAD = "# Latencies of a robot in s, measured by `ptr calibrate latency`; give this file as latency_file:=PATH.\n"
 

@@ -14,11 +14,12 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 
-from ptr_bringup.arm.messages import FRAME, seconds
+from ptr_bringup.arm.messages import FRAME
 from ptr_bringup.calibrate import motion
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.latency import Recording, small_picture
-from ptr_bringup.session import Caller
+from ptr_bringup.ros.session import Caller
+from ptr_bringup.ros.time import seconds
 from ptr_msgs.action import MoveTo
 from ptr_msgs.msg import ArmCommand, ArmState
 

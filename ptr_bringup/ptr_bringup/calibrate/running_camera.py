@@ -12,19 +12,19 @@ from typing import Any
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
-from ptr_bringup.arm.messages import seconds
 from ptr_bringup.camera.interface import CameraError, Picture
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import seconds
 
 PATIENCE = 5.0
 """s to wait for a picture."""
 DISCOVERY = 2.0
 """s to wait for news of a node that publishes it."""
 _UNKNOWN = "_NODE_NAME_UNKNOWN_"
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _WITHOUT_SETTINGS = (
     "No settings come with these pictures, as with the simulator's: nothing can be fixed here; what is said of "
     "exposure, light and cables is meant for a real camera, which `ptr calibrate camera` sets up."
@@ -52,7 +52,7 @@ class RunningCamera:
         self._executor.add_node(self._node)
         images = _images(name)
         self._node.create_subscription(CompressedImage, images, self._on_image, qos_profile_sensor_data)
-        self._node.create_subscription(String, _settings(name), self._on_settings, _LATCHED)
+        self._node.create_subscription(String, _settings(name), self._on_settings, LATCHED)
         if self.read() is None:
             self.close()
             raise CameraError(f"Nothing arrives on {images}; is the camera running?")

@@ -17,16 +17,18 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from ptr_bringup.camera.health import Health
 from ptr_bringup.camera.reports import diagnostic
-from ptr_bringup.node_main import declare, run
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import now, seconds
 
 
-class CameraMonitor(Node):
+class CameraMonitor(RunnableNode, Node):
     """Watches one camera."""
 
     def __init__(self) -> None:
         super().__init__("camera_monitor")
         self._name = declare(self, "name", "over_shoulder", "of the camera: /camera/NAME/image/compressed")
-        rate = declare(self, "rate", 30.0, "Hz that it should give", 0.1, 240.0)
+        rate = declare(self, "rate", 30.0, "Hz that it should give", (0.1, 240.0))
         noisy = declare(self, "noisy", True, "two equal pictures can't be; false for a simulated camera")
         self._health = Health(rate, noisy)
         self._joints: np.ndarray | None = None
@@ -35,29 +37,25 @@ class CameraMonitor(Node):
         self.create_subscription(CompressedImage, topic, self._on_image, qos_profile_sensor_data)
         self.create_subscription(JointState, "/joint_states", self._on_joints, qos_profile_sensor_data)
         self.create_timer(1.0, self._report)
-        self._health.start(self._now())
-
-    def _now(self) -> float:
-        return self.get_clock().now().nanoseconds * 1e-9
+        self._health.start(now(self))
 
     def _on_image(self, message: CompressedImage) -> None:
-        stamp = message.header.stamp
-        self._health.arrived(stamp.sec + 1e-9 * stamp.nanosec, bytes(message.data), self._joints)
+        self._health.arrived(seconds(message.header.stamp), bytes(message.data), self._joints)
 
     def _on_joints(self, message: JointState) -> None:
         self._joints = np.array(message.position)
 
     def _report(self) -> None:
-        report = self._health.look(self._now())
+        report = self._health.look(now(self))
         array = DiagnosticArray(status=[diagnostic(self._name, report, {})])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `camera_monitor`."""
-    sys.exit(run(CameraMonitor, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `camera_monitor`; returns the exit code."""
+    return run(CameraMonitor, "camera_monitor", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,7 +8,6 @@ import threading
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import qos_profile_sensor_data
@@ -20,16 +19,20 @@ from ptr_bringup.camera.calibration import camera_info
 from ptr_bringup.camera.capture import CaptureThread
 from ptr_bringup.camera.health import Health, Problem
 from ptr_bringup.camera.interface import CameraError, Picture, Source, Wish
-from ptr_bringup.camera.reports import LATCHED, diagnostic, settings_text
+from ptr_bringup.camera.reports import diagnostic, settings_text
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
 from ptr_bringup.camera.sources import is_device, open_source
-from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import STEADY
 
 _MOST = 1e5
 """Larger than any setting of a camera."""
 
 
-class Camera(LifecycleNode):
+class Camera(RunnableNode, LifecycleNode):
     """Configure opens the camera, activate publishes. With `autostart` both happen at once."""
 
     def __init__(self) -> None:
@@ -50,7 +53,6 @@ class Camera(LifecycleNode):
         self._timer: Timer | None = None
         self._current: dict[str, object] = {}
         self._problem = ""
-        self.finished: int | None = None
         if self._autostart:
             self._start()
 
@@ -59,18 +61,18 @@ class Camera(LifecycleNode):
         text = "V4L2 device (a path below /dev/v4l/by-path), realsense:SERIAL, folder of images or video file"
         self._source_name = declare(self, "source", "/dev/video0", text)
         self._wish = Wish(
-            width=declare(self, "width", 640, "pixels, asked of a device", 16, 7680),
-            height=declare(self, "height", 480, "pixels, asked of a device", 16, 4320),
-            rate=declare(self, "rate", 30.0, "Hz", 0.1, 240.0),
-            quality=declare(self, "jpeg_quality", 90, "JPEG quality where the camera gives no JPEG itself", 1, 100),
+            width=declare(self, "width", 640, "pixels, asked of a device", (16, 7680)),
+            height=declare(self, "height", 480, "pixels, asked of a device", (16, 4320)),
+            rate=declare(self, "rate", 30.0, "Hz", (0.1, 240.0)),
+            quality=declare(self, "jpeg_quality", 90, "JPEG quality where the camera gives no JPEG itself", (1, 100)),
             rotate=declare(self, "rotate", False, "turn the picture by 180 degrees"),
             loop=declare(self, "loop", True, "begin a folder or video anew at its end"),
         )
         self._settings = Settings(
-            exposure=declare(self, "exposure", AUTOMATIC, "ms, -1: automatic", AUTOMATIC, _MOST),
-            gain=declare(self, "gain", AUTOMATIC, "in the device's units, -1: as it is", AUTOMATIC, _MOST),
-            white_balance=declare(self, "white_balance", AUTOMATIC, "K, -1: automatic", AUTOMATIC, _MOST),
-            focus=declare(self, "focus", AUTOMATIC, "in the device's units, -1: automatic", AUTOMATIC, _MOST),
+            exposure=declare(self, "exposure", AUTOMATIC, "ms, -1: automatic", (AUTOMATIC, _MOST)),
+            gain=declare(self, "gain", AUTOMATIC, "in the device's units, -1: as it is", (AUTOMATIC, _MOST)),
+            white_balance=declare(self, "white_balance", AUTOMATIC, "K, -1: automatic", (AUTOMATIC, _MOST)),
+            focus=declare(self, "focus", AUTOMATIC, "in the device's units, -1: automatic", (AUTOMATIC, _MOST)),
         )
         self._calibration = declare(self, "calibration", "", "calibration file (YAML), empty: uncalibrated")
         self._wait = declare(self, "wait", False, "a device that is not there yet is waited for, not an error")
@@ -118,7 +120,7 @@ class Camera(LifecycleNode):
         self._health.start(time.monotonic())
         self._capture.start(self._source)
         self._source = None  # the thread has it now
-        self._timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = self.create_timer(1.0, self._report, clock=STEADY)
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -134,7 +136,7 @@ class Camera(LifecycleNode):
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Close the camera and end."""
         self.close()
-        self.finished = 0
+        self.exit_code = 0
         return TransitionCallbackReturn.SUCCESS
 
     def _on_picture(self, picture: Picture) -> Problem | None:
@@ -177,7 +179,7 @@ class Camera(LifecycleNode):
             self.get_logger().error(reason)
         else:
             self.get_logger().info(f"{self._source_name} has no more pictures.")
-        self.finished = 1 if reason else 0
+        self.exit_code = 1 if reason else 0
 
     def _stop(self) -> None:
         if self._timer is not None:
@@ -196,10 +198,10 @@ class Camera(LifecycleNode):
         self._release()
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `camera`."""
-    sys.exit(run(Camera, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `camera`; returns the exit code."""
+    return run(Camera, "camera", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

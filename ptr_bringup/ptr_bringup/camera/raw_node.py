@@ -12,10 +12,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from ptr_bringup.camera.conversion import bgr_from_image
 from ptr_bringup.camera.images import jpeg_message
 from ptr_bringup.camera.interface import CameraError
-from ptr_bringup.node_main import declare, run
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
 
 
-class RawCamera(Node):
+class RawCamera(RunnableNode, Node):
     """Compresses each image as it comes and keeps its stamp, which is the time of capture."""
 
     def __init__(self) -> None:
@@ -23,7 +24,7 @@ class RawCamera(Node):
         name = declare(self, "name", "over_shoulder", "the pictures go to /camera/NAME/image/compressed")
         image = declare(self, "image_topic", "/camera/color/image_raw", "sensor_msgs/Image of the driver")
         info = declare(self, "info_topic", "/camera/color/camera_info", "sensor_msgs/CameraInfo of the driver")
-        self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", 1, 100)
+        self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", (1, 100))
         self._frame = f"{name}_optical_frame"
         quality_of_service = qos_profile_sensor_data
         self._images = self.create_publisher(CompressedImage, f"/camera/{name}/image/compressed", quality_of_service)
@@ -41,10 +42,10 @@ class RawCamera(Node):
         self._images.publish(jpeg_message(image, self._quality, message.header.stamp, frame))
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `raw_camera`."""
-    sys.exit(run(RawCamera, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `raw_camera`; returns the exit code."""
+    return run(RawCamera, "raw_camera", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

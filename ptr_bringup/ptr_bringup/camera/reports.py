@@ -9,11 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from ptr_bringup.camera.health import Problem, Report
-
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 _SENTENCES = {
     Problem.MISSING: "It gives no pictures; look at its plug and cable.",

@@ -45,15 +45,16 @@ import os, random
 os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
 import rclpy
 from std_msgs.msg import String
-with rclpy.init():
-    node, got = rclpy.create_node("doctor"), []
-    node.create_subscription(String, "doctor", got.append, 10)
-    sender = node.create_publisher(String, "doctor", 10)
-    for _ in range(100):
-        sender.publish(String(data="hello"))
-        rclpy.spin_once(node, timeout_sec=0.1)
-        if got:
-            break
+rclpy.init()
+node, got = rclpy.create_node("doctor"), []
+node.create_subscription(String, "doctor", got.append, 10)
+sender = node.create_publisher(String, "doctor", 10)
+for _ in range(100):
+    sender.publish(String(data="hello"))
+    rclpy.spin_once(node, timeout_sec=0.1)
+    if got:
+        break
+rclpy.try_shutdown()
 assert got, "no message came through in 10 s"
 print("a message came through (" + rclpy.get_rmw_implementation_identifier() + ")")
 """

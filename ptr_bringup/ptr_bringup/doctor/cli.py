@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ptr_bringup.doctor.checks import all_checks
 from ptr_bringup.doctor.findings import Finding, examine, healthy
-from ptr_models.plain_text import for_markup, plain
+from ptr_models.common.plain_text import for_markup, plain
 
 STYLES = {"ok": "green", "missing": "bold red", "absent": "yellow"}
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, BinaryIO, TextIO
 
 from ptr_bringup.launching.interpreter import Process
 from ptr_bringup.launching.parameters import ParameterFile
+from ptr_models.common.processes import interrupted_with_parent
 
 ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 PATIENCE = 5.0  # s between the signals
@@ -26,10 +26,8 @@ LONGEST_LINE = 1 << 20  # bytes; of a longer one the first part counts as a line
 TERMINAL_MARK = "\x02terminal\x03"
 """How lines begin that are for the terminal alone, such as a token: they are not kept, and not shown anywhere else."""
 COLOURS = (36, 32, 35, 33, 34, 96, 92, 95, 93, 94)
-LISTENED = (0, -signal.SIGINT, -signal.SIGALRM)
-"""Exit codes of a process that was asked to end, and did. With SIGALRM our nodes end themselves when all that they had
-to do is done and only ROS hangs when it is taken down."""
-_PR_SET_PDEATHSIG = 1
+LISTENED = (0, -signal.SIGINT)
+"""Exit codes of a process that was asked to end, and did."""
 
 
 @dataclass
@@ -113,7 +111,7 @@ class Supervisor:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(),
+                preexec_fn=interrupted_with_parent(),
             )
         except OSError as error:
             self._say(f"{one.label} can't be started: {error.strerror}: {one.command[0]}")
@@ -219,13 +217,3 @@ async def _ended(handle: subprocess.Popen[bytes]) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-
-
-def _die_with_parent() -> Callable[[], None]:
-    """Let a process be interrupted when the launcher is killed, so that none is left behind."""
-    libc = ctypes.CDLL(None)
-
-    def request() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-
-    return request

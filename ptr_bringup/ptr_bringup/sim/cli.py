@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ptr_bringup.sim.faults import CLEAR, KINDS
+from ptr_bringup.sim.names import teach_names
+from ptr_models.common import arguments
 
 DESCRIPTION = """\
 Let something go wrong in the running simulator, as it does on a real robot: see how the arm holds, what the page
@@ -24,6 +26,7 @@ examples:
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `inject` to the command line."""
+    teach_names()
     parser = subparsers.add_parser(
         "inject",
         help="let something go wrong in the simulator",
@@ -34,8 +37,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     known = (*KINDS, CLEAR)
     parser.add_argument("fault", nargs="?", choices=known, metavar="FAULT", help=f"see --list; {CLEAR}: end all")
     parser.add_argument("--target", default="", help="motor, joint or camera that it concerns (default: see --list)")
-    parser.add_argument("--value", type=float, default=math.nan, help="its strength (default: see --list)")
-    parser.add_argument("--duration", type=float, default=0.0, help=f"s after which it ends (default: with {CLEAR})")
+    parser.add_argument("--value", type=arguments.Real(), default=math.nan, help="its strength (default: see --list)")
+    parser.add_argument(
+        "--duration",
+        type=arguments.Real(0.0),
+        default=0.0,
+        metavar="S",
+        help=f"s after which it ends (default: with {CLEAR})",
+    )
     parser.add_argument("--list", action="store_true", help="show what can go wrong")
     parser.set_defaults(run=lambda options: run(options, parser))
 
@@ -47,14 +56,11 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return 0
     if options.fault is None:
         parser.error("a FAULT is needed; --list shows them")
-    from ptr_bringup.connection import reported
-
-    return reported(lambda: _inject(options))
+    return _inject(options)
 
 
 def _inject(options: argparse.Namespace) -> int:
-    from ptr_bringup.connection import connected
-    from ptr_bringup.session import Caller
+    from ptr_bringup.ros.session import Caller, connected
     from ptr_msgs.srv import InjectFault
 
     request = InjectFault.Request(

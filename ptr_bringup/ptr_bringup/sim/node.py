@@ -10,14 +10,15 @@ import time
 import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 
 from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
-from ptr_bringup.arm.messages import stamp
-from ptr_bringup.node_main import StartupError, declare, run
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import STEADY, stamp_from_seconds
 from ptr_bringup.sim.door_tasks import DoorScene, describe
 from ptr_bringup.sim.fault_effects import cool, protect, strike
 from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, Faults
@@ -40,7 +41,7 @@ _MOTOR_PERIOD = 0.1
 """s between two readings of the motors."""
 
 
-class Simulator(Node):
+class Simulator(RunnableNode, Node):
     """Steps physics up to now, and publishes what is due: joints, pictures, objects."""
 
     def __init__(self) -> None:
@@ -48,13 +49,13 @@ class Simulator(Node):
         kitchen = declare(self, "kitchen", "toykitchen1", "kitchen to begin with")
         task = declare(self, "task", "put_carrot_on_plate", "task that the scene is laid for")
         self._level = declare(self, "level", DEFAULT_LEVEL, "how hard the scenes are: easy, standard or hard")
-        self._seed = declare(self, "seed", 0, "seed of the first scene", 0, 2**32 - 1)
-        self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", 0.1, 20.0)
-        self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", 10.0, 200.0)
-        self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", 0.1, 60.0)
-        width = declare(self, "width", 640, "pixels, width of the pictures", 16, 1280)
-        height = declare(self, "height", 480, "pixels, height of the pictures", 16, 960)
-        quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", 1, 100)
+        self._seed = declare(self, "seed", 0, "seed of the first scene", (0, 2**32 - 1))
+        self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", (0.1, 20.0))
+        self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", (10.0, 200.0))
+        self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", (0.1, 60.0))
+        width = declare(self, "width", 640, "pixels, width of the pictures", (16, 1280))
+        height = declare(self, "height", 480, "pixels, height of the pictures", (16, 960))
+        quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", (1, 100))
         self._size = (width, height)
         self._world = self._lay(kitchen, task, self._seed)
         self._steady = time.monotonic()
@@ -76,7 +77,7 @@ class Simulator(Node):
         self.create_service(ResetScene, "/simulator/reset", self._on_reset)
         self.create_service(GetOutcome, "/simulator/outcome", self._on_outcome)
         self.create_service(InjectFault, "/simulator/inject", self._on_inject)
-        self.create_timer(_PERIOD, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(_PERIOD, self._advance, clock=STEADY)
 
     def _lay(self, kitchen: str, task: str, seed: int) -> World:
         try:
@@ -121,7 +122,7 @@ class Simulator(Node):
             self._simulated += steps * TIMESTEP
         self._steady -= (owed - steps * TIMESTEP) / self._speed
         if self._clocks is not None:
-            self._clocks.publish(ClockMessage(clock=stamp(self._origin + self._simulated)))
+            self._clocks.publish(ClockMessage(clock=stamp_from_seconds(self._origin + self._simulated)))
         self._publish_due()
 
     def _publish_due(self) -> None:
@@ -142,7 +143,7 @@ class Simulator(Node):
         """Now: of the system, or of /clock where time is scaled."""
         if self._clocks is None:
             return self.get_clock().now().to_msg()
-        return stamp(self._origin + self._simulated)
+        return stamp_from_seconds(self._origin + self._simulated)
 
     def _publish_diagnostics(self, now: Time) -> None:
         status = self._motors.diagnostics()
@@ -229,10 +230,10 @@ def _check_texts(request: InjectFault.Request | ResetScene.Request, longest: dic
             raise ValueError(f"`{name}` holds characters that can't be printed; leave them out")
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `simulator`."""
-    sys.exit(run(Simulator, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `simulator`; returns the exit code."""
+    return run(Simulator, "simulator", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

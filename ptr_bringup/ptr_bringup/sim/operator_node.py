@@ -8,21 +8,25 @@ recorder for its buttons. Like a person it looks at the scene, and judges its ow
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import TwistStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Joy
 
 from ptr_bringup.arm.messages import pose_from
-from ptr_bringup.node_main import declare
-from ptr_bringup.session import Caller, SessionError, Stage, run_session
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.session import Caller, SessionError, run_session
+from ptr_bringup.ros.time import now
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
 from ptr_bringup.sim.operator import DEFAULT_MANNER, manner_named
 from ptr_bringup.sim.operators import Operator, operator_of_task
+from ptr_bringup.sim.stage import Stage
 from ptr_bringup.sim.staging import drop_spot, scene_seed
 from ptr_bringup.sim.tasks import Scene, task_named
 from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
@@ -42,20 +46,24 @@ class OperatorNode(Node):
         super().__init__("scripted_operator")
         self.task = task_named(declare(self, "task", "put_carrot_on_plate", "task to demonstrate"))
         self.kitchen = declare(self, "kitchen", "", "kitchen to do it in; empty: the present one")
-        self.goal = declare(self, "goal", 10, "demonstrations to save, then the node ends", 1, 100_000)
-        self.seed = declare(self, "seed", 0, "of the scenes and of the operator's manner", 0, 2**31 - 1)
+        self.goal = declare(self, "goal", 10, "demonstrations to save, then the node ends", (1, 100_000))
+        self.seed = declare(self, "seed", 0, "of the scenes and of the operator's manner", (0, 2**31 - 1))
         manner = declare(self, "manner", DEFAULT_MANNER, "how it moves and errs: human or machine")
-        errors = declare(self, "errors", 1.0, "how often it errs, as a multiple of the manner's own rates", 0.0, 3.0)
+        errors = declare(self, "errors", 1.0, "how often it errs, as a multiple of the manner's own rates", (0.0, 3.0))
         self.manner = manner_named(manner).scaled(errors)
+<<<<<<< HEAD
         attempts = declare(self, "max_attempts", 0, "then it gives up; 0: five times the goal and five more", 0, 10**6)
         self.max_attempts = attempts or 5 * self.goal + 5
+=======
+        attempts = declare(self, "max_attempts", 0, "then it gives up; 0: three times the goal", (0, 10**6))
+        self.max_attempts = attempts or 3 * self.goal
+>>>>>>> main
         self.objects: ObjectStates | None = None
         self.arm: ArmState | None = None
         self.status: EpisodeStatus | None = None
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self.create_subscription(ObjectStates, "/simulator/objects", self._on_objects, 10)
         self.create_subscription(ArmState, "/arm/state", self._on_arm, qos_profile_sensor_data)
-        self.create_subscription(EpisodeStatus, "/episode/status", self._on_status, latched)
+        self.create_subscription(EpisodeStatus, "/episode/status", self._on_status, LATCHED)
         self._twists = self.create_publisher(TwistStamped, "/scripted/twist", 10)
         self._buttons = self.create_publisher(Joy, "/scripted/joy", 10)
 
@@ -185,7 +193,7 @@ class Session:
         raise SessionError(f"the recorder did not follow: {node.status.message}")
 
     def _now(self) -> float:
-        return self._node.get_clock().now().nanoseconds * 1e-9
+        return now(self._node)
 
     def _sleep_until(self, moment: float) -> None:
         """Wait in steps, so that simulated time that runs faster than the clock on the wall is followed."""
@@ -203,10 +211,10 @@ def _position(pose: Any) -> np.ndarray:
     return np.array([point.x, point.y, point.z])
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> int:
     """Entry point of the executable `scripted_operator`."""
-    run_session(OperatorNode, lambda node, caller: Session(node, caller).run(), "scripted_operator", args)
+    return run_session(OperatorNode, lambda node, caller: Session(node, caller).run(), "scripted_operator", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

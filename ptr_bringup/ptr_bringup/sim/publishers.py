@@ -13,8 +13,9 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
 
 from ptr_bringup.arm.kinematics import JOINT_NAMES
-from ptr_bringup.arm.messages import FRAME, seconds, stamp
+from ptr_bringup.arm.messages import FRAME
 from ptr_bringup.camera.images import jpeg_message, numbered, pinhole_info
+from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_bringup.sim.fault_effects import JointLine, JointSample, PictureLine
 from ptr_bringup.sim.faults import Faults
 from ptr_bringup.sim.world import CAMERA, World
@@ -45,7 +46,7 @@ class JointPublisher:
                 name=[*JOINT_NAMES, "gripper", "left_finger", "right_finger"],
                 position=arrived.positions, velocity=arrived.velocities, effort=arrived.efforts,
             )  # fmt: skip
-            message.header.stamp = now if arrived is sample else stamp(arrived.stamp)
+            message.header.stamp = now if arrived is sample else stamp_from_seconds(arrived.stamp)
             message.header.frame_id = FRAME
             self._publisher.publish(message)
 

@@ -16,14 +16,15 @@ import numpy as np
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 from interbotix_xs_msgs.srv import OperatingModes, Reboot, RegisterValues, RobotInfo, TorqueEnable
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array
-from ptr_bringup.node_main import declare, run
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import STEADY
 from ptr_bringup.xs_sdk.control_table import effort_from, joint_of, register
 from ptr_bringup.xs_sdk.gripper import finger_from_angle
 from ptr_bringup.xs_sdk.info import fill
@@ -35,7 +36,7 @@ _PERIOD = 0.01
 """s between two looks at the profiles (xs_sdk: joint states at 100 Hz)."""
 
 
-class XsSdkStandIn(Node):
+class XsSdkStandIn(RunnableNode, Node):
     """Topics and services of xs_sdk on one side, of the simulator on the other."""
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class XsSdkStandIn(Node):
         self._passed_on = ReentrantCallbackGroup()  # services that wait for the simulator's, without holding others up
         self._offer(f"/{name.strip('/')}")
         self._connect()
-        self.create_timer(_PERIOD, self._advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(_PERIOD, self._advance, clock=STEADY)
 
     def _offer(self, namespace: str) -> None:
         self._states = self.create_publisher(JointState, f"{namespace}/joint_states", 10)
@@ -210,10 +211,10 @@ class XsSdkStandIn(Node):
         return response
 
 
-def main(args: list[str] | None = None) -> None:
-    """Entry point of the executable `xs_sdk_stand_in`."""
-    sys.exit(run(XsSdkStandIn, args))
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `xs_sdk_stand_in`; returns the exit code."""
+    return run(XsSdkStandIn, "xs_sdk", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -4,18 +4,26 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
+from ptr_bringup.sim.names import teach_names
 from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS
-from ptr_models.files import write_json
+from ptr_models.common import arguments
+from ptr_models.common.files import write_json
+from ptr_models.common.guidance import next_step
+from ptr_models.episodes.exclusion import add_exclude
+from ptr_models.limits import MAX_IMAGE_SIDE
 from ptr_policy.bulk.practice_cli import add_practice
+
+CHOOSE = f"how actions are chosen: {arguments.WAYS_TEXT} (default: the checkpoint's way)"
+ALL_CHOICES = f"one or more ways of choosing actions: {arguments.WAYS_TEXT} (default: all that are possible)"
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `sim` to `ptr`."""
+    teach_names()
     sim = subparsers.add_parser("sim", help="simulate demonstrations or trials in bulk, faster than real time")
     sim.set_defaults(run=lambda _: sim.print_help())
     kinds = sim.add_subparsers(title="kinds", metavar="KIND")
@@ -35,6 +43,29 @@ def _add_level(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    about = "checkpoint, the folder of its run, or the name of a shipped one (ptr_small)"
+    parser.add_argument("--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help=about)
+
+
+def _add_trials(parser: argparse.ArgumentParser, usual: int, about: str) -> None:
+    """`--trials`; its attribute is still called `episodes`."""
+    old, kind = ("--episodes",), arguments.count
+    arguments.option(
+        parser, "--trials", old=old, dest="episodes", type=kind, default=usual, metavar="N", help=about
+    )
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    about = "of the scenes; the same seed gives the same ones (default: 0)"
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help=about)
+
+
+def _add_max_steps(parser: argparse.ArgumentParser) -> None:
+    about = "control steps of a trial (default: 40)"
+    parser.add_argument("--max-steps", type=arguments.count, default=40, metavar="N", help=about)
+
+
 def _add_collect(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "collect",
@@ -42,10 +73,12 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
         description="Simulate demonstrations, spread evenly over kitchens and tasks. The same arguments give the same "
         "bags; what is there already is not made again, so that an interrupted run goes on where it was.",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the bags")
-    parser.add_argument("--episodes", type=int, default=500, help="bags in all (default: 500)")
-    parser.add_argument("--kitchens", nargs="+", default=[], metavar="NAME", help="default: those of pre-training")
-    parser.add_argument("--tasks", nargs="+", default=[], metavar="NAME", help="default: those of pre-training")
+    parser.add_argument(
+        "--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the bags"
+    )
+    about = "demonstrations in all, one bag each (default: 500)"
+    parser.add_argument("--episodes", type=arguments.count, default=500, metavar="N", help=about)
+    arguments.add_tasks(parser)
     _add_level(parser)
     parser.add_argument(
         "--manner",
@@ -53,16 +86,23 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
         default=DEFAULT_MANNER,
         help=f"of the operator: human hesitates, errs and tries again (default: {DEFAULT_MANNER})",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2, help="processes (default: 2)")
-    parser.add_argument("--width", type=int, default=320, help="of the pictures, pixels (default: 320)")
-    parser.add_argument("--height", type=int, default=240, help="of the pictures, pixels (default: 240)")
+    _add_seed(parser)
+    parser.add_argument("--jobs", type=arguments.count, default=2, metavar="N", help="processes (default: 2)")
+    side = arguments.Whole(16, MAX_IMAGE_SIDE)
+    parser.add_argument(
+        "--width", type=side, default=320, metavar="N", help="of the bags' images, pixels (default: 320)"
+    )
+    parser.add_argument(
+        "--height", type=side, default=240, metavar="N", help="of the bags' images, pixels (default: 240)"
+    )
     parser.add_argument(
         "--no-images",
         action="store_true",
         help="write the poses of the objects only, for policies that see those (*_low_dim); many times faster",
     )
-    parser.add_argument("--control-rate", type=float, default=5.0, metavar="HZ", help="a multiple of 5 (default: 5)")
+    parser.add_argument(
+        "--control-rate", type=arguments.positive, default=5.0, metavar="HZ", help="a multiple of 5 (default: 5)"
+    )
     parser.set_defaults(run=_collect)
 
 
@@ -72,18 +112,20 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
         help="trials of a checkpoint",
         description="Run a checkpoint in simulated scenes and count successes, judged by object poses.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
-    parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
-    parser.add_argument("--episodes", type=int, default=20, help="trials per task and kitchen (default: 20)")
+    _add_checkpoint(parser)
+    arguments.add_tasks(parser, required=True)
+    _add_trials(parser, 20, "trials per task and kitchen (default: 20)")
     _add_level(parser)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
+    _add_seed(parser)
+    _add_max_steps(parser)
+    parser.add_argument("--choice", type=arguments.way, metavar="NAME", help=CHOOSE)
     parser.add_argument(
-        "--choice", default="", help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the checkpoint's)"
+        "--as-task",
+        type=arguments.any_task,
+        metavar="NAME",
+        help="condition the policy on this task instead of the scene's",
     )
-    parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every trial to this file")
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_evaluate)
 
 
@@ -95,16 +137,22 @@ def _add_decoding(kinds: argparse._SubParsersAction) -> None:
         "sample_gripper and, with a Q-function, argmax_q and softmax_q), and name the one that succeeds most often. "
         "The scenes are none of those of ptr sim evaluate.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
-    parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
-    parser.add_argument("--decodings", nargs="+", default=[], metavar="NAME", help="default: all that are possible")
-    parser.add_argument("--episodes", type=int, default=20, help="trials per task, kitchen and decoding (default: 20)")
+    _add_checkpoint(parser)
+    arguments.add_tasks(parser, required=True)
+    arguments.several(
+        parser, "--choice", old=("--decodings",), dest="decodings", type=arguments.way, metavar="NAME", help=ALL_CHOICES
+    )
+    _add_trials(parser, 20, "trials per task, kitchen and decoding (default: 20)")
     _add_level(parser)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    parser.add_argument("--as-task", metavar="NAME", help="condition the policy on this task instead of the scene's")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    _add_seed(parser)
+    _add_max_steps(parser)
+    parser.add_argument(
+        "--as-task",
+        type=arguments.any_task,
+        metavar="NAME",
+        help="condition the policy on this task instead of the scene's",
+    )
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=_decoding)
 
 
@@ -116,21 +164,26 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
         "beside the trend score of its Q along the demonstrations. Results go to rule.json and rule.png in the run "
         "folder; an interrupted run goes on where it was.",
     )
-    parser.add_argument("run_folder", type=Path, metavar="RUN", help="folder of a fine-tuning run")
-    parser.add_argument("--target", nargs="+", type=Path, required=True, metavar="DIR", help="its demonstrations")
-    parser.add_argument("--task", required=True, metavar="NAME")
-    parser.add_argument("--kitchen", required=True, metavar="NAME")
-    parser.add_argument("--episodes", type=int, default=20, help="trials per checkpoint (default: 20)")
+    about = "folder of a fine-tuning run"
+    arguments.also_by_place(parser, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help=about)
+    about = "folders of its demonstrations"
+    arguments.several(
+        parser, "--target", type=arguments.existing_folder, required=True, metavar="DIR", help=about
+    )
+    parser.add_argument("--task", type=arguments.task, required=True, metavar="NAME", help="see ptr sim tasks")
+    parser.add_argument("--kitchen", type=arguments.kitchen, required=True, metavar="NAME", help="see ptr sim tasks")
+    _add_trials(parser, 20, "trials per checkpoint (default: 20)")
     _add_level(parser)
     parser.add_argument(
         "--earliest",
-        type=int,
+        type=arguments.optional_count,
         metavar="N",
         help="updates of fine-tuning before which none is chosen (default: schedule.choose_from of the run)",
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="where replay caches lie")
+    _add_seed(parser)
+    _add_max_steps(parser)
+    add_exclude(parser)
+    parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
     parser.set_defaults(run=_rule)
 
 
@@ -141,16 +194,23 @@ def _add_drift(kinds: argparse._SubParsersAction) -> None:
         description="Trials of a checkpoint with the alarm beside it: in right scenes, and, with --wrong, in those of "
         "other tasks. The checkpoint has to have a range of Q (ptr train q-range).",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--tasks", nargs="+", required=True, metavar="NAME")
-    parser.add_argument("--kitchens", nargs="+", required=True, metavar="NAME")
-    parser.add_argument("--episodes", type=int, default=10, help="trials per task, scene and kitchen (default: 10)")
+    _add_checkpoint(parser)
+    arguments.add_tasks(parser, required=True)
+    _add_trials(parser, 10, "trials per task, scene and kitchen (default: 10)")
     _add_level(parser)
-    parser.add_argument("--wrong", type=int, default=0, metavar="N", help="wrong scenes per task (default: 0)")
-    parser.add_argument("--drift-time", type=float, default=1.0, help="s outside before the alarm (default: 1)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every trial to this file")
+    parser.add_argument(
+        "--wrong", type=arguments.optional_count, default=0, metavar="N", help="wrong scenes per task (default: 0)"
+    )
+    parser.add_argument(
+        "--drift-time",
+        type=arguments.positive,
+        default=1.0,
+        metavar="S",
+        help="s outside before the alarm (default: 1)",
+    )
+    _add_seed(parser)
+    _add_max_steps(parser)
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_drift)
 
 
@@ -159,6 +219,7 @@ def _drift(options: argparse.Namespace) -> int:
 
     trials = watch_trials(options)
     show(trials)
+    _next_deploy(options)
     if options.json is not None:
         write_json(options.json, [trial.to_dict() for trial in trials])
     return 0
@@ -170,6 +231,7 @@ def _rule(options: argparse.Namespace) -> int:
     tried, verdict = rule(options)
     show(tried, verdict)
     print(f"picture: {draw(tried, verdict, options.run_folder / 'rule.png')}")
+    next_step("analyze", "choose", "--run", options.run_folder, about="the rule's choice, without trials")
     return 0
 
 
@@ -182,6 +244,7 @@ def _collect(options: argparse.Namespace) -> int:
     contract = contract.low_dim() if options.no_images else contract
     written = collect(options.out, wanted, options.jobs, options.width, options.height, contract)
     Console(stderr=True).print(f"{written} demonstrations written to {options.out}, {len(wanted)} there")
+    next_step("inspect", options.out, about="what is in them")
     return 0
 
 
@@ -190,19 +253,27 @@ def _evaluate(options: argparse.Namespace) -> int:
 
     trials = evaluate(options)
     show(trials)
+    _next_deploy(options)
     if options.json is not None:
         write_json(options.json, [trial.to_dict() for trial in trials])
     return 0
 
 
 def _decoding(options: argparse.Namespace) -> int:
-    from ptr_policy.bulk.decoding import report, show, try_decodings
+    from ptr_policy.bulk.decoding import best_decoding, report, show, try_decodings
 
     found = try_decodings(options)
     show(found)
+    best = best_decoding(found).name
+    next_step("sim", "evaluate", "--checkpoint", options.checkpoint, "--choice", best, "…", about="in other scenes")
     if options.json is not None:
         write_json(options.json, report(options.checkpoint, found))
     return 0
+
+
+def _next_deploy(options: argparse.Namespace) -> None:
+    words = ("launch", "ptr_bringup", "deploy.launch.xml", f"checkpoint:={options.checkpoint}")
+    next_step(*words, about="run it on the arm, simulated or real")
 
 
 def _tasks(options: argparse.Namespace) -> int:

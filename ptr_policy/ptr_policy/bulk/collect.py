@@ -22,10 +22,12 @@ from ptr_bringup.sim.operators import manner_for, operator_for
 from ptr_bringup.sim.robot import PERIOD, SimulatedRobot, Snapshot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
 from ptr_bringup.sim.world import CAMERA, Variation, World
+from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import resumable
+from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episode
-from ptr_models.errors import PtrError
 from ptr_policy.bulk.sight import robot_for
 
 LONGEST = 60
@@ -88,21 +90,31 @@ def collect(
         width, height: of the pictures, which only a contract with cameras has.
         contract: of the bags; None: the suite's.
     Raises:
+        FolderInUseError: somebody else writes into the folder.
         PtrError: the operator failed at a demonstration in every attempt, or can't keep the contract's rate.
     """
     contract = contract or Contract()
     decision_steps(contract.period)
-    root.mkdir(parents=True, exist_ok=True)
+    with locked(root):
+        return _write_missing(root, wanted, jobs, (width, height), contract)
+
+
+def _write_missing(root: Path, wanted: Sequence[Order], jobs: int, size: tuple[int, int], contract: Contract) -> int:
     missing = [order for order in wanted if not (root / order.episode_id).exists()]
     for order in missing:
         _remove_rest(root / f"{order.episode_id}.partial")
     groups = [list(group) for _, group in itertools.groupby(sorted(missing, key=_pair), key=_pair)]
-    work = [(root, group, width, height, contract) for group in groups]
+    work = [(root, group, *size, contract) for group in groups]
     written = 0
     bar = track(_run(work, jobs), "simulating demonstrations", total=len(missing), disable=not missing)
-    for path in bar:
-        written += path is not None
+    with resumable(lambda: f"{_there(root, wanted)} of {len(wanted)} demonstrations are in {root}"):
+        for path in bar:
+            written += path is not None
     return written
+
+
+def _there(root: Path, wanted: Sequence[Order]) -> int:
+    return sum((root / order.episode_id).exists() for order in wanted)
 
 
 def decision_steps(period: float) -> int:

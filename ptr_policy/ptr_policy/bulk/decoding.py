@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ptr_models.algorithms.config import CHOICES
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import for_markup
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import for_markup
 from ptr_models.training.checkpoint import has_critic, read_checkpoint
 from ptr_policy.bulk.evaluate import BulkTrial, evaluate
 from ptr_policy.evaluation.statistics import wilson_interval

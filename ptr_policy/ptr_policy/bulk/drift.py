@@ -22,7 +22,7 @@ from rich.table import Table
 
 from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.world import World
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.training.policy import Decision, Policy
 from ptr_policy.bulk.evaluate import run_trial
 from ptr_policy.bulk.sight import robot_for

@@ -19,12 +19,14 @@ from rich.table import Table
 from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.world import World
+from ptr_models.common.guidance import resumable
+from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
-from ptr_models.plain_text import for_markup
 from ptr_models.training.policy import Decision, Policy
 from ptr_policy.bulk.sight import look, robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
 
+AGAIN_FROM_START = "nothing is kept; the same command makes the same trials again"
 AFTER_SUCCESS = 5
 """Control steps that a policy goes on after the task has succeeded, so that it can still spoil it."""
 
@@ -64,17 +66,24 @@ def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTr
     torch.set_num_threads(1)  # one observation at a time: more threads only wait for each other
     policy = Policy.load(options.checkpoint)
     pairs = list(itertools.product(options.tasks, options.kitchens))
-    trials = []
-    for task, kitchen in track(pairs, "trials", transient=True):
-        with World(kitchen, task, options.level) as world:
-            robot = robot_for(world, policy.contract)
-            named = options.as_task or task
-            for index in range(options.episodes):
-                seed = scene_seed(purpose, options.seed, index)
-                trials.append(
-                    run_trial(robot, policy, policy.contract, named, seed, options.max_steps, options.choice)
-                )
+    trials: list[BulkTrial] = []
+    total = len(pairs) * options.episodes
+    with resumable(lambda: successes_text(trials, total), AGAIN_FROM_START):
+        for task, kitchen in track(pairs, "trials", transient=True):
+            with World(kitchen, task, options.level) as world:
+                robot = robot_for(world, policy.contract)
+                named = options.as_task or task
+                for index in range(options.episodes):
+                    seed = scene_seed(purpose, options.seed, index)
+                    trials.append(
+                        run_trial(robot, policy, policy.contract, named, seed, options.max_steps, options.choice or "")
+                    )
     return trials
+
+
+def successes_text(trials: Sequence[BulkTrial], total: int) -> str:
+    """How many trials are made, and how many of them succeeded."""
+    return f"{len(trials)} of {total} trials are made, {sum(trial.success for trial in trials)} succeeded"
 
 
 def run_trial(

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from ptr_bringup.sim.staging import scene_seed
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import MARGIN, unscale
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.trajectory import Trajectory, write_episode
-from ptr_models.errors import PtrError
 from ptr_models.json_input import read_object
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.reward.verdict import Streak

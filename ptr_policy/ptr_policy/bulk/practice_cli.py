@@ -8,6 +8,10 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ptr_models.common import arguments
+from ptr_models.common.guidance import AGAIN, next_step, resumable
+from ptr_models.common.output_folder import locked, require_unused
+
 if TYPE_CHECKING:
     from ptr_models.contract import Contract
     from ptr_policy.bulk.practice import Practice
@@ -42,15 +46,32 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--task", required=True, metavar="NAME", help="what is practised")
-    add("--reset", required=True, metavar="NAME", help="the task that undoes it")
-    add("--kitchen", required=True, metavar="NAME")
-    add("--trials", type=int, default=60, metavar="N", help="trials in all (default: 60)")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
-    add("--seed", type=int, default=0, help="of scenes, noise and, with --learn, batches (default: 0)")
-    add("--max-steps", type=int, default=40, help="control steps of a trial (default: 40)")
-    add("--choice", default="", help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the checkpoint's)")
-    add("--noise", type=float, default=0.05, help="deviation of noise added to scaled actions (default: 0.05)")
+    add("--task", type=arguments.task, required=True, metavar="NAME", help="what is practised")
+    add("--reset", type=arguments.task, required=True, metavar="NAME", help="the task that undoes it")
+    add("--kitchen", type=arguments.kitchen, required=True, metavar="NAME", help="see ptr sim tasks")
+    add("--trials", type=arguments.count, default=60, metavar="N", help="trials in all (default: 60)")
+    add("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the run")
+    add(
+        "--seed",
+        type=arguments.seed,
+        default=0,
+        metavar="N",
+        help="of scenes, noise and, with --learn, batches (default: 0)",
+    )
+    add("--max-steps", type=arguments.count, default=40, metavar="N", help="control steps of a trial (default: 40)")
+    add(
+        "--choice",
+        type=arguments.way,
+        metavar="NAME",
+        help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the checkpoint's)",
+    )
+    add(
+        "--noise",
+        type=arguments.Real(0.0),
+        default=0.05,
+        metavar="SD",
+        help="deviation of noise added to scaled actions (default: 0.05)",
+    )
     add(
         "--order",
         choices=("classifier", "outcome", "alternate"),
@@ -59,7 +80,7 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
     )
     add(
         "--patience",
-        type=int,
+        type=arguments.optional_count,
         default=0,
         metavar="N",
         help="lay the scene out anew after so many failures of one task in a row (default: 0, never)",
@@ -79,6 +100,9 @@ def run_practice(options: argparse.Namespace) -> int:
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     bags = options.out / "trials"
+    require_unused(bags)
+    if options.learn:
+        require_unused(options.out)
     made = read_made(bags)
     classifier = None if options.classifier is None else SuccessClassifier.load(options.classifier)
     how = PracticeOptions(
@@ -87,17 +111,22 @@ def run_practice(options: argparse.Namespace) -> int:
         kitchen=options.kitchen,
         seed=options.seed,
         max_steps=options.max_steps,
-        choice=options.choice,
+        choice=options.choice or "",
         noise=options.noise,
         patience=options.patience,
         order=options.order or ("outcome" if classifier is None else "classifier"),
     )
     acts = options.out if options.learn or options.checkpoint is None else options.checkpoint
     contract = _contract(options.checkpoint or options.out)
-    with PracticeScene(how.kitchen, how.forward, how.backward, how.seed, contract) as scene:
+    with locked(bags), PracticeScene(how.kitchen, how.forward, how.backward, how.seed, contract) as scene:
         practice = Practice(acts, bags, scene, how, classifier, made)
-        _practise_and_learn(practice, options) if options.learn else _practise(practice, options)
+        again = "the same command with --resume in place of --checkpoint, --target and --data goes on from here"
+        done = f"of {options.trials} trials are in {bags}"
+        with resumable(lambda: f"{len(practice.made)} {done}", again if options.learn else AGAIN):
+            _practise_and_learn(practice, options) if options.learn else _practise(practice, options)
     show(practice.made)
+    words = ("--task", options.task, options.reset, "--kitchen", options.kitchen)
+    next_step("sim", "evaluate", "--checkpoint", acts, *words, about="its rate in scenes that a person laid")
     return 0
 
 
@@ -124,7 +153,6 @@ def _practise_and_learn(practice: Practice, options: argparse.Namespace) -> None
     """All trials, and after each one the updates that it calls for."""
     from ptr_models.training.online_cli import open_learner
     from ptr_models.training.online_log import OnlineLog
-    from ptr_models.training.runs import locked
     from ptr_policy.bulk.practice_report import write_summary
 
     learner = open_learner(options, options.out / "trials")

@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ptr_models.files import write_json
-from ptr_models.plain_text import for_markup
+from ptr_models.common.files import write_json
+from ptr_models.common.plain_text import for_markup
 from ptr_policy.bulk.practice import PracticeTrial
 from ptr_policy.evaluation.statistics import wilson_interval
 

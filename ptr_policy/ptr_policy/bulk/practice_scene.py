@@ -13,8 +13,8 @@ from ptr_bringup.sim.door_tasks import door_success
 from ptr_bringup.sim.staging import scene_seed, start_position
 from ptr_bringup.sim.tasks import success, task_named
 from ptr_bringup.sim.world import World
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
 from ptr_policy.bulk.sight import robot_for
 
 LIFT = 0.15

@@ -25,12 +25,11 @@ from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.world import World
 from ptr_models.analysis.figures import COLOURS, INK, save, tidy
 from ptr_models.analysis.values import Candidate, choose, rank_correlation, score_checkpoints
-from ptr_models.errors import PtrError
-from ptr_models.files import write_json
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_json
 from ptr_models.json_input import read_object
-from ptr_models.replay import open_episodes
 from ptr_models.training.checkpoint import read_checkpoint
-from ptr_models.training.data import limited
+from ptr_models.training.data import limited, open_folders
 from ptr_models.training.policy import Policy
 from ptr_policy.bulk.evaluate import run_trial
 from ptr_policy.bulk.sight import robot_for
@@ -83,7 +82,8 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
     torch.set_num_threads(1)
     first = read_checkpoint(paths[0])
     earliest = first.config.schedule.choose_from if options.earliest is None else options.earliest
-    data = limited(open_episodes(options.target, first.contract, root=options.cache), 10, 0)
+    data = open_folders(options.target, first.contract, cache=options.cache, exclude=options.exclude)
+    data = limited(data, 10, 0)
     candidates = score_checkpoints(paths, data)
     place = options.run_folder / "rule.json"
     known = _known(place, options)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ptr_bringup.sim.robot import SimulatedRobot, Snapshot
 from ptr_bringup.sim.world import World
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.object_features import OBJECTS, features_of
 from ptr_models.episodes.sampling import decode_image
 from ptr_models.episodes.trajectory import encode_jpeg
-from ptr_models.errors import PtrError
 
 
 @dataclass(frozen=True)

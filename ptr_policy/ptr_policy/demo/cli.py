@@ -13,10 +13,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.prompt import Confirm
 
-from ptr_models.errors import PtrError
-from ptr_models.files import write_atomically
+from ptr_bringup.sim.names import teach_names
+from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically
+from ptr_models.common.guidance import next_step
+from ptr_models.common.output_folder import is_empty, locked, require_unused
+from ptr_models.common.plain_text import for_markup, plain
 from ptr_models.json_input import read_object
-from ptr_models.plain_text import for_markup, plain
 from ptr_policy.demo.plan import Plan
 
 DESCRIPTION = """\
@@ -27,20 +31,71 @@ server deploys the result, the evaluator makes ten recorded trials, and a report
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `demo` to `ptr`."""
+    teach_names()
     parser = subparsers.add_parser(
         "demo", help="record, fine-tune, deploy, evaluate and report, in simulation", description=DESCRIPTION
     )
     add = parser.add_argument
-    add("--out", type=Path, default=Path("runs/demo"), help="folder of the run (default: runs/demo)")
-    add("--seed", type=int, default=0, help="of scenes, starts and fine-tuning (default: 0)")
-    add("--task", default="put_sweet_potato_on_plate", help="see `ptr sim tasks`")
-    add("--kitchen", default="toykitchen_target1", help="see `ptr sim tasks`")
-    add("--demonstrations", type=int, default=10, help="to record (default: 10)")
-    add("--trials", type=int, default=10, help="to make with each checkpoint (default: 10)")
-    add("--steps", type=int, default=500, help="updates of fine-tuning (default: 500)")
-    add("--checkpoint", type=Path, help="pre-trained checkpoint (default: the shipped one)")
-    add("--pretraining", type=Path, default=Path("data/mix"), help="pre-training bags to mix in (default: data/mix)")
-    add("--pretraining-episodes", type=int, default=408, help="how many (default: 408, one per kitchen and task)")
+    add(
+        "--out",
+        type=arguments.output_folder,
+        default="runs/demo",
+        metavar="DIR",
+        help="folder of the run (default: runs/demo)",
+    )
+    add("--seed", type=arguments.seed, default=0, metavar="N", help="of scenes, starts and fine-tuning (default: 0)")
+    add(
+        "--task",
+        type=arguments.task,
+        default="put_sweet_potato_on_plate",
+        metavar="NAME",
+        help="see ptr sim tasks (default: put_sweet_potato_on_plate)",
+    )
+    add(
+        "--kitchen",
+        type=arguments.kitchen,
+        default="toykitchen_target1",
+        metavar="NAME",
+        help="see ptr sim tasks (default: toykitchen_target1)",
+    )
+    arguments.option(
+        parser,
+        "--episodes",
+        old=("--demonstrations",),
+        dest="demonstrations",
+        type=arguments.count,
+        default=10,
+        metavar="N",
+        help="demonstrations to record (default: 10)",
+    )
+    add("--trials", type=arguments.count, default=10, metavar="N", help="to make with each checkpoint (default: 10)")
+    add("--steps", type=arguments.count, default=500, metavar="N", help="updates of fine-tuning (default: 500)")
+    add(
+        "--checkpoint",
+        type=arguments.checkpoint,
+        metavar="DIR",
+        help="pre-trained checkpoint (default: the shipped one)",
+    )
+    arguments.option(
+        parser,
+        "--data",
+        old=("--pretraining",),
+        dest="pretraining",
+        type=arguments.output_folder,
+        default="data/mix",
+        metavar="DIR",
+        help="pre-training bags to mix in, made where there are none (default: data/mix)",
+    )
+    arguments.option(
+        parser,
+        "--data-episodes",
+        old=("--pretraining-episodes",),
+        dest="pretraining_episodes",
+        type=arguments.count,
+        default=408,
+        metavar="N",
+        help="how many (default: 408, one per kitchen and task)",
+    )
     add("--fresh", action="store_true", help="remove an earlier run in --out instead of continuing it; asks first")
     add("--yes", action="store_true", help="with --fresh: remove it without asking")
     parser.set_defaults(run=_run)
@@ -51,8 +106,7 @@ def _run(options: argparse.Namespace) -> int:
     from ptr_policy.demo.report import write_report
     from ptr_policy.demo.runner import run_all
 
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
     plan = Plan(
         out=options.out.resolve(),
         seed=options.seed,
@@ -66,6 +120,8 @@ def _run(options: argparse.Namespace) -> int:
         finetune_steps=options.steps,
     )
     console = Console()
+    require_unused(plan.out)
+    require_unused(plan.pretraining)
     if options.fresh and holds_run(plan.out) and not (options.yes or confirmed(plan.out, console)):
         console.print("nothing was removed; without --fresh the run is continued")
         return 2
@@ -73,18 +129,16 @@ def _run(options: argparse.Namespace) -> int:
         console.print(f"the earlier run of another plan is now in {for_markup(moved)}")
     task, kitchen = for_markup(plan.task.replace("_", " ")), for_markup(plan.kitchen)
     console.print(f"[bold]{task}[/bold] in {kitchen}, seed {plan.seed}")
-    try:
+    with locked(plan.out):
         times = run_all(plan, console)
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where it was")
-        return 130
-    report = write_report(plan, times)
+        report = write_report(plan, times)
     _conclude(report, plan, console)
+    next_step("collect", plan.task, "--device", "page_keyboard", "--out", "data/mine", about="drive the arm yourself")
     return 0
 
 
 def _shipped() -> Path:
-    from ptr_models.assets import checkpoint_path
+    from ptr_models.common.assets import checkpoint_path
 
     return checkpoint_path("ptr_small")
 
@@ -98,7 +152,7 @@ def holds_run(folder: Path) -> bool:
     if folder.is_dir() and not folder.is_symlink():
         if (folder / "plan.json").is_file():
             return True
-        if not any(folder.iterdir()):
+        if is_empty(folder):
             return False
     elif not folder.exists():
         return False

@@ -16,8 +16,8 @@ from typing import Any
 
 import jinja2
 
-from ptr_models.errors import PtrError
-from ptr_models.files import write_atomically, write_json
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically, write_json
 from ptr_models.json_input import read_object
 from ptr_policy.demo import figures
 from ptr_policy.demo.plan import Plan

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ptr_models.errors import PtrError
-from ptr_models.files import write_json
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_json
+from ptr_models.common.guidance import resumable
 from ptr_models.json_input import parse_json
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.stages import all_stages
-from ptr_policy.stages import progress_bar, run_stage
+from ptr_policy.stages import Stage, progress_bar, progress_text, run_stage
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
     """
     book = Path(plan.out / "stages.json")
     times = _times_in(book)
-    with progress_bar(console) as progress:
+    stage: Stage | None = None
+    with resumable(lambda: progress_text(stage)), progress_bar(console) as progress:
         for stage in all_stages(plan):
             before = times.get(stage.name, StageTime(stage.name, stage.title, 0.0))
             if before.finished:

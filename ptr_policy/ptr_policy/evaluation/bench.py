@@ -14,7 +14,8 @@ from action_msgs.srv import CancelGoal
 from rclpy.action import ActionClient
 from rclpy.node import Node
 
-from ptr_bringup.session import Caller, SessionError, Stage
+from ptr_bringup.ros.session import Caller, SessionError
+from ptr_bringup.sim.stage import Stage
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.srv import LoadCheckpoint, StartEpisode, StopEpisode
 from ptr_policy.evaluation.desk import Desk

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ptr_models.errors import PtrError
-from ptr_models.plain_text import for_markup
+from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import AGAIN, next_step
+from ptr_models.common.output_folder import require_unused
+from ptr_models.common.plain_text import for_markup
 
 if TYPE_CHECKING:
-    from ptr_bringup.session import Caller
+    from ptr_bringup.ros.session import Caller
     from ptr_policy.evaluation.node import EvaluatorNode
     from ptr_policy.evaluation.trials import Result, Trial
 
@@ -42,24 +44,65 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--task", default="", help="task of the trials, e.g. put_sweet_potato_on_plate")
-    add("--out", type=Path, metavar="DIR", help="folder of the trials and the report")
-    add("--kitchen", default="", help="kitchen of simulated scenes (default: present one)")
-    several = "checkpoint that the policy server loads; several, with names, are compared (default: the one it has)"
-    add("--checkpoint", action="append", default=[], metavar="[NAME=]DIR", help=several)
+    add(
+        "--task",
+        type=arguments.any_task,
+        metavar="NAME",
+        help="task of the trials, e.g. put_sweet_potato_on_plate",
+    )
+    add("--out", type=arguments.output_folder, metavar="DIR", help="folder of the trials and the report")
+    add(
+        "--kitchen",
+        type=arguments.kitchen,
+        metavar="NAME",
+        help="kitchen of simulated scenes (default: present one)",
+    )
+    several = "checkpoints that the policy server loads; several, with names, are compared (default: the one it has)"
+    arguments.several(parser, "--checkpoint", type=_candidate, metavar="[NAME=]DIR", help=several)
     add("--policy", default="", help="name of a single policy, for the report")
     add("--open", action="store_true", help="show the names of several checkpoints while trials are judged")
-    add("--trials", type=int, default=10, help="trials to make with each checkpoint (default: 10)")
-    add("--seed", type=int, default=0, help="of scenes, starts and order (default: 0)")
-    add("--max-steps", type=int, default=0, help="steps of a trial (default: the server's)")
-    add("--choice", default="", help="how actions are chosen (default: the server's)")
-    add("--new-task", default="", metavar="TASK", help="gets a spare slot in each checkpoint that lacks it")
+    add(
+        "--trials",
+        type=arguments.count,
+        default=10,
+        metavar="N",
+        help="trials to make with each checkpoint (default: 10)",
+    )
+    add("--seed", type=arguments.seed, default=0, metavar="N", help="of scenes, starts and order (default: 0)")
+    add(
+        "--max-steps",
+        type=arguments.optional_count,
+        default=0,
+        metavar="N",
+        help="steps of a trial (default: the server's)",
+    )
+    add("--choice", type=arguments.way, metavar="NAME", help="how actions are chosen (default: the server's)")
+    add(
+        "--new-task",
+        type=arguments.any_task,
+        metavar="NAME",
+        help="gets a spare slot in each checkpoint that lacks it",
+    )
     add("--judge", choices=("auto", "simulator", "person"), default="auto", help="who (default: the simulator)")
-    add("--reference", type=Path, metavar="DIR", help="demonstrations whose first pictures are the scenes to lay out")
+    add(
+        "--reference",
+        type=arguments.existing_folder,
+        metavar="DIR",
+        help="demonstrations whose first pictures are the scenes to lay out",
+    )
     add("--camera", default="over_shoulder", metavar="NAME", help="whose pictures are kept (default: over_shoulder)")
     add("--no-record", action="store_true", help="make no bags")
     parser.set_defaults(run=run)
     _add_report(parser)
+
+
+def _candidate(text: str) -> str:
+    """A checkpoint with or without a name; the policy server looks for it, perhaps on another machine."""
+    name, separator, place = text.rpartition("=")
+    arguments.path(place)
+    if "," in text or (separator and not name.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no checkpoint; write DIR or NAME=DIR, without commas")
+    return text
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +113,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         description="Write the report of an evaluation again, finished or not. With several folders the policies of "
         "all are compared, in their common scenes where they have some; the report goes to the first.",
     )
-    report.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="of an evaluation")
+    report.add_argument("folders", nargs="+", type=arguments.existing_folder, metavar="FOLDER", help="of an evaluation")
     report.add_argument("--open", action="store_true", help="show hidden names before all trials are made")
     report.set_defaults(run=_report)
 
@@ -83,36 +126,37 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Make the trials with a progress bar."""
     for name, value in (("--task", options.task), ("--out", options.out)):
         if not value:
             raise EvaluationError(f"`ptr evaluate` needs {name}")
+    require_unused(options.out)
     try:
-        from ptr_bringup.session import SessionError, run_session
+        from ptr_bringup.ros.session import run_session
         from ptr_policy.evaluation.node import EvaluatorNode
     except ImportError as error:
         raise EvaluationError(f"`ptr evaluate` needs ROS 2: {error}") from error
     overrides = {
         "task": options.task,
         "directory": str(options.out),
-        "kitchen": options.kitchen,
+        "kitchen": options.kitchen or "",
         "checkpoint": ",".join(options.checkpoint),
         "policy": options.policy,
         "open": options.open,
         "trials": options.trials,
         "seed": options.seed,
         "max_steps": options.max_steps,
-        "action_choice": options.choice,
-        "new_task": options.new_task,
+        "action_choice": options.choice or "",
+        "new_task": options.new_task or "",
         "judge": options.judge,
         "reference": "" if options.reference is None else str(options.reference),
         "camera": options.camera,
         "record": not options.no_record,
     }
     try:
-        run_session(lambda: EvaluatorNode(overrides), _with_progress, "evaluator", args=[], expected=())
-    except (SessionError, OSError, ValueError) as error:
+        return run_session(lambda: EvaluatorNode(overrides), _with_progress, "evaluator", args=[], expected=())
+    except (OSError, ValueError) as error:
         raise EvaluationError(str(error)) from error
 
 
@@ -127,6 +171,7 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
         TimeRemainingColumn,
     )
 
+    from ptr_bringup.ros.session import SessionEndedError
     from ptr_policy.evaluation.node import conclude, describe, directory_of, run_trials
 
     columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()]
@@ -139,8 +184,14 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
             done = result.trial.index + (result.outcome != "invalid")
             progress.update(bar, completed=done, total=len(planned))
 
-        summary = run_trials(node, caller, show)
+        try:
+            summary = run_trials(node, caller, show)
+        except SessionEndedError:
+            made = f"{int(progress.tasks[bar].completed)} of {int(progress.tasks[bar].total or 0)}"
+            progress.console.print(f"interrupted: {made} trials are made; {AGAIN}", markup=False)
+            raise
         progress.update(bar, completed=summary["planned"], total=summary["planned"])
     for line in conclude(directory_of(node)):
         print(line)
+    next_step("evaluate", "report", directory_of(node), about="with further folders: compares them")
     return 0

@@ -14,11 +14,11 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
+from ptr_bringup.ros.qos import LATCHED
 from ptr_models.episodes.request_text import RequestTextError, check_texts
 from ptr_msgs.srv import LabelTrial
 from ptr_policy.evaluation.person import judgement
 from ptr_policy.evaluation.trials import Judgement, Trial, TrialsError
-from ptr_policy.ros import LATCHED
 
 LABEL = {"outcome": 40, "reason": 2000, "by": 80}
 """Characters of the texts of a label."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_policy.evaluation.checkpoints import Checkpoint, unseal
 from ptr_policy.evaluation.comparison import Pairs, holm, mcnemar_exact, newcombe_interval, tango_interval
 from ptr_policy.evaluation.power import advise_pair, advise_single

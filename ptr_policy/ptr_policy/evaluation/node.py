@@ -4,18 +4,20 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from ptr_bringup.session import Caller, SessionError, Stage, run_session
-from ptr_models.errors import PtrError
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.session import Caller, SessionError, run_session
+from ptr_bringup.sim.stage import Stage
+from ptr_models.common.output_folder import locked
 from ptr_models.json_input import read_object
 from ptr_models.provenance import installed_versions
 from ptr_policy.evaluation.bench import BenchOptions, RobotBench
@@ -29,7 +31,6 @@ from ptr_policy.evaluation.runner import evaluate
 from ptr_policy.evaluation.summary import summarise
 from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError
 from ptr_policy.evaluation.watch import Watch
-from ptr_policy.ros import declare
 
 JUDGES = ("auto", "simulator", "person")
 
@@ -105,7 +106,7 @@ def directory_of(node: EvaluatorNode) -> Path:
 def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any]:
     """Make the trials that the node's parameters describe, show each, write the report, and return the summary."""
     directory = directory_of(node)
-    with subject_of(node, directory) as subject:
+    with locked(directory), subject_of(node, directory) as subject:
         protocol = protocol_of(node, subject).keep(directory)
         planned = protocol.trials()
         file = TrialFile(directory / "trials.jsonl")
@@ -207,11 +208,10 @@ def conclude(directory: Path) -> list[str]:
     return [*lines, f"report: {directory / 'report.html'}"]
 
 
-def main(args: Sequence[str] | None = None) -> None:
+def main(args: Sequence[str] | None = None) -> int:
     """Run the node until its trials are made."""
-    expected = (PtrError, SessionError, ParameterException, OSError, ValueError)
-    run_session(EvaluatorNode, log_trials, "evaluator", args, expected)
+    return run_session(EvaluatorNode, log_trials, "evaluator", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

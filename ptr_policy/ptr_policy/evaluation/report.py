@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from ptr_models.files import write_atomically
+from ptr_models.common.files import write_atomically
 from ptr_policy.evaluation.drawing import CURVE_HEIGHT, CURVE_WIDTH, curves, inline_picture
 from ptr_policy.evaluation.findings import Evaluation, combined, findings, read_evaluation
 from ptr_policy.evaluation.power import format_p

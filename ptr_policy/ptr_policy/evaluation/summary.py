@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ptr_models.files import write_atomically
+from ptr_models.common.files import write_atomically
 from ptr_policy.evaluation.statistics import wilson_interval
 from ptr_policy.evaluation.trials import OUTCOMES, Result, Trial
 

@@ -10,9 +10,10 @@ from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import nanoseconds, stamp_from_nanoseconds
 from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, PolicyStep, SafetyEvent
 from ptr_policy.evaluation.log import Takeover, TrialLog
-from ptr_policy.ros import LATCHED
 
 
 class Watch:
@@ -56,8 +57,7 @@ class Watch:
 
     def announce(self, change: Takeover) -> None:
         """Tell the recorder, and so the bag, that a person took the arm or handed it back."""
-        header = Header(frame_id="base_link")
-        header.stamp.sec, header.stamp.nanosec = divmod(change.stamp, 10**9)
+        header = Header(frame_id="base_link", stamp=stamp_from_nanoseconds(change.stamp))
         kind, verb = ("takeover", "took the arm over") if change.taken else ("note", "handed the arm back")
         text = f"{change.source or 'a person'} {verb} after {change.step} steps of the policy"
         self._events.publish(EpisodeEvent(header=header, episode_id=self._episode, kind=kind, text=text))
@@ -66,10 +66,9 @@ class Watch:
         self.log.step(message.q, message.held)
 
     def _on_arm(self, message: ArmState) -> None:
-        stamp = message.header.stamp
         self.stopped = message.mode == ArmState.FAULT
         teleoperated = message.mode == ArmState.TELEOP
-        self.log.arm(stamp.sec * 10**9 + stamp.nanosec, teleoperated, message.source, self.stopped)
+        self.log.arm(nanoseconds(message.header.stamp), teleoperated, message.source, self.stopped)
 
     def _on_safety(self, message: SafetyEvent) -> None:
         if message.reason & (SafetyEvent.STOPPED | SafetyEvent.MOTOR_FAULT):

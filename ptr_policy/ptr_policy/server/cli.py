@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
 from typing import Any
+
+from ptr_models.common import arguments
 
 STARTS, RUNS = 60.0, 3600.0
 """s to wait for the server, and for the end of a run."""
@@ -24,10 +25,17 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="one run; Ctrl-C ends it",
         description="Let the policy drive the arm until it has made its steps, a fault ends it, or Ctrl-C does.",
     )
-    run.add_argument("task", metavar="TASK", help="task that the policy is told")
-    run.add_argument("--max-steps", type=int, default=0, metavar="N", help="control steps (default: the server's)")
+    about = "task that the policy is told"
+    arguments.also_by_place(run, "task", type=arguments.any_task, metavar="TASK", help=about)
     run.add_argument(
-        "--choice", default="", help="mode, sample, sample_gripper, argmax_q, softmax_q (default: the server's)"
+        "--max-steps",
+        type=arguments.optional_count,
+        default=0,
+        metavar="N",
+        help="control steps (default: the server's)",
+    )
+    run.add_argument(
+        "--choice", type=arguments.way, metavar="NAME", help=f"{arguments.WAYS_TEXT} (default: the server's)"
     )
     run.set_defaults(run=_run)
     load = kinds.add_parser(
@@ -35,21 +43,24 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="serve another checkpoint",
         description="Refused during a run, and when the checkpoint does not fit the robot: then the one before stays.",
     )
-    load.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="its folder, on the server's machine")
-    load.add_argument("--new-task", default="", metavar="NAME", help="a task that gets a spare slot")
+    about = "its folder, on the server's machine"
+    arguments.also_by_place(load, "checkpoint", type=arguments.path, metavar="CHECKPOINT", help=about)
+    load.add_argument(
+        "--new-task", type=arguments.any_task, metavar="NAME", help="a task that gets a spare slot"
+    )
     load.set_defaults(run=_load)
 
 
 def _run(options: argparse.Namespace) -> int:
     from rclpy.action import ActionClient
 
-    from ptr_bringup.session import SessionEndedError
+    from ptr_bringup.ros.session import SessionEndedError
     from ptr_msgs.action import RunPolicy
 
     def work(node: Any, caller: Any) -> int:
         client = ActionClient(node, RunPolicy, "/run_policy")
         caller.wait(client.server_is_ready, "the action /run_policy; is the policy server running?", STARTS)
-        goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice)
+        goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice or "")
         handle = caller.result(client.send_goal_async(goal), "the acceptance by /run_policy", STARTS)
         try:
             result = caller.result(handle.get_result_async(), "the end of the run", RUNS).result
@@ -71,7 +82,7 @@ def _load(options: argparse.Namespace) -> int:
     def work(node: Any, caller: Any) -> int:
         client = node.create_client(LoadCheckpoint, "/policy_server/load")
         path = os.path.abspath(options.checkpoint)  # links stay as they are
-        request = LoadCheckpoint.Request(checkpoint=path, new_task=options.new_task)
+        request = LoadCheckpoint.Request(checkpoint=path, new_task=options.new_task or "")
         answer = caller.call(client, request, LOADS)
         print(f"{answer.message}, contract {answer.contract_hash}")
         return 0
@@ -82,7 +93,6 @@ def _load(options: argparse.Namespace) -> int:
 def _session(work: Any) -> int:
     from rclpy.node import Node
 
-    from ptr_bringup.session import run_session
+    from ptr_bringup.ros.session import run_session
 
-    run_session(lambda: Node("policy_caller"), work, "policy", args=[])
-    return 0
+    return run_session(lambda: Node("policy_caller"), work, "policy", args=[], expected=())

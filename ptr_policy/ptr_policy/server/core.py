@@ -14,10 +14,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.sampling import Observation
-from ptr_models.errors import PtrError
 from ptr_models.training.q_range import QRange
 from ptr_policy.server.drift import DriftWatch
 from ptr_policy.server.ticks import ON_TIME, Lateness

@@ -7,6 +7,7 @@ import numpy as np
 from geometry_msgs.msg import Twist
 from rclpy.time import Time
 
+from ptr_bringup.ros.time import duration_from_seconds, stamp_from_nanoseconds
 from ptr_models.contract import Contract
 from ptr_msgs.msg import ArmCommand, PolicyStep
 from ptr_policy.server.core import Step
@@ -25,7 +26,7 @@ def command_message(contract: Contract, action: np.ndarray, decided: Time) -> Ar
     command.header.stamp = decided.to_msg()
     command.header.frame_id = contract.frame
     command.twist = _twist(np.asarray(action[:6], dtype=float) / contract.period)
-    command.horizon.sec, command.horizon.nanosec = divmod(round(contract.period * 1e9), 10**9)
+    command.horizon = duration_from_seconds(contract.period)
     return command
 
 
@@ -51,7 +52,7 @@ def step_message(step: Step, task: str, contract: Contract, streams: Observation
     if step.observation is not None:
         images, state = step.observation.image_stamps, step.observation.state_stamp
     if images[0] is not None:
-        message.image_stamp = Time(nanoseconds=images[0]).to_msg()
+        message.image_stamp = stamp_from_nanoseconds(images[0])
     message.image_age = max(_age(stamp, began) for stamp in images)
     message.state_age = _age(state, began)
     return message

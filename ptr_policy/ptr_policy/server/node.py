@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import functools
+import sys
 import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from ptr_bringup.ros.node import RunnableNode, keep_answering, run
+from ptr_bringup.ros.parameters import declare
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.request_text import check_texts
-from ptr_models.errors import PtrError
 from ptr_msgs.srv import LoadCheckpoint
-from ptr_policy.ros import declare, run
 from ptr_policy.server.core import ServerError
 
 EXPECTED = (PtrError, OSError, ValueError)  # their text is a sentence for the user
@@ -36,7 +38,7 @@ def told(transition: Transition) -> Transition:
     return attempt
 
 
-class PolicyServerNode(LifecycleNode):
+class PolicyServerNode(RunnableNode, LifecycleNode):
     """Loads in `configure`, acts in `active`; one run at a time."""
 
     def __init__(self) -> None:
@@ -130,7 +132,7 @@ class PolicyServerNode(LifecycleNode):
 
     # The process
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Configure and activate, unless somebody else is to do so.
 
         Raises:
@@ -142,13 +144,12 @@ class PolicyServerNode(LifecycleNode):
             if transition() != TransitionCallbackReturn.SUCCESS:
                 raise ServerError(f"the policy server cannot start: {self.problem or 'see above'}")
 
-    def end(self) -> bool:
+    def close(self) -> None:
         """Release the arm; a run that goes on ends as failed, and its caller is still to be told so."""
-        busy = self._runner is not None and self._runner.busy
-        if busy:
+        if self._runner is not None and self._runner.busy:
             self._runner.active = False
             self._runner.end("the policy server is ending", failed=True)
-        return busy
+            keep_answering(self)
 
     # Checkpoints
 
@@ -203,10 +204,10 @@ class PolicyServerNode(LifecycleNode):
         return self.get_parameter(name).value
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the node."""
-    run(PolicyServerNode, "policy_server", args)
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; returns the exit code."""
+    return run(PolicyServerNode, "policy_server", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.action.server import ServerGoalHandle
-from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.task import Future
 from rclpy.timer import Timer
 
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import STEADY
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.request_text import check_texts
-from ptr_models.errors import PtrError
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.msg import ArmCommand, EpisodeStatus, PolicyStep
-from ptr_policy.ros import LATCHED
 from ptr_policy.server.core import Run, RunOptions, ServerError, Step, rehearse
 from ptr_policy.server.loading import Loaded
 from ptr_policy.server.messages import command_message, release_message, step_message
@@ -165,8 +164,7 @@ class Runner:
         self._streams.begin()
         period = self.loaded.contract.period
         self._step_timer = StepTimer(self._node, period, self._work, self._streams, self._on_step)
-        clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._watch = self._node.create_timer(WATCH_PERIOD, self._on_watch, clock=clock)
+        self._watch = self._node.create_timer(WATCH_PERIOD, self._on_watch, clock=STEADY)
         self._report()
 
     # A step

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from ptr_policy.ros import LATCHED
+from ptr_bringup.ros.qos import LATCHED
 from ptr_policy.server.core import Run
 from ptr_policy.server.loading import Loaded
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rclpy.clock import Clock
-from rclpy.clock_type import ClockType
 from rclpy.node import Node
 
+from ptr_bringup.ros.time import STEADY
 from ptr_policy.server.streams import ObservationStreams
 from ptr_policy.server.ticks import Lateness, Ticks
 
@@ -32,7 +32,7 @@ class StepTimer:
         """Args: period: s.   work: s that a step takes.   streams: that it looks at.   on_step: makes a step."""
         self._node, self._streams, self._on_step = node, streams, on_step
         simulated = node.get_parameter("use_sim_time").value
-        self._clock = node.get_clock() if simulated else Clock(clock_type=ClockType.STEADY_TIME)
+        self._clock = node.get_clock() if simulated else STEADY
         self._phase = streams.phase()
         wait = self._phase.first(_seconds(node.get_clock()), work, streams.arm_beat())
         self._ticks = Ticks(period, _seconds(self._clock) + wait)

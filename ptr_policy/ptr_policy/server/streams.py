@@ -12,6 +12,7 @@ from rclpy.qos import qos_profile_sensor_data
 from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage
 
+from ptr_bringup.ros.time import nanoseconds
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.sampling import (
@@ -167,11 +168,6 @@ class ObservationStreams:
 
     def _now(self) -> int:
         return self._node.get_clock().now().nanoseconds
-
-
-def nanoseconds(stamp: Any) -> int:
-    """ns of a ROS stamp."""
-    return stamp.sec * 10**9 + stamp.nanosec
 
 
 def _stamp(buffer: LatestBuffer[Any]) -> int | None:

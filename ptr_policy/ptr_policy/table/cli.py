@@ -7,15 +7,24 @@ import argparse
 import json
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, LEVELS
+from ptr_bringup.sim.names import teach_names
 from ptr_bringup.sim.operator import MANNERS
-from ptr_models.errors import PtrError
-from ptr_models.files import write_json
+from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_json
+from ptr_models.common.guidance import next_step, resumable
+from ptr_models.common.output_folder import locked, require_unused
+from ptr_models.common.plain_text import plain
+from ptr_models.episodes.exclusion import add_exclude, lasting
 from ptr_models.json_input import read_object
-from ptr_models.plain_text import plain
+
+if TYPE_CHECKING:
+    from ptr_policy.table.plan import TablePlan
 
 DESCRIPTION = """\
 The result table of PTR, in simulation: every method meets the same pre-training bags, the same demonstrations of the
@@ -26,12 +35,15 @@ that did best in its validation scenes."""
 EPILOGUE = """\
 examples:
   ptr sim collect --out data/pretraining --episodes 4080 --level standard --manner human
+  ptr table --list                                           the methods
   ptr table --data data/pretraining --out runs/table --level standard
-  ptr table --data data/pretraining --out runs/quick --methods ptr bc --pretraining 2000 --finetuning 300 --trials 10"""
+  ptr table --data data/pretraining --out runs/quick --methods ptr bc --pretraining-steps 2000 \\
+            --finetuning-steps 300 --trials 10"""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `table` to `ptr`."""
+    teach_names()
     parser = subparsers.add_parser(
         "table",
         help="compare every method on the same data, in simulation",
@@ -40,9 +52,22 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="pre-training bags (`ptr sim collect`)")
-    add("--out", type=Path, default=Path("runs/table"), metavar="DIR", help="default: runs/table")
-    add("--methods", nargs="+", default=[], metavar="NAME", help="default: all, see --list")
+    add("--data", type=arguments.existing_folder, metavar="DIR", help="pre-training bags (`ptr sim collect`)")
+    add_exclude(parser)
+    add(
+        "--out",
+        type=arguments.output_folder,
+        default="runs/table",
+        metavar="DIR",
+        help="folder of everything that is made (default: runs/table)",
+    )
+    arguments.several(
+        parser,
+        "--methods",
+        type=arguments.OneOf("method", _methods),
+        metavar="NAME",
+        help="one or more methods, see --list (default: all)",
+    )
     add("--size", choices=("small", "paper"), default="small", help="of the presets (default: small)")
     add(
         "--observation",
@@ -50,60 +75,111 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         default="image",
         help="what policies see: images, or the poses of simulated objects, at a fraction of the cost (default: image)",
     )
-    add("--tasks", nargs="+", default=[], metavar="TASK[:KITCHEN]", help="default: the four target tasks")
-    add("--seeds", nargs="+", type=int, default=[0], metavar="N", help="of pre-training and what follows (default: 0)")
+    arguments.several(
+        parser,
+        "--task",
+        old=("--tasks",),
+        dest="tasks",
+        type=_place,
+        metavar="NAME[:KITCHEN]",
+        help="one or more target tasks, each with the kitchen of its scenes (default: the four of the talk)",
+    )
+    arguments.several(
+        parser,
+        "--seed",
+        old=("--seeds",),
+        dest="seeds",
+        type=arguments.seed,
+        metavar="N",
+        help="one or more seeds of pre-training and what follows (default: 0)",
+    )
     add("--level", choices=tuple(LEVELS), default=DEFAULT_LEVEL, help=f"of all scenes (default: {DEFAULT_LEVEL})")
     add("--manner", choices=tuple(MANNERS), default="human", help="of the target demonstrations (default: human)")
-    add("--pretraining", type=int, default=22_000, metavar="N", help="updates (default: 22000)")
-    add("--finetuning", type=int, default=500, metavar="N", help="updates (default: 500)")
-    add("--demonstrations", type=int, default=10, metavar="N", help="per target task (default: 10)")
-    add("--trials", type=int, default=20, metavar="N", help="per task and seed (default: 20)")
+    for name, usual, about in (
+        ("pretraining", 22_000, "updates of pre-training (default: 22000)"),
+        ("finetuning", 500, "updates of fine-tuning (default: 500)"),
+        ("demonstrations", 10, "demonstrations per target task (default: 10)"),
+    ):
+        word = {"demonstrations": "--episodes"}.get(name, f"--{name}-steps")
+        arguments.option(
+            parser,
+            word,
+            old=(f"--{name}",),
+            dest=name,
+            type=arguments.count,
+            default=usual,
+            metavar="N",
+            help=about,
+        )
+    add("--trials", type=arguments.count, default=20, metavar="N", help="per task and seed (default: 20)")
     add(
         "--validation",
-        type=int,
+        type=arguments.optional_count,
         default=10,
         metavar="N",
         help="trials per decoding in other scenes, by which each cell's decoding is chosen; 0: the mode (default: 10)",
     )
-    add("--checkpoint", nargs="+", default=[], metavar="NAME=DIR", help="pre-trained already: ptr=models/checkpoints/…")
-    add("--threads", type=int, default=1, help="of PyTorch (default: 1)")
-    add("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE", help="for every training")
+    arguments.several(
+        parser,
+        "--checkpoint",
+        type=_assignment,
+        metavar="NAME=DIR",
+        help="pre-trained already: ptr=models/checkpoints/…",
+    )
+    add("--threads", type=arguments.count, default=1, metavar="N", help="of PyTorch (default: 1)")
+    add(
+        "--set",
+        dest="settings",
+        type=arguments.setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="for every training",
+    )
     add("--list", action="store_true", help="list the methods and end")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    from ptr_policy.stages import progress_bar, run_stage
     from ptr_policy.table.methods import METHODS
-    from ptr_policy.table.plan import all_stages
-    from ptr_policy.table.report import write_report
 
     console = Console()
     if options.list:
         for method in METHODS:
             console.print(f"{method.name:<20} {method.title}: {method.recipe.value}", highlight=False)
         return 0
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    plan = plan_from(options)
+    return _make(plan_from(options), console)
+
+
+def _make(plan: TablePlan, console: Console) -> int:
+    """Run what is missing of a table, and show it."""
+    from ptr_policy.stages import progress_bar, progress_text, run_stage
+    from ptr_policy.table.plan import all_stages
+    from ptr_policy.table.report import write_report
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    require_unused(plan.out)
     check_same(plan.out, plan.to_dict())
-    text = ""
-    try:
-        with progress_bar(console) as progress:
-            for stage in all_stages(plan):
-                if stage.done() < stage.total:
-                    run_stage(stage, plan.out / "logs", progress)
-                if stage.unit == "trials":
-                    text, _ = write_report(plan)
-    except KeyboardInterrupt:
-        console.print("interrupted; the same command goes on where it was")
-        return 130
+    text, stage = "", None
+    with locked(plan.out), resumable(lambda: progress_text(stage)), progress_bar(console) as progress:
+        for stage in all_stages(plan):
+            if stage.done() < stage.total:
+                run_stage(stage, plan.out / "logs", progress)
+            if stage.unit == "trials":
+                text, _ = write_report(plan)
     console.print(plain(text, newlines=True), markup=False)
     console.print(f"table: {plain(plan.out / 'table.md')}, picture: {plain(plan.out / 'table.png')}", markup=False)
+    next_step("table", "…", "--seed", *range(max(plan.seeds) + 2), about="more seeds: intervals over runs")
     return 0
 
 
-def plan_from(options: argparse.Namespace):  # noqa: ANN201  the type would import the learner for --help
+def _methods() -> list[str]:
+    from ptr_policy.table.methods import METHODS
+
+    return [method.name for method in METHODS]
+
+
+def plan_from(options: argparse.Namespace) -> TablePlan:
     """The plan of the arguments.
 
     Raises:
@@ -112,20 +188,23 @@ def plan_from(options: argparse.Namespace):  # noqa: ANN201  the type would impo
     from ptr_policy.table.methods import methods
     from ptr_policy.table.plan import LOW_DIM, Budget, TablePlan
 
+    if options.data is None:
+        raise PtrError("a table needs pre-training bags: name their folder with --data (`ptr sim collect` makes some)")
     if options.observation == LOW_DIM and options.size != "small":
         raise PtrError(f"--size {options.size} is of policies that see images; leave it out with --observation low_dim")
     size = LOW_DIM if options.observation == LOW_DIM else options.size
     return TablePlan(
         out=options.out.resolve(),
         data=options.data.resolve(),
+        exclude=tuple(lasting(options.exclude)),
         methods=tuple(methods(options.methods, size)),
         size=size,
-        tasks=tuple(_place(text) for text in options.tasks) or _targets(),
-        seeds=tuple(options.seeds),
+        tasks=tuple(options.tasks) or _targets(),
+        seeds=tuple(options.seeds) or (0,),
         budget=Budget(
             options.pretraining, options.finetuning, options.demonstrations, options.trials, options.validation
         ),
-        checkpoints=dict(_assignment(text) for text in options.checkpoint),
+        checkpoints=dict(options.checkpoint),
         threads=options.threads,
         settings=tuple(options.settings),
         level=options.level,
@@ -142,6 +221,7 @@ def check_same(out: Path, plan: dict) -> None:
     file = out / "plan.json"
     if file.is_file():
         stored = read_object(file, advice="choose another --out")
+        stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
         plain = json.loads(json.dumps(plan))
         for key, value in plain.items():
             if key != "checkpoints" and stored.get(key) != value:
@@ -155,14 +235,14 @@ def check_same(out: Path, plan: dict) -> None:
 def _assignment(text: str) -> tuple[str, Path]:
     name, separator, path = text.partition("=")
     if not separator:
-        raise PtrError(f"{text!r} is no assignment; write NAME=DIR")
-    return name, Path(path).resolve()
+        raise argparse.ArgumentTypeError(f"{text!r} is no assignment; write NAME=DIR")
+    return name, arguments.checkpoint(path).resolve()
 
 
 def _place(text: str) -> tuple[str, str]:
     """A task and its kitchen; without one, the first that pre-training never sees."""
     task, _, kitchen = text.partition(":")
-    return task, kitchen or "toykitchen_target1"
+    return arguments.task(task), arguments.kitchen(kitchen or "toykitchen_target1")
 
 
 def _targets() -> tuple[tuple[str, str], ...]:

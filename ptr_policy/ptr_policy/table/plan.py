@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL
+from ptr_models.common.errors import PtrError
+from ptr_models.episodes.exclusion import only_in
 from ptr_models.episodes.finding import episodes_so_far
-from ptr_models.errors import PtrError
 from ptr_models.json_input import parse_json, read_object
 from ptr_models.training.runs import checkpoint_step, latest_checkpoint, resolve_checkpoint
 from ptr_policy.stages import PTR, Stage, number_in
@@ -49,7 +50,7 @@ class TablePlan:
 
     Attributes:
         out: folder of everything that is made.
-        data: pre-training bags.
+        data: pre-training bags.   exclude: what of them is left out, see `episodes.exclusion`.
         methods: rows.
         size: of the presets, `small` or `paper`, or `low_dim`: policies that see objects instead of images.
         tasks: target task and the kitchen of its demonstrations and trials.
@@ -73,6 +74,12 @@ class TablePlan:
     settings: tuple[str, ...] = ()
     level: str = DEFAULT_LEVEL
     manner: str = "human"
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def data_options(self) -> list[object]:
+        """What tells a training of the pre-training bags; the demonstrations of the target task stay as they are."""
+        return ["--data", self.data, *(f"--exclude={pattern}" for pattern in only_in(str(self.data), self.exclude))]
 
     @property
     def cells(self) -> list[tuple[Method, str, str, int]]:
@@ -98,6 +105,7 @@ class TablePlan:
         """As JSON values."""
         return {
             "data": str(self.data),
+            "exclude": list(self.exclude),
             "size": self.size,
             "tasks": dict(self.tasks),
             "seeds": list(self.seeds),
@@ -128,8 +136,8 @@ def all_stages(plan: TablePlan) -> Iterator[Stage]:
 
 def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
     folder, count = plan.demonstrations(task, seed), plan.budget.demonstrations
-    command = [*PTR, "sim", "collect", "--out", folder, "--episodes", count, "--tasks", task]
-    command += ["--kitchens", kitchen, "--seed", seed, "--level", plan.level]
+    command = [*PTR, "sim", "collect", "--out", folder, "--episodes", count, "--task", task]
+    command += ["--kitchen", kitchen, "--seed", seed, "--level", plan.level]
     command += ["--manner", plan.manner]
     command += ["--no-images"] if plan.size == LOW_DIM else []
     name, title = f"demonstrate_{task}_{seed}", f"{task}, seed {seed}: demonstrations"
@@ -138,7 +146,7 @@ def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
 
 def _pretrain(plan: TablePlan, method: Method, seed: int) -> Stage:
     run, steps = plan.pretraining(method, seed), plan.budget.pretraining
-    command = [*PTR, "train", "pretrain", "--data", plan.data, "--out", run, "--steps", steps, "--seed", seed]
+    command = [*PTR, "train", "pretrain", *plan.data_options, "--out", run, "--steps", steps, "--seed", seed]
     command += _training_options(plan, run, method, is_new=True)
     name, title = f"pretrain_{method.name}_{seed}", f"{method.title}: pre-training, seed {seed}"
     return _stage(name, title, command, steps, "updates", lambda: _updates(run))
@@ -149,7 +157,7 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
     run, budget = plan.run(method, task, seed), plan.budget
     command = ["--target", plan.demonstrations(task, seed), "--out", run, "--seed", seed]
     if method.recipe in (Recipe.FINETUNE, Recipe.JOINT):
-        command += ["--data", plan.data]
+        command += plan.data_options
     if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
         base = _step(resolve_checkpoint(plan.pretraining(method, seed)))
         steps = budget.finetuning
@@ -166,9 +174,9 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
 def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int) -> Stage:
     """Every decoding in the same validation scenes, which are none of those of the trials."""
     run = plan.run(method, task, seed)
-    command = [*PTR, "sim", "decoding", "--checkpoint", run, "--tasks", task, "--kitchens", kitchen]
-    command += ["--episodes", plan.budget.validation, "--level", plan.level, "--json", run / DECODING]
-    command += [] if method.chooses_by_q else ["--decodings", *WITHOUT_Q]
+    command = [*PTR, "sim", "decoding", "--checkpoint", run, "--task", task, "--kitchen", kitchen]
+    command += ["--trials", plan.budget.validation, "--level", plan.level, "--json", run / DECODING]
+    command += [] if method.chooses_by_q else ["--choice", *WITHOUT_Q]
     name, title = f"validate_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}: decoding"
     return _stage(name, title, command, 1, "choice", lambda: int((run / DECODING).is_file()))
 
@@ -176,8 +184,8 @@ def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: in
 def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, decoding: str) -> Stage:
     """The same scenes for every method, seed and decoding."""
     run, trials = plan.run(method, task, seed), plan.budget.trials
-    command = [*PTR, "sim", "evaluate", "--checkpoint", run, "--tasks", task, "--kitchens", kitchen]
-    command += ["--episodes", trials, "--level", plan.level, "--choice", decoding, "--json", trials_file(run, decoding)]
+    command = [*PTR, "sim", "evaluate", "--checkpoint", run, "--task", task, "--kitchen", kitchen]
+    command += ["--trials", trials, "--level", plan.level, "--choice", decoding, "--json", trials_file(run, decoding)]
     name = f"try_{method.name}_{task}_{seed}_{decoding}"
     title = f"{method.title}: {task}, seed {seed}: trials, {decoding}"
     return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run, decoding)))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from ptr_models.analysis.figures import COLOURS, FAINT, INK, save, tidy
-from ptr_models.files import write_atomically, write_json
+from ptr_models.common.files import write_atomically, write_json
 from ptr_models.provenance import source_commit
 from ptr_models.training.runs import chosen_checkpoint, latest_checkpoint
 from ptr_policy.evaluation.statistics import wilson_interval

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 LIFETIME = timedelta(days=397)  # the longest that every browser takes
 RENEWAL = timedelta(days=30)  # before its end a certificate is made anew

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String
 
+from ptr_bringup.ros.qos import LATCHED
 from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, MotorStates, PolicyStep, SafetyEvent
 from ptr_teleop.console import health_views, policy_views, views
 from ptr_teleop.console.frames import NewestFrame
@@ -21,7 +22,6 @@ from ptr_teleop.console.state import ConsoleState, Heard
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 MANY = QoSProfile(depth=50)
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 GRAVE = ("stream_stalled", "messages_lost", "two_publishers", "clock_jumped", "disk_full")  # kinds of EpisodeEvent
 NOTED_AGAIN = 30.0  # s before the same warning is noted again
 TRIAL, REFERENCE, POLICY_STATUS = "/evaluation/trial", "/evaluation/reference/compressed", "/policy/status"

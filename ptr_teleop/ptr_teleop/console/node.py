@@ -3,10 +3,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rclpy.node import Node
+
+from ptr_bringup.ros.node import RunnableNode, run
+from ptr_bringup.ros.parameters import declare
 from ptr_teleop.console.addresses import LOCAL_NAMES, machine_names, qr_code, url
 from ptr_teleop.console.admission import REMOTE
 from ptr_teleop.console.credentials import default_folder, keep_address, obtain
@@ -17,14 +22,12 @@ from ptr_teleop.console.security import Guard
 from ptr_teleop.console.server import ConsoleServer, Door
 from ptr_teleop.console.state import ConsoleState
 from ptr_teleop.console.terminal import show_on_terminal
-from ptr_teleop.node_main import EndingNode, run
-from ptr_teleop.parameters import declare
 
 STALLED = 0.5  # s of silence after which a stream is shown as stalled
 PORTS = 10  # that are tried: several robots of one machine have a page each
 
 
-class ConsoleNode(EndingNode):
+class ConsoleNode(RunnableNode, Node):
     """`Listener` turns messages into what pages show, `RosRobot` turns what pages ask for into calls."""
 
     def __init__(self) -> None:
@@ -43,10 +46,9 @@ class ConsoleNode(EndingNode):
         self._server = ConsoleServer(robot, doors)
         self._announce(doors, self._server.start())
 
-    def end(self) -> bool:
+    def close(self) -> None:
         """Close every page's connection."""
         self._server.stop()
-        return False
 
     def _declare(self) -> None:
         declare(self, "port", 8765, "port of the page on this machine; when it is taken, the next free one", (0, 65000))
@@ -87,10 +89,10 @@ class ConsoleNode(EndingNode):
             show_on_terminal(f"with its token: {address}\n{qr_code(address)}")
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the node."""
-    run(ConsoleNode, "console", args)
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; returns the exit code."""
+    return run(ConsoleNode, "console", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_teleop.console.admission import LOCAL, DoorLimits, OncePerInterval
 from ptr_teleop.console.door_keeper import DoorKeeper, reserve_files
 from ptr_teleop.console.requests import DEVICES, Stop

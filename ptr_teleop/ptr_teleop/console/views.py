@@ -8,6 +8,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from ptr_bringup.ros.time import seconds
 from ptr_msgs.msg import ArmState, EpisodeStatus, SafetyEvent
 
 MODES = {
@@ -78,7 +79,7 @@ def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
     ]
     return {
         "state": RECORDER_STATES.get(message.state, "unknown"),
-        "started": message.header.stamp.sec + message.header.stamp.nanosec / 1e9,
+        "started": seconds(message.header.stamp),
         "episode": message.episode_id[:LONGEST],
         "task": message.task[:LONGEST],
         "directory": message.directory[:LONGEST],

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 
 class DeviceError(PtrError):

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import argparse
 import math
-import time
 from typing import Any
 
+from ptr_models.common import arguments
 from ptr_teleop.recorder.episode import RecorderError
 
-PATIENCE = 5.0  # s for the recorder to appear
+DISCOVERY = 5.0  # s for the recorder to appear
 ANSWER = 60.0  # s for its answer: a long episode takes a while to bring to the disk
 
 
@@ -23,13 +23,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     start = actions.add_parser("start", help="begin an episode")
-    start.add_argument("task", help="name of the task, e.g. put_carrot_on_plate")
+    about = "name of the task, e.g. put_carrot_on_plate"
+    arguments.also_by_place(start, "task", type=arguments.any_task, metavar="TASK", help=about)
     start.add_argument("--instruction", default="", metavar="TEXT", help="the task in free words")
     start.add_argument("--operator", default="", metavar="NAME", help="who drives")
     start.set_defaults(run=_start)
     save = actions.add_parser("save", help="end the episode and keep it")
     save.add_argument("outcome", choices=("success", "failure", "partial", "unlabelled"), help="what came of it")
-    save.add_argument("--score", type=float, default=math.nan, help="grade between 0 and 1, for partial")
+    save.add_argument(
+        "--score", type=arguments.share, metavar="0..1", default=math.nan, help="grade between 0 and 1, for partial"
+    )
     save.add_argument("--note", default="", metavar="TEXT", help="one sentence")
     save.set_defaults(run=_save)
     discard = actions.add_parser("discard", help="end the episode and move it to `discarded`")
@@ -58,31 +61,17 @@ def _ask(service_type: str, name: str, /, **fields: Any) -> Any:
     """The recorder's answer to a request of a service, when it did what was asked.
 
     Raises:
-        RecorderError: no recorder runs, it refused, or it does not answer.
+        PtrError: no recorder runs, it refused, or it does not answer.
     """
     try:
-        import rclpy
-        from rclpy.signals import SignalHandlerOptions
-
+        from ptr_bringup.ros.session import Caller, connected
         from ptr_msgs import srv
     except ImportError as error:
         raise RecorderError(f"`ptr record` needs ROS 2: {error}") from error
     service = getattr(srv, service_type)
-    with rclpy.init(signal_handler_options=SignalHandlerOptions.NO):
-        node = rclpy.create_node("ptr_record")
-        try:
-            client = node.create_client(service, name)
-            if not client.wait_for_service(PATIENCE):
-                raise RecorderError(f"no recorder answers at {name}; collect.launch.xml starts one")
-            future = client.call_async(service.Request(**fields))
-            deadline = time.monotonic() + ANSWER
-            while not future.done() and time.monotonic() < deadline:
-                rclpy.spin_once(node, timeout_sec=0.1)
-            if not future.done():
-                raise RecorderError(f"the recorder did not answer within {ANSWER:.0f} s; look at its log")
-            answer = future.result()
-        finally:
-            node.destroy_node()
-    if not answer.success:
-        raise RecorderError(answer.message)
-    return answer
+
+    def make(caller: Caller) -> tuple[Caller, Any]:
+        return caller, caller.node.create_client(service, name)
+
+    with connected("ptr_record", make) as (caller, client):
+        return caller.call(client, service.Request(**fields), ANSWER, discovery=DISCOVERY)

@@ -8,6 +8,7 @@ from typing import Any
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo
 
+from ptr_bringup.ros.time import nanoseconds, stamp_from_nanoseconds
 from ptr_msgs.msg import ArmCommand, EpisodeEvent, EpisodeStatus, ObjectStates, StreamHealth
 from ptr_teleop.recorder.core import GIGABYTE, RecorderCore
 from ptr_teleop.recorder.episode import CommandTiming, Event, State
@@ -17,10 +18,7 @@ from ptr_teleop.recorder.health import Health
 def read_command(data: bytes) -> CommandTiming:
     """Timing of a serialised ArmCommand."""
     command = deserialize_message(data, ArmCommand)
-    stamp, horizon = command.header.stamp, command.horizon
-    return CommandTiming(
-        stamp.sec * 10**9 + stamp.nanosec, horizon.sec * 10**9 + horizon.nanosec, bool(command.deadman)
-    )
+    return CommandTiming(nanoseconds(command.header.stamp), nanoseconds(command.horizon), bool(command.deadman))
 
 
 def read_scene(data: bytes) -> dict[str, Any]:
@@ -46,7 +44,7 @@ def read_calibration(data: bytes) -> dict[str, Any] | None:
 def event_message(event: Event) -> EpisodeEvent:
     """The EpisodeEvent of an event."""
     message = EpisodeEvent(episode_id=event.episode_id, kind=event.kind, text=event.text)
-    message.header.stamp.sec, message.header.stamp.nanosec = divmod(event.stamp, 10**9)
+    message.header.stamp = stamp_from_nanoseconds(event.stamp)
     return message
 
 
@@ -61,7 +59,7 @@ def status_message(core: RecorderCore, now: int, goal: int, directory: str, free
     metadata, audit = core.metadata, core.audit
     status = EpisodeStatus(state=int(core.state), saved=core.saved, goal=goal, message=core.message)
     stamp = metadata.start_ns if metadata and core.state is State.RECORDING else now
-    status.header.stamp.sec, status.header.stamp.nanosec = divmod(stamp, 10**9)
+    status.header.stamp = stamp_from_nanoseconds(stamp)
     status.directory, status.free_gb = directory, free / GIGABYTE
     status.streams = [_health_message(health) for health in core.health(now)]
     if metadata is not None:

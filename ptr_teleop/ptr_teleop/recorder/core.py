@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.messages import has_header
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
 from ptr_models.episodes.streams import CLOCK_JUMPED
-from ptr_models.errors import PtrError
 from ptr_teleop.recorder.clock_watch import ClockWatch
 from ptr_teleop.recorder.episode import (
     FIELDS,

@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.metadata import EpisodeMetadata
-from ptr_models.errors import PtrError
 from ptr_models.json_input import parse_object
 from ptr_models.limits import MAX_EXTRA_BYTES
 

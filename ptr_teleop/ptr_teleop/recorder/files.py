@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes import labelling
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.metadata import EpisodeMetadata, Label, check_name
 from ptr_models.episodes.quality import DISCARD
-from ptr_models.errors import PtrError
 from ptr_models.latency_file import with_measured_latencies
 from ptr_teleop.recorder.episode import Audit
 

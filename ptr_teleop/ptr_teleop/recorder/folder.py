@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder that a recorder writes into: one recorder at a time, and room left on the disk."""
+"""The folder that a recorder writes into: one writer at a time, and room left on the disk."""
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
+from ptr_models.common.output_folder import FolderInUseError, FolderLock, FolderNotWritableError
 
-LOCK = ".recorder.lock"
 DISCARDED = "discarded"
 
 
@@ -22,33 +21,19 @@ class EpisodeFolder:
     """A folder of episodes that is locked for this process until `close` (the lock dies with the process).
 
     Raises:
-        FolderError: it cannot be made or written, or another recorder has it.
+        FolderError: it cannot be made or written, or somebody else writes into it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        except OSError as error:
-            raise FolderError(f"episodes cannot be written to {self.path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
-            os.close(self._lock)
-            raise FolderError(
-                f"another recorder (process {owner or 'unknown'}) writes to {self.path}; "
-                "stop it or choose another directory"
-            ) from error
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, f"{os.getpid()}\n".encode(), 0)
+            self._lock = FolderLock(self.path)
+        except (FolderInUseError, FolderNotWritableError) as error:
+            raise FolderError(str(error)) from error
 
     def close(self) -> None:
-        """Let another recorder have the folder."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        """Let others have the folder."""
+        self._lock.release()
 
     def free_bytes(self) -> int:
         """Bytes that are free on its disk for this user; none when the folder is gone or its disk does not answer."""

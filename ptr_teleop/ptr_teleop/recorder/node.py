@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,22 +12,24 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.task import Future
 
+from ptr_bringup.ros.node import LAST_WORDS, RunnableNode, run
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import STEADY
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.messages import definition
 from ptr_models.episodes.metadata import EpisodeMetadata, Label, check_name
 from ptr_models.episodes.request_text import check_texts
 from ptr_models.episodes.writer import BagWriter
-from ptr_models.errors import PtrError
 from ptr_models.provenance import installed_versions, source_commit
 from ptr_msgs.msg import EpisodeEvent, EpisodeStatus
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode
-from ptr_teleop.node_main import EndingNode, run
-from ptr_teleop.parameters import declare
 from ptr_teleop.recorder.auditor import Auditor
 from ptr_teleop.recorder.conversions import (
     event_key,
@@ -53,10 +56,9 @@ STOP = {"outcome": 40, "note": 2000}
 LABEL = {"episode_id": 200, "outcome": 40, "note": 2000, "by": 80}
 """Characters of the texts of the requests."""
 SCENE_AGE = 1.0  # s; older objects belong to a simulator that has ended
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
-class RecorderNode(EndingNode):
+class RecorderNode(RunnableNode, Node):
     """Feeds serialised messages to the recorder's core and answers its services."""
 
     def __init__(self) -> None:
@@ -98,18 +100,17 @@ class RecorderNode(EndingNode):
         self._publish_status()
         self.get_logger().info(f"episodes go to {self._folder.path}")
 
-    def end(self) -> bool:
+    def close(self) -> None:
         """Keep an episode that is being recorded, unlabelled, and let the folder go."""
-        path = None
         try:
             path = self._core.close(self._now())
             if path is not None:
                 self.get_logger().warning(f"kept {path} unlabelled: the recorder ended during it")
                 self._publish_status()
+                time.sleep(LAST_WORDS)
         except PtrError as error:
             self.get_logger().error(str(error))
         self._folder.close()
-        return path is not None
 
     def _declare(self) -> None:
         declare(self, "directory", "", "folder that episodes are written to, made when absent")
@@ -130,7 +131,6 @@ class RecorderNode(EndingNode):
         patient = ReentrantCallbackGroup()  # while a stop waits for its audit, everything else goes on
         self.create_service(StopEpisode, "/recorder/stop", self._on_stop, callback_group=patient)
         self.create_service(LabelEpisode, "/recorder/label", self._on_label)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
         for period, callback in (
             (DRAIN, self._drain),
             (TICK, self._on_tick),
@@ -138,7 +138,7 @@ class RecorderNode(EndingNode):
             (ADAPT, lambda: self._taps.adapt(self._core.state is State.RECORDING)),
             (1.0, self._publish_diagnostics),
         ):
-            self.create_timer(period, callback, clock=steady)
+            self.create_timer(period, callback, clock=STEADY)
 
     def _open_writer(self, metadata: EpisodeMetadata) -> BagWriter:
         return BagWriter(self._folder.path, metadata, self._taps.offered, durable=True)
@@ -301,10 +301,10 @@ def _score(request: StopEpisode.Request | LabelEpisode.Request) -> float | None:
     return None if math.isnan(request.score) else float(request.score)
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the node."""
-    run(RecorderNode, "recorder", args)
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the node; returns the exit code."""
+    return run(RecorderNode, "recorder", args)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,7 +19,9 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 
 from ptr_teleop.recorder.streams import Stream
 
-QUEUE = 200  # messages per stream: 2 s of the fastest, for when the processor or the disk is busy
+QUEUE = 200
+"""Messages per stream: 2 s of the fastest, for when the processor or the disk is busy. The middleware keeps the memory
+of as many as ever waited at once (tests/benchmarks/queue_memory.py)."""
 
 
 class Arrival(NamedTuple):

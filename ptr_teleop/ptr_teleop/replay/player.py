@@ -7,21 +7,19 @@ the same gate as every command.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.action import ActionClient
-from rclpy.node import Node
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
-from rclpy.task import Future
 from scipy.spatial.transform import Rotation
 
-from ptr_models.errors import PtrError
+from ptr_bringup.ros.session import Caller
+from ptr_bringup.ros.time import duration_from_seconds, now, seconds
+from ptr_models.common.errors import PtrError
 from ptr_msgs.action import MoveTo
 from ptr_msgs.msg import ArmCommand, ArmState
 from ptr_msgs.srv import ResetScene
@@ -50,12 +48,12 @@ class Player:
     """Drives the arm along tracks.
 
     Args:
-        node: spun by another thread.
-        ended: set when the user ends the replay.
+        caller: of a node that another thread spins.
     """
 
-    def __init__(self, node: Node, ended: threading.Event) -> None:
-        self._node, self._ended = node, ended
+    def __init__(self, caller: Caller) -> None:
+        self._caller, self._node = caller, caller.node
+        node = caller.node
         self._state: ArmState | None = None
         self._heard = 0.0
         self._commands = node.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
@@ -67,25 +65,22 @@ class Player:
         """Lay the simulated scene of a recording.
 
         Raises:
-            ReplayError: there is no simulator, or it refuses.
+            SessionError: there is no simulator, or it refuses.
         """
-        self._wait(self._reset.service_is_ready, "the simulator", 10.0)
-        answer = self._result(self._reset.call_async(ResetScene.Request(kitchen=kitchen, task=task, seed=seed)))
-        if not answer.success:
-            raise ReplayError(f"the scene could not be laid: {answer.message}")
+        request = ResetScene.Request(kitchen=kitchen, task=task, seed=seed)
+        self._caller.call(self._reset, request, timeout=60.0, discovery=10.0)
 
     def approach(self, track: Track) -> None:
         """Move slowly to the first pose of a track.
 
         Raises:
-            ReplayError: the arm does not answer, or it refuses.
+            ReplayError: it refuses. SessionError: it does not answer.
         """
-        self._wait(lambda: self._state is not None and self._move.server_is_ready(), "the arm node", 10.0)
+        self._caller.wait(lambda: self._state is not None, "/arm/state; is the arm node running?", 10.0)
         goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper=track.gripper(0.0), duration=APPROACH)
-        handle = self._result(self._move.send_goal_async(goal))
-        if not handle.accepted:
+        result = self._caller.act(self._move, goal, "/arm/move_to", 60.0)
+        if result is None:
             raise ReplayError("the arm refused to move to the start of the recording")
-        result = self._result(handle.get_result_async(), cancel=handle.cancel_goal_async).result
         if not result.success:
             raise ReplayError(f"the arm did not reach the start of the recording: {result.message}")
 
@@ -95,7 +90,8 @@ class Player:
         Args:
             progress: called with the time (s) at each command.
         Raises:
-            ReplayError: somebody else took the arm, it was stopped, its state is old, or the user ended it.
+            ReplayError: somebody else took the arm, it was stopped, or its state is old.
+            SessionEndedError: the user ended it.
         """
         began = self._now()
         try:
@@ -104,8 +100,7 @@ class Player:
                 target, stamp = _target(self._state)
                 self._send(track.twist(elapsed, PERIOD, target, stamp - began), track.gripper(elapsed))
                 progress(min(elapsed, track.duration))
-                if self._ended.wait(max(0.0, PERIOD - (self._now() - began - elapsed))):
-                    raise ReplayError("the replay was ended; the arm holds")
+                self._caller.sleep(PERIOD - (self._now() - began - elapsed))
         finally:
             self._send(np.zeros(6), track.gripper(track.duration), held=False)
         measured = self._state.measured
@@ -125,37 +120,19 @@ class Player:
         command.header.stamp, command.header.frame_id = self._node.get_clock().now().to_msg(), "base_link"
         linear, angular = command.twist.linear, command.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, twist)
-        command.horizon.nanosec = round(2 * PERIOD * 1e9)
+        command.horizon = duration_from_seconds(2 * PERIOD)
         self._commands.publish(command)
 
     def _on_state(self, message: ArmState) -> None:
         self._state, self._heard = message, time.monotonic()
 
     def _now(self) -> float:
-        return self._node.get_clock().now().nanoseconds * 1e-9
-
-    def _wait(self, condition: Callable[[], Any], what: str, timeout: float) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if self._ended.wait(0.05):
-                raise ReplayError("the replay was ended before it began")
-            if time.monotonic() > deadline:
-                raise ReplayError(f"waited {timeout:.0f} s in vain for {what}; is it running?")
-
-    def _result(self, future: Future, timeout: float = 60.0, cancel: Callable[[], Any] | None = None) -> Any:
-        try:
-            self._wait(future.done, "an answer of the robot", timeout)
-        except ReplayError:
-            if cancel is not None:
-                cancel()
-            raise
-        return future.result()
+        return now(self._node)
 
 
 def _target(state: ArmState) -> tuple[Pose, float]:
     """The commanded pose of a state, and its stamp in s."""
-    stamp = state.header.stamp
-    return _pose(state.commanded), stamp.sec + stamp.nanosec * 1e-9
+    return _pose(state.commanded), seconds(state.header.stamp)
 
 
 def _pose(message: PoseMessage) -> Pose:

@@ -12,19 +12,24 @@ HERE = Path(__file__).parent
 TABLE = HERE.parents[2] / "docs" / "reference" / "faults.md"
 GROUPS = ("Sensors", "Commands", "Network and clock", "Processes", "Disk", "Files", "Motors", "Model", "People")
 # Files with tests of faults beside this folder, and with those of files, which need no robot.
-BESIDE = ("interbotix_driver", "cameras_reopened", "other_machine", "two_robots", "console_flood")
+BESIDE = ("interbotix_driver", "cameras_reopened", "other_machine", "two_robots", "console_flood", "console_node")
 UNIT = {
+    ".": ("setup_bootstrap",),
+    "ptr_bringup": ("camera_conversion", "doctor", "launching_interpreter", "launching_supervisor"),
     "ptr_models": (
         "models_bridge",
         "models_checksums",
         "models_clock",
+        "models_contract_of_bags",
+        "models_finding",
         "models_hostile_files",
         "models_json_input",
+        "models_mixed",
         "models_plain_text",
         "models_training_checkpoints",
         "models_typed_values",
     ),
-    "ptr_teleop": ("teleop_recorder",),
+    "ptr_teleop": ("console_security", "teleop_recorder"),
 }
 TEST = re.compile(r"`(\w+::test_[^`]+)`")
 

@@ -18,6 +18,7 @@ from ptr_bringup.arm.motors import HardwareError, MotorReading
 from ptr_bringup.arm.recovery import Condition
 from ptr_bringup.sim import cli as inject_cli
 from ptr_bringup.sim.faults import KINDS
+from ptr_models.common.errors import PtrError
 
 CONDITION = Condition(
     Mode.FAULT,
@@ -107,10 +108,7 @@ def test_a_fault_without_a_name_is_asked_for(capsys: pytest.CaptureFixture[str])
 
 
 def test_nobody_to_answer_is_an_error_and_not_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("rclpy")
-    from ptr_bringup.session import SessionError
-
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
-    with pytest.raises(SessionError, match="--yes"):
+    with pytest.raises(PtrError, match="--yes"):
         arm_cli.Terminal(sure=False).confirm("Support the arm.")
     arm_cli.Terminal(sure=True).confirm("Support the arm.")

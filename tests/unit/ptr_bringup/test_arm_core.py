@@ -417,3 +417,12 @@ def test_an_arm_that_lags_for_a_moment_after_a_gap_keeps_its_command() -> None:
         rig.core.tick(rig.now, old)
     rig.joints = commanded - [0.2, 0.0, 0.0, 0.0, 0.0, 0.0]
     assert rig.core.tick(rig.now, rig.state()).notice == ""
+
+
+def test_after_a_pause_of_two_seconds_a_joint_goes_no_further_than_in_a_quarter_of_one() -> None:
+    rig = Rig(limits=Limits(joint_speed=0.2))
+    rig.send(twist=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), horizon=0.4)
+    before = rig.joints
+    rig.now += 2.0
+    rig.tick()
+    assert np.abs(rig.joints - before).max() == pytest.approx(0.2 * 0.25)

@@ -242,6 +242,26 @@ def test_a_rotation_turns_the_gripper_about_the_end_effector() -> None:
     assert turned.rotation == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("place", "wish"),
+    [
+        ((0.2452, 0.2, 0.0605), (0.1632, 0.2, 0.1417)),
+        ((0.3747, 0.2, 0.1165), (0.2767, 0.2, 0.2242)),
+        ((0.1621, -0.0205, 0.3), (0.2702, -0.102, 0.3)),
+    ],
+)
+def test_a_slowed_step_along_a_face_of_the_box_bulges_out_by_a_millimetre_at_most(
+    place: tuple[float, float, float], wish: tuple[float, float, float]
+) -> None:
+    limits = Limits(joint_speed=1.0)
+    target, joints = at(*place)
+    verdict = admit(down(*wish), target, joints, limits, 0.2)
+    reached = target if verdict.joints is None else kinematics.forward(verdict.joints)
+    assert verdict.reason & Reason.TOO_FAST
+    assert (reached.position > np.array(limits.box_low) - 1.1e-3).all()
+    assert (reached.position < np.array(limits.box_high) + 1.1e-3).all()
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     twist=st.tuples(*[st.floats(-0.5, 0.5)] * 3, *[st.floats(-3.0, 3.0)] * 3),

@@ -135,7 +135,8 @@ def test_pictures_that_did_not_come_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fill", "lines", "torn"), [(128, 20, True), (128, 3, False), (0, 20, False), (255, 20, False), (128, 60, False)]
+    ("fill", "lines", "torn"),
+    [(128, 20, True), (128, 8, True), (128, 7, False), (0, 20, False), (255, 20, False), (128, 60, False)],
 )
 def test_only_a_lower_end_of_one_middle_grey_is_broken_off(fill: int, lines: int, torn: bool) -> None:
     """Black and white ends are under- and overexposed; a picture that is all one colour is something else."""

@@ -178,25 +178,6 @@ def test_a_signal_reaches_every_process_once_as_sigint(launch: Callable[[str], L
     assert one.log("n-1") == "88\n1\n"
 
 
-def test_a_process_whose_ros_hangs_in_its_end_has_ended_well(launch: Callable[[str], Launch]) -> None:
-    """It was asked to end, has done what it had to, and ends itself by SIGALRM."""
-    text = (
-        "import signal, time; signal.signal(signal.SIGINT, lambda *a: signal.raise_signal(signal.SIGALRM)); "
-        "print(88, flush=True)\nwhile True: time.sleep(0.01)"
-    ).replace("\n", "&#10;")
-    one = launch(f'<executable cmd="{sys.executable} -c \'{text}\'" name="n" output="screen"/>')
-    one.read_until("[n-1] 88")
-    one.process.send_signal(signal.SIGINT)
-    assert one.end() == 0
-    assert "[launch] n-1 ended\n" in one.output
-
-
-def test_a_process_that_dies_of_an_alarm_unasked_has_failed(launch: Callable[[str], Launch]) -> None:
-    one = launch('<executable cmd="sh -c \'kill -ALRM \\$\\$\'" name="n"/>')
-    assert one.end() == 1
-    assert "n-1 died of SIGALRM" in one.output
-
-
 def test_a_process_that_does_not_listen_is_killed_with_its_children(launch: Callable[[str], Launch]) -> None:
     command = "trap : INT TERM; sleep 1000 &amp; echo $$! 88; while :; do sleep 0.1; done".replace("$$", "\\$")
     one = launch(f'<executable cmd="sh -c \'{command}\'" name="deaf" output="screen"/>')

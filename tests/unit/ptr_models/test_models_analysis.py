@@ -23,8 +23,8 @@ from ptr_models.analysis.values import (
     value_curves,
 )
 from ptr_models.cli import main
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
 from ptr_models.replay import open_episodes
 
 

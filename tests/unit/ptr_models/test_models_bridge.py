@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from ptr_models.cli import main
+from ptr_models.common.output_folder import FolderInUseError, locked
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import SourceFolder, find_files, import_bridge, read_bridge, task_name
-from ptr_models.episodes.importing.records import only_import
 from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 from ptr_models.episodes.trajectory import encode_jpeg
@@ -261,7 +261,7 @@ def test_an_import_that_was_interrupted_goes_on_with_the_same_command(
 
 def test_two_imports_into_one_folder_at_once_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").write_bytes(record())
-    with only_import(tmp_path / "bags"), pytest.raises(EpisodeError, match="another import writes to"):
+    with locked(tmp_path / "bags"), pytest.raises(FolderInUseError, match="bags is in use: process"):
         import_bridge(tmp_path, tmp_path / "bags")
 
 

@@ -13,8 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Dataset, open_episodes
 from ptr_models.reward.calibration import calibrate

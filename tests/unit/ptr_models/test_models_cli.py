@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import subprocess
@@ -14,9 +15,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from ptr_models import assets, cli
+from ptr_models import cli
+from ptr_models.common import assets
+from ptr_models.common.errors import PtrError
+from ptr_models.episodes.inspection import EpisodeReport
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.overview import end_of, findings
 from ptr_models.episodes.reader import read_episode, read_metadata
-from ptr_models.errors import PtrError
 
 
 class Entry:
@@ -173,7 +178,7 @@ def test_label_sets_the_outcome_and_keeps_the_history(
     assert metadata.labels[0].by == "anna"
     capsys.readouterr()
     assert cli.main(["label", "success", str(folder), "--score", "7"]) == 2
-    assert capsys.readouterr().err == "error: the score is 7; give a number between 0 and 1\n"
+    assert capsys.readouterr().err == "error: argument --score: 0 to 1 is needed, not 7; see ptr label --help\n"
 
 
 def test_a_checkpoint_is_found_by_name_or_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,3 +199,35 @@ def test_a_module_run_reads_an_episode(make_episode: Callable[..., Path]) -> Non
     )
     assert result.returncode == 0
     assert f"{len(read_episode(folder))} control steps".encode() in result.stdout
+
+
+def test_inspect_of_a_folder_says_totals_first_then_a_line_an_episode(
+    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, (task, outcome) in enumerate(
+        [("put_carrot_in_pot", "success")] * 2 + [("put_knife_in_pot", "failure")]
+    ):
+        folder = make_episode(number, steps=10 + number, task=task, outcome=outcome, operator="anna")
+    assert cli.main(["inspect", str(folder.parent)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("3 episodes, 33 steps, 0.1 minutes; 0 not usable for training")
+    assert lines[1].split() == ["by", "task", "put_carrot_in_pot", "2,", "put_knife_in_pot", "1"]
+    assert lines[2].split() == ["by", "outcome", "success", "2,", "failure", "1"]
+    assert lines[3].split() == ["by", "operator", "anna", "3"]
+    assert [line for line in lines if line.startswith("episode_000")] and "usable:" not in "\n".join(lines)
+
+
+def test_findings_that_differ_in_numbers_are_counted_together() -> None:
+    def report(*findings: str) -> EpisodeReport:
+        return dataclasses.replace(REPORT, findings=findings)
+
+    found = findings([report("lost 5 of 100 images", "the arm stood"), report("lost 7 of 90 images")])
+    assert found == [(2, "such as: lost 5 of 100 images"), (1, "the arm stood")]
+
+
+def test_of_long_names_the_end_is_shown() -> None:
+    assert end_of("toykitchen1-put_carrot_in_pot-s0-000123", 12) == "…t-s0-000123"
+    assert end_of("short", 12) == "short"
+
+
+REPORT = EpisodeReport(Path("a"), EpisodeMetadata("a", "t"), 1.0, (), 3, "", None, "keep", ())

@@ -8,8 +8,8 @@ import json
 
 import pytest
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Camera, Contract, ContractError
-from ptr_models.errors import PtrError
 
 
 def test_the_canonical_form_survives_a_round_trip() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
 from ptr_models.training.data import Bags, bags_of_run, contract_of, data_report, open_bags
 
 

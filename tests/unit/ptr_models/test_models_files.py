@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ptr_models.files import write_atomically, write_json
+from ptr_models.common.files import write_atomically, write_json
 
 ROOT = Path(__file__).parents[3]
 PARTIAL_ALLOWED = {

@@ -13,7 +13,7 @@ import pytest
 from ptr_models.cli import main
 from ptr_models.episodes import finding
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.exclusion import Exclusion
+from ptr_models.episodes.exclusion import Exclusion, only_in
 from ptr_models.episodes.reader import read_metadata
 
 
@@ -96,6 +96,16 @@ def test_an_exclusion_that_leaves_nothing_out_is_named(tmp_path: Path, caplog: p
     assert list(finding.find_bags([tmp_path], exclusion)) == [str(tmp_path / "a")]
     exclusion.warn_of_unused()
     assert caplog.messages == ["--exclude b leaves nothing out"]
+
+
+@pytest.mark.parametrize("pattern", ["bad", "b*d", "sub/bad", "s*/bad"])
+def test_an_exclusion_from_one_folder_leaves_others_alone(tmp_path: Path, pattern: str) -> None:
+    here, there = tmp_path / "here [1]", tmp_path / "there"
+    episode(here / "good")
+    for folder in (here, there):
+        episode(folder / "sub" / "bad")
+    exclusion = Exclusion(only_in(str(here), [pattern]))
+    assert list(finding.find_bags([here, there], exclusion)) == [str(here / "good"), str(there / "sub" / "bad")]
 
 
 def test_an_exclusion_of_everything_is_an_error(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_models.cli import main
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract, ContractError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata
-from ptr_models.errors import PtrError
 from ptr_models.json_input import parse_json, parse_object, read_object
 from ptr_models.latency_file import with_measured_latencies
 from ptr_models.replay.cache import open_episodes

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import scale, unscale
 from ptr_models.episodes.labels import Labelling, label
-from ptr_models.errors import PtrError
 
 
 def test_five_steps_end_in_three_rewarded_terminal_ones() -> None:

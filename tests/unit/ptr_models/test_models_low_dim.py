@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import OBJECT_FEATURES, Contract, ContractError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.fields import object_poses, object_poses_of
@@ -20,7 +21,6 @@ from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.object_features import features_of, object_features
 from ptr_models.episodes.reader import read_episode
 from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episode
-from ptr_models.errors import PtrError
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Augmentation, Sampler, augment, open_episodes
 from ptr_models.training.config import ConfigError, TrainingConfig

@@ -12,7 +12,7 @@ from ptr_models.algorithms import AlgorithmConfig, make_algorithm
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.masked_autoencoder import learning_rate, normalised, reconstruction_loss, visible_patches
 from ptr_models.algorithms.options import MaskedConfig
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.networks import Encoder, NetworkConfig
 from ptr_models.networks.masked_decoder import MaskedDecoder, patchify
 from ptr_models.networks.options import MaskedDecoderConfig

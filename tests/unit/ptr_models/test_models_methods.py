@@ -15,8 +15,8 @@ import torch
 
 from ptr_models.algorithms import KINDS, ActionDistribution, AlgorithmConfig, Transitions, make_algorithm
 from ptr_models.algorithms.cql import imitation_loss
+from ptr_models.common.errors import PtrError
 from ptr_models.episodes.actions import scale
-from ptr_models.errors import PtrError
 from ptr_models.networks import NetworkConfig, TanhGaussian
 from ptr_models.networks import encoder as encoder_module
 from ptr_models.networks.vit import SIZES, Size, VisionTransformer

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from ptr_models.cli import main
+from ptr_models.common.plain_text import for_markup, plain
 from ptr_models.episodes.inspection import inspect, show
-from ptr_models.plain_text import for_markup, plain
 
 
 @pytest.mark.parametrize(

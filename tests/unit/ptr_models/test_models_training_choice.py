@@ -11,7 +11,7 @@ import pytest
 from ptr_models.analysis import choice as module
 from ptr_models.analysis.choice import choose_of_run
 from ptr_models.analysis.values import Candidate, TrendScore
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.training.data import Bags
 from ptr_models.training.runs import CheckpointError, resolve_checkpoint
 from ptr_models.training.session import resume

@@ -12,13 +12,14 @@ import torch
 from training_runs import train_command
 
 from ptr_models.cli import main
+from ptr_models.common.output_folder import in_use, locked
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.devices import DeviceError, resolve_device
 from ptr_models.training.jsonlines import read_lines
 from ptr_models.training.policy import Policy
-from ptr_models.training.runs import checkpoints_of, in_use, locked
+from ptr_models.training.runs import checkpoints_of
 from ptr_models.training.watch import WATCHED, watched
 
 

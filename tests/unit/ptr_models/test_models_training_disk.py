@@ -16,7 +16,7 @@ import pytest
 from torch.utils.tensorboard import SummaryWriter
 from training_runs import prior_only, train_command
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.training import checkpoint as checkpoints
 from ptr_models.training.checkpoint import CheckpointError, read_checkpoint
 from ptr_models.training.data import Bags

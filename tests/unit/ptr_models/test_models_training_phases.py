@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.errors import PtrError
 from ptr_models.replay import MixingSampler, Sampler, open_episodes
 from ptr_models.training.session import (
     Bags,

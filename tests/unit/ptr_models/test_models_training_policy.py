@@ -13,9 +13,9 @@ from training_runs import SMALL, prior_only
 
 from ptr_models.algorithms import AlgorithmConfig
 from ptr_models.analysis.values import score_checkpoints
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import unscale
-from ptr_models.errors import PtrError
 from ptr_models.networks import Encoder
 from ptr_models.replay import open_episodes
 from ptr_models.training.policy import Policy

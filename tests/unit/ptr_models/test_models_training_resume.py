@@ -20,10 +20,11 @@ import torch
 from training_runs import SMALL, prior_only, spawn, train_command, wait_for_checkpoint
 
 from ptr_models.cli import main
+from ptr_models.common.output_folder import locked
 from ptr_models.training.checkpoint import MODEL, OPTIMISER, read_checkpoint
 from ptr_models.training.data import Bags
 from ptr_models.training.jsonlines import read_lines
-from ptr_models.training.runs import checkpoints_of, latest_checkpoint, locked
+from ptr_models.training.runs import checkpoints_of, latest_checkpoint
 from ptr_models.training.session import resume, start_pretraining
 from ptr_models.training.signals import stop_signals
 
@@ -169,7 +170,7 @@ def test_a_run_has_one_writer(training_bags: Bags, trained: Path, capsys: pytest
     run = trained.parent.parent
     with locked(run):
         assert main(resume_command(training_bags, run)) == 2
-    assert "another process trains in" in capsys.readouterr().err
+    assert f"{run} is in use: process {os.getpid()}" in capsys.readouterr().err
 
 
 def test_nothing_to_resume_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

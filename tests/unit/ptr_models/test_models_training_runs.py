@@ -12,8 +12,8 @@ import torch
 from training_runs import SMALL, losses, prior_only
 
 from ptr_models.cli import main
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract, ContractError
-from ptr_models.errors import PtrError
 from ptr_models.training import checkpoint as checkpoints
 from ptr_models.training.averages import TrainingError
 from ptr_models.training.checkpoint import read_checkpoint

@@ -16,9 +16,9 @@ from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.staging import scene_seed
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS
 from ptr_bringup.sim.world import World
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.reader import read_episode
-from ptr_models.errors import PtrError
 from ptr_models.training.policy import Decision
 from ptr_policy.bulk.collect import MACHINE, Order, collect, demonstrate, orders
 from ptr_policy.bulk.evaluate import BulkTrial, run_trial, show
@@ -103,7 +103,7 @@ def test_demonstrations_become_bags_once_and_the_same_again(tmp_path: Path) -> N
     bag.rename(bag.with_name(f"{bag.name}.partial"))
     assert collect(tmp_path / "a", wanted, 1, 80, 60) == 1
     assert (bag / f"{bag.name}.mcap").read_bytes() == first
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == sorted(o.episode_id for o in wanted)
+    assert sorted(path.name for path in (tmp_path / "a").glob("[!.]*")) == sorted(o.episode_id for o in wanted)
 
 
 def test_a_bag_says_what_it_is_and_holds_the_whole_demonstration(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_policy.demo import runner
 from ptr_policy.demo.cli import confirmed, prepare
 from ptr_policy.demo.plan import Plan

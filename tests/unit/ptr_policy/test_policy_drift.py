@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.training.q_range import QRange
 from ptr_policy.bulk.drift import Watched, _scenes, watch_trials
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_policy.evaluation.checkpoints import Checkpoint, seal
 from ptr_policy.evaluation.protocol import Protocol
 from ptr_policy.evaluation.references import picture_path

@@ -15,10 +15,10 @@ import pytest
 from ptr_bringup.sim.robot import SimulatedRobot
 from ptr_bringup.sim.world import World
 from ptr_models.cli import main
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.object_features import object_features
 from ptr_models.episodes.reader import read_episode
-from ptr_models.errors import PtrError
 from ptr_models.training.data import Bags
 from ptr_models.training.policy import Policy
 from ptr_models.training.presets import preset

@@ -16,9 +16,9 @@ from ptr_bringup.sim.staging import scene_seed, start_position
 from ptr_bringup.sim.tasks import task_named
 from ptr_models.algorithms import AlgorithmConfig
 from ptr_models.cli import main
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.reader import read_episode
-from ptr_models.errors import PtrError
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import open_episodes
 from ptr_models.reward.classifier import SuccessClassifier

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ptr_models.cli import main
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.finding import find_bags
+from ptr_models.training import data
 from ptr_policy.bulk.rule import Tried, draw, show, verdict
 
 RUN = [
@@ -40,3 +44,22 @@ def test_the_table_and_the_picture_say_what_was_chosen(capsys: pytest.CaptureFix
     printed = capsys.readouterr().out
     assert "16/20" in printed and "chosen" in printed and "regret 10 points" in " ".join(printed.split())
     assert draw(RUN, found, tmp_path / "rule.png").stat().st_size > 5000
+
+
+def test_demonstrations_that_are_left_out_have_no_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    checkpoint = Path(__file__).resolve().parents[3] / "models" / "checkpoints" / "ptr_small"
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step_00000001").symlink_to(checkpoint)
+    for name in ("good", "bad"):
+        (tmp_path / "bags" / name).mkdir(parents=True)
+        (tmp_path / "bags" / name / "a.mcap").touch()
+    found: list[str] = []
+
+    def stop(folders: list[Path], contract: object, *, exclusion: object, **_: object) -> None:
+        found.extend(find_bags(folders, exclusion))
+        raise EpisodeError("enough")
+
+    monkeypatch.setattr(data, "open_episodes", stop)
+    command = ["sim", "rule", str(tmp_path), "--target", str(tmp_path / "bags"), "--task", "t", "--kitchen", "k"]
+    assert main([*command, "--exclude", "bad"]) == 2
+    assert found == [str(tmp_path / "bags" / "good")]

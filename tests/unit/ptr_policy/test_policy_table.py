@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 from ptr_models.training.presets import preset
 from ptr_policy.stages import Stage
 from ptr_policy.table.cli import check_same
@@ -176,6 +176,23 @@ def test_a_folder_of_another_plan_is_refused_with_the_value_that_differs(plan: T
     check_same(plan.out, dataclasses.replace(plan, methods=methods(["bc"])).to_dict())  # rows may be added
     with pytest.raises(PtrError, match=r"seeds = \[0, 1\], not \[0, 2\]"):
         check_same(plan.out, dataclasses.replace(plan, seeds=(0, 2)).to_dict())
+
+
+def test_what_is_left_out_is_left_out_of_the_pretraining_data_of_every_training(plan: TablePlan) -> None:
+    finish_pretraining(plan)
+    chosen = dataclasses.replace(plan, exclude=("*_0007",))
+    wanted = [f"--exclude={plan.data}/*_0007", f"--exclude={plan.data}/*/*_0007"]
+    trainings = [list(stage.command) for stage in all_stages(chosen) if "train" in stage.command]
+    assert {"pretrain", "joint", "finetune"} == {command[command.index("train") + 1] for command in trainings}
+    for command in trainings:
+        assert [word for word in command if word.startswith("--exclude")] == (wanted if "--data" in command else [])
+
+
+def test_a_table_of_before_goes_on_but_not_with_other_data(plan: TablePlan) -> None:
+    check_same(plan.out, {key: value for key, value in plan.to_dict().items() if key != "exclude"})
+    check_same(plan.out, plan.to_dict())
+    with pytest.raises(PtrError, match=r"exclude = \[\], not \['\*_0007'\]"):
+        check_same(plan.out, dataclasses.replace(plan, exclude=("*_0007",)).to_dict())
 
 
 def test_an_unknown_method_is_refused_with_the_nearest() -> None:

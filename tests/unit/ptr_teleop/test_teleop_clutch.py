@@ -100,6 +100,7 @@ def test_a_trigger_does_not_drop_what_the_gripper_holds() -> None:
     closed = arm(0.0)
     assert clutch.advance(held(1.0, trigger=True), closed).gripper == 0.0  # the trigger is released: opening 1
     assert clutch.advance(held(0.4, trigger=True), closed).gripper == 0.0
+    assert clutch.advance(held(0.15, trigger=True), closed).gripper == 0.0
     assert clutch.advance(held(0.05, trigger=True), closed).gripper == 0.05  # met: from here it is followed
     assert clutch.advance(held(0.6, trigger=True), closed).gripper == 0.6
     clutch.advance(RELEASED, closed)
@@ -180,6 +181,19 @@ def test_the_arm_ends_where_the_hand_does() -> None:
         rotation = matrix_from_rpy(twist[3:]) @ rotation
     assert position == pytest.approx(START + [0.05, -0.1, 0.02], abs=1e-4)
     assert rotation == pytest.approx(goal, abs=1e-3)
+
+
+def test_with_40_ms_of_delay_the_arm_follows_a_step_of_the_hand_quickly_and_without_overshoot() -> None:
+    """At 50 Hz, what the arm tells of itself and what it is told arrive two periods late in all."""
+    clutch, hand = Clutch(None, armed=True), Hand(np.array([0.05, 0.0, 0.0]), np.eye(3))
+    clutch.advance(Reading(deadman=True, hand=Hand(np.zeros(3), np.eye(3))), arm())
+    positions = [START] * 3
+    for _ in range(50):
+        twist = clutch.advance(Reading(deadman=True, hand=hand), arm(1.0, positions[-3])).twist
+        positions.append(positions[-1] + twist[:3] * 0.02)
+    way = (np.array(positions)[:, 0] - START[0]) / 0.05
+    assert way.max() < 1.1
+    assert way[3 + 25] == pytest.approx(1.0, abs=0.05)  # half a second later
 
 
 @given(st.tuples(axis, axis, axis), st.floats(1e-9, np.pi - 1e-6))

@@ -12,7 +12,6 @@ import pytest
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
-from ptr_teleop.recorder import span
 from ptr_teleop.recorder.core import RecorderCore, Room
 from ptr_teleop.recorder.episode import Audit, CommandTiming, Event, RecorderError, State, Wanted, parse_extra
 from ptr_teleop.recorder.folder import EpisodeFolder, FolderError
@@ -102,10 +101,10 @@ def test_an_episode_runs_from_its_first_command_to_after_its_last(bench: Bench) 
     bench.core.start(Wanted("put_knife_in_pot"), T0)
     assert bench.command(T0 + SECOND, held=False) is None
     started = bench.command(T0 + 2 * SECOND)
-    assert (started.kind, started.stamp) == ("start", T0 + 2 * SECOND - span.LEAD)
+    assert (started.kind, started.stamp) == ("start", T0 + 2 * SECOND - 5_000_000)
     assert bench.command(T0 + 2 * SECOND + SECOND // 5) is None
     _, stopped = bench.core.stop(True, "success", T0 + 9 * SECOND)
-    assert stopped.stamp == T0 + 2 * SECOND + 2 * SECOND // 5 + span.LAST_STEP
+    assert stopped.stamp == T0 + 2 * SECOND + 2 * SECOND // 5 + 90_000_000
     assert (stopped.stamp - started.stamp) // (SECOND // 5) == 2  # two commands are two control steps
     kinds = [event["kind"] for event in bench.writers[0].events()]
     assert kinds == ["start", "stop"]

@@ -19,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models import __version__
+from ptr_models.common.errors import PtrError
+from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.geometry import DEFAULT_ROTATION, matrix_from_rpy
-from ptr_models.episodes.importing.records import Imported, LeftOut, is_there, only_import, record_name
+from ptr_models.episodes.importing.records import Imported, LeftOut, is_there, record_name
 from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, parse_example, read_records
 from ptr_models.episodes.jpeg import sane_size
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
-from ptr_models.errors import PtrError
 from ptr_models.limits import MAX_TEXT
 
 CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0"}
@@ -272,7 +273,7 @@ def import_bridge(
     rule = _Rule(contract, {camera.name: CAMERAS[camera.name] for camera in contract.cameras}, names, action_shift)
     account = Imported() if account is None else account
     files = find_files(source)
-    with only_import(out):
+    with locked(out):
         for file in files:
             for number, record in enumerate(read_sound_records(file, account.left_out)):
                 if record is not None:

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
-from pathlib import Path
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ptr_models.common import arguments
+from ptr_models.common.guidance import AGAIN, Interrupted, next_step
+from ptr_models.common.plain_text import plain
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.importing.bridge import NAMES, find_files, import_bridge
 from ptr_models.episodes.importing.records import Imported
-from ptr_models.plain_text import plain
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -33,10 +35,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "of which the full release has 22 199. Bags that exist already are kept, and records that are odd or damaged "
         "are left out and listed; an import that was interrupted goes on with the same command.",
     )
-    bridge.add_argument("source", type=Path, metavar="SRC", help="folder (or one file) of the data set")
-    bridge.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bags")
+    bridge.add_argument("source", type=arguments.existing, metavar="SRC", help="folder (or one file) of the data set")
+    bridge.add_argument("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder for the bags")
     bridge.add_argument(
-        "--contract", type=Path, metavar="FILE.json", help="contract of the bags (default: the suite's)"
+        "--contract",
+        type=arguments.existing_file,
+        metavar="FILE.json",
+        help="contract of the bags (default: the suite's)",
     )
     bridge.add_argument(
         "--names",
@@ -46,7 +51,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     bridge.add_argument(
         "--action-shift",
-        type=int,
+        type=arguments.optional_count,
         default=0,
         metavar="N",
         help="control steps by which images lag behind actions: 1 for data recorded before 2021-07-23 that no "
@@ -79,9 +84,11 @@ def _bridge(options: argparse.Namespace) -> int:
                 names=options.names,
                 action_shift=options.action_shift,
             )
-    except (EpisodeError, KeyboardInterrupt):
-        done = plain(account.account(), newlines=True)
-        print(f"interrupted: {done}\nthe same command goes on from here", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"{account.account()}\n{AGAIN}", getattr(error, "number", signal.SIGINT)) from None
+    except EpisodeError:
+        print(f"interrupted: {plain(account.account(), newlines=True)}\n{AGAIN}", file=sys.stderr)
         raise
     print(f"{options.out}: {plain(account.account(), newlines=True)}")
+    next_step("inspect", options.out, about="what is in them")
     return 0

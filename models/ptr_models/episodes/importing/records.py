@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an import does with each record of a data set: names that stay, an account of it, and one import at a time."""
+"""What an import does with each record of a data set: names that stay, and an account of it."""
 
 from __future__ import annotations
 
-import fcntl
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,23 +80,3 @@ def is_there(folder: Path, contract: Contract) -> bool:
             f"{folder} was imported with another contract ({differences[0]}); give another folder with --out"
         )
     return True
-
-
-@contextmanager
-def only_import(out: Path) -> Iterator[None]:
-    """Let nobody else import into a folder meanwhile.
-
-    Raises:
-        EpisodeError: somebody does, or the folder can't be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".import").open("w")
-    except OSError as error:
-        raise EpisodeError(f"{out} cannot be written: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EpisodeError(f"another import writes to {out}; wait for it or give another folder") from None
-        yield

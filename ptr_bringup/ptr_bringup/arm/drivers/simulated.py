@@ -11,10 +11,10 @@ from std_srvs.srv import SetBool, Trigger
 
 from ptr_bringup.arm.drivers.base import MOST_JOINTS, Health, Topic, picked
 from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
-from ptr_bringup.arm.messages import seconds
 from ptr_bringup.arm.motor_messages import motors_from
 from ptr_bringup.arm.motors import Motors
 from ptr_bringup.arm.reports import JointState
+from ptr_bringup.ros.time import seconds
 from ptr_msgs.msg import MotorStates
 
 _SILENCE = 1.0

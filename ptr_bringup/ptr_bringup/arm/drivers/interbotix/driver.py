@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from ptr_bringup.arm.drivers.base import Health
@@ -24,6 +23,7 @@ from ptr_bringup.arm.drivers.interbotix.wires import Wires
 from ptr_bringup.arm.kinematics import Array
 from ptr_bringup.arm.motors import Motors
 from ptr_bringup.arm.reports import JointState
+from ptr_bringup.ros.time import STEADY, now
 
 GRIPPER_PERIOD = 0.02
 """s between two PWM commands to the gripper (Bridge: 50 Hz)."""
@@ -76,10 +76,9 @@ class InterbotixDriver:
         self._opening: float | None = None
         self._ready, self._trouble = False, "The driver is starting."
         self._differences: tuple[str, ...] = ()
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers = [
-            node.create_timer(GRIPPER_PERIOD, self._tick, clock=steady),
-            node.create_timer(1.0 / options.register_rate, self._read_register, clock=steady),
+            node.create_timer(GRIPPER_PERIOD, self._tick, clock=STEADY),
+            node.create_timer(1.0 / options.register_rate, self._read_register, clock=STEADY),
         ]
 
     # --- the protocol of a driver --------------------------------------------------------------------------------
@@ -215,7 +214,7 @@ class InterbotixDriver:
         motor, register = self._registers.next()
 
         def take(values: Sequence[int]) -> None:
-            self._read_at = self._node.get_clock().now().nanoseconds * 1e-9
+            self._read_at = now(self._node)
             self._registers.take(motor, register, values)
 
         # An answer that is late says something about xs_sdk, not about the motor: it is left out.

@@ -8,7 +8,8 @@ from rclpy.node import Node
 from ptr_bringup.arm.drivers.base import Driver
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
 from ptr_bringup.arm.drivers.interbotix.profile import Profile, profile_named
-from ptr_bringup.node_main import StartupError, declare
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameters import declare
 
 
 def open_driver(node: Node, rate: float) -> Driver:
@@ -26,9 +27,9 @@ def open_driver(node: Node, rate: float) -> Driver:
         ) from error
     name = declare(node, "robot_name", "wx250s", "name that xs_sdk was started with: the namespace of its topics")
     text = "Hz, motor registers read one by one; not 0: unread, no trip, heat or effort of a motor stops the arm"
-    registers = declare(node, "register_rate", 25.0, text, 5.0, 100.0)
+    registers = declare(node, "register_rate", 25.0, text, (5.0, 100.0))
     catch_up = declare(
-        node, "catch_up_speed", 0.5, "rad/s, way back to the commanded pose after torque was off", 0.05, 3.14
+        node, "catch_up_speed", 0.5, "rad/s, way back to the commanded pose after torque was off", (0.05, 3.14)
     )
     return InterbotixDriver(
         node, Options(f"/{name.strip('/')}", _declare_profile(node, rate), _declare_gripper(node), registers, catch_up)
@@ -57,7 +58,7 @@ def _declare_gripper(node: Node) -> GripperSettings:
         "hold": ("gripper_hold_pwm", "PWM of 885, force once the gripper has settled on an object", 885.0),
     }
     values = {
-        field: declare(node, name, getattr(default, field), text, 0.0, high)
+        field: declare(node, name, getattr(default, field), text, (0.0, high))
         for field, (name, text, high) in table.items()
     }
     try:

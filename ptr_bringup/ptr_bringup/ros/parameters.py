@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Declaring a node's parameters with a description and a range in one line each."""
+"""Declare a node's parameters with a description and a range in one line each."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from ptr_models.errors import PtrError
+from ptr_models.common.errors import PtrError
 
 
 def checkpoint_directories() -> list[Path]:
@@ -18,9 +18,22 @@ def checkpoint_directories() -> list[Path]:
     """
     stated = os.environ.get("PTR_CHECKPOINTS")
     prefixes = [sys.prefix, *filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))]
-    source = Path(__file__).resolve().parents[1] / "checkpoints"
+    source = Path(__file__).resolve().parents[2] / "checkpoints"
     shared = [Path(prefix) / "share" / "ptr_models" / "checkpoints" for prefix in prefixes]
     return [*([Path(stated)] if stated else []), source, *shared]
+
+
+def shipped_checkpoint(name: str) -> Path | None:
+    """Folder of the shipped checkpoint of that name, None where there is none or a path is called so."""
+    if Path(name).exists() or os.sep in name:
+        return None
+    return next((folder / name for folder in checkpoint_directories() if (folder / name).is_dir()), None)
+
+
+def shipped_names() -> list[str]:
+    """Names of the shipped checkpoints, sorted."""
+    folders = [folder for folder in checkpoint_directories() if folder.is_dir()]
+    return sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
 
 
 def checkpoint_path(name: str | Path) -> Path:
@@ -35,7 +48,5 @@ def checkpoint_path(name: str | Path) -> Path:
     for folder in folders:
         if (folder / name).is_dir():
             return folder / name
-    shipped = sorted({path.name for folder in folders for path in folder.iterdir() if path.is_dir()})
-    raise PtrError(
-        f"there is no checkpoint {str(name)!r}; give a folder or one of: {', '.join(shipped) or '(none)'}"
-    )
+    shipped = ", ".join(shipped_names()) or "(none)"
+    raise PtrError(f"there is no checkpoint {str(name)!r}; give a folder or one of: {shipped}")

@@ -1,0 +1,334 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands of `ptr` share: types of arguments that refuse in one sentence, and options of one meaning.
+
+The types look at the world (is the folder there, can it be written, is there such a task), so that what is wrong shows
+before anything starts. One word means one thing in every command:
+
+--task, --kitchen       names of the simulator; where a command takes several, they follow one another
+--episodes, --trials    demonstrations, and runs of a policy: how many
+--data, --target        folders of episodes: of many tasks, and of the one that is learned
+--checkpoint, --run     a checkpoint or the folder of its run, and the folder of a run
+--out                   the folder, or the file, that the command writes
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ptr_models.common.plain_text import plain
+
+MAX_COUNT = 2**31 - 1
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_vocabulary: dict[str, Callable[[], Collection[str]]] = {}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that refuses in one sentence, on stderr and with exit code 2; commands below it do likewise."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and where the help is."""
+        self.exit(2, f"error: {plain(message)}; see {self.prog} --help\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is no choice, and name the nearest one."""
+        if action.choices is not None and value not in action.choices:
+            what = "command" if isinstance(action, argparse._SubParsersAction) else "choice"
+            raise argparse.ArgumentError(action, unknown_text(what, str(value), [str(one) for one in action.choices]))
+
+
+def teach(kind: str, names: Callable[[], Collection[str]]) -> None:
+    """Make the names of a kind (task, kitchen) known: those of the simulator, by the package that has it."""
+    _vocabulary[kind] = names
+
+
+def known(kind: str) -> Collection[str]:
+    """The known names of a kind; none where no simulator is installed."""
+    return _vocabulary[kind]() if kind in _vocabulary else ()
+
+
+def unknown_text(kind: str, name: str, names: Collection[str], where: str = "") -> str:
+    """The sentence about a name that there is not: the nearest one, and all of them where they are few.
+
+    Args:
+        where: where all of them are listed.
+    """
+    similar = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    near = difflib.get_close_matches(similar, names, n=1, cutoff=0.0)
+    nearest = f"; the nearest is {near[0]}" if near else ""
+    listed = where or f"known: {', '.join(names)}"
+    return f"there is no {kind} {name!r}{nearest}; {listed}"
+
+
+class Name:
+    """Type of an argument: a name that the simulator knows; where there is no simulator, any that is well-formed.
+
+    Args:
+        kind: task or kitchen.
+        free: other names are as good, such as those of tasks on a real table.
+    """
+
+    def __init__(self, kind: str, free: bool = False) -> None:
+        self.kind, self.free = kind, free
+
+    def __call__(self, text: str) -> str:
+        names = known(self.kind)
+        if text in names:
+            return text
+        if names and not self.free:
+            raise argparse.ArgumentTypeError(unknown_text(self.kind, text, names, "ptr sim tasks lists all"))
+        if not _NAME.fullmatch(text):
+            similar = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).strip("_.-")[:100] or f"my_{self.kind}"
+            raise argparse.ArgumentTypeError(
+                f"a {self.kind} has a name of letters, digits and '_', such as {similar}, not {text!r}"
+            )
+        return text
+
+
+class OneOf:
+    """Type of an argument: one of the names that a function lists when they are needed.
+
+    Args:
+        what: what the names are of.
+        where: where a person finds them, for a long list.
+    """
+
+    def __init__(self, what: str, names: Callable[[], Collection[str]], where: str = "") -> None:
+        self.what, self.names, self.where = what, names, where
+
+    def __call__(self, text: str) -> str:
+        names = self.names()
+        if text not in names:
+            raise argparse.ArgumentTypeError(unknown_text(self.what, text, names, self.where))
+        return text
+
+
+def device(text: str) -> str:
+    """Type of an argument: where PyTorch computes."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"there is no device {text!r}; known: auto, cpu, cuda, cuda:0, cuda:1, …")
+    return text
+
+
+def setting(text: str) -> str:
+    """Type of an argument: KEY=VALUE of a configuration."""
+    if not re.fullmatch(r"[A-Za-z_][\w.]*=.*", text, re.DOTALL):
+        raise argparse.ArgumentTypeError(f"{text!r} is no assignment; write KEY=VALUE")
+    return text
+
+
+def _presets() -> Collection[str]:
+    """From the names of their files: reading them would bring PyTorch along."""
+    files = (Path(__file__).parents[1] / "training" / "presets").glob("*.yaml")
+    return tuple(sorted(file.stem for file in files if not file.stem.startswith("_")))
+
+
+WAYS = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
+"""Ways of choosing actions: `algorithms.config.CHOICES`, which would bring PyTorch along."""
+WAYS_TEXT = ", ".join(WAYS)
+preset = OneOf("preset", _presets, "ptr train presets lists all")
+way = OneOf("way of choosing actions", lambda: WAYS)
+task, kitchen, any_task = Name("task"), Name("kitchen"), Name("task", free=True)
+
+
+class Whole:
+    """Type of an argument: a whole number within bounds."""
+
+    def __init__(self, low: int, high: int = MAX_COUNT, also: Sequence[int] = ()) -> None:
+        self.low, self.high, self.also = low, high, tuple(also)
+
+    def __call__(self, text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"a whole number is needed, not {text!r}") from None
+        if not self.low <= value <= self.high and value not in self.also:
+            limit = f"{self.low} or more" if self.high == MAX_COUNT else f"{self.low} to {self.high}"
+            raise argparse.ArgumentTypeError(f"{limit} is needed, not {text}")
+        return value
+
+
+class Real:
+    """Type of an argument: a finite number within bounds; `above`: greater than the lower one."""
+
+    def __init__(self, low: float = -math.inf, high: float = math.inf, above: bool = False) -> None:
+        self.low, self.high, self.above = low, high, above
+
+    def __call__(self, text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise argparse.ArgumentTypeError(f"a number is needed, not {text!r}")
+        if not self.low <= value <= self.high or (self.above and value == self.low):
+            least = f"more than {self.low:g}" if self.above else f"{self.low:g} or more"
+            limit = least if math.isinf(self.high) else f"{self.low:g} to {self.high:g}"
+            raise argparse.ArgumentTypeError(f"{limit} is needed, not {text}")
+        return value
+
+
+count, optional_count, seed = Whole(1), Whole(0), Whole(0)
+positive, share = Real(0.0, above=True), Real(0.0, 1.0)
+
+
+class Existing:
+    """Type of an argument: a path that is there and can be read.
+
+    Args:
+        folder, file: what it may be.
+    """
+
+    def __init__(self, folder: bool = True, file: bool = False) -> None:
+        self.folder, self.file = folder, file
+
+    def __call__(self, text: str) -> Path:
+        place, wanted = path(text), "a folder" if self.folder else "a file"
+        if not place.exists():
+            raise argparse.ArgumentTypeError(f"{text} does not exist; give {wanted}{_beside(place)}")
+        if place.is_dir() and not self.folder:
+            raise argparse.ArgumentTypeError(f"{text} is a folder; give a file")
+        if not place.is_dir() and not self.file:
+            raise argparse.ArgumentTypeError(f"{text} is a file; give a folder")
+        if not os.access(place, os.R_OK | (os.X_OK if place.is_dir() else 0)):
+            raise argparse.ArgumentTypeError(f"{text} may not be read by you; change its permissions")
+        return place
+
+
+class Output:
+    """Type of an argument: a folder or a file that can be written, whether it is there or not."""
+
+    def __init__(self, folder: bool = True) -> None:
+        self.folder = folder
+
+    def __call__(self, text: str) -> Path:
+        place = path(text).expanduser()
+        if place.is_dir() and not self.folder:
+            raise argparse.ArgumentTypeError(f"{text} is a folder; give a file")
+        if place.exists() and not place.is_dir() and self.folder:
+            raise argparse.ArgumentTypeError(f"{text} is a file; give a folder")
+        there = next(parent for parent in (place, *place.absolute().parents) if parent.exists())
+        if there != place and not there.is_dir():
+            raise argparse.ArgumentTypeError(f"{text} cannot be made, since {there} is a file")
+        if not os.access(there, os.W_OK | (os.X_OK if there.is_dir() else 0)):
+            raise argparse.ArgumentTypeError(f"{text} cannot be written: {there} is read-only for you")
+        return place
+
+
+class Checkpoint(Existing):
+    """Type of an argument: the folder of a checkpoint, or of a run that has one, or the name of a shipped one."""
+
+    def __call__(self, text: str) -> Path:
+        from ptr_models.common.assets import shipped_checkpoint, shipped_names
+
+        place = shipped_checkpoint(text)
+        if place is None and not path(text).exists():
+            near = _beside(path(text)) or f", or the name of a shipped one: {', '.join(shipped_names()) or 'none'}"
+            raise argparse.ArgumentTypeError(f"{text} does not exist; give the folder of a checkpoint or a run{near}")
+        place = place or super().__call__(text)
+        steps = place.glob("checkpoints/step_*/checkpoint.json")
+        if not (place / "checkpoint.json").is_file() and next(steps, None) is None:
+            raise argparse.ArgumentTypeError(f"{text} is no checkpoint, nor a run that has one")
+        return place
+
+
+existing_folder, existing_file, existing = Existing(), Existing(False, True), Existing(True, True)
+output_folder, output_file = Output(), Output(folder=False)
+checkpoint = Checkpoint()
+
+
+def option(
+    parser: argparse._ActionsContainer, *names: str, old: Sequence[str] = (), **keywords: Any
+) -> argparse.Action:
+    """Add an option that also goes by `old` names, which the help does not show."""
+    action = parser.add_argument(*names, **keywords)
+    for name in old:
+        parser._option_string_actions[name] = action
+    return action
+
+
+def several(
+    parser: argparse._ActionsContainer, *names: str, old: Sequence[str] = (), **keywords: Any
+) -> argparse.Action:
+    """Add an option that takes one or more words, and may be repeated."""
+    keywords = {"nargs": "+", "action": "extend", "default": []} | keywords
+    return option(parser, *names, old=old, **keywords)
+
+
+def also_by_place(parser: argparse.ArgumentParser, name: str, dest: str = "", **keywords: Any) -> None:
+    """A required argument that is given as `--name VALUE` or, shorter, as the next word without a name.
+
+    Args:
+        dest: attribute of the options; by default the name.
+        keywords: of add_argument, among them `type`, `metavar` and `help`.
+    """
+    pair = parser.add_mutually_exclusive_group(required=True)
+    about = keywords.pop("help")
+    dest = dest or name
+    pair.add_argument(f"--{name}", dest=dest, default=argparse.SUPPRESS, help=about, **keywords)
+    pair.add_argument(dest, nargs="?", action=_ByPlace, help=f"the same, without --{name}", **keywords)
+
+
+class _ByPlace(argparse.Action):
+    """A word without a name, which may be missing: then it overwrites nothing."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        if values is not None:
+            setattr(namespace, self.dest, values)
+
+
+def add_tasks(parser: argparse.ArgumentParser, required: bool = False, about: str = "") -> None:
+    """`--task` and `--kitchen` of a command of the simulator that takes several; `ptr sim tasks` lists them."""
+    usual = "" if required else " (default: those of pre-training)"
+    several(
+        parser,
+        "--task",
+        old=("--tasks",),
+        dest="tasks",
+        type=task,
+        required=required,
+        metavar="NAME",
+        help=about or f"one or more tasks, see ptr sim tasks{usual}",
+    )
+    several(
+        parser,
+        "--kitchen",
+        old=("--kitchens",),
+        dest="kitchens",
+        type=kitchen,
+        required=required,
+        metavar="NAME",
+        help=f"one or more kitchens{usual}",
+    )
+
+
+def leaves(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command below a parser, itself included, as (words, parser)."""
+    yield words, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, child in action.choices.items():
+                yield from leaves(child, (*words, name))
+
+
+def path(text: str) -> Path:
+    """Type of an argument: a path of another machine, or one that need not be there."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError("a path is needed, not an empty word")
+    return Path(text)
+
+
+def _beside(path: Path) -> str:
+    """What lies where a path was looked for and is called almost so."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return ""
+    near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.7)
+    return f", perhaps {path.parent / near[0]}" if near else ""

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One lock for every folder that a command writes into: two commands never fill the same one.
+
+A lock of the kernel (flock) on the file `.ptr.lock` in the folder: it ends with the process, however that ends, and
+the file that stays behind means nothing. The file says who holds the lock. (`filelock` does the same, but the versions
+that distributions ship empty the file when somebody else tries to get the lock.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptr_models.common.errors import PtrError
+from ptr_models.common.plain_text import plain
+from ptr_models.json_input import parse_object
+
+LOCK = ".ptr.lock"
+_LONGEST = 120  # characters of a command that are shown
+
+
+class FolderInUseError(PtrError):
+    """Somebody writes into the folder; the message says which."""
+
+
+class FolderNotWritableError(PtrError):
+    """The folder can't be made, written or locked."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who writes into a folder: process, what it was started as, and since when (seconds of the Unix epoch)."""
+
+    pid: int
+    command: str
+    since: float
+
+    def __str__(self) -> str:
+        begun = time.localtime(self.since)
+        today = begun[:3] == time.localtime()[:3]
+        clock = time.strftime("%H:%M" if today else "%Y-%m-%d %H:%M", begun)
+        return f"process {self.pid} ({plain(self.command)}, since {clock})"
+
+
+@contextmanager
+def locked(folder: Path | str) -> Iterator[None]:
+    """The folder, which is made if need be, belongs to the caller.
+
+    Raises:
+        FolderInUseError: somebody has it.
+        FolderNotWritableError: it can't be made, written or locked.
+    """
+    lock = FolderLock(folder)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class FolderLock:
+    """The lock as an object, for those that hold it longer than a `with` lasts: see `locked`."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self._folder = Path(folder)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise FolderNotWritableError(_why_not(self._folder, error)) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = _read(self._file)
+            os.close(self._file)
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise FolderNotWritableError(_why_not(self._folder, error)) from error
+            raise FolderInUseError(in_use_text(self._folder, holder)) from None
+        _write(self._file, Holder(os.getpid(), this_command(), time.time()))
+
+    def release(self) -> None:
+        """Let others have the folder; a second call does nothing."""
+        if self._file < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._file, 0)
+        os.close(self._file)
+        self._file = -1
+
+
+def require_unused(folder: Path) -> None:
+    """Nothing where no other process writes into the folder: for a command whose child process will lock it.
+
+    Raises:
+        FolderInUseError: one does.
+    """
+    used, holder = _look(folder)
+    if used:
+        raise FolderInUseError(in_use_text(folder, holder))
+
+
+def in_use(folder: Path | str) -> bool:
+    """Whether a process writes into the folder now."""
+    return _look(Path(folder))[0]
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether there is nothing in a folder but, perhaps, its lock."""
+    return all(path.name == LOCK for path in folder.iterdir())
+
+
+def in_use_text(folder: Path, holder: Holder | None) -> str:
+    """The sentence about a folder that another process has."""
+    who = "another process" if holder is None else str(holder)
+    return f"{folder} is in use: {who} writes into it; wait for its end, or choose another folder"
+
+
+def this_command() -> str:
+    """How this process was started, as a person would have typed it."""
+    name, *words = sys.argv or [""]
+    path = Path(name)
+    in_package = path.name in ("cli.py", "__main__.py") and path.parent.name == "ptr_models"
+    text = shlex.join(["ptr" if in_package else path.name or "python", *words])
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _look(folder: Path) -> tuple[bool, Holder | None]:
+    try:
+        file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False, None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True, _read(file)
+    finally:
+        os.close(file)
+    return False, None
+
+
+def _write(file: int, holder: Holder) -> None:
+    """Best effort: on a full disk the lock holds all the same."""
+    with contextlib.suppress(OSError):
+        os.ftruncate(file, 0)
+        os.pwrite(file, json.dumps(dataclasses.asdict(holder)).encode(), 0)
+
+
+def _read(file: int) -> Holder | None:
+    try:
+        values = parse_object(os.pread(file, 4096, 0), LOCK)
+        return Holder(int(values["pid"]), str(values["command"]), float(values["since"]))
+    except (PtrError, KeyError, TypeError, ValueError, OSError):
+        return None
+
+
+def _why_not(folder: Path, error: OSError) -> str:
+    if error.errno == errno.EEXIST or (error.errno == errno.ENOTDIR and folder.is_file()):
+        return f"{folder} is a file, no folder; choose another folder"
+    return f"{folder} cannot be written: {error.strerror}; choose another folder"

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a node starts and ends: one runner for all nodes of the suite."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import time
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+
+from ptr_bringup.ros.context import StartupError, ros_context
+from ptr_bringup.ros.time import STEADY
+from ptr_models.common.errors import PtrError
+from ptr_models.common.processes import exit_after
+
+LAST_WORDS = 0.3
+"""s for which a node stays that has sent last words: a message whose publisher vanishes may be lost even on its way to
+a reader that is there."""
+_POLL_PERIOD = 0.2
+"""s between two checks for a signal: one does not end the executor's waiting by itself, nor does simulated time that
+stands still."""
+_SHUTDOWN_TIMEOUT = 3.0
+"""s that shutting ROS down may last: Fast DDS can hang in it (config/fastdds_profile.xml)."""
+
+
+class RunnableNode:
+    """What `run` calls of a node; mixed into `Node` or `LifecycleNode`.
+
+    Attributes:
+        exit_code: once it is set, the node is closed and the process ends with it.
+    """
+
+    exit_code: int | None = None
+
+    def start(self) -> None:
+        """Called once, after the node was made and before it is spun. A signal interrupts it with SystemExit."""
+
+    def close(self) -> None:
+        """Give back what the node holds. Called once, while ROS is still up, whether `start` succeeded or not."""
+
+
+def run(make: Callable[[], Node], name: str, args: Sequence[str] | None = None) -> int:
+    """Make a node, start it, spin it until SIGINT or SIGTERM (once or more), and close it.
+
+    An error that a person can do something about is logged as one sentence; any other propagates with its traceback,
+    after the node was closed.
+
+    Args:
+        make: makes a node that is a `RunnableNode` too.
+        name: of the logger for errors.
+    Returns:
+        The exit code: 0 after a signal, 1 after an error, or the node's own.
+    """
+    signals = _Signals()
+    code = 0
+    try:
+        with ros_context(args):
+            signals.interrupting = False
+            code = _run(make, signals)
+    except SystemExit:
+        pass
+    except (PtrError, OSError) as error:
+        get_logger(name).fatal(str(error))
+        code = 1
+    gc.freeze()  # nothing is left to take down; searching all of PyTorch for garbage took seconds
+    return code
+
+
+def keep_answering(node: Node, duration: float = LAST_WORDS) -> None:
+    """Spin a node that is being closed, so that those who wait for its answers get them."""
+    deadline = time.monotonic() + duration
+    while time.monotonic() < deadline:
+        node.executor.spin_once(timeout_sec=duration / 10)
+
+
+class _Signals:
+    """SIGINT and SIGTERM as a flag, in place of rclpy's handlers, which shut ROS down under the node.
+
+    Attributes:
+        interrupting: the next signal raises SystemExit. (After a KeyboardInterrupt that has left `exec`, as used all
+            over PyTorch, Python kills itself although it was caught.) While a node is made or spun, an exception would
+            break off what runs just then, such as a save or a driver's call.
+        received: one has come.
+    """
+
+    def __init__(self) -> None:
+        self.interrupting, self.received = True, False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, *_: object) -> None:
+        self.received = True
+        if self.interrupting:
+            self.interrupting = False
+            raise SystemExit
+
+
+def _run(make: Callable[[], Node], signals: _Signals) -> int:
+    try:
+        node = make()
+    except (ParameterException, ValueError) as error:
+        raise StartupError(str(error)) from error
+    code = 1
+    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        node.create_timer(_POLL_PERIOD, lambda: None, clock=STEADY)
+        _start(node, signals)
+        while rclpy.ok() and not signals.received and node.exit_code is None:
+            executor.spin_once()
+        code = node.exit_code or 0
+    except (SystemExit, ExternalShutdownException):
+        code = 0
+    finally:
+        signals.interrupting = False
+        node.close()
+        exit_after(_SHUTDOWN_TIMEOUT, code)
+        node.destroy_node()
+    return code
+
+
+def _start(node: RunnableNode, signals: _Signals) -> None:
+    signals.interrupting = True
+    try:
+        if not signals.received:
+            node.start()
+    except (ParameterException, ValueError) as error:
+        raise StartupError(str(error)) from error
+    finally:
+        signals.interrupting = False

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A node for the time of one command or session: calls services and actions in sequence while a thread spins it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from rclpy.action import ActionClient
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.logging import get_logger
+from rclpy.node import Node
+from rclpy.task import Future
+
+from ptr_bringup.ros.context import ros_context
+from ptr_models.common.errors import PtrError
+from ptr_models.common.processes import exit_after
+
+POLL = 0.05  # s between two checks of what is waited for
+CANCELLED = 2.0  # s at most until an action server has heard of a cancellation
+TAKEDOWN = 20.0  # s at most that shutting ROS down may last
+Client = TypeVar("Client")
+
+
+class SessionError(PtrError):
+    """A session can't go on; the message says why and what to do."""
+
+
+class SessionEndedError(Exception):
+    """The user ended the session (SIGINT or SIGTERM)."""
+
+
+class Caller:
+    """Calls services and actions of other nodes and waits for the answer, in a thread that does not spin.
+
+    Args:
+        node: spun by another thread.
+        stop: set when the user ends the session; every wait then raises SessionEndedError.
+        spin: starts that thread; called at the first wait. Clients have to be made before: rclpy adds an action
+            client to its node before it is complete, and an executor that looks at it just then fails.
+    """
+
+    def __init__(self, node: Node, stop: threading.Event, spin: Callable[[], None] | None = None) -> None:
+        self.node, self.stop, self._spin = node, stop, spin
+
+    def _begin(self) -> None:
+        if self._spin is not None:
+            spin, self._spin = self._spin, None
+            spin()
+
+    def wait(self, condition: Callable[[], Any], what: str, timeout: float) -> None:
+        """Wait until a condition holds.
+
+        Raises:
+            SessionError: it did not within `timeout` s.
+            SessionEndedError: the user ended the session.
+        """
+        self._begin()
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                raise SessionError(f"timed out after {timeout:.0f} s waiting for {what}")
+            if self.stop.wait(POLL):
+                raise SessionEndedError
+        if self.stop.is_set():
+            raise SessionEndedError
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, unless the user ends the session."""
+        self._begin()
+        if self.stop.wait(max(0.0, seconds)):
+            raise SessionEndedError
+
+    def result(self, future: Future, what: str, timeout: float) -> Any:
+        """The result of a future."""
+        self._begin()
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        deadline = time.monotonic() + timeout
+        while not done.wait(POLL):
+            if self.stop.is_set():
+                raise SessionEndedError
+            if time.monotonic() > deadline:
+                raise SessionError(f"timed out after {timeout:.0f} s waiting for {what}")
+        return future.result()
+
+    def act(self, client: ActionClient, goal: Any, name: str, timeout: float) -> Any:
+        """Send a goal and wait for its result; None when the goal is refused.
+
+        Whatever ends the wait, the user or a time-out, cancels the goal: nobody would look at what the robot does then.
+
+        Raises:
+            SessionError: there is no such action, or no result within `timeout` s.
+            SessionEndedError: the user ended the session.
+        """
+        self.wait(client.server_is_ready, f"the action {name}; is its node running?", timeout)
+        accepted = client.send_goal_async(goal)
+        try:
+            handle = self.result(accepted, f"{name} to accept the goal", timeout)
+            if not handle.accepted:
+                return None
+            return self.result(handle.get_result_async(), f"the end of {name}", timeout).result
+        except BaseException:
+            _cancel(accepted)
+            raise
+
+    def call(self, client: Any, request: Any, timeout: float = 20.0, discovery: float | None = None) -> Any:
+        """Call a service that answers with `success` and `message`.
+
+        Args:
+            timeout: s to wait for the response.
+            discovery: s to wait for the service to appear; None: `timeout`.
+        Raises:
+            SessionError: there is no such service, it does not answer, or it answers with a failure.
+        """
+        name = client.srv_name
+        appears = timeout if discovery is None else discovery
+        self.wait(client.service_is_ready, f"the service {name}; is its node running?", appears)
+        answer = self.result(client.call_async(request), f"a response from {name}", timeout)
+        if not answer.success:
+            raise SessionError(answer.message)
+        return answer
+
+
+def _cancel(accepted: Future) -> None:
+    """Cancel a goal whose acceptance may still be on its way; wait until that was heard, or CANCELLED is over."""
+    heard = threading.Event()
+
+    def ask(future: Future) -> None:
+        handle = future.result()
+        if handle is None or not handle.accepted:
+            heard.set()
+        else:
+            handle.cancel_goal_async().add_done_callback(lambda _: heard.set())
+
+    accepted.add_done_callback(ask)
+    heard.wait(CANCELLED)
+
+
+@contextmanager
+def connected(name: str, make: Callable[[Caller], Client]) -> Iterator[Client]:
+    """A client of other nodes, made from the caller of a new node that a thread spins from its first wait on.
+
+    Ctrl-C is left to Python: KeyboardInterrupt ends whatever is waited for.
+    """
+    with ros_context():
+        node = Node(name)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        try:
+            yield make(Caller(node, threading.Event(), spinner.start))
+        finally:
+            _stop(executor, spinner)
+            node.destroy_node()
+
+
+def run_session(
+    make: Callable[[], Node],
+    work: Callable[[Any, Caller], int],
+    name: str,
+    args: Sequence[str] | None = None,
+    expected: tuple[type[Exception], ...] = (PtrError, ParameterException, OSError, ValueError),
+) -> int:
+    """Make a node and do the session's work here while a thread spins it.
+
+    SIGINT and SIGTERM, once or more often, set the caller's `stop`; the work then has the chance to give back what it
+    holds. The text of an `expected` exception is logged as the sentence that the user reads. The process is to end
+    soon after: `exit_after` sees to it that it does so even where ROS hangs, for a launch waits for it.
+
+    Returns:
+        The exit code: that of the work, 130 after a signal, 1 after an expected exception.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    code = 1
+    with ros_context(args):
+        executor = SingleThreadedExecutor()
+        spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        try:
+            node = make()
+            executor.add_node(node)
+            code = work(node, Caller(node, stop, spinner.start))
+        except SessionEndedError:
+            code = 130
+        except expected as error:
+            get_logger(name).fatal(str(error))
+        finally:
+            exit_after(TAKEDOWN, code)
+            _stop(executor, spinner)
+    return code
+
+
+def _spin(executor: SingleThreadedExecutor) -> None:
+    try:
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+
+
+def _stop(executor: SingleThreadedExecutor, spinner: threading.Thread) -> None:
+    executor.shutdown()
+    if spinner.is_alive():
+        spinner.join(timeout=5.0)

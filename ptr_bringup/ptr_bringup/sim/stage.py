@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Staging of demonstrations and trials on a running robot: lays out the scene and brings the arm to its start."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from geometry_msgs.msg import Point, Quaternion
+from rclpy.action import ActionClient
+from std_srvs.srv import Trigger
+
+from ptr_bringup.ros.session import POLL, Caller, SessionEndedError, SessionError
+from ptr_bringup.sim.staging import start_position
+from ptr_msgs.action import MoveTo
+from ptr_msgs.srv import GetOutcome, ResetScene
+
+DOWN = (0.0, 0.7071067811865476, 0.0, 0.7071067811865476)  # x y z w: gripper pointing down
+MOVES, BETWEEN_MOVES = 3, 1.0  # tries of the way to a start, and s between them
+CLEARS = 10  # tries to clear a stopped arm: its motors are looked at once a second
+
+
+class Stage:
+    """Lays out the scene and brings the arm to a varied start.
+
+    Args:
+        caller: of the session's node.
+    """
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller, node = caller, caller.node
+        self._reset = node.create_client(ResetScene, "/simulator/reset")
+        self._outcome = node.create_client(GetOutcome, "/simulator/outcome")
+        self._clear = node.create_client(Trigger, "/arm/clear")
+        self._move = ActionClient(node, MoveTo, "/arm/move_to")
+
+    def simulated(self, timeout: float) -> bool:
+        """True when a simulator offers its services within `timeout` s; does not start to spin the node."""
+        deadline = time.monotonic() + timeout
+        while not self._reset.service_is_ready():
+            if time.monotonic() > deadline:
+                return False
+            if self._caller.stop.wait(POLL):
+                raise SessionEndedError
+        return True
+
+    def begin(self, kitchen: str, task: str, seed: int, simulated: bool = True) -> None:
+        """Bring the arm to the start of this seed, open the gripper, then lay out the scene.
+
+        In this order: the arm may push things on its way, and the reset puts a simulated arm near the start.
+        """
+        self._reach(start_position(seed))
+        if simulated:
+            self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
+
+    def recover(self, kitchen: str, task: str, seed: int) -> None:
+        """Lay out the scene of a simulated robot whose arm was stopped, and clear the arm once it is well again."""
+        self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
+        for left in reversed(range(CLEARS)):
+            try:
+                self._caller.call(self._clear, Trigger.Request())
+                return
+            except SessionError:
+                if not left:
+                    raise
+                self._caller.sleep(BETWEEN_MOVES)
+
+    def _reach(self, position: Sequence[float]) -> None:
+        """Move, and again when the arm held on its way: on a busy machine its state may be late for a moment."""
+        for left in reversed(range(MOVES)):
+            try:
+                return self.move(position)
+            except SessionError:
+                if not left:
+                    raise
+                self._caller.sleep(BETWEEN_MOVES)
+
+    def move(self, position: Sequence[float], timeout: float = 30.0) -> None:
+        """Move the end effector to a position (3,) in m in base_link, gripper down and open."""
+        goal = MoveTo.Goal(gripper=1.0)
+        goal.pose.position = Point(**dict(zip("xyz", map(float, position), strict=True)))
+        goal.pose.orientation = Quaternion(**dict(zip("xyzw", DOWN, strict=True)))
+        result = self._caller.act(self._move, goal, "/arm/move_to", timeout)
+        if result is None:
+            raise SessionError(f"the arm refused to move to {[round(float(v), 3) for v in position]}")
+        if not result.success:
+            raise SessionError(f"the arm did not reach its start: {result.message}")
+
+    def outcome(self, timeout: float = 5.0) -> tuple[bool, str]:
+        """True when the task has succeeded, and what that rests on."""
+        answer = self._caller.call(self._outcome, GetOutcome.Request(), timeout)
+        return bool(answer.task_succeeded), str(answer.message)
