@@ -62,7 +62,8 @@ def start(ros, task: str = TASK) -> StartEpisode.Response:
 
 def test_a_scripted_demonstration_is_recorded_as_it_was_commanded(robot, recorder) -> None:
     teleop = robot.start("ptr_teleop.node", device="scripted", task=TASK)
-    operator = robot.start("ptr_bringup.sim.operator_node", task=TASK, kitchen=KITCHEN, goal=2, seed=1, manner="machine")
+    wishes = {"task": TASK, "kitchen": KITCHEN, "goal": 2, "seed": 1, "manner": "machine"}
+    operator = robot.start("ptr_bringup.sim.operator_node", **wishes)
     try:
         robot.wait(lambda: not operator.running, "the end of the operator's session", timeout=180.0)
     finally:  # a second one, of a test that is run again, would be refused
