@@ -35,6 +35,8 @@ class AlgorithmConfig:
         bc_weight: weight of an imitation term in the actor's loss (0: PTR).
         bc_gripper_weight: that of the gripper's squared error or cross-entropy; None: `bc_weight`. The gripper decides
             between two actions that both are in the data, so that Q may have more to say there than on the motion.
+        gripper_at_mode: whether a two-way gripper follows Q at the mode of the motion, with which the policy acts,
+            instead of at samples of the motion: a grasp that is worth it at the mode often is not 8 mm beside it.
         bc_loss: `squared`: error of the mode, summed over dimensions; `likelihood`: -log pi(a).
             The squared error leaves log_std alone, which a likelihood of its own then fits to the data.
         bc_std_weight: weight of that likelihood beside `bc_weight`, where log_std also follows Q and the
@@ -79,6 +81,7 @@ class AlgorithmConfig:
     temperature_rate: float = 3e-4
     bc_weight: float = 0.0
     bc_gripper_weight: float | None = None
+    gripper_at_mode: bool = False
     bc_loss: str = "squared"
     bc_std_weight: float = 1.0
     bc_warmup: int = 0

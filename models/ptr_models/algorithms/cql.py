@@ -85,8 +85,12 @@ def actor_loss(
         q_weight: w, 1 in PTR.
         log_mass: (B, G) of the gripper, through which its gradient comes; None: it is continuous.
     """
-    value = over_gripper(q.min(dim=0).values if critics == "min" else q.mean(dim=0), log_mass)
-    return (temperature * log_pi - q_weight * value).mean()
+    return (temperature * log_pi - q_weight * expected_value(q, critics, log_mass)).mean()
+
+
+def expected_value(q: Tensor, critics: str, log_mass: Tensor | None) -> Tensor:
+    """E_g min_k Q_k(s, a, g), or of the mean of the critics: (B, N) of q (E, B, N * G) and log_mass (B, G)."""
+    return over_gripper(q.min(dim=0).values if critics == "min" else q.mean(dim=0), log_mass)
 
 
 def log_likelihood(samples: Samples) -> Tensor:
@@ -288,12 +292,22 @@ class Ptr:
         with torch.no_grad():
             embedding = self.critic.encode(batch.image, batch.state)  # with the critic of this step
         samples = policy.draw(1)
+        log_mass, actions = samples.log_mass, samples.actions
+        at_mode = config.gripper_at_mode and log_mass is not None
+        if at_mode:
+            mode = with_both_grippers(policy.mode.detach()[:, None, :GRIPPER])
+            actions = torch.cat([actions, mode], dim=1)
         self.critic.requires_grad_(False)
-        q = self.critic.q(embedding, batch.task, samples.actions)
+        q = self.critic.q(embedding, batch.task, actions)
         self.critic.requires_grad_(True)
         temperature = self.log_temperature.detach().exp()
         weight, log_pi = config.actor_q_weight, log_likelihood(samples)
-        loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, samples.log_mass)
+        if at_mode:
+            q, q_mode = q.split(samples.actions.shape[1], dim=-1)
+            loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, log_mass.detach())
+            loss = loss - weight * expected_value(q_mode, config.actor_critics, log_mass).mean()
+        else:
+            loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, log_mass)
         if config.bc_weight > 0:
             gripper = 1.0 if config.bc_gripper_weight is None else config.bc_gripper_weight / config.bc_weight
             imitation = imitation_loss(policy, batch.action, config.bc_loss, batch.success, gripper)

@@ -140,7 +140,7 @@ MANNERS: dict[str, Manner] = {
 }
 
 
-DEFAULT_MANNER = "machine"
+DEFAULT_MANNER = "human"
 """That of the data which the shipped checkpoint was trained on."""
 
 

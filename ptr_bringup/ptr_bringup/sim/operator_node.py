@@ -51,8 +51,8 @@ class OperatorNode(Node):
         manner = declare(self, "manner", DEFAULT_MANNER, "how it moves and errs: human or machine")
         errors = declare(self, "errors", 1.0, "how often it errs, as a multiple of the manner's own rates", (0.0, 3.0))
         self.manner = manner_named(manner).scaled(errors)
-        attempts = declare(self, "max_attempts", 0, "then it gives up; 0: three times the goal", (0, 10**6))
-        self.max_attempts = attempts or 3 * self.goal
+        about = "then it gives up; 0: five times the goal and five more"
+        self.max_attempts = declare(self, "max_attempts", 0, about, (0, 10**6)) or 5 * self.goal + 5
         self.objects: ObjectStates | None = None
         self.arm: ArmState | None = None
         self.status: EpisodeStatus | None = None

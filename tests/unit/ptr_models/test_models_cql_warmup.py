@@ -228,6 +228,26 @@ def test_the_actor_climbs_the_expectation_over_the_gripper() -> None:
     assert logit.grad.item() == pytest.approx(-(8.0 - 4.0) * 0.25 * 0.75)  # -dp/dlogit (Q(open) - Q(closed))
 
 
+@pytest.mark.parametrize(("at_mode", "closes"), [(True, True), (False, False)])
+def test_the_gripper_may_follow_the_value_at_the_mode_of_the_motion(at_mode: bool, closes: bool) -> None:
+    """Closing is worth 1 at the mode and -1 beside it, staying open 0."""
+    torch.manual_seed(0)
+    networks = NetworkConfig(**(vars(NETWORKS) | {"gripper": "bernoulli"}))
+    config = AlgorithmConfig(actor_rate=1e-2, gripper_at_mode=at_mode, init_temperature=1e-6)
+    algorithm, batch = Ptr(config, networks, TASKS), transitions()
+
+    def q(_: Tensor, __: Tensor, actions: Tensor) -> Tensor:
+        mode = algorithm.actor(batch.image, batch.state, batch.task).mode[:, None, :6]
+        near = (actions[..., :6] - mode).abs().amax(dim=-1) < 1e-5
+        return torch.where(actions[..., 6] > 0, 0.0, torch.where(near, 1.0, -1.0)).expand(2, -1, -1)
+
+    algorithm.critic.q = q
+    for _ in range(30):
+        algorithm._update_actor(batch, algorithm.actor(batch.image, batch.state, batch.task))
+    mode = algorithm.actor(batch.image, batch.state, batch.task).mode
+    assert (mode[:, 6] < 0).tolist() == [closes] * len(mode)
+
+
 def test_the_conservative_term_sums_over_both_grippers(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     config = NetworkConfig(**(vars(NETWORKS) | {"gripper": "bernoulli"}))
