@@ -116,7 +116,7 @@ class RobotBench:
 
     def _end_what_was_left(self) -> None:
         """An evaluator that was killed leaves a run and a recording: cancel the one, keep the other, unlabelled."""
-        answer = self._caller.result(self._cancel.call_async(CancelGoal.Request()), "the answer of /run_policy", 20.0)
+        answer = self._caller.result(self._cancel.call_async(CancelGoal.Request()), "a response from /run_policy", 20.0)
         if answer.goals_canceling:
             self._caller.sleep(ENDING)
         if not self._options.record:
@@ -198,7 +198,7 @@ class RobotBench:
         caller, options = self._caller, self._options
         goal = RunPolicy.Goal(task=trial.task, max_steps=options.max_steps, action_choice=options.action_choice)
         try:
-            handle = caller.result(self._run.send_goal_async(goal), "the acceptance by /run_policy", 20.0)
+            handle = caller.result(self._run.send_goal_async(goal), "/run_policy to accept the goal", 20.0)
             if not handle.accepted:
                 raise SessionError("the policy server refused the run")
             ended = handle.get_result_async()

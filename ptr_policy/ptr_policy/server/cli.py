@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> int:
         client = ActionClient(node, RunPolicy, "/run_policy")
         caller.wait(client.server_is_ready, "the action /run_policy; is the policy server running?", STARTS)
         goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice or "")
-        handle = caller.result(client.send_goal_async(goal), "the acceptance by /run_policy", STARTS)
+        handle = caller.result(client.send_goal_async(goal), "/run_policy to accept the goal", STARTS)
         try:
             result = caller.result(handle.get_result_async(), "the end of the run", RUNS).result
         except SessionEndedError:
