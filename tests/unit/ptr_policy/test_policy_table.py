@@ -71,7 +71,7 @@ def test_every_method_meets_the_same_demonstrations_trials_and_number_of_updates
     stages = list(all_stages(plan))
     trained = {method.name: [s for s in stages if s.name.startswith("train_") and of(s, method)] for method in METHODS}
     tried = [stage for stage in stages if stage.name.startswith("try_")]
-    assert len(tried) == len(METHODS) * 4 and {after(s.command, "--episodes") for s in tried} == {"20"}
+    assert len(tried) == len(METHODS) * 4 and {after(s.command, "--trials") for s in tried} == {"20"}
     assert not any("--seed" in stage.command for stage in tried)  # the same scenes for all
     for method in METHODS:
         total = {"FINETUNE": 100, "REPRESENTATION": 100}.get(method.recipe.name, 1100)
@@ -166,7 +166,7 @@ def test_each_cell_is_tried_by_the_mode_and_as_did_best_in_its_validation_scenes
 def test_the_q_function_of_a_control_chooses_none_of_its_actions(plan: TablePlan) -> None:
     finish_pretraining(plan)
     validated = [stage for stage in all_stages(plan) if stage.name.startswith("validate_ptr_")]
-    restricted = {stage.name.split("_put")[0] for stage in validated if "--decodings" in stage.command}
+    restricted = {stage.name.split("_put")[0] for stage in validated if "--choice" in stage.command}
     assert restricted == {"validate_ptr_control"}
     assert not any(word.endswith("_q") for stage in validated for word in stage.command)
 
