@@ -35,7 +35,7 @@ WITHOUT_VALUE = (
     argparse._VersionAction,
 )
 FREE = {"by", "note", "exclude", "names", "name", "camera", "source", "operator", "policy", "target", "instruction"}
-FREE |= {"package_or_file", "rest"}
+FREE |= {"package_or_file", "rest", "robot"}
 """Arguments whose words are the user's own, or are looked up where a robot or a launch file is."""
 
 

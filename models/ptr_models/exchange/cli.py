@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ptr_models.common import arguments
 from ptr_models.common.plain_text import plain
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
@@ -35,8 +36,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "camera at the size that was recorded. Bags that can't be read or follow another contract than the first one "
         "are left out and listed. An export that was interrupted goes on with the same command.",
     )
-    lerobot.add_argument("bags", type=Path, nargs="+", metavar="BAGS", help="folders of episodes, at any depth")
-    lerobot.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the data set, a new one")
+    lerobot.add_argument(
+        "bags", type=arguments.existing_folder, nargs="+", metavar="BAGS", help="folders of episodes, at any depth"
+    )
+    lerobot.add_argument(
+        "--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the data set, a new one"
+    )
     lerobot.add_argument(
         "--camera",
         action="append",
@@ -51,7 +56,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     lerobot.add_argument("--codec", choices=CODECS, default="h264", help="of the videos (default: h264)")
     lerobot.add_argument(
-        "--crf", type=int, default=18, metavar="N", help="constant rate factor; lower is better (default: 18)"
+        "--crf",
+        type=arguments.Whole(0, 51),
+        default=18,
+        metavar="N",
+        help="constant rate factor; lower is better (default: 18)",
     )
     _add_workers(lerobot)
     lerobot.set_defaults(run=_export)
@@ -68,11 +77,15 @@ def register_import(formats: argparse._SubParsersAction) -> None:
         "odd or damaged are left out and listed; an import that was interrupted goes on with the same command. "
         "Nothing is downloaded.",
     )
-    lerobot.add_argument("source", type=Path, metavar="DIR", help="folder of the data set, with meta/info.json")
-    lerobot.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the bags")
+    lerobot.add_argument(
+        "source", type=arguments.existing_folder, metavar="DIR", help="folder of the data set, with meta/info.json"
+    )
+    lerobot.add_argument(
+        "--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder for the bags"
+    )
     lerobot.add_argument(
         "--contract",
-        type=Path,
+        type=arguments.existing_file,
         metavar="FILE.json",
         help="contract of the bags (default: the data set's or the suite's)",
     )
@@ -85,11 +98,13 @@ def register_import(formats: argparse._SubParsersAction) -> None:
     )
     lerobot.add_argument(
         "--state-names",
+        type=_names,
         metavar="A,B,...",
         help="what the numbers of the state are, if it has other names: x,y,z,roll,pitch,yaw,gripper in its order",
     )
     lerobot.add_argument(
         "--action-names",
+        type=_names,
         metavar="A,B,...",
         help="what the numbers of the action are, if it has other names: dx,dy,dz,droll,dpitch,dyaw,gripper",
     )
@@ -106,14 +121,18 @@ def register_import(formats: argparse._SubParsersAction) -> None:
         "--robot", default="", metavar="NAME", help="of the bags (default: wx250s for a widowx, else the data set's)"
     )
     lerobot.add_argument(
-        "--jpeg-quality", type=int, default=95, metavar="N", help="of the images in the bags (default: 95)"
+        "--jpeg-quality",
+        type=arguments.Whole(1, 100),
+        default=95,
+        metavar="N",
+        help="of the images in the bags (default: 95)",
     )
     _add_workers(lerobot)
     lerobot.set_defaults(run=_import)
 
 
 def _add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--workers", type=arguments.count, metavar="N", help="processes (default: one per core)")
 
 
 def _export(options: argparse.Namespace) -> int:
@@ -147,8 +166,8 @@ def _import(options: argparse.Namespace) -> int:
     wanted = importing.Options(
         contract=_contract(options.contract),
         cameras=_cameras(options.camera or []),
-        state_names=_names(options.state_names),
-        action_names=_names(options.action_names),
+        state_names=options.state_names,
+        action_names=options.action_names,
         gripper_closed_is_1=options.gripper_closed_is_1,
         outcome=options.outcome,
         robot=options.robot,
@@ -204,5 +223,8 @@ def _cameras(pairs: list[str]) -> dict[str, str]:
     return found
 
 
-def _names(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(name.strip() for name in text.split(","))
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; write A,B,C")
+    return names

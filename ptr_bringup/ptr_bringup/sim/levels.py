@@ -45,7 +45,7 @@ LEVELS: dict[str, Level] = {
         Level("hard", (2, 4), 0.060, 1.50, 0.040, 2.0, rolling=0.00002, friction=0.2, mass=0.02),
     )
 }
-DEFAULT_LEVEL = "standard"
+DEFAULT_LEVEL = "easy"
 
 
 def level_named(name: str) -> Level:

@@ -140,7 +140,7 @@ MANNERS: dict[str, Manner] = {
 }
 
 
-DEFAULT_MANNER = "human"
+DEFAULT_MANNER = "machine"
 """That of the data which the shipped checkpoint was trained on."""
 
 

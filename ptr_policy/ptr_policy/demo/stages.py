@@ -13,7 +13,7 @@ from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.demo.plan import Plan
 from ptr_policy.stages import PTR, Stage, number_in
 
-LEVEL, MANNER = "standard", "human"
+LEVEL, MANNER = "easy", "machine"
 """Those of the data that the shipped checkpoint was trained on."""
 
 

@@ -32,6 +32,7 @@ SMALL = [
     "batch_size=4",
     "threads=1",
     "networks.latent=16",
+    "networks.image_size=64",
     "networks.hidden=[16, 16]",
     "networks.precision=fp32",
     "networks.transformer={window: 3, layers: 1, heads: 2, width: 16}",

@@ -121,8 +121,7 @@ def test_ptr_plus_is_ptr_with_all_improvements_on() -> None:
 def test_the_small_ptr_plus_leaves_out_what_ptr_small_has_and_acts_by_its_mode() -> None:
     already = {"calibrated", "bc_weight"}
     assert differences("ptr_plus_small", "ptr_small") == IMPROVEMENTS | {
-        "algorithm": IMPROVEMENTS["algorithm"] - already - {"choice"},
-        "networks": IMPROVEMENTS["networks"] - {"critic_proprioception"},
+        "algorithm": IMPROVEMENTS["algorithm"] - already - {"choice"}
     }
     assert preset("ptr_small").algorithm.calibrated and preset("ptr_small").algorithm.bc_weight > 0
     assert preset("ptr_plus_small").algorithm.choice == "mode"
