@@ -37,6 +37,7 @@ setup(
         "torch>=2.4",
         "safetensors>=0.4.3",
         "rich>=13.7",
+        "argcomplete>=2.0",
         "pyyaml>=6.0",
         "tensorboard>=2.16",
         "matplotlib>=3.8",
