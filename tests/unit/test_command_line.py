@@ -265,14 +265,22 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path, number: signal
     words = [sys.executable, "-m", "ptr_models.cli", "sim", "collect", "--no-images", "--jobs", "1"]
     words += ["--task", "put_carrot_on_plate", "--kitchen", "toykitchen1", "--out", str(out), "--episodes", "5000"]
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # background jobs begin with it ignored
     ) as process:
-        deadline = time.monotonic() + 60.0
-        while not saved(out):
-            assert time.monotonic() < deadline and process.poll() is None
-            time.sleep(0.05)
-        process.send_signal(number)
-        _, text = process.communicate(timeout=60)
+        try:
+            deadline = time.monotonic() + 60.0
+            while not saved(out):
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.05)
+            process.send_signal(number)
+            _, text = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 128 + number
     assert "Traceback" not in text
     assert (
