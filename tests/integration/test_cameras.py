@@ -140,7 +140,7 @@ def test_a_camera_that_runs_can_be_looked_at(ros, simulated: None, tmp_path: Pat
     ros.wait(lambda: not looked.running and not absent.running, "their ends", timeout=60.0)
     assert "pictures at" in looked.output, looked.output
     assert "No settings come with these pictures, as with the simulator's" in looked.output
-    assert absent.wait() == 1
+    assert absent.wait() == 2
     assert "Nothing arrives on /camera/nowhere/image/compressed" in absent.output
 
 
@@ -154,7 +154,7 @@ def test_what_to_do_instead_of_opening_a_camera_that_another_node_shows(
     simulator = ros.run([sys.executable, *words], name="calibrate_simulated")
     other = ros.run([sys.executable, *words, "nowhere", "--config", str(unused(tmp_path))], name="calibrate_occupied")
     ros.wait(lambda: not simulator.running and not other.running, "their ends", timeout=60.0)
-    assert (simulator.wait(), other.wait()) == (1, 1)
+    assert (simulator.wait(), other.wait()) == (2, 2)
     for process in (simulator, other):
         assert "error: There is no camera /dev/video77" in process.output
     assert "come from the node simulator, which has no exposure, gain, white balance or focus" in simulator.output

@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ptr_models.common.errors import PtrError
+from ptr_models.common.output_folder import is_empty
 from ptr_models.contract import Contract
 from ptr_models.json_input import read_object
 from ptr_models.networks import Encoder, NetworkConfig
@@ -118,9 +120,9 @@ class SuccessClassifier:
         return first_success(self.probabilities(images, task), self.threshold(task), self.consecutive)
 
     def save(self, path: Path | str) -> Path:
-        """Write the folder, which must not exist; it appears under its name when complete."""
+        """Write the folder, which must not exist or be empty; what makes it a classifier, its index, comes last."""
         path = Path(path)
-        if path.exists():
+        if path.exists() and not (path.is_dir() and is_empty(path)):
             raise ClassifierError(f"{path} exists already; choose another --out")
         temporary = path.with_name(f".{path.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -129,7 +131,10 @@ class SuccessClassifier:
             weights = {name: value.cpu().contiguous() for name, value in self.network.state_dict().items()}
             save_file(weights, temporary / WEIGHTS)
             (temporary / INDEX).write_text(json.dumps(self._index(temporary), indent=1), encoding="utf-8")
-            temporary.rename(path)
+            path.mkdir(parents=True, exist_ok=True)
+            for name in (WEIGHTS, INDEX):
+                os.replace(temporary / name, path / name)
+            temporary.rmdir()
         except (OSError, SafetensorError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise ClassifierError(f"the classifier {path} cannot be written: {error}") from error

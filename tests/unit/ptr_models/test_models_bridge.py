@@ -303,7 +303,7 @@ def test_data_that_no_conversion_has_shifted_can_say_so(tmp_path: Path, capsys: 
     (tmp_path / "a.tfrecord").write_bytes(frame(example(bridge_features())))
     command = ["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags"), "--action-shift"]
     assert main([*command, "-1"]) == 2
-    assert "error: action_shift is -1; it must be a whole number, 0 or more" in capsys.readouterr().err
+    assert "error: argument --action-shift: 0 or more is needed, not -1" in capsys.readouterr().err
     assert main([*command, "1"]) == 0
     (bag,) = find_episodes([tmp_path / "bags"])
     assert read_metadata(bag).action_shift == 1

@@ -45,7 +45,7 @@ SMALL = TrainingConfig(
     batch_size=8,
     threads=1,
     device="cpu",
-    networks=NetworkConfig(encoder="tiny", latent=16, hidden=(16, 16, 16)),
+    networks=NetworkConfig(encoder="tiny", image_size=64, latent=16, hidden=(16, 16, 16)),
     algorithm=AlgorithmConfig(actor_average=0.9, bc_weight=1.0),
     schedule=ScheduleConfig(steps=2, log_every=1, checkpoint_every=100, target_from=0, mix=0.5),
     online=OnlineConfig(min_transitions=10, updates_per_transition=0.25, keep=2),
@@ -452,7 +452,7 @@ def test_a_classifier_from_the_command_line_judges_the_trials(
     done, run = tmp_path / "done", tmp_path / "online"
     begin = ("--checkpoint", finetuned, "--target", *bags.target, "--cache", bags.cache)
     assert command("train", "classifier", *begin, "--out", done, "--steps", 2, "--undo", PUT, TAKE) == 0
-    assert {"classifier.json", "classifier.safetensors", "held_out.png"} == {path.name for path in done.iterdir()}
+    assert {"classifier.json", "classifier.safetensors", "held_out.png"} == {path.name for path in done.glob("[!.]*")}
     trial(1, outcome="unlabelled")
     judged = ("--trials", tmp_path / "trials", "--classifier", done, "--until", 1)
     assert command("train", "online", *begin, "--out", run, *judged) == 0

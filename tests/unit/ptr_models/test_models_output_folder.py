@@ -85,8 +85,8 @@ COMMANDS = (
     "demo --out {out}",
     "collect put_carrot_on_plate --out {out}",
     "sim collect --out {out} --episodes 1 --no-images",
-    "sim practice --task put_carrot_on_plate --reset take_carrot_out_of_pot --kitchen toykitchen1 --out {parent} "
-    "--labels --checkpoint {parent}",
+    "sim practice --task put_carrot_on_plate --reset take_carrot_out_of_metal_bowl --kitchen toykitchen1 "
+    "--out {parent} --labels --checkpoint {parent}",
     "table --data {parent} --out {out}",
     "evaluate --task put_carrot_on_plate --out {out}",
     "train pretrain --data {parent} --out {out}",
@@ -104,6 +104,7 @@ def test_every_command_that_writes_refuses_a_folder_that_another_one_fills(
 ) -> None:
     out, record = tmp_path / "trials", tmp_path / "a.tfrecord"
     record.write_bytes(b"x")
+    (tmp_path / "checkpoint.json").write_text("{}")
     words = command.format(out=out, parent=tmp_path, record=record).split()
     with locked(out):
         before = sorted(tmp_path.rglob("*"))
