@@ -12,6 +12,7 @@ from pathlib import Path
 from ptr_models.common import arguments
 from ptr_models.common.assets import shipped_checkpoint
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_json
 from ptr_models.common.guidance import next_step
 from ptr_models.common.plain_text import plain
 from ptr_models.contract import Camera, Contract, ContractError
@@ -162,7 +163,7 @@ def _make(options: argparse.Namespace) -> int:
     if options.control_rate is not None:
         contract = dataclasses.replace(contract, control_rate=options.control_rate)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(contract.to_dict(), indent=1) + "\n", encoding="utf-8")
+    write_json(options.out, contract.to_dict())
     print("\n".join(describe(contract)))
     next_step("collect", "…", "--contract", options.out, "--out", "…", about="record with it")
     return 0

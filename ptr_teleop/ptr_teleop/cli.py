@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically
 from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.output_folder import require_unused
 from ptr_models.common.processes import end_process, interrupted_with_parent
@@ -153,7 +154,7 @@ def contract_file(options: argparse.Namespace) -> Path | None:
     if getattr(options, "image_size", None) is None:
         return given
     file = options.out / "contract.json"
-    file.write_text(adjusted(contract, options.image_size).to_json() + "\n", encoding="utf-8")
+    write_atomically(file, adjusted(contract, options.image_size).to_json() + "\n")
     return file
 
 

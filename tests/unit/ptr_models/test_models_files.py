@@ -14,6 +14,8 @@ PARTIAL_ALLOWED = {
     "ptr_bringup/ptr_bringup/launching/supervisor.py",  # parameters of a node that starts afterwards
     "models/ptr_models/training/checkpoint.py",  # into a folder that gets its name when it is complete
     "models/ptr_models/reward/classifier.py",  # the same
+    "models/ptr_models/exchange/lerobot/staging.py",  # the same
+    "models/ptr_models/exchange/lerobot/assembly.py",  # the same
 }
 
 

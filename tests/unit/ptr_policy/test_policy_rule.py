@@ -60,6 +60,6 @@ def test_demonstrations_that_are_left_out_have_no_say(monkeypatch: pytest.Monkey
         raise EpisodeError("enough")
 
     monkeypatch.setattr(data, "open_episodes", stop)
-    command = ["sim", "rule", str(tmp_path), "--target", str(tmp_path / "bags"), "--task", "t", "--kitchen", "k"]
-    assert main([*command, "--exclude", "bad"]) == 2
+    command = ["sim", "rule", str(tmp_path), "--target", str(tmp_path / "bags"), "--exclude", "bad"]
+    assert main([*command, "--task", "put_carrot_on_plate", "--kitchen", "toykitchen1"]) == 2
     assert found == [str(tmp_path / "bags" / "good")]
