@@ -292,22 +292,18 @@ class Ptr:
         with torch.no_grad():
             embedding = self.critic.encode(batch.image, batch.state)  # with the critic of this step
         samples = policy.draw(1)
-        log_mass, actions = samples.log_mass, samples.actions
-        at_mode = config.gripper_at_mode and log_mass is not None
-        if at_mode:
-            mode = with_both_grippers(policy.mode.detach()[:, None, :GRIPPER])
-            actions = torch.cat([actions, mode], dim=1)
+        temperature, weight = self.log_temperature.detach().exp(), config.actor_q_weight
+        log_mass, log_pi = samples.log_mass, log_likelihood(samples)
         self.critic.requires_grad_(False)
-        q = self.critic.q(embedding, batch.task, actions)
-        self.critic.requires_grad_(True)
-        temperature = self.log_temperature.detach().exp()
-        weight, log_pi = config.actor_q_weight, log_likelihood(samples)
-        if at_mode:
-            q, q_mode = q.split(samples.actions.shape[1], dim=-1)
+        q = self.critic.q(embedding, batch.task, samples.actions)
+        if config.gripper_at_mode and log_mass is not None:
+            mode = with_both_grippers(policy.mode.detach()[:, None, :GRIPPER])
+            at_mode = expected_value(self.critic.q(embedding, batch.task, mode), config.actor_critics, log_mass)
             loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, log_mass.detach())
-            loss = loss - weight * expected_value(q_mode, config.actor_critics, log_mass).mean()
+            loss = loss - weight * at_mode.mean()
         else:
             loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, log_mass)
+        self.critic.requires_grad_(True)
         if config.bc_weight > 0:
             gripper = 1.0 if config.bc_gripper_weight is None else config.bc_gripper_weight / config.bc_weight
             imitation = imitation_loss(policy, batch.action, config.bc_loss, batch.success, gripper)
