@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
-from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ptr_models.common import arguments
+from ptr_models.common.guidance import AGAIN, next_step, resumable
 from ptr_models.common.plain_text import plain
-from ptr_models.contract import Contract
+from ptr_models.contract_cli import read_contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import OUTCOMES
 from ptr_models.exchange.lerobot import layout
@@ -153,7 +152,8 @@ def _export(options: argparse.Namespace) -> int:
         def advance(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        _saying(lambda: exporting.export_lerobot(options.bags, options.out, wanted, advance, account))
+        with resumable(account.account):
+            exporting.export_lerobot(options.bags, options.out, wanted, advance, account)
     print(f"{options.out}: {plain(account.account(), newlines=True)}")
     return 0
 
@@ -164,7 +164,7 @@ def _import(options: argparse.Namespace) -> int:
     from ptr_models.exchange.lerobot import importing, pool
 
     wanted = importing.Options(
-        contract=_contract(options.contract),
+        contract=read_contract(options.contract) if options.contract else None,
         cameras=_cameras(options.camera or []),
         state_names=options.state_names,
         action_names=options.action_names,
@@ -182,35 +182,18 @@ def _import(options: argparse.Namespace) -> int:
             bar.update(task, completed=done, total=total)
 
         try:
-            _saying(lambda: importing.import_lerobot(options.source, options.out, wanted, advance, account))
-        except (EpisodeError, KeyboardInterrupt):
-            if account.written or account.left_out:
-                print(f"interrupted: {plain(account.account(), newlines=True)}", file=sys.stderr)
+            with resumable(account.account):
+                importing.import_lerobot(options.source, options.out, wanted, advance, account)
+        except EpisodeError:
+            print(f"interrupted: {plain(account.account(), newlines=True)}; {AGAIN}", file=sys.stderr)
             raise
     print(f"{options.out}: {plain(account.account(), newlines=True)}")
+    next_step("inspect", options.out, about="what is in them")
     return 0
-
-
-def _saying(work: Any) -> None:
-    """Run it; who interrupts it learns how to go on."""
-    try:
-        work()
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        raise
 
 
 def _bar() -> Progress:
     return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-
-
-def _contract(path: Path | None) -> Contract | None:
-    if path is None:
-        return None
-    try:
-        return Contract.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise EpisodeError(f"the contract {path} cannot be read: {error}") from error
 
 
 def _cameras(pairs: list[str]) -> dict[str, str]:
