@@ -37,6 +37,7 @@ ALLOWED = {
         "ptr_models",
         "ptr_bringup.ros",
         "ptr_bringup.sim",
+        "ptr_bringup.sim_ros",
         "ptr_bringup.arm.kinematics",  # poses and limits, in which the simulated robot is spoken to
         "ptr_bringup.arm.safety",
     ),

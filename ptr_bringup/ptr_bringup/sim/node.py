@@ -23,9 +23,9 @@ from ptr_bringup.sim.door_tasks import DoorScene, describe
 from ptr_bringup.sim.fault_effects import cool, protect, strike
 from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, Faults
 from ptr_bringup.sim.levels import DEFAULT_LEVEL
-from ptr_bringup.sim.motor_bus import MotorBus
-from ptr_bringup.sim.publishers import JointPublisher, ObjectPublisher, PicturePublisher
 from ptr_bringup.sim.world import TIMESTEP, World
+from ptr_bringup.sim_ros.motor_bus import MotorBus
+from ptr_bringup.sim_ros.publishers import JointPublisher, ObjectPublisher, PicturePublisher
 from ptr_msgs.srv import GetOutcome, InjectFault, ResetScene
 
 _PERIOD = 0.01

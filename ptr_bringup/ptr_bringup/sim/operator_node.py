@@ -26,9 +26,9 @@ from ptr_bringup.ros.time import now
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
 from ptr_bringup.sim.operator import DEFAULT_MANNER, manner_named
 from ptr_bringup.sim.operators import Operator, operator_of_task
-from ptr_bringup.sim.stage import Stage
 from ptr_bringup.sim.staging import drop_spot, scene_seed
 from ptr_bringup.sim.tasks import Scene, task_named
+from ptr_bringup.sim_ros.stage import Stage
 from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
 
 PERIOD = 0.2  # s, one decision

@@ -15,7 +15,7 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 
 from ptr_bringup.ros.session import Caller, SessionError
-from ptr_bringup.sim.stage import Stage
+from ptr_bringup.sim_ros.stage import Stage
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.srv import LoadCheckpoint, StartEpisode, StopEpisode
 from ptr_policy.evaluation.desk import Desk

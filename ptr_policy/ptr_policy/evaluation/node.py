@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.session import Caller, SessionError, run_session
-from ptr_bringup.sim.stage import Stage
+from ptr_bringup.sim_ros.stage import Stage
 from ptr_models.common.output_folder import locked
 from ptr_models.json_input import read_object
 from ptr_models.provenance import installed_versions

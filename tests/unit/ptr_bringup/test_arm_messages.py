@@ -23,7 +23,7 @@ from ptr_bringup.arm.messages import (  # noqa: E402
 )
 from ptr_bringup.arm.safety import Reason  # noqa: E402
 from ptr_bringup.ros.time import seconds, stamp_from_seconds  # noqa: E402
-from ptr_bringup.sim.publishers import motor_angle  # noqa: E402
+from ptr_bringup.sim_ros.publishers import motor_angle  # noqa: E402
 from ptr_models.common.rotations import matrix_from_rotation_vector  # noqa: E402
 from ptr_msgs.msg import ArmCommand, ArmState, SafetyEvent  # noqa: E402
 
