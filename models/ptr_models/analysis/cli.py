@@ -64,18 +64,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
             metavar="BAGS",
             help="folders of demonstrations",
         )
-        arguments.option(
-            parser,
-            "--episodes",
-            old=("--limit",),
-            dest="limit",
-            type=arguments.count,
-            default=10,
-            metavar="N",
-            help="demonstrations (default: 10)",
-        )
+        arguments.add_limit(parser, 10)
         add_exclude(parser)
-        parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
+        arguments.add_cache(parser)
     training = kinds.add_parser("training", help="curves of a training run, as a picture")
     arguments.also_by_place(
         training, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help="folder of the run"
@@ -141,22 +132,13 @@ def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
     arguments.several(
         parser, "--data", type=arguments.existing_folder, required=True, metavar="DIR", help="folders of episodes"
     )
-    arguments.option(
-        parser,
-        "--episodes",
-        old=("--limit",),
-        dest="limit",
-        type=arguments.count,
-        default=50,
-        metavar="N",
-        help="episodes (default: 50)",
-    )
+    arguments.add_limit(parser, 50, "episodes")
     parser.add_argument(
         "--count", type=arguments.count, default=16, metavar="N", help="uniform actions per state (default: 16)"
     )
     parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
     add_exclude(parser)
-    parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
+    arguments.add_cache(parser)
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_action_sensitivity)
 

@@ -288,6 +288,18 @@ class _ByPlace(argparse.Action):
             setattr(namespace, self.dest, values)
 
 
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Add the folder of replay caches."""
+    about = "where replay caches lie (default: ~/.cache/ptr/replay)"
+    parser.add_argument("--cache", type=output_folder, metavar="DIR", help=about)
+
+
+def add_limit(parser: argparse.ArgumentParser, default: int, about: str = "demonstrations") -> None:
+    """Add how many episodes are looked at, as `limit`."""
+    text = f"{about} (default: {default})"
+    option(parser, "--episodes", old=("--limit",), dest="limit", type=count, default=default, metavar="N", help=text)
+
+
 def add_image_size(parser: argparse.ArgumentParser) -> None:
     """`--image-size` of a command that writes bags: of the images that policies are to see in them."""
     about = "that a policy sees, N or WIDTHxHEIGHT; bags keep the full images (default: 64)"

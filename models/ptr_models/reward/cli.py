@@ -77,12 +77,7 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
     )
     add("--seed", type=arguments.seed, default=0, metavar="N", help="of split, batches and augmentation (default: 0)")
     add("--threads", type=arguments.optional_count, default=0, metavar="N", help="CPU threads of PyTorch")
-    add(
-        "--cache",
-        type=arguments.output_folder,
-        metavar="DIR",
-        help="where replay caches lie (default: ~/.cache/ptr/replay)",
-    )
+    arguments.add_cache(parser)
     parser.set_defaults(run=run_classifier)
 
 

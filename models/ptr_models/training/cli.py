@@ -128,12 +128,7 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="YAML",
         help="tasks that share a slot, one `NAME: NAME` a line",
     )
-    add(
-        "--cache",
-        type=arguments.output_folder,
-        metavar="DIR",
-        help="where replay caches lie (default: ~/.cache/ptr/replay)",
-    )
+    arguments.add_cache(parser)
 
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -198,18 +193,9 @@ def _add_q_range(kinds: argparse._SubParsersAction) -> None:
     arguments.several(
         parser, "--data", type=arguments.existing_folder, required=True, metavar="DIR", help="folders of demonstrations"
     )
-    arguments.option(
-        parser,
-        "--episodes",
-        old=("--limit",),
-        dest="limit",
-        type=arguments.count,
-        default=10,
-        metavar="N",
-        help="demonstrations per task (default: 10)",
-    )
+    arguments.add_limit(parser, 10, "demonstrations per task")
     add_exclude(parser)
-    parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
+    arguments.add_cache(parser)
 
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:

@@ -79,12 +79,7 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--threads", type=arguments.optional_count, metavar="N", help="CPU threads of PyTorch")
     add("--device", type=arguments.device, help="cpu, cuda or auto")
-    add(
-        "--cache",
-        type=arguments.output_folder,
-        metavar="DIR",
-        help="where replay caches lie (default: ~/.cache/ptr/replay)",
-    )
+    arguments.add_cache(parser)
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:

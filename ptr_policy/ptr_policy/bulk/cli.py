@@ -185,7 +185,7 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
     _add_seed(parser)
     _add_max_steps(parser)
     add_exclude(parser)
-    parser.add_argument("--cache", type=arguments.output_folder, metavar="DIR", help="where replay caches lie")
+    arguments.add_cache(parser)
     parser.set_defaults(run=_rule)
 
 
