@@ -134,7 +134,7 @@ def _latency(options: argparse.Namespace) -> int:
         return 0
 
     cameras = options.camera or ["over_shoulder"]
-    return run_session(lambda: LatencyNode(cameras), work, "calibrate_latency", [])
+    return run_session(lambda: LatencyNode(cameras), work, "calibrate_latency", args=[], expected=())
 
 
 def _report_latency(path: Path, recording: Recording) -> None:
