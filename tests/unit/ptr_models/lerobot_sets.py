@@ -9,11 +9,18 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow.parquet as pq
 
 from ptr_models.common.rotations import DEFAULT_ROTATION, matrix_from_rpy
-from ptr_models.contract import Contract
+from ptr_models.contract import Camera, Contract
+from ptr_models.episodes.bag import decode
+from ptr_models.episodes.messages import image_topic
 from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.scan import scan
 from ptr_models.episodes.trajectory import Trajectory, write_episode
+from ptr_models.exchange.lerobot.exporting import Options
+from ptr_models.exchange.lerobot.importing import Options as ImportOptions
+from ptr_models.exchange.lerobot.importing import import_lerobot
 
 START = 1_700_000_000 * 10**9
 SIZE = (96, 128)
@@ -111,3 +118,37 @@ def old_rows(number: int, steps: int = 6) -> dict[str, np.ndarray]:
         "index": np.arange(steps) + number * steps,
         "task_index": np.zeros(steps, np.int64),
     }
+
+
+TWO = Contract(cameras=(Camera("over_shoulder"), Camera("wrist")))
+ALONE = Options(workers=1)
+POSE = ["x", "y", "z", "roll", "pitch", "yaw", "gripper"]
+DISPLACEMENTS = ["dx", "dy", "dz", "droll", "dpitch", "dyaw", "gripper"]
+CODEC_ERROR = 4.0
+"""Mean difference of a smooth image after video and JPEG."""
+
+
+def info_of(dataset: Path) -> dict:
+    return json.loads((dataset / "meta" / "info.json").read_text())
+
+
+def episodes_of(dataset: Path) -> list[dict]:
+    paths = sorted((dataset / "meta" / "episodes").glob("*/*.parquet"))
+    return [row for path in paths for row in pq.read_table(path).to_pylist()]
+
+
+def rows_in(dataset: Path) -> dict[str, list]:
+    return pq.read_table(sorted((dataset / "data").glob("*/*.parquet"))).to_pydict()
+
+
+def jpegs(bag: Path, camera: str) -> list[bytes]:
+    kind, raws = scan(bag, [image_topic(camera)])[image_topic(camera)]
+    return [decode(raw.data, kind).data.tobytes() for raw in raws]
+
+
+def import_alone(source: Path, out: Path, **options: object):
+    return import_lerobot(source, out, ImportOptions(workers=1, **options))
+
+
+def feature(names: list[str] | None, size: int = 7) -> dict:
+    return {"dtype": "float32", "shape": [size], "names": names}
