@@ -72,7 +72,7 @@ def wrong_values(action: argparse.Action, tmp_path: Path) -> Iterator[tuple[str,
         if not kind.folder:
             yield str(folder), "folder is a folder; give a file"
         if isinstance(kind, Checkpoint):
-            yield str(folder), "is no checkpoint, nor a run that has one"
+            yield str(folder), "is neither a checkpoint nor a run that has one"
     elif isinstance(kind, Output):
         yield str(file / "below"), "file is a file"
         yield (str(file), "file is a file") if kind.folder else (str(folder), "folder is a folder; give a file")
@@ -114,10 +114,10 @@ def test_what_is_wrong_with_an_argument_is_one_sentence(
 def test_a_folder_that_is_read_only_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)  # root may write everywhere
     for kind in (arguments.output_folder, arguments.output_file):
-        with pytest.raises(argparse.ArgumentTypeError, match="new cannot be written: .* is read-only for you"):
+        with pytest.raises(argparse.ArgumentTypeError, match="new cannot be written: .* is not writable"):
             kind(str(tmp_path / "new"))
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(argparse.ArgumentTypeError, match="may not be read by you"):
+    with pytest.raises(argparse.ArgumentTypeError, match="is not readable"):
         arguments.existing_folder(str(tmp_path))
 
 

@@ -55,7 +55,7 @@ def known(kind: str) -> Collection[str]:
 
 
 def unknown_text(kind: str, name: str, names: Collection[str], where: str = "") -> str:
-    """The sentence about a name that there is not: the nearest one, and all of them where they are few.
+    """The sentence about an unknown name, with the nearest one and, where they are few, all of them.
 
     Args:
         where: where all of them are listed.
@@ -116,7 +116,7 @@ def image_size(text: str) -> tuple[int, int]:
     sides = [int(side) for side in found.groups() if side] if found else []
     if not sides or not all(8 <= side <= MAX_IMAGE_SIDE for side in sides):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no size of an image; write N or WIDTHxHEIGHT, from 8 to {MAX_IMAGE_SIDE}"
+            f"{text!r} is not an image size; write N or WIDTHxHEIGHT, from 8 to {MAX_IMAGE_SIDE}"
         )
     return sides[-1], sides[0]
 
@@ -131,7 +131,7 @@ def device(text: str) -> str:
 def setting(text: str) -> str:
     """Type of an argument: KEY=VALUE of a configuration."""
     if not re.fullmatch(r"[A-Za-z_][\w.]*=.*", text, re.DOTALL):
-        raise argparse.ArgumentTypeError(f"{text!r} is no assignment; write KEY=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an assignment; write KEY=VALUE")
     return text
 
 
@@ -202,7 +202,7 @@ class Existing:
         if not place.is_dir() and not self.file:
             raise argparse.ArgumentTypeError(f"{text} is a file; give a folder")
         if not os.access(place, os.R_OK | (os.X_OK if place.is_dir() else 0)):
-            raise argparse.ArgumentTypeError(f"{text} may not be read by you; change its permissions")
+            raise argparse.ArgumentTypeError(f"{text} is not readable; change its permissions")
         return place
 
 
@@ -222,7 +222,7 @@ class Output:
         if there != place and not there.is_dir():
             raise argparse.ArgumentTypeError(f"{text} cannot be made, since {there} is a file")
         if not os.access(there, os.W_OK | (os.X_OK if there.is_dir() else 0)):
-            raise argparse.ArgumentTypeError(f"{text} cannot be written: {there} is read-only for you")
+            raise argparse.ArgumentTypeError(f"{text} cannot be written: {there} is not writable")
         return place
 
 
@@ -239,7 +239,7 @@ class Checkpoint(Existing):
         place = place or super().__call__(text)
         steps = place.glob("checkpoints/step_*/checkpoint.json")
         if not (place / "checkpoint.json").is_file() and next(steps, None) is None:
-            raise argparse.ArgumentTypeError(f"{text} is no checkpoint, nor a run that has one")
+            raise argparse.ArgumentTypeError(f"{text} is neither a checkpoint nor a run that has one")
         return place
 
 

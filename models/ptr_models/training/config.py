@@ -187,7 +187,7 @@ class TrainingConfig:
         for assignment in assignments:
             name, separator, text = assignment.partition("=")
             if not separator:
-                raise ConfigError(f"{assignment!r} is no assignment; write section.key=value")
+                raise ConfigError(f"{assignment!r} is not an assignment; write section.key=value")
             node = tree
             *sections, key = name.strip().split(".")
             for section in sections:

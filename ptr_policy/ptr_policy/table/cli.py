@@ -235,7 +235,7 @@ def check_same(out: Path, plan: dict) -> None:
 def _assignment(text: str) -> tuple[str, Path]:
     name, separator, path = text.partition("=")
     if not separator:
-        raise argparse.ArgumentTypeError(f"{text!r} is no assignment; write NAME=DIR")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an assignment; write NAME=DIR")
     return name, arguments.checkpoint(path).resolve()
 
 

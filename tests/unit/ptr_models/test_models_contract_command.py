@@ -127,4 +127,4 @@ def test_training_uses_the_size_of_the_preset(large: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("text", ["0", "7", "64x", "64x64x64", "100000", "large"])
 def test_sizes_that_are_none_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
     assert cli.main(["contract", "make", str(tmp_path / "c.json"), "--image-size", text]) == 2
-    assert "is no size of an image; write N or WIDTHxHEIGHT" in capsys.readouterr().err
+    assert "is not an image size; write N or WIDTHxHEIGHT" in capsys.readouterr().err
