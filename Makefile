@@ -26,7 +26,7 @@ ifneq ($(shell cat $(VENV)/key 2>/dev/null),$(CURDIR) $(ROS_DISTRO))
 $(shell rm -rf $(STAMPS))
 endif
 
-.PHONY: help setup demo test browser lint pretrain doctor lock clean
+.PHONY: help setup demo test jazzy browser lint pretrain doctor lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -44,10 +44,15 @@ demo: setup ## in simulation: record, fine-tune, deploy, evaluate, report (SEED=
 test: setup $(STAMPS)/tests ## all tests (PYTEST_OPTIONS='-k launching -x')
 	@$(IN_ROS) $(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
 
+jazzy: ## unit and node tests on ROS 2 Jazzy from wheels (.venv-jazzy)
+	@scripts/test_on_jazzy
+
 browser: tests/browser/node_modules ## Chromium and an emulated headset, for the tests of the operator's page
 
-lint: $(STAMPS)/tests ## style and types of mistakes that a linter sees
+lint: $(STAMPS)/tests ## style, mistakes that a linter sees, and types
 	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
 
 pretrain: setup ## make the shipped checkpoint again, from nothing (about an hour on 2 cores)
 	@$(IN_ROS) scripts/pretrain
@@ -58,17 +63,17 @@ doctor: setup ## what is there, what is missing, what it is for and how to get i
 lock: ## choose newer versions of the Python requirements (needs uv)
 	@scripts/lock_requirements
 
-clean: ## remove .venv, build, install, log (not runs, not data)
-	rm -rf $(VENV) build install log tests/browser/node_modules .pytest_cache .ruff_cache .hypothesis
+clean: ## remove .venv, .venv-jazzy, build, install, log (not runs, not data)
+	rm -rf $(VENV) .venv-jazzy build install log tests/browser/node_modules .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # --- what is done when ----------------------------------------------------------------------------------------------
 
-SOURCES_OF_MESSAGES := $(foreach p,ptr_msgs ptr_bringup/stand_in/interbotix_xs_msgs,$(wildcard $p/*.txt $p/*.xml \
+SOURCES_OF_MESSAGES := $(foreach p,ptr_msgs $(wildcard ptr_bringup/stand_in/*_msgs),$(wildcard $p/*.txt $p/*.xml \
 	$p/*/*.msg $p/*/*.srv $p/*/*.action))
 PYTHON_PACKAGES := models ptr_bringup ptr_teleop ptr_policy
 SOURCES_OF_PACKAGES := $(foreach p,$(PYTHON_PACKAGES),$(wildcard $p/setup.py $p/setup.cfg $p/pyproject.toml \
-	$p/package.xml $p/launch $p/config $p/udev $p/launch/* $p/config/* $p/udev/* $p/checkpoints \
-	$p/checkpoints/* $p/checkpoints/*/*))
+	$p/package.xml $p/launch $p/config $p/udev $p/urdf $p/launch/* $p/config/* $p/udev/* $p/urdf/* \
+	$p/checkpoints $p/checkpoints/* $p/checkpoints/*/*))
 
 tests/browser/node_modules: tests/browser/package.json tests/browser/package-lock.json scripts/set_up_browser
 	@scripts/set_up_browser

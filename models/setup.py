@@ -42,7 +42,12 @@ setup(
         "tensorboard>=2.16",
         "matplotlib>=3.8",
     ],
-    extras_require={"lerobot": ["pyarrow>=21,<27", "av>=15,<19"]},
+    extras_require={
+        "lerobot": ["pyarrow>=21,<27", "av>=15,<19"],
+        "view": ["av>=15,<19", "pillow>=10"],
+        "openpi": ["msgpack>=1.1", "websockets>=13"],
+        "rerun": ["rerun-sdk>=0.23"],
+    },
     zip_safe=False,
     maintainer="PTR for ROS 2 maintainers",
     maintainer_email="ptr@example.com",

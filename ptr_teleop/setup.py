@@ -32,6 +32,7 @@ setup(
         ],
         "ptr.commands": [
             "collect = ptr_teleop.cli:register",
+            "teleop = ptr_teleop.terminal.cli:register",
             "record = ptr_teleop.recorder.cli:register",
             "replay = ptr_teleop.replay.cli:register",
         ],

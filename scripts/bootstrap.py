@@ -6,7 +6,7 @@ Called by the Makefile, which knows what is out of date. Standard library only.
 
     python3 scripts/bootstrap.py python     # .venv and everything in requirements/lock.txt
     python3 scripts/bootstrap.py tests      # what tests need besides: requirements/lock-tests.txt
-    python3 scripts/bootstrap.py messages   # build ptr_msgs, and interbotix_xs_msgs where it is not installed
+    python3 scripts/bootstrap.py messages   # build ptr_msgs, and what other messages are not installed
     python3 scripts/bootstrap.py packages   # install the Python packages, editable
 
 Where a ROS 2 is sourced already (ROS_DISTRO is set), that one is used: `.venv` sees the system's packages, no
@@ -15,7 +15,9 @@ ROS wheels are installed, and colcon installs into `install/`.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import shutil
@@ -23,10 +25,14 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "ptr_bringup"))
+
+from ptr_bringup.ros_environment import unsupported  # noqa: E402
+
 VENV = ROOT / ".venv"
 PYTHON = (str(VENV / "bin" / "python"),)
 PIP = (*PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-compile")
@@ -36,9 +42,11 @@ CONSTRAINTS = VENV / "constraints.txt"  # where a ROS 2 is sourced
 STAMPS = VENV / "stamps"
 ROS_DISTRO = os.environ.get("ROS_DISTRO", "")
 PACKAGES = ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")
-INTERBOTIX = "ptr_bringup/stand_in/interbotix_xs_msgs"  # of machines without Interbotix's packages
+STAND_INS = "ptr_bringup/stand_in"
+"""Folder of interfaces that are built on machines without the packages that they are of."""
 STEPS = 4
 PYTHONS = ((3, 10), (3, 13))
+PLAIN_EVERY = 20.0  # s between two lines that say how far a command is, where no terminal is
 
 
 def main() -> int:
@@ -47,16 +55,34 @@ def main() -> int:
     if len(sys.argv) != 2 or sys.argv[1] not in steps:
         print(f"usage: bootstrap.py {{{','.join(steps)}}}", file=sys.stderr)
         return 2
+    stamp, began = STAMPS / sys.argv[1], time.time()
     try:
-        steps[sys.argv[1]]()
+        with only_one():
+            if stamp.exists() and stamp.stat().st_mtime > began:
+                return 0  # another set-up has done it meanwhile
+            steps[sys.argv[1]]()
+            STAMPS.mkdir(parents=True, exist_ok=True)
+            stamp.write_text(f"{sys.version}\n")
     except SetupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    STAMPS.mkdir(parents=True, exist_ok=True)
-    (STAMPS / sys.argv[1]).write_text(f"{sys.version}\n")
     return 0
+
+
+@contextlib.contextmanager
+def only_one() -> Iterator[None]:
+    """Wait until no other set-up of this folder runs: two would empty `.venv` under each other."""
+    file = ROOT / "log" / "setup" / "lock"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("    another `make setup` is running in this folder; waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 class SetupError(Exception):
@@ -104,13 +130,14 @@ def set_up_tests() -> None:
 
 
 def messages() -> None:
-    """Build `ptr_msgs`, and Interbotix's interfaces where theirs are not sourced."""
+    """Build `ptr_msgs`, and the interfaces of others where theirs are not sourced."""
     say(3, "messages, services and actions (ptr_msgs)")
     folders = ["ptr_msgs"]
-    if interbotix := installed_elsewhere("interbotix_xs_msgs"):
-        print(f"    interbotix_xs_msgs is that of {interbotix}", flush=True)
-    else:
-        folders.append(INTERBOTIX)
+    for package in ("interbotix_xs_msgs", "tf2_msgs"):
+        if prefix := installed_elsewhere(package):
+            print(f"    {package} is that of {prefix}", flush=True)
+        else:
+            folders.append(f"{STAND_INS}/{package}")
     colcon(folders, [])
 
 
@@ -132,11 +159,12 @@ SITE_PACKAGES = "import sysconfig; print(sysconfig.get_path('purelib'))"
 
 
 def check_python() -> None:
-    """Refuse a Python that the ROS 2 wheels are not built for."""
+    """Refuse a ROS 2 that the suite does not run on, and a Python that the ROS 2 wheels are not built for."""
+    if why := unsupported({"ROS_DISTRO": ROS_DISTRO}):
+        raise SetupError(why)
     if not PYTHONS[0] <= sys.version_info[:2] <= PYTHONS[1]:
         raise SetupError(
-            f"Python {sys.version.split()[0]} is not supported, 3.10 to 3.13 are: "
-            "make setup PYTHON=/path/to/python3.12"
+            f"Python {sys.version.split()[0]} is not supported, 3.10 to 3.13 are: make setup PYTHON=/path/to/python3.12"
         )
 
 
@@ -189,6 +217,8 @@ def install_torch() -> None:
     """
     index = os.environ.get("TORCH_INDEX", "")
     pin = re.search(r"^torch==\S+", (ROOT / "requirements" / "python.in").read_text(), re.MULTILINE)
+    if pin is None:
+        raise SetupError("requirements/python.in names no exact version of torch")
     options = ["--index-url", index] if index else []
     run([*PIP, *options, pin.group()], "torch", pip_progress)
 
@@ -216,9 +246,11 @@ def install_environment(folder: Path) -> None:
 
 def compile_all() -> None:
     """Compile all modules now, on all processors, and not at the start of each process later."""
-    command = [*PYTHON, "-m", "compileall", "-q", "-j", "0", str(site_packages())]
-    with open(log_path("compile"), "w") as log:  # some packages bring files for other versions of Python
-        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean_environment())
+    folder = site_packages()
+    progress = compile_progress(sum(1 for _ in folder.rglob("*.py")))
+    command = [*PYTHON, "-u", "-m", "compileall", "-j", "0", str(folder)]
+    # It fails because some packages bring files for other versions of Python.
+    run(command, "compile", progress, {"PYTHONUNBUFFERED": "1"}, may_fail=True)
 
 
 def colcon(names: Sequence[str], options: Sequence[str]) -> None:
@@ -226,15 +258,18 @@ def colcon(names: Sequence[str], options: Sequence[str]) -> None:
     install = ROOT / "install" if ROS_DISTRO else VENV
     command = [*PYTHON, "-m", "colcon", "--log-base", "log", "build", "--merge-install"]
     command += ["--install-base", str(install), "--build-base", "build", "--base-paths", *names, *options]
+    command += ["--event-handlers", "console_direct+"]  # the lines of the compiler, which say how far it is
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ['PATH']}"
     environment = {"PATH": path, "VIRTUAL_ENV": str(VENV)}  # CMake looks for Python in VIRTUAL_ENV first
+    # colcon would add a limit of the load (-l), under which a busy machine compiles one file at a time.
+    environment["MAKEFLAGS"] = os.environ.get("MAKEFLAGS") or f"-j{os.cpu_count() or 1}"
     if not ROS_DISTRO:
         environment |= {
             "AMENT_PREFIX_PATH": str(VENV),
             "CMAKE_TOOLCHAIN_FILE": str(ROOT / "scripts" / "ros_wheels_fix.cmake"),
             "CMAKE_GENERATOR": "Ninja",
         }
-    run(command, "colcon", environment=environment)
+    run(command, "colcon", colcon_progress(), environment)
 
 
 # --- running and saying -----------------------------------------------------------------------------------
@@ -276,9 +311,10 @@ def run(
     name: str,
     progress: Callable[[str], str] | None = None,
     environment: Mapping[str, str] | None = None,
+    may_fail: bool = False,
 ) -> None:
-    """Run a command with its output in a log; on a terminal `progress` turns a line into what is shown."""
-    started, log = time.monotonic(), log_path(name)
+    """Run a command with its output in a log; `progress` turns a line of it into what is shown; empty: nothing new."""
+    started, log, shown = time.monotonic(), log_path(name), Shown()
     with open(log, "w") as file:
         process = subprocess.Popen(
             command,
@@ -290,16 +326,40 @@ def run(
             errors="replace",
             env=clean_environment(environment),
         )
-        for line in process.stdout:
+        for line in process.stdout or ():
             file.write(line)
-            if progress and sys.stdout.isatty() and (shown := progress(line)):
-                print(f"\r\033[K    {shown}", end="", flush=True)
-    if progress and sys.stdout.isatty():
-        print("\r\033[K", end="")
-    if code := process.wait():
+            if progress and (text := progress(line)):
+                shown.update(text)
+    shown.clear()
+    if (code := process.wait()) and not may_fail:
         tail = "".join(log.read_text(errors="replace").splitlines(keepends=True)[-40:])
         raise SetupError(f"{name} ended with exit code {code} (all of its output: {log}):\n{tail}")
     print(f"    {name}: {time.monotonic() - started:.0f} s", flush=True)
+
+
+class Shown:
+    """How far a command is: one line that changes on a terminal, a line now and then elsewhere."""
+
+    def __init__(self) -> None:
+        self._begun = self._at = time.monotonic()
+        self._terminal = sys.stdout.isatty()
+
+    def update(self, text: str) -> None:
+        """Show a text, unless another one was shown just now."""
+        now = time.monotonic()
+        if now - self._at < (0.1 if self._terminal else PLAIN_EVERY):
+            return
+        self._at = now
+        text = f"{text} ({now - self._begun:.0f} s)"
+        if self._terminal:
+            print(f"\r\033[K    {text[: shutil.get_terminal_size().columns - 5]}", end="", flush=True)
+        else:
+            print(f"    {text}", flush=True)
+
+    def clear(self) -> None:
+        """Take the line that changes away."""
+        if self._terminal:
+            print("\r\033[K", end="", flush=True)
 
 
 def pip_progress(line: str) -> str:
@@ -307,6 +367,40 @@ def pip_progress(line: str) -> str:
     if match := re.match(r"(Collecting|Requirement already satisfied:) (\S+)", line):
         return f"fetching {match.group(2)}"
     return "installing" if line.startswith("Installing collected packages") else ""
+
+
+def compile_progress(total: int) -> Callable[[str], str]:
+    """The same for compileall, which compiles at most `total` files."""
+    compiled = 0
+
+    def progress(line: str) -> str:
+        nonlocal compiled
+        compiled += line.count("Compiling '")  # two of its processes may write into one line
+        return f"compiling Python files: {compiled} of {total}"
+
+    return progress
+
+
+def colcon_progress() -> Callable[[str], str]:
+    """The same for colcon: the packages that are being built, and the steps of the compiler in all of them."""
+    running: list[str] = []
+    steps: dict[int, int] = {}  # by how many a package has: lines do not say of which one they are
+    percent = ""
+
+    def progress(line: str) -> str:
+        nonlocal percent
+        if match := re.match(r"Starting >>> (\S+)", line):
+            running.append(match[1])
+        elif (match := re.match(r"(?:Finished|Failed +) ?<<< (\S+)", line)) and match[1] in running:
+            running.remove(match[1])
+        elif match := re.match(r"\[(\d+)/(\d+)\]", line):  # of Ninja
+            steps[int(match[2])] = int(match[1])
+        elif match := re.match(r"\[ *(\d+)%\]", line):  # of make
+            percent = f": {match[1]} %"
+        counted = f": step {sum(steps.values())} of {sum(steps)}" if steps else percent
+        return f"building {', '.join(running)}{counted}" if running else ""
+
+    return progress
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 
 Hypothesis tries the same examples in every run; `--hypothesis-profile=default` lets it look for new ones.
 A test with real nodes that failed while the computer itself stood still is run again, and the report shows how it had
-failed (stalls.py); any other failure stands.
+failed (stalls.py); so is one that hung inside rclpy (hangs.py). Any other failure stands, and so does one after five
+that were run again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from stalls import BEGUN, again_after_stalls, watched_for_stalls
+
+pytest_plugins = ["hangs"]
 
 SHARED_MEMORY = Path("/dev/shm")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side already
@@ -43,6 +46,16 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note when this attempt began."""
     item.stash[BEGUN] = time.time_ns()
+
+
+@pytest.fixture(autouse=True)
+def ordinary_priority() -> Iterator[None]:
+    """No test leaves its process at real-time priority: what it starts would inherit it, and starve the machine."""
+    yield
+    if os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
+        for thread in os.listdir("/proc/self/task"):
+            os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
+        pytest.fail("this test has given real-time priority to the process of the tests")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -10,6 +10,7 @@ sentence, as is what the operating system refuses.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import os
 import sys
@@ -21,7 +22,7 @@ from importlib.metadata import entry_points
 from ptr_models import __version__
 from ptr_models.common.arguments import Parser
 from ptr_models.common.errors import PtrError
-from ptr_models.common.guidance import tell_interrupted, termination_interrupts
+from ptr_models.common.guidance import BEGINS_AGAIN, resumable, tell_interrupted, termination_interrupts
 from ptr_models.common.plain_text import plain
 
 GROUP = "ptr.commands"
@@ -29,6 +30,7 @@ OWN = {
     "import": "ptr_models.episodes.importing.cli:register",
     "export": "ptr_models.exchange.cli:register",
     "inspect": "ptr_models.episodes.inspection:register",
+    "data": "ptr_models.episodes.data_cli:register",
     "label": "ptr_models.episodes.labelling:register",
     "discard": "ptr_models.episodes.discarding:register",
     "recover": "ptr_models.episodes.recovery:register",
@@ -36,15 +38,19 @@ OWN = {
     "cache": "ptr_models.replay.cli:register",
     "train": "ptr_models.training.cli:register",
     "analyze": "ptr_models.analysis.cli:register",
+    "view": "ptr_models.viewing.cli:register",
     "completion": "ptr_models.completion:register",
 }
 STAGES = (
     ("try it, in simulation", ("demo", "sim", "inject")),
-    ("collect demonstrations", ("launch", "collect", "record", "import", "export", "label", "discard", "replay")),
+    (
+        "collect demonstrations",
+        ("launch", "collect", "teleop", "record", "import", "export", "data", "label", "discard", "replay"),
+    ),
     ("train", ("train",)),
     ("run on the arm", ("policy", "arm")),
     ("evaluate", ("evaluate", "table")),
-    ("look", ("inspect", "analyze")),
+    ("look", ("view", "inspect", "analyze")),
     ("maintain", ("doctor", "calibrate", "contract", "cache", "recover", "completion")),
 )
 """Commands in the order of the work; what other packages add beyond them comes last."""
@@ -56,8 +62,9 @@ EPILOGUE = """\
 examples:
   ptr demo                                                   the whole way once, in simulation
   ptr collect put_carrot_on_plate --out data/carrot          ten demonstrations as bags
+  ptr view data/carrot                                       a video of each
   ptr inspect data/carrot                                    what is in them
-  ptr train finetune --checkpoint ptr_small --target data/carrot --data data/mix --out runs/carrot
+  ptr train finetune --checkpoint ptr_small --target data/carrot --data data/mix --out runs/carrot --steps 500
   ptr sim evaluate --checkpoint runs/carrot --task put_carrot_on_plate --kitchen toykitchen1
   ptr export lerobot data/carrot --out carrot_lerobot        bags as a LeRobotDataset
 
@@ -95,7 +102,8 @@ def _run(words: Sequence[str]) -> int:
     for name, reason in broken:
         print(f"warning: the command {name!r} is not available: {reason}", file=sys.stderr)
     try:
-        options = parser.parse_args(words)
+        with resumable(lambda: "nothing is written yet", BEGINS_AGAIN):
+            options = parser.parse_args(words)
     except SystemExit as ended:  # of --help, --version, or of a refusal that was said
         return int(ended.code or 0)
     if getattr(options, "run", None) is None:
@@ -196,7 +204,7 @@ def _withdraw(subparsers: argparse._SubParsersAction, names: set[str]) -> None:
 def commands() -> Iterator[tuple[str, Callable[[], Callable[[argparse._SubParsersAction], None]]]]:
     """Name and loader of each command, own ones first."""
     for name, place in OWN.items():
-        yield name, lambda place=place: _load(place)
+        yield name, functools.partial(_load, place)
     for entry in sorted(entry_points(group=GROUP), key=lambda item: item.name):
         if entry.name not in OWN:
             yield entry.name, entry.load

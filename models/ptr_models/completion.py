@@ -49,10 +49,13 @@ def answer(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks what could come next, and end the process; called with every Tab."""
     for _, leaf in leaves(parser):
         for action in leaf._actions:
+            completer: _Names | _Paths | None = None
             if isinstance(action.type, Name):
-                action.completer = _Names(action.type.kind)  # type: ignore[attr-defined]
+                completer = _Names(action.type.kind)
             elif isinstance(action.type, (Existing, Output)):
-                action.completer = _Paths(only_folders(action.type))  # type: ignore[attr-defined]
+                completer = _Paths(only_folders(action.type))
+            if completer is not None:
+                action.completer = completer  # type: ignore[attr-defined]  # where argcomplete looks for it
     _argcomplete().autocomplete(parser, always_complete_options=False)
 
 

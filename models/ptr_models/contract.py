@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,9 +119,7 @@ class Contract:
                 raise ContractError(f"action {name} has the bounds {low:g} and {high:g}; the first must be lower")
         for camera in self.cameras:
             if camera.resize != "squash_area":
-                raise ContractError(
-                    f"camera {camera.name}: unknown resize {camera.resize!r}; known: squash_area"
-                )
+                raise ContractError(f"camera {camera.name}: unknown resize {camera.resize!r}; known: squash_area")
         sizes = {camera.name: (camera.height, camera.width) for camera in self.cameras}
         unknown = [name for name in self.objects if name not in OBJECT_FEATURES]
         if unknown:
@@ -202,7 +200,9 @@ class Contract:
         unknown, missing = sorted(set(fields) - known), sorted(known - set(fields) - {"command_latency", "objects"})
         if unknown or missing:
             raise ContractError(f"the contract has unknown keys {unknown} and lacks {missing}")
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
+        }
         try:
             require_type(tuple[dict[str, Any], ...], fields["cameras"], "the contract's cameras", ContractError)
             values["cameras"] = tuple(Camera(**camera) for camera in fields["cameras"])
@@ -249,30 +249,33 @@ class Contract:
             "measure with `ptr calibrate latency`, and train with data of this robot"
         )
 
-    def differences(self, other: Contract, sizes: bool = True) -> list[str]:
+    def differences(self, other: Contract, source: bool = False) -> list[str]:
         """Fields that differ, each as `field: mine != theirs`; latencies may differ.
 
         The other may offer more than this one needs: cameras where this one has none, and objects. Whether a bag has
         objects is seen when it is read.
 
         Args:
-            sizes: compare the sizes of images. A bag holds the full images and a camera delivers them, so that any
-                size can be made of either.
+            source: the other is that of a bag or of a robot, which images are taken from: those of any size can be made
+                of its full ones, and cameras that this one does not see are ignored.
         """
         mine, theirs = (dataclasses.asdict(contract.without_latencies()) for contract in (self, other))
         compared = [key for key in mine if key not in ("objects", "cameras")]
-        found = [
-            f"{key}: {_shown(mine[key])} != {_shown(theirs[key])}" for key in compared if mine[key] != theirs[key]
-        ]
-        return found + (_of_cameras(self.cameras, other.cameras, sizes) if self.cameras else [])
+        found = [f"{key}: {_shown(mine[key])} != {_shown(theirs[key])}" for key in compared if mine[key] != theirs[key]]
+        return found + (_of_cameras(self.cameras, other.cameras, source) if self.cameras else [])
 
-    def require(self, other: Contract, who: str, sizes: bool = True) -> None:
+    def require(self, other: Contract, who: str, source: bool = False) -> None:
         """Raise ContractError naming each field that differs, with both values, unless there is none."""
-        found = self.differences(other, sizes)
+        found = self.differences(other, source)
         if found:
-            raise ContractError(
-                f"{who} follows another contract ({other.hash}, not {self.hash}): " + "; ".join(found)
-            )
+            raise ContractError(f"{who} follows another contract ({other.hash}, not {self.hash}): " + "; ".join(found))
+
+    def with_cameras(self, names: Sequence[str]) -> Contract:
+        """The same with cameras of these names; those that it does not have are like its first one."""
+        known = {camera.name: camera for camera in self.cameras}
+        usual = self.cameras[0] if self.cameras else Camera()
+        cameras = tuple(known.get(name, dataclasses.replace(usual, name=name, latency=0.0)) for name in names)
+        return dataclasses.replace(self, cameras=cameras)
 
     def with_image_size(self, height: int, width: int) -> Contract:
         """The same with images of another size."""
@@ -280,14 +283,15 @@ class Contract:
         return dataclasses.replace(self, cameras=cameras)
 
 
-def _of_cameras(mine: tuple[Camera, ...], theirs: tuple[Camera, ...], sizes: bool) -> list[str]:
+def _of_cameras(mine: tuple[Camera, ...], theirs: tuple[Camera, ...], source: bool) -> list[str]:
     """What differs between the cameras of two contracts, latencies aside."""
     names = [[camera.name for camera in cameras] for cameras in (mine, theirs)]
-    if names[0] != names[1]:
+    if not set(names[0]) <= set(names[1]) if source else names[0] != names[1]:
         return [f"cameras: {_shown(names[0])} != {_shown(names[1])}"]
-    found = []
-    for one, two in zip(mine, theirs, strict=True):
-        if sizes and (one.width, one.height) != (two.width, two.height):
+    found, known = [], {camera.name: camera for camera in theirs}
+    for one in mine:
+        two = known[one.name]
+        if not source and (one.width, one.height) != (two.width, two.height):
             found.append(f"camera {one.name}, size: {one.width}x{one.height} != {two.width}x{two.height}")
         for field in ("resize", "max_age"):
             if getattr(one, field) != getattr(two, field):

@@ -56,7 +56,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     make = kinds.add_parser("make", help="write a contract to a file")
     make.add_argument("out", type=arguments.output_file, metavar="FILE.json", help="file to write")
     make.add_argument("--like", type=_place, metavar="WHERE", help="begin with this one, not the suite's")
-    arguments.several(make, "--camera", type=_camera, metavar="NAME", help="one or more cameras, in this order")
+    arguments.several(make, "--camera", type=camera_name, metavar="NAME", help="one or more cameras, in this order")
     arguments.add_image_size(make)
     make.add_argument("--control-rate", type=arguments.positive, metavar="HZ", help="control steps a second")
     make.set_defaults(run=_make)
@@ -155,10 +155,7 @@ def _show(options: argparse.Namespace) -> int:
 def _make(options: argparse.Namespace) -> int:
     contract = contract_from(options.like)
     if options.camera:
-        known = {camera.name: camera for camera in contract.cameras}
-        usual = contract.cameras[0] if contract.cameras else Camera()
-        cameras = tuple(known.get(name, dataclasses.replace(usual, name=name, latency=0.0)) for name in options.camera)
-        contract = dataclasses.replace(contract, cameras=cameras)
+        contract = contract.with_cameras(options.camera)
     contract = adjusted(contract, options.image_size)
     if options.control_rate is not None:
         contract = dataclasses.replace(contract, control_rate=options.control_rate)
@@ -172,14 +169,14 @@ def _make(options: argparse.Namespace) -> int:
 def _compare(options: argparse.Namespace) -> int:
     first, second = contract_from(options.first), contract_from(options.second)
     found = first.differences(second)
-    delays = [(name, *pair) for name, *pair in _latencies(first, second) if pair[0] != pair[1]]
+    delays = [(name, one, two) for name, one, two in _latencies(first, second) if one != two]
     for line in found:
         print(plain(line))
     for name, one, two in delays:
         print(f"{name}: {1e3 * one:.0f} != {1e3 * two:.0f} ms late (each robot has its own; no hindrance)")
     if not found:
         print("the two are the same in all that must be")
-    elif not first.differences(second, sizes=False):
+    elif all(", size: " in line for line in found):
         print("only the sizes differ: training and deployment make the images anew from the full ones")
     return 1 if found else 0
 
@@ -195,7 +192,8 @@ def _place(text: str) -> Path:
     return shipped_checkpoint(text) or arguments.existing(text)
 
 
-def _camera(text: str) -> str:
+def camera_name(text: str) -> str:
+    """Type of an argument: a well-formed name of a camera."""
     try:
         return Camera(name=text).name
     except PtrError as error:

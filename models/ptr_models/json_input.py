@@ -41,9 +41,9 @@ def parse_json(
         raise error(f"{what} is nested too deeply; at most {MAX_JSON_DEPTH} levels are read") from None
     except ValueError as problem:  # no JSON, no UTF-8, or of `_integer` and `_number`
         raise error(f"{what} is not JSON: {problem}") from problem
-    problem = _refusal(value, finite)
-    if problem:
-        raise error(f"{what} {problem}")
+    refusal = _refusal(value, finite)
+    if refusal:
+        raise error(f"{what} {refusal}")
     return value
 
 

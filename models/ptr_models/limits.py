@@ -29,3 +29,9 @@ MAX_TABLE_ROWS = 10**8
 """Rows of one Parquet file."""
 MAX_COLUMN_BYTES = 2**29
 """Uncompressed bytes of one column of one row group of a Parquet file; LeRobot's files have 100 MB in all."""
+MAX_PICKLE_BYTES = 2**26
+"""Bytes of one pickle of a recording's numbers; those of raw Bridge data have about 0.1 MB."""
+MAX_PICKLE_OPCODES = 2**23
+"""Steps of one pickle; each makes at most one small object."""
+MAX_NUMPY_BYTES = 2**34
+"""Bytes of one .npy file of episodes with their images."""

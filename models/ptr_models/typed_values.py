@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def require_types(instance: Any, error: Callable[[str], Exception], name: str = "") -> None:
+def require_types(instance: object, error: Callable[[str], Exception], name: str = "") -> None:
     """Compare each field of a dataclass with its annotation.
 
     An integer passes for a float, but a boolean for neither; a float must be finite. What is annotated otherwise than
@@ -24,7 +24,7 @@ def require_types(instance: Any, error: Callable[[str], Exception], name: str = 
     Raises:
         error: names the first field that has another type, its value and what it should be.
     """
-    for field, kind in _hints(type(instance)).items():
+    for field, kind in _hints(type(instance)).items():  # type: ignore[arg-type]  # mypy: no class is Hashable
         require_type(kind, getattr(instance, field), f"{name}{field}", error)
 
 

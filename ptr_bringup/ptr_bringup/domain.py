@@ -18,9 +18,9 @@ UNIQUE = ("arm", "simulator", "xs_sdk", "recorder", "policy_server")
 """Nodes that a domain can have once."""
 _FIRST, _EACH, _UNICAST, _PARTICIPANTS = 7400, 250, 10, 16
 """Ports of RTPS (OMG DDSI-RTPS 2.5, 9.6.2): base, per domain, first of unicast discovery; and how many are tried."""
-_LAST = 101
+LAST = 101
 """Highest domain whose ports stay clear of Linux's ephemeral ones."""
-_PATIENCE = 40.0
+_TIMEOUT = 40.0
 """s for the process that asks ROS: it may wait for the lease of a killed node."""
 _ASK = """
 import json, sys, time
@@ -53,7 +53,7 @@ def occupied(domain: int) -> bool:
 
 def free_domain() -> int | None:
     """The lowest domain without a participant of this machine; None: all have one."""
-    return next((domain for domain in range(_LAST + 1) if not occupied(domain)), None)
+    return next((domain for domain in range(LAST + 1) if not occupied(domain)), None)
 
 
 def robots_nodes(environment: Mapping[str, str], names: Collection[str] = UNIQUE, allowed: int = 1) -> list[str]:
@@ -64,9 +64,7 @@ def robots_nodes(environment: Mapping[str, str], names: Collection[str] = UNIQUE
             processes is forgotten.
     """
     command = [sys.executable, "-c", _ASK, ",".join(names), str(allowed)]
-    done = subprocess.run(
-        command, env=dict(environment), capture_output=True, text=True, timeout=_PATIENCE, check=True
-    )
+    done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=_TIMEOUT, check=True)
     return list(json.loads(done.stdout.splitlines()[-1]))
 
 

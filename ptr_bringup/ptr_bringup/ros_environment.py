@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Defaults of ROS 2's environment variables: where its packages are, and who may reach the nodes.
+"""Defaults of ROS 2's environment variables: where its packages are, who may reach the nodes, where logs go.
 
-Standard library only: `scripts/bootstrap.py` copies this module into the virtual environment, where a `.pth` file
-applies it in every Python that starts there, so that nothing has to be sourced.
+Every node and command sets them before it begins with ROS, whatever has launched it. Standard library only:
+`scripts/bootstrap.py` also copies this module into the virtual environment, where a `.pth` file applies it in every
+Python that starts there, so that nothing has to be sourced.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ from collections.abc import Mapping, MutableMapping
 
 RANGE, PEERS, PROFILES = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS", "FASTDDS_DEFAULT_PROFILES_FILE"
 LOCAL, NETWORK = "fastdds_profile.xml", "fastdds_profile_network.xml"
+PROFILES_OF_JAZZY = "FASTRTPS_DEFAULT_PROFILES_FILE"
+"""What Fast DDS 2, Jazzy's, calls PROFILES. Later ones read both, and fail to read one file twice."""
 _CLOSED = ("LOCALHOST", "OFF")
+_HUMBLE = (
+    "ROS 2 Humble is not supported: its launch files know no equals and no on_exit of a node, its rosbag2 can't read "
+    "the suite's bags, and it can't keep nodes on this machine; source Jazzy or Kilted, or none and use `make setup`"
+)
+
+
+def unsupported(environment: Mapping[str, str]) -> str:
+    """Why the suite does not run on the ROS that is sourced, or empty."""
+    return _HUMBLE if environment.get("ROS_DISTRO") == "humble" else ""
 
 
 def reaches_the_network(environment: Mapping[str, str]) -> bool:
@@ -29,11 +41,22 @@ def set_discovery(environment: MutableMapping[str, str], share: str) -> None:
         share: folder of ptr_bringup's shared files.
     """
     environment.setdefault(RANGE, "LOCALHOST")
-    if os.path.basename(environment.get(PROFILES, LOCAL)) not in (LOCAL, NETWORK):
+    given = (environment[name] for name in (PROFILES, PROFILES_OF_JAZZY) if name in environment)
+    if any(os.path.basename(path) not in (LOCAL, NETWORK) for path in given):
         return
     profile = os.path.join(share, "config", NETWORK if reaches_the_network(environment) else LOCAL)
     if os.path.exists(profile):
-        environment[PROFILES] = profile
+        jazzy = environment.get("ROS_DISTRO") == "jazzy"
+        environment.pop(PROFILES if jazzy else PROFILES_OF_JAZZY, None)
+        environment[PROFILES_OF_JAZZY if jazzy else PROFILES] = profile
+
+
+def set_log_folder(environment: MutableMapping[str, str]) -> None:
+    """Let rclpy log where it can write: it fails where the home folder is read-only."""
+    if not os.access(environment.get("HOME", ""), os.W_OK):
+        folder = environment.setdefault("ROS_LOG_DIR", os.path.join("/tmp", f"ros-log-{os.getuid()}"))
+        with contextlib.suppress(OSError):
+            os.mkdir(folder, mode=0o700)  # rclpy would let everybody in
 
 
 def apply(prefix: str) -> None:
@@ -45,8 +68,5 @@ def apply(prefix: str) -> None:
     known = [path for path in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if path]
     if prefix not in known:
         os.environ["AMENT_PREFIX_PATH"] = os.pathsep.join([prefix, *known])
-    if not os.access(os.environ.get("HOME", ""), os.W_OK):  # where rclpy would write its logs, or fail
-        folder = os.environ.setdefault("ROS_LOG_DIR", os.path.join("/tmp", f"ros-log-{os.getuid()}"))
-        with contextlib.suppress(OSError):
-            os.mkdir(folder, mode=0o700)  # rclpy would let everybody in
+    set_log_folder(os.environ)
     set_discovery(os.environ, os.path.join(prefix, "share", "ptr_bringup"))

@@ -38,6 +38,7 @@ class Stage:
         total: units of progress at the end.
         done: returns the units that are finished.
         unit: what one unit is.
+        kind, method: of a stage of a table: what is done, and for which method.
     """
 
     name: str
@@ -46,6 +47,8 @@ class Stage:
     total: int
     done: Callable[[], int]
     unit: str
+    kind: str = ""
+    method: str = ""
 
 
 def number_in(values: Mapping[str, Any], name: str, path: Path) -> int:

@@ -8,9 +8,10 @@ import contextlib
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ptr_bringup.ros.own_domain import sentence_of, take_own_domain
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_atomically
@@ -18,12 +19,16 @@ from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.output_folder import require_unused
 from ptr_models.common.processes import end_process, interrupted_with_parent
 from ptr_models.contract import Contract
-from ptr_models.contract_cli import adjusted, read_contract
+from ptr_models.contract_cli import adjusted, camera_name, read_contract
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
+from ptr_teleop.devices import device_names
 from ptr_teleop.recorder.files import audit
+from ptr_teleop.terminal.cli import drive, require_terminal
 
-DEVICES = ("scripted", "spacemouse", "webxr", "page_keyboard", "joy", "twist", "none")
+KEYBOARD = "keyboard"
+DRIVEN_BY_NODES = ("joy", "twist")
+"""Devices whose driver is a ROS node that somebody else starts."""
 POLL = 0.25  # s between two looks at the folder
 TAIL = 15  # lines of the log that are shown after a failure
 ADDRESS = re.compile(r"the console is at (\S+)")
@@ -31,8 +36,8 @@ ADDRESS = re.compile(r"the console is at (\S+)")
 DESCRIPTION = """\
 Record demonstrations, one bag each: starts the robot, teleoperation and the recorder as
 `ptr launch ptr_bringup collect.launch.xml` does, and shows how many are saved. In simulation a scripted
-operator drives; with --device spacemouse, webxr, page_keyboard, joy or twist you do. Ctrl-C ends the session;
-what is saved stays."""
+operator drives; with --device keyboard you do, by the keys of this terminal, and with spacemouse, webxr,
+page_keyboard, joy or twist as well. Ctrl-C ends the session; what is saved stays."""
 
 
 class CollectError(PtrError):
@@ -67,32 +72,64 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--seed", type=arguments.seed, default=0, metavar="N", help="of the simulated scenes (default: 0)"
     )
-    parser.add_argument("--device", choices=DEVICES, default="scripted", help="what drives (default: scripted)")
+    parser.add_argument("--device", choices=device_names(), default="scripted", help="what drives (default: scripted)")
     parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
     arguments.add_image_size(parser)
+    arguments.add_cameras(parser, camera_name, "those of the contract")
     about = "contract to record with, made by ptr contract make (default: the suite's)"
     parser.add_argument("--contract", type=arguments.existing_file, metavar="FILE.json", help=about)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Start the launch file, show its progress, and wait for its end."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+    """Start the launch file, drive or show its progress, and wait for its end."""
+    by_keys = getattr(options, "device", "") == KEYBOARD
+    if by_keys:
+        require_terminal()
     if getattr(options, "robot", "") == "sim" and arguments.known("task"):
-        _require_known(options.task)
+        _require_known(options.task, options.cameras)
     require_unused(options.out)
+    take_domain(options)
     options.out.mkdir(parents=True, exist_ok=True)
     command = launch_command(options, contract_file(options))
     log = options.out / "collect.log"
     known = saved_episodes(options.out)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
 
     def saved() -> set[Path]:
         return saved_episodes(options.out) - known
 
-    with _resumable(saved, options), Progress(*columns) as progress, log.open("wb") as output:
-        bar = progress.add_task(options.task, total=options.episodes)
+    with _resumable(saved, options), started(command, log) as process:
+        if by_keys:
+            print(f"the robot starts; its log is {log}")
+            drive(options.task, options.operator, process)
+            ended_by_person = process.poll() is None
+            print(f"{len(saved())} of {options.episodes} demonstrations are saved in {options.out}")
+        else:
+            _watch(process, log, options, saved)
+            ended_by_person = False
+    for line in doubtful(sorted(saved())):
+        print(line)
+    if process.returncode and not ended_by_person:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
+        raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")
+    next_step("inspect", options.out, about="what is in them; ptr discard takes out the bad ones")
+
+
+def take_domain(options: argparse.Namespace) -> None:
+    """Give a simulated session a ROS domain of its own, and say which.
+
+    A real arm, and devices whose drivers are nodes of others, are in the domain of the user.
+    """
+    if getattr(options, "robot", "") == "sim" and options.device not in DRIVEN_BY_NODES:
+        domain = take_own_domain()
+        if domain is not None:
+            print(sentence_of(domain))
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A command as a process of a session of its own, whose output goes to a log; it is ended at the end."""
+    with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -101,23 +138,29 @@ def run(options: argparse.Namespace) -> None:
             start_new_session=True,
             preexec_fn=interrupted_with_parent(),
         )
-        address = ""
         try:
-            while process.poll() is None:
-                if not address and (address := console_address(log)):
-                    progress.console.print(f"the console is at {address}")
-                progress.update(bar, completed=len(saved()))
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(POLL)
+            yield process
         finally:
             end_process(process)
+
+
+def _watch(
+    process: subprocess.Popen[bytes], log: Path, options: argparse.Namespace, saved: Callable[[], set[Path]]
+) -> None:
+    """Show how many episodes are saved until the session ends."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    address = ""
+    with Progress(*columns) as progress:
+        bar = progress.add_task(options.task, total=options.episodes)
+        while process.poll() is None:
+            if not address and (address := console_address(log)):
+                progress.console.print(f"the console is at {address}")
+            progress.update(bar, completed=len(saved()))
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(POLL)
         progress.update(bar, completed=len(saved()))
-    for line in doubtful(sorted(saved())):
-        print(line)
-    if process.returncode:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
-        raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")
-    next_step("inspect", options.out, about="what is in them; ptr discard takes out the bad ones")
 
 
 def _resumable(saved: Callable[[], set[Path]], options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
@@ -131,14 +174,16 @@ def _resumable(saved: Callable[[], set[Path]], options: argparse.Namespace) -> c
     return resumable(done, f"ptr inspect {options.out} shows what there is")
 
 
-def _require_known(task: str) -> None:
-    """Refuse a task that the simulator does not have.
+def _require_known(task: str, cameras: Sequence[str]) -> None:
+    """Refuse a task or a camera that the simulator does not have.
 
     Raises:
         CollectError: it has none of that name; the message names the nearest one.
     """
     try:
         arguments.task(task)
+        for camera in cameras:
+            arguments.camera(camera)
     except argparse.ArgumentTypeError as error:
         raise CollectError(str(error)) from None
 
@@ -150,12 +195,19 @@ def contract_file(options: argparse.Namespace) -> Path | None:
         PtrError: the file of --contract is none of a contract.
     """
     given = getattr(options, "contract", None)
-    contract = read_contract(given) if given else Contract()
+    contract = read_contract(given) if given else Contract().with_cameras(cameras_of(options))
     if getattr(options, "image_size", None) is None:
         return given
     file = options.out / "contract.json"
     write_atomically(file, adjusted(contract, options.image_size).to_json() + "\n")
     return file
+
+
+def cameras_of(options: argparse.Namespace) -> list[str]:
+    """The cameras of the session: those of --camera, or those of its contract."""
+    given = getattr(options, "contract", None)
+    contract = read_contract(given) if given else Contract()
+    return getattr(options, "cameras", None) or [camera.name for camera in contract.cameras]
 
 
 def launch_command(options: argparse.Namespace, contract: Path | None = None) -> list[str]:
@@ -166,7 +218,8 @@ def launch_command(options: argparse.Namespace, contract: Path | None = None) ->
         "kitchen": options.kitchen,
         "seed": options.seed,
         "episodes": options.episodes,
-        "device": options.device,
+        "cameras": ",".join(cameras_of(options)),
+        "device": "none" if options.device == KEYBOARD else options.device,
         "directory": options.out,
     }
     if options.operator:

@@ -9,12 +9,13 @@ from typing import Any
 from rclpy.node import Node
 
 from ptr_bringup.ros.parameters import declare
+from ptr_teleop.devices import ADDED, device_names
 from ptr_teleop.devices.base import Device, DeviceError, Outbox, Reading
 from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
 from ptr_teleop.devices.joy_buttons import Buttons
 from ptr_teleop.devices.keyboard import KeyboardDevice
 from ptr_teleop.devices.keys import HELP
-from ptr_teleop.devices.link import MAX_AGE
+from ptr_teleop.devices.packet_latency import MAX_AGE
 from ptr_teleop.devices.page_keyboard import PageKeyboardDevice
 from ptr_teleop.devices.response import Response
 from ptr_teleop.devices.spacemouse import SpaceMouseDevice
@@ -66,7 +67,7 @@ class DeviceFactory:
     @property
     def names(self) -> tuple[str, ...]:
         """Of all devices."""
-        return tuple(self._makers)
+        return device_names()
 
     @property
     def horizon(self) -> float:
@@ -78,10 +79,13 @@ class DeviceFactory:
 
         Raises:
             DeviceError: unknown, not plugged in, or a parameter of it is wrong.
+            BrokenPluginError: its package can't be loaded.
         """
-        if name not in self._makers:
-            raise DeviceError(f"there is no device {name!r}; known: {', '.join(self._makers)}")
-        return self._makers[name]()
+        if name not in self.names:
+            raise DeviceError(f"there is no device {name!r}; known: {', '.join(self.names)}")
+        if name in self._makers:
+            return self._makers[name]()
+        return ADDED[name](self._node, self.horizon, *self._speeds)
 
     def topics(self, name: str) -> JoyTopics:
         """The topics of drivers that a device listens to."""
@@ -149,8 +153,8 @@ class DeviceFactory:
         return SpaceMouseDevice(self.horizon, *self._speeds, self._response("spacemouse"), path, model)
 
     def _webxr(self) -> Device:
-        values = (self._value(f"webxr.{part}") for part in ("hand", "scale", "yaw"))
-        return WebXRDevice(self.horizon, *values, self._value("max_age"))
+        hand, scale, yaw = (self._value(f"webxr.{part}") for part in ("hand", "scale", "yaw"))
+        return WebXRDevice(self.horizon, hand, scale, yaw, self._value("max_age"))
 
     def _page_keyboard(self) -> Device:
         return PageKeyboardDevice(*self._speeds, self.horizon, self._value("max_age"))

@@ -27,12 +27,13 @@ from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import STEADY, duration_from_seconds, nanoseconds
 from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_msgs.msg import ArmCommand, ArmState
-from ptr_teleop.charge import Charge
 from ptr_teleop.clutch import Arm, Clutch, State, Wish
+from ptr_teleop.control_authority import ControlAuthority
 from ptr_teleop.device_factory import DeviceFactory
-from ptr_teleop.devices.base import Device, DeviceError, Reading
+from ptr_teleop.devices.base import Button, Device, DeviceError, Reading, TakesJoy, TakesPackets, TakesTwists
 from ptr_teleop.file_watcher import FileWatcher
 from ptr_teleop.recorder_buttons import RecorderButtons
+from ptr_teleop.scene_button import SceneButton
 from ptr_teleop.teleop_status import Status, StatusPublisher
 
 PAGE_TOPICS = {"webxr": "/teleop/webxr", "page_keyboard": "/teleop/page_keyboard"}
@@ -55,14 +56,14 @@ class TeleopNode(RunnableNode, Node):
         declare(self, "operator_name", "", "who drives, written into the episode", read_only=False)
         self._arm: ArmState | None = None
         self._arm_at = 0.0
-        self._charge = Charge()
+        self._authority = ControlAuthority()
         self._own_stamps: deque[int] = deque(maxlen=256)
         self._event = ""
         self._refused_at: dict[str, float] = {}
         self._subscriptions_of_device: list[Subscription] = []
         self._watcher: FileWatcher | None = None
         self._commands = self.create_publisher(ArmCommand, "/teleop/command", QoSProfile(depth=10))
-        self._recorder = RecorderButtons(self, self._tell)
+        self._recorder, self._scene = RecorderButtons(self, self._tell), SceneButton(self, self._tell)
         self._status = StatusPublisher(self)
         self._guard = self.create_guard_condition(self._step)
         self._use(name, self._factory.make(name), armed=name == "scripted")
@@ -146,11 +147,11 @@ class TeleopNode(RunnableNode, Node):
         """Follow who else drives; the node's own commands come back too."""
         stamp = nanoseconds(message.header.stamp)
         if stamp not in self._own_stamps:
-            self._charge.hear(message.source, message.deadman, stamp * 1e-9, time.monotonic())
+            self._authority.receive(message.source, message.deadman, stamp * 1e-9, time.monotonic())
 
     def _on_page(self, name: str, message: String) -> None:
         now = time.monotonic()
-        if self._device.source == name:
+        if self._device.source == name and isinstance(self._device, TakesPackets):
             self._device.on_packet(message.data, now)
             self._step()
         elif self.count_publishers("/teleop/command") == 1:  # otherwise another node may listen to the page
@@ -159,12 +160,14 @@ class TeleopNode(RunnableNode, Node):
     def _on_twist(self, message: TwistStamped) -> None:
         linear, angular = message.twist.linear, message.twist.angular
         twist = (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
-        self._device.on_twist(twist, nanoseconds(message.header.stamp), time.monotonic())
+        if isinstance(self._device, TakesTwists):
+            self._device.on_twist(twist, nanoseconds(message.header.stamp), time.monotonic())
         self._step()
 
     def _on_joy(self, message: Joy) -> None:
         stamp, now = nanoseconds(message.header.stamp), time.monotonic()
-        self._device.on_joy(message.buttons, message.axes, stamp, now)
+        if isinstance(self._device, TakesJoy):
+            self._device.on_joy(message.buttons, message.axes, stamp, now)
         self._step()
 
     # --- one look at the device ---------------------------------------------------------------------------
@@ -178,7 +181,10 @@ class TeleopNode(RunnableNode, Node):
         if wish is not None:
             self._publish(wish)
         for button in self._device.presses():
-            self._recorder.press(button, self._device.source)
+            if button is Button.NEXT:
+                self._scene.press()
+            else:
+                self._recorder.press(button, self._device.source)
         self._status.update(self._state())
 
     def _after_reading(self) -> None:
@@ -197,7 +203,7 @@ class TeleopNode(RunnableNode, Node):
         if reading.deadman and self._arm.mode == ArmState.FAULT:
             self._refuse("the arm is stopped: clear it, then release the deadman and hold it again", now)
             return self._clutch.refuse()
-        other = self._charge.other(now)
+        other = self._authority.other(now)
         if reading.deadman and other is not None:
             self._refuse(f"{self._device.source} is refused: {other} is in charge; release its deadman first", now)
             return self._clutch.refuse()
@@ -213,9 +219,9 @@ class TeleopNode(RunnableNode, Node):
         stamp = nanoseconds(command.header.stamp)
         self._own_stamps.append(stamp)
         if wish.deadman:
-            self._charge.press(stamp * 1e-9)
+            self._authority.press(stamp * 1e-9)
         else:
-            self._charge.release()
+            self._authority.release()
         self._commands.publish(command)
 
     # --- what the person is told --------------------------------------------------------------------------
@@ -231,7 +237,7 @@ class TeleopNode(RunnableNode, Node):
             self._tell(sentence)
 
     def _state(self) -> Status:
-        other = self._charge.other(time.monotonic()) or ""
+        other = self._authority.other(time.monotonic()) or ""
         return Status(
             self._device.source,
             self._clutch.state,

@@ -7,10 +7,13 @@ import json
 import time
 from collections.abc import Callable
 
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 from ptr_bringup.ros.qos import LATCHED
+from ptr_models.episodes.quality import DISCARD
 from ptr_msgs.msg import EpisodeStatus
 from ptr_msgs.srv import StartEpisode, StopEpisode
 from ptr_teleop.devices.base import Button
@@ -18,7 +21,12 @@ from ptr_teleop.devices.base import Button
 SILENCE = 2.0
 """s without a status, of which a recorder sends four a second, after which it is taken for dead. ROS's graph names a
 killed node for some ten seconds more, and its services swallow what they are asked."""
-OUTCOMES = {Button.SAVE: "success", Button.FAIL: "failure", Button.DISCARD: "unlabelled"}
+OUTCOMES = {
+    Button.SAVE: "success",
+    Button.FAIL: "failure",
+    Button.KEEP: "unlabelled",
+    Button.DISCARD: "unlabelled",
+}
 
 
 class RecorderButtons:
@@ -31,21 +39,25 @@ class RecorderButtons:
         clock: s of a clock that never jumps.
     """
 
-    def __init__(
-        self, node: Node, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, node: Node, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._node, self._tell, self._clock = node, tell, clock
-        self._start = node.create_client(StartEpisode, "/recorder/start")
-        self._stop = node.create_client(StopEpisode, "/recorder/stop")
-        self._recording = False
+        self._start: Client = node.create_client(StartEpisode, "/recorder/start")
+        self._stop: Client = node.create_client(StopEpisode, "/recorder/stop")
+        self._discard_last: Client = node.create_client(Trigger, "/recorder/discard_last")
+        self._recording, self._proposal = False, ""
         self._heard: float | None = None
         node.create_subscription(EpisodeStatus, "/episode/status", self._on_status, LATCHED)
 
     def press(self, button: Button, device: str) -> None:
-        """Ask the recorder for what the button says."""
+        """Ask the recorder for what the button says; `discard` between episodes follows the audit's proposal."""
         if button is Button.TOGGLE:
             button = Button.SAVE if self._recording else Button.START
         client = self._start if button is Button.START else self._stop
+        if button is Button.DISCARD and not self._recording and self._heard is not None:
+            if self._proposal != DISCARD:
+                self._tell("nothing is recorded; `ptr record discard --last` discards the last episode all the same")
+                return
+            client = self._discard_last
         if not client.service_is_ready():
             self._tell(f"'{button.value}' was pressed, but no recorder runs; start it")
             return
@@ -57,11 +69,12 @@ class RecorderButtons:
                 "look whether it still runs, and start it again"
             )
             return
-        client.call_async(self._request(button, device)).add_done_callback(self._on_answer)
+        request = Trigger.Request() if client is self._discard_last else self._request(button, device)
+        client.call_async(request).add_done_callback(self._on_answer)
 
     def _on_status(self, message: EpisodeStatus) -> None:
         self._heard = self._clock()
-        self._recording = message.state == EpisodeStatus.RECORDING
+        self._recording, self._proposal = message.state == EpisodeStatus.RECORDING, message.proposal
 
     def _request(self, button: Button, device: str) -> StartEpisode.Request | StopEpisode.Request:
         if button is Button.START:
@@ -72,14 +85,12 @@ class RecorderButtons:
                 instruction=self._parameter("instruction"),
                 extra_json=json.dumps({"device": device}),
             )
-        return StopEpisode.Request(
-            save=button is not Button.DISCARD, outcome=OUTCOMES[button], score=float("nan")
-        )
+        return StopEpisode.Request(save=button is not Button.DISCARD, outcome=OUTCOMES[button], score=float("nan"))
 
     def _parameter(self, name: str) -> str:
         return str(self._node.get_parameter(name).value)
 
     def _on_answer(self, future: Future) -> None:
         answer = future.result()
-        if not answer.success:
+        if answer is not None and not answer.success:
             self._tell(f"the recorder refused: {answer.message}")

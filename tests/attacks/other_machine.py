@@ -123,8 +123,8 @@ def robot() -> int:
     import rclpy
     from sensor_msgs.msg import JointState
 
-    from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES
-    from ptr_bringup.arm.move import NAMED_JOINTS
+    from ptr_bringup.arm.model.kinematics import FINGER_OPEN, JOINT_NAMES
+    from ptr_bringup.arm.motion.trajectory import NAMED_JOINTS
     from ptr_msgs.msg import ArmState
 
     rclpy.init()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draw what the simulated kitchens look like: one row of scenes per level, then doors shut and open.
 
-    .venv/bin/python tests/benchmarks/draw_scenes.py docs/images/scenes.jpg
+.venv/bin/python tests/benchmarks/draw_scenes.py docs/images/scenes.jpg
 """
 
 from __future__ import annotations

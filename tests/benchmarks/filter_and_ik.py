@@ -5,7 +5,7 @@
 
 `inverse` is the inverse kinematics alone: for reachable poses (made by forward kinematics of random joints within the
 limits) from the neutral pose, for the next pose of a 5 mm step from the joints before, and for poses out of reach.
-`filter` is `admit` for such steps: box, shell, table, inverse kinematics, joint limits, collisions, joint speed;
+`filter` is `limit_pose` for such steps: box, shell, table, inverse kinematics, joint limits, collisions, joint speed;
 `tick` is the whole gate with a command in force. Limits at the 99th percentile: 2 ms for inverse kinematics, 3 ms for
 the filter with it.
 """
@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from ptr_bringup.arm import kinematics
-from ptr_bringup.arm.arbiter import Command, Kind
-from ptr_bringup.arm.core import ArmCore
-from ptr_bringup.arm.integrator import advance
-from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.reports import JointState
-from ptr_bringup.arm.safety import Limits, admit
+from ptr_bringup.arm.gate.arbiter import Command, Kind
+from ptr_bringup.arm.gate.gate import Gate
+from ptr_bringup.arm.gate.limits import Limits, limit_pose
+from ptr_bringup.arm.model import kinematics
+from ptr_bringup.arm.model.inverse_kinematics import inverse
+from ptr_bringup.arm.model.kinematics import advance
+from ptr_bringup.arm.types import JointState
 
 NEUTRAL = np.array([-0.13192235, -0.76238847, 0.44485444, -0.01994175, 1.7564081, -0.15953401])
 START = np.array([0.0, 0.02201199, 0.18310092, 0.0, 1.36568341, 0.0])
@@ -62,7 +62,7 @@ def steps(count: int, rng: np.random.Generator) -> list[tuple[Any, ...]]:
 
 def ticks(count: int) -> Iterable[tuple[Any, ...]]:
     """Ticks of a gate at 50 Hz whose arm follows; a command every tenth, in circles."""
-    core, now, joints = ArmCore(), 0.0, START
+    core, now, joints = Gate(), 0.0, START
     for k in range(count):
         now += 0.02
         if k % 10 == 0:
@@ -86,7 +86,7 @@ def main() -> None:
     near = steps(count, rng)
     timed("inverse, steps", [(wish, before) for wish, _, before in near], inverse, 2.0)
     limits = Limits(box_low=(0.05, -0.4, 0.0), box_high=(0.5, 0.4, 0.5))
-    timed("filter, steps", near, lambda wish, target, q: admit(wish, target, q, limits, 0.02).joints, 3.0)
+    timed("filter, steps", near, lambda wish, target, q: limit_pose(wish, target, q, limits, 0.02).joints, 3.0)
     timed("tick of the gate", ticks(count), lambda core, now, state: core.tick(now, state).joints, 3.0)
 
 

@@ -15,7 +15,7 @@ import json
 import numpy as np
 
 from ptr_bringup.arm.drivers.interbotix.profile import Profile, profile_named
-from ptr_bringup.arm.move import minimum_jerk
+from ptr_bringup.arm.motion.trajectory import minimum_jerk
 from ptr_bringup.xs_sdk.profiles import Reference
 
 STEP = 0.001

@@ -84,9 +84,7 @@ def main() -> None:
         columns[f"operator, {manner}"] = figures(episodes, first)
         steps = [len(episode) for episode in episodes]
         low, high = np.percentile(steps, [5, 95])
-        lengths[f"operator, {manner}"] = (
-            f"{np.mean(steps):.0f} ({low:.0f} to {high:.0f}), {np.mean(grasps):.2f} grasps"
-        )
+        lengths[f"operator, {manner}"] = f"{np.mean(steps):.0f} ({low:.0f} to {high:.0f}), {np.mean(grasps):.2f} grasps"
     print(f"| first {first} steps | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
     for name in next(iter(columns.values())):
         print(f"| {name} | " + " | ".join(column[name] for column in columns.values()) + " |")

@@ -56,11 +56,13 @@ def measure() -> list[dict[str, float]]:
     """One entry for each pause."""
     import rclpy
 
+    from ptr_teleop.recorder.raw_subscriptions import RawSubscriptions
     from ptr_teleop.recorder.streams import Stream
-    from ptr_teleop.recorder.taps import Taps
 
     with rclpy.init():
-        taps = Taps(rclpy.create_node("queue_memory"), [Stream("/image", "sensor_msgs/msg/CompressedImage")])
+        taps = RawSubscriptions(
+            rclpy.create_node("queue_memory"), [Stream("/image", "sensor_msgs/msg/CompressedImage")]
+        )
         for _ in range(250):
             time.sleep(0.02)
             taps.drain()

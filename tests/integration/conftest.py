@@ -20,11 +20,12 @@ from typing import Any
 import pytest
 from stalls import STOPS
 
+from ptr_bringup.ros_environment import PROFILES, PROFILES_OF_JAZZY, set_discovery
 from ptr_models.common.processes import interrupted_with_parent
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = [ROOT / name for name in ("models", "ptr_bringup", "ptr_teleop", "ptr_policy")]
-PROFILE = ROOT / "ptr_bringup" / "config" / "fastdds_profile.xml"
+OF_ROS = ("ROS_", "FASTDDS_", "FASTRTPS_", "AMENT_")
 
 
 class NodeProcess:
@@ -94,15 +95,10 @@ class RosHarness:
             "PYTHONPATH": os.pathsep.join([*map(str, SOURCES), os.environ.get("PYTHONPATH", "")]),
         }
         self.environment.setdefault("AMENT_PREFIX_PATH", sys.prefix)
-        if PROFILE.is_file():
-            self.environment["FASTDDS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
-        os.environ.update(
-            {
-                key: self.environment[key]
-                for key in self.environment
-                if key.startswith(("ROS_", "FASTDDS_", "AMENT_"))
-            }
-        )
+        for name in (PROFILES, PROFILES_OF_JAZZY):
+            self.environment.pop(name, None)
+        set_discovery(self.environment, str(ROOT / "ptr_bringup"))
+        os.environ.update({key: value for key, value in self.environment.items() if key.startswith(OF_ROS)})
         self.processes: list[NodeProcess] = []
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=domain)
@@ -164,9 +160,7 @@ class RosHarness:
         """Call a service, waiting for it to appear first."""
         client = self.node.create_client(service_type, name)
         self.wait(client.service_is_ready, f"service {name}", timeout)
-        answer = self.result(
-            client.call_async(request or service_type.Request()), f"answer of {name}", timeout
-        )
+        answer = self.result(client.call_async(request or service_type.Request()), f"answer of {name}", timeout)
         self.node.destroy_client(client)
         return answer
 
@@ -177,9 +171,7 @@ class RosHarness:
         client = ActionClient(self.node, action_type, name)
         self.wait(client.server_is_ready, f"action {name}", timeout)
         handle = self.result(client.send_goal_async(goal), f"acceptance by {name}", timeout)
-        answer = (
-            self.result(handle.get_result_async(), f"result of {name}", timeout) if handle.accepted else None
-        )
+        answer = self.result(handle.get_result_async(), f"result of {name}", timeout) if handle.accepted else None
         client.destroy()
         return None if answer is None else answer.result
 

@@ -18,8 +18,8 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
-from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES  # noqa: E402
-from ptr_bringup.arm.move import NAMED_JOINTS  # noqa: E402
+from ptr_bringup.arm.model.kinematics import FINGER_OPEN, JOINT_NAMES  # noqa: E402
+from ptr_bringup.arm.motion.trajectory import NAMED_JOINTS  # noqa: E402
 from ptr_bringup.ros.time import seconds, stamp_from_seconds  # noqa: E402
 from ptr_msgs.msg import ArmCommand, ArmState, SafetyEvent  # noqa: E402
 

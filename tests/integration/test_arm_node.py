@@ -35,8 +35,7 @@ class Robot:
         self.joints = ros.collect(JointState, "/joint_states", qos_profile_sensor_data)
         self.objects = ros.collect(ObjectStates, "/simulator/objects")
         self.publishers = {
-            kind: ros.node.create_publisher(ArmCommand, f"/{kind}/command", 10)
-            for kind in ("teleop", "policy")
+            kind: ros.node.create_publisher(ArmCommand, f"/{kind}/command", 10) for kind in ("teleop", "policy")
         }
         ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=10.0, kitchen="toykitchen1")
         ros.start("ptr_bringup.arm.node")
@@ -193,9 +192,7 @@ def test_a_human_overrides_the_policy(started: Robot) -> None:
         ({"linear": (0.1, 0.0, 0.0), "age": 1.0}, SafetyEvent.STALE_COMMAND),
     ],
 )
-def test_a_command_that_is_refused_is_published_with_its_reason(
-    started: Robot, command: dict, reason: int
-) -> None:
+def test_a_command_that_is_refused_is_published_with_its_reason(started: Robot, command: dict, reason: int) -> None:
     place = position(started.fresh().commanded)
     started.send(**command)
     started.wait_for_reason(reason)
@@ -243,9 +240,7 @@ def test_a_new_scene_is_laid_and_the_arm_stays_where_the_scene_puts_it(started: 
 
 
 @pytest.mark.parametrize(("field", "known"), [("kitchen", "toykitchen1"), ("task", "put_carrot_on_plate")])
-def test_an_unknown_kitchen_or_task_is_answered_with_the_known_ones(
-    started: Robot, field: str, known: str
-) -> None:
+def test_an_unknown_kitchen_or_task_is_answered_with_the_known_ones(started: Robot, field: str, known: str) -> None:
     answer = started.ros.call(ResetScene, "/simulator/reset", ResetScene.Request(**{field: "moon_base"}))
     assert not answer.success
     assert "moon_base" in answer.message
@@ -253,9 +248,7 @@ def test_an_unknown_kitchen_or_task_is_answered_with_the_known_ones(
 
 
 def test_the_simulator_publishes_what_an_arm_and_a_camera_publish(started: Robot) -> None:
-    images = started.ros.collect(
-        CompressedImage, "/camera/over_shoulder/image/compressed", qos_profile_sensor_data
-    )
+    images = started.ros.collect(CompressedImage, "/camera/over_shoulder/image/compressed", qos_profile_sensor_data)
     infos = started.ros.collect(CameraInfo, "/camera/over_shoulder/camera_info", qos_profile_sensor_data)
     started.ros.wait(lambda: images and infos, "an image")
     picture = cv2.imdecode(np.frombuffer(images[0].data, np.uint8), cv2.IMREAD_COLOR)

@@ -123,9 +123,7 @@ def test_a_camera_reports_itself_and_its_settings_to_who_comes_later(
 
 
 def test_a_camera_that_is_not_plugged_in_can_be_waited_for(ros, statuses: list[DiagnosticStatus]) -> None:
-    camera = ros.start(
-        "ptr_bringup.camera.node", "-r", "__node:=wrist", source="/dev/video77", name="wrist", wait=True
-    )
+    camera = ros.start("ptr_bringup.camera.node", "-r", "__node:=wrist", source="/dev/video77", name="wrist", wait=True)
     ros.wait(lambda: last_problems(statuses, "camera wrist") == "missing", "that it is missing")
     assert "There is no camera /dev/video77" in camera.output
     camera.signal()

@@ -25,6 +25,7 @@ from std_srvs.srv import Trigger  # noqa: E402
 
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode  # noqa: E402
 from ptr_teleop.console import ros_robot  # noqa: E402
+from ptr_teleop.console.episodes import EpisodeLibrary  # noqa: E402
 from ptr_teleop.console.frames import NewestFrame  # noqa: E402
 from ptr_teleop.console.requests import Finish, Record, Relabel, Stop  # noqa: E402
 from ptr_teleop.console.ros_robot import RosRobot  # noqa: E402
@@ -133,7 +134,7 @@ def test_stop_is_answered_though_the_arm_does_not_answer(ros) -> None:
 def test_stop_reaches_the_arm_though_the_console_has_no_time_to_hear_its_answer(ros) -> None:
     """The node is never spun, as if its callbacks were busy for ever: service and topic carry the stop all the same."""
     node = rclpy.create_node("busy_console", context=ros.context)
-    robot = RosRobot(node, ConsoleState([], [], {}), {}, NewestFrame())
+    robot = RosRobot(node, ConsoleState([], [], {}), {}, NewestFrame(), EpisodeLibrary(str))
     requests, served = ros.collect(Bool, "/arm/stop_request"), []
     server = ros.node.create_service(Trigger, "/arm/stop", lambda _, response: (served.append(True), response)[1])
     ros.wait(lambda: node.count_subscribers("/arm/stop_request") > 0, "the arm's subscription")
@@ -148,10 +149,10 @@ def test_stop_reaches_the_arm_though_the_console_has_no_time_to_hear_its_answer(
 
 def test_a_recorder_that_has_fallen_silent_is_asked_for_nothing(ros, monkeypatch: pytest.MonkeyPatch) -> None:
     """ROS's graph still names the services of a killed recorder: a call to them would be swallowed."""
-    monkeypatch.setattr(ros_robot, "PATIENCE", 0.2)
+    monkeypatch.setattr(ros_robot, "TIMEOUT", 0.2)
     node = rclpy.create_node("console_beside_a_recorder", context=ros.context)
     state, asked = ConsoleState([], [], {}), []
-    robot = RosRobot(node, state, {}, NewestFrame())
+    robot = RosRobot(node, state, {}, NewestFrame(), EpisodeLibrary(str))
     kinds = {"start": StartEpisode, "stop": StopEpisode, "label": LabelEpisode}
 
     def note(request: object, response: object) -> object:
@@ -169,9 +170,7 @@ def test_a_recorder_that_has_fallen_silent_is_asked_for_nothing(ros, monkeypatch
         began = time.monotonic()
         answer = asyncio.run(robot.carry_out(request))
         assert not answer.done and time.monotonic() - began < 0.1
-        assert answer.text == (
-            "the recorder has said nothing for 3 s; look whether it still runs, and start it again"
-        )
+        assert answer.text == ("the recorder has said nothing for 3 s; look whether it still runs, and start it again")
     ros.spin(0.3)
     assert asked == []
     for request in requests:

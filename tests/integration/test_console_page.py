@@ -20,7 +20,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # n
 from std_msgs.msg import String  # noqa: E402
 
 from ptr_models.contract import Contract  # noqa: E402
-from ptr_models.episodes.reader import find_episodes, read_episode  # noqa: E402
+from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata  # noqa: E402
 from ptr_msgs.msg import ArmState, PolicyStep  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_page")
@@ -101,6 +101,29 @@ def test_an_episode_is_recorded_and_labelled_by_clicking(robot, page) -> None:
     page.click("#relabel-button")
     robot.wait(lambda: read_episode(path, Contract()).metadata.outcome == "failure", "the new label")
     assert [label.outcome for label in read_episode(path, Contract()).metadata.labels] == ["success", "failure"]
+
+
+def test_a_saved_episode_is_discarded_brought_back_unjudged_and_played(robot, page) -> None:
+    before = int(page.inner_text("#saved"))
+    page.fill("#operator", "Ada")
+    page.click("#record")
+    until(robot, page, "document.querySelector('#recorder-state').textContent.startsWith('recording')", "recording")
+    robot.spin(0.8)
+    page.click("#success")
+    counted = "document.querySelector('#saved').textContent === '{}'"
+    until(robot, page, counted.format(before + 1), "one more saved episode")
+    path = max(find_episodes([robot.episodes]))  # their names begin with the time
+    page.click("#last-discard")
+    robot.wait(lambda: (robot.episodes / "discarded" / path.name).is_dir(), "the discarded episode")
+    until(robot, page, counted.format(before), "a count without it")
+    page.click("text=Bring it back")
+    robot.wait(path.is_dir, "the episode back in its place")
+    page.click("#last-undo")
+    robot.wait(lambda: read_metadata(path).outcome == "unlabelled", "no judgment")
+    page.click("#tab-episodes")
+    page.click(f"[aria-label='Play {path.name}']")
+    until(robot, page, "document.querySelector('#player-images canvas')?.width === 160", "a recorded image")
+    until(robot, page, "document.querySelector('#player-now').textContent.includes('gripper')", "an action")
 
 
 def test_a_device_s_button_begins_an_episode_of_the_task_that_the_page_shows(robot, page) -> None:
@@ -239,7 +262,7 @@ def test_trials_and_their_interval_are_shown_while_an_evaluation_runs(robot, pag
     page.click("#tab-evaluate")
     until(robot, page, "!document.querySelector('#evaluation').hidden", "the evaluation")
     assert page.inner_text("#evaluation-count") == "4 of 10 trials"
-    assert "3 of 4 succeeded" in page.inner_text("#evaluation-message")
+    assert "3 of 4 trials" in page.inner_text("#evaluation-message")
     assert "30 % to 95 %" in page.inner_text("#evaluation-message")
     dots = "[...document.querySelectorAll('#trials li')].map((dot) => dot.className).join()"
     assert page.evaluate(dots) == "success,failure,success,success"

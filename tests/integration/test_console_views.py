@@ -3,61 +3,33 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from console_browser import chromium
 
-from ptr_teleop.console.addresses import LOCAL_NAMES
-from ptr_teleop.console.frames import NewestFrame
-from ptr_teleop.console.requests import JudgeTrial, RebootMotors, Release, Request, SceneReady, SetTorque
-from ptr_teleop.console.robot import Answer
-from ptr_teleop.console.security import Guard
-from ptr_teleop.console.server import ConsoleServer, Door
-from ptr_teleop.console.state import ConsoleState, Heard
+pytest.importorskip("ptr_msgs.msg")
+
+from console_browser import chromium  # noqa: E402
+from told_robot import (  # noqa: E402
+    EVER,
+    JUDGED,
+    STATUS,
+    TRIAL,
+    ToldRobot,
+    asked,
+    phone,
+    picture,
+    serving,
+    until,
+)
+
+from ptr_teleop.console.requests import JudgeTrial, RebootMotors, Release, SceneReady, SetTorque, UndoJudgment  # noqa: E402
+from ptr_teleop.console.robot import Answer  # noqa: E402
+from ptr_teleop.console.state import Heard  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_views")
-
-STREAM = "/camera/wrist/image/compressed"
-PATIENCE = 60.0  # s; the machine may be busy
-EVER = time.monotonic() + 1e6  # heard just now, whenever the page asks
-NAMES = ["waist", "shoulder", "gripper"]
-TRIAL = {
-    "phase": "ready",
-    "number": 3,
-    "planned": 20,
-    "task": "put_carrot_on_plate",
-    "kitchen": "toykitchen2",
-    "instruction": "put the carrot on the plate",
-    "policy_label": "B",
-    "message": "",
-    "takeover_steps": 0,
-    "may_label": False,
-}
-JUDGED = TRIAL | {"phase": "label", "may_label": True}
-STATUS = {
-    "level": "ok",
-    "message": "",
-    "checkpoint": "/data/runs/carrot/best",
-    "q_low": -1.25,
-    "q_high": 0.5,
-    "drift": False,
-    "held_steps": "3",
-    "late_steps": "",
-    "ended": "",
-}
-SPEECH = """
-window.said = [];
-window.SpeechSynthesisUtterance = class { constructor(text) { this.text = text; } };
-const voice = { speaking: false, speak: (u) => { said.push(u.text); voice.speaking = true; },
-                cancel: () => { said.push("cancel"); voice.speaking = false; } };
-Object.defineProperty(window, "speechSynthesis", { value: voice });
-"""
-
 
 TONES = """
 window.tones = [];
@@ -73,47 +45,6 @@ window.AudioContext = class {
 """
 
 
-class ToldRobot:
-    """Shows what a test puts into its state, and remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        self.state = ConsoleState(["wrist"], [], {STREAM: 1e9, "/arm/state": 1e9}, operator="Ada")
-        self.frames, self.reference = {"wrist": NewestFrame()}, NewestFrame()
-        self.asked: list[Request] = []
-        self.answer = Answer(True, "it is done")
-        for stream in (STREAM, "/arm/state"):
-            self.state.streams.heard(stream, time.monotonic())
-        self.frames["wrist"].put(lambda: picture(90))
-        self.arm("idle")
-
-    async def carry_out(self, request: Request) -> Answer:
-        self.asked.append(request)
-        return self.answer
-
-    def drive(self, device: str, packet: str) -> None:
-        raise AssertionError("no test of this module drives")
-
-    def arm(self, mode: str) -> None:
-        self.state.arm = Heard({"mode": mode, "source": "", "position": [0.3, 0.0, 0.1], "gripper": 1.0}, EVER)
-
-    def reasons(self, *reasons: tuple[str, str]) -> None:
-        listed = [{"code": text.replace(" ", "_"), "grade": grade, "text": text} for grade, text in reasons]
-        self.state.safety = {"reasons": listed, "detail": "", "source": "policy"}
-
-    def motors(self, level: str, message: str, error: str = "", torque: bool = True) -> None:
-        motors = [
-            {"name": name, "temperature": 40.0, "voltage": 12.0, "effort": 0.1, "torque": True, "errors": []}
-            for name in NAMES
-        ]
-        motors[1] |= {"temperature": 61.0, "torque": torque, "errors": [error] if error else []}
-        self.state.motors = Heard({"level": level, "message": message, "motors": motors}, EVER)
-
-
-def picture(level: int) -> bytes:
-    """A grey JPEG of 160 x 120 pixels."""
-    return cv2.imencode(".jpg", np.full((120, 160, 3), level, np.uint8))[1].tobytes()
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with chromium() as browser:
@@ -127,43 +58,14 @@ def robot() -> ToldRobot:
 
 @pytest.fixture
 def address(robot: ToldRobot) -> Iterator[str]:
-    server = ConsoleServer(robot, [Door("127.0.0.1", 0, Guard("http", LOCAL_NAMES))])
-    yield f"http://127.0.0.1:{server.start()[0]}/"
-    server.stop()
+    with serving(robot) as address:
+        yield address
 
 
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
-    """The page on a phone, with a voice that only takes notes; the test fails when a script of it did."""
-    context = browser.new_context(viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    page.set_default_timeout(1000 * PATIENCE)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.add_init_script(script=SPEECH)
-    page.goto(address)
-    until(page, "document.querySelector('#connection').textContent === 'connected'")
-    yield page
-    context.close()
-    assert errors == []
-
-
-def until(page: Any, expression: str) -> None:
-    """Wait for an expression to be true; by asking again, as the page's policy lets no text become a script."""
-    wait(page, lambda: page.evaluate(f"Boolean({expression})"), expression)
-
-
-def asked(robot: ToldRobot, page: Any, count: int) -> list[Request]:
-    """What the robot was asked for, once it is so much."""
-    wait(page, lambda: len(robot.asked) >= count, f"{count} requests")
-    return robot.asked
-
-
-def wait(page: Any, condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE} s in vain for: {what}"
-        page.wait_for_timeout(50)
+    with phone(browser, address) as page:
+        yield page
 
 
 def shown(page: Any) -> str:
@@ -305,6 +207,20 @@ def test_an_ill_camera_wears_a_badge_and_is_named(robot: ToldRobot, page: Any) -
     assert "Camera wrist: frozen." in page.evaluate("said")
 
 
+def test_every_camera_is_shown_with_its_own_image_and_badge(browser: Any) -> None:
+    robot = ToldRobot("over_shoulder", "wrist")
+    robot.frames["wrist"].put(lambda: picture(200))
+    health = {"level": "warn", "state": "dark", "message": "its images are dark"}
+    robot.state.cameras = {"wrist": Heard(health, EVER)}
+    level = "(k) => document.querySelectorAll('.camera canvas:not(.hand-axes)')[k].getContext('2d')"
+    level += ".getImageData(80, 60, 1, 1).data[0]"
+    with serving(robot) as address, phone(browser, address) as page:
+        until(page, f"Math.abs(({level})(0) - 90) < 5 && Math.abs(({level})(1) - 200) < 5")
+        until(page, "[...document.querySelectorAll('.trouble')].map((t) => t.textContent).join() === ',dark'")
+        titles = "[...document.querySelectorAll('#cameras figcaption')].map((c) => c.firstChild.textContent).join()"
+        assert page.evaluate(titles) == "over shoulder,wrist"
+
+
 def test_drift_of_q_is_an_alarm_and_its_range_is_drawn(robot: ToldRobot, page: Any) -> None:
     robot.state.policy = Heard({"task": "a", "step": 7, "held": False, "reason": "", "milliseconds": 30.0}, EVER)
     for step in range(20):
@@ -342,8 +258,10 @@ def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys
     page.keyboard.down("o")
     assert page.evaluate(f"{style}.opacity") == "0"
     page.keyboard.up("o")
+    page.keyboard.press("u")  # nothing was judged yet
     page.keyboard.press("r")
     assert asked(robot, page, 1) == [SceneReady()]
+    assert page.is_hidden("#undo-judgment")
     assert "Trial 3 of 20: lay out the scene." in page.evaluate("said")
 
     robot.state.trial = JUDGED
@@ -364,6 +282,37 @@ def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys
     assert asked(robot, page, 3)[-1] == JudgeTrial("success", None, "", "Ada")
 
 
+def test_the_judgment_before_is_undone_by_a_key_or_a_button_while_the_next_scene_is_laid_out(
+    robot: ToldRobot, page: Any
+) -> None:
+    robot.state.trial = TRIAL | {"undo": "trial 2: failure"}
+    until(page, "!document.querySelector('#undo-judgment').hidden")
+    assert "Undo trial 2: failure" in page.inner_text("#undo-judgment")
+    page.keyboard.press("u")
+    assert asked(robot, page, 1) == [UndoJudgment()]
+    robot.state.trial = JUDGED | {"number": 2}  # the evaluator asks again
+    until(page, "document.querySelector('#laying-out').hidden && !document.querySelector('#judging').hidden")
+    robot.state.trial = TRIAL | {"undo": "trial 2: success"}
+    until(page, "document.querySelector('#undo-judgment-text').textContent === 'trial 2: success'")
+    page.click("#undo-judgment")
+    assert asked(robot, page, 2)[-1] == UndoJudgment()
+
+
+def test_after_the_last_trial_the_evaluation_is_finished_or_its_judgment_undone(robot: ToldRobot, page: Any) -> None:
+    last = {"phase": "review", "undo": "trial 20: failure", "number": 20, "message": "all trials are made"}
+    robot.state.trial = TRIAL | last
+    until(page, "document.querySelector('#scene-ready-text').textContent === 'Finish the evaluation'")
+    assert page.inner_text("#trial-phase") == "all trials are made"
+    page.keyboard.press("u")
+    assert asked(robot, page, 1) == [UndoJudgment()]
+    robot.state.trial = JUDGED | {"number": 20}
+    until(page, "document.querySelector('#laying-out').hidden && !document.querySelector('#judging').hidden")
+    robot.state.trial = TRIAL | last
+    until(page, "document.querySelector('#judging').hidden && !document.querySelector('#scene-ready').disabled")
+    page.click("#scene-ready")
+    assert asked(robot, page, 2)[-1] == SceneReady()
+
+
 def test_a_trial_that_a_person_judges_can_be_ended_by_judging_it(robot: ToldRobot, page: Any) -> None:
     robot.state.trial = TRIAL | {"phase": "running"}
     until(page, "document.querySelector('#trial-phase').textContent === 'the policy drives'")
@@ -377,7 +326,7 @@ def test_a_trial_that_a_person_judges_can_be_ended_by_judging_it(robot: ToldRobo
     until(page, "document.querySelector('#judging-ends').hidden")
 
 
-def test_a_refused_judgement_is_shown_and_can_be_repeated(robot: ToldRobot, page: Any) -> None:
+def test_a_refused_judgment_is_shown_and_can_be_repeated(robot: ToldRobot, page: Any) -> None:
     robot.answer = Answer(False, "no trial waits for a label")
     robot.state.trial = JUDGED
     page.click("#judge-failure")
@@ -385,7 +334,48 @@ def test_a_refused_judgement_is_shown_and_can_be_repeated(robot: ToldRobot, page
     assert page.is_enabled("#judge-failure")
 
 
-@pytest.mark.parametrize("view", ["record", "policy", "evaluate", "robot"])
+def test_after_a_fault_invalid_comes_first_with_the_fault_as_its_reason(robot: ToldRobot, page: Any) -> None:
+    robot.state.trial = JUDGED
+    until(page, "!document.querySelector('#judging').hidden")
+    order = "[...document.querySelectorAll('#judging button')].map((button) => button.id.slice(6)).join()"
+    assert page.evaluate(order) == "success,failure,partial,invalid"
+    robot.state.trial = JUDGED | {"fault": "The arm was stopped: elbow overload."}
+    until(page, f"{order} === 'invalid,success,failure,partial'")
+    page.click("#judge-invalid")
+    assert asked(robot, page, 1) == [JudgeTrial("invalid", None, "The arm was stopped: elbow overload.", "Ada")]
+    robot.state.trial = JUDGED | {"number": 4}
+    until(page, f"{order} === 'success,failure,partial,invalid'")
+    assert page.input_value("#judge-reason") == ""
+
+
+def test_the_first_trial_of_one_checkpoint_has_its_name_no_interval_and_no_start_image(
+    robot: ToldRobot, page: Any
+) -> None:
+    robot.state.policy_status = STATUS
+    robot.state.trial = TRIAL | {"number": 1, "policy_label": "policy", "blind": False}
+    empty = {"task": "put_carrot_on_plate", "policy": "policy", "planned": 0, "judged": 0, "successes": 0}
+    robot.state.evaluation = empty | {"low": 0.0, "high": 1.0, "outcomes": []}
+    until(page, "!document.querySelector('#evaluation').hidden")
+    assert page.inner_text("#trial-policy") == "carrot/best"
+    assert page.inner_text("#evaluation-message") == 'No trial of "put carrot on plate" has been judged yet.'
+    assert page.is_hidden("#interval") and page.is_visible("#no-reference")
+    assert "0 of 0" not in page.inner_text("body")
+    robot.state.evaluation |= {"planned": 4, "judged": 1, "successes": 1, "low": 0.2}
+    until(page, "document.querySelector('#evaluation-message').textContent.startsWith('carrot/best: 1 of 1')")
+
+
+def test_a_start_image_that_does_not_arrive_is_not_shown_broken_and_asked_for_again(
+    robot: ToldRobot, page: Any
+) -> None:
+    robot.state.reference = {"camera": "wrist", "number": 7}  # the server has none
+    with page.expect_response(lambda response: "/reference" in response.url and response.status == 404):
+        robot.state.trial = TRIAL
+    assert page.is_hidden("#compare") and page.evaluate("!document.querySelector('.reference')")
+    robot.reference.put(lambda: picture(200))
+    until(page, "document.querySelector('.picture .reference')?.naturalWidth === 160")
+
+
+@pytest.mark.parametrize("view", ["record", "episodes", "policy", "evaluate", "robot"])
 def test_every_view_fits_a_phone_and_its_buttons_a_finger(robot: ToldRobot, page: Any, view: str) -> None:
     robot.motors("fault", "shoulder: overload", error="overload, electrical shock", torque=False)
     robot.arm("stopped")

@@ -21,7 +21,7 @@ from std_srvs.srv import Trigger  # noqa: E402
 from untrained import TASK, write_checkpoint  # noqa: E402
 
 from ptr_bringup.ros.qos import LATCHED  # noqa: E402
-from ptr_models.episodes.reader import decode, messages, open_bag, read_episode  # noqa: E402
+from ptr_models.episodes.reader import decode, messages, open_bag, read_episode, read_metadata  # noqa: E402
 from ptr_models.episodes.streams import read_streams  # noqa: E402
 from ptr_models.replay import open_episodes  # noqa: E402
 from ptr_models.replay.sampler import Sampler  # noqa: E402
@@ -31,7 +31,7 @@ from ptr_msgs.srv import LabelTrial  # noqa: E402
 pytestmark = pytest.mark.xdist_group("policy_server")
 
 KITCHEN = "toykitchen3"
-PATIENCE = 240.0  # s, for processes that load networks on a busy machine
+TIMEOUT = 240.0  # s, for processes that load networks on a busy machine
 SECRETS = ("zebra", "heron")
 
 
@@ -78,7 +78,7 @@ def reach(robot, wanted: str, index: int) -> dict:
         state.update(json.loads(robot.trials[-1].data) if robot.trials else {})
         return (state.get("phase"), state.get("index")) == (wanted, index)
 
-    robot.wait(there, f"phase {wanted} of trial {index}", PATIENCE)
+    robot.wait(there, f"phase {wanted} of trial {index}", TIMEOUT)
     return state
 
 
@@ -92,6 +92,12 @@ def label(robot, index: int, outcome: str, **fields) -> None:
     reach(robot, "label", index)
     answer = robot.call(LabelTrial, "/evaluation/label", LabelTrial.Request(outcome=outcome, by="Anna", **fields))
     assert answer.success, answer.message
+
+
+def finish(robot, index: int) -> None:
+    """Let the last judgment stand."""
+    reach(robot, "review", index)
+    assert robot.call(Trigger, "/evaluation/ready").message == "the evaluation ends"
 
 
 def take_over(robot, index: int) -> None:
@@ -117,6 +123,10 @@ def test_two_checkpoints_are_tried_blind_and_after_a_crash_the_rest_is_made(robo
     refused = robot.call(LabelTrial, "/evaluation/label", LabelTrial.Request(outcome="success"))
     assert (refused.success, "no trial waits for a label" in refused.message) == (False, True)
     label(robot, 0, "failure", score=float("nan"))
+    assert reach(robot, "ready", 1)["undo"] == "trial 1: failure"
+    assert robot.call(Trigger, "/evaluation/undo").message == "taken back: trial 1: failure"
+    assert "The judgment before, failure," in reach(robot, "label", 0)["message"]
+    label(robot, 0, "partial", score=0.5, reason="it slipped")
     shown.append(lay_out(robot, 1))
     robot.wait(lambda: robot.references[-1].data, "the picture of the first trial in this scene")
     take_over(robot, 1)
@@ -138,8 +148,21 @@ def test_a_killed_evaluator_leaves_a_recording_that_the_next_one_can_end(robot) 
     for index in (2, 3):
         lay_out(robot, index)
         label(robot, index, "failure", score=float("nan"))
-    assert second.wait(PATIENCE) == 0, second.output
+    assert reach(robot, "review", 3)["undo"] == "trial 4: failure"
+    assert robot.call(Trigger, "/evaluation/undo").success
+    label(robot, 3, "failure", reason="it is one", score=float("nan"))
+    finish(robot, 3)
+    assert second.wait(TIMEOUT) == 0, second.output
     results = [json.loads(line) for line in (robot.results / "trials.jsonl").read_text().splitlines()]
+    assert [(result["trial"]["index"], result["outcome"]) for result in results[:2]] == [(0, "failure"), (0, "partial")]
+    assert results[0]["bag"] == results[1]["bag"]
+    labels = read_metadata(robot.results / results[1]["bag"]).labels
+    assert [(it.outcome, it.score, it.note) for it in labels[-2:]] == [
+        ("failure", None, "the person beside the robot says failure"),
+        ("partial", 0.5, "it slipped"),
+    ]
+    assert [result["reason"] for result in results[-2:]] == ["the person beside the robot says failure", "it is one"]
+    results = [*results[1:4], results[5]]  # one line for each trial
     assert [result["trial"]["index"] for result in results] == [0, 1, 2, 3]
     assert {result["trial"]["policy"] for result in results[2:]} == {"A", "B"}
     assert [result["judge"] for result in results] == ["Anna"] * 4
@@ -159,7 +182,7 @@ def test_the_report_names_who_was_who_and_counts_help_apart(robot) -> None:
 
 
 def test_the_bag_of_a_trial_that_was_taken_over_says_whose_steps_are_whose_and_trains(robot, tmp_path: Path) -> None:
-    result = json.loads((robot.results / "trials.jsonl").read_text().splitlines()[1])
+    result = json.loads((robot.results / "trials.jsonl").read_text().splitlines()[2])
     bag = robot.results / result["bag"]
     episode = read_episode(bag)
     assert (episode.metadata.kind, episode.metadata.outcome) == ("trial", "success")
@@ -177,7 +200,7 @@ def test_the_bag_of_a_trial_that_was_taken_over_says_whose_steps_are_whose_and_t
     assert len(batch) == 4
 
 
-def test_a_person_at_a_terminal_begins_a_trial_and_ends_it_by_judging(robot, tmp_path) -> None:
+def test_a_person_at_a_terminal_begins_a_trial_ends_it_by_judging_and_undoes_the_last_judgment(robot, tmp_path) -> None:
     typist, typed = pty.openpty()
     parameters = {
         "task": TASK, "kitchen": KITCHEN, "checkpoint": robot.checkpoints[0], "trials": 1, "judge": "person",
@@ -190,7 +213,7 @@ def test_a_person_at_a_terminal_begins_a_trial_and_ends_it_by_judging(robot, tmp
 
     def type_until(condition: Callable[[], bool], line: bytes) -> None:
         """What is typed before a question is asked does not count, so again and again."""
-        for _ in range(int(PATIENCE / 0.3)):
+        for _ in range(int(TIMEOUT / 0.3)):
             if condition():
                 return
             os.write(typist, line)
@@ -200,11 +223,17 @@ def test_a_person_at_a_terminal_begins_a_trial_and_ends_it_by_judging(robot, tmp
     reach(robot, "ready", 0)
     type_until(lambda: phase(robot) == "running", b"\n")
     robot.steps.clear()
-    robot.wait(lambda: robot.steps, "a step of the policy", PATIENCE)
-    type_until(lambda: not robot.evaluator.running, b"f\n")
-    assert robot.evaluator.wait(PATIENCE) == 0, robot.evaluator.output
+    robot.wait(lambda: robot.steps, "a step of the policy", TIMEOUT)
+    os.write(typist, b"s\n")
+    reach(robot, "review", 0)
+    type_until(lambda: phase(robot) == "label", b"u\n")
+    os.write(typist, b"f\n")
+    reach(robot, "review", 0)
+    type_until(lambda: not robot.evaluator.running, b"\n")
+    assert robot.evaluator.wait(TIMEOUT) == 0, robot.evaluator.output
     assert "Judging ends the trial: (s)uccess" in robot.evaluator.output
-    (trial,) = (json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines())
+    first, trial = (json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines())
+    assert first["outcome"] == "success"
     assert (trial["outcome"], trial["judge"]) == ("failure", "person")
     assert 0 < trial["steps"] < 1000
     os.close(typist)
@@ -224,20 +253,20 @@ def test_a_person_ends_a_trial_and_clears_the_arm_and_a_server_that_hangs_ends_t
     assert "The arm was stopped" in reach(robot, "label", 1)["message"]
     label(robot, 1, "failure", score=float("nan"))
     reach(robot, "staging", 2)
-    robot.wait(lambda: "clear it to go on" in robot.trials[-1].data, "the wish to clear the arm", PATIENCE)
+    robot.wait(lambda: "clear it to go on" in robot.trials[-1].data, "the wish to clear the arm", TIMEOUT)
     robot.call(Trigger, "/arm/clear")
     assert "keep away" in reach(robot, "ready", 2)["message"]  # whoever cleared the arm may have a hand at it
     assert robot.states[-1].mode == ArmState.IDLE
     assert robot.call(Trigger, "/evaluation/ready").success
 
-    robot.wait(lambda: "lay out the scene" in robot.trials[-1].data, "the next scene", PATIENCE)
+    robot.wait(lambda: "lay out the scene" in robot.trials[-1].data, "the next scene", TIMEOUT)
     assert robot.call(Trigger, "/evaluation/ready").success
     reach(robot, "running", 2)
     robot.steps.clear()
-    robot.wait(lambda: robot.steps, "a step of the policy", PATIENCE)
+    robot.wait(lambda: robot.steps, "a step of the policy", TIMEOUT)
     robot.server.signal(signal.SIGSTOP)
     try:
-        assert evaluator.wait(PATIENCE) == 1
+        assert evaluator.wait(TIMEOUT) == 1
     finally:
         robot.server.signal(signal.SIGCONT)
     assert "the policy server has made no step for 20 s" in evaluator.output

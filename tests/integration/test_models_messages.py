@@ -45,9 +45,7 @@ def test_every_message_type_has_the_hash_that_ros_computes() -> None:
     folder = Path(get_package_share_directory("ptr_msgs")) / "msg"
     checked = 0
     for path in sorted(folder.glob("*.json")):
-        hashes = {
-            item["type_name"]: item["hash_string"] for item in json.loads(path.read_text())["type_hashes"]
-        }
+        hashes = {item["type_name"]: item["hash_string"] for item in json.loads(path.read_text())["type_hashes"]}
         name = f"ptr_msgs/msg/{path.stem}"
         assert definition(name)[1] == hashes[name]
         checked += 1

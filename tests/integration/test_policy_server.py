@@ -22,7 +22,7 @@ from untrained import TASK, write_checkpoint  # noqa: E402
 from ptr_models.contract import Camera, Contract  # noqa: E402
 from ptr_models.episodes.reader import decode, messages, open_bag, read_episode, read_streams  # noqa: E402
 from ptr_models.episodes.sampling import RecordedStream, choose, observation_of  # noqa: E402
-from ptr_models.training.policy import Policy  # noqa: E402
+from ptr_models.inference.policy import Policy  # noqa: E402
 from ptr_msgs.action import RunPolicy  # noqa: E402
 from ptr_msgs.msg import ArmCommand, PolicyStep  # noqa: E402
 from ptr_msgs.srv import InjectFault  # noqa: E402
@@ -30,7 +30,7 @@ from ptr_msgs.srv import InjectFault  # noqa: E402
 pytestmark = pytest.mark.xdist_group("policy_server")
 
 KITCHEN = "toykitchen3"
-PATIENCE = 240.0  # s, for processes that load networks on a busy machine
+TIMEOUT = 240.0  # s, for processes that load networks on a busy machine
 LONGEST_SILENCE = 0.23  # s of a camera, at 5 Hz: docs/reference/faults.md
 
 
@@ -48,7 +48,7 @@ def robot(ros, checkpoint: Path):
     ros.steps = ros.collect(PolicyStep, "/policy/step", 100)
     ros.commands = ros.collect(ArmCommand, "/policy/command", 100)
     client = ActionClient(ros.node, RunPolicy, "/run_policy")
-    ros.wait(client.server_is_ready, "the policy server", PATIENCE)
+    ros.wait(client.server_is_ready, "the policy server", TIMEOUT)
     ros.wait(lambda: ros.node.count_publishers("/policy/command") > 0, "its commands")
     client.destroy()
     return ros
@@ -109,10 +109,10 @@ def test_a_stop_of_the_arm_ends_the_run_and_none_begins_until_it_is_cleared(robo
     client = ActionClient(robot.node, RunPolicy, "/run_policy")
     robot.wait(client.server_is_ready, "the policy server")
     goal = RunPolicy.Goal(task=TASK, max_steps=1000)
-    handle = robot.result(client.send_goal_async(goal), "acceptance", PATIENCE)
-    robot.wait(lambda: robot.steps, "the first step", PATIENCE)
+    handle = robot.result(client.send_goal_async(goal), "acceptance", TIMEOUT)
+    robot.wait(lambda: robot.steps, "the first step", TIMEOUT)
     assert robot.call(Trigger, "/arm/stop").success
-    result = robot.result(handle.get_result_async(), "the end of the run", PATIENCE).result
+    result = robot.result(handle.get_result_async(), "the end of the run", TIMEOUT).result
     assert (result.completed, result.message) == (False, "the arm was stopped")
     refused = robot.act(RunPolicy, "/run_policy", goal)
     assert "the arm is stopped; clear it first" in refused.message
@@ -130,18 +130,18 @@ def test_stale_images_hold_and_end_the_run(robot) -> None:
     robot.commands.clear()
     client = ActionClient(robot.node, RunPolicy, "/run_policy")
     robot.wait(client.server_is_ready, "the policy server")
-    handle = robot.result(client.send_goal_async(RunPolicy.Goal(task=TASK, max_steps=1000)), "acceptance", PATIENCE)
+    handle = robot.result(client.send_goal_async(RunPolicy.Goal(task=TASK, max_steps=1000)), "acceptance", TIMEOUT)
     ended = handle.get_result_async()
-    robot.wait(lambda: ended.done() or any(not step.held for step in robot.steps), "an action", PATIENCE)
+    robot.wait(lambda: ended.done() or any(not step.held for step in robot.steps), "an action", TIMEOUT)
     assert not ended.done(), ended.result().result.message
     inject(robot, "image_gone")
     try:
-        result = robot.result(ended, "the end of the run", PATIENCE).result
+        result = robot.result(ended, "the end of the run", TIMEOUT).result
     finally:
         inject(robot, "clear")
     assert not result.completed
     assert result.message.startswith("held 4 steps in a row: stream camera over_shoulder")
-    robot.wait(lambda: len(robot.steps) == result.steps, "all steps", PATIENCE)
+    robot.wait(lambda: len(robot.steps) == result.steps, "all steps", TIMEOUT)
     held = [step for step in robot.steps if step.held]
     assert len(held) == result.held_steps
     assert all(step.image_age > LONGEST_SILENCE and "camera over_shoulder" in step.reason for step in held[-4:])
@@ -154,10 +154,10 @@ def test_trials_are_recorded_with_what_the_policy_saw(robot, checkpoint: Path, t
     summaries = robot.collect(String, "/evaluation/summary")
     options = {"task": TASK, "kitchen": KITCHEN, "directory": tmp_path, "max_steps": 6, "policy": "untrained"}
     evaluator = robot.start("ptr_policy.evaluation.node", trials=1, **options)
-    robot.wait(lambda: not evaluator.running, "the evaluation", PATIENCE)
+    robot.wait(lambda: not evaluator.running, "the evaluation", TIMEOUT)
     assert evaluator.wait() == 0, evaluator.output
     again = robot.start("ptr_policy.evaluation.node", trials=2, **options)
-    robot.wait(lambda: not again.running, "the rest of the evaluation", PATIENCE)
+    robot.wait(lambda: not again.running, "the rest of the evaluation", TIMEOUT)
     assert again.wait() == 0, again.output
     recorder.end()
     lines = [json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]
@@ -220,7 +220,7 @@ def test_what_can_not_be_served_is_refused_in_one_sentence(ros, checkpoint: Path
         for part, parameters in refused.items()
     }
     for part, process in processes.items():
-        assert process.wait(PATIENCE) == 1, process.output
+        assert process.wait(TIMEOUT) == 1, process.output
         assert part in process.output
         assert process.output.count("FATAL") == 1
         assert "Traceback" not in process.output
@@ -232,7 +232,7 @@ def test_the_server_ends_cleanly(ros, checkpoint: Path) -> None:
         ros.start("ptr_policy.server.node", "-r", f"__node:=ending_{index}", checkpoint=checkpoint)
         for index in range(len(signals))
     ]
-    ros.wait(lambda: all("is loaded" in server.output for server in servers), "the servers", PATIENCE)
+    ros.wait(lambda: all("is loaded" in server.output for server in servers), "the servers", TIMEOUT)
     for server, numbers in zip(servers, signals, strict=True):
         for number in numbers:
             server.signal(number)
@@ -265,7 +265,7 @@ sys.exit(run(lambda: Ending("ending"), "ending"))
 def test_a_signal_that_comes_while_a_checkpoint_is_loaded_ends_the_process_well(ros, number: int) -> None:
     begin = f"exec('signal.raise_signal({int(number)})'); print('went on')"  # PyTorch's modules are full of `exec`
     process = ros.run([sys.executable, "-c", NODE.format(begin=begin, work="pass")], name="loading")
-    assert process.wait(PATIENCE) == 0, process.output
+    assert process.wait(TIMEOUT) == 0, process.output
     assert process.output.startswith("ended, ROS is up: True\n")
     assert "went on" not in process.output
 
@@ -273,5 +273,5 @@ def test_a_signal_that_comes_while_a_checkpoint_is_loaded_ends_the_process_well(
 def test_a_node_that_fails_ends_what_it_does_before_it_falls(ros) -> None:
     script = NODE.format(begin="self.create_timer(0.01, self.work)", work="raise RuntimeError('a mistake')")
     process = ros.run([sys.executable, "-c", script], name="failing")
-    assert process.wait(PATIENCE) == 1
+    assert process.wait(TIMEOUT) == 1
     assert "ended, ROS is up: True" in process.output and "a mistake" in process.output

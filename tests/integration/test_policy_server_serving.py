@@ -33,7 +33,7 @@ from ptr_msgs.srv import LoadCheckpoint  # noqa: E402
 pytestmark = pytest.mark.xdist_group("policy_server_serving")
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-PATIENCE = 240.0
+TIMEOUT = 240.0
 """s, for processes that load networks on a busy machine."""
 FAR = "/far/command"
 """Where the servers of this module send commands, so that a test can be the network between them and the arm."""
@@ -125,7 +125,7 @@ def start(plant: Any) -> Iterator[Callable[..., Any]]:
 
 
 def wait(plant: Any, condition: Callable[[], Any], what: str) -> None:
-    plant.wait(condition, what, PATIENCE)
+    plant.wait(condition, what, TIMEOUT)
 
 
 def send(plant: Any, **goal: Any) -> Any:
@@ -135,11 +135,11 @@ def send(plant: Any, **goal: Any) -> Any:
     wait(plant, lambda: plant.statuses, "its status")
     plant.steps.clear()
     plant.commands.clear()
-    return plant.result(plant.client.send_goal_async(RunPolicy.Goal(task=TASK, **goal)), "acceptance", PATIENCE)
+    return plant.result(plant.client.send_goal_async(RunPolicy.Goal(task=TASK, **goal)), "acceptance", TIMEOUT)
 
 
 def result(plant: Any, handle: Any) -> Any:
-    return plant.result(handle.get_result_async(), "the end of the run", PATIENCE).result
+    return plant.result(handle.get_result_async(), "the end of the run", TIMEOUT).result
 
 
 def acting(plant: Any) -> bool:
@@ -179,9 +179,7 @@ def test_steps_follow_each_other_at_the_rate_of_the_contract(
     assert {command.horizon.nanosec for command in sent} == {round(1e9 / rate)}
 
 
-def test_a_server_that_was_stopped_sends_nothing_old_and_ends_the_run(
-    plant: Any, start: Any, tmp_path: Path
-) -> None:
+def test_a_server_that_was_stopped_sends_nothing_old_and_ends_the_run(plant: Any, start: Any, tmp_path: Path) -> None:
     server = start(**write_fast(tmp_path, 20.0), max_holds=25)
     handle = send(plant, max_steps=5000)
     wait(plant, lambda: acting(plant), "an action")
@@ -211,7 +209,7 @@ def test_a_server_that_is_told_to_end_releases_the_arm_and_tells_the_caller_firs
     wait(plant, lambda: plant.commands and plant.commands[-1].deadman, "an action")
     server.signal(number)
     server.signal(number)
-    done = plant.result(ended, "the end of the run", PATIENCE).result
+    done = plant.result(ended, "the end of the run", TIMEOUT).result
     assert (done.completed, done.message) == (False, "the policy server is ending")
     assert server.wait() == 0, server.output
     assert "Traceback" not in server.output
@@ -225,11 +223,11 @@ def test_a_server_that_is_told_to_end_releases_the_arm_and_tells_the_caller_firs
 
 def change(plant: Any, transition: int) -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
-    return plant.call(ChangeState, "/policy_server/change_state", request, PATIENCE).success
+    return plant.call(ChangeState, "/policy_server/change_state", request, TIMEOUT).success
 
 
 def state(plant: Any) -> int:
-    return plant.call(GetState, "/policy_server/get_state", timeout=PATIENCE).current_state.id
+    return plant.call(GetState, "/policy_server/get_state", timeout=TIMEOUT).current_state.id
 
 
 def test_every_transition_does_what_it_says_and_a_failed_one_names_its_cause(
@@ -264,7 +262,7 @@ def test_every_transition_does_what_it_says_and_a_failed_one_names_its_cause(
 
 def load(plant: Any, checkpoint: Path) -> Any:
     request = LoadCheckpoint.Request(checkpoint=str(checkpoint))
-    return plant.call(LoadCheckpoint, "/policy_server/load", request, PATIENCE)
+    return plant.call(LoadCheckpoint, "/policy_server/load", request, TIMEOUT)
 
 
 def test_checkpoints_change_without_a_restart_and_a_bad_one_leaves_the_old(
@@ -288,7 +286,7 @@ def test_checkpoints_change_without_a_restart_and_a_bad_one_leaves_the_old(
     values = {item.key: item.value for item in plant.statuses[-1].values}
     assert (values["drift"], values["q_low"], values["q_high"]) == ("true", "500.000", "600.000")
     assert values["checkpoint"] == str(first)
-    plant.result(handle.cancel_goal_async(), "the cancellation", PATIENCE)
+    plant.result(handle.cancel_goal_async(), "the cancellation", TIMEOUT)
     assert result(plant, handle).completed
     for bad, why in (
         (tmp_path / "nothing", "there is no checkpoint at"),
@@ -302,7 +300,7 @@ def test_checkpoints_change_without_a_restart_and_a_bad_one_leaves_the_old(
     assert load(plant, second).contract_hash == large.hash
     handle = send(plant, max_steps=5000)
     wait(plant, lambda: acting(plant), "an action with larger pictures")
-    plant.result(handle.cancel_goal_async(), "the cancellation", PATIENCE)
+    plant.result(handle.cancel_goal_async(), "the cancellation", TIMEOUT)
 
 
 def frozen(plant: Any) -> None:
@@ -383,7 +381,7 @@ def test_the_arm_refuses_what_a_slow_network_or_a_wrong_clock_brings(plant: Any,
         early = -0.5 if ahead else 0.5  # what was delayed before may still arrive
         wait(plant, lambda: any(age / early >= 1.0 for age in refused_ages(safety)), "the refusal")  # noqa: B023
         wait(plant, lambda: states[-1].mode != ArmState.POLICY, "the arm that holds")
-    plant.result(handle.cancel_goal_async(), "the cancellation", PATIENCE)
+    plant.result(handle.cancel_goal_async(), "the cancellation", TIMEOUT)
 
 
 def replace_stamp(command: ArmCommand, ahead: float) -> ArmCommand:

@@ -13,9 +13,11 @@ import pytest
 pytest.importorskip("ptr_msgs.msg")
 
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
 
 from ptr_models.contract import Contract  # noqa: E402
 from ptr_models.episodes.errors import EpisodeError  # noqa: E402
+from ptr_models.episodes.inspection import inspect  # noqa: E402
 from ptr_models.episodes.reader import decode, find_episodes, messages, open_bag, read_episode, read_metadata  # noqa: E402
 from ptr_msgs.msg import EpisodeStatus  # noqa: E402
 from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode  # noqa: E402
@@ -23,6 +25,7 @@ from ptr_msgs.srv import LabelEpisode, StartEpisode, StopEpisode  # noqa: E402
 pytestmark = pytest.mark.xdist_group("recording")
 
 TASK, KITCHEN = "put_carrot_on_plate", "toykitchen4"
+EXECUTED = "/arm/executed"
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 UNLABELLED = float("nan")
 
@@ -79,13 +82,21 @@ def test_a_scripted_demonstration_is_recorded_as_it_was_commanded(robot, recorde
         assert (episode.metadata.kitchen, episode.metadata.device) == (KITCHEN, "scripted")
         with open_bag(path) as bag:
             sent = [decode(raw, kind) for _, kind, _, _, raw in messages(bag, ["/teleop/command"])]
+            executed = [(at, decode(raw, kind).target.position) for _, kind, at, _, raw in messages(bag, [EXECUTED])]
             topics = {connection.topic: connection.msgcount for connection in bag.connections}
         held = [command for command in sent if command.deadman]
         wished = np.array([[c.twist.linear.x, c.twist.linear.y, c.twist.linear.z] for c in held]) * 0.2
         assert len(episode.actions) == len(held)
         assert np.array_equal(episode.actions[:, 6], [command.gripper for command in held])
-        assert np.abs(episode.actions[:, :3].sum(axis=0) - wished.sum(axis=0)).max() < 0.012
-        assert np.sqrt(np.mean((episode.actions[:, :3] - wished) ** 2)) < 0.006
+        targets = np.array([[position.x, position.y, position.z] for _, position in executed])
+        newest = np.searchsorted([stamp for stamp, _ in executed], episode.stamps, side="right") - 1
+        assert np.abs(np.diff(targets[newest], axis=0) - episode.actions[:, :3]).max() < 1e-6
+        # Each step goes where the person wished to, but for the way that the arm smooths; a busy machine's late
+        # commands let it hold in between.
+        begun = [c.header.stamp.sec + c.header.stamp.nanosec * 1e-9 for c in held]
+        on_time = np.flatnonzero(np.abs(np.diff(begun, append=begun[-1] + 0.2) - 0.2) < 0.02)
+        assert len(on_time) > len(held) / 2
+        assert np.sqrt(np.mean((episode.actions[on_time, :3] - wished[on_time]) ** 2)) < 0.008
         assert topics["/camera/over_shoulder/camera_info"] == 1
         assert {"/joint_states", "/arm/state", "/arm/executed", "/simulator/objects"} <= topics.keys()
 
@@ -105,6 +116,21 @@ def test_labels_change_and_keep_their_history(robot, recorder) -> None:
     wrong = robot.call(LabelEpisode, "/recorder/label", label)
     assert not wrong.success
     assert "known: success, failure" in wrong.message
+
+
+def test_the_last_episode_is_discarded_when_that_is_asked_for(robot, recorder) -> None:
+    assert not robot.call(Trigger, "/recorder/discard_last").success
+    start(robot)
+    robot.spin(0.5)
+    stop = StopEpisode.Request(save=True, outcome="success", score=UNLABELLED)
+    saved = Path(robot.call(StopEpisode, "/recorder/stop", stop).path)
+    (images,) = (stream for stream in inspect(saved).streams if stream.topic.endswith("/image/compressed"))
+    assert (images.asked, images.simulated) == (15.0, True)  # the simulator says what its camera was asked for
+    robot.wait(lambda: recorder.statuses[-1].proposal, "the audit")
+    answer = robot.call(Trigger, "/recorder/discard_last")
+    assert answer.success, answer.message
+    assert (saved.exists(), (saved.parent / "discarded" / saved.name).is_dir()) == (False, True)
+    robot.wait(lambda: not recorder.statuses[-1].proposal, "nothing that is still proposed")
 
 
 def test_an_episode_is_begun_and_ended_from_the_command_line(robot, recorder) -> None:

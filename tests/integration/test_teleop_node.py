@@ -200,11 +200,11 @@ class Page:
 def test_devices_are_switched_while_the_deadman_is_released(robot: Robot) -> None:
     process = robot.teleop("page_keyboard")
     page = Page(robot)
-    page.until(lambda: "is ready" in robot.statuses[-1].message, "the node")
+    page.until(lambda: "to move" in robot.statuses[-1].message, "the node")
     page.until(lambda: robot.commands and robot.commands[-1].twist.linear.x > 0.0, "a command forward", "w")
     refusal = (False, "page_keyboard is in charge; release its deadman first")
     assert robot.switch("webxr", lambda: page.hold("w")) == refusal
-    page.until(lambda: "is ready" in robot.statuses[-1].message, "a release")
+    page.until(lambda: "to move" in robot.statuses[-1].message, "a release")
     assert robot.switch("tiller")[1].startswith("there is no device 'tiller'; known: spacemouse, webxr")
     assert "no SpaceMouse is plugged in" in robot.switch("spacemouse")[1]
     assert robot.switch("webxr") == (True, "")
@@ -237,7 +237,7 @@ def test_a_second_node_is_refused_with_the_name_of_who_is_in_charge(robot: Robot
     assert {command.source for command in robot.commands} == {"page_keyboard"}
     page.until(lambda: not robot.commands[-1].deadman, "a release")
     driver.publish(TwistStamped())
-    robot.ros.wait(lambda: "twist is ready" in others[-1].message, "a free arm")
+    robot.ros.wait(lambda: "deadman of twist to move" in others[-1].message, "a free arm")
     driver.publish(message)
     robot.ros.wait(lambda: robot.commands[-1].source == "twist", "the second device")
 
@@ -264,7 +264,7 @@ def test_a_person_at_the_page_takes_over_from_a_policy_and_hands_back(robot: Rob
     page = Page(robot)
     in_command("policy")
     assert robot.switch("page_keyboard") == (True, "")
-    page.until(lambda: "is ready" in robot.statuses[-1].message, "the page's keyboard")
+    page.until(lambda: "to move" in robot.statuses[-1].message, "the page's keyboard")
     in_command("page_keyboard", "q")
     assert robot.states[-1].mode == ArmState.TELEOP
     in_command("policy")

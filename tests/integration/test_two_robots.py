@@ -17,8 +17,8 @@ from sensor_msgs.msg import CompressedImage, JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 from ptr_bringup import domain  # noqa: E402
-from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES  # noqa: E402
-from ptr_bringup.arm.move import NAMED_JOINTS  # noqa: E402
+from ptr_bringup.arm.model.kinematics import FINGER_OPEN, JOINT_NAMES  # noqa: E402
+from ptr_bringup.arm.motion.trajectory import NAMED_JOINTS  # noqa: E402
 from ptr_msgs.msg import ArmState, EpisodeStatus, ExecutedCommand, SafetyEvent  # noqa: E402
 from ptr_msgs.srv import StartEpisode  # noqa: E402
 

@@ -26,7 +26,8 @@ def write_checkpoint(
         ranges: of Q, by task.
     """
     contract, config = contract or Contract(), preset("ptr_small")
-    config = replace(config, networks=replace(config.networks, image_size=contract.cameras[0].height))
+    size, views = contract.cameras[0].height, len(contract.cameras)
+    config = replace(config, networks=replace(config.networks, image_size=size, cameras=views))
     tasks = TaskTable.from_names([TASK, OTHER_TASK], spare=4)
     algorithm = make_algorithm(config.algorithm, config.networks, tasks.slots)
     for name, module in algorithm.modules.items():

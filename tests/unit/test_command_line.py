@@ -19,7 +19,7 @@ import pytest
 from ptr_models import cli
 from ptr_models.algorithms.config import CHOICES
 from ptr_models.common import arguments
-from ptr_models.common.arguments import Checkpoint, Existing, Name, OneOf, Output, Real, Whole, leaves
+from ptr_models.common.arguments import Checkpoint, Episodes, Existing, Name, OneOf, Output, Real, Whole, leaves
 
 PARSER, BROKEN = cli.build_parser()
 COMMANDS = [
@@ -76,6 +76,8 @@ def wrong_values(action: argparse.Action, tmp_path: Path) -> Iterator[tuple[str,
     elif isinstance(kind, Output):
         yield str(file / "below"), "file is a file"
         yield (str(file), "file is a file") if kind.folder else (str(folder), "folder is a folder; give a file")
+        if kind.endings:
+            yield str(tmp_path / "new.unknown"), "new.unknown does not end in ."
     if isinstance(kind, (Existing, Output)):
         yield "", "a path is needed"
 
@@ -128,6 +130,8 @@ def test_a_folder_that_is_read_only_is_refused(tmp_path: Path, monkeypatch: pyte
         ("collect put_carrot_on_plate", "the following arguments are required: --out"),
         ("collect --out {new}", "one of the arguments --task TASK is required"),
         ("table", "name their folder with --data"),
+        ("table --data {old} --out {new}", "old holds no complete episode"),
+        ("table --data {old} --checkpoint prt={old}", "the nearest is ptr"),
         ("table --data {old} --task put_carrot_on_plate:nowhere", "the nearest is toykitchen"),
         ("evaluate --out {new}", "needs --task"),
         ("train finetune --out {new}", "name it with --checkpoint"),
@@ -174,8 +178,8 @@ def test_one_word_means_one_thing() -> None:
             kinds.setdefault(name, set()).add(type(action.type))
     for name in ("--episodes", "--trials", "--steps", "--seed", "--max-steps", "--earliest"):
         assert kinds[name] == {Whole}, name
-    for name in ("--data", "--target", "--run"):
-        assert kinds[name] - {type(None), type(arguments.Real())} <= {Existing, Output}, name
+    for name, kind in (("--data", Episodes), ("--target", Episodes), ("--run", Existing)):
+        assert kinds[name] - {type(None), type(arguments.Real())} <= {kind, Output}, name
     assert kinds["--out"] == {Output}
     assert not {"--tasks", "--kitchens", "--demonstrations", "--limit", "--decodings", "--seeds"} & set(kinds)
 
@@ -296,7 +300,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def documented(text: str) -> list[str]:
     """The commands in the blocks of code of a text, lines that go on joined, but for those with gaps."""
     text = text.replace("\\\n", " ")
-    lines = re.findall(r"^(?: {4}| {2})?(?:\.venv/bin/)?ptr ((?:(?!  +[a-z]|#|>|\| ).)*)", text, re.MULTILINE)
+    lines = re.findall(r"^(?: {4}| {2})?(?:\.venv/bin/)?ptr ((?:(?!  +[a-z]|#|(?<=\s)>|\| ).)*)", text, re.MULTILINE)
     return [line for line in lines if not re.search(r"…|COMMAND|\bPACKAGE\b", line)]
 
 
@@ -304,7 +308,7 @@ def documented(text: str) -> list[str]:
 def test_examples_in_the_help_are_understood(
     words: tuple[str, ...], leaf: argparse.ArgumentParser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for kind in (Existing, Checkpoint, Output):
+    for kind in (Existing, Episodes, Checkpoint, Output):
         monkeypatch.setattr(kind, "__call__", lambda self, text: arguments.path(text))
     for command in documented(f"{leaf.description}\n{leaf.epilog}"):
         PARSER.parse_args(shlex.split(re.sub(r"(?<! ) {3,}(?=[^- ]).*", "", command)))
@@ -313,7 +317,7 @@ def test_examples_in_the_help_are_understood(
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_documented_commands_are_understood(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their paths are not there, and the names of episodes are placeholders; all else is checked."""
-    for kind in (Existing, Checkpoint, Output):
+    for kind in (Existing, Episodes, Checkpoint, Output):
         monkeypatch.setattr(kind, "__call__", lambda self, text: arguments.path(text))
     for command in documented(page.read_text(encoding="utf-8")):
         words = shlex.split(command)

@@ -38,8 +38,8 @@ ALLOWED = {
         "ptr_bringup.ros",
         "ptr_bringup.sim",
         "ptr_bringup.sim_ros",
-        "ptr_bringup.arm.kinematics",  # poses and limits, in which the simulated robot is spoken to
-        "ptr_bringup.arm.safety",
+        "ptr_bringup.arm.model.kinematics",  # poses and limits, in which the simulated robot is spoken to
+        "ptr_bringup.arm.gate.limits",
     ),
 }
 ROS = ("rclpy", "rcl_interfaces", "ptr_msgs", "sensor_msgs", "std_msgs", "geometry_msgs", "cv_bridge")
@@ -114,7 +114,7 @@ def test_what_the_recorder_shares_with_the_learner_needs_no_torch(top: str) -> N
         assert not [module for module, names in needed(start).items() if any(below(n, ("torch",)) for n in names)]
 
 
-@pytest.mark.parametrize("start", ["ptr_bringup.arm.core", "ptr_bringup.sim.robot", "ptr_bringup.sim.operator"])
+@pytest.mark.parametrize("start", ["ptr_bringup.arm.gate.gate", "ptr_bringup.sim.robot", "ptr_bringup.sim.operator"])
 def test_gate_and_simulated_robot_need_no_ros(start: str) -> None:
     modules = needed(start)
     assert len(modules) > 5

@@ -78,7 +78,7 @@ def test_a_failure_beside_a_stall_is_tried_again_and_shown(tmp_path: Path) -> No
     folder = tmp_path / "tests" / "integration"
     folder.mkdir(parents=True)
     (folder / "test_one.py").write_text(MODULE)
-    for name in ("conftest.py", "stalls.py"):
+    for name in ("conftest.py", "hangs.py", "stalls.py"):
         (folder.parent / name).symlink_to(TESTS / name)
     command = [sys.executable, "-m", "pytest", "-c", TESTS.parent / "pyproject.toml", "--rootdir", tmp_path, "-n", "0"]
     done = subprocess.run([*command, folder], capture_output=True, text=True, cwd=tmp_path, timeout=60)

@@ -13,22 +13,12 @@ from ptr_models.algorithms.awr import AdvantageWeightedRegression
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.bc import BehaviourCloning
 from ptr_models.algorithms.bet import BehaviourTransformerCloning
-from ptr_models.algorithms.config import AlgorithmConfig
+from ptr_models.algorithms.config import ALGORITHMS, AlgorithmConfig
 from ptr_models.algorithms.cql import Ptr
 from ptr_models.algorithms.masked_autoencoder import MaskedAutoencoder
 from ptr_models.algorithms.sequences import ClipTensors, WindowTensors, to_tensors
 from ptr_models.algorithms.time_contrastive import TimeContrastive
 from ptr_models.networks import Critic, NetworkConfig
-
-KINDS: dict[str, type] = {
-    "ptr": Ptr,
-    "awr": AdvantageWeightedRegression,
-    "bc": BehaviourCloning,
-    "autoregressive_bc": AutoregressiveCloning,
-    "bet": BehaviourTransformerCloning,
-    "time_contrastive": TimeContrastive,
-    "masked_autoencoder": MaskedAutoencoder,
-}
 
 
 class ActionDistribution(Protocol):
@@ -71,15 +61,16 @@ class Algorithm(Protocol):
 
 def make_algorithm(config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> Algorithm:
     """The algorithm that `config.name` names, freshly initialised."""
-    return KINDS[config.name](config, networks, tasks, device)
+    return ALGORITHMS[config.name](config, networks, tasks, device)
 
 
 def batches_of(name: str) -> str:
     """What the algorithm of that name learns from: transitions, windows or clips."""
-    return KINDS[name].batches
+    return ALGORITHMS[name].batches
 
 
 __all__ = [
+    "ALGORITHMS",
     "ActionDistribution",
     "AdvantageWeightedRegression",
     "Algorithm",

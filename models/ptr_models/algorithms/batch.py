@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+TaskLookup = int | Tensor
+"""K, the columns of a one-hot; or (N, K), the vector of each task id."""
+
+
+def task_vectors(ids: Tensor, tasks: TaskLookup) -> Tensor:
+    """(B,) ids to (B, K) float32."""
+    return functional.one_hot(ids, tasks).float() if isinstance(tasks, int) else tasks[ids]
+
 
 @dataclass(frozen=True)
 class Transitions:
@@ -23,7 +31,7 @@ class Transitions:
         action: (B, 7) scaled to [-0.99, 0.99].
         reward, mask: (B,); mask 0 ends the episode.
         mc_return: (B,) discounted return of the demonstration from here.
-        task: (B, K) one-hot.
+        task: (B, K) one-hot, or embeddings of instructions.
         success: (B,) 1 where the episode succeeded, so that its actions are worth imitating; None: all did.
     """
 
@@ -39,8 +47,8 @@ class Transitions:
     success: Tensor | None = None
 
     @classmethod
-    def from_arrays(cls, batch: Any, tasks: int, device: torch.device | str = "cpu") -> Transitions:
-        """Convert a `ptr_models.replay` batch (numpy arrays, integer task ids) with K = tasks columns."""
+    def from_arrays(cls, batch: Any, tasks: TaskLookup, device: torch.device | str = "cpu") -> Transitions:
+        """Convert a `ptr_models.replay` batch (numpy arrays, integer task ids)."""
 
         def tensor(name: str, dtype: torch.dtype = torch.float32) -> Tensor:
             return to_tensor(getattr(batch, name), dtype, device)
@@ -49,7 +57,7 @@ class Transitions:
         return cls(
             image=tensor("image", torch.uint8),
             next_image=tensor("next_image", torch.uint8),
-            task=functional.one_hot(tensor("task", torch.int64), tasks).float(),
+            task=task_vectors(tensor("task", torch.int64), tasks),
             **{name: tensor(name) for name in names},
         )
 

@@ -46,7 +46,8 @@ class BehaviourCloning:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint stores, by name."""
-        return {"actor": self.actor} | ({} if self.average_actor is None else {"average_actor": self.average_actor})
+        modules: dict[str, nn.Module] = {"actor": self.actor}
+        return modules if self.average_actor is None else modules | {"average_actor": self.average_actor}
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of the actor."""

@@ -110,7 +110,8 @@ class BehaviourTransformerCloning:
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint stores, by name."""
-        return {"actor": self.actor} | ({} if self.average_actor is None else {"average_actor": self.average_actor})
+        modules: dict[str, nn.Module] = {"actor": self.actor}
+        return modules if self.average_actor is None else modules | {"average_actor": self.average_actor}
 
     def fit_centres(self, actions: NDArray[np.float32], seed: int) -> None:
         """Find the k typical actions; once, before the first update.  actions: (N, A) scaled."""

@@ -4,16 +4,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ptr_models.algorithms.options import AwrConfig, BetConfig, ContrastiveConfig, MaskedConfig
+from ptr_models.common.registry import Registry
 
-ALGORITHMS = ("ptr", "awr", "bc", "autoregressive_bc", "bet", "time_contrastive", "masked_autoencoder")
+if TYPE_CHECKING:
+    from ptr_models.algorithms import Algorithm
+    from ptr_models.networks.config import NetworkConfig
+
+
+class AlgorithmClass(Protocol):
+    """What makes an algorithm.
+
+    Attributes:
+        batches: what it learns from: transitions, windows or clips (`ptr_models.replay`).
+    """
+
+    batches: str
+
+    def __call__(
+        self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu"
+    ) -> Algorithm: ...
+
+
+ALGORITHMS: Registry[AlgorithmClass] = Registry(
+    "algorithm",
+    "ptr.algorithms",
+    {
+        "ptr": "ptr_models.algorithms.cql:Ptr",
+        "awr": "ptr_models.algorithms.awr:AdvantageWeightedRegression",
+        "bc": "ptr_models.algorithms.bc:BehaviourCloning",
+        "autoregressive_bc": "ptr_models.algorithms.autoregressive_bc:AutoregressiveCloning",
+        "bet": "ptr_models.algorithms.bet:BehaviourTransformerCloning",
+        "time_contrastive": "ptr_models.algorithms.time_contrastive:TimeContrastive",
+        "masked_autoencoder": "ptr_models.algorithms.masked_autoencoder:MaskedAutoencoder",
+    },
+)
+"""Classes with the shape of `ptr_models.algorithms.Algorithm`."""
 BC_LOSSES = ("squared", "likelihood")
 ACTOR_CRITICS = ("min", "mean")
 CHOICES = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
 AUTO = "auto"
 """Target entropy that is found in the data when a run starts."""
-UNIFORM_DIMENSIONS = ("all", "varying")
+UNIFORM_DIMENSIONS = ("all", "varying", "parts")
 
 
 @dataclass(frozen=True)
@@ -21,7 +55,8 @@ class AlgorithmConfig:
     """Losses and optimisers.
 
     Attributes:
-        name: one of ALGORITHMS.
+        name: one of ALGORITHMS; other packages add theirs.
+        options: of an algorithm of another package, by name.
         discount, polyak: gamma; fraction of the online critic that enters its target per step.
         alpha: weight of the conservative (CQL) term.
         samples: actions from the policy, and as many uniform ones, per state.
@@ -30,8 +65,11 @@ class AlgorithmConfig:
         init_temperature: with which the tuning begins.
         varying_dimensions: those whose entropy counts; empty: all (PTR).
         uniform_dimensions: in which the conservative term's uniform actions differ from the data action: `all`
-            (PTR), or the `varying` ones.
+            (PTR), the `varying` ones, or in `parts`: of the uniform actions of a state every third differs in all, in
+            translation alone, in rotation alone. Otherwise one part gives them away, and Q learns little about others.
         actor_rate, critic_rate, temperature_rate: learning rates of Adam.
+        critic_td_rate: that of the critic once temporal differences have begun, 0: `critic_rate`. A critic that knows
+            the returns keeps what it knows when it learns slowly from then on.
         bc_weight: weight of an imitation term in the actor's loss (0: PTR).
         bc_gripper_weight: that of the gripper's squared error or cross-entropy; None: `bc_weight`. The gripper decides
             between two actions that both are in the data, so that Q may have more to say there than on the motion.
@@ -48,6 +86,8 @@ class AlgorithmConfig:
         critic_warmup_steps: first updates of the critic, in which it regresses on the returns of the data instead
             of Bellman targets, with the conservative term (0: PTR). With `critic_in_warmup` false they are the last
             ones of `bc_warmup`.
+        critic_encoder: the critic's image encoder begins at `random` (PTR), or as a copy of the `actor`'s when the
+            critic starts to learn, which then needs fewer updates. Of use after a `bc_warmup`.
         calibrated: bound the values of policy actions in the CQL term from below by the return of the
             demonstration (Cal-QL; off in PTR).
         target_bounds: (lowest, highest) return that is possible, to which Bellman targets are clipped; the push on
@@ -78,6 +118,7 @@ class AlgorithmConfig:
     uniform_dimensions: str = "all"
     actor_rate: float = 1e-4
     critic_rate: float = 3e-4
+    critic_td_rate: float = 0.0
     temperature_rate: float = 3e-4
     bc_weight: float = 0.0
     bc_gripper_weight: float | None = None
@@ -88,6 +129,7 @@ class AlgorithmConfig:
     entropy_in_warmup: bool = False
     critic_in_warmup: bool = True
     critic_warmup_steps: int = 0
+    critic_encoder: str = "random"
     calibrated: bool = False
     target_bounds: tuple[float, ...] = ()
     max_backup: bool = True
@@ -99,6 +141,7 @@ class AlgorithmConfig:
     choice: str = "mode"
     candidates: int = 16
     then: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
     freeze_backbone: bool = False
     awr: AwrConfig = field(default_factory=AwrConfig)
     bet: BetConfig = field(default_factory=BetConfig)
@@ -106,13 +149,15 @@ class AlgorithmConfig:
     masked: MaskedConfig = field(default_factory=MaskedConfig)
 
     def __post_init__(self) -> None:
+        for field_name, value in (("name", self.name), ("then", self.then or self.name)):
+            if value not in ALGORITHMS:
+                raise ValueError(f"{field_name} is {value!r}; known: {', '.join(ALGORITHMS.names)}")
         named = (
-            ("name", ALGORITHMS),
-            ("then", ("", *ALGORITHMS)),
             ("bc_loss", BC_LOSSES),
             ("actor_critics", ACTOR_CRITICS),
             ("choice", CHOICES),
             ("uniform_dimensions", UNIFORM_DIMENSIONS),
+            ("critic_encoder", ("random", "actor")),
         )
         for field_name, known in named:
             if getattr(self, field_name) not in known:
@@ -121,6 +166,8 @@ class AlgorithmConfig:
                 )
         if isinstance(self.target_entropy, str) and self.target_entropy != AUTO:
             raise ValueError(f"target_entropy is {self.target_entropy!r}; it must be a number or {AUTO}")
+        if self.critic_td_rate < 0:
+            raise ValueError(f"critic_td_rate is {self.critic_td_rate}; it must not be negative")
         if min(self.critic_warmup_steps, self.bc_std_weight, self.actor_q_weight) < 0:
             raise ValueError(
                 f"critic_warmup_steps is {self.critic_warmup_steps}, bc_std_weight {self.bc_std_weight} and "

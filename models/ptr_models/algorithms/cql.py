@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.config import AUTO, AlgorithmConfig
@@ -22,6 +24,8 @@ from ptr_models.networks import Actor, ActorDistribution, Critic, NetworkConfig
 from ptr_models.networks.distributions import GRIPPER, Samples, over_gripper, with_both_grippers
 from ptr_models.networks.shared_batch import averaging_gradients, uniform
 
+Network = TypeVar("Network", bound=nn.Module)
+TRANSLATION, ROTATION = (0, 1, 2), (3, 4, 5)
 VALUE_RANGE = (-25.0, 10.0)  # what rewards -1 and 10 at discount 0.96 allow; values outside are an alarm
 
 
@@ -41,14 +45,17 @@ def bellman_target(
     return (reward + discount * mask * value).detach()
 
 
-def conservative_gap(q_data: Tensor, q_policy: Tensor, log_pi: Tensor, q_uniform: Tensor, dimensions: int) -> Tensor:
+def conservative_gap(
+    q_data: Tensor, q_policy: Tensor, log_pi: Tensor, q_uniform: Tensor, dimensions: int | Tensor
+) -> Tensor:
     """log sum exp of Q over M policy and N uniform actions, importance-weighted, minus Q of the data action.
 
     Args:
         q_data: (E, B).   q_policy: (E, B, M).   q_uniform: (E, B, N).
         log_pi: (B, M) log-densities of the policy samples, without gradient.
-        dimensions: A; uniform actions have density (1/2)^A. A two-way gripper is summed over, not sampled: its values
-            stand side by side in M and N, and neither log_pi nor A counts it.
+        dimensions: A; uniform actions have density (1/2)^A. An (N,) tensor where uniform actions differ from the data
+            action in other dimensions each. A two-way gripper is summed over, not sampled: its values stand side by
+            side in M and N, and neither log_pi nor A counts it.
     Returns:
         (E, B).
     """
@@ -174,13 +181,27 @@ class Ptr:
         varying = [index for index in every if index in config.varying_dimensions] or every
         self.entropy_dimensions = varying
         self.uniform_dimensions = varying if config.uniform_dimensions == "varying" else every
+        parts = [self.uniform_dimensions]  # taken in turn by the uniform actions of a state
+        if config.uniform_dimensions == "parts":
+            named = ([d for d in part if d in varying] for part in (TRANSLATION, ROTATION))
+            parts += [part for part in named if part]
+        values = 2 if actor.two_way_gripper else 1  # each uniform motion meets every value of the gripper
+        rows = [parts[index % len(parts)] for index in range(config.samples) for _ in range(values)]
+        differs = torch.tensor([[d in row for d in every] for row in rows], device=self.device)
+        self.uniform_counts = differs.sum(dim=-1).float()
+        held = functional.pad(~differs, (0, values - 1))  # a two-way gripper is never held
+        self.uniform_held = held if held.any() else None
         wanted = config.target_entropy
         self.target_entropy = -float(len(varying)) if wanted == AUTO else float(wanted)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint stores, by name."""
-        modules = {"actor": self.actor, "critic": self.critic, "target_critic": self.target_critic}
+        modules: dict[str, nn.Module] = {
+            "actor": self.actor,
+            "critic": self.critic,
+            "target_critic": self.target_critic,
+        }
         return modules if self.average_actor is None else modules | {"average_actor": self.average_actor}
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
@@ -193,6 +214,8 @@ class Ptr:
         policy = self.actor(batch.image, batch.state, batch.task)  # its samples train the critic, itself later
         metrics: dict[str, Tensor] = {}
         if step >= self.critic_begins:
+            if step == self.critic_begins and self.config.critic_encoder == "actor":
+                self._copy_encoder()
             metrics |= self._learn_values(batch, policy, step)
         if imitate_only:
             actor_metrics, entropy = self._imitate(batch, policy)
@@ -205,12 +228,20 @@ class Ptr:
             average_weights(self.average_actor, self.actor, self.config.actor_average, step)
         return metrics
 
+    def _copy_encoder(self) -> None:
+        """Give the critics the encoder that the actor has learned by imitation."""
+        for critic in (self.critic, self.target_critic):
+            critic.encoder.load_state_dict(self.actor.encoder.state_dict())
+
     def _learn_values(self, batch: Transitions, policy: ActorDistribution, step: int) -> dict[str, Tensor]:
         """Critic and targets: regression on returns at first, then temporal differences."""
         if step < self.td_begins:
             return self._update_critic(batch, policy, on_returns=True)
         if step == self.td_begins and self.config.critic_warmup_steps:
             self.target_critic.load_state_dict(self.critic.state_dict())
+        if self.config.critic_td_rate:
+            for group in self.optimisers["critic"].param_groups:
+                group["lr"] = self.config.critic_td_rate
         metrics = self._update_critic(batch, policy)
         polyak_update(self.target_critic, self.critic, self.config.polyak)
         return metrics
@@ -222,16 +253,17 @@ class Ptr:
         with torch.no_grad():
             ahead = config.next_policy_actions or not on_returns
             next_policy = self.actor(batch.next_image, batch.next_state, batch.task) if ahead else None
-            target = batch.mc_return if on_returns else self._target(batch, next_policy)
+            target = batch.mc_return if next_policy is None or on_returns else self._target(batch, next_policy)
             policy_actions, log_pi, uniform_actions = self._contrast(policy, next_policy)
             uniform_actions = self._held(uniform_actions, batch.action)
 
         actions = torch.cat([batch.action.unsqueeze(1), policy_actions, uniform_actions], dim=1)
         embedding = self.critic.encode(batch.image, batch.state)
         q = self.critic.q(embedding, batch.task, actions)
-        q_data, q_policy, q_uniform = q[..., 0], *q[..., 1:].split([log_pi.shape[1], uniform_actions.shape[1]], dim=-1)
+        q_data = q[..., 0]
+        q_policy, q_uniform = q[..., 1:].split([log_pi.shape[1], uniform_actions.shape[1]], dim=-1)
         bounded = torch.maximum(q_policy, batch.mc_return[:, None]) if config.calibrated else q_policy
-        gap = conservative_gap(q_data, bounded, log_pi, q_uniform, len(self.uniform_dimensions))
+        gap = conservative_gap(q_data, bounded, log_pi, q_uniform, self.uniform_counts)
         loss, bellman_error, mean_gap = critic_loss(q_data, target, gap, config.alpha)
         descend(self.optimisers["critic"], loss)
         outside = (target < VALUE_RANGE[0]) | (target > VALUE_RANGE[1])
@@ -283,9 +315,9 @@ class Ptr:
 
     def _held(self, uniform_actions: Tensor, action: Tensor) -> Tensor:
         """Uniform actions (B, M, A) with the data's (B, A) in the dimensions that are not to differ."""
-        for index in set(range(self.motion_dimensions)) - set(self.uniform_dimensions):
-            uniform_actions[..., index] = action[:, None, index]
-        return uniform_actions
+        if self.uniform_held is None:
+            return uniform_actions
+        return torch.where(self.uniform_held, action[:, None, :], uniform_actions)
 
     def _update_actor(self, batch: Transitions, policy: ActorDistribution) -> tuple[dict[str, Tensor], Tensor]:
         config = self.config
@@ -341,7 +373,7 @@ def average_weights(average: nn.Module, online: nn.Module, decay: float, step: i
     polyak_update(average, online, 1.0 - min(decay, (1 + step) / (10 + step)))
 
 
-def frozen_copy(module: nn.Module) -> nn.Module:
+def frozen_copy(module: Network) -> Network:
     """A copy with the same weights that no gradient reaches."""
     return copy.deepcopy(module).requires_grad_(False)
 
@@ -356,9 +388,9 @@ def trainable(module: nn.Module) -> list[nn.Parameter]:
     return [parameter for parameter in module.parameters() if parameter.requires_grad]
 
 
-def adam(parameters: list[nn.Parameter] | object, rate: float) -> torch.optim.Adam:
+def adam(parameters: Iterable[nn.Parameter], rate: float) -> torch.optim.Adam:
     """Adam as in PTR: betas 0.9 and 0.999, eps 1e-8, no weight decay."""
-    return torch.optim.Adam(parameters, lr=rate, fused=True)  # type: ignore[arg-type]
+    return torch.optim.Adam(parameters, lr=rate, fused=True)
 
 
 def descend(

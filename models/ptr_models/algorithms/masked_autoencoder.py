@@ -19,6 +19,7 @@ from ptr_models.algorithms.cql import descend
 from ptr_models.algorithms.options import MaskedConfig
 from ptr_models.common.errors import PtrError
 from ptr_models.networks import Actor, NetworkConfig
+from ptr_models.networks.encoder import image_encoder
 from ptr_models.networks.masked_decoder import MaskedDecoder, patchify
 from ptr_models.networks.shared_batch import uniform, whole_rows
 from ptr_models.networks.vit import VisionTransformer
@@ -88,12 +89,14 @@ class MaskedAutoencoder:
         """
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
-        encoder = self.actor.encoder.backbone
-        if not isinstance(encoder, VisionTransformer):
+        self._encoder = image_encoder(self.actor.encoder)
+        transformer = self._encoder.backbone
+        if not isinstance(transformer, VisionTransformer):
             raise PtrError(f"masked_autoencoder needs a Vision Transformer, e.g. vit_tiny, not {networks.encoder}")
-        self.decoder = MaskedDecoder(networks.masked_decoder, encoder, 3 * networks.cameras).to(self.device)
+        self._transformer = transformer
+        self.decoder = MaskedDecoder(networks.masked_decoder, transformer).to(self.device)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {"actor": self._adamw(encoder), "decoder": self._adamw(self.decoder)}
+        self.optimisers = {"actor": self._adamw(transformer), "decoder": self._adamw(self.decoder)}
 
     def _adamw(self, module: nn.Module) -> torch.optim.AdamW:
         options = self.config.masked
@@ -108,16 +111,16 @@ class MaskedAutoencoder:
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of encoder and decoder."""
-        options, encoder = self.config.masked, self.actor.encoder
-        prepared = encoder.backbone.prepare(encoder.pixels(batch.image))
-        patches = patchify(prepared.float(), encoder.backbone.patch)
+        options, encoder, transformer = self.config.masked, self._encoder, self._transformer
+        prepared = transformer.prepare(encoder.pixels(batch.image))
+        patches = patchify(prepared.float(), transformer.patch)
         target = normalised(patches) if options.normalise else patches
         noise = uniform(*patches.shape[:2], device=patches.device)
         visible = visible_patches(noise, options.ratio)
         with encoder.precision_of(batch.image.device.type):
-            predicted = self.decoder(encoder.backbone.encode(prepared, visible), visible)
+            predicted = self.decoder(transformer.encode(prepared, visible), visible)
         loss = reconstruction_loss(predicted.float(), target, visible)
-        rate = learning_rate(options, whole_rows(len(batch.image)), step)
+        rate = learning_rate(options, whole_rows(len(prepared)), step)
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = rate

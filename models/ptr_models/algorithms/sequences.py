@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from ptr_models.algorithms.batch import Transitions, to_tensor
+from ptr_models.algorithms.batch import TaskLookup, Transitions, task_vectors, to_tensor
 from ptr_models.replay import Batch
 from ptr_models.replay.windows import CLIP, Clips, Windows
 
@@ -24,7 +23,7 @@ class WindowTensors:
         state: (B * L, 7) float32.
         action: (B * L, 7) scaled to [-0.99, 0.99].
         valid: (B * L,) float32; 0 marks padding behind the end of an episode.
-        task: (B * L, K) one-hot.
+        task: (B * L, K) one-hot, or embeddings of instructions.
         length: L.
     """
 
@@ -36,15 +35,15 @@ class WindowTensors:
     length: int
 
     @classmethod
-    def from_arrays(cls, batch: Windows, tasks: int, device: torch.device | str = "cpu") -> WindowTensors:
-        """Convert a batch of `ptr_models.replay.windows` with K = tasks columns."""
+    def from_arrays(cls, batch: Windows, tasks: TaskLookup, device: torch.device | str = "cpu") -> WindowTensors:
+        """Convert a batch of `ptr_models.replay.windows`."""
         length = batch.valid.shape[1]
         return cls(
             image=to_tensor(batch.image, torch.uint8, device),
             state=to_tensor(batch.state, torch.float32, device),
             action=to_tensor(batch.action, torch.float32, device),
             valid=to_tensor(batch.valid.reshape(-1), torch.float32, device),
-            task=functional.one_hot(to_tensor(np.repeat(batch.task, length), torch.int64, device), tasks).float(),
+            task=task_vectors(to_tensor(np.repeat(batch.task, length), torch.int64, device), tasks),
             length=length,
         )
 
@@ -68,9 +67,9 @@ class ClipTensors:
 
 
 def to_tensors(
-    batch: Batch | Windows | Clips, tasks: int, device: torch.device | str = "cpu"
+    batch: Batch | Windows | Clips, tasks: TaskLookup, device: torch.device | str = "cpu"
 ) -> Transitions | WindowTensors | ClipTensors:
-    """A batch of any kind as tensors; K = tasks columns of the one-hot."""
+    """A batch of any kind as tensors."""
     if isinstance(batch, Windows):
         return WindowTensors.from_arrays(batch, tasks, device)
     if isinstance(batch, Clips):

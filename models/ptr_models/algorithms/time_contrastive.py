@@ -15,6 +15,7 @@ from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.algorithms.cql import adam, descend, trainable
 from ptr_models.algorithms.sequences import ClipTensors
 from ptr_models.networks import Actor, NetworkConfig
+from ptr_models.networks.encoder import image_encoder
 
 
 # --------------------------------------------------------------------------- the losses
@@ -62,7 +63,9 @@ class TimeContrastive:
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks).to(self.device)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {"actor": adam(trainable(self.actor.encoder.backbone), config.contrastive.rate)}
+        self.optimisers = {
+            "actor": adam(trainable(image_encoder(self.actor.encoder).backbone), config.contrastive.rate)
+        }
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -86,8 +89,8 @@ class TimeContrastive:
         }
 
     def _features(self, image: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 to the mean of the backbone's map, (N, D) float32."""
-        encoder = self.actor.encoder
+        """(N, H, W, 3 * cameras) uint8 to the mean of the backbone's map, (N, cameras * D) float32."""
+        encoder = image_encoder(self.actor.encoder)
         with encoder.precision_of(image.device.type):
             features = encoder.backbone(encoder.pixels(image))
-        return features.float().mean(dim=(2, 3))
+        return encoder.side_by_side(features.float().mean(dim=(2, 3)))

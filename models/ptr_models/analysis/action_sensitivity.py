@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import MARGIN, scale
+from ptr_models.inference.acting import BatchPolicy
 from ptr_models.replay import Dataset
 
 Floats = NDArray[np.float64]
@@ -26,14 +27,6 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "rotation": ("droll", "dpitch", "dyaw"),
     "gripper": ("gripper",),
 }
-
-
-class Judges(Protocol):
-    """What has Q-values and samples: `Policy`, or anything like it."""
-
-    def values(self, images: NDArray, states: NDArray, scaled_actions: NDArray, task: str) -> NDArray: ...
-
-    def samples(self, images: NDArray, states: NDArray, task: str, count: int, seed: int) -> NDArray: ...
 
 
 @dataclass(frozen=True)
@@ -76,7 +69,7 @@ class ActionSensitivity:
         return "\n".join(lines)
 
 
-def action_sensitivity(policy: Judges, data: Dataset, *, count: int = 16, seed: int = 0) -> ActionSensitivity:
+def action_sensitivity(policy: BatchPolicy, data: Dataset, *, count: int = 16, seed: int = 0) -> ActionSensitivity:
     """Look at every state of some episodes.
 
     Args:
@@ -90,7 +83,8 @@ def action_sensitivity(policy: Judges, data: Dataset, *, count: int = 16, seed: 
     rng = np.random.default_rng(seed)
     contract = data.contract
     parts = _indices(contract)
-    q_data, lost, variance, taken = [], {part: [] for part in parts}, [], []
+    lost: dict[str, list[NDArray[np.float64]]] = {part: [] for part in parts}
+    q_data, variance, taken = [], [], []
     for index, task in enumerate(data.tasks):
         frames, states, raw = data.episode(index)
         seen, actions = (frames[:-1], states[:-1]), scale(raw, contract)

@@ -121,7 +121,14 @@ def _demonstrations(
     bags = Bags(target=folders) if folders else bags_of_run(run)
     if not bags.target:
         raise PtrError(f"{run} was trained without demonstrations of a target task; name some to choose by")
-    data = open_folders(bags.target, last.contract, cache=cache, exclude=exclude, inherited=bags.exclude)
+    data = open_folders(
+        bags.target,
+        last.contract,
+        cache=cache,
+        exclude=exclude,
+        inherited=bags.exclude,
+        max_idle_steps=config.data.max_idle_steps,
+    )
     if not folders:
         data = limited(data, config.data.target_episodes, config.seed)
     return limited(data, most, config.seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptr_models.common import arguments
+from ptr_models.common.guidance import begins_again, next_step
 from ptr_models.episodes.exclusion import add_exclude
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ from ptr_models.common.files import write_json
 
 EPILOGUE = """\
 examples:
-  ptr analyze q data/croissant --checkpoint runs/croissant --out q.png
+  ptr analyze q data/croissant --checkpoint runs/croissant --out q.png --json values.json
   ptr analyze critical data/croissant --checkpoint runs/croissant --compare runs/bc --out critical.png
   ptr analyze action-sensitivity runs/croissant --data data/croissant
   ptr analyze choose --run runs/croissant      which checkpoint PTR's rule takes, by the run's own demonstrations
@@ -38,8 +39,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     q = kinds.add_parser("q", help="Q along demonstrations, as a picture")
     q.add_argument("--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help="of a method with Q")
     q.add_argument(
-        "--out", type=arguments.output_file, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)"
+        "--out", type=arguments.figure_file, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)"
     )
+    q.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write the values to this file, too")
     q.set_defaults(run=run_q)
     critical = _add_critical(kinds)
     _add_action_sensitivity(kinds)
@@ -53,16 +55,16 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="updates of fine-tuning that a choice needs (default: the run's)",
     )
-    choose.add_argument("--out", type=arguments.output_file, metavar="FILE", help="picture of the scores")
+    choose.add_argument("--out", type=arguments.figure_file, metavar="FILE", help="picture of the scores")
     choose.set_defaults(run=run_choose)
     for parser in (q, critical, choose):
         optional = parser is choose  # the run knows its own
         parser.add_argument(
             "bags",
             nargs="*" if optional else "+",
-            type=arguments.existing_folder,
+            type=arguments.episodes,
             metavar="BAGS",
-            help="folders of demonstrations",
+            help="folders of demonstrations, or sets (.json)",
         )
         arguments.add_limit(parser, 10)
         add_exclude(parser)
@@ -73,7 +75,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     training.add_argument(
         "--out",
-        type=arguments.output_file,
+        type=arguments.figure_file,
         default=Path("training.png"),
         metavar="FILE",
         help="picture (default: training.png)",
@@ -113,7 +115,7 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
     parser.add_argument(
-        "--out", type=arguments.output_file, default=Path("critical.png"), metavar="FILE", help="picture"
+        "--out", type=arguments.figure_file, default=Path("critical.png"), metavar="FILE", help="picture"
     )
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_critical)
@@ -130,7 +132,12 @@ def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
     about = "checkpoint folder, or the folder of a run"
     arguments.also_by_place(parser, "checkpoint", type=arguments.checkpoint, metavar="CHECKPOINT", help=about)
     arguments.several(
-        parser, "--data", type=arguments.existing_folder, required=True, metavar="DIR", help="folders of episodes"
+        parser,
+        "--data",
+        type=arguments.episodes,
+        required=True,
+        metavar="DIR",
+        help="folders of episodes, or sets (.json)",
     )
     arguments.add_limit(parser, 50, "episodes")
     parser.add_argument(
@@ -143,11 +150,13 @@ def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_action_sensitivity)
 
 
+@begins_again
 def run_q(options: argparse.Namespace) -> int:
     """`ptr analyze q`."""
-    from ptr_models.analysis.figures import q_figure, save
-    from ptr_models.analysis.values import trend_score, value_curves
-    from ptr_models.training.policy import Policy
+    from ptr_models.analysis.figures import q_figure
+    from ptr_models.analysis.values import report, trend_score, value_curves
+    from ptr_models.common.plotting import save
+    from ptr_models.inference.policy import Policy
 
     policy = Policy.load(options.checkpoint)
     data = _opened(options.bags, policy, options)
@@ -158,17 +167,25 @@ def run_q(options: argparse.Namespace) -> int:
             f"{curve.name}: Q {curve.pessimistic[0]:.2f} to {curve.pessimistic[-1]:.2f}, "
             f"rank correlation {item.spearman:.2f}, rising on {100 * item.rising:.0f} % of the steps"
         )
+    if options.json is not None:
+        write_json(options.json, report(curves, str(options.checkpoint)))
     print(f"trend score {score.score:.3f}; picture: {save(q_figure(curves), options.out)}")
+    _next_view(options)
     return 0
 
 
+def _next_view(options: argparse.Namespace) -> None:
+    next_step("view", *options.bags, "--checkpoint", options.checkpoint, about="videos with Q along them")
+
+
+@begins_again
 def run_critical(options: argparse.Namespace) -> int:
     """`ptr analyze critical`."""
 
     from ptr_models.analysis.critical import compare, critical, judge, report
     from ptr_models.analysis.critical_figure import critical_figure
-    from ptr_models.analysis.figures import save
-    from ptr_models.training.policy import Policy
+    from ptr_models.common.plotting import save
+    from ptr_models.inference.policy import Policy
 
     policy = Policy.load(options.checkpoint)
     name = policy.checkpoint.config.preset
@@ -191,14 +208,16 @@ def run_critical(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(options.json, report(decisions, marks))
     print(f"picture: {save(critical_figure(decisions, marks), options.out)}")
+    _next_view(options)
     return 0
 
 
+@begins_again
 def run_action_sensitivity(options: argparse.Namespace) -> int:
     """`ptr analyze action-sensitivity`."""
 
     from ptr_models.analysis.action_sensitivity import action_sensitivity
-    from ptr_models.training.policy import Policy
+    from ptr_models.inference.policy import Policy
 
     policy = Policy.load(options.checkpoint)
     data = _opened(options.data, policy, options, options.seed)
@@ -206,6 +225,8 @@ def run_action_sensitivity(options: argparse.Namespace) -> int:
     print(found)
     if options.json is not None:
         write_json(options.json, found.to_dict())
+    words = ("--checkpoint", options.checkpoint, "--task", "…", "--kitchen", "…")
+    next_step("sim", "decoding", *words, about="tries ways of choosing actions")
     return 0
 
 
@@ -223,10 +244,12 @@ def _named(policy: Any, taken: str) -> dict[str, Any]:
     return {name if name != taken else f"{name} (compared)": policy}
 
 
+@begins_again
 def run_choose(options: argparse.Namespace) -> int:
     """`ptr analyze choose`."""
     from ptr_models.analysis.choice import choose_of_run
-    from ptr_models.analysis.figures import save, trend_figure
+    from ptr_models.analysis.figures import trend_figure
+    from ptr_models.common.plotting import save
     from ptr_models.training.runs import checkpoint_step
 
     found = choose_of_run(
@@ -241,12 +264,16 @@ def run_choose(options: argparse.Namespace) -> int:
     if options.out is not None and found.candidates:
         steps, scores = zip(*((item.step, item.trend.score) for item in found.candidates), strict=True)
         print(f"picture: {save(trend_figure(steps, scores, checkpoint_step(found.path)), options.out)}")
+    next_step("sim", "evaluate", "--checkpoint", found.path, "--task", "…", "--kitchen", "…", about="trials of it")
     return 0
 
 
+@begins_again
 def run_training(options: argparse.Namespace) -> int:
     """`ptr analyze training`."""
-    from ptr_models.analysis.figures import read_metrics, save, training_figure
+    from ptr_models.analysis.figures import read_metrics, training_figure
+    from ptr_models.common.plotting import save
 
     print(save(training_figure(read_metrics(options.run_folder)), options.out))
+    next_step("analyze", "choose", "--run", options.run_folder, about="which of its checkpoints to take")
     return 0

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.actions import scale
+from ptr_models.inference.acting import BatchPolicy
 from ptr_models.replay import Dataset
 
 Floats = NDArray[np.float64]
@@ -25,22 +26,6 @@ Floats = NDArray[np.float64]
 ALTERNATIVES = ("data", "policy", "uniform")
 BEATEN = 0.8
 """Share of the alternatives that the action of a critical decision has to beat."""
-
-
-class Judges(Protocol):
-    """What has Q-values, modes and samples: `Policy`, or anything like it."""
-
-    def values(self, images: NDArray, states: NDArray, scaled_actions: NDArray, task: str) -> NDArray: ...
-
-    def modes(self, images: NDArray, states: NDArray, task: str) -> NDArray: ...
-
-    def samples(self, images: NDArray, states: NDArray, task: str, count: int, seed: int) -> NDArray: ...
-
-
-class Acts(Protocol):
-    """What has modes: any policy."""
-
-    def modes(self, images: NDArray, states: NDArray, task: str) -> NDArray: ...
 
 
 @dataclass(frozen=True)
@@ -93,9 +78,9 @@ class Comparison:
 
 
 def judge(
-    policy: Judges,
+    policy: BatchPolicy,
     data: Dataset,
-    others: dict[str, Acts] | None = None,
+    others: dict[str, BatchPolicy] | None = None,
     *,
     alternatives: str = "data",
     count: int = 32,
@@ -140,7 +125,7 @@ def _taken(data: Dataset, index: int) -> NDArray[np.float32]:
 
 
 def _decisions(
-    policy: Judges, policies: Mapping[str, Acts], data: Dataset, index: int, compared: NDArray[np.float32]
+    policy: BatchPolicy, policies: Mapping[str, BatchPolicy], data: Dataset, index: int, compared: NDArray[np.float32]
 ) -> Decisions:
     """One demonstration through the Q-function of `policy`, whose name is the first; compared: (T, N, 7)."""
     frames, states, _ = data.episode(index)

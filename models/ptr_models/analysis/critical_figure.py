@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from ptr_models.analysis.critical import Decisions
-from ptr_models.analysis.figures import COLOURS, FAINT, INK, tidy
 from ptr_models.common.errors import PtrError
+from ptr_models.common.plotting import COLOURS, FAINT, INK, tidy
 
 CRITICAL = "#d1603d"
 PICTURES = 10
@@ -24,12 +25,13 @@ def critical_figure(decisions: Sequence[Decisions], marks: Sequence[NDArray[np.b
         raise PtrError("there is no demonstration to draw")
     shown = list(zip(decisions, marks, strict=True))[:most]
     figure = Figure(figsize=(9.0, 4.9 * len(shown)), layout="constrained")
-    for block, (item, mark) in zip(np.atleast_1d(figure.subfigures(len(shown), 1)), shown, strict=True):
+    blocks = figure.subfigures(len(shown), 1, squeeze=False)[:, 0]
+    for block, (item, mark) in zip(blocks, shown, strict=True):
         _draw(block, item, mark)
     return figure
 
 
-def _draw(block: Figure, item: Decisions, mark: NDArray[np.bool_]) -> None:
+def _draw(block: SubFigure, item: Decisions, mark: NDArray[np.bool_]) -> None:
     chosen = pictured(mark, PICTURES)
     grid = block.add_gridspec(4, len(chosen), height_ratios=(1.1, 1.2, 1.0, 1.0))
     block.suptitle(f"{item.task.replace('_', ' ')}: {item.name}", fontsize=9, color=INK)
@@ -65,7 +67,7 @@ def pictured(mark: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
     return np.array(steps)
 
 
-def _picture(axis: object, frame: NDArray[np.uint8], step: int, is_critical: bool) -> None:
+def _picture(axis: Axes, frame: NDArray[np.uint8], step: int, is_critical: bool) -> None:
     axis.imshow(frame)
     axis.set_xticks([])
     axis.set_yticks([])

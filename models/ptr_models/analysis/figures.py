@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 
 from ptr_models.analysis.values import ValueCurve, trend
 from ptr_models.common.errors import PtrError
+from ptr_models.common.plotting import COLOURS, FAINT, INK, tidy
 from ptr_models.json_input import parse_object
 
-INK, FAINT, GRID = "#24303a", "#8a949c", "#e3e7ea"
-COLOURS = ("#1f6f8b", "#d1603d", "#5b8c5a", "#8a5a9e", "#c29b2e")
 PANELS = (
     ("Bellman error", ("bellman_error",)),
     ("conservative gap", ("cql_gap",)),
@@ -107,9 +106,7 @@ def read_metrics(run: Path | str) -> list[dict[str, Any]]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise PtrError(
-            f"{file} cannot be read ({error.strerror}); give the folder of a training run"
-        ) from error
+        raise PtrError(f"{file} cannot be read ({error.strerror}); give the folder of a training run") from error
     entries = []
     for index, line in enumerate(lines):
         try:
@@ -118,22 +115,3 @@ def read_metrics(run: Path | str) -> list[dict[str, Any]]:
             if index < len(lines) - 1:
                 raise PtrError(f"line {index + 1} of {file} is not JSON; the file is damaged") from error
     return entries
-
-
-def save(figure: Figure, path: Path | str) -> Path:
-    """Write a figure; the ending of the name decides the format."""
-    try:
-        figure.savefig(path, dpi=150)
-    except (OSError, ValueError) as error:
-        raise PtrError(f"the picture {path} cannot be written: {error}") from error
-    return Path(path)
-
-
-def tidy(axis: Any) -> None:
-    """The look of an axis: small ticks, a faint grid, no frame at the top and right."""
-    axis.tick_params(labelsize=7, colors=INK, length=2)
-    axis.grid(color=GRID, lw=0.6)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axis.spines[side].set_color(FAINT)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptr_models.common.errors import PtrError
+from ptr_models.inference.policy import Policy
 from ptr_models.replay import Dataset
 from ptr_models.training.checkpoint import has_critic, read_checkpoint, write_q_ranges
 from ptr_models.training.data import open_folders
-from ptr_models.training.policy import Policy
 from ptr_models.training.q_range import QRange
 
 DEMONSTRATIONS = 10

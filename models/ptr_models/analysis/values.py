@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.episodes.actions import scale
 from ptr_models.episodes.labels import Labelling, label
+from ptr_models.inference.acting import BatchPolicy
+from ptr_models.inference.policy import Policy
 from ptr_models.replay import Dataset
-from ptr_models.training.policy import Policy
 
 Floats = NDArray[np.float64]
 
@@ -26,14 +27,6 @@ ACCEPT_MEAN = 0.9
 """Mean rank correlation of Q with time that a checkpoint needs."""
 ACCEPT_SINGLE, ACCEPT_SHARE = 0.8, 0.8
 """And the share of demonstrations that need this correlation."""
-
-
-class Values(Protocol):
-    """What has Q-values and modes: `Policy`, or anything like it."""
-
-    def values(self, images: NDArray, states: NDArray, scaled_actions: NDArray, task: str) -> NDArray: ...
-
-    def modes(self, images: NDArray, states: NDArray, task: str) -> NDArray: ...
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,7 @@ class TrendScore:
         return self.score >= ACCEPT_MEAN and self.share >= ACCEPT_SHARE
 
 
-def value_curves(policy: Values, data: Dataset, labelling: Labelling | None = None) -> list[ValueCurve]:
+def value_curves(policy: BatchPolicy, data: Dataset, labelling: Labelling | None = None) -> list[ValueCurve]:
     """Values along each episode, with the images as they are (no augmentation)."""
     curves = []
     for index, task in enumerate(data.tasks):
@@ -105,21 +98,33 @@ def value_curves(policy: Values, data: Dataset, labelling: Labelling | None = No
                 name=Path(data.paths[index]).name,
                 task=task,
                 q=np.asarray(policy.values(frames[:-1], states[:-1], scaled, task), dtype=np.float64),
-                q_mode=np.asarray(policy.values(frames[:-1], states[:-1], modes, task), dtype=np.float64).min(
-                    axis=0
-                ),
-                mc_return=label(len(actions), bool(data.successes[index]), labelling).mc_return.astype(
-                    np.float64
-                ),
+                q_mode=np.asarray(policy.values(frames[:-1], states[:-1], modes, task), dtype=np.float64).min(axis=0),
+                mc_return=label(len(actions), bool(data.successes[index]), labelling).mc_return.astype(np.float64),
             )
         )
     return curves
 
 
+def report(curves: Sequence[ValueCurve], checkpoint: str) -> dict[str, Any]:
+    """The values as JSON: per demonstration Q of each step, smallest critic, and of the policy's mode."""
+    return {
+        "checkpoint": checkpoint,
+        "demonstrations": [
+            {
+                "name": curve.name,
+                "task": curve.task,
+                "q": curve.pessimistic.round(4).tolist(),
+                "q_mode": curve.q_mode.round(4).tolist(),
+            }
+            for curve in curves
+        ],
+    }
+
+
 def trend(q: Floats) -> Trend:
     """How a curve (T,) rises; a constant or a single value has correlation 0."""
     q = np.asarray(q, dtype=np.float64)
-    time = np.arange(len(q))
+    time = np.arange(len(q), dtype=np.float64)
     span = float(np.ptp(q))
     if len(q) < 2 or span == 0.0:
         return Trend(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)

@@ -71,7 +71,7 @@ class Name:
     """Type of an argument: a name that the simulator knows; where there is no simulator, any that is well-formed.
 
     Args:
-        kind: task or kitchen.
+        kind: task, kitchen or camera.
         free: other names are as good, such as those of tasks on a real table.
     """
 
@@ -139,7 +139,19 @@ WAYS = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
 """Ways of choosing actions: `algorithms.config.CHOICES`, which would bring PyTorch along."""
 WAYS_TEXT = ", ".join(WAYS)
 way = OneOf("way of choosing actions", lambda: WAYS)
-task, kitchen, any_task = Name("task"), Name("kitchen"), Name("task", free=True)
+task, kitchen, camera = Name("task"), Name("kitchen"), Name("camera")
+any_task, any_kitchen = Name("task", free=True), Name("kitchen", free=True)
+LONGEST_INSTRUCTION = 120
+"""Characters; the policy server takes no more."""
+
+
+def task_or_instruction(text: str) -> str:
+    """Type of an argument: the name of a task, or words for a policy that knows tasks by their words."""
+    if not any(character.isspace() for character in text.strip()):
+        return any_task(text)
+    if len(text) > LONGEST_INSTRUCTION or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"an instruction has at most {LONGEST_INSTRUCTION} printable characters")
+    return text
 
 
 class Whole:
@@ -206,11 +218,25 @@ class Existing:
         return place
 
 
-class Output:
-    """Type of an argument: a folder or a file that can be written, whether it is there or not."""
+class Episodes(Existing):
+    """Type of an argument: a folder with episodes, or a file `.json` that lists some (`ptr data`)."""
 
-    def __init__(self, folder: bool = True) -> None:
-        self.folder = folder
+    def __call__(self, text: str) -> Path:
+        place = path(text)
+        if place.is_file() and place.suffix != ".json":
+            raise argparse.ArgumentTypeError(f"{text} is a file; give a folder with episodes, or a set of them (.json)")
+        return Existing(True, True)(text)
+
+
+class Output:
+    """Type of an argument: a folder or a file that can be written, whether it is there or not.
+
+    Args:
+        endings: of a file's name, one of which it has to have; none: any.
+    """
+
+    def __init__(self, folder: bool = True, endings: Sequence[str] = ()) -> None:
+        self.folder, self.endings = folder, tuple(endings)
 
     def __call__(self, text: str) -> Path:
         place = path(text).expanduser()
@@ -223,6 +249,8 @@ class Output:
             raise argparse.ArgumentTypeError(f"{text} cannot be made, since {there} is a file")
         if not os.access(there, os.W_OK | (os.X_OK if there.is_dir() else 0)):
             raise argparse.ArgumentTypeError(f"{text} cannot be written: {there} is not writable")
+        if self.endings and place.suffix.lower() not in self.endings:
+            raise argparse.ArgumentTypeError(f"{text} does not end in {', '.join(self.endings)}")
         return place
 
 
@@ -245,6 +273,10 @@ class Checkpoint(Existing):
 
 existing_folder, existing_file, existing = Existing(), Existing(False, True), Existing(True, True)
 output_folder, output_file = Output(), Output(folder=False)
+image_file = Output(folder=False, endings=(".png", ".jpg", ".jpeg", ".webp"))
+figure_file = Output(folder=False, endings=(*image_file.endings, ".pdf", ".svg"))
+set_file = Output(folder=False, endings=(".json",))
+episodes = Episodes()
 checkpoint = Checkpoint()
 
 
@@ -304,6 +336,16 @@ def add_image_size(parser: argparse.ArgumentParser) -> None:
     """`--image-size` of a command that writes bags: of the images that policies are to see in them."""
     about = "that a policy sees, N or WIDTHxHEIGHT; bags keep the full images (default: 64)"
     parser.add_argument("--image-size", type=image_size, metavar="SIZE", help=about)
+
+
+def add_cameras(parser: argparse.ArgumentParser, type: Callable[[str], str], usual: str) -> None:
+    """`--camera` of a command that writes bags.
+
+    Args:
+        usual: the cameras without the option.
+    """
+    about = f"one or more cameras, in the order in which a policy sees them (default: {usual})"
+    several(parser, "--camera", old=("--cameras",), dest="cameras", type=type, metavar="NAME", help=about)
 
 
 def add_tasks(parser: argparse.ArgumentParser, required: bool = False, about: str = "") -> None:

@@ -30,6 +30,12 @@ def shipped_checkpoint(name: str) -> Path | None:
     return next((folder / name for folder in checkpoint_directories() if (folder / name).is_dir()), None)
 
 
+def is_external(reference: str) -> bool:
+    """Whether a text names an external policy: KIND:ADDRESS, unless there is such a file or folder."""
+    kind, colon, _ = reference.partition(":")
+    return bool(colon) and kind.isidentifier() and not Path(reference).exists()
+
+
 def shipped_names() -> list[str]:
     """Names of the shipped checkpoints, sorted."""
     folders = [folder for folder in checkpoint_directories() if folder.is_dir()]

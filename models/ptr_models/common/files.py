@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text files that are replaced as a whole, so that whoever reads them meanwhile sees the old or the new one."""
+"""Text files that are replaced as a whole, so that a reader sees the old or the new one, and checksums of files."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -39,3 +40,12 @@ def write_atomically(path: Path, text: str, durable: bool = True) -> None:
 def write_json(path: Path, values: Any, durable: bool = False) -> None:
     """Write a JSON file with `write_atomically`."""
     write_atomically(path, json.dumps(values, indent=1) + "\n", durable)
+
+
+def sha256(path: Path) -> str:
+    """Checksum of a file of any size, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import signal
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,6 +16,7 @@ from types import FrameType
 from ptr_models.common.plain_text import plain
 
 AGAIN = "the same command goes on from here"
+BEGINS_AGAIN = "the same command begins again"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -35,18 +38,38 @@ def next_step(*words: object, about: str = "") -> None:
         words: of it, behind `ptr`.
         about: what it does, where that is no matter of course.
     """
-    command = " ".join(word if word == "…" else shlex.quote(word) for word in map(str, words))
-    print(f"next: ptr {plain(command)}" + (f"   ({about})" if about else ""))
+    print(f"next: {plain(command_text(*words))}" + (f"   ({about})" if about else ""))
+
+
+def command_text(*words: object) -> str:
+    """A command of `ptr` as a person types it; "…" stands for what only they know."""
+    return " ".join(["ptr", *(word if word == "…" else shlex.quote(word) for word in map(str, words))])
 
 
 @contextmanager
 def resumable(done: Callable[[], str], how: str = AGAIN) -> Iterator[None]:
-    """Whoever interrupts what is inside is told how far it came, as the bar showed it, and how to go on."""
+    """Whoever interrupts what is inside is told how far it came, as the bar showed it, and how to go on.
+
+    What is told further inside stays.
+    """
     try:
         yield
     except KeyboardInterrupt as error:
+        if isinstance(error, Interrupted) and str(error):
+            raise
         number = getattr(error, "number", signal.SIGINT)
         raise Interrupted(f"{done()}; {how}", number) from None
+
+
+def begins_again(run: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
+    """A command that writes nothing until it says otherwise: whoever interrupts it is told so."""
+
+    @functools.wraps(run)
+    def interruptible(options: Namespace) -> int:
+        with resumable(lambda: "nothing is written yet", BEGINS_AGAIN):
+            return run(options)
+
+    return interruptible
 
 
 @contextmanager

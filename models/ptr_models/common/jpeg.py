@@ -48,9 +48,18 @@ class Structure:
 
 def encode(image: NDArray[np.uint8], quality: int, rotate: bool = False) -> bytes:
     """JPEG of an image (height, width, 3) in BGR order, turned by 180 degrees if wanted."""
-    if rotate:
-        image = cv2.rotate(image, cv2.ROTATE_180)
-    return cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    turned = cv2.rotate(image, cv2.ROTATE_180) if rotate else image
+    return cv2.imencode(".jpg", turned, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def decode(data: bytes | memoryview | NDArray[np.uint8], how: int = cv2.IMREAD_COLOR) -> NDArray[np.uint8] | None:
+    """The image of a JPEG or another encoding that OpenCV knows; None: it can't be decoded.
+
+    Args:
+        how: one of OpenCV's IMREAD_...
+    """
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), how) if len(data) else None
+    return None if image is None else np.asarray(image, np.uint8)
 
 
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:

@@ -17,7 +17,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +36,10 @@ class FolderInUseError(PtrError):
 
 class FolderNotWritableError(PtrError):
     """The folder can't be made, written or locked."""
+
+
+class FolderTakenError(PtrError):
+    """The folder holds something that the command didn't make."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,37 @@ def in_use(folder: Path | str) -> bool:
 def is_empty(folder: Path) -> bool:
     """Whether there is nothing in a folder but, perhaps, its lock."""
     return all(path.name == LOCK for path in folder.iterdir())
+
+
+def holds_run(folder: Path, command: str, mark: str, besides: Collection[str] = ()) -> bool:
+    """True when a folder holds a run of a command; False when it is missing or empty.
+
+    Args:
+        command: as a person types it.
+        mark: a file that every run of it has.
+        besides: what may be in the folder before a run begins.
+
+    Raises:
+        FolderTakenError: it holds something else, or is a file: the command touches neither.
+    """
+    if folder.is_dir() and not folder.is_symlink():
+        if (folder / mark).is_file():
+            return True
+        if all(path.name in (LOCK, *besides) for path in folder.iterdir()):
+            return False
+    elif not folder.exists():
+        return False
+    what = f"is not a run of `{command}` (no {mark})"
+    raise FolderTakenError(f"{folder} {what}, so it is left alone; choose another --out")
+
+
+def require_run_or_empty(folder: Path, command: str, mark: str, besides: Collection[str] = ()) -> None:
+    """Refuse a folder in which a run of a command can neither begin nor go on; arguments as of `holds_run`.
+
+    Raises:
+        FolderTakenError: it holds something else.
+    """
+    holds_run(folder, command, mark, besides)
 
 
 def in_use_text(folder: Path, holder: Holder | None) -> str:

@@ -37,7 +37,7 @@ def frozen(
         positions: (N, 3) m of the end effector.
         stamps: (N,) ns.
     """
-    contents = [zlib.crc32(np.ascontiguousarray(frame)) for frame in frames]
+    contents = [zlib.crc32(np.ascontiguousarray(frame).data) for frame in frames]
     for first, last, duration in frozen_stretches(stamps, contents, stamps, positions):
         if duration >= FROZEN_TIME:
             return first, last

@@ -7,11 +7,12 @@ can audit an episode of any length.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from ptr_models.episodes.messages import (
     METADATA_TOPIC,
     OBJECTS_TOPIC,
     image_topic,
+    settings_topic,
     typestore,
 )
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -43,8 +45,16 @@ from ptr_models.episodes.reader import actions_from_targets, sample
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, states_of
 from ptr_models.episodes.scan import order_problem
 from ptr_models.episodes.streams import CLOCK_JUMPED, Streams, control_grid
+from ptr_models.json_input import parse_object
 
 AFTER_STAMP = 12  # bytes of a serialised message before what follows the stamp of its header
+
+
+class CameraSettings(NamedTuple):
+    """What a camera was asked for: Hz (0: not known), and whether it is simulated."""
+
+    rate: float = 0.0
+    simulated: bool = False
 
 
 @dataclass
@@ -59,6 +69,7 @@ class Tape:
         objects: poses (2, 7) of simulated item and target, where the contract has objects.
         events: (stamp, kind).   stalls: what the recorder said about streams that fell silent.
         mixed: what it said about streams that two robots published.
+        settings: what cameras were asked for, by the topic that says so.
         order_problem: whether messages are out of order, in one sentence, see `scan.order_problem`.
     """
 
@@ -72,16 +83,30 @@ class Tape:
     objects: list[tuple[int, NDArray[np.float64]]] = field(default_factory=list)
     events: list[tuple[int, str]] = field(default_factory=list)
     stalls: list[str] = field(default_factory=list)
+    settings: dict[str, CameraSettings] = field(default_factory=dict)
     mixed: list[str] = field(default_factory=list)
     order_problem: str = ""
 
     def stream_reports(self) -> tuple[StreamReport, ...]:
         """Every stream but the metadata, by topic."""
+        asked = {image_topic(camera): self.settings.get(settings_topic(camera)) for camera in self.cameras}
         return tuple(
-            stream_report(topic, kind, np.array(rows), self.metadata.lost.get(topic, 0), self._repeated(topic))
+            stream_report(
+                topic,
+                kind,
+                np.array(rows),
+                self.metadata.lost.get(topic, 0),
+                self._repeated(topic),
+                *(asked.get(topic) or CameraSettings()),
+            )
             for (topic, kind), rows in sorted(self.rows.items())
             if topic != METADATA_TOPIC
         )
+
+    @property
+    def cameras(self) -> list[str]:
+        """Names of the cameras of its contract."""
+        return [camera.name for camera in self.metadata.contract.cameras]
 
     def _repeated(self, topic: str) -> int:
         frames = self.frames.get(topic, [])
@@ -96,9 +121,8 @@ class Tape:
         if self.order_problem:
             raise EpisodeError(self.order_problem)
         contract = self.metadata.contract
-        names = [camera.name for camera in contract.cameras]
         images: dict[str, RecordedStream[Any]] = {
-            name: RecordedStream(self.frames.get(image_topic(name), [])) for name in names
+            name: RecordedStream(self.frames.get(image_topic(name), [])) for name in self.cameras
         }
         streams = Streams(images, RecordedStream(self.arm), RecordedStream(self.executed), self.events)
         if contract.objects:
@@ -173,6 +197,8 @@ def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
             tape.reasons.append((stamp, message.reason))
     elif topic == OBJECTS_TOPIC and tape.metadata.contract.objects:
         tape.objects.append((stamp, object_poses_of(decode(raw, kind))))
+    elif topic in map(settings_topic, tape.cameras):
+        tape.settings[topic] = _settings(decode(raw, kind).data)
     elif topic == EVENT_TOPIC:
         message = decode(raw, kind)
         tape.events.append((stamp, message.kind))
@@ -180,6 +206,17 @@ def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
             tape.stalls.append(message.text)
         elif message.kind == "two_publishers":
             tape.mixed.append(message.text)
+
+
+def _settings(text: str) -> CameraSettings:
+    """Of the JSON of a camera's settings; what older bags, or other programs, leave out is not known."""
+    try:
+        values = parse_object(text, "settings of a camera", EpisodeError)
+    except EpisodeError:
+        return CameraSettings()
+    rate = values.get("rate")
+    told = float(rate) if isinstance(rate, int | float) and math.isfinite(rate) and rate > 0 else 0.0
+    return CameraSettings(told, values.get("simulated") is True)
 
 
 def reason_names(bits: int) -> list[str]:

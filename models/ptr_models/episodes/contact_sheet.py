@@ -33,21 +33,15 @@ def contact_sheet(episode: Episode, columns: int = 8, most: int = 32, tile: int 
         tiles = [_tile(frames[index], tile, height, episode, int(index)) for index in chosen]
         blank = np.full((height, tile, 3), 255, np.uint8)
         tiles += [blank] * (math.ceil(len(tiles) / columns) * columns - len(tiles))
-        bands += [
-            np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)
-        ]
+        bands += [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
     return np.concatenate(bands)
 
 
-def _tile(
-    frame: NDArray[np.uint8], width: int, height: int, episode: Episode, index: int
-) -> NDArray[np.uint8]:
-    picture = cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST)
+def _tile(frame: NDArray[np.uint8], width: int, height: int, episode: Episode, index: int) -> NDArray[np.uint8]:
+    picture = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     seconds = (episode.stamps[index] - episode.stamps[0]) * 1e-9
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(
-            picture, f"{seconds:.1f} s", (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness
-        )
+        cv2.putText(picture, f"{seconds:.1f} s", (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness)
     return picture
 
 

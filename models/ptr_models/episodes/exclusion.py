@@ -73,7 +73,9 @@ def lasting(patterns: Sequence[str]) -> list[str]:
 
 
 def only_in(folder: str, patterns: Sequence[str]) -> list[str]:
-    """Absolute patterns that leave out the same in a folder, and nothing elsewhere."""
+    """Absolute patterns that leave out the same in a folder, and nothing elsewhere; of a manifest the patterns."""
+    if os.path.isfile(folder):
+        return lasting(patterns)
     inside = glob.escape(os.path.abspath(folder))
     found: list[str] = []
     for pattern in lasting(patterns):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find complete episodes in folders: fast enough for tens of thousands."""
+"""Find complete episodes in folders and manifests: fast enough for tens of thousands."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion
+from ptr_models.episodes.manifest import gone, is_manifest, read_manifest, require_unchanged
 from ptr_models.episodes.writer import PARTIAL
 
 LOGGER = logging.getLogger(__name__)
@@ -35,17 +36,21 @@ def find_bags(directories: Iterable[Path | str], exclusion: Exclusion | None = N
     entered once, and a link that leads nowhere is named in the log.
 
     Args:
-        directories: where to look, at any depth.
+        directories: where to look, at any depth; a file is a manifest (`episodes.manifest`) that lists bags.
         exclusion: folders that are left out.
     Raises:
-        EpisodeError: a directory does not exist, or there is no episode in it, or all are left out.
+        EpisodeError: a directory does not exist, or there is no episode in it, or all are left out, or a bag of a
+            manifest has changed or is gone.
     """
     found: dict[str, Stamp] = {}
     exclusion = exclusion or Exclusion()
     for directory in directories:
+        if is_manifest(directory):
+            found |= dict(_listed(directory, exclusion))
+            continue
         if not os.path.isdir(directory):
             what = "is a file" if os.path.isfile(directory) else "does not exist"
-            raise EpisodeError(f"{directory} {what}; give a folder with episodes")
+            raise EpisodeError(f"{directory} {what}; give a folder with episodes, or a set of them (.json)")
         inside = dict(_walk(os.fspath(directory), exclusion))
         if not inside and not exclusion:
             raise EpisodeError(f"{directory} holds no complete episode")
@@ -58,6 +63,24 @@ def find_bags(directories: Iterable[Path | str], exclusion: Exclusion | None = N
 def episodes_so_far(directory: Path) -> list[Path]:
     """Folders of complete episodes in and under a directory to which others write meanwhile; one not there has none."""
     return [Path(path) for path, _ in _walk(os.fspath(directory), Exclusion())]
+
+
+def _listed(manifest: Path | str, exclusion: Exclusion) -> Iterator[tuple[str, Stamp]]:
+    """The bags of a manifest, each as it was when it was listed."""
+    top = os.path.dirname(os.path.realpath(manifest))
+    for folder, listed in read_manifest(manifest):
+        if os.path.isdir(folder) and exclusion.covers(folder, top, os.stat(folder)):
+            continue
+        stamp = _stamp(folder)
+        if stamp is None:
+            raise gone(folder, manifest)
+        require_unchanged(folder, listed, stamp.bag_bytes, stamp.bag_time, manifest)
+        yield folder, stamp
+
+
+def _stamp(folder: str) -> Stamp | None:
+    """The stamp of one episode's folder; None: there is no bag."""
+    return next((stamp for found, stamp in _walk(folder, Exclusion()) if found == folder), None)
 
 
 def _walk(directory: str, exclusion: Exclusion) -> Iterator[tuple[str, Stamp]]:

@@ -23,7 +23,8 @@ from ptr_models.episodes.bag import find_bag, refusing
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion, add_exclude
-from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.manifest import is_manifest
+from ptr_models.episodes.metadata import EpisodeMetadata, processor_use_of
 from ptr_models.episodes.overview import show_overview
 from ptr_models.episodes.quality import DISCARD, Motion, StreamReport, judge
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
@@ -72,7 +73,7 @@ def inspect(path: Path | str) -> EpisodeReport:
         tape = read_tape(path, metadata)
         motion, problem = _motion(tape)
         streams = tape.stream_reports()
-    judgement = judge(problem, motion, streams, tape.stalls, tape.mixed)
+    judgment = judge(problem, motion, streams, tape.stalls, tape.mixed, processor_use_of(metadata))
     return EpisodeReport(
         path=folder,
         metadata=metadata,
@@ -81,8 +82,8 @@ def inspect(path: Path | str) -> EpisodeReport:
         steps=None if motion is None else motion.steps,
         problem=problem,
         motion=motion,
-        proposal=judgement.proposal,
-        findings=judgement.findings,
+        proposal=judgment.proposal,
+        findings=judgment.findings,
     )
 
 
@@ -121,6 +122,8 @@ def show(report: EpisodeReport, console: Console) -> None:
     console.print(f"[{colour}]proposal: {report.proposal}[/{colour}]")
     for finding in report.findings:
         console.print(f"  - {for_markup(finding)}", soft_wrap=True)
+    if report.proposal == DISCARD:
+        console.print(f"`ptr discard {for_markup(report.path)}` takes it out of the data", soft_wrap=True)
 
 
 def _table(streams: tuple[StreamReport, ...]) -> Table:
@@ -170,10 +173,14 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "paths", nargs="+", type=arguments.existing, metavar="BAG", help="an episode's folder, or a folder of episodes"
+        "paths",
+        nargs="+",
+        type=arguments.existing,
+        metavar="BAG",
+        help="an episode's folder, a folder of episodes, or a set (.json)",
     )
     parser.add_argument(
-        "--sheet", type=arguments.output_file, metavar="FILE.png", help="write a contact sheet of the (only) episode"
+        "--sheet", type=arguments.image_file, metavar="FILE.png", help="write a contact sheet of the (only) episode"
     )
     add_exclude(parser)
     parser.add_argument("--long", action="store_true", help="of several episodes: all tables of each, no totals")
@@ -183,9 +190,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     console = Console(highlight=False)
-    console.width = max(WIDTH, console.width)
     errors = Console(stderr=True, highlight=False) if options.json else console
-    episodes, failures = _episodes_in(options.paths, Exclusion(options.exclude), errors)
+    episodes, failures = episodes_in(options.paths, Exclusion(options.exclude), errors)
     if options.sheet is not None:
         if len(episodes) != 1:
             raise EpisodeError(f"--sheet shows one episode, not {len(episodes)}; name one")
@@ -203,6 +209,7 @@ def _run(options: argparse.Namespace) -> int:
             continue
         reports.append(report)
         if one_by_one and not options.json:
+            console.width = max(WIDTH, console.width)
             show(report, console)
     if options.json:
         print(json.dumps([to_dict(report) for report in reports], indent=1))
@@ -211,7 +218,7 @@ def _run(options: argparse.Namespace) -> int:
     return 2 if failures else 0
 
 
-def _episodes_in(paths: Sequence[Path], exclusion: Exclusion, errors: Console) -> tuple[list[Path], int]:
+def episodes_in(paths: Sequence[Path], exclusion: Exclusion, errors: Console) -> tuple[list[Path], int]:
     """The episodes that some paths name, and how many paths were none, of which each is said; a single one raises."""
     found, failures = list[Path](), 0
     for path in paths:
@@ -233,8 +240,10 @@ def _episodes_of(path: Path, exclusion: Exclusion) -> list[Path]:
             return []
         if not list(path.glob("*.mcap")) and any(path.rglob("*.mcap")):
             return find_episodes([path], exclusion)
+    elif is_manifest(path):
+        return find_episodes([path], exclusion)
     elif path.is_file() and path.suffix != ".mcap":
-        raise EpisodeError(f"{path} is no episode; give the folder of one, or a folder of episodes")
+        raise EpisodeError(f"{path} is no episode; give the folder of one, a folder of episodes, or a set (.json)")
     return [find_bag(path).parent]
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.common.jpeg import jpeg_size
+from ptr_models.common.jpeg import decode, jpeg_size
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.limits import MAX_IMAGE_PIXELS
 
@@ -64,4 +64,4 @@ def decode_at_least(data: bytes | NDArray[np.uint8], height: int, width: int) ->
     if size is None:
         return None
     halved = encoded[0] == 0xFF and size[0] >= 2 * height and size[1] >= 2 * width
-    return cv2.imdecode(encoded, cv2.IMREAD_REDUCED_COLOR_2 if halved else cv2.IMREAD_COLOR)
+    return decode(encoded, cv2.IMREAD_REDUCED_COLOR_2 if halved else cv2.IMREAD_COLOR)

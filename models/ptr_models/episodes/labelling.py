@@ -13,20 +13,22 @@ from ptr_models.common import arguments
 from ptr_models.common.files import write_atomically
 from ptr_models.common.plain_text import plain
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
-from ptr_models.episodes.reader import find_bag, read_metadata
+from ptr_models.episodes.manifest import is_manifest
+from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label, TaskEdit
+from ptr_models.episodes.reader import find_bag, find_episodes, read_metadata
 
 UNDO, KEEP = "undo", "keep"
 EPILOGUE = """\
 examples:
   ptr label failure data/carrot/episode_0007 --note "it slipped"
   ptr label partial data/carrot/episode_0008 --score 0.5
-  ptr label undo data/carrot/episode_0007                           the judgement before counts again
-  ptr label keep data/carrot/episode_00* --task put_carrot_in_pot   another task than was recorded"""
+  ptr label undo data/carrot/episode_0007                           the judgment before counts again
+  ptr label keep data/carrot/episode_00* --task put_carrot_in_pot   another task than was recorded
+  ptr label keep data/carrot.json --instruction "put the carrot into the pot"   every episode of a set (ptr data)"""
 
 
 def relabel(path: Path | str, label: Label) -> EpisodeMetadata:
-    """Add a judgement to an episode, which becomes its outcome; returns the new metadata.
+    """Add a judgment to an episode, which becomes its outcome; returns the new metadata.
 
     Raises:
         EpisodeError: the outcome is unknown, the score is outside of [0, 1], or the episode cannot be read or
@@ -41,7 +43,7 @@ def relabel(path: Path | str, label: Label) -> EpisodeMetadata:
 
 
 def take_back(path: Path | str) -> EpisodeMetadata:
-    """Remove the newest judgement of an episode, so that the one before it counts; returns the new metadata.
+    """Remove the newest judgment of an episode, so that the one before it counts; returns the new metadata.
 
     Raises:
         EpisodeError: nobody has judged it, or the episode cannot be read or written.
@@ -49,22 +51,32 @@ def take_back(path: Path | str) -> EpisodeMetadata:
     folder = find_bag(path).parent
     metadata = read_metadata(folder)
     if not metadata.labels:
-        raise EpisodeError(f"{folder} has no judgement that could be taken back")
+        raise EpisodeError(f"{folder} has no judgment that could be taken back")
     labels = metadata.labels[:-1]
     outcome, score = (labels[-1].outcome, labels[-1].score) if labels else ("unlabelled", None)
     return _write(folder, dataclasses.replace(metadata, labels=labels, outcome=outcome, score=score))
 
 
-def rename_task(path: Path | str, task: str) -> EpisodeMetadata:
-    """Correct the name of the task that an episode shows; the recorded name stays in its bag, and in `extra`.
+def edit_task(
+    path: Path | str, task: str | None, instruction: str | None, by: str = "", note: str = ""
+) -> EpisodeMetadata:
+    """Correct the task or the instruction of an episode; what was recorded stays in its bag, and in `extra`.
 
+    Args:
+        task, instruction: None: as it is.
+        by, note: who does it, and why; they go into the history `task_edits`.
     Raises:
         EpisodeError: the name is not usable, or the episode cannot be read or written.
     """
     folder = find_bag(path).parent
     metadata = read_metadata(folder)
-    extra = {"recorded_task": metadata.task, **metadata.extra}
-    return _write(folder, dataclasses.replace(metadata, task=task, extra=extra))
+    wanted = (
+        metadata.task if task is None else task,
+        metadata.instruction if instruction is None else instruction.strip(),
+    )
+    if wanted == (metadata.task, metadata.instruction):
+        return metadata
+    return _write(folder, metadata.edited(TaskEdit(*wanted, time.time_ns(), by, note)))
 
 
 def _write(folder: Path, metadata: EpisodeMetadata) -> EpisodeMetadata:
@@ -79,18 +91,19 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `ptr label`."""
     parser = subparsers.add_parser(
         "label",
-        help="judge recorded episodes as success, failure or partial, undo that, or correct their task",
-        description="Set the outcome of recorded episodes for training, or correct the task that they show. Earlier "
-        "judgements stay in the episode's history, and the bag itself is not touched.",
+        help="judge recorded episodes as success, failure or partial, undo that, or correct task and instruction",
+        description="Set the outcome of recorded episodes for training, or correct their task and instruction. Earlier "
+        "judgments and names stay in the episode's history, and the bag itself is not touched.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    about = f"the judgement; {UNDO}: take the newest one back; {KEEP}: leave it, for --task"
+    about = f"the judgment; {UNDO}: take the newest one back; {KEEP}: leave it, for --task and --instruction"
     parser.add_argument("outcome", choices=(*OUTCOMES, UNDO, KEEP), help=about)
     parser.add_argument(
-        "episodes", nargs="+", type=arguments.existing, metavar="EPISODE", help="folder of an episode"
+        "episodes", nargs="+", type=arguments.existing, metavar="EPISODE", help="folder of an episode, or a set"
     )
     parser.add_argument("--task", type=arguments.any_task, metavar="NAME", help="the task that they really show")
+    parser.add_argument("--instruction", metavar="TEXT", help="the task in free words; an empty text takes it away")
     parser.add_argument("--score", type=arguments.share, metavar="0..1", help="grade between 0 and 1")
     parser.add_argument("--by", default="", metavar="NAME", help="who judges (default: the user's name)")
     parser.add_argument("--note", default="", metavar="TEXT", help="one sentence")
@@ -98,20 +111,27 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.outcome == KEEP and options.task is None:
-        raise EpisodeError(f"`ptr label {KEEP}` changes nothing without --task")
-    for path in options.episodes:  # all or none
+    edits = options.task is not None or options.instruction is not None
+    if options.outcome == KEEP and not edits:
+        raise EpisodeError(f"`ptr label {KEEP}` changes nothing without --task or --instruction")
+    episodes = [
+        path for given in options.episodes for path in (find_episodes([given]) if is_manifest(given) else [given])
+    ]
+    for path in episodes:  # all or none
         find_bag(path)
-    for path in options.episodes:
+    for path in episodes:
         if options.outcome == UNDO:
             metadata = take_back(path)
         elif options.outcome != KEEP:
             label = Label(options.outcome, time.time_ns(), options.by or _user(), options.score, options.note)
             metadata = relabel(path, label)
-        if options.task is not None:
-            metadata = rename_task(path, options.task)
+        if edits:
+            metadata = edit_task(path, options.task, options.instruction, options.by or _user(), options.note)
         name, task = plain(metadata.episode_id), plain(metadata.task)
-        print(f"{name}: {metadata.outcome} of {task} ({len(metadata.labels)} judgements)")
+        told = f' "{plain(metadata.instruction)}"' if metadata.instruction else ""
+        count = len(metadata.labels)
+        judged = f" ({count} judgment{'s' if count > 1 else ''})" if count else ""
+        print(f"{name}: {metadata.outcome} of {task}{told}{judged}")
     return 0
 
 

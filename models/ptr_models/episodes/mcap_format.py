@@ -19,7 +19,7 @@ from ptr_models.limits import MAX_CHUNK_BYTES
 try:
     from compression import zstd
 except ImportError:  # before Python 3.14; rosbags depends on it
-    from backports import zstd
+    import backports.zstd as zstd
 
 MAGIC = b"\x89MCAP0\r\n"
 HEADER, FOOTER, SCHEMA, CHANNEL, MESSAGE, CHUNK, CHUNK_INDEX, DATA_END = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x08, 0x0F

@@ -6,8 +6,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
@@ -15,14 +17,22 @@ from ptr_models.json_input import parse_object
 from ptr_models.limits import MAX_TEXT
 from ptr_models.typed_values import require_type, require_types
 
+Entry = TypeVar("Entry")
 KINDS = ("demonstration", "trial", "practice")
 OUTCOMES = ("success", "failure", "partial", "unlabelled")
+PROCESSOR_USE = "processor_use"
+"""Key in `extra` of the share of the computer's processors that was in use while the recorder wrote."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def made_up_start(episode_id: str) -> int:
+    """ns: where a bag begins whose time nobody knows; it follows from its name, not from what else is imported."""
+    return (1_600_000_000 + (zlib.crc32(episode_id.encode()) % 500_000) * 1000) * 10**9
 
 
 @dataclass(frozen=True)
 class Label:
-    """A judgement of an episode: who said what, when (ns since the epoch)."""
+    """A judgment of an episode: who said what, when (ns since the epoch)."""
 
     outcome: str
     stamp_ns: int
@@ -34,6 +44,21 @@ class Label:
         require_types(self, EpisodeError, "a label's ")
         if self.outcome not in OUTCOMES:
             raise EpisodeError(f"outcome {self.outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
+
+
+@dataclass(frozen=True)
+class TaskEdit:
+    """A correction of what an episode shows: task and instruction from then on, by whom, when (ns since the epoch)."""
+
+    task: str
+    instruction: str
+    stamp_ns: int
+    by: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        require_types(self, EpisodeError, "a task edit's ")
+        check_name(self.task, "task name")
 
 
 @dataclass(frozen=True)
@@ -56,7 +81,8 @@ class EpisodeMetadata:
         action_shift: control steps by which images and states lag behind actions: a_k belongs to the observations
             k + action_shift and the one after it (raw Bridge data until 2021-07-22: 1).
         lost: per topic the messages that were published and never arrived, of topics that lost any.
-        labels: all judgements, oldest first.
+        labels: all judgments, oldest first.   task_edits: all corrections of task and instruction, oldest first;
+            the recorded ones stay in the bag.
         extra: anything else, JSON values.
     """
 
@@ -80,7 +106,18 @@ class EpisodeMetadata:
     action_shift: int = 0
     lost: dict[str, int] = field(default_factory=dict)
     labels: tuple[Label, ...] = ()
+    task_edits: tuple[TaskEdit, ...] = ()
     extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The task in free words, maybe none; bags that were imported earlier keep them in `extra`."""
+        return (self.instruction or str(self.extra.get("instruction") or "")).strip()
+
+    @property
+    def begun_ns(self) -> int:
+        """ns since the epoch at which it was recorded; 0: not known."""
+        return 0 if self.start_ns == made_up_start(self.episode_id) else self.start_ns
 
     def __post_init__(self) -> None:
         require_types(self, EpisodeError)
@@ -97,9 +134,18 @@ class EpisodeMetadata:
             raise EpisodeError(f"action_shift is {self.action_shift!r}; it must be a whole number, 0 or more")
 
     def labelled(self, label: Label) -> EpisodeMetadata:
-        """The same episode with one more judgement, which becomes its outcome."""
+        """The same episode with one more judgment, which becomes its outcome."""
+        return dataclasses.replace(self, outcome=label.outcome, score=label.score, labels=(*self.labels, label))
+
+    def edited(self, edit: TaskEdit) -> EpisodeMetadata:
+        """The same episode under another task or instruction; what it was recorded as stays in `extra`."""
+        recorded = {"recorded_task": self.task, "recorded_instruction": self.instruction}
         return dataclasses.replace(
-            self, outcome=label.outcome, score=label.score, labels=(*self.labels, label)
+            self,
+            task=edit.task,
+            instruction=edit.instruction,
+            task_edits=(*self.task_edits, edit),
+            extra=recorded | self.extra,
         )
 
     def to_json(self) -> str:
@@ -118,26 +164,36 @@ class EpisodeMetadata:
         values = parse_object(text, "episode metadata", EpisodeError)
         if not isinstance(values.get("contract"), dict):
             raise EpisodeError("episode metadata lacks its contract")
-        for name, kind in (("labels", tuple[dict[str, Any], ...]), ("extra", dict[str, Any])):
-            require_type(kind, values.get(name, kind.__origin__()), name, EpisodeError)
+        for name in ("labels", "task_edits"):
+            require_type(tuple[dict[str, Any], ...], values.get(name, ()), name, EpisodeError)
+        require_type(dict[str, Any], values.get("extra", {}), "extra", EpisodeError)
         known = {item.name for item in dataclasses.fields(cls)}
         newer = {key: values.pop(key) for key in sorted(set(values) - known)}
         contract = Contract.from_dict(values["contract"])
         try:
             values["contract"] = contract
-            values["labels"] = tuple(_label(label, index) for index, label in enumerate(values.get("labels", ())))
+            values["labels"] = _entries(Label, values.get("labels", ()), "label")
+            values["task_edits"] = _entries(TaskEdit, values.get("task_edits", ()), "task edit")
             values["extra"] = {**values.get("extra", {}), **newer}
             return cls(**values)
         except (TypeError, ValueError) as error:
             raise EpisodeError(f"episode metadata is malformed: {error}") from error
 
 
-def _label(values: dict[str, Any], index: int) -> Label:
-    known = [item.name for item in dataclasses.fields(Label)]
-    for name in values:
-        if name not in known:
-            raise EpisodeError(f"label {index} has the unknown key {name!r}; known: {', '.join(known)}")
-    return Label(**values)
+def processor_use_of(metadata: EpisodeMetadata) -> float | None:
+    """Share of the recording computer's processors that was in use during the episode; None: not known."""
+    use = metadata.extra.get(PROCESSOR_USE)
+    return float(use) if isinstance(use, int | float) and 0.0 <= use <= 1.0 else None
+
+
+def _entries(kind: type[Entry], rows: Sequence[dict[str, Any]], what: str) -> tuple[Entry, ...]:
+    """The entries of a history, with names that are known."""
+    known = [item.name for item in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for index, values in enumerate(rows):
+        for name in values:
+            if name not in known:
+                raise EpisodeError(f"{what} {index} has the unknown key {name!r}; known: {', '.join(known)}")
+    return tuple(kind(**values) for values in rows)
 
 
 def check_name(name: str, what: str) -> None:

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 
 from ptr_models.common.plain_text import for_markup, plain
 from ptr_models.episodes.quality import DISCARD
 
 if TYPE_CHECKING:
+    from ptr_models.contract import Contract
     from ptr_models.episodes.inspection import EpisodeReport
+    from ptr_models.episodes.metadata import EpisodeMetadata
 
 NAME, TASK = 40, 32  # columns of names that are shown
+NUMBERS = 34  # columns of outcome, steps and seconds, and the spaces before outcome and task
+INDENT = 4  # columns before a remark
 MOST_FINDINGS = 12
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
@@ -38,7 +42,7 @@ def show_overview(reports: Sequence[EpisodeReport], failures: int, console: Cons
         if len(counted) > MOST_FINDINGS:
             console.print(f"           and {len(counted) - MOST_FINDINGS} findings more of other kinds", markup=False)
     console.print()
-    console.print(_lines(reports))
+    _show_lines(reports, console)
 
 
 def totals(reports: Sequence[EpisodeReport], failures: int = 0) -> list[str]:
@@ -51,17 +55,22 @@ def totals(reports: Sequence[EpisodeReport], failures: int = 0) -> list[str]:
         f"{len(reports)} episodes, {steps} steps, {minutes:.1f} minutes; {unusable} not usable for training, "
         f"{doubtful} better discarded" + (f"; {failures} could not be read" if failures else "")
     ]
+    return lines + shares([report.metadata for report in reports])
+
+
+def shares(episodes: Sequence[EpisodeMetadata]) -> list[str]:
+    """How many episodes there are of each task, outcome, operator, kitchen and contract, a line each."""
     kinds = {
-        "task": [report.metadata.task for report in reports],
-        "outcome": [report.metadata.outcome for report in reports],
-        "operator": [report.metadata.operator or "(nobody named)" for report in reports],
-        "kitchen": [report.metadata.kitchen or "(none named)" for report in reports],
-        "contract": [_contract(report) for report in reports],
+        "task": [episode.task for episode in episodes],
+        "outcome": [episode.outcome for episode in episodes],
+        "operator": [episode.operator or "(nobody named)" for episode in episodes],
+        "kitchen": [episode.kitchen or "(none named)" for episode in episodes],
+        "contract": [_contract(episode.contract) for episode in episodes],
     }
-    for kind, names in kinds.items():
-        shares = ", ".join(f"{plain(name)} {count}" for name, count in Counter(names).most_common())
-        lines.append(f"{'by ' + kind:<12} {shares}")
-    return lines
+    return [
+        f"{'by ' + kind:<12} " + ", ".join(f"{plain(name)} {count}" for name, count in Counter(names).most_common())
+        for kind, names in kinds.items()
+    ]
 
 
 def findings(reports: Sequence[EpisodeReport]) -> list[tuple[int, str]]:
@@ -74,32 +83,35 @@ def findings(reports: Sequence[EpisodeReport]) -> list[tuple[int, str]]:
     return [(count, text if count == 1 else f"such as: {text}") for count, text in counted]
 
 
-def end_of(name: str, width: int) -> str:
-    """A name that fits; of a long one its end, which is what tells names of a series apart."""
+def both_ends(name: str, width: int) -> str:
+    """A name that fits; of a long one its beginning and its end, which tell names of a series apart."""
     text = plain(name)
-    return text if len(text) <= width else f"…{text[-(width - 1) :]}"
+    end = width // 3
+    return text if len(text) <= width else f"{text[: width - 1 - end]}…{text[-end:]}"
 
 
-def _contract(report: EpisodeReport) -> str:
-    contract = report.metadata.contract
+def _contract(contract: Contract) -> str:
     images = ", ".join(f"{camera.name} {camera.width}x{camera.height}" for camera in contract.cameras)
     return f"{images or 'objects, no cameras'} at {contract.control_rate:g} Hz:"
 
 
-def _lines(reports: Sequence[EpisodeReport]) -> Table:
-    table = Table("episode", "task", "outcome", box=None, pad_edge=False)
-    for heading in ("steps", "s"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("remarks", overflow="fold", ratio=1)
+def _show_lines(reports: Sequence[EpisodeReport], console: Console) -> None:
+    """A line for each episode, no longer than the terminal, and below it what is remarked upon."""
+    name = max([len("episode"), *(len(plain(report.path.name)) for report in reports)])
+    task = max([len("task"), *(len(plain(report.metadata.task)) for report in reports)])
+    if console.is_terminal:
+        room = console.width - NUMBERS
+        task = min(task, room // 3)
+        name = min(name, room - task)
+    headings = f"{'episode':<{name}}  {'task':<{task}}  {'outcome':<15}{'steps':>6}{'s':>8}"
+    console.print(headings, style="bold", soft_wrap=True)
     for report in reports:
         it = report.metadata
+        outcome = it.outcome if it.score is None else f"{it.outcome} {it.score:g}"
+        steps = "-" if report.steps is None else str(report.steps)
+        names = f"{both_ends(report.path.name, name):<{name}}  {both_ends(it.task, task):<{task}}"
+        line = f"{names}  {outcome:<15}{steps:>6}{report.duration:>8.1f}"
+        console.print(line, markup=False, soft_wrap=True)
         mark = "[red]discard:[/red] " if report.proposal == DISCARD else ""
-        table.add_row(
-            for_markup(end_of(report.path.name, NAME)),
-            for_markup(end_of(it.task, TASK)),
-            it.outcome if it.score is None else f"{it.outcome} {it.score:g}",
-            "-" if report.steps is None else str(report.steps),
-            f"{report.duration:.1f}",
-            mark + for_markup("; ".join(report.findings)),
-        )
-    return table
+        if remarks := mark + for_markup("; ".join(report.findings)):
+            console.print(Padding(remarks, (0, 0, 0, INDENT)))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.common.image_checks import FROZEN_TIME
+from ptr_models.common.processor_use import BUSY
 
 KEEP, DISCARD = "keep", "discard"
 
@@ -17,8 +18,10 @@ STILL_POSITION, STILL_ROTATION, STILL_GRIPPER = 0.002, 0.02, 0.05
 """m, rad and opening of a control step; a step that commands less in all three is idle."""
 SHORTEST = 1.0
 """s. A shorter episode is a slip of the finger."""
-MOSTLY_IDLE, OFTEN_IDLE = 0.8, 0.5
-"""Shares of idle steps from which an episode is discarded, and from which it is remarked upon."""
+LEAST_MOVING = 5
+"""Steps that command motion; an episode with fewer shows nothing. A person may think between them for long."""
+OFTEN_IDLE = 0.5
+"""Share of idle steps from which an episode is remarked upon; training can leave them out (`data.max_idle_steps`)."""
 MANY_LOST = 0.05
 """Share of a stream's messages; losing more makes the bag untrustworthy."""
 OFTEN_CLIPPED = 0.25
@@ -29,6 +32,10 @@ LEAST_GAP = 0.1
 """s; shorter gaps harm nothing."""
 SENSORS = ("/camera/", "/joint_states", "/arm/state", "/arm/executed")
 """How the topics begin that are published all the time; only their gaps say something."""
+SLOW = 0.8
+"""Share of the rate that a stream was asked for, below which it is remarked upon."""
+OF_COMPUTER = ("/arm/executed",)
+"""Streams that a timer of this computer makes, without any device: only a busy computer lets them pause."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,8 @@ class StreamReport:
         size: bytes of all messages.
         lost: messages that were published and never arrived.
         repeated: frames that are byte for byte the one before; 0 for other streams.
+        asked: Hz that were asked for, 0: not known.
+        simulated: the computer makes it, no device.
     """
 
     topic: str
@@ -57,6 +66,8 @@ class StreamReport:
     size: int
     lost: int = 0
     repeated: int = 0
+    asked: float = 0.0
+    simulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +92,7 @@ class Motion:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """Keep or discard, and why: one sentence per finding, the grave ones first."""
 
     proposal: str
@@ -89,12 +100,19 @@ class Judgement:
 
 
 def stream_report(
-    topic: str, type_name: str, rows: NDArray[np.int64], lost: int = 0, repeated: int = 0
+    topic: str,
+    type_name: str,
+    rows: NDArray[np.int64],
+    lost: int = 0,
+    repeated: int = 0,
+    asked: float = 0.0,
+    simulated: bool = False,
 ) -> StreamReport:
     """Measure a stream.
 
     Args:
         rows: (N, 3): source stamp and arrival in ns, and size in bytes.
+        lost, repeated, asked, simulated: see `StreamReport`.
     """
     source = np.sort(rows[:, 0])
     intervals = np.diff(source) * 1e-9
@@ -110,11 +128,13 @@ def stream_report(
         size=int(rows[:, 2].sum()),
         lost=lost,
         repeated=repeated,
+        asked=asked,
+        simulated=simulated,
     )
 
 
-def idle_share(actions: NDArray[np.floating]) -> float:
-    """Share of the steps that neither move the target nor change the gripper.
+def idle_steps(actions: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which steps (T,) neither move the target nor change the gripper.
 
     Args:
         actions: (T, 7) m, rad and gripper opening per step.
@@ -122,7 +142,12 @@ def idle_share(actions: NDArray[np.floating]) -> float:
     gripper = np.diff(actions[:, 6], prepend=actions[:1, 6])
     moved = np.linalg.norm(actions[:, :3], axis=1) >= STILL_POSITION
     turned = np.linalg.norm(actions[:, 3:6], axis=1) >= STILL_ROTATION
-    return float(1.0 - np.mean(moved | turned | (np.abs(gripper) >= STILL_GRIPPER)))
+    return ~(moved | turned | (np.abs(gripper) >= STILL_GRIPPER))
+
+
+def idle_share(actions: NDArray[np.floating]) -> float:
+    """Share of the steps that are idle, see `idle_steps`."""
+    return float(np.mean(idle_steps(actions)))
 
 
 def gripper_events(gripper: NDArray[np.floating]) -> tuple[int, int]:
@@ -137,7 +162,8 @@ def judge(
     streams: Sequence[StreamReport],
     stalls: Sequence[str],
     mixed: Sequence[str] = (),
-) -> Judgement:
+    processor_use: float | None = None,
+) -> Judgment:
     """Propose to keep or to discard an episode.
 
     Args:
@@ -145,6 +171,7 @@ def judge(
         motion: None where there is a problem.
         stalls: sentences of the recorder about streams that fell silent.
         mixed: its sentences about streams that two robots published.
+        processor_use: share of the processors that was in use meanwhile; None: not known.
     """
     grave = [f"training cannot use it: {problem}"] if problem else []
     grave += [f"two robots are mixed in it: {text}" for text in mixed]
@@ -152,24 +179,23 @@ def judge(
     if motion is not None:
         grave += _grave(motion)
         remarks += _remarks(motion)
+    busy = _busy(streams, processor_use)
     for stream in streams:
         share = stream.lost / max(1, stream.count + stream.lost)
         if stream.lost:
             text = f"{stream.lost} messages of {stream.topic} were lost ({share:.1%})"
             (grave if share > MANY_LOST else remarks).append(text)
-        if _gapped(stream):
-            remarks.append(
-                f"{stream.topic} paused for {stream.longest_gap:.2f} s, {stream.rate:.0f} Hz on average"
-            )
-    return Judgement(DISCARD if grave else KEEP, (*grave, *remarks))
+        remarks += _late(stream, busy)
+    return Judgment(DISCARD if grave else KEEP, (*grave, *remarks))
 
 
 def _grave(motion: Motion) -> list[str]:
     found = []
     if motion.duration < SHORTEST:
         found.append(f"it lasts {motion.duration:.1f} s only")
-    if motion.idle > MOSTLY_IDLE:
-        found.append(f"the arm was idle in {motion.idle:.0%} of the steps")
+    moving = round(motion.steps * (1.0 - motion.idle))
+    if moving < LEAST_MOVING:
+        found.append(f"the arm was told to move in {moving} of {motion.steps} steps only")
     for camera, seconds in motion.frozen.items():
         if seconds >= FROZEN_TIME:
             found.append(f"camera {camera} showed one frame for {seconds:.1f} s while the arm moved")
@@ -178,14 +204,46 @@ def _grave(motion: Motion) -> list[str]:
 
 def _remarks(motion: Motion) -> list[str]:
     found = []
-    if OFTEN_IDLE < motion.idle <= MOSTLY_IDLE:
-        found.append(f"the arm was idle in {motion.idle:.0%} of the steps")
+    if motion.idle > OFTEN_IDLE:
+        found.append(
+            f"the arm was idle in {motion.idle:.0%} of the steps; training can leave out pauses (data.max_idle_steps)"
+        )
     for reason, share in motion.clipped.items():
         if share > OFTEN_CLIPPED:
             found.append(f"the gate changed commands in {share:.0%} of the driven time ({reason})")
     if motion.closes + motion.opens == 0:
         found.append("the gripper was never told to open or close")
     return found
+
+
+def _late(stream: StreamReport, busy: str) -> list[str]:
+    """What is said of a stream that was slower than asked for, or paused, with the cause as far as it shows."""
+    why = _cause(stream, busy)
+    found = []
+    if stream.count > 1 and stream.rate < SLOW * stream.asked:
+        found.append(f"{stream.topic} came at {stream.rate:.1f} Hz, {stream.asked:g} Hz were asked for{why}")
+    if _gapped(stream):
+        found.append(f"{stream.topic} paused for {stream.longest_gap:.2f} s, {stream.rate:.0f} Hz on average{why}")
+    return found
+
+
+def _cause(stream: StreamReport, busy: str) -> str:
+    if busy:
+        return f": {busy}"
+    if stream.simulated:
+        return ": this computer is too slow for it; ask for fewer or smaller images"
+    if stream.topic.startswith("/camera/"):
+        return "; look at the camera's cable and USB port, and whether there is light enough for a short exposure"
+    return ""
+
+
+def _busy(streams: Sequence[StreamReport], processor_use: float | None) -> str:
+    """How it shows that the computer was too busy, empty: it was not."""
+    if processor_use is not None and processor_use >= BUSY:
+        return f"the computer was busy, {processor_use:.0%} of its processors were in use"
+    if any(stream.topic in OF_COMPUTER and _gapped(stream) for stream in streams):
+        return "the computer was busy, its own timers paused as well"
+    return ""
 
 
 def _gapped(stream: StreamReport) -> bool:

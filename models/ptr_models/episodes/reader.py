@@ -106,7 +106,7 @@ def read_episode(
 def _read_episode(path: Path, contract: Contract | None, metadata: EpisodeMetadata) -> Episode:
     delay = (contract or metadata.contract).observation_delay
     if contract is not None:
-        contract.require(metadata.contract, f"episode {path}", sizes=False)
+        contract.require(metadata.contract, f"episode {path}", source=True)
     contract = (contract or metadata.contract).with_latencies(metadata.contract)
     try:
         streams = read_streams(path, contract)
@@ -146,7 +146,7 @@ def _require_enough_pixels(choice: Choice, contract: Contract, recorded: Contrac
     """
     known = {camera.name: camera for camera in recorded.cameras}
     for camera, (_, data) in zip(contract.cameras, choice.images, strict=True):
-        meant, size = known[camera.name], image_size(data)
+        meant, size = known[camera.name], image_size(np.frombuffer(data, np.uint8).data)
         if size is None or (camera.height, camera.width) == (meant.height, meant.width):
             continue
         if size[0] < camera.height or size[1] < camera.width:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ptr_models.common import arguments
+from ptr_models.common.guidance import next_step
 from ptr_models.common.plain_text import plain
 from ptr_models.contract import ContractError
 from ptr_models.episodes.bag import mapped
@@ -99,9 +100,7 @@ def _records(
         if code == CHUNK:
             size, checksum, compression, packed = chunk_head(body)
             if compression:
-                raise EpisodeError(
-                    f"its chunks are compressed ({compression}); only uncompressed ones are recovered"
-                )
+                raise EpisodeError(f"its chunks are compressed ({compression}); only uncompressed ones are recovered")
             if checksum and len(packed) == size and zlib.crc32(packed) != checksum:
                 left_out(position)
             else:
@@ -191,8 +190,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    saved = []
     for path in options.episodes:
         folder, count, damaged = recover(path, options.out)
+        saved.append(folder)
         lost = f"; {damaged} chunks with wrong checksums were left out" if damaged else ""
         print(f"{plain(folder)}: {count} messages recovered from {plain(path)}{lost}")
+    next_step("inspect", *saved, about="whether training can use it; then judge it with ptr label")
     return 0

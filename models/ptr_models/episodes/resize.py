@@ -29,7 +29,7 @@ def squash(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
     if (rows, columns) == (height, width):
         return np.ascontiguousarray(image)
     if rows < height or columns < width:
-        return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     down, across, area = _overlaps(rows, height, columns, width, channels)
     blocks = math.gcd(rows, height)
     pixels = image.astype(np.float32).reshape(blocks, rows // blocks, columns * channels)

@@ -141,14 +141,14 @@ class Observation:
     state_stamp: int
 
 
-def arm_sample(message: object) -> ArmSample:
+def arm_sample(message: Any) -> ArmSample:
     """Take an ArmSample from an ArmState of rclpy or of rosbags (both have the same attributes)."""
-    pose = message.measured  # type: ignore[attr-defined]
+    pose = message.measured
     position, orientation = pose.position, pose.orientation
     return ArmSample(
         (position.x, position.y, position.z),
         (orientation.x, orientation.y, orientation.z, orientation.w),
-        float(message.gripper),  # type: ignore[attr-defined]
+        float(message.gripper),
     )
 
 
@@ -176,7 +176,7 @@ def decode_image(data: bytes | NDArray[np.uint8], camera: Camera) -> NDArray[np.
     image = decode_at_least(data, camera.height, camera.width)
     if image is None:
         raise EpisodeError(f"an image of camera {camera.name} ({len(data)} bytes) cannot be decoded")
-    return cv2.cvtColor(resize_image(image, camera), cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(resize_image(image, camera), cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def resize_image(image: NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
@@ -219,7 +219,8 @@ def states_of(contract: Contract, choices: Sequence[Choice]) -> NDArray[np.float
     states = state_vectors([choice.arm[1] for choice in choices])
     if not contract.objects:
         return states
-    features = features_of(contract, np.stack([choice.objects for choice in choices]))
+    objects = [choice.objects for choice in choices if choice.objects is not None]
+    features = features_of(contract, np.stack(objects))
     return np.concatenate([states, features.astype(np.float32)], axis=1)
 
 
@@ -239,7 +240,7 @@ def shifts(contract: Contract, delay: float | None = None) -> tuple[tuple[int, .
 
 def choose(
     contract: Contract,
-    images: Mapping[str, Stream[bytes]],
+    images: Mapping[str, Stream[bytes | NDArray[np.uint8]]],
     arm: Stream[ArmSample],
     time: int,
     delay: float | None = None,

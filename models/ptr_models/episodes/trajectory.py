@@ -105,8 +105,7 @@ class Trajectory:
         wrong |= {name: length for name, length in commanded.items() if length != instants}
         if wrong or rows not in (instants, instants - 1) or instants < 2:
             raise EpisodeError(
-                f"a trajectory of {instants} instants and {rows} observations has streams of other "
-                f"lengths: {wrong}"
+                f"a trajectory of {instants} instants and {rows} observations has streams of other lengths: {wrong}"
             )
 
     @property
@@ -129,16 +128,12 @@ class Trajectory:
             actions[:, :6],
         )
         gripper = np.concatenate([[fields["gripper"][0]], actions[:, 6]])
-        return cls(
-            commanded_position=position, commanded_rotation=rotation, gripper_commanded=gripper, **fields
-        )
+        return cls(commanded_position=position, commanded_rotation=rotation, gripper_commanded=gripper, **fields)
 
 
 def encode_jpeg(image: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> bytes:
     """JPEG of an image (H, W, 3) uint8 RGB."""
-    done, encoded = cv2.imencode(
-        ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
-    )
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise EpisodeError(f"an image of shape {image.shape} cannot be encoded as JPEG")
     return encoded.tobytes()
@@ -175,9 +170,7 @@ def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Traje
                 bag.write_message(JOINT_STATE_TOPIC, build.joint_state(stamp, k), stamp)
             if trajectory.objects is not None:
                 bag.write_message(OBJECTS_TOPIC, build.objects(stamp, trajectory.objects, k), stamp)
-        bag.write_message(
-            EVENT_TOPIC, build.event(metadata.end_ns, metadata.episode_id, "stop"), metadata.end_ns
-        )
+        bag.write_message(EVENT_TOPIC, build.event(metadata.end_ns, metadata.episode_id, "stop"), metadata.end_ns)
         return bag.close()
 
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -67,9 +68,7 @@ class BagWriter:
         self._first_ns, self._last_ns = 0, metadata.start_ns
         self._flushed = time.monotonic()
         self._offered, self._durable = offered, durable
-        self._writer = StreamedWriter(
-            self.partial, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
-        )
+        self._writer = StreamedWriter(self.partial, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP)
         self._sync: DiskSync | None = None
         self._open = True
         try:
@@ -139,9 +138,9 @@ class BagWriter:
             self.abandon()
             raise self._disk_error(error) from error
 
-    def write_message(self, topic: str, message: object, stamp_ns: int) -> None:
+    def write_message(self, topic: str, message: Any, stamp_ns: int) -> None:
         """Append a message object made from `typestore().types`."""
-        type_name = message.__msgtype__  # type: ignore[attr-defined]
+        type_name = message.__msgtype__
         self.write(topic, type_name, stamp_ns, typestore().serialize_cdr(message, type_name))
 
     def close(self, metadata: EpisodeMetadata | None = None) -> Path:

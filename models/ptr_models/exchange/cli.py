@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ptr_models.common import arguments
-from ptr_models.common.guidance import AGAIN, next_step, resumable
+from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.plain_text import plain
 from ptr_models.contract_cli import read_contract
 from ptr_models.episodes.errors import EpisodeError
@@ -20,7 +22,7 @@ CODECS = ("h264", "av1")
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
-    """Add `ptr export lerobot`."""
+    """Add `ptr export lerobot` and `ptr export rlds`."""
     parser = subparsers.add_parser(
         "export",
         help="turn bags into data sets of other projects",
@@ -35,23 +37,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "camera at the size that was recorded. Bags that can't be read or follow another contract than the first one "
         "are left out and listed. An export that was interrupted goes on with the same command.",
     )
-    lerobot.add_argument(
-        "bags", type=arguments.existing_folder, nargs="+", metavar="BAGS", help="folders of episodes, at any depth"
-    )
-    lerobot.add_argument(
-        "--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the data set, a new one"
-    )
+    _add_export(lerobot)
     lerobot.add_argument(
         "--camera",
         action="append",
         metavar="NAME",
         help="camera of the bags; can be repeated (default: those of the contract)",
-    )
-    lerobot.add_argument(
-        "--outcome",
-        action="append",
-        choices=OUTCOMES,
-        help="outcome of the bags that are taken; can be repeated (default: any)",
     )
     lerobot.add_argument("--codec", choices=CODECS, default="h264", help="of the videos (default: h264)")
     lerobot.add_argument(
@@ -61,8 +52,34 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="constant rate factor; lower is better (default: 18)",
     )
-    _add_workers(lerobot)
     lerobot.set_defaults(run=_export)
+    _register_rlds(formats)
+
+
+def _register_rlds(formats: argparse._SubParsersAction) -> None:
+    rlds = formats.add_parser(
+        "rlds",
+        help="RLDS in the files of TensorFlow Datasets, as Bridge's release",
+        description="Each bag becomes one record of a data set that TensorFlow Datasets and `ptr import bridge` read, "
+        "with the features of Bridge's release: over_shoulder is image_0. Images are those that were recorded. Bags "
+        "that can't be read or follow another contract than the first one are left out and listed. TensorFlow is not "
+        "needed. An export that is interrupted leaves no data set.",
+    )
+    _add_export(rlds)
+    rlds.add_argument(
+        "--name",
+        type=_dataset_name,
+        default="ptr_dataset",
+        metavar="NAME",
+        help="of the data set (default: ptr_dataset)",
+    )
+    rlds.set_defaults(run=_export_rlds)
+
+
+def _dataset_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a data set; use small letters, digits and '_'")
+    return text
 
 
 def register_import(formats: argparse._SubParsersAction) -> None:
@@ -130,13 +147,36 @@ def register_import(formats: argparse._SubParsersAction) -> None:
     lerobot.set_defaults(run=_import)
 
 
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    """The arguments of exports in all formats."""
+    parser.add_argument(
+        "bags",
+        type=arguments.episodes,
+        nargs="+",
+        metavar="BAGS",
+        help="folders of episodes, at any depth, or sets (.json)",
+    )
+    parser.add_argument(
+        "--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the data set, a new one"
+    )
+    parser.add_argument(
+        "--outcome",
+        action="append",
+        choices=OUTCOMES,
+        help="outcome of the bags that are taken; can be repeated (default: any)",
+    )
+    _add_workers(parser)
+
+
 def _add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=arguments.count, metavar="N", help="processes (default: one per core)")
 
 
 def _export(options: argparse.Namespace) -> int:
     layout.require_extra()
-    from ptr_models.exchange.lerobot import exporting, pool
+    from ptr_models.episodes import pool
+    from ptr_models.exchange.exporting import Exported
+    from ptr_models.exchange.lerobot import exporting
     from ptr_models.exchange.lerobot.video import Encoding
 
     wanted = exporting.Options(
@@ -145,23 +185,34 @@ def _export(options: argparse.Namespace) -> int:
         encoding=Encoding(options.codec, options.crf),
         workers=options.workers or pool.cores(),
     )
-    account = exporting.Exported()
-    with _bar() as bar:
-        task = bar.add_task("exporting bags", total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    account = Exported()
+    with _bar("exporting bags") as advance:
         with resumable(account.account):
             exporting.export_lerobot(options.bags, options.out, wanted, advance, account)
     print(f"{options.out}: {plain(account.account(), newlines=True)}")
     return 0
 
 
+def _export_rlds(options: argparse.Namespace) -> int:
+    from ptr_models.episodes import pool
+    from ptr_models.exchange import rlds
+    from ptr_models.exchange.exporting import Exported
+
+    wanted = rlds.Options(
+        outcomes=tuple(options.outcome or OUTCOMES), name=options.name, workers=options.workers or pool.cores()
+    )
+    account = Exported()
+    with _bar("exporting bags") as advance:
+        rlds.export_rlds(options.bags, options.out, wanted, advance, account)
+    print(f"{options.out}: {plain(account.account(), newlines=True)}")
+    return 0
+
+
 def _import(options: argparse.Namespace) -> int:
     layout.require_extra()
-    from ptr_models.episodes.importing.records import Imported
-    from ptr_models.exchange.lerobot import importing, pool
+    from ptr_models.episodes import pool
+    from ptr_models.episodes.importing.records import Imported, tell_account
+    from ptr_models.exchange.lerobot import importing
 
     wanted = importing.Options(
         contract=read_contract(options.contract) if options.contract else None,
@@ -175,25 +226,25 @@ def _import(options: argparse.Namespace) -> int:
         workers=options.workers or pool.cores(),
     )
     account = Imported()
-    with _bar() as bar:
-        task = bar.add_task("importing LeRobot", total=None)
-
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    with _bar("importing LeRobot") as advance:
         try:
             with resumable(account.account):
                 importing.import_lerobot(options.source, options.out, wanted, advance, account)
         except EpisodeError:
-            print(f"interrupted: {plain(account.account(), newlines=True)}; {AGAIN}", file=sys.stderr)
+            tell_account(account)
             raise
     print(f"{options.out}: {plain(account.account(), newlines=True)}")
     next_step("inspect", options.out, about="what is in them")
     return 0
 
 
-def _bar() -> Progress:
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+@contextmanager
+def _bar(about: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar; gives a function that is told how many are done, and of how many."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task(about, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _cameras(pairs: list[str]) -> dict[str, str]:

@@ -25,7 +25,8 @@ class Attention(nn.Module):
         batch, length, width = x.shape
         qkv = self.qkv(x).view(batch, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         rate = self.dropout if self.training else 0.0
-        mixed = functional.scaled_dot_product_attention(*qkv, dropout_p=rate, is_causal=self.causal)
+        query, key, value = qkv.unbind(0)
+        mixed = functional.scaled_dot_product_attention(query, key, value, dropout_p=rate, is_causal=self.causal)
         return self.proj(mixed.transpose(1, 2).reshape(batch, length, width))
 
 

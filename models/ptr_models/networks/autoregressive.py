@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class ConditionalBins(nn.Module):
 
         The product with the features is computed once per state, not once per prefix.
         """
-        first = self.layers[0]
+        first = cast(nn.Linear, self.layers[0])
         state_weight, action_weight = first.weight.split([self.split, first.in_features - self.split], dim=1)
         x = functional.linear(features, state_weight, first.bias).unsqueeze(1) + previous @ action_weight.T
         for layer in self.layers[1:]:
@@ -131,7 +132,9 @@ class AutoregressiveActor(ObservationFeatures):
     def head(self, embedding: Tensor, state: Tensor, task: Tensor) -> AutoregressiveCategorical:
         """(B, latent), (B, S), (B, K) one-hot to the distribution of scaled actions."""
         features = self.features(embedding, state, task)
-        return AutoregressiveCategorical(features, list(self.heads), self.bins, self.beam)
+        return AutoregressiveCategorical(
+            features, cast("list[ConditionalBins]", list(self.heads)), self.bins, self.beam
+        )
 
     def forward(self, image: Tensor, state: Tensor, task: Tensor) -> AutoregressiveCategorical:
         return self.head(self.encode(image), state, task)

@@ -63,10 +63,10 @@ class ResNet(nn.Module):
 
     ratio = 8
 
-    def __init__(self, name: str, inputs: int = 3) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
         block = BottleneckBlock if name == "resnet50" else BasicBlock
-        self.stem, self.norm = Conv(inputs, 64, 7, 2, padding=3), group_norm(64)
+        self.stem, self.norm = Conv(3, 64, 7, 2, padding=3), group_norm(64)
         blocks: list[nn.Module] = []
         channels = 64
         for stage, (size, stride) in enumerate(zip(STAGE_SIZES[name], STAGE_STRIDES, strict=True)):
@@ -104,15 +104,15 @@ class Tiny(nn.Module):
     ratio = 4
     channels = 64
 
-    def __init__(self, inputs: int = 3) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.stem = Conv(inputs, 16, 5, 2)
+        self.stem = Conv(3, 16, 5, 2)
         self.blocks = nn.Sequential(LightBlock(16, 32, 2), LightBlock(32, 64, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks(functional.relu(self.stem(x), inplace=True))
 
 
-def make_backbone(name: str, inputs: int = 3) -> ResNet | Tiny:
-    """The backbone of that name (see `networks.config.ENCODERS`) for images of `inputs` channels."""
-    return Tiny(inputs) if name == "tiny" else ResNet(name, inputs)
+def make_backbone(name: str) -> ResNet | Tiny:
+    """The backbone of that name (see `networks.config.ENCODERS`) for RGB images."""
+    return Tiny() if name == "tiny" else ResNet(name)

@@ -7,7 +7,9 @@ Shafiullah et al., "Behavior Transformers: Cloning k modes with one stone", Neur
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +81,7 @@ class BehaviourTransformer(ObservationFeatures):
         self.norm = nn.LayerNorm(options.width)
         self.classes = nn.Linear(options.width, options.modes, bias=False)
         self.offsets = nn.Linear(options.width, options.modes * actions)
+        self.centres: Tensor
         self.register_buffer("centres", torch.zeros(options.modes, actions))
         self._initialise()
 
@@ -90,7 +93,7 @@ class BehaviourTransformer(ObservationFeatures):
                     nn.init.normal_(layer.weight, std=0.02)
                     if layer.bias is not None:
                         nn.init.zeros_(layer.bias)
-        for block in self.blocks:
+        for block in cast("Iterable[TransformerBlock]", self.blocks):
             for layer in (block.attn.proj, block.mlp.fc2):
                 nn.init.normal_(layer.weight, std=0.02 / math.sqrt(2 * len(self.blocks)))
         nn.init.normal_(self.positions, std=0.02)

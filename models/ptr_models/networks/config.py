@@ -24,10 +24,11 @@ class NetworkConfig:
             but for `resnet50_batchnorm` (the ResNet-50 of R3M) and the Vision Transformers `vit_tiny` and `vit_b16`;
             `none` sees no images, for contracts without cameras.
         image_size: height and width of the (square) image, pixels; learned embeddings tie a checkpoint to it.
-        cameras: images stacked along the channels.
+        cameras: views in an image, stacked along its channels; one encoder sees each, and their embeddings stand
+            side by side.
         pooling: how a feature map becomes a vector, one of POOLINGS; `class_token` is for Vision Transformers.
         embeddings: learned spatial masks per channel.
-        latent: width of the bottleneck, the image embedding.
+        latent: width of the bottleneck, the embedding of one view.
         hidden: widths of the hidden layers of actor and critic.
         critics: size of the ensemble on one critic encoder.
         critic_injection: feed action and embedding to every layer of the critic (PTR), not to the first alone.
@@ -81,5 +82,5 @@ class NetworkConfig:
 
     @property
     def latent_width(self) -> int:
-        """Width of the image embedding: `latent`, or 0 without an encoder."""
-        return 0 if self.encoder == "none" else self.latent
+        """Width of the image embedding: `latent` for each camera, or 0 without an encoder."""
+        return 0 if self.encoder == "none" else self.cameras * self.latent

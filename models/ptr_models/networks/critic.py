@@ -91,12 +91,14 @@ class Critic(nn.Module):
         self.encoder = make_encoder(config)
         self.sees_state = config.critic_proprioception
         state = len(config.state_center) if self.sees_state else 0
+        self.state_center: Tensor
+        self.state_scale: Tensor
         self.register_buffer("state_center", torch.tensor(config.state_center), persistent=False)
         self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
         self.q_function = QFunction(config, tasks, actions, config.latent_width + state)
 
     def encode(self, image: Tensor, state: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 and (B, S) to the embedding z (B, Z), once per image."""
+        """(B, H, W, 3 * cameras) uint8 and (B, S) to the embedding z (B, Z), once per image."""
         embedding = self.encoder(image)
         if not self.sees_state:
             return embedding

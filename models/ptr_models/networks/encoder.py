@@ -9,7 +9,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ptr_models.networks.backbones import make_backbone
+from ptr_models.common.errors import PtrError
+from ptr_models.networks.backbones import ResNet, Tiny, make_backbone
 from ptr_models.networks.config import VISION_TRANSFORMERS, NetworkConfig
 from ptr_models.networks.fused import LowPrecision, embed
 from ptr_models.networks.layers import truncated_normal_
@@ -40,6 +41,7 @@ class SpatialSoftmax(nn.Module):
 
     def __init__(self, channels: int, height: int, width: int) -> None:
         super().__init__()
+        self.grid: Tensor
         y, x = torch.meshgrid(torch.linspace(-1, 1, height), torch.linspace(-1, 1, width), indexing="ij")
         self.register_buffer("grid", torch.stack([x.flatten(), y.flatten()], dim=-1), persistent=False)
         self.features = 2 * channels
@@ -72,7 +74,11 @@ class EmbeddingsAndSoftmax(nn.Module):
         return torch.cat([self.embeddings(x).float(), self.softmax(x)], dim=-1)
 
 
-def _make_pooling(kind: str, channels: int, side: int, embeddings: int) -> nn.Module:
+Backbone = ResNet | Tiny | BatchNormResNet50 | VisionTransformer
+Pooling = SpatialEmbeddings | SpatialSoftmax | EmbeddingsAndSoftmax | MeanPool
+
+
+def _make_pooling(kind: str, channels: int, side: int, embeddings: int) -> Pooling:
     if kind == "spatial_embeddings":
         return SpatialEmbeddings(channels, side, side, embeddings)
     if kind == "spatial_softmax":
@@ -82,16 +88,15 @@ def _make_pooling(kind: str, channels: int, side: int, embeddings: int) -> nn.Mo
     return MeanPool(channels)
 
 
-def _make_backbone(config: NetworkConfig) -> tuple[nn.Module, int]:
+def _make_backbone(config: NetworkConfig) -> tuple[Backbone, int]:
     """The backbone, and the height and width of its map."""
-    inputs = 3 * config.cameras
     if config.encoder in VISION_TRANSFORMERS:
         reads_class = config.pooling == "class_token"
-        transformer = VisionTransformer(config.encoder, inputs, config.image_size, reads_class)
+        transformer = VisionTransformer(config.encoder, config.image_size, reads_class)
         return transformer, transformer.side
     if config.encoder == "resnet50_batchnorm":
-        return BatchNormResNet50(inputs), BatchNormResNet50.side
-    backbone = make_backbone(config.encoder, inputs)
+        return BatchNormResNet50(), BatchNormResNet50.side
+    backbone = make_backbone(config.encoder)
     return backbone, math.ceil(config.image_size / backbone.ratio)
 
 
@@ -100,16 +105,21 @@ def _has_fast_bf16(device: str) -> bool:
     """Whether bfloat16 saves time; CPUs without instructions for it are faster, and as good, in float32."""
     if device != "cpu":
         return True
-    found = getattr(torch.cpu, "get_capabilities", dict)()
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(found.get("avx512_bf16") or found.get("amx_bf16"))
 
 
 class Encoder(nn.Module):
-    """Image to a 256-d embedding in (-1, 1): backbone, pooling, dense, LayerNorm (eps 1e-6), tanh."""
+    """Image to a 256-d embedding in (-1, 1): backbone, pooling, dense, LayerNorm (eps 1e-6), tanh.
+
+    With several cameras the same weights see each view, and the embeddings stand side by side, in the order of the
+    contract. The code of ACT has one backbone for all views as well (Zhao et al. 2023, arXiv 2304.13705); robomimic has
+    one for each, and concatenates their features (Mandlekar et al. 2021, arXiv 2108.03298).
+    """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.precision = config.precision
+        self.precision, self.cameras = config.precision, config.cameras
         self.frozen = False
         self.backbone, side = _make_backbone(config)
         self.pooling = _make_pooling(config.pooling, self.backbone.channels, side, config.embeddings)
@@ -118,7 +128,7 @@ class Encoder(nn.Module):
         truncated_normal_(self.dense.weight, math.sqrt(2.0 / (features + config.latent)))
         nn.init.zeros_(self.dense.bias)
         self.norm = nn.LayerNorm(config.latent, eps=1e-6)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's overloads lack it
 
     def freeze_backbone(self) -> None:
         """Let no gradient reach the backbone, and keep its BatchNorms (if it has any) as they are."""
@@ -137,9 +147,18 @@ class Encoder(nn.Module):
         return torch.autocast(device, torch.bfloat16, enabled=self._is_low(device))
 
     def pixels(self, image: Tensor) -> Tensor:
-        """(B, H, W, C) uint8 to (B, C, H, W) in [0, 1], as the backbone takes it."""
+        """(B, H, W, 3 * cameras) uint8 to (B * cameras, 3, H, W) in [0, 1], as the backbone takes it.
+
+        The views of an image follow one another.
+        """
         low = self._is_low(image.device.type)
+        if self.cameras > 1:
+            image = image.unflatten(-1, (self.cameras, 3)).permute(0, 3, 1, 2, 4).flatten(0, 1)
         return image.permute(0, 3, 1, 2).to(torch.bfloat16 if low else torch.float32).div_(255.0)
+
+    def side_by_side(self, features: Tensor) -> Tensor:
+        """Features of the views (B * cameras, D) to those of the images (B, cameras * D)."""
+        return features if self.cameras == 1 else features.unflatten(0, (-1, self.cameras)).flatten(1)
 
     def _is_low(self, device: str) -> bool:
         return self.precision == "bf16" and _has_fast_bf16(device)
@@ -150,11 +169,11 @@ class Encoder(nn.Module):
         Args:
             image: (B, H, W, 3 * cameras) uint8 RGB; in memory that is PyTorch's channels-last layout.
         Returns:
-            (B, latent) float32.
+            (B, cameras * latent) float32.
         """
         with self.precision_of(image.device.type):
             features = self.pooling(self.backbone(self.pixels(image)))
-        return torch.tanh(self.norm(self.dense(features.float())))
+        return self.side_by_side(torch.tanh(self.norm(self.dense(features.float()))))
 
 
 class NoEncoder(nn.Module):
@@ -166,6 +185,17 @@ class NoEncoder(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Images (B, 0, 0, 0) to embeddings (B, 0) float32."""
         return image.new_zeros((len(image), 0), dtype=torch.float32)
+
+
+def image_encoder(encoder: Encoder | NoEncoder) -> Encoder:
+    """The same, where images are needed.
+
+    Raises:
+        PtrError: there are none.
+    """
+    if isinstance(encoder, NoEncoder):
+        raise PtrError("an image encoder is needed, but `networks.encoder` is none; choose one")
+    return encoder
 
 
 def make_encoder(config: NetworkConfig) -> Encoder | NoEncoder:

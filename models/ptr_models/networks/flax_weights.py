@@ -9,8 +9,9 @@ layouts differ: convolutions are (H, W, in, out) there and (out, in, H, W) here,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from torch import Tensor, nn
 from ptr_models.networks.actor import Actor
 from ptr_models.networks.archives import reason_of, require_honest_archive
 from ptr_models.networks.backbones import BottleneckBlock, ResNet
-from ptr_models.networks.critic import Critic
+from ptr_models.networks.critic import Critic, EnsembleDense, QFunction
+from ptr_models.networks.encoder import Backbone, Encoder, image_encoder
 from ptr_models.networks.published import WeightsError
 
 Arrays = Mapping[str, NDArray[np.floating]]
@@ -68,9 +70,9 @@ def load_flax_weights(weights: Arrays, actor: Actor, critic: Critic) -> None:
     if not isinstance(critic.encoder.backbone, ResNet) or critic.sees_state or not critic.q_function.injected:
         raise WeightsError("flax weights are those of PTR's ResNets, with a critic that has critic_injection alone")
     places = {
-        **_encoder_places(critic.encoder, "critic_encoder"),
+        **_encoder_places(image_encoder(critic.encoder), "critic_encoder"),
         **_decoder_places(critic.q_function),
-        **_encoder_places(actor.encoder, "actor"),
+        **_encoder_places(image_encoder(actor.encoder), "actor"),
         **_policy_places(actor),
     }
     _compare(weights, places)
@@ -83,7 +85,7 @@ def load_flax_weights(weights: Arrays, actor: Actor, critic: Critic) -> None:
 Places = dict[str, tuple[Tensor, Layout]]
 
 
-def _encoder_places(encoder: nn.Module, scope: str) -> Places:
+def _encoder_places(encoder: Encoder, scope: str) -> Places:
     """Where each weight of an encoder goes: name in the original to (parameter, change of layout)."""
     places: Places = {}
     for own, parameter in encoder.named_parameters():
@@ -92,8 +94,12 @@ def _encoder_places(encoder: nn.Module, scope: str) -> Places:
     return places
 
 
-def _block_name(backbone: ResNet) -> str:
-    return "BottleneckResNetBlock" if isinstance(backbone.blocks[0], BottleneckBlock) else "ResNetBlock"
+def _block_name(backbone: Backbone) -> str:
+    return (
+        "BottleneckResNetBlock"
+        if isinstance(backbone, ResNet) and isinstance(backbone.blocks[0], BottleneckBlock)
+        else "ResNetBlock"
+    )
 
 
 def _encoder_name(own: str, block: str) -> tuple[str, Layout]:
@@ -110,7 +116,10 @@ def _encoder_name(own: str, block: str) -> tuple[str, Layout]:
     }
     if own in fixed:
         return fixed[own]
-    number, rest = re.fullmatch(r"backbone\.blocks\.(\d+)\.(.+)", own).groups()  # type: ignore[union-attr]
+    place = re.fullmatch(r"backbone\.blocks\.(\d+)\.(.+)", own)
+    if place is None:
+        raise WeightsError(f"the original's encoder has nothing like {own}; choose one of its ResNets")
+    number, rest = place.groups()
     scope = f"encoder/{block}_{number}"
     norm = {"weight": "scale", "bias": "bias"}
     if found := re.fullmatch(r"conv(\d)\.weight", rest):
@@ -122,9 +131,9 @@ def _encoder_name(own: str, block: str) -> tuple[str, Layout]:
     return f"{scope}/norm_proj/{norm[rest.rpartition('.')[2]]}", _same
 
 
-def _decoder_places(q_function: nn.Module) -> Places:
+def _decoder_places(q_function: QFunction) -> Places:
     """The Q-functions: kernels (E, in, out), whose input is [task, action, embedding] in both."""
-    layers = [*q_function.layers, q_function.output]
+    layers = [*cast("Iterable[EnsembleDense]", q_function.layers), q_function.output]
     return {
         f"{CRITIC_LAYERS}/Dense_{index}/{name}": (parameter, _same)
         for index, layer in enumerate(layers)
@@ -134,7 +143,8 @@ def _decoder_places(q_function: nn.Module) -> Places:
 
 def _policy_places(actor: Actor) -> Places:
     """The actor behind its encoder: its input is [embedding, state, task] in both."""
-    named = {f"MLP_0/Dense_{index}": layer for index, layer in enumerate(actor.layers)}
+    layers = cast("Iterable[nn.Linear]", actor.layers)
+    named = {f"MLP_0/Dense_{index}": layer for index, layer in enumerate(layers)}
     named |= {"Dense_0": actor.mean, "Dense_1": actor.log_std}
     places: Places = {}
     for name, layer in named.items():

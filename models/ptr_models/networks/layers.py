@@ -55,13 +55,9 @@ class Conv(nn.Conv2d):
         padding: None for `SAME`, else zeros on all four sides.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None) -> None:
         symmetric = kernel // 2 if stride == 1 and kernel % 2 == 1 else 0
-        super().__init__(
-            inputs, outputs, kernel, stride, symmetric if padding is None else padding, bias=False
-        )
+        super().__init__(inputs, outputs, kernel, stride, symmetric if padding is None else padding, bias=False)
         self.same = padding is None and symmetric == 0 and kernel > 1
         truncated_normal_(self.weight, math.sqrt(2.0 / (inputs * kernel * kernel)))
         self._low = LowPrecision()

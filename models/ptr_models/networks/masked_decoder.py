@@ -14,19 +14,17 @@ from ptr_models.networks.vit import VisionTransformer, initialise, sine_position
 class MaskedDecoder(nn.Module):
     """A transformer over the visible tokens and, in the places of the hidden patches, a learned mask token."""
 
-    def __init__(self, options: MaskedDecoderConfig, encoder: VisionTransformer, inputs: int) -> None:
-        """Args: inputs: channels of the image, 3 per camera."""
+    def __init__(self, options: MaskedDecoderConfig, encoder: VisionTransformer) -> None:
         super().__init__()
         width = options.width
         self.embed = nn.Linear(encoder.channels, width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.positions: Tensor
         positions = torch.cat([torch.zeros(1, width), sine_positions(encoder.grid, width)]).unsqueeze(0)
         self.register_buffer("positions", positions, persistent=False)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(width, options.heads, epsilon=1e-6) for _ in range(options.layers)
-        )
+        self.blocks = nn.ModuleList(TransformerBlock(width, options.heads, epsilon=1e-6) for _ in range(options.layers))
         self.norm = nn.LayerNorm(width, eps=1e-6)
-        self.pixels = nn.Linear(width, encoder.patch**2 * inputs)
+        self.pixels = nn.Linear(width, encoder.patch**2 * 3)
         initialise(self)
 
     def forward(self, tokens: Tensor, visible: Tensor) -> Tensor:

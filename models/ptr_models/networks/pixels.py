@@ -12,18 +12,20 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class PublishedInput(nn.Module):
-    """Resize to the size of the publication and normalise with the statistics of ImageNet, camera by camera."""
+    """Resize to the size of the publication and normalise with the statistics of ImageNet."""
 
-    def __init__(self, channels: int, size: int) -> None:
-        """Args: channels: 3 per camera.  size: height and width in pixels."""
+    def __init__(self, size: int) -> None:
+        """Args: size: height and width in pixels."""
         super().__init__()
         self.size = size
+        self.mean: Tensor
+        self.std: Tensor
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
-            column = torch.tensor(values).repeat(channels // 3).view(1, channels, 1, 1)
+            column = torch.tensor(values).view(1, 3, 1, 1)
             self.register_buffer(name, column, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) in [0, 1] to (B, C, size, size)."""
+        """(B, 3, H, W) in [0, 1] to (B, 3, size, size)."""
         if x.shape[-2:] != (self.size, self.size):
             x = functional.interpolate(x, (self.size, self.size), mode="bilinear", align_corners=False)
         return (x - self.mean.to(x.dtype)) / self.std.to(x.dtype)

@@ -95,9 +95,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     except FileNotFoundError:
         raise WeightsError(f"there is no file of weights at {path}") from None
     except Exception as error:  # whatever a file that is none provokes: zip, pickle, end of file, header, memory
-        raise WeightsError(
-            f"{path} cannot be read as weights ({reason_of(error)}); give the published file"
-        ) from error
+        raise WeightsError(f"{path} cannot be read as weights ({reason_of(error)}); give the published file") from error
     for key in CONTAINERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

@@ -30,6 +30,7 @@ class Bottleneck(nn.Module):
         self.conv1, self.bn1 = _conv(inputs, width, 1), nn.BatchNorm2d(width)
         self.conv2, self.bn2 = _conv(width, width, 3, stride), nn.BatchNorm2d(width)
         self.conv3, self.bn3 = _conv(width, 4 * width, 1), nn.BatchNorm2d(4 * width)
+        self.downsample: nn.Module
         if inputs != 4 * width or stride != 1:
             self.downsample = nn.Sequential(_conv(inputs, 4 * width, 1, stride), nn.BatchNorm2d(4 * width))
         else:
@@ -47,12 +48,15 @@ class BatchNormResNet50(nn.Module):
     channels = 2048
     side = 7
 
-    def __init__(self, inputs: int = 3) -> None:
-        """Args: inputs: 3 per camera."""
+    def __init__(self) -> None:
         super().__init__()
-        self.prepare = PublishedInput(inputs, IMAGE)
-        self.conv1, self.bn1 = nn.Conv2d(inputs, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        self.prepare = PublishedInput(IMAGE)
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
         nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
+        self.layer1: nn.Sequential
+        self.layer2: nn.Sequential
+        self.layer3: nn.Sequential
+        self.layer4: nn.Sequential
         channels = 64
         for stage, blocks in enumerate(STAGES):
             width = 64 * 2**stage

@@ -50,7 +50,8 @@ class PatchEmbedding(nn.Module):
         super().__init__()
         self.proj = nn.Conv2d(channels, width, patch, patch)
         nn.init.xavier_uniform_(self.proj.weight.view(width, -1))
-        nn.init.zeros_(self.proj.bias)
+        if self.proj.bias is not None:
+            nn.init.zeros_(self.proj.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.proj(x).flatten(2).transpose(1, 2)
@@ -64,23 +65,21 @@ class VisionTransformer(nn.Module):
         prepare: resizes and normalises; its output is what patches are cut from.
     """
 
-    def __init__(self, name: str, inputs: int, image_size: int, class_token: bool = False) -> None:
-        """Args: inputs: 3 per camera.  image_size: of the contract.  class_token: put it out instead of the map."""
+    def __init__(self, name: str, image_size: int, class_token: bool = False) -> None:
+        """Args: image_size: of the contract.  class_token: put it out instead of the map."""
         super().__init__()
         size = SIZES[name]
         pixels = size.image or image_size
         if pixels % size.patch:
             raise PtrError(f"images of {pixels} pixels can't be cut into patches of {size.patch}; choose a multiple")
-        self.prepare = PublishedInput(inputs, pixels)
+        self.prepare = PublishedInput(pixels)
         self.patch, self.channels, self.grid = size.patch, size.width, pixels // size.patch
         self.reads_class_token, self.side = class_token, 1 if class_token else self.grid
-        self.patch_embed = PatchEmbedding(inputs, size.patch, size.width)
+        self.patch_embed = PatchEmbedding(3, size.patch, size.width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, size.width))
         positions = torch.cat([torch.zeros(1, size.width), sine_positions(self.grid, size.width)])
         self.pos_embed = nn.Parameter(positions.unsqueeze(0), requires_grad=False)
-        self.blocks = nn.ModuleList(
-            TransformerBlock(size.width, size.heads, epsilon=1e-6) for _ in range(size.layers)
-        )
+        self.blocks = nn.ModuleList(TransformerBlock(size.width, size.heads, epsilon=1e-6) for _ in range(size.layers))
         self.norm = nn.LayerNorm(size.width, eps=1e-6)
         initialise(self)
 

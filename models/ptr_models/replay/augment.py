@@ -209,7 +209,7 @@ def _shift_hue(pixels: Floats, saturation: float, turns: float) -> Floats:
     np.multiply(rows, _row([1.0, saturation, 1.0], width), out=rows)
     np.add(rows, _row([360.0 * (turns % 1.0), 0.0, 0.0], width), out=rows)
     np.minimum(rows, _row([720.0, 1.0, 1.0], width), out=rows)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)  # wraps hues above 360, but not those below 0
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.float32)  # wraps hues above 360, but not those below 0
 
 
 def _row(values: ArrayLike, width: int) -> Floats:

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
@@ -22,8 +22,9 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.audit import problem_of
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp
+from ptr_models.episodes.quality import idle_steps
 from ptr_models.episodes.reader import Episode, read_episode, read_metadata
-from ptr_models.replay.store import NOT_READ, Arrays, Entry, Writer
+from ptr_models.replay.store import ALL_STEPS, NOT_READ, Arrays, Entry, Writer
 from ptr_models.replay.verified import checksum
 
 KINDS = ("demonstration", "trial")
@@ -51,13 +52,19 @@ def unwanted(entry: Entry, outcomes: Sequence[str]) -> str:
 
 def is_current(entry: Entry | None, stamp: Stamp, outcomes: Sequence[str]) -> bool:
     """Whether nothing of a bag has to be read (again)."""
-    if entry is None or entry.stamp != stamp:
+    if entry is None or entry.stamp != stamp or entry.instruction is None:
         return False
     return entry.steps != NOT_READ or bool(unwanted(entry, outcomes))
 
 
 def fill(
-    writer: Writer, contract: Contract, jobs: Sequence[Job], outcomes: Sequence[str], workers: int, progress: bool
+    writer: Writer,
+    contract: Contract,
+    jobs: Sequence[Job],
+    outcomes: Sequence[str],
+    workers: int,
+    progress: bool,
+    max_idle_steps: int = ALL_STEPS,
 ) -> None:
     """Read bags into a store.
 
@@ -68,12 +75,14 @@ def fill(
         outcomes: of bags whose streams are read.
         workers: threads.
         progress: show a bar with the time that remains.
+        max_idle_steps: see `Store`.
     Raises:
         EpisodeError: the cache cannot be written; bags that are done stay done.
     """
     done, batch, begun = 0, list[Entry](), time.monotonic()
     try:
-        with _bar(progress) as bar, closing(_in_order(_Look(contract, outcomes, writer), jobs, workers)) as entries:
+        look = _Look(contract, outcomes, writer, max_idle_steps)
+        with _bar(progress) as bar, closing(_in_order(look, jobs, workers)) as entries:
             task = bar.add_task("reading episodes", total=len(jobs))
             try:
                 for entry in entries:
@@ -96,36 +105,39 @@ def fill(
 class _Look:
     """Reads one bag, writes its rows, and says what the index should know."""
 
-    def __init__(self, contract: Contract, outcomes: Sequence[str], writer: Writer) -> None:
+    def __init__(self, contract: Contract, outcomes: Sequence[str], writer: Writer, max_idle_steps: int) -> None:
         self._contract, self._outcomes, self._writer = contract, outcomes, writer
+        self._max_idle_steps = max_idle_steps
 
     def __call__(self, job: Job) -> Entry:
         path, stamp, known = job
         try:
             metadata = read_metadata(path)
-            self._contract.require(metadata.contract, "it", sizes=False)
+            self._contract.require(metadata.contract, "it", source=True)
         except PtrError as error:
-            return Entry(path, stamp, refusal=str(error))
-        entry = Entry(path, stamp, metadata.task, metadata.kind, metadata.outcome, shift=metadata.action_shift)
+            return Entry(path, stamp, refusal=str(error), instruction="")
+        said = {name: getattr(metadata, name) for name in ("task", "kind", "outcome")} | {"instruction": metadata.words}
+        entry = Entry(path, stamp, shift=metadata.action_shift, **said)
         same_rows = known is not None and known.stamp[:2] == stamp[:2] and known.shift == entry.shift
         if known is not None and same_rows and known.steps != NOT_READ:
-            return known._replace(stamp=stamp, task=entry.task, kind=entry.kind, outcome=entry.outcome, refusal="")
+            return known._replace(stamp=stamp, refusal="", **said)
         if unwanted(entry, self._outcomes):
             return entry
         try:
             episode = read_episode(path, self._contract, metadata)
         except PtrError as error:
             return entry._replace(steps=0, problem=str(error))
-        steps = len(episode) - entry.shift
         problem = problem_of(episode)
-        if not problem and steps < 1:
+        if not problem and len(episode) - entry.shift < 1:
             problem = f"it has {len(episode)} steps; none is left with its action_shift of {entry.shift}"
         if problem:
             return entry._replace(steps=0, problem=problem)
-        rows = _rows(episode, entry.shift)
+        rows = _without_pauses(_rows(episode, entry.shift), self._max_idle_steps)
+        if len(rows.actions) < 2:
+            return entry._replace(steps=0, problem="all of its steps are idle")
         return entry._replace(
             start=self._writer.append(rows),
-            steps=steps,
+            steps=len(rows.actions) - 1,
             frames_crc=checksum(rows.frames),
             motion_crc=checksum(rows.states, rows.actions),
         )
@@ -141,7 +153,22 @@ def _rows(episode: Episode, shift: int) -> Arrays:
     return Arrays(frames, episode.states[shift:], actions)
 
 
-def _in_order(look: Callable[[Job], Entry], jobs: Sequence[Job], workers: int) -> Iterator[Entry]:
+def _without_pauses(rows: Arrays, most: int) -> Arrays:
+    """The rows without those idle steps that `most` of a pause precede; the last row, which has no step, stays.
+
+    The arm stands still in a pause: what is left looks as if the person had not hesitated.
+    """
+    if most == ALL_STEPS:
+        return rows
+    idle, run = idle_steps(rows.actions[:-1]), 0
+    keep = np.ones(len(rows.actions), bool)
+    for step, pauses in enumerate(idle):
+        run = run + 1 if pauses else 0
+        keep[step] = run <= most
+    return Arrays(rows.frames[keep], rows.states[keep], rows.actions[keep])
+
+
+def _in_order(look: Callable[[Job], Entry], jobs: Sequence[Job], workers: int) -> Generator[Entry, None, None]:
     """Entries in the order of the jobs, with a few bags in flight."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="bags") as pool:
         pending: deque[Future[Entry]] = deque()

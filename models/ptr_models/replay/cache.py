@@ -22,11 +22,11 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion
 from ptr_models.episodes.finding import Stamp, find_bags
-from ptr_models.episodes.overview import NAME, end_of
+from ptr_models.episodes.overview import NAME, both_ends
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.replay.build import Job, default_workers, fill, is_current, unwanted
 from ptr_models.replay.dataset import Dataset, LeftOut
-from ptr_models.replay.store import Entry, Store, Writer
+from ptr_models.replay.store import ALL_STEPS, Entry, Store, Writer
 from ptr_models.replay.verified import VerifiedRows
 
 DEFAULT_ROOT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ptr" / "replay"
@@ -41,6 +41,7 @@ def open_episodes(
     root: Path | str | None = None,
     outcomes: Sequence[str] = OUTCOMES,
     exclusion: Exclusion | None = None,
+    max_idle_steps: int = ALL_STEPS,
     workers: int | None = None,
     progress: bool = True,
 ) -> Dataset:
@@ -52,6 +53,7 @@ def open_episodes(
         root: where caches lie; by default ~/.cache/ptr/replay.
         outcomes: of episodes to take.
         exclusion: folders that are left out.
+        max_idle_steps: idle steps in a row that are kept of a pause; by default all.
         workers: threads that read bags; by default one per core, at most 8.
         progress: show a bar while reading, and a table of episodes that are left out.
     Raises:
@@ -59,13 +61,13 @@ def open_episodes(
         EpisodeError: there is no episode, or none that is usable, or the cache cannot be written.
     """
     found = find_bags((os.path.realpath(directory) for directory in directories), exclusion)
-    store = Store(Path(root) if root is not None else DEFAULT_ROOT, contract)
+    store = Store(Path(root) if root is not None else DEFAULT_ROOT, contract, max_idle_steps)
     entries = store.intact(_of(found, store.entries()))
     if _jobs(found, entries, outcomes):
         with _turn(store, progress) as writer:
             entries = store.intact(_of(found, store.entries()))  # another process may have read them meanwhile
             jobs = _jobs(found, entries, outcomes)
-            fill(writer, contract, jobs, outcomes, workers or default_workers(), progress)
+            fill(writer, contract, jobs, outcomes, workers or default_workers(), progress, max_idle_steps)
         entries = store.entries()
     dataset = dataset_of(store, [entries[path] for path in found], outcomes)
     if progress and dataset.left_out:
@@ -80,7 +82,7 @@ def audit_table(dataset: Dataset, most: int = 20) -> Table:
     table.add_column("episode", no_wrap=True)
     table.add_column("left out because", overflow="fold")
     for entry in dataset.left_out[:most]:
-        table.add_row(for_markup(end_of(Path(entry.path).name, NAME)), for_markup(entry.reason))
+        table.add_row(for_markup(both_ends(Path(entry.path).name, NAME)), for_markup(entry.reason))
     if total > most:
         table.add_row("...", f"and {total - most} more")
     return table
@@ -136,6 +138,7 @@ def dataset_of(store: Store, entries: Sequence[Entry], outcomes: Sequence[str]) 
         starts=starts,
         lengths=lengths,
         tasks=tuple(entry.task for entry in used),
+        instructions=tuple(entry.instruction or "" for entry in used),
         successes=np.array([entry.outcome == "success" for entry in used], dtype=bool),
         paths=tuple(entry.path for entry in used),
         left_out=tuple(left_out),
@@ -146,9 +149,9 @@ def _refuse(contract: Contract, left_out: Sequence[LeftOut]) -> None:
     """Say why nothing is usable; where all bags follow other contracts, what differs in the first."""
     first = left_out[0]
     try:
-        disagree = all(contract.differences(read_metadata(item.path).contract, sizes=False) for item in left_out)
+        disagree = all(contract.differences(read_metadata(item.path).contract, source=True) for item in left_out)
     except PtrError:
         disagree = False
     if disagree:
-        contract.require(read_metadata(first.path).contract, f"episode {first.path}", sizes=False)
+        contract.require(read_metadata(first.path).contract, f"episode {first.path}", source=True)
     raise EpisodeError(f"none of {len(left_out)} episodes is usable; the first, {first.path}: {first.reason}")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
 from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
 from ptr_models.replay.cache import DEFAULT_ROOT
@@ -99,9 +100,12 @@ def run_clear(options: argparse.Namespace) -> int:
         for item in caches(options.cache)
         if options.all or any(item.folder.name.startswith(name) for name in options.names)
     ]
+    if not chosen and not options.all:
+        wrong = f"no cache in {options.cache} is called {' or '.join(options.names)}; " if options.names else ""
+        raise PtrError(f"{wrong}name one of `ptr cache list`, or give --all")
     for item in chosen:
         shutil.rmtree(item.folder)
         print(f"deleted {item.folder} ({item.size / 1e9:.2f} GB)")
     if not chosen:
-        print(f"nothing to delete in {options.cache}; name a cache of `ptr cache list`, or give --all")
+        print(f"nothing to delete in {options.cache}")
     return 0

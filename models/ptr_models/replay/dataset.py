@@ -39,6 +39,7 @@ class Dataset:
         successes: (E,) whether the episode counts as a success.
         paths: (E,) folders of the bags.
         left_out: episodes that were refused.
+        instructions: (E,) the task in free words, empty where a bag has none; () where that was not looked at.
     """
 
     contract: Contract
@@ -51,6 +52,7 @@ class Dataset:
     successes: NDArray[np.bool_]
     paths: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
+    instructions: tuple[str, ...] = ()
 
     @property
     def transitions(self) -> int:
@@ -81,9 +83,16 @@ class Dataset:
             starts=self.starts[mask],
             lengths=self.lengths[mask],
             tasks=tuple(self.tasks[i] for i in chosen),
+            instructions=tuple(self.instructions[i] for i in chosen) if self.instructions else (),
             successes=self.successes[mask],
             paths=tuple(self.paths[i] for i in chosen),
         )
+
+    def by_instruction(self) -> Dataset:
+        """The same with instructions as tasks; where a bag has none, the name of its task."""
+        tasks = self.tasks
+        told = zip(self.instructions, tasks, strict=True) if self.instructions else zip(tasks, tasks, strict=True)
+        return dataclasses.replace(self, tasks=tuple(words or task for words, task in told))
 
     def episode(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
         """Frames (T+1, H, W, 3 * cameras), states (T+1, S) and raw actions (T, 7) of one episode."""

@@ -5,26 +5,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.replay.batch import ALL_ROWS, Batch
-from ptr_models.replay.sampler import Sampler
+from ptr_models.replay.batch import ALL_ROWS
+
+
+class AnySampler(Protocol):
+    """A `Sampler`, a `WindowSampler` or a `ClipSampler`; each has batches of its own kind."""
+
+    def sample(self, size: int, rows: slice = ALL_ROWS) -> Any: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 class MixingSampler:
     """Draws the prior rows, then the target rows, each from its own sampler."""
 
-    def __init__(self, prior: Sampler | None, target: Sampler | None, fraction: float) -> None:
+    def __init__(self, prior: AnySampler | None, target: AnySampler | None, fraction: float) -> None:
         """Args: fraction: of prior rows in [0, 1]; rounded down, the rest of a batch is target data."""
         if not 0.0 <= fraction <= 1.0:
             raise EpisodeError(f"the mixing fraction is {fraction}; it must be in [0, 1]")
         if (fraction > 0.0 and prior is None) or (fraction < 1.0 and target is None):
-            raise EpisodeError(
-                f"a mixing fraction of {fraction} needs {'prior' if prior is None else 'target'} data"
-            )
+            raise EpisodeError(f"a mixing fraction of {fraction} needs {'prior' if prior is None else 'target'} data")
         self.prior = prior
         self.target = target
         self.fraction = fraction
@@ -34,7 +41,7 @@ class MixingSampler:
         rows = math.floor(size * self.fraction + 1e-9)
         return rows, size - rows
 
-    def sample(self, size: int, rows: slice = ALL_ROWS) -> Batch:
+    def sample(self, size: int, rows: slice = ALL_ROWS) -> Any:
         """Draw a batch, first the prior rows, then the target rows, and read some of them."""
         prior, target = self.split(size)
         start, stop, _ = rows.indices(size)

@@ -93,7 +93,7 @@ class Sampler:
 
     def state_dict(self) -> dict[str, Any]:
         """State of the draws, for JSON: with it a resumed run draws the same batches."""
-        return self._generator.bit_generator.state
+        return dict(self._generator.bit_generator.state)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from a state of `state_dict`."""

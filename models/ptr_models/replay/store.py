@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The files of a replay cache: three arrays that grow at their end, and an index of what lies where.
 
-A store is a folder named after a hash of the contract and of the format:
+A store is a folder named after a hash of the contract, of the format, and of how pauses are trimmed:
 
     index.sqlite   the contract, and one row per bag: its sizes and times, task, outcome, place or problem
     frames.bin     (N, H, W, 3 * cameras) uint8; no file where the contract has no cameras
@@ -40,6 +40,8 @@ from ptr_models.episodes.finding import Stamp
 from ptr_models.replay.verified import checksum
 
 VERSION = 6
+ALL_STEPS = -1
+"""Idle steps that are kept where pauses are not trimmed."""
 NOT_READ = -1
 """Steps of a bag whose streams were not looked at."""
 _SCHEMA = """
@@ -50,7 +52,19 @@ CREATE TABLE IF NOT EXISTS bags (
     shift INTEGER,
     frames_crc INTEGER, motion_crc INTEGER
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS instructions (
+    path TEXT PRIMARY KEY, label_bytes INTEGER, label_time INTEGER, instruction TEXT
+) WITHOUT ROWID;
 """
+_COLUMNS = (
+    "path, bag_bytes, bag_time, label_bytes, label_time, task, kind, outcome, refusal, start, steps, problem, shift, "
+    "frames_crc, motion_crc"
+)
+_JOINED = f"""
+SELECT {", ".join(f"bags.{name}" for name in _COLUMNS.split(", "))}, instructions.instruction
+FROM bags LEFT JOIN instructions USING (path, label_bytes, label_time)
+"""
+"""Instructions came later than version 6: an older suite that shares the cache neither knows them nor minds."""
 
 
 class Entry(NamedTuple):
@@ -65,6 +79,7 @@ class Entry(NamedTuple):
         problem: why its streams exclude it, empty: they do not.
         shift: control steps by which its images lag behind its actions, which its rows make up for.
         frames_crc: CRC32 of its frames.   motion_crc: of its states and actions.
+        instruction: of its metadata, may be empty; None: nobody looked.
     """
 
     path: str
@@ -79,11 +94,12 @@ class Entry(NamedTuple):
     shift: int = 0
     frames_crc: int = 0
     motion_crc: int = 0
+    instruction: str | None = None
 
     @property
     def sound(self) -> bool:
         """Whether the values are of those that are ever written; a damaged index holds others."""
-        texts = (self.path, self.task, self.kind, self.outcome, self.refusal, self.problem)
+        texts = (self.path, self.task, self.kind, self.outcome, self.refusal, self.problem, self.instruction or "")
         numbers = (*self.stamp, self.start, self.steps, self.shift, self.frames_crc, self.motion_crc)
         if not (all(isinstance(text, str) for text in texts) and all(isinstance(number, int) for number in numbers)):
             return False
@@ -102,10 +118,14 @@ class Arrays(NamedTuple):
 class Store:
     """One cache folder. Reading needs no lock; `writer` gives the right to append."""
 
-    def __init__(self, root: Path, contract: Contract) -> None:
-        """Args: root: where caches lie; the folder is created by the first `writer`."""
-        self.contract = contract
-        key = hashlib.sha256(f"{VERSION} {contract.hash}".encode()).hexdigest()[:16]
+    def __init__(self, root: Path, contract: Contract, max_idle_steps: int = ALL_STEPS) -> None:
+        """Args:
+        root: where caches lie; the folder is created by the first `writer`.
+        max_idle_steps: idle steps in a row that are kept of a pause; ALL_STEPS: all of them.
+        """
+        self.contract, self.max_idle_steps = contract, max_idle_steps
+        trimmed = "" if max_idle_steps == ALL_STEPS else f" {max_idle_steps}"
+        key = hashlib.sha256(f"{VERSION} {contract.hash}{trimmed}".encode()).hexdigest()[:16]
         self.folder = root / key
 
     def entries(self) -> dict[str, Entry]:
@@ -118,7 +138,9 @@ class Store:
             return {}
         try:
             with closing(self._connect()) as connection:
-                rows = connection.execute("SELECT * FROM bags").fetchall()
+                known = connection.execute("SELECT name FROM sqlite_master WHERE name = 'instructions'").fetchone()
+                query = _JOINED if known else f"SELECT {_COLUMNS}, NULL FROM bags"
+                rows = connection.execute(query).fetchall()
         except sqlite3.Error as error:
             raise self.damaged(error) from error
         found = (Entry(row[0], Stamp(*row[1:5]), *row[5:]) for row in rows)
@@ -237,9 +259,11 @@ class Writer:
         if any(entry.steps > 0 for entry in entries):
             for file in self._files.values():
                 os.fsync(file)
-        rows = [(entry.path, *entry.stamp, *entry[2:]) for entry in entries]
+        rows = [(entry.path, *entry.stamp, *entry[2:-1]) for entry in entries]
+        told = [(entry.path, *entry.stamp[2:], entry.instruction) for entry in entries]
         with self._connection:
             self._connection.executemany(f"INSERT OR REPLACE INTO bags VALUES ({','.join('?' * 15)})", rows)
+            self._connection.executemany("INSERT OR REPLACE INTO instructions VALUES (?, ?, ?, ?)", told)
 
     def close(self) -> None:
         """Close the files; what was not committed is lost."""
@@ -262,7 +286,7 @@ def _row_bytes(dtype: type, shape: tuple[int, ...]) -> int:
 
 def _write_at(file: int, rows: NDArray, start: int) -> None:
     """Write rows where the array's row `start` lies."""
-    content, place = memoryview(rows).cast("B"), start * rows[0].nbytes
+    content, place = rows.data.cast("B"), start * rows[0].nbytes
     while content:
         written = os.pwrite(file, content, place)
         content, place = content[written:], place + written

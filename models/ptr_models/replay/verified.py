@@ -91,5 +91,5 @@ def checksum(*arrays: NDArray[Any]) -> int:
     """CRC32 of the bytes of arrays, one after the other."""
     value = 0
     for array in arrays:
-        value = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8), value)
+        value = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, value)
     return value

@@ -51,9 +51,9 @@ class SuccessNetwork(nn.Module):
 
     def __init__(self, config: NetworkConfig, tasks: int) -> None:
         super().__init__()
-        self.encoder = Encoder(config)
+        self.encoder, self.tasks = Encoder(config), tasks
         self.head = nn.Sequential(
-            dense(config.latent + tasks, HIDDEN, math.sqrt(2.0)),
+            dense(config.latent_width + tasks, HIDDEN, math.sqrt(2.0)),
             nn.ReLU(),
             dense(HIDDEN, HIDDEN, math.sqrt(2.0)),
             nn.ReLU(),
@@ -63,6 +63,16 @@ class SuccessNetwork(nn.Module):
     def forward(self, image: Tensor, task: Tensor) -> Tensor:
         """(B, H, W, 3 * cameras) uint8 and (B, K) one-hot to logits (B,)."""
         return self.head(torch.cat([self.encoder(image), task], dim=-1)).squeeze(-1)
+
+
+def require_free(path: Path) -> None:
+    """Nothing where a classifier can be written: the folder must not exist, or be empty.
+
+    Raises:
+        ClassifierError: something is there.
+    """
+    if path.exists() and not (path.is_dir() and is_empty(path)):
+        raise ClassifierError(f"{path} exists already; choose another --out")
 
 
 @dataclass(frozen=True)
@@ -122,8 +132,7 @@ class SuccessClassifier:
     def save(self, path: Path | str) -> Path:
         """Write the folder, which must not exist or be empty; what makes it a classifier, its index, comes last."""
         path = Path(path)
-        if path.exists() and not (path.is_dir() and is_empty(path)):
-            raise ClassifierError(f"{path} exists already; choose another --out")
+        require_free(path)
         temporary = path.with_name(f".{path.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         try:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from ptr_models.common import arguments
-from ptr_models.common.guidance import next_step, resumable
+from ptr_models.common.guidance import BEGINS_AGAIN, next_step, resumable
 from ptr_models.common.output_folder import locked
 from ptr_models.episodes.exclusion import add_exclude
 
@@ -43,10 +43,10 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
     arguments.several(
         parser,
         "--target",
-        type=arguments.existing_folder,
+        type=arguments.episodes,
         required=True,
         metavar="DIR",
-        help="folders of demonstrations, and of labelled trials",
+        help="folders of demonstrations, and of labelled trials, or sets of them",
     )
     add_exclude(parser)
     add("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the classifier")
@@ -94,11 +94,13 @@ def _train(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
+    from ptr_models.reward.classifier import require_free
     from ptr_models.reward.fitting import FitOptions, card_of, fit_classifier
     from ptr_models.reward.report import draw, table_of
     from ptr_models.training.checkpoint import read_checkpoint
     from ptr_models.training.data import open_folders
 
+    require_free(options.out)
     if options.threads > 0:
         torch.set_num_threads(options.threads)
     checkpoint = read_checkpoint(options.checkpoint)
@@ -112,7 +114,7 @@ def _train(options: argparse.Namespace) -> int:
         opposites=opposites,
         seed=options.seed,
     )
-    done, again = 0, "nothing is kept; the same command begins again"
+    done, again = 0, f"nothing is kept; {BEGINS_AGAIN}"
     interrupted = resumable(lambda: f"{done} of {how.steps} updates are made", again)
     with interrupted, Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("success classifier", total=how.steps)

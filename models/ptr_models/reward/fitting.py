@@ -146,10 +146,10 @@ def fit_classifier(
     """
     if not checkpoint.contract.cameras:
         raise PtrError("a success classifier needs images, but the checkpoint's policy sees objects instead of them")
-    table = checkpoint.tasks.extended(data.task_names)
+    table = checkpoint.tasks.one_hot(data.task_names)
+    frames = label_frames(data, table, options.last, options.margin, options.opposites)
     torch.manual_seed(options.seed)
     network = _network(checkpoint, table.slots)
-    frames = label_frames(data, table, options.last, options.margin, options.opposites)
     held = hold_out(data, options.held_out, options.seed)
     train = frames.where(~held[frames.episode])
     _descend(network, data, train, options, checkpoint.config.data.augmentation, progress)
@@ -165,7 +165,7 @@ def _network(checkpoint: Checkpoint, slots: int) -> SuccessNetwork:
     algorithm = load_algorithm(checkpoint)
     network = SuccessNetwork(checkpoint.config.networks, slots).to(resolve_device("auto"))
     source = algorithm.critic if algorithm.critic is not None else algorithm.actor
-    network.encoder.load_state_dict(source.encoder.state_dict())
+    network.encoder.load_state_dict(source.get_submodule("encoder").state_dict())
     return network
 
 
@@ -180,13 +180,12 @@ def _descend(
     """Adam on the binary cross-entropy of balanced, augmented batches."""
     generator = np.random.default_rng(options.seed)
     weights = balanced_weights(frames)
-    slots = network.head[0].in_features - network.encoder.dense.out_features
     device = next(network.parameters()).device
     optimiser = adam(network.parameters(), options.rate)
     for step in range(options.steps):
         chosen = generator.choice(len(frames), options.batch_size, p=weights)
         images = augment(np.asarray(data.frames[frames.rows[chosen]]), generator, rule)
-        one_hot = functional.one_hot(torch.from_numpy(frames.task[chosen]), slots).float()
+        one_hot = functional.one_hot(torch.from_numpy(frames.task[chosen]), network.tasks).float()
         logits = network(torch.from_numpy(images).to(device), one_hot.to(device))
         truth = torch.from_numpy(frames.done[chosen]).to(device, torch.float32)
         loss = functional.binary_cross_entropy_with_logits(logits, truth)
@@ -204,9 +203,7 @@ def balanced_weights(frames: Frames) -> NDArray[np.float64]:
     return weights / weights.sum()
 
 
-def _calibrate(
-    classifier: SuccessClassifier, data: Dataset, frames: Frames, held: NDArray[np.bool_]
-) -> HeldOut:
+def _calibrate(classifier: SuccessClassifier, data: Dataset, frames: Frames, held: NDArray[np.bool_]) -> HeldOut:
     curves = []
     for index in np.flatnonzero(held):
         task, success = data.tasks[index], bool(data.successes[index])

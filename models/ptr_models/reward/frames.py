@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.arguments import unknown_text
 from ptr_models.common.errors import PtrError
 from ptr_models.replay import Dataset
-from ptr_models.training.tasks import TaskTable
+from ptr_models.training.tasks import TaskError, TaskTable
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,28 @@ def label_frames(
         last: frames at the end of a success that count as finished, at least 1.
         margin: frames before those that are left out (PTR: 0).
         opposites: pairs of tasks that undo each other.
+
+    Raises:
+        TaskError: one of these is unknown.
     """
     if last < 1 or margin < 0:
         raise PtrError(f"last is {last} and margin {margin} frames; they must be at least 1 and 0")
+    require_known(table, opposites)
     other = {table.canonical(a): b for pair in opposites for a, b in (pair, pair[::-1])}
     parts = [_label_episode(data, index, table, (last, margin), other) for index in range(len(data))]
     return Frames(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def require_known(table: TaskTable, opposites: Sequence[tuple[str, str]]) -> None:
+    """Nothing where all these tasks have a slot.
+
+    Raises:
+        TaskError: one has none; the text names the nearest.
+    """
+    known = [table.canonical(name) for name in table.names]
+    for name in (name for pair in opposites for name in pair):
+        if table.canonical(name) not in known:
+            raise TaskError(unknown_text("task", name, table.names))
 
 
 def _label_episode(

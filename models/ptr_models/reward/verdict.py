@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From probabilities per frame to one judgement per episode: N frames in a row at or above a threshold.
+"""From probabilities per frame to one judgment per episode: N frames in a row at or above a threshold.
 
 One frame that looks like success for a moment (the gripper hides the object) is no success; PTR's original takes
 every frame's probability as reward, V-PTR makes it sparse in this way.

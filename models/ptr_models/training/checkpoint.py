@@ -35,11 +35,14 @@ from ptr_models.training.config import TrainingConfig, without_retired
 from ptr_models.training.environment import software_versions
 from ptr_models.training.q_range import QRange, from_json, to_json
 from ptr_models.training.runs import INDEX, CheckpointError, resolve_checkpoint
-from ptr_models.training.tasks import TaskTable
+from ptr_models.training.tasks import LanguageTable, TaskTable
+from ptr_models.training.text_encoders import HASHING, TextEncoderError, text_encoder
 from ptr_models.training.weights import load_moments, model_tensors, moments
 from ptr_models.typed_values import require_range, require_type, require_types
 
 FORMAT = 1
+TEXT_ENCODER = "PTR_TEXT_ENCODER"
+"""Environment variable: folder of the text encoder, where it is not the one that a checkpoint names."""
 MODEL, OPTIMISER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
 Q_RANGE = "q_range.json"
 
@@ -179,8 +182,30 @@ def _tasks(values: Mapping[str, Any], where: str) -> TaskTable:
     """The table of tasks, with sane values."""
     for name, kind in (("names", tuple[str, ...]), ("slots", int), ("aliases", dict[str, str])):
         require_type(kind, values[name], f"{where}tasks.{name}", CheckpointError)
-    require_range(f"{where}tasks.slots", values["slots"], len(values["names"]), MAX_TASK_SLOTS, CheckpointError)
-    return TaskTable(tuple(values["names"]), values["slots"], values["aliases"])
+    names, slots, aliases = tuple(values["names"]), values["slots"], values["aliases"]
+    if "text_encoder" in values:
+        return _language_table(names, slots, aliases, values["text_encoder"], where)
+    require_range(f"{where}tasks.slots", slots, len(names), MAX_TASK_SLOTS, CheckpointError)
+    return TaskTable(names, slots, aliases)
+
+
+def _language_table(
+    names: tuple[str, ...], slots: int, aliases: dict[str, str], described: Any, where: str
+) -> LanguageTable:
+    """A table of instructions, with the encoder that it was made with."""
+    require_type(dict[str, str], described, f"{where}tasks.text_encoder", CheckpointError)
+    require_range(f"{where}len(tasks.names)", len(names), 0, MAX_TASK_SLOTS, CheckpointError)
+    name = os.environ.get(TEXT_ENCODER, "") if described["name"] != HASHING else ""
+    try:
+        encoder = text_encoder(name or described["name"])
+    except TextEncoderError as error:
+        raise CheckpointError(f"{error}; where it has moved, set {TEXT_ENCODER} to its folder") from error
+    if (encoder.width, encoder.fingerprint) != (slots, described["fingerprint"]):
+        raise CheckpointError(
+            f"the text encoder {encoder.name} is not the one that the checkpoint was trained with: it has fingerprint "
+            f"{encoder.fingerprint}, not {described['fingerprint']}; set {TEXT_ENCODER} to the folder of that one"
+        )
+    return LanguageTable(names, slots, aliases, encoder=encoder)
 
 
 def _require_room(config: TrainingConfig, slots: int, size: int) -> None:
@@ -276,11 +301,14 @@ def _random_state() -> dict[str, Tensor]:
 def _write_index(folder: Path, checkpoint: Checkpoint, sampler: Mapping[str, Any]) -> None:
     files = {file.name: _facts(file) for file in sorted(folder.iterdir())}
     tasks = checkpoint.tasks
+    table: dict[str, Any] = {"names": list(tasks.names), "slots": tasks.slots, "aliases": dict(tasks.aliases)}
+    if isinstance(tasks, LanguageTable):
+        table["text_encoder"] = {"name": tasks.encoder.name, "fingerprint": tasks.encoder.fingerprint}
     index = {
         "format": FORMAT,
         "step": checkpoint.step,
         "contract": json.loads(checkpoint.contract.to_json()),
-        "tasks": {"names": list(tasks.names), "slots": tasks.slots, "aliases": dict(tasks.aliases)},
+        "tasks": table,
         "config": checkpoint.config.to_dict(),
         "metrics": checkpoint.metrics,
         "pending": checkpoint.pending,

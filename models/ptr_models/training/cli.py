@@ -120,7 +120,9 @@ def _presets() -> tuple[str, ...]:
 def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     for name, about in (("--data", "pre-training episodes"), ("--target", "target demonstrations")):
-        arguments.several(parser, name, type=arguments.existing_folder, metavar="DIR", help=f"folders of {about}")
+        arguments.several(
+            parser, name, type=arguments.episodes, metavar="DIR", help=f"folders of {about}, or sets (.json)"
+        )
     add_exclude(parser)
     add(
         "--aliases",
@@ -191,7 +193,12 @@ def _add_q_range(kinds: argparse._SubParsersAction) -> None:
     )
     _add_checkpoint(parser)
     arguments.several(
-        parser, "--data", type=arguments.existing_folder, required=True, metavar="DIR", help="folders of demonstrations"
+        parser,
+        "--data",
+        type=arguments.episodes,
+        required=True,
+        metavar="DIR",
+        help="folders of demonstrations, or sets",
     )
     arguments.add_limit(parser, 10, "demonstrations per task")
     add_exclude(parser)
@@ -200,6 +207,4 @@ def _add_q_range(kinds: argparse._SubParsersAction) -> None:
 
 def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
     about = "checkpoint folder, or the folder of a run"
-    arguments.also_by_place(
-        parser, "checkpoint", "source", type=arguments.checkpoint, metavar="CHECKPOINT", help=about
-    )
+    arguments.also_by_place(parser, "checkpoint", "source", type=arguments.checkpoint, metavar="CHECKPOINT", help=about)

@@ -8,11 +8,11 @@ import dataclasses
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ptr_models.common.errors import PtrError
-from ptr_models.common.guidance import next_step
-from ptr_models.common.output_folder import require_unused
+from ptr_models.common.guidance import BEGINS_AGAIN, begins_again, command_text, next_step, resumable
+from ptr_models.common.output_folder import require_run_or_empty, require_unused
 from ptr_models.json_input import read_object
 
 if TYPE_CHECKING:
@@ -21,14 +21,17 @@ if TYPE_CHECKING:
     from ptr_models.training.loop import Outcome, Trainer
 
 KINDS = {"pre-training": "pretrain", "joint training": "joint", "fine-tuning": "finetune"}
+BEFORE = "the data were being read, no update was made, and checkpoints stay as they were"
 ENDINGS = {"steps": "all updates are done", "seconds": "the time is used up", "signal": "it was asked to stop"}
 
 
+@begins_again
 def run_pretrain(options: argparse.Namespace) -> int:
     """`ptr train pretrain`."""
     return _train_fresh(options, "pre-training", [])
 
 
+@begins_again
 def run_joint(options: argparse.Namespace) -> int:
     """`ptr train joint`: pre-training whose target data enter with the first update."""
     if not (options.resume or options.target or options.print_config):
@@ -36,32 +39,52 @@ def run_joint(options: argparse.Namespace) -> int:
     return _train_fresh(options, "joint training", ["schedule.target_from=0"])
 
 
+@begins_again
 def run_finetune(options: argparse.Namespace) -> int:
     """`ptr train finetune`; ends with the choice of a checkpoint."""
-    from ptr_models.training import session
-    from ptr_models.training.checkpoint import read_checkpoint
     from ptr_models.training.distributed import joined
 
     with joined(options.device or "auto") as group:
         _start_logging(group)
-        if options.resume:
-            trainer = _resume(options, group)
-        else:
-            if options.checkpoint is None:
-                raise PtrError("fine-tuning starts from a checkpoint; name it with --checkpoint")
-            trainer = session.start_finetuning(
-                options.checkpoint,
-                _bags(options),
-                _folder(options, group),
-                _adjustments(options, read_checkpoint(options.checkpoint).step),
-                group,
-                **_overrides(options),
-            )
+        with resumable(lambda: BEFORE, BEGINS_AGAIN):
+            trainer = _resume(options, group) if options.resume else _start_finetuning(options, group)
         code = _run(trainer, "fine-tuning")
         if code == 0 and group.is_main:
             _choose(trainer, options.cache)
             _next_evaluate(options)
     return code
+
+
+def _start_finetuning(options: argparse.Namespace, group: Group) -> Trainer:
+    from ptr_models.training import session
+
+    if options.checkpoint is None:
+        raise PtrError("fine-tuning starts from a checkpoint; name it with --checkpoint")
+    adjust = _beyond(options)
+    bags, folder = _bags(options), _folder(options, group)
+    return session.start_finetuning(options.checkpoint, bags, folder, adjust, group, **_overrides(options))
+
+
+def _beyond(options: argparse.Namespace) -> list[str | Path]:
+    """Adjustments with which updates follow those that the checkpoint to begin with has had.
+
+    Raises:
+        PtrError: none would follow, as its schedule has ended.
+    """
+    from ptr_models.training import session
+    from ptr_models.training.checkpoint import read_checkpoint
+    from ptr_models.training.config import UNLIMITED
+
+    base = read_checkpoint(options.checkpoint)
+    adjust = _adjustments(options, base.step)
+    if options.seconds is not None and options.steps is None:
+        adjust = [f"schedule.steps={UNLIMITED}", *adjust]
+    if session.adjusted(base.config, adjust).schedule.steps <= base.step:
+        raise PtrError(
+            f"{options.checkpoint} has had all {base.step} updates of its schedule; say how many follow with --steps, "
+            "or how long with --seconds"
+        )
+    return adjust
 
 
 def run_presets(_: argparse.Namespace) -> int:
@@ -89,6 +112,7 @@ def run_export(options: argparse.Namespace) -> int:
     path = export(options.source, options.destination, inference=options.inference, card=card)
     size = sum(file.stat().st_size for file in path.iterdir())
     print(f"{path}: {size / 1e6:.1f} MB")
+    _next_deploy(path)
     return 0
 
 
@@ -105,7 +129,13 @@ def run_q_range(options: argparse.Namespace) -> int:
             f"{task}: {begin[0]:.1f} to {begin[1]:.1f} at first, {end[0]:.1f} to {end[1]:.1f} at the end "
             f"({item.demonstrations} demonstrations)"
         )
+    _next_deploy(options.source)
     return 0
+
+
+def _next_deploy(checkpoint: Path) -> None:
+    words = ("launch", "ptr_bringup", "deploy.launch.xml", f"checkpoint:={checkpoint}")
+    next_step(*words, about="run it on the arm, simulated or real")
 
 
 def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> int:
@@ -120,10 +150,12 @@ def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> i
         return 0
     with joined(config.device) as group:
         _start_logging(group)
-        if options.resume:
-            trainer = _resume(options, group)
-        else:
-            trainer = session.start_pretraining(config, _bags(options), _folder(options, group), options.task, group)
+        with resumable(lambda: BEFORE, BEGINS_AGAIN):
+            if options.resume:
+                trainer = _resume(options, group)
+            else:
+                bags, folder = _bags(options), _folder(options, group)
+                trainer = session.start_pretraining(config, bags, folder, options.task, group)
         code = _run(trainer, title)
         if code == 0 and group.is_main:
             _next_evaluate(options) if title == "joint training" else _next_finetune(options)
@@ -131,7 +163,7 @@ def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> i
 
 
 def _next_finetune(options: argparse.Namespace) -> None:
-    words = ("--checkpoint", options.out, "--target", "…", "--data", "…", "--out", "…")
+    words = ("--checkpoint", options.out, "--target", "…", "--data", "…", "--steps", "…", "--out", "…")
     next_step("train", "finetune", *words, about="teach it a new task")
 
 
@@ -153,12 +185,14 @@ def _resume(options: argparse.Namespace, group: Group) -> Trainer:
 
 def _run(trainer: Trainer, title: str) -> int:
     """Train; 0, or 128 + the number of the signal that ended it."""
-    outcome = trainer.run(title)
+    again = ("train", KINDS[title], "--resume", "--out", trainer.folder)
+    how = f"the newest checkpoint is kept, if there is one: {command_text(*again)} goes on from it"
+    with resumable(lambda: f"{trainer.step} of {trainer.config.schedule.steps} updates were made", how):
+        outcome = trainer.run(title)
     if trainer.group.is_main:
         print(_sentence(trainer, outcome))
         if outcome.signal:
-            kind = KINDS[title]
-            next_step("train", kind, "--resume", "--out", trainer.folder, about="goes on exactly where it was")
+            next_step(*again, about="goes on exactly where it was")
     return 128 + outcome.signal if outcome.signal else 0
 
 
@@ -174,7 +208,9 @@ def _sentence(trainer: Trainer, outcome: Outcome) -> str:
 def _choose(trainer: Trainer, cache: Path | None) -> None:
     from ptr_models.analysis.choice import choose_of_run
 
-    print(choose_of_run(trainer.folder, cache=cache, device=trainer.config.device))
+    how = f"{command_text('analyze', 'choose', '--run', trainer.folder)} chooses among its checkpoints"
+    with resumable(lambda: "all updates are made and kept", how):
+        print(choose_of_run(trainer.folder, cache=cache, device=trainer.config.device))
 
 
 def _bags(options: argparse.Namespace) -> Bags:
@@ -184,15 +220,18 @@ def _bags(options: argparse.Namespace) -> Bags:
 
 
 def _folder(options: argparse.Namespace, group: Group) -> Path:
-    """The folder of the run, which nobody else may be writing into: known before hours of reading begin."""
+    """The folder of the run, which nothing else is in, nor writes into: known before hours of reading begin."""
+    from ptr_models.training.runs import CONFIG
+
     if options.out is None:
         raise PtrError("the run needs a folder; name it with --out")
     if group.is_main:
         require_unused(options.out)
+        require_run_or_empty(options.out, "ptr train", CONFIG)
     return options.out
 
 
-def _overrides(options: argparse.Namespace) -> dict[str, object]:
+def _overrides(options: argparse.Namespace) -> dict[str, Any]:
     names = ("seed", "threads", "device")
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 

@@ -20,6 +20,7 @@ from ptr_models.episodes.labels import Labelling
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
 from ptr_models.training.online_config import OnlineConfig
+from ptr_models.training.text_encoders import HASHING
 from ptr_models.yaml_input import parse_yaml, read_yaml
 
 RETIRED = {
@@ -27,6 +28,7 @@ RETIRED = {
     "algorithm.masked.rate": "algorithm.masked.base_rate is the rate for a batch of 256",
 }
 """Keys of earlier versions, which checkpoints may still have, and what stands in their place."""
+TASK_CONDITIONINGS = ("one_hot", "language")
 AUGMENT_ON = ("auto", "cpu", "device")
 COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune")
 
@@ -45,10 +47,16 @@ class DataConfig:
         target_episodes: at most this many target demonstrations, chosen by the seed; -1: all.
         aliases: task name to the name whose slot it shares.
         spare_tasks: slots for tasks that are not known yet.
+        task_conditioning: `one_hot`: each task has a number (PTR); `language`: each instruction, or the words of the
+            task's name where a bag has none, is embedded by `text_encoder`, and any words can be a task.
+        text_encoder: `hashing` (shares words, knows no meanings), or the folder of a sentence-transformers model.
         task_balance: b in [0, 1]; a task with n transitions of a data set is drawn with p
             proportional to n^(1 - b). 0: by data size, as PTR; 0.5: square root; 1: all tasks alike.
         augment_on: `cpu`, in the thread that draws the batches; `device`, where the networks train; `auto`: on the
             device if that is a GPU. The images are the same, up to rounding.
+        cameras: of the bags, in the order in which policies see them; empty: those of most bags.
+        max_idle_steps: of a pause, in which the arm is told neither to move nor to grip, this many control steps are
+            kept; -1: all.
     """
 
     labelling: Labelling = field(default_factory=Labelling)
@@ -56,20 +64,38 @@ class DataConfig:
     target_episodes: int = -1
     aliases: dict[str, str] = field(default_factory=dict)
     spare_tasks: int = 8
+    task_conditioning: str = "one_hot"
+    text_encoder: str = HASHING
     task_balance: float = 0.0
     augment_on: str = "auto"
+    cameras: tuple[str, ...] = ()
+    max_idle_steps: int = -1
+
+    @property
+    def by_instruction(self) -> bool:
+        """Whether tasks are told by their instructions."""
+        return self.task_conditioning == "language"
 
     def augments_on_device(self, device: str) -> bool:
         """Whether batches are augmented where networks on this device train."""
         return self.augment_on == "device" or (self.augment_on == "auto" and device.startswith("cuda"))
 
     def __post_init__(self) -> None:
+        if self.task_conditioning not in TASK_CONDITIONINGS:
+            known = ", ".join(TASK_CONDITIONINGS)
+            raise ValueError(f"task_conditioning is {self.task_conditioning!r}; known: {known}")
         if self.augment_on not in AUGMENT_ON:
             raise ValueError(f"augment_on is {self.augment_on!r}; known: {', '.join(AUGMENT_ON)}")
         if not 0.0 <= self.task_balance <= 1.0:
             raise ValueError(f"task_balance is {self.task_balance}; it must be in [0, 1]")
+        if self.max_idle_steps < -1:
+            raise ValueError(f"max_idle_steps is {self.max_idle_steps}; it must be 0 or more, or -1 for all")
         if self.spare_tasks < 0:
             raise ValueError(f"spare_tasks is {self.spare_tasks}; it must not be negative")
+
+
+UNLIMITED = 1_000_000_000
+"""Updates of a run that nothing but time or a person ends."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +113,7 @@ class ScheduleConfig:
             ones.
     """
 
-    steps: int = 1_000_000_000
+    steps: int = UNLIMITED
     seconds: float = 0.0
     target_from: int = 160_000
     mix: float = 0.9

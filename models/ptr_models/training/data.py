@@ -15,9 +15,11 @@ import numpy as np
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.exclusion import Exclusion, lasting
+from ptr_models.episodes.manifest import is_manifest
 from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.json_input import read_object
 from ptr_models.replay import Dataset, open_episodes
+from ptr_models.replay.store import ALL_STEPS
 
 DATA = "data.json"
 LOGGER = logging.getLogger(__name__)
@@ -41,7 +43,9 @@ class Bags:
     exclude: Sequence[str] = ()
 
 
-def contract_of(bags: Bags, low_dim: bool = False, image_size: int | None = None) -> Contract:
+def contract_of(
+    bags: Bags, low_dim: bool = False, image_size: int | None = None, cameras: Sequence[str] = ()
+) -> Contract:
     """The most frequent contract of a few episodes spread over the folders; bags of another one are left out.
 
     Its latencies are those of the target data, since that is the robot which the policy will act on.
@@ -49,15 +53,36 @@ def contract_of(bags: Bags, low_dim: bool = False, image_size: int | None = None
     Args:
         low_dim: see simulated objects instead of images, whether the bags have images or not.
         image_size: height and width of the images, which are made of the full ones in the bags; None: as the bags say.
+        cameras: that are seen, in this order; none: those of the bags.
     """
     if not bags.prior and not bags.target:
         raise PtrError("training needs episodes; name their folders with --data")
     exclusion = Exclusion(bags.exclude)
-    found = _sized(_contracts([*bags.prior, *bags.target], low_dim, exclusion), image_size)
+    found = _sized(_seeing(_contracts([*bags.prior, *bags.target], low_dim, exclusion), cameras), image_size)
     agreed = Counter(contract.without_latencies() for contract in found).most_common(1)[0][0]
-    of_target = _sized(_contracts(bags.target, low_dim, exclusion), image_size) if bags.target else found
+    of_target = found
+    if bags.target:
+        of_target = _sized(_seeing(_contracts(bags.target, low_dim, exclusion), cameras), image_size)
     robots = [contract for contract in of_target if contract.without_latencies() == agreed]
     return agreed.with_latencies(Counter(robots).most_common(1)[0][0]) if robots else agreed
+
+
+def _seeing(contracts: Sequence[Contract], cameras: Sequence[str]) -> list[Contract]:
+    """Of the contracts with these cameras what has no others; where none are named, all.
+
+    Raises:
+        PtrError: there are none.
+    """
+    if not cameras:
+        return list(contracts)
+    names = [[camera.name for camera in contract.cameras] for contract in contracts]
+    able = [c.with_cameras(cameras) for c, known in zip(contracts, names, strict=True) if set(cameras) <= set(known)]
+    if not able:
+        raise PtrError(
+            f"data.cameras is {', '.join(cameras)}, but the bags have {', '.join(names[0]) or 'none'}; name cameras of "
+            "the bags"
+        )
+    return able
 
 
 def _sized(contracts: Sequence[Contract], size: int | None) -> list[Contract]:
@@ -84,14 +109,26 @@ def _contracts(folders: Sequence[Path], low_dim: bool, exclusion: Exclusion) -> 
     return [contract.low_dim() for contract in found] if low_dim else found
 
 
-def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset | None]:
-    """Prior and target data, None where no folder is named; what they hold goes to the log."""
+def open_bags(
+    bags: Bags, contract: Contract, max_idle_steps: int = ALL_STEPS, by_instruction: bool = False
+) -> tuple[Dataset | None, Dataset | None]:
+    """Prior and target data, None where no folder is named; what they hold goes to the log.
+
+    Args:
+        max_idle_steps: see `config.DataConfig`.
+        by_instruction: each wording of an instruction is a task.
+    """
     exclusion = Exclusion(bags.exclude)
     opened = [
-        open_episodes(folders, contract, root=bags.cache, exclusion=exclusion) if folders else None
+        open_episodes(folders, contract, root=bags.cache, exclusion=exclusion, max_idle_steps=max_idle_steps)
+        if folders
+        else None
         for folders in (bags.prior, bags.target)
     ]
     exclusion.warn_of_unused()
+    _tell_of_unseen([*bags.prior, *bags.target], contract, exclusion)
+    if by_instruction:
+        opened = [data and data.by_instruction() for data in opened]
     for name, data in zip(("pre-training", "target"), opened, strict=True):
         if data is not None:
             LOGGER.info(
@@ -107,6 +144,18 @@ def open_bags(bags: Bags, contract: Contract) -> tuple[Dataset | None, Dataset |
     return opened[0], opened[1]
 
 
+def _tell_of_unseen(folders: Sequence[Path], contract: Contract, exclusion: Exclusion) -> None:
+    """Name the cameras of the bags in the log that a contract with other cameras does not see."""
+    seen = {camera.name for camera in contract.cameras}
+    recorded = {camera.name for found in _contracts(folders, False, exclusion) for camera in found.cameras}
+    if seen and recorded - seen:
+        LOGGER.warning(
+            "images of camera %s are in the bags, but not used: the contract has %s",
+            ", ".join(sorted(recorded - seen)),
+            ", ".join(camera.name for camera in contract.cameras),
+        )
+
+
 def open_folders(
     folders: Sequence[Path],
     contract: Contract,
@@ -114,15 +163,17 @@ def open_folders(
     cache: Path | None = None,
     exclude: Sequence[str] = (),
     inherited: Sequence[str] = (),
+    max_idle_steps: int = ALL_STEPS,
 ) -> Dataset:
     """The episodes in some folders, for a command with the option `--exclude`.
 
     Args:
         cache: folder of replay caches, None: the user's.   exclude: what the option holds; what leaves out nothing is
             named in the log.   inherited: more patterns, such as those of a run.
+        max_idle_steps: see `config.DataConfig`.
     """
     exclusion = Exclusion(exclude, inherited)
-    data = open_episodes(folders, contract, root=cache, exclusion=exclusion)
+    data = open_episodes(folders, contract, root=cache, exclusion=exclusion, max_idle_steps=max_idle_steps)
     exclusion.warn_of_unused()
     return data
 
@@ -146,7 +197,7 @@ def bags_of_run(folder: Path, cache: Path | None = None) -> Bags:
     except (AttributeError, KeyError, TypeError) as error:
         raise PtrError(f"{folder / DATA} cannot be read ({error!r}); name the data with --data and --target") from error
     for path in (path for paths in found.values() for path in paths):
-        if not path.is_dir():
+        if not path.is_dir() and not is_manifest(path):
             raise PtrError(f"{path}, whose bags the run began with, is gone; say where it is now: --data and --target")
     return Bags(found.get("prior", ()), found.get("target", ()), cache, exclude)
 

@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from ptr_models.algorithms import to_tensors
+from ptr_models.algorithms.batch import TaskLookup
 from ptr_models.replay.augment import Augmentation, draw
 from ptr_models.training import device_augmentation
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.prefetch import augmented, frames_of, images_of
+from ptr_models.training.tasks import TaskTable
 
 
 @dataclass(frozen=True)
@@ -38,24 +40,32 @@ class DeviceBatches:
     """
 
     def __init__(
-        self, device: str, tasks: int, rule: Augmentation, seed: int, on_device: bool, part: tuple[int, int] = (0, 1)
+        self,
+        device: str,
+        tasks: TaskLookup,
+        rule: Augmentation,
+        seed: int,
+        on_device: bool,
+        part: tuple[int, int] = (0, 1),
     ) -> None:
         """Args:
         device: as in the configuration; which GPU that is, the calling thread's current one decides.
-        tasks: K columns of the one-hot.
+        tasks: makes task vectors of ids.
         rule, seed: of the augmentation.
         on_device: augment tensors on the device, not arrays on the CPU.
         part: index and number of the equal parts of a batch that this process trains on.
         """
         self._device = own_device(device)
-        self._tasks, self._rule, self._seed, self._part = tasks, rule, seed, part
+        self._tasks = tasks if isinstance(tasks, int) else tasks.to(self._device)
+        self._rule, self._seed, self._part = rule, seed, part
         self._on_device = on_device
         self._stream = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
 
     @classmethod
-    def of(cls, config: TrainingConfig, tasks: int, part: tuple[int, int] = (0, 1)) -> DeviceBatches:
-        """For a run with this configuration and so many task slots."""
-        data, device = config.data, config.device
+    def of(cls, config: TrainingConfig, table: TaskTable, part: tuple[int, int] = (0, 1)) -> DeviceBatches:
+        """For a run with this configuration and these tasks."""
+        data, device, lookup = config.data, config.device, table.lookup()
+        tasks = lookup if isinstance(lookup, int) else torch.from_numpy(lookup)
         return cls(device, tasks, data.augmentation, config.seed, data.augments_on_device(device), part)
 
     def stage(self, batch: Any, step: int) -> Staged:
@@ -85,7 +95,7 @@ class DeviceBatches:
             count, channels = getattr(batch, name).shape[0], getattr(batch, name).shape[-1]
             draws = draw(count, channels // 3, generator, self._rule, self._part, frames_of(batch))
             images[name] = device_augmentation.apply(getattr(tensors, name), draws)
-        return dataclasses.replace(tensors, **images)
+        return dataclasses.replace(tensors, **images)  # type: ignore[arg-type]  # every kind has its `images_of`
 
 
 def own_device(name: str) -> torch.device:

@@ -21,7 +21,7 @@ from torch import Tensor
 from ptr_models.common.errors import PtrError
 from ptr_models.training.devices import resolve_device
 
-PATIENCE = timedelta(minutes=30)
+TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others, which may be reading bags or writing a checkpoint."""
 Result = TypeVar("Result")
 
@@ -93,7 +93,7 @@ class Group:
                 "data and run folder"
             )
 
-    def _reduced(self, values: Tensor, operation: dist.ReduceOp) -> Tensor:
+    def _reduced(self, values: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
         if self.size > 1:
             self._talk(lambda: dist.all_reduce(values, operation))
         return values
@@ -128,7 +128,7 @@ def joined(device: str) -> Iterator[Group]:
     if on_gpus:
         _take_gpu(int(os.environ.get("LOCAL_RANK", "0")))
     try:
-        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=PATIENCE)
+        dist.init_process_group("cpu:gloo,cuda:nccl" if on_gpus else "gloo", timeout=TIMEOUT)
     except (RuntimeError, ValueError) as error:
         raise GroupError(f"the processes cannot find each other ({_reason(error)}); use torchrun") from error
     try:

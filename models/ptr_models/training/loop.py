@@ -81,7 +81,7 @@ class Trainer:
         self._metrics: dict[str, float] = dict(checkpoint.metrics)
         self._sampler = checkpoint.sampler
         self._started = 0.0
-        self._batches = DeviceBatches.of(self.config, checkpoint.tasks.slots, (group.rank, group.size))
+        self._batches = DeviceBatches.of(self.config, checkpoint.tasks, (group.rank, group.size))
 
     def run(self, title: str = "training") -> Outcome:
         """Train until the schedule's steps or seconds are used up, or SIGINT or SIGTERM arrives; then save.

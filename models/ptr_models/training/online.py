@@ -66,7 +66,7 @@ class OnlineLearner:
         self.algorithm, self.folder = algorithm, folder
         self.step, self.intake = start.step, intake
         self.start, self._offline = start, offline
-        self._batches = DeviceBatches.of(start.config, start.tasks.slots)
+        self._batches = DeviceBatches.of(start.config, start.tasks)
         self._sampler: Sampler | None = None
         state = start.sampler.get("online", {})
         self._draws: dict[str, Any] = state.get("draws", {})
@@ -129,9 +129,7 @@ class OnlineLearner:
             write_verdicts(self.folder / VERDICTS, verdicts)
             online = {"draws": self._drawn(), "owed": self._owed, "trials": len(verdicts)}
             sampler = {**self._offline.state_dict(), "online": online}
-            state = replace(
-                self.start, step=self.step, metrics=self._metrics, sampler=sampler, pending={}, q_ranges={}
-            )
+            state = replace(self.start, step=self.step, metrics=self._metrics, sampler=sampler, pending={}, q_ranges={})
             save_checkpoint(path, self.algorithm, state)
             prune_checkpoints(self.folder, self.start.config.online.keep, lambda _: False)
         return path

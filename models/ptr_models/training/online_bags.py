@@ -48,13 +48,11 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Who decides whether a trial succeeded.
+    """Who decides whether a trial succeeded."""
 
-    Attributes:
-        outcomes: labels of the episodes that can be judged.
-    """
-
-    outcomes: Sequence[str]
+    @property
+    def outcomes(self) -> Sequence[str]:
+        """Labels of the episodes that can be judged."""
 
     def refusal(self, task: str) -> str:
         """Why trials of this task cannot be judged; empty: they can."""
@@ -144,7 +142,8 @@ class Intake:
         if signature == self._signature:
             return []
         self._signature = signature
-        self.data, new = None, []
+        new: list[Verdict] = []
+        self.data = None
         if not signature:
             return new
         try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ptr_models.common import arguments
 from ptr_models.common.guidance import next_step
-from ptr_models.common.output_folder import require_unused
+from ptr_models.common.output_folder import require_run_or_empty, require_unused
 from ptr_models.episodes.exclusion import add_exclude
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint, on its data")
     for name, about in (("--target", "target demonstrations"), ("--data", "pre-training episodes")):
-        arguments.several(parser, name, type=arguments.existing_folder, metavar="DIR", help=f"folders of {about}")
+        arguments.several(
+            parser, name, type=arguments.episodes, metavar="DIR", help=f"folders of {about}, or sets (.json)"
+        )
     add_exclude(parser)
     add(
         "--set",
@@ -118,11 +120,12 @@ def run_online(options: argparse.Namespace) -> int:
     """`ptr train online`; after a signal the exit code is 128 + its number."""
     from ptr_models.training.online import success_rate
     from ptr_models.training.online_session import watch
-    from ptr_models.training.runs import latest_checkpoint
+    from ptr_models.training.runs import CONFIG, latest_checkpoint
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     require_unused(options.out)
     trials = options.trials or options.out / "trials"
+    require_run_or_empty(options.out, "ptr train", CONFIG, besides=(trials.name,))
     learner = open_learner(options, trials)
     print(f"Waiting for trials in {trials}; Ctrl-C ends.")
     number = watch(learner, options.until)

@@ -93,6 +93,8 @@ def _learner(trainer: Trainer, trials: Trials, cache: Path | None) -> OnlineLear
     start = trainer.start
     if trainer.algorithm.batches != "transitions":
         raise PtrError(f"online improvement needs single transitions; {start.config.algorithm.name} learns from others")
+    if start.config.data.by_instruction:
+        raise PtrError("online improvement knows tasks by their numbers; train with data.task_conditioning=one_hot")
     judge = _judge(start, trials.classifier)
     capacity = start.config.online.capacity
     intake = Intake(trials.folder, start.contract, start.tasks, judge, capacity, cache)

@@ -9,6 +9,7 @@ from ptr_models.algorithms import batches_of
 from ptr_models.common.errors import PtrError
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
 from ptr_models.replay.batch import ALL_ROWS
+from ptr_models.replay.mixing import AnySampler
 from ptr_models.replay.windows import ClipSampler, WindowSampler
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import limited
@@ -18,7 +19,7 @@ from ptr_models.training.tasks import TaskTable
 class PhasedSource:
     """PTR's two phases: prior data alone, then the mixture; the phase follows from the step."""
 
-    def __init__(self, prior: Sampler | None, target: Sampler | None, target_from: int, mix: float) -> None:
+    def __init__(self, prior: AnySampler | None, target: AnySampler | None, target_from: int, mix: float) -> None:
         """Args: target_from: updates before the target data enter; without target data there is one phase."""
         if prior is None:
             target_from, mix = 0, 0.0
@@ -56,7 +57,7 @@ def make_source(
         name = config.algorithm.name
         raise PtrError(f"data.task_balance is for single transitions; {name} learns from {kind}, set 0")
 
-    def sampler(data: Dataset | None, seed: int) -> Sampler | WindowSampler | ClipSampler | None:
+    def sampler(data: Dataset | None, seed: int) -> AnySampler | None:
         if data is None:
             return None
         ids = table.ids(data.task_names)

@@ -85,9 +85,7 @@ def augmented(batch: Any, rule: Augmentation, seed: int, step: int, part: tuple[
     generator = np.random.default_rng([seed, step])
     return replace(
         batch,
-        **{
-            name: augment(getattr(batch, name), generator, rule, part, frames_of(batch)) for name in images_of(batch)
-        },
+        **{name: augment(getattr(batch, name), generator, rule, part, frames_of(batch)) for name in images_of(batch)},
     )
 
 

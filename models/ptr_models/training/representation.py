@@ -14,6 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from ptr_models.algorithms import Algorithm
+from ptr_models.networks.encoder import Encoder
+from ptr_models.networks.pixels import PublishedInput
 from ptr_models.networks.published import load_published
 from ptr_models.training.config import TrainingConfig
 
@@ -57,10 +59,11 @@ def begin(algorithm: Algorithm, config: TrainingConfig) -> dict[str, Any]:
     """
     if not config.networks.weights:
         return {CARD: {"source": "videos", "objective": config.algorithm.name}} if config.algorithm.then else {}
-    encoders = [module.encoder for module in algorithm.modules.values() if hasattr(module, "encoder")]
+    found = (getattr(module, "encoder", None) for module in algorithm.modules.values())
+    encoders = [encoder for encoder in found if isinstance(encoder, Encoder)]
     loaded = [load_published(encoder.backbone, config.networks.weights) for encoder in encoders]
-    given, wanted = config.networks.image_size, encoders[0].backbone.prepare.size
-    if given < wanted:
+    given, prepare = config.networks.image_size, getattr(encoders[0].backbone, "prepare", None)
+    if isinstance(prepare, PublishedInput) and given < (wanted := prepare.size):
         LOGGER.warning(
             "images of %d pixels are enlarged to the %d of the published weights and lack their detail; for a fair "
             "comparison take bags whose contract has images of %d pixels",

@@ -21,6 +21,7 @@ from pathlib import Path
 from ptr_models.common.errors import PtrError
 from ptr_models.json_input import read_object
 
+CONFIG = "config.yaml"
 INDEX = "checkpoint.json"
 CHOICE = "choice.json"
 

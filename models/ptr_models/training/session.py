@@ -29,7 +29,7 @@ from ptr_models.training.checkpoint import (
     read_checkpoint,
     restore_random_state,
 )
-from ptr_models.training.config import TrainingConfig
+from ptr_models.training.config import DataConfig, TrainingConfig
 from ptr_models.training.data import (
     DATA,
     Bags,
@@ -48,9 +48,10 @@ from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
 from ptr_models.training.representation import begin as begin_representation
 from ptr_models.training.representation import first_objective, second_objective
-from ptr_models.training.runs import CHOICE, CheckpointError, RunError, checkpoints_of, latest_checkpoint
+from ptr_models.training.runs import CHOICE, CONFIG, CheckpointError, RunError, checkpoints_of, latest_checkpoint
 from ptr_models.training.shipping import export
-from ptr_models.training.tasks import TaskTable
+from ptr_models.training.tasks import LanguageTable, TaskTable
+from ptr_models.training.text_encoders import text_encoder
 
 __all__ = [
     "Bags",
@@ -86,13 +87,14 @@ def start_pretraining(
         raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
     config = first_objective(config)
     low_dim = config.networks.encoder == "none"
-    contract = contract_of(bags, low_dim, None if low_dim else config.networks.image_size)
+    size, cameras = (None, ()) if low_dim else (config.networks.image_size, config.data.cameras)
+    contract = contract_of(bags, low_dim, size, cameras)
     config = replace(config, networks=_fit_networks(config, contract))
-    prior, target = open_bags(bags, contract)
+    prior, target = open_bags(bags, contract, config.data.max_idle_steps, config.data.by_instruction)
     if prior is not None and target is not None and config.schedule.target_from <= 0 and config.schedule.mix == 0:
         LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
-    table = TaskTable.from_names([*names, *tasks], config.data.spare_tasks, config.data.aliases)
+    table = _table([*names, *tasks], config.data)
     if table.warning:
         LOGGER.warning(table.warning)
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
@@ -123,15 +125,24 @@ def start_finetuning(
         raise PtrError("fine-tuning needs demonstrations of the target task; name their folder with --target")
     base = read_checkpoint(path)
     config = adjusted(_for_finetuning(_overridden(base.config, overrides), base.step), adjust)
+    before, after = (one.task_conditioning for one in (base.config.data, config.data))
+    if before != after:
+        raise PtrError(f"the checkpoint was trained with task_conditioning {before}, which can't become {after}")
+    if config.networks.image_size != base.config.networks.image_size:
+        sizes = f"{base.config.networks.image_size} pixels a side, not of {config.networks.image_size}"
+        raise PtrError(f"the checkpoint sees images of {sizes}; leave networks.image_size out, or pre-train with it")
     if config.networks.weights != base.config.networks.weights:
         raise PtrError("networks.weights is read when a run begins with fresh networks; give it to ptr train pretrain")
+    if config.data.cameras != base.config.data.cameras:
+        seen = ", ".join(camera.name for camera in base.contract.cameras) or "none"
+        raise PtrError(f"data.cameras is chosen when a run begins with fresh networks; this checkpoint sees {seen}")
     if base.step < config.algorithm.bc_warmup:
         LOGGER.warning(
             "the checkpoint has %d updates, but the actor only imitates until %d; algorithm.bc_warmup=0 changes that",
             base.step,
             config.algorithm.bc_warmup,
         )
-    prior, target = open_bags(bags, base.contract)
+    prior, target = open_bags(bags, base.contract, config.data.max_idle_steps, config.data.by_instruction)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = base.tasks.with_aliases(config.data.aliases).extended(names)
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
@@ -139,6 +150,13 @@ def start_finetuning(
     algorithm = load_algorithm(replace(start, config=base.config), config)
     _prepare_folder(folder, start, data_report(bags, prior, target), group)
     return Trainer(algorithm, start, make_source(config, table, prior, target), folder, group)
+
+
+def _table(names: Sequence[str], data: DataConfig) -> TaskTable:
+    """The tasks of a run that begins."""
+    if data.by_instruction:
+        return LanguageTable.of(names, text_encoder(data.text_encoder), data.aliases)
+    return TaskTable.from_names(names, data.spare_tasks, data.aliases)
 
 
 def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
@@ -198,7 +216,7 @@ def resume(
     base = _newest_readable(folder, path)
     bags = bags if bags is not None else bags_of_run(folder, cache)
     config = adjusted(_overridden(base.config, overrides), adjust)
-    prior, target = open_bags(bags, base.contract)
+    prior, target = open_bags(bags, base.contract, config.data.max_idle_steps, config.data.by_instruction)
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
     start = replace(base, config=config)
     algorithm = load_algorithm(start, config)
@@ -274,7 +292,7 @@ def _prepare_folder(
             warn_of_changes(folder, data)
         try:
             (folder / CHOICE).unlink(missing_ok=True)
-            write_atomically(folder / "config.yaml", start.config.to_yaml())
+            write_atomically(folder / CONFIG, start.config.to_yaml())
             write_atomically(folder / DATA, json.dumps(data, indent=1))
             log = JsonLines(folder / "environment.jsonl", keep=lambda _: resumed)
         except OSError as error:

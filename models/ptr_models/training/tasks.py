@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which column of the one-hot task vector belongs to which task."""
+"""What a network is told of its task: the column of a one-hot vector, or an embedding of the instruction."""
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import check_name
+from ptr_models.training.text_encoders import TextEncoder
 
 _DOORS = re.compile(r"(open|close)_(cabinet|oven|low_fridge|fridge|microwave)")
 _VARIANTS = re.compile(r"_(distractors|cardboard_?fence)$")
@@ -61,6 +65,20 @@ class TaskTable:
         door = _DOORS.fullmatch(_VARIANTS.sub("", name))
         return f"{door[1]}_door" if door else _VARIANTS.sub("", name)
 
+    def lookup(self) -> int | NDArray[np.float32]:
+        """What makes task vectors of ids: the length of a one-hot, or the vector of each id (N, slots)."""
+        return self.slots
+
+    def vector(self, name: str) -> NDArray[np.float32]:
+        """The task vector (slots,) of a task.
+
+        Raises:
+            TaskError: it has none; the message lists the known tasks.
+        """
+        vector = np.zeros(self.slots, np.float32)
+        vector[self.id(name)] = 1.0
+        return vector
+
     def id(self, name: str) -> int:
         """Slot of a task.
 
@@ -68,13 +86,17 @@ class TaskTable:
             TaskError: it has none; the message lists the known tasks.
         """
         try:
-            return self.names.index(self.canonical(name))
-        except ValueError:
+            return self._ids[self.canonical(name)]
+        except KeyError:
             raise TaskError(f"unknown task {name!r}; this policy knows: {', '.join(self.names) or 'none'}") from None
 
     def ids(self, names: Iterable[str]) -> dict[str, int]:
         """Slot of each name as it stands in the data."""
         return {name: self.id(name) for name in names}
+
+    @functools.cached_property
+    def _ids(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.names)}
 
     def with_aliases(self, aliases: Mapping[str, str]) -> TaskTable:
         """With further aliases; those that it has already are replaced where the names are the same."""
@@ -96,6 +118,10 @@ class TaskTable:
             )
         return TaskTable((*self.names, *new), self.slots, self.aliases)
 
+    def one_hot(self, names: Iterable[str]) -> TaskTable:
+        """A table with a slot for each of these names; errors as of `extended`."""
+        return self.extended(names)
+
     @property
     def warning(self) -> str:
         """What to say of a table with more tasks than demonstrations of a kitchen have; empty: nothing."""
@@ -105,6 +131,57 @@ class TaskTable:
             f"{len(self.names)} tasks get a slot each, and what is learned with one is not shared with the others; let "
             "names of the same task share a slot with --aliases FILE, or import Bridge data with --names folder"
         )
+
+
+@dataclass(frozen=True)
+class LanguageTable(TaskTable):
+    """Tasks that are known by their words: each instruction is its own entry, and its vector is its embedding.
+
+    Any words can be a task, those that were in no demonstration, too.
+
+    Attributes:
+        names: instructions of the data, in `canonical` form; slots: width of the encoder's vectors.
+        encoder: makes the vectors.
+    """
+
+    encoder: TextEncoder = field(kw_only=True)
+
+    @classmethod
+    def of(cls, texts: Iterable[str], encoder: TextEncoder, aliases: Mapping[str, str] | None = None) -> LanguageTable:
+        """Distinct instructions in alphabetical order."""
+        table = cls((), encoder.width, dict(aliases or {}), encoder=encoder)
+        return replace(table, names=tuple(sorted({table.canonical(text) for text in texts})))
+
+    def canonical(self, name: str) -> str:
+        """An instruction, or the words of a task's name: small letters, single spaces, no period at the end."""
+        return " ".join(self.aliases.get(name, name).replace("_", " ").lower().rstrip(".!").split())
+
+    def lookup(self) -> NDArray[np.float32]:
+        """The vector of each instruction (N, slots)."""
+        return self.encoder.encode(self.names)
+
+    def vector(self, name: str) -> NDArray[np.float32]:
+        """The vector (slots,) of any instruction.
+
+        Raises:
+            TaskError: it holds no words.
+        """
+        if not (text := self.canonical(name)):
+            raise TaskError("the instruction is empty; say in words what to do")
+        return self.encoder.encode([text])[0]
+
+    def extended(self, names: Iterable[str]) -> LanguageTable:
+        """With further instructions; there is room for any number."""
+        return replace(self, names=tuple(dict.fromkeys([*self.names, *sorted(map(self.canonical, names))])))
+
+    def one_hot(self, names: Iterable[str]) -> TaskTable:
+        """A table with a slot for each of these names."""
+        return TaskTable.from_names(names, 0)
+
+    @property
+    def warning(self) -> str:
+        """Nothing: wordings share what they have in common."""
+        return ""
 
 
 def read_aliases(path: Path) -> dict[str, str]:

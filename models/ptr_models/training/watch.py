@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ptr_models.algorithms.config import ALGORITHMS
+
 
 @dataclass(frozen=True)
 class Watched:
@@ -66,10 +68,16 @@ WATCHED: dict[str, tuple[Watched, ...]] = {
         Watched("reconstruction_loss", "pixels", "begins near 1, the variance of its targets, and falls", high=2.0),
     ),
 }
-"""By algorithm: the first four that a run has are shown. Others show the first four metrics that they report."""
+"""By algorithm: the first four that a run has are shown. Those of other packages have them in their class's `watched`,
+or show the first four metrics that they report."""
 
 
 def watched(algorithm: str, metrics: Mapping[str, float]) -> list[Watched]:
     """The numbers to show of a method, at most four, of those that it reports now."""
-    known = WATCHED.get(algorithm) or tuple(Watched(name, name, "falls") for name in metrics)
+    known = WATCHED.get(algorithm) or _own_of(algorithm) or tuple(Watched(name, name, "falls") for name in metrics)
     return [item for item in known if item.metric in metrics][:4]
+
+
+def _own_of(algorithm: str) -> tuple[Watched, ...]:
+    """What the class of an algorithm of another package names."""
+    return tuple(getattr(ALGORITHMS[algorithm], "watched", ())) if algorithm in ALGORITHMS else ()

@@ -18,7 +18,7 @@ from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 
 if TYPE_CHECKING:
-    from ptr_bringup.arm.recovery import Condition
+    from ptr_bringup.arm.motors.recovery import Condition
     from ptr_bringup.arm.remote import RemoteArm
 
 DESCRIPTION = """\
@@ -128,7 +128,7 @@ def as_dict(condition: Condition) -> dict[str, object]:
         motors.append({k: None if isinstance(v, float) and math.isnan(v) else v for k, v in values.items()})
     return {
         "mode": condition.mode.name,
-        "level": condition.level.name,
+        "level": None if condition.level is None else condition.level.name,
         "message": condition.message,
         "reason": condition.reason,
         "motors": motors,
@@ -145,8 +145,10 @@ def show(condition: Condition, console: Console) -> None:
         error = f"[bold red]{reading.error.name}[/]" if reading.error else ""
         values = f"{reading.temperature:.0f}", f"{reading.voltage:.1f}", f"{reading.effort:.2f}"
         table.add_row(reading.name, *values, torque, error)
-    console.print(table)
-    console.print(f"\n[{STYLES[condition.level.name]}]{escape(condition.message)}[/]", highlight=False)
+    if condition.readings:
+        console.print(table, end="\n\n")
+    style = STYLES["REST" if condition.level is None else condition.level.name]
+    console.print(f"[{style}]{escape(condition.message)}[/]", highlight=False)
     console.print(f"mode {condition.mode.name}", highlight=False)
     if condition.reason:
         console.print(f"[yellow]{escape(condition.reason)}[/]", highlight=False)
@@ -181,7 +183,7 @@ def _move(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> in
 
 
 def _recover(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
-    from ptr_bringup.arm.recovery import COOL, Recovery
+    from ptr_bringup.arm.motors.recovery import COOL, Recovery
 
     poses = () if options.stay else ("sleep", "start")
     done = Recovery(arm, terminal, poses, COOL if options.cool is None else options.cool).run()

@@ -9,9 +9,9 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Pose as PoseMessage
 
-from ptr_bringup.arm.arbiter import Command
-from ptr_bringup.arm.kinematics import Array, Pose
-from ptr_bringup.arm.reports import Executed, SafetyChange, State
+from ptr_bringup.arm.gate.arbiter import Command
+from ptr_bringup.arm.model.kinematics import Array, Pose
+from ptr_bringup.arm.types import Executed, SafetyChange, State
 from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_models.common.rotations import matrix_from_quaternion, quaternion_from_matrix
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent

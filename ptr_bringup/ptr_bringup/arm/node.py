@@ -10,23 +10,22 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
-from ptr_bringup.arm.arbiter import Kind
-from ptr_bringup.arm.core import ArmCore
 from ptr_bringup.arm.drivers.base import Driver, Topic
 from ptr_bringup.arm.drivers.interbotix.parameters import open_driver
 from ptr_bringup.arm.drivers.simulated import SimulatedDriver
+from ptr_bringup.arm.gate.arbiter import Kind
+from ptr_bringup.arm.gate.gate import Gate
+from ptr_bringup.arm.gate.limits import bits
+from ptr_bringup.arm.gate.publisher_identity import PublisherIdentities
 from ptr_bringup.arm.messages import command_from, executed_message, safety_message, state_message
-from ptr_bringup.arm.motor_watch import MotorWatch
-from ptr_bringup.arm.move_action import MoveAction
-from ptr_bringup.arm.parameters import declare_limits, declare_timing
-from ptr_bringup.arm.punctuality import Punctuality
-from ptr_bringup.arm.realtime import prepare
-from ptr_bringup.arm.reports import Output
-from ptr_bringup.arm.rivals import refuse_second
-from ptr_bringup.arm.safety import bits
-from ptr_bringup.arm.senders import Senders
-from ptr_bringup.arm.stops import Stops
-from ptr_bringup.arm.timebase import Timebase
+from ptr_bringup.arm.monotonic_clock import MonotonicClock
+from ptr_bringup.arm.motion.move_to_server import MoveToServer
+from ptr_bringup.arm.motors.monitor import MotorMonitor
+from ptr_bringup.arm.parameters import declare_limits, declare_timing, insist_on_config_files
+from ptr_bringup.arm.realtime import LoopStatistics, prepare
+from ptr_bringup.arm.stop.exclusive_topics import refuse_second
+from ptr_bringup.arm.stop.protective_stop import ProtectiveStop
+from ptr_bringup.arm.types import Output
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
@@ -38,26 +37,25 @@ _STATE = Topic("/arm/state", ArmState)
 
 
 class Arm(RunnableNode, Node):
-    """Runs `ArmCore` at its control rate between the command topics and the driver."""
+    """Runs `Gate` at its control rate between the command topics and the driver."""
 
     def __init__(self) -> None:
         super().__init__("arm")
+        insist_on_config_files(self)
         robot = declare(self, "robot", "sim", "which arm: sim (the simulator node) or wx250s (Interbotix's xs_sdk)")
-        rate = declare(
-            self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", (5.0, 200.0)
-        )
+        rate = declare(self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", (5.0, 200.0))
         text = "SCHED_FIFO priority of this process where the system grants it, 0: none"
         priority = declare(self, "realtime_priority", 20, text, (0, 98))
         refuse_second(self, _STATE)
         self._simulated_time = self.get_parameter("use_sim_time").value
-        self._time = Timebase(self._ros_now(), time.monotonic(), self._simulated_time)
-        self._core = ArmCore(declare_limits(self), declare_timing(self))
+        self._time = MonotonicClock(self._ros_now(), time.monotonic(), self._simulated_time)
+        self._core = Gate(declare_limits(self), declare_timing(self))
         self._driver = self._open(robot, rate)
-        self._motors = MotorWatch(self, self._core, self._driver, robot, lambda: self._time.now)
+        self._motors = MotorMonitor(self, self._core, self._driver, robot, lambda: self._time.now)
         exclusive = (_STATE, Topic("/arm/executed", ExecutedCommand), *self._driver.exclusive)
-        self._stops = Stops(self, self._core, exclusive)
-        self._moves = MoveAction(self, self._core, lambda: self._time.now)
-        self._punctuality, self._commands = Punctuality(1.0 / rate), 0
+        self._stops = ProtectiveStop(self, self._core, exclusive)
+        self._moves = MoveToServer(self, self._core, lambda: self._time.now)
+        self._punctuality, self._commands = LoopStatistics(1.0 / rate), 0
         self._connect(rate)
         self._scheduling = prepare(priority)
         self.get_logger().info(f"The control loop runs at {rate:g} Hz with {self._scheduling}.")
@@ -91,7 +89,7 @@ class Arm(RunnableNode, Node):
         return ros
 
     def _receiver(self, kind: Kind) -> Any:
-        senders = Senders()
+        senders = PublisherIdentities()
 
         def on_command(message: ArmCommand, info: dict[str, Any]) -> None:
             """Take a command; the publisher's identity tells two senders of one name apart."""
@@ -120,7 +118,7 @@ class Arm(RunnableNode, Node):
             self._state.publish(state_message(output.state))
         for change in output.events:
             self._safety.publish(safety_message(change, now))
-            reasons = ", ".join(bit.name for bit in bits(change.reason)) or "NONE"
+            reasons = ", ".join(bit.name or "" for bit in bits(change.reason)) or "NONE"
             self.get_logger().info(f"{reasons}: {change.detail}")
         if output.notice:
             self.get_logger().warning(output.notice)

@@ -1,12 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of the arm node that become limits and times of the gate."""
+"""Parameters of the arm node that become limits and times of the gate, and the files that they come from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
 from rclpy.node import Node
 
-from ptr_bringup.arm.arbiter import Timing
-from ptr_bringup.arm.safety import Limits
+from ptr_bringup.arm.gate.arbiter import Timing
+from ptr_bringup.arm.gate.limits import Limits
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.parameters import declare
 
@@ -25,6 +30,47 @@ _TIMES = {
 }
 
 
+def insist_on_config_files(node: Node) -> None:
+    """Check that the files with this node's parameters, which the launch file names, are there and meant for it.
+
+    `ros2 launch` only warns of a file that is missing, and the arm would run with limits that nobody has chosen.
+
+    Raises:
+        StartupError: a file is not there, can't be read, or holds nothing for this node.
+    """
+    text = "file that the launch file has taken parameters of this node from; empty: none"
+    paths = {
+        "arm_config": declare(node, "arm_config", "", text),
+        "driver_config": declare(node, "driver_config", "", text),
+    }
+    for name, path in paths.items():
+        if path and (trouble := _trouble_with(Path(path), node.get_name())):
+            raise StartupError(f"{name} {path} {trouble}")
+
+
+def _trouble_with(path: Path, node: str) -> str:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return "does not exist; give the path of a file like ptr_bringup/config/arm.yaml"
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return f"can't be read: {error}"
+    if {node, "*", "**"}.isdisjoint(key.rpartition("/")[2] for key in _sections(content)):
+        return f"has no parameters of the node {node}; they stand below '{node}:' and 'ros__parameters:'"
+    return ""
+
+
+def _sections(content: Any, key: str = "") -> Iterator[str]:
+    """Names of nodes that a parameter file has parameters for; namespaces may be nested."""
+    if not isinstance(content, dict):
+        return
+    if "ros__parameters" in content:
+        yield key
+        return
+    for name, part in content.items():
+        yield from _sections(part, str(name))
+
+
 def declare_limits(node: Node) -> Limits:
     """Declare what the arm is allowed to do.
 
@@ -34,8 +80,7 @@ def declare_limits(node: Node) -> Limits:
     default = Limits()
     corner = "m, corner of the workspace box of the end effector in base_link: x, y, z"
     values = {
-        name: declare(node, name, getattr(default, name), text, (0.0, high))
-        for name, (text, high) in _NUMBERS.items()
+        name: declare(node, name, getattr(default, name), text, (0.0, high)) for name, (text, high) in _NUMBERS.items()
     }
     table = declare(node, "table_height", default.table_height, "m, z of the table in base_link", (-1.0, 1.0))
     low = declare(node, "box_low", list(default.box_low), f"{corner}, lower")

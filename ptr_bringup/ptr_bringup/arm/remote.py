@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.action import ActionClient
+from rclpy.client import Client
 from std_srvs.srv import SetBool, Trigger
 
-from ptr_bringup.arm.arbiter import Mode
-from ptr_bringup.arm.motor_health import Level
-from ptr_bringup.arm.motor_messages import motors_from
-from ptr_bringup.arm.recovery import Condition
+from ptr_bringup.arm.gate.arbiter import Mode
+from ptr_bringup.arm.motors.conversions import UNREAD, WATCHED, motors_from
+from ptr_bringup.arm.motors.health import Level
+from ptr_bringup.arm.motors.recovery import Condition
 from ptr_bringup.ros.qos import LATCHED
-from ptr_bringup.ros.session import POLL, Caller, SessionError
+from ptr_bringup.ros.session import POLL, Caller, GoalClient, SessionError
 from ptr_msgs.action import MoveTo
 from ptr_msgs.msg import ArmState, MotorStates, SafetyEvent
 
@@ -24,56 +26,72 @@ _THERE = 10.0
 """s within which the arm node answers."""
 _MOVE = 60.0
 """s within which a named pose is reached."""
-_FRESH = {"state": 0.5, "motors": 2.0}
+_FRESH = {"state": 0.5, "motors": 2.0, "unread": 2.0}
 """s since what was heard last, for it to say how things are; motors are told of once a second and when they change."""
 
 
 class RemoteArm:
-    """Talks to the arm node."""
+    """Talks to the arm node.
+
+    Attributes:
+        state: the newest one; None: none has arrived.
+    """
 
     def __init__(self, caller: Caller) -> None:
         self._caller, node = caller, caller.node
-        self._state: ArmState | None = None
+        self.state: ArmState | None = None
         self._motors: MotorStates | None = None
         self._safety: SafetyEvent | None = None
-        self._heard = {"state": -math.inf, "motors": -math.inf}
+        self._heard = dict.fromkeys(_FRESH, -math.inf)
         node.create_subscription(ArmState, "/arm/state", self._on_state, 10)
         node.create_subscription(MotorStates, "/arm/motors", self._on_motors, LATCHED)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         node.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, LATCHED)
-        self._services = {
+        self._services: dict[str, Client] = {
             name: node.create_client(kind, f"/arm/{name}")
             for name, kind in (
                 ("stop", Trigger), ("clear", Trigger), ("torque", SetBool), ("reboot_motors", Trigger)
             )
         }  # fmt: skip
-        self._move = ActionClient(node, MoveTo, "/arm/move_to")
+        self._move: ActionClient = GoalClient(node, MoveTo, "/arm/move_to")
+
+    @property
+    def state_age(self) -> float:
+        """s since the newest state arrived; infinite: none has."""
+        return time.monotonic() - self._heard["state"]
 
     def _on_state(self, message: ArmState) -> None:
-        self._state, self._heard["state"] = message, time.monotonic()
+        self.state, self._heard["state"] = message, time.monotonic()
 
     def _on_motors(self, message: MotorStates) -> None:
         self._motors, self._heard["motors"] = message, time.monotonic()
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        if any(status.name == WATCHED and status.message == UNREAD for status in message.status):
+            self._heard["unread"] = time.monotonic()
 
     def _on_safety(self, message: SafetyEvent) -> None:
         self._safety = message
 
     def condition(self) -> Condition:
-        """What the arm and its motors say now.
+        """What the arm and its motors say now; nothing of the motors where the driver does not read them.
 
         Raises:
-            SessionError: the arm says nothing, or knows nothing of its motors.
+            SessionError: the arm says nothing, or nothing of its motors and not why.
         """
         wait = self._caller.wait
-        wait(lambda: self._fresh("state"), "/arm/state; are the arm node and its driver running?", _THERE)
-        wait(lambda: self._fresh("motors"), "/arm/motors; does the driver read the motors?", _THERE)
-        motors, safety = self._motors, self._safety
-        return Condition(
-            Mode(self._state.mode),
-            Level(motors.level),
-            motors.message,
-            motors_from(motors).readings,
-            safety.detail if safety is not None and safety.reason else "",
+        state = wait(
+            lambda: self.state if self._fresh("state") else None,
+            "/arm/state; are the arm node and its driver running?",
+            _THERE,
         )
+        told = "/arm/motors; is the driver well? /diagnostics say"
+        wait(lambda: self._fresh("motors") or self._fresh("unread"), told, _THERE)
+        motors, safety = self._motors, self._safety
+        mode, reason = Mode(state.mode), safety.detail if safety is not None and safety.reason else ""
+        if motors is None or not self._fresh("motors"):
+            return Condition(mode, None, UNREAD, (), reason)
+        return Condition(mode, Level(motors.level), motors.message, motors_from(motors).readings, reason)
 
     def _fresh(self, what: str) -> bool:
         return time.monotonic() - self._heard[what] < _FRESH[what]
@@ -119,12 +137,19 @@ class RemoteArm:
 
     def try_move(self, pose: str, gripper: float | None = None) -> str:
         """Move as `move` does; empty when the arm is there, else a sentence that says why not."""
-        caller = self._caller
-        caller.wait(lambda: self._state is not None, "/arm/state; is the arm node running?", _THERE)
-        caller.wait(self._move.server_is_ready, "the action /arm/move_to", _THERE)
-        opening = self._state.gripper_commanded if gripper is None else gripper
-        goal = MoveTo.Goal(named_pose=pose, gripper=opening)
-        result = caller.act(self._move, goal, "/arm/move_to", _MOVE)
-        if result is None:
-            return "The arm node refused the move."
-        return "" if result.success else str(result.message)
+        state = self._caller.wait(lambda: self.state, "/arm/state; is the arm node running?", _THERE)
+        opening = state.gripper_commanded if gripper is None else gripper
+        return self.reach(MoveTo.Goal(named_pose=pose, gripper=opening))
+
+    def reach(self, goal: MoveTo.Goal) -> str:
+        """Move to any goal; empty when the arm is there, else a sentence that says why not."""
+        self._caller.wait(self._move.server_is_ready, "the action /arm/move_to", _THERE)
+        return reach(self._caller, self._move, goal, _MOVE)
+
+
+def reach(caller: Caller, client: ActionClient, goal: MoveTo.Goal, timeout: float) -> str:
+    """Send a move and wait for its end; empty when the arm is there, else a sentence that says why not."""
+    result = caller.act(client, goal, "/arm/move_to", timeout)
+    if result is None:
+        return "the arm node refused the move; release the deadman, and clear the arm if it is stopped"
+    return "" if result.success else str(result.message)

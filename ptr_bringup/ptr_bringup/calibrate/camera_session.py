@@ -13,8 +13,8 @@ import yaml
 
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.quality import Quality, judge
-from ptr_bringup.camera.interface import CameraError, Source, Wish
 from ptr_bringup.camera.settings import AUTOMATIC, NAMES, Settings
+from ptr_bringup.camera.source import CameraError, Source, Wish
 from ptr_bringup.camera.sources import is_device, open_source
 from ptr_models.common.files import write_atomically
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_models.common import arguments
+from ptr_models.common.guidance import next_step
 
 if TYPE_CHECKING:
     from ptr_bringup.calibrate.camera_session import Entry
@@ -109,7 +110,7 @@ def _said(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namesp
     """Make of an error that a person can mend one sentence and exit code 2."""
 
     def wrapped(options: argparse.Namespace) -> int:
-        from ptr_bringup.camera.interface import CameraError
+        from ptr_bringup.camera.source import CameraError
 
         try:
             return run(options)
@@ -147,12 +148,13 @@ def _report_latency(path: Path, recording: Recording) -> None:
         print(sentence(f"motion to picture of {name}", lag))
     write_latencies(path, command, cameras, datetime.date.today())
     plot(path.with_suffix(".png"), command, cameras)
-    print(f"{path} and {path.with_suffix('.png')} are written; give the robot latency_file:={path}")
+    print(f"{path} and {path.with_suffix('.png')} are written")
+    next_step("launch", "ptr_bringup", "collect.launch.xml", "…", f"latency_file:={path}", about="or deploy.launch.xml")
 
 
 def _camera(options: argparse.Namespace) -> int:
     from ptr_bringup.calibrate.camera_session import read_entry
-    from ptr_bringup.camera.interface import CameraError
+    from ptr_bringup.camera.source import CameraError
 
     entry = read_entry(options.config or _suite_config(), options.camera)
     if options.rate:
@@ -183,7 +185,8 @@ def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
     write_entry(path, entry, source, settings)
     example = path.with_name(f"{options.camera}.jpg")
     example.write_bytes(picture)
-    print(f"{path} and {example} are written; give the robot camera_config:={path}")
+    print(f"{path} and {example} are written")
+    next_step("launch", "ptr_bringup", "robot.launch.xml", "robot:=wx250s", f"camera_config:={path}")
     return 0
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.lag import Lag, find_lag
 from ptr_bringup.calibrate.motion import DIRECTION
+from ptr_models.common.jpeg import decode
 
 COMPONENTS = 8
 """Of the pictures: the few ways in which they change most."""
@@ -44,7 +45,7 @@ class Recording:
 
 def small_picture(jpeg: bytes) -> NDArray[np.uint8] | None:
     """A picture as it is recorded: grey, an eighth of its size; None when it can't be decoded."""
-    return cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+    return decode(jpeg, cv2.IMREAD_REDUCED_GRAYSCALE_8)
 
 
 def measure(recording: Recording) -> tuple[Lag, dict[str, Lag]]:

@@ -18,7 +18,8 @@ from ptr_bringup.arm.messages import FRAME
 from ptr_bringup.calibrate import motion
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.latency import Recording, small_picture
-from ptr_bringup.ros.session import Caller
+from ptr_bringup.ros.newest import Newest
+from ptr_bringup.ros.session import Caller, GoalClient
 from ptr_bringup.ros.time import seconds
 from ptr_msgs.action import MoveTo
 from ptr_msgs.msg import ArmCommand, ArmState
@@ -26,7 +27,7 @@ from ptr_msgs.msg import ArmCommand, ArmState
 SOURCE = "calibration"
 _PERIOD = 0.02  # s between two commands
 _AFTER = 0.6  # s at rest after the motion: what is late comes then
-_PATIENCE = 20.0  # s for the arm and the cameras to appear
+_TIMEOUT = 20.0  # s for the arm and the cameras to appear
 _MOVE = 60.0  # s for the way to the start
 _MODES = {ArmState.TELEOP: "a human commands it", ArmState.POLICY: "a policy commands it"}
 _MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.FAULT: "it is stopped; clear it first"}
@@ -37,18 +38,16 @@ class LatencyNode(Node):
 
     def __init__(self, cameras: Sequence[str]) -> None:
         super().__init__("calibrate_latency")
-        self.state: ArmState | None = None
         self.recording: Recording | None = None
         self.seen = dict.fromkeys(cameras, 0)
-        self.move = ActionClient(self, MoveTo, "/arm/move_to")
+        self.move: ActionClient = GoalClient(self, MoveTo, "/arm/move_to")
         self._commands = self.create_publisher(ArmCommand, "/teleop/command", 10)
-        self.create_subscription(ArmState, "/arm/state", self._on_state, qos_profile_sensor_data)
+        self.state = Newest(self, ArmState, "/arm/state", qos_profile_sensor_data, self._on_state)
         for name in cameras:
             topic, take = f"/camera/{name}/image/compressed", functools.partial(self._on_image, name)
             self.create_subscription(CompressedImage, topic, take, qos_profile_sensor_data)
 
     def _on_state(self, message: ArmState) -> None:
-        self.state = message
         if self.recording is not None:
             at = message.measured.position
             self.recording.states.append((seconds(message.header.stamp), (at.x, at.y, at.z)))
@@ -61,9 +60,13 @@ class LatencyNode(Node):
         if picture is not None:
             self.recording.pictures[name].append((seconds(message.header.stamp), picture))
 
+    def sees(self, camera: str) -> bool:
+        """Whether a picture of a camera has come."""
+        return self.seen[camera] > 0
+
     def command(self, speed: float, deadman: bool = True) -> None:
         """Send a speed (m/s) along the way; the gripper stays as it is."""
-        message = ArmCommand(source=SOURCE, deadman=deadman, gripper=self.state.gripper_commanded)
+        message = ArmCommand(source=SOURCE, deadman=deadman, gripper=self.state.message.gripper_commanded)
         now = self.get_clock().now()
         message.header.stamp, message.header.frame_id = now.to_msg(), FRAME
         x, y, z = (float(speed * c) for c in motion.DIRECTION)
@@ -81,17 +84,17 @@ def record(node: LatencyNode, caller: Caller, duration: float) -> Recording:
         CalibrationError: somebody commands the arm, before or meanwhile.
         SessionError: the arm or a camera is not there, or the arm does not reach its start.
     """
-    caller.wait(lambda: node.state is not None, "/arm/state; is the arm node running?", _PATIENCE)
+    caller.wait(lambda: node.state.there, "/arm/state; is the arm node running?", _TIMEOUT)
     for name in node.seen:
         text = f"/camera/{name}/image/compressed; is the camera running?"
-        caller.wait(lambda name=name: node.seen[name] > 0, text, _PATIENCE)
-    _refuse_unless_free(node.state)
+        caller.wait(functools.partial(node.sees, name), text, _TIMEOUT)
+    _refuse_unless_free(node.state.message)
     _go_to_start(node, caller)
-    node.recording = Recording(pictures={name: [] for name in node.seen})
+    recording = node.recording = Recording(pictures={name: [] for name in node.seen})
     try:
         _move(node, caller, duration)
     finally:
-        recording, node.recording = node.recording, None
+        node.recording = None
         node.command(0.0, deadman=False)
     return _in_order(recording)
 
@@ -102,7 +105,7 @@ def _refuse_unless_free(state: ArmState) -> None:
 
 
 def _go_to_start(node: LatencyNode, caller: Caller) -> None:
-    goal = MoveTo.Goal(named_pose="start", gripper=node.state.gripper_commanded)
+    goal = MoveTo.Goal(named_pose="start", gripper=node.state.message.gripper_commanded)
     result = caller.act(node.move, goal, "/arm/move_to", _MOVE)
     if result is None:
         raise CalibrationError("The arm refused to move to its start; does somebody command it?")
@@ -115,9 +118,10 @@ def _move(node: LatencyNode, caller: Caller, duration: float) -> None:
     tick = 0
     while (elapsed := time.monotonic() - began) < duration + _AFTER:
         node.command(motion.speed(elapsed, duration))
-        if node.state.source not in ("", SOURCE):
-            raise CalibrationError(f"{node.state.source} took the arm; nothing was measured.")
-        if node.state.mode == ArmState.FAULT:
+        state = node.state.message
+        if state.source not in ("", SOURCE):
+            raise CalibrationError(f"{state.source} took the arm; nothing was measured.")
+        if state.mode == ArmState.FAULT:
             raise CalibrationError("The arm was stopped; nothing was measured.")
         tick += 1
         caller.sleep(began + tick * _PERIOD - time.monotonic())

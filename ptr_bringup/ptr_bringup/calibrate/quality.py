@@ -12,9 +12,10 @@ import numpy as np
 
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.camera.health import Health
+from ptr_models.common.jpeg import decode
 
 FEWEST = 10
-"""Pictures that a judgement needs."""
+"""Pictures that a judgment needs."""
 UNDER, OVER = 5, 250
 """Of 255: pixels at most and at least this bright hold no detail."""
 MOST_CLIPPED = 0.05
@@ -73,27 +74,23 @@ def judge(pictures: Sequence[tuple[float, bytes]], wanted_rate: float | None, se
     wanted_rate = wanted_rate or round(1.0 / max(float(np.median(periods)), 1e-3), 1)
     health = Health(wanted_rate, noisy=False)
     useless = [health.arrived(taken, jpeg) for taken, jpeg in pictures]
-    greys = [
-        cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
-        for (_, jpeg), problem in zip(pictures, useless, strict=True)
-        if problem is None
-    ]
+    whole = [jpeg for (_, jpeg), problem in zip(pictures, useless, strict=True) if problem is None]
+    greys = [grey for jpeg in whole if (grey := decode(jpeg, cv2.IMREAD_GRAYSCALE)) is not None]
     if len(greys) < FEWEST:
         damaged = len(pictures) - len(greys)
         raise CalibrationError(f"{damaged} of {len(pictures)} pictures are damaged; try another cable.")
     means = np.array([grey.mean() for grey in greys])
     found = {
-        "count": len(greys),
         "rate": float(1.0 / np.mean(periods)),
         "jitter": float(1e3 * np.percentile(np.abs(periods - np.median(periods)), 99)),
-        "lost": health.look(times[-1]).lost,
         "brightness": float(means.mean()),
         "under": float(np.mean([(grey <= UNDER).mean() for grey in greys])),
         "over": float(np.mean([(grey >= OVER).mean() for grey in greys])),
         "sharpness": float(np.median([_sharpness(grey) for grey in greys])),
         "flicker": float(means.std() / max(means.mean(), 1.0)),
     }
-    return Quality(**found, advice=_advice(found, wanted_rate, settings))
+    lost = health.look(times[-1]).lost
+    return Quality(count=len(greys), lost=lost, **found, advice=_advice(found, wanted_rate, settings))
 
 
 def _sharpness(grey: np.ndarray) -> float:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 import rclpy
@@ -16,15 +17,17 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
-from ptr_bringup.camera.interface import CameraError, Picture
+from ptr_bringup.camera.source import CameraError, Picture
+from ptr_bringup.ros.context import prepare_environment
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import seconds
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """s to wait for a picture."""
 DISCOVERY = 2.0
 """s to wait for news of a node that publishes it."""
 _UNKNOWN = "_NODE_NAME_UNKNOWN_"
+_ASKED = ("camera", "width", "height", "rate", "simulated")
 _WITHOUT_SETTINGS = (
     "No settings come with these pictures, as with the simulator's: nothing can be fixed here; what is said of "
     "exposure, light and cables is meant for a real camera, which `ptr calibrate camera` sets up."
@@ -45,6 +48,7 @@ class RunningCamera:
     def __init__(self, name: str) -> None:
         self._waiting: deque[Picture] = deque()
         self._settings: dict[str, Any] = {}
+        prepare_environment()
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self._node = rclpy.create_node("calibrate_camera", context=self._context)
@@ -60,7 +64,7 @@ class RunningCamera:
     @property
     def notices(self) -> list[str]:
         """See `Source`; complete once pictures have been read for some time."""
-        return [] if self._settings else [_WITHOUT_SETTINGS]
+        return [] if self.settings() else [_WITHOUT_SETTINGS]
 
     def _on_image(self, message: CompressedImage) -> None:
         self._waiting.append(Picture(seconds(message.header.stamp), bytes(message.data)))
@@ -71,14 +75,14 @@ class RunningCamera:
 
     def read(self) -> Picture | None:
         """See `Source.read`."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TIMEOUT
         while not self._waiting and time.monotonic() < deadline:
             self._executor.spin_once(timeout_sec=0.1)
         return self._waiting.popleft() if self._waiting else None
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""
-        return {name: value for name, value in self._settings.items() if name not in ("camera", "width", "height")}
+        return _of_device(self._settings)
 
     def close(self) -> None:
         """Leave ROS."""
@@ -89,12 +93,13 @@ class RunningCamera:
 
 def advice_on_running(name: str) -> str:
     """What to do instead of opening a camera whose pictures another node publishes; empty when none does."""
+    prepare_environment()
     context = rclpy.Context()
     rclpy.init(context=context)
     node = rclpy.create_node("calibrate_camera", context=context)
     try:
         publisher = _publisher(node, _images(name))
-        settable = bool(publisher and _publisher(node, _settings(name)))
+        settable = bool(publisher and _of_device(_told(node, context, name)))
     finally:
         node.destroy_node()
         rclpy.shutdown(context=context)
@@ -107,6 +112,28 @@ def advice_on_running(name: str) -> str:
         f"The pictures of {name} come from the node {publisher}, which has no exposure, gain, white balance or "
         f"focus to fix; this command sets up a real camera, and {look} looks at the pictures of that one."
     )
+
+
+def _of_device(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What a device is set to, without what was asked for, which a simulator tells, too."""
+    return {key: value for key, value in settings.items() if key not in _ASKED}
+
+
+def _told(node: Node, context: rclpy.Context, name: str) -> dict[str, Any]:
+    """What a camera's node says of its settings; empty where it says nothing."""
+    heard: list[str] = []
+    node.create_subscription(String, _settings(name), lambda message: heard.append(message.data), LATCHED)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    deadline = time.monotonic() + DISCOVERY
+    while not heard and time.monotonic() < deadline:
+        executor.spin_once(timeout_sec=0.1)
+    executor.shutdown()
+    try:
+        found = json.loads(heard[-1]) if heard else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _publisher(node: Node, topic: str) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from ptr_bringup.camera.health import Problem
-from ptr_bringup.camera.interface import CameraError, Picture, Source
+from ptr_bringup.camera.source import CameraError, Picture, Source
 
 FIRST, LONGEST = 2.0, 60.0
 """s of pictures of no use after which the camera is opened anew, at first and at most."""

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image
 
-from ptr_bringup.camera.interface import CameraError
+from ptr_bringup.camera.source import CameraError
 
 try:
     from cv_bridge import CvBridge
-except ImportError:  # it is in no Python package index
+except Exception:  # not installed: it is in no Python package index; or built for another NumPy
     CvBridge = None
 
 _LARGEST = 8192
@@ -20,22 +20,36 @@ _LARGEST = 8192
 _CHANNELS = {"bgr8": 3, "rgb8": 3, "mono8": 1}
 
 
-def bgr_from_image(message: Image) -> NDArray[np.uint8]:
-    """An image message as (height, width, 3) in BGR order, as OpenCV has it.
+class ImageConverter:
+    """Turns image messages into pixels as OpenCV has them. A node has one, and with it one bridge."""
 
-    Raises:
-        CameraError: the size is none, the encoding is not known, or the data are fewer than the size says.
-    """
-    if not (0 < message.width <= _LARGEST and 0 < message.height <= _LARGEST):
-        raise CameraError(
-            f"An image of {message.width}x{message.height} pixels was left out; 1 to {_LARGEST} a side are possible."
-        )
-    if CvBridge is None:
-        return convert(message)
-    try:
-        return CvBridge().imgmsg_to_cv2(message, "bgr8")
-    except Exception as error:  # CvBridgeError, and what OpenCV and NumPy raise for encodings and sizes of all kinds
-        raise CameraError(f"An image of encoding {message.encoding[:40]!r} can't be converted: {error}") from error
+    def __init__(self) -> None:
+        self._bridge = None if CvBridge is None else CvBridge()
+
+    def bgr(self, message: Image) -> NDArray[np.uint8]:
+        """An image message as (height, width, 3) in BGR order.
+
+        Raises:
+            CameraError: the size is none, the encoding is not known, or the data are fewer than the size says.
+        """
+        if not (0 < message.width <= _LARGEST and 0 < message.height <= _LARGEST):
+            raise CameraError(
+                f"An image of {message.width}x{message.height} pixels was left out; "
+                f"1 to {_LARGEST} a side are possible."
+            )
+        if self._bridge is None or _padded_by_parts_of_a_pixel(message):
+            return convert(message)
+        try:
+            return np.asarray(self._bridge.imgmsg_to_cv2(message, "bgr8"))
+        except Exception as error:  # CvBridgeError, what OpenCV and NumPy raise, and a compiled part that is missing
+            if message.encoding in _CHANNELS:
+                return convert(message)
+            raise CameraError(f"An image of encoding {message.encoding[:40]!r} can't be converted: {error}") from error
+
+
+def _padded_by_parts_of_a_pixel(message: Image) -> bool:
+    """True for rows that cv_bridge would read askew: it takes their length for a whole number of pixels."""
+    return message.step % _CHANNELS.get(message.encoding, 1) != 0
 
 
 def convert(message: Image) -> NDArray[np.uint8]:
@@ -55,7 +69,7 @@ def convert(message: Image) -> NDArray[np.uint8]:
     data = np.frombuffer(message.data, np.uint8)[: message.height * message.step]
     pixels = data.reshape(message.height, message.step)[:, :used].reshape(message.height, message.width, channels)
     if message.encoding == "rgb8":
-        return cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR), np.uint8)
     if message.encoding == "mono8":
-        return cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR), np.uint8)
     return np.ascontiguousarray(pixels)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
-from ptr_bringup.camera.interface import CameraError, Picture, Wish
+from ptr_bringup.camera.source import CameraError, Picture, Wish
 from ptr_models.common.jpeg import encode
 
 _JPEG = (".jpg", ".jpeg")
@@ -40,7 +41,7 @@ class FolderSource:
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             raise CameraError(f"{path} can't be read as an image.")
-        return Picture(time.monotonic(), encode(image, self._wish.quality, self._wish.rotate))
+        return Picture(time.monotonic(), encode(np.asarray(image, np.uint8), self._wish.quality, self._wish.rotate))
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""
@@ -70,7 +71,7 @@ class VideoSource:
             got, image = self._capture.read()
         if not got:
             return None
-        return Picture(time.monotonic(), encode(image, self._wish.quality, self._wish.rotate))
+        return Picture(time.monotonic(), encode(np.asarray(image, np.uint8), self._wish.quality, self._wish.rotate))
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""

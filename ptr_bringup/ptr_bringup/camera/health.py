@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.common.image_checks import DARK, FROZEN_TURN, SENSOR_FROZEN_TIME, brightness, broken_off
-from ptr_models.common.jpeg import Structure, TornError, whole
+from ptr_models.common.jpeg import Structure, TornError, decode, whole
 from ptr_models.common.stream_monitor import WINDOW, StreamRate
 
 MISSING = 0.5
@@ -85,7 +85,8 @@ class Health:
         self._joints: NDArray[np.float64] | None = None
         self._torn_at, self._detail, self._torn, self._lost = -np.inf, "", 0, 0
         self._looked, self._broken = -np.inf, False
-        self._dark, self._brightness, self.structure = False, float("nan"), None
+        self._dark, self._brightness = False, float("nan")
+        self.structure: Structure | None = None
 
     def start(self, now: float) -> None:
         """From now on (s) pictures are expected; what was before is no gap."""
@@ -102,7 +103,7 @@ class Health:
         self._began = taken if self._began is None else self._began
         self._count(taken)
         try:
-            self.structure: Structure | None = whole(jpeg)
+            self.structure = whole(jpeg)
             self._decode(taken, jpeg)
         except TornError as error:
             self._torn_at, self._detail = taken, str(error)
@@ -128,7 +129,7 @@ class Health:
         if taken - self._looked < _LOOK and not self._broken:
             return
         self._looked, self._broken = taken, True  # until this one has been found whole
-        small = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_8)
+        small = decode(jpeg, cv2.IMREAD_REDUCED_GRAYSCALE_8)
         if small is None:
             raise TornError("it can't be decoded")
         self._brightness = float(small.mean())

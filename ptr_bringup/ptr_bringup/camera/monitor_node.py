@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node `camera_monitor`: the health of cameras that are not run by the node `camera`.
 
-It listens to the pictures of a simulated camera, or of another driver behind `raw_camera`, and reports as the node
+It listens to the pictures of simulated cameras, or of another driver behind `raw_camera`, and reports as the node
 `camera` does of its own.
 """
 
 from __future__ import annotations
 
+import functools
 import sys
 
 import numpy as np
@@ -20,34 +21,44 @@ from ptr_bringup.camera.reports import diagnostic
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import now, seconds
+from ptr_models.common.processor_use import ProcessorUse
 
 
 class CameraMonitor(RunnableNode, Node):
-    """Watches one camera."""
+    """Watches some cameras."""
 
     def __init__(self) -> None:
         super().__init__("camera_monitor")
-        self._name = declare(self, "name", "over_shoulder", "of the camera: /camera/NAME/image/compressed")
-        rate = declare(self, "rate", 30.0, "Hz that it should give", (0.1, 240.0))
+        names = declare(self, "cameras", ["over_shoulder"], "their names: /camera/NAME/image/compressed")
+        self._asked = declare(self, "rate", 30.0, "Hz that each should give", (0.1, 240.0))
         noisy = declare(self, "noisy", True, "two equal pictures can't be; false for a simulated camera")
-        self._health = Health(rate, noisy)
+        self._simulated, self._processor_use = not noisy, ProcessorUse()
+        self._health = {name: Health(self._asked, noisy) for name in names}
         self._joints: np.ndarray | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        topic = f"/camera/{self._name}/image/compressed"
-        self.create_subscription(CompressedImage, topic, self._on_image, qos_profile_sensor_data)
+        for name, health in self._health.items():
+            topic = f"/camera/{name}/image/compressed"
+            keep = functools.partial(self._on_image, health)
+            self.create_subscription(CompressedImage, topic, keep, qos_profile_sensor_data)
+            health.start(now(self))
         self.create_subscription(JointState, "/joint_states", self._on_joints, qos_profile_sensor_data)
         self.create_timer(1.0, self._report)
-        self._health.start(now(self))
 
-    def _on_image(self, message: CompressedImage) -> None:
-        self._health.arrived(seconds(message.header.stamp), bytes(message.data), self._joints)
+    def _on_image(self, health: Health, message: CompressedImage) -> None:
+        health.arrived(seconds(message.header.stamp), bytes(message.data), self._joints)
 
     def _on_joints(self, message: JointState) -> None:
         self._joints = np.array(message.position)
 
     def _report(self) -> None:
-        report = self._health.look(now(self))
-        array = DiagnosticArray(status=[diagnostic(self._name, report, {})])
+        use = self._processor_use.lap()
+        reports = {name: health.look(now(self)) for name, health in self._health.items()}
+        array = DiagnosticArray(
+            status=[
+                diagnostic(name, report, self._asked, processor_use=use, simulated=self._simulated)
+                for name, report in reports.items()
+            ]
+        )
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 

@@ -8,25 +8,28 @@ import threading
 import time
 
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage
 from std_msgs.msg import String
 
-from ptr_bringup.camera.calibration import camera_info
+from ptr_bringup.camera.calibration import camera_info, camera_pose
 from ptr_bringup.camera.capture import CaptureThread
 from ptr_bringup.camera.health import Health, Problem
-from ptr_bringup.camera.interface import CameraError, Picture, Source, Wish
 from ptr_bringup.camera.reports import diagnostic, settings_text
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
+from ptr_bringup.camera.source import CameraError, Picture, Source, Wish, optical_frame
 from ptr_bringup.camera.sources import is_device, open_source
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import STEADY
+from ptr_models.common.processor_use import ProcessorUse
 
 _MOST = 1e5
 """Larger than any setting of a camera."""
@@ -35,20 +38,23 @@ _MOST = 1e5
 class Camera(RunnableNode, LifecycleNode):
     """Configure opens the camera, activate publishes. With `autostart` both happen at once."""
 
-    def __init__(self) -> None:
-        super().__init__("camera")
+    def __init__(self, name: str = "", source: str = "") -> None:
+        """Args: name, source: instead of the parameters; empty: those.  name: also of the node."""
+        given = {"name": name, "source": source}
+        overrides = [Parameter(key, value=value) for key, value in given.items() if value]
+        super().__init__(name or "camera", parameter_overrides=overrides)
         self._declare()
         topic = f"/camera/{self._name}"
         sensor = qos_profile_sensor_data
         self._images = self.create_publisher(CompressedImage, f"{topic}/image/compressed", sensor)
         self._infos = self.create_publisher(CameraInfo, f"{topic}/camera_info", sensor)
+        self._poses = self.create_publisher(PoseStamped, f"{topic}/pose", LATCHED)
         self._settings_topic = self.create_publisher(String, f"{topic}/settings", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._health = Health(self._wish.rate, noisy=is_device(self._source_name))
+        self._is_device = is_device(self._source_name)
+        self._health, self._processor_use = Health(self._wish.rate, noisy=self._is_device), ProcessorUse()
         self._lock = threading.Lock()  # the health is told by the capture thread and asked by the timer
-        self._capture = CaptureThread(
-            self._open, is_device(self._source_name), self._on_picture, self.get_logger().warning, self._end
-        )
+        self._capture = CaptureThread(self._open, self._is_device, self._on_picture, self._tell, self._end)
         self._source: Source | None = None
         self._timer: Timer | None = None
         self._current: dict[str, object] = {}
@@ -77,7 +83,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._calibration = declare(self, "calibration", "", "calibration file (YAML), empty: uncalibrated")
         self._wait = declare(self, "wait", False, "a device that is not there yet is waited for, not an error")
         self._autostart = declare(self, "autostart", True, "configure and activate at once")
-        self._frame = f"{self._name}_optical_frame"
+        self._frame = optical_frame(self._name)
 
     def _start(self) -> None:
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -88,15 +94,24 @@ class Camera(RunnableNode, LifecycleNode):
         """Open the camera and read its calibration."""
         try:
             self._info = camera_info(self._calibration, self._frame)
+            self._publish_pose()
         except CameraError as error:
             return self._fail(error)
         try:
             self._source = self._open()
         except CameraError as error:
-            if not (self._wait and is_device(self._source_name)):
+            if not (self._wait and self._is_device):
                 return self._fail(error)
             self.get_logger().warning(f"{error} Waiting for it.")
         return TransitionCallbackReturn.SUCCESS
+
+    def _publish_pose(self) -> None:
+        """Say where the camera is, if its calibration does."""
+        pose = camera_pose(self._calibration)
+        if pose is not None:
+            message = PoseStamped(pose=pose)
+            message.header.stamp, message.header.frame_id = self.get_clock().now().to_msg(), "base_link"
+            self._poses.publish(message)
 
     def _fail(self, error: CameraError) -> TransitionCallbackReturn:
         """Keep the reason for whoever started the node; with `autostart` that is the node itself."""
@@ -111,7 +126,8 @@ class Camera(RunnableNode, LifecycleNode):
         for notice in source.notices:
             self.get_logger().warning(notice)
         self._current = source.settings()
-        text = settings_text(self._name, self._current, self._wish.width, self._wish.height)
+        wish = self._wish
+        text = settings_text(self._name, wish.width, wish.height, wish.rate, self._current, not self._is_device)
         self._settings_topic.publish(String(data=text))
         return source
 
@@ -148,6 +164,9 @@ class Camera(RunnableNode, LifecycleNode):
                 raise
             return None
 
+    def _tell(self, sentence: str) -> None:
+        self.get_logger().warning(sentence)
+
     def _publish(self, picture: Picture) -> Problem | None:
         """Publish a picture, unless it is of no use; says why it is of none."""
         age = Duration(seconds=max(0.0, time.monotonic() - picture.taken))
@@ -162,14 +181,24 @@ class Camera(RunnableNode, LifecycleNode):
         message.header.stamp, message.header.frame_id = stamp, self._frame
         self._images.publish(message)
         self._info.header.stamp = stamp
-        self._info.height, self._info.width = structure.height, structure.width
+        if structure is not None:
+            self._info.height, self._info.width = structure.height, structure.width
         self._infos.publish(self._info)
         return None
 
     def _report(self) -> None:
         with self._lock:
             report = self._health.look(time.monotonic())
-        array = DiagnosticArray(status=[diagnostic(self._name, report, self._current, self._capture.reopened)])
+        status = diagnostic(
+            self._name,
+            report,
+            self._wish.rate,
+            self._current,
+            self._capture.reopened,
+            self._processor_use.lap(),
+            simulated=not self._is_device,
+        )
+        array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 

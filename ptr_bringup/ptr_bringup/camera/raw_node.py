@@ -9,9 +9,9 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ptr_bringup.camera.conversion import bgr_from_image
+from ptr_bringup.camera.conversion import ImageConverter
 from ptr_bringup.camera.images import jpeg_message
-from ptr_bringup.camera.interface import CameraError
+from ptr_bringup.camera.source import CameraError, optical_frame
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 
@@ -25,7 +25,8 @@ class RawCamera(RunnableNode, Node):
         image = declare(self, "image_topic", "/camera/color/image_raw", "sensor_msgs/Image of the driver")
         info = declare(self, "info_topic", "/camera/color/camera_info", "sensor_msgs/CameraInfo of the driver")
         self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", (1, 100))
-        self._frame = f"{name}_optical_frame"
+        self._converter = ImageConverter()
+        self._frame = optical_frame(name)
         quality_of_service = qos_profile_sensor_data
         self._images = self.create_publisher(CompressedImage, f"/camera/{name}/image/compressed", quality_of_service)
         self._infos = self.create_publisher(CameraInfo, f"/camera/{name}/camera_info", quality_of_service)
@@ -34,7 +35,7 @@ class RawCamera(RunnableNode, Node):
 
     def _on_image(self, message: Image) -> None:
         try:
-            image = bgr_from_image(message)
+            image = self._converter.bgr(message)
         except CameraError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ptr_bringup.camera.interface import CameraError, Picture, Wish
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
+from ptr_bringup.camera.source import CameraError, Picture, Wish
 from ptr_models.common.jpeg import encode
 
 _WAIT = 1000

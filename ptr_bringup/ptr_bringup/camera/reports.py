@@ -6,34 +6,64 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from ptr_bringup.camera.health import Problem, Report
+from ptr_models.common.processor_use import BUSY
 
 _SENTENCES = {
-    Problem.MISSING: "It gives no pictures; look at its plug and cable.",
-    Problem.FROZEN: "It repeats one picture; plug it in anew if it stays so.",
-    Problem.TORN: "Its pictures are damaged: {detail}; try another cable or USB port.",
+    Problem.MISSING: "It gives no pictures; {cure_missing}.",
+    Problem.FROZEN: "It repeats one picture; {cure_frozen}.",
+    Problem.TORN: "Its pictures are damaged: {detail}; {cure_torn}.",
     Problem.DARK: "Its pictures are black; is there a cap on it, is the light on?",
-    Problem.SLOW: "It gives {rate:.1f} pictures a second, fewer than asked for; more light, or a USB port of its own.",
+    Problem.SLOW: "It gives {rate:.1f} pictures a second, {asked:g} were asked for; {cure_slow}.",
+}
+_OF_DEVICE = {
+    "cure_missing": "look at its plug and cable",
+    "cure_frozen": "plug it in anew if it stays so",
+    "cure_torn": "try another cable or USB port",
+    "cure_slow": "more light, or a USB port of its own",
+}
+_OF_COMPUTER = {"cure_missing": "the computer is busy", "cure_slow": "the computer is busy: end what is not needed"}
+_OF_SIMULATOR = {
+    "cure_missing": "look whether the simulator runs",
+    "cure_frozen": "a fault may have been injected",
+    "cure_torn": "a fault may have been injected",
+    "cure_slow": "this computer is too slow for it: ask for fewer or smaller ones",
 }
 _TIMES = {1: "once", 2: "twice"}
 _MILD = {Problem.DARK, Problem.SLOW}
 
 
-def diagnostic(name: str, report: Report, settings: Mapping[str, Any], reopened: int = 0) -> DiagnosticStatus:
+def diagnostic(
+    name: str,
+    report: Report,
+    asked: float,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+    reopened: int = 0,
+    processor_use: float | None = None,
+    simulated: bool = False,
+) -> DiagnosticStatus:
     """The status `camera NAME`: ERROR where pictures are of no use, WARN where they are poor.
 
     Args:
+        asked: Hz that it should give.
         settings: as of `Source.settings`.
+        processor_use: share of the computer's processors that is in use; None: not known.
+        simulated: there is no device that could be at fault.
         reopened: how often the camera was opened anew since the start.
     """
     level = DiagnosticStatus.OK
     if report.problems:
         level = DiagnosticStatus.WARN if _MILD.issuperset(report.problems) else DiagnosticStatus.ERROR
-    sentences = [_SENTENCES[problem].format(detail=report.detail, rate=report.rate) for problem in report.problems]
+    cures = _OF_SIMULATOR if simulated else _OF_DEVICE
+    if processor_use is not None and processor_use >= BUSY:
+        cures = cures | _OF_COMPUTER
+    found = {"detail": report.detail, "rate": report.rate, "asked": asked, **cures}
+    sentences = [_SENTENCES[problem].format(**found) for problem in report.problems]
     message = " ".join(sentences) or f"{report.rate:.1f} pictures a second."
     if reopened:
         message += f" It was opened anew {_TIMES.get(reopened, f'{reopened} times')} since the start."
@@ -52,6 +82,9 @@ def diagnostic(name: str, report: Report, settings: Mapping[str, Any], reopened:
     return DiagnosticStatus(level=level, name=f"camera {name}", message=message, values=pairs)
 
 
-def settings_text(name: str, settings: Mapping[str, Any], width: int, height: int) -> str:
-    """The settings of a camera as one JSON object."""
-    return json.dumps({"camera": name, "width": width, "height": height, **settings}, sort_keys=True)
+def settings_text(
+    name: str, width: int, height: int, rate: float, settings: Mapping[str, Any], simulated: bool = False
+) -> str:
+    """What a camera was asked for, and is set to, as one JSON object; `simulated`: there is no device."""
+    asked = {"camera": name, "width": width, "height": height, "rate": rate, "simulated": simulated}
+    return json.dumps({**asked, **settings}, sort_keys=True)

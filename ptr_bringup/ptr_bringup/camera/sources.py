@@ -3,20 +3,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ptr_bringup.camera.files import FolderSource, VideoSource
-from ptr_bringup.camera.interface import CameraError, Source, Wish
-from ptr_bringup.camera.realsense import RealSenseSource
 from ptr_bringup.camera.settings import Settings
+from ptr_bringup.camera.source import CameraError, Source, Wish
 from ptr_bringup.camera.v4l2 import DeviceSource, device_names
+from ptr_models.common.registry import Registry
 
-REALSENSE = "realsense:"
+SOURCES: Registry[Callable[[str, Wish, Settings], Source]] = Registry(
+    "camera driver", "ptr.cameras", {"realsense": "ptr_bringup.camera.realsense:RealSenseSource"}
+)
+"""Cameras that are named `DRIVER:ADDRESS`: called with the address, what is wished for, and the settings."""
 
 
 def is_device(name: str) -> bool:
     """True for what can be unplugged and come back; files and folders come to an end."""
-    return name.isdigit() or name.startswith(("/dev/", REALSENSE))
+    return name.isdigit() or name.startswith("/dev/") or _driver(name) in SOURCES
+
+
+def _driver(name: str) -> str:
+    """What stands before the colon; empty without one."""
+    return name.partition(":")[0] if ":" in name else ""
 
 
 def open_source(name: str, wish: Wish, settings: Settings) -> Source:
@@ -24,13 +33,14 @@ def open_source(name: str, wish: Wish, settings: Settings) -> Source:
 
     Args:
         name: a V4L2 device (best a path below /dev/v4l/by-path, also /dev/video0 or just 0), `realsense:SERIAL`
-            (`realsense:` takes the only one), a folder of images, or a video file.
+            (`realsense:` takes the only one), `DRIVER:ADDRESS` of another package's driver, a folder of images, or a
+            video file.
         settings: given to a device; nothing can be set on files.
     Raises:
         CameraError: there is nothing that gives pictures.
     """
-    if name.startswith(REALSENSE):
-        return RealSenseSource(name.removeprefix(REALSENSE), wish, settings)
+    if (driver := _driver(name)) in SOURCES:
+        return SOURCES[driver](name.removeprefix(f"{driver}:"), wish, settings)
     path = Path(f"/dev/video{name}" if name.isdigit() else name)
     if path.is_dir():
         return FolderSource(path, wish)

@@ -20,11 +20,11 @@ os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
 import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
-from ptr_bringup.camera.interface import CameraError, Picture, Wish  # noqa: E402
 from ptr_bringup.camera.settings import Settings, apply, read  # noqa: E402
-from ptr_models.common.jpeg import TornError, complete, encode  # noqa: E402
+from ptr_bringup.camera.source import CameraError, Picture, Wish  # noqa: E402
+from ptr_models.common.jpeg import TornError, complete, decode, encode  # noqa: E402
 
-MJPG = cv2.VideoWriter_fourcc(*"MJPG")
+MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 _LINKS = (Path("/dev/v4l/by-path"), Path("/dev/v4l/by-id"))
 _OLDEST = 2.0
 """s. A time of capture that is longer ago than this is on another clock."""
@@ -110,7 +110,7 @@ class DeviceSource:
         if not got:
             return Picture(taken, b"")
         if not self._compressed or np.ndim(data) == 3:  # decoded in spite of what was asked for
-            return Picture(taken, encode(data, self._wish.quality, self._wish.rotate))
+            return Picture(taken, encode(np.asarray(data, np.uint8), self._wish.quality, self._wish.rotate))
         return Picture(taken, self._finished(np.asarray(data, np.uint8).tobytes()))
 
     def _finished(self, data: bytes) -> bytes:
@@ -120,7 +120,7 @@ class DeviceSource:
             return data
         if not self._wish.rotate:
             return data
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        image = decode(data)
         return data if image is None else encode(image, self._wish.quality, rotate=True)
 
     def settings(self) -> dict[str, Any]:

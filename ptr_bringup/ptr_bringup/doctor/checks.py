@@ -20,10 +20,13 @@ from ptr_bringup.doctor.findings import AbsentError, Check
 from ptr_bringup.doctor.spacemouse import spacemouse
 
 SETUP = "run `make setup` in the suite's folder"
-PATIENCE = 60  # s for a check in a process of its own
+TIMEOUT = 60  # s for a check in a process of its own
 LEAST_DISK = 5e9  # bytes
 EXECUTABLES = {
-    "ptr_bringup": ("arm", "camera", "camera_monitor", "simulator", "xs_sdk_stand_in", "scripted_operator"),
+    "ptr_bringup": (
+        *("arm", "camera", "cameras", "camera_monitor", "robot_description", "simulator", "xs_sdk_stand_in"),
+        *("scripted_operator", "scene"),
+    ),
     "ptr_teleop": ("teleop", "recorder", "console"),
     "ptr_policy": ("policy_server", "evaluator"),
 }
@@ -133,10 +136,10 @@ def _separately(program: str) -> str:
     """Run a check in a process of its own, which may crash; what it prints is what was found."""
     try:
         done = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE, check=False
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT, check=False
         )
     except subprocess.TimeoutExpired:
-        raise AbsentError(f"no answer within {PATIENCE} s") from None
+        raise AbsentError(f"no answer within {TIMEOUT} s") from None
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines()
         raise AbsentError(lines[-1] if lines else f"the process died with {done.returncode}")

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ptr_bringup.launching.documents import Element, read_document
-from ptr_bringup.launching.errors import LaunchError, Place, known_names
-from ptr_bringup.launching.substitutions import Context, substitute
+from ptr_bringup.launching.errors import LaunchError, known_names
+from ptr_bringup.launching.substitutions import Context, evaluate, unescape
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,28 @@ class Argument:
     default: str | None
     description: str
     choices: tuple[str, ...]
-    place: Place
+
+    def missing(self) -> LaunchError:
+        """The error when nobody has given it."""
+        return LaunchError(
+            f"launch argument {self.name!r} is required: {self.name}:=… ({self.description or 'no description'})"
+        )
+
+    def checked(self, value: str) -> str:
+        """The value, if it is one of the choices or there are none."""
+        if self.choices and value not in self.choices:
+            near = known_names(value, self.choices, "choices")
+            raise LaunchError(f"launch argument {self.name}:={value} is not possible; {near}")
+        return value
 
     @classmethod
     def of(cls, element: Element) -> Argument:
         """The argument that an `arg` element declares."""
         return cls(
-            name=element.get("name"),
+            name=unescape(element.get("name")),
             default=element.attributes.get("default"),
-            description=" ".join(element.get("description").split()),
-            choices=tuple(child.get("value") for child in element.children),
-            place=element.place,
+            description=" ".join(unescape(element.get("description")).split()),
+            choices=tuple(unescape(child.get("value")) for child in element.children),
         )
 
 
@@ -38,27 +49,28 @@ def parse_assignments(words: Sequence[str]) -> dict[str, str]:
     """`name:=value` words of a command line."""
     given = {}
     for word in words:
-        name, separator, value = word.partition(":=")
-        if not separator or not name:
+        name, _, value = word.partition(":=")
+        if not name or not value:
             raise LaunchError(f"{word!r} is not a launch argument; write name:=value")
         given[name] = value
     return given
 
 
-def resolve(argument: Argument, default: str | None, given: str | None) -> str:
-    """The value of an argument: the given one, or the default; one of the choices if there are any."""
-    value = default if given is None else given
-    if value is None:
-        raise LaunchError(
-            f"launch argument {argument.name!r} is required: {argument.name}:=… "
-            f"({argument.description or 'no description'})"
-        )
-    if argument.choices and value not in argument.choices:
-        raise LaunchError(
-            f"launch argument {argument.name}:={value} is not possible; "
-            + known_names(value, argument.choices, "choices")
-        )
-    return value
+def require_arguments(root: Element, given: Collection[str]) -> None:
+    """Refuse an include that doesn't give what the file declares without a default, and always."""
+    seen = set()
+
+    def collect(parent: Element) -> None:
+        for element in parent.children:
+            if element.tag == "group":
+                collect(element)
+            elif element.tag == "arg" and (argument := Argument.of(element)).name not in seen:
+                seen.add(argument.name)
+                needed = argument.default is None and not element.conditional and not parent.conditional
+                if needed and argument.name not in given:
+                    raise argument.missing()
+
+    collect(root)
 
 
 def declared_arguments(root: Element, environment: Mapping[str, str]) -> dict[str, Argument]:
@@ -71,29 +83,21 @@ def declared_arguments(root: Element, environment: Mapping[str, str]) -> dict[st
     return declared
 
 
-def _collect(
-    parent: Element, declared: dict[str, Argument], environment: Mapping[str, str], seen: set[Path]
-) -> None:
+def _collect(parent: Element, declared: dict[str, Argument], environment: Mapping[str, str], seen: set[Path]) -> None:
     for element in parent.children:
         if element.tag == "arg":
-            declared.setdefault(element.get("name"), Argument.of(element))
+            argument = Argument.of(element)
+            declared.setdefault(argument.name, argument)
         elif element.tag == "group":
             _collect(element, declared, environment, seen)
         elif element.tag == "include":
             defaults = {name: a.default for name, a in declared.items() if a.default is not None}
-            context = Context(defaults, environment, element.place.file)
+            context = Context(defaults, dict(environment), element.place.file, element.place.file)
             try:
-                file = Path(substitute(element.get("file"), context))
+                file = Path(evaluate(element.templates["file"], context))
                 root = read_document(file)
             except LaunchError:
                 continue  # said when the include is carried out, if it is
             if file not in seen:  # its arguments are the same each time
                 seen.add(file)
                 _collect(root, declared, environment, seen)
-
-
-def unknown_argument(name: str, file: Path, declared: Mapping[str, Argument]) -> LaunchError:
-    """The error about an argument that the file doesn't declare."""
-    return LaunchError(
-        f"{file.name} has no launch argument {name!r}; " + known_names(name, declared, "its arguments")
-    )

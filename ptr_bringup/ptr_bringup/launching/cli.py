@@ -19,10 +19,11 @@ from ptr_bringup.launching.arguments import Argument, declared_arguments, parse_
 from ptr_bringup.launching.documents import SUFFIXES, read_document
 from ptr_bringup.launching.errors import LaunchError, known_names
 from ptr_bringup.launching.interpreter import Plan, interpret
+from ptr_bringup.launching.known_values import require_known
 from ptr_bringup.launching.packages import package_share
 from ptr_bringup.launching.parameters import ParameterFile
 from ptr_bringup.launching.supervisor import Supervisor
-from ptr_bringup.ros_environment import set_discovery
+from ptr_bringup.ros_environment import set_discovery, unsupported
 
 EPILOG = """examples:
   ptr launch ptr_bringup collect.launch.xml --show-args
@@ -63,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             print(show(plan))
             return 0
+        require_known(plan)
         require_own_domain(plan)
         folder = log_folder(environment)
     except LaunchError as error:
@@ -120,6 +122,8 @@ def find_file(first: str, rest: Sequence[str]) -> tuple[Path, list[str]]:
 
 def default_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """The environment of the processes: nothing leaves this machine unless the user has said so."""
+    if why := unsupported(inherited):
+        raise LaunchError(why)
     environment = dict(inherited)
     environment.setdefault("PYTHONUNBUFFERED", "1")
     set_discovery(environment, str(package_share("ptr_bringup")))

@@ -3,70 +3,80 @@
 
 from __future__ import annotations
 
+import contextlib
 import xml.parsers.expat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ptr_bringup.launching.errors import LaunchError, Place, known_names
+from ptr_bringup.launching.errors import LaunchError, Place, PlacedError, known_names
+from ptr_bringup.launching.substitutions import Template, parse
 
 SUFFIXES = (".launch.xml", ".xml", ".launch")
-DEEPEST = 50  # elements within elements
-LARGEST = 2**20  # bytes of a file
+LARGEST = 2**20  # characters of a file
 
 
 @dataclass
 class Element:
-    """One XML element; `place` is the line of its start tag."""
+    """One XML element; `place` is the line of its start tag, `templates` are the attributes with substitutions."""
 
     tag: str
     attributes: Mapping[str, str]
     place: Place
     children: list[Element] = field(default_factory=list)
+    templates: dict[str, Template] = field(default_factory=dict)
 
     def get(self, name: str, default: str = "") -> str:
-        """An attribute's text, with its substitutions not yet evaluated."""
+        """An attribute's text as written."""
         return self.attributes.get(name, default)
 
+    @contextlib.contextmanager
+    def telling(self, attribute: str) -> Iterator[None]:
+        """Errors within say that they are of this attribute."""
+        try:
+            yield
+        except PlacedError:
+            raise
+        except LaunchError as error:
+            raise self.place.error(f"{attribute!r} of <{self.tag}>: {error}") from None
 
-@dataclass(frozen=True)
-class Rule:
-    """What an element may hold."""
-
-    required: frozenset[str] = frozenset()
-    optional: frozenset[str] = frozenset()
-    children: frozenset[str] = frozenset()
+    @property
+    def conditional(self) -> bool:
+        """Whether it has an `if` or `unless`."""
+        return not {"if", "unless"}.isdisjoint(self.attributes)
 
 
-def _rule(required: str = "", optional: str = "", children: str = "") -> Rule:
-    return Rule(frozenset(required.split()), frozenset(optional.split()), frozenset(children.split()))
-
-
-ACTIONS = frozenset(
-    "arg let group include node executable log set_env unset_env "
-    "push_ros_namespace push-ros-namespace".split()
-)
-_PROCESS = "name args cwd output on_exit respawn respawn_delay launch-prefix if unless"
-RULES: dict[str, Rule] = {
-    "launch": Rule(children=ACTIONS),
-    "arg": _rule("name", "default description if unless", "choice"),
-    "choice": _rule("value"),
-    "let": _rule("name value", "if unless"),
-    "group": Rule(optional=frozenset({"scoped", "if", "unless"}), children=ACTIONS),
-    "include": _rule("file", "if unless", "arg"),
-    "include/arg": _rule("name value"),
-    "node": _rule("pkg exec", f"namespace ros_args {_PROCESS}", "param remap env"),
-    "param": _rule("", "name value type from"),
-    "remap": _rule("from to"),
-    "env": _rule("name value"),
-    "executable": _rule("cmd", _PROCESS.replace("args ", ""), "env"),
-    "log": _rule("message", "if unless"),
-    "set_env": _rule("name value", "if unless"),
-    "unset_env": _rule("name", "if unless"),
-    "push_ros_namespace": _rule("namespace", "if unless"),
-    "push-ros-namespace": _rule("namespace", "if unless"),
+ACTIONS = "arg let group include node executable log set_env unset_env push_ros_namespace push-ros-namespace"
+PROCESS = "name args cwd output on_exit respawn respawn_delay launch-prefix if unless"
+RULES = {
+    "launch": ("", "", ACTIONS),
+    "arg": ("name", "default description if unless", "choice"),
+    "choice": ("value", "", ""),
+    "let": ("name value", "if unless", ""),
+    "group": ("", "scoped if unless", ACTIONS),
+    "include": ("file", "if unless", "arg"),
+    "include/arg": ("name value", "", ""),
+    "node": ("pkg exec", f"namespace ros_args {PROCESS}", "param remap env"),
+    "param": ("", "name value type from", ""),
+    "remap": ("from to", "", ""),
+    "env": ("name value", "", ""),
+    "executable": ("cmd", PROCESS.replace("args ", ""), "env"),
+    "log": ("message", "if unless", ""),
+    "set_env": ("name value", "if unless", ""),
+    "unset_env": ("name", "if unless", ""),
+    "push_ros_namespace": ("namespace", "if unless", ""),
+    "push-ros-namespace": ("namespace", "if unless", ""),
 }
-"""What each tag may hold; `include/arg` is an `arg` inside of an `include`."""
+"""Required and optional attributes of each tag, and its children; `include/arg` is an `arg` inside of an `include`."""
+LITERAL = {
+    "arg": {"name", "description"},
+    "choice": {"value"},
+    "group": {"scoped"},
+    "param": {"type", "value"},  # whose substitutions are found after its YAML
+    "node": {"on_exit", "respawn_delay"},
+    "executable": {"on_exit", "respawn_delay"},
+}
+"""Attributes that are taken as written, by tag."""
 
 
 def read_document(file: Path) -> Element:
@@ -78,15 +88,20 @@ def read_document(file: Path) -> Element:
     if not file.name.endswith(SUFFIXES):
         raise LaunchError(f"{file}: only launch files in XML ({', '.join(SUFFIXES)}) are supported here")
     try:
-        data = file.read_bytes()
+        text = file.read_text(encoding="utf-8")
     except OSError as error:
         raise LaunchError(f"launch file {file} can't be read: {error.strerror}") from None
-    if len(data) > LARGEST:
-        raise LaunchError(f"launch file {file} has {len(data)} bytes; at most {LARGEST} are read")
-    root = _Reader(file).read(data)
+    except UnicodeDecodeError as error:
+        raise LaunchError(f"launch file {file} is not in UTF-8: {error.reason} at byte {error.start}") from None
+    if len(text) > LARGEST:
+        raise LaunchError(f"launch file {file} has {len(text)} characters; at most {LARGEST} are read")
+    root = _Reader(file).read(text)
     if root.tag != "launch":
         raise root.place.error(f"the root must be <launch>, not <{root.tag}>")
-    _check(root, "launch")
+    try:
+        _check(root, "launch")
+    except RecursionError:
+        raise LaunchError(f"launch file {file}: elements or substitutions are nested too deeply") from None
     return root
 
 
@@ -103,14 +118,12 @@ class _Reader:
         self.parser.CharacterDataHandler = self._text
         self.parser.StartDoctypeDeclHandler = self._doctype
 
-    def read(self, data: bytes) -> Element:
+    def read(self, text: str) -> Element:
         try:
-            self.parser.Parse(data, True)
+            self.parser.Parse(text, True)
         except xml.parsers.expat.ExpatError as error:
             problem = xml.parsers.expat.ErrorString(error.code)
             raise Place(self.file, error.lineno).error(f"not well-formed XML: {problem}") from None
-        except (LookupError, ValueError) as error:  # of an encoding that Python or expat does not know
-            raise Place(self.file, 1).error(f"the encoding can't be read ({error}); write UTF-8") from None
         assert self.root is not None, "expat accepts no document without a root"
         return self.root
 
@@ -119,8 +132,6 @@ class _Reader:
 
     def _start(self, tag: str, attributes: dict[str, str]) -> None:
         element = Element(tag, attributes, self._here())
-        if len(self.stack) >= DEEPEST:
-            raise element.place.error(f"<{tag}> is inside of {len(self.stack)} elements; at most {DEEPEST} are nested")
         if self.stack:
             self.stack[-1].children.append(element)
         else:
@@ -136,23 +147,27 @@ class _Reader:
 
 
 def _check(element: Element, key: str) -> None:
-    """Refuse tags and attributes that RULES doesn't know."""
-    rule = RULES[key]
-    allowed = rule.required | rule.optional
+    """Refuse tags and attributes that RULES doesn't know, and find the substitutions."""
+    required, optional, children = (frozenset(names.split()) for names in RULES[key])
+    allowed = required | optional
     for name in element.attributes:
         if name not in allowed:
             raise element.place.error(
                 f"attribute {name!r} of <{element.tag}> is not supported; "
                 + known_names(name, allowed, f"attributes of <{element.tag}>")
             )
-    for name in sorted(rule.required - element.attributes.keys()):
+    for name in sorted(required - element.attributes.keys()):
         raise element.place.error(f"<{element.tag}> needs the attribute {name!r}")
     if "if" in element.attributes and "unless" in element.attributes:
         raise element.place.error(f"<{element.tag}> has both 'if' and 'unless'")
+    for name, text in element.attributes.items():
+        if name not in LITERAL.get(key, ()):
+            with element.telling(name):
+                element.templates[name] = parse(text)
     for child in element.children:
-        if child.tag not in rule.children:
+        if child.tag not in children:
             raise child.place.error(
                 f"<{child.tag}> inside of <{element.tag}> is not supported; "
-                + known_names(child.tag, rule.children, "supported there")
+                + known_names(child.tag, children, "supported there")
             )
         _check(child, "include/arg" if (key, child.tag) == ("include", "arg") else child.tag)

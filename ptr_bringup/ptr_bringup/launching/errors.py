@@ -13,6 +13,10 @@ class LaunchError(Exception):
     """A launch file can't be run; the text is the sentence that the user reads."""
 
 
+class PlacedError(LaunchError):
+    """One that says its line."""
+
+
 @dataclass(frozen=True)
 class Place:
     """A line of a launch file."""
@@ -22,7 +26,7 @@ class Place:
 
     def error(self, sentence: str) -> LaunchError:
         """An error that says where it is."""
-        return LaunchError(f"{self.file}:{self.line}: {sentence}")
+        return PlacedError(f"{self.file}:{self.line}: {sentence}")
 
 
 def known_names(name: str, known: Iterable[str], kind: str) -> str:

@@ -6,20 +6,23 @@ from __future__ import annotations
 import math
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ptr_bringup.launching.arguments import Argument, declared_arguments, resolve, unknown_argument
+from ptr_bringup.launching.arguments import Argument, declared_arguments, require_arguments
 from ptr_bringup.launching.documents import Element, read_document
-from ptr_bringup.launching.errors import LaunchError
+from ptr_bringup.launching.errors import LaunchError, known_names
 from ptr_bringup.launching.packages import executable
-from ptr_bringup.launching.parameters import ParameterFile, parameter
-from ptr_bringup.launching.substitutions import Context, substitute, truth
+from ptr_bringup.launching.parameters import ParameterFile, check_parameter, parameter
+from ptr_bringup.launching.substitutions import Context, boolean, condition, evaluate, split
 
-DEEPEST = 20  # includes within includes
 MOST_INCLUDES = 1000  # in all: files that include one file many times each would never end
 OUTPUTS = ("screen", "log", "both", "own_log", "full")
+NAMESPACE = "ros_namespace"
+"""The launch variable in which ROS 2's launch keeps the namespace."""
+RESERVED = ("emulate_tty", "global_params", "launch-prefix", "ros_remaps", "sigkill_timeout", "sigterm_timeout")
+"""Launch variables that change how ROS 2's launch starts and ends processes."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Process:
     name: str
     command: tuple[str | ParameterFile, ...]
     environment: Mapping[str, str]
-    folder: Path | None = None
+    folder: str | None = None
     on_screen: bool = False
     shutdown_on_exit: bool = False
     respawn: bool = False
@@ -65,180 +68,240 @@ def interpret(file: Path, given: Mapping[str, str], environment: Mapping[str, st
     Raises:
         LaunchError: the file or an argument is wrong; nothing has been started.
     """
-    root = read_document(file)
+    root = read(file)
     declared = declared_arguments(root, environment)
-    for name in given:
-        if name not in declared:
-            raise unknown_argument(name, file, declared)
-    interpreter = _Interpreter()
+    unknown = [name for name in given if name not in declared]
+    interpreter = _Interpreter(Context(dict(given), dict(environment), file, file))
     try:
-        interpreter.run(root, _Scope(dict(given), dict(environment), "", file, 0))
+        require_arguments(root, given)
+        interpreter.enter(root)
     except RecursionError:
-        raise LaunchError(f"{file}: includes and groups are nested too deeply") from None
+        raise LaunchError(f"{file}: includes and groups are nested too deeply; does a file include itself?") from None
+    finally:
+        for name in unknown:
+            if name not in interpreter.context.asked:
+                near = known_names(name, declared, "its arguments")
+                raise LaunchError(f"{file.name} has no launch argument {name!r}; {near}")
     return interpreter.plan
 
 
-@dataclass
-class _Scope:
-    """What holds at one place of the file; an include shares its includer's variables, as in ROS 2."""
-
-    variables: dict[str, str]
-    environment: dict[str, str]
-    namespace: str
-    file: Path
-    depth: int
-
-    def child(self) -> _Scope:
-        """A copy, for a scoped group."""
-        return _Scope(dict(self.variables), dict(self.environment), self.namespace, self.file, self.depth)
-
-    def text(self, element: Element, attribute: str, default: str = "") -> str:
-        """An attribute with its substitutions evaluated."""
-        try:
-            context = Context(self.variables, self.environment, self.file)
-            return substitute(element.get(attribute, default), context)
-        except LaunchError as error:
-            raise element.place.error(f"{attribute!r} of <{element.tag}>: {error}") from None
-
-    def flag(self, element: Element, attribute: str, default: str) -> bool:
-        """An attribute that is true or false."""
-        text = self.text(element, attribute, default)
-        try:
-            return truth(text)
-        except LaunchError as error:
-            raise element.place.error(f"{attribute!r} of <{element.tag}>: {error}") from None
-
-    def applies(self, element: Element) -> bool:
-        """Whether the element's `if` or `unless` lets it happen."""
-        if "if" in element.attributes:
-            return self.flag(element, "if", "true")
-        return not ("unless" in element.attributes and self.flag(element, "unless", "false"))
+def read(file: Path) -> Element:
+    """Read a launch file, and refuse what is wrong in it whatever its substitutions yield."""
+    root = read_document(file)
+    _check(root)
+    return root
 
 
 class _Interpreter:
     """Walks the elements in order; every action is one method."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: Context) -> None:
         self.plan = Plan()
+        self.context = context
         self._includes = 0
 
-    def run(self, parent: Element, scope: _Scope) -> None:
+    def enter(self, root: Element) -> None:
+        """Carry out a file."""
+        outer, self.context.file = self.context.file, root.place.file
+        self._run(root)
+        self.context.file = outer
+
+    def _run(self, parent: Element) -> None:
         """Carry out the children of an element."""
         for element in parent.children:
-            if scope.applies(element):
+            if self._applies(element):
                 action = element.tag.replace("-", "_")
-                getattr(self, f"_{action}")(element, scope)
+                getattr(self, f"_{action}")(element)
 
-    def _arg(self, element: Element, scope: _Scope) -> None:
+    def _set(self, name: str, value: str) -> None:
+        """Set a launch variable."""
+        if name in RESERVED:
+            raise LaunchError(f"launch variable {name!r} has a meaning for ROS 2's launch that is not supported")
+        self.context.variables[name] = value
+
+    def _text(self, element: Element, attribute: str) -> str:
+        """An attribute with its substitutions evaluated."""
+        with element.telling(attribute):
+            return evaluate(element.templates[attribute], self.context)
+
+    def _optional(self, element: Element, attribute: str) -> str | None:
+        """An attribute that may be missing."""
+        return self._text(element, attribute) if attribute in element.templates else None
+
+    def _words(self, element: Element, attribute: str) -> list[str]:
+        """An attribute as words of a command line."""
+        if attribute not in element.templates:
+            return []
+        with element.telling(attribute):
+            return [evaluate(word, self.context) for word in split(element.templates[attribute])]
+
+    def _applies(self, element: Element) -> bool:
+        """Whether the element's `if` or `unless` lets it happen."""
+        for attribute in {"if", "unless"} & element.templates.keys():
+            with element.telling(attribute):
+                return condition(self._text(element, attribute)) is (attribute == "if")
+        return True
+
+    def _arg(self, element: Element) -> None:
         argument = Argument.of(element)
-        default = scope.text(element, "default") if argument.default is not None else None
-        scope.variables[argument.name] = resolve(argument, default, scope.variables.get(argument.name))
+        value = self.context.variable(argument.name)
+        if value is None:
+            value = self._optional(element, "default")
+        if value is None:
+            raise argument.missing()
+        self._set(argument.name, argument.checked(value))
 
-    def _let(self, element: Element, scope: _Scope) -> None:
-        scope.variables[scope.text(element, "name")] = scope.text(element, "value")
+    def _let(self, element: Element) -> None:
+        with element.telling("name"):
+            self._set(self._text(element, "name"), self._text(element, "value"))
 
-    def _group(self, element: Element, scope: _Scope) -> None:
-        self.run(element, scope.child() if scope.flag(element, "scoped", "true") else scope)
+    def _group(self, element: Element) -> None:
+        context = self.context
+        outer = context.variables, context.environment
+        if boolean(element.get("scoped", "true")):
+            context.variables, context.environment = dict(context.variables), dict(context.environment)
+            self._run(element)
+            context.variables, context.environment = outer
+        else:
+            self._run(element)
 
-    def _include(self, element: Element, scope: _Scope) -> None:
-        file = Path(scope.text(element, "file"))
-        if scope.depth >= DEEPEST:
-            raise element.place.error(f"more than {DEEPEST} nested includes; does {file} include itself?")
+    def _include(self, element: Element) -> None:
+        file = Path(self._text(element, "file"))
         self._includes += 1
         if self._includes > MOST_INCLUDES:
             raise element.place.error(f"more than {MOST_INCLUDES} includes in all")
+        self.context.latest = file
+        with element.telling("file"):
+            root = read(file)
+            require_arguments(root, [self._text(child, "name") for child in element.children])
         for child in element.children:
-            scope.variables[scope.text(child, "name")] = scope.text(child, "value")
-        try:
-            root = read_document(file)
-        except LaunchError as error:
-            raise element.place.error(str(error)) from None
-        outer, scope.file, scope.depth = scope.file, file, scope.depth + 1
-        self.run(root, scope)
-        scope.file, scope.depth = outer, scope.depth - 1
+            self._let(child)
+        self.enter(root)
 
-    def _log(self, element: Element, scope: _Scope) -> None:
-        self.plan.messages.append(scope.text(element, "message"))
+    def _log(self, element: Element) -> None:
+        self.plan.messages.append(self._text(element, "message"))
 
-    def _set_env(self, element: Element, scope: _Scope) -> None:
-        scope.environment[scope.text(element, "name")] = scope.text(element, "value")
+    def _set_env(self, element: Element) -> None:
+        self.context.environment[self._text(element, "name")] = self._text(element, "value")
 
-    def _unset_env(self, element: Element, scope: _Scope) -> None:
-        scope.environment.pop(scope.text(element, "name"), None)
+    def _unset_env(self, element: Element) -> None:
+        self.context.environment.pop(self._text(element, "name"), None)
 
-    def _push_ros_namespace(self, element: Element, scope: _Scope) -> None:
-        scope.namespace = join_namespaces(scope.namespace, scope.text(element, "namespace"))
+    def _push_ros_namespace(self, element: Element) -> None:
+        with element.telling("namespace"):
+            pushed = join_namespaces(self.context.variable(NAMESPACE), self._text(element, "namespace"))
+            self.context.variables[NAMESPACE] = pushed or "/"
 
-    def _executable(self, element: Element, scope: _Scope) -> None:
-        words = self._split(element, "cmd", scope)
-        if not words:
+    def _executable(self, element: Element) -> None:
+        words = self._words(element, "cmd")
+        if not words[0]:
             raise element.place.error("'cmd' of <executable> is empty")
-        name = scope.text(element, "name") or os.path.basename(words[0])
-        self._add(element, scope, name, words)
+        self._add(element, words, self._optional(element, "name"))
 
-    def _node(self, element: Element, scope: _Scope) -> None:
-        package, program = scope.text(element, "pkg"), scope.text(element, "exec")
-        try:
-            path = executable(package, program)
-        except LaunchError as error:
-            raise element.place.error(str(error)) from None
-        name, namespace = scope.text(element, "name"), scope.text(element, "namespace")
-        namespace = join_namespaces(scope.namespace, namespace)
-        namespace = f"/{namespace.strip('/')}" if namespace.strip("/") else ""
-        words: list[str | ParameterFile] = [str(path), *self._split(element, "args", scope), "--ros-args"]
-        words += self._split(element, "ros_args", scope)
-        words += ["-r", f"__node:={name}"] if name else []
-        words += ["-r", f"__ns:={namespace}"] if namespace else []
+    def _node(self, element: Element) -> None:
+        with element.telling("exec"):
+            program = executable(self._text(element, "pkg"), self._text(element, "exec"))
+        name = self._optional(element, "name")
+        with element.telling("name"):
+            if name is not None:
+                _validate("node_name", name)
+        with element.telling("namespace"):
+            namespace = join_namespaces(self.context.variable(NAMESPACE), self._optional(element, "namespace"))
+        words: list[str | ParameterFile] = [str(program), *self._words(element, "args")]
+        words += ["--ros-args", *self._words(element, "ros_args")] if "ros_args" in element.attributes else []
+        words += ["--ros-args"]
+        words += ["-r", f"__node:={name}"] if name is not None else []
+        words += ["-r", f"__ns:={namespace}"] if namespace is not None else []
+        target = "/**" if name is None or namespace is None else f"{namespace.rstrip('/')}/{name}"
         for child in element.children:
             if child.tag == "param":
-                target = f"{namespace}/{name}" if name else "/**"
-                words += ["--params-file", parameter(child, target, scope.text)]
-            elif child.tag == "remap":
-                words += ["-r", f"{scope.text(child, 'from')}:={scope.text(child, 'to')}"]
-        self._add(element, scope, program, words)
+                with child.telling("value"):
+                    words += ["--params-file", parameter(child, target, lambda t: evaluate(t, self.context))]
+        for child in element.children:
+            if child.tag == "remap":
+                words += ["-r", f"{self._text(child, 'from')}:={self._text(child, 'to')}"]
+        self._add(element, words)
 
-    def _add(self, element: Element, scope: _Scope, name: str, words: list[str | ParameterFile]) -> None:
-        prefix = self._split(element, "launch-prefix", scope)
-        environment = dict(scope.environment)
+    def _add(self, element: Element, words: Sequence[str | ParameterFile], name: str | None = None) -> None:
+        prefix = self._optional(element, "launch-prefix") or ""
+        try:
+            command = (*shlex.split(prefix), *words)
+        except ValueError as error:
+            raise element.place.error(f"'launch-prefix' {prefix!r} can't be split into words: {error}") from None
+        environment = dict(self.context.environment)
         for child in element.children:
             if child.tag == "env":
-                environment[scope.text(child, "name")] = scope.text(child, "value")
-        on_exit, output = scope.text(element, "on_exit"), scope.text(element, "output", "log")
-        if on_exit not in ("", "shutdown"):
-            raise element.place.error(f"'on_exit' may only be 'shutdown', not {on_exit!r}")
-        if output not in OUTPUTS:
+                environment[self._text(child, "name")] = self._text(child, "value")
+        output = self._optional(element, "output")
+        if output not in (None, *OUTPUTS):
             raise element.place.error(f"'output' must be one of {', '.join(OUTPUTS)}, not {output!r}")
-        delay = scope.text(element, "respawn_delay", "0")
+        with element.telling("respawn"):
+            respawn = "respawn" in element.attributes and boolean(self._text(element, "respawn"))
+        self.plan.processes.append(
+            Process(
+                name=os.path.basename(str(command[0])) if name is None else name,
+                command=command,
+                environment=environment,
+                folder=self._optional(element, "cwd"),
+                on_screen=output in ("screen", "both", "full"),
+                shutdown_on_exit="on_exit" in element.attributes,
+                respawn=respawn,
+                respawn_delay=float(element.get("respawn_delay", "0")),
+            )
+        )
+
+
+def _check(parent: Element) -> None:
+    """Refuse what is wrong in a file whatever its substitutions yield, also where a condition leaves it out."""
+    for element in parent.children:
+        for attribute in {"cmd", "args", "ros_args"} & element.templates.keys():
+            with element.telling(attribute):
+                split(element.templates[attribute])
+        if element.tag == "param":
+            with element.telling("value"):
+                check_parameter(element)
+        if element.tag == "group":
+            with element.telling("scoped"):
+                boolean(element.get("scoped", "true"))
+        if (on_exit := element.get("on_exit", "shutdown")) != "shutdown":
+            raise element.place.error(f"'on_exit' may only be 'shutdown', not {on_exit!r}")
+        delay = element.get("respawn_delay", "0")
         try:
             seconds = float(delay)
         except ValueError:
             seconds = math.nan
         if not 0 <= seconds < math.inf:
             raise element.place.error(f"'respawn_delay' must be seconds, not {delay!r}")
-        folder = scope.text(element, "cwd")
-        self.plan.processes.append(
-            Process(
-                name=name,
-                command=(*prefix, *words),
-                environment=environment,
-                folder=Path(folder) if folder else None,
-                on_screen=output in ("screen", "both", "full"),
-                shutdown_on_exit=bool(on_exit),
-                respawn=scope.flag(element, "respawn", "false"),
-                respawn_delay=seconds,
-            )
-        )
-
-    @staticmethod
-    def _split(element: Element, attribute: str, scope: _Scope) -> list[str]:
-        try:
-            return shlex.split(scope.text(element, attribute))
-        except ValueError as error:
-            raise element.place.error(f"{attribute!r} of <{element.tag}>: {error}") from None
+        _check(element)
 
 
-def join_namespaces(outer: str, inner: str) -> str:
-    """The inner namespace within the outer one; an absolute inner one replaces it."""
-    if not inner or inner.startswith("/"):
-        return inner.rstrip("/") or outer
-    return f"{outer.rstrip('/')}/{inner.strip('/')}"
+def join_namespaces(outer: str | None, inner: str | None) -> str | None:
+    """The inner namespace within the outer one, absolute; None when there is neither.
+
+    Raises:
+        LaunchError: it can't be one.
+    """
+    if inner is None:
+        joined = outer
+    elif not outer or inner.startswith("/"):
+        joined = inner
+    else:
+        joined = f"{outer.rstrip('/')}/{inner}"
+    if joined is None:
+        return None
+    joined = joined.rstrip("/") if joined != "/" else joined
+    joined = joined if joined.startswith("/") else f"/{joined}"
+    _validate("namespace", joined)
+    return joined
+
+
+def _validate(kind: str, name: str) -> None:
+    """Refuse a name that ROS 2 refuses."""
+    from rclpy.exceptions import NameValidationException
+    from rclpy.validate_namespace import validate_namespace
+    from rclpy.validate_node_name import validate_node_name
+
+    try:
+        validate_namespace(name) if kind == "namespace" else validate_node_name(name)
+    except NameValidationException as error:
+        raise LaunchError(" ".join(str(error).split())) from None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_packages_with_prefixes
@@ -27,13 +28,10 @@ def package_share(name: str) -> Path:
 def executable(package: str, name: str) -> Path:
     """A program of a package."""
     folder = package_prefix(package) / "lib" / package
-    path = folder / name
-    if path.is_file() and os.access(path, os.X_OK):
-        return path
+    if path := shutil.which(name, path=folder):
+        return Path(path)
     there = (entry.name for entry in folder.glob("*") if os.access(entry, os.X_OK) and entry.is_file())
-    raise LaunchError(
-        f"package {package!r} has no executable {name!r}; {known_names(name, there, 'its executables')}"
-    )
+    raise LaunchError(f"package {package!r} has no executable {name!r}; {known_names(name, there, 'its executables')}")
 
 
 def _nearest(name: str) -> str:

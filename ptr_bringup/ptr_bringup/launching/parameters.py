@@ -5,14 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ptr_bringup.launching.documents import Element
 from ptr_bringup.launching.errors import LaunchError
+from ptr_bringup.launching.substitutions import Template, parse
 
 SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
+ANY = "yaml"
+"""The kind of a parameter that says none: what YAML sees in its value."""
+KINDS = [*SCALARS, *(f"list_of_{name}" for name in SCALARS), ANY]
 
 
 @dataclass(frozen=True)
@@ -22,76 +27,97 @@ class ParameterFile:
     text: str
 
 
-Text = Callable[[Element, str], str]
-"""Evaluates an attribute of an element."""
+Evaluate = Callable[[Template], str]
 
 
-def parameter(element: Element, target: str, text: Text) -> str | ParameterFile:
+def check_parameter(element: Element) -> None:
+    """Refuse a `param` that is wrong whatever its substitutions yield."""
+    has = element.attributes.keys()
+    if has != {"from"} and (not {"name", "value"} <= has or "from" in has):
+        raise LaunchError("<param> needs either 'name' and 'value', or 'from' alone")
+    if "value" in has:
+        _read(element)
+
+
+def parameter(element: Element, target: str, evaluate: Evaluate) -> str | ParameterFile:
     """The parameters file of one `param` element: `from`, or one made from `name` and `value`.
 
     Args:
         element: a `param`.
         target: fully qualified name of the node, or `/**`.
-        text: evaluates an attribute.
+        evaluate: gives the text of a template.
     """
-    has = element.attributes.keys()
-    if has == {"from"}:
-        return text(element, "from")
-    if not {"name", "value"} <= has or "from" in has:
-        raise element.place.error("<param> needs either 'name' and 'value', or 'from' alone")
-    try:
-        value = typed(text(element, "value"), text(element, "type"))
-    except LaunchError as error:
-        raise element.place.error(f"parameter {text(element, 'name')!r}: {error}") from None
-    values: Any = value
-    for part in reversed(text(element, "name").split(".")):
-        values = {part: values}
-    return ParameterFile(yaml.safe_dump({target: {"ros__parameters": values}}, sort_keys=False))
+    if "from" in element.attributes:
+        file = Path(evaluate(element.templates["from"]))
+        if not file.is_file():
+            raise LaunchError(f"parameter file {file} is not there")
+        return str(file)
+    kind, value = _read(element)
+    item = kind.removeprefix("list_of_")
+    if isinstance(value, tuple):
+        value = typed(evaluate(value), kind)
+    elif isinstance(value, list):
+        value = [typed(evaluate(one), item) if isinstance(one, tuple) else one for one in value]
+        if not _allowed(value):
+            raise LaunchError(f"list {element.get('value')!r} must hold values of one type")
+    name = evaluate(element.templates["name"])
+    return ParameterFile(yaml.safe_dump({target: {"ros__parameters": {name: value}}}, sort_keys=False))
 
 
-def typed(text: str, kind: str = "") -> Any:
-    """A parameter's value: of the given type, or of the one that YAML sees in it.
+def typed(text: str, kind: str = ANY, unfinished: bool = False) -> Any:
+    """A parameter's value.
 
     Args:
         text: as written.
-        kind: "", "str", "int", "float", "bool", or "list_of_" and one of these.
+        kind: one of KINDS.
+        unfinished: there may be substitutions in it: what is of another kind stays text.
     """
-    if kind == "str":
-        return text
-    value = _yaml(text)
-    if not kind:
-        return _check_any(value, text)
-    if kind.startswith("list_of_") and kind[8:] in SCALARS:
-        if not isinstance(value, list):
-            raise LaunchError(f"{text!r} is not a list")
-        return [_convert(item, kind[8:]) for item in value]
-    if kind in SCALARS:
-        return _convert(value, kind)
-    kinds = [*SCALARS, *(f"list_of_{name}" for name in SCALARS)]
-    raise LaunchError(f"type {kind!r} is not supported; types: {', '.join(kinds)}")
-
-
-def _yaml(text: str) -> Any:
+    if kind not in KINDS:
+        raise LaunchError(f"type {kind!r} is not supported; types: {', '.join(KINDS)}")
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):  # not only what is no YAML: dates, numbers, depth
-        return text
-
-
-def _convert(value: Any, kind: str) -> Any:
-    if kind == "float" and type(value) is int:
-        return float(value)
-    if type(value) is not SCALARS[kind]:
-        raise LaunchError(f"{value!r} is not of type {kind}")
+        if kind in ("str", "int", "float"):
+            return SCALARS[kind](text)
+        value = yaml.safe_load(text) if text else ""
+    except (yaml.YAMLError, ValueError, RecursionError):
+        if unfinished and kind in (*SCALARS, ANY):
+            return text
+        raise LaunchError(f"{text!r} is not of type {kind}") from None
+    if kind == "bool" and text in ("1", "0"):
+        return text == "1"
+    item = kind.removeprefix("list_of_")
+    wanted = (SCALARS.get(item, object), str) if unfinished else SCALARS.get(item, object)
+    is_list = isinstance(value, list)
+    fits = all(isinstance(one, wanted) for one in (value if is_list else [value]))
+    if not fits or not _allowed(value, unfinished) or (kind != ANY and is_list is (kind == item)):
+        raise LaunchError(f"{text!r} is not of type {kind}")
     return value
 
 
-def _check_any(value: Any, text: str) -> Any:
-    if type(value) in SCALARS.values():
+def _allowed(value: Any, unfinished: bool = False) -> bool:
+    """Whether a parameter can have this value: a scalar, or a list of values of one type."""
+    scalars = tuple(SCALARS.values())
+    if not isinstance(value, list):
+        return isinstance(value, scalars)
+    first = next((type(one) for one in value if type(one) is not str), str)
+    return first in scalars and all(isinstance(one, (first, str) if unfinished else first) for one in value)
+
+
+def _read(element: Element) -> tuple[str, Any]:
+    """Kind and value of a `param`; in the value, a template stands for text with substitutions."""
+    kind = element.get("type", ANY)
+    value = typed(element.get("value"), kind, unfinished=True)
+    read = [_template(one) for one in value] if isinstance(value, list) else _template(value)
+    fixed = [one for one in (read if isinstance(read, list) else [read]) if not isinstance(one, tuple)]
+    kinds = {type(one) for one in fixed}
+    if read == []:
+        raise LaunchError("an empty list has no type; leave the parameter out")
+    if len(kinds) > 1 or (kind != ANY and not kinds <= {SCALARS[kind.removeprefix("list_of_")]}):
+        raise LaunchError(f"{element.get('value')!r} is not of type {kind}")
+    return kind, read
+
+
+def _template(value: Any) -> Any:
+    if not isinstance(value, str):
         return value
-    if isinstance(value, list):
-        kinds = {type(item) for item in value}
-        if len(kinds) == 1 and kinds <= set(SCALARS.values()):
-            return value
-        raise LaunchError(f"list {text!r} must hold values of one type, and at least one")
-    return text
+    template = parse(value)
+    return "".join(map(str, template)) if all(isinstance(part, str) for part in template) else template

@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""The `$(name argument …)` language of launch files: parsing and evaluation.
 
-Grammar, as in ROS 2's launch: outside of `$(…)` everything is text and `\c` stands for `c`. Inside, arguments
-are separated by one space; an argument is either one quoted string, or text and substitutions without quotes.
-Within quotes, the arguments of a nested substitution are not quoted again.
+The grammar of ROS 2's launch: `\c` stands for `c`, and a `$` after a backslash is text. Arguments of `$(…)` are
+separated by one space; an argument is either one quoted string, or text and substitutions without quotes. Within
+quotes, the arguments of a nested substitution are not quoted again.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+import yaml
 
 from ptr_bringup.launching.errors import LaunchError, known_names
 from ptr_bringup.launching.expressions import evaluate_expression
 from ptr_bringup.launching.packages import package_prefix, package_share
 
-DEEPEST = 50  # substitutions within substitutions
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
@@ -35,18 +38,26 @@ Template: TypeAlias = "tuple[str | Call, ...]"
 """Text and calls, to be joined."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Context:
-    """What substitutions may look at."""
+    """What substitutions may look at.
 
-    variables: Mapping[str, str]
-    environment: Mapping[str, str]
+    Attributes:
+        file: the file that is carried out.
+        latest: the file that was included last. ROS 2's launch takes it for the current one until the next include.
+        asked: names of the variables that were looked for.
+    """
+
+    variables: dict[str, str]
+    environment: dict[str, str]
     file: Path
+    latest: Path
+    asked: set[str] = field(default_factory=set)
 
-
-def substitute(text: str, context: Context) -> str:
-    """Replace every substitution of `text` by its value."""
-    return evaluate(parse(text), context)
+    def variable(self, name: str) -> str | None:
+        """The value of a launch variable, None when it is not set."""
+        self.asked.add(name)
+        return self.variables.get(name)
 
 
 def parse(text: str) -> Template:
@@ -60,18 +71,69 @@ def parse(text: str) -> Template:
 
 def evaluate(template: Template, context: Context) -> str:
     """The value of a template: its parts, joined."""
-    return "".join(part if isinstance(part, str) else _call(part, context) for part in template)
+    return "".join(part if isinstance(part, str) else _value(part, context) for part in template)
 
 
-def truth(text: str) -> bool:
-    """A condition's value: true, false, 1 or 0, in any case."""
+def unescape(text: str) -> str:
+    r"""Text in which `\c` stands for `c`."""
+    return re.sub(r"\\(.)", r"\1", text)
+
+
+def split(template: Template) -> list[Template]:
+    """The words of a command line, as a shell splits them; what a substitution yields is not split."""
+    words: list[Template] = []
+    word: Template = ()
+    for part in template or ("",):
+        if isinstance(part, Call):
+            word += (part,)
+            continue
+        try:
+            tokens = shlex.split(part)
+        except ValueError as error:
+            raise LaunchError(f"{part!r} can't be split into words: {error}") from None
+        if word and tokens and part[0].isspace():
+            words, word = [*words, word], ()
+        if tokens:
+            *others, last = tokens
+            for token in others:
+                words, word = [*words, (*word, token)], ()
+            word += (last,)
+        if not tokens or part[-1].isspace():
+            words, word = [*words, word], ()
+    return [*words, word] if word else words
+
+
+def condition(text: str) -> bool:
+    """The value of `if` or `unless`: true, false, 1 or 0, in any case."""
     word = text.strip().lower()
     if word not in ("true", "false", "1", "0"):
         raise LaunchError(f"a condition must be true, false, 1 or 0, not {text!r}")
     return word in ("true", "1")
 
 
+def boolean(text: str) -> bool:
+    """Any other truth value: a boolean of YAML, 1 or 0."""
+    try:
+        value = {"1": True, "0": False}.get(text, yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError):
+        value = None
+    if not isinstance(value, bool):
+        raise LaunchError(f"{text!r} is neither true nor false")
+    return value
+
+
 # --- parsing ----------------------------------------------------------------------------------------------
+
+
+def _text(end: str, quotes: str = "") -> re.Pattern[str]:
+    """Text without the characters of `end`, save escaped quotes and parentheses, up to `$(`."""
+    escaped = rf"\\[{quotes}]|" if quotes else ""
+    return re.compile(rf"(?:{escaped}[^{end}\\$]|(?<=\\)[()$]|\$(?!\()|\\)+")
+
+
+TEXT = {"": _text(""), "'": _text("'", "'"), '"': _text('"', '"')}
+ARGUMENT = {"": _text(" '\"()", "'\""), "'": _text(" '()", "'"), '"': _text(' "()', '"')}
+"""Text, and text of an argument without quotes, within no quotes or those of the key."""
 
 
 class _Parser:
@@ -80,43 +142,24 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
-        self.depth = 0
 
-    def template(self) -> Template:
-        """The whole text."""
-        return self._parts(stop="", quoted=False, nested=False)
-
-    def _parts(self, stop: str, quoted: bool, nested: bool) -> Template:
-        """Text and calls up to a character of `stop`, or to the end.
-
-        Args:
-            stop: characters that end the run; they are not consumed.
-            quoted: within quotes, where nested arguments can't be quoted.
-            nested: an unquoted argument, where quotes and parentheses must be escaped.
-        """
+    def template(self, quote: str = "") -> Template:
+        """The text up to the closing quote, or to the end."""
         parts: list[str | Call] = []
-        text = ""
-        while self.at < len(self.text) and self.text[self.at] not in stop:
-            character = self.text[self.at]
-            if character == "\\" and self.at + 1 < len(self.text):
-                text += self.text[self.at + 1]
-                self.at += 2
-            elif self.text.startswith("$(", self.at):
-                parts += [text] if text else []
-                text = ""
-                parts.append(self._call(quoted))
-            elif nested and character in "'\"(":
-                raise self._error(f"quote the whole argument, or write \\{character}")
-            else:
-                text += character
-                self.at += 1
-        return tuple([*parts, text] if text else parts)
+        while self._peek() not in ("", quote):
+            parts.append(self._part(TEXT[quote], quote))
+        return tuple(parts)
 
-    def _call(self, quoted: bool) -> Call:
+    def _part(self, pattern: re.Pattern[str], quote: str) -> str | Call:
+        if match := pattern.match(self.text, self.at):
+            self.at = match.end()
+            return unescape(match.group())
+        if self.text.startswith("$(", self.at):
+            return self._call(quote)
+        raise self._error(f"quote the whole argument, or write \\{self._peek()}")
+
+    def _call(self, quote: str) -> Call:
         """`$(name argument …)`."""
-        if self.depth >= DEEPEST:
-            raise self._error(f"at most {DEEPEST} substitutions are nested")
-        self.depth += 1
         self.at += 2
         match = NAME.match(self.text, self.at)
         if not match:
@@ -125,27 +168,28 @@ class _Parser:
         arguments: list[Template] = []
         while self._peek() == " ":
             self.at += 1
-            arguments.append(self._argument(quoted))
+            arguments.append(self._argument(quote))
         if self._peek() != ")":
             raise self._error("')' is missing" if self._peek() == "" else "' ' or ')' is expected")
         self.at += 1
-        self.depth -= 1
-        return Call(match.group(), tuple(arguments))
+        return _known(Call(match.group(), tuple(arguments)))
 
-    def _argument(self, quoted: bool) -> Template:
+    def _argument(self, quote: str) -> Template:
         """One argument, quoted or not."""
-        quote = self._peek()
-        if quote in ("'", '"') and not quoted:
+        own = self._peek()
+        if own in ("'", '"') and not quote:
             self.at += 1
-            parts = self._parts(stop=quote, quoted=True, nested=False)
-            if self._peek() != quote:
-                raise self._error(f"the closing {quote} is missing")
+            quoted = self.template(own)
+            if self._peek() != own:
+                raise self._error(f"the closing {own} is missing")
             self.at += 1
-            return parts
-        parts = self._parts(stop=" )", quoted=quoted, nested=True)
+            return quoted
+        parts: list[str | Call] = []
+        while self._peek() not in ("", " ", ")"):
+            parts.append(self._part(ARGUMENT[quote], quote))
         if not parts:
             raise self._error("an argument is expected; write one space between two arguments")
-        return parts
+        return tuple(parts)
 
     def _peek(self) -> str:
         return self.text[self.at : self.at + 1]
@@ -154,60 +198,87 @@ class _Parser:
         return LaunchError(f"in {self.text!r} at character {self.at + 1}: {sentence}")
 
 
-# --- evaluation -------------------------------------------------------------------------------------------
-
-
-def _call(call: Call, context: Context) -> str:
+def _known(call: Call) -> Call:
+    """The call, if there is such a substitution with so many arguments."""
     if call.name not in SUBSTITUTIONS:
         raise LaunchError(
             f"substitution $({call.name} …) is not supported; "
             + known_names(call.name, SUBSTITUTIONS, "supported substitutions")
         )
-    least, most, function = SUBSTITUTIONS[call.name]
+    least, most, _ = SUBSTITUTIONS[call.name]
     if not least <= len(call.arguments) <= most:
         count = f"{least}" if least == most else f"{least} to {most}"
         raise LaunchError(f"$({call.name} …) takes {count} arguments, not {len(call.arguments)}")
-    return function([evaluate(argument, context) for argument in call.arguments], context)
+    if call.name in ("equals", "not-equals") and () in call.arguments:
+        raise LaunchError(f"$({call.name} …) with '' is not supported: ROS 2's launch says that '' is no empty text")
+    return call
 
 
-def _variable(values: Sequence[str], context: Context) -> str:
-    if values[0] in context.variables:
-        return context.variables[values[0]]
-    if len(values) == 2:
-        return values[1]
-    raise LaunchError(
-        f"launch variable {values[0]!r} is not set; "
-        + known_names(values[0], context.variables, "variables that are set here")
-    )
+# --- evaluation -------------------------------------------------------------------------------------------
 
 
-def _environment(values: Sequence[str], context: Context) -> str:
-    if values[0] in context.environment:
-        return context.environment[values[0]]
-    if len(values) == 2:
-        return values[1]
-    raise LaunchError(f"environment variable {values[0]!r} is not set, and $(env …) gives no default")
+def _value(call: Call, context: Context) -> str:
+    function = SUBSTITUTIONS[call.name][2]
+    value = function(context, *call.arguments)
+    return value if isinstance(value, str) else str(value).lower()
 
 
-def _word(value: bool) -> str:
-    return "true" if value else "false"
+def _variable(context: Context, name: Template, default: Template | None = None) -> str:
+    key = evaluate(name, context)
+    value = context.variable(key)
+    if value is None and default is not None:
+        return evaluate(default, context)
+    if value is None:
+        near = known_names(key, context.variables, "variables that are set here")
+        raise LaunchError(f"launch variable {key!r} is not set; {near}")
+    return value
 
 
-Function = Callable[[Sequence[str], Context], str]
+def _environment(context: Context, name: Template, default: Template | None = None) -> str:
+    otherwise = None if default is None else evaluate(default, context)
+    value = context.environment.get(key := evaluate(name, context), otherwise)
+    if value is None:
+        raise LaunchError(f"environment variable {key!r} is not set, and $(env …) gives no default")
+    return value
 
-SUBSTITUTIONS: dict[str, tuple[int, int, Function]] = {
+
+def _same(own: Path, latest: Path) -> str:
+    if own.absolute() != latest.absolute():
+        raise LaunchError(f"after an include, ROS 2's launch takes {latest} for {own}; use <let> before the include")
+    return os.path.abspath(own)
+
+
+def _truth(context: Context, argument: Template) -> bool:
+    return boolean(evaluate(argument, context))
+
+
+def _equal(context: Context, *arguments: Template) -> bool:
+    left, right = (evaluate(argument, context) for argument in arguments)
+    if {left.lower(), right.lower()} <= {"true", "1", "false", "0"}:
+        return condition(left) == condition(right)
+    try:
+        return math.isclose(float(left), float(right))
+    except ValueError:
+        return left == right
+
+
+def _either(context: Context, chosen: Template, yes: Template, no: Template = ()) -> str:
+    return evaluate(yes if _truth(context, chosen) else no, context)
+
+
+SUBSTITUTIONS: dict[str, tuple[int, int, Callable[..., str | bool]]] = {
     "var": (1, 2, _variable),
     "env": (1, 2, _environment),
-    "find-pkg-share": (1, 1, lambda v, c: str(package_share(v[0]))),
-    "find-pkg-prefix": (1, 1, lambda v, c: str(package_prefix(v[0]))),
-    "dirname": (0, 0, lambda v, c: os.path.dirname(os.path.abspath(c.file))),
-    "filename": (0, 0, lambda v, c: os.path.abspath(c.file)),
-    "eval": (1, 1, lambda v, c: evaluate_expression(v[0])),
-    "equals": (2, 2, lambda v, c: _word(v[0] == v[1])),
-    "not-equals": (2, 2, lambda v, c: _word(v[0] != v[1])),
-    "not": (1, 1, lambda v, c: _word(not truth(v[0]))),
-    "and": (2, 2, lambda v, c: _word(truth(v[0]) and truth(v[1]))),
-    "or": (2, 2, lambda v, c: _word(truth(v[0]) or truth(v[1]))),
-    "if": (2, 3, lambda v, c: v[1] if truth(v[0]) else (v[2] if len(v) == 3 else "")),
+    "find-pkg-share": (1, 1, lambda c, name: str(package_share(evaluate(name, c)))),
+    "find-pkg-prefix": (1, 1, lambda c, name: str(package_prefix(evaluate(name, c)))),
+    "dirname": (0, 0, lambda c: _same(c.file.parent, c.latest.parent)),
+    "filename": (0, 0, lambda c: _same(c.file, c.latest)),
+    "eval": (1, 1, lambda c, text: evaluate_expression(evaluate(text, c))),
+    "equals": (2, 2, _equal),
+    "not-equals": (2, 2, lambda c, a, b: not _equal(c, a, b)),
+    "not": (1, 1, lambda c, a: not _truth(c, a)),
+    "and": (2, 2, lambda c, a, b: all([_truth(c, a), _truth(c, b)])),
+    "or": (2, 2, lambda c, a, b: any([_truth(c, a), _truth(c, b)])),
+    "if": (2, 3, _either),
 }
-"""Name: fewest arguments, most arguments, function of the evaluated arguments."""
+"""Name: fewest arguments, most arguments, function of the context and of the arguments."""

@@ -12,14 +12,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, BinaryIO, TextIO
+from typing import IO, BinaryIO, TextIO, cast
 
 from ptr_bringup.launching.interpreter import Process
 from ptr_bringup.launching.parameters import ParameterFile
 from ptr_models.common.processes import interrupted_with_parent
 
 ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-PATIENCE = 5.0  # s between the signals
+TIMEOUT = 5.0  # s between the signals
 LAST_WORDS = 2.0  # s in which the output of an ended process is still read
 CHUNK = 65536
 LONGEST_LINE = 1 << 20  # bytes; of a longer one the first part counts as a line
@@ -65,10 +65,8 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.stop, f"got {signal.Signals(number).name}")
-        failed = 0
-        for result in asyncio.as_completed([self._tend(one) for one in self._all]):
-            failed += not await result
-        return 1 if failed else 0
+        ended_well = await asyncio.gather(*(self._tend(one) for one in self._all))  # which starts them in order
+        return 0 if all(ended_well) else 1
 
     def stop(self, reason: str) -> None:
         """End all processes, with patience."""
@@ -120,8 +118,8 @@ class Supervisor:
             return False
         self._say(f"{one.label} started, pid {handle.pid}")
         copies = [
-            asyncio.ensure_future(self._copy(one, handle.stdout, one.process.on_screen)),
-            asyncio.ensure_future(self._copy(one, handle.stderr, True)),
+            asyncio.ensure_future(self._copy(one, cast("IO[bytes]", handle.stdout), one.process.on_screen)),
+            asyncio.ensure_future(self._copy(one, cast("IO[bytes]", handle.stderr), True)),
         ]
         one.codes.append(await self._end_when_stopping(handle))
         _, unfinished = await asyncio.wait(copies, timeout=LAST_WORDS)
@@ -141,7 +139,7 @@ class Supervisor:
             self._say(f"{one.label} died of {signal.Signals(-code).name}; its output: {one.log.name}")
         else:
             self._say(f"{one.label} failed with exit code {code}; its output: {one.log.name}")
-        if one.process.shutdown_on_exit and not one.process.respawn:
+        if one.process.shutdown_on_exit:
             self.stop(f"{one.label} has ended")
 
     async def _end_when_stopping(self, handle: subprocess.Popen[bytes]) -> int:
@@ -159,7 +157,7 @@ class Supervisor:
                 break
             with contextlib.suppress(ProcessLookupError):
                 handle.send_signal(number)
-            await asyncio.wait({ended}, timeout=PATIENCE)
+            await asyncio.wait({ended}, timeout=TIMEOUT)
         await ended
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(handle.pid, signal.SIGKILL)

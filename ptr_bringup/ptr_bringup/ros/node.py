@@ -29,8 +29,8 @@ _SHUTDOWN_TIMEOUT = 3.0
 """s that shutting ROS down may last: Fast DDS can hang in it (config/fastdds_profile.xml)."""
 
 
-class RunnableNode:
-    """What `run` calls of a node; mixed into `Node` or `LifecycleNode`.
+class RunnableNode(Node):
+    """What `run` calls of a node; comes before `Node` or `LifecycleNode` among its bases.
 
     Attributes:
         exit_code: once it is set, the node is closed and the process ends with it.
@@ -45,7 +45,7 @@ class RunnableNode:
         """Give back what the node holds. Called once, while ROS is still up, whether `start` succeeded or not."""
 
 
-def run(make: Callable[[], Node], name: str, args: Sequence[str] | None = None) -> int:
+def run(make: Callable[[], RunnableNode], name: str, args: Sequence[str] | None = None) -> int:
     """Make a node, start it, spin it until SIGINT or SIGTERM (once or more), and close it.
 
     An error that a person can do something about is logged as one sentence; any other propagates with its traceback,
@@ -76,7 +76,8 @@ def keep_answering(node: Node, duration: float = LAST_WORDS) -> None:
     """Spin a node that is being closed, so that those who wait for its answers get them."""
     deadline = time.monotonic() + duration
     while time.monotonic() < deadline:
-        node.executor.spin_once(timeout_sec=duration / 10)
+        if node.executor is not None:
+            node.executor.spin_once(timeout_sec=duration / 10)
 
 
 class _Signals:
@@ -101,7 +102,7 @@ class _Signals:
             raise SystemExit
 
 
-def _run(make: Callable[[], Node], signals: _Signals) -> int:
+def _run(make: Callable[[], RunnableNode], signals: _Signals) -> int:
     try:
         node = make()
     except (ParameterException, ValueError) as error:

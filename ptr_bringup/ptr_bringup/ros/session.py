@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from rclpy.action import ActionClient
@@ -25,6 +25,7 @@ POLL = 0.05  # s between two checks of what is waited for
 CANCELLED = 2.0  # s at most until an action server has heard of a cancellation
 TAKEDOWN = 20.0  # s at most that shutting ROS down may last
 Client = TypeVar("Client")
+Found = TypeVar("Found")
 
 
 class SessionError(PtrError):
@@ -33,6 +34,24 @@ class SessionError(PtrError):
 
 class SessionEndedError(Exception):
     """The user ended the session (SIGINT or SIGTERM)."""
+
+
+class GoalClient(ActionClient):
+    """An action client whose goals may be answered while they are still being sent.
+
+    rclpy sends a goal, then notes the future, and removes it again once it is done. An answer that another thread takes
+    in between made the removal fail, and the handle of an accepted goal was lost.
+    """
+
+    def add_future(self, future: Future) -> None:
+        """Note a future, unless it is done already."""
+        if not future.done():
+            super().add_future(future)
+
+    def remove_future(self, future: Future) -> None:
+        """Forget a future, if it was noted."""
+        with suppress(ValueError):
+            super().remove_future(future)
 
 
 class Caller:
@@ -48,37 +67,41 @@ class Caller:
     def __init__(self, node: Node, stop: threading.Event, spin: Callable[[], None] | None = None) -> None:
         self.node, self.stop, self._spin = node, stop, spin
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Let the thread spin from now on, without a wait; all clients are made."""
         if self._spin is not None:
             spin, self._spin = self._spin, None
             spin()
 
-    def wait(self, condition: Callable[[], Any], what: str, timeout: float) -> None:
+    def wait(self, condition: Callable[[], Found | None], what: str, timeout: float) -> Found:
         """Wait until a condition holds.
 
+        Returns:
+            What the condition gave then.
         Raises:
             SessionError: it did not within `timeout` s.
             SessionEndedError: the user ended the session.
         """
-        self._begin()
+        self.begin()
         deadline = time.monotonic() + timeout
-        while not condition():
+        while not (found := condition()):
             if time.monotonic() > deadline:
                 raise SessionError(f"timed out after {timeout:.0f} s waiting for {what}")
             if self.stop.wait(POLL):
                 raise SessionEndedError
         if self.stop.is_set():
             raise SessionEndedError
+        return found
 
     def sleep(self, seconds: float) -> None:
         """Wait, unless the user ends the session."""
-        self._begin()
+        self.begin()
         if self.stop.wait(max(0.0, seconds)):
             raise SessionEndedError
 
     def result(self, future: Future, what: str, timeout: float) -> Any:
         """The result of a future."""
-        self._begin()
+        self.begin()
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         deadline = time.monotonic() + timeout
@@ -90,21 +113,42 @@ class Caller:
         return future.result()
 
     def act(self, client: ActionClient, goal: Any, name: str, timeout: float) -> Any:
-        """Send a goal and wait for its result; None when the goal is refused.
+        """Send a goal and wait for its result; None when the goal is refused. Errors as of `follow`."""
+        ended = self.follow(client, goal, name, timeout)
+        return None if ended is None else ended.result
+
+    def follow(
+        self,
+        client: ActionClient,
+        goal: Any,
+        name: str,
+        timeout: float,
+        until: Callable[[], bool] | None = None,
+        feedback: Callable[[Any], None] | None = None,
+    ) -> Any:
+        """Send a goal and wait for its end: an object with `status` and `result`; None when the goal is refused.
 
         Whatever ends the wait, the user or a time-out, cancels the goal: nobody would look at what the robot does then.
 
+        Args:
+            until: cancels the goal once it returns true; its end is waited for.
+            feedback: gets the action's feedback messages, in the spinning thread.
         Raises:
             SessionError: there is no such action, or no result within `timeout` s.
             SessionEndedError: the user ended the session.
         """
         self.wait(client.server_is_ready, f"the action {name}; is its node running?", timeout)
-        accepted = client.send_goal_async(goal)
+        accepted = client.send_goal_async(goal, feedback_callback=feedback)
         try:
             handle = self.result(accepted, f"{name} to accept the goal", timeout)
             if not handle.accepted:
                 return None
-            return self.result(handle.get_result_async(), f"the end of {name}", timeout).result
+            ended = handle.get_result_async()
+            if until is not None:
+                self.wait(lambda: ended.done() or until(), f"the end of {name}", timeout)
+                if not ended.done():
+                    handle.cancel_goal_async()
+            return self.result(ended, f"the end of {name}", timeout)
         except BaseException:
             _cancel(accepted)
             raise

@@ -8,7 +8,7 @@ Gravity is compensated on the arm, as its motors hold it; grasps are held by the
 
 from __future__ import annotations
 
-from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_LOWER, JOINT_NAMES, JOINT_UPPER
+from ptr_bringup.arm.model.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_LOWER, JOINT_NAMES, JOINT_UPPER
 from ptr_bringup.sim.shapes import text
 
 JOINT_EFFORT_LIMITS = (10.0, 20.0, 15.0, 4.0, 5.0, 2.0)
@@ -32,8 +32,14 @@ _OFFSETS = {
     "wrist_angle": (0.075, 0.0, 0.0),
     "wrist_rotate": (0.065, 0.0, 0.0),
 }
-_AXES = {"waist": "0 0 1", "shoulder": "0 1 0", "elbow": "0 1 0", "forearm_roll": "1 0 0", "wrist_angle": "0 1 0",
-         "wrist_rotate": "1 0 0"}
+_AXES = {
+    "waist": "0 0 1",
+    "shoulder": "0 1 0",
+    "elbow": "0 1 0",
+    "forearm_roll": "1 0 0",
+    "wrist_angle": "0 1 0",
+    "wrist_rotate": "1 0 0",
+}
 TOOL_OFFSET = 0.043 + 0.023 + 0.027575
 """From the wrist_rotate joint to `ee_gripper_link`, along x (m)."""
 
@@ -74,8 +80,12 @@ def _finger(name: str, side: int) -> str:
     )
 
 
-def body() -> str:
-    """The arm's body tree, its base at the world's origin, with the site `ee_gripper_link`."""
+def body(mounted: str = "") -> str:
+    """The arm's body tree, its base at the world's origin, with the site `ee_gripper_link`.
+
+    Args:
+        mounted: MJCF of what moves with the gripper, in the frame of the joint wrist_rotate.
+    """
     xml = (
         '<body name="base_link" gravcomp="1">'
         f'<geom class="arm" type="box" size="0.07 0.06 0.02" pos="-0.02 0 0.02" rgba="{_DARK}" mass="1"/>'
@@ -87,7 +97,7 @@ def body() -> str:
             f'<joint name="{name}" type="hinge" axis="{_AXES[name]}" armature="{ARMATURE[i]}" '
             f'range="{JOINT_LOWER[i]:.6f} {JOINT_UPPER[i]:.6f}"/>{_looks(name)}'
         )
-    xml += f'<site name="ee_gripper_link" pos="{TOOL_OFFSET:.6f} 0 0" size="0.002" rgba="0 0 0 0"/>'
+    xml += f'<site name="ee_gripper_link" pos="{TOOL_OFFSET:.6f} 0 0" size="0.002" rgba="0 0 0 0"/>' + mounted
     xml += _finger("left_finger", 1) + _finger("right_finger", -1)
     return xml + "</body>" * (len(JOINT_NAMES) + 1)
 

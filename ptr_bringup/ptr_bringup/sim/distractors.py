@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_bringup.sim.objects import FoodItem
-from ptr_bringup.sim.pictures import mujoco
+from ptr_bringup.sim.renderer import mujoco
 
 Array = NDArray[np.float64]
 _ASIDE = (-2.0, 0.0, 0.5)
@@ -42,7 +42,7 @@ class Distractors:
             place = [_ASIDE[0], _ASIDE[1] + 0.2 * index, _ASIDE[2]]
             data.qpos[self._joints[index] : self._joints[index] + 7] = [*place, 1, 0, 0, 0]
 
-    def lay(self, data: mujoco.MjData, index: int, place: Sequence[float], yaw: float) -> None:
+    def lay(self, data: mujoco.MjData, index: int, place: Array, yaw: float) -> None:
         """Lay one on the counter: place (x, y) in m, yaw of its long side in rad."""
         self._show(index, True)
         self.present.append(index)

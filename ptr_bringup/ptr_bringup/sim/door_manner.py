@@ -56,8 +56,20 @@ class DoorManner:
 
 
 MACHINE = DoorManner(
-    name="machine", pace=(1.0, 1.0), tremor=0.0, turn_tremor=0.0, pause=0.0, detour=0.0, sloppiness=0.0, miss=0.0,
-    miss_again=0.0, slip=0.0, stop_short=0.0, hesitate=0.0, linger=0.0, beyond=(0.15, 0.15),
+    name="machine",
+    pace=(1.0, 1.0),
+    tremor=0.0,
+    turn_tremor=0.0,
+    pause=0.0,
+    detour=0.0,
+    sloppiness=0.0,
+    miss=0.0,
+    miss_again=0.0,
+    slip=0.0,
+    stop_short=0.0,
+    hesitate=0.0,
+    linger=0.0,
+    beyond=(0.15, 0.15),
 )
 """Without any mistake or delay."""
 DOOR_MANNERS: dict[str, DoorManner] = {manner.name: manner for manner in (MACHINE, DoorManner())}
@@ -99,7 +111,12 @@ def draw_attempt(manner: DoorManner, rng: np.random.Generator, number: int, push
     slips, short = (bool(rng.random() < p) and number == 0 for p in (manner.slip, manner.stop_short))
     share = float(rng.uniform(*manner.let_go_share))
     return Attempt(
-        aim, missed, detour, share if slips or short else 1.0, slips, _steps(rng, manner.hesitate),
+        aim,
+        missed,
+        detour,
+        share if slips or short else 1.0,
+        slips,
+        _steps(rng, manner.hesitate),
         _steps(rng, manner.linger),
     )
 

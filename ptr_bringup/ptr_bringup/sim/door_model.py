@@ -34,6 +34,11 @@ def door_body(door: Door) -> str:
     )
 
 
+def _shade(color: Color, share: float) -> Color:
+    red, green, blue = color
+    return share * red, share * green, share * blue
+
+
 def _geom(kind: str, size: Sequence[float], position: Sequence[float], color: Color, rest: str) -> str:
     return (
         f'<geom type="{kind}" size="{text(size)}" pos="{text(position)}" rgba="{text(color)} 1" '
@@ -51,13 +56,23 @@ def _box(door: Door) -> str:
     top = z + height / 2
     xml = ""
     for side in (-1, 1):
-        xml += _geom("box", (depth, _WALL / 2, (top - low) / 2), (middle, y + side * (width - _WALL) / 2,
-                     (top + low) / 2), door.box_color, _TOUCH)
+        xml += _geom(
+            "box",
+            (depth, _WALL / 2, (top - low) / 2),
+            (middle, y + side * (width - _WALL) / 2, (top + low) / 2),
+            door.box_color,
+            _TOUCH,
+        )
     xml += _geom("box", (depth, width / 2, _WALL / 2), (middle, y, top - _WALL / 2), door.box_color, _TOUCH)
     plinth = max(door.bottom, _WALL)
     xml += _geom("box", (depth, width / 2, plinth / 2), (middle, y, low + plinth / 2), door.box_color, _TOUCH)
-    xml += _geom("box", (_WALL / 2, width / 2, (top - low) / 2), (inner + BOX_DEPTH, y, (top + low) / 2),
-                 tuple(0.35 * c for c in door.box_color), _LOOK)  # type: ignore[arg-type]
+    xml += _geom(
+        "box",
+        (_WALL / 2, width / 2, (top - low) / 2),
+        (inner + BOX_DEPTH, y, (top + low) / 2),
+        _shade(door.box_color, 0.35),
+        _LOOK,
+    )
     if door.kind == "microwave":
         xml += _controls_beside(door, inner, top, low)
     if door.kind == "oven":
@@ -69,8 +84,13 @@ def _controls_beside(door: Door, inner: float, top: float, low: float) -> str:
     """A microwave's strip of controls on the side of its handle."""
     side = -1.0 if door.hinge == "left" else 1.0
     y = door.panel_center[1] + side * (door.size[0] / 2 + 0.021)
-    xml = _geom("box", (BOX_DEPTH / 2 + THICKNESS / 2, 0.018, (top - low) / 2),
-                (inner + BOX_DEPTH / 2 - THICKNESS / 2, y, (top + low) / 2), door.box_color, _LOOK)
+    xml = _geom(
+        "box",
+        (BOX_DEPTH / 2 + THICKNESS / 2, 0.018, (top - low) / 2),
+        (inner + BOX_DEPTH / 2 - THICKNESS / 2, y, (top + low) / 2),
+        door.box_color,
+        _LOOK,
+    )
     front = inner - THICKNESS - 0.001
     xml += _geom("box", (0.001, 0.012, 0.008), (front, y, top - 0.018), (0.15, 0.55, 0.30), _LOOK)
     for row in range(3):
@@ -81,11 +101,17 @@ def _controls_beside(door: Door, inner: float, top: float, low: float) -> str:
 def _controls_above(door: Door, inner: float, top: float) -> str:
     """An oven's strip with three dials above its panel."""
     width, y = door.size[0], float(door.panel_center[1])
-    xml = _geom("box", (BOX_DEPTH / 2, width / 2, 0.012), (inner + BOX_DEPTH / 2, y, top + 0.012), door.box_color,
-                _LOOK)
+    xml = _geom(
+        "box", (BOX_DEPTH / 2, width / 2, 0.012), (inner + BOX_DEPTH / 2, y, top + 0.012), door.box_color, _LOOK
+    )
     for k in (-1, 0, 1):
-        xml += _geom("cylinder", (0.007, 0.004), (inner - 0.002, y + k * width / 4, top + 0.012), door.handle.color,
-                     f'euler="0 1.5707963 0" {_LOOK}')
+        xml += _geom(
+            "cylinder",
+            (0.007, 0.004),
+            (inner - 0.002, y + k * width / 4, top + 0.012),
+            door.handle.color,
+            f'euler="0 1.5707963 0" {_LOOK}',
+        )
     return xml
 
 
@@ -93,16 +119,22 @@ def _panel(door: Door) -> str:
     """The panel; cabinets have a raised field, ovens and microwaves a window."""
     width, height = door.size
     x, y, z = door.panel_center
-    xml = _geom("box", (THICKNESS / 2, width / 2 - 0.001, height / 2 - 0.001), (x + THICKNESS / 2, y, z), door.color,
-                f'mass="0.12" {_TOUCH}')
+    xml = _geom(
+        "box",
+        (THICKNESS / 2, width / 2 - 0.001, height / 2 - 0.001),
+        (x + THICKNESS / 2, y, z),
+        door.color,
+        f'mass="0.12" {_TOUCH}',
+    )
     if door.kind == "cabinet":
-        pale: Color = tuple(min(1.0, 0.82 * c) for c in door.color)  # type: ignore[assignment]
+        pale = _shade(door.color, 0.82)
         return xml + _geom("box", (0.0008, width / 2 - 0.018, height / 2 - 0.018), (x, y, z), pale, f'mass="0" {_LOOK}')
     share = 0.28 if door.kind == "oven" else 0.32
     down = 0.10 * height if door.kind == "oven" else 0.0
     for face in (-0.0008, THICKNESS + 0.0008):
-        xml += _geom("box", (0.0008, 0.36 * width, share * height), (x + face, y, z - down), _GLASS,
-                     f'mass="0" {_LOOK}')
+        xml += _geom(
+            "box", (0.0008, 0.36 * width, share * height), (x + face, y, z - down), _GLASS, f'mass="0" {_LOOK}'
+        )
     return xml
 
 

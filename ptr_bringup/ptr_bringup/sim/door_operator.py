@@ -12,8 +12,8 @@ import enum
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.kinematics import Pose
-from ptr_bringup.arm.safety import Limits
+from ptr_bringup.arm.gate.limits import Limits
+from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.sim.door_grasp import grip_pose, panel_top, push_pose, turned_by
 from ptr_bringup.sim.door_manner import DoorManner, draw_attempt
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask
@@ -35,7 +35,7 @@ SEPARATED = 0.055
 """Distance from the tool to the handle beyond which it has been lost (m)."""
 STILL = 0.012
 """A door that turns less in a control step (rad) does not follow."""
-PATIENCE = 3
+TIMEOUT = 3
 """Steps without the door following, until the operator believes it."""
 LONG_REACH = 18
 """Steps of an approach after which the operator goes on from where it is."""
@@ -145,7 +145,7 @@ class DoorOperator:
         lost = self._holds and float(np.linalg.norm(scene.handle_position - scene.tool_position)) > SEPARATED
         if arrived and self._clamps and not self._attempt.slips:
             self._enter(DoorPhase.RELEASE)
-        elif arrived or (lost and not self._attempt.missed) or self._stalled >= PATIENCE:
+        elif arrived or (lost and not self._attempt.missed) or self._stalled >= TIMEOUT:
             self._enter(DoorPhase.RETREAT)
 
     def _stands_as_wanted(self, scene: DoorScene) -> bool:

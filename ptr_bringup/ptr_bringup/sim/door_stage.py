@@ -12,7 +12,7 @@ from ptr_bringup.sim.door_model import door_body
 from ptr_bringup.sim.door_tasks import HANDLE, DoorScene, DoorTask, door_success
 from ptr_bringup.sim.doors import FRONT, Door
 from ptr_bringup.sim.kitchens import Kitchen
-from ptr_bringup.sim.pictures import mujoco
+from ptr_bringup.sim.renderer import mujoco
 
 Array = NDArray[np.float64]
 SHIFT = (0.010, 0.015)
@@ -37,9 +37,9 @@ def prepared(kitchen: Kitchen, task: object) -> Kitchen:
     """The kitchen as it is, or for a task with a door: without clutter where its box goes, the camera aimed at it."""
     if not isinstance(task, DoorTask):
         return kitchen
-    look_at = tuple(float(c) for c in np.add(kitchen.look_at, _AIM))
+    x, y, z = (float(c) for c in np.add(kitchen.look_at, _AIM))
     return dataclasses.replace(
-        kitchen, look_at=look_at, clutter=tuple(block for block in kitchen.clutter if block.position[0] < FRONT)
+        kitchen, look_at=(x, y, z), clutter=tuple(block for block in kitchen.clutter if block.position[0] < FRONT)
     )
 
 
@@ -89,8 +89,13 @@ class DoorStage:
     def scene(self, gripper: float, tool_position: Array) -> DoorScene:
         """How the door stands now."""
         return DoorScene(
-            self._data.site_xpos[self._handle].copy(), self._data.xpos[self._body].copy(), self.angle,
-            float(self._data.qvel[self._v]), self.touched, gripper, tool_position,
+            self._data.site_xpos[self._handle].copy(),
+            self._data.xpos[self._body].copy(),
+            self.angle,
+            float(self._data.qvel[self._v]),
+            self.touched,
+            gripper,
+            tool_position,
         )
 
     @property

@@ -69,13 +69,22 @@ class DoorScene:
 
 
 def scene_of_poses(
-    door: Door, handle_position: ArrayLike, door_position: ArrayLike, door_quaternion: ArrayLike, gripper: float,
+    door: Door,
+    handle_position: ArrayLike,
+    door_position: ArrayLike,
+    door_quaternion: ArrayLike,
+    gripper: float,
     tool_position: ArrayLike,
 ) -> DoorScene:
     """What an onlooker knows from the two poses of /simulator/objects: no speed, no touch."""
     return DoorScene(
-        np.asarray(handle_position, dtype=float), np.asarray(door_position, dtype=float),
-        door.angle(door_quaternion), 0.0, False, float(gripper), np.asarray(tool_position, dtype=float),
+        np.asarray(handle_position, dtype=float),
+        np.asarray(door_position, dtype=float),
+        door.angle(door_quaternion),
+        0.0,
+        False,
+        float(gripper),
+        np.asarray(tool_position, dtype=float),
     )
 
 

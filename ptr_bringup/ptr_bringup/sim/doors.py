@@ -149,6 +149,7 @@ def _bar(radius: float, half_length: float, color: Color, kind: str = "bar", gap
     return Handle(kind, (radius, half_length, radius), gap + radius, color)
 
 
+# fmt: off
 DOORS: tuple[Door, ...] = (
     Door("white_cabinet", "cabinet", "left", (0.155, 0.150), 0.062, 0.015,
          _knob(0.019, _BRASS), 0.120, 0.022, (0.95, 0.94, 0.90), (0.80, 0.78, 0.74)),
@@ -176,12 +177,21 @@ DOORS: tuple[Door, ...] = (
          Handle("block", (0.010, 0.0180, 0.022), 0.030, (0.20, 0.30, 0.60)), 0.082, 0.022,
          (0.95, 0.78, 0.25), (0.80, 0.62, 0.16)),
 )
+# fmt: on
 """The doors of pre-training: four of each kind."""
 
 NEW_DOOR = Door(
-    "turquoise_microwave", "microwave", "left", (0.182, 0.138), 0.065, 0.022,
-    Handle("ball", (0.016, 0.0205, 0.024), 0.034, (0.95, 0.50, 0.12)), 0.104, 0.026,
-    (0.18, 0.66, 0.66), (0.92, 0.90, 0.84),
+    "turquoise_microwave",
+    "microwave",
+    "left",
+    (0.182, 0.138),
+    0.065,
+    0.022,
+    Handle("ball", (0.016, 0.0205, 0.024), 0.034, (0.95, 0.50, 0.12)),
+    0.104,
+    0.026,
+    (0.18, 0.66, 0.66),
+    (0.92, 0.90, 0.84),
 )
 """The door that pre-training never sees; its handle, size and color are its own."""
 

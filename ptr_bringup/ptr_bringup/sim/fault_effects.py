@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.kinematics import JOINT_NAMES
-from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES, HardwareError
 from ptr_bringup.sim.faults import Fault, Faults
 from ptr_bringup.sim.motors import AMBIENT, SUPPLY
 from ptr_bringup.sim.world import World
@@ -68,31 +68,36 @@ class JointLine:
 class PictureLine:
     """The line from a camera's sensor to whoever looks at its pictures."""
 
-    def __init__(self, faults: Faults) -> None:
-        self._faults = faults
+    def __init__(self, faults: Faults, camera: str) -> None:
+        self._faults, self._camera = faults, camera
         self._last: bytes | None = None
         self._taken = -math.inf
 
     def due(self, now: float) -> bool:
         """True when the camera takes a picture at `now` (s), at most as often as it is asked."""
-        slow = self._faults.get("image_slow")
-        if "image_gone" in self._faults or (slow is not None and now < self._taken + 1.0 / slow.value):
+        slow = self._wrong("image_slow")
+        if self._wrong("image_gone") or (slow is not None and now < self._taken + 1.0 / slow.value):
             return False
         self._taken = now
         return True
 
     def expose(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What the sensor sees of a scene (height, width, 3)."""
-        dark = self._faults.get("image_dark")
+        dark = self._wrong("image_dark")
         return picture if dark is None else (picture * dark.value).astype(np.uint8)
 
     def transmit(self, jpeg: bytes) -> bytes:
         """What arrives of an encoded picture."""
-        if "image_frozen" in self._faults and self._last is not None:
+        if self._wrong("image_frozen") and self._last is not None:
             return self._last
         self._last = jpeg
-        torn = self._faults.get("image_torn")
+        torn = self._wrong("image_torn")
         return jpeg if torn is None else jpeg[: int(len(jpeg) * torn.value)]
+
+    def _wrong(self, name: str) -> Fault | None:
+        """The fault of that name while it is in force at this camera."""
+        fault = self._faults.get(name)
+        return fault if fault is not None and fault.target == self._camera else None
 
 
 def strike(fault: Fault, world: World) -> None:

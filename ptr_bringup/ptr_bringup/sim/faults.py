@@ -6,13 +6,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ptr_bringup.arm.motors import MOTOR_NAMES
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES
+from ptr_bringup.sim.cameras import CAMERAS
 
 CLEAR = "clear"
 """Name that ends every fault."""
 CLOCK_JUMP = "clock_jump"
 """Name of the fault that concerns the simulator's clock."""
-CAMERAS = ("over_shoulder",)
 
 
 class FaultError(ValueError):

@@ -107,19 +107,35 @@ def _towel(x: float, y: float, colour: Colour) -> tuple[Block, ...]:
 
 
 def _kitchen(
-    number: str, counter: Surface, wall: Surface, view: tuple[float, float, float], lamp: float, warmth: float,
-    side: int, clutter: tuple[Block, ...], light: Vector = (0.1, 0.3, 1.4),
+    number: str,
+    counter: Surface,
+    wall: Surface,
+    view: tuple[float, float, float],
+    lamp: float,
+    warmth: float,
+    side: int,
+    clutter: tuple[Block, ...],
+    light: Vector = (0.1, 0.3, 1.4),
 ) -> Kitchen:
     """A kitchen whose camera differs from the usual place by `view`: (m sideways, m up, deg field of view)."""
     along, up, wider = view
     return Kitchen(
-        name=number, counter=counter, wall=wall, light=light, lamp=lamp, warmth=warmth,
-        camera=(0.02 + along, 0.36 + along, 0.56 + up), look_at=(0.32, 0.06, 0.05), fovy=30.0 + wider,
-        side=side, clutter=clutter,
+        name=number,
+        counter=counter,
+        wall=wall,
+        light=light,
+        lamp=lamp,
+        warmth=warmth,
+        camera=(0.02 + along, 0.36 + along, 0.56 + up),
+        look_at=(0.32, 0.06, 0.05),
+        fovy=30.0 + wider,
+        side=side,
+        clutter=clutter,
     )
 
 
 _WHITE: Colour = (0.92, 0.92, 0.90)
+# fmt: off
 KITCHENS: dict[str, Kitchen] = {
     k.name: k
     for k in (
@@ -168,6 +184,7 @@ KITCHENS: dict[str, Kitchen] = {
                  _stove(0.57, -0.02) + _towel(0.15, -0.33, (0.80, 0.35, 0.20))),
     )
 }
+# fmt: on
 
 
 def held_out_kitchens() -> tuple[str, ...]:

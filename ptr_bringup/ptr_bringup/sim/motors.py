@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.motors import MOTOR_NAMES, SHUTDOWN, HardwareError, MotorReading
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES, SHUTDOWN, HardwareError, MotorReading
 
 Array = NDArray[np.float64]
 AMBIENT = 26.0

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator node: a World in (scaled) real time that looks on ROS topics like an arm and its camera."""
+"""The simulator node: a World in (scaled) real time that looks on ROS topics like an arm and its cameras."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -14,11 +15,12 @@ from rclpy.node import Node
 from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import JointState
 
-from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
+from ptr_bringup.arm.model.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_NAMES
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import STEADY, stamp_from_seconds
+from ptr_bringup.sim.cameras import CAMERAS, OVER_SHOULDER
 from ptr_bringup.sim.door_tasks import DoorScene, describe
 from ptr_bringup.sim.fault_effects import cool, protect, strike
 from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, Faults
@@ -55,6 +57,7 @@ class Simulator(RunnableNode, Node):
         self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", (0.1, 60.0))
         width = declare(self, "width", 640, "pixels, width of the pictures", (16, 1280))
         height = declare(self, "height", 480, "pixels, height of the pictures", (16, 960))
+        cameras = declare(self, "cameras", [OVER_SHOULDER], "names of the cameras: over_shoulder, wrist")
         quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", (1, 100))
         self._size = (width, height)
         self._world = self._lay(kitchen, task, self._seed)
@@ -63,12 +66,13 @@ class Simulator(RunnableNode, Node):
         self._origin = self.get_clock().now().nanoseconds * 1e-9 if self._speed == 1.0 else time.time()
         self._due = dict.fromkeys(("joints", "camera", "objects", "motors", "diagnostics"), 0.0)
         self._forget_targets()
-        self._make_interfaces(self._size, quality)
+        self._make_interfaces(_known(cameras), self._size, quality)
 
-    def _make_interfaces(self, size: tuple[int, int], quality: int) -> None:
+    def _make_interfaces(self, cameras: Sequence[str], size: tuple[int, int], quality: int) -> None:
         self._faults = Faults()
         self._joints = JointPublisher(self, self._faults)
-        self._pictures = PicturePublisher(self, self._faults, size, quality)
+        rate = 1.0 / self._camera_period
+        self._pictures = [PicturePublisher(self, name, self._faults, size, quality, rate) for name in cameras]
         self._objects = ObjectPublisher(self)
         self._motors = MotorBus(self, lambda: self._world)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -130,7 +134,7 @@ class Simulator(RunnableNode, Node):
         self._faults.expire(self._simulated)
         for name, period, publish in (
             ("joints", self._joint_period, lambda: self._joints.publish(world, now)),
-            ("camera", self._camera_period, lambda: self._pictures.publish(world, now)),
+            ("camera", self._camera_period, lambda: self._publish_pictures(now)),
             ("objects", 0.1, lambda: self._objects.publish(world, self._seed, now)),
             ("motors", _MOTOR_PERIOD, lambda: self._motors.publish(now)),
             ("diagnostics", 1.0, lambda: self._publish_diagnostics(now)),
@@ -138,6 +142,10 @@ class Simulator(RunnableNode, Node):
             if self._simulated >= self._due[name] - 1e-9:
                 self._due[name] = max(self._due[name] + period, self._simulated + 0.5 * period)
                 publish()
+
+    def _publish_pictures(self, now: Time) -> None:
+        for pictures in self._pictures:
+            pictures.publish(self._world, now)
 
     def _stamp(self) -> Time:
         """Now: of the system, or of /clock where time is scaled."""
@@ -194,15 +202,16 @@ class Simulator(RunnableNode, Node):
             response.success, response.message = False, str(error)
             return response
         self._seed, self._steady = request.seed, time.monotonic()
+        self._due["objects"] = self._simulated  # whoever records next has to know the seed of what is seen
         self._forget_targets()
         response.success, response.message = True, f"{task} in {kitchen}, level {self._level}, seed {request.seed}."
         return response
 
     def _on_outcome(self, _: GetOutcome.Request, response: GetOutcome.Response) -> GetOutcome.Response:
-        task, scene = self._world.task, self._world.scene()
+        task, door, scene = self._world.task, self._world.door, self._world.scene()
         response.success, response.task_succeeded = True, self._world.successful()
         if isinstance(scene, DoorScene):
-            response.message = describe(task.door(self._world.kitchen.name), scene)
+            response.message = describe(door.door, scene) if door is not None else ""
             return response
         place = ", ".join(f"{c:.3f}" for c in scene.object_position - scene.receptacle_position)
         response.message = (
@@ -214,6 +223,18 @@ class Simulator(RunnableNode, Node):
     def close(self) -> None:
         """Give back the renderers."""
         self._world.close()
+
+
+def _known(cameras: Sequence[str]) -> list[str]:
+    """The names of cameras, each once.
+
+    Raises:
+        StartupError: one is none of the simulator's.
+    """
+    unknown = [name for name in cameras if name not in CAMERAS]
+    if unknown:
+        raise StartupError(f"there is no simulated camera {unknown[0]!r}; known: {', '.join(CAMERAS)}")
+    return list(dict.fromkeys(cameras))
 
 
 def _check_texts(request: InjectFault.Request | ResetScene.Request, longest: dict[str, int]) -> None:

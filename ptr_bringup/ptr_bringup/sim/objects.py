@@ -78,6 +78,7 @@ GREEN: Colour = (0.15, 0.5, 0.12)
 BLACK: Colour = (0.06, 0.06, 0.07)
 _CRUST: Colour = (0.80, 0.50, 0.16)
 
+# fmt: off
 FOOD: dict[str, FoodItem] = {
     item.name: item
     for item in (
@@ -125,7 +126,9 @@ FOOD: dict[str, FoodItem] = {
             Part((0.08, 0.28, 0.85), ((-0.023, 0.0), (-0.023, 0.018), (0.023, 0.022), (0.023, 0.019), (0.016, 0.0))),)),
     )
 }
+# fmt: on
 
+# fmt: off
 RECEPTACLES: dict[str, Receptacle] = {
     r.name: r
     for r in (
@@ -135,6 +138,7 @@ RECEPTACLES: dict[str, Receptacle] = {
         Receptacle("pan", 0.080, 0.020, 0.004, (0.10, 0.10, 0.11), (0.17, 0.17, 0.19), 0.004, handles=1),
     )
 }
+# fmt: on
 
 
 def food_assets(item: FoodItem) -> str:
@@ -170,8 +174,13 @@ def receptacle_assets(r: Receptacle) -> str:
     """Outer shell and inner face of the receptacle."""
     base, rim, top = r.inner_radius + 0.006, r.inner_radius + 0.006 + r.flare, r.wall_height
     outside = ((0.0, 0.0), (0.0, base - 0.004), (0.004, base), (top - 0.002, rim), (top, rim - 0.002))
-    inside = ((top, rim - 0.002), (top - 0.002, rim - 0.005), (r.floor_height + 0.006, r.inner_radius),
-              (r.floor_height, r.inner_radius - 0.008), (r.floor_height, 0.0))
+    inside = (
+        (top, rim - 0.002),
+        (top - 0.002, rim - 0.005),
+        (r.floor_height + 0.006, r.inner_radius),
+        (r.floor_height, r.inner_radius - 0.008),
+        (r.floor_height, 0.0),
+    )
     return lathe_mesh("receptacle_out", outside, "z", 28) + lathe_mesh("receptacle_in", inside, "z", 28)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.kinematics import Pose
+from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.sim.tasks import Scene, Task
 from ptr_models.common.rotations import DEFAULT_ROTATION, rpy_from_matrix
 

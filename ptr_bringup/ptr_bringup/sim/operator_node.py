@@ -19,6 +19,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Joy
 
 from ptr_bringup.arm.messages import pose_from
+from ptr_bringup.ros.newest import Newest
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.session import Caller, SessionError, run_session
@@ -26,7 +27,7 @@ from ptr_bringup.ros.time import now
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, scene_of_poses
 from ptr_bringup.sim.operator import DEFAULT_MANNER, manner_named
 from ptr_bringup.sim.operators import Operator, operator_of_task
-from ptr_bringup.sim.staging import drop_spot, scene_seed
+from ptr_bringup.sim.scene_sampling import drop_spot, scene_seed
 from ptr_bringup.sim.tasks import Scene, task_named
 from ptr_bringup.sim_ros.stage import Stage
 from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
@@ -53,28 +54,41 @@ class OperatorNode(Node):
         self.manner = manner_named(manner).scaled(errors)
         about = "then it gives up; 0: five times the goal and five more"
         self.max_attempts = declare(self, "max_attempts", 0, about, (0, 10**6)) or 5 * self.goal + 5
-        self.objects: ObjectStates | None = None
-        self.arm: ArmState | None = None
-        self.status: EpisodeStatus | None = None
-        self.create_subscription(ObjectStates, "/simulator/objects", self._on_objects, 10)
-        self.create_subscription(ArmState, "/arm/state", self._on_arm, qos_profile_sensor_data)
-        self.create_subscription(EpisodeStatus, "/episode/status", self._on_status, LATCHED)
+        self._objects = Newest(self, ObjectStates, "/simulator/objects", 10)
+        self._arm = Newest(self, ArmState, "/arm/state", qos_profile_sensor_data)
+        self._status = Newest(self, EpisodeStatus, "/episode/status", LATCHED)
         self._twists = self.create_publisher(TwistStamped, "/scripted/twist", 10)
         self._buttons = self.create_publisher(Joy, "/scripted/joy", 10)
 
     def ready(self) -> bool:
         """True when it sees everything and somebody listens."""
-        seen = all(message is not None for message in (self.objects, self.arm, self.status))
+        seen = all(newest.there for newest in (self._objects, self._arm, self._status))
         return seen and all(p.get_subscription_count() > 0 for p in (self._twists, self._buttons))
+
+    @property
+    def objects(self) -> ObjectStates:
+        """The simulated scene."""
+        return self._objects.message
+
+    @property
+    def arm(self) -> ArmState:
+        """What the arm is doing."""
+        return self._arm.message
+
+    @property
+    def status(self) -> EpisodeStatus:
+        """What the recorder is doing."""
+        return self._status.message
 
     def scene(self) -> Scene | DoorScene:
         """What it sees now."""
-        places = dict(zip(self.objects.names, self.objects.poses, strict=True))
+        objects, arm = self.objects, self.arm
+        places = dict(zip(objects.names, objects.poses, strict=True))
         item, vessel = places[self.task.item], _position(places[self.task.receptacle])
-        tool, gripper = _position(self.arm.measured), float(self.arm.gripper)
+        tool, gripper = _position(arm.measured), float(arm.gripper)
         if isinstance(self.task, DoorTask):
             o = places[self.task.receptacle].orientation
-            door = self.task.door(self.objects.kitchen)
+            door = self.task.door(objects.kitchen)
             return scene_of_poses(door, _position(item), vessel, (o.w, o.x, o.y, o.z), gripper, tool)
         return Scene(_position(item), 0.0, vessel, gripper, tool, long_axis_yaw(item.orientation))
 
@@ -101,15 +115,6 @@ class OperatorNode(Node):
         joy.header.stamp = self.get_clock().now().to_msg()
         self._buttons.publish(joy)
         return joy.header.stamp
-
-    def _on_objects(self, message: ObjectStates) -> None:
-        self.objects = message
-
-    def _on_arm(self, message: ArmState) -> None:
-        self.arm = message
-
-    def _on_status(self, message: EpisodeStatus) -> None:
-        self.status = message
 
 
 class Session:

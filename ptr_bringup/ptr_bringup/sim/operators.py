@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.kinematics import Pose
+from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.sim.door_manner import DOOR_MANNERS, DoorManner
 from ptr_bringup.sim.door_operator import DoorOperator
 from ptr_bringup.sim.door_tasks import DoorTask

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulated robot in one process: physics below, the arm's gate above, no ROS and no clock.
 
-For bulk data and bulk evaluation. Commands pass the same `ArmCore` as those that arrive over topics.
+For bulk data and bulk evaluation. Commands pass the same `Gate` as those that arrive over topics.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptr_bringup.arm.arbiter import Command, Kind
-from ptr_bringup.arm.core import ArmCore
-from ptr_bringup.arm.kinematics import Pose, finger_from_gripper, state_from_pose
-from ptr_bringup.arm.reports import JointState, MoveReport
-from ptr_bringup.sim.world import Variation, World
+from ptr_bringup.arm.gate.arbiter import Command, Kind
+from ptr_bringup.arm.gate.gate import Gate
+from ptr_bringup.arm.model.kinematics import Pose, finger_from_gripper, state_from_pose
+from ptr_bringup.arm.types import JointState, MoveReport
+from ptr_bringup.sim.cameras import OVER_SHOULDER
+from ptr_bringup.sim.world import Appearance, Variation, World
 
 Array = NDArray[np.float64]
 PERIOD = 0.2
@@ -29,7 +31,7 @@ class Snapshot:
     """The robot at the beginning of a control step.
 
     Attributes:
-        image: (height, width, 3) uint8 RGB; None where nobody looked.
+        images: (height, width, 3) uint8 RGB by camera; empty where nobody looked.
         state: (7,) float64, see the contract's proprioception.
         measured, commanded: end-effector poses.
         gripper, gripper_commanded: openings.
@@ -37,7 +39,7 @@ class Snapshot:
         objects: (K, 7) of item, target and whatever else there is: position (m), quaternion x y z w, in base_link.
     """
 
-    image: NDArray[np.uint8] | None
+    images: dict[str, NDArray[np.uint8]]
     state: Array
     measured: Pose
     commanded: Pose
@@ -66,32 +68,34 @@ class SimulatedRobot:
                 f"(control_rate {1 / TICK:g}, {0.5 / TICK:g}, {0.25 / TICK:g} Hz, ...)"
             )
         self.world, self._size, self.period = world, (width, height), period
-        self._core, self._now = ArmCore(), 0.0
+        self._core, self._now = Gate(), 0.0
 
     def reset(self, seed: int, variation: Variation | None = None) -> None:
         """Lay out the scene of a seed, with the arm at its start."""
         self.world.reset(seed, variation)
-        self._core, self._now = ArmCore(), 0.0
+        self._core, self._now = Gate(), 0.0
         self._tick()
 
-    def observe(self, picture: bool = True) -> Snapshot:
-        """Where the arm and the objects are, and a picture unless it is not wanted: most of the time goes into it."""
+    def observe(self, cameras: Sequence[str] = (OVER_SHOULDER,)) -> Snapshot:
+        """Where the arm and the objects are, and the pictures of some cameras: most of the time goes into them."""
         world, core = self.world, self._core
         measured = world.tool_pose
         return Snapshot(
-            self.picture() if picture else None,
+            self.pictures(cameras),
             state_from_pose(measured, world.gripper),
             measured,
-            core.target,
+            self.commanded,
             world.gripper,
             core.gripper,
             world.joint_positions,
             np.stack([np.concatenate([at, turn[[1, 2, 3, 0]]]) for at, turn in world.object_poses().values()]),
         )
 
-    def picture(self, appearance: tuple[Array, Array] | None = None) -> NDArray[np.uint8]:
-        """RGB (height, width, 3), now or as of an earlier `World.appearance` of this scene."""
-        return self.world.render(*self._size, appearance)
+    def pictures(
+        self, cameras: Sequence[str] = (OVER_SHOULDER,), appearance: Appearance | None = None
+    ) -> dict[str, NDArray[np.uint8]]:
+        """By camera RGB (height, width, 3), now or as of an earlier `World.appearance` of this scene."""
+        return {name: self.world.render(*self._size, appearance, name) for name in cameras}
 
     def act(self, action: ArrayLike, source: str = "scripted") -> None:
         """Execute an action (7,) in m, rad and opening, for one control period."""
@@ -118,8 +122,9 @@ class SimulatedRobot:
 
     @property
     def commanded(self) -> Pose:
-        """The pose that the next displacement is added to."""
-        return self._core.target
+        """The pose that the next displacement is added to; before the first step, where the arm is."""
+        target = self._core.target
+        return self.world.tool_pose if target is None else target
 
     def _tick(self) -> MoveReport | None:
         world = self.world

@@ -62,7 +62,9 @@ put tomato metal_bowl | take tomato pan | put blue_cup plate
 PRETRAINING_TASKS: tuple[Task, ...] = tuple(
     Task(*entry.split()) for line in _PRETRAINING.strip().splitlines() for entry in line.split("|")
 )
-TASKS: dict[str, Task | DoorTask] = {task.name: task for task in (*PRETRAINING_TASKS, *TARGET_TASKS, *DOOR_TASKS)}
+AnyTask = Task | DoorTask
+_ALL: tuple[AnyTask, ...] = (*PRETRAINING_TASKS, *TARGET_TASKS, *DOOR_TASKS)
+TASKS = {task.name: task for task in _ALL}
 
 AT_REST = 0.05
 """Speed (m/s) below which an object counts as lying still."""
@@ -70,7 +72,7 @@ CLEAR_OF_GRIPPER = 0.6
 """Gripper opening above which nothing is held."""
 
 
-def task_named(name: str) -> Task:
+def task_named(name: str) -> AnyTask:
     """The task of that name."""
     if name not in TASKS:
         raise ValueError(f"Unknown task '{name}'; known are {', '.join(TASKS)}.")

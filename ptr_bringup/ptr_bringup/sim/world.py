@@ -9,29 +9,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ptr_bringup.arm import kinematics
-from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
-from ptr_bringup.arm.motors import HardwareError
-from ptr_bringup.sim import arm_model, door_stage, objects
+from ptr_bringup.arm.model import kinematics
+from ptr_bringup.arm.model.inverse_kinematics import inverse
+from ptr_bringup.arm.model.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
+from ptr_bringup.arm.motors.readings import HardwareError
+from ptr_bringup.sim import arm_model, cameras, door_stage, objects
+from ptr_bringup.sim.cameras import CAMERAS, OVER_SHOULDER, WRIST, Appearance
 from ptr_bringup.sim.distractors import Distractors
 from ptr_bringup.sim.door_stage import DoorStage
 from ptr_bringup.sim.door_tasks import DoorScene, DoorTask
 from ptr_bringup.sim.kitchens import SPAWN_HALF, Kitchen, Surface, kitchen_named
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, MAX_DISTRACTORS, Level, level_named
-from ptr_bringup.sim.limp import LimpArm
 from ptr_bringup.sim.motors import Motors
 from ptr_bringup.sim.objects import FoodItem
-from ptr_bringup.sim.pictures import Pictures, mujoco
+from ptr_bringup.sim.renderer import Renderer, mujoco
 from ptr_bringup.sim.shapes import text
 from ptr_bringup.sim.tasks import Scene, Task, success, task_named
 from ptr_bringup.sim.textures import texture_png
+from ptr_bringup.sim.torque_off import TorqueOffArm
 from ptr_models.common import rotations
 
 Array = NDArray[np.float64]
 TIMESTEP = 0.005
 """Physics step (s)."""
-CAMERA = "over_shoulder"
 START_POSITION: Array = np.array([0.30, 0.0, 0.15])
 START_JOINTS: Array = np.array([0.0, 0.022, 0.183, 0.0, 1.366, 0.0])
 
@@ -52,15 +52,6 @@ def _material(name: str, surface: Surface) -> str:
         f'<material name="{name}" texture="{name}" texuniform="true" texrepeat="{surface.repeat} {surface.repeat}" '
         f'specular="{surface.shine}" shininess="0.3"/>'
     )
-
-
-def _camera_axes(position: ArrayLike, target: ArrayLike) -> Array:
-    """Rotation (3, 3) of a MuJoCo camera (x right, y up, looks along -z) at `position` that looks at `target`."""
-    back = np.asarray(position, dtype=float) - np.asarray(target, dtype=float)
-    back /= np.linalg.norm(back)
-    right = np.cross([0.0, 0.0, 1.0], back)
-    right /= np.linalg.norm(right)
-    return np.stack([right, np.cross(back, right), back], axis=1)
 
 
 def distractors_of(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> tuple[FoodItem, ...]:
@@ -101,20 +92,20 @@ def scene_xml(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> str:
 <size memory="8M"/>
 <visual><global offwidth="1280" offheight="960"/><quality shadowsize="1024" offsamples="0"/>
 <headlight ambient="0.35 0.35 0.35" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
-<map znear="0.05" zfar="6"/></visual>
+<map zfar="6"/></visual>
 <default>{arm_model.defaults()}</default>
 <asset>{_material("counter", kitchen.counter)}{_material("wall", kitchen.wall)}
 {assets}</asset>
 <worldbody>
 <light name="lamp" pos="{text(kitchen.light)}" dir="0 0 -1" directional="true" castshadow="false" diffuse="0.6 0.6 0.6"
  specular="0.2 0.2 0.2"/>
-<camera name="{CAMERA}" pos="{text(kitchen.camera)}" fovy="{kitchen.fovy}"/>
+{cameras.camera_xml(OVER_SHOULDER, kitchen.camera, kitchen.fovy)}
 <geom name="counter" type="box" size="0.7 0.55 0.02" pos="0.35 0.15 -0.02" material="counter"
  friction="{level.friction} 0.01 {level.rolling}"/>
 <geom name="wall" type="box" size="0.7 0.02 0.25" pos="0.35 -0.42 0.2" material="wall" contype="0" conaffinity="0"/>
 <geom name="side_wall" type="box" size="0.02 0.55 0.25" pos="0.80 0.15 0.2" material="wall" contype="0"
  conaffinity="0"/>
-{furniture}{things}{arm_model.body()}
+{furniture}{things}{arm_model.body(cameras.wrist_xml())}
 </worldbody>
 <actuator>{arm_model.actuators()}</actuator>
 <equality>{arm_model.equalities()}</equality>
@@ -147,7 +138,7 @@ class World:
         self.data = mujoco.MjData(self.model)
         self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
         self.drop_spot: Array = np.array(self.kitchen.drop_spot)
-        self._pictures: dict[tuple[int, int], Pictures] = {}
+        self._pictures: dict[tuple[int, int], Renderer] = {}
         self._joint = np.array([self.model.joint(n).qposadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self._speed = np.array([self.model.joint(n).dofadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self.door: DoorStage | None = None
@@ -158,13 +149,17 @@ class World:
             self._object_v = int(self.model.joint("object").dofadr[0])
             self._object, self._receptacle = self.model.body("object").id, self.model.body("receptacle").id
         self._distractors = Distractors(self.model, distractors_of(self.kitchen, self.task, self.level))
-        self._camera, self._tool = self.model.camera(CAMERA).id, self.model.site("ee_gripper_link").id
+        self._cameras = {name: int(self.model.camera(name).id) for name in CAMERAS}
+        self._camera_poses: dict[str, tuple[str, Pose]] = {}
+        self._tool = self.model.site("ee_gripper_link").id
         self._original = {
-            "clutter": self.model.body_pos.copy(), "rgba": self.model.geom_rgba.copy(),
-            "gain": self.model.actuator_gainprm.copy(), "bias": self.model.actuator_biasprm.copy(),
+            "clutter": self.model.body_pos.copy(),
+            "rgba": self.model.geom_rgba.copy(),
+            "gain": self.model.actuator_gainprm.copy(),
+            "bias": self.model.actuator_biasprm.copy(),
             "gravity": self.model.body_gravcomp.copy(),
         }
-        self._limp = LimpArm(self.model)
+        self._limp = TorqueOffArm(self.model)
         self.reset(0)
 
     def reset(self, seed: int, variation: Variation | None = None) -> None:
@@ -176,10 +171,12 @@ class World:
         self._restore_torque()
         self._vary_look(rng, variation)
         self._tint(np.random.default_rng(np.random.SeedSequence([seed, 17])), variation)
+        mounting = np.random.default_rng(np.random.SeedSequence([seed, 27]))
+        self._aim(WRIST, *cameras.moved_wrist(mounting, 0.25 * variation.camera_position, variation.camera_angle))
         if self.door is not None:
             self.door.place(rng)
-        else:
-            self._place_things(rng)
+        elif isinstance(self.task, Task):
+            self._place_things(rng, self.task)
         start = START_POSITION + rng.uniform(-1.0, 1.0, 3) * np.asarray(variation.start)
         start += self.door.start_shift if self.door is not None else 0.0
         joints = inverse(Pose(start, rotations.DEFAULT_ROTATION), START_JOINTS)
@@ -205,11 +202,8 @@ class World:
         warmth = kitchen.warmth + 0.2 * strength * rng.uniform(-1, 1)
         model.light_diffuse[0] = np.clip(lamp * np.array([1 + 0.12 * warmth, 1.0, 1 - 0.18 * warmth]), 0, 1)
         model.vis.headlight.ambient[:] = 0.33 + 0.05 * strength * rng.uniform(-1, 1)
-        position = np.asarray(kitchen.camera) + rng.uniform(-1, 1, 3) * variation.camera_position
-        axes = _camera_axes(position, kitchen.look_at)
-        axes = rotations.matrix_from_rotation_vector(rng.uniform(-1, 1, 3) * variation.camera_angle) @ axes
-        model.cam_pos[self._camera] = position
-        mujoco.mju_mat2Quat(model.cam_quat[self._camera], axes.ravel())
+        place = cameras.moved(kitchen.camera, kitchen.look_at, rng, variation.camera_position, variation.camera_angle)
+        self._aim(OVER_SHOULDER, *place)
         model.body_pos[:] = self._original["clutter"]
         for i in range(len(kitchen.clutter)):
             body = model.body(f"clutter_{i}").id
@@ -220,48 +214,62 @@ class World:
         for i in range(len(kitchen.clutter)):
             model.body_pos[model.body(f"clutter_{i}").id, :2] += shift
 
+    def _aim(self, camera: str, position: Array, axes: Array) -> None:
+        """Put a camera to a place and a rotation, in the frame of its body."""
+        index = self._cameras[camera]
+        self.model.cam_pos[index] = position
+        mujoco.mju_mat2Quat(self.model.cam_quat[index], axes.ravel())
+        self._camera_poses[camera] = cameras.optical_pose(camera, position, axes)
+
     def _tint(self, rng: np.random.Generator, variation: Variation) -> None:
         """Shades of counter and wall: none at level `easy`."""
         strength = max(0.0, variation.look * self.level.light - 1.0)
         for name in ("counter", "wall"):
             self.model.mat_rgba[self.model.material(name).id, :3] = 1.0 - 0.25 * strength * rng.uniform(0.0, 1.0, 3)
 
-    def _place_things(self, rng: np.random.Generator) -> None:
+    def _place_things(self, rng: np.random.Generator, task: Task) -> None:
         """Receptacle near its spot; object in it (take) or beside it (put); distractors where there is room."""
-        task, kitchen, level = self.task, self.kitchen, self.level
+        kitchen, level = self.kitchen, self.level
         spot = np.asarray(kitchen.receptacle_spot) + rng.uniform(-1.0, 1.0, 2) * level.receptacle_shift
         self.model.body_pos[self._receptacle] = [*spot, 0.0]
         self.model.body_quat[self._receptacle] = [1, 0, 0, 0]
         self.drop_spot = np.asarray(kitchen.drop_spot) + rng.uniform(-0.025, 0.025, 2)
         height = task.food.rest_height + 0.001
+        place: Array | None
         if task.skill == "take":
             place, height = spot + rng.uniform(-0.010, 0.010, 2), height + task.vessel.floor_height
         else:
-            place = self._free_place(rng, spot, self.task.food, [])
+            place = self._free_place(rng, task, spot, task.food, [])
             if place is None:
                 raise ValueError(f"no free place for {task.item} beside {task.receptacle} in {kitchen.name}")
         yaw = rng.uniform(-1.0, 1.0) * level.yaw + (np.pi if rng.random() < 0.5 else 0.0)
         self.data.qpos[self._object_q : self._object_q + 7] = [*place, height, np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
-        self._lay_distractors(rng, spot, place)
+        self._lay_distractors(rng, task, spot, place)
 
-    def _lay_distractors(self, rng: np.random.Generator, spot: Array, place: Array) -> None:
+    def _lay_distractors(self, rng: np.random.Generator, task: Task, spot: Array, place: Array) -> None:
         """Some distractors around the item and the drop spot; one that finds no room stays away."""
         self._distractors.clear(self.data)
         if not self._distractors.items:
             return
-        taken = [place, np.asarray(self.kitchen.drop_spot)] if self.task.skill == "take" else [place]
+        taken = [place, np.asarray(self.kitchen.drop_spot)] if task.skill == "take" else [place]
         wanted = int(rng.integers(self.level.distractors[0], self.level.distractors[1] + 1))
         for index in rng.permutation(len(self._distractors.items))[:wanted]:
-            free = self._free_place(rng, spot, self._distractors.items[index], taken, spread=1.7)
+            free = self._free_place(rng, task, spot, self._distractors.items[index], taken, spread=1.7)
             if free is not None:
                 self._distractors.lay(self.data, int(index), free, rng.uniform(-np.pi, np.pi))
                 taken.append(free)
 
     def _free_place(
-        self, rng: np.random.Generator, spot: Array, item: FoodItem, taken: list[Array], spread: float = 1.0
+        self,
+        rng: np.random.Generator,
+        task: Task,
+        spot: Array,
+        item: FoodItem,
+        taken: list[Array],
+        spread: float = 1.0,
     ) -> Array | None:
         """A place (x, y) beside the receptacle at `spot` and clear of what lies at `taken`; None: there is none."""
-        apart = self.task.vessel.outer_radius + item.half[0] + 0.03
+        apart = task.vessel.outer_radius + item.half[0] + 0.03
         for _ in range(1000):
             place = np.asarray(self.kitchen.spawn_centre) + rng.uniform(-1, 1, 2) * np.asarray(SPAWN_HALF) * spread
             near = any(np.hypot(*(place - other)) < self.level.clearance for other in taken)
@@ -356,41 +364,67 @@ class World:
 
     def scene(self) -> Scene | DoorScene:
         """Where things are now."""
-        if self.door is not None:
-            return self.door.scene(self.gripper, self.data.site_xpos[self._tool].copy())
+        return self._counter() if self.door is None else self._behind(self.door)
+
+    def _behind(self, door: DoorStage) -> DoorScene:
+        return door.scene(self.gripper, self.data.site_xpos[self._tool].copy())
+
+    def _counter(self) -> Scene:
         velocity = self.data.qvel[self._object_v : self._object_v + 3]
         axis = self.data.xmat[self._object][[0, 3]]
         return Scene(
-            self.data.xpos[self._object].copy(), float(np.linalg.norm(velocity)),
-            self.model.body_pos[self._receptacle].copy(), self.gripper, self.data.site_xpos[self._tool].copy(),
+            self.data.xpos[self._object].copy(),
+            float(np.linalg.norm(velocity)),
+            self.model.body_pos[self._receptacle].copy(),
+            self.gripper,
+            self.data.site_xpos[self._tool].copy(),
             float(np.arctan2(axis[1], axis[0])),
         )
 
     def successful(self) -> bool:
         """True when the task is done as things are now."""
         if self.door is not None:
-            return self.door.successful(self.scene())
-        return success(self.task, self.scene())
+            return self.door.successful(self._behind(self.door))
+        return isinstance(self.task, Task) and success(self.task, self._counter())
 
-    def appearance(self) -> tuple[Array, Array]:
-        """Where all shapes are now, for `render` later in the same scene: (G, 3) m and (G, 9) rotations."""
-        return self.data.geom_xpos.copy(), self.data.geom_xmat.copy()
+    def camera_pose(self, camera: str = OVER_SHOULDER) -> tuple[str, Pose]:
+        """The frame that a camera stands still in, and the pose of its optical frame in it."""
+        return self._camera_poses[camera]
+
+    def camera_fovy(self, camera: str = OVER_SHOULDER) -> float:
+        """Vertical field of view of a camera (deg)."""
+        return float(self.model.cam_fovy[self._cameras[camera]])
+
+    def appearance(self) -> Appearance:
+        """Where all shapes and cameras are now, for `render` later in the same scene."""
+        return Appearance(*(part.copy() for part in self._seen()))
+
+    def _seen(self) -> tuple[Array, ...]:
+        return self.data.geom_xpos, self.data.geom_xmat, self.data.cam_xpos, self.data.cam_xmat
+
+    def _show(self, appearance: Appearance) -> None:
+        for part, values in zip(self._seen(), appearance, strict=True):
+            part[:] = values
 
     def render(
-        self, width: int = 640, height: int = 480, appearance: tuple[Array, Array] | None = None
+        self,
+        width: int = 640,
+        height: int = 480,
+        appearance: Appearance | None = None,
+        camera: str = OVER_SHOULDER,
     ) -> NDArray[np.uint8]:
-        """Picture of the over_shoulder camera: RGB (height, width, 3), now or as of an earlier `appearance`."""
+        """Picture of a camera: RGB (height, width, 3), now or as of an earlier `appearance`."""
         if appearance is not None:
             now = self.appearance()
-            self.data.geom_xpos[:], self.data.geom_xmat[:] = appearance
+            self._show(appearance)
             try:
-                return self.render(width, height)
+                return self.render(width, height, camera=camera)
             finally:
-                self.data.geom_xpos[:], self.data.geom_xmat[:] = now
+                self._show(now)
         pictures = self._pictures.get((width, height))
         if pictures is None:
-            pictures = self._pictures[(width, height)] = Pictures(self.model, width, height)
-        return pictures.draw(self.data, self._camera)
+            pictures = self._pictures[(width, height)] = Renderer(self.model, width, height)
+        return pictures.draw(self.data, self._cameras[camera], cameras.NEAR[camera])
 
     def close(self) -> None:
         """Give back the buffers of its pictures."""

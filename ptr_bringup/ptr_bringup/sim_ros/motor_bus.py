@@ -10,9 +10,9 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from std_srvs.srv import SetBool, Trigger
 
-from ptr_bringup.arm.motor_messages import motors_message
-from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError
-from ptr_bringup.arm.motors import Motors as Readings
+from ptr_bringup.arm.motors.conversions import motors_message
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES, HardwareError
+from ptr_bringup.arm.motors.readings import Motors as Readings
 from ptr_bringup.ros.time import seconds
 from ptr_bringup.sim.world import World
 from ptr_msgs.msg import MotorStates

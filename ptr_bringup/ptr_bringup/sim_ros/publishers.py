@@ -7,18 +7,22 @@ import math
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Pose
+from geometry_msgs.msg import Pose, PoseStamped
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
+from std_msgs.msg import String
 
-from ptr_bringup.arm.kinematics import JOINT_NAMES
-from ptr_bringup.arm.messages import FRAME
+from ptr_bringup.arm.messages import FRAME, pose_message
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES
 from ptr_bringup.camera.images import jpeg_message, numbered, pinhole_info
+from ptr_bringup.camera.reports import settings_text
+from ptr_bringup.camera.source import optical_frame
+from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_bringup.sim.fault_effects import JointLine, JointSample, PictureLine
 from ptr_bringup.sim.faults import Faults
-from ptr_bringup.sim.world import CAMERA, World
+from ptr_bringup.sim.world import World
 from ptr_msgs.msg import ObjectStates
 
 _HORN, _ROD = 0.014, 0.024
@@ -52,35 +56,48 @@ class JointPublisher:
 
 
 class PicturePublisher:
-    """Publishes the pictures of the simulated camera and their camera_info.
+    """Publishes the pictures of a simulated camera, their camera_info, and where the camera is.
 
     Args:
+        camera: its name.
         size: width and height in pixels.
         quality: JPEG quality.
+        rate: Hz that the simulator is asked for.
     """
 
-    def __init__(self, node: Node, faults: Faults, size: tuple[int, int], quality: int) -> None:
-        self._line, self._size, self._quality = PictureLine(faults), size, quality
+    def __init__(
+        self, node: Node, camera: str, faults: Faults, size: tuple[int, int], quality: int, rate: float
+    ) -> None:
+        self._camera, self._line, self._size, self._quality = camera, PictureLine(faults, camera), size, quality
         self._taken = 0
-        topic = f"/camera/{CAMERA}"
-        self._images = node.create_publisher(
-            CompressedImage, f"{topic}/image/compressed", qos_profile_sensor_data
-        )
+        topic = f"/camera/{camera}"
+        self._images = node.create_publisher(CompressedImage, f"{topic}/image/compressed", qos_profile_sensor_data)
         self._infos = node.create_publisher(CameraInfo, f"{topic}/camera_info", qos_profile_sensor_data)
+        self._settings = node.create_publisher(String, f"{topic}/settings", LATCHED)
+        self._settings.publish(String(data=settings_text(camera, *size, rate, {}, simulated=True)))
+        self._poses = node.create_publisher(PoseStamped, f"{topic}/pose", LATCHED)
+        self._pose: Pose | None = None
 
     def publish(self, world: World, now: Time) -> None:
-        """Take a picture if somebody looks."""
+        """Take a picture if somebody looks; say where the camera is when a new scene has moved it."""
+        parent, place = world.camera_pose(self._camera)
+        pose = pose_message(place)
+        if pose != self._pose:
+            self._pose = pose
+            stamped = PoseStamped(pose=pose)
+            stamped.header.stamp, stamped.header.frame_id = now, parent
+            self._poses.publish(stamped)
         if not (self._images.get_subscription_count() or self._infos.get_subscription_count()):
             return
         if not self._line.due(seconds(now)):
             return
-        frame, (width, height) = f"{CAMERA}_optical_frame", self._size
-        picture = self._line.expose(world.render(width, height)[:, :, ::-1])
+        frame, (width, height) = optical_frame(self._camera), self._size
+        picture = self._line.expose(world.render(width, height, camera=self._camera)[:, :, ::-1])
         message = jpeg_message(np.ascontiguousarray(picture), self._quality, now, frame)
         self._taken += 1
         message.data = self._line.transmit(numbered(bytes(message.data), self._taken))
         self._images.publish(message)
-        info = pinhole_info(width, height, math.radians(world.kitchen.fovy), frame)
+        info = pinhole_info(width, height, math.radians(world.camera_fovy(self._camera)), frame)
         info.header.stamp = now
         self._infos.publish(info)
 
@@ -93,9 +110,7 @@ class ObjectPublisher:
 
     def publish(self, world: World, seed: int, now: Time) -> None:
         """Publish the poses of the food item, of the receptacle and of the distractors."""
-        message = ObjectStates(
-            kitchen=world.kitchen.name, task=world.task.name, seed=seed, level=world.level.name
-        )
+        message = ObjectStates(kitchen=world.kitchen.name, task=world.task.name, seed=seed, level=world.level.name)
         message.header.stamp, message.header.frame_id = now, FRAME
         for name, (position, quaternion) in world.object_poses().items():
             pose = Pose()

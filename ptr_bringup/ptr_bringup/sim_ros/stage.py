@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 
+import numpy as np
 from geometry_msgs.msg import Point, Quaternion
+from numpy.typing import ArrayLike
 from rclpy.action import ActionClient
+from rclpy.client import Client
 from std_srvs.srv import Trigger
 
-from ptr_bringup.ros.session import POLL, Caller, SessionEndedError, SessionError
-from ptr_bringup.sim.staging import start_position
+from ptr_bringup.arm.remote import reach
+from ptr_bringup.ros.session import POLL, Caller, GoalClient, SessionEndedError, SessionError
+from ptr_bringup.sim.scene_sampling import start_position
 from ptr_msgs.action import MoveTo
 from ptr_msgs.srv import GetOutcome, ResetScene
 
@@ -29,10 +33,10 @@ class Stage:
 
     def __init__(self, caller: Caller) -> None:
         self._caller, node = caller, caller.node
-        self._reset = node.create_client(ResetScene, "/simulator/reset")
-        self._outcome = node.create_client(GetOutcome, "/simulator/outcome")
-        self._clear = node.create_client(Trigger, "/arm/clear")
-        self._move = ActionClient(node, MoveTo, "/arm/move_to")
+        self._reset: Client = node.create_client(ResetScene, "/simulator/reset")
+        self._outcome: Client = node.create_client(GetOutcome, "/simulator/outcome")
+        self._clear: Client = node.create_client(Trigger, "/arm/clear")
+        self._move: ActionClient = GoalClient(node, MoveTo, "/arm/move_to")
 
     def simulated(self, timeout: float) -> bool:
         """True when a simulator offers its services within `timeout` s; does not start to spin the node."""
@@ -44,12 +48,23 @@ class Stage:
                 raise SessionEndedError
         return True
 
-    def begin(self, kitchen: str, task: str, seed: int, simulated: bool = True) -> None:
+    def begin(
+        self,
+        kitchen: str,
+        task: str,
+        seed: int,
+        simulated: bool = True,
+        require_free: Callable[[], None] = lambda: None,
+    ) -> None:
         """Bring the arm to the start of this seed, open the gripper, then lay out the scene.
 
         In this order: the arm may push things on its way, and the reset puts a simulated arm near the start.
+
+        Args:
+            require_free: called before each step; raises SessionError when somebody has begun to use the scene.
         """
-        self._reach(start_position(seed))
+        self._reach(start_position(seed), require_free)
+        require_free()
         if simulated:
             self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
 
@@ -65,9 +80,10 @@ class Stage:
                     raise
                 self._caller.sleep(BETWEEN_MOVES)
 
-    def _reach(self, position: Sequence[float]) -> None:
+    def _reach(self, position: ArrayLike, require_free: Callable[[], None]) -> None:
         """Move, and again when the arm held on its way: on a busy machine its state may be late for a moment."""
         for left in reversed(range(MOVES)):
+            require_free()
             try:
                 return self.move(position)
             except SessionError:
@@ -75,16 +91,24 @@ class Stage:
                     raise
                 self._caller.sleep(BETWEEN_MOVES)
 
-    def move(self, position: Sequence[float], timeout: float = 30.0) -> None:
+    def move(self, position: ArrayLike, timeout: float = 30.0) -> None:
         """Move the end effector to a position (3,) in m in base_link, gripper down and open."""
         goal = MoveTo.Goal(gripper=1.0)
-        goal.pose.position = Point(**dict(zip("xyz", map(float, position), strict=True)))
+        goal.pose.position = Point(**dict(zip("xyz", np.asarray(position, dtype=float).tolist(), strict=True)))
         goal.pose.orientation = Quaternion(**dict(zip("xyzw", DOWN, strict=True)))
-        result = self._caller.act(self._move, goal, "/arm/move_to", timeout)
-        if result is None:
-            raise SessionError(f"the arm refused to move to {[round(float(v), 3) for v in position]}")
-        if not result.success:
-            raise SessionError(f"the arm did not reach its start: {result.message}")
+        self._act(goal, f"{np.round(np.asarray(position), 3).tolist()}", timeout)
+
+    def move_to_start(self, gripper: float, timeout: float = 60.0) -> None:
+        """Move the arm to its pose `start`; what the gripper holds stays held.
+
+        Args:
+            gripper: opening that it is commanded to now.
+        """
+        self._act(MoveTo.Goal(named_pose="start", gripper=gripper), "its start", timeout)
+
+    def _act(self, goal: MoveTo.Goal, where: str, timeout: float) -> None:
+        if why := reach(self._caller, self._move, goal, timeout):
+            raise SessionError(f"the arm did not reach {where}: {why}")
 
     def outcome(self, timeout: float = 5.0) -> tuple[bool, str]:
         """True when the task has succeeded, and what that rests on."""

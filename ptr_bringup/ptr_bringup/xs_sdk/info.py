@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from interbotix_xs_msgs.srv import RobotInfo
 
-from ptr_bringup.arm.drivers.interbotix.robot_info import JOINT_IDS
-from ptr_bringup.arm.kinematics import (
+from ptr_bringup.arm.model.kinematics import (
     FINGER_CLOSED,
     FINGER_OPEN,
     JOINT_LOWER,
@@ -16,14 +15,21 @@ from ptr_bringup.arm.kinematics import (
     JOINT_UPPER,
     JOINT_VELOCITY_LIMIT,
 )
-from ptr_bringup.arm.move import NAMED_JOINTS
+from ptr_bringup.arm.model.wx250s import WX250S
 from ptr_bringup.xs_sdk.gripper import finger_from_angle
+from ptr_bringup.xs_sdk.state import GROUPS
 
-_IDS = dict(zip((*JOINT_NAMES, "gripper"), (*JOINT_IDS, 9), strict=True))
+_IDS = dict(zip((*JOINT_NAMES, "gripper"), (*WX250S.motor_ids, 9), strict=True))
 
 
-def fill(response: RobotInfo.Response, names: Sequence[str]) -> None:
-    """Fill in the joints' ids, limits, sleep positions and places; as xs_sdk does, the gripper's are a finger's."""
+def fill(response: RobotInfo.Response, name: str) -> None:
+    """Fill in the joints' ids, limits, sleep positions and places; as xs_sdk does, the gripper's are a finger's.
+
+    Args:
+        name: of a group or a joint. For `all` the answer names the groups.
+    """
+    names: Sequence[str] = GROUPS.get(name, (name,))
+    response.name = list(GROUPS) if name == "all" else [name]
     response.num_joints = len(names)
     response.joint_ids = [_IDS.get(name, 0) for name in names]
     for name in names:
@@ -33,5 +39,5 @@ def fill(response: RobotInfo.Response, names: Sequence[str]) -> None:
         response.joint_lower_limits.append(JOINT_LOWER[k] if arm else FINGER_CLOSED)
         response.joint_upper_limits.append(JOINT_UPPER[k] if arm else FINGER_OPEN)
         response.joint_velocity_limits.append(JOINT_VELOCITY_LIMIT if arm else 1.0)
-        response.joint_sleep_positions.append(NAMED_JOINTS["sleep"][k] if arm else finger_from_angle(0.0))
+        response.joint_sleep_positions.append(WX250S.named_joints["sleep"][k] if arm else finger_from_angle(0.0))
         response.joint_state_indices.append(k)

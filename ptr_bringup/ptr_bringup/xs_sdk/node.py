@@ -13,22 +13,24 @@ import sys
 import time
 
 import numpy as np
-from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
-from interbotix_xs_msgs.srv import OperatingModes, Reboot, RegisterValues, RobotInfo, TorqueEnable
+from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand, JointTrajectoryCommand
+from interbotix_xs_msgs.srv import MotorGains, OperatingModes, Reboot, RegisterValues, RobotInfo, TorqueEnable
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
-from ptr_bringup.arm.kinematics import JOINT_NAMES, Array
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES, Array
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
-from ptr_bringup.ros.time import STEADY
+from ptr_bringup.ros.time import STEADY, seconds
 from ptr_bringup.xs_sdk.control_table import effort_from, joint_of, register
 from ptr_bringup.xs_sdk.gripper import finger_from_angle
 from ptr_bringup.xs_sdk.info import fill
-from ptr_bringup.xs_sdk.state import GROUPS, MotorBank
+from ptr_bringup.xs_sdk.state import GAINS, GROUPS, MotorBank
+from ptr_bringup.xs_sdk.trajectory import Playback
 from ptr_msgs.msg import MotorState, MotorStates
 
 MOTORS = GROUPS["all"]
@@ -57,9 +59,12 @@ class XsSdkStandIn(RunnableNode, Node):
         self._states = self.create_publisher(JointState, f"{namespace}/joint_states", 10)
         self.create_subscription(JointGroupCommand, f"{namespace}/commands/joint_group", self._on_group, 10)
         self.create_subscription(JointSingleCommand, f"{namespace}/commands/joint_single", self._on_single, 10)
+        trajectory = f"{namespace}/commands/joint_trajectory"
+        self.create_subscription(JointTrajectoryCommand, trajectory, self._on_trajectory, 10)
         for kind, name, answer in (
             (RobotInfo, "get_robot_info", self._on_info),
             (OperatingModes, "set_operating_modes", self._on_modes),
+            (MotorGains, "set_motor_pid_gains", self._on_gains),
             (RegisterValues, "set_motor_registers", self._on_set_registers),
             (RegisterValues, "get_motor_registers", self._on_get_registers),
             (TorqueEnable, "torque_enable", self._on_torque),
@@ -72,8 +77,8 @@ class XsSdkStandIn(RunnableNode, Node):
         self._commands = self.create_publisher(JointState, "/joint_commands", 1)
         self.create_subscription(JointState, "/joint_states", self._on_measured, qos_profile_sensor_data)
         self.create_subscription(MotorStates, "/simulator/motors", self._on_motors, 10)
-        self._torque = self.create_client(SetBool, "/simulator/torque", callback_group=self._passed_on)
-        self._reboot = self.create_client(Trigger, "/simulator/reboot", callback_group=self._passed_on)
+        self._torque: Client = self.create_client(SetBool, "/simulator/torque", callback_group=self._passed_on)
+        self._reboot: Client = self.create_client(Trigger, "/simulator/reboot", callback_group=self._passed_on)
 
     # --- topics ---------------------------------------------------------------------------------------------------
 
@@ -86,6 +91,17 @@ class XsSdkStandIn(RunnableNode, Node):
         trouble = "" if self._unplugged else self._bank.command_single(message.name, message.cmd)
         if trouble:
             self.get_logger().error(trouble)
+
+    def _on_trajectory(self, message: JointTrajectoryCommand) -> None:
+        """Positions of joints under position control; as xs_sdk, efforts of the gripper, whose mode is PWM."""
+        points = message.traj.points
+        by_effort = message.name == "gripper" and self._bank.modes["gripper"].mode == "pwm"
+        goals = [point.effort if by_effort else point.positions for point in points]
+        times = [seconds(point.time_from_start) for point in points]
+        playback = Playback(message.cmd_type, message.name, times, goals)
+        trouble = "" if self._unplugged else self._bank.command_trajectory(playback)
+        if trouble:
+            self.get_logger().warning(trouble)
 
     def _on_motors(self, message: MotorStates) -> None:
         for motor in message.motors:
@@ -136,8 +152,8 @@ class XsSdkStandIn(RunnableNode, Node):
     def _on_info(self, request: RobotInfo.Request, response: RobotInfo.Response) -> RobotInfo.Response:
         if self._known(request.cmd_type, request.name):
             mode = self._bank.modes["gripper" if request.name == "gripper" else "arm"]
-            response.mode, response.profile_type, response.name = mode.mode, mode.profile, [request.name]
-            fill(response, GROUPS.get(request.name, (request.name,)))
+            response.mode, response.profile_type = mode.mode, mode.profile
+            fill(response, request.name)
         return response
 
     def _on_modes(self, request: OperatingModes.Request, response: OperatingModes.Response) -> OperatingModes.Response:
@@ -159,6 +175,13 @@ class XsSdkStandIn(RunnableNode, Node):
             self._bank.set_register(request.name, request.reg, request.value)
         return response
 
+    def _on_gains(self, request: MotorGains.Request, response: MotorGains.Response) -> MotorGains.Response:
+        if self._known(request.cmd_type, request.name):
+            values = (getattr(request, name) for name in ("kp_pos", "ki_pos", "kd_pos", "k1", "k2", "kp_vel", "ki_vel"))
+            for register, value in zip(GAINS, values, strict=True):
+                self._bank.set_register(request.name, register, value)
+        return response
+
     def _on_get_registers(
         self, request: RegisterValues.Request, response: RegisterValues.Response
     ) -> RegisterValues.Response:
@@ -173,7 +196,9 @@ class XsSdkStandIn(RunnableNode, Node):
 
     def _register(self, motor: str, name: str) -> int | None:
         joint = joint_of(motor)
-        value = self._bank.profile_register(joint, name)
+        if joint is None:
+            return None
+        value = self._bank.register(joint, name)
         if value is None and joint in self._motors:
             value = register(self._motors[joint], name)
         return value
@@ -181,8 +206,8 @@ class XsSdkStandIn(RunnableNode, Node):
     async def _on_torque(self, request: TorqueEnable.Request, response: TorqueEnable.Response) -> TorqueEnable.Response:
         if not self._known(request.cmd_type, request.name) or self._unplugged:
             return response
-        if request.name != "all":
-            self.get_logger().error("The simulated motors are switched all together; use the group 'all'.")
+        if request.name not in GROUPS:
+            self.get_logger().error("The simulated motors are switched all together; use the group 'all' or 'arm'.")
             return response
         if request.enable and self._joints is not None:
             self._bank.hold(self._joints)
@@ -195,13 +220,18 @@ class XsSdkStandIn(RunnableNode, Node):
         if not self._known(request.cmd_type, request.name) or self._unplugged:
             return response
         for name in GROUPS.get(request.name, (request.name,)):
-            motor = self._motors.get(joint_of(name))
+            joint = joint_of(name)
+            if joint is None:
+                continue
+            motor = self._motors.get(joint)
             if not request.smart_reboot or (motor is not None and motor.hardware_error):
-                self._bank.forget(joint_of(name))
+                self._bank.forget(joint)
         await self._reboot.call_async(Trigger.Request())
         for motor in self._motors.values():
             motor.torque &= not motor.hardware_error
             motor.hardware_error = 0
+        if request.enable:
+            await self._torque.call_async(SetBool.Request(data=True))
         return response
 
     def _on_unplug(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

@@ -11,12 +11,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ptr_bringup.arm.kinematics import JOINT_NAMES, Array
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES, Array
 from ptr_bringup.xs_sdk.gripper import GripperMotor
 from ptr_bringup.xs_sdk.profiles import Reference
+from ptr_bringup.xs_sdk.trajectory import Playback
 
 GROUPS = {"arm": JOINT_NAMES, "all": (*JOINT_NAMES, "gripper")}
 PROFILE_REGISTERS = {"Profile_Velocity": "velocity", "Profile_Acceleration": "acceleration"}
+GAINS = {
+    "Position_P_Gain": 800,
+    "Position_I_Gain": 0,
+    "Position_D_Gain": 0,
+    "Feedforward_1st_Gain": 0,
+    "Feedforward_2nd_Gain": 0,
+    "Velocity_P_Gain": 100,
+    "Velocity_I_Gain": 1920,
+}
+"""Registers of a motor's controller with the values of an XM430 (e-manual). They are kept, and change no motion: the
+simulated arm has a controller of its own."""
 
 
 @dataclass
@@ -33,6 +45,7 @@ class MotorBank:
 
     Attributes:
         modes: of the group `arm` and of the joint `gripper`.
+        gains: that were written, by joint and register.
         references: of the six joints, None until the arm was seen.
     """
 
@@ -40,7 +53,9 @@ class MotorBank:
         default_factory=lambda: {"arm": Mode("position", "time"), "gripper": Mode("pwm", "velocity")}
     )
     gripper: GripperMotor = field(default_factory=GripperMotor)
+    gains: dict[tuple[str, str], int] = field(default_factory=dict)
     references: list[Reference] | None = None
+    _playback: Playback | None = None
 
     def see(self, joints: Array) -> None:
         """Where the arm is at first; its motors hold it there."""
@@ -71,6 +86,31 @@ class MotorBank:
             return f"Joint '{name}' can't be commanded in its mode."
         return ""
 
+    def command_trajectory(self, playback: Playback) -> str:
+        """Begin to send the goals of a trajectory; a sentence when it is refused."""
+        if self._playback is not None:
+            return "The joints are still moving along a trajectory; the new one is refused."
+        if len(playback.times) < 2:
+            return "A trajectory of fewer than two points is refused."
+        known = playback.name in (GROUPS if playback.kind == "group" else GROUPS["all"])
+        joints = len(GROUPS.get(playback.name, (playback.name,)))
+        if not known or any(len(goal) != joints for goal in playback.goals[1:]):
+            return f"A trajectory of the {playback.kind} '{playback.name}' needs one goal a joint; it is refused."
+        self._playback = playback
+        return ""
+
+    def _play(self, elapsed: float) -> None:
+        playback = self._playback
+        if playback is None:
+            return
+        goals = playback.advance(elapsed)
+        if goals is not None and playback.kind == "group":
+            self.command_group(playback.name, goals)
+        elif goals is not None:
+            self.command_single(playback.name, goals[0])
+        if playback.over:
+            self._playback = None
+
     def set_modes(self, name: str, mode: str, profile: str, velocity: int, acceleration: int) -> None:
         """Set mode and profile of a group or joint."""
         self.modes["gripper" if name == "gripper" else "arm"] = Mode(mode, profile)
@@ -80,13 +120,17 @@ class MotorBank:
             reference.kind, reference.velocity, reference.acceleration = profile, velocity, acceleration
 
     def set_register(self, name: str, register: str, value: int) -> None:
-        """Write a profile register of a group or joint; others are not there to be written."""
+        """Write a profile register or a gain of a group or joint; others are not there to be written."""
+        if register in GAINS:
+            self.gains |= {(joint, register): value for joint in GROUPS.get(name, (name,))}
         if register in PROFILE_REGISTERS:
             for reference in self._references(name):
                 setattr(reference, PROFILE_REGISTERS[register], value)
 
-    def profile_register(self, name: str, register: str) -> int | None:
-        """A profile register of one joint, None where there is none."""
+    def register(self, name: str, register: str) -> int | None:
+        """A profile register or gain of one joint, None where there is none."""
+        if register in GAINS and name in GROUPS["all"]:
+            return self.gains.get((name, register), GAINS[register])
         found = self._references(name)
         return getattr(found[0], PROFILE_REGISTERS[register]) if found and register in PROFILE_REGISTERS else None
 
@@ -94,10 +138,12 @@ class MotorBank:
         """A motor was rebooted: what is in RAM is 0 again."""
         for register in PROFILE_REGISTERS:
             self.set_register(name, register, 0)
+        self.gains = {key: value for key, value in self.gains.items() if key[0] != name}
 
     def advance(self, finger: float, elapsed: float) -> tuple[Array, float]:
         """References (6,) in rad and the fingers' target in m, `elapsed` s later."""
-        joints = np.array([reference.advance(elapsed) for reference in self.references])
+        self._play(elapsed)
+        joints = np.array([reference.advance(elapsed) for reference in self.references or ()])
         return joints, self.gripper.advance(finger, elapsed)
 
     def _references(self, name: str) -> list[Reference]:

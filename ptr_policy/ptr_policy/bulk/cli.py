@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from rich.console import Console
 
@@ -34,7 +35,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     _add_rule(kinds)
     _add_drift(kinds)
     add_practice(kinds)
-    tasks = kinds.add_parser("tasks", help="list tasks and kitchens")
+    tasks = kinds.add_parser("tasks", help="list tasks, kitchens and cameras")
     tasks.set_defaults(run=_tasks)
 
 
@@ -49,12 +50,26 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help=about)
 
 
+def _add_policy(parser: argparse.ArgumentParser) -> None:
+    """As `_add_checkpoint`, or an external policy."""
+    about = (
+        "checkpoint, the folder of its run, the name of a shipped one (ptr_small), or KIND:ADDRESS of an external "
+        "policy (openpi:FILE.yaml)"
+    )
+    parser.add_argument("--checkpoint", type=_policy, required=True, metavar="DIR", help=about)
+
+
+def _policy(text: str) -> Path | str:
+    from ptr_models.common.assets import is_external
+    from ptr_models.inference.loading import POLICIES
+
+    return text if is_external(text) and text.partition(":")[0] in POLICIES else arguments.checkpoint(text)
+
+
 def _add_trials(parser: argparse.ArgumentParser, usual: int, about: str) -> None:
     """`--trials`; its attribute is still called `episodes`."""
     old, kind = ("--episodes",), arguments.count
-    arguments.option(
-        parser, "--trials", old=old, dest="episodes", type=kind, default=usual, metavar="N", help=about
-    )
+    arguments.option(parser, "--trials", old=old, dest="episodes", type=kind, default=usual, metavar="N", help=about)
 
 
 def _add_seed(parser: argparse.ArgumentParser) -> None:
@@ -74,9 +89,7 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
         description="Simulate demonstrations, spread evenly over kitchens and tasks. The same arguments give the same "
         "bags; what is there already is not made again, so that an interrupted run goes on where it was.",
     )
-    parser.add_argument(
-        "--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the bags"
-    )
+    parser.add_argument("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the bags")
     about = "demonstrations in all, one bag each (default: 500)"
     parser.add_argument("--episodes", type=arguments.count, default=500, metavar="N", help=about)
     arguments.add_tasks(parser)
@@ -87,9 +100,16 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
         default=DEFAULT_MANNER,
         help=f"of the operator: human hesitates, errs and tries again (default: {DEFAULT_MANNER})",
     )
+    parser.add_argument(
+        "--wordings",
+        choices=("one", "several"),
+        default="one",
+        help="instructions in the bags: the plainest, or those of several people (default: one)",
+    )
     _add_seed(parser)
     parser.add_argument("--jobs", type=arguments.count, default=2, metavar="N", help="processes (default: 2)")
     arguments.add_image_size(parser)
+    arguments.add_cameras(parser, arguments.camera, "over_shoulder; ptr sim tasks lists all")
     side = arguments.Whole(16, MAX_IMAGE_SIDE)
     parser.add_argument(
         "--width", type=side, default=320, metavar="N", help="of the bags' images, pixels (default: 320)"
@@ -114,18 +134,25 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
         help="trials of a checkpoint",
         description="Run a checkpoint in simulated scenes and count successes, judged by object poses.",
     )
-    _add_checkpoint(parser)
+    _add_policy(parser)
     arguments.add_tasks(parser, required=True)
     _add_trials(parser, 20, "trials per task and kitchen (default: 20)")
     _add_level(parser)
     _add_seed(parser)
     _add_max_steps(parser)
     parser.add_argument("--choice", type=arguments.way, metavar="NAME", help=CHOOSE)
-    parser.add_argument(
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument(
         "--as-task",
-        type=arguments.any_task,
+        type=arguments.task_or_instruction,
         metavar="NAME",
-        help="condition the policy on this task instead of the scene's",
+        help="condition the policy on this task, or on these words, instead of the scene's task",
+    )
+    told.add_argument(
+        "--wording",
+        choices=("plain", "training", "held-out"),
+        help="tell a policy with task_conditioning language the task in words, in each trial other ones: the plainest, "
+        "those of ptr sim collect --wordings several, or some that no demonstration carries",
     )
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_evaluate)
@@ -155,7 +182,7 @@ def _add_decoding(kinds: argparse._SubParsersAction) -> None:
         help="condition the policy on this task instead of the scene's",
     )
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
-    parser.set_defaults(run=_decoding)
+    parser.set_defaults(run=_decoding, wording=None)
 
 
 def _add_rule(kinds: argparse._SubParsersAction) -> None:
@@ -168,10 +195,8 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
     )
     about = "folder of a fine-tuning run"
     arguments.also_by_place(parser, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help=about)
-    about = "folders of its demonstrations"
-    arguments.several(
-        parser, "--target", type=arguments.existing_folder, required=True, metavar="DIR", help=about
-    )
+    about = "folders of its demonstrations, or sets (.json)"
+    arguments.several(parser, "--target", type=arguments.episodes, required=True, metavar="DIR", help=about)
     parser.add_argument("--task", type=arguments.task, required=True, metavar="NAME", help="see ptr sim tasks")
     parser.add_argument("--kitchen", type=arguments.kitchen, required=True, metavar="NAME", help="see ptr sim tasks")
     _add_trials(parser, 20, "trials per checkpoint (default: 20)")
@@ -242,8 +267,19 @@ def _collect(options: argparse.Namespace) -> int:
     from ptr_models.contract_cli import adjusted
     from ptr_policy.bulk.collect import collect, orders
 
-    wanted = orders(options.episodes, options.seed, options.kitchens, options.tasks, options.level, options.manner)
+    wanted = orders(
+        options.episodes,
+        options.seed,
+        options.kitchens,
+        options.tasks,
+        options.level,
+        options.manner,
+        options.wordings == "several",
+    )
+    if options.no_images and options.cameras:
+        raise PtrError("--no-images writes no images, so that --camera has no meaning; leave one of them out")
     contract = Contract(control_rate=options.control_rate)
+    contract = contract.with_cameras(options.cameras) if options.cameras else contract
     contract = contract.low_dim() if options.no_images else adjusted(contract, options.image_size)
     wanted_size = contract.image_shape[:2]
     if wanted_size[0] > options.height or wanted_size[1] > options.width:
@@ -281,11 +317,19 @@ def _decoding(options: argparse.Namespace) -> int:
 
 
 def _next_deploy(options: argparse.Namespace) -> None:
-    words = ("launch", "ptr_bringup", "deploy.launch.xml", f"checkpoint:={options.checkpoint}")
+    from ptr_models.contract import Contract
+    from ptr_models.contract_cli import contract_from
+
+    external = isinstance(options.checkpoint, str)
+    seen = () if external else contract_from(options.checkpoint).cameras
+    usual = not seen or [camera.name for camera in seen] == [camera.name for camera in Contract().cameras]
+    words = ["launch", "ptr_bringup", "deploy.launch.xml", f"checkpoint:={options.checkpoint}"]
+    words += [] if usual else [f"cameras:={','.join(camera.name for camera in seen)}"]
     next_step(*words, about="run it on the arm, simulated or real")
 
 
 def _tasks(options: argparse.Namespace) -> int:
+    from ptr_bringup.sim.cameras import CAMERAS
     from ptr_bringup.sim.door_tasks import DOOR_TASKS
     from ptr_bringup.sim.kitchens import held_out_kitchens, pretraining_kitchens
     from ptr_bringup.sim.tasks import PRETRAINING_TASKS, TARGET_TASKS
@@ -297,6 +341,7 @@ def _tasks(options: argparse.Namespace) -> int:
         ("Pre-training tasks", [task.name for task in PRETRAINING_TASKS]),
         ("Kitchens that pre-training never sees", held_out_kitchens()),
         ("Pre-training kitchens", pretraining_kitchens()),
+        ("Cameras", CAMERAS),
     ):
         console.print(f"[bold]{title}[/bold]\n  " + "\n  ".join(names))
     return 0

@@ -8,20 +8,23 @@ import itertools
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.progress import track
 
+from ptr_bringup.sim.cameras import OVER_SHOULDER
 from ptr_bringup.sim.kitchens import kitchen_named, pretraining_kitchens
 from ptr_bringup.sim.levels import DEFAULT_LEVEL, level_named
 from ptr_bringup.sim.operator import DEFAULT_MANNER, MANNERS, Manner, manner_named
 from ptr_bringup.sim.operators import manner_for, operator_for
 from ptr_bringup.sim.robot import PERIOD, SimulatedRobot, Snapshot
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, task_named
-from ptr_bringup.sim.world import CAMERA, Variation, World
+from ptr_bringup.sim.wordings import wordings
+from ptr_bringup.sim.world import Variation, World
 from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import resumable
 from ptr_models.common.output_folder import locked
@@ -50,6 +53,14 @@ class Order:
     seed: int
     level: str = DEFAULT_LEVEL
     manner: str = DEFAULT_MANNER
+    several_wordings: bool = False
+
+    @property
+    def instruction(self) -> str:
+        """The task in words: the plainest ones, or those of one of several people."""
+        texts = wordings(task_named(self.task))
+        draw = np.random.default_rng([self.seed, self.index])
+        return texts[int(draw.integers(len(texts)))] if self.several_wordings else texts[0]
 
     @property
     def episode_id(self) -> str:
@@ -64,9 +75,12 @@ def orders(
     tasks: Sequence[str] = (),
     level: str = DEFAULT_LEVEL,
     manner: str = DEFAULT_MANNER,
+    several_wordings: bool = False,
 ) -> list[Order]:
     """Spread demonstrations evenly over kitchens and tasks (default: all of pre-training), in a seeded order.
 
+    Args:
+        several_wordings: draw the instruction of each from those of several people.
     Raises:
         PtrError: a kitchen, a task, the level or the manner is unknown.
     """
@@ -78,7 +92,8 @@ def orders(
         raise PtrError(str(error)) from error
     pairs = list(itertools.product(places, jobs))
     shuffled = np.random.default_rng(seed).permutation(len(pairs))
-    return [Order(i, *pairs[shuffled[i % len(pairs)]], seed, level, manner) for i in range(episodes)]
+    chosen = (pairs[shuffled[i % len(pairs)]] for i in range(episodes))
+    return [Order(i, kitchen, task, seed, level, manner, several_wordings) for i, (kitchen, task) in enumerate(chosen)]
 
 
 def collect(
@@ -132,7 +147,9 @@ def decision_steps(period: float) -> int:
     return steps
 
 
-def demonstrate(robot: SimulatedRobot, seed: int, manner: Manner, pictures: bool = True) -> list[Snapshot] | None:
+def demonstrate(
+    robot: SimulatedRobot, seed: int, manner: Manner, cameras: Sequence[str] = (OVER_SHOULDER,)
+) -> list[Snapshot] | None:
     """One attempt: what was seen at each instant (T+1); None if it failed.
 
     Pictures take most of the time, so they are drawn afterwards, and only of an attempt that succeeded.
@@ -141,19 +158,17 @@ def demonstrate(robot: SimulatedRobot, seed: int, manner: Manner, pictures: bool
     world = robot.world
     robot.reset(seed, WIDE_START if seed % 2 else None)
     operator = operator_for(world, seed, manner)
-    seen, looks = [robot.observe(False)], [world.appearance()]
+    seen, looks = [robot.observe(())], [world.appearance()]
     while not operator.done and len(seen) <= LONGEST * steps:
         action = operator.act(robot.commanded, world.gripper, world.scene())
         action[:6] /= steps
         for _ in range(steps):
             robot.act(action)
-            seen.append(robot.observe(False))
+            seen.append(robot.observe(()))
             looks.append(world.appearance())
     if not world.successful():
         return None
-    if not pictures:
-        return seen
-    return [dataclasses.replace(it, image=robot.picture(look)) for it, look in zip(seen, looks, strict=True)]
+    return [dataclasses.replace(it, images=robot.pictures(cameras, look)) for it, look in zip(seen, looks, strict=True)]
 
 
 def _pair(order: Order) -> tuple[str, str]:
@@ -191,7 +206,7 @@ def _collect_one(root: Path, robot: SimulatedRobot, order: Order, contract: Cont
     for attempt in range(ATTEMPTS):
         sequence = np.random.SeedSequence([order.seed, order.index, attempt])
         scene = int(sequence.generate_state(1)[0])
-        seen = demonstrate(robot, scene, manner, bool(contract.cameras))
+        seen = demonstrate(robot, scene, manner, [camera.name for camera in contract.cameras])
         if seen is not None:
             trajectory = trajectory_of(seen, tuple(robot.world.object_poses()))
             return write_episode(root, _metadata(order, manner, scene, contract), trajectory)
@@ -202,6 +217,7 @@ def _metadata(order: Order, manner: Manner, scene: int, contract: Contract) -> E
     return EpisodeMetadata(
         episode_id=order.episode_id,
         task=order.task,
+        instruction=order.instruction,
         outcome="success",
         operator="scripted",
         device="scripted",
@@ -215,16 +231,19 @@ def _metadata(order: Order, manner: Manner, scene: int, contract: Contract) -> E
 
 
 def trajectory_of(
-    seen: Sequence[Snapshot], names: Sequence[str], pictures: Sequence[bytes] = (), source: str = "scripted"
+    seen: Sequence[Snapshot],
+    names: Sequence[str],
+    pictures: Sequence[Mapping[str, bytes]] = (),
+    source: str = "scripted",
 ) -> Trajectory:
     """What was seen at T+1 instants as the streams of a bag.
 
     Args:
-        names: (K,) of the objects.   pictures: (T+1,) JPEGs that exist already.   source: who commanded.
+        names: (K,) of the objects.   pictures: (T+1,) JPEGs by camera that exist already.   source: who commanded.
     """
-    images = pictures or [it.image for it in seen if it.image is not None]
+    views: Sequence[Mapping[str, bytes | NDArray[np.uint8]]] = pictures or [it.images for it in seen]
     return Trajectory(
-        images={CAMERA: images} if images else {},
+        images={camera: [view[camera] for view in views] for camera in views[0]},
         measured_position=np.stack([it.measured.position for it in seen]),
         measured_rotation=np.stack([it.measured.rotation for it in seen]),
         commanded_position=np.stack([it.commanded.position for it in seen]),

@@ -20,10 +20,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_bringup.sim.world import World
 from ptr_models.common.errors import PtrError
-from ptr_models.training.policy import Decision, Policy
+from ptr_models.inference.acting import Decision
+from ptr_models.inference.policy import Policy
 from ptr_policy.bulk.evaluate import run_trial
 from ptr_policy.bulk.sight import robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
@@ -68,11 +69,14 @@ class Watched:
     def reset(self) -> None:
         """A new episode begins."""
         self._policy.reset()
-        self._watch, self._steps, self.alarm = DriftWatch(self._range, self._window), 0, None
+        self._watch, self._steps = DriftWatch(self._range, self._window), 0
+        self.alarm: int | None = None
 
-    def act(self, image: np.ndarray | None, state: np.ndarray, task: str, choice: str) -> Decision:
+    def act(
+        self, image: np.ndarray | None, state: np.ndarray, task: str, choice: str = "", candidates: int = 0
+    ) -> Decision:
         """The policy's decision, unchanged."""
-        decision = self._policy.act(image, state, task, choice)
+        decision = self._policy.act(image, state, task, choice, candidates)
         if self._watch.see(decision.q_mode) and self.alarm is None:
             self.alarm = self._steps
         self._steps += 1

@@ -7,8 +7,9 @@ import argparse
 import dataclasses
 import itertools
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,28 +18,22 @@ from rich.progress import track
 from rich.table import Table
 
 from ptr_bringup.sim.robot import SimulatedRobot
-from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.scene_sampling import scene_seed
+from ptr_bringup.sim.tasks import task_named
+from ptr_bringup.sim.wordings import wordings
 from ptr_bringup.sim.world import World
+from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import resumable
 from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
-from ptr_models.training.policy import Decision, Policy
+from ptr_models.inference.acting import ActingPolicy
+from ptr_models.inference.loading import load_policy
 from ptr_policy.bulk.sight import look, robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
 
 AGAIN_FROM_START = "nothing is kept; the same command makes the same trials again"
 AFTER_SUCCESS = 5
 """Control steps that a policy goes on after the task has succeeded, so that it can still spoil it."""
-
-
-class Acts(Protocol):
-    """What is evaluated: `ptr_models.training.policy.Policy`, or anything that acts like one."""
-
-    def reset(self) -> None:
-        """Forget what was seen: a new episode begins."""
-
-    def act(self, image: np.ndarray | None, state: np.ndarray, task: str, choice: str) -> Decision:
-        """The action for one observation."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +59,37 @@ def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTr
         purpose: of the scenes; those of another purpose are others.
     """
     torch.set_num_threads(1)  # one observation at a time: more threads only wait for each other
-    policy = Policy.load(options.checkpoint)
     pairs = list(itertools.product(options.tasks, options.kitchens))
     trials: list[BulkTrial] = []
     total = len(pairs) * options.episodes
-    with resumable(lambda: successes_text(trials, total), AGAIN_FROM_START):
+    with (
+        closing(load_policy(str(options.checkpoint))) as policy,
+        resumable(lambda: successes_text(trials, total), AGAIN_FROM_START),
+    ):
         for task, kitchen in track(pairs, "trials", transient=True):
             with World(kitchen, task, options.level) as world:
                 robot = robot_for(world, policy.contract)
-                named = options.as_task or task
+                told = _told(options, task)
                 for index in range(options.episodes):
                     seed = scene_seed(purpose, options.seed, index)
-                    trials.append(
-                        run_trial(robot, policy, policy.contract, named, seed, options.max_steps, options.choice or "")
-                    )
+                    words = told[index % len(told)]
+                    choice = options.choice or ""
+                    trials.append(run_trial(robot, policy, policy.contract, words, seed, options.max_steps, choice))
     return trials
+
+
+def _told(options: argparse.Namespace, task: str) -> tuple[str, ...]:
+    """What the policy is told, trial by trial.
+
+    Raises:
+        PtrError: the task has no such wordings.
+    """
+    if options.wording is None:
+        return (options.as_task or task,)
+    texts = wordings(task_named(task), options.wording == "held-out")
+    if not texts:
+        raise PtrError(f"{task} has no held-out wordings; use --wording training")
+    return texts[:1] if options.wording == "plain" else texts
 
 
 def successes_text(trials: Sequence[BulkTrial], total: int) -> str:
@@ -87,7 +98,13 @@ def successes_text(trials: Sequence[BulkTrial], total: int) -> str:
 
 
 def run_trial(
-    robot: SimulatedRobot, policy: Acts, contract: Contract, task: str, seed: int, max_steps: int, choice: str = ""
+    robot: SimulatedRobot,
+    policy: ActingPolicy,
+    contract: Contract,
+    task: str,
+    seed: int,
+    max_steps: int,
+    choice: str = "",
 ) -> BulkTrial:
     """Let a policy act in one scene; it sees what its contract says."""
     world = robot.world

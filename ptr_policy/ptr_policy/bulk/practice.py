@@ -14,16 +14,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import MARGIN, unscale
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.trajectory import Trajectory, write_episode
+from ptr_models.inference.policy import Policy
 from ptr_models.json_input import read_object
 from ptr_models.reward.classifier import SuccessClassifier
 from ptr_models.reward.verdict import Streak
-from ptr_models.training.policy import Policy
 from ptr_models.training.runs import resolve_checkpoint
 from ptr_policy.bulk.collect import trajectory_of
 from ptr_policy.bulk.practice_scene import PracticeScene
@@ -143,14 +143,11 @@ class Practice:
     def _next_task(self, policy: Policy, anew: bool) -> str:
         tasks = (self._options.forward, self._options.backward)
         if self._options.order == "classifier":
-            assert self._classifier is not None
             image = look(self._scene.robot, policy.contract).image
-            return least_done(tasks, lambda task: float(self._classifier.probabilities(image[None], task)[0]))
+            return least_done(tasks, lambda task: self._judge(task)[0](image))
         return following(tasks, None if anew or not self.made else self.made[-1], self._options.order)
 
-    def _act(
-        self, policy: Policy, task: str, generator: np.random.Generator
-    ) -> tuple[list[Sight], bool]:
+    def _act(self, policy: Policy, task: str, generator: np.random.Generator) -> tuple[list[Sight], bool]:
         """Let the policy act until the task counts as done or the time is up.
 
         Returns:
@@ -170,16 +167,20 @@ class Practice:
             noisy = decision.scaled + options.noise * generator.standard_normal(len(decision.scaled))
             robot.act(unscale(np.clip(noisy, -MARGIN, MARGIN), policy.contract), "policy")
 
-    def _judge(self, task: str) -> tuple[Callable[[np.ndarray], float], Streak]:
+    def _judge(self, task: str) -> tuple[Callable[[np.ndarray | None], float], Streak]:
         """Probability of success from an image, or 0 or 1 by the poses of the objects; and the rule of frames."""
         classifier = self._classifier
         if classifier is None:
             return lambda _: float(self._scene.done(task)), Streak(0.5, CONSECUTIVE)
         rule = Streak(classifier.threshold(task), classifier.consecutive)
-        return lambda image: float(classifier.probabilities(image[None], task)[0]), rule
+
+        def probability(image: np.ndarray | None) -> float:
+            return 0.0 if image is None else float(classifier.probabilities(image[None], task)[0])
+
+        return probability, rule
 
     def _trajectory(self, seen: Sequence[Sight]) -> Trajectory:
-        pictures = [it.picture for it in seen if it.picture is not None]
+        pictures = [it.pictures for it in seen]
         names = tuple(self._scene.robot.world.object_poses())
         return trajectory_of([it.snapshot for it in seen], names, pictures, "policy")
 

@@ -7,11 +7,11 @@ from types import TracebackType
 
 import numpy as np
 
-from ptr_bringup.arm.kinematics import Pose
-from ptr_bringup.arm.safety import Limits
-from ptr_bringup.sim.door_tasks import door_success
-from ptr_bringup.sim.staging import scene_seed, start_position
-from ptr_bringup.sim.tasks import success, task_named
+from ptr_bringup.arm.gate.limits import Limits
+from ptr_bringup.arm.model.kinematics import Pose
+from ptr_bringup.sim.door_tasks import DoorScene, DoorTask, door_success
+from ptr_bringup.sim.scene_sampling import scene_seed, start_position
+from ptr_bringup.sim.tasks import Scene, Task, success, task_named
 from ptr_bringup.sim.world import World
 from ptr_models.common.errors import PtrError
 from ptr_models.common.rotations import DEFAULT_ROTATION
@@ -31,9 +31,7 @@ class PracticeScene:
         robot: arm and world.   by_hand: how often the scene was laid out, the first time included.
     """
 
-    def __init__(
-        self, kitchen: str, forward: str, backward: str, seed: int, contract: Contract | None = None
-    ) -> None:
+    def __init__(self, kitchen: str, forward: str, backward: str, seed: int, contract: Contract | None = None) -> None:
         """Args:
             forward, backward: tasks with the same item and receptacle.
             seed: of all that is random.
@@ -75,17 +73,18 @@ class PracticeScene:
 
     def done(self, task: str) -> bool:
         """Whether the task is done as things are, by the poses of the objects."""
-        chosen, door = self._tasks[task], self._world.door
-        if door is not None:
-            return door_success(chosen, door.door, self._world.scene())
-        return success(chosen, self._world.scene())
+        chosen, door, scene = self._tasks[task], self._world.door, self._world.scene()
+        if isinstance(chosen, DoorTask) and isinstance(scene, DoorScene):
+            return door is not None and door_success(chosen, door.door, scene)
+        return isinstance(chosen, Task) and isinstance(scene, Scene) and success(chosen, scene)
 
     def within_reach(self) -> bool:
         """Whether the object lies on the counter below the arm's workspace box; a door always is in reach."""
-        if self._world.door is not None:
+        scene = self._world.scene()
+        if isinstance(scene, DoorScene):
             return True
         limits = Limits()
-        x, y, z = self._world.scene().object_position
+        x, y, z = scene.object_position
         inside = limits.box_low[0] <= x <= limits.box_high[0] and limits.box_low[1] <= y <= limits.box_high[1]
         return bool(inside and z > 0.0)
 
@@ -97,4 +96,3 @@ class PracticeScene:
         above = Pose(np.array([here[0], here[1], max(here[2], LIFT)]), DEFAULT_ROTATION)
         start = start_position(scene_seed("practice start", self._seed, trial))
         return self.robot.move(above) and self.robot.move(Pose(start, DEFAULT_ROTATION))
-

@@ -21,16 +21,16 @@ from rich.progress import track
 from rich.table import Table
 
 from ptr_bringup.sim.robot import SimulatedRobot
-from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_bringup.sim.world import World
-from ptr_models.analysis.figures import COLOURS, INK, save, tidy
 from ptr_models.analysis.values import Candidate, choose, rank_correlation, score_checkpoints
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_json
+from ptr_models.common.plotting import COLOURS, INK, save, tidy
+from ptr_models.inference.policy import Policy
 from ptr_models.json_input import read_object
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.data import limited, open_folders
-from ptr_models.training.policy import Policy
 from ptr_policy.bulk.evaluate import run_trial
 from ptr_policy.bulk.sight import robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
@@ -189,8 +189,6 @@ def _tried(candidates: Sequence[Candidate], known: dict[int, int], trials: int) 
     ]
 
 
-def _write(
-    place: Path, options: argparse.Namespace, candidates: Sequence[Candidate], known: dict[int, int]
-) -> None:
+def _write(place: Path, options: argparse.Namespace, candidates: Sequence[Candidate], known: dict[int, int]) -> None:
     rows = [asdict(item) for item in _tried(candidates, known, options.episodes)]
     write_json(place, {"question": _question(options), "checkpoints": rows})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_bringup.sim.cameras import CAMERAS
 from ptr_bringup.sim.robot import SimulatedRobot, Snapshot
 from ptr_bringup.sim.world import World
 from ptr_models.common.errors import PtrError
@@ -23,34 +24,36 @@ class Sight:
 
     Attributes:
         snapshot: all that is known.
-        picture: JPEG of the camera; None where the contract has no cameras.
-        image: (H, W, 3) uint8 RGB at the contract's size, or None.   state: (S,) float32.
+        pictures: JPEG by camera; empty where the contract has no cameras.
+        image: (H, W, 3 * cameras) uint8 RGB at the contract's size, or None.   state: (S,) float32.
     """
 
     snapshot: Snapshot
-    picture: bytes | None
+    pictures: dict[str, bytes]
     image: NDArray[np.uint8] | None
     state: NDArray[np.float32]
 
 
 def look(robot: SimulatedRobot, contract: Contract) -> Sight:
     """Observe. Pictures pass through JPEG and the contract's resize, as they do live; none is made without cameras."""
-    snapshot = robot.observe(picture=bool(contract.cameras))
+    snapshot = robot.observe([camera.name for camera in contract.cameras])
     state = snapshot.state
     if contract.objects:
         state = np.concatenate([state, features_of(contract, snapshot.objects[:OBJECTS])])
-    if snapshot.image is None:
-        return Sight(snapshot, None, None, state.astype(np.float32))
-    picture = encode_jpeg(snapshot.image)
-    return Sight(snapshot, picture, decode_image(picture, contract.cameras[0]), state.astype(np.float32))
+    pictures = {name: encode_jpeg(image) for name, image in snapshot.images.items()}
+    views = [decode_image(pictures[camera.name], camera) for camera in contract.cameras]
+    return Sight(snapshot, pictures, np.concatenate(views, axis=-1) if views else None, state.astype(np.float32))
 
 
 def robot_for(world: World, contract: Contract, width: int = 320, height: int = 240) -> SimulatedRobot:
-    """A robot that keeps the contract's control rate.
+    """A robot that keeps the contract's control rate and has its cameras.
 
     Raises:
-        PtrError: the simulator can't.
+        PtrError: the simulator can't, or has no such camera.
     """
+    unknown = [camera.name for camera in contract.cameras if camera.name not in CAMERAS]
+    if unknown:
+        raise PtrError(f"there is no simulated camera {unknown[0]!r}; known: {', '.join(CAMERAS)}")
     try:
         return SimulatedRobot(world, width, height, contract.period)
     except ValueError as error:

@@ -9,24 +9,42 @@ import json
 import shutil
 import signal
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.prompt import Confirm
 
+from ptr_bringup.ros.own_domain import sentence_of, take_own_domain
 from ptr_bringup.sim.names import teach_names
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_atomically
 from ptr_models.common.guidance import next_step
-from ptr_models.common.output_folder import is_empty, locked, require_unused
+from ptr_models.common.output_folder import holds_run, locked, require_unused
 from ptr_models.common.plain_text import for_markup, plain
 from ptr_models.json_input import read_object
 from ptr_policy.demo.plan import Plan
 
+PLAN = "plan.json"
 DESCRIPTION = """\
 The whole path once, in simulation, with the programs that run on the real arm: ten demonstrations of a task in a
 kitchen that pre-training never saw are recorded over ROS 2, the shipped checkpoint is fine-tuned on them, the policy
 server deploys the result, the evaluator makes ten recorded trials, and a report says how it went."""
+
+
+class Defaults(NamedTuple):
+    """What a run takes by default: a shipped checkpoint, a folder of bags like those it was trained on, updates."""
+
+    checkpoint: str
+    pretraining: str
+    steps: int
+
+
+DEFAULTS = {
+    "machine": Defaults("ptr_small", "data/mix", 500),
+    "human": Defaults("ptr_bernoulli_small", "data/mix_human", 800),
+}
+"""By the operator's manner."""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -68,13 +86,20 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="demonstrations to record (default: 10)",
     )
+    add(
+        "--manner",
+        choices=tuple(DEFAULTS),
+        default="machine",
+        help="how the scripted operator moves: machine, which never errs, or human, which hesitates, misses and tries "
+        "again (default: machine)",
+    )
     add("--trials", type=arguments.count, default=10, metavar="N", help="to make with each checkpoint (default: 10)")
-    add("--steps", type=arguments.count, default=500, metavar="N", help="updates of fine-tuning (default: 500)")
+    add("--steps", type=arguments.count, metavar="N", help="updates of fine-tuning (default: 500; human: 800)")
     add(
         "--checkpoint",
         type=arguments.checkpoint,
         metavar="DIR",
-        help="pre-trained checkpoint (default: the shipped one)",
+        help="pre-trained checkpoint (default: the shipped one, ptr_small; human: ptr_bernoulli_small)",
     )
     arguments.option(
         parser,
@@ -82,9 +107,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         old=("--pretraining",),
         dest="pretraining",
         type=arguments.output_folder,
-        default="data/mix",
         metavar="DIR",
-        help="pre-training bags to mix in, made where there are none (default: data/mix)",
+        help="pre-training bags to mix in, made where there are none (default: data/mix; human: data/mix_human)",
     )
     arguments.option(
         parser,
@@ -102,11 +126,15 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from ptr_models.common.assets import checkpoint_path
+    from ptr_models.contract_cli import contract_from
     from ptr_models.training.runs import resolve_checkpoint
     from ptr_policy.demo.report import write_report
     from ptr_policy.demo.runner import run_all
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    defaults = DEFAULTS[options.manner]
+    checkpoint = resolve_checkpoint(options.checkpoint or checkpoint_path(defaults.checkpoint)).resolve()
     plan = Plan(
         out=options.out.resolve(),
         seed=options.seed,
@@ -114,15 +142,17 @@ def _run(options: argparse.Namespace) -> int:
         kitchen=options.kitchen,
         demonstrations=options.demonstrations,
         trials=options.trials,
-        checkpoint=resolve_checkpoint(options.checkpoint or _shipped()).resolve(),
-        pretraining=options.pretraining.resolve(),
+        checkpoint=checkpoint,
+        pretraining=(options.pretraining or Path(defaults.pretraining)).resolve(),
         pretraining_episodes=options.pretraining_episodes,
-        finetune_steps=options.steps,
+        finetune_steps=options.steps or defaults.steps,
+        cameras=tuple(camera.name for camera in contract_from(checkpoint).cameras),
+        manner=options.manner,
     )
     console = Console()
     require_unused(plan.out)
     require_unused(plan.pretraining)
-    if options.fresh and holds_run(plan.out) and not (options.yes or confirmed(plan.out, console)):
+    if options.fresh and holds_run(plan.out, "ptr demo", PLAN) and not (options.yes or confirmed(plan.out, console)):
         console.print("nothing was removed; without --fresh the run is continued")
         return 2
     if moved := prepare(plan, options.fresh):
@@ -130,33 +160,14 @@ def _run(options: argparse.Namespace) -> int:
     task, kitchen = for_markup(plan.task.replace("_", " ")), for_markup(plan.kitchen)
     console.print(f"[bold]{task}[/bold] in {kitchen}, seed {plan.seed}")
     with locked(plan.out):
+        domain = take_own_domain()
+        if domain is not None:
+            console.print(sentence_of(domain))
         times = run_all(plan, console)
         report = write_report(plan, times)
     _conclude(report, plan, console)
     next_step("collect", plan.task, "--device", "page_keyboard", "--out", "data/mine", about="drive the arm yourself")
     return 0
-
-
-def _shipped() -> Path:
-    from ptr_models.common.assets import checkpoint_path
-
-    return checkpoint_path("ptr_small")
-
-
-def holds_run(folder: Path) -> bool:
-    """True when a folder holds a run of this command; False when it is missing or empty.
-
-    Raises:
-        PtrError: it holds something else, or is a file: this command touches neither.
-    """
-    if folder.is_dir() and not folder.is_symlink():
-        if (folder / "plan.json").is_file():
-            return True
-        if is_empty(folder):
-            return False
-    elif not folder.exists():
-        return False
-    raise PtrError(f"{folder} is not a run of `ptr demo` (no plan.json), so it is left alone; choose another --out")
 
 
 def confirmed(folder: Path, console: Console) -> bool:
@@ -178,8 +189,8 @@ def prepare(plan: Plan, fresh: bool = False) -> Path | None:
     Raises:
         PtrError: the plan in it cannot be read, or the folder holds something else.
     """
-    file, moved = plan.out / "plan.json", None
-    if holds_run(plan.out) and fresh:
+    file, moved = plan.out / PLAN, None
+    if holds_run(plan.out, "ptr demo", PLAN) and fresh:
         shutil.rmtree(plan.out)
     if file.is_file() and read_object(file, advice="start over with --fresh") != json.loads(plan.to_json()):
         numbers = (plan.out.with_name(f"{plan.out.name}-{number}") for number in itertools.count(1))
@@ -197,5 +208,5 @@ def _conclude(report: dict, plan: Plan, console: Console) -> None:
             f"[bold]{result['successes']} of {result['trials']}[/bold] trials succeeded {words} "
             f"(95 % interval {low:.2f} to {high:.2f})"
         )
-    page = plain(plan.report.with_suffix(".html"))
+    page = plain(plan.page)
     console.print(f"{report['total_seconds'] / 60:.1f} minutes; report: {page}", markup=False)

@@ -11,11 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.analysis.figures import q_figure, read_metrics, save, training_figure
+from ptr_models.analysis.figures import q_figure, read_metrics, training_figure
 from ptr_models.analysis.values import trend_score, value_curves
+from ptr_models.common.jpeg import decode
+from ptr_models.common.plotting import save_for_papers
 from ptr_models.episodes.reader import read_metadata, read_streams
+from ptr_models.inference.policy import Policy
 from ptr_models.replay import open_episodes
-from ptr_models.training.policy import Policy
 from ptr_policy.demo.plan import Plan
 
 FRAMES = 8
@@ -57,10 +59,10 @@ def film_strip(episode: Path, frames: int = FRAMES) -> NDArray[np.uint8]:
     contract = read_metadata(episode).contract
     stream = read_streams(episode, contract).images[contract.cameras[0].name]
     chosen = [stream.samples[i] for i in np.linspace(0, len(stream) - 1, frames).round().astype(int)]
-    pictures = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in chosen]
+    pictures = [picture for data in chosen if (picture := decode(data)) is not None]
     small = [cv2.resize(picture, FRAME_SIZE, interpolation=cv2.INTER_AREA) for picture in pictures]
     framed = [cv2.copyMakeBorder(p, 0, 0, 0, GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for p in small]
-    return np.concatenate(framed, axis=1)[:, :-GAP]
+    return np.asarray(np.concatenate(framed, axis=1)[:, :-GAP], np.uint8)
 
 
 def _trial(folder: Path, trials: Sequence[tuple[str, bool, str]], wanted: bool) -> Figure | None:
@@ -82,10 +84,10 @@ def _values(folder: Path, plan: Plan) -> tuple[Figure, float]:
         "What the fine-tuned Q-function says of the recorded actions. It should rise along each demonstration, since "
         f"ever fewer steps are left before the reward: the mean rank correlation with time is {score:.2f}."
     )
-    path = save(q_figure(curves), folder / "values.png")
+    path = save_for_papers(q_figure(curves), folder / "values.png")
     return Figure("values", path, "Q along the demonstrations", text), score
 
 
 def _curves(folder: Path, plan: Plan) -> Figure:
-    path = save(training_figure(read_metrics(plan.finetuned)), folder / "curves.png")
+    path = save_for_papers(training_figure(read_metrics(plan.finetuned)), folder / "curves.png")
     return Figure("curves", path, "Fine-tuning", "Averages over the updates between two points of the log.")

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptr_models.contract import Camera
 from ptr_models.training.runs import chosen_checkpoint, latest_checkpoint
 
 
@@ -24,6 +25,8 @@ class Plan:
         pretraining: folder of pre-training bags that fine-tuning mixes in, made when it is not there.
         pretraining_episodes: how many bags are made.
         finetune_steps: updates of fine-tuning.
+        cameras: that the checkpoint sees.
+        manner: how the scripted operator moves and errs, `machine` or `human`.
     """
 
     out: Path
@@ -36,6 +39,8 @@ class Plan:
     pretraining: Path
     pretraining_episodes: int
     finetune_steps: int
+    cameras: tuple[str, ...] = (Camera().name,)
+    manner: str = "machine"
 
     @property
     def bags(self) -> Path:
@@ -54,8 +59,13 @@ class Plan:
 
     @property
     def report(self) -> Path:
-        """The report for programs; the page for people lies beside it."""
+        """The report for programs."""
         return self.out / "report.json"
+
+    @property
+    def page(self) -> Path:
+        """The report for people."""
+        return self.report.with_suffix(".html")
 
     def evaluation(self, name: str) -> Path:
         """Folder of the trials of the checkpoint `name` (`finetuned` or `pretrained`)."""

@@ -13,17 +13,28 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_atomically, write_json
+from ptr_models.common.guidance import command_text
+from ptr_models.common.plotting import FOR_PAPERS, save_for_papers
+from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.json_input import read_object
+from ptr_models.viewing.clips import clips
 from ptr_policy.demo import figures
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.runner import StageTime
+from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_table
 
 PACKAGES = ("torch", "numpy", "mujoco", "opencv-python-headless", "rosbags", "rclpy", "ptr_models")
+WORDS = {"finetuned": "after fine-tuning", "pretrained": "before fine-tuning"}
+SHOWN_DEMONSTRATIONS = 3
+"""How many of the demonstrations are videos on the page."""
+MOST_INSIDE = 2_000_000
+"""Bytes of the videos of the demonstrations, and of the trials of each checkpoint, that the page holds in itself."""
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -43,6 +54,7 @@ def write_report(plan: Plan, stages: Sequence[StageTime]) -> dict[str, Any]:
     """Write report.json and report.html into the run's folder and return what the JSON holds."""
     results = {name: read_result(plan.evaluation(name)) for name in ("finetuned", "pretrained")}
     drawn, score = figures.draw_all(plan, _trials(results))
+    _write_for_papers(plan, results)
     report = {
         "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "plan": json.loads(plan.to_json()),
@@ -54,8 +66,17 @@ def write_report(plan: Plan, stages: Sequence[StageTime]) -> dict[str, Any]:
         "versions": versions(),
     }
     write_json(plan.report, report)
-    write_atomically(plan.report.with_suffix(".html"), _page(plan, report, results, drawn), durable=False)
+    write_atomically(plan.page, _page(plan, report, results, drawn), durable=False)
     return report
+
+
+def _write_for_papers(plan: Plan, results: dict[str, Result]) -> None:
+    """The counts as CSV and LaTeX, and the rates as a figure."""
+    head = ("checkpoint", "successes", "trials", "95 % (Wilson)")
+    rows = [(WORDS[name], it.successes, it.trials, percent(it.interval)) for name, it in results.items()]
+    write_table(plan.out / "results", head, rows)
+    bars = [Bar(WORDS[name], it.rate, it.interval, name == "finetuned") for name, it in results.items()]
+    save_for_papers(success_figure(bars, "success with 95 % interval"), plan.out / "figures" / "results.png")
 
 
 def read_result(folder: Path) -> Result:
@@ -86,9 +107,8 @@ def _result_of(summary: dict[str, Any], folder: Path, path: Path) -> Result:
 
 def _trials(results: dict[str, Result]) -> list[tuple[str, bool, str]]:
     """Every trial: which it was, whether it succeeded, its bag."""
-    words = {"finetuned": "after fine-tuning", "pretrained": "before fine-tuning"}
     return [
-        (f"trial {index} {words[name]}", outcome, bag)
+        (f"trial {index} {WORDS[name]}", outcome, bag)
         for name, result in results.items()
         for index, (outcome, bag) in enumerate(zip(result.outcomes, result.bags, strict=True), start=1)
     ]
@@ -118,13 +138,61 @@ def _page(plan: Plan, report: dict[str, Any], results: dict[str, Result], drawn:
         plan=plan,
         task_text=plan.task.replace("_", " "),
         finetuned=results["finetuned"],
-        pretrained=results["pretrained"],
         strips=strips,
         figures=[entry for entry in shown if entry not in strips],
         stages=report["stages"],
         total_seconds=report["total_seconds"],
         versions=report["versions"],
+        demonstrations=_videos(plan, [("demonstration", bag) for bag in _demonstrations(plan)]),
+        sides=[_side(plan, name, result) for name, result in results.items()],
+        next_steps=_next_steps(plan, results["finetuned"]),
+        files=_files(plan, drawn),
     )
+
+
+def _demonstrations(plan: Plan) -> list[Path]:
+    return episodes_so_far(plan.bags)[:SHOWN_DEMONSTRATIONS]
+
+
+def _side(plan: Plan, name: str, result: Result) -> dict[str, Any]:
+    """Trials of a checkpoint with their videos."""
+    checkpoint = plan.finetuned_checkpoint if name == "finetuned" else plan.checkpoint
+    words = [f"trial {index}: {'success' if it else 'failure'}" for index, it in enumerate(result.outcomes, start=1)]
+    bags = [Path(bag) if bag else None for bag in result.bags]
+    trials = _videos(plan, list(zip(words, bags, strict=True)))
+    return {"result": result, "checkpoint": str(checkpoint), "title": WORDS[name].capitalize(), "trials": trials}
+
+
+def _videos(plan: Plan, bags: Sequence[tuple[str, Path | None]]) -> list[dict[str, str]]:
+    """Title, video and link of each bag."""
+    sources = clips([bag for _, bag in bags], plan.page, MOST_INSIDE)
+    return [
+        {"title": title, "video": source, "bag": "" if bag is None else quote(os.path.relpath(bag, plan.out))}
+        for (title, bag), source in zip(bags, sources, strict=True)
+    ]
+
+
+def _next_steps(plan: Plan, result: Result) -> list[dict[str, str]]:
+    """What one does after the demonstration, and the command for it."""
+    bag = next((bag for bag in result.bags if bag), str(plan.bags))
+    mine = ("collect", plan.task, "--device", "page_keyboard", "--out", "data/mine")
+    steps = [
+        ("Look at a trial closely, with Q, actions and events:", "view", bag),
+        ("Drive the arm yourself, and record demonstrations of your own:", *mine),
+        ("See which decisions of the demonstrations matter, according to Q:", "analyze", "critical", plan.bags)
+        + ("--checkpoint", plan.finetuned),
+        ("Try the checkpoint in a hundred other scenes, without recording:", "sim", "evaluate", "--checkpoint")
+        + (plan.finetuned, "--task", plan.task, "--kitchen", plan.kitchen, "--trials", 100),
+    ]
+    return [{"about": str(about), "command": command_text(*words)} for about, *words in steps]
+
+
+def _files(plan: Plan, drawn: Sequence[figures.Figure]) -> list[str]:
+    """What lies beside the page for a paper."""
+    plots = [figure.path for figure in drawn if not figure.strip] + [plan.out / "figures" / "results.png"]
+    paths = [plot.with_suffix(suffix) for plot in plots for suffix in FOR_PAPERS]
+    paths += [plan.out / f"results{suffix}" for suffix in SUFFIXES]
+    return [str(path.relative_to(plan.out)) for path in paths]
 
 
 def _inline(path: Path) -> str:

@@ -13,8 +13,8 @@ from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.demo.plan import Plan
 from ptr_policy.stages import PTR, Stage, number_in
 
-LEVEL, MANNER = "easy", "machine"
-"""Those of the data that the shipped checkpoint was trained on."""
+LEVEL = "easy"
+"""That of the data that the shipped checkpoints were trained on."""
 
 
 def all_stages(plan: Plan) -> Iterator[Stage]:
@@ -30,7 +30,7 @@ def _pretraining_data(plan: Plan) -> Stage:
     """Fine-tuning mixes pre-training data in, as PTR does; it is made again rather than shipped."""
     command = [*PTR, "sim", "collect", "--out", str(plan.pretraining)]
     command += ["--episodes", str(plan.pretraining_episodes), "--seed", "0", "--jobs", "2"]
-    command += ["--level", LEVEL, "--manner", MANNER]
+    command += ["--level", LEVEL, "--manner", plan.manner, "--camera", *plan.cameras]
     title = "Simulating pre-training data to mix in"
     return Stage("pretraining_data", title, command, plan.pretraining_episodes, _episodes(plan.pretraining), "bags")
 
@@ -45,8 +45,9 @@ def _record(plan: Plan) -> Stage:
         episodes=plan.demonstrations,
         device="scripted",
         level=LEVEL,
-        manner=MANNER,
+        manner=plan.manner,
         directory=plan.bags,
+        cameras=",".join(plan.cameras),
     )
     title = f"Recording {plan.demonstrations} demonstrations"
     return Stage("record", title, command, plan.demonstrations, _episodes(plan.bags), "demonstrations")
@@ -66,6 +67,7 @@ def _finetune(plan: Plan) -> Stage:
 
 def _evaluate(plan: Plan, name: str, checkpoint: Path, title: str) -> Stage:
     folder = plan.evaluation(name)
+    new_task = {"new_task": plan.task} if name == "pretrained" else {}
     command = _launch(
         "evaluate.launch.xml",
         task=plan.task,
@@ -75,7 +77,8 @@ def _evaluate(plan: Plan, name: str, checkpoint: Path, title: str) -> Stage:
         checkpoint=checkpoint,
         policy=name,
         directory=folder,
-        new_task=plan.task if name == "pretrained" else "",
+        cameras=",".join(plan.cameras),
+        **new_task,
     )
     return Stage(f"evaluate_{name}", title, command, plan.trials, _trials(folder), "trials")
 

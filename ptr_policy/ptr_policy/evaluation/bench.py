@@ -12,18 +12,21 @@ from pathlib import Path
 
 from action_msgs.srv import CancelGoal
 from rclpy.action import ActionClient
+from rclpy.action.client import ClientGoalHandle
+from rclpy.client import Client
 from rclpy.node import Node
+from rclpy.task import Future
 
-from ptr_bringup.ros.session import Caller, SessionError
+from ptr_bringup.ros.session import Caller, GoalClient, SessionError
 from ptr_bringup.sim_ros.stage import Stage
 from ptr_msgs.action import RunPolicy
-from ptr_msgs.srv import LoadCheckpoint, StartEpisode, StopEpisode
-from ptr_policy.evaluation.desk import Desk
-from ptr_policy.evaluation.person import Person
+from ptr_msgs.srv import LabelEpisode, LoadCheckpoint, StartEpisode, StopEpisode
+from ptr_policy.evaluation.human_judge import HumanJudge
+from ptr_policy.evaluation.live_status import LiveStatus
 from ptr_policy.evaluation.references import References, picture_path
 from ptr_policy.evaluation.runner import RunEnd
-from ptr_policy.evaluation.trials import Judgement, Trial
-from ptr_policy.evaluation.watch import Watch
+from ptr_policy.evaluation.trial_monitor import TrialMonitor
+from ptr_policy.evaluation.trials import Judgment, Result, Trial
 
 LOOK = 0.2  # s between two looks at the outcome
 AFTER_SUCCESS = 1.0  # s that the policy goes on after the task has succeeded
@@ -73,35 +76,41 @@ class RobotBench:
         options: BenchOptions,
         stage: Stage,
         simulated: bool,
-        desk: Desk,
-        watch: Watch,
+        desk: LiveStatus,
+        watch: TrialMonitor,
         references: References,
-        person: Person | None,
+        person: HumanJudge | None,
     ) -> None:
         self._caller, self._options = caller, options
-        self._stage, self._simulated, self._desk, self._watch = stage, simulated, desk, watch
+        self._stage, self._simulated, self._live_status, self._monitor = stage, simulated, desk, watch
         self._references, self._person = references, person
         desk.asks = person is not None
         self._loaded: str | None = None
         self._shown_steps, self._driver_news = 0, ""
-        self._run = ActionClient(node, RunPolicy, "/run_policy")
-        self._cancel = node.create_client(CancelGoal, "/run_policy/_action/cancel_goal")
-        self._load = node.create_client(LoadCheckpoint, "/policy_server/load")
-        self._start = node.create_client(StartEpisode, "/recorder/start")
-        self._stop = node.create_client(StopEpisode, "/recorder/stop")
+        self._run: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
+        self._cancel: Client = node.create_client(CancelGoal, "/run_policy/_action/cancel_goal")
+        self._load: Client = node.create_client(LoadCheckpoint, "/policy_server/load")
+        self._start: Client = node.create_client(StartEpisode, "/recorder/start")
+        self._stop: Client = node.create_client(StopEpisode, "/recorder/stop")
+        self._label: Client = node.create_client(LabelEpisode, "/recorder/label")
 
-    def stage(self, trial: Trial) -> None:
-        """Load the policy, lay out the scene and bring the arm to its start."""
-        self._desk.open_trial(trial)
-        self._desk.show("staging", f"policy {trial.policy} is being loaded")
+    def stage(self, trial: Trial, undoable: Result | None) -> bool:
+        """Load the policy, lay out the scene and bring the arm to its start; see `Bench.stage`."""
+        self._live_status.open_trial(trial)
+        self._live_status.show("staging", f"policy {trial.policy} is being loaded")
         self._load_policy(trial.policy)
         self._bring_to_start(trial)
         if self._person is not None:
-            self._desk.show_reference(self._references.picture(trial))
-            self._desk.show("ready", "lay out the scene as in the picture, then step back")
-            self._person.lay_out(trial)
-            self._desk.show("staging", "the policy is about to begin; keep away from the arm")
+            reference = self._references.picture(trial)
+            self._live_status.show_reference(reference)
+            how = "for the task" if reference is None else "as in the image"
+            undo = "" if undoable is None else _judged(undoable)
+            self._live_status.show("ready", f"lay out the scene {how}, then step back", undo=undo)
+            if not self._person.lay_out(trial, undo):
+                return False
+            self._live_status.show("staging", "the policy is about to begin; keep away from the arm")
         self._caller.sleep(SETTLE)
+        return True
 
     def _load_policy(self, name: str) -> None:
         """Have the policy server load a checkpoint, unless it has it."""
@@ -121,8 +130,10 @@ class RobotBench:
             self._caller.sleep(ENDING)
         if not self._options.record:
             return
-        self._caller.wait(lambda: self._watch.recording is not None, "/episode/status; is the recorder running?", 60.0)
-        if self._watch.recording:
+        self._caller.wait(
+            lambda: self._monitor.recording is not None, "/episode/status; is the recorder running?", 60.0
+        )
+        if self._monitor.recording:
             request = StopEpisode.Request(save=True, outcome="unlabelled", score=math.nan)
             request.note = "the evaluation ended during this trial"
             self._caller.call(self._stop, request)
@@ -131,11 +142,11 @@ class RobotBench:
         """Move the arm and reset a simulated scene. An arm that is stopped on its way is cleared, and tried again."""
         for left in reversed(range(STARTS)):
             self._release_arm(trial)
-            self._desk.show("staging", "the arm moves to its start; keep away from it")
+            self._live_status.show("staging", "the arm moves to its start; keep away from it")
             try:
                 return self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._simulated)
             except SessionError:
-                if not (left and self._watch.stopped):
+                if not (left and self._monitor.stopped):
                     raise
 
     def _release_arm(self, trial: Trial) -> None:
@@ -143,16 +154,16 @@ class RobotBench:
 
         Who clears it may have a hand at it: it moves when they say that it may, not as soon as it can.
         """
-        if not self._watch.stopped:
+        if not self._monitor.stopped:
             return
         if self._person is None:
             self._stage.recover(trial.kitchen, trial.task, trial.seed)
         else:
-            self._desk.show("staging", f"the arm is stopped: {self._watch.why_stopped}; clear it to go on")
-        self._caller.wait(lambda: not self._watch.stopped, "the arm to be cleared (/arm/clear)", CLEARING)
+            self._live_status.show("staging", f"the arm is stopped: {self._monitor.why_stopped}; clear it to go on")
+        self._caller.wait(lambda: not self._monitor.stopped, "the arm to be cleared (/arm/clear)", CLEARING)
         if self._person is not None:
-            self._desk.show("ready", "the arm is cleared: keep away; it moves to its start when you are ready")
-            self._person.confirm("The arm is cleared: keep away from it")
+            self._live_status.show("ready", "the arm is cleared: keep away; it moves to its start when you are ready")
+            self._person.confirm("The arm is cleared: keep away from it, then press Enter.")
 
     def start_recording(self, trial: Trial) -> None:
         """Begin a bag, if trials are recorded."""
@@ -165,10 +176,10 @@ class RobotBench:
         """Let the policy act until it ends, or a moment after the task has succeeded; a person may take over."""
         pictures = self._picture(trial, "start")
         early = ", or end the trial by judging it" if self._person is not None else ""
-        self._desk.show("running", f"policy {trial.policy} acts; a person may take over at any time{early}")
+        self._live_status.show("running", f"policy {trial.policy} acts; a person may take over at any time{early}")
         if self._person is not None:
             self._person.attend(trial)
-        log = self._watch.log
+        log = self._monitor.log
         log.begin()
         self._shown_steps, self._driver_news = 0, ""
         began = time.monotonic()
@@ -177,7 +188,7 @@ class RobotBench:
         finally:
             log.end()
         duration = time.monotonic() - began
-        log.stopped = log.stopped or self._watch.stopped
+        log.stopped = log.stopped or self._monitor.stopped
         if not (result.completed or result.steps or log.stopped):
             raise SessionError(f"the policy server refused the run: {result.message}")
         self._let_person_finish()
@@ -209,10 +220,10 @@ class RobotBench:
             raise
         return caller.result(ended, "the end of /run_policy", 20.0).result
 
-    def _follow(self, ended, handle) -> None:  # noqa: ANN001 (rclpy names no public types for these)
+    def _follow(self, ended: Future, handle: ClientGoalHandle) -> None:
         """Return when the run has ended. It is cancelled when the task has succeeded for long enough, when the arm was
         stopped, or when a person judges the trial."""
-        log, succeeded_at = self._watch.log, math.inf
+        log, succeeded_at = self._monitor.log, math.inf
         steps, stepped_at = 0, time.monotonic()
         while not ended.done():
             self._show_takeovers()
@@ -232,69 +243,98 @@ class RobotBench:
             self._caller.sleep(LOOK)
 
     def _show_takeovers(self) -> None:
-        log = self._watch.log
+        log = self._monitor.log
         while log.changes:
             change = log.changes.popleft()
-            self._watch.announce(change)
+            self._monitor.announce(change)
             who = change.source or "a person"
             self._driver_news = f"{who} drives" if change.taken else f"{who} handed the arm back"
             self._shown_steps = -1
         if self._shown_steps != (steps := len(log.human_steps)):
             self._shown_steps = steps
-            self._desk.show("running", self._driver_news, takeover_steps=steps, assisted=True)
+            self._live_status.show("running", self._driver_news, takeover_steps=steps, assisted=True)
 
     def _let_person_finish(self) -> None:
         """Who drives when the policy's steps are over ends what they do; the bag goes on meanwhile."""
         self._show_takeovers()
-        if self._watch.log.human and self._watch.log.human_steps:
+        if self._monitor.log.human and self._monitor.log.human_steps:
             released = "the end of the person's driving; release the deadman"
-            self._caller.wait(lambda: not self._watch.log.human, released, FINISHING)
+            self._caller.wait(lambda: not self._monitor.log.human, released, FINISHING)
 
     def _picture(self, trial: Trial, when: str) -> tuple[str, ...]:
         """Keep the camera's newest picture; its name, or nothing where there is no camera."""
         path = picture_path(self._options.directory, trial, when)
-        return (self._relative(path),) if self._watch.save_picture(path) else ()
+        return (self._relative(path),) if self._monitor.save_picture(path) else ()
 
-    def judge(self, trial: Trial, run: RunEnd) -> Judgement:
+    def judge(self, trial: Trial, run: RunEnd) -> Judgment:
         """Success or failure, now that nothing moves any more.
 
         A run that a fault of the set-up ended is invalid. An arm that was stopped is the policy's failure: what it
         does to the arm is its own.
         """
-        stopped = self._watch.why_stopped if self._watch.log.stopped else ""
+        stopped = self._monitor.why_stopped if self._monitor.log.stopped else ""
         if self._person is not None:
             note = "" if run.completed else f"The run was ended by a fault: {run.message}."
             note = f"The arm was stopped: {stopped}." if stopped else note
-            self._desk.show("label", note or "how did it go?", takeover_steps=len(run.human_steps))
+            self._live_status.show("label", note or "how did it go?", takeover_steps=len(run.human_steps), fault=note)
             return self._person.judge(trial, note)
         self._caller.sleep(SETTLE)
         succeeded, reason = self._stage.outcome()
         if succeeded:
-            return Judgement("success", reason)
+            return Judgment("success", reason)
         if stopped:
-            return Judgement("failure", f"the arm was stopped: {stopped}")
+            return Judgment("failure", f"the arm was stopped: {stopped}")
         if not run.completed:
-            return Judgement("invalid", run.message)
-        return Judgement("failure", reason)
+            return Judgment("invalid", run.message)
+        return Judgment("failure", reason)
 
-    def stop_recording(self, judgement: Judgement | None) -> str:
+    def confirm_last(self, last: Result) -> bool:
+        """See `Bench.confirm_last`."""
+        assert self._person is not None  # a simulator takes nothing back
+        undo = _judged(last)
+        self._live_status.show("review", "all trials are made; the last judgment can still be undone", undo=undo)
+        return self._person.finish(undo)
+
+    def judge_again(self, result: Result) -> Judgment:
+        """See `Bench.judge_again`."""
+        assert self._person is not None  # a simulator takes nothing back
+        note = f"The judgment before, {result.outcome}, is taken back once you give another one."
+        self._live_status.open_trial(result.trial)
+        self._live_status.show("label", note, takeover_steps=len(result.human_steps))
+        judgment = self._person.judge_again(result.trial, note)
+        if result.bag:
+            label = _bag_label(judgment, len(result.human_steps))
+            self._caller.call(
+                self._label, LabelEpisode.Request(episode_id=Path(result.bag).name, by=judgment.judge, **label)
+            )
+        return judgment
+
+    def stop_recording(self, judgment: Judgment | None) -> str:
         """End the bag with its label (none: unlabelled) and return its folder; empty: not recorded."""
         if not self._options.record:
             return ""
-        outcome = "unlabelled" if judgement is None or judgement.outcome == "invalid" else judgement.outcome
-        score = judgement.score if judgement and judgement.score is not None else math.nan
-        request = StopEpisode.Request(save=True, outcome=outcome, score=score, note=self._note(judgement))
+        request = StopEpisode.Request(save=True, **_bag_label(judgment, len(self._monitor.log.human_steps)))
         if self._caller.stop.is_set():  # the session is ending: tell the recorder, and do not wait for it
             self._stop.call_async(request)
             time.sleep(LOOK)
             return ""
         return self._relative(Path(self._caller.call(self._stop, request).path))
 
-    def _note(self, judgement: Judgement | None) -> str:
-        """What the label rests on, and that a person drove."""
-        reason, human = judgement.reason if judgement else "", len(self._watch.log.human_steps)
-        return f"{reason} (a person drove during {human} steps)".strip() if human else reason
-
     def _relative(self, path: Path) -> str:
         root = self._options.directory.absolute()
         return str(path.absolute().relative_to(root)) if path.absolute().is_relative_to(root) else str(path)
+
+
+def _judged(result: Result) -> str:
+    return f"trial {result.trial.index + 1}: {result.outcome}"
+
+
+def _bag_label(judgment: Judgment | None, human_steps: int) -> dict[str, str | float]:
+    """The label of a trial's bag: its note says what it rests on, and that a person drove; invalid: unlabelled."""
+    judgment = judgment or Judgment("invalid", "")
+    helped = f" (a person drove during {human_steps} steps)" if human_steps else ""
+    return {
+        "outcome": "unlabelled" if judgment.outcome == "invalid" else judgment.outcome,
+        "score": math.nan if judgment.score is None else judgment.score,
+        "note": f"{judgment.reason}{helped}".strip(),
+    }

@@ -29,7 +29,7 @@ trials are made:
   ptr evaluate --task put_carrot_on_plate --checkpoint scratch=runs/a --checkpoint ptr=runs/b --out runs/evaluation
 
 `ptr evaluate report FOLDER` writes the report of an evaluation again, finished or not; `ptr evaluate judge FOLDER
---trial 3 --outcome failure` corrects a judgement."""
+--trial 3 --outcome failure` corrects a judgment."""
 
 
 class EvaluationError(PtrError):
@@ -87,7 +87,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add("--judge", choices=("auto", "simulator", "person"), default="auto", help="who (default: the simulator)")
     add(
         "--reference",
-        type=arguments.existing_folder,
+        type=arguments.episodes,
         metavar="DIR",
         help="demonstrations whose first pictures are the scenes to lay out",
     )
@@ -120,13 +120,13 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     judge = kinds.add_parser(
         "judge",
         help="judge a trial again, or undo that",
-        description="Correct the judgement of a trial, and write the report again. The bag's label is corrected with "
+        description="Correct the judgment of a trial, and write the report again. The bag's label is corrected with "
         "it. An invalid trial is made again by the next `ptr evaluate` with the same --out.",
     )
     judge.add_argument("folder", type=arguments.existing_folder, metavar="FOLDER", help="of an evaluation")
     about = "number of the trial, 1 is the first"
     judge.add_argument("--trial", type=arguments.count, required=True, metavar="N", help=about)
-    about = "what came of it; undo: the judgement before counts again"
+    about = "what came of it; undo: the judgment before counts again"
     outcomes = ("success", "failure", "partial", "invalid", "undo")
     judge.add_argument("--outcome", choices=outcomes, required=True, help=about)
     judge.add_argument("--score", type=arguments.share, metavar="0..1", help="grade, for partial")

@@ -29,8 +29,9 @@ class Pairs:
     @classmethod
     def of(cls, outcomes: Sequence[tuple[bool, bool]]) -> Pairs:
         """Count the outcomes (first, second) of each scene."""
-        cells = [sum(pair == cell for pair in outcomes) for cell in ((True, True), (True, False), (False, True))]
-        return cls(*cells, neither=len(outcomes) - sum(cells))
+        every = ((True, True), (True, False), (False, True), (False, False))
+        both, first_only, second_only, neither = (sum(pair == cell for pair in outcomes) for cell in every)
+        return cls(both, first_only, second_only, neither)
 
     @property
     def scenes(self) -> int:
@@ -94,9 +95,7 @@ def _score(pairs: Pairs, difference: float) -> float:
     return gap / math.sqrt(variance)
 
 
-def newcombe_interval(
-    first: tuple[int, int], second: tuple[int, int], confidence: float = 0.95
-) -> tuple[float, float]:
+def newcombe_interval(first: tuple[int, int], second: tuple[int, int], confidence: float = 0.95) -> tuple[float, float]:
     """Interval of the difference of two success rates of separate trials, of unequal scenes.
 
     Square and add of two Wilson intervals (Newcombe 1998, Stat. Med. 17:873-890, method 10).
@@ -104,11 +103,11 @@ def newcombe_interval(
     Args:
         first, second: (successes, trials), at least one trial each.
     """
-    (p, n), (q, m) = first, second
+    (mine, n), (other, m) = first, second
     if not (n and m):
         return -1.0, 1.0
-    (p_low, p_high), (q_low, q_high) = wilson_interval(p, n, confidence), wilson_interval(q, m, confidence)
-    p, q = p / n, q / m
+    (p_low, p_high), (q_low, q_high) = wilson_interval(mine, n, confidence), wilson_interval(other, m, confidence)
+    p, q = mine / n, other / m
     below = math.hypot(p - p_low, q_high - q)
     above = math.hypot(p_high - p, q - q_low)
     return p - q - below, p - q + above

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import command_text
 from ptr_policy.evaluation.checkpoints import Checkpoint, unseal
 from ptr_policy.evaluation.comparison import Pairs, holm, mcnemar_exact, newcombe_interval, tango_interval
 from ptr_policy.evaluation.power import advise_pair, advise_single
@@ -101,6 +102,7 @@ def findings(evaluation: Evaluation) -> dict[str, Any]:
         "comparisons": compare([(policy["name"], evaluation.of(policy["policy"])) for policy in policies]),
         "trials": [result.to_dict() for result in evaluation.results],
         "command": command(protocol, evaluation),
+        "next": next_steps(evaluation),
         "versions": protocol.versions,
     }
 
@@ -147,7 +149,7 @@ def _pair(first: str, mine: Sequence[Result], second: str, other: Sequence[Resul
         entry = {"paired": True, "scenes": dataclasses.asdict(pairs), "difference": pairs.difference}
         return {"first": first, "second": second, **entry, "interval_95": [low, high], "p": mcnemar_exact(pairs)}
     counts = [(sum(results.values()), len(results)) for results in (a, b)]
-    low, high = newcombe_interval(*counts)
+    low, high = newcombe_interval(counts[0], counts[1])
     difference = counts[0][0] / counts[0][1] - counts[1][0] / counts[1][1]
     verdict = "tells them apart" if low > 0 or high < 0 else "does not tell them apart"
     advice = f"They were not tried in the same scenes; the interval of the difference {verdict}."
@@ -160,8 +162,12 @@ def _scene(result: Result) -> tuple[str, str, int]:
     return trial.task, trial.kitchen, trial.seed
 
 
-def command(protocol: Protocol, evaluation: Evaluation) -> str:
-    """The command that makes the same trials again, beside a running robot and policy server."""
+def command(protocol: Protocol, evaluation: Evaluation, out: Path | None = None) -> str:
+    """The command that makes the same trials, beside a running robot and policy server.
+
+    Args:
+        out: folder of the trials; None: a new one, beside that of the evaluation.
+    """
     words = ["ptr", "evaluate", "--task", protocol.task]
     options: Mapping[str, Any] = {
         "--kitchen": protocol.kitchen,
@@ -174,10 +180,41 @@ def command(protocol: Protocol, evaluation: Evaluation) -> str:
     for option, value in options.items():
         if value:
             words += [option, str(value)]
-    for checkpoint in sorted(evaluation.names.values(), key=lambda item: item.name):
+    checkpoints = [evaluation.names[policy] for policy in protocol.policies]
+    if protocol.blind:
+        checkpoints.sort(key=lambda item: item.name)  # the order of the letters is nobody's business
+    elif len(checkpoints) > 1:
+        words.append("--open")
+    elif not checkpoints[0].path and protocol.policies[0]:
+        words += ["--policy", protocol.policies[0]]
+    for checkpoint in checkpoints:
         if checkpoint.path:
             words += ["--checkpoint", f"{checkpoint.name}={checkpoint.path}"]
-    return shlex.join([*words, "--out", f"{evaluation.directory}_again"])
+    return shlex.join([*words, "--out", str(out or f"{evaluation.directory}_again")])
+
+
+def next_steps(evaluation: Evaluation) -> list[dict[str, str]]:
+    """What is done after an evaluation, and the command for it."""
+    steps: list[tuple[Any, ...]] = []
+    made = [result for result in evaluation.results if result.bag]
+    failed = [result for result in made if result.outcome in ("failure", "partial")]
+    if made:
+        shown = (failed or made)[0]
+        about = f"Look at trial {shown.trial.index + 1} closely, with Q, actions and events:"
+        steps.append((about, "view", evaluation.directory / shown.bag))
+    paths = [checkpoint.path for checkpoint in evaluation.names.values() if checkpoint.path]
+    if made and len(paths) == 1:
+        about = "Train on with these trials as data, the failures too (docs/how-to/improve-online.md):"
+        bags = (evaluation.directory / made[0].bag).parent
+        words = ["--checkpoint", paths[0], "--bags", bags, "--labels", "--target", "…", "--out", "runs/online"]
+        steps.append((about, "train", "online", *words))
+    if evaluation.results:
+        first = evaluation.results[0]
+        other = "failure" if first.outcome == "success" else "success"
+        about = "Correct a judgment, with its report and the label of its bag:"
+        words = [evaluation.directory, "--trial", first.trial.index + 1, "--outcome", other]
+        steps.append((about, "evaluate", "judge", *words))
+    return [{"about": about, "command": command_text(*words)} for about, *words in steps]
 
 
 def combined(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:

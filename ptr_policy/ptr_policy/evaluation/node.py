@@ -22,15 +22,15 @@ from ptr_models.json_input import read_object
 from ptr_models.provenance import installed_versions
 from ptr_policy.evaluation.bench import BenchOptions, RobotBench
 from ptr_policy.evaluation.checkpoints import aliases, parse_checkpoints, seal
-from ptr_policy.evaluation.desk import Desk
-from ptr_policy.evaluation.person import Person, open_terminal
+from ptr_policy.evaluation.human_judge import HumanJudge, open_terminal
+from ptr_policy.evaluation.live_status import LiveStatus
 from ptr_policy.evaluation.protocol import Protocol
 from ptr_policy.evaluation.references import References
 from ptr_policy.evaluation.report import write_report
 from ptr_policy.evaluation.runner import evaluate
 from ptr_policy.evaluation.summary import summarise
+from ptr_policy.evaluation.trial_monitor import TrialMonitor
 from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError
-from ptr_policy.evaluation.watch import Watch
 
 JUDGES = ("auto", "simulator", "person")
 
@@ -59,14 +59,14 @@ class EvaluatorNode(Node):
         declare(self, "camera", "over_shoulder", "camera of the pictures; empty: none")
         declare(self, "simulator_timeout", 20.0, "s to wait for a simulator, then ask a person", (0.0, 600.0))
         camera = str(self.value("camera"))
-        self.desk, self.watch = Desk(self, camera), Watch(self, camera)
+        self.live_status, self.monitor = LiveStatus(self, camera), TrialMonitor(self, camera)
 
     def value(self, name: str) -> Any:
         """Value of a parameter."""
         return self.get_parameter(name).value
 
 
-Show = Callable[[Result, Sequence[Trial]], None]
+Show = Callable[[Result, Sequence[Trial]], object]
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,17 @@ def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any
         protocol = protocol_of(node, subject).keep(directory)
         planned = protocol.trials()
         file = TrialFile(directory / "trials.jsonl")
-        node.desk.expect(len(planned), protocol.scenes)
-        node.desk.announce(summarise(planned, file.read()))
+        node.live_status.blind = subject.blind
+        node.live_status.expect(len(planned), protocol.scenes)
+        node.live_status.announce(summarise(planned, file.read()))
 
         def report(result: Result) -> None:
             show(result, planned)
-            node.desk.announce(summarise(planned, file.read()))
+            node.live_status.announce(summarise(planned, file.read()))
 
         summary = evaluate(make_bench(node, caller, directory, subject, planned), planned, directory, report)
     write_report(directory)
-    node.desk.show("done", "all trials are made")
+    node.live_status.show("done", "all trials are made")
     return summary
 
 
@@ -178,12 +179,12 @@ def make_bench(
         raise SessionError("no simulator answers that could judge; start it, or let a person judge")
     person = None
     if judge == "person" or not simulated:
-        person = Person(node.desk, open_terminal(), caller.sleep)
+        person = HumanJudge(node.live_status, open_terminal(), caller.sleep)
         node.get_logger().info("the operator's page asks for each scene and label, and so does a terminal")
     demonstrations = str(node.value("reference"))
     folder = Path(demonstrations) if demonstrations else None
     references = References(directory, planned, folder, str(node.value("camera")))
-    return RobotBench(node, caller, options, stage, simulated, node.desk, node.watch, references, person)
+    return RobotBench(node, caller, options, stage, simulated, node.live_status, node.monitor, references, person)
 
 
 def describe(result: Result, planned: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_models.json_input import read_object
 from ptr_policy.evaluation.summary import write_json
 from ptr_policy.evaluation.trials import Trial, TrialsError

@@ -60,7 +60,7 @@ def first_picture(bag: Path, camera: str = "") -> bytes:
     contract = read_metadata(bag).contract
     known = [one.name for one in contract.cameras]
     name = camera or known[0]
-    images = read_streams(bag, contract).images[name] if name in known else ()
-    if not len(images):
+    images = read_streams(bag, contract).images[name] if name in known else None
+    if images is None or not len(images):
         raise TrialsError(f"{bag} holds no picture of camera {name}, of {', '.join(known)}; give other demonstrations")
     return bytes(images[0][1])

@@ -1,27 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A judgement that was wrong: another one for the same trial, after which the report is written again."""
+"""A judgment that was wrong: another one for the same trial, after which the report is written again."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from ptr_models.common.output_folder import locked
 from ptr_policy.evaluation.findings import read_evaluation
 from ptr_policy.evaluation.report import write_report
 from ptr_policy.evaluation.summary import summarise, write_json
-from ptr_policy.evaluation.trials import Result, TrialFile, TrialsError
+from ptr_policy.evaluation.trials import Judgment, Result, TrialFile, TrialsError
 
 UNDO = "undo"
 
 
 def rejudge(directory: Path, number: int, outcome: str, reason: str = "", score: float | None = None) -> Result:
-    """Judge a trial again, as a person; the earlier judgement stays in trials.jsonl.
+    """Judge a trial again, as a person; the earlier judgment stays in trials.jsonl.
 
     Args:
         number: of the trial, as the terminal and the report count: 1 is the first.
         outcome: one of `trials.OUTCOMES` (an invalid trial is made again by the next `ptr evaluate`), or UNDO: the
-            judgement before the newest one counts again.
+            judgment before the newest one counts again.
     Raises:
         TrialsError: there is no such trial, nothing to undo, or the files can't be read or written.
         FolderInUseError: the evaluation is running.
@@ -41,11 +40,11 @@ def rejudge(directory: Path, number: int, outcome: str, reason: str = "", score:
 
 def _judged(last: Result, outcome: str, reason: str, score: float | None) -> Result:
     said = reason or f"judged again; before: {last.outcome}"
-    return dataclasses.replace(last, outcome=outcome, reason=said, score=score, judge="person")
+    return last.judged(Judgment(outcome, said, score, "person"))
 
 
 def _before(judged: list[Result], number: int) -> Result:
-    """The judgement of the same run of the policy that differs from the newest one and came before it."""
+    """The judgment of the same run of the policy that differs from the newest one and came before it."""
     last = judged[-1]
     earlier = [one for one in judged[:-1] if one.started == last.started and one != last]
     if not earlier:

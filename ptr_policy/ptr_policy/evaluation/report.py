@@ -12,17 +12,23 @@ from urllib.parse import quote
 import jinja2
 
 from ptr_models.common.files import write_atomically
+from ptr_models.common.plotting import FOR_PAPERS, save_for_papers
+from ptr_models.viewing.clips import clips
 from ptr_policy.evaluation.drawing import CURVE_HEIGHT, CURVE_WIDTH, curves, inline_picture
 from ptr_policy.evaluation.findings import Evaluation, combined, findings, read_evaluation
 from ptr_policy.evaluation.power import format_p
 from ptr_policy.evaluation.summary import write_json
+from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_table
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
+RESULTS = "results"
+FILES = [f"{RESULTS}{suffix}" for suffix in (*FOR_PAPERS, *SUFFIXES)] + [f"trials{suffix}" for suffix in SUFFIXES]
+"""What lies beside the page, for a paper."""
 MARKS = {"success": "✓", "failure": "✕", "partial": "½", "invalid": "!"}
 
 
 def write_report(directory: Path, others: Sequence[Path] = (), disclose: bool = False) -> Path:
-    """Write report.json and report.html into the folder of an evaluation, finished or not.
+    """Write report.json, report.html, and results and trials for a paper into the folder of an evaluation.
 
     Args:
         others: further evaluations whose policies are compared with its.
@@ -39,9 +45,30 @@ def write_report(directory: Path, others: Sequence[Path] = (), disclose: bool = 
         report["comparisons"] = combined([evaluation, *further])
         report["policies"] += [policy for other in further for policy in findings(other)["policies"]]
     write_json(directory / "report.json", report)
+    _write_for_papers(directory, report)
     page = directory / "report.html"
     write_atomically(page, render(evaluation, report))
     return page
+
+
+def _write_for_papers(directory: Path, report: dict[str, Any]) -> None:
+    """The counts and the trials as CSV and LaTeX, and the rates as a figure."""
+    policies = report["policies"]
+    head = ("policy", "successes", "trials", "95 % (Wilson)", "with help")
+    counts = ("successes", "judged", "wilson_95", "assisted_successes")
+    rows = [(p["name"], *(percent(p[key]) if key == "wilson_95" else p[key] for key in counts)) for p in policies]
+    write_table(directory / RESULTS, head, rows)
+    names = {policy["policy"]: policy["name"] for policy in reversed(policies)}  # the first are its own
+    fields = ("outcome", "score", "judge", "steps", "held_steps", "mean_q", "duration", "bag")
+    trials = [
+        (trial["trial"]["index"] + 1, trial["trial"]["scene"] + 1, names[trial["trial"]["policy"]])
+        + tuple(trial[field] for field in fields)
+        for trial in report["trials"]
+    ]
+    write_table(directory / "trials", ("trial", "scene", "policy", *fields), trials)
+    bars = [Bar(p["name"], p["rate"], p["wilson_95"]) for p in policies if p["rate"] is not None]
+    if bars:
+        save_for_papers(success_figure(bars, "success with 95 % interval"), directory / f"{RESULTS}.png")
 
 
 def render(evaluation: Evaluation, report: dict[str, Any]) -> str:
@@ -58,6 +85,7 @@ def render(evaluation: Evaluation, report: dict[str, Any]) -> str:
         curve_width=CURVE_WIDTH,
         curve_height=CURVE_HEIGHT,
         marks=MARKS,
+        files=FILES,
         helped=any(policy["assisted"] for policy in report["policies"]),
     )
 
@@ -75,9 +103,12 @@ def _dots(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
 
 def _scenes(evaluation: Evaluation) -> list[dict[str, Any]]:
     """Trials with their pictures: one group per scene, the policies side by side; of a single policy all in one."""
-    root, grouped, policies = evaluation.directory, {}, evaluation.protocol.policies
+    root, policies = evaluation.directory, evaluation.protocol.policies
+    grouped: dict[int, list[dict[str, Any]]] = {}
     several = len(policies) > 1
-    for result, curve in zip(evaluation.results, curves(evaluation.results), strict=True):
+    bags = [root / result.bag if result.bag else None for result in evaluation.results]
+    videos = clips(bags, root / "report.html")
+    for result, curve, video in zip(evaluation.results, curves(evaluation.results), videos, strict=True):
         pictures = {Path(name).stem.rpartition("_")[2]: root / name for name in result.pictures}
         entry = {
             "result": result,
@@ -86,6 +117,7 @@ def _scenes(evaluation: Evaluation) -> list[dict[str, Any]]:
             "start": inline_picture(pictures["start"]) if "start" in pictures else "",
             "end": inline_picture(pictures["end"]) if "end" in pictures else "",
             "curve": curve,
+            "video": video,
             "bag": quote(os.path.relpath(root / result.bag, root)) if result.bag else "",
         }
         grouped.setdefault(result.trial.scene if several else 0, []).append(entry)

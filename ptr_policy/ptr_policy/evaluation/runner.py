@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ptr_policy.evaluation.summary import summarise, write_json
-from ptr_policy.evaluation.trials import Judgement, Result, Trial, TrialFile, TrialsError
+from ptr_policy.evaluation.trials import SIMULATOR, Judgment, Result, Trial, TrialFile, TrialsError
 
 ATTEMPTS = 3  # a trial that the simulator calls invalid is made so often in all; a person decides how often they try
 
@@ -40,8 +41,20 @@ class RunEnd:
 class Bench(Protocol):
     """What a trial needs of the robot and of the people around it."""
 
-    def stage(self, trial: Trial) -> None:
-        """Lay out the scene and bring the arm to its start."""
+    def stage(self, trial: Trial, undoable: Result | None) -> bool:
+        """Lay out the scene and bring the arm to its start.
+
+        Args:
+            undoable: the result whose judgment a person may take back; None: there is none.
+        Returns:
+            False: it was taken back, and the trial does not begin.
+        """
+
+    def confirm_last(self, last: Result) -> bool:
+        """All trials are made; False: a person takes the judgment of the last one back."""
+
+    def judge_again(self, result: Result) -> Judgment:
+        """Another judgment of a trial, also for the label of its bag, whose history keeps the one before."""
 
     def start_recording(self, trial: Trial) -> None:
         """Begin a bag, if trials are recorded."""
@@ -49,30 +62,32 @@ class Bench(Protocol):
     def run_policy(self, trial: Trial) -> RunEnd:
         """Let the policy act until it ends, or a moment after the task has succeeded; a person may take over."""
 
-    def judge(self, trial: Trial, run: RunEnd) -> Judgement:
+    def judge(self, trial: Trial, run: RunEnd) -> Judgment:
         """Success or failure, now that nothing moves any more."""
 
-    def stop_recording(self, judgement: Judgement | None) -> str:
+    def stop_recording(self, judgment: Judgment | None) -> str:
         """End the bag with its label (none: unlabelled) and return its folder; empty: not recorded."""
 
 
-def make_trial(bench: Bench, trial: Trial) -> Result:
-    """Make one trial. The bag is kept whatever happens in it."""
+def make_trial(bench: Bench, trial: Trial, undoable: Result | None = None) -> Result:
+    """Make one trial, or judge the one before again. The bag is kept whatever happens in it."""
     started = datetime.now(tz=timezone.utc).isoformat(timespec="seconds")
-    bench.stage(trial)
+    if not bench.stage(trial, undoable):
+        assert undoable is not None
+        return undoable.judged(bench.judge_again(undoable))
     bench.start_recording(trial)
-    judgement = None
+    judgment = None
     try:
         run = bench.run_policy(trial)
-        judgement = bench.judge(trial, run)
+        judgment = bench.judge(trial, run)
     finally:
-        bag = bench.stop_recording(judgement)
+        bag = bench.stop_recording(judgment)
     return Result(
         trial=trial,
-        outcome=judgement.outcome,
-        reason=judgement.reason,
-        score=judgement.score,
-        judge=judgement.judge,
+        outcome=judgment.outcome,
+        reason=judgment.reason,
+        score=judgment.score,
+        judge=judgment.judge,
         steps=run.steps,
         held_steps=run.held_steps,
         mean_q=run.mean_q,
@@ -90,27 +105,38 @@ def evaluate(
 ) -> dict[str, Any]:
     """Make the trials of a plan that are not in `directory` yet, and return the summary of all.
 
-    Writes `trials.jsonl`, one line per finished trial, and `summary.json` anew after each.
+    Writes `trials.jsonl`, one line per finished trial, and `summary.json` anew after each. A person may take the newest
+    judgment back before the next trial begins, or the last one before the evaluation ends, and give another one, which
+    gets a line of its own.
 
     Args:
-        report: called with each trial that was made.
+        report: called with each trial that was made or judged again.
     Raises:
         TrialsError: the simulator called a trial invalid in all its attempts, or the files can't be used.
     """
     file = TrialFile(directory / "trials.jsonl")
-    for trial in file.remaining(planned):
-        left = ATTEMPTS
-        while left:
-            result = make_trial(bench, trial)
-            file.append(result)
-            report(result)
-            write_summary(directory, planned, file)
-            if result.outcome != "invalid":
-                break
-            left -= result.judge == "simulator"
+    failed: Counter[Trial] = Counter()
+    result = None
+    while True:
+        remaining, undoable = file.remaining(planned), undoable_result(file)
+        if remaining:
+            result = make_trial(bench, remaining[0], undoable)
+        elif result is None or undoable is None or bench.confirm_last(undoable):
+            return write_summary(directory, planned, file)
         else:
-            raise TrialsError(f"trial {trial.index + 1} was invalid {ATTEMPTS} times: {result.reason}")
-    return write_summary(directory, planned, file)
+            result = undoable.judged(bench.judge_again(undoable))
+        file.append(result)
+        report(result)
+        write_summary(directory, planned, file)
+        failed[result.trial] += result.outcome == "invalid" and result.judge == SIMULATOR
+        if failed[result.trial] == ATTEMPTS:
+            raise TrialsError(f"trial {result.trial.index + 1} was invalid {ATTEMPTS} times: {result.reason}")
+
+
+def undoable_result(file: TrialFile) -> Result | None:
+    """The newest result, if a person judged it."""
+    newest = file.read()[-1:]
+    return newest[0] if newest and newest[0].judge != SIMULATOR else None
 
 
 def write_summary(directory: Path, planned: Sequence[Trial], file: TrialFile) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from ptr_models.common.errors import PtrError
 from ptr_models.json_input import parse_object
 
 OUTCOMES = ("success", "failure", "partial", "invalid")
+SIMULATOR = "simulator"
+"""Judge of a trial that no person judged."""
 LISTS = ("q", "human_steps", "pictures")  # fields of a result that JSON knows as lists
 
 
@@ -68,7 +70,7 @@ class Result:
     outcome: str
     reason: str
     score: float | None = None
-    judge: str = "simulator"
+    judge: str = SIMULATOR
     steps: int = 0
     held_steps: int = 0
     mean_q: float | None = None
@@ -89,6 +91,10 @@ class Result:
         """True when the policy did it alone; what a person helped with does not count for it."""
         return self.outcome == "success" and not self.assisted
 
+    def judged(self, judgment: Judgment) -> Result:
+        """The same run of the policy with another judgment."""
+        return dataclasses.replace(self, **dataclasses.asdict(judgment))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         lists = {name: list(getattr(self, name)) for name in LISTS}
@@ -106,13 +112,13 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Judgment:
     """What came of a trial, and who says so: see `Result`."""
 
     outcome: str
     reason: str
     score: float | None = None
-    judge: str = "simulator"
+    judge: str = SIMULATOR
 
 
 class TrialFile:
@@ -165,9 +171,7 @@ class TrialFile:
         results = self.read()
         strangers = [result.trial for result in results if result.trial not in planned]
         if strangers:
-            raise TrialsError(
-                f"{self.path} holds a trial of another plan ({strangers[0]}); give another directory"
-            )
+            raise TrialsError(f"{self.path} holds a trial of another plan ({strangers[0]}); give another directory")
         newest = {result.trial: result.outcome for result in results}
         finished = {trial for trial, outcome in newest.items() if outcome != "invalid"}
         return [trial for trial in planned if trial not in finished]

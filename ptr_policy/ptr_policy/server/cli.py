@@ -25,8 +25,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="one run; Ctrl-C ends it",
         description="Let the policy drive the arm until it has made its steps, a fault ends it, or Ctrl-C does.",
     )
-    about = "task that the policy is told"
-    arguments.also_by_place(run, "task", type=arguments.any_task, metavar="TASK", help=about)
+    about = "task that the policy is told: its name, or words where it was trained with task_conditioning language"
+    arguments.also_by_place(run, "task", type=arguments.task_or_instruction, metavar="TASK", help=about)
     run.add_argument(
         "--max-steps",
         type=arguments.optional_count,
@@ -45,20 +45,18 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     about = "its folder, on the server's machine"
     arguments.also_by_place(load, "checkpoint", type=arguments.path, metavar="CHECKPOINT", help=about)
-    load.add_argument(
-        "--new-task", type=arguments.any_task, metavar="NAME", help="a task that gets a spare slot"
-    )
+    load.add_argument("--new-task", type=arguments.any_task, metavar="NAME", help="a task that gets a spare slot")
     load.set_defaults(run=_load)
 
 
 def _run(options: argparse.Namespace) -> int:
     from rclpy.action import ActionClient
 
-    from ptr_bringup.ros.session import SessionEndedError
+    from ptr_bringup.ros.session import GoalClient, SessionEndedError
     from ptr_msgs.action import RunPolicy
 
     def work(node: Any, caller: Any) -> int:
-        client = ActionClient(node, RunPolicy, "/run_policy")
+        client: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
         caller.wait(client.server_is_ready, "the action /run_policy; is the policy server running?", STARTS)
         goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice or "")
         handle = caller.result(client.send_goal_async(goal), "/run_policy to accept the goal", STARTS)

@@ -9,18 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptr_models.common.errors import PtrError
-from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.sampling import Observation
-from ptr_models.training.q_range import QRange
+from ptr_models.inference.acting import Decision, ServedPolicy
 from ptr_policy.server.drift import DriftWatch
-from ptr_policy.server.ticks import ON_TIME, Lateness
+from ptr_policy.server.step_grid import ON_TIME, Lateness
 
 HOLD_TIME = 3.0
 """s of holding that end a run which does not say how many steps may be held in a row."""
@@ -30,38 +27,6 @@ CALM = 5.0
 
 class ServerError(PtrError):
     """The policy can't be served or run; the message says why and what to do."""
-
-
-class Decision(Protocol):
-    """What a policy answers (`ptr_models.training.policy.Decision`)."""
-
-    action: NDArray[np.float32]  # (7,) m, rad per step; gripper 0..1
-    q: float
-    q_spread: float
-    q_mode: float
-    inference_time: float  # s
-
-
-class Policy(Protocol):
-    """What the server needs of a policy (`ptr_models.training.policy.Policy`)."""
-
-    contract: Contract
-    has_values: bool
-
-    def reset(self) -> None:
-        """Forget what was seen: a new episode begins."""
-
-    def q_range(self, task: str) -> QRange | None:
-        """Where Q was along the demonstrations of a task; None: not known."""
-
-    def act(
-        self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, choice: str, candidates: int
-    ) -> Decision:
-        """Choose an action for an image (H, W, 3 * cameras) uint8 RGB and a state (7,).
-
-        Raises:
-            PtrError: the task is unknown, or there is no such choice.
-        """
 
 
 @dataclass(frozen=True)
@@ -110,7 +75,7 @@ class RunOptions:
     drift_time: float = 1.0
 
 
-def rehearse(policy: Policy, options: RunOptions) -> float:
+def rehearse(policy: ServedPolicy, options: RunOptions) -> float:
     """Make one decision about nothing, so that what a run can't do is known before it begins.
 
     Returns:
@@ -135,7 +100,7 @@ class Run:
     """
 
     def __init__(
-        self, policy: Policy, options: RunOptions, clock: Callable[[], float] = time.perf_counter
+        self, policy: ServedPolicy, options: RunOptions, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         """Args: clock: steady time in s."""
         self.options = options
@@ -183,7 +148,7 @@ class Run:
         self.steps += 1
         self.late_steps += lateness.missed + lateness.too_late
         self._steps_on_time = 0 if lateness.too_late else self._steps_on_time + 1
-        if step.held:
+        if step.decision is None or step.held:
             self.held_steps += 1
             self._holds_in_a_row += 1 + lateness.missed
         else:
@@ -222,9 +187,7 @@ class Run:
     def _act(self, observation: Observation) -> Decision:
         options = self.options
         stacked = np.concatenate(list(observation.images), axis=-1)
-        return self._policy.act(
-            stacked, observation.state, options.task, options.choice, options.candidates
-        )
+        return self._policy.act(stacked, observation.state, options.task, options.choice, options.candidates)
 
     def _distrust(self, decision: Decision, took: float) -> str:
         """Why a decision must not be carried out; empty: it may."""

@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from ptr_models.contract import Contract
+from ptr_models.inference.acting import ServedPolicy
+from ptr_models.inference.loading import load_policy
+from ptr_models.inference.policy import Policy
 from ptr_models.latency_file import with_measured_latencies
 from ptr_models.training.devices import resolve_device
-from ptr_models.training.policy import Policy
 from ptr_policy.server.core import RunOptions, ServerError, rehearse
 
 WARM_UPS = 3  # decisions before the first real one: allocation and the choice of kernels are slow once
@@ -24,9 +27,10 @@ class Wanted:
     """What to load, and for which robot.
 
     Attributes:
-        checkpoint: folder of a checkpoint or of a run.
+        checkpoint: folder of a checkpoint or of a run, or KIND:ADDRESS of an external policy.
         new_task: gets a spare slot, where fine-tuning would begin; empty: none.
-        contract_file: JSON of the robot's contract; empty: the suite's, with the checkpoint's image size.
+        cameras: of the robot.
+        contract_file: JSON of the robot's contract; empty: the suite's, with these cameras.
         latency_file: YAML of the robot's measured latencies; empty: none.
         device: auto, cpu, cuda or cuda:NUMBER.
         threads: of inference on a processor.
@@ -34,6 +38,7 @@ class Wanted:
 
     checkpoint: str
     new_task: str = ""
+    cameras: tuple[str, ...] = ("over_shoulder",)
     contract_file: str = ""
     latency_file: str = ""
     device: str = "cpu"
@@ -54,7 +59,7 @@ class Loaded:
     """
 
     name: str
-    policy: Policy
+    policy: ServedPolicy
     contract: Contract
     delay: float
     warning: str
@@ -71,8 +76,16 @@ def load(wanted: Wanted) -> Loaded:
         raise ServerError("parameter `checkpoint` is empty; give the folder of a checkpoint")
     torch.set_num_threads(wanted.threads)
     device = resolve_device(wanted.device)
-    policy = Policy.load(wanted.checkpoint, device)
-    if wanted.new_task:
+    policy = load_policy(wanted.checkpoint, device)
+    try:
+        return _ready(policy, wanted, device)
+    except Exception:
+        policy.close()
+        raise
+
+
+def _ready(policy: ServedPolicy, wanted: Wanted, device: str) -> Loaded:
+    if isinstance(policy, Policy) and wanted.new_task:
         tasks = policy.checkpoint.tasks.extended([wanted.new_task])
         policy.checkpoint = dataclasses.replace(policy.checkpoint, tasks=tasks)
     contract = policy.contract
@@ -81,10 +94,11 @@ def load(wanted: Wanted) -> Loaded:
             f"the checkpoint {wanted.checkpoint} sees the poses of simulated objects, which no camera gives; try it "
             "with ptr sim evaluate"
         )
-    robot = with_measured_latencies(robot_contract(wanted.contract_file, contract), wanted.latency_file)
-    robot.require(contract, f"the checkpoint {wanted.checkpoint}", sizes=False)
+    robot = with_measured_latencies(robot_contract(wanted.contract_file, wanted.cameras), wanted.latency_file)
+    contract.require(robot, f"the robot (for the checkpoint {wanted.checkpoint})", source=True)
     _require_servable(policy, wanted.checkpoint)
-    for task in policy.tasks[:1] * WARM_UPS:
+    known = policy.tasks[:1] or ("warm up",)
+    for task in known * WARM_UPS:
         rehearse(policy, RunOptions(task, "mode", max_steps=1, max_holds=1))
     return Loaded(
         name=wanted.checkpoint,
@@ -96,13 +110,13 @@ def load(wanted: Wanted) -> Loaded:
     )
 
 
-def _require_servable(policy: Policy, name: str) -> None:
+def _require_servable(policy: ServedPolicy, name: str) -> None:
     rate = policy.contract.control_rate
     if not SLOWEST <= rate <= FASTEST:
         raise ServerError(
             f"the checkpoint {name} wants a control rate of {rate:g} Hz; {SLOWEST:g} to {FASTEST:g} Hz are served"
         )
-    broken = policy.weights_not_finite()
+    broken = policy.weights_not_finite() if isinstance(policy, Policy) else []
     if broken:
         raise ServerError(
             f"the checkpoint {name} has weights that are not finite ({broken[0]} and {len(broken) - 1} more); take an "
@@ -110,18 +124,11 @@ def _require_servable(policy: Policy, name: str) -> None:
         )
 
 
-def robot_contract(path: str, wanted: Contract) -> Contract:
-    """The robot's contract from a JSON file; without one the suite's, whose images come in any size.
-
-    Args:
-        wanted: the checkpoint's contract, from which the suite's takes the image size.
-    """
+def robot_contract(path: str, cameras: Sequence[str]) -> Contract:
+    """The robot's contract from a JSON file; without one the suite's with these cameras."""
     if path:
         try:
             return Contract.from_json(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ServerError(f"contract file {path} cannot be read: {error.strerror}") from error
-    height, width = wanted.cameras[0].height, wanted.cameras[0].width
-    suite = Contract()
-    cameras = tuple(dataclasses.replace(camera, height=height, width=width) for camera in suite.cameras)
-    return dataclasses.replace(suite, cameras=cameras)
+    return Contract().with_cameras(cameras)

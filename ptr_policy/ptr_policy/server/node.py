@@ -43,10 +43,11 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("policy_server")
-        declare(self, "checkpoint", "", "folder of the checkpoint")
+        declare(self, "checkpoint", "", "folder of the checkpoint, or KIND:ADDRESS of an external policy")
         declare(self, "wait_for_checkpoint", False, "without a checkpoint: start, and wait for /policy_server/load")
         declare(self, "new_task", "", "a task that gets a spare slot, where fine-tuning would begin")
-        declare(self, "contract_file", "", "JSON file of the robot's contract; empty: the suite's")
+        declare(self, "cameras", ["over_shoulder"], "names of the robot's cameras")
+        declare(self, "contract_file", "", "JSON file of the robot's contract; empty: the suite's, with `cameras`")
         declare(self, "latency_file", "", "YAML file of the robot's measured latencies; empty: none")
         declare(self, "device", "cpu", "where the networks compute: auto, cpu, cuda or cuda:NUMBER")
         declare(self, "threads", 1, "threads of inference", (1, 64))
@@ -153,9 +154,7 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
 
     # Checkpoints
 
-    def _on_load(
-        self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
-    ) -> LoadCheckpoint.Response:
+    def _on_load(self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response) -> LoadCheckpoint.Response:
         try:
             check_texts(request, LOAD)
             if self._runner.busy:
@@ -176,7 +175,8 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         from ptr_policy.server.loading import Wanted, load
 
         options = {name: self._value(name) for name in ("contract_file", "latency_file", "device", "threads")}
-        return load(Wanted(checkpoint, new_task, **options))
+        cameras = tuple(str(name) for name in self._value("cameras"))
+        return load(Wanted(checkpoint, new_task, cameras=cameras, **options))
 
     def _adopt(self, loaded: Any) -> None:
         self._runner.adopt(loaded)

@@ -22,9 +22,9 @@ from ptr_msgs.msg import ArmCommand, EpisodeStatus, PolicyStep
 from ptr_policy.server.core import Run, RunOptions, ServerError, Step, rehearse
 from ptr_policy.server.loading import Loaded
 from ptr_policy.server.messages import command_message, release_message, step_message
+from ptr_policy.server.step_grid import Lateness
 from ptr_policy.server.step_timer import StepTimer
 from ptr_policy.server.streams import ObservationStreams
-from ptr_policy.server.ticks import Lateness
 
 GOAL = {"task": 120, "action_choice": 40}  # characters of the texts of a goal
 WATCH_PERIOD = 0.02  # s between two looks at the streams while an action is being carried out
@@ -42,12 +42,36 @@ class Settings:
     drift_time: float
 
 
+@dataclass(frozen=True)
+class _Serving:
+    """A checkpoint, and the streams of its contract."""
+
+    loaded: Loaded
+    streams: ObservationStreams
+
+
+@dataclass
+class _Current:
+    """What there is while a run goes on.
+
+    Attributes:
+        finished: wakes the action up.
+        moving: an action is being carried out.
+    """
+
+    run: Run
+    goal: ServerGoalHandle
+    finished: Future
+    step_timer: StepTimer
+    watch: Timer
+    moving: bool = False
+
+
 class Runner:
     """Carries out one run at a time.
 
     Attributes:
         active: whether runs are accepted.
-        loaded: the checkpoint; None: runs are refused until one is adopted.
         run: the one that goes on, or the last one.
     """
 
@@ -55,55 +79,57 @@ class Runner:
         """Args: report: called whenever the state of a run has changed."""
         self._node, self._settings, self._report = node, settings, report
         self.active = False
-        self.loaded: Loaded | None = None
         self.run: Run | None = None
-        self._streams: ObservationStreams | None = None
-        self._goal: ServerGoalHandle | None = None
-        self._finished: Future | None = None
-        self._step_timer: StepTimer | None = None
-        self._watch: Timer | None = None
-        self._work = 0.0  # s that a step takes
-        self._moving = False
+        self._serving: _Serving | None = None
+        self._current: _Current | None = None
         self._episode_id = ""
         self._commands = node.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
         self._steps = node.create_publisher(PolicyStep, "/policy/step", QoSProfile(depth=10))
         self._episodes = node.create_subscription(EpisodeStatus, "/episode/status", self._on_episode, LATCHED)
-        self._server = ActionServer(
+        self._server: ActionServer = ActionServer(
             node, RunPolicy, "/run_policy", self._execute, cancel_callback=lambda _: CancelResponse.ACCEPT
         )
 
     @property
     def busy(self) -> bool:
         """Whether a run goes on."""
-        return self._goal is not None
+        return self._current is not None
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """The checkpoint; None: runs are refused until one is adopted."""
+        return None if self._serving is None else self._serving.loaded
 
     def adopt(self, loaded: Loaded) -> None:
         """Run this checkpoint from now on; not while a run goes on. Streams are those of its contract."""
-        if self._streams is not None:
-            self._streams.close()
-        self.loaded, self.run = loaded, None
-        self._streams = ObservationStreams(self._node, loaded.contract, loaded.delay)
+        self._give_back()
+        self.run = None
+        self._serving = _Serving(loaded, ObservationStreams(self._node, loaded.contract, loaded.delay))
 
     def end(self, reason: str, failed: bool = False) -> None:
         """Give the arm back, stop the clock and wake the action up; nothing where no run goes on."""
-        if self._goal is None:
+        current, self._current = self._current, None
+        if current is None or self._serving is None:
             return
-        self.run.end(reason, failed)
-        self._goal = None
-        self._step_timer.close()
-        self._node.destroy_timer(self._watch)
-        self._release()
-        self._finished.set_result(None)
+        current.run.end(reason, failed)
+        current.step_timer.close()
+        self._node.destroy_timer(current.watch)
+        self._release(self._serving)
+        current.finished.set_result(None)
         self._report()
 
     def close(self) -> None:
         """Take everything back."""
         self._server.destroy()
-        if self._streams is not None:
-            self._streams.close()
+        self._give_back()
         self._node.destroy_subscription(self._episodes)
         self._node.destroy_publisher(self._commands)
         self._node.destroy_publisher(self._steps)
+
+    def _give_back(self) -> None:
+        if self._serving is not None:
+            self._serving.streams.close()
+            self._serving.loaded.policy.close()
 
     # The action
 
@@ -112,15 +138,17 @@ class Runner:
         logger = self._node.get_logger()
         try:
             check_texts(goal.request, GOAL)
-            run = self._new_run(goal.request)
+            serving = self._ready()
+            options = self._options(goal.request)
+            work = rehearse(serving.loaded.policy, options)
+            run = Run(serving.loaded.policy, options)
         except Exception as error:  # also what a network raises that its rehearsal shows
             sentence = str(error) if isinstance(error, PtrError) else f"{type(error).__name__}: {error}"
             logger.error(sentence)
             goal.abort()
             return RunPolicy.Result(completed=False, message=sentence, mean_q=float("nan"))
         logger.info(f"{run.options.task}: at most {run.options.max_steps} steps")
-        self._begin(run, goal)
-        await self._finished
+        await self._begin(serving, run, goal, work)
         sentence = f"{run.options.task}: {run.ended}"
         if run.failed:
             logger.error(sentence)
@@ -137,17 +165,25 @@ class Runner:
             mean_q=run.mean_q,
         )
 
-    def _new_run(self, request: RunPolicy.Goal) -> Run:
-        settings = self._settings
+    def _ready(self) -> _Serving:
+        """What a run would be made with.
+
+        Raises:
+            ServerError: none can begin now.
+        """
         if not self.active:
             raise ServerError("the policy server is not active; activate it first")
-        if self.loaded is None:
+        if self._serving is None:
             raise ServerError("no checkpoint is loaded; call /policy_server/load first")
-        if self.busy:
-            raise ServerError(f"a run of {self.run.options.task} is going on; cancel it first")
-        if self._streams.arm_stopped:
+        if self._current is not None:
+            raise ServerError(f"a run of {self._current.run.options.task} is going on; cancel it first")
+        if self._serving.streams.arm_stopped:
             raise ServerError("the arm is stopped; clear it first (the console, `ptr arm clear`)")
-        options = RunOptions(
+        return self._serving
+
+    def _options(self, request: RunPolicy.Goal) -> RunOptions:
+        settings = self._settings
+        return RunOptions(
             task=request.task,
             choice=request.action_choice or settings.choice,
             max_steps=int(request.max_steps or settings.max_steps),
@@ -156,66 +192,78 @@ class Runner:
             on_drift=settings.on_drift,
             drift_time=settings.drift_time,
         )
-        self._work = rehearse(self.loaded.policy, options)
-        return Run(self.loaded.policy, options)
 
-    def _begin(self, run: Run, goal: ServerGoalHandle) -> None:
-        self.run, self._goal, self._finished = run, goal, Future(executor=self._node.executor)
-        self._streams.begin()
-        period = self.loaded.contract.period
-        self._step_timer = StepTimer(self._node, period, self._work, self._streams, self._on_step)
-        self._watch = self._node.create_timer(WATCH_PERIOD, self._on_watch, clock=STEADY)
+    def _begin(self, serving: _Serving, run: Run, goal: ServerGoalHandle, work: float) -> Future:
+        """Start the clock of a run; the future is done when the run has ended.
+
+        Args:
+            work: s that a step takes.
+        """
+        serving.streams.begin()
+        self.run = run
+        self._current = _Current(
+            run,
+            goal,
+            Future(executor=self._node.executor),
+            StepTimer(self._node, serving.loaded.contract.period, work, serving.streams, self._on_step),
+            self._node.create_timer(WATCH_PERIOD, self._on_watch, clock=STEADY),
+        )
         self._report()
+        return self._current.finished
 
     # A step
 
     def _on_step(self, lateness: Lateness) -> None:
-        if self._goal is None:
+        """Observe, decide, send the action, publish the step."""
+        current, serving = self._current, self._serving
+        if current is None or serving is None:
             return
-        if self._goal.is_cancel_requested:
+        if current.goal.is_cancel_requested:
             self.end("cancelled by the caller")
             return
+        run, contract, streams = current.run, serving.loaded.contract, serving.streams
         began = self._node.get_clock().now()
-        alarmed = self.run.drift.alarm
-        step = self.run.step(lambda: self._streams.observe(began), lateness)
-        if not step.held:
-            self._commands.publish(command_message(self.loaded.contract, step.decision.action, began))
-        self._moving = not step.held
-        message = step_message(step, self.run.options.task, self.loaded.contract, self._streams, began)
+        alarmed = run.drift.alarm
+        step = run.step(lambda: streams.observe(began), lateness)
+        current.moving = step.decision is not None and not step.held
+        if step.decision is not None and not step.held:
+            self._commands.publish(command_message(contract, step.decision.action, began))
+        message = step_message(step, run.options.task, contract, streams, began)
         message.episode_id = self._episode_id
         self._steps.publish(message)
         feedback = RunPolicy.Feedback(step=step.index, held=step.held)
         feedback.q = float("nan") if step.decision is None else float(step.decision.q)
-        self._goal.publish_feedback(feedback)
-        self._tell(step, alarmed)
-        if self.run.ended:
-            self.end(self.run.ended, self.run.failed)
+        current.goal.publish_feedback(feedback)
+        self._log(step, "" if alarmed or not run.drift.alarm else run.drift.sentence)
+        self._report()
+        if run.ended:
+            self.end(run.ended, run.failed)
 
-    def _tell(self, step: Step, alarmed: bool) -> None:
-        """Log what is new."""
+    def _log(self, step: Step, drift: str) -> None:
+        """Log what is new. Args: drift: sentence of a drift that begins with this step."""
         logger = self._node.get_logger()
         if step.held:
             logger.warning(f"step {step.index} held: {step.reason}", throttle_duration_sec=1.0)
-        if self.run.drift.alarm and not alarmed:
-            logger.warning(f"step {step.index}: {self.run.drift.sentence}")
-        self._report()
+        if drift:
+            logger.warning(f"step {step.index}: {drift}")
 
     def _on_watch(self) -> None:
         """An action holds for a whole period; the arm stops before its end when a stream can't be trusted any more.
 
         A run does not outlive a stop of the arm: whoever clears it decides what comes next.
         """
-        if self._goal is None:
+        current, serving = self._current, self._serving
+        if current is None or serving is None:
             return
-        if self._streams.arm_stopped:
+        if serving.streams.arm_stopped:
             self.end("the arm was stopped", failed=True)
-        elif self._moving and not self._streams.trusted(self._node.get_clock().now()):
-            self._release()
+        elif current.moving and not serving.streams.trusted(self._node.get_clock().now()):
+            current.moving = False
+            self._release(serving)
 
-    def _release(self) -> None:
-        self._moving = False
+    def _release(self, serving: _Serving) -> None:
         now = self._node.get_clock().now()
-        self._commands.publish(release_message(self.loaded.contract, self._streams.gripper_commanded, now))
+        self._commands.publish(release_message(serving.loaded.contract, serving.streams.gripper_commanded, now))
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         recorded, self._episode_id = self._episode_id, ""

@@ -7,16 +7,17 @@ from collections.abc import Callable
 
 from rclpy.clock import Clock
 from rclpy.node import Node
+from rclpy.timer import Timer
 
 from ptr_bringup.ros.time import STEADY
+from ptr_policy.server.step_grid import Lateness, StepGrid
 from ptr_policy.server.streams import ObservationStreams
-from ptr_policy.server.ticks import Lateness, Ticks
 
 LOOK = 0.001  # s between two looks whether a picture is there
 
 
 class StepTimer:
-    """Makes steps on an even grid of a steady clock, which follows the pictures where it can (`Phase`).
+    """Makes steps on an even grid of a steady clock, which follows the pictures where it can (`CameraPhaseLock`).
 
     With `use_sim_time` the clock is that of the simulation.
     """
@@ -35,8 +36,8 @@ class StepTimer:
         self._clock = node.get_clock() if simulated else STEADY
         self._phase = streams.phase()
         wait = self._phase.first(_seconds(node.get_clock()), work, streams.arm_beat())
-        self._ticks = Ticks(period, _seconds(self._clock) + wait)
-        self._timer = node.create_timer(wait, self._on_timer, clock=self._clock)
+        self._ticks = StepGrid(period, _seconds(self._clock) + wait)
+        self._timer: Timer | None = node.create_timer(wait, self._on_timer, clock=self._clock)
 
     def close(self) -> None:
         """No more steps."""
@@ -50,16 +51,15 @@ class StepTimer:
             self._come_back(LOOK)
             return
         self._on_step(self._ticks.tick(_seconds(self._clock)))
-        if self._timer is None:  # that was the last one
-            return
         ahead = _seconds(self._node.get_clock()) - _seconds(self._clock)
         self._phase = self._streams.phase()
         self._ticks.due += self._phase.correction(self._ticks.due + ahead)
         self._come_back(self._ticks.due - _seconds(self._clock))
 
     def _come_back(self, wait: float) -> None:
-        self._timer.timer_period_ns = max(1, round(wait * 1e9))
-        self._timer.reset()
+        if self._timer is not None:  # otherwise that was the last step
+            self._timer.timer_period_ns = max(1, round(wait * 1e9))
+            self._timer.reset()
 
 
 def _seconds(clock: Clock) -> float:

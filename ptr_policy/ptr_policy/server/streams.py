@@ -26,13 +26,13 @@ from ptr_models.episodes.sampling import (
     shifts,
 )
 from ptr_msgs.msg import ArmState
-from ptr_policy.server.phase import Phase
-from ptr_policy.server.pictures import PictureGuard, require_light
-from ptr_policy.server.rhythm import Beat, Rhythm
+from ptr_policy.server.camera_phase_lock import CameraPhaseLock
+from ptr_policy.server.image_guard import ImageGuard, require_light
+from ptr_policy.server.period_estimator import PeriodEstimate, PeriodEstimator
 
-MARGIN = 0.03
-"""s beyond a control period after which a silent stream ends the motion: with the way to the arm, and a busy machine's
-delays on it, less than 0.1 s."""
+MARGIN = 0.01
+"""s beyond a control period after which a silent stream ends the motion. What is left of the 0.1 s that are promised
+is for the way to the arm and for a busy machine's delays on it."""
 HEALTHY = 2.0 / 30.0 + 0.05
 """s. The newest picture of a healthy camera of 30 Hz may be so old: one period to expose and to transfer it, another
 until the next one is there, and some jitter. A shorter control period does not make it younger."""
@@ -54,10 +54,10 @@ class ObservationStreams:
     def __init__(self, node: Node, contract: Contract, delay: float) -> None:
         """Args: delay: s by which observations trail the world."""
         self._node, self._contract, self._delay = node, contract, delay
-        self._pictures, self._ticks = Rhythm(), Rhythm()
+        self._pictures, self._ticks = PeriodEstimator(), PeriodEstimator()
         self._images = {camera.name: LatestBuffer[bytes](KEPT_PICTURES) for camera in contract.cameras}
         self._arm = LatestBuffer[ArmSample](KEPT_STATES)
-        self._guard = PictureGuard()
+        self._guard = ImageGuard()
         self.gripper_commanded = 1.0
         self.arm_stopped = False
         sensor = qos_profile_sensor_data
@@ -71,7 +71,7 @@ class ObservationStreams:
 
     def begin(self) -> None:
         """A run begins: pictures are compared with those of this run only."""
-        self._guard = PictureGuard()
+        self._guard = ImageGuard()
 
     def close(self) -> None:
         """Listen no more."""
@@ -139,12 +139,12 @@ class ObservationStreams:
             if age > self._longest_silence:
                 raise StaleSampleError(name, age, self._longest_silence)
 
-    def phase(self) -> Phase:
+    def phase(self) -> CameraPhaseLock:
         """Where control steps belong between the pictures of the first camera, as of now."""
         (shift, *_), _ = shifts(self._contract, self._delay)
-        return Phase(self._contract.period, self._pictures.beat(self._now()), shift * 1e-9)
+        return CameraPhaseLock(self._contract.period, self._pictures.beat(self._now()), shift * 1e-9)
 
-    def arm_beat(self) -> Beat | None:
+    def arm_beat(self) -> PeriodEstimate | None:
         """The beat of the arm's loop, as of now."""
         return self._ticks.beat(self._now())
 

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr table`: train and try every method on the same data, in simulation."""
+"""`ptr table`: train and try every method on the same data, in simulation or with own demonstrations."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,25 +21,36 @@ from ptr_models.common.files import write_json
 from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.output_folder import locked, require_unused
 from ptr_models.common.plain_text import plain
-from ptr_models.episodes.exclusion import add_exclude, lasting
+from ptr_models.episodes.exclusion import Exclusion, add_exclude, lasting
+from ptr_models.episodes.reader import find_episodes
 from ptr_models.json_input import read_object
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from ptr_policy.stages import Stage
+    from ptr_policy.table.forecast import Forecast
     from ptr_policy.table.plan import TablePlan
 
 DESCRIPTION = """\
-The result table of PTR, in simulation: every method meets the same pre-training bags, the same demonstrations of the
+The result table of PTR: every method meets the same pre-training bags, the same demonstrations of the
 target tasks and the same trials. Each step is a command of its own, whose output is in OUT/logs; an interrupted table
-goes on where it was, and OUT/table.md, table.png, table.json and results.json (one entry per method, task, seed and way
-of choosing actions) are written after every cell. Each cell is tried with the mode and with the way of choosing actions
-that did best in its validation scenes."""
+goes on where it was. After every cell OUT/table.html shows the table; beside it are table.md, table.csv, table.tex,
+table.png, table.pdf, table.svg, table.json and results.json (one entry per method, task, seed and way of choosing
+actions). Each cell is tried with the mode and with the way of choosing actions that did best in its validation
+scenes.
+
+Demonstrations and trials are simulated, unless --target gives own demonstrations. Where those are of a simulated task
+and kitchen, so are the trials. Otherwise every method is trained, and the table says which `ptr evaluate` fills its
+cells; the same command then reads what was judged."""
 EPILOGUE = """\
 examples:
   ptr sim collect --out data/pretraining --episodes 4080 --level standard --manner human
   ptr table --list                                           the methods
   ptr table --data data/pretraining --out runs/table --level standard
   ptr table --data data/pretraining --out runs/quick --methods ptr bc --pretraining-steps 2000 \\
-            --finetuning-steps 300 --trials 10"""
+            --finetuning-steps 300 --trials 10
+  ptr table --data data/bridge --target data/fold_towel --out runs/towel --methods ptr bc --size paper"""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -46,13 +58,15 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     teach_names()
     parser = subparsers.add_parser(
         "table",
-        help="compare every method on the same data, in simulation",
+        help="compare every method on the same data",
         description=DESCRIPTION,
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--data", type=arguments.existing_folder, metavar="DIR", help="pre-training bags (`ptr sim collect`)")
+    add(
+        "--data", type=arguments.episodes, metavar="DIR", help="pre-training bags (`ptr sim collect`), or a set (.json)"
+    )
     add_exclude(parser)
     add(
         "--out",
@@ -82,7 +96,22 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         dest="tasks",
         type=_place,
         metavar="NAME[:KITCHEN]",
-        help="one or more target tasks, each with the kitchen of its scenes (default: the four of the talk)",
+        help="one or more simulated target tasks, each with the kitchen of its scenes (default: without --target the "
+        "four of the talk)",
+    )
+    arguments.several(
+        parser,
+        "--target",
+        type=arguments.episodes,
+        metavar="DIR",
+        help="one or more folders or sets of own demonstrations, one task each",
+    )
+    arguments.several(
+        parser,
+        "--trials-from",
+        type=arguments.existing_folder,
+        metavar="DIR",
+        help="folders of `ptr evaluate` with trials that a person judged (default: OUT/evaluations)",
     )
     arguments.several(
         parser,
@@ -148,29 +177,77 @@ def _run(options: argparse.Namespace) -> int:
         for method in METHODS:
             console.print(f"{method.name:<20} {method.title}: {method.recipe.value}", highlight=False)
         return 0
-    return _make(plan_from(options), console)
+    plan = plan_from(options)
+    require_unused(plan.out)
+    find_episodes([plan.data], Exclusion(plan.exclude))  # before hours of other work
+    check_targets(plan)
+    return _make(plan, console)
 
 
 def _make(plan: TablePlan, console: Console) -> int:
     """Run what is missing of a table, and show it."""
-    from ptr_policy.stages import progress_bar, progress_text, run_stage
-    from ptr_policy.table.plan import all_stages
+    from ptr_policy.stages import progress_bar, progress_text
+    from ptr_policy.table.forecast import Forecast
     from ptr_policy.table.report import write_report
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
-    require_unused(plan.out)
     check_same(plan.out, plan.to_dict())
-    text, stage = "", None
-    with locked(plan.out), resumable(lambda: progress_text(stage)), progress_bar(console) as progress:
-        for stage in all_stages(plan):
-            if stage.done() < stage.total:
-                run_stage(stage, plan.out / "logs", progress)
-            if stage.unit == "trials":
-                text, _ = write_report(plan)
+    current: list[Stage] = []
+    with locked(plan.out), progress_bar(console) as progress:
+        forecast = Forecast(plan)
+        with resumable(lambda: f"{progress_text(current[-1] if current else None)}; {forecast.text()}"):
+            _run_stages(plan, console, progress, forecast, current)
+    text, _ = write_report(plan)
     console.print(plain(text, newlines=True), markup=False)
-    console.print(f"table: {plain(plan.out / 'table.md')}, picture: {plain(plan.out / 'table.png')}", markup=False)
-    next_step("table", "…", "--seed", *range(max(plan.seeds) + 2), about="more seeds: intervals over runs")
+    console.print(f"page: {plain(plan.out / 'table.html')}", markup=False)
+    _show_missing(plan, console)
+    words = ("…", "--seed", *range(max(plan.seeds) + 2), "--out", f"{plan.out}_seeds")
+    next_step("table", *words, about="more seeds: intervals over runs")
     return 0
+
+
+def _show_missing(plan: TablePlan, console: Console) -> None:
+    """Say which trials a person is still to judge, and which evaluated policies are in no cell."""
+    from ptr_policy.table.judged import missing_trials, read_evaluations, strangers
+
+    evaluations = read_evaluations(plan)
+    for text in strangers(plan, evaluations):
+        console.print(f"not counted: {plain(text)}", markup=False, soft_wrap=True)
+    for step in missing_trials(plan, evaluations):
+        console.print(f"{plain(step.about)}\n  {plain(step.command)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _run_stages(
+    plan: TablePlan, console: Console, progress: Progress, forecast: Forecast, current: list[Stage]
+) -> None:
+    """Run each stage that is not done; a bar, or without a terminal a line per stage, says how long the rest takes.
+
+    Args:
+        current: gets each stage as it begins.
+    """
+    from ptr_policy.stages import run_stage
+    from ptr_policy.table.plan import all_stages
+    from ptr_policy.table.report import write_report
+
+    whole = progress.add_task("the whole table", total=None, unit="s")
+    for stage in all_stages(plan):
+        current.append(stage)
+        before = stage.done()
+        if before >= stage.total:
+            forecast.was_there(stage)
+        else:
+            begin = time.monotonic()
+            try:
+                run_stage(stage, plan.out / "logs", progress)
+            finally:
+                forecast.made(stage, min(stage.done(), stage.total) - before, time.monotonic() - begin)
+            left = forecast.remaining()
+            total = None if left is None else round(forecast.spent + left)
+            progress.update(whole, completed=round(forecast.spent), total=total)
+            if not console.is_terminal:
+                console.print(f"{stage.title}: done; {forecast.text()}", markup=False, soft_wrap=True)
+        if stage.unit == "trials" or (plan.judged_tasks and stage.kind == "train"):
+            write_report(plan)
 
 
 def _methods() -> list[str]:
@@ -187,19 +264,25 @@ def plan_from(options: argparse.Namespace) -> TablePlan:
     """
     from ptr_policy.table.methods import methods
     from ptr_policy.table.plan import LOW_DIM, Budget, TablePlan
+    from ptr_policy.table.targets import read_targets
 
     if options.data is None:
         raise PtrError("a table needs pre-training bags: name their folder with --data (`ptr sim collect` makes some)")
     if options.observation == LOW_DIM and options.size != "small":
         raise PtrError(f"--size {options.size} is of policies that see images; leave it out with --observation low_dim")
     size = LOW_DIM if options.observation == LOW_DIM else options.size
+    targets = read_targets(options.target)
+    twice = [task for task, _ in options.tasks if task in targets]
+    if twice:
+        raise PtrError(f"--target has own demonstrations of {twice[0]}; leave it out of --task")
+    own = tuple((task, target.kitchen) for task, target in targets.items())
     return TablePlan(
         out=options.out.resolve(),
         data=options.data.resolve(),
         exclude=tuple(lasting(options.exclude)),
         methods=tuple(methods(options.methods, size)),
         size=size,
-        tasks=tuple(options.tasks) or _targets(),
+        tasks=(*own, *options.tasks) or _targets(),
         seeds=tuple(options.seeds) or (0,),
         budget=Budget(
             options.pretraining, options.finetuning, options.demonstrations, options.trials, options.validation
@@ -209,7 +292,32 @@ def plan_from(options: argparse.Namespace) -> TablePlan:
         settings=tuple(options.settings),
         level=options.level,
         manner=options.manner,
+        targets=targets,
+        trials_from=tuple(folder.resolve() for folder in options.trials_from),
     )
+
+
+def check_targets(plan: TablePlan) -> None:
+    """Look at own demonstrations before anything is trained.
+
+    Raises:
+        PtrError: they do not fit the pre-training bags.
+    """
+    from ptr_models.training.data import Bags, contract_of
+    from ptr_models.training.presets import preset
+    from ptr_policy.table.plan import LOW_DIM
+    from ptr_policy.table.targets import check_readable, warn_of_known_tasks, warn_of_levels
+
+    if not plan.targets:
+        return
+    is_low_dim = plan.size == LOW_DIM
+    configs = [preset(f"{method.name}_{plan.size}").replaced(list(plan.settings)) for method in plan.methods]
+    image_size = None if is_low_dim else max(config.networks.image_size for config in configs)
+    contract = contract_of(Bags((plan.data,), exclude=plan.exclude), is_low_dim, image_size)
+    targets = plan.targets.values()
+    check_readable(targets, contract)
+    warn_of_levels(targets, plan.level)
+    warn_of_known_tasks(targets, plan.data, plan.exclude)
 
 
 def check_same(out: Path, plan: dict) -> None:
@@ -222,6 +330,7 @@ def check_same(out: Path, plan: dict) -> None:
     if file.is_file():
         stored = read_object(file, advice="choose another --out")
         stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
+        stored.setdefault("targets", {})  # and simulated all demonstrations
         plain = json.loads(json.dumps(plan))
         for key, value in plain.items():
             if key != "checkpoints" and stored.get(key) != value:
@@ -236,6 +345,7 @@ def _assignment(text: str) -> tuple[str, Path]:
     name, separator, path = text.partition("=")
     if not separator:
         raise argparse.ArgumentTypeError(f"{text!r} is not an assignment; write NAME=DIR")
+    arguments.OneOf("method", _methods)(name)
     return name, arguments.checkpoint(path).resolve()
 
 

@@ -9,17 +9,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL
+from ptr_bringup.sim.tasks import TARGET_TASKS
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.exclusion import only_in
 from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.json_input import parse_json, read_object
 from ptr_models.training.runs import checkpoint_step, latest_checkpoint, resolve_checkpoint
 from ptr_policy.stages import PTR, Stage, number_in
-from ptr_policy.table.methods import Method, Recipe
+from ptr_policy.table.methods import METHODS, Method, Recipe
+from ptr_policy.table.targets import Target
 
 LOW_DIM = "low_dim"
 """Size of presets of policies that see the poses of simulated objects instead of images."""
-
+FULL_PRETRAINING, FULL_FINETUNING = 22_000, 500
+"""Updates of the full table, and of `ptr table` by default."""
 
 MODE, DECODING = "mode", "decoding.json"
 WITHOUT_Q = (MODE, "sample_gripper", "sample")
@@ -53,7 +56,10 @@ class TablePlan:
         data: pre-training bags.   exclude: what of them is left out, see `episodes.exclusion`.
         methods: rows.
         size: of the presets, `small` or `paper`, or `low_dim`: policies that see objects instead of images.
-        tasks: target task and the kitchen of its demonstrations and trials.
+        tasks: target task and the kitchen of its demonstrations and trials; without one, a person judges its trials,
+            which `ptr evaluate` makes.
+        targets: demonstrations that exist already, by task; the simulated operator makes the others.
+        trials_from: folders of `ptr evaluate` with judged trials, beside those in `evaluations`.
         seeds: of pre-training, demonstrations and fine-tuning; trials are the same for all methods and seeds.
         level: of demonstrations and trials.   manner: of the operator who demonstrates.
         budget: updates, demonstrations, trials.
@@ -75,11 +81,26 @@ class TablePlan:
     level: str = DEFAULT_LEVEL
     manner: str = "human"
     exclude: tuple[str, ...] = ()
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    trials_from: tuple[Path, ...] = ()
 
     @property
     def data_options(self) -> list[object]:
         """What tells a training of the pre-training bags; the demonstrations of the target task stay as they are."""
         return ["--data", self.data, *(f"--exclude={pattern}" for pattern in only_in(str(self.data), self.exclude))]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is the table of the paper: images, its tasks and methods, and no smaller budget."""
+        enough = Budget(FULL_PRETRAINING, FULL_FINETUNING)
+        sizes = ("pretraining", "finetuning", "demonstrations", "trials")
+        return (
+            self.size != LOW_DIM
+            and not self.targets
+            and {task.name for task in TARGET_TASKS} <= {task for task, _ in self.tasks}
+            and {method.name for method in METHODS if method.real is not None} <= {it.name for it in self.methods}
+            and all(getattr(self.budget, size) >= getattr(enough, size) for size in sizes)
+        )
 
     @property
     def cells(self) -> list[tuple[Method, str, str, int]]:
@@ -91,11 +112,23 @@ class TablePlan:
 
     def demonstrations(self, task: str, seed: int) -> Path:
         """Folder of the demonstrations that all methods share."""
+        if task in self.targets:
+            return self.targets[task].folder
         return self.out / "demonstrations" / f"{task}-s{seed}"
 
     def pretraining(self, method: Method, seed: int) -> Path:
         """Run folder of a method's pre-training, or the checkpoint that is there already, for every seed."""
         return self.checkpoints.get(method.name, self.out / method.name / f"pretraining-s{seed}")
+
+    @property
+    def judged_tasks(self) -> list[str]:
+        """Tasks whose trials a person judges."""
+        return [task for task, kitchen in self.tasks if not kitchen]
+
+    @property
+    def evaluations(self) -> Path:
+        """Where `ptr evaluate` is told to leave the trials that a person judges."""
+        return self.out / "evaluations"
 
     def run(self, method: Method, task: str, seed: int) -> Path:
         """Run folder of a cell."""
@@ -108,6 +141,7 @@ class TablePlan:
             "exclude": list(self.exclude),
             "size": self.size,
             "tasks": dict(self.tasks),
+            "targets": {task: target.to_dict() for task, target in self.targets.items()},
             "seeds": list(self.seeds),
             "budget": asdict(self.budget),
             "checkpoints": {name: str(path) for name, path in self.checkpoints.items()},
@@ -121,13 +155,16 @@ class TablePlan:
 def all_stages(plan: TablePlan) -> Iterator[Stage]:
     """Each command of the table, in order; a stage is made when those before it have ended."""
     for (task, kitchen), seed in itertools.product(plan.tasks, plan.seeds):
-        yield _demonstrate(plan, task, kitchen, seed)
+        if task not in plan.targets:
+            yield _demonstrate(plan, task, kitchen, seed)
     for seed, method in itertools.product(plan.seeds, plan.methods):  # an unfinished table has whole seeds
         if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION) and method.name not in plan.checkpoints:
             yield _pretrain(plan, method, seed)
         for task, kitchen in plan.tasks:
             run = plan.run(method, task, seed)
             yield _train(plan, method, task, seed)
+            if not kitchen:
+                continue
             if plan.budget.validation:
                 yield _validate(plan, method, task, kitchen, seed)
             for decoding in dict.fromkeys((MODE, best_decoding(run))):
@@ -149,7 +186,7 @@ def _pretrain(plan: TablePlan, method: Method, seed: int) -> Stage:
     command = [*PTR, "train", "pretrain", *plan.data_options, "--out", run, "--steps", steps, "--seed", seed]
     command += _training_options(plan, run, method, is_new=True)
     name, title = f"pretrain_{method.name}_{seed}", f"{method.title}: pre-training, seed {seed}"
-    return _stage(name, title, command, steps, "updates", lambda: _updates(run))
+    return _stage(name, title, command, steps, "updates", lambda: _updates(run), method)
 
 
 def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
@@ -168,7 +205,7 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
     is_new = method.recipe in (Recipe.JOINT, Recipe.TARGET)
     command += ["--steps", steps, *_training_options(plan, run, method, is_new)]
     name, title = f"train_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}"
-    return _stage(name, title, command, steps, "updates", lambda: max(0, _updates(run) - base))
+    return _stage(name, title, command, steps, "updates", lambda: max(0, _updates(run) - base), method)
 
 
 def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int) -> Stage:
@@ -178,7 +215,7 @@ def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: in
     command += ["--trials", plan.budget.validation, "--level", plan.level, "--json", run / DECODING]
     command += [] if method.chooses_by_q else ["--choice", *WITHOUT_Q]
     name, title = f"validate_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}: decoding"
-    return _stage(name, title, command, 1, "choice", lambda: int((run / DECODING).is_file()))
+    return _stage(name, title, command, 1, "choice", lambda: int((run / DECODING).is_file()), method)
 
 
 def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, decoding: str) -> Stage:
@@ -188,7 +225,7 @@ def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, de
     command += ["--trials", trials, "--level", plan.level, "--choice", decoding, "--json", trials_file(run, decoding)]
     name = f"try_{method.name}_{task}_{seed}_{decoding}"
     title = f"{method.title}: {task}, seed {seed}: trials, {decoding}"
-    return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run, decoding)))
+    return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run, decoding)), method)
 
 
 def _training_options(plan: TablePlan, run: Path, method: Method, is_new: bool) -> list[object]:
@@ -200,8 +237,17 @@ def _training_options(plan: TablePlan, run: Path, method: Method, is_new: bool) 
     return options + [word for setting in plan.settings for word in ("--set", setting)]
 
 
-def _stage(name: str, title: str, command: Sequence[object], total: int, unit: str, done: Callable[[], int]) -> Stage:
-    return Stage(name, title.replace("_", " "), [str(word) for word in command], total, done, unit)
+def _stage(
+    name: str,
+    title: str,
+    command: Sequence[object],
+    total: int,
+    unit: str,
+    done: Callable[[], int],
+    method: Method | None = None,
+) -> Stage:
+    words, kind = [str(word) for word in command], name.partition("_")[0]
+    return Stage(name, title.replace("_", " "), words, total, done, unit, kind, "" if method is None else method.name)
 
 
 def _bags(folder: Path) -> int:

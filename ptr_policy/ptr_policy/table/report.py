@@ -1,23 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table as JSON, Markdown and a picture: successes of trials, with intervals over trials and over runs."""
+"""The table as a page, for papers and for programs: successes of trials, with intervals over trials and over runs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import base64
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import quote
 
+import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from ptr_models.analysis.figures import COLOURS, FAINT, INK, save, tidy
 from ptr_models.common.files import write_atomically, write_json
+from ptr_models.common.guidance import command_text
+from ptr_models.common.plotting import FOR_PAPERS, save_for_papers
+from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.provenance import source_commit
 from ptr_models.training.runs import chosen_checkpoint, latest_checkpoint
+from ptr_models.viewing.clips import clips
+from ptr_policy.evaluation.findings import Evaluation
 from ptr_policy.evaluation.statistics import wilson_interval
+from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_table
+from ptr_policy.table.judged import Judged, Key, judged_cells, missing_trials, read_evaluations
 from ptr_policy.table.methods import REAL_TRIALS, Method
 from ptr_policy.table.plan import MODE, TablePlan, best_decoding, read_trials
+
+TEMPLATE = Path(__file__).with_name("table.html.jinja")
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,12 @@ class Count:
 
 @dataclass(frozen=True)
 class Cell:
-    """Trials of a method, task and seed with one way of choosing actions; `is_best`: that of the validation scenes."""
+    """Trials of a method, task and seed with one way of choosing actions.
+
+    Attributes:
+        is_best: that of the validation scenes, or the only one where a person judges.
+        judge: simulator or person.
+    """
 
     method: str
     task: str
@@ -50,6 +67,7 @@ class Cell:
     is_best: bool
     count: Count
     checkpoint: str
+    judge: str = "simulator"
 
 
 @dataclass(frozen=True)
@@ -86,14 +104,21 @@ class Row:
         return max(0.0, float(np.mean(rates)) - half), min(1.0, float(np.mean(rates)) + half)
 
 
-def read_rows(plan: TablePlan) -> list[Row]:
-    """What there is so far."""
-    return [_row(plan, method) for method in plan.methods]
+def read_rows(plan: TablePlan, evaluations: Sequence[Evaluation] = ()) -> list[Row]:
+    """What there is so far; with trials that a person judged."""
+    judged = judged_cells(plan, evaluations)
+    return [_row(plan, method, judged) for method in plan.methods]
 
 
-def _row(plan: TablePlan, method: Method) -> Row:
+def _row(plan: TablePlan, method: Method, judged: Mapping[Key, Judged]) -> Row:
     cells = []
-    for _, task, _, seed in (cell for cell in plan.cells if cell[0] == method):
+    for _, task, kitchen, seed in (cell for cell in plan.cells if cell[0] == method):
+        if not kitchen:
+            it = judged.get((method.name, task, seed))
+            if it is not None:
+                count = Count(sum(result.autonomous_success for result in it.results), len(it.results))
+                cells.append(Cell(method.name, task, seed, it.decoding, True, count, it.checkpoint, "person"))
+            continue
         run = plan.run(method, task, seed)
         best = best_decoding(run)
         for decoding in dict.fromkeys((MODE, best)):
@@ -107,14 +132,18 @@ def _row(plan: TablePlan, method: Method) -> Row:
 
 def write_report(plan: TablePlan) -> tuple[str, Path]:
     """Write the files of the table into the plan's folder; returns the Markdown text and the picture."""
-    rows = read_rows(plan)
+    evaluations = read_evaluations(plan)
+    rows = read_rows(plan, evaluations)
     entries = [_entry(plan, cell) for row in rows for cell in row.cells]
     write_json(plan.out / "results.json", entries)
     document = {"plan": plan.to_dict(), "rows": [_as_json(row) for row in rows]}
     write_json(plan.out / "table.json", document)
     text = markdown(plan, rows)
     write_atomically(plan.out / "table.md", text, durable=False)
-    return text, save(figure(rows), plan.out / "table.png")
+    write_table(plan.out / "table", _head(plan), [_cells(plan, row) for row in rows])
+    picture = save_for_papers(figure(plan, rows), plan.out / "table.png")
+    write_page(plan, rows, picture, evaluations)
+    return text, picture
 
 
 def _entry(plan: TablePlan, cell: Cell) -> dict:
@@ -127,6 +156,8 @@ def _entry(plan: TablePlan, cell: Cell) -> dict:
         "successes": cell.count.successes,
         "decoding": cell.decoding,
         "best_in_validation": cell.is_best,
+        "judge": cell.judge,
+        "demonstrations": str(plan.demonstrations(cell.task, cell.seed)),
         "settings": {
             "size": plan.size,
             "level": plan.level,
@@ -152,45 +183,123 @@ def _as_json(row: Row) -> dict:
     }
 
 
-def markdown(plan: TablePlan, rows: Sequence[Row]) -> str:
-    """One line per method, one column per task, the sums with the interval, and the real arm's figure beside them."""
-    tasks = [task for task, _ in plan.tasks]
-    head = ["method", *(task.replace("_", " ") for task in tasks), "all", "95 %", "by the mode", "real arm (talk)"]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for row in rows:
-        low, high = row.interval
-        interval = f"{100 * low:.0f}-{100 * high:.0f} %" if row.total.trials else "-"
-        real = "-" if row.method.real is None else f"{row.method.real}/{REAL_TRIALS}"
-        counts = (str(row.of(task)) for task in tasks)
-        by_mode = str(row.of(best=False))
-        lines.append(f"| {' | '.join([row.method.title, *counts, str(row.total), interval, by_mode, real])} |")
+def _head(plan: TablePlan) -> list[str]:
+    tasks = [task.replace("_", " ") for task, _ in plan.tasks]
+    real = ["real arm (talk)"] if plan.is_full else []
+    return ["method", *tasks, "all", "95 %", "by the mode", *real]
+
+
+def _cells(plan: TablePlan, row: Row) -> list[str]:
+    """A line of the table; the real arm's figures are no measure for a table that is smaller than the paper's."""
+    counts = [str(row.of(task)) for task, _ in plan.tasks]
+    interval = percent(row.interval) if row.total.trials else "-"
+    real = ["-" if row.method.real is None else f"{row.method.real}/{REAL_TRIALS}"] if plan.is_full else []
+    return [row.method.title, *counts, str(row.total), interval, str(row.of(best=False)), *real]
+
+
+def caption(plan: TablePlan) -> str:
+    """What the table was made with, and how it is read."""
     budget = plan.budget
-    lines += [
-        "",
-        f"Simulation, presets of size {plan.size}: {budget.pretraining} updates of pre-training and "
-        f"{budget.finetuning} of fine-tuning on {budget.demonstrations} demonstrations (without pre-training a method "
-        f"makes both on its data); seeds {', '.join(map(str, plan.seeds))}; {budget.trials} trials per task and seed "
-        f"at level {plan.level}, in the same scenes for all. Actions are chosen as did best in {budget.validation} "
-        "validation trials of each cell; the column before the last has the mode. Intervals are over runs (Student's "
-        "t) where there are several. The last column: the real arm, other tasks and objects, as its authors report.",
+    real = " The last column: the real arm, other tasks and objects, as its authors report." if plan.is_full else ""
+    return (
+        f"{_trials_text(plan)} Presets of size {plan.size}: {budget.pretraining} updates of pre-training and "
+        f"{budget.finetuning} of fine-tuning on {_demonstrations_text(plan)} (without pre-training a method "
+        f"makes both on its data); seeds {', '.join(map(str, plan.seeds))}. Intervals are over runs (Student's t) "
+        f"where there are several.{real}"
+    )
+
+
+def _demonstrations_text(plan: TablePlan) -> str:
+    """How many there are of each task."""
+    made = [f"{plan.budget.demonstrations} simulated demonstrations"] if len(plan.tasks) > len(plan.targets) else []
+    own = [f"{len(it.bags)} own demonstrations of {task.replace('_', ' ')}" for task, it in plan.targets.items()]
+    return ", ".join(made + own)
+
+
+def _trials_text(plan: TablePlan) -> str:
+    """Where the trials were made, and who judged them."""
+    budget, texts = plan.budget, []
+    if len(plan.judged_tasks) < len(plan.tasks):
+        chosen = (
+            f"Actions are chosen as did best in {budget.validation} validation trials of each cell; one column has the "
+            "mode."
+        )
+        trials = "1 trial" if budget.trials == 1 else f"{budget.trials} trials"
+        texts += [
+            f"Simulation: {trials} per task and seed at level {plan.level}, in the same scenes for all.",
+            chosen if budget.validation else "Actions are the mode.",
+        ]
+    if plan.judged_tasks:
+        names = ", ".join(task.replace("_", " ") for task in plan.judged_tasks)
+        texts.append(
+            f"Judged by a person, with `ptr evaluate`: {names}. What a person helped with is no success, and actions "
+            "are chosen as each evaluation says."
+        )
+    return " ".join(texts)
+
+
+def markdown(plan: TablePlan, rows: Sequence[Row]) -> str:
+    """One line per method, one column per task, and the sums with the interval."""
+    head = _head(plan)
+    lines = [head, ["---"] * len(head), *(_cells(plan, row) for row in rows)]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", caption(plan)]) + "\n"
+
+
+def figure(plan: TablePlan, rows: Sequence[Row]) -> Figure:
+    """Bars of success with intervals, best on top; rings are the real arm's, in the full table alone."""
+    made = sorted((row for row in rows if row.total.trials), key=lambda row: -row.total.successes / row.total.trials)
+    bars = [
+        Bar(
+            row.method.title,
+            row.total.successes / row.total.trials,
+            row.interval,
+            row.method.name.startswith("ptr"),
+            row.method.real / REAL_TRIALS if plan.is_full and row.method.real is not None else None,
+        )
+        for row in made
     ]
-    return "\n".join(lines) + "\n"
+    rings = "; rings: on the real arm (talk)" if plan.is_full else ""
+    where = "" if plan.judged_tasks else " in simulation"
+    return success_figure(bars, f"success{where} with 95 % interval{rings}")
 
 
-def figure(rows: Sequence[Row]) -> Figure:
-    """Bars of success with intervals, best on top; rings are the real arm's."""
-    drawing = Figure(figsize=(6.4, 0.42 * len(rows) + 1.2), layout="constrained")
-    axis = drawing.subplots()
-    ordered = sorted((row for row in rows if row.total.trials), key=lambda row: row.total.successes / row.total.trials)
-    for place, row in enumerate(ordered):
-        rate, (low, high) = row.total.successes / row.total.trials, row.interval
-        colour = COLOURS[0] if row.method.name.startswith("ptr") else FAINT
-        axis.barh(place, rate, color=colour, height=0.6, alpha=0.85)
-        axis.plot([low, high], [place, place], color=INK, lw=1.4)
-        if row.method.real is not None:
-            axis.plot(row.method.real / REAL_TRIALS, place, "o", mfc="white", mec=COLOURS[1], ms=6, mew=1.6)
-    axis.set_yticks(np.arange(len(ordered)), [row.method.title for row in ordered])
-    axis.set_xlim(0, 1)
-    axis.set_xlabel("success in simulation with 95 % interval; rings: on the real arm (talk)", fontsize=8, color=INK)
-    tidy(axis)
-    return drawing
+def write_page(plan: TablePlan, rows: Sequence[Row], picture: Path, evaluations: Sequence[Evaluation] = ()) -> Path:
+    """Write table.html: the table, the figure, demonstrations, checkpoints, and what to do next."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    page = plan.out / "table.html"
+    seed = plan.seeds[0]
+    demonstrations = [(task, episodes_so_far(plan.demonstrations(task, seed))[:1]) for task, _ in plan.tasks]
+    videos = clips([found[0] if found else None for _, found in demonstrations], page)
+    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        head=_head(plan),
+        rows=[_cells(plan, row) for row in rows],
+        caption=caption(plan),
+        picture="data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode(),
+        files=[f"table{suffix}" for suffix in (*FOR_PAPERS, *SUFFIXES, ".md", ".json")] + ["results.json"],
+        videos=[
+            {"title": task.replace("_", " "), "video": video, "bag": quote(os.path.relpath(bag, plan.out))}
+            for (task, found), video in zip(demonstrations, videos, strict=True)
+            for bag in found
+        ],
+        checkpoints=[(row.method.title, cell) for row in rows for cell in row.cells if cell.is_best],
+        missing=missing_trials(plan, evaluations),
+        next_steps=_next_steps(plan, rows),
+    )
+    write_atomically(page, text, durable=False)
+    return page
+
+
+def _next_steps(plan: TablePlan, rows: Sequence[Row]) -> list[dict[str, str]]:
+    """What one does after a table, and the command for it."""
+    own = ["--target", *(target.folder for target in plan.targets.values())] if plan.targets else []
+    words = ("--data", plan.data, *own, "--out", f"{plan.out}_seeds", "…", "--seed", *range(max(plan.seeds) + 2))
+    about = "Take more seeds: intervals over runs need several; the other options as before, in a new folder:"
+    steps: list[tuple[object, ...]] = [(about, "table", *words)]
+    made = [(row.total.successes / row.total.trials, row) for row in rows if row.total.trials]
+    tried = [cell for cell in max(made, key=lambda item: item[0])[1].cells if cell.judge != "person"] if made else []
+    if tried:
+        best = tried[0]
+        kitchen = dict(plan.tasks)[best.task]
+        scenes = ("--task", best.task, "--kitchen", kitchen, "--trials", 100)
+        steps.append(("Try a checkpoint in more scenes:", "sim", "evaluate", "--checkpoint", best.checkpoint, *scenes))
+    return [{"about": str(about), "command": command_text(*rest)} for about, *rest in steps]

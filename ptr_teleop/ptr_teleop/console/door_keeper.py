@@ -13,6 +13,7 @@ import logging
 import resource
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -103,9 +104,9 @@ class DoorKeeper:
             self._keep(self._serve(connection, peer))
 
     async def _serve(self, connection: CountedSocket, peer: Any) -> None:
-        limits = {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": HANDSHAKE} if self._tls else {}
-        if self._tls and not hasattr(asyncio.sslproto, "SSLProtocolState"):
-            del limits["ssl_shutdown_timeout"]  # Python 3.10 has none
+        limits = {"ssl_handshake_timeout": HANDSHAKE} if self._tls else {}
+        if self._tls and sys.version_info >= (3, 11):
+            limits["ssl_shutdown_timeout"] = HANDSHAKE
         begun = time.monotonic()
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(

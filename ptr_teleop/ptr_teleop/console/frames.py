@@ -5,6 +5,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class _Readers:
+    """The event loop of those who wait for a new image, and what wakes them up."""
+
+    loop: asyncio.AbstractEventLoop
+    changed: asyncio.Event
 
 
 class NewestFrame:
@@ -15,8 +24,7 @@ class NewestFrame:
 
     def __init__(self) -> None:
         self._held: tuple[int, Callable[[], bytes]] | None = None  # replaced as a whole: no lock is needed
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._changed: asyncio.Event | None = None
+        self._readers: _Readers | None = None
 
     def put(self, jpeg: Callable[[], bytes]) -> int:
         """Replace the image, and return the new one's number.
@@ -26,10 +34,10 @@ class NewestFrame:
         """
         number = 1 if self._held is None else self._held[0] + 1
         self._held = (number, jpeg)
-        loop, changed = self._loop, self._changed
-        if loop is not None and changed is not None and not loop.is_closed():
+        readers = self._readers
+        if readers is not None and not readers.loop.is_closed():
             try:
-                loop.call_soon_threadsafe(changed.set)
+                readers.loop.call_soon_threadsafe(readers.changed.set)
             except RuntimeError:  # the loop was closed just now: nobody waits any more
                 pass
         return number
@@ -41,10 +49,11 @@ class NewestFrame:
 
     async def after(self, number: int) -> tuple[int, bytes]:
         """The newest image, once there is one whose number is not `number`, and its own number."""
-        if self._loop is not asyncio.get_running_loop():
-            self._changed, self._loop = asyncio.Event(), asyncio.get_running_loop()
+        readers, loop = self._readers, asyncio.get_running_loop()
+        if readers is None or readers.loop is not loop:
+            self._readers = readers = _Readers(loop, asyncio.Event())
         while (held := self._held) is None or held[0] == number:
-            self._changed.clear()
+            readers.changed.clear()
             if self._held is held:
-                await self._changed.wait()
+                await readers.changed.wait()
         return held[0], held[1]()

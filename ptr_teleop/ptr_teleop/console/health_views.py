@@ -9,7 +9,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from ptr_msgs.msg import MotorState, MotorStates
-from ptr_teleop.console.views import LEVELS, LONGEST, number, values_of
+from ptr_teleop.console.views import LEVELS, number, shortened, values_of
 
 MOTOR_LEVELS = {MotorStates.OK: "ok", MotorStates.REST: "rest", MotorStates.FAULT: "fault"}
 HARDWARE_ERRORS = {  # bit of MotorState.hardware_error: what a person reads
@@ -23,10 +23,10 @@ GRAVITY = {"ok": 0, "warn": 1, "error": 2}
 
 
 def motors_view(message: MotorStates) -> dict[str, Any]:
-    """The judgement with its sentence, and the readings of each motor (deg C, V, effort in the driver's unit)."""
+    """The judgment with its sentence, and the readings of each motor (deg C, V, effort in the driver's unit)."""
     return {
         "level": MOTOR_LEVELS.get(message.level, "fault"),
-        "message": message.message[:LONGEST],
+        "message": shortened(message.message),
         "motors": [_motor_view(motor) for motor in message.motors[:32]],
     }
 
@@ -61,4 +61,4 @@ def camera_views(message: DiagnosticArray, cameras: Sequence[str]) -> dict[str, 
 
 def _camera_view(status: DiagnosticStatus) -> dict[str, Any]:
     level = LEVELS.get(status.level, "error")
-    return {"level": level, "state": values_of(status).get("problems", ""), "message": status.message[:LONGEST]}
+    return {"level": level, "state": values_of(status).get("problems", ""), "message": shortened(status.message)}

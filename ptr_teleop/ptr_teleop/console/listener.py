@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import CompressedImage, JointState
+from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
 from std_msgs.msg import String
 
 from ptr_bringup.ros.qos import LATCHED
 from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, MotorStates, PolicyStep, SafetyEvent
 from ptr_teleop.console import health_views, policy_views, views
 from ptr_teleop.console.frames import NewestFrame
+from ptr_teleop.console.hand_axes import CameraPlace
 from ptr_teleop.console.state import ConsoleState, Heard
 
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -42,8 +46,11 @@ class Listener:
         self._said: dict[str, str] = {}  # what each source said last, without its numbers
         self._noted: dict[str, tuple[str, float]] = {}  # what was noted of it last, and when (s)
         listen = node.create_subscription
+        self._places = {name: CameraPlace() for name in frames}
         for name in frames:
             listen(CompressedImage, image_topic(name), self._camera(name), NEWEST, raw=True)
+            listen(CameraInfo, f"/camera/{name}/camera_info", partial(setattr, self._places[name], "info"), NEWEST)
+            listen(PoseStamped, f"/camera/{name}/pose", self._pose_keeper(name), LATCHED)
         listen(JointState, "/joint_states", lambda _: self._heard("/joint_states"), SENSOR, raw=True)
         listen(ArmState, "/arm/state", self._on_arm, SENSOR)
         listen(SafetyEvent, "/arm/safety", self._on_safety, LATCHED)
@@ -72,16 +79,28 @@ class Listener:
 
         return keep
 
+    def _pose_keeper(self, name: str) -> Callable[[PoseStamped], None]:
+        """A callback that keeps where a camera is, unless it moves with the arm."""
+
+        def keep(message: PoseStamped) -> None:
+            if message.header.frame_id == "base_link":
+                self._places[name].pose = message.pose
+
+        return keep
+
     def _on_arm(self, message: ArmState) -> None:
         self._heard("/arm/state")
-        self._state.arm = Heard(views.arm_view(message), time.monotonic())
+        at = message.measured.position
+        hand = np.array([at.x, at.y, at.z])
+        axes = {name: place.axes(hand) for name, place in self._places.items()}
+        self._state.arm = Heard({**views.arm_view(message), "axes": axes}, time.monotonic())
 
     def _on_safety(self, message: SafetyEvent) -> None:
         view = views.safety_view(message)
         self._state.safety = view
         if view["reasons"]:
             texts = ", ".join(reason["text"] for reason in view["reasons"])
-            self._note("warn", f"Safety: {texts}. {message.detail}")
+            self._note("warn", f"Safety: {texts}. {message.detail}".strip())
 
     def _on_motors(self, message: MotorStates) -> None:
         view = health_views.motors_view(message)
@@ -148,7 +167,7 @@ class Listener:
         self._said[topic] = said
 
     def _note(self, level: str, text: str) -> None:
-        self._state.events.append({"at": round(time.time(), 1), "level": level, "text": text[: views.LONGEST]})
+        self._state.events.append({"at": round(time.time(), 1), "level": level, "text": views.shortened(text)})
 
 
 def image_topic(camera: str) -> str:

@@ -15,6 +15,7 @@ from ptr_bringup.ros.parameters import declare
 from ptr_teleop.console.addresses import LOCAL_NAMES, machine_names, qr_code, url
 from ptr_teleop.console.admission import REMOTE
 from ptr_teleop.console.credentials import default_folder, keep_address, obtain
+from ptr_teleop.console.episodes import EpisodeLibrary
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.listener import Listener, image_topic
 from ptr_teleop.console.ros_robot import RosRobot
@@ -22,6 +23,7 @@ from ptr_teleop.console.security import Guard
 from ptr_teleop.console.server import ConsoleServer, Door
 from ptr_teleop.console.state import ConsoleState
 from ptr_teleop.console.terminal import show_on_terminal
+from ptr_teleop.console.values import ValueSource
 
 STALLED = 0.5  # s of silence after which a stream is shown as stalled
 PORTS = 10  # that are tried: several robots of one machine have a page each
@@ -41,7 +43,9 @@ class ConsoleNode(RunnableNode, Node):
             cameras, tasks, limits, task=str(self._value("task")), operator=str(self._value("operator_name"))
         )
         self._listener = Listener(self, state, frames, reference)
-        robot = RosRobot(self, state, frames, reference)
+        values = ValueSource(str(self._value("values")), str(self._value("checkpoint")))
+        episodes = EpisodeLibrary(lambda: str(self._value("episodes")) or _directory_of(state), values)
+        robot = RosRobot(self, state, frames, reference, episodes)
         doors = self._doors()
         self._server = ConsoleServer(robot, doors)
         self._announce(doors, self._server.start())
@@ -59,6 +63,9 @@ class ConsoleNode(RunnableNode, Node):
         declare(self, "cameras", ["over_shoulder"], "names of the cameras: /camera/NAME/image/compressed")
         declare(self, "tasks", [""], "names of the tasks that the page offers")
         declare(self, "task", "", "task that is chosen at first")
+        declare(self, "episodes", "", "folder of the episodes that the page lists; empty: where the recorder writes")
+        declare(self, "values", "", "JSON file of `ptr analyze q` with Q along these episodes; empty: none")
+        declare(self, "checkpoint", "", "checkpoint that computes Q along an episode when it is asked for; empty: none")
         declare(self, "operator_name", "", "who drives, as the page's field says at first")
 
     def _value(self, name: str) -> Any:
@@ -87,6 +94,11 @@ class ConsoleNode(RunnableNode, Node):
             file = keep_address(self._credentials(), address)
             self.get_logger().info(f"and for other machines at {place}; its token is in {file}")
             show_on_terminal(f"with its token: {address}\n{qr_code(address)}")
+
+
+def _directory_of(state: ConsoleState) -> str:
+    """Where the recorder writes, as it said last; empty: none was heard."""
+    return "" if state.recorder is None else str(state.recorder.value["directory"])
 
 
 def main(args: Sequence[str] | None = None) -> int:

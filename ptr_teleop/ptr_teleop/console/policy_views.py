@@ -9,19 +9,19 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from ptr_msgs.msg import PolicyStep
-from ptr_teleop.console.views import LEVELS, LONGEST, number, values_of
+from ptr_teleop.console.views import LEVELS, number, shortened, values_of
 
-PHASES = ("idle", "staging", "ready", "running", "label", "done")
+PHASES = ("idle", "staging", "ready", "running", "label", "review", "done")
 NOT_JSON = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 
 
 def policy_view(message: PolicyStep) -> dict[str, Any]:
     """What the running policy does, and why when it does nothing."""
     return {
-        "task": message.task[:LONGEST],
+        "task": shortened(message.task),
         "step": int(message.step),
         "held": bool(message.held),
-        "reason": message.reason[:LONGEST],
+        "reason": shortened(message.reason),
         "milliseconds": number(1e3 * message.inference_time, 1),
     }
 
@@ -37,7 +37,7 @@ def policy_status_view(message: DiagnosticStatus) -> dict[str, Any]:
     values = values_of(message)
     return {
         "level": LEVELS.get(message.level, "error"),
-        "message": message.message[:LONGEST],
+        "message": shortened(message.message),
         "checkpoint": values.get("checkpoint", ""),
         "q_low": _written(values.get("q_low", "")),
         "q_high": _written(values.get("q_high", "")),
@@ -54,8 +54,8 @@ def evaluation_view(text: str) -> dict[str, Any] | None:
         summary = json.loads(text, parse_constant=lambda _: None)
         low, high = summary["wilson_95"]
         return {
-            "task": str(summary["task"])[:LONGEST],
-            "policy": str(summary["policy"])[:LONGEST],
+            "task": shortened(str(summary["task"])),
+            "policy": shortened(str(summary["policy"])),
             "planned": int(summary["planned"]),
             "judged": int(summary["judged"]),
             "successes": int(summary["successes"]),
@@ -74,13 +74,14 @@ def trial_view(text: str) -> dict[str, Any] | None:
         phase = trial["phase"]
         if phase not in PHASES:
             return None
-        words = ("task", "kitchen", "instruction", "policy_label", "message")
+        words = ("task", "kitchen", "instruction", "policy_label", "message", "fault", "undo")
         counts = ("planned", "takeover_steps")
         return {
             "phase": phase,
             "number": int(trial.get("index") or 0) + 1,
-            **{key: str(trial.get(key) or "")[:LONGEST] for key in words},
+            **{key: shortened(str(trial.get(key) or "")) for key in words},
             **{key: int(trial.get(key) or 0) for key in counts},
+            "blind": bool(trial.get("blind", True)),
             "may_label": bool(trial.get("may_label", phase == "label")),
         }
     except NOT_JSON:

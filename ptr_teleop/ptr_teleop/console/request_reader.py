@@ -13,16 +13,21 @@ from typing import Any
 from ptr_models.common.errors import PtrError
 from ptr_teleop.console.requests import (
     ChooseTask,
+    DiscardEpisode,
     Finish,
     JudgeTrial,
+    NextScene,
     RebootMotors,
     Record,
     Relabel,
     Release,
     Request,
+    RestoreEpisode,
     SceneReady,
     SetTorque,
     Stop,
+    UndoJudgment,
+    UndoLabel,
     UseDevice,
 )
 
@@ -31,7 +36,7 @@ LONGEST = 80  # characters of a name
 LARGEST = 4096  # bytes of a message of a page
 TASK, OPERATOR, NOTE, NAME = 120, 80, 2000, 200  # characters
 OUTCOMES = ("success", "failure", "partial", "unlabelled")
-JUDGEMENTS = ("success", "failure", "partial", "invalid")
+JUDGMENTS = ("success", "failure", "partial", "invalid")
 
 
 def name_and_instruction(text: str) -> tuple[str, str]:
@@ -145,7 +150,7 @@ def _set_torque(fields: dict[str, Any]) -> SetTorque:
 
 
 def _judge_trial(fields: dict[str, Any]) -> JudgeTrial:
-    outcome, score = _outcome(fields, JUDGEMENTS)
+    outcome, score = _outcome(fields, JUDGMENTS)
     reason = _text(fields, "reason", NOTE, "").strip()
     if outcome in ("partial", "invalid") and not reason:
         raise RequestError(f"a trial that is {outcome} needs a reason: say it in a few words")
@@ -159,9 +164,7 @@ def _truth(fields: dict[str, Any], name: str) -> bool:
     return value
 
 
-def _outcome(
-    fields: dict[str, Any], known: Sequence[str], default: str | None = None
-) -> tuple[str, float | None]:
+def _outcome(fields: dict[str, Any], known: Sequence[str], default: str | None = None) -> tuple[str, float | None]:
     outcome = fields.pop("outcome", default)
     if outcome not in known:
         raise RequestError(f"unknown outcome {_shown(outcome)}; known: {', '.join(known)}")
@@ -197,6 +200,10 @@ READERS: dict[str, Callable[[dict[str, Any]], Request]] = {
     "record": _record,
     "finish": _finish,
     "relabel": _relabel,
+    "next_scene": lambda fields: NextScene(),
+    "discard": lambda fields: DiscardEpisode(_text(fields, "episode", NAME)),
+    "restore": lambda fields: RestoreEpisode(_text(fields, "episode", NAME)),
+    "undo": lambda fields: UndoLabel(_text(fields, "episode", NAME)),
     "device": _use_device,
     "task": _choose_task,
     "stop": lambda fields: Stop(),
@@ -205,4 +212,5 @@ READERS: dict[str, Callable[[dict[str, Any]], Request]] = {
     "reboot_motors": lambda fields: RebootMotors(),
     "ready": lambda fields: SceneReady(),
     "judge": _judge_trial,
+    "undo_judgment": lambda fields: UndoJudgment(),
 }

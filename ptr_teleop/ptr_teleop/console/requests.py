@@ -46,6 +46,32 @@ class Relabel:
 
 
 @dataclass(frozen=True)
+class NextScene:
+    """Bring the arm to its start, and in simulation lay the next scene."""
+
+
+@dataclass(frozen=True)
+class DiscardEpisode:
+    """Move a saved episode to the discarded ones."""
+
+    episode: str
+
+
+@dataclass(frozen=True)
+class RestoreEpisode:
+    """Bring a discarded episode back."""
+
+    episode: str
+
+
+@dataclass(frozen=True)
+class UndoLabel:
+    """Take the newest judgment of an episode back."""
+
+    episode: str
+
+
+@dataclass(frozen=True)
 class UseDevice:
     """Let another device drive the arm."""
 
@@ -89,6 +115,11 @@ class SceneReady:
 
 
 @dataclass(frozen=True)
+class UndoJudgment:
+    """Take the judgment of the trial before back, to give another one."""
+
+
+@dataclass(frozen=True)
 class JudgeTrial:
     """Label the trial of an evaluation that has just ended.
 
@@ -109,6 +140,10 @@ Request = (
     Record
     | Finish
     | Relabel
+    | NextScene
+    | DiscardEpisode
+    | RestoreEpisode
+    | UndoLabel
     | UseDevice
     | ChooseTask
     | Stop
@@ -116,5 +151,6 @@ Request = (
     | SetTorque
     | RebootMotors
     | SceneReady
+    | UndoJudgment
     | JudgeTrial
 )

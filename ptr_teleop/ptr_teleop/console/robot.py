@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.requests import Request
 from ptr_teleop.console.state import ConsoleState
+
+if TYPE_CHECKING:  # it knows messages; a server can be tested without ROS
+    from ptr_teleop.console.episodes import EpisodeLibrary
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Robot(Protocol):
 
     state: ConsoleState
     frames: Mapping[str, NewestFrame]
+    episodes: EpisodeLibrary
     reference: NewestFrame  # the start image that a trial's scene has to match
 
     async def carry_out(self, request: Request) -> Answer:

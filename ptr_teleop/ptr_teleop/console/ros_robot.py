@@ -18,21 +18,28 @@ from rclpy.task import Future
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
+from ptr_models.common.errors import PtrError
 from ptr_msgs.srv import LabelEpisode, LabelTrial, StartEpisode, StopEpisode
+from ptr_teleop.console.episodes import EpisodeLibrary
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.requests import (
     DEVICES,
     ChooseTask,
+    DiscardEpisode,
     Finish,
     JudgeTrial,
+    NextScene,
     RebootMotors,
     Record,
     Relabel,
     Release,
     Request,
+    RestoreEpisode,
     SceneReady,
     SetTorque,
     Stop,
+    UndoJudgment,
+    UndoLabel,
     UseDevice,
 )
 from ptr_teleop.console.robot import Answer
@@ -43,13 +50,15 @@ ABSENT = {  # what a person is told when nobody offers a service, by the beginni
     "/arm/": "no arm node runs",
     "/teleop/": "no teleoperation node runs; start it",
     "/recorder/": "no recorder runs; start it",
+    "/scene/": "no node lays scenes; start the session with collect.launch.xml",
     "/evaluation/": "no evaluation runs that waits for a person; start one",
 }
 UNCONFIRMED = "the stop was sent, but the arm did not confirm it within {:.0f} s; use its power switch if it moves"
-PATIENCE = 5.0  # s for an answer of the recorder, which audits an episode before it answers
-STOP_PATIENCE = 1.0  # s for an answer of the arm
+TIMEOUT = 5.0  # s for an answer of the recorder, which audits an episode before it answers
+STOP_TIMEOUT = 1.0  # s for an answer of the arm
 RECORDER_DEAD = 2.0  # s without its status; ROS's graph names a killed node for some ten seconds more
-MOTOR_PATIENCE = 15.0  # s: motors reboot one after the other
+SCENE_TIMEOUT = 60.0  # s: the arm goes to its start slowly
+MOTOR_TIMEOUT = 15.0  # s: motors reboot one after the other
 
 
 async def ask(client: Client, request: Any, patience: float) -> Answer:
@@ -97,23 +106,30 @@ class RosRobot:
     """See `robot.Robot`. Made by the node; used by the server's thread while another one spins the node."""
 
     def __init__(
-        self, node: Node, state: ConsoleState, frames: Mapping[str, NewestFrame], reference: NewestFrame
+        self,
+        node: Node,
+        state: ConsoleState,
+        frames: Mapping[str, NewestFrame],
+        reference: NewestFrame,
+        episodes: EpisodeLibrary,
     ) -> None:
-        self.state, self.frames, self.reference = state, frames, reference
+        self.state, self.frames, self.reference, self.episodes = state, frames, reference, episodes
         self._packets = {
             device: node.create_publisher(String, f"/teleop/{device}", QoSProfile(depth=10)) for device in DEVICES
         }
         self._stop_request = node.create_publisher(Bool, "/arm/stop_request", QoSProfile(depth=10))
-        self._stop = node.create_client(Trigger, "/arm/stop")
-        self._clear = node.create_client(Trigger, "/arm/clear")
-        self._torque = node.create_client(SetBool, "/arm/torque")
-        self._reboot = node.create_client(Trigger, "/arm/reboot_motors")
-        self._start_episode = node.create_client(StartEpisode, "/recorder/start")
-        self._stop_episode = node.create_client(StopEpisode, "/recorder/stop")
-        self._label_episode = node.create_client(LabelEpisode, "/recorder/label")
-        self._parameters = node.create_client(SetParameters, "/teleop/set_parameters")
-        self._ready = node.create_client(Trigger, "/evaluation/ready")
-        self._label_trial = node.create_client(LabelTrial, "/evaluation/label")
+        self._stop: Client = node.create_client(Trigger, "/arm/stop")
+        self._clear: Client = node.create_client(Trigger, "/arm/clear")
+        self._torque: Client = node.create_client(SetBool, "/arm/torque")
+        self._reboot: Client = node.create_client(Trigger, "/arm/reboot_motors")
+        self._start_episode: Client = node.create_client(StartEpisode, "/recorder/start")
+        self._stop_episode: Client = node.create_client(StopEpisode, "/recorder/stop")
+        self._label_episode: Client = node.create_client(LabelEpisode, "/recorder/label")
+        self._next_scene: Client = node.create_client(Trigger, "/scene/next")
+        self._parameters: Client = node.create_client(SetParameters, "/teleop/set_parameters")
+        self._ready: Client = node.create_client(Trigger, "/evaluation/ready")
+        self._undo: Client = node.create_client(Trigger, "/evaluation/undo")
+        self._label_trial: Client = node.create_client(LabelTrial, "/evaluation/label")
         self._operator = ""
         self._answering: dict[type, Callable[[Any], Awaitable[Answer]]] = {
             Stop: self._stop_arm,
@@ -125,8 +141,13 @@ class RosRobot:
             Record: self._record,
             Finish: self._finish,
             Relabel: self._relabel,
+            NextScene: self._next,
+            DiscardEpisode: lambda request: self._with_saved(self.episodes.discard, request.episode),
+            RestoreEpisode: lambda request: self._with_saved(self.episodes.restore, request.episode),
+            UndoLabel: lambda request: self._with_saved(self.episodes.undo, request.episode),
             SceneReady: self._scene_ready,
             JudgeTrial: self._judge_trial,
+            UndoJudgment: self._undo_judgment,
         }
 
     def drive(self, device: str, packet: str) -> None:
@@ -141,25 +162,28 @@ class RosRobot:
     async def _stop_arm(self, _: Stop) -> Answer:
         """By two ways: the topic needs no answer and nobody's time, the service says that it was done."""
         self._stop_request.publish(Bool(data=True))
-        return await ask(self._stop, Trigger.Request(), STOP_PATIENCE)
+        return await ask(self._stop, Trigger.Request(), STOP_TIMEOUT)
 
     async def _release(self, _: Release) -> Answer:
-        return await ask(self._clear, Trigger.Request(), STOP_PATIENCE)
+        return await ask(self._clear, Trigger.Request(), STOP_TIMEOUT)
 
     async def _set_torque(self, request: SetTorque) -> Answer:
-        return await ask(self._torque, SetBool.Request(data=request.on), MOTOR_PATIENCE)
+        return await ask(self._torque, SetBool.Request(data=request.on), MOTOR_TIMEOUT)
 
     async def _reboot_motors(self, _: RebootMotors) -> Answer:
-        return await ask(self._reboot, Trigger.Request(), MOTOR_PATIENCE)
+        return await ask(self._reboot, Trigger.Request(), MOTOR_TIMEOUT)
 
     async def _scene_ready(self, _: SceneReady) -> Answer:
-        return await ask(self._ready, Trigger.Request(), PATIENCE)
+        return await ask(self._ready, Trigger.Request(), TIMEOUT)
 
     async def _judge_trial(self, request: JudgeTrial) -> Answer:
         wish = LabelTrial.Request(
             outcome=request.outcome, score=_score(request), reason=request.reason, by=request.by or self._operator
         )
-        return await ask(self._label_trial, wish, PATIENCE)
+        return await ask(self._label_trial, wish, TIMEOUT)
+
+    async def _undo_judgment(self, _: UndoJudgment) -> Answer:
+        return await ask(self._undo, Trigger.Request(), TIMEOUT)
 
     async def _use_device(self, request: UseDevice) -> Answer:
         return await self._set({"device": request.device}, f"{request.device} may drive now")
@@ -175,15 +199,26 @@ class RosRobot:
             instruction=request.instruction,
             extra_json=json.dumps({"device": device} if device else {}),
         )
-        return await self._ask_recorder(self._start_episode, wish, PATIENCE)
+        return await self._ask_recorder(self._start_episode, wish, TIMEOUT)
 
     async def _finish(self, request: Finish) -> Answer:
-        wish = StopEpisode.Request(
-            save=request.save, outcome=request.outcome, score=_score(request), note=request.note
-        )
-        return await self._ask_recorder(self._stop_episode, wish, 2 * PATIENCE)
+        wish = StopEpisode.Request(save=request.save, outcome=request.outcome, score=_score(request), note=request.note)
+        return await self._ask_recorder(self._stop_episode, wish, 2 * TIMEOUT)
+
+    async def _with_saved(self, act: Callable[..., str], name: str, *arguments: Any) -> Answer:
+        """Do something with a saved episode, in a thread of its own: bags are large, and disks slow."""
+        recorder = self.state.recorder
+        if recorder is not None and recorder.value["state"] == "saving" and recorder.value["episode"] == name:
+            return Answer(False, f"{name} is being looked through; try again in a moment")
+        try:
+            return Answer(True, await asyncio.to_thread(act, name, *arguments))
+        except (PtrError, OSError) as error:
+            return Answer(False, str(error))
 
     async def _relabel(self, request: Relabel) -> Answer:
+        if request.episode:
+            known = (request.outcome, request.score, request.note, self._operator)
+            return await self._with_saved(self.episodes.relabel, request.episode, *known)
         wish = LabelEpisode.Request(
             episode_id=request.episode,
             outcome=request.outcome,
@@ -191,7 +226,10 @@ class RosRobot:
             note=request.note,
             by=self._operator,
         )
-        return await self._ask_recorder(self._label_episode, wish, PATIENCE)
+        return await self._ask_recorder(self._label_episode, wish, TIMEOUT)
+
+    async def _next(self, _: NextScene) -> Answer:
+        return await ask(self._next_scene, Trigger.Request(), SCENE_TIMEOUT)
 
     async def _ask_recorder(self, client: Client, wish: Any, patience: float) -> Answer:
         """Ask the recorder, unless it was heard before and is silent now: a killed one would swallow the call."""
@@ -215,7 +253,7 @@ class RosRobot:
     async def _set(self, values: Mapping[str, str], done: str) -> Answer:
         """Set parameters of the teleoperation node."""
         wish = SetParameters.Request(parameters=[_text_parameter(*item) for item in values.items()])
-        response = await call(self._parameters, wish, PATIENCE)
+        response = await call(self._parameters, wish, TIMEOUT)
         if isinstance(response, Answer):
             return response
         refused = next((result for result in response.results if not result.successful), None)

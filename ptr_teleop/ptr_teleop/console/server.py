@@ -13,12 +13,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from ptr_models.common.errors import PtrError
 from ptr_teleop.console.admission import LOCAL, DoorLimits, OncePerInterval
 from ptr_teleop.console.door_keeper import DoorKeeper, reserve_files
+from ptr_teleop.console.episode_pages import EpisodePages, image_response
 from ptr_teleop.console.requests import DEVICES, Stop
 from ptr_teleop.console.robot import Robot
 from ptr_teleop.console.security import COOKIE, HEADERS, Guard, path_refusal
@@ -30,7 +33,6 @@ KEEPALIVE = 15.0  # s for which a connection may wait for its next request
 LINGERING = 2.0  # s in which the rest of a request's body is still read
 LOGGERS = ("aiohttp.server", "aiohttp.web", "asyncio", "ptr_teleop.console.server", "ptr_teleop.console.door_keeper")
 MONTH = 30 * 86400  # s that a browser keeps the token
-PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # by how their files begin
 LOG = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -130,9 +132,10 @@ class ConsoleServer:
         )
         runners.append(runner)
         await runner.setup()
+        make = cast(web.Server, runner.server)  # there since it was set up
         for port in range(door.port, door.port + door.ports):
             try:
-                keeper = DoorKeeper(door.host, port, runner.server, door.tls, door.limits)
+                keeper = DoorKeeper(door.host, port, make, door.tls, door.limits)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or port == door.port + door.ports - 1:
                     raise ServerError(
@@ -157,6 +160,7 @@ class ConsoleServer:
         application.router.add_get("/socket", self._sockets.control)
         application.router.add_get("/camera/{name}", self._sockets.camera)
         application.router.add_get(f"/drive/{{device:{'|'.join(DEVICES)}}}", self._sockets.driving)
+        EpisodePages(self._robot).add_to(application.router)
         application.router.add_static("/static", PAGES)
         return application
 
@@ -170,14 +174,9 @@ class ConsoleServer:
         text = text.replace("{{ sentence }}", html.escape(answer.text))
         return web.Response(text=text, content_type="text/html", status=status)
 
-
     async def _on_reference(self, _: web.Request) -> web.Response:
         """The start image that a trial's scene has to match."""
-        image = self._robot.reference.newest() or b""
-        kind = next((kind for magic, kind in PICTURES.items() if image.startswith(magic)), None)
-        if kind is None:
-            raise web.HTTPNotFound(text="There is no reference image.")
-        return web.Response(body=image, content_type=kind)
+        return image_response(self._robot.reference.newest() or b"")
 
 
 async def _end_tasks() -> None:
@@ -218,9 +217,7 @@ class _Admitted:
             self.keeper.spoke(request.transport.get_extra_info("peername"))
 
 
-def _guarding(
-    guard: Guard, robot: Robot, admitted: _Admitted
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _guarding(guard: Guard, robot: Robot, admitted: _Admitted) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         admitted.note(request)

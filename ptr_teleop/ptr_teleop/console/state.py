@@ -169,7 +169,7 @@ class ConsoleState:
 
     def _blinded(self, value: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
         """The value without what would tell a person who labels trials whose they are."""
-        blind = self.trial is not None and self.trial["phase"] != "idle"
+        blind = self.trial is not None and self.trial["phase"] != "idle" and self.trial.get("blind", True)
         return {**value, key: ""} if value is not None and blind else value
 
     def _streams(self, now: float) -> list[dict[str, Any]]:

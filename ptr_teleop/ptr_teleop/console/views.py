@@ -49,7 +49,7 @@ def arm_view(message: ArmState) -> dict[str, Any]:
     position = message.measured.position
     return {
         "mode": MODES.get(message.mode, "unknown"),
-        "source": message.source[:LONGEST],
+        "source": shortened(message.source),
         "position": [number(position.x, 4), number(position.y, 4), number(position.z, 4)],
         "gripper": number(message.gripper, 2),
     }
@@ -62,7 +62,7 @@ def safety_view(message: SafetyEvent) -> dict[str, Any]:
         for bit, (code, grade, text) in REASONS.items()
         if message.reason & bit
     ]
-    return {"reasons": reasons, "detail": message.detail[:LONGEST], "source": message.source[:LONGEST]}
+    return {"reasons": reasons, "detail": shortened(message.detail), "source": shortened(message.source)}
 
 
 def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
@@ -80,15 +80,15 @@ def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
     return {
         "state": RECORDER_STATES.get(message.state, "unknown"),
         "started": seconds(message.header.stamp),
-        "episode": message.episode_id[:LONGEST],
-        "task": message.task[:LONGEST],
-        "directory": message.directory[:LONGEST],
+        "episode": shortened(message.episode_id),
+        "task": shortened(message.task),
+        "directory": shortened(message.directory),
         "saved": int(message.saved),
         "goal": int(message.goal),
-        "message": message.message[:LONGEST],
+        "message": shortened(message.message),
         "free_gb": number(message.free_gb, 1),
-        "proposal": message.proposal[:LONGEST],
-        "findings": [finding[:LONGEST] for finding in message.findings[:10]],
+        "proposal": shortened(message.proposal),
+        "findings": [shortened(finding) for finding in message.findings[:10]],
         "streams": streams,
     }
 
@@ -98,7 +98,7 @@ def teleop_view(message: DiagnosticStatus) -> dict[str, Any]:
     values = values_of(message)
     return {
         "level": LEVELS.get(message.level, "error"),
-        "message": message.message[:LONGEST],
+        "message": shortened(message.message),
         "device": values.get("device", ""),
         "in_charge": values.get("in_charge", ""),
         "devices": [name for name in values.get("devices", "").split(",") if name.strip()],
@@ -108,7 +108,12 @@ def teleop_view(message: DiagnosticStatus) -> dict[str, Any]:
 
 def values_of(message: DiagnosticStatus) -> dict[str, str]:
     """The pairs of a status, none of them too long."""
-    return {item.key: item.value[:LONGEST] for item in message.values[:50]}
+    return {item.key: shortened(item.value) for item in message.values[:50]}
+
+
+def shortened(text: str) -> str:
+    """A text of at most LONGEST characters: of a longer one the first words, and a sign that there are more."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rpartition(' ')[0] or text[: LONGEST - 1]}…"
 
 
 def number(value: float, digits: int) -> float | None:

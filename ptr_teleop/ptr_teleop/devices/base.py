@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,13 +18,15 @@ class DeviceError(PtrError):
 
 
 class Button(enum.Enum):
-    """What a press asks of the recorder."""
+    """What a press asks of the recorder, and of the scene."""
 
     START = "start"
     SAVE = "save"
     FAIL = "fail"
+    KEEP = "keep unlabelled"
     DISCARD = "discard"
     TOGGLE = "start or save"
+    NEXT = "next scene"
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,30 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Give the device back (terminal modes, file descriptors)."""
+
+
+@runtime_checkable
+class TakesPackets(Protocol):
+    """A device that a page feeds."""
+
+    def on_packet(self, text: str, now: float) -> None:
+        """Take a packet that arrived at `now` (s, steady clock)."""
+
+
+@runtime_checkable
+class TakesTwists(Protocol):
+    """A device that a driver feeds with twists."""
+
+    def on_twist(self, twist: Sequence[float], stamp_ns: int, now: float) -> None:
+        """Take a twist: (6,) m/s and rad/s in base_link."""
+
+
+@runtime_checkable
+class TakesJoy(Protocol):
+    """A device that a driver feeds with axes and buttons."""
+
+    def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
+        """Take the state of axes and buttons."""
 
 
 class Outbox:

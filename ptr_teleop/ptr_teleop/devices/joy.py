@@ -15,7 +15,7 @@ import numpy as np
 from ptr_teleop.devices.base import DeviceError, Outbox, Reading
 from ptr_teleop.devices.joy_buttons import ButtonPanel, Buttons
 from ptr_teleop.devices.motion_deadman import MotionDeadman
-from ptr_teleop.devices.refusals import Refusals
+from ptr_teleop.devices.rejections import Rejections
 from ptr_teleop.devices.response import Response
 
 
@@ -37,17 +37,18 @@ class JoyLayout:
 
 
 LAYOUTS = {
-    # game_controller_node: A B X Y, 4 back, 6 start, 9 and 10 shoulders; axes LX LY RX RY LT RT
+    # game_controller_node: A B X Y, 4 back, 6 start, 9 and 10 shoulders, 11 up; axes LX LY RX RY LT RT
     "game_controller": JoyLayout(
         axes=(1, 0, 3, -1, -1, 2),
-        buttons=Buttons(deadman=9, close=2, open=1, start=-1, save=-1, fail=3, discard=4, toggle=6),
+        buttons=Buttons(deadman=9, close=2, open=1, start=-1, save=-1, fail=3, discard=4, toggle=6, next=11),
         turning=(-1, -1, 3, 0, 1, 2),
         turn=10,
     ),
-    # joy_node with an Xbox controller (xpad): A B X Y, 4 and 5 shoulders, 6 back, 7 start; axes LX LY LT RX RY RT
+    # joy_node with an Xbox controller (xpad): A B X Y, 4 and 5 shoulders, 6 back, 7 start, 8 guide;
+    # axes LX LY LT RX RY RT
     "xbox": JoyLayout(
         axes=(1, 0, 4, -1, -1, 3),
-        buttons=Buttons(deadman=4, close=2, open=1, start=-1, save=-1, fail=3, discard=6, toggle=7),
+        buttons=Buttons(deadman=4, close=2, open=1, start=-1, save=-1, fail=3, discard=6, toggle=7, next=8),
         turning=(-1, -1, 4, 0, 1, 3),
         turn=5,
     ),
@@ -88,13 +89,13 @@ class JoyDevice(Outbox):
         self._panel, self._motion = ButtonPanel(layout.buttons), MotionDeadman()
         self._axes: np.ndarray = np.zeros(0)
         self._heard, self._trusted = -np.inf, True
-        self._refusals = Refusals(self._notices)
+        self._rejections = Rejections(self._notices)
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
         """Take the state of axes and buttons; the stamp is not used: its clock may be another one."""
         deflections = np.asarray(axes, dtype=float)
         if not np.isfinite(deflections).all():
-            self._refusals.add(f"a Joy was refused: its axes are {deflections.tolist()}", now)
+            self._rejections.add(f"a Joy was refused: its axes are {deflections.tolist()}", now)
             self._trusted = False
             return
         self._axes, self._heard, self._trusted = deflections, now, True

@@ -16,6 +16,7 @@ class Buttons:
     Attributes:
         deadman: -1: the device has none; it counts as held while it is deflected.
         toggle: starts an episode, or saves the one that is recorded as success.
+        next: the arm goes to its start, and in simulation the next scene is laid.
     """
 
     deadman: int = 0
@@ -26,15 +27,17 @@ class Buttons:
     fail: int = 5
     discard: int = 6
     toggle: int = -1
+    next: int = -1
 
     def of_recorder(self) -> dict[Button, int]:
-        """The index of each button that asks something of the recorder."""
+        """The index of each button that asks something of the recorder or the scene."""
         return {
             Button.START: self.start,
             Button.SAVE: self.save,
             Button.FAIL: self.fail,
             Button.DISCARD: self.discard,
             Button.TOGGLE: self.toggle,
+            Button.NEXT: self.next,
         }
 
 

@@ -3,7 +3,7 @@
 
 A terminal tells of key presses only, not of releases: while a key is held, the terminal repeats it. A motion
 key counts as held until `HOLD` seconds after its last repeat; the first repeat comes later than that (the
-keyboard's delay, often 0.25-0.5 s), so that a tap is a short nudge.
+keyboard's delay, often 0.25-0.5 s), so that a tap is a short nudge. With Shift a motion key is slow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ptr_teleop.devices.base import DeviceError, Outbox, Reading
-from ptr_teleop.devices.keys import BUTTONS, GRIPPER, MOTIONS, direction
+from ptr_teleop.devices.keys import BUTTONS, FASTER, GRIPPER, MOTIONS, SLOW, SLOWER, SPEEDS, direction
 
 HOLD = 0.15  # s
 
@@ -38,7 +38,8 @@ class KeyboardDevice(Outbox):
         super().__init__()
         self.horizon = horizon
         self._scale = np.array([speed] * 3 + [turn] * 3)
-        self._held_until: dict[str, float] = {}
+        self._speed = len(SPEEDS) - 1
+        self._held: dict[str, tuple[float, float]] = {}  # key: until when (s), and its share of the speed
         self._toggle = False
         self._gone = False
         self._file = (stream or sys.stdin).fileno()
@@ -50,9 +51,14 @@ class KeyboardDevice(Outbox):
     def read(self, now: float) -> Reading:
         """See `Device.read`."""
         self._take_keys(now)
-        held = {key for key, until in self._held_until.items() if now < until}
+        held = {key: share for key, (until, share) in self._held.items() if now < until}
         toggle, self._toggle = self._toggle, False
-        return Reading(direction(held) * self._scale, deadman=bool(held), toggle=toggle)
+        twist = sum((share * direction(key) for key, share in held.items()), np.zeros(6))
+        return Reading(SPEEDS[self._speed] * twist * self._scale, deadman=bool(held), toggle=toggle)
+
+    def values(self) -> dict[str, str]:
+        """See `Device.values`."""
+        return {"speed": f"{SPEEDS[self._speed]:.0%}"}
 
     def _take_keys(self, now: float) -> None:
         while not self._gone and select.select([self._file], [], [], 0)[0]:
@@ -67,9 +73,13 @@ class KeyboardDevice(Outbox):
                 self._press(key, now)
 
     def _press(self, key: str, now: float) -> None:
-        if key in MOTIONS or key == GRIPPER:
-            self._held_until[key] = now + HOLD
+        motion = key.lower()
+        if motion in MOTIONS or key == GRIPPER:
+            self._held[motion] = now + HOLD, SLOW if key != motion else 1.0
             self._toggle = self._toggle or key == GRIPPER
+        elif key in SLOWER or key in FASTER:
+            step = 1 if key in FASTER else -1
+            self._speed = min(max(self._speed + step, 0), len(SPEEDS) - 1)
         elif key in BUTTONS:
             self._pressed.add(BUTTONS[key])
 

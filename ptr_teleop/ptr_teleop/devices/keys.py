@@ -14,11 +14,19 @@ MOTIONS = {  # key: (axis of the twist, sign); x forward, y left, z up
     "j": (3, 1), "l": (3, -1), "i": (4, 1), "k": (4, -1), "u": (5, 1), "o": (5, -1),
 }  # fmt: skip
 GRIPPER = " "
-BUTTONS = {"r": Button.START, "\r": Button.SAVE, "\n": Button.SAVE, "f": Button.FAIL, "x": Button.DISCARD}
-HELP = (
-    "w/s forward/back  a/d left/right  q/e up/down  j/l roll  i/k pitch  u/o yaw  space gripper  "
-    "r record  enter save  f save as failure  x discard"
-)
+BUTTONS = {
+    "r": Button.START, "\r": Button.SAVE, "\n": Button.SAVE, "f": Button.FAIL, "x": Button.DISCARD, "n": Button.NEXT,
+}  # fmt: skip
+SLOWER, FASTER = "-", "+="
+SPEEDS = (0.1, 0.25, 0.5, 0.75, 1.0)
+"""Steps of a terminal's speed, as shares of the full one."""
+SLOW = 0.25
+"""Share of the speed while Shift is held, in a terminal."""
+HELP = """\
+w/s forward/back  a/d left/right  q/e up/down  j/l roll  i/k pitch  u/o yaw  space gripper
+with Shift: a quarter of the speed  -/+ slower/faster
+r record  enter save  f save as failure  x discard; between episodes: as the audit proposes
+n arm to its start, and in simulation the next scene"""
 
 
 def direction(keys: Iterable[str]) -> np.ndarray:

@@ -9,9 +9,12 @@ import numpy as np
 
 from ptr_teleop.devices.base import Outbox, Reading
 from ptr_teleop.devices.keys import GRIPPER, MOTIONS, direction
-from ptr_teleop.devices.link import MAX_AGE, Arrival, Link
+from ptr_teleop.devices.packet_latency import MAX_AGE, Arrival, PacketLatency
 from ptr_teleop.devices.packets import PacketError, flag, load, number, word
-from ptr_teleop.devices.refusals import Refusals
+from ptr_teleop.devices.rejections import Rejections
+
+SLOW = 0.25
+"""Share of the speed that is left in slow mode."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +22,10 @@ class KeyState:
     """One packet of the page.
 
     Attributes:
-        session, sequence, sent: see `Link.receive`; `sent` in s.
+        session, sequence, sent: see `PacketLatency.receive`; `sent` in s.
         keys: what is held down.
         deadman: the page may drive.
+        slow: at a quarter of the speed.
     """
 
     session: str
@@ -29,6 +33,7 @@ class KeyState:
     sent: float
     keys: frozenset[str]
     deadman: bool
+    slow: bool = False
 
 
 def parse(text: str) -> KeyState:
@@ -43,7 +48,8 @@ def parse(text: str) -> KeyState:
         raise PacketError("a packet was refused: keys is not a list of at most 32 texts")
     session = word(packet, "session") if "session" in packet else ""
     sequence, sent = int(number(packet, "seq", 0.0)), number(packet, "t") * 1e-3
-    return KeyState(session, sequence, sent, frozenset(keys), flag(packet, "deadman"))
+    slow = flag(packet, "slow") if "slow" in packet else False
+    return KeyState(session, sequence, sent, frozenset(keys), flag(packet, "deadman"), slow)
 
 
 class PageKeyboardDevice(Outbox):
@@ -62,21 +68,21 @@ class PageKeyboardDevice(Outbox):
         self._max_age = max_age
         self.horizon = horizon
         self._scale = np.array([speed] * 3 + [turn] * 3)
-        self._link = Link()
+        self._latency = PacketLatency()
         self._state: KeyState | None = None
         self._toggle = False
-        self._refusals = Refusals(self._notices)
+        self._rejections = Rejections(self._notices)
 
     def on_packet(self, text: str, now: float) -> None:
         """Take a packet that arrived at `now` (s, steady clock)."""
         try:
             state = parse(text)
         except PacketError as error:
-            self._refusals.add(str(error), now)
+            self._rejections.add(str(error), now)
             return
-        arrival = self._link.receive(state.session, state.sequence, state.sent, now)
-        if arrival in (Arrival.FOREIGN, Arrival.OLD):
-            self._refusals.add(f"a packet of the page's keyboard was refused: it is {arrival.value}", now)
+        arrival = self._latency.receive(state.session, state.sequence, state.sent, now)
+        if arrival in (Arrival.FOREIGN, Arrival.OUTDATED):
+            self._rejections.add(f"a packet of the page's keyboard was refused: it is {arrival.value}", now)
             return
         if arrival is Arrival.JUMPED:
             self._notices.append("the clock of the page jumped: ages are measured anew")
@@ -92,10 +98,11 @@ class PageKeyboardDevice(Outbox):
             return None
         motions = state.keys & (MOTIONS.keys() | {GRIPPER})
         held = state.deadman and bool(motions)
-        if self._link.age(now) > self._max_age:
+        if self._latency.age(now) > self._max_age:
             return Reading(lost=held)
-        return Reading(direction(motions) * self._scale, deadman=held, toggle=toggle and held)
+        scale = self._scale * (SLOW if state.slow else 1.0)
+        return Reading(direction(motions) * scale, deadman=held, toggle=toggle and held)
 
     def values(self) -> dict[str, str]:
         """See `Device.values`."""
-        return {"refused": str(self._refusals.count)}
+        return {"refused": str(self._rejections.count)}

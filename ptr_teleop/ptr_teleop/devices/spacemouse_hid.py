@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from ptr_teleop.devices.base import Button, DeviceError
+from ptr_teleop.devices.button_press import Press, PressTimer
 from ptr_teleop.devices.hidraw import HidrawFile, find
-from ptr_teleop.devices.press import Press, PressTimer
 
 CLOSE = ("LEFT", "MENU")
 OPEN = ("RIGHT", "FIT")
-RECORDER = {"BTN_1": Button.TOGGLE, "BTN_2": Button.FAIL, "ESC": Button.DISCARD}
+RECORDER = {"BTN_1": Button.TOGGLE, "BTN_2": Button.FAIL, "BTN_3": Button.NEXT, "ESC": Button.DISCARD}
 """By pyspacemouse's names; the Pro and Enterprise models have them."""
 INSTALL = "pip install 'pyspacemouse>=2.1'"
 

@@ -10,7 +10,7 @@ import numpy as np
 from ptr_teleop.devices.base import Outbox, Reading
 from ptr_teleop.devices.joy_buttons import ButtonPanel, Buttons
 from ptr_teleop.devices.motion_deadman import MotionDeadman
-from ptr_teleop.devices.refusals import Refusals
+from ptr_teleop.devices.rejections import Rejections
 
 
 class TwistDevice(Outbox):
@@ -40,13 +40,13 @@ class TwistDevice(Outbox):
         self._twist, self._twist_stamp, self._twist_at, self._trusted = np.zeros(6), -1, -np.inf, True
         self._joy_stamp, self._joy_at = -1, -np.inf
         self._read_stamp = -1
-        self._refusals = Refusals(self._notices)
+        self._rejections = Rejections(self._notices)
 
     def on_twist(self, twist: Sequence[float], stamp_ns: int, now: float) -> None:
         """Take a twist: (6,) m/s and rad/s in base_link."""
         speeds = np.asarray(twist, dtype=float)
         if not np.isfinite(speeds).all():
-            self._refusals.add(f"a twist of {self.source} was refused: it holds {speeds.tolist()}", now)
+            self._rejections.add(f"a twist of {self.source} was refused: it holds {speeds.tolist()}", now)
             self._trusted = False
             return
         self._twist, self._twist_stamp, self._twist_at, self._trusted = speeds, stamp_ns, now, True

@@ -15,10 +15,10 @@ import numpy as np
 
 from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_teleop.devices.base import Button, DeviceError, Hand, Outbox, Reading
-from ptr_teleop.devices.link import MAX_AGE, Arrival, Link
+from ptr_teleop.devices.button_press import Press, PressTimer
+from ptr_teleop.devices.packet_latency import MAX_AGE, Arrival, PacketLatency
 from ptr_teleop.devices.packets import PacketError
-from ptr_teleop.devices.press import Press, PressTimer
-from ptr_teleop.devices.refusals import Refusals
+from ptr_teleop.devices.rejections import Rejections
 from ptr_teleop.devices.webxr_packet import HANDS, Controller, WebXRPacket, parse
 
 BASE_FROM_WEBXR = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -122,7 +122,7 @@ class WebXRDevice(Outbox):
         self.scale = min(max(scale, SCALES[0]), SCALES[1])
         self._max_age = max_age
         self._name, self._guard = hand, guard or JumpGuard()
-        self._link, self._refusals = Link(), Refusals(self._notices)
+        self._latency, self._rejections = PacketLatency(), Rejections(self._notices)
         self._controller: Controller | None = None
         self._sent = 0.0
         self._blocked = False
@@ -134,11 +134,11 @@ class WebXRDevice(Outbox):
         try:
             packet = parse(text)
         except PacketError as error:
-            self._refusals.add(str(error), now)
+            self._rejections.add(str(error), now)
             return
-        arrival = self._link.receive(packet.session, packet.sequence, packet.sent, now)
-        if arrival in (Arrival.FOREIGN, Arrival.OLD):
-            self._refusals.add(f"a WebXR packet was refused: it is {arrival.value}", now)
+        arrival = self._latency.receive(packet.session, packet.sequence, packet.sent, now)
+        if arrival in (Arrival.FOREIGN, Arrival.OUTDATED):
+            self._rejections.add(f"a WebXR packet was refused: it is {arrival.value}", now)
             return
         self._packets += 1
         controller = packet.hands.get(self._name, packet.hands.get("none"))
@@ -151,9 +151,9 @@ class WebXRDevice(Outbox):
 
     def read(self, now: float) -> Reading | None:
         """See `Device.read`."""
-        if not self._link.begun:
+        if not self._latency.begun:
             return None
-        age = self._link.age(now)
+        age = self._latency.age(now)
         if age > self._max_age or self._controller is None:
             self._say_late(age)
             return Reading(lost=True)
@@ -174,7 +174,7 @@ class WebXRDevice(Outbox):
             "scale": f"{self.scale:.2f}",
             "yaw": f"{self.frame.yaw:.3f}",
             "packets": str(self._packets),
-            "refused": str(self._refusals.count),
+            "refused": str(self._rejections.count),
         }
 
     def _examine(self, controller: Controller | None, packet: WebXRPacket, arrival: Arrival) -> None:

@@ -45,7 +45,7 @@ class WebXRPacket:
     """One packet.
 
     Attributes:
-        session, sequence, sent: see `Link.receive`; `sent` in s.
+        session, sequence, sent: see `PacketLatency.receive`; `sent` in s.
         hands: the tracked controllers by handedness.
     """
 

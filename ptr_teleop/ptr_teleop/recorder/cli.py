@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 from typing import Any
 
 from ptr_models.common import arguments
+from ptr_models.common.guidance import next_step
+from ptr_models.episodes.quality import DISCARD
 from ptr_teleop.recorder.episode import RecorderError
 
 DISCOVERY = 5.0  # s for the recorder to appear
@@ -36,7 +39,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     save.add_argument("--note", default="", metavar="TEXT", help="one sentence")
     save.set_defaults(run=_save)
     discard = actions.add_parser("discard", help="end the episode and move it to `discarded`")
+    about = "instead the episode that was saved last, as its audit may have proposed"
+    discard.add_argument("--last", action="store_true", help=about)
     discard.set_defaults(run=_discard)
+    about = "bring the arm to its start, and in simulation lay the next scene"
+    actions.add_parser("next", help=about, description=about).set_defaults(run=_next)
 
 
 def _start(options: argparse.Namespace) -> None:
@@ -51,13 +58,22 @@ def _save(options: argparse.Namespace) -> None:
     print(f"{answer.path}\nproposal: {answer.proposal or looks}")
     for finding in answer.findings:
         print(f"  - {finding}")
+    if answer.proposal == DISCARD:
+        next_step("record", "discard", "--last", about="follows the proposal")
 
 
-def _discard(_: argparse.Namespace) -> None:
+def _discard(options: argparse.Namespace) -> None:
+    if options.last:
+        print(_ask("Trigger", "/recorder/discard_last", package="std_srvs").message)
+        return
     print(_ask("StopEpisode", "/recorder/stop", save=False, outcome="unlabelled", score=math.nan).path)
 
 
-def _ask(service_type: str, name: str, /, **fields: Any) -> Any:
+def _next(_: argparse.Namespace) -> None:
+    print(_ask("Trigger", "/scene/next", package="std_srvs").message)
+
+
+def _ask(service_type: str, name: str, /, package: str = "ptr_msgs", **fields: Any) -> Any:
     """The recorder's answer to a request of a service, when it did what was asked.
 
     Raises:
@@ -65,10 +81,10 @@ def _ask(service_type: str, name: str, /, **fields: Any) -> Any:
     """
     try:
         from ptr_bringup.ros.session import Caller, connected
-        from ptr_msgs import srv
+
+        service = getattr(importlib.import_module(f"{package}.srv"), service_type)
     except ImportError as error:
         raise RecorderError(f"`ptr record` needs ROS 2: {error}") from error
-    service = getattr(srv, service_type)
 
     def make(caller: Caller) -> tuple[Caller, Any]:
         return caller, caller.node.create_client(service, name)

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from ptr_models.common.errors import PtrError
+from ptr_models.common.processor_use import ProcessorUse
 from ptr_models.contract import Contract
 from ptr_models.episodes.messages import has_header
-from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label
+from ptr_models.episodes.metadata import OUTCOMES, PROCESSOR_USE, EpisodeMetadata, Label
 from ptr_models.episodes.streams import CLOCK_JUMPED
 from ptr_teleop.recorder.clock_watch import ClockWatch
+from ptr_teleop.recorder.command_interval import CommandInterval
 from ptr_teleop.recorder.episode import (
     FIELDS,
     Audit,
@@ -31,12 +33,13 @@ from ptr_teleop.recorder.episode import (
 )
 from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.health import STALLED, Health, StreamWatch
-from ptr_teleop.recorder.span import CommandSpan
 from ptr_teleop.recorder.streams import COMMANDS, EVENTS, Stream
 
 PRELUDE = 0.3  # s: what arrived this shortly before the start belongs to the first observation
 AFTER_STAMP = 12  # bytes of a serialised message with a header: encapsulation and stamp
 GIGABYTE = 10**9
+_ONLY = b""
+"""Lane of a topic whose newest message is that of all its publishers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +79,7 @@ class RecorderCore:
         tasks: known task names; empty: any well-formed name.
         room: free space that it asks for.
         changed: called when the state has changed in the middle of a call.
+        processor_use: measures how busy this computer is during an episode.
     """
 
     def __init__(
@@ -90,22 +94,29 @@ class RecorderCore:
         tasks: Sequence[str] = (),
         room: Room | None = None,
         changed: Callable[[], None] = lambda: None,
+        processor_use: ProcessorUse | None = None,
     ) -> None:
         self.state = State.IDLE
-        self.saved = 0
-        self.message = "ready"
+        self._usable: list[str] = []  # folders; one that has been discarded since is not there any more
+        self.message = "nothing has been recorded yet"
         self.metadata: EpisodeMetadata | None = None
         self.audit: Audit | None = None
         self._folder, self._contract = folder, contract
         self._streams = {stream.topic: stream for stream in streams}
         self._watch, self._clock = StreamWatch(streams), ClockWatch()
         self._open_writer, self._encode, self._read_command = open_writer, encode, read_command
-        self._changed = changed
+        self._changed, self._processor_use = changed, processor_use or ProcessorUse()
         self._facts, self._tasks, self._room = dict(facts or {}), tuple(tasks), room or Room()
         self._writer: Writer | None = None
-        self._latest: dict[str, tuple[int, bytes]] = {}
-        self._span = CommandSpan()
+        self._latest: dict[tuple[str, bytes], tuple[int, bytes]] = {}  # by topic and its lane, oldest first
+        self._interval = CommandInterval()
         self._unaudited: dict[Path, str] = {}
+        self._last_saved: Path | None = None
+
+    @property
+    def saved(self) -> int:
+        """Episodes that were saved, can be used and have not been discarded since."""
+        return sum(map(os.path.isdir, self._usable))
 
     def receive(
         self, topic: str, data: bytes, now: int, published: int = 0, sequence: int = 0, publisher: bytes = b""
@@ -119,8 +130,9 @@ class RecorderCore:
         """
         stream = self._streams[topic]
         self._watch[topic].hear(now, publisher, sequence)
-        before = self._latest.get(topic)
-        self._latest[topic] = (now, data)
+        key = topic, publisher if stream.shared and stream.lasting else _ONLY
+        before = self._latest.pop(key, None)
+        self._latest[key] = (now, data)
         if self._writer is None or (stream.lasting and before is not None and _same(before[1], data, stream.type)):
             return None
         self._write(topic, stream.type, now, data, published, sequence)
@@ -128,7 +140,7 @@ class RecorderCore:
 
     def latest(self, topic: str, now: int, max_age: float | None = None) -> bytes | None:
         """The newest message of a topic, None when there is none or when it is older than `max_age` (s)."""
-        stamp, data = self._latest.get(topic, (0, None))
+        stamp, data = self._latest.get((topic, _ONLY), (0, None))
         return None if max_age is not None and now - stamp > max_age * 1e9 else data
 
     def health(self, now: int) -> list[Health]:
@@ -148,7 +160,8 @@ class RecorderCore:
         self._writer = self._open_writer(metadata)
         self.metadata, self.state, self.audit = metadata, State.RECORDING, None
         self._watch.begin()
-        self._span = CommandSpan()
+        self._processor_use.begin()
+        self._interval = CommandInterval()
         for stamp, topic, data in self._prelude(now):
             self._write(topic, self._streams[topic].type, stamp, data)
         if self.state is State.RECORDING:
@@ -172,15 +185,15 @@ class RecorderCore:
             raise RecorderError(f"outcome {outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
         if score is not None and not 0.0 <= score <= 1.0:
             raise RecorderError(f"the score is {score:g}; give a number between 0 and 1")
-        metadata = self._ended(now)
-        if outcome != "unlabelled":
+        metadata = self._ended(self.metadata, now)
+        if outcome != "unlabelled" or note:
             metadata = metadata.labelled(Label(outcome, now, by or metadata.operator, score, note))
-        event = self._record(now, "stop", f"{'saved' if save else 'discarded'} as {outcome}", self._span.end(now))
+        event = self._record(now, "stop", f"{'saved' if save else 'discarded'} as {outcome}", self._interval.end(now))
         if self._writer is None:
             raise RecorderError(self.message)
         self.state = State.SAVING
         self._changed()
-        path = self._finish(metadata)
+        path = self._finish(self._writer, metadata)
         if not save:
             self.message = f"discarded {metadata.episode_id}"
             return self._folder.discard(path), event
@@ -191,7 +204,9 @@ class RecorderCore:
     def review(self, path: Path, audit: Audit) -> None:
         """Take the audit of an episode that `stop` has kept, and say what the episode is like."""
         done = self._unaudited.pop(path)
-        self.saved += not audit.problem
+        self._last_saved = path
+        if not audit.problem:
+            self._usable.append(str(path))
         if self.state is not State.SAVING:  # the next one is being recorded
             return
         self.audit = audit
@@ -203,6 +218,23 @@ class RecorderCore:
             self.message = f"{done}; proposal: {audit.proposal}, since {audit.findings[0]}"
         else:
             self.message = self._disk_warning() or done
+
+    def discard_last(self, now: int) -> tuple[Path, Event]:
+        """Move the episode that was saved last to the discarded ones, as its audit may propose.
+
+        Raises:
+            RecorderError: one is being recorded or looked through, or none was saved.
+            OSError: it can't be moved.
+        """
+        if self.state is State.RECORDING:
+            raise RecorderError("an episode is being recorded; end it first, then the last one can be discarded")
+        if self._unaudited:
+            raise RecorderError("the last episode is still being looked through; try again in a moment")
+        if self._last_saved is None or not self._last_saved.is_dir():
+            raise RecorderError("no episode is left that this recorder saved last; `ptr discard` takes any other")
+        path, self._last_saved = self._folder.discard(self._last_saved), None
+        self.audit, self.message = None, f"discarded {path.name}; `ptr discard --restore {path}` brings it back"
+        return path, Event(now, path.name, "discard", "discarded after it was saved")
 
     def tick(self, now: int, steady: int | None = None) -> list[Event]:
         """Look at the clock, the streams and the disk: events for what has changed.
@@ -226,10 +258,10 @@ class RecorderCore:
 
     def close(self, now: int) -> Path | None:
         """The recorder ends: an episode that is being recorded is kept, unlabelled."""
-        if self._writer is None:
+        if self._writer is None or self.metadata is None:
             return None
-        self._record(now, "stop", "the recorder ended; kept unlabelled", self._span.end(now))
-        return None if self._writer is None else self._finish(self._ended(now))
+        self._record(now, "stop", "the recorder ended; kept unlabelled", self._interval.end(now))
+        return None if self._writer is None else self._finish(self._writer, self._ended(self.metadata, now))
 
     def note_label(self, metadata: EpisodeMetadata) -> None:
         """An episode was labelled anew."""
@@ -279,16 +311,18 @@ class RecorderCore:
         """Stamp, topic and data of what the first observation needs, oldest first; what lasts counts as new."""
         limit = now - int(PRELUDE * 1e9)
         found = []
-        for topic, (stamp, data) in self._latest.items():
+        for (topic, _), (stamp, data) in self._latest.items():
             if self._streams[topic].lasting:
                 found.append((now, topic, data))
             elif stamp >= limit and topic != EVENTS:
                 found.append((stamp, topic, data))
-        return sorted(found)
+        return sorted(found, key=lambda one: one[0])
 
     def _follow_command(self, data: bytes, now: int) -> Event | None:
-        began = self._span.follow(self._read_command(data))
-        return None if began is None else self._record(now, "start", f"task {self.metadata.task}", began)
+        began = self._interval.follow(self._read_command(data))
+        if began is None or self.metadata is None:
+            return None
+        return self._record(now, "start", f"task {self.metadata.task}", began)
 
     def _record(self, now: int, kind: str, text: str, stamp: int | None = None) -> Event:
         """Write an event into the bag and return it, for others to hear."""
@@ -320,7 +354,8 @@ class RecorderCore:
         writer, self._writer = self._writer, None
         self.state, self.message = State.FAULT, f"recording broke off: {error}"
         self._changed()
-        writer.abandon()
+        if writer is not None:
+            writer.abandon()
 
     def _end_for_room(self, now: int) -> list[Event]:
         """The disk is about to be full: say so at once, since no policy may go on, and finish the bag in time."""
@@ -336,11 +371,14 @@ class RecorderCore:
             self.message = f"the disk is full: kept {path.name} unlabelled; make room for new episodes"
         return [event]
 
-    def _ended(self, now: int) -> EpisodeMetadata:
-        return dataclasses.replace(self.metadata, end_ns=now, lost=self._watch.lost())
+    def _ended(self, metadata: EpisodeMetadata, now: int) -> EpisodeMetadata:
+        use = self._processor_use.share()
+        known = {} if use is None else {PROCESSOR_USE: round(use, 3)}
+        extra = {**metadata.extra, **known}
+        return dataclasses.replace(metadata, end_ns=now, lost=self._watch.lost(), extra=extra)
 
-    def _finish(self, metadata: EpisodeMetadata) -> Path:
-        writer, self._writer = self._writer, None
+    def _finish(self, writer: Writer, metadata: EpisodeMetadata) -> Path:
+        self._writer = None
         self.metadata, self.state = metadata, State.SAVING
         try:
             path = writer.close(metadata)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptr_models.common.errors import PtrError
-from ptr_models.contract import Camera, Contract
+from ptr_models.contract import Contract
 from ptr_models.episodes import labelling
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.inspection import inspect
@@ -31,7 +31,7 @@ def read_contract(path: str, cameras: Sequence[str], latency_file: str = "") -> 
 
 def _named_contract(path: str, cameras: Sequence[str]) -> Contract:
     if not path:
-        return Contract(cameras=tuple(Camera(name=name) for name in cameras))
+        return Contract().with_cameras(cameras)
     try:
         contract = Contract.from_json(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

@@ -16,6 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.task import Future
+from std_srvs.srv import Trigger
 
 from ptr_bringup.ros.node import LAST_WORDS, RunnableNode, run
 from ptr_bringup.ros.parameters import declare
@@ -43,8 +44,8 @@ from ptr_teleop.recorder.core import GIGABYTE, RecorderCore, Room
 from ptr_teleop.recorder.episode import Audit, Event, State, Wanted, parse_extra
 from ptr_teleop.recorder.files import audit, read_contract, relabel
 from ptr_teleop.recorder.folder import EpisodeFolder
+from ptr_teleop.recorder.raw_subscriptions import RawSubscriptions
 from ptr_teleop.recorder.streams import EVENTS, OBJECTS, info_topic, streams_for
-from ptr_teleop.recorder.taps import Taps
 
 DRAIN = 0.02  # s between two looks into the queues
 TICK = 0.1  # s between two looks at the streams and the disk
@@ -55,7 +56,7 @@ START = {"task": 120, "kind": 40, "operator_name": 80, "instruction": 500, "extr
 STOP = {"outcome": 40, "note": 2000}
 LABEL = {"episode_id": 200, "outcome": 40, "note": 2000, "by": 80}
 """Characters of the texts of the requests."""
-SCENE_AGE = 1.0  # s; older objects belong to a simulator that has ended
+SCENE_AGE = 5.0  # s; older objects belong to a simulator that has ended, however busy the computer is
 
 
 class RecorderNode(RunnableNode, Node):
@@ -92,7 +93,7 @@ class RecorderNode(RunnableNode, Node):
         for stream in streams:
             definition(stream.type)  # parsed once, now: the first episode must not wait for it
         self._simulated = bool(self.get_parameter("use_sim_time").value)
-        self._taps = Taps(self, streams, self._now if self._simulated else None)
+        self._raw = RawSubscriptions(self, streams, self._now if self._simulated else None)
         self._own_events: set[tuple[int, int, str, str, str]] = set()
         self._auditor = Auditor(audit, self.create_guard_condition(self._on_audited).trigger)
         self._awaited: dict[Path, tuple[float, Future]] = {}
@@ -131,21 +132,22 @@ class RecorderNode(RunnableNode, Node):
         patient = ReentrantCallbackGroup()  # while a stop waits for its audit, everything else goes on
         self.create_service(StopEpisode, "/recorder/stop", self._on_stop, callback_group=patient)
         self.create_service(LabelEpisode, "/recorder/label", self._on_label)
+        self.create_service(Trigger, "/recorder/discard_last", self._on_discard_last)
         for period, callback in (
             (DRAIN, self._drain),
             (TICK, self._on_tick),
             (REPORT, self._publish_status),
-            (ADAPT, lambda: self._taps.adapt(self._core.state is State.RECORDING)),
+            (ADAPT, lambda: self._raw.adapt(self._core.state is State.RECORDING)),
             (1.0, self._publish_diagnostics),
         ):
             self.create_timer(period, callback, clock=STEADY)
 
     def _open_writer(self, metadata: EpisodeMetadata) -> BagWriter:
-        return BagWriter(self._folder.path, metadata, self._taps.offered, durable=True)
+        return BagWriter(self._folder.path, metadata, self._raw.offered, durable=True)
 
     def _drain(self) -> None:
         """Give the core what has arrived; the recorder's own events are in the bag already."""
-        for arrival in self._taps.drain():
+        for arrival in self._raw.drain():
             if arrival.topic == EVENTS and self._is_own(arrival.data):
                 continue
             event = self._core.receive(*arrival)
@@ -198,7 +200,7 @@ class RecorderNode(RunnableNode, Node):
 
     async def _look_through(self, path: Path) -> Audit | None:
         """The audit of an episode, None when it takes longer than a caller should wait."""
-        future = Future(executor=self.executor)
+        future: Future[Audit] = Future(executor=self.executor)
         self._awaited[path] = (time.monotonic() + AUDIT_WAIT, future)
         self._auditor.submit(path)
         return await future
@@ -229,6 +231,15 @@ class RecorderNode(RunnableNode, Node):
             return self._refused(response, error)
         self._core.note_label(metadata)
         self._announce(Event(label.stamp_ns, metadata.episode_id, "label", label.outcome))
+        response.success, response.message = True, self._core.message
+        return response
+
+    def _on_discard_last(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            _, event = self._core.discard_last(self._now())
+        except (PtrError, OSError) as error:
+            return self._refused(response, error)
+        self._announce(event)
         response.success, response.message = True, self._core.message
         return response
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ptr_models.episodes.messages import settings_topic
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -17,7 +19,8 @@ class Stream:
         lasting: what was said last holds until something else is said. The newest message goes into the beginning of
             each bag, and a later one is kept when it differs from the one before.
         reliable: subscribe reliably (commands, events) until the publishers' offers are known; otherwise best effort.
-        shared: may have several publishers. With two of any other stream the bag would hold two robots.
+        shared: may have several publishers. With two of any other stream the bag would hold two robots. What is both
+            shared and lasting lasts for each publisher.
     """
 
     topic: str
@@ -38,21 +41,13 @@ def info_topic(camera: str) -> str:
     return f"/camera/{camera}/camera_info"
 
 
-def settings_topic(camera: str) -> str:
-    """Topic of the exposure, focus and rate that a camera was set to."""
-    return f"/camera/{camera}/settings"
-
-
 def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
     """All streams of an episode with these cameras."""
     images = [
-        Stream(f"/camera/{name}/image/compressed", "sensor_msgs/msg/CompressedImage", required=True)
-        for name in cameras
+        Stream(f"/camera/{name}/image/compressed", "sensor_msgs/msg/CompressedImage", required=True) for name in cameras
     ]
     infos = [Stream(info_topic(name), "sensor_msgs/msg/CameraInfo", lasting=True) for name in cameras]
-    settings = [
-        Stream(settings_topic(name), "std_msgs/msg/String", lasting=True, reliable=True) for name in cameras
-    ]
+    settings = [Stream(settings_topic(name), "std_msgs/msg/String", lasting=True, reliable=True) for name in cameras]
     return (
         *images,
         *infos,
@@ -67,6 +62,9 @@ def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
         Stream("/policy/status", "diagnostic_msgs/msg/DiagnosticStatus", lasting=True, reliable=True),
         Stream("/evaluation/trial", "std_msgs/msg/String", lasting=True, reliable=True),
         Stream("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", reliable=True, shared=True),
+        Stream("/robot_description", "std_msgs/msg/String", lasting=True, reliable=True),
+        Stream("/tf_static", "tf2_msgs/msg/TFMessage", lasting=True, reliable=True, shared=True),
+        Stream("/tf", "tf2_msgs/msg/TFMessage", reliable=True, shared=True),
         Stream(OBJECTS, "ptr_msgs/msg/ObjectStates"),
         Stream(EVENTS, "ptr_msgs/msg/EpisodeEvent", reliable=True, shared=True),
     )

@@ -44,15 +44,16 @@ def run(options: argparse.Namespace) -> int:
     metadata, track = read_metadata(options.episode), read_track(options.episode)
     start = ", ".join(f"{value:.3f}" for value in track.pose(0.0).position)
     print(f"{metadata.episode_id}: {track.duration:.1f} s of {metadata.task}; the arm moves to ({start}) m first")
-    if options.scene and metadata.seed is None:
+    seed = metadata.seed
+    if options.scene and seed is None:
         raise ReplayError(f"{metadata.episode_id} was not recorded in a simulated scene; leave out --scene")
     if not options.yes and not _confirmed():
         raise ReplayError("nothing was moved; give --yes to begin without being asked")
 
     def work(_: Node, caller: Caller) -> int:
         player = Player(caller)
-        if options.scene:
-            player.lay_scene(metadata.kitchen, metadata.task, metadata.seed)
+        if options.scene and seed is not None:
+            player.lay_scene(metadata.kitchen, metadata.task, seed)
         player.approach(track)
         with Progress() as progress:
             bar = progress.add_task(metadata.task, total=track.duration)

@@ -7,17 +7,18 @@ the same gate as every command.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import Pose as PoseMessage
 from rclpy.action import ActionClient
+from rclpy.client import Client
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from scipy.spatial.transform import Rotation
 
-from ptr_bringup.ros.session import Caller
+from ptr_bringup.ros.newest import Newest
+from ptr_bringup.ros.session import Caller, GoalClient
 from ptr_bringup.ros.time import duration_from_seconds, now, seconds
 from ptr_models.common.errors import PtrError
 from ptr_msgs.action import MoveTo
@@ -54,12 +55,10 @@ class Player:
     def __init__(self, caller: Caller) -> None:
         self._caller, self._node = caller, caller.node
         node = caller.node
-        self._state: ArmState | None = None
-        self._heard = 0.0
         self._commands = node.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
-        self._move = ActionClient(node, MoveTo, "/arm/move_to")
-        self._reset = node.create_client(ResetScene, "/simulator/reset")
-        node.create_subscription(ArmState, "/arm/state", self._on_state, qos_profile_sensor_data)
+        self._move: ActionClient = GoalClient(node, MoveTo, "/arm/move_to")
+        self._reset: Client = node.create_client(ResetScene, "/simulator/reset")
+        self._state = Newest(node, ArmState, "/arm/state", qos_profile_sensor_data)
 
     def lay_scene(self, kitchen: str, task: str, seed: int) -> None:
         """Lay the simulated scene of a recording.
@@ -76,7 +75,7 @@ class Player:
         Raises:
             ReplayError: it refuses. SessionError: it does not answer.
         """
-        self._caller.wait(lambda: self._state is not None, "/arm/state; is the arm node running?", 10.0)
+        self._caller.wait(lambda: self._state.there, "/arm/state; is the arm node running?", 10.0)
         goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper=track.gripper(0.0), duration=APPROACH)
         result = self._caller.act(self._move, goal, "/arm/move_to", 60.0)
         if result is None:
@@ -96,24 +95,23 @@ class Player:
         began = self._now()
         try:
             while (elapsed := self._now() - began) < track.duration + SETTLE:
-                self._require_arm()
-                target, stamp = _target(self._state)
+                target, stamp = _target(self._require_arm())
                 self._send(track.twist(elapsed, PERIOD, target, stamp - began), track.gripper(elapsed))
                 progress(min(elapsed, track.duration))
                 self._caller.sleep(PERIOD - (self._now() - began - elapsed))
         finally:
             self._send(np.zeros(6), track.gripper(track.duration), held=False)
-        measured = self._state.measured
-        return Result(*_pose(measured).distance(track.final))
+        return Result(*_pose(self._state.message.measured).distance(track.final))
 
-    def _require_arm(self) -> None:
-        state = self._state
-        if time.monotonic() - self._heard > SILENT:
+    def _require_arm(self) -> ArmState:
+        if self._state.age > SILENT:
             raise ReplayError(f"no /arm/state for {SILENT} s; the replay was ended")
+        state = self._state.message
         if state.mode == ArmState.FAULT:
             raise ReplayError("the arm was stopped during the replay")
         if state.source not in ("", SOURCE):
             raise ReplayError(f"{state.source} took the arm; the replay was ended")
+        return state
 
     def _send(self, twist: np.ndarray, gripper: float, held: bool = True) -> None:
         command = ArmCommand(source=SOURCE, gripper=gripper, deadman=held)
@@ -122,9 +120,6 @@ class Player:
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, twist)
         command.horizon = duration_from_seconds(2 * PERIOD)
         self._commands.publish(command)
-
-    def _on_state(self, message: ArmState) -> None:
-        self._state, self._heard = message, time.monotonic()
 
     def _now(self) -> float:
         return now(self._node)

@@ -65,7 +65,7 @@ class Track:
 
     def gripper(self, time: float) -> float:
         """The commanded opening at a time (s): the newest one, not interpolated."""
-        return float(self._gripper[max(0, np.searchsorted(self._times, time, side="right") - 1)])
+        return float(self._gripper[max(0, int(np.searchsorted(self._times, time, side="right")) - 1)])
 
     def twist(self, time: float, period: float, target: Pose, target_time: float) -> Array:
         """The twist (6,) in m/s and rad/s, about the axes of base_link, of the next period (s).
@@ -74,12 +74,8 @@ class Track:
             target: the arm's commanded pose at `target_time` (s).
         """
         here, there, then = self.pose(time), self.pose(time + period), self.pose(target_time)
-        forward = np.concatenate(
-            [there.position - here.position, (there.rotation * here.rotation.inv()).as_rotvec()]
-        )
-        back = np.concatenate(
-            [then.position - target.position, (then.rotation * target.rotation.inv()).as_rotvec()]
-        )
+        forward = np.concatenate([there.position - here.position, (there.rotation * here.rotation.inv()).as_rotvec()])
+        back = np.concatenate([then.position - target.position, (then.rotation * target.rotation.inv()).as_rotvec()])
         return forward / period + GAIN * back
 
 
@@ -96,7 +92,7 @@ def read_track(path: Path | str) -> Track:
         raise EpisodeError(f"{path} holds no commands that could be replayed: nobody drove the arm in it")
     end = driven[-1] + round(TAIL * 1e9)
     kept = {stamp: command for stamp, command in commands if driven[0] <= stamp <= end}
-    times = (np.array(list(kept), np.int64) - driven[0]) * 1e-9
+    times = np.array([(stamp - driven[0]) * 1e-9 for stamp in kept])
     poses = np.array([(*command.pose, command.gripper) for command in kept.values()])
     final = _measured(path, found, end)
     if not (np.isfinite(poses).all() and np.isfinite(final.position).all()):

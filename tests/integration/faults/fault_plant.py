@@ -29,7 +29,7 @@ from ptr_msgs.msg import ArmState, EpisodeStatus, ExecutedCommand, MotorStates, 
 from ptr_msgs.srv import InjectFault, LoadCheckpoint, StartEpisode, StopEpisode
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-PATIENCE = 240.0  # s, for processes that load networks on a busy machine
+TIMEOUT = 240.0  # s, for processes that load networks on a busy machine
 WATCHED = 0.9  # s after a fault in which the arm must stay where it is; streams count as stalled after 0.7 s
 MOVING = 0.3  # s over which the arm has to have moved before a fault
 LEAST = 0.004  # m in that time
@@ -161,13 +161,13 @@ class Plant:
                 begun[name] = self._publishers(topic)
                 self.processes[name] = self._start(name)
         for name, before in begun.items():  # what was killed is known to others for a while
-            self.ros.wait(lambda n=name, b=before: self._publishers(MARKS[n]) - b, f"the {name}", PATIENCE)
-        self.ros.wait(lambda: self.status.newest is not None, "the recorder's status", PATIENCE)
+            self.ros.wait(lambda n=name, b=before: self._publishers(MARKS[n]) - b, f"the {name}", TIMEOUT)
+        self.ros.wait(lambda: self.status.newest is not None, "the recorder's status", TIMEOUT)
         for name, client in self.clients.items():
-            self.ros.wait(client.service_is_ready, f"service {name}", PATIENCE)
-        self.ros.wait(self.move_to.server_is_ready, "/arm/move_to", PATIENCE)
+            self.ros.wait(client.service_is_ready, f"service {name}", TIMEOUT)
+        self.ros.wait(self.move_to.server_is_ready, "/arm/move_to", TIMEOUT)
         if self.checkpoint is not None:
-            self.ros.wait(self.run_policy.server_is_ready, "the policy server", PATIENCE)
+            self.ros.wait(self.run_policy.server_is_ready, "the policy server", TIMEOUT)
         if begun:
             self.ros.spin(0.5)
 

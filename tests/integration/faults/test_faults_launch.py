@@ -15,7 +15,7 @@ import domain_coordinator
 import fault_bag
 import pytest
 from fault_drivers import PolicyRun
-from fault_plant import MODULES, PATIENCE, Plant
+from fault_plant import MODULES, TIMEOUT, Plant
 from fault_policy import TASK
 from stalls import watched_for_stalls
 
@@ -63,12 +63,12 @@ class LaunchedPlant(Plant):
         command = [sys.executable, "-m", "ptr_models.cli", "launch", "ptr_bringup", "deploy.launch.xml", *words]
         self.processes["launch"] = launch = self.ros.run(command, name="launch")
         wanted = {*MODULES, "console"}
-        self.ros.wait(lambda: wanted <= {name for name, _ in STARTED.findall(launch.output)}, "the launch", PATIENCE)
+        self.ros.wait(lambda: wanted <= {name for name, _ in STARTED.findall(launch.output)}, "the launch", TIMEOUT)
         self.processes |= {name: LaunchedNode(int(pid)) for name, pid in STARTED.findall(launch.output)}
-        self.ros.wait(lambda: self.status.newest is not None, "the recorder's status", PATIENCE)
+        self.ros.wait(lambda: self.status.newest is not None, "the recorder's status", TIMEOUT)
         for name, client in self.clients.items():
-            self.ros.wait(client.service_is_ready, f"service {name}", PATIENCE)
-        self.ros.wait(self.run_policy.server_is_ready, "the policy server", PATIENCE)
+            self.ros.wait(client.service_is_ready, f"service {name}", TIMEOUT)
+        self.ros.wait(self.run_policy.server_is_ready, "the policy server", TIMEOUT)
         self.ros.spin(0.5)
 
 

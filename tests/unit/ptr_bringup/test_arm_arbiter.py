@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from ptr_bringup.arm.arbiter import Arbiter, Command, Kind, Mode, Timing
-from ptr_bringup.arm.safety import Reason
+from ptr_bringup.arm.gate.arbiter import Arbiter, Command, Kind, Mode, Timing
+from ptr_bringup.arm.gate.limits import Reason
 
 HUMAN, POLICY = Kind.HUMAN, Kind.POLICY
 

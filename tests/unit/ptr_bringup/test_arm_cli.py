@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from ptr_bringup.arm import cli as arm_cli
-from ptr_bringup.arm.arbiter import Mode
-from ptr_bringup.arm.motor_health import Level
-from ptr_bringup.arm.motors import HardwareError, MotorReading
-from ptr_bringup.arm.recovery import Condition
-from ptr_bringup.sim import cli as inject_cli
+from ptr_bringup.arm.gate.arbiter import Mode
+from ptr_bringup.arm.motors.health import Level
+from ptr_bringup.arm.motors.readings import HardwareError, MotorReading
+from ptr_bringup.arm.motors.recovery import Condition
 from ptr_bringup.sim.faults import KINDS
+from ptr_bringup.sim_ros import inject_cli
 from ptr_models.common.errors import PtrError
 
 CONDITION = Condition(
@@ -90,6 +90,14 @@ def test_the_json_of_a_condition_is_strict_json_with_null_for_what_is_not_measur
     assert elbow == {
         "name": "elbow", "temperature": 55.0, "voltage": 11.9, "effort": None, "error": 32, "torque": False
     }  # fmt: skip
+
+
+def test_where_nobody_reads_the_motors_the_status_says_so_instead_of_a_table() -> None:
+    unread = Condition(Mode.IDLE, None, "This driver does not read the motors.", ())
+    out = io.StringIO()
+    arm_cli.show(unread, Console(file=out, width=120))
+    assert out.getvalue().splitlines() == ["This driver does not read the motors.", "mode IDLE"]
+    assert (arm_cli.as_dict(unread)["level"], arm_cli.as_dict(unread)["motors"]) == (None, [])
 
 
 def test_the_list_names_every_fault_and_its_default() -> None:

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ptr_bringup.arm import collision, kinematics
-from ptr_bringup.arm.collision import CAPSULES, clearance
-from ptr_bringup.arm.move import NAMED_JOINTS
-from ptr_bringup.arm.safety import Limits, Reason, admit_joints
+from ptr_bringup.arm.gate.limits import Limits, Reason, limit_joints
+from ptr_bringup.arm.model import collision, kinematics
+from ptr_bringup.arm.model.collision import CAPSULES, clearance
+from ptr_bringup.arm.motion.trajectory import NAMED_JOINTS
 
 inside = arrays(float, 6, elements=st.floats(0.0, 1.0)).map(
     lambda share: kinematics.JOINT_LOWER + share * (kinematics.JOINT_UPPER - kinematics.JOINT_LOWER)
@@ -82,7 +82,7 @@ def test_a_hand_folded_back_to_the_upper_arm_may_only_unfold() -> None:
     for bend, refused in ((0.02, True), (-0.02, False)):
         wish = FOLDED + [0.0, 0.0, 0.0, 0.0, bend, 0.0]
         limits = Limits(reach_min=0.0)
-        verdict = admit_joints(wish, pose, pose, FOLDED, limits, 1.0)
+        verdict = limit_joints(wish, pose, pose, FOLDED, limits, 1.0)
         assert (verdict.reason == Reason.COLLISION) is refused, verdict.detail
 
 
@@ -97,5 +97,5 @@ def test_the_elbow_and_forearm_stay_above_the_table() -> None:
 def test_a_step_that_ends_free_passes_from_a_place_that_is_too_near() -> None:
     start = NAMED_JOINTS["start"]
     limits = Limits(reach_min=0.0, joint_speed=100.0)
-    verdict = admit_joints(start, kinematics.forward(start), kinematics.forward(FOLDED), FOLDED, limits, 1.0)
+    verdict = limit_joints(start, kinematics.forward(start), kinematics.forward(FOLDED), FOLDED, limits, 1.0)
     assert verdict.joints is start

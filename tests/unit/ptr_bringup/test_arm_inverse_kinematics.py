@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ptr_bringup.arm import kinematics as k
-from ptr_bringup.arm.inverse_kinematics import inverse, solutions
-from ptr_bringup.arm.safety import Limits, admit
+from ptr_bringup.arm.gate.limits import Limits, limit_pose
+from ptr_bringup.arm.model import kinematics as k
+from ptr_bringup.arm.model.inverse_kinematics import inverse, solutions
 from ptr_models.common import rotations
 
 NEUTRAL = np.array([-0.13192235, -0.76238847, 0.44485444, -0.01994175, 1.7564081, -0.15953401])
@@ -112,7 +112,7 @@ def test_on_straight_lines_no_joint_jumps(
         share = step / steps
         rotation = rotations.matrix_from_rotation_vector(share * turn) @ start.rotation
         wish = k.Pose(begin + share * (end - begin), rotation)
-        verdict = admit(wish, target, joints, limits, TICK)
+        verdict = limit_pose(wish, target, joints, limits, TICK)
         assume(verdict.joints is not None)
         assert np.abs(verdict.joints - joints).max() <= limits.joint_speed * TICK * (1.0 + 1e-5)
         joints, target = verdict.joints, verdict.target

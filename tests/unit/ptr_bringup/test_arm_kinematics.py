@@ -9,8 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ptr_bringup.arm import kinematics as k
-from ptr_bringup.arm.inverse_kinematics import inverse
+from ptr_bringup.arm.model import kinematics as k
+from ptr_bringup.arm.model.inverse_kinematics import inverse
 from ptr_models.common import rotations
 
 HALF_TURN = np.pi / 2
@@ -103,9 +103,7 @@ def test_inverse_kinematics_reaches_what_forward_kinematics_gives(joints: np.nda
 
 
 @given(st.floats(0.18, 0.40), st.floats(-0.18, 0.18), st.floats(0.01, 0.22), st.integers(0, 2**31))
-def test_a_step_of_the_gripper_is_always_solved_from_the_joints_before(
-    x: float, y: float, z: float, seed: int
-) -> None:
+def test_a_step_of_the_gripper_is_always_solved_from_the_joints_before(x: float, y: float, z: float, seed: int) -> None:
     before = inverse(k.Pose(np.array([x, y, z]), rotations.DEFAULT_ROTATION), DOWN)
     assume(np.hypot(x, y) < 0.40)
     assert before is not None

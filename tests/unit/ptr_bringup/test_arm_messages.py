@@ -14,14 +14,14 @@ from geometry_msgs.msg import Pose as PoseMessage  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from ptr_bringup.arm.arbiter import Mode  # noqa: E402
-from ptr_bringup.arm.kinematics import Pose  # noqa: E402
+from ptr_bringup.arm.gate.arbiter import Mode  # noqa: E402
+from ptr_bringup.arm.gate.limits import Reason  # noqa: E402
 from ptr_bringup.arm.messages import (  # noqa: E402
     command_from,
     pose_from,
     pose_message,
 )
-from ptr_bringup.arm.safety import Reason  # noqa: E402
+from ptr_bringup.arm.model.kinematics import Pose  # noqa: E402
 from ptr_bringup.ros.time import seconds, stamp_from_seconds  # noqa: E402
 from ptr_bringup.sim_ros.publishers import motor_angle  # noqa: E402
 from ptr_models.common.rotations import matrix_from_rotation_vector  # noqa: E402

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.arm.motor_health import SIMULATED, WIDOWX, Judgement, Level, MotorHealth, Thresholds
-from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError, MotorReading, Motors
+from ptr_bringup.arm.motors.health import SIMULATED, WIDOWX, Judgment, Level, MotorHealth, Thresholds
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES, HardwareError, MotorReading, Motors
 from ptr_bringup.sim.arm_model import JOINT_EFFORT_LIMITS
 from ptr_bringup.sim.fault_effects import TEMPERATURE_LIMIT
 
@@ -24,19 +24,17 @@ def reading(stamp: float = 0.0, without: tuple[str, ...] = (), **changes: dict) 
     return Motors(
         stamp,
         tuple(
-            dataclasses.replace(WELL, name=name, **changes.get(name, {}))
-            for name in MOTOR_NAMES
-            if name not in without
+            dataclasses.replace(WELL, name=name, **changes.get(name, {})) for name in MOTOR_NAMES if name not in without
         ),
     )
 
 
-def judged(motors: Motors, health: MotorHealth | None = None) -> Judgement:
+def judged(motors: Motors, health: MotorHealth | None = None) -> Judgment:
     return (health or MotorHealth(WIDOWX)).judge(motors, motors.stamp)
 
 
 def test_motors_at_ease_are_well() -> None:
-    assert judged(reading()) == Judgement(Level.OK, "All motors are well.")
+    assert judged(reading()) == Judgment(Level.OK, "All motors are well.")
 
 
 def test_the_effort_limits_of_the_real_arm_are_those_of_the_bridge_robots() -> None:
@@ -62,11 +60,11 @@ def test_the_simulated_arm_can_exceed_each_limit_and_trips_where_the_thresholds_
 )
 def test_a_hardware_error_is_a_fault(error: HardwareError, torque: bool, words: tuple[str, ...]) -> None:
     change = {"error": error, "torque": torque, "temperature": 72.0, "voltage": 9.4}
-    judgement = judged(reading(shoulder=change))
-    assert judgement.level is Level.FAULT
+    judgment = judged(reading(shoulder=change))
+    assert judgment.level is Level.FAULT
     for word in words:
-        assert word in judgement.message
-    assert "ptr arm recover" in judgement.message
+        assert word in judgment.message
+    assert "ptr arm recover" in judgment.message
 
 
 def test_torque_that_is_off_is_a_fault_also_without_an_error() -> None:
@@ -80,11 +78,9 @@ def test_torque_that_is_off_is_a_fault_also_without_an_error() -> None:
 
 
 def test_a_trip_is_told_before_what_else_is_wrong() -> None:
-    judgement = judged(
-        reading(waist={"temperature": 65.0}, gripper={"error": HardwareError.OVERLOAD, "torque": False})
-    )
-    assert judgement.level is Level.FAULT
-    assert "gripper" in judgement.message
+    judgment = judged(reading(waist={"temperature": 65.0}, gripper={"error": HardwareError.OVERLOAD, "torque": False}))
+    assert judgment.level is Level.FAULT
+    assert "gripper" in judgment.message
 
 
 def test_a_warm_motor_prompts_a_rest_until_it_has_cooled() -> None:
@@ -120,10 +116,10 @@ def test_a_load_that_is_carried_for_long_prompts_a_rest_before_it_trips() -> Non
     health = MotorHealth(EASY)
     prompted = None
     for t in range(120):
-        judgement = judged(reading(float(t), shoulder={"effort": 70.0}), health)
-        if judgement.level is Level.REST:
+        judgment = judged(reading(float(t), shoulder={"effort": 70.0}), health)
+        if judgment.level is Level.REST:
             prompted = prompted if prompted is not None else t
-            assert "shoulder" in judgement.message
+            assert "shoulder" in judgment.message
     # 0.7^2 (1 - exp(-t / 30 s)) reaches 0.6^2 after 40 s
     assert prompted == pytest.approx(30.0 * math.log(0.49 / (0.49 - 0.36)), abs=1.5)
     levels = [judged(reading(float(t), shoulder={"effort": 10.0}), health).level for t in range(120, 160)]
@@ -158,9 +154,9 @@ def test_a_motor_that_does_not_answer_for_long_is_a_fault(silent: str) -> None:
 
     assert judged(reading(0.0), health).level is Level.OK
     assert judged(without_elbow(2.9), health).level is Level.OK
-    judgement = judged(without_elbow(3.0), health)
-    assert judgement.level is Level.FAULT
-    assert "elbow" in judgement.message
+    judgment = judged(without_elbow(3.0), health)
+    assert judgment.level is Level.FAULT
+    assert "elbow" in judgment.message
     assert judged(reading(3.1), health).level is Level.OK
 
 
@@ -174,9 +170,9 @@ def test_readings_that_stop_while_the_arm_is_heard_are_a_fault() -> None:
     health = MotorHealth(WIDOWX)
     assert health.judge(reading(10.0), now=0.0).level is Level.OK
     assert health.judge(reading(10.0), now=2.9).level is Level.OK
-    judgement = health.judge(reading(10.0), now=3.1)
-    assert judgement.level is Level.FAULT
-    assert "last read 3 s ago" in judgement.message
+    judgment = health.judge(reading(10.0), now=3.1)
+    assert judgment.level is Level.FAULT
+    assert "last read 3 s ago" in judgment.message
     assert health.judge(reading(13.2), now=3.2).level is Level.OK
 
 
@@ -211,9 +207,7 @@ def test_no_reading_below_the_trips_stops_the_arm(temperature: float, voltage: f
     assert judged(reading(**{MOTOR_NAMES[k]: change}), MotorHealth(EASY)).level is not Level.FAULT
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"effort_limits": (1.0, 2.0)}, {"warm": 50.0, "cooled": 55.0}, {"warm": 80.0}]
-)
+@pytest.mark.parametrize("wrong", [{"effort_limits": (1.0, 2.0)}, {"warm": 50.0, "cooled": 55.0}, {"warm": 80.0}])
 def test_thresholds_that_contradict_each_other_are_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="effort_limits|motor_cooled"):
         Thresholds(**{"effort_limits": (1.0,) * 6, "effort_unit": "mA", **wrong})

@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import pytest
 
-from ptr_bringup.arm.arbiter import Mode
-from ptr_bringup.arm.motor_health import Level
-from ptr_bringup.arm.motors import MOTOR_NAMES, SHUTDOWN, HardwareError, MotorReading
-from ptr_bringup.arm.recovery import Condition, Recovery, RecoveryError
+from ptr_bringup.arm.gate.arbiter import Mode
+from ptr_bringup.arm.motors.health import Level
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES, SHUTDOWN, HardwareError, MotorReading
+from ptr_bringup.arm.motors.recovery import Condition, Recovery, RecoveryError
 
 OVERLOAD = {"error": HardwareError.OVERLOAD, "torque": False}
 OVERHEATING = {"error": HardwareError.OVERHEATING, "torque": False, "temperature": 75.0}
@@ -105,6 +105,14 @@ def test_an_arm_that_is_well_is_left_alone() -> None:
     arm.mode = Mode.IDLE
     assert not Recovery(arm, FakePerson(arm)).run()
     assert arm.log == []
+
+
+def test_an_arm_whose_motors_nobody_reads_is_only_cleared_and_moved() -> None:
+    class Unread(FakeArm):
+        def condition(self) -> Condition:
+            return Condition(self.mode, None, "This driver does not read the motors.", ())
+
+    assert recover(Unread()) == ["clear", "sleep", "start"]
 
 
 def test_after_a_trip_the_arm_is_supported_before_anything_lets_go_and_holds_before_it_is_cleared() -> None:

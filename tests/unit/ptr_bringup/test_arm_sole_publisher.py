@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ptr_bringup.arm.sole_publisher import SolePublisher
+from ptr_bringup.arm.stop.exclusive_topics import SolePublisher
 
 TWO = {b"alive": "arm", b"other": "arm"}
 

@@ -17,8 +17,8 @@ from ptr_bringup.calibrate import camera_session, cli
 from ptr_bringup.calibrate.camera_session import Entry, look, read_entry, settle, write_entry
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.quality import judge
-from ptr_bringup.camera.interface import CameraError, Picture
 from ptr_bringup.camera.settings import Settings
+from ptr_bringup.camera.source import CameraError, Picture
 from ptr_models.cli import main
 from ptr_models.common.jpeg import encode
 

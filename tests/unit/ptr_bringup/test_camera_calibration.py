@@ -10,9 +10,9 @@ import pytest
 
 pytest.importorskip("sensor_msgs.msg")
 
-from ptr_bringup.camera.calibration import camera_info  # noqa: E402
+from ptr_bringup.camera.calibration import camera_info, camera_pose  # noqa: E402
 from ptr_bringup.camera.images import pinhole_info  # noqa: E402
-from ptr_bringup.camera.interface import CameraError  # noqa: E402
+from ptr_bringup.camera.source import CameraError  # noqa: E402
 
 CALIBRATION = """
 image_width: 640
@@ -47,9 +47,7 @@ def test_without_a_calibration_the_camera_counts_as_uncalibrated() -> None:
         *((text, "malformed") for text in ("image_width: 640", "][", "9" * 5000, "[" * 5000, "3")),
     ],
 )
-def test_a_calibration_that_is_none_is_refused_by_name(
-    tmp_path: Path, text: str | None, sentence: str
-) -> None:
+def test_a_calibration_that_is_none_is_refused_by_name(tmp_path: Path, text: str | None, sentence: str) -> None:
     path = tmp_path / "camera.yaml"
     if text is not None:
         path.write_text(text)
@@ -62,3 +60,20 @@ def test_a_pinhole_of_90_degrees_has_a_focal_length_of_half_its_height() -> None
     assert info.k[0] == info.k[4] == pytest.approx(240.0)
     assert (info.k[2], info.k[5]) == (319.5, 239.5)
     assert info.p[0] == info.k[0]
+
+
+def test_where_a_camera_is_comes_from_its_calibration_file(tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(CALIBRATION)
+    assert camera_pose("") is None and camera_pose(str(path)) is None
+    path.write_text(CALIBRATION + "pose: [0.1, 0.2, 0.5, 0.0, 1.0, 0.0, 0.0]\n")
+    pose = camera_pose(str(path))
+    assert (pose.position.z, pose.orientation.y) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("pose", ["[0, 0, 0]", "[0, 0, 0, 0, 0, 0, 2]", "[0, 0, 0, 0, 0, 0, .nan]", "here"])
+def test_a_pose_that_is_none_is_refused_by_name(tmp_path: Path, pose: str) -> None:
+    path = tmp_path / "camera.yaml"
+    path.write_text(f"{CALIBRATION}pose: {pose}\n")
+    with pytest.raises(CameraError, match="malformed"):
+        camera_pose(str(path))

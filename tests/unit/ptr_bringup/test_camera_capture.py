@@ -11,7 +11,7 @@ import pytest
 from ptr_bringup.camera import capture
 from ptr_bringup.camera.capture import CaptureThread
 from ptr_bringup.camera.health import Problem
-from ptr_bringup.camera.interface import CameraError, Picture
+from ptr_bringup.camera.source import CameraError, Picture
 
 
 class Reel:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import Image
 
 from ptr_bringup.camera import conversion
-from ptr_bringup.camera.conversion import bgr_from_image, convert
-from ptr_bringup.camera.interface import CameraError
+from ptr_bringup.camera.conversion import ImageConverter, convert
+from ptr_bringup.camera.source import CameraError
 
 
 def message_of(pixels: np.ndarray, encoding: str, padding: int = 0) -> Image:
@@ -55,7 +55,7 @@ def test_too_few_data_are_an_error_and_no_crash() -> None:
 @pytest.mark.parametrize(("width", "height"), [(0, 0), (640, 0), (60_000, 60_000)])
 def test_an_image_of_an_impossible_size_is_refused_with_it(width: int, height: int) -> None:
     with pytest.raises(CameraError, match=f"{width}x{height}"):
-        bgr_from_image(Image(width=width, height=height, encoding="bgr8"))
+        ImageConverter().bgr(Image(width=width, height=height, encoding="bgr8"))
 
 
 def test_whatever_cv_bridge_raises_becomes_the_cameras_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,4 +68,18 @@ def test_whatever_cv_bridge_raises_becomes_the_cameras_own_error(monkeypatch: py
 
     monkeypatch.setattr(conversion, "CvBridge", Bridge)
     with pytest.raises(CameraError, match="bayer_what"):
-        bgr_from_image(Image(width=4, height=4, encoding="bayer_what"))
+        ImageConverter().bgr(Image(width=4, height=4, encoding="bayer_what"))
+
+
+def test_a_bridge_whose_compiled_part_is_missing_leaves_the_usual_encodings_to_the_suite(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Bridge:
+        def imgmsg_to_cv2(self, message: Image, encoding: str) -> np.ndarray:
+            raise ModuleNotFoundError("No module named 'cv_bridge.boost'")
+
+    monkeypatch.setattr(conversion, "CvBridge", Bridge)
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    np.testing.assert_array_equal(ImageConverter().bgr(message_of(pixels, "bgr8")), pixels)
+    with pytest.raises(CameraError, match="bayer_rggb8"):
+        ImageConverter().bgr(message_of(pixels[..., :1], "bayer_rggb8"))

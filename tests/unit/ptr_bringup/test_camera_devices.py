@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from camera_stand_ins import IMAGE, JPEG, YUYV, Device, Frame, realsense
 
-from ptr_bringup.camera.interface import CameraError, Wish
 from ptr_bringup.camera.realsense import RealSenseSource
 from ptr_bringup.camera.settings import AUTOMATIC, Settings, apply
+from ptr_bringup.camera.source import CameraError, Wish
 from ptr_bringup.camera.v4l2 import DeviceSource, captured_at, stable_name
 from ptr_models.common.jpeg import encode, structure
 

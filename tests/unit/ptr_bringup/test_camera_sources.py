@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ptr_bringup.camera.interface import CameraError, Wish
 from ptr_bringup.camera.settings import Settings
+from ptr_bringup.camera.source import CameraError, Wish
 from ptr_bringup.camera.sources import is_device, open_source
 
 GREYS = (30, 90, 150, 210)

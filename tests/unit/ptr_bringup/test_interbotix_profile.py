@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptr_bringup.arm.drivers.interbotix.catch_up_limiter import CatchUpLimiter
 from ptr_bringup.arm.drivers.interbotix.profile import Profile, profile_named
-from ptr_bringup.arm.drivers.interbotix.ramp import Ramp
 from ptr_bringup.xs_sdk.profiles import Reference
 
 ALL, NONE = np.ones(6, dtype=bool), np.zeros(6, dtype=bool)
@@ -97,39 +97,39 @@ def test_holding_forgets_a_motion() -> None:
 
 
 def test_setpoints_pass_unchanged_while_the_arm_follows() -> None:
-    ramp, path = Ramp(0.5), np.linspace(0.0, 1.0, 20)
-    assert ramp.step(np.zeros(6), np.zeros(6), ALL, 0.02).tolist() == [0.0] * 6
-    assert ramp.following
+    limiter, path = CatchUpLimiter(0.5), np.linspace(0.0, 1.0, 20)
+    assert limiter.step(np.zeros(6), np.zeros(6), ALL, 0.02).tolist() == [0.0] * 6
+    assert limiter.following
     for point in path:
         target = np.full(6, point)
-        assert ramp.step(target, target - 0.1, ALL, 0.02).tolist() == target.tolist()
+        assert limiter.step(target, target - 0.1, ALL, 0.02).tolist() == target.tolist()
 
 
 def test_after_torque_was_off_the_arm_is_led_back_gently() -> None:
-    ramp, target, sagged = Ramp(0.5), np.zeros(6), np.array([0.0, 0.3, -0.2, 0.0, 0.0, 0.0])
-    ramp.step(target, target, ALL, 0.02)
-    ramp.lose()
-    sent = [ramp.step(target, sagged, ALL, 0.02) for _ in range(40)]
+    limiter, target, sagged = CatchUpLimiter(0.5), np.zeros(6), np.array([0.0, 0.3, -0.2, 0.0, 0.0, 0.0])
+    limiter.step(target, target, ALL, 0.02)
+    limiter.reset()
+    sent = [limiter.step(target, sagged, ALL, 0.02) for _ in range(40)]
     assert sent[0] == pytest.approx([0.0, 0.29, -0.19, 0.0, 0.0, 0.0])
     assert np.abs(np.diff(sent, axis=0)).max() <= 0.01 + 1e-12
     assert sent[-1].tolist() == target.tolist()
-    assert ramp.following
+    assert limiter.following
 
 
 def test_a_limp_joint_is_sent_where_it_is() -> None:
-    ramp, target = Ramp(0.5), np.zeros(6)
-    ramp.step(target, target, ALL, 0.02)
+    limiter, target = CatchUpLimiter(0.5), np.zeros(6)
+    limiter.step(target, target, ALL, 0.02)
     holding, hanging = ALL.copy(), np.array([0.0, 0.4, 0.0, 0.0, 0.0, 0.0])
     holding[1] = False
-    assert ramp.step(target, hanging, holding, 0.02).tolist() == hanging.tolist()
-    back = ramp.step(target, hanging, ALL, 0.02)
+    assert limiter.step(target, hanging, holding, 0.02).tolist() == hanging.tolist()
+    back = limiter.step(target, hanging, ALL, 0.02)
     assert back[1] == pytest.approx(0.39)
 
 
 @given(st.lists(angles, min_size=6, max_size=6), st.lists(angles, min_size=6, max_size=6))
 def test_what_is_sent_lies_between_where_the_arm_is_and_where_it_should_be(a: list[float], b: list[float]) -> None:
-    ramp, target, measured = Ramp(0.5), np.array(a), np.array(b)
+    limiter, target, measured = CatchUpLimiter(0.5), np.array(a), np.array(b)
     for _ in range(3):
-        sent = ramp.step(target, measured, ALL, 0.02)
+        sent = limiter.step(target, measured, ALL, 0.02)
         assert np.all(sent >= np.minimum(target, measured) - 1e-9)
         assert np.all(sent <= np.maximum(target, measured) + 1e-9)

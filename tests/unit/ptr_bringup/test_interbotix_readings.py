@@ -23,9 +23,9 @@ from ptr_bringup.arm.drivers.interbotix.registers import (  # noqa: E402
     VOLTAGE,
     RegisterReader,
 )
-from ptr_bringup.arm.drivers.interbotix.robot_info import JOINT_IDS, differences, wrong_arm  # noqa: E402
-from ptr_bringup.arm.kinematics import JOINT_NAMES, gripper_from_finger  # noqa: E402
-from ptr_bringup.arm.motors import HardwareError  # noqa: E402
+from ptr_bringup.arm.drivers.interbotix.xs_sdk_procedures import differences, wrong_arm  # noqa: E402
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES, gripper_from_finger  # noqa: E402
+from ptr_bringup.arm.motors.readings import HardwareError  # noqa: E402
 
 STROKE = GripperSettings()
 DEGREES_LOWER = np.radians([-180, -108, -123, -180, -100, -180])
@@ -94,7 +94,7 @@ def info(**changes: object) -> SimpleNamespace:
     """The answer of xs_sdk for a wx250s: limits of the URDF, in whole degrees."""
     facts = {
         "joint_names": list(JOINT_NAMES),
-        "joint_ids": list(JOINT_IDS),
+        "joint_ids": [1, 2, 4, 6, 7, 8],
         "joint_lower_limits": list(DEGREES_LOWER),
         "joint_upper_limits": list(DEGREES_UPPER),
         "joint_sleep_positions": [0.0, -1.80, 1.55, 0.0, 0.8, 0.0],

@@ -11,15 +11,17 @@ import yaml
 
 from ptr_bringup.doctor.checks import EXECUTABLES
 from ptr_bringup.launching.arguments import declared_arguments
-from ptr_bringup.launching.cli import find_file
+from ptr_bringup.launching.cli import default_environment, find_file
 from ptr_bringup.launching.documents import read_document
 from ptr_bringup.launching.errors import LaunchError
-from ptr_bringup.launching.interpreter import interpret
-from ptr_bringup.ros_environment import LOCAL, NETWORK, PEERS, PROFILES, RANGE
+from ptr_bringup.launching.interpreter import Process, interpret
+from ptr_bringup.launching.known_values import require_known
+from ptr_bringup.launching.parameters import ParameterFile
 from ptr_bringup.sim.tasks import TASKS
 
 LAUNCH = Path(__file__).resolve().parents[3] / "ptr_bringup" / "launch"
 FILES = sorted(LAUNCH.glob("*.launch.xml"))
+ROBOT = ["simulator", "camera_monitor", "arm", "robot_description"]
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +35,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in names:
             (tmp_path / "lib" / package / name).touch(0o755)
     (tmp_path / "share/ptr_bringup/launch").mkdir(parents=True)
-    (tmp_path / "share/ptr_bringup/config").symlink_to(LAUNCH.parent / "config")
+    for name in ("config", "urdf"):
+        (tmp_path / "share/ptr_bringup" / name).symlink_to(LAUNCH.parent / name)
     for file in FILES:
         (tmp_path / "share/ptr_bringup/launch" / file.name).symlink_to(file)
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
@@ -89,29 +92,45 @@ def declared(file: Path) -> set[str]:
 
 def test_collecting_in_simulation_starts_the_whole_path() -> None:
     names = started("collect.launch.xml", task="put_carrot_on_plate")
-    assert names == ["simulator", "camera_monitor", "arm", "console", "recorder", "teleop", "scripted_operator"]
+    assert names == [*ROBOT, "console", "recorder", "teleop", "scripted_operator"]
 
 
 def test_collecting_with_a_device_of_a_person_starts_no_scripted_operator() -> None:
     names = started("collect.launch.xml", task="x", device="joy")
-    assert names == ["simulator", "camera_monitor", "arm", "console", "recorder", "teleop"]
+    assert names == [*ROBOT, "console", "recorder", "teleop", "scene"]
     names = started("collect.launch.xml", task="x", device="none", console="false")
-    assert names == ["simulator", "camera_monitor", "arm", "recorder", "teleop"]
+    assert names == [*ROBOT, "recorder", "teleop", "scene"]
+
+
+@pytest.mark.parametrize(
+    ("given", "simulated"),
+    [({}, True), ({"robot": "wx250s"}, False), ({"robot": "wx250s", "xs_sdk": "stand_in"}, True)],
+)
+def test_scenes_are_laid_by_themselves_where_a_simulator_lays_them(given: dict[str, str], simulated: bool) -> None:
+    values = {"task": "x", "device": "joy", "directory": "d"} | given
+    plan = interpret(LAUNCH / "collect.launch.xml", values, {})
+    (scene,) = [process for process in plan.processes if process.name == "scene"]
+    assert f"simulated: {str(simulated).lower()}" in str(scene.command)
 
 
 def test_the_real_robot_has_a_camera_and_no_simulator() -> None:
-    assert started("robot.launch.xml", robot="wx250s") == ["camera", "arm", "console"]
-    assert started("robot.launch.xml", console="false") == ["simulator", "camera_monitor", "arm"]
+    assert started("robot.launch.xml", robot="wx250s") == ["cameras", "arm", "robot_description", "console"]
+    assert started("robot.launch.xml", console="false") == ROBOT
+
+
+def test_the_description_can_be_left_to_another_node() -> None:
+    nodes = commands("robot.launch.xml")
+    assert "wx250s.urdf" in str(interpret(LAUNCH / "robot.launch.xml", {}, {}).processes)
+    assert set(nodes) - set(commands("robot.launch.xml", description="false")) == {"robot_description"}
 
 
 def test_evaluating_deploys_and_records_beside_its_results() -> None:
-    plan = interpret(
-        LAUNCH / "evaluate.launch.xml", {"task": "t", "checkpoint": "c", "directory": "runs/a"}, {}
-    )
+    plan = interpret(LAUNCH / "evaluate.launch.xml", {"task": "t", "checkpoint": "c", "directory": "runs/a"}, {})
     assert [process.name for process in plan.processes] == [
         "simulator",
         "camera_monitor",
         "arm",
+        "robot_description",
         "console",
         "policy_server",
         "recorder",
@@ -169,15 +188,15 @@ def test_a_camera_is_the_entry_of_its_name_or_a_given_device() -> None:
     assert "name: wrist" in str(plain.command)
     assert "source:" not in str(plain.command)
     given, *_ = interpret(LAUNCH / "robot.launch.xml", {"robot": "wx250s", "camera_device": "film.avi"}, {}).processes
-    assert "source: film.avi" in str(given.command)
-    assert "name: over_shoulder" in str(given.command)
+    assert "device: film.avi" in str(given.command)
+    assert "cameras:\n    - over_shoulder\n" in parameters_of(given)
 
 
 def test_the_real_arm_and_the_simulated_one_differ_in_one_argument() -> None:
     real = started("collect.launch.xml", task="x", device="joy", robot="wx250s")
     simulated = started("collect.launch.xml", task="x", device="joy", robot="sim")
     assert set(simulated) - set(real) <= {"simulator", "camera_monitor"}
-    assert set(real) - set(simulated) <= {"camera", "camera_monitor"}
+    assert set(real) - set(simulated) <= {"cameras", "camera_monitor"}
 
 
 def commands(name: str, **given: str) -> dict[str, list[str]]:
@@ -186,9 +205,26 @@ def commands(name: str, **given: str) -> dict[str, list[str]]:
     return {process.name: [str(word) for word in process.command] for process in plan.processes}
 
 
+def parameters_of(process: Process) -> str:
+    """All parameters that a process is given in the launch file, as YAML."""
+    return "\n".join(word.text for word in process.command if isinstance(word, ParameterFile))
+
+
+@pytest.mark.parametrize("robot", ["sim", "wx250s"])
+@pytest.mark.parametrize("file", ["collect", "deploy", "evaluate"])
+def test_cameras_are_named_once_for_all_nodes(file: str, robot: str) -> None:
+    values = {"task": "t", "checkpoint": "c", "robot": robot, "cameras": "wrist,over_shoulder"}
+    given = {name: value for name, value in values.items() if name in declared(LAUNCH / f"{file}.launch.xml")}
+    plan = interpret(LAUNCH / f"{file}.launch.xml", given, {})
+    told = {p.name for p in plan.processes if "cameras:\n    - wrist\n    - over_shoulder\n" in parameters_of(p)}
+    robots = {"simulator", "camera_monitor"} if robot == "sim" else {"cameras"}
+    policy = {"policy_server"} if file != "collect" else set()
+    assert told == {*robots, *policy, "recorder", "console"}
+
+
 def test_behind_the_stand_in_the_simulator_leaves_the_robots_topics_to_the_driver() -> None:
     nodes = commands("robot.launch.xml", robot="wx250s", xs_sdk="stand_in")
-    assert "camera" not in nodes
+    assert "cameras" not in nodes
     for name in ("simulator", "xs_sdk_stand_in"):
         assert "/joint_states:=/simulator/joint_states" in nodes[name]
         assert "/joint_commands:=/simulator/joint_commands" in nodes[name]
@@ -202,31 +238,43 @@ def test_without_the_stand_in_there_is_none() -> None:
     assert "/joint_states:=/joint_states" in plain["simulator"]
 
 
-NODES = {
-    "robot.launch.xml": {},
-    "camera.launch.xml": {},
-    "console.launch.xml": {},
-    "collect.launch.xml": {"task": "x"},
-    "policy.launch.xml": {"checkpoint": "x"},
-    "deploy.launch.xml": {"checkpoint": "x"},
-    "evaluate.launch.xml": {"task": "x", "checkpoint": "x"},
-}
+def test_on_humble_nothing_is_launched() -> None:
+    with pytest.raises(LaunchError, match="Humble is not supported"):
+        default_environment({"ROS_DISTRO": "humble"})
 
 
-def surroundings(name: str, **environment: str) -> set[tuple[str, str]]:
-    """Discovery range, and name of the Fast DDS profile, of all processes of a launch."""
-    given = {key: value for key, value in NODES[name].items() if key in declared(LAUNCH / name)}
-    plan = interpret(LAUNCH / name, given, environment)
-    assert plan.processes
-    return {(p.environment[RANGE], Path(p.environment[PROFILES]).name) for p in plan.processes}
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [
+        ("task", "put_carot_on_plate", "the nearest is put_carrot_on_plate"),
+        ("kitchen", "toykitchen", "the nearest is toykitchen"),
+        ("level", "heavy", "there is no level 'heavy'"),
+        ("checkpoint", "no_such_run", "no_such_run does not exist"),
+    ],
+)
+@pytest.mark.parametrize("file", ["deploy.launch.xml", "evaluate.launch.xml"])
+def test_unknown_names_and_folders_are_refused_before_anything_starts(
+    file: str, name: str, value: str, part: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoint.json").touch()
+    given = {"task": "put_carrot_on_plate", "checkpoint": str(tmp_path / "run")}
+    require_known(interpret(LAUNCH / file, given, {}))
+    with pytest.raises(LaunchError, match=f"{name}:={value} is not possible: .*{part}"):
+        require_known(interpret(LAUNCH / file, given | {name: value}, {}))
 
 
-@pytest.mark.parametrize("name", NODES)
-def test_what_any_launcher_starts_listens_on_this_machine_alone(name: str) -> None:
-    assert surroundings(name) == {("LOCALHOST", LOCAL)}
+def test_a_real_table_may_have_tasks_of_its_own() -> None:
+    require_known(interpret(LAUNCH / "collect.launch.xml", {"task": "fold_the_towel", "robot": "wx250s"}, {}))
 
 
-def test_a_launched_robot_is_reached_when_the_user_has_opened_the_range() -> None:
-    assert surroundings("robot.launch.xml", **{RANGE: "SUBNET"}) == {("SUBNET", NETWORK)}
-    assert surroundings("robot.launch.xml", **{PEERS: "10.0.0.7"}) == {("LOCALHOST", NETWORK)}
-    assert surroundings("robot.launch.xml", **{PROFILES: "/etc/mine.xml"}) == {("LOCALHOST", "mine.xml")}
+def test_one_of_several_checkpoints_that_is_not_there_is_refused_by_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.json").touch()
+    given = {"task": "put_carrot_on_plate", "checkpoint": f"a={tmp_path}, b=no_such_run"}
+    with pytest.raises(LaunchError, match="no_such_run does not exist"):
+        require_known(interpret(LAUNCH / "evaluate.launch.xml", given, {}))
+
+
+def test_an_external_policy_is_no_folder() -> None:
+    given = {"task": "put_carrot_on_plate", "checkpoint": "openpi:pi0.yaml"}
+    require_known(interpret(LAUNCH / "deploy.launch.xml", given, {}))

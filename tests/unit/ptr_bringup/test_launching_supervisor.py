@@ -27,7 +27,7 @@ PTR_LAUNCH = """
 import argparse, sys
 from ptr_bringup.launching import supervisor
 from ptr_bringup.launching.cli import register
-supervisor.PATIENCE = 0.5
+supervisor.TIMEOUT = 0.5
 parser = argparse.ArgumentParser()
 register(parser.add_subparsers())
 options = parser.parse_args(["launch", *sys.argv[1:]])
@@ -145,9 +145,7 @@ def test_standard_error_is_always_shown(launch: Callable[[str], Launch]) -> None
 
 
 def test_the_end_of_a_process_with_on_exit_ends_the_others(launch: Callable[[str], Launch]) -> None:
-    one = launch(
-        '<executable cmd="sleep 1000" name="long"/><executable cmd="true" name="short" on_exit="shutdown"/>'
-    )
+    one = launch('<executable cmd="sleep 1000" name="long"/><executable cmd="true" name="short" on_exit="shutdown"/>')
     assert one.end() == 0
     assert "ending all processes: short-2 has ended" in one.output
     assert "long-1 ended" in one.output
@@ -209,6 +207,21 @@ def test_a_process_is_started_again_until_the_launch_ends(launch: Callable[[str]
     )
     assert one.end() == 0
     assert len(file.read_text().split()) >= 3
+
+
+def test_the_end_of_a_process_that_would_start_again_ends_the_others_if_it_is_to(
+    launch: Callable[[str], Launch],
+) -> None:
+    one = launch('<executable cmd="sleep 1000"/><executable cmd="true" respawn="true" on_exit="shutdown" name="once"/>')
+    assert one.end() == 0
+    assert "ending all processes: once-2 has ended" in one.output
+
+
+def test_processes_start_in_the_order_of_the_file(launch: Callable[[str], Launch]) -> None:
+    names = [f"p{number}" for number in range(12)]
+    one = launch("".join(f'<executable cmd="true" name="{name}"/>' for name in names))
+    assert one.end() == 0
+    assert [line.split()[1].rpartition("-")[0] for line in one.output.splitlines() if "started, pid" in line] == names
 
 
 def test_arguments_are_shown(tmp_path: Path) -> None:

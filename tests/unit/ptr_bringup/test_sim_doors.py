@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.arm.kinematics import FINGER_OPEN
-from ptr_bringup.arm.safety import Limits
+from ptr_bringup.arm.gate.limits import Limits
+from ptr_bringup.arm.model.kinematics import FINGER_OPEN
 from ptr_bringup.sim.door_grasp import FOLLOW, grip_pose, push_pose, tool_rotation, turned_by
 from ptr_bringup.sim.door_tasks import DOOR_TASKS, HANDLE, DoorScene, DoorTask, describe, door_success, scene_of_poses
 from ptr_bringup.sim.doors import DOORS, KINDS, NEW_DOOR, Door, door_in

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES, HardwareError
 from ptr_bringup.sim.fault_effects import JointLine, JointSample, PictureLine, cool, protect, strike
 from ptr_bringup.sim.faults import KINDS, FaultError, Faults
 from ptr_bringup.sim.motors import AMBIENT
@@ -150,7 +150,7 @@ def jpeg(image: np.ndarray) -> bytes:
 
 def test_a_frozen_camera_repeats_its_picture_to_the_byte() -> None:
     faults = Faults()
-    line = PictureLine(faults)
+    line = PictureLine(faults, "over_shoulder")
     first = line.transmit(jpeg(picture(200)))
     inject(faults, "image_frozen")
     assert line.transmit(jpeg(picture(100))) == first
@@ -161,7 +161,7 @@ def test_a_frozen_camera_repeats_its_picture_to_the_byte() -> None:
 def test_a_torn_picture_ends_without_its_marker_and_reads_grey_below() -> None:
     faults = Faults()
     inject(faults, "image_torn", value=0.5)
-    torn = PictureLine(faults).transmit(jpeg(picture()))
+    torn = PictureLine(faults, "over_shoulder").transmit(jpeg(picture()))
     assert not torn.endswith(b"\xff\xd9")
     seen = cv2.imdecode(np.frombuffer(torn, np.uint8), cv2.IMREAD_GRAYSCALE)
     if seen is not None:  # some decoders refuse it as a whole
@@ -172,13 +172,13 @@ def test_a_torn_picture_ends_without_its_marker_and_reads_grey_below() -> None:
 def test_a_dark_camera_leaves_its_share_of_the_light() -> None:
     faults = Faults()
     inject(faults, "image_dark", value=0.1)
-    assert PictureLine(faults).expose(picture(200)).max() == 20
+    assert PictureLine(faults, "over_shoulder").expose(picture(200)).max() == 20
 
 
 def test_a_slow_camera_takes_pictures_at_its_rate_and_a_missing_one_none() -> None:
     faults = Faults()
     inject(faults, "image_slow", value=2.0)
-    line = PictureLine(faults)
+    line = PictureLine(faults, "over_shoulder")
     assert sum(line.due(0.033 * step) for step in range(300)) == pytest.approx(20, abs=1)
     inject(faults, "image_gone")
     assert not line.due(100.0)

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import FINGER_OPEN, Pose
+from ptr_bringup.arm.model.inverse_kinematics import inverse
+from ptr_bringup.arm.model.kinematics import FINGER_OPEN, Pose
 from ptr_bringup.sim.levels import LEVELS, level_named
 from ptr_bringup.sim.world import START_JOINTS, World, distractors_of
 from ptr_models.common.rotations import DEFAULT_ROTATION

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.arm.kinematics import Pose
+from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.sim.kitchens import held_out_kitchens, pretraining_kitchens
 from ptr_bringup.sim.operator import MANNERS, Manner, Phase, ScriptedOperator, manner_named
 from ptr_bringup.sim.robot import PERIOD, SimulatedRobot
@@ -22,9 +22,7 @@ LOW, HIGH = np.array([-0.05] * 3 + [-0.25] * 3 + [0.0]), np.array([0.05] * 3 + [
 POT, OBJECT = np.array([0.30, -0.12, 0.0]), np.array([0.30, 0.08, 0.018])
 CALM = Manner(tremor=0.0, pause=0.0, pace=(1.0, 1.0), sloppiness=0.0)
 HUMAN = MANNERS["human"]
-CALM_HUMAN = Manner(
-    name="human", tremor=0.0, pause=0.0, pace=(1.0, 1.0), sloppiness=0.0, notice=2, turn_tolerance=0.1
-)
+CALM_HUMAN = Manner(name="human", tremor=0.0, pause=0.0, pace=(1.0, 1.0), sloppiness=0.0, notice=2, turn_tolerance=0.1)
 
 
 def demonstrate(world: World, seed: int, manner: Manner | None = None, wide: bool = False) -> np.ndarray:
@@ -137,7 +135,7 @@ def test_the_robot_in_process_takes_a_bridge_step_in_a_fifth_of_a_second() -> No
         robot.act(np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.0]))
         robot.act(np.zeros(7))
         seen = robot.observe()
-        assert seen.image.shape == (48, 64, 3)
+        assert seen.images["over_shoulder"].shape == (48, 64, 3)
         assert seen.state[:3] == pytest.approx(before + [0.02, -0.01, -0.03], abs=0.003)
         assert seen.state[3:6] == pytest.approx([0.0, 0.0, 0.2], abs=0.02)
         assert seen.gripper < 0.05 and seen.gripper_commanded == 0.0

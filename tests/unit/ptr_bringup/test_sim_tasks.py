@@ -8,8 +8,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, Pose
+from ptr_bringup.arm.model.inverse_kinematics import inverse
+from ptr_bringup.arm.model.kinematics import FINGER_CLOSED, FINGER_OPEN, Pose
 from ptr_bringup.sim.kitchens import KITCHENS, SPAWN_HALF, held_out_kitchens, kitchen_named, pretraining_kitchens
 from ptr_bringup.sim.objects import FOOD, RECEPTACLES
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS, TARGET_TASKS, TASKS, Scene, Task, success, task_named

@@ -8,10 +8,18 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ptr_bringup.arm.inverse_kinematics import inverse
-from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, Pose, forward
+from ptr_bringup.arm.model.inverse_kinematics import inverse
+from ptr_bringup.arm.model.kinematics import (
+    FINGER_CLOSED,
+    FINGER_OPEN,
+    JOINT_LOWER,
+    JOINT_NAMES,
+    JOINT_UPPER,
+    Pose,
+    forward,
+)
 from ptr_bringup.sim.motors import AMBIENT, HEATING, Motors
-from ptr_bringup.sim.pictures import mujoco
+from ptr_bringup.sim.renderer import mujoco
 from ptr_bringup.sim.world import START_JOINTS, START_POSITION, Variation, World
 from ptr_models.common.rotations import DEFAULT_ROTATION
 
@@ -50,6 +58,15 @@ def test_the_tool_is_where_the_product_of_exponentials_says(world: World) -> Non
         site, pose = world.data.site("ee_gripper_link"), forward(joints)
         assert site.xpos == pytest.approx(pose.position, abs=1e-9)
         assert site.xmat == pytest.approx(pose.rotation.ravel(), abs=1e-9)
+
+
+def test_the_camera_s_pose_projects_an_object_to_where_the_picture_shows_it(world: World) -> None:
+    world.reset(4)
+    (_, pose), focal = world.camera_pose(), 0.5 * 480 / np.tan(0.5 * np.radians(world.kitchen.fovy))
+    x, y, z = (world.scene().object_position - pose.position) @ pose.rotation
+    row, column = round(239.5 + focal * y / z), round(319.5 + focal * x / z)
+    red, green, blue = world.render(640, 480)[row, column].astype(int)
+    assert red > 150 and 50 < green < 0.55 * red and blue < 60  # the carrot
 
 
 def test_joint_limits_and_finger_stroke_are_the_published_ones(world: World) -> None:

@@ -28,9 +28,7 @@ START = 1_700_000_000 * 10**9
 """ns."""
 
 
-def random_trajectory(
-    seed: int = 0, steps: int = 12, size: tuple[int, int] = (24, 32)
-) -> tuple[Trajectory, Any]:
+def random_trajectory(seed: int = 0, steps: int = 12, size: tuple[int, int] = (24, 32)) -> tuple[Trajectory, Any]:
     """A trajectory of random motion within the action box, and its raw actions (steps, 7)."""
     generator = np.random.default_rng(seed)
     low, high = np.array(Contract().action_low), np.array(Contract().action_high)

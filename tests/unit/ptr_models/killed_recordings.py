@@ -26,7 +26,7 @@ from ptr_models.episodes.writer import BagWriter
 
 AT_ONCE = 12
 LONGEST = 280  # messages, which take 1.75 s
-PATIENCE = 30.0  # s for which a busy machine may need for them
+TIMEOUT = 30.0  # s for which a busy machine may need for them
 STREAMS = (
     ("/camera/over_shoulder/image/compressed", IMAGE, 30.0, 20_000),
     ("/camera/wrist/image/compressed", IMAGE, 30.0, 20_000),
@@ -66,7 +66,7 @@ class Recording:
     def due(self) -> bool:
         """True when it has lived long enough."""
         number, _ = PROGRESS.unpack_from(self.progress)
-        return number >= self.messages or time.monotonic() - self.began > PATIENCE
+        return number >= self.messages or time.monotonic() - self.began > TIMEOUT
 
     def kill(self) -> str:
         """Kill it; what it had written, as JSON."""

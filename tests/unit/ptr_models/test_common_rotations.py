@@ -54,9 +54,7 @@ def test_angles_come_back_within_the_gimbal(rpy: np.ndarray) -> None:
 
 
 @given(angle, angle, st.floats(-7.0, -2.0), st.sampled_from([-1.0, 1.0]))
-def test_angles_come_back_also_near_a_pitch_of_90_degrees(
-    roll: float, yaw: float, power: float, sign: float
-) -> None:
+def test_angles_come_back_also_near_a_pitch_of_90_degrees(roll: float, yaw: float, power: float, sign: float) -> None:
     """An arc sine would lose half of the digits there, and a gimbal that locks early (scipy's at 1e-7) the angles."""
     rpy = np.array([[roll, sign * (np.pi / 2 - 10.0**power), yaw]])
     found = both(rpy_from_matrix, matrix_from_rpy(rpy))

@@ -108,6 +108,7 @@ def test_the_command_prints_what_q_loses(
     assert main([*words, "--cache", str(training_bags.cache), "--json", str(tmp_path / "found.json")]) == 0
     printed = capsys.readouterr().out
     assert all(f"uniform {part}" in printed for part in ("translation", "rotation", "gripper"))
+    assert f"next: ptr sim decoding --checkpoint {trained} " in printed
     report = json.loads((tmp_path / "found.json").read_text())
     assert set(report["q_lost"]) == {"translation", "rotation", "gripper"} and report["actor_std"]["dx"] > 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ptr_models.algorithms import KINDS, AlgorithmConfig, ClipTensors, Transitions, WindowTensors, make_algorithm
+from ptr_models.algorithms import ALGORITHMS, AlgorithmConfig, ClipTensors, Transitions, WindowTensors, make_algorithm
 from ptr_models.networks import NetworkConfig
 from ptr_models.networks.options import MaskedDecoderConfig, TransformerConfig
 from ptr_models.training.watch import WATCHED
@@ -32,9 +32,7 @@ def documented(name: str) -> set[str]:
     _, _, behind = PAGE.partition(BEGINNINGS[name])
     table = re.search(r"\| metric \|[^\n]*\n\|[-|]+\n((?:\|[^\n]*\n)+)", behind)
     assert table is not None, f"{name} has no table of metrics"
-    return {
-        metric for row in table[1].splitlines() for metric in re.findall(r"`(\w+)`", row.split("|")[1])
-    }
+    return {metric for row in table[1].splitlines() for metric in re.findall(r"`(\w+)`", row.split("|")[1])}
 
 
 def logged(name: str, **options: object) -> set[str]:
@@ -63,7 +61,7 @@ def batch_for(kind: str) -> Transitions | WindowTensors | ClipTensors:
     return Transitions(image, image.flip(0), state, state, action, -ones, ones, -25 * ones, task)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALGORITHMS.names)
 def test_the_page_names_exactly_the_metrics_that_a_method_logs(name: str) -> None:
     assert documented(name) == logged(name)
     assert {item.metric for item in WATCHED[name]} <= documented(name)

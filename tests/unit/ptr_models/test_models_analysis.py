@@ -12,18 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptr_models.analysis.figures import q_figure, read_metrics, save, training_figure, trend_figure
+from ptr_models.analysis.figures import q_figure, read_metrics, training_figure, trend_figure
 from ptr_models.analysis.values import (
     Candidate,
     TrendScore,
     ValueCurve,
     choose,
+    report,
     trend,
     trend_score,
     value_curves,
 )
 from ptr_models.cli import main
 from ptr_models.common.errors import PtrError
+from ptr_models.common.plotting import save
 from ptr_models.contract import Contract
 from ptr_models.replay import open_episodes
 
@@ -114,9 +116,7 @@ def test_value_curves_use_the_demonstrated_actions_and_returns(
 
 
 def test_figures_are_drawn_and_written(tmp_path: Path) -> None:
-    entries = [
-        {"step": n, "bellman_error": 20.0 / n, "q_data": -5.0 + n, "actor_mse": 0.1 / n} for n in range(1, 9)
-    ]
+    entries = [{"step": n, "bellman_error": 20.0 / n, "q_data": -5.0 + n, "actor_mse": 0.1 / n} for n in range(1, 9)]
     figures = {
         "q": q_figure([curve([0, 1, 2]), curve([0, 2, 1, 3])]),
         "trend": trend_figure([1, 2], [0.3, 0.95], chosen=2),
@@ -145,3 +145,24 @@ def test_a_run_without_metrics_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     assert "metrics.jsonl" in capsys.readouterr().err
     assert main(["analyze", "choose", str(tmp_path), "--run", str(tmp_path)]) == 2
     assert "no checkpoints" in capsys.readouterr().err
+
+
+def test_the_values_are_written_with_their_checkpoint_as_of_the_smallest_critic() -> None:
+    q = np.array([[-2.0, -1.0, 0.5], [-1.5, -1.25, 0.75]])
+    curve = ValueCurve("episode_1", "put_carrot_in_pot", q, np.array([-1.0, 0.0, 1.0]), np.zeros(3))
+    found = report([curve], "runs/carrot")
+    assert found["checkpoint"] == "runs/carrot"
+    (demonstration,) = found["demonstrations"]
+    assert (demonstration["name"], demonstration["q"]) == ("episode_1", [-2.0, -1.25, 0.5])
+    json.dumps(found, allow_nan=False)
+
+
+def test_an_analysis_that_is_interrupted_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ptr_models.analysis.figures.read_metrics", interrupt)
+    assert main(["analyze", "training", str(tmp_path), "--out", str(tmp_path / "curves.png")]) == 130
+    assert "interrupted: nothing is written yet; the same command begins again" in capsys.readouterr().err

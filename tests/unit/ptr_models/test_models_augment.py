@@ -53,10 +53,7 @@ def test_offsets_cover_all_places_evenly_and_differ_between_calls() -> None:
 
 def test_a_crop_moves_at_most_by_the_pad_in_both_directions() -> None:
     column = np.repeat(grey(np.tile(np.arange(20) * 10, (20, 1))), 2000, axis=0)
-    shifts = (
-        augment(column, np.random.default_rng(1), Augmentation(probability=0.0))[:, 10, 10, 0].astype(int)
-        // 10
-    )
+    shifts = augment(column, np.random.default_rng(1), Augmentation(probability=0.0))[:, 10, 10, 0].astype(int) // 10
     counts = np.bincount(shifts - 6, minlength=9)
     assert counts.sum() == 2000
     assert len(counts) == 9
@@ -92,9 +89,7 @@ def test_brightness_adds_and_clips() -> None:
     st.floats(-0.1, 0.1),
     st.floats(-0.03, 0.03),
 )
-def test_saturation_and_hue_are_those_of_hsv(
-    rgb: tuple[float, float, float], saturation: float, hue: float
-) -> None:
+def test_saturation_and_hue_are_those_of_hsv(rgb: tuple[float, float, float], saturation: float, hue: float) -> None:
     h, s, v = colorsys.rgb_to_hsv(*rgb)
     expected = colorsys.hsv_to_rgb((h + hue) % 1.0, min(s * (1 + saturation), 1.0), v)
     pixels = np.broadcast_to(np.array(rgb, np.float32), (4, 4, 3)).copy()

@@ -15,10 +15,10 @@ from ptr_models.algorithms import AlgorithmConfig, make_algorithm
 from ptr_models.algorithms.bet import decayed_groups, focal_loss, kmeans, masked_mean, offset_loss
 from ptr_models.algorithms.options import BetConfig
 from ptr_models.algorithms.sequences import WindowTensors
+from ptr_models.inference.history import History
 from ptr_models.networks import BehaviourTransformer, NetworkConfig
 from ptr_models.networks.behaviour_transformer import ModesWithOffsets
 from ptr_models.networks.options import TransformerConfig
-from ptr_models.training.history import History
 
 NETWORKS = NetworkConfig(
     encoder="tiny",

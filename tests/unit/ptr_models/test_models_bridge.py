@@ -17,9 +17,10 @@ from numpy.testing import assert_allclose
 
 from ptr_models.cli import main
 from ptr_models.common.output_folder import FolderInUseError, locked
-from ptr_models.contract import Contract
+from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.importing.bridge import SourceFolder, find_files, import_bridge, read_bridge, task_name
+from ptr_models.episodes.importing.bridge import find_files, import_bridge, read_bridge
+from ptr_models.episodes.importing.naming import SourceFolder, task_name
 from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 from ptr_models.episodes.trajectory import encode_jpeg
@@ -250,7 +251,7 @@ def test_an_import_that_was_interrupted_goes_on_with_the_same_command(
 
     monkeypatch.setattr(BagWriter, "close", fail)
     assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 2
-    assert "1 written, 0 kept, 0 left out\nthe same command goes on" in capsys.readouterr().err
+    assert "1 written, 0 kept, 0 left out; the same command goes on" in capsys.readouterr().err
     assert len(list((tmp_path / "bags").glob("*.partial"))) == 1
     monkeypatch.setattr(BagWriter, "close", honest)
     assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 0
@@ -265,6 +266,16 @@ def test_two_imports_into_one_folder_at_once_are_refused(tmp_path: Path) -> None
         import_bridge(tmp_path, tmp_path / "bags")
 
 
+def test_an_episode_without_the_image_of_a_camera_is_left_out(tmp_path: Path) -> None:
+    both = Contract(cameras=(Camera("over_shoulder"), Camera("side_1")))
+    black, grey = (encode_jpeg(np.full((16, 16, 3), level, np.uint8)) for level in (0, 90))
+    features = [bridge_features() | {"steps/observation/image_1": [image] * 3} for image in (grey, black)]
+    (tmp_path / "a.tfrecord").write_bytes(b"".join(frame(example(record)) for record in features))
+    account = import_bridge(tmp_path, tmp_path / "bags", both)
+    assert places(account.written) == ["bridge_a_00000"]
+    assert [item.reason for item in account.left_out] == ["it has no image_1: a black image stands in its place"]
+
+
 def test_instructions_become_task_names() -> None:
     assert task_name("Put carrot on plate.") == "put_carrot_on_plate"
     with pytest.raises(EpisodeError, match="gives no task name"):
@@ -276,7 +287,9 @@ def test_instructions_become_task_names() -> None:
     [
         ("/nfs/v1/berkeley/toykitchen6/put_lime_in_pan_sink/val/out.npy", "toykitchen6", "put_lime_in_pan_sink"),
         ("/nfs/a/numpy_256/rss/toykitchen2/pnp_sweep/120/train/out.npy", "toykitchen2", "pnp_sweep"),
-        ("/data/raw/toykitchen2/put_lime_in_pan_sink/2021-06-01_10-00-00/raw/traj_group0/traj3", "", ""),
+        ("/raw/toykitchen2/put_lime/2021-06-01_10-00-00/raw/traj_group0/traj3", "toykitchen2", "put_lime"),
+        ("/raw/rss/toykitchen2/pnp/07/2022-06-01_10-00-00/raw/traj_group0/traj3", "toykitchen2", "pnp"),
+        ("/raw/toykitchen2/put_lime/traj_group0/traj3", "", ""),
         ("out.npy", "", ""),
         ("", "", ""),
     ],
@@ -309,9 +322,7 @@ def test_data_that_no_conversion_has_shifted_can_say_so(tmp_path: Path, capsys: 
     assert read_metadata(bag).action_shift == 1
 
 
-def test_a_folder_without_records_is_refused_by_the_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_folder_without_records_is_refused_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 2
     assert "error: " in (text := capsys.readouterr().err)
     assert "holds no .tfrecord file" in text
@@ -338,3 +349,22 @@ def test_the_real_sample_comes_back_exactly(tmp_path: Path) -> None:
         "turn_lever_vertical_to_front": 6,
         "flip_pot_upright_which_is_in_sink": 5,
     }
+
+
+def test_further_cameras_are_taken_from_the_episodes_that_have_them(tmp_path: Path) -> None:
+    black, grey, light = (encode_jpeg(np.full((16, 16, 3), level, np.uint8)) for level in (0, 90, 180))
+    more = [{"image_3": grey}, {"image_3": black}, {"image_1": light, "image_3": grey}]
+    features = [
+        bridge_features() | {f"steps/observation/{name}": [image] * 3 for name, image in one.items()} for one in more
+    ]
+    (tmp_path / "a.tfrecord").write_bytes(b"".join(frame(example(record)) for record in features))
+    further = ("side_1", "side_2", "wrist")
+    account = import_bridge(tmp_path, tmp_path / "bags", further=further)
+    assert not account.left_out
+    seen = [[camera.name for camera in read_metadata(path).contract.cameras] for path in account.written]
+    assert seen == [["over_shoulder", "wrist"], ["over_shoulder"], ["over_shoulder", "side_1", "wrist"]]
+    images = read_episode(account.written[2]).images
+    assert [round(images[name].mean() / 10) for name in ("side_1", "wrist")] == [18, 9]
+    assert len(import_bridge(tmp_path, tmp_path / "bags", further=further).kept) == 3
+    with pytest.raises(EpisodeError, match="Bridge has no image for camera front"):
+        import_bridge(tmp_path, tmp_path / "bags", further=["front"])

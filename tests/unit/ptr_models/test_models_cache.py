@@ -350,6 +350,7 @@ def test_thousands_of_episodes_are_opened_without_reading_anything(
                     start=start + index * (steps + 1),
                     steps=steps,
                     motion_crc=checksum(*(array[: steps + 1] for array in arrays[1:])),
+                    instruction="",
                 )
             )
         writer.commit(entries)
@@ -371,7 +372,7 @@ def test_caches_are_listed_and_cleared(
     place = ["--cache", str(tmp_path / "cache")]
     assert main(["cache", "list", *place]) == 0
     assert re.search(rf"{folder.name}\s+{CONTRACT.hash}\s+over_shoulder 64x64\s+5 Hz\s+1\s", capsys.readouterr().out)
-    assert main(["cache", "clear", "nothing", *place]) == 0
+    assert main(["cache", "clear", "nothing", *place]) == main(["cache", "clear", *place]) == 2
     assert folder.is_dir()
     assert main(["cache", "clear", folder.name[:6], *place]) == 0
     assert not folder.exists()

@@ -39,9 +39,7 @@ def flip_a_bit_of_a_target(folder: Path) -> None:
     with bag.open("rb") as file:
         data = [message.data for _, _, message in make_reader(file).iter_messages(EXECUTED_TOPIC)][6]
     number = next(
-        place
-        for place in range(12, len(data) - 8, 4)
-        if 0.05 < abs(struct.unpack_from("<d", data, place)[0]) < 0.6
+        place for place in range(12, len(data) - 8, 4) if 0.05 < abs(struct.unpack_from("<d", data, place)[0]) < 0.6
     )
     content[content.index(data) + number + 6] ^= 0x08
     bag.write_bytes(content)
@@ -172,9 +170,7 @@ def test_an_episode_with_other_numbers_in_the_cache_is_read_again(
 @pytest.mark.parametrize(
     "damage", ["start = 0, steps = 0", "start = -5", "steps = 3", "start = 2", "task = NULL", "steps = 'many'"]
 )
-def test_an_index_that_says_nonsense_is_made_again(
-    cached: Callable[[], Dataset], tmp_path: Path, damage: str
-) -> None:
+def test_an_index_that_says_nonsense_is_made_again(cached: Callable[[], Dataset], tmp_path: Path, damage: str) -> None:
     before = cached()
     index = Store(tmp_path / "cache", Contract()).folder / "index.sqlite"
     with closing(sqlite3.connect(index)) as connection:

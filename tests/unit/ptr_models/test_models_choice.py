@@ -11,11 +11,11 @@ import torch
 
 from ptr_models.algorithms import AlgorithmConfig, make_algorithm
 from ptr_models.contract import Camera, Contract
+from ptr_models.inference import policy as module
+from ptr_models.inference.policy import Policy
 from ptr_models.networks import NetworkConfig
-from ptr_models.training import policy as module
 from ptr_models.training.checkpoint import Checkpoint
 from ptr_models.training.config import TrainingConfig
-from ptr_models.training.policy import Policy
 from ptr_models.training.tasks import TaskTable
 
 TASK = "put_carrot_in_pot"

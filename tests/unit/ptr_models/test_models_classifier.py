@@ -21,7 +21,7 @@ from ptr_models.reward.classifier import WEIGHTS, ClassifierError, SuccessClassi
 from ptr_models.reward.fitting import balanced_weights, calibrate
 from ptr_models.reward.frames import Frames, hold_out, label_frames
 from ptr_models.reward.verdict import Streak, first_success
-from ptr_models.training.tasks import TaskTable
+from ptr_models.training.tasks import TaskError, TaskTable
 
 PUT, TAKE = "put_carrot_in_pot", "take_carrot_out_of_pot"
 TABLE = TaskTable((PUT, TAKE), 3)
@@ -94,16 +94,27 @@ def test_tasks_that_undo_each_other_are_done_where_the_other_begins(data: Datase
     assert extra == begins | ends
 
 
+def test_unknown_tasks_that_undo_each_other_are_refused_with_the_nearest(data: Dataset) -> None:
+    with pytest.raises(TaskError, match=f"there is no task 'put_carot_in_pot'; the nearest is {PUT}"):
+        label_frames(data, TABLE, 3, 0, [("put_carot_in_pot", TAKE)])
+
+
 def test_of_each_task_and_outcome_with_several_episodes_one_is_held_out(data: Dataset) -> None:
     assert not hold_out(data, 0.2, 0).any()
     double = replace(
-        data, starts=np.tile(data.starts, 4), lengths=np.tile(data.lengths, 4), tasks=data.tasks * 4,
-        successes=np.tile(data.successes, 4), paths=data.paths * 4,
+        data,
+        starts=np.tile(data.starts, 4),
+        lengths=np.tile(data.lengths, 4),
+        tasks=data.tasks * 4,
+        successes=np.tile(data.successes, 4),
+        paths=data.paths * 4,
     )
     held = hold_out(double, 0.2, 0)
     assert held.sum() == 3
     assert {(double.tasks[i], bool(double.successes[i])) for i in np.flatnonzero(held)} == {
-        (PUT, True), (TAKE, True), (PUT, False)
+        (PUT, True),
+        (TAKE, True),
+        (PUT, False),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import json
 import os
 import subprocess
@@ -14,13 +15,14 @@ from pathlib import Path
 
 import cv2
 import pytest
+from rich.console import Console
 
 from ptr_models import cli
 from ptr_models.common import assets
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.inspection import EpisodeReport
 from ptr_models.episodes.metadata import EpisodeMetadata
-from ptr_models.episodes.overview import end_of, findings
+from ptr_models.episodes.overview import both_ends, findings, show_overview
 from ptr_models.episodes.reader import read_episode, read_metadata
 
 
@@ -58,9 +60,7 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in text
 
 
-def test_other_packages_add_commands(
-    add_command: Callable[..., None], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_other_packages_add_commands(add_command: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     add_command("greet", command(lambda options: print("hello")))
     assert cli.main(["greet"]) == 0
     assert capsys.readouterr().out == "hello\n"
@@ -153,7 +153,7 @@ def test_inspect_of_a_folder_goes_on_after_a_damaged_bag(
     [
         (["nowhere"], "nowhere does not exist"),
         (["{bag}", "--sheet", "/no/such/folder/x.png"], "cannot be written"),
-        (["{bag}", "--sheet", "x.nonsense"], "cannot be written"),
+        (["{bag}", "--sheet", "x.nonsense"], "x.nonsense does not end in .png"),
     ],
 )
 def test_inspect_refuses_in_one_sentence(
@@ -225,9 +225,40 @@ def test_findings_that_differ_in_numbers_are_counted_together() -> None:
     assert found == [(2, "such as: lost 5 of 100 images"), (1, "the arm stood")]
 
 
-def test_of_long_names_the_end_is_shown() -> None:
-    assert end_of("toykitchen1-put_carrot_in_pot-s0-000123", 12) == "…t-s0-000123"
-    assert end_of("short", 12) == "short"
+def test_of_long_names_both_ends_are_shown() -> None:
+    assert both_ends("toykitchen1-put_carrot_in_pot-s0-000123", 12) == "toykitc…0123"
+    assert both_ends("short", 12) == "short"
+
+
+@pytest.mark.parametrize("name", ["toykitchen_target1-put_sweet_potato_on_plate-standard-human-s0-{:06d}",
+                                  "20261129-101112-{:03d}-put_sweet_potato_on_plate"])  # fmt: skip
+@pytest.mark.parametrize("width", [80, 120])
+def test_in_a_narrow_terminal_each_episode_has_a_line_whose_name_tells_it_apart(name: str, width: int) -> None:
+    reports = [
+        dataclasses.replace(
+            REPORT,
+            path=Path(name.format(k)),
+            metadata=EpisodeMetadata("a", "put_sweet_potato_on_plate"),
+            findings=("camera over_shoulder: 3 of 190 images are torn, and the operator waited",) * (k == 1),
+        )
+        for k in range(3)
+    ]
+    output = io.StringIO()
+    show_overview(reports, 0, Console(file=output, width=width, force_terminal=True, color_system=None))
+    lines = output.getvalue().splitlines()
+    start = next(k for k, line in enumerate(lines) if line.startswith("episode "))
+    assert max(len(line.rstrip()) for line in lines[start:]) <= width
+    named = [line.split()[0] for line in lines[start + 1 :] if not line.startswith(" ")]
+    assert len(set(named)) == 3 and all("…" in it or it == name.format(k) for k, it in enumerate(named))
+    assert " ".join(" ".join(lines[start:]).split()).count("3 of 190 images are torn, and the operator waited") == 1
+
+
+def test_names_that_are_written_to_a_file_are_whole() -> None:
+    output, name = io.StringIO(), "toykitchen_target1-put_sweet_potato_on_plate-standard-human-s0-000017"
+    show_overview([dataclasses.replace(REPORT, path=Path(name))], 0, Console(file=output, width=80))
+    lines = output.getvalue().splitlines()
+    row = next(k for k, line in enumerate(lines) if name in line)
+    assert lines[row - 1].split() == ["episode", "task", "outcome", "steps", "s"]
 
 
 REPORT = EpisodeReport(Path("a"), EpisodeMetadata("a", "t"), 1.0, (), 3, "", None, "keep", ())

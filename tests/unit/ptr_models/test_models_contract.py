@@ -13,9 +13,7 @@ from ptr_models.contract import Camera, Contract, ContractError
 
 
 def test_the_canonical_form_survives_a_round_trip() -> None:
-    contract = Contract(
-        cameras=(Camera("wrist", 128, 128), Camera("over_shoulder", 128, 128)), control_rate=10.0
-    )
+    contract = Contract(cameras=(Camera("wrist", 128, 128), Camera("over_shoulder", 128, 128)), control_rate=10.0)
     assert Contract.from_json(contract.to_json()) == contract
     assert Contract.from_json(contract.to_json()).hash == contract.hash
 

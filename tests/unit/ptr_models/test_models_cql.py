@@ -89,9 +89,7 @@ def test_the_target_carries_no_gradient() -> None:
 )
 def test_targets_stay_in_the_range_of_returns(q: list[float], reward: float, mask: bool) -> None:
     mask = mask and reward < 0  # a rewarded step is terminal
-    y = bellman_target(
-        torch.tensor([reward]), torch.tensor([float(mask)]), torch.tensor(q).reshape(2, 1, 4), 0.96
-    )
+    y = bellman_target(torch.tensor([reward]), torch.tensor([float(mask)]), torch.tensor(q).reshape(2, 1, 4), 0.96)
     assert -25.0 - 1e-4 <= y.item() <= 10.0 + 1e-4
 
 
@@ -116,9 +114,7 @@ def test_calibrated_bound_raises_policy_values_to_the_return() -> None:
     assert (gap + Q_DATA).item() == pytest.approx(5.959819, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("log_pi", "expected"), [(1e4, 6.238325), (0.0, 6.246107), (7 * math.log(0.5), 6.931472)]
-)
+@pytest.mark.parametrize(("log_pi", "expected"), [(1e4, 6.238325), (0.0, 6.246107), (7 * math.log(0.5), 6.931472)])
 def test_gap_of_a_constant_value_function(log_pi: float, expected: float) -> None:
     q = torch.full((2, 3, 4), 3.7)
     gap = conservative_gap(q[..., 0], q, torch.full((3, 4), log_pi), q, 7)
@@ -139,9 +135,7 @@ def test_critic_loss_is_the_mean_bellman_error_plus_alpha_times_the_mean_gap() -
     log_pi, target = torch.randn(2, 4), torch.tensor([0.92, 10.0])
     gap = conservative_gap(q, policy, log_pi, uniform, 7)
     loss, error, mean_gap = critic_loss(q, target, gap, alpha)
-    expected = sum(
-        ((q[k, b] - target[b]) ** 2 + alpha * gap[k, b]) / (2 * batch) for k in range(2) for b in range(2)
-    )
+    expected = sum(((q[k, b] - target[b]) ** 2 + alpha * gap[k, b]) / (2 * batch) for k in range(2) for b in range(2))
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(loss, error + alpha * mean_gap)
     on_data, on_policy, on_uniform = torch.autograd.grad(loss, (q, policy, uniform))
@@ -245,9 +239,7 @@ def test_the_actor_learns_from_the_critic_of_the_same_step(monkeypatch: pytest.M
     actor_step = algorithm.optimisers["actor"].step
     monkeypatch.setattr(algorithm.critic, "encode", lambda *a: (calls.append("encode"), encode(*a))[1])
     monkeypatch.setattr(algorithm.optimisers["critic"], "step", lambda: (calls.append("critic"), step())[1])
-    monkeypatch.setattr(
-        algorithm.optimisers["actor"], "step", lambda: (calls.append("actor"), actor_step())[1]
-    )
+    monkeypatch.setattr(algorithm.optimisers["actor"], "step", lambda: (calls.append("actor"), actor_step())[1])
     algorithm.update(batch, 0)
     assert calls == ["encode", "critic", "encode", "actor"]
 
@@ -333,9 +325,7 @@ def test_averaged_actor_follows_slowly() -> None:
     assert not torch.equal(average[name], online[name]) and not torch.equal(average[name], start[name])
 
 
-@pytest.mark.parametrize(
-    "options", [{"name": "bc"}, {"name": "ptr", "bc_weight": 10.0}, {"calibrated": True}]
-)
+@pytest.mark.parametrize("options", [{"name": "bc"}, {"name": "ptr", "bc_weight": 10.0}, {"calibrated": True}])
 def test_every_algorithm_reduces_the_error_of_its_actor_on_one_batch(options: dict) -> None:
     torch.manual_seed(0)
     algorithm = make_algorithm(AlgorithmConfig(**options, actor_rate=1e-3), NETWORKS, TASKS)

@@ -112,6 +112,20 @@ def test_the_critic_regresses_on_returns_before_temporal_differences() -> None:
         torch.testing.assert_close(value, 0.995 * regressed[key] + 0.005 * weights(algorithm, "critic")[key])
 
 
+def test_the_critic_learns_at_its_own_rate_once_temporal_differences_have_begun() -> None:
+    """The first step of Adam is as long as the rate, in each parameter that has a gradient."""
+    algorithm, batch = make(critic_warmup_steps=1, critic_rate=1e-2, critic_td_rate=1e-4), transitions()
+    ways = []
+    for step in range(2):
+        before = weights(algorithm, "critic")
+        if step == 1:
+            algorithm.optimisers["critic"].state.clear()
+        algorithm.update(batch, step)
+        after = weights(algorithm, "critic")
+        ways.append(max((after[key] - before[key]).abs().max().item() for key in before))
+    assert ways == pytest.approx([1e-2, 1e-4], rel=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "regresses", "imitates"),
     [
@@ -129,7 +143,7 @@ def test_when_critic_and_actor_do_what(options: dict, regresses: list[int], imit
     assert [s for s in learning if metrics[s]["target"].item() == pytest.approx(returns, abs=1e-6)] == regresses
     assert [step for step, entry in enumerate(metrics) if "entropy" not in entry] == imitates
     last = max([*regresses, *imitates])
-    assert learning[-(5 - last):] == list(range(last + 1, 6))
+    assert learning[-(5 - last) :] == list(range(last + 1, 6))
 
 
 def test_a_critic_of_returns_knows_which_of_its_states_are_worth_more() -> None:
@@ -202,7 +216,51 @@ def test_uniform_actions_may_keep_the_data_where_it_never_varies(monkeypatch: py
     assert uniform.shape == (6, 4, 7)
     assert torch.equal(uniform[..., 3:6], batch.action[:, None, 3:6].expand(6, 4, 3))
     assert len(uniform[..., 0].unique()) == len(uniform[..., 6].unique()) == 24
-    assert seen["gap"][4] == 4
+    assert seen["gap"][4].tolist() == [4] * 4
+
+
+@pytest.mark.parametrize("grippers", [1, 2])
+def test_uniform_actions_by_parts_differ_in_everything_in_translation_or_in_rotation(
+    monkeypatch: pytest.MonkeyPatch, grippers: int
+) -> None:
+    networks = {"gripper": "bernoulli"} if grippers == 2 else {}
+    algorithm = make(networks, samples=5, uniform_dimensions="parts", varying_dimensions=(0, 1, 2, 5, 6))
+    batch, seen = transitions(), {}
+    gap = module.conservative_gap
+    monkeypatch.setattr(module, "conservative_gap", lambda *a: seen.update(gap=a) or gap(*a))
+    algorithm.critic.q_function.register_forward_hook(lambda _, inputs, __: keep_first(seen, inputs[2]))
+    algorithm.update(batch, 0)
+    uniform = seen["actions"][:, 1 + 5 * grippers :][:, ::grippers]
+    kept = uniform == batch.action[:, None]
+    everything, translation, rotation = 7 - (grippers == 2), 3, 1  # of the rotation only yaw varies
+    assert seen["gap"][4].tolist() == [
+        count for count in (everything, translation, rotation, everything, translation) for _ in range(grippers)
+    ]
+    assert not kept[:, [0, 3]][..., :6].any()
+    assert not kept[:, [1, 4]][..., :3].any() and kept[:, [1, 4]][..., 3:6].all()
+    assert not kept[:, 2, 5].any() and kept[:, 2, :5].all()
+    if grippers == 2:
+        assert seen["actions"][:, 1 + 5 * grippers :, 6].unique().tolist() == pytest.approx([-0.99, 0.99])
+
+
+def test_the_critic_takes_over_the_encoder_of_the_actor_when_it_starts() -> None:
+    settings = {"bc_warmup": 4, "critic_in_warmup": False, "critic_warmup_steps": 1, "critic_rate": 0.0}
+    algorithm = make(critic_encoder="actor", **settings)
+    start = weights(algorithm, "critic")
+    for step in range(3):
+        algorithm.update(transitions(), step)
+    assert all(torch.equal(start[key], value) for key, value in weights(algorithm, "critic").items())
+    learned = weights(algorithm, "actor")
+    algorithm.update(transitions(), 3)
+    for name in ("critic", "target_critic"):
+        now = weights(algorithm, name)
+        encoder = [key for key in now if key.startswith("encoder.")]
+        assert all(torch.equal(now[key], learned[key]) for key in encoder)
+        assert any(not torch.equal(now[key], start[key]) for key in encoder)
+        assert all(torch.equal(now[key], start[key]) for key in now if key not in encoder)
+    assert AlgorithmConfig().critic_encoder == "random"
+    with pytest.raises(ValueError, match="critic_encoder is 'other'; known: random, actor"):
+        AlgorithmConfig(critic_encoder="other")
 
 
 # ----------------------------------------------------------------------------- a two-way gripper
@@ -258,7 +316,7 @@ def test_the_conservative_term_sums_over_both_grippers(monkeypatch: pytest.Monke
     algorithm.critic.q_function.register_forward_hook(lambda _, inputs, __: keep_first(seen, inputs[2]))
     metrics = algorithm.update(batch, 0)
     q_data, q_policy, log_pi, q_uniform, dimensions, result = seen["gap"]
-    assert q_policy.shape == q_uniform.shape == (2, 6, 4) and dimensions == 6
+    assert q_policy.shape == q_uniform.shape == (2, 6, 4) and dimensions.tolist() == [6] * 4
     assert torch.equal(log_pi[:, 0::2], log_pi[:, 1::2])  # the same motion, closed and open
     np.testing.assert_allclose(seen["actions"][:, 1:, 6], np.tile([-0.99, 0.99], (6, 4)))
     weighted = np.concatenate([(q_policy - log_pi).detach(), q_uniform.detach() + 6 * math.log(2)], axis=-1)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from ptr_models.analysis.critical import Decisions, compare, critical, judge, report
 from ptr_models.analysis.critical_figure import critical_figure, pictured
-from ptr_models.analysis.figures import save
 from ptr_models.common.errors import PtrError
+from ptr_models.common.plotting import save
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import scale
 from ptr_models.replay import Dataset, open_episodes

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saved episodes leave the data and come back; judgements and names of tasks are corrected afterwards."""
+"""Saved episodes leave the data and come back; judgments and names of tasks are corrected afterwards."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ptr_models import cli
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.manifest import write_manifest
+from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import find_episodes, read_metadata
 
 
@@ -74,7 +79,7 @@ def test_nothing_is_overwritten_in_the_trash(
     assert first.is_dir()
 
 
-def test_a_judgement_is_taken_back(make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_judgment_is_taken_back(make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     episode = make_episode(outcome="unlabelled")
     cli.main(["label", "success", str(episode)])
     cli.main(["label", "partial", str(episode), "--score", "0.5"])
@@ -83,7 +88,7 @@ def test_a_judgement_is_taken_back(make_episode: Callable[..., Path], capsys: py
     assert cli.main(["label", "undo", str(episode)]) == 0
     assert read_metadata(episode).outcome == "unlabelled"
     assert cli.main(["label", "undo", str(episode)]) == 2
-    assert "no judgement that could be taken back" in capsys.readouterr().err
+    assert "no judgment that could be taken back" in capsys.readouterr().err
 
 
 def test_the_task_of_an_episode_is_corrected_and_the_recorded_one_kept(make_episode: Callable[..., Path]) -> None:
@@ -93,3 +98,72 @@ def test_the_task_of_an_episode_is_corrected_and_the_recorded_one_kept(make_epis
     metadata = read_metadata(episode)
     assert (metadata.task, metadata.outcome) == ("put_corn_in_pot", "failure")
     assert metadata.extra["recorded_task"] == "put_carrot_in_pot"
+
+
+def test_task_and_instruction_are_edited_with_a_history(
+    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    episode = make_episode(task="put_carrot_in_pot", instruction="carrot to pot")
+    bag = next(episode.glob("*.mcap"))
+    recorded = bag.read_bytes()
+    words = ["--by", "Ada", "--note", "it was the knife"]
+    assert cli.main(["label", "keep", str(episode), "--task", "put_knife_in_pot", *words]) == 0
+    assert cli.main(["label", "keep", str(episode), "--instruction", " put the knife into the pot "]) == 0
+    assert 'success of put_knife_in_pot "put the knife into the pot"' in capsys.readouterr().out
+    metadata = read_metadata(episode)
+    assert (metadata.task, metadata.instruction) == ("put_knife_in_pot", "put the knife into the pot")
+    assert [(edit.task, edit.instruction) for edit in metadata.task_edits] == [
+        ("put_knife_in_pot", "carrot to pot"),
+        ("put_knife_in_pot", "put the knife into the pot"),
+    ]
+    first, second = metadata.task_edits
+    assert (first.by, first.note) == ("Ada", "it was the knife")
+    assert 0 < first.stamp_ns < second.stamp_ns
+    assert (metadata.extra["recorded_task"], metadata.extra["recorded_instruction"]) == (
+        "put_carrot_in_pot",
+        "carrot to pot",
+    )
+    assert bag.read_bytes() == recorded
+    assert cli.main(["label", "keep", str(episode), "--task", "put_knife_in_pot"]) == 0  # as it is
+    assert len(read_metadata(episode).task_edits) == 2
+
+
+def test_an_edit_tells_of_judgments_only_where_there_are_some(
+    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    episode = make_episode(0)
+    assert read_metadata(episode).labels == ()
+    assert cli.main(["label", "keep", str(episode), "--task", "put_knife_in_pot"]) == 0
+    assert "judgment" not in capsys.readouterr().out
+    assert cli.main(["label", "failure", str(episode)]) == 0
+    assert capsys.readouterr().out == "episode_0000: failure of put_knife_in_pot (1 judgment)\n"
+
+
+def test_every_episode_of_a_set_is_edited(make_episode: Callable[..., Path], tmp_path: Path) -> None:
+    first, second, third = (make_episode(seed) for seed in range(3))
+    write_manifest(tmp_path / "set.json", [first, third])
+    assert cli.main(["label", "keep", str(tmp_path / "set.json"), "--instruction", "to the pot"]) == 0
+    assert [read_metadata(path).instruction for path in (first, second, third)] == ["to the pot", "", "to the pot"]
+    assert len(find_episodes([tmp_path / "set.json"])) == 2
+
+
+def test_keeping_the_judgment_needs_something_else_to_change(
+    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["label", "keep", str(make_episode(0))]) == 2
+    assert "changes nothing without --task or --instruction" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ([{"task": "a b", "instruction": "", "stamp_ns": 1}], "task name 'a b' is not usable"),
+        ([{"task": "a", "instruction": "", "stamp_ns": 1, "mood": 3}], "task edit 0 has the unknown key 'mood'"),
+        ([{"task": "a"}], "malformed"),
+        ("corn", "task_edits is 'corn'; it must be a list"),
+    ],
+)
+def test_a_history_that_makes_no_sense_is_refused(edits: Any, words: str) -> None:
+    values = json.loads(EpisodeMetadata("one", "corn").to_json()) | {"task_edits": edits}
+    with pytest.raises(EpisodeError, match=words):
+        EpisodeMetadata.from_json(json.dumps(values))

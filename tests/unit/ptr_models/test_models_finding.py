@@ -64,9 +64,7 @@ def test_links_to_episodes_and_folders_are_followed_once(tmp_path: Path) -> None
     assert len(finding.find_bags([tmp_path / "everything"])) == 2
 
 
-def test_a_link_that_leads_nowhere_is_named_and_hides_nothing(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_link_that_leads_nowhere_is_named_and_hides_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     here = episode(tmp_path / "here")
     for name in ("a_gone", "z_gone"):
         (tmp_path / name).symlink_to(tmp_path / "nothing")

@@ -39,9 +39,7 @@ def test_one_rewarded_step() -> None:
     ("steps", "value"), [(10, 1.30), (20, -7.51), (30, -13.38), (38, -16.6139), (40, -17.2713), (50, -19.86)]
 )
 def test_return_of_the_first_step(steps: int, value: float) -> None:
-    assert label(steps, True).mc_return[0] == pytest.approx(
-        value, abs=6e-3 if steps not in (38, 40) else 1e-4
-    )
+    assert label(steps, True).mc_return[0] == pytest.approx(value, abs=6e-3 if steps not in (38, 40) else 1e-4)
 
 
 def test_a_failure_is_never_rewarded_and_never_ends() -> None:
@@ -74,9 +72,7 @@ def test_raw_actions_are_scaled_and_clipped() -> None:
 
 def test_bounds_of_network_actions_in_raw_units() -> None:
     assert_allclose(unscale(np.full(7, 0.99), Contract()), [0.0495] * 3 + [0.2475] * 3 + [0.995], atol=1e-7)
-    assert_allclose(
-        unscale(np.full(7, -0.99), Contract()), [-0.0495] * 3 + [-0.2475] * 3 + [0.005], atol=1e-7
-    )
+    assert_allclose(unscale(np.full(7, -0.99), Contract()), [-0.0495] * 3 + [-0.2475] * 3 + [0.005], atol=1e-7)
     assert scale([0, 0, 0, 0, 0, 0, 0.5], Contract())[6] == pytest.approx(0)
 
 

@@ -30,7 +30,8 @@ from lerobot_sets import (
     write_bag,
 )  # noqa: E402
 
-from ptr_models.exchange.lerobot.exporting import Exported, export_lerobot  # noqa: E402
+from ptr_models.exchange.exporting import Exported  # noqa: E402
+from ptr_models.exchange.lerobot.exporting import export_lerobot  # noqa: E402
 
 BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
 SAMPLE = Path(os.environ.get("PTR_BRIDGE_SAMPLE", BESIDE))
@@ -41,7 +42,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path, capsys: pytest.CaptureFi
     write_bag(tmp_path / "bags", 1, outcome="failure")
     words = ["export", "lerobot", str(tmp_path / "bags"), "--out", str(tmp_path / "set"), "--workers", "1"]
     assert main([*words, "--outcome", "success"]) == 0
-    assert "1 episodes, 8 frames, 1 bags left out" in capsys.readouterr().out
+    assert "1 episodes, 8 steps, 1 bags left out" in capsys.readouterr().out
     assert main(["import", "lerobot", str(tmp_path / "set"), "--out", str(tmp_path / "back"), "--workers", "1"]) == 0
     assert "1 written, 0 kept, 0 left out" in capsys.readouterr().out
     assert main([*words]) == 2
@@ -64,7 +65,7 @@ def test_without_the_extra_a_sentence_says_what_to_install(
 def test_the_bridge_sample_goes_there_and_back(tmp_path: Path) -> None:
     assert main(["import", "bridge", str(SAMPLE), "--out", str(tmp_path / "bags")]) == 0
     account = export_lerobot([tmp_path / "bags"], tmp_path / "set", ALONE)
-    assert (account.episodes, account.frames, account.left_out) == (25, 250, [])
+    assert (account.episodes, account.steps, account.left_out) == (25, 250, [])
     import_alone(tmp_path / "set", tmp_path / "back")
     for path in find_episodes([tmp_path / "bags"]):
         before, after = read_episode(path), read_episode(tmp_path / "back" / path.name)

@@ -21,11 +21,11 @@ from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.object_features import features_of, object_features
 from ptr_models.episodes.reader import read_episode
 from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episode
+from ptr_models.inference.policy import Policy
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Augmentation, Sampler, augment, open_episodes
 from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.data import Bags
-from ptr_models.training.policy import Policy
 from ptr_models.training.presets import preset, presets
 from ptr_models.training.session import start_finetuning, start_pretraining
 

@@ -62,7 +62,7 @@ def test_positions_are_sines_and_cosines_of_column_and_row() -> None:
 
 def test_encoding_all_patches_in_another_order_gives_the_same_tokens() -> None:
     torch.manual_seed(0)
-    transformer = VisionTransformer("vit_tiny", 3, 32).eval()
+    transformer = VisionTransformer("vit_tiny", 32).eval()
     prepared = transformer.prepare(torch.rand(2, 3, 32, 32))
     order = torch.stack([torch.randperm(16) for _ in range(2)])
     whole, shuffled = transformer.encode(prepared), transformer.encode(prepared, order)
@@ -73,8 +73,8 @@ def test_encoding_all_patches_in_another_order_gives_the_same_tokens() -> None:
 
 def test_hidden_pixels_have_no_influence_on_what_is_predicted() -> None:
     torch.manual_seed(0)
-    encoder = VisionTransformer("vit_tiny", 3, 32).eval()
-    decoder = MaskedDecoder(DECODER, encoder, 3).eval()
+    encoder = VisionTransformer("vit_tiny", 32).eval()
+    decoder = MaskedDecoder(DECODER, encoder).eval()
     images = torch.rand(1, 3, 32, 32)
     visible = torch.tensor([[0, 5, 10, 15]])
     other = images.clone()
@@ -87,13 +87,13 @@ def test_hidden_pixels_have_no_influence_on_what_is_predicted() -> None:
 
 def test_the_map_has_the_layout_of_the_image() -> None:
     torch.manual_seed(0)
-    transformer = VisionTransformer("vit_tiny", 3, 32).eval()
+    transformer = VisionTransformer("vit_tiny", 32).eval()
     image = torch.rand(1, 3, 32, 32)
     tokens = transformer.encode(transformer.prepare(image))
     feature_map = transformer(image)
     assert feature_map.shape == (1, 96, 4, 4)
     torch.testing.assert_close(feature_map[0, :, 1, 2], tokens[0, 1 + 6])
-    reader = VisionTransformer("vit_tiny", 3, 32, class_token=True).eval()
+    reader = VisionTransformer("vit_tiny", 32, class_token=True).eval()
     reader.load_state_dict(transformer.state_dict())
     torch.testing.assert_close(reader(image)[0, :, 0, 0], tokens[0, 0])
 

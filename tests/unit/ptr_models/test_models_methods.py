@@ -13,16 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from ptr_models.algorithms import KINDS, ActionDistribution, AlgorithmConfig, Transitions, make_algorithm
+from ptr_models.algorithms import ALGORITHMS, ActionDistribution, AlgorithmConfig, Transitions, make_algorithm
 from ptr_models.algorithms.cql import imitation_loss
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.actions import scale
+from ptr_models.inference.policy import Policy
 from ptr_models.networks import NetworkConfig, TanhGaussian
 from ptr_models.networks import encoder as encoder_module
 from ptr_models.networks.vit import SIZES, Size, VisionTransformer
 from ptr_models.replay import open_episodes
 from ptr_models.training.config import ConfigError, TrainingConfig
-from ptr_models.training.policy import Policy
 from ptr_models.training.presets import preset, presets
 from ptr_models.training.representation import describe
 from ptr_models.training.session import Bags, resume, start_finetuning, start_pretraining
@@ -108,7 +108,7 @@ def check_that_it_acts(policy: Policy) -> None:
             policy.act(image, state, TARGET, choice="argmax_q")
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", ALGORITHMS.names)
 def test_every_actor_speaks_of_actions_in_the_same_way(name: str) -> None:
     torch.manual_seed(0)
     encoder = "vit_tiny" if name == "masked_autoencoder" else "tiny"
@@ -144,9 +144,7 @@ UNLIKE = "algorithm.bet.offset_weight=20"
         ("mae_bc_small", 120, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
     ],
 )
-def test_one_demonstration_is_learned(
-    name: str, updates: int, adjust: list[str], bags: Bags, tmp_path: Path
-) -> None:
+def test_one_demonstration_is_learned(name: str, updates: int, adjust: list[str], bags: Bags, tmp_path: Path) -> None:
     """Augmentation included, the mode's error falls below 0.05; that of the mean action is above 0.25.
 
     In full precision, so that the outcome is the same on processors with bfloat16 and without.
@@ -225,9 +223,7 @@ def test_features_from_videos_are_said_to_be(bags: Bags, tmp_path: Path) -> None
 
 
 def test_the_backbone_keeps_its_features_while_the_policy_learns(bags: Bags, tmp_path: Path) -> None:
-    first = start_pretraining(
-        miniature("r3m_bc_small"), dataclasses.replace(bags, target=()), tmp_path / "first"
-    )
+    first = start_pretraining(miniature("r3m_bc_small"), dataclasses.replace(bags, target=()), tmp_path / "first")
     first.run()
     tuned = start_finetuning(first.save(), bags, tmp_path / "tuned", ["schedule.steps=6"])
     assert tuned.algorithm.config.name == "bc" and tuned.algorithm.config.then == ""
@@ -244,7 +240,7 @@ def test_published_weights_take_the_place_of_pretraining(
 ) -> None:
     monkeypatch.setitem(SIZES, "vit_b16", Size(16, 24, 2, 3, image=32))
     torch.manual_seed(3)
-    weights = VisionTransformer("vit_b16", 3, 64).state_dict()
+    weights = VisionTransformer("vit_b16", 64).state_dict()
     torch.save({"model": weights}, tmp_path / "mae_pretrain_vit_base.pth")
     config = preset("mae_bc_paper").replaced([*SMALL, f"networks.weights={tmp_path / 'mae_pretrain_vit_base.pth'}"])
     trainer = start_pretraining(config, dataclasses.replace(bags, prior=()), tmp_path / "run")
@@ -266,7 +262,7 @@ def test_images_that_are_smaller_than_those_of_the_publication_are_warned_of(
 ) -> None:
     """The contract has 64 pixels; MAE's backbone resizes them to the 224 that it was trained on."""
     monkeypatch.setitem(SIZES, "vit_b16", Size(16, 24, 2, 3, image=224))
-    torch.save({"model": VisionTransformer("vit_b16", 3, 64).state_dict()}, tmp_path / "mae.pth")
+    torch.save({"model": VisionTransformer("vit_b16", 64).state_dict()}, tmp_path / "mae.pth")
     config = preset("mae_bc_paper").replaced([*SMALL, f"networks.weights={tmp_path / 'mae.pth'}"])
     trainer = start_pretraining(config, dataclasses.replace(bags, prior=()), tmp_path / "run")
     assert "images of 64 pixels are enlarged to the 224 of the published weights" in caplog.text

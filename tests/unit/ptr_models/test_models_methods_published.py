@@ -86,7 +86,7 @@ def test_the_resnet_has_the_names_shapes_and_size_of_the_publication() -> None:
 
 
 def test_the_vision_transformer_has_the_names_shapes_and_size_of_the_publication() -> None:
-    backbone = VisionTransformer("vit_b16", 3, 128)
+    backbone = VisionTransformer("vit_b16", 128)
     assert backbone.grid == 14
     assert shapes(backbone) == mae_layout()
     assert sum(parameter.numel() for parameter in backbone.parameters()) == 85_798_656
@@ -121,7 +121,7 @@ def test_mae_loads_with_and_without_its_decoder(kind: str, small_publication: di
         torch.save({"model": weights | others}, file)
     else:
         save_file(weights, file)
-    backbone = VisionTransformer("vit_b16", 3, 128)
+    backbone = VisionTransformer("vit_b16", 128)
     assert load_published(backbone, file).layout == "MAE"
     assert all(torch.equal(value, weights[name]) for name, value in backbone.state_dict().items())
 
@@ -139,7 +139,7 @@ def test_weights_that_do_not_fit_are_refused_by_name(
 ) -> None:
     weights = {k: v for k, v in (filled(small_publication) | change).items() if v is not None}
     torch.save({"model": weights}, tmp_path / "mae.pth")
-    backbone = VisionTransformer("vit_b16", 3, 128)
+    backbone = VisionTransformer("vit_b16", 128)
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     with pytest.raises(WeightsError, match=words) as caught:
         load_published(backbone, tmp_path / "mae.pth")
@@ -155,7 +155,7 @@ class Evil:
 
 
 def test_files_that_hold_no_weights_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    backbone = VisionTransformer("vit_tiny", 3, 64)
+    backbone = VisionTransformer("vit_tiny", 64)
     torch.save({"model": Evil()}, tmp_path / "evil.pth")
     (tmp_path / "text.pt").write_text("no weights")
     torch.save([1, 2], tmp_path / "list.pt")

@@ -178,9 +178,7 @@ def test_a_corrected_label_counts_at_once(trial: Callable[..., Path], tmp_path: 
     assert intake.data is not None and not intake.data.successes[0]
 
 
-def test_damaged_and_strange_trials_are_left_out_with_their_reason(
-    trial: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_damaged_and_strange_trials_are_left_out_with_their_reason(trial: Callable[..., Path], tmp_path: Path) -> None:
     trial(1, **SUCCESS)
     damaged = trial(2, **SUCCESS)
     bag = next(damaged.glob("*.mcap"))
@@ -294,9 +292,7 @@ def test_updates_follow_once_there_are_enough_transitions() -> None:
 
 
 @given(st.lists(st.integers(1, 40), max_size=8), st.integers(0, 8), st.integers(0, 60), st.floats(0, 2))
-def test_how_trials_are_grouped_makes_no_difference(
-    steps: list[int], split: int, least: int, each: float
-) -> None:
+def test_how_trials_are_grouped_makes_no_difference(steps: list[int], split: int, least: int, each: float) -> None:
     trials = [Verdict(str(index), PUT, True, count, "label") for index, count in enumerate(steps)]
     online = OnlineConfig(min_transitions=least, updates_per_transition=each)
     parts = updates_called_for(trials[:split], 0, online) + updates_called_for(trials, min(split, len(trials)), online)
@@ -365,9 +361,7 @@ def test_only_so_many_checkpoints_are_kept(start: Callable[..., OnlineLearner], 
     assert [path.name for path in checkpoints_of(learner.folder)] == ["step_00000008", "step_00000011"]
 
 
-def test_only_successes_are_sampled_when_asked(
-    start: Callable[..., OnlineLearner], trial: Callable[..., Path]
-) -> None:
+def test_only_successes_are_sampled_when_asked(start: Callable[..., OnlineLearner], trial: Callable[..., Path]) -> None:
     learner = start("online", "online.only_success=true")
     trial(1, **FAILURE)
     learner.take_in()

@@ -17,6 +17,8 @@ from ptr_models.common.output_folder import (
     LOCK,
     FolderInUseError,
     FolderNotWritableError,
+    FolderTakenError,
+    holds_run,
     in_use,
     is_empty,
     locked,
@@ -68,6 +70,16 @@ def test_a_folder_with_nothing_but_the_lock_counts_as_empty(tmp_path: Path) -> N
         assert is_empty(tmp_path)
     (tmp_path / "a").touch()
     assert not is_empty(tmp_path)
+
+
+def test_a_run_is_told_from_a_folder_of_something_else(tmp_path: Path) -> None:
+    assert not holds_run(tmp_path / "none", "ptr demo", "plan.json")
+    (tmp_path / "trials").mkdir()
+    assert not holds_run(tmp_path, "ptr demo", "plan.json", besides=("trials",))
+    with pytest.raises(FolderTakenError, match=r"is not a run of `ptr demo` \(no plan.json\), so it is left alone"):
+        holds_run(tmp_path, "ptr demo", "plan.json")
+    (tmp_path / "plan.json").touch()
+    assert holds_run(tmp_path, "ptr demo", "plan.json")
 
 
 def test_looking_makes_no_folder(tmp_path: Path) -> None:

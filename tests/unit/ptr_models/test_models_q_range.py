@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from ptr_models.analysis.choice import choose_of_run
 from ptr_models.analysis.q_range import q_range
 from ptr_models.cli import main
+from ptr_models.inference.policy import Policy
 from ptr_models.training.checkpoint import Q_RANGE, CheckpointError, read_checkpoint, write_q_ranges
 from ptr_models.training.data import Bags
-from ptr_models.training.policy import Policy
 from ptr_models.training.q_range import QRange, QRangeError, from_json, to_json
 from ptr_models.training.session import export, resume, start_finetuning
 

@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from ptr_models.cli import main
 from ptr_models.common.image_checks import frozen_stretches
 from ptr_models.episodes.audit_tape import reason_names
+from ptr_models.episodes.bag import messages, open_bag
 from ptr_models.episodes.inspection import inspect
+from ptr_models.episodes.messages import METADATA_TOPIC, image_topic, settings_topic, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.quality import (
     DISCARD,
@@ -30,6 +32,7 @@ from ptr_models.episodes.quality import (
     stream_report,
 )
 from ptr_models.episodes.trajectory import write_episode
+from ptr_models.episodes.writer import BagWriter
 
 GOOD = Motion(steps=50, duration=10.0, idle=0.1, closes=1, opens=1, clipped={}, frozen={"over_shoulder": 0.0})
 CAMERA = StreamReport("/camera/over_shoulder/image/compressed", "", 300, 30.0, 0.04, 0.002, 0.01, 10**6)
@@ -81,66 +84,96 @@ def test_a_frame_that_repeats_is_frozen_only_while_the_arm_moves(contents: list[
 
 
 def test_a_good_episode_is_kept_without_remarks() -> None:
-    judgement = judge("", GOOD, [CAMERA], [])
-    assert (judgement.proposal, judgement.findings) == (KEEP, ())
+    judgment = judge("", GOOD, [CAMERA], [])
+    assert (judgment.proposal, judgment.findings) == (KEEP, ())
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"idle": 0.9}, "idle in 90% of the steps"),
+        ({"idle": 0.94}, "the arm was told to move in 3 of 50 steps only"),
         ({"duration": 0.4}, "it lasts 0.4 s only"),
         ({"frozen": {"wrist": 0.9}}, "camera wrist showed one frame for 0.9 s while the arm moved"),
     ],
 )
 def test_what_spoils_an_episode_is_a_reason_to_discard_it(change: dict[str, Any], sentence: str) -> None:
-    judgement = judge("", dataclasses.replace(GOOD, **change), [CAMERA], [])
-    assert judgement.proposal == DISCARD
-    assert sentence in judgement.findings[0]
+    judgment = judge("", dataclasses.replace(GOOD, **change), [CAMERA], [])
+    assert judgment.proposal == DISCARD
+    assert sentence in judgment.findings[0]
 
 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"idle": 0.6}, "idle in 60% of the steps"),
+        ({"idle": 0.6}, "idle in 60% of the steps; training can leave out pauses (data.max_idle_steps)"),
+        ({"steps": 200, "idle": 0.9}, "idle in 90% of the steps"),  # a person who thinks between taps
         ({"clipped": {"TOO_FAST": 0.5, "OUTSIDE_BOX": 0.1}}, "in 50% of the driven time (TOO_FAST)"),
         ({"closes": 0, "opens": 0}, "never told to open or close"),
     ],
 )
 def test_what_is_odd_is_remarked_upon_and_the_episode_kept(change: dict[str, Any], sentence: str) -> None:
-    judgement = judge("", dataclasses.replace(GOOD, **change), [CAMERA], [])
-    assert judgement.proposal == KEEP
-    assert len(judgement.findings) == 1
-    assert sentence in judgement.findings[0]
+    judgment = judge("", dataclasses.replace(GOOD, **change), [CAMERA], [])
+    assert judgment.proposal == KEEP
+    assert len(judgment.findings) == 1
+    assert sentence in judgment.findings[0]
 
 
 def test_streams_with_gaps_and_losses_are_named() -> None:
-    gap = dataclasses.replace(CAMERA, longest_gap=0.25)
-    assert judge("", GOOD, [gap], []).findings == (
-        "/camera/over_shoulder/image/compressed paused for 0.25 s, 30 Hz on average",
-    )
+    gap = StreamReport("/joint_states", "", 500, 50.0, 0.25, 0.0, 0.0, 1)
+    assert judge("", GOOD, [gap], []).findings == ("/joint_states paused for 0.25 s, 50 Hz on average",)
     few, many = dataclasses.replace(CAMERA, lost=3), dataclasses.replace(CAMERA, lost=30)
     assert judge("", GOOD, [few], []).proposal == KEEP
-    judgement = judge("", GOOD, [many], [])
-    assert judgement.proposal == DISCARD
-    assert judgement.findings == ("30 messages of /camera/over_shoulder/image/compressed were lost (9.1%)",)
+    judgment = judge("", GOOD, [many], [])
+    assert judgment.proposal == DISCARD
+    assert judgment.findings == ("30 messages of /camera/over_shoulder/image/compressed were lost (9.1%)",)
     pauses = StreamReport("/teleop/command", "", 100, 20.0, 4.0, 0.0, 0.0, 1)
     assert judge("", GOOD, [pauses], []).findings == ()  # a human may pause
 
 
+SLOW = dataclasses.replace(CAMERA, rate=4.2, longest_gap=0.3, asked=15.0)
+"""A camera that was asked for 15 Hz."""
+TIMER = StreamReport("/arm/executed", "", 500, 50.0, 0.03, 0.0, 0.0, 1)
+"""The arm node's own rhythm, undisturbed."""
+
+
+def test_a_camera_slower_than_asked_for_is_remarked_upon_and_the_episode_kept() -> None:
+    judgment = judge("", GOOD, [SLOW, TIMER], [])
+    assert judgment.proposal == KEEP
+    (finding,) = judgment.findings
+    assert "came at 4.2 Hz, 15 Hz were asked for; look at the camera's cable" in finding
+    assert judge("", GOOD, [dataclasses.replace(SLOW, rate=13.0), TIMER], []).findings == ()
+    assert judge("", GOOD, [dataclasses.replace(SLOW, asked=0.0), TIMER], []).findings == ()  # nobody knows
+
+
+def test_a_busy_computer_is_told_from_a_bad_cable() -> None:
+    (finding,) = judge("", GOOD, [SLOW, TIMER], [], processor_use=0.97).findings
+    assert finding.endswith("were asked for: the computer was busy, 97% of its processors were in use")
+    late = dataclasses.replace(TIMER, longest_gap=0.4)
+    findings = judge("", GOOD, [SLOW, late], [], processor_use=0.5).findings
+    assert all(text.endswith("the computer was busy, its own timers paused as well") for text in findings)
+    assert len(findings) == 2
+    (finding,) = judge("", GOOD, [SLOW, TIMER], [], processor_use=0.5).findings
+    assert "cable" in finding
+
+
+def test_no_hardware_is_blamed_for_a_simulated_camera() -> None:
+    (finding,) = judge("", GOOD, [dataclasses.replace(SLOW, simulated=True), TIMER], []).findings
+    assert finding.endswith("15 Hz were asked for: this computer is too slow for it; ask for fewer or smaller images")
+
+
 def test_what_training_cannot_use_is_to_be_discarded_and_says_why() -> None:
-    judgement = judge("stream camera wrist is empty", None, [], ["no message on /joint_states for 0.7 s"])
-    assert judgement.proposal == DISCARD
-    assert judgement.findings == (
+    judgment = judge("stream camera wrist is empty", None, [], ["no message on /joint_states for 0.7 s"])
+    assert judgment.proposal == DISCARD
+    assert judgment.findings == (
         "training cannot use it: stream camera wrist is empty",
         "no message on /joint_states for 0.7 s",
     )
 
 
 def test_an_episode_that_two_robots_published_is_to_be_discarded() -> None:
-    judgement = judge("", None, [], [], ["/joint_states has two publishers"])
-    assert judgement.proposal == DISCARD
-    assert judgement.findings == ("two robots are mixed in it: /joint_states has two publishers",)
+    judgment = judge("", None, [], [], ["/joint_states has two publishers"])
+    assert judgment.proposal == DISCARD
+    assert judgment.findings == ("two robots are mixed in it: /joint_states has two publishers",)
 
 
 def test_reasons_have_the_names_of_the_safety_events() -> None:
@@ -165,6 +198,31 @@ def test_a_bag_is_audited_by_what_is_in_it(tmp_path: Path, make_trajectory: Call
     assert "camera over_shoulder showed one frame for 1.0 s while the arm moved" in report.findings
 
 
+@pytest.mark.parametrize(
+    ("text", "asked"),
+    [
+        ('{"rate": 15.0, "simulated": true}', (15.0, True)),
+        ('{"fps": 30}', (0.0, False)),
+        ('{"rate": "15"}', (0.0, False)),
+        ("no JSON", (0.0, False)),
+    ],
+)
+def test_a_bag_says_what_its_camera_was_asked_for(
+    tmp_path: Path, make_trajectory: Callable[..., Any], text: str, asked: tuple[float, bool]
+) -> None:
+    metadata = EpisodeMetadata("e", "t", outcome="success", extra={"processor_use": 0.5})
+    folder = write_episode(tmp_path, metadata, make_trajectory(steps=30)[0])
+    settings = typestore().types["std_msgs/msg/String"](data=text)
+    with BagWriter(tmp_path / "with", metadata) as bag, open_bag(folder) as reader:
+        bag.write_message(settings_topic("over_shoulder"), settings, metadata.start_ns + 1)
+        for topic, kind, stamp, _, raw in messages(reader):
+            if topic != METADATA_TOPIC:
+                bag.write(topic, kind, stamp, raw)
+        path = bag.close()
+    camera = next(s for s in inspect(path).streams if s.topic == image_topic("over_shoulder"))
+    assert (camera.asked, camera.simulated) == asked
+
+
 def test_ptr_inspect_prints_the_proposal_and_its_reasons(
     tmp_path: Path, make_trajectory: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,7 +237,8 @@ def test_ptr_inspect_prints_the_proposal_and_its_reasons(
     assert main(["inspect", str(folder)]) == 0
     output = capsys.readouterr().out
     assert "proposal: discard" in output
-    assert "- the arm was idle in 100% of the steps" in output
+    assert "- the arm was told to move in 0 of 20 steps only" in output
+    assert f"`ptr discard {folder}` takes it out of the data" in output
     assert '"put it there"' in output
     assert main(["inspect", "--json", str(folder)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["motion"]["idle"] == 1.0

@@ -33,9 +33,7 @@ from ptr_models.episodes.trajectory import write_episode
 from ptr_models.episodes.writer import BagWriter
 
 
-def test_reading_gives_the_actions_that_were_written(
-    tmp_path: Path, make_trajectory: Callable[..., Any]
-) -> None:
+def test_reading_gives_the_actions_that_were_written(tmp_path: Path, make_trajectory: Callable[..., Any]) -> None:
     trajectory, actions = make_trajectory(seed=3, steps=20)
     episode = read_episode(write_episode(tmp_path, EpisodeMetadata("e", "t"), trajectory), Contract())
     assert len(episode) == 20
@@ -75,8 +73,7 @@ def test_a_recording_fed_through_live_buffers_gives_the_same_bits(make_episode: 
                 arm.append(header_stamp(message.data), arm_sample(decoded))
         seen.append(observation_of(Contract(), choose(Contract(), images, arm, int(stamp))))
     assert all(
-        (live.images[0] == recorded).all()
-        for live, recorded in zip(seen, episode.images["over_shoulder"], strict=True)
+        (live.images[0] == recorded).all() for live, recorded in zip(seen, episode.images["over_shoulder"], strict=True)
     )
     assert (np.stack([live.state for live in seen]) == episode.states).all()
 
@@ -104,12 +101,8 @@ def copy_bag(source: Path, root: Path, name: str, keep: Callable[[str, int], boo
 def test_a_hole_in_a_stream_is_named_with_its_time(
     make_episode: Callable[..., Path], tmp_path: Path, topic: str, stream: str
 ) -> None:
-    hole = copy_bag(
-        make_episode(steps=12), tmp_path, "hole", lambda name, at: name != topic or not 0.9e9 < at < 1.5e9
-    )
-    with pytest.raises(
-        EpisodeError, match=rf"hole: stream {stream} has a newest sample 0.400 s old.* 1.2 s after"
-    ):
+    hole = copy_bag(make_episode(steps=12), tmp_path, "hole", lambda name, at: name != topic or not 0.9e9 < at < 1.5e9)
+    with pytest.raises(EpisodeError, match=rf"hole: stream {stream} has a newest sample 0.400 s old.* 1.2 s after"):
         read_episode(hole)
 
 
@@ -127,12 +120,8 @@ def test_a_missing_stream_is_named(make_episode: Callable[..., Path], tmp_path: 
         read_episode(folder)
 
 
-def test_the_grid_begins_when_every_stream_has_a_sample(
-    make_episode: Callable[..., Path], tmp_path: Path
-) -> None:
-    folder = copy_bag(
-        make_episode(steps=12), tmp_path, "late", lambda name, at: name == EVENT_TOPIC or at > 0.5e9
-    )
+def test_the_grid_begins_when_every_stream_has_a_sample(make_episode: Callable[..., Path], tmp_path: Path) -> None:
+    folder = copy_bag(make_episode(steps=12), tmp_path, "late", lambda name, at: name == EVENT_TOPIC or at > 0.5e9)
     episode = read_episode(folder)
     assert len(episode) == 9
     assert episode.stamps[0] - episode.metadata.start_ns == 600_000_000
@@ -192,9 +181,7 @@ def test_idling_before_the_first_and_after_the_last_command_is_no_step(
     assert len(episode) == 5
 
 
-def test_a_pause_between_commands_stays_in_the_episode(
-    make_episode: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_a_pause_between_commands_stays_in_the_episode(make_episode: Callable[..., Path], tmp_path: Path) -> None:
     folder, _ = rewrite(make_episode(steps=12), tmp_path, lambda k: not 4 <= k <= 9)
     assert len(read_episode(folder)) == 12
 
@@ -239,9 +226,7 @@ def test_finding_episodes_leaves_out_partial_and_discarded_ones(
 def test_damaged_metadata_beside_a_bag_says_how_to_go_on(make_episode: Callable[..., Path]) -> None:
     folder = make_episode()
     (folder / "episode.json").write_text("{")
-    with pytest.raises(
-        EpisodeError, match="episode.json cannot be read.*delete it to use the copy in the bag"
-    ):
+    with pytest.raises(EpisodeError, match="episode.json cannot be read.*delete it to use the copy in the bag"):
         read_episode(folder)
 
 
@@ -252,9 +237,7 @@ def test_numbers_that_are_not_finite_are_refused(
     trajectory, _ = make_trajectory()
     values = getattr(trajectory, stream).copy()
     values[3] = np.nan
-    folder = write_episode(
-        tmp_path, EpisodeMetadata("e", "t"), dataclasses.replace(trajectory, **{stream: values})
-    )
+    folder = write_episode(tmp_path, EpisodeMetadata("e", "t"), dataclasses.replace(trajectory, **{stream: values}))
     with pytest.raises(EpisodeError, match="has a value that is not finite"):
         read_episode(folder)
 

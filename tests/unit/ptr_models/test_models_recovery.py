@@ -23,9 +23,7 @@ from ptr_models.episodes.trajectory import write_episode
 
 
 @pytest.fixture(scope="module")
-def bag_bytes(
-    tmp_path_factory: pytest.TempPathFactory, make_trajectory: Callable[..., Any]
-) -> Iterator[bytes]:
+def bag_bytes(tmp_path_factory: pytest.TempPathFactory, make_trajectory: Callable[..., Any]) -> Iterator[bytes]:
     root = tmp_path_factory.mktemp("whole")
     trajectory, _ = make_trajectory(steps=12)
     folder = write_episode(root, EpisodeMetadata("e", "t", outcome="success"), trajectory)
@@ -33,9 +31,7 @@ def bag_bytes(
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.1, 0.5, 0.9, 0.999])
-def test_a_bag_that_was_cut_off_is_refused_and_says_what_to_do(
-    make_episode: Callable[..., Path], share: float
-) -> None:
+def test_a_bag_that_was_cut_off_is_refused_and_says_what_to_do(make_episode: Callable[..., Path], share: float) -> None:
     folder = make_episode()
     bag = folder / f"{folder.name}.mcap"
     bag.write_bytes(bag.read_bytes()[: int(share * bag.stat().st_size)])
@@ -70,9 +66,7 @@ def test_salvage_never_fails_and_gives_a_prefix(bag_bytes: bytes, data: st.DataO
 
 
 def test_salvage_of_a_whole_bag_equals_an_independent_reader(bag_bytes: bytes, tmp_path: Path) -> None:
-    records = [
-        record for record in StreamReader(io.BytesIO(bag_bytes)).records if hasattr(record, "log_time")
-    ]
+    records = [record for record in StreamReader(io.BytesIO(bag_bytes)).records if hasattr(record, "log_time")]
     assert [(item.arrival, item.cdr) for item in salvage(bag_bytes)] == [
         (record.log_time, record.data) for record in records
     ]
@@ -112,7 +106,7 @@ def test_ptr_recover_says_where_the_new_episode_is(
     bag = folder / f"{folder.name}.mcap"
     bag.write_bytes(bag.read_bytes()[:-100])
     assert main(["recover", str(folder)]) == 0
-    assert "episode_0000_recovered" in capsys.readouterr().out
+    assert f"next: ptr inspect {folder}_recovered" in capsys.readouterr().out
     with open_bag(folder.with_name("episode_0000_recovered")) as reader:
         assert reader.message_count > 50
 

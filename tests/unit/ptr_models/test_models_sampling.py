@@ -59,10 +59,7 @@ def test_a_buffer_forgets_the_oldest_samples() -> None:
 
 def test_a_buffer_can_be_filled_from_several_threads() -> None:
     buffer: LatestBuffer[int] = LatestBuffer(size=4000)
-    threads = [
-        threading.Thread(target=lambda n=n: [buffer.append(4 * k + n, n) for k in range(500)])
-        for n in range(4)
-    ]
+    threads = [threading.Thread(target=lambda n=n: [buffer.append(4 * k + n, n) for k in range(500)]) for n in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

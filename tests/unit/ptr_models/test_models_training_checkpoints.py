@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ptr_models.inference.policy import Policy
 from ptr_models.training import checkpoint as checkpoints
 from ptr_models.training.checkpoint import (
     CheckpointError,
     read_checkpoint,
     save_checkpoint,
 )
-from ptr_models.training.policy import Policy
 from ptr_models.training.session import (
     Bags,
     export,

@@ -13,12 +13,12 @@ from training_runs import train_command
 
 from ptr_models.cli import main
 from ptr_models.common.output_folder import in_use, locked
+from ptr_models.inference.policy import Policy
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.devices import DeviceError, resolve_device
 from ptr_models.training.jsonlines import read_lines
-from ptr_models.training.policy import Policy
 from ptr_models.training.runs import checkpoints_of
 from ptr_models.training.watch import WATCHED, watched
 
@@ -45,6 +45,44 @@ def test_target_demonstrations_alone_are_enough(name: str, training_bags: Bags, 
     assert set(json.loads((tmp_path / "run" / "data.json").read_text())) == {"target"}
 
 
+def test_a_folder_of_bags_never_becomes_a_run(training_bags: Bags, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = training_bags.prior[0]
+    before = sorted(folder.iterdir())
+    assert main(fresh("joint", training_bags, folder, "--steps", "2")) == 2
+    words = ["--target", str(folder), "--out", str(folder), "--steps", "1"]
+    assert main(["train", "finetune", "--checkpoint", "ptr_small", *words]) == 2
+    assert capsys.readouterr().err.count(f"error: {folder} is not a run of `ptr train` (no config.yaml)") == 2
+    assert sorted(folder.iterdir()) == before
+
+
+def test_fine_tuning_at_another_image_size_is_refused_before_data_are_read(
+    training_bags: Bags, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--target", str(training_bags.target[0]), "--out", str(tmp_path / "run"), "--steps", "1"]
+    size = ["--set", "networks.image_size=128", "--cache", str(tmp_path / "cache")]
+    assert main(["train", "finetune", "--checkpoint", "ptr_small", *words, *size]) == 2
+    assert "the checkpoint sees images of 64 pixels a side, not of 128" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("at", ["session.start_pretraining", "session.Trainer.run", "presets.preset"])
+def test_control_c_says_what_is_kept_and_how_to_go_on(
+    at: str, training_bags: Bags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"ptr_models.training.{at}", interrupt)
+    assert main(train_command(training_bags, tmp_path / "run", "--steps", "2")) == 130
+    text = capsys.readouterr().err
+    if at == "session.Trainer.run":
+        assert "interrupted: 0 of 2 updates were made; the newest checkpoint is kept, if there is one: " in text
+        assert f"ptr train pretrain --resume --out {tmp_path / 'run'} goes on from it" in text
+    else:
+        kept = "no update was made" if at == "session.start_pretraining" else "nothing is written yet"
+        assert kept in text and "the same command begins again" in text
+
+
 def test_joint_training_without_demonstrations_is_refused(
     training_bags: Bags, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,9 +90,7 @@ def test_joint_training_without_demonstrations_is_refused(
     assert "--target" in capsys.readouterr().err
 
 
-def test_a_file_lies_between_preset_and_set(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_file_lies_between_preset_and_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "own.yaml").write_text("seed: 5\nschedule: {mix: 0.5, log_every: 7}\n")
     command = ["train", "pretrain", "--preset", "ptr_small", "--config", str(tmp_path / "own.yaml"), "--print-config"]
     assert main([*command, "--set", "schedule.mix=0.6", "--steps", "9"]) == 0
@@ -85,13 +121,31 @@ def test_finetuning_ends_with_a_choice_and_goes_on_by_its_own_steps(
     assert len(json.loads((run / "choice.json").read_text())["candidates"]) == 4
 
 
+def test_finetuning_that_would_make_no_update_is_refused_and_a_time_alone_is_enough(
+    trained: Path, training_bags: Bags, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = read_checkpoint(trained)
+    words = ["train", "finetune", "--checkpoint", str(trained), "--target", str(training_bags.target[0])]
+    words += ["--cache", str(training_bags.cache), "--threads", "1", "--out", str(tmp_path / "tuned")]
+    ended = ["--set", f"schedule.steps={base.step}"]
+    assert main([*words, *ended]) == 2
+    assert f"has had all {base.step} updates of its schedule; say how many follow" in capsys.readouterr().err
+    assert not (tmp_path / "tuned").exists()
+    assert main([*words, "--seconds", "0.1"]) == 0
+    assert checkpoints_of(tmp_path / "tuned")[-1].name > f"step_{base.step:08}"
+
+
 def test_without_a_critic_the_last_checkpoint_is_chosen_and_the_text_says_why(
     training_bags: Bags, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "bc"
     assert main(fresh("joint", training_bags, run, "--steps", "6", "--preset", "bc_small")) == 0
     assert main(["analyze", "choose", "--run", str(run)]) == 0
-    assert "because it is the last one; bc has no values to go by." in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "because it is the last one; bc has no values to go by." in printed
+    assert printed.splitlines()[-1].startswith(f"next: ptr sim evaluate --checkpoint {run}/")
+    assert main(["analyze", "training", str(run), "--out", str(tmp_path / "training.png")]) == 0
+    assert f"next: ptr analyze choose --run {run}" in capsys.readouterr().out
     choice = json.loads((run / "choice.json").read_text())
     assert choice["chosen"] == "step_00000006" and choice["candidates"] == [] and choice["rule"] is None
 

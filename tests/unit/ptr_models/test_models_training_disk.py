@@ -43,9 +43,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", place], check=True)
 
 
-def test_a_full_disk_ends_a_run_in_a_sentence_and_keeps_its_checkpoint(
-    training_bags: Bags, small_disk: Path
-) -> None:
+def test_a_full_disk_ends_a_run_in_a_sentence_and_keeps_its_checkpoint(training_bags: Bags, small_disk: Path) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = train_command(prior_only(training_bags), small_disk / "run", "--steps", "100")
     program = [sys.executable, "-m", "ptr_models", *command]

@@ -16,9 +16,9 @@ from ptr_models.analysis.values import score_checkpoints
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import unscale
+from ptr_models.inference.policy import Policy
 from ptr_models.networks import Encoder
 from ptr_models.replay import open_episodes
-from ptr_models.training.policy import Policy
 from ptr_models.training.session import (
     Bags,
     start_pretraining,

@@ -61,9 +61,7 @@ def assert_same(run: Path, whole: Path) -> None:
     assert not [path for path in (run / "checkpoints").iterdir() if path.name.startswith(".")]
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    training_bags: Bags, tmp_path: Path, whole: Path
-) -> None:
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(training_bags: Bags, tmp_path: Path, whole: Path) -> None:
     run = tmp_path / "killed"
     updates = random.Random().randrange(8, 17)
     process = spawn(command(training_bags, run))

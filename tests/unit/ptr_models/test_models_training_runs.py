@@ -23,9 +23,7 @@ from ptr_models.training.runs import checkpoint_step, checkpoints_of
 from ptr_models.training.session import start_finetuning, start_pretraining
 
 
-def test_pretraining_writes_configuration_metrics_and_a_checkpoint(
-    training_bags: Bags, tmp_path: Path
-) -> None:
+def test_pretraining_writes_configuration_metrics_and_a_checkpoint(training_bags: Bags, tmp_path: Path) -> None:
     outcome = start_pretraining(SMALL, prior_only(training_bags), tmp_path / "run", ["open_oven"]).run()
     assert (outcome.step, outcome.reason) == (4, "steps")
     checkpoint = read_checkpoint(outcome.checkpoint)
@@ -47,9 +45,7 @@ def test_finetuning_carries_everything_over_and_takes_a_spare_slot(
     )
     for tensors, file in zip(before, (checkpoints.MODEL, checkpoints.OPTIMISER), strict=True):
         stored = checkpoints.load_file(trained / file)
-        assert stored.keys() == tensors.keys() and all(
-            torch.equal(stored[name], tensors[name]) for name in stored
-        )
+        assert stored.keys() == tensors.keys() and all(torch.equal(stored[name], tensors[name]) for name in stored)
     outcome = trainer.run()
     tuned = read_checkpoint(outcome.checkpoint)
     assert outcome.step == 6 and tuned.tasks.names[-1] == "put_knife_in_pot"
@@ -57,9 +53,7 @@ def test_finetuning_carries_everything_over_and_takes_a_spare_slot(
     assert trainer.source.sample(10, 4).task.tolist().count(2) == 1
 
 
-def test_finetuning_without_demonstrations_is_refused(
-    trained: Path, training_bags: Bags, tmp_path: Path
-) -> None:
+def test_finetuning_without_demonstrations_is_refused(trained: Path, training_bags: Bags, tmp_path: Path) -> None:
     with pytest.raises(PtrError, match="--target"):
         start_finetuning(trained, prior_only(training_bags), tmp_path / "tuned")
 
@@ -69,9 +63,7 @@ def test_a_run_is_not_overwritten(training_bags: Bags, trained: Path) -> None:
         start_pretraining(SMALL, prior_only(training_bags), trained.parent.parent)
 
 
-def test_bags_of_another_contract_are_refused(
-    trained: Path, make_episode: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_bags_of_another_contract_are_refused(trained: Path, make_episode: Callable[..., Path], tmp_path: Path) -> None:
     make_episode(5, root=tmp_path / "other", contract=replace(Contract(), control_rate=10.0))
     with pytest.raises(ContractError, match="control_rate"):
         start_finetuning(trained, Bags((), (tmp_path / "other",), tmp_path / "cache"), tmp_path / "tuned")

@@ -56,9 +56,7 @@ def test_a_checkpoint_s_table_takes_aliases_for_new_names() -> None:
 
 def test_a_file_of_aliases_is_read(tmp_path: Path) -> None:
     (tmp_path / "aliases.yaml").write_text("put_pear_in_wok: put_pear_in_pan\nput_pear_into_pan: put_pear_in_pan\n")
-    table = TaskTable.from_names(
-        ["put_pear_in_wok", "put_pear_into_pan"], 0, read_aliases(tmp_path / "aliases.yaml")
-    )
+    table = TaskTable.from_names(["put_pear_in_wok", "put_pear_into_pan"], 0, read_aliases(tmp_path / "aliases.yaml"))
     assert table.names == ("put_pear_in_pan",)
 
 

@@ -149,9 +149,7 @@ def test_an_unknown_message_type_is_refused_by_name(tmp_path: Path) -> None:
             writer.write("/x", "no_msgs/msg/Thing", 1, b"\0\1\0\0")
 
 
-def test_a_full_disk_ends_the_episode_and_keeps_what_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_ends_the_episode_and_keeps_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "FLUSH_SECONDS", 0.0)
     writer = BagWriter(tmp_path, EpisodeMetadata("e", "t"))
     writer.write_message("/note", TEXT(data="kept"), 10)

@@ -51,9 +51,7 @@ def spawn(command: list[str]) -> subprocess.Popen[str]:
     """Start `ptr` as a process of its own."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     program = [sys.executable, "-m", "ptr_models.cli", *command]
-    return subprocess.Popen(
-        program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(program, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_checkpoint(process: subprocess.Popen[str], run: Path) -> None:

@@ -13,15 +13,16 @@ import pytest
 from ptr_bringup.sim.kitchens import pretraining_kitchens
 from ptr_bringup.sim.operator import ScriptedOperator
 from ptr_bringup.sim.robot import SimulatedRobot
-from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_bringup.sim.tasks import PRETRAINING_TASKS
 from ptr_bringup.sim.world import World
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.reader import read_episode
-from ptr_models.training.policy import Decision
+from ptr_models.inference.acting import Decision
 from ptr_policy.bulk.collect import MACHINE, Order, collect, demonstrate, orders
 from ptr_policy.bulk.evaluate import BulkTrial, run_trial, show
+from ptr_policy.bulk.sight import look, robot_for
 
 KITCHEN, TASK = "toykitchen2", "put_corn_in_pot"
 CONTRACT = Contract()
@@ -124,17 +125,17 @@ def test_a_picture_drawn_later_is_that_of_its_moment(robot: SimulatedRobot) -> N
     moments = []
     for step in range(6):
         robot.act([0.02, 0.01, -0.02, 0.0, 0.0, 0.2, float(step < 3)])
-        moments.append((robot.picture(), robot.world.appearance()))
-    drawn = [robot.picture(appearance) for _, appearance in moments]
+        moments.append((robot.pictures()["over_shoulder"], robot.world.appearance()))
+    drawn = [robot.pictures(appearance=appearance)["over_shoulder"] for _, appearance in moments]
     assert all(np.array_equal(picture, then) for (picture, _), then in zip(moments, drawn, strict=True))
-    assert np.array_equal(robot.picture(), drawn[-1]) and not np.array_equal(drawn[0], drawn[-1])
+    assert np.array_equal(robot.pictures()["over_shoulder"], drawn[-1]) and not np.array_equal(drawn[0], drawn[-1])
 
 
 def test_pictures_are_drawn_of_demonstrations_that_succeed_only(
     robot: SimulatedRobot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = demonstrate(robot, 5, MACHINE)
-    assert seen is not None and all(it.image is not None for it in seen)
+    assert seen is not None and all(list(it.images) == ["over_shoulder"] for it in seen)
     monkeypatch.setattr(World, "successful", lambda self: False)
     monkeypatch.setattr(World, "render", lambda *_: pytest.fail("drawn"))
     assert demonstrate(robot, 5, MACHINE) is None
@@ -159,3 +160,25 @@ def test_the_table_tells_successes_with_their_interval(capsys: pytest.CaptureFix
     show([BulkTrial(TASK, KITCHEN, i, i < 7, 20, 0.0) for i in range(10)])
     printed = capsys.readouterr().out
     assert "7/10" in printed and "40-89 %" in printed
+
+
+TWO = CONTRACT.with_cameras(["wrist", "over_shoulder"])
+
+
+def test_a_demonstration_has_the_cameras_of_its_contract_and_a_policy_sees_them_in_its_order(
+    robot: SimulatedRobot, tmp_path: Path
+) -> None:
+    (order,) = wanted = orders(1, 5, [KITCHEN], [TASK])
+    assert collect(tmp_path, wanted, 1, 64, 48, TWO) == 1
+    recorded = read_episode(tmp_path / order.episode_id, TWO).images
+    assert list(recorded) == ["wrist", "over_shoulder"]
+    assert (recorded["wrist"][0] != recorded["over_shoulder"][0]).any()
+    robot.reset(1)
+    seen, alone = look(robot, TWO).image, look(robot, CONTRACT).image
+    assert seen is not None and alone is not None and seen.shape == (64, 64, 6)
+    assert np.array_equal(seen[..., 3:], alone) and not np.array_equal(seen[..., :3], alone)
+
+
+def test_a_camera_that_is_not_simulated_is_refused(robot: SimulatedRobot) -> None:
+    with pytest.raises(PtrError, match="no simulated camera 'front'; known: over_shoulder, wrist"):
+        robot_for(robot.world, CONTRACT.with_cameras(["front"]))

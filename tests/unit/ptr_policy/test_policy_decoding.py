@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_models.common.errors import PtrError
 from ptr_policy.bulk import decoding as module
 from ptr_policy.bulk.decoding import Decoding, best_decoding, decodings_of, report, show, try_decodings

@@ -4,19 +4,26 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import json
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from ptr_models.common.assets import checkpoint_path
 from ptr_models.common.errors import PtrError
-from ptr_policy.demo import runner
-from ptr_policy.demo.cli import confirmed, prepare
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.trajectory import Trajectory, write_episode
+from ptr_models.viewing.clips import clips
+from ptr_policy.demo import figures, runner
+from ptr_policy.demo.cli import DEFAULTS, confirmed, prepare
 from ptr_policy.demo.plan import Plan
-from ptr_policy.demo.report import read_result
+from ptr_policy.demo.report import read_result, write_report
 from ptr_policy.demo.stages import all_stages
 from ptr_policy.stages import Stage, StageError, progress_bar, run_stage
 
@@ -25,6 +32,18 @@ from ptr_policy.stages import Stage, StageError, progress_bar, run_stage
 def plan(tmp_path: Path) -> Plan:
     """A plan whose folders lie in a temporary one."""
     return Plan(tmp_path / "run", 0, "put_knife_in_pot", "toykitchen_target1", 10, 10, tmp_path, tmp_path, 5, 5)
+
+
+@pytest.fixture
+def still() -> Trajectory:
+    """An arm that stands."""
+    return Trajectory.from_actions(
+        np.zeros((6, 7)),
+        images={"over_shoulder": np.full((7, 48, 64, 3), 120, np.uint8)},
+        measured_position=np.full((7, 3), 0.2),
+        measured_rotation=np.tile(np.eye(3), (7, 1, 1)),
+        gripper=np.ones(7),
+    )
 
 
 def stage_of(code: str, total: int, done: int) -> Stage:
@@ -93,6 +112,15 @@ def test_interrupted_finetuning_is_resumed_and_its_chosen_checkpoint_deployed(tm
     assert f"checkpoint:={plan.finetuned / 'checkpoints' / 'step_00000010'}" in after["evaluate_finetuned"]
 
 
+def test_all_stages_look_through_the_cameras_of_the_checkpoint(plan: Plan) -> None:
+    (plan.checkpoint / "checkpoint.json").write_text('{"step": 7}')
+    seen = dataclasses.replace(plan, cameras=("over_shoulder", "wrist"))
+    commands = {stage.name: stage.command for stage in all_stages(seen)}
+    assert commands["pretraining_data"][-3:] == ["--camera", "over_shoulder", "wrist"]
+    for name in ("record", "evaluate_finetuned", "evaluate_pretrained"):
+        assert "cameras:=over_shoulder,wrist" in commands[name]
+
+
 def test_a_stage_that_fails_shows_the_end_of_its_log(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="exit code 3(.|\n)*the motor is hot"):
         run(stage_of("print('the motor is hot'); raise SystemExit(3)", 2, 2), tmp_path)
@@ -136,6 +164,40 @@ def test_invalid_trials_count_neither_way(tmp_path: Path) -> None:
     assert (result.successes, result.trials, result.outcomes) == (1, 2, [True, False])
 
 
+def test_the_report_shows_videos_checkpoints_bags_and_what_comes_next(
+    plan: Plan, still: Trajectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_episode(plan.bags, EpisodeMetadata("demonstration", task=plan.task, outcome="success"), still)
+    for name in ("finetuned", "pretrained"):
+        folder = plan.evaluation(name)
+        write_episode(folder / "bags", EpisodeMetadata("trial", task=plan.task, outcome="success"), still)
+        trials = [{"outcome": "success", "bag": "bags/trial"}]
+        summary = {"successes": 1, "success_rate": 1.0, "wilson_95": [0.21, 1.0], "trials": trials}
+        (folder / "summary.json").write_text(json.dumps(summary))
+    monkeypatch.setattr(figures, "draw_all", lambda *_: ([], 0.9))
+    (plan.out / "figures").mkdir()
+    write_report(plan, [])
+    page = plan.page.read_text()
+    assert page.count("data:video/mp4;base64,") == 3  # those of both trials have different names
+    assert len(list((plan.out / "videos").iterdir())) == 3
+    assert f"<code>{plan.checkpoint}</code>" in page and f"<code>{plan.finetuned_checkpoint}</code>" in page
+    beside = re.findall(r'href="([^"]+)"', page)
+    assert {"evaluation/pretrained/bags/trial", "results.tex", "figures/results.pdf"} <= set(beside)
+    assert all((plan.out / link).exists() for link in beside)
+    assert f"<pre>ptr view {plan.evaluation('finetuned')}/bags/trial</pre>" in page
+    with (plan.out / "results.csv").open() as stream:
+        assert [row["successes"] for row in csv.DictReader(stream)] == ["1", "1"]
+
+
+def test_a_page_holds_the_videos_that_fit_and_links_the_others(still: Trajectory, tmp_path: Path) -> None:
+    bags = [write_episode(tmp_path / "b", EpisodeMetadata(name, task="t"), still) for name in ("one", "two")]
+    inside, beside, none = clips([*bags, None], tmp_path / "page.html", most_inside=1)
+    assert (inside, beside, none) == ("videos/b-one.mp4", "videos/b-two.mp4", "")
+    size = (tmp_path / inside).stat().st_size
+    first, second = clips(bags, tmp_path / "page.html", most_inside=size)
+    assert first.startswith("data:video/mp4;base64,") and second == "videos/b-two.mp4"
+
+
 HOSTILE = ("9" * 5000, "[" * 5000, "[]", "null", '{"judged": "x", "trials": 5, "wilson_95": [1]}', '[{"name": []}]', "")
 
 
@@ -155,3 +217,15 @@ def test_what_an_earlier_run_left_is_read_or_refused_in_one_sentence(plan: Plan,
     if text != "[]":
         with pytest.raises(PtrError, match=r"(stages|checkpoint)\.json"):
             runner.run_all(plan, Console(quiet=True))
+
+
+def test_the_operators_manner_is_that_of_the_demonstrations_and_of_what_is_mixed_in(plan: Plan) -> None:
+    stages = all_stages(dataclasses.replace(plan, manner="human"))
+    mixed_in, recorded = next(stages).command, next(stages).command
+    assert mixed_in[mixed_in.index("--manner") + 1] == "human"
+    assert "manner:=human" in recorded
+
+
+@pytest.mark.parametrize("manner", DEFAULTS)
+def test_each_manner_has_a_shipped_checkpoint_to_begin_with(manner: str) -> None:
+    assert (checkpoint_path(DEFAULTS[manner].checkpoint) / "checkpoint.json").is_file()

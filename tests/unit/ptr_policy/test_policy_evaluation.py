@@ -11,23 +11,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_policy.evaluation.protocol import plan_trials
-from ptr_policy.evaluation.runner import RunEnd, evaluate
+from ptr_policy.evaluation.runner import RunEnd, evaluate, undoable_result
 from ptr_policy.evaluation.summary import summarise
-from ptr_policy.evaluation.trials import Judgement, Result, Trial, TrialFile, TrialsError
+from ptr_policy.evaluation.trials import Judgment, Result, Trial, TrialFile, TrialsError
 
 PLAN = plan_trials("put_knife_in_pot", "kitchen", ["finetuned"], 5, seed=3)
 PAIRED = plan_trials("put_knife_in_pot", "kitchen", ["A", "B"], 3, seed=3)
 
 
 class ScriptedBench:
-    """Does as it is told: outcomes per attempt, in order."""
+    """Does as it is told: outcomes per attempt, in order; `undo X` before the next one judges the one before again.
+
+    So it does at the end, where an outcome is left.
+    """
 
     def __init__(self, *outcomes: str | Exception) -> None:
         self.outcomes = list(outcomes)
         self.calls: list[str] = []
 
-    def stage(self, trial: Trial) -> None:
+    def stage(self, trial: Trial, undoable: Result | None) -> bool:
         self.calls.append(f"stage {trial.index}")
+        return undoable is None or not str(self.outcomes[0]).startswith("undo")
+
+    def confirm_last(self, last: Result) -> bool:
+        self.calls.append(f"confirm {last.trial.index}")
+        return not self.outcomes
+
+    def judge_again(self, result: Result) -> Judgment:
+        self.calls.append(f"again {result.trial.index}")
+        return Judgment(str(self.outcomes.pop(0)).removeprefix("undo "), "seen again", judge="Anna")
 
     def start_recording(self, trial: Trial) -> None:
         self.calls.append("record")
@@ -38,11 +50,11 @@ class ScriptedBench:
             raise outcome
         return RunEnd(True, "done", 23, 1, 4.5, 4.6)
 
-    def judge(self, trial: Trial, run: RunEnd) -> Judgement:
-        return Judgement(self.outcomes.pop(0), "as told")
+    def judge(self, trial: Trial, run: RunEnd) -> Judgment:
+        return Judgment(self.outcomes.pop(0), "as told")
 
-    def stop_recording(self, judgement: Judgement | None) -> str:
-        self.calls.append("unlabelled" if judgement is None else judgement.outcome)
+    def stop_recording(self, judgment: Judgment | None) -> str:
+        self.calls.append("unlabelled" if judgment is None else judgment.outcome)
         return "bags/one"
 
 
@@ -87,9 +99,76 @@ def test_a_trial_that_stays_invalid_ends_the_evaluation(tmp_path: Path) -> None:
 
 def test_a_person_may_call_a_trial_invalid_as_often_as_it_is(tmp_path: Path) -> None:
     bench = ScriptedBench(*["invalid"] * 5, *["success"] * 5)
-    bench.judge = lambda trial, run: Judgement(bench.outcomes.pop(0), "the cable caught", judge="Anna")
+    bench.judge = lambda trial, run: Judgment(bench.outcomes.pop(0), "the cable caught", judge="Anna")
     assert evaluate(bench, PLAN, tmp_path, lambda _: None)["judged"] == 5
     assert bench.calls.count("stage 0") == 6
+
+
+def judged_by_anna(*outcomes: str) -> ScriptedBench:
+    bench = ScriptedBench(*outcomes)
+    bench.judge = lambda trial, run: Judgment(str(bench.outcomes.pop(0)), "seen", judge="Anna")
+    return bench
+
+
+def test_a_judgment_is_taken_back_and_given_again_and_the_counts_follow(tmp_path: Path) -> None:
+    bench, shown = judged_by_anna("success", "undo failure", "undo partial", *["success"] * 4), []
+    tallies: list[int] = []
+
+    def report(made: Result) -> None:
+        shown.append((made.trial.index, made.outcome))
+        tallies.append(summarise(PLAN, TrialFile(tmp_path / "trials.jsonl").read())["successes"])
+
+    summary = evaluate(bench, PLAN, tmp_path, report)
+    assert shown[:4] == [(0, "success"), (0, "failure"), (0, "partial"), (1, "success")]
+    assert tallies == [1, 0, 0, 1, 2, 3, 4]
+    assert (summary["successes"], summary["judged"], summary["counts"]["partial"]) == (4, 5, 1)
+    assert bench.calls[:5] == ["stage 0", "record", "success", "stage 1", "again 0"]
+    lines = TrialFile(tmp_path / "trials.jsonl").read()
+    assert [line.reason for line in lines[:3]] == ["seen", "seen again", "seen again"]  # the history stays
+    assert len({(line.started, line.bag, line.steps) for line in lines[:3]}) == 1
+
+
+def test_a_trial_that_is_invalid_after_an_undo_is_made_again_and_one_that_no_longer_is_is_not(tmp_path: Path) -> None:
+    bench = judged_by_anna("success", "undo invalid", "invalid", "undo success", *["failure"] * 4)
+    assert evaluate(bench, PLAN, tmp_path, lambda _: None)["successes"] == 1
+    assert [call for call in bench.calls if call[:5] in ("stage", "again")] == [
+        *("stage 0", "stage 1", "again 0", "stage 0", "stage 0", "again 0"),
+        *("stage 1", "stage 2", "stage 3", "stage 4"),
+    ]
+
+
+def test_the_last_judgment_is_taken_back_before_the_evaluation_ends(tmp_path: Path) -> None:
+    bench = judged_by_anna(*["success"] * 5, "undo failure", "undo partial")
+    assert evaluate(bench, PLAN, tmp_path, lambda _: None)["successes"] == 4
+    assert bench.calls[-5:] == ["confirm 4", "again 4", "confirm 4", "again 4", "confirm 4"]
+    assert [line.outcome for line in TrialFile(tmp_path / "trials.jsonl").read()[-3:]] == [
+        "success",
+        "failure",
+        "partial",
+    ]
+
+
+def test_a_last_trial_that_becomes_invalid_is_made_again(tmp_path: Path) -> None:
+    bench = judged_by_anna(*["success"] * 5, "undo invalid", "failure")
+    assert evaluate(bench, PLAN, tmp_path, lambda _: None)["successes"] == 4
+    assert bench.calls[-5:] == ["again 4", "stage 4", "record", "failure", "confirm 4"]
+
+
+def test_nobody_is_asked_at_the_end_of_simulated_or_finished_evaluations(tmp_path: Path) -> None:
+    simulated, finished = ScriptedBench(*["success"] * 5), judged_by_anna()
+    evaluate(simulated, PLAN, tmp_path / "simulated", lambda _: None)
+    evaluate(judged_by_anna(*["success"] * 5), PLAN, tmp_path / "judged", lambda _: None)
+    evaluate(finished, PLAN, tmp_path / "judged", lambda _: None)
+    assert not [call for call in simulated.calls + finished.calls if call.startswith("confirm")]
+
+
+def test_what_the_simulator_judged_is_not_taken_back(tmp_path: Path) -> None:
+    file = TrialFile(tmp_path / "trials.jsonl")
+    assert undoable_result(file) is None
+    file.append(result(PLAN[0]))
+    assert undoable_result(file) is None
+    file.append(result(PLAN[1]).judged(Judgment("failure", "fell", judge="Anna")))
+    assert undoable_result(file).outcome == "failure"
 
 
 def test_trials_of_another_plan_are_not_mixed_in(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.sim.staging import scene_seed
+from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_policy.evaluation.protocol import plan_trials, williams_squares
 from ptr_policy.evaluation.trials import Trial, TrialsError
 

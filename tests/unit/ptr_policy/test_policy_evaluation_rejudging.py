@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A wrong judgement of a trial is corrected, undone, or has the trial made again."""
+"""A wrong judgment of a trial is corrected, undone, or has the trial made again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def successes(folder: Path) -> tuple[int, int]:
     return report["successes"], report["judged"]
 
 
-def test_another_judgement_counts_and_the_first_one_stays_in_the_file(folder: Path) -> None:
+def test_another_judgment_counts_and_the_first_one_stays_in_the_file(folder: Path) -> None:
     assert judge(folder, 2, "--outcome", "failure", "--note", "it fell out") == 0
     assert successes(folder) == (1, 3)
     lines = TrialFile(folder / "trials.jsonl").read()
@@ -42,7 +42,7 @@ def test_another_judgement_counts_and_the_first_one_stays_in_the_file(folder: Pa
     assert (lines[-1].reason, lines[-1].judge) == ("it fell out", "person")
 
 
-def test_a_judgement_is_undone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_judgment_is_undone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     judge(folder, 2, "--outcome", "failure")
     assert judge(folder, 2, "--outcome", "undo") == 0
     assert successes(folder) == (2, 3)

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+import shlex
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,7 +14,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ptr_models.cli import build_parser
 from ptr_models.common.errors import PtrError
+from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_policy.evaluation.checkpoints import Checkpoint, seal
 from ptr_policy.evaluation.protocol import Protocol
 from ptr_policy.evaluation.references import picture_path
@@ -65,8 +70,14 @@ def blind_evaluation(directory: Path, made: int = 12) -> str:
         cv2.imwrite(str(picture), np.full((480, 640, 3), 90, np.uint8))
         file.append(
             Result(
-                trial, outcome_of(trial, better), 'the "knife" <lies> in the pot', steps=3, bag=f"bags/{trial.index}",
-                started="2026-01-01T00:00:00+00:00", q=(1.0, None, 3.0), pictures=(f"pictures/{picture.name}",),
+                trial,
+                outcome_of(trial, better),
+                'the "knife" <lies> in the pot',
+                steps=3,
+                bag=f"bags/{trial.index}",
+                started="2026-01-01T00:00:00+00:00",
+                q=(1.0, None, 3.0),
+                pictures=(f"pictures/{picture.name}",),
                 human_steps=(2,) if trial.policy == better and trial.scene == 4 else (),
             )  # fmt: skip
         )
@@ -91,13 +102,32 @@ def test_a_finished_evaluation_names_the_checkpoints_and_compares_them(tmp_path:
     assert "with a person's help in 1: 5 of 6" in " ".join(page.split())
 
 
+def test_the_command_of_an_open_evaluation_keeps_its_order_and_that_of_a_server_s_own_policy_its_name(
+    tmp_path: Path,
+) -> None:
+    paths = {"zebra": "/checkpoints/striped", "heron": "/checkpoints/grey"}
+    cases = {
+        tuple(paths): "--open --checkpoint zebra=/checkpoints/striped --checkpoint heron=/checkpoints/grey",
+        ("own",): "--policy own",
+    }
+    for names, words in cases.items():
+        folder = tmp_path / names[0]
+        given = {name: paths[name] for name in names if name in paths}
+        protocol = Protocol("wipe", "", names, 1, seed=4, paths=given).keep(folder)
+        TrialFile(folder / "trials.jsonl").append(Result(protocol.trials()[0], "success", "seen"))
+        write_report(folder)
+        report = json.loads((folder / "report.json").read_text())
+        assert report["command"] == f"ptr evaluate --task wipe --seed 4 --trials 1 {words} --out {folder}_again"
+
+
 def test_the_page_stands_alone_and_escapes_what_people_wrote(tmp_path: Path) -> None:
     blind_evaluation(tmp_path)
     page = write_report(tmp_path).read_text()
     links = Links(page)
     assert not links.open  # every tag is closed
     for target in links.targets:
-        assert target.startswith(("data:image/jpeg;base64,", "#trial-", "bags/")), target
+        beside = (tmp_path / target).is_file()
+        assert beside or target.startswith(("data:image/jpeg;base64,", "#trial-", "bags/")), target
     assert {target[1:] for target in links.targets if target.startswith("#")} == set(links.ids)
     assert sum(target.startswith("data:") for target in links.targets) == 12
     assert "&lt;lies&gt;" in page
@@ -122,6 +152,55 @@ def test_a_folder_of_an_older_version_is_reported(tmp_path: Path) -> None:
     (tmp_path / "trials.jsonl").write_text(json.dumps(old) + "\n")
     assert "finetuned" in write_report(tmp_path).read_text()
     assert json.loads((tmp_path / "report.json").read_text())["judged"] == 1
+
+
+def test_trials_are_videos_and_the_page_says_what_to_do_with_them(tmp_path: Path) -> None:
+    protocol = Protocol("put_knife_in_pot", "kitchen", ("after",), 2, seed=0, paths={"after": "/runs/knife"})
+    images = {"over_shoulder": np.full((7, 48, 64, 3), 120, np.uint8)}
+    trajectory = Trajectory.from_actions(
+        np.zeros((6, 7)),
+        images=images,
+        measured_position=np.full((7, 3), 0.2),
+        measured_rotation=np.tile(np.eye(3), (7, 1, 1)),
+        gripper=np.ones(7),
+    )
+    file = TrialFile(tmp_path / "trials.jsonl")
+    for trial in protocol.keep(tmp_path).trials():
+        name = f"trial_{trial.index}"
+        write_episode(tmp_path / "bags", EpisodeMetadata(name, task=trial.task, outcome="failure"), trajectory)
+        file.append(Result(trial, "failure", "it fell", bag=f"bags/{name}"))
+    (tmp_path / "bags" / "trial_1" / "trial_1.mcap").write_bytes(b"cut off")
+    page = write_report(tmp_path).read_text()
+    assert page.count("data:video/mp4;base64,") == 1  # the damaged bag has none, and the report is there
+    assert [path.name for path in (tmp_path / "videos").iterdir()] == ["bags-trial_0.mp4"]
+    assert "<code>/runs/knife</code>" in page
+    commands = [step["command"] for step in json.loads((tmp_path / "report.json").read_text())["next"]]
+    assert commands[0] == f"ptr view {tmp_path}/bags/trial_0"
+    assert commands[1].startswith(f"ptr train online --checkpoint /runs/knife --bags {tmp_path}/bags --labels")
+    parser, _ = build_parser()
+    for command in (commands[0], commands[2]):
+        parser.parse_args(shlex.split(command)[1:])
+
+
+@pytest.mark.parametrize(("succeeded", "other"), [(True, "failure"), (False, "success")])
+def test_the_command_that_corrects_a_judgment_gives_another_one(tmp_path: Path, succeeded: bool, other: str) -> None:
+    write_report(single(tmp_path, "mine", 1, [succeeded]))
+    commands = [step["command"] for step in json.loads((tmp_path / "report.json").read_text())["next"]]
+    assert commands[-1].endswith(f"--trial 1 --outcome {other}")
+
+
+def test_counts_and_trials_are_there_for_a_paper(tmp_path: Path) -> None:
+    blind_evaluation(tmp_path)
+    write_report(tmp_path)
+    with (tmp_path / "results.csv").open() as stream:
+        rows = {row["policy"]: row for row in csv.DictReader(stream)}
+    assert (rows["zebra"]["successes"], rows["zebra"]["trials"], rows["zebra"]["with help"]) == ("4", "6", "1")
+    with (tmp_path / "trials.csv").open() as stream:
+        trials = list(csv.DictReader(stream))
+    assert len(trials) == 12 and {trial["policy"] for trial in trials} == {"zebra", "heron"}
+    assert r"\toprule" in (tmp_path / "results.tex").read_text()
+    assert (tmp_path / "results.pdf").read_bytes().startswith(b"%PDF")
+    assert "<svg" in (tmp_path / "results.svg").read_text()
 
 
 def single(directory: Path, policy: str, seed: int, outcomes: list[bool]) -> Path:

@@ -19,8 +19,8 @@ from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.object_features import object_features
 from ptr_models.episodes.reader import read_episode
+from ptr_models.inference.policy import Policy
 from ptr_models.training.data import Bags
-from ptr_models.training.policy import Policy
 from ptr_models.training.presets import preset
 from ptr_models.training.runs import latest_checkpoint
 from ptr_models.training.session import start_pretraining
@@ -96,7 +96,7 @@ def test_what_a_policy_sees_in_a_trial_is_what_the_bag_says(robot: SimulatedRobo
     seen = look(robot, LOW_DIM)
     poses = list(robot.world.object_poses().values())[:2]  # item and target, before distractors
     ordered = [np.concatenate([at, np.roll(turn, -1)]) for at, turn in poses]  # w x y z to x y z w
-    assert (seen.image, seen.picture, seen.snapshot.image) == (None, None, None)
+    assert (seen.image, seen.pictures, seen.snapshot.images) == (None, {}, {})
     assert seen.state[7:] == pytest.approx(object_features(ordered), abs=1e-6)
     with_image = look(robot, Contract())
     assert with_image.image is not None and with_image.image.shape == (64, 64, 3)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from ptr_bringup.sim.operator import ScriptedOperator
-from ptr_bringup.sim.staging import scene_seed, start_position
+from ptr_bringup.sim.scene_sampling import scene_seed, start_position
 from ptr_bringup.sim.tasks import task_named
 from ptr_models.algorithms import AlgorithmConfig
 from ptr_models.cli import main

@@ -15,8 +15,8 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.sampling import ArmSample, Choice, Observation
 from ptr_models.training.q_range import QRange
 from ptr_policy.server.drift import DriftWatch
-from ptr_policy.server.pictures import PictureError, PictureGuard, require_light
-from ptr_policy.server.ticks import Ticks
+from ptr_policy.server.image_guard import ImageError, ImageGuard, require_light
+from ptr_policy.server.step_grid import StepGrid
 
 SECOND = 10**9
 
@@ -26,7 +26,7 @@ def jpeg(seed: int) -> bytes:
     return cv2.imencode(".jpg", pixels)[1].tobytes()
 
 
-def look(guard: PictureGuard, data: bytes, stamp: float, x: float | None) -> None:
+def look(guard: ImageGuard, data: bytes, stamp: float, x: float | None) -> None:
     """Check a picture with its stamp (s), when the end effector was at x (m)."""
     arm = ArmSample((9.9, 0.0, 0.1), (0.0, 0.0, 0.0, 1.0), 1.0)
     choice = Choice(((round(stamp * SECOND), data),), (round(stamp * SECOND), arm))
@@ -34,7 +34,7 @@ def look(guard: PictureGuard, data: bytes, stamp: float, x: float | None) -> Non
 
 
 def test_steps_on_time_are_not_late_and_the_grid_does_not_move_with_them() -> None:
-    ticks = Ticks(0.2, 10.2)
+    ticks = StepGrid(0.2, 10.2)
     for due, late in ((10.2, 0.0), (10.4, 0.03), (10.6, 0.099), (10.8, 0.0)):
         found = ticks.tick(due + late)
         assert not found.too_late
@@ -42,13 +42,13 @@ def test_steps_on_time_are_not_late_and_the_grid_does_not_move_with_them() -> No
 
 
 def test_a_step_later_than_half_a_period_is_too_late_and_the_next_one_is_not() -> None:
-    ticks = Ticks(0.2, 10.2)
+    ticks = StepGrid(0.2, 10.2)
     assert ticks.tick(10.31).too_late
     assert not ticks.tick(10.4).too_late
 
 
 def test_after_a_pause_the_missed_steps_are_counted_once() -> None:
-    ticks = Ticks(0.02, 0.02)
+    ticks = StepGrid(0.02, 0.02)
     ticks.tick(0.02)
     found = ticks.tick(5.041)
     assert found.missed == 250 and found.too_late
@@ -59,7 +59,7 @@ def test_after_a_pause_the_missed_steps_are_counted_once() -> None:
 @given(st.lists(st.floats(0.0, 3.0), min_size=1, max_size=30), st.sampled_from([0.02, 0.05, 0.2, 1.0]))
 def test_steps_done_and_missed_are_all_that_were_due(pauses: list[float], period: float) -> None:
     """A timer on the grid: each tick comes some pause after its time, the next one at the next time of the grid."""
-    ticks, slot, due = Ticks(period, period), 0, 0
+    ticks, slot, due = StepGrid(period, period), 0, 0
     for pause in pauses:
         slot += 1
         now = slot * period + pause
@@ -69,17 +69,17 @@ def test_steps_done_and_missed_are_all_that_were_due(pauses: list[float], period
 
 
 def test_a_clock_that_is_set_back_begins_the_grid_anew() -> None:
-    ticks = Ticks(0.2, 100.2)
+    ticks = StepGrid(0.2, 100.2)
     ticks.tick(100.2)
     assert not ticks.tick(50.0).too_late
     assert not ticks.tick(50.2).too_late
 
 
 def test_a_picture_that_stays_the_same_while_the_arm_moves_is_frozen() -> None:
-    guard = PictureGuard()
+    guard = ImageGuard()
     look(guard, jpeg(1), 1.0, 0.30)
     look(guard, jpeg(1), 1.2, 0.304)
-    with pytest.raises(PictureError, match=r"over_shoulder is frozen: .* 0\.40 s, in which the arm moved 0\.006 m"):
+    with pytest.raises(ImageError, match=r"over_shoulder is frozen: .* 0\.40 s, in which the arm moved 0\.006 m"):
         look(guard, jpeg(1), 1.4, 0.306)
     look(guard, jpeg(2), 1.6, 0.33)
     look(guard, jpeg(2), 1.8, 0.334)
@@ -87,10 +87,10 @@ def test_a_picture_that_stays_the_same_while_the_arm_moves_is_frozen() -> None:
 
 def test_a_frozen_picture_stays_frozen_when_the_arm_comes_back_a_little() -> None:
     """An arm that is held swings back; a policy would go on, be held at 5 mm, and go on again."""
-    guard = PictureGuard()
+    guard = ImageGuard()
     look(guard, jpeg(1), 1.0, 0.30)
     for stamp, x in ((1.2, 0.3051), (1.4, 0.3049), (1.6, 0.30)):
-        with pytest.raises(PictureError, match=r"in which the arm moved 0\.005 m"):
+        with pytest.raises(ImageError, match=r"in which the arm moved 0\.005 m"):
             look(guard, jpeg(1), stamp, x)
     look(guard, jpeg(2), 1.8, 0.30)
     look(guard, jpeg(2), 2.0, 0.304)
@@ -98,46 +98,46 @@ def test_a_frozen_picture_stays_frozen_when_the_arm_comes_back_a_little() -> Non
 
 def test_the_same_picture_twice_is_no_news_but_not_frozen() -> None:
     """Control at 50 Hz uses a picture of a 15 Hz camera three times; its stamp says that it is the same one."""
-    guard = PictureGuard()
+    guard = ImageGuard()
     for x in (0.30, 0.31, 0.32, 0.33):
         look(guard, jpeg(1), 1.0, x)
 
 
 def test_an_arm_that_stands_still_makes_no_frozen_picture() -> None:
-    guard = PictureGuard()
+    guard = ImageGuard()
     for stamp in range(50):
         look(guard, jpeg(1), float(stamp), 0.30 + 0.0001 * (stamp % 2))
 
 
 def test_without_the_arms_position_at_a_picture_nothing_is_said_until_it_is_known() -> None:
     """The arm's state comes late: the picture shows the arm where it will only be known to be."""
-    guard = PictureGuard()
+    guard = ImageGuard()
     look(guard, jpeg(1), 1.0, None)
     look(guard, jpeg(1), 1.2, 0.33)
     look(guard, jpeg(1), 1.4, None)
     look(guard, jpeg(1), 1.6, 0.331)
-    with pytest.raises(PictureError, match=r"0\.60 s, in which the arm moved 0\.020 m"):
+    with pytest.raises(ImageError, match=r"0\.60 s, in which the arm moved 0\.020 m"):
         look(guard, jpeg(1), 1.8, 0.35)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.99])
 def test_a_jpeg_that_is_cut_off_is_torn(share: float) -> None:
     whole = jpeg(3)
-    with pytest.raises(PictureError, match="torn"):
-        look(PictureGuard(), whole[: int(share * len(whole))], 1.0, 0.3)
+    with pytest.raises(ImageError, match="torn"):
+        look(ImageGuard(), whole[: int(share * len(whole))], 1.0, 0.3)
 
 
 def test_padding_behind_a_jpeg_and_a_png_are_whole() -> None:
-    look(PictureGuard(), jpeg(3) + bytes(7), 1.0, 0.3)
+    look(ImageGuard(), jpeg(3) + bytes(7), 1.0, 0.3)
     png = cv2.imencode(".png", np.full((8, 8, 3), 90, np.uint8))[1].tobytes()
-    look(PictureGuard(), png, 1.0, 0.3)
+    look(ImageGuard(), png, 1.0, 0.3)
 
 
 @pytest.mark.parametrize(("level", "dark"), [(0, True), (23, True), (24, False), (120, False)])
 def test_a_picture_whose_brightest_percent_is_below_24_is_dark(level: int, dark: bool) -> None:
     shown = Observation(np.full((1, 64, 64, 3), level, np.uint8), np.zeros(7, np.float32), (1,), 1)
     if dark:
-        with pytest.raises(PictureError, match=f"dark: 99 % of it is at most {level} of 255"):
+        with pytest.raises(ImageError, match=f"dark: 99 % of it is at most {level} of 255"):
             require_light(Contract(), shown)
     else:
         require_light(Contract(), shown)

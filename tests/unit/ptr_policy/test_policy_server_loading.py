@@ -52,8 +52,19 @@ def test_rates_from_1_to_50_hz_are_served(tmp_path: Path, rate: float, served: b
 
 def test_another_contract_is_refused_with_both_values(checkpoint: Path, tmp_path: Path) -> None:
     robot = contract_file(tmp_path, replace(Contract(), control_rate=10.0))
-    with pytest.raises(ContractError, match=r"control_rate: 10\.0 != 5\.0"):
+    with pytest.raises(ContractError, match=r"control_rate: 5\.0 != 10\.0"):
         load(Wanted(str(checkpoint), contract_file=robot))
+
+
+def test_a_robot_with_more_cameras_serves_a_checkpoint_of_one_and_not_the_other_way_round(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    both = ("wrist", "over_shoulder")
+    assert load(Wanted(str(checkpoint), cameras=both)).contract == Contract()
+    two = write_checkpoint(tmp_path / "two", Contract().with_cameras(both))
+    assert [camera.name for camera in load(Wanted(str(two), cameras=both)).contract.cameras] == list(both)
+    with pytest.raises(ContractError, match="the robot .*cameras: wrist, over_shoulder != over_shoulder"):
+        load(Wanted(str(two)))
 
 
 @pytest.mark.parametrize("part", ["actor", "critic"])

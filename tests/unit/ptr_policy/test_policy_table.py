@@ -3,19 +3,23 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from ptr_bringup.sim.tasks import TARGET_TASKS
 from ptr_models.common.errors import PtrError
 from ptr_models.training.presets import preset
 from ptr_policy.stages import Stage
 from ptr_policy.table.cli import check_same
+from ptr_policy.table.forecast import Forecast
 from ptr_policy.table.methods import METHODS, Method, Recipe, methods
 from ptr_policy.table.plan import Budget, TablePlan, all_stages, read_trials
-from ptr_policy.table.report import markdown, read_rows, write_report
+from ptr_policy.table.report import caption, figure, markdown, read_rows, write_report
 
 TASKS = (("put_carrot_on_plate", "toykitchen_target1"), ("put_corn_in_pot", "toykitchen_target2"))
 
@@ -123,11 +127,68 @@ def test_rows_sum_tasks_and_seeds_with_wilson_s_interval(plan: TablePlan) -> Non
     assert row.total.interval == pytest.approx((0.2709, 0.5098), abs=2e-4)  # Wilson (1927) for 23 of 60
     line = next(line for line in text.splitlines() if line.startswith("| PTR |"))
     # rates of the runs 0.375 and 0.4, standard error 0.0125, t of one degree of freedom 12.706
-    assert line == "| PTR | 17/40 | 6/20 | 23/60 | 23-55 % | 23/60 | 23/50 |"
-    assert "| BeT (fine-tune) | - | - | - | - | - | 1/50 |" in markdown(plan, read_rows(plan))
+    assert line == "| PTR | 17/40 | 6/20 | 23/60 | 23-55 % | 23/60 |"
+    assert "| BeT (fine-tune) | - | - | - | - | - |" in markdown(plan, read_rows(plan))
+    with (plan.out / "table.csv").open() as stream:
+        assert next(csv.DictReader(stream))["put carrot on plate"] == "17/40"
+    assert r"PTR & 17/40 & 6/20 & 23/60 & 23-55 \% & 23/60 \\" in (plan.out / "table.tex").read_text()
+    page = (plan.out / "table.html").read_text()
+    assert "<td>17/40</td>" in page and str(plan.run(plan.methods[0], "put_corn_in_pot", 0)) in page
+    for name in re.findall(r'href="([^"]+)"', page):
+        assert (plan.out / name).is_file()
     assert picture.stat().st_size > 5000
     stored = json.loads((plan.out / "table.json").read_text())
     assert stored["rows"][0]["total"] == [23, 60] and stored["plan"]["budget"]["pretraining"] == 1000
+
+
+def test_page_and_how_to_name_every_file_that_is_written(plan: TablePlan) -> None:
+    write_trials(plan, 0, TASKS[0][0], 0, 9)
+    write_report(plan)
+    written = {file.name for file in plan.out.iterdir() if file.is_file()}
+    page = (plan.out / "table.html").read_text()
+    assert {"table.json", "table.csv"} < written
+    assert [name for name in written - {"table.html", "table.png"} if f'href="{name}"' not in page] == []
+    how_to = (Path(__file__).resolve().parents[3] / "docs/how-to/table.md").read_text()
+    assert [name for name in written if f"`{name}`" not in how_to] == []
+
+
+def test_figures_of_the_real_arm_stand_beside_the_full_table_alone(plan: TablePlan) -> None:
+    tasks = tuple((task.name, "toykitchen_target1") for task in TARGET_TASKS)
+    full = dataclasses.replace(plan, tasks=tasks, budget=Budget(22_000, 500))
+    smaller = [
+        dataclasses.replace(full, budget=Budget(2000, 500)),
+        dataclasses.replace(full, budget=Budget(22_000, 500, trials=10)),
+        dataclasses.replace(full, tasks=tasks[:3]),
+        dataclasses.replace(full, methods=methods(["ptr", "bc"])),
+        dataclasses.replace(full, size="low_dim"),
+    ]
+    assert full.is_full and not any(plan.is_full for plan in smaller)
+    write_trials(full, 0, TARGET_TASKS[0].name, 0, 9)
+    rows = read_rows(full)
+    assert "| real arm (talk) |" in markdown(full, rows) and "| 23/50 |" in markdown(full, rows)
+    assert "real arm" not in markdown(smaller[0], rows)
+    rings = [len(figure(which, rows).axes[0].lines) for which in (full, smaller[0])]
+    assert rings[0] == rings[1] + 1
+
+
+def test_the_remaining_time_is_that_of_what_is_left_at_the_speed_so_far(plan: TablePlan) -> None:
+    chosen = dataclasses.replace(plan, methods=methods(["ptr", "bc_target"]), seeds=(0,), tasks=TASKS[:1])
+    chosen.out.mkdir()
+    finish_pretraining(chosen)
+    stages = {stage.name.partition("_")[0] + "_" + stage.method: stage for stage in all_stages(chosen)}
+    forecast = Forecast(chosen)
+    forecast.made(stages["demonstrate_"], 10, 20.0)
+    assert forecast.remaining() is None and "not known" in forecast.text()
+    forecast.made(stages["pretrain_ptr"], 500, 50.0)  # half of it, then interrupted
+    forecast.made(stages["validate_ptr"], 1, 30.0)
+    forecast.made(stages["try_ptr"], 20, 10.0)
+    again = Forecast(chosen)
+    # 500 and 100 updates of PTR, 1100 of BC at 0.1 s; a validation of 30 s; 20 and 40 trials at 0.5 s
+    assert again.remaining() == pytest.approx(60.0 + 110.0 + 30.0 + 30.0)
+    assert again.text() == "about 4 min left"
+    assert again.spent == 110.0
+    again.was_there(stages["train_ptr"])
+    assert again.remaining() == pytest.approx(220.0)
 
 
 def test_runs_count_as_one_each_and_their_interval_is_student_s(plan: TablePlan) -> None:
@@ -210,3 +271,9 @@ def test_files_of_a_table_that_are_no_such_files_are_refused_in_one_sentence(pla
     (plan.out / "plan.json").write_text(text)
     with pytest.raises(PtrError, match=r"plan\.json"):
         check_same(plan.out, {"size": "small"})
+
+
+def test_the_caption_says_how_actions_were_chosen(plan: TablePlan) -> None:
+    assert "did best in 10 validation trials" in caption(plan)
+    short = dataclasses.replace(plan, budget=Budget(2, 2, 1, 1, validation=0))
+    assert "Simulation: 1 trial per task" in caption(short) and "Actions are the mode." in caption(short)

@@ -21,6 +21,7 @@ from ptr_teleop.console.requests import (
     ChooseTask,
     Finish,
     JudgeTrial,
+    NextScene,
     RebootMotors,
     Record,
     Release,
@@ -28,6 +29,7 @@ from ptr_teleop.console.requests import (
     SceneReady,
     SetTorque,
     Stop,
+    UndoJudgment,
     UseDevice,
 )
 
@@ -52,7 +54,8 @@ def test_requests_are_read_field_by_field() -> None:
     assert chosen == ChooseTask("put_the_knife_in_the_pot", "Put the knife / in the pot", "Ada")
     assert (ask(request="stop"), ask(request="release")) == (Stop(), Release())
     assert (ask(request="torque", on=False), ask(request="reboot_motors")) == (SetTorque(False), RebootMotors())
-    assert ask(request="ready") == SceneReady()
+    assert (ask(request="ready"), ask(request="undo_judgment")) == (SceneReady(), UndoJudgment())
+    assert ask(request="next_scene") == NextScene()
     judged = ask(request="judge", outcome="partial", score=0.5, reason=" lifted, then fell ", by="Ada")
     assert judged == JudgeTrial("partial", 0.5, "lifted, then fell", "Ada")
     assert parse_request('{"id": 7, "request": "stop"}')[0] == 7

@@ -226,9 +226,11 @@ def test_no_checkpoint_is_named_while_trials_are_labelled_blind(state: ConsoleSt
     state.policy_status = {"level": "ok", "checkpoint": "runs/the_better_one"}
     state.evaluation = {"policy": "the_better_one", "judged": 3}
     assert state.snapshot(Cursors(), 0.0)["policy_status"]["checkpoint"] == "runs/the_better_one"
-    for phase in ("staging", "ready", "running", "label", "done"):
+    for phase in ("staging", "ready", "running", "label", "review", "done"):
         state.trial = {"phase": phase, "policy_label": "B"}
         assert "the_better_one" not in json.dumps(state.snapshot(Cursors(), 0.0))
+    state.trial = {"phase": "ready", "policy_label": "the_better_one", "blind": False}  # a single checkpoint
+    assert state.snapshot(Cursors(), 0.0)["policy_status"]["checkpoint"] == "runs/the_better_one"
     state.trial = {"phase": "idle", "policy_label": ""}
     assert state.snapshot(Cursors(), 0.0)["evaluation"]["policy"] == "the_better_one"
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ptr_bringup.sim.names import teach_names
 from ptr_models.contract import Contract
 from ptr_models.episodes.messages import STRING, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -46,6 +47,29 @@ def test_the_session_is_the_launch_file_with_what_was_asked_for() -> None:
     command = cli.launch_command(options)
     assert command[3:6] == ["launch", "ptr_bringup", "collect.launch.xml"]
     assert {"task:=put_knife_in_pot", "operator_name:=Ada", "seed:=3", "directory:=data/x"} <= set(command)
+    assert "cameras:=over_shoulder" in command
+
+
+def test_the_cameras_of_a_session_are_named_or_those_of_its_contract(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    cli.register(parser.add_subparsers())
+    words = ["collect", "put_knife_in_pot", "--out", str(tmp_path)]
+    named = parser.parse_args([*words, "--camera", "over_shoulder", "wrist", "--image-size", "32"])
+    file = cli.contract_file(named)
+    assert "cameras:=over_shoulder,wrist" in cli.launch_command(named, file)
+    assert Contract.from_json(file.read_text()).image_shape == (32, 32, 6)
+    followed = parser.parse_args([*words, "--contract", str(file)])
+    assert "cameras:=over_shoulder,wrist" in cli.launch_command(followed, file)
+
+
+def test_a_camera_that_the_simulator_lacks_is_refused_before_the_session_starts(tmp_path: Path) -> None:
+    parser = argparse.ArgumentParser()
+    cli.register(parser.add_subparsers())
+    words = ["collect", "put_knife_in_pot", "--out", str(tmp_path / "out"), "--camera", "front"]
+    teach_names()
+    with pytest.raises(cli.CollectError, match="there is no camera 'front'"):
+        cli.run(parser.parse_args(words))
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_session_says_where_the_page_is(
@@ -57,6 +81,19 @@ def test_the_session_says_where_the_page_is(
     monkeypatch.setattr(cli, "POLL", 0.02)
     cli.run(argparse.Namespace(out=tmp_path / "data", task="t", episodes=1))
     assert capsys.readouterr().out.count("the console is at http://127.0.0.1:8765/\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("robot", "device", "own"),
+    [("sim", "scripted", True), ("sim", "keyboard", True), ("sim", "joy", False), ("wx250s", "spacemouse", False)],
+)
+def test_a_simulated_session_has_a_domain_of_its_own_unless_a_device_is_in_the_users(
+    robot: str, device: str, own: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "take_own_domain", lambda: 5)
+    cli.take_domain(argparse.Namespace(robot=robot, device=device))
+    said = "ROS domain 5; in another terminal: export ROS_DOMAIN_ID=5\n"
+    assert capsys.readouterr().out == (said if own else "")
 
 
 def test_a_killed_session_leaves_no_robot_running(tmp_path: Path) -> None:

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_teleop.devices.base import Button, DeviceError
+from ptr_teleop.devices.button_press import Press, PressTimer
 from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
 from ptr_teleop.devices.joy_buttons import Buttons
 from ptr_teleop.devices.keyboard import HOLD, KeyboardDevice
 from ptr_teleop.devices.motion_deadman import LINGER
-from ptr_teleop.devices.press import Press, PressTimer
 from ptr_teleop.devices.response import Response
 from ptr_teleop.devices.twist import TwistDevice
 
@@ -250,6 +250,22 @@ def test_a_key_moves_while_it_repeats(terminal) -> None:
     assert reading.deadman
     assert device.read(10.0 + 0.9 * HOLD).deadman
     assert not device.read(10.0 + HOLD).deadman
+    device.close()
+
+
+def test_shift_makes_a_key_slow_and_two_keys_change_the_speed_of_all(terminal) -> None:
+    person, stream = terminal
+    device = KeyboardDevice(0.1, 0.5, 0.1, stream)
+    os.write(person, b"Wa")
+    assert np.allclose(device.read(0.0).twist, [0.025, 0.1, 0, 0, 0, 0])
+    os.write(person, b"--w")
+    assert np.allclose(device.read(1.0).twist, [0.05, 0, 0, 0, 0, 0])
+    assert device.values() == {"speed": "50%"}
+    os.write(person, b"-----W")
+    assert np.allclose(device.read(2.0).twist, [0.0025, 0, 0, 0, 0, 0])
+    os.write(person, b"+=+++++")
+    device.read(3.0)
+    assert device.values() == {"speed": "100%"}
     device.close()
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_teleop.devices.link import MAX_AGE
+from ptr_teleop.devices.packet_latency import MAX_AGE
 from ptr_teleop.devices.packets import PacketError
 from ptr_teleop.devices.page_keyboard import PageKeyboardDevice, parse
 
@@ -35,6 +35,13 @@ def test_keys_move_while_they_are_held_and_packets_come(device: PageKeyboardDevi
     assert device.read(1.0 + MAX_AGE + 0.01).lost
     device.on_packet(text(1), 1.05)
     assert not device.read(1.05).deadman
+
+
+def test_slow_mode_moves_at_a_quarter_of_the_speed(device: PageKeyboardDevice) -> None:
+    device.on_packet(text(0, "w", "o", slow=True), 1.0)
+    assert device.read(1.0).twist == pytest.approx([0.025, 0, 0, 0, 0, -0.125])
+    device.on_packet(text(1, "w", slow=False), 1.05)
+    assert device.read(1.05).twist[0] == pytest.approx(0.1)
 
 
 def test_opposite_keys_cancel_but_hold_the_deadman(device: PageKeyboardDevice) -> None:
@@ -77,6 +84,7 @@ def test_other_keys_are_not_the_deadman(device: PageKeyboardDevice) -> None:
         ({"keys": [1]}, "keys is not a list"),
         ({"keys": ["w"] * 33}, "at most 32"),
         ({"deadman": "yes"}, "deadman is 'yes'"),
+        ({"slow": 1}, "slow is 1"),
         ({"seq": None}, "seq holds None"),
         ({"session": 3}, "session is 3"),
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ptr_models.common.processor_use import ProcessorUse
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
@@ -64,9 +65,7 @@ class Bench:
     def __init__(self, path: Path, **options) -> None:
         self.folder = EpisodeFolder(path)
         self.writers: list[MemoryWriter] = []
-        self.core = RecorderCore(
-            self.folder, STREAMS, Contract(), self._open, self._encode, self._read, **options
-        )
+        self.core = RecorderCore(self.folder, STREAMS, Contract(), self._open, self._encode, self._read, **options)
 
     def _open(self, metadata: EpisodeMetadata) -> MemoryWriter:
         self.writers.append(MemoryWriter(metadata, self.folder.path))
@@ -142,6 +141,23 @@ def test_what_was_said_last_about_a_state_begins_the_bag(bench: Bench) -> None:
     ]
 
 
+def test_what_each_of_several_publishers_said_last_begins_the_bag_in_order(bench: Bench) -> None:
+    """A driver of another robot part has fixed frames of its own, which ours don't replace."""
+    topic = "/tf_static"
+    for data, publisher, age in (
+        (b"z: ours, camera not there yet", b"us", 90),
+        (b"theirs", b"them", 80),
+        (b"a: ours", b"us", 70),
+    ):
+        bench.core.receive(topic, data, T0 - age * SECOND, publisher=publisher)
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.receive(topic, b"theirs", T0 + 1, publisher=b"them")
+    bench.core.receive(topic, b"theirs, and more", T0 + 2, publisher=b"them")
+    kept = [(stamp - T0, data) for name, stamp, data in bench.writers[0].messages if name == topic]
+    assert kept == [(0, b"theirs"), (0, b"a: ours"), (2, b"theirs, and more")]
+
+
 def test_without_a_camera_no_episode_starts(bench: Bench) -> None:
     bench.feed(T0, "/camera/over_shoulder/image/compressed")
     with pytest.raises(RecorderError, match="nothing came on /camera/over_shoulder/image/compressed"):
@@ -198,6 +214,15 @@ def test_saving_labels_and_counts(bench: Bench) -> None:
     assert (bench.core.saved, bench.core.state) == (0, State.SAVING)
     bench.core.review(path, Audit())
     assert (bench.core.saved, bench.core.state) == (1, State.IDLE)
+
+
+def test_a_note_is_kept_without_a_judgment(bench: Bench) -> None:
+    bench.feed(T0)
+    bench.core.start(Wanted("put_knife_in_pot", operator="ada"), T0)
+    bench.core.stop(True, "unlabelled", T0 + SECOND, note="the program ended")
+    metadata = bench.writers[0].metadata
+    assert metadata.outcome == "unlabelled"
+    assert metadata.labels == (Label("unlabelled", T0 + SECOND, "ada", None, "the program ended"),)
 
 
 def test_an_episode_that_cannot_be_used_is_kept_and_does_not_count(bench: Bench) -> None:
@@ -348,6 +373,38 @@ def test_the_audit_is_part_of_what_is_said_after_a_save(bench: Bench) -> None:
     bench.core.review(path, Audit("", "discard", ("the arm was idle in 90% of the steps",)))
     assert bench.core.message.endswith("proposal: discard, since the arm was idle in 90% of the steps")
     assert (bench.core.saved, bench.core.audit.proposal) == (1, "discard")
+
+
+def test_the_last_saved_episode_can_be_discarded_and_counts_no_more(bench: Bench) -> None:
+    bench.feed(T0)
+    with pytest.raises(RecorderError, match="no episode is left that this recorder saved last"):
+        bench.core.discard_last(T0)
+    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    with pytest.raises(RecorderError, match="is being recorded"):
+        bench.core.discard_last(T0)
+    path, _ = bench.core.stop(True, "success", T0 + SECOND)
+    with pytest.raises(RecorderError, match="still being looked through"):
+        bench.core.discard_last(T0 + SECOND)
+    bench.core.review(path, Audit("", "discard", ("it lasts 0.4 s only",)))
+    place, event = bench.core.discard_last(T0 + 2 * SECOND)
+    assert (place.parent.name, place.is_dir(), path.exists()) == ("discarded", True, False)
+    assert (event.kind, event.episode_id) == ("discard", path.name)
+    assert (bench.core.saved, bench.core.audit) == (0, None)
+    assert bench.core.message == f"discarded {path.name}; `ptr discard --restore {place}` brings it back"
+    with pytest.raises(RecorderError, match="no episode is left"):  # not the one before it
+        bench.core.discard_last(T0 + 2 * SECOND)
+
+
+def test_the_metadata_say_how_busy_the_computer_was_during_the_episode(tmp_path: Path) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text("cpu 0 0 0 0 0 0 0 0\n")
+    bench = Bench(tmp_path / "episodes", processor_use=ProcessorUse(stat))
+    bench.feed(T0)
+    stat.write_text("cpu 900 0 0 0 0 0 0 0\n")  # before the episode
+    bench.core.start(Wanted("put_knife_in_pot", extra={"session": 3}), T0)
+    stat.write_text("cpu 930 0 0 10 0 0 0 0\n")
+    bench.core.stop(True, "success", T0 + SECOND)
+    assert bench.writers[0].metadata.extra == {"session": 3, "processor_use": 0.75}
 
 
 def test_the_next_episode_may_begin_while_the_one_before_is_looked_through(bench: Bench) -> None:

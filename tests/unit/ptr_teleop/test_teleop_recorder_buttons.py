@@ -11,6 +11,8 @@ import pytest
 
 pytest.importorskip("ptr_msgs.msg")
 
+from std_srvs.srv import Trigger  # noqa: E402
+
 from ptr_msgs.msg import EpisodeStatus  # noqa: E402
 from ptr_msgs.srv import StartEpisode, StopEpisode  # noqa: E402
 from ptr_teleop.devices.base import Button  # noqa: E402
@@ -74,6 +76,23 @@ def test_one_button_begins_an_episode_and_saves_the_one_that_is_recorded() -> No
     start, stop = node.asked
     assert (start.task, start.kind, start.extra_json) == ("put_carrot_on_plate", "demonstration", '{"device": "joy"}')
     assert (stop.save, stop.outcome) == (True, "success")
+
+
+def test_discard_between_episodes_follows_the_proposal_of_the_audit_and_nothing_else() -> None:
+    node, told = Node(), []
+    buttons = RecorderButtons(node, told.append)
+    node.answer = Trigger.Response(success=True)
+    node.on_status(EpisodeStatus(state=EpisodeStatus.IDLE, proposal="keep"))
+    buttons.press(Button.DISCARD, "keyboard")
+    assert not node.asked
+    assert told == ["nothing is recorded; `ptr record discard --last` discards the last episode all the same"]
+    node.on_status(EpisodeStatus(state=EpisodeStatus.IDLE, proposal="discard"))
+    buttons.press(Button.DISCARD, "keyboard")
+    node.on_status(EpisodeStatus(state=EpisodeStatus.RECORDING))
+    buttons.press(Button.DISCARD, "keyboard")
+    last, present = node.asked
+    assert isinstance(last, Trigger.Request)
+    assert (present.save, present.outcome) == (False, "unlabelled")
 
 
 def test_a_recorder_that_was_killed_is_not_asked_though_its_services_are_still_named() -> None:

@@ -48,7 +48,12 @@ def test_no_object_of_an_episode_outlives_it(tmp_path: Path) -> None:
         return BagWriter(folder.path, metadata)
 
     core = RecorderCore(
-        folder, STREAMS, Contract(), open_writer, lambda event: bytes(32), lambda data: CommandTiming(0, 0, False),
+        folder,
+        STREAMS,
+        Contract(),
+        open_writer,
+        lambda event: bytes(32),
+        lambda data: CommandTiming(0, 0, False),
         room=Room(0.0, 0.0, 0.0),
     )
     for number in range(5):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_teleop.clutch import Arm, Clutch, State
 from ptr_teleop.devices.base import Button, DeviceError
-from ptr_teleop.devices.link import MAX_AGE, PATIENCE, Arrival, Link
+from ptr_teleop.devices.packet_latency import MAX_AGE, TIMEOUT, Arrival, PacketLatency
 from ptr_teleop.devices.packets import MAX_SIZE, PacketError
 from ptr_teleop.devices.webxr import BASE_FROM_WEBXR, Frame, WebXRDevice
 from ptr_teleop.devices.webxr_packet import parse
@@ -114,7 +114,7 @@ def test_a_turn_about_an_axis_of_the_room_is_a_turn_about_that_axis_in_the_base(
 
 
 def test_the_age_of_a_packet_does_not_depend_on_what_the_senders_clock_says() -> None:
-    link = Link()
+    link = PacketLatency()
     for k in range(10):
         link.receive("s", k, 9e8 + 0.1 * k, 5.0 + 0.1 * k)
     assert link.age(5.9) == pytest.approx(0.0, abs=1e-3)
@@ -122,7 +122,7 @@ def test_the_age_of_a_packet_does_not_depend_on_what_the_senders_clock_says() ->
 
 
 def test_a_packet_that_waited_on_the_way_is_old_when_it_arrives() -> None:
-    link = Link()
+    link = PacketLatency()
     link.receive("s", 0, 0.0, 5.0)
     link.receive("s", 1, 0.1, 5.4)
     assert link.age(5.4) == pytest.approx(0.3, abs=1e-3)
@@ -131,33 +131,33 @@ def test_a_packet_that_waited_on_the_way_is_old_when_it_arrives() -> None:
 
 
 def test_packets_that_overtook_each_other_are_old() -> None:
-    link = Link()
+    link = PacketLatency()
     arrivals = [link.receive("s", k, 0.1 * k, 0.1 * k) for k in (0, 2, 1, 2, 3)]
-    assert arrivals == [Arrival.FIRST, Arrival.TAKEN, Arrival.OLD, Arrival.OLD, Arrival.TAKEN]
+    assert arrivals == [Arrival.FIRST, Arrival.ACCEPTED, Arrival.OUTDATED, Arrival.OUTDATED, Arrival.ACCEPTED]
 
 
 @pytest.mark.parametrize("jump", [-3600.0, -0.05, 0.7, 1e6])
 def test_a_clock_that_is_set_is_noticed_and_measured_anew(jump: float) -> None:
-    link = Link()
+    link = PacketLatency()
     for k in range(5):
         link.receive("s", k, 0.014 * k, 9.0 + 0.014 * k)
     assert link.receive("s", 5, 0.07 + jump, 9.07) is Arrival.JUMPED
     assert link.age(9.07) == 0.0
-    assert link.receive("s", 6, 0.084 + jump, 9.084) is Arrival.TAKEN
+    assert link.receive("s", 6, 0.084 + jump, 9.084) is Arrival.ACCEPTED
 
 
 def test_clocks_that_drift_apart_do_not_make_packets_old() -> None:
-    link = Link()
+    link = PacketLatency()
     for k in range(36_000):  # an hour at 10 Hz, the sender's clock is 100 ppm slow
         link.receive("s", k, 0.1 * k * (1 - 1e-4), 0.1 * k)
     assert link.age(0.1 * k) < 0.01
 
 
 def test_a_second_sender_waits_until_the_first_is_silent() -> None:
-    link = Link()
+    link = PacketLatency()
     link.receive("first", 0, 0.0, 0.0)
     assert link.receive("second", 0, 0.0, 0.9) is Arrival.FOREIGN
-    assert link.receive("second", 1, 0.2, PATIENCE) is Arrival.FIRST
+    assert link.receive("second", 1, 0.2, TIMEOUT) is Arrival.FIRST
 
 
 # --- packets ----------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Bridge data set (BridgeData V2, RLDS in TFRecord files) into bags.
+"""The Bridge data set (BridgeData V2) into bags: what all its forms share, and the form RLDS in TFRecord files.
 
 Bridge's state is x y z, fixed-axis Euler angles relative to "gripper down", and the gripper's opening; its
 action is a displacement per 0.2 s and an absolute gripper. The first target of a bag is the first measured
@@ -9,12 +9,14 @@ again.
 
 from __future__ import annotations
 
-import re
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,34 +26,37 @@ from ptr_models.common.output_folder import locked
 from ptr_models.common.rotations import DEFAULT_ROTATION, matrix_from_rpy
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.importing.naming import TRAJECTORY, SourceFolder, task_name
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there, record_name
 from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, parse_example, read_records
 from ptr_models.episodes.jpeg import sane_size
-from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.limits import MAX_TEXT
 
-CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0"}
+CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0", "side_1": "image_1", "side_2": "image_2", "wrist": "image_3"}
 """Camera of the contract and the image of the data set that it takes."""
 NAMES = ("folder", "instruction")
 """What an episode's task can be named after."""
-_SPLITS = ("train", "val")
-FIRST_STAMP = 1_600_000_000 * 10**9
-"""ns; the data set keeps no times, so bags start here or a multiple of 1000 s later."""
 REACH = 2.0
 """m; the arm reaches 0.65 m, and its base lies at the origin."""
 MOST_TURN = 10.0
 """rad of an angle of a state or an action."""
+OWN_METADATA = "episode_metadata/ptr_metadata"
+"""Feature of what a bag knew beside its streams, as JSON, in data sets that `ptr export rlds` wrote."""
+ODD = (PtrError, ValueError, ArithmeticError, np.linalg.LinAlgError)
+"""What is raised about an episode that is left out."""
 
 
 @dataclass(frozen=True)
 class BridgeEpisode:
-    """One episode of the data set: T actions, and T observations (none after the last action).
+    """One episode of the data set: T actions, and T observations, or T+1 with the one after the last action.
 
     Attributes:
-        states: (T, 7) float64.   actions: (T, 7) float64, raw units.
-        images: per image name T encoded images.
-        instruction: in plain words, maybe empty.
+        states: (T or T+1, 7) float64.   actions: (T, 7) float64, raw units.
+        images: per image name as many encoded images.
+        instruction: in plain words, maybe empty.   more_instructions: what others called it.
+        own: what the bag knew that the episode was exported from.
         source: path in the original data, maybe empty.
         complete: whether the last step is marked as the episode's last.
         size: bytes that it takes in its file.
@@ -64,6 +69,8 @@ class BridgeEpisode:
     source: str
     complete: bool
     size: int
+    more_instructions: tuple[str, ...] = ()
+    own: EpisodeMetadata | None = None
 
 
 def find_files(source: Path) -> list[Path]:
@@ -74,15 +81,28 @@ def find_files(source: Path) -> list[Path]:
     """
     if source.is_file():
         return [source]
-    files = sorted(path for path in source.rglob("*.tfrecord*") if path.is_file()) if source.is_dir() else []
+    files = sorted(_record_files(source)) if source.is_dir() else []
     if not files:
         raise EpisodeError(
-            f"{source} holds no .tfrecord file; give the folder of the Bridge data set in RLDS form"
+            f"{source} holds no .tfrecord file, no recording (traj_group*/traj*) and no out.npy; give a folder of the "
+            "Bridge data set"
         )
     return files
 
 
-def read_bridge(path: Path, images: tuple[str, ...] = tuple(CAMERAS.values())) -> Iterator[BridgeEpisode]:
+def holds_records(source: Path) -> bool:
+    """Whether there is a TFRecord file in a folder, or the source is one."""
+    return ".tfrecord" in source.name if source.is_file() else any(_record_files(source))
+
+
+def _record_files(folder: Path) -> Iterator[Path]:
+    """Files below a folder; those of recordings, which are millions, are passed by."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not TRAJECTORY.fullmatch(name)]
+        yield from (Path(place, name) for name in names if ".tfrecord" in name)
+
+
+def read_bridge(path: Path, images: tuple[str, ...] = ("image_0",)) -> Iterator[BridgeEpisode]:
     """Episodes of one TFRecord file.
 
     Raises:
@@ -108,18 +128,21 @@ def read_sound_records(path: Path, left_out: list[LeftOut]) -> Iterator[bytes | 
         damaged(None, error.strerror or str(error))
 
 
-def _episode(features: Mapping[str, Feature], names: tuple[str, ...], size: int) -> BridgeEpisode:
+def _episode(
+    features: Mapping[str, Feature], names: Sequence[str], size: int, further: Sequence[str] = ()
+) -> BridgeEpisode:
     actions = _table(features, "steps/action")
     states = _table(features, "steps/observation/state")
-    images = {name: _texts(features, f"steps/observation/{name}") for name in names}
+    taken = [*names, *(name for name in further if _has(features, name))]
+    images = {name: _texts(features, f"steps/observation/{name}") for name in taken}
     lengths = {"state": len(states), **{name: len(frames) for name, frames in images.items()}}
     if not len(actions) or any(length != len(actions) for length in lengths.values()):
         raise EpisodeError(f"it has {len(actions)} actions but {lengths}")
     require_plausible(states, actions)
-    for name, frames in images.items():
-        for step, data in enumerate(frames):
-            if sane_size(data) is None:
-                raise EpisodeError(f"{name} of step {step} ({len(data)} bytes) is no image")
+    require_images(images)
+    for name in images:
+        if name != "image_0" and _is_black(images[name][0]):
+            raise EpisodeError(f"it has no {name}: a black image stands in its place")
     last = features.get("steps/is_last")
     return BridgeEpisode(
         states=states,
@@ -129,7 +152,41 @@ def _episode(features: Mapping[str, Feature], names: tuple[str, ...], size: int)
         source=_text(features, "episode_metadata/file_path"),
         complete=bool(last is not None and len(last) and last[-1]),
         size=size,
+        own=_own(features),
     )
+
+
+def _own(features: Mapping[str, Feature]) -> EpisodeMetadata | None:
+    """What `ptr export rlds` keeps of a bag."""
+    texts = features.get(OWN_METADATA)
+    if not isinstance(texts, list) or not texts:
+        return None
+    return EpisodeMetadata.from_json(texts[0].decode("utf-8", "replace"))
+
+
+def _has(features: Mapping[str, Feature], name: str) -> bool:
+    """Whether there is an image of that name, and none that stands in its place."""
+    values = features.get(f"steps/observation/{name}")
+    if not isinstance(values, list) or not values:
+        return False
+    return sane_size(values[0]) is None or not _is_black(values[0])
+
+
+def _is_black(data: bytes) -> bool:
+    """Whether an image is what the release puts in the place of a camera that was not there.
+
+    The features has_image_N should say so, but are false where there is an image, too.
+    """
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return image is not None and not image.any()
+
+
+def require_images(images: Mapping[str, Sequence[bytes]]) -> None:
+    """Refuse bytes that are no image, and images that claim to be huge."""
+    for name, frames in images.items():
+        for step, data in enumerate(frames):
+            if sane_size(data) is None:
+                raise EpisodeError(f"{name} of step {step} ({len(data)} bytes) is no image")
 
 
 def require_plausible(states: NDArray[np.float64], actions: NDArray[np.float64]) -> None:
@@ -163,60 +220,27 @@ def _texts(features: Mapping[str, Feature], name: str) -> list[bytes]:
 def _text(features: Mapping[str, Feature], name: str) -> str:
     """First string of an optional feature, without control characters."""
     values = features.get(name)
-    text = values[0].decode("utf-8", "replace") if isinstance(values, list) and values else ""
+    return plain_words(values[0].decode("utf-8", "replace") if isinstance(values, list) and values else "")
+
+
+def plain_words(text: str) -> str:
+    """A text of limited length without control characters."""
     return "".join(character if character.isprintable() else " " for character in text)[:MAX_TEXT]
-
-
-def task_name(instruction: str) -> str:
-    """A task name from plain words: put carrot on plate -> put_carrot_on_plate.
-
-    Raises:
-        EpisodeError: no letter or digit is in it.
-    """
-    words = re.findall(r"[a-z0-9]+", instruction.lower())
-    if not words:
-        raise EpisodeError(f"the instruction {instruction!r} gives no task name")
-    return "_".join(words)[:128]
-
-
-@dataclass(frozen=True)
-class SourceFolder:
-    """Where an episode lay in the original data; empty: not known.
-
-    Attributes:
-        domain: the kitchen, e.g. toykitchen6.   task: e.g. put_sweet_potato_on_plate, or many_skills.
-    """
-
-    domain: str = ""
-    task: str = ""
-
-    @classmethod
-    def of(cls, source: str) -> SourceFolder:
-        """From the path that the release keeps: .../DOMAIN/TASK/SPLIT/out.npy, or .../DOMAIN/TASK/NUMBER/SPLIT/out.npy.
-
-        BridgeData V1 has the first form, V2 numbers the sessions of a task.
-        """
-        parts = Path(source).parts
-        if len(parts) < 4 or parts[-2] not in _SPLITS:
-            return cls()
-        rest = parts[:-2]
-        while rest and rest[-1].isdigit():
-            rest = rest[:-1]
-        return cls(*rest[-2:]) if len(rest) >= 2 else cls()
 
 
 def task_of(episode: BridgeEpisode, names: str) -> str:
     """Name of an episode's task.
 
     Args:
-        names: one of `NAMES`. folder: as PTR names tasks, and after the instruction where the folder is not known.
+        names: one of `NAMES`. folder: as PTR names tasks. Where what is wanted is not known, the other one names it.
     """
-    folder = SourceFolder.of(episode.source).task if names == "folder" else ""
-    return task_name(folder or episode.instruction)
+    folder, instruction = SourceFolder.of(episode.source).task, episode.instruction.strip()
+    return task_name((folder or instruction) if names == "folder" else (instruction or folder))
 
 
-def to_trajectory(episode: BridgeEpisode, cameras: Mapping[str, str], start_ns: int) -> Trajectory:
+def to_trajectory(episode: BridgeEpisode, start_ns: int) -> Trajectory:
     """Streams of a bag from an episode of the data set."""
+    cameras = {camera: image for camera, image in CAMERAS.items() if image in episode.images}
     return Trajectory.from_actions(
         episode.actions,
         images={camera: episode.images[image] for camera, image in cameras.items()},
@@ -229,13 +253,43 @@ def to_trajectory(episode: BridgeEpisode, cameras: Mapping[str, str], start_ns: 
 
 
 @dataclass(frozen=True)
-class _Rule:
-    """How records become bags: see `import_bridge`."""
+class Rule:
+    """How episodes become bags.
+
+    Attributes:
+        contract: that every bag follows.   cameras: of the contract, and the image of the data set that each takes.
+        further: cameras that a bag has beside them where its episode has their images, and those.
+        names: what tasks are named after, one of `NAMES`.
+        action_shift: control steps by which images and states lag behind actions.
+    """
 
     contract: Contract
     cameras: Mapping[str, str]
+    further: Mapping[str, str]
     names: str
     action_shift: int
+
+    @classmethod
+    def of(cls, contract: Contract | None, names: str, action_shift: int, further: Sequence[str] = ()) -> Rule:
+        """The rule for a contract, by default the suite's own.
+
+        Raises:
+            EpisodeError: the contract has a camera that Bridge has no image for, or the shift is negative.
+        """
+        if action_shift < 0:
+            raise EpisodeError(f"action_shift is {action_shift}; it must be a whole number, 0 or more")
+        contract = contract or Contract()
+        first = [camera.name for camera in contract.cameras]
+        unknown = [name for name in (*first, *further) if name not in CAMERAS]
+        if unknown:
+            raise EpisodeError(f"Bridge has no image for camera {unknown[0]}; known: {', '.join(CAMERAS)}")
+        cameras = {name: CAMERAS[name] for name in first}
+        return cls(contract, cameras, {n: CAMERAS[n] for n in further if n not in cameras}, names, action_shift)
+
+    def contract_of(self, episode: BridgeEpisode) -> Contract:
+        """The contract of an episode's bag: with the further cameras that it has."""
+        there = [camera for camera, image in self.further.items() if image in episode.images]
+        return self.contract.with_cameras([*self.cameras, *there])
 
 
 def import_bridge(
@@ -247,6 +301,7 @@ def import_bridge(
     *,
     names: str = "folder",
     action_shift: int = 0,
+    further: Sequence[str] = (),
 ) -> Imported:
     """Write a bag for each episode of a data set; those that are there already are kept, odd records left out.
 
@@ -261,16 +316,11 @@ def import_bridge(
         names: what tasks are named after, one of `NAMES`.
         action_shift: control steps by which images and states lag behind actions. 0 in the release, whose conversion
             (bridgedata_raw_to_numpy.py) has shifted what was recorded before 2021-07-23.
+        further: cameras that are taken where an episode has them.
     Raises:
         EpisodeError: there is nothing to import, or the bags cannot be written.
     """
-    if action_shift < 0:
-        raise EpisodeError(f"action_shift is {action_shift}; it must be a whole number, 0 or more")
-    contract = contract or Contract()
-    unknown = [camera.name for camera in contract.cameras if camera.name not in CAMERAS]
-    if unknown:
-        raise EpisodeError(f"Bridge has no image for camera {unknown[0]}; known: {', '.join(CAMERAS)}")
-    rule = _Rule(contract, {camera.name: CAMERAS[camera.name] for camera in contract.cameras}, names, action_shift)
+    rule = Rule.of(contract, names, action_shift, further)
     account = Imported() if account is None else account
     files = find_files(source)
     with locked(out):
@@ -287,33 +337,45 @@ def _import_record(
     number: int,
     record: bytes,
     out: Path,
-    rule: _Rule,
+    rule: Rule,
     account: Imported,
 ) -> None:
     name = record_name("bridge", file, number, record)
-    if is_there(out / name, rule.contract):
+    if is_there(out / name, rule.contract, tuple(rule.further)):
         account.kept.append(out / name)
         return
     try:
-        episode = _episode(parse_example(record), tuple(rule.cameras.values()), RECORD_OVERHEAD + len(record))
-        if not episode.instruction.strip():
+        wanted, further = tuple(rule.cameras.values()), tuple(rule.further.values())
+        episode = _episode(parse_example(record), wanted, RECORD_OVERHEAD + len(record), further)
+        if not episode.instruction.strip() and episode.own is None:
             raise EpisodeError("it has no instruction")
-        metadata = _metadata(name, episode, rule)
-        trajectory = to_trajectory(episode, rule.cameras, _start(name))
-    except (PtrError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        metadata = describe(name, episode, rule)
+        trajectory = to_trajectory(episode, _start(episode, name))
+    except ODD as error:
         account.left_out.append(LeftOut(file, number, str(error)))
         return
     write_episode(out, metadata, trajectory)
     account.written.append(out / name)
 
 
-def _start(name: str) -> int:
-    """ns; the stamp of a bag follows from its name, so that it does not depend on what else is imported."""
-    return FIRST_STAMP + (zlib.crc32(name.encode()) % 500_000) * 1000 * 10**9
+def _start(episode: BridgeEpisode, name: str) -> int:
+    """ns: when the bag began that the episode was before, where that is known."""
+    told = episode.own.start_ns if episode.own else 0
+    return told if 0 < told < 2**62 else made_up_start(name)
 
 
-def _metadata(name: str, episode: BridgeEpisode, rule: _Rule) -> EpisodeMetadata:
-    """Bridge's episodes are demonstrations that succeeded; the folder above the task names the kitchen."""
+def describe(name: str, episode: BridgeEpisode, rule: Rule) -> EpisodeMetadata:
+    """Bridge's episodes are demonstrations that succeeded; the folder above the task names the kitchen.
+
+    An episode that was a bag before keeps what was known about it.
+    """
+    if episode.own is not None:
+        rule.contract.require(episode.own.contract, "it", source=True)
+        return dataclasses.replace(episode.own, episode_id=name, contract=rule.contract_of(episode))
+    extra: dict[str, Any] = {"instruction": episode.instruction}
+    if episode.more_instructions:
+        extra["more_instructions"] = list(episode.more_instructions)
+    extra |= {"source": episode.source, "complete": episode.complete}
     return EpisodeMetadata(
         episode_id=name,
         task=task_of(episode, rule.names),
@@ -322,8 +384,8 @@ def _metadata(name: str, episode: BridgeEpisode, rule: _Rule) -> EpisodeMetadata
         device="vr",
         robot="wx250s",
         kitchen=SourceFolder.of(episode.source).domain,
-        contract=rule.contract,
+        contract=rule.contract_of(episode),
         action_shift=rule.action_shift,
         versions={"ptr_models": __version__},
-        extra={"instruction": episode.instruction, "source": episode.source, "complete": episode.complete},
+        extra=extra,
     )

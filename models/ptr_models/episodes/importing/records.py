@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import google_crc32c
 
+from ptr_models.common.guidance import AGAIN
+from ptr_models.common.plain_text import plain
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.reader import read_metadata
@@ -21,24 +25,34 @@ _SHARD = re.compile(r"(?P<split>[A-Za-z0-9_]+)\.tfrecord-(?P<shard>\d+)-of-\d+")
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A record that became no bag: its file and number, and why; without a number the rest of the file."""
+    """A record that became no bag: its file and number, and why; without a number the rest of the file.
+
+    `place` is what it is called in the account, where a file's name says too little.
+    """
 
     file: Path
     number: int | None
     reason: str
+    place: str = ""
 
     def __str__(self) -> str:
+        if self.place:
+            return f"{self.place}: {self.reason}"
         where = "the rest" if self.number is None else f"record {self.number}"
         return f"{self.file.name}, {where}: {self.reason}"
 
 
 @dataclass
 class Imported:
-    """What became of the records of a data set: bags that were written and that were there, and what was left out."""
+    """What became of the records of a data set: bags that were written and that were there, and what was left out.
+
+    `notes` are said once, after the counts.
+    """
 
     written: list[Path] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def bags(self) -> list[Path]:
@@ -48,10 +62,17 @@ class Imported:
     def account(self, most: int = 20) -> str:
         """Counts, and why records were left out: the first of them, and how many more there are."""
         lines = [f"{len(self.written)} written, {len(self.kept)} kept, {len(self.left_out)} left out"]
+        lines += [f"  {note}" for note in self.notes]
         lines += [f"  {item}" for item in self.left_out[:most]]
         more = Counter(item.reason for item in self.left_out[most:])
         lines += [f"  {count} more: {reason}" for reason, count in more.most_common(most)]
         return "\n".join(lines)
+
+
+def tell_account(made: Imported) -> None:
+    """Say what became of the records before an error, where something did."""
+    if made.written or made.kept or made.left_out:
+        print(f"until then: {plain(made.account(), newlines=True)}; {AGAIN}", file=sys.stderr)
 
 
 def record_name(prefix: str, file: Path, number: int, record: bytes) -> str:
@@ -65,16 +86,20 @@ def record_name(prefix: str, file: Path, number: int, record: bytes) -> str:
     return f"{prefix}_{place[-60:]}_{number:05d}_{google_crc32c.value(record):08x}"
 
 
-def is_there(folder: Path, contract: Contract) -> bool:
+def is_there(folder: Path, contract: Contract, further: Sequence[str] = ()) -> bool:
     """Whether a bag was written before; what an import that was interrupted left of it is removed.
 
+    Args:
+        further: cameras that it may have beside those of the contract.
     Raises:
         EpisodeError: it is there, but follows another contract.
     """
     shutil.rmtree(folder.with_name(folder.name + PARTIAL), ignore_errors=True)
     if not folder.is_dir():
         return False
-    differences = contract.differences(read_metadata(folder).contract)
+    recorded = read_metadata(folder).contract
+    required = [camera.name for camera in recorded.cameras if camera.name not in further]
+    differences = contract.differences(recorded.with_cameras(required) if further else recorded)
     if differences:
         raise EpisodeError(
             f"{folder} was imported with another contract ({differences[0]}); give another folder with --out"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TFRecord files and tf.train.Example messages, without TensorFlow. Strict: what is damaged is an error."""
+"""TFRecord files and tf.train.Example messages, both ways and without TensorFlow. Strict: damage is an error."""
 
 from __future__ import annotations
 
 import functools
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,7 @@ RECORD_OVERHEAD = 16
 Feature = list[bytes] | NDArray[np.float32] | NDArray[np.int64]
 
 
-def read_records(
-    path: Path, damaged: Callable[[int | None, str], None] | None = None
-) -> Iterator[bytes | None]:
+def read_records(path: Path, damaged: Callable[[int | None, str], None] | None = None) -> Iterator[bytes | None]:
     """Records of a TFRecord file: length (uint64), CRC of the length, data, CRC of the data, little endian.
 
     Args:
@@ -62,6 +60,12 @@ def read_records(
             number += 1
 
 
+def frame_record(data: bytes) -> bytes:
+    """A record as it stands in a TFRecord file."""
+    length = struct.pack("<Q", len(data))
+    return length + struct.pack("<I", masked_crc(length)) + data + struct.pack("<I", masked_crc(data))
+
+
 def masked_crc(data: bytes) -> int:
     """CRC-32C, rotated and offset as TFRecord stores it."""
     crc = google_crc32c.value(data)
@@ -90,6 +94,20 @@ def parse_example(data: bytes) -> dict[str, Feature]:
         elif kind == "int64_list":
             features[entry.key] = np.array(entry.value.int64_list.value, dtype=np.int64)
     return features
+
+
+def serialize_example(features: Mapping[str, Feature]) -> bytes:
+    """A tf.train.Example of lists of bytes, float32 or int64 arrays."""
+    example = _example_class()()
+    for name in sorted(features):
+        values, entry = features[name], example.features.feature.add(key=name)
+        if isinstance(values, list):
+            entry.value.bytes_list.value.extend(values)
+        elif values.dtype == np.float32:
+            entry.value.float_list.value.extend(values.ravel().tolist())
+        else:
+            entry.value.int64_list.value.extend(values.ravel().tolist())
+    return example.SerializeToString()
 
 
 @functools.lru_cache(maxsize=1)

@@ -24,11 +24,18 @@ JOINT_STATE_TOPIC = "/joint_states"
 EVENT_TOPIC = "/episode/event"
 METADATA_TOPIC = "/episode/metadata"
 OBJECTS_TOPIC = "/simulator/objects"
+SAFETY_TOPIC = "/arm/safety"
+POLICY_STEP_TOPIC = "/policy/step"
 
 
 def image_topic(camera: str) -> str:
     """Topic of the compressed images of a camera."""
     return f"/camera/{camera}/image/compressed"
+
+
+def settings_topic(camera: str) -> str:
+    """Topic of what a camera was asked for and set to: rate, exposure, focus, and whether it is simulated."""
+    return f"/camera/{camera}/settings"
 
 
 @functools.lru_cache(maxsize=1)
@@ -38,9 +45,7 @@ def typestore() -> Typestore:
     types = {}
     for entry in sorted(resources.files(__package__).iterdir(), key=lambda item: item.name):
         if entry.name.endswith(".msg"):
-            types.update(
-                get_types_from_msg(entry.read_text(encoding="utf-8"), f"ptr_msgs/msg/{entry.name[:-4]}")
-            )
+            types.update(get_types_from_msg(entry.read_text(encoding="utf-8"), f"ptr_msgs/msg/{entry.name[:-4]}"))
     store.register(types)
     return store
 

@@ -100,7 +100,8 @@ class Assembly:
     def close(self, provenance: dict[str, Any]) -> None:
         """Write what is left, and the files that speak of the whole."""
         self._write_table()
-        for writer in (self._data, self._table, *self._videos.values()):
+        writers: tuple[_Rolling | _Videos, ...] = (self._data, self._table, *self._videos.values())
+        for writer in writers:
             writer.close()
         self._write_tasks()
         (self._root / layout.STATS).write_text(json.dumps(self._statistics(), indent=4), encoding="utf-8")
@@ -205,9 +206,7 @@ class _Videos(_Places):
         if self._open is None or self._open.bytes + size >= layout.VIDEO_MEGABYTES * _MEGABYTE:
             self.close()
             self.advance()
-            place = layout.fill(
-                layout.VIDEO_PATH, video_key=self._key, chunk_index=self.chunk, file_index=self.file
-            )
+            place = layout.fill(layout.VIDEO_PATH, video_key=self._key, chunk_index=self.chunk, file_index=self.file)
             self._open = video.Joined(self._root / place, self._fps)
         begin, end = self._open.append(path)
         columns = {"chunk_index": self.chunk, "file_index": self.file, "from_timestamp": begin, "to_timestamp": end}

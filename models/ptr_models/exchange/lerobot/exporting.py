@@ -20,19 +20,19 @@ from ptr_models import __version__
 from ptr_models.common.errors import PtrError
 from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
+from ptr_models.episodes import pool
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.metadata import OUTCOMES
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.episodes.writer import PARTIAL
-from ptr_models.exchange.lerobot import pool
+from ptr_models.exchange.exporting import KINDS, Exported, first_contract, refusal_of, size_refusal
 from ptr_models.exchange.lerobot.assembly import Assembly
 from ptr_models.exchange.lerobot.layout import UnwritableError, full
 from ptr_models.exchange.lerobot.staging import EPISODE, ROWS, Plan, Staged, stage
 from ptr_models.exchange.lerobot.video import Encoding
 from ptr_models.provenance import installed_versions, source_commit
 
-KINDS = ("demonstration", "trial")
 _STAGED, _DATASET = "staged", "dataset"
 
 
@@ -52,23 +52,6 @@ class Options:
     kinds: tuple[str, ...] = KINDS
     encoding: Encoding = Encoding()
     workers: int = field(default_factory=pool.cores)
-
-
-@dataclass
-class Exported:
-    """What became of the bags: episodes in the data set, and of each bag that is not, why."""
-
-    episodes: int = 0
-    frames: int = 0
-    left_out: list[tuple[Path, str]] = field(default_factory=list)
-
-    def account(self, most: int = 20) -> str:
-        """Counts, and the first reasons."""
-        lines = [f"{self.episodes} episodes, {self.frames} frames, {len(self.left_out)} bags left out"]
-        lines += [f"  {path.name}: {reason}" for path, reason in self.left_out[:most]]
-        if len(self.left_out) > most:
-            lines.append(f"  and {len(self.left_out) - most} more")
-        return "\n".join(lines)
 
 
 def export_lerobot(
@@ -108,21 +91,13 @@ def export_lerobot(
 
 def _plan(found: dict[str, Stamp], options: Options) -> Plan:
     """The first readable bag's contract is that of all."""
-    problem: PtrError | None = None
-    for path in found:
-        try:
-            contract = read_metadata(path).contract.without_latencies()
-        except PtrError as error:
-            problem = problem or error
-            continue
-        if contract.control_rate != round(contract.control_rate):
-            raise EpisodeError(
-                f"{path} has a control rate of {contract.control_rate:g} Hz; LeRobot knows whole frames per second only"
-            )
-        cameras = options.cameras if options.cameras is not None else tuple(item.name for item in contract.cameras)
-        return Plan(contract, cameras, options.encoding)
-    assert problem is not None
-    raise problem
+    path, contract = first_contract(found)
+    if contract.control_rate != round(contract.control_rate):
+        raise EpisodeError(
+            f"{path} has a control rate of {contract.control_rate:g} Hz; LeRobot knows whole frames per second only"
+        )
+    cameras = options.cameras if options.cameras is not None else tuple(item.name for item in contract.cameras)
+    return Plan(contract, cameras, options.encoding)
 
 
 def _stage_all(
@@ -161,10 +136,8 @@ def _stage_one(job: tuple[str, Path], plan: Plan, outcomes: Sequence[str], kinds
     path, place = job
     try:
         metadata = read_metadata(path)
-        if metadata.outcome not in outcomes:
-            return f"its outcome is {metadata.outcome}; wanted: {', '.join(outcomes)}"
-        if metadata.kind not in kinds:
-            return f"it is {metadata.kind}; wanted: {', '.join(kinds)}"
+        if refusal := refusal_of(metadata, outcomes, kinds):
+            return refusal
         if not ((place / EPISODE).is_file() and (place / ROWS).is_file()):
             shutil.rmtree(place, ignore_errors=True)
             stage(Path(path), place, plan)
@@ -186,13 +159,12 @@ def _assemble(staged: Sequence[Path], folder: Path, plan: Plan, account: Exporte
     assembly = Assembly(folder, plan.contract, first, plan.encoding, first.metadata.robot)
     for place in staged:
         episode = Staged.load(place)
-        if episode.sizes != first.sizes:
-            reason = f"its images have the sizes {episode.sizes}, those of the first one {first.sizes}"
+        if reason := size_refusal(episode.sizes, first.sizes):
             account.left_out.append((Path(episode.metadata.episode_id), reason))
             continue
         assembly.append(episode)
     assembly.close(_provenance(plan.contract, account))
-    account.episodes, account.frames = assembly.episodes, assembly.frames
+    account.episodes, account.steps = assembly.episodes, assembly.frames
 
 
 def _provenance(contract: Contract, account: Exported) -> dict[str, Any]:

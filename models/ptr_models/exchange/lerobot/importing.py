@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,14 +23,16 @@ from ptr_models.common.output_folder import locked
 from ptr_models.common.plain_text import plain
 from ptr_models.common.rotations import DEFAULT_ROTATION, matrix_from_rpy
 from ptr_models.contract import Contract
+from ptr_models.episodes import pool
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.importing.bridge import FIRST_STAMP, require_plausible, task_name
+from ptr_models.episodes.importing.bridge import require_plausible
+from ptr_models.episodes.importing.naming import task_name
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there
 from ptr_models.episodes.jpeg import sane_size
-from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
-from ptr_models.exchange.lerobot import layout, pool, video
+from ptr_models.exchange.lerobot import layout, video
 from ptr_models.exchange.lerobot.mapping import Fit, contract_at, look_absolute, match
 from ptr_models.exchange.lerobot.reading import Dataset, Record
 from ptr_models.json_input import read_object
@@ -115,9 +115,7 @@ def import_lerobot(
     )
     robot = options.robot or ("wx250s" if dataset.robot.lower().startswith("widowx") else dataset.robot)
     rule = _Rule(source.resolve().name, out, contract, mapping, dataset.fps, robot, options)
-    numbers = tuple(
-        name for name in (layout.STATE, layout.ACTION, layout.SUCCESS) if name in dataset.features
-    )
+    numbers = tuple(name for name in (layout.STATE, layout.ACTION, layout.SUCCESS) if name in dataset.features)
     for key, reason in mapping.left_out.items():
         LOGGER.warning("%s is left out: %s", plain(key), reason)
     taken = tuple(mapping.cameras.values())
@@ -243,4 +241,4 @@ def _start(metadata: EpisodeMetadata) -> int:
     told = origin.get("start_ns") if isinstance(origin, dict) else None
     if isinstance(told, int) and 0 < told < 2**62:
         return told
-    return FIRST_STAMP + (zlib.crc32(json.dumps(metadata.episode_id).encode()) % 500_000) * 1000 * 10**9
+    return made_up_start(metadata.episode_id)

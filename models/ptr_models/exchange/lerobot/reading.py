@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +52,8 @@ class Record:
 
     index: int
     task: str = ""
-    rows: Mapping[str, Any] = None  # type: ignore[assignment]
-    videos: Mapping[str, Span] = None  # type: ignore[assignment]
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    videos: Mapping[str, Span] = field(default_factory=dict)
     metadata: str = ""
     problem: str = ""
 
@@ -123,9 +123,7 @@ class Dataset:
     def _data_file(self, entry: Mapping[str, Any]) -> Path:
         index = entry["episode_index"]
         place = {"chunk_index": entry["chunk"], "file_index": entry["file"], "episode_index": index}
-        return layout.below(
-            self.root, layout.fill(self._data_path, **place, episode_chunk=index // self._chunks)
-        )
+        return layout.below(self.root, layout.fill(self._data_path, **place, episode_chunk=index // self._chunks))
 
     def _span(self, key: str, entry: Mapping[str, Any]) -> Span:
         index = entry["episode_index"]
@@ -137,14 +135,14 @@ class Dataset:
     def _tasks(self) -> dict[int, str]:
         with _table(layout.below(self.root, layout.TASKS)) as table:
             rows = table.read().to_pydict()
-        texts = next((values for name, values in rows.items() if name != "task_index"), [])
+        texts: list[Any] = next((values for name, values in rows.items() if name != "task_index"), [])
         numbers = rows.get("task_index", [])
         if len(numbers) > MAX_TASK_SLOTS or len(numbers) != len(texts):
             raise EpisodeError(f"{self.root / layout.TASKS} has {len(numbers)} tasks and {len(texts)} texts")
         return {int(number): str(text) for number, text in zip(numbers, texts, strict=True) if number is not None}
 
     def _old_tasks(self) -> dict[int, str]:
-        found = {}
+        found: dict[int, str] = {}
         for item in self._lines(layout.OLD_TASKS):
             if isinstance(item.get("task_index"), int) and len(found) < MAX_TASK_SLOTS:
                 found[item["task_index"]] = str(item.get("task", ""))
@@ -153,8 +151,8 @@ class Dataset:
     def _old_episodes(self) -> Iterator[dict[str, Any]]:
         for item in self._lines(layout.OLD_EPISODES):
             tasks = item.get("tasks")
-            one = isinstance(tasks, list) and len(tasks) == 1
-            yield _entry(item, str(tasks[0]) if one else "") | {"chunk": 0, "file": 0, "videos": {}, "metadata": ""}
+            text = str(tasks[0]) if isinstance(tasks, list) and len(tasks) == 1 else ""
+            yield _entry(item, text) | {"chunk": 0, "file": 0, "videos": {}, "metadata": ""}
 
     def _episodes(self, videos: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         paths = sorted((self.root / "meta" / "episodes").glob("*/*.parquet"))
@@ -269,8 +267,8 @@ class _Rows:
 def _bytes(table: pa.Table, name: str) -> list[bytes]:
     """Images that are stored in the rows, as {bytes, path}."""
     found = table.column(name).to_pylist()
-    images = [item.get("bytes") if isinstance(item, dict) else None for item in found]
-    if not all(isinstance(image, bytes) for image in images):
+    images = [item["bytes"] for item in found if isinstance(item, dict) and isinstance(item.get("bytes"), bytes)]
+    if len(images) != len(found):
         raise EpisodeError(f"{name} has rows without an image; paths to files are not followed")
     return images
 

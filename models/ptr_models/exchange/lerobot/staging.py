@@ -16,18 +16,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.jpeg import decode
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.bag import refusing
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.jpeg import sane_size
 from ptr_models.episodes.metadata import EpisodeMetadata
-from ptr_models.episodes.reader import actions_from_targets, read_metadata, sample
-from ptr_models.episodes.sampling import Choice, states_of
-from ptr_models.episodes.streams import control_grid, read_streams
+from ptr_models.episodes.reader import read_metadata
+from ptr_models.exchange.alignment import Steps, aligned_steps, plain_task
 from ptr_models.exchange.lerobot import layout, statistics, video
 from ptr_models.json_input import read_object
 
@@ -107,12 +106,6 @@ class Staged:
         )
 
 
-def plain_task(metadata: EpisodeMetadata) -> str:
-    """The instruction, or else the task's name in plain words."""
-    told = metadata.instruction or str(metadata.extra.get("instruction") or "")
-    return told.strip() or metadata.task.replace("_", " ")
-
-
 def stage(path: Path, folder: Path, plan: Plan) -> None:
     """Write a bag's rows and videos into a folder, which appears when it is complete.
 
@@ -139,17 +132,9 @@ def stage(path: Path, folder: Path, plan: Plan) -> None:
 
 def _stage(path: Path, metadata: EpisodeMetadata, folder: Path, plan: Plan) -> None:
     contract = plan.sampled.with_latencies(_with_cameras(metadata.contract, plan.sampled))
-    streams = read_streams(path, contract)
-    stamps = control_grid(streams, contract)
-    choices, commands = sample(streams, contract, stamps)
-    actions = actions_from_targets(np.array([(*command.pose, command.gripper) for command in commands]))
-    steps = len(actions) - metadata.action_shift
-    if steps < 1:
-        raise EpisodeError(
-            f"it has {len(actions)} steps; none is left with its action_shift of {metadata.action_shift}"
-        )
-    shown = choices[metadata.action_shift :][:steps]
-    rows = _rows(contract, shown, actions[:steps], metadata.outcome == "success", plan.fps)
+    steps = aligned_steps(path, metadata, contract)
+    shown = steps.shown
+    rows = _rows(contract, steps, metadata.outcome == "success", plan.fps)
     folder.mkdir(parents=True)
     sizes, histograms = {}, {}
     for index, name in enumerate(plan.cameras):
@@ -157,10 +142,10 @@ def _stage(path: Path, metadata: EpisodeMetadata, folder: Path, plan: Plan) -> N
         video.encode(folder / f"{name}.mp4", frames, frames.size, plan.fps, plan.encoding)
         sizes[name] = frames.size
         histograms[name] = (frames.counts.tolist(), frames.counted)
-    np.savez(folder / ROWS, **rows)
+    np.savez(folder / ROWS, **rows)  # type: ignore[arg-type]  # mypy takes one for `allow_pickle`
     found = {
         "task": plain_task(metadata),
-        "metadata": json.loads(_after(metadata, int(stamps[metadata.action_shift])).to_json()),
+        "metadata": json.loads(_after(metadata, steps.start_ns).to_json()),
         "sizes": sizes,
         "histograms": histograms,
     }
@@ -185,14 +170,9 @@ def _after(metadata: EpisodeMetadata, start_ns: int) -> EpisodeMetadata:
     )
 
 
-def _rows(
-    contract: Contract, shown: Sequence[Choice], actions: NDArray[np.float32], success: bool, fps: int
-) -> dict[str, NDArray[Any]]:
-    states = states_of(contract, shown)
+def _rows(contract: Contract, steps: Steps, success: bool, fps: int) -> dict[str, NDArray[Any]]:
+    states, actions = steps.states, steps.actions
     split = len(contract.proprioception)
-    for name, values in (("arm state", states), ("executed command", actions)):
-        if not np.isfinite(values).all():
-            raise EpisodeError(f"its {name} has a value that is not finite")
     last = np.arange(len(actions)) == len(actions) - 1
     rows = {layout.STATE: states[:, :split]}
     if contract.objects:
@@ -220,9 +200,10 @@ class _Frames:
 
     def __iter__(self) -> Iterator[video.Image]:
         chosen = statistics.sampled(len(self._images))
-        previous, image = None, None
+        previous: int | None = None
+        image: video.Image | None = None
         for number, (stamp, data) in enumerate(self._images):
-            if stamp != previous:
+            if image is None or stamp != previous:
                 image, previous = self._decoded(data, number), stamp
             if number in chosen:
                 self.counts += statistics.histogram(image)
@@ -232,7 +213,7 @@ class _Frames:
     def _decoded(self, data: bytes | NDArray[np.uint8], number: int) -> video.Image:
         encoded = np.frombuffer(data, np.uint8)
         size = sane_size(encoded.data)
-        image = None if size is None else cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        image = None if size is None else decode(encoded)
         if image is None:
             raise EpisodeError(f"image {number} of camera {self._name} ({len(encoded)} bytes) cannot be decoded")
         if image.shape[:2] != self.size:

@@ -7,10 +7,8 @@ its place opens no address, and its size is looked at before a frame is decoded.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,43 +18,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common import video
+from ptr_models.common.video import Encoding, Image
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.exchange.lerobot.layout import UnwritableError, full
 from ptr_models.limits import MAX_IMAGE_PIXELS
 
-CODECS = {"h264": "libx264", "av1": "libsvtav1"}
-"""Name in info.json and FFmpeg's encoder."""
-_OPTIONS = {"h264": {"preset": "veryfast", "bf": "0"}, "av1": {"preset": "8"}}
 _DECODED = ("h264", "hevc", "av1", "vp9", "mpeg4")
 _DAMAGE = (av.FFmpegError, ValueError, OSError, MemoryError, TypeError, OverflowError)
 _BT601, _FULL_RANGE = (2, 5, 6), 2
 """FFmpeg's numbers: colors not told (taken as BT.601), or told; values from 0 to 255."""
-
-Image = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How frames are encoded; `crf` is the constant rate factor (0 best, 51 worst for h264; to 63 for av1)."""
-
-    codec: str = "h264"
-    crf: int = 18
-
-    def __post_init__(self) -> None:
-        most = 51 if self.codec == "h264" else 63
-        if self.codec not in CODECS or not 0 <= self.crf <= most:
-            raise EpisodeError(
-                f"the video codec {self.codec!r} with crf {self.crf} is not known; "
-                f"known: {', '.join(CODECS)}, crf from 0 to {most}"
-            )
-
-    def pixel_format(self, height: int, width: int) -> str:
-        """4:2:0 needs even sides; h264 also knows 4:4:4."""
-        if height % 2 or width % 2:
-            if self.codec != "h264":
-                raise EpisodeError(f"{self.codec} needs even sides, not {width} x {height}; choose h264")
-            return "yuv444p"
-        return "yuv420p"
 
 
 def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int, encoding: Encoding) -> int:
@@ -65,25 +36,11 @@ def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int,
     Raises:
         EpisodeError: the encoder refuses, or the disk.
     """
-    os.environ.setdefault("SVT_LOG", "1")  # errors only
-    options = {**_OPTIONS[encoding.codec], "crf": str(encoding.crf), "g": "2"}
-    count = 0
     try:
-        with av.open(str(path), "w", format="mp4") as container:
-            stream = container.add_stream(CODECS[encoding.codec], rate=fps, options=options)
-            stream.height, stream.width = size
-            stream.pix_fmt = encoding.pixel_format(*size)
-            stream.codec_context.thread_count = 1
-            for image in frames:
-                frame = _frame(image, stream.pix_fmt)
-                frame.pts, frame.time_base = count, Fraction(1, fps)
-                container.mux(stream.encode(frame))
-                count += 1
-            container.mux(stream.encode(None))
-    except _DAMAGE as error:
-        kind = UnwritableError if full(error) else EpisodeError
-        raise kind(f"{path} cannot be encoded: {error}") from error
-    return count
+        return video.encode(path, frames, size, fps, encoding)
+    except video.VideoError as error:
+        kind = UnwritableError if error.__cause__ is not None and full(error.__cause__) else EpisodeError
+        raise kind(str(error)) from error
 
 
 class Joined:
@@ -161,19 +118,12 @@ def decode(path: Path, begin: float, times: NDArray[np.float64], fps: float) -> 
         raise EpisodeError(f"{path} has no frame at {time:.3f} s; {found} of {len(times)} were found")
 
 
-def _frame(image: Image, pixel_format: str) -> av.VideoFrame:
-    """OpenCV rounds where FFmpeg's conversion cuts off, which makes gray greenish."""
-    if pixel_format == "yuv420p":
-        return av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
-    return av.VideoFrame.from_ndarray(image, format="bgr24")
-
-
 def _image(frame: av.VideoFrame) -> Image:
     """BGR of a frame; OpenCV knows the usual kind only, ITU-R BT.601 in 16 to 235, and FFmpeg the others."""
     usual = frame.format.name == "yuv420p" and frame.colorspace in _BT601 and frame.color_range != _FULL_RANGE
     if usual and not frame.height % 2 and not frame.width % 2:
-        return cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420)
-    return frame.to_ndarray(format="bgr24")
+        return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420), np.uint8)
+    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ptr_bringup.arm.kinematics import Array
-from ptr_bringup.arm.motors import Motors
-from ptr_bringup.arm.reports import JointState
+from ptr_bringup.arm.model.kinematics import Array
+from ptr_bringup.arm.motors.readings import Motors
+from ptr_bringup.arm.types import JointState
 
 MOST_JOINTS = 64
 """A joint state of more is not of an arm, and not read."""
@@ -40,13 +40,15 @@ class Health:
 
 
 class Driver(Protocol):
-    """Moves the joints and measures them. None of its methods waits: what is asked for shows in later readings.
+    """Moves the joints and measures them. None of its methods waits: what is asked for shows in later readings."""
 
-    Attributes:
-        exclusive: topics between it and the arm that have one publisher each as long as one robot is there.
-    """
+    @property
+    def exclusive(self) -> tuple[Topic, ...]:
+        """Topics between it and the arm that have one publisher each as long as one robot is there."""
 
-    exclusive: tuple[Topic, ...]
+    @property
+    def reads_motors(self) -> bool:
+        """False once it is known that it can't read the motors."""
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""

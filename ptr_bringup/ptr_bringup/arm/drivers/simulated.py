@@ -4,16 +4,17 @@
 from __future__ import annotations
 
 import numpy as np
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState as JointStateMessage
 from std_srvs.srv import SetBool, Trigger
 
 from ptr_bringup.arm.drivers.base import MOST_JOINTS, Health, Topic, picked
-from ptr_bringup.arm.kinematics import JOINT_NAMES, Array, finger_from_gripper
-from ptr_bringup.arm.motor_messages import motors_from
-from ptr_bringup.arm.motors import Motors
-from ptr_bringup.arm.reports import JointState
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES, Array, finger_from_gripper
+from ptr_bringup.arm.motors.conversions import motors_from
+from ptr_bringup.arm.motors.readings import Motors
+from ptr_bringup.arm.types import JointState
 from ptr_bringup.ros.time import seconds
 from ptr_msgs.msg import MotorStates
 
@@ -24,6 +25,7 @@ _SILENCE = 1.0
 class SimulatedDriver:
     """Publishes /joint_commands (six joints and left_finger); listens to /joint_states and /simulator/motors."""
 
+    reads_motors = True
     exclusive = (Topic("/joint_commands", JointStateMessage), Topic("/joint_states", JointStateMessage))
 
     def __init__(self, node: Node) -> None:
@@ -37,8 +39,8 @@ class SimulatedDriver:
         )
         self._motors: Motors | None = None
         self._readings = node.create_subscription(MotorStates, "/simulator/motors", self._on_motors, 10)
-        self._torque = node.create_client(SetBool, "/simulator/torque")
-        self._reboot = node.create_client(Trigger, "/simulator/reboot")
+        self._torque: Client = node.create_client(SetBool, "/simulator/torque")
+        self._reboot: Client = node.create_client(Trigger, "/simulator/reboot")
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""

@@ -2,6 +2,7 @@
 // Live images: the page asks for the next one when the last one is drawn, so that it never lags behind.
 import { make, sentence, setText } from "./dom.js";
 import { socketUrl } from "./connection.js";
+import { drawHandAxes } from "./hand_axes.js";
 
 const AGAIN = 1000; // ms before a lost camera socket is opened again
 
@@ -17,8 +18,10 @@ export class Camera {
     this.badge = make("span", "badge", "no image yet");
     this.trouble = make("p", "trouble");
     this.trouble.hidden = true;
+    this.overlay = make("canvas", "hand-axes");
+    this.overlay.setAttribute("aria-hidden", "true");
     this.picture = make("div", "picture");
-    this.picture.append(this.canvas, this.trouble);
+    this.picture.append(this.canvas, this.overlay, this.trouble);
     this.figure = make("figure", "camera stale");
     const caption = make("figcaption", "", name.replaceAll("_", " "));
     caption.append(this.badge);
@@ -39,6 +42,12 @@ export class Camera {
     setText(this.trouble, ill ? health.state || sentence(health.message) : "");
     this.trouble.dataset.level = health?.level ?? "";
     this.trouble.title = health?.message ?? "";
+  }
+
+  // axes: where the keys move the hand in this image, or nothing.
+  showAxes(axes) {
+    this.overlay.hidden = !axes;
+    if (axes) drawHandAxes(this.overlay, axes);
   }
 
   #open() {

@@ -2,15 +2,20 @@
 // The start image that a trial's scene has to match, laid over the live image: as a mixture or as their difference.
 import { byId, make, setText } from "./dom.js";
 
+const AGAIN = 1000; // ms before a reference that did not arrive is asked for again
+
 export class Compare {
   #image = make("img", "reference");
   #number = null;
+  #whole = false; // the reference was loaded
   #difference = false;
   #aside = false; // the reference is hidden while key or image is held: flipping shows small shifts best
 
   // shortcuts(): may keys act now?
   constructor(shortcuts) {
     this.#image.alt = "Reference start image";
+    this.#image.addEventListener("load", () => this.#arrived(true));
+    this.#image.addEventListener("error", () => this.#arrived(false));
     byId("opacity").addEventListener("input", () => this.#paint());
     byId("difference").addEventListener("click", () => this.#toggle());
     addEventListener("keydown", (event) => {
@@ -22,18 +27,30 @@ export class Compare {
     for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, () => this.#flip(false));
   }
 
-  // reference: {camera, number} or null; wanted: the view and the trial's phase ask for it.
-  show(reference, cameras, wanted) {
-    const camera = wanted && reference ? cameras.find(({ name }) => name === reference.camera) : null;
-    byId("compare").hidden = !camera;
-    if (!camera) {
+  // reference: {camera, number} or null; wanted: the view asks for it.
+  show({ reference, trial }, cameras, wanted) {
+    const layingOut = wanted && ["staging", "ready"].includes(trial?.phase);
+    const camera = layingOut && reference ? cameras.find(({ name }) => name === reference.camera) : null;
+    if (camera && this.#number !== reference.number) this.#load(reference.number);
+    byId("no-reference").hidden = !layingOut || trial.phase !== "ready" || Boolean(reference);
+    byId("compare").hidden = !camera || !this.#whole;
+    if (byId("compare").hidden) {
       this.#image.remove();
       return;
     }
-    if (this.#number !== reference.number) this.#image.src = `/reference?${reference.number}`;
-    this.#number = reference.number;
     if (this.#image.parentElement !== camera.picture) camera.canvas.after(this.#image);
     this.#paint();
+  }
+
+  #load(number) {
+    this.#whole = false;
+    this.#number = number;
+    this.#image.src = `/reference?${number}`;
+  }
+
+  #arrived(whole) {
+    this.#whole = whole;
+    if (!whole) setTimeout(() => (this.#number = null), AGAIN); // then it is asked for again
   }
 
   #toggle() {

@@ -2,22 +2,31 @@
 // Recording: begin, end with an outcome, change the last label, and count towards the goal.
 import { byId, make, sentence, setChildren, setText } from "./dom.js";
 
-const STATES = { idle: "ready", recording: "recording", saving: "saving", fault: "fault", unknown: "unknown" };
+const STATES = { idle: "not recording", recording: "recording", saving: "saving", fault: "fault", unknown: "unknown" };
 
 export class Episode {
   #connection;
   #busy = false;
   #state = null;
+  #last = ""; // the last episode
+  #said = ""; // what was done here since the recorder's last message
+  #heard = "";
+  #discarded = ""; // the one that was discarded here
+  #stopped = false; // the arm is
+  #evaluating = false; // the bag is the evaluation's
 
   constructor(connection) {
     this.#connection = connection;
     const on = (id, act) => byId(id).addEventListener("click", act);
     on("record", () => this.#ask("record", { task: byId("task").value, operator: byId("operator").value }));
+    on("next-scene", () => this.#ask("next_scene", {}, "The arm moves to its start; keep away from it."));
     on("success", () => this.#finish(true, "success"));
     on("failure", () => this.#finish(true, "failure"));
     on("partial", () => this.#finish(true, "partial"));
     on("discard", () => this.#finish(false, "unlabelled"));
     on("relabel-button", () => this.#relabel());
+    on("last-discard", () => this.#withLast(this.#discarded === this.#last ? "restore" : "discard"));
+    on("last-undo", () => this.#withLast("undo"));
     for (const id of ["task", "operator"]) byId(id).addEventListener("change", () => this.#choose());
     byId("score").addEventListener("input", () => setText(byId("score-text"), `${byId("score").value}\u00a0%`));
   }
@@ -32,25 +41,49 @@ export class Episode {
     if (!byId("operator").value) byId("operator").value = settings.operator;
   }
 
-  show(recorder, arrivedAt) {
+  // May one of record, success, failure, discard be pressed now?
+  can(name) {
+    if (this.#busy || this.#evaluating) return false;
+    return name === "record" ? this.#free && !this.#stopped : this.#state === "recording";
+  }
+
+  press(name) {
+    if (this.can(name)) byId(name).click();
+  }
+
+  // The next episode may begin while the last one is looked through.
+  get #free() {
+    return ["idle", "fault", "saving"].includes(this.#state);
+  }
+
+  show({ recorder, arm, trial }, arrivedAt) {
     this.#state = recorder?.state ?? null;
+    this.#stopped = arm?.mode === "stopped";
+    this.#evaluating = Boolean(trial) && trial.phase !== "idle";
     const recording = this.#state === "recording";
     const pill = byId("recorder-state");
     const elapsed = recording ? ` ${clock(arrivedAt / 1000 - recorder.started)}` : "";
-    setText(pill, recorder ? STATES[recorder.state] + elapsed : "no recorder");
-    pill.dataset.level = !recorder || this.#state === "fault" ? "error" : recording ? "live" : "ok";
+    const halted = this.#stopped && this.#state === "idle";
+    setText(pill, halted ? "arm stopped" : recorder ? STATES[recorder.state] + elapsed : "no recorder");
+    pill.dataset.level = halted || !recorder || this.#state === "fault" ? "error" : recording ? "live" : "off";
     setText(byId("saved"), String(recorder?.saved ?? 0));
     setText(byId("goal"), recorder?.goal ? ` of ${recorder.goal}` : "");
     byId("progress").hidden = !recorder?.goal;
     byId("progress").max = recorder?.goal || 1;
     byId("progress").value = Math.min(recorder?.saved ?? 0, recorder?.goal || 1);
     byId("record").hidden = recording;
-    const free = ["idle", "fault", "saving"].includes(this.#state); // the next may begin while the last is looked through
-    byId("record").disabled = this.#busy || !free;
+    byId("record").disabled = this.#busy || this.#stopped || !this.#free;
+    byId("next-scene").hidden = recording || this.#evaluating || !recorder;
+    byId("next-scene").disabled = this.#busy || this.#stopped;
     byId("finish").hidden = !recording;
     byId("task").disabled = byId("operator").disabled = recording;
-    byId("relabel").hidden = !recorder?.episode || recording;
-    if (recorder && !this.#busy) setText(byId("episode-message"), sentence(recorder.message));
+    this.#last = recording ? "" : recorder?.episode ?? "";
+    byId("last").hidden = byId("relabel").hidden = !this.#last;
+    setText(byId("last-discard"), this.#discarded === this.#last ? "Bring it back" : "Discard it");
+    byId("last-undo").disabled = this.#busy || this.#discarded === this.#last;
+    if (this.#discarded === this.#last) byId("relabel").hidden = true;
+    if (recorder?.message !== this.#heard) [this.#heard, this.#said] = [recorder?.message, ""];
+    if (recorder && !this.#busy) setText(byId("episode-message"), sentence(this.#said || recorder.message));
     this.#showAudit(recorder);
   }
 
@@ -85,10 +118,17 @@ export class Episode {
     return this.#ask("relabel", { outcome, score, note: "" });
   }
 
-  async #ask(request, fields) {
+  async #withLast(request) {
+    const episode = this.#last;
+    const answer = await this.#ask(request, { episode });
+    if (answer.done && request !== "undo") this.#discarded = request === "discard" ? episode : "";
+    this.#said = answer.done ? answer.text : "";
+  }
+
+  async #ask(request, fields, meanwhile = "The recorder is asked.") {
     this.#busy = true;
     for (const button of document.querySelectorAll(".episode button")) button.disabled = true;
-    setText(byId("episode-message"), "…");
+    setText(byId("episode-message"), meanwhile);
     const answer = await this.#connection.ask(request, fields);
     for (const button of document.querySelectorAll(".episode button")) button.disabled = false;
     setText(byId("episode-message"), sentence(answer.text));

@@ -10,24 +10,35 @@ const PAD = [
   [" ", "gripper"],
 ];
 const KEYS = new Set(PAD.map(([key]) => key));
+const RECORDING = [["r", "record"], ["enter", "success"], ["f", "failure"], ["x", "discard"]]; // as in a terminal
+const BUTTONS = new Map(RECORDING);
+const SHOWN = { " ": "space", enter: "⏎" };
 
 export class KeyboardDriving {
   #connection;
+  #episode;
   #socket = null;
   #driving = false;
+  #slow = false;
+  #shift = false;
   #timer = 0;
   #held = new Set();
   #buttons = new Map();
 
-  constructor(connection) {
+  // episode: can(name) and press(name) of record, success, failure, discard.
+  constructor(connection, episode) {
     this.#connection = connection;
+    this.#episode = episode;
     byId("keys-switch").addEventListener("click", () => (this.#socket ? this.stop() : this.#start()));
+    byId("slow").addEventListener("click", () => this.#setSlow(!this.#slow));
     byId("pad").append(...PAD.map(([key, what]) => this.#padButton(key, what)));
+    byId("shortcuts").append(...RECORDING.map(([key, name]) => this.#shortcut(key, name)));
     addEventListener("keydown", (event) => this.#onKey(event, true));
     addEventListener("keyup", (event) => this.#onKey(event, false));
     addEventListener("blur", () => this.#releaseAll());
     document.addEventListener("visibilitychange", () => this.#releaseAll());
     connection.addEventListener("lost", () => this.stop());
+    connection.addEventListener("state", () => this.#enableShortcuts());
   }
 
   get driving() {
@@ -51,37 +62,60 @@ export class KeyboardDriving {
 
   // The first packet says that nothing is held: a key that was down before does not count.
   #began() {
-    this.#driving = true;
+    this.#show(true);
     this.#send();
     this.#timer = setInterval(() => this.#send(), PERIOD);
-    byId("pad").hidden = false;
-    byId("keys-switch").setAttribute("aria-pressed", "true");
-    setText(byId("keys-switch"), "Stop driving");
     byId("keys-switch").blur(); // the space bar is the gripper's now
+    scrollTo({ top: 0 }); // on a small screen the pad is now under the image
   }
 
   #ended() {
     clearInterval(this.#timer);
-    this.#driving = false;
     this.#socket = null;
     this.#releaseAll();
-    byId("pad").hidden = true;
-    byId("keys-switch").setAttribute("aria-pressed", "false");
-    setText(byId("keys-switch"), "Drive with keys");
+    this.#show(false);
+  }
+
+  #show(driving) {
+    this.#driving = driving;
+    document.body.classList.toggle("driving", driving);
+    byId("controls").hidden = !driving;
+    byId("keys-switch").setAttribute("aria-pressed", String(driving));
+    setText(byId("keys-switch"), driving ? "Stop driving" : "Drive with keys");
+  }
+
+  #setSlow(slow) {
+    this.#slow = slow;
+    this.#paintSlow();
+    byId("slow").blur();
+    this.#send();
+  }
+
+  #paintSlow() {
+    byId("slow").setAttribute("aria-pressed", String(this.#slow || this.#shift));
   }
 
   #onKey(event, down) {
+    if (!this.#driving) return;
+    if (event.key === "Shift") this.#holdShift(down);
     const key = event.key.toLowerCase();
-    if (!this.#driving || !KEYS.has(key)) return;
+    if (!KEYS.has(key) && !BUTTONS.has(key)) return;
     if (down && (event.ctrlKey || event.metaKey || event.altKey || writes(event.target))) return;
     event.preventDefault();
-    if (!event.repeat) this.#hold(key, down);
+    if (event.repeat) return;
+    if (KEYS.has(key)) this.#hold(key, down);
+    else if (down) this.#episode.press(BUTTONS.get(key));
+  }
+
+  #holdShift(down) {
+    this.#shift = down;
+    this.#paintSlow();
+    this.#send();
   }
 
   #padButton(key, what) {
-    const button = make("button", key === " " ? "key wide" : "key");
-    button.type = "button";
-    button.append(make("kbd", "", key === " " ? "space" : key), make("span", "", what));
+    const button = keyButton(key, what);
+    button.classList.toggle("wide", key === " ");
     button.addEventListener("pointerdown", (event) => {
       button.setPointerCapture(event.pointerId);
       this.#hold(key, true);
@@ -94,6 +128,21 @@ export class KeyboardDriving {
     return button;
   }
 
+  #shortcut(key, name) {
+    const button = keyButton(key, name);
+    button.dataset.name = name;
+    button.addEventListener("click", () => {
+      this.#episode.press(name);
+      button.blur(); // the space bar is the gripper's
+    });
+    return button;
+  }
+
+  #enableShortcuts() {
+    if (!this.#driving) return;
+    for (const button of byId("shortcuts").children) button.disabled = !this.#episode.can(button.dataset.name);
+  }
+
   #hold(key, down) {
     if (this.#held.has(key) === down) return;
     if (down) this.#held.add(key);
@@ -103,15 +152,24 @@ export class KeyboardDriving {
   }
 
   #releaseAll() {
+    if (this.#shift) this.#holdShift(false);
     for (const key of [...this.#held]) this.#hold(key, false);
   }
 
   #send() {
-    this.#socket?.send({ keys: [...this.#held], deadman: this.#held.size > 0 });
+    const slow = this.#slow || this.#shift;
+    this.#socket?.send({ keys: [...this.#held], deadman: this.#held.size > 0, slow });
   }
 
   #say(text, grave) {
     setText(byId("drive-message"), sentence(text));
     byId("drive-message").classList.toggle("grave", grave);
   }
+}
+
+function keyButton(key, what) {
+  const button = make("button", "key");
+  button.type = "button";
+  button.append(make("kbd", "", SHOWN[key] ?? key), make("span", "", what));
+  return button;
 }

@@ -8,6 +8,7 @@ import { Connection } from "./connection.js";
 import { Curve } from "./curve.js";
 import { byId, sentence, setText, writes } from "./dom.js";
 import { Episode } from "./episode.js";
+import { Episodes } from "./episodes.js";
 import { KeyboardDriving } from "./keyboard.js";
 import { Motors } from "./motors.js";
 import { showPolicy } from "./policy.js";
@@ -16,7 +17,7 @@ import { showArm, showCameraHealth, showEvents, showStreams } from "./robot_view
 import { sentencesOf } from "./sentences.js";
 import { Sound } from "./sound.js";
 import { Tabs } from "./tabs.js";
-import { Trial } from "./trial.js";
+import { Trial, waitsFor } from "./trial.js";
 import { HeadsetDriving } from "./vr.js";
 
 if (location.search) history.replaceState(null, "", `/${location.hash}`); // the token is in a cookie now
@@ -30,9 +31,13 @@ const curve = new Curve();
 const cameras = [];
 let newest = { safety: { reasons: [] } };
 
-const keys = new KeyboardDriving(connection);
+const keys = new KeyboardDriving(connection, episode);
 const headset = new HeadsetDriving(connection, () => ({ ...newest, camera: cameras[0]?.canvas ?? null }));
-const tabs = new Tabs((name) => name === "policy" && curve.draw());
+const episodes = new Episodes(connection);
+const tabs = new Tabs((name) => {
+  if (name === "policy") curve.draw();
+  episodes.shown(name === "episodes");
+});
 const evaluating = (event) => tabs.shown === "evaluate" && !keys.driving && !writes(event.target);
 const trial = new Trial(connection, evaluating);
 const compare = new Compare(evaluating);
@@ -60,19 +65,22 @@ connection.addEventListener("state", ({ detail: state }) => {
 function showScene(state) {
   showArm(state);
   showEvents(state.events);
-  for (const camera of cameras) camera.show(state.streams, state.cameras[camera.name]);
-  const layingOut = ["staging", "ready"].includes(state.trial?.phase);
-  compare.show(state.reference, cameras, layingOut && tabs.shown === "evaluate");
+  for (const camera of cameras) {
+    camera.show(state.streams, state.cameras[camera.name]);
+    camera.showAxes(keys.driving ? state.arm?.axes?.[camera.name] : null);
+  }
+  compare.show(state, cameras, tabs.shown === "evaluate");
 }
 
 function showWork(state) {
-  episode.show(state.recorder, Date.now());
+  episode.show(state, Date.now());
+  episodes.show(state.recorder);
   showTeleop(state);
   showPolicy(state);
   const changed = [curve.add(state.points), curve.expect(state.policy_status)].some(Boolean);
   if (changed && tabs.shown === "policy") curve.draw();
-  showEvaluation(state.evaluation);
-  trial.show(state.trial);
+  showEvaluation(state);
+  trial.show(state);
   motors.show(state);
   showCameraHealth(state.cameras);
   showStreams(state.streams);
@@ -88,11 +96,10 @@ function announce(state) {
 function levelsOf({ motors, cameras, streams, policy_status: status, trial, recorder }) {
   const ill = Object.values(cameras).some((health) => health?.level === "error");
   const broken = motors?.level === "fault" || ill || streams.some((stream) => stream.age !== null && !stream.alive);
-  const waits = trial?.phase === "ready" || trial?.phase === "label";
   return {
     record: recorder?.state === "fault" ? "error" : "",
     policy: status && status.level !== "ok" ? status.level : "",
-    evaluate: waits ? "warn" : "",
+    evaluate: waitsFor(trial) ? "warn" : "",
     robot: broken ? "error" : motors?.level === "rest" ? "warn" : "",
   };
 }
@@ -125,9 +132,11 @@ connection.addEventListener("retry", async () => {
   if (response && !response.ok) setText(byId("lost"), `${await response.text()} The arm holds.`);
 });
 
-function showTeleop({ teleop, driver }) {
+function showTeleop({ teleop, driver, arm }) {
   setText(byId("device"), teleop ? teleop.device || "no device" : "no teleoperation");
   byId("device").dataset.level = teleop ? teleop.level : "off";
-  const elsewhere = driver ? ` The page at ${driver} is open to drive.` : "";
-  setText(byId("teleop-message"), teleop ? sentence(teleop.message) + elsewhere : "");
+  const elsewhere = driver && !keys.driving ? ` The page at ${driver} is open to drive.` : "";
+  const stopped = arm?.mode === "stopped";
+  const words = stopped ? "The arm is stopped. Release the stop to drive." : sentence(teleop?.message ?? "");
+  setText(byId("teleop-message"), teleop ? words + elsewhere : "");
 }

@@ -65,7 +65,7 @@ export class Motors {
   async #ask(request, fields) {
     this.#busy = true;
     this.#enable();
-    setText(byId("recovery-message"), "…");
+    setText(byId("recovery-message"), "The arm is asked.");
     const answer = await this.#connection.ask(request, fields);
     this.#busy = false;
     this.#enable();

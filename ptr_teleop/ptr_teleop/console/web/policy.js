@@ -11,7 +11,8 @@ export function showPolicy({ policy, policy_status: status, trial }) {
   setText(byId("policy-state"), words);
   byId("policy-state").dataset.level = level;
   setText(byId("policy-message"), sentence(policy?.held ? policy.reason : status?.message ?? ""));
-  fact("checkpoint", nameOf(status?.checkpoint) || (trial?.policy_label ? `${trial.policy_label} (blind)` : ""));
+  const letter = trial?.policy_label ? `${trial.policy_label} (blind)` : "";
+  fact("checkpoint", nameOf(status?.checkpoint) || (trial?.blind ? letter : policyName(status, trial)));
   fact("task", policy?.task.replaceAll("_", " "));
   fact("speed", policy?.milliseconds == null ? "" : `${policy.milliseconds.toFixed(0)} ms a step`);
   fact("held", status?.held_steps);
@@ -32,6 +33,12 @@ function stateOf(policy, status) {
 function fact(name, text) {
   byId(`policy-${name}`).parentElement.hidden = !text;
   setText(byId(`policy-${name}`), text || "");
+}
+
+// What the policy of a trial is called: its letter while names are hidden, else its checkpoint.
+export function policyName(status, trial) {
+  if (trial?.blind) return trial.policy_label;
+  return nameOf(status?.checkpoint) || trial?.policy_label || "";
 }
 
 // The last two parts of a path: runs/carrot/best is carrot/best.

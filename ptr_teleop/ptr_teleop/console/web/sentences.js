@@ -38,7 +38,11 @@ function cameras({ cameras = {} }) {
 function trial({ trial }) {
   if (!trial) return [];
   const place = `trial ${trial.number} of ${trial.planned}`;
-  const texts = { ready: `${place}: ${trial.message || "lay out the scene"}`, label: `${place}: how did it go?` };
+  const texts = {
+    ready: `${place}: ${trial.message || "lay out the scene"}`,
+    label: `${place}: how did it go?`,
+    review: trial.message,
+  };
   const text = texts[trial.phase];
   return text ? [{ key: text, text: sentence(text), grade: 0 }] : [];
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Four views of what one is doing. Until a person chooses, the page shows the one of what is going on.
+// Five views of what one is doing. Until a person chooses, the page shows the one of what is going on.
 
-const NAMES = ["record", "policy", "evaluate", "robot"];
+const NAMES = ["record", "episodes", "policy", "evaluate", "robot"];
 
 export class Tabs {
   #chosen = null;

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trial that an evaluation is at: lay out the scene, say that it is ready, and judge what came of it.
+// The trial that an evaluation is at: lay out the scene, say that it is ready, judge what came of it, or undo that; at
+// the end, finish or undo the last judgment.
 import { byId, sentence, setText } from "./dom.js";
+import { policyName } from "./policy.js";
 
 const PHASES = {
   idle: "between trials", staging: "the arm goes to its start", ready: "waits for you", running: "the policy drives",
-  label: "judge it", done: "done",
+  label: "judge it", review: "all trials are made", done: "done",
 };
-const JUDGEMENTS = { y: "success", n: "failure", p: "partial", x: "invalid" };
+const GO_AHEAD = { ready: "The scene is ready", review: "Finish the evaluation" };
+const JUDGMENTS = { y: "success", n: "failure", p: "partial", x: "invalid" };
 const NEEDS_REASON = ["partial", "invalid"];
+
+// Does the trial wait for a person?
+export function waitsFor(trial) {
+  return Boolean(trial) && (trial.phase === "label" || trial.phase in GO_AHEAD);
+}
 
 export class Trial {
   #connection;
@@ -22,7 +30,8 @@ export class Trial {
     this.#connection = connection;
     this.shortcuts = shortcuts;
     byId("scene-ready").addEventListener("click", () => this.#ready());
-    for (const outcome of Object.values(JUDGEMENTS)) {
+    byId("undo-judgment").addEventListener("click", () => this.#ask("undo_judgment", {}));
+    for (const outcome of Object.values(JUDGMENTS)) {
       byId(`judge-${outcome}`).addEventListener("click", () => this.#judge(outcome));
     }
     byId("judge-score").addEventListener("input", () =>
@@ -30,7 +39,7 @@ export class Trial {
     addEventListener("keydown", (event) => this.#onKey(event));
   }
 
-  show(trial) {
+  show({ trial, arm, motors, policy_status: status }) {
     this.#trial = trial;
     const phase = trial?.phase ?? null;
     byId("trial").hidden = !trial;
@@ -40,17 +49,36 @@ export class Trial {
     if (place !== this.#place) [this.#place, this.#answered] = [place, false];
     setText(byId("trial-title"), trial.planned ? `Trial ${trial.number} of ${trial.planned}` : "Trial");
     setText(byId("trial-phase"), PHASES[phase]);
-    byId("trial-phase").dataset.level = phase === "ready" || phase === "label" ? "warn" : phase === "running" ? "live" : "ok";
-    setText(byId("trial-policy"), trial.policy_label || "–");
+    byId("trial-phase").dataset.level = waitsFor(trial) ? "warn" : phase === "running" ? "live" : "ok";
+    setText(byId("trial-policy"), policyName(status, trial) || "–");
     setText(byId("trial-task"), trial.instruction || trial.task.replaceAll("_", " ") || "–");
     setText(byId("trial-kitchen"), trial.kitchen.replaceAll("_", " ") || "–");
     setText(byId("trial-takeover"), `${trial.takeover_steps} steps`);
     byId("trial-takeover").parentElement.hidden = trial.takeover_steps === 0;
     if (!this.#busy && performance.now() > this.#readBy) this.#say(trial.message, false);
-    byId("laying-out").hidden = phase !== "ready";
+    byId("laying-out").hidden = !GO_AHEAD[phase];
+    setText(byId("scene-ready-text"), GO_AHEAD[phase] ?? "");
+    byId("undo-judgment").hidden = !trial.undo;
+    setText(byId("undo-judgment-text"), trial.undo);
     byId("judging").hidden = !trial.may_label;
     byId("judging-ends").hidden = phase !== "running";
+    if (trial.may_label) this.#offer(trial.fault || faultOf(arm, motors));
     this.#enable();
+  }
+
+  // After a fault the trial is most likely invalid: that judgment comes first, with the fault as its reason.
+  #offer(fault) {
+    const judging = byId("judging");
+    const before = judging.dataset.fault;
+    if (before === fault) return;
+    judging.dataset.fault = fault;
+    const invalid = byId("judge-invalid");
+    invalid.classList.toggle("primary", Boolean(fault));
+    if (fault) byId("judge-first").append(invalid);
+    else byId("judge-last").append(invalid);
+    byId("judge-first").hidden = !fault;
+    const reason = byId("judge-reason");
+    if (!reason.value || reason.value === before) reason.value = fault;
   }
 
   #enable() {
@@ -107,7 +135,16 @@ export class Trial {
   }
 
   #buttonOf(key) {
-    if (this.#trial?.phase === "ready") return key === "r" ? byId("scene-ready") : null;
-    return this.#trial?.may_label && JUDGEMENTS[key] ? byId(`judge-${JUDGEMENTS[key]}`) : null;
+    if (GO_AHEAD[this.#trial?.phase]) {
+      if (key === "u") return this.#trial.undo ? byId("undo-judgment") : null;
+      return key === "r" ? byId("scene-ready") : null;
+    }
+    return this.#trial?.may_label && JUDGMENTS[key] ? byId(`judge-${JUDGMENTS[key]}`) : null;
   }
+}
+
+// What is wrong with the arm itself, in a sentence; empty: nothing is.
+function faultOf(arm, motors) {
+  if (motors?.level === "fault") return sentence(motors.message || "a motor has a fault");
+  return arm?.mode === "stopped" ? "The arm was stopped." : "";
 }

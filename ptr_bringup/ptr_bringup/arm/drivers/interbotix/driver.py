@@ -12,30 +12,31 @@ import numpy as np
 from rclpy.node import Node
 
 from ptr_bringup.arm.drivers.base import Health
-from ptr_bringup.arm.drivers.interbotix import talks
-from ptr_bringup.arm.drivers.interbotix.conversations import Conversations
+from ptr_bringup.arm.drivers.interbotix import xs_sdk_procedures
+from ptr_bringup.arm.drivers.interbotix.catch_up_limiter import CatchUpLimiter
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperPwm, GripperSettings
-from ptr_bringup.arm.drivers.interbotix.guard import Guard
+from ptr_bringup.arm.drivers.interbotix.gripper_watchdog import GripperWatchdog
 from ptr_bringup.arm.drivers.interbotix.profile import Profile
-from ptr_bringup.arm.drivers.interbotix.ramp import Ramp
 from ptr_bringup.arm.drivers.interbotix.registers import RegisterReader
-from ptr_bringup.arm.drivers.interbotix.wires import Wires
-from ptr_bringup.arm.kinematics import Array
-from ptr_bringup.arm.motors import Motors
-from ptr_bringup.arm.reports import JointState
+from ptr_bringup.arm.drivers.interbotix.service_sequencer import ServiceSequencer
+from ptr_bringup.arm.drivers.interbotix.xs_sdk_topics import XsSdkTopics
+from ptr_bringup.arm.model.kinematics import Array
+from ptr_bringup.arm.motors.readings import Motors
+from ptr_bringup.arm.types import JointState
 from ptr_bringup.ros.time import STEADY, now
 
 GRIPPER_PERIOD = 0.02
 """s between two PWM commands to the gripper (Bridge: 50 Hz)."""
 _RETRY = 1.0
 """s between two tries to start up."""
-_PATIENCE = 3.0
-"""s that xs_sdk may take to appear when both are launched together."""
+_TIMEOUT = 20.0
+"""s that xs_sdk may take to appear when both are launched together, on a busy computer, before that is an error."""
+_STARTING = "The driver is starting."
 _SILENCE = 0.5
 """s without a usable joint state after which xs_sdk may have been restarted: start-up is gone through again."""
 _STALE = 0.2
 """s. With an older finger position the gripper is not pushed further: xs_sdk itself would go on for ever."""
-_UNGUARDED = "The gripper's guard has ended: were this node killed, a moving gripper would push on. Start it again."
+_UNGUARDED = "The gripper's watchdog has ended: were this node killed, a moving gripper would push on. Start it again."
 _UNREAD = "No motor register was answered: this xs_sdk does not read them. No trip, heat or effort stops the arm."
 
 
@@ -63,82 +64,97 @@ class InterbotixDriver:
 
     def __init__(self, node: Node, options: Options) -> None:
         self._node, self._options = node, options
-        self._ramp, self._gripper = Ramp(options.catch_up_speed), GripperPwm(options.gripper)
+        self._limiter, self._gripper = CatchUpLimiter(options.catch_up_speed), GripperPwm(options.gripper)
         self._registers = RegisterReader()
-        self._wires = Wires(node, options.namespace, options.gripper)
-        self.exclusive = self._wires.exclusive
-        self._guard = Guard(self._wires.gripper_topic, options.gripper.hold, f"{node.get_name()}_gripper_guard")
-        self._talk = Conversations(node, options.namespace, talks.SERVICES)
+        self._topics, self._sequencer = self._connect(node, options)
+        self.exclusive = self._topics.exclusive
+        self._watchdog = GripperWatchdog(
+            self._topics.gripper_topic, options.gripper.hold, f"{node.get_name()}_gripper_watchdog"
+        )
         self._offered: JointState | None = None
         self._sent_at = self._tried = -math.inf
-        self._patient_until = time.monotonic() + _PATIENCE
+        self._patient_until = time.monotonic() + _TIMEOUT
         self._read_at = 0.0
         self._opening: float | None = None
-        self._ready, self._trouble = False, "The driver is starting."
+        self._ready, self._trouble = False, _STARTING
         self._differences: tuple[str, ...] = ()
         self._timers = [
             node.create_timer(GRIPPER_PERIOD, self._tick, clock=STEADY),
             node.create_timer(1.0 / options.register_rate, self._read_register, clock=STEADY),
         ]
 
+    def _connect(self, node: Node, options: Options) -> tuple[XsSdkTopics, ServiceSequencer]:
+        """The topics and services of xs_sdk."""
+        return (
+            XsSdkTopics(node, options.namespace, options.gripper),
+            ServiceSequencer(node, options.namespace, xs_sdk_procedures.SERVICES),
+        )
+
     # --- the protocol of a driver --------------------------------------------------------------------------------
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
-        if not (self._ready and np.isfinite(joints).all() and math.isfinite(gripper)):
+        newest = self._topics.newest
+        if newest is None or not (self._ready and np.isfinite(joints).all() and math.isfinite(gripper)):
             return
         now = time.monotonic()
         elapsed, self._sent_at = min(now - self._sent_at, 0.1), now
-        measured, holding = self._wires.newest.joints.positions, self._registers.holding
-        sent = self._ramp.step(np.asarray(joints, dtype=float), measured, holding, elapsed)
-        self._wires.send_goal(sent)
+        holding = self._registers.holding
+        sent = self._limiter.step(np.asarray(joints, dtype=float), newest.joints.positions, holding, elapsed)
+        self._topics.send_goal(sent)
         self._opening = gripper
 
     def state(self) -> JointState | None:
         """The newest measurement; not renewed while xs_sdk is away or not yet set up, so that the gate holds."""
-        if self._ready and self._wires.newest is not None:
-            self._offered = self._wires.newest.joints
+        if self._ready and self._topics.newest is not None:
+            self._offered = self._topics.newest.joints
         return self._offered
 
     def motors(self) -> Motors | None:
         """The newest reading of the motors, None before the first and where xs_sdk doesn't read registers."""
-        newest = self._wires.newest
+        newest = self._topics.newest
         return None if newest is None else self._registers.motors(self._read_at, newest.efforts)
+
+    @property
+    def reads_motors(self) -> bool:
+        """False once a round of reading has brought no answer, as with xs_sdk_sim."""
+        return self._registers.offered
 
     def set_torque(self, on: bool) -> None:
         """Let all motors hold where they are, or go limp: the arm then sinks, so somebody has to support it."""
         if not on:
             self._switched(False)
-        elif self._wires.newest is not None:
-            self._wires.send_goal(self._wires.newest.joints.positions)
+        elif self._topics.newest is not None:
+            self._topics.send_goal(self._topics.newest.joints.positions)
 
         def done(trouble: str) -> None:
             if not trouble:
                 self._switched(on)
             self._say(trouble or f"Torque was switched {'on' if on else 'off'}.", bool(trouble))
 
-        self._talk.begin(talks.switch_torque(on), done)
+        self._sequencer.begin(xs_sdk_procedures.switch_torque(on), done)
 
     def reboot(self) -> None:
         """Reboot the motors that have a hardware error or don't answer; they come back without torque."""
         motors = self._registers.tripped
         self._registers.assume_torque(False, motors)
-        self._ramp.lose()
+        self._limiter.reset()
         done = f"Rebooted: {', '.join(motors) or 'every motor that had an error'}."
-        self._talk.begin(
-            talks.reboot(motors, self._options.profile), lambda trouble: self._say(trouble or done, bool(trouble))
+        self._sequencer.begin(
+            xs_sdk_procedures.reboot(motors, self._options.profile),
+            lambda trouble: self._say(trouble or done, bool(trouble)),
         )
 
     def health(self, now: float) -> Health:
         """Well when xs_sdk is set up, its joint states arrive, and every motor answers."""
-        newest = self._wires.newest
+        newest = self._topics.newest
         values = {
-            "joint states received": str(self._wires.received),
+            "joint states received": str(self._topics.received),
             "age of the newest (s)": "none" if newest is None else f"{now - newest.joints.stamp:.3f}",
             "profile": str(self._options.profile),
             "finger stroke (m)": f"{self._options.gripper.closed:g} to {self._options.gripper.opened:g}",
-            "gripper PWM": f"{self._wires.pwm:.0f}",
-            "gripper's guard": "there" if self._guard.there else "gone",
+            "gripper PWM": f"{self._topics.pwm:.0f}",
+            "gripper's watchdog": "there" if self._watchdog.there else "gone",
             "motor registers": "read" if self._registers.offered else "not offered by this xs_sdk",
             "differences": " ".join(self._differences) or "none",
         }
@@ -148,50 +164,52 @@ class InterbotixDriver:
             return Health(False, f"On the bus don't answer: {', '.join(self._registers.silent)}.", values)
         if not self._registers.holding.all():
             return Health(True, "xs_sdk is up; a motor has no torque.", values)
-        if not self._guard.there:
-            return Health(True, "xs_sdk is up; the gripper's guard has ended: start the arm node again.", values)
+        if not self._watchdog.there:
+            return Health(True, "xs_sdk is up; the gripper's watchdog has ended: start the arm node again.", values)
         return Health(True, "xs_sdk is up and its joint states arrive.", values)
 
     def close(self) -> None:
         """Take the force off the gripper, and give back topics, services and timers; the arm keeps its pose."""
         for timer in self._timers:
             self._node.destroy_timer(timer)
-        self._talk.close()
-        self._wires.close()
-        self._guard.tell(0.0)
-        self._guard.close()
+        self._sequencer.close()
+        self._topics.close()
+        self._watchdog.feed(0.0)
+        self._watchdog.close()
 
     # --- what happens by itself ----------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        self._talk.watch()
-        silent = self._wires.silence
+        self._sequencer.watch()
+        silent, newest = self._topics.silence, self._topics.newest
         if self._ready and silent > _SILENCE:
             self._lose()
         if not self._ready:
             self._start_up(silent)
+        elif self._opening is not None and newest is not None and silent < _STALE:
+            self._send_force(self._gripper.step(time.monotonic(), newest.finger, self._opening))
         elif self._opening is not None:
-            seen = silent < _STALE
-            step = (time.monotonic(), self._wires.newest.finger, self._opening)
-            self._send_force(self._gripper.step(*step) if seen else self._gripper.unseen())
+            self._send_force(self._gripper.unseen())
 
     def _lose(self) -> None:
         """Joint states have ended. When they come back, xs_sdk may be another one with other modes."""
         self._ready = False
         self._registers = RegisterReader()  # what was read belongs to the time before
-        self._ramp.lose()
-        self._say(self._wires.trouble, True)
+        self._limiter.reset()
+        self._say(self._topics.trouble, True)
 
     def _start_up(self, silent: float) -> None:
         now = time.monotonic()
-        if self._talk.busy or now - self._tried < _RETRY:
+        if self._sequencer.busy or now - self._tried < _RETRY:
             return
         self._tried = now
         if silent > _SILENCE:
-            if now > self._patient_until:
-                self._say(self._wires.trouble, True)
+            if now > self._patient_until or self._topics.received:
+                self._say(self._topics.trouble, True)
+            elif self._trouble == _STARTING:
+                self._say(f"Waiting for xs_sdk: {self._topics.trouble}", False)
         else:
-            self._talk.begin(talks.start_up(self._options.profile, self._note), self._started)
+            self._sequencer.begin(xs_sdk_procedures.start_up(self._options.profile, self._note), self._started)
 
     def _started(self, trouble: str) -> None:
         if trouble:
@@ -206,7 +224,7 @@ class InterbotixDriver:
         self._differences = tuple(differences)
 
     def _read_register(self) -> None:
-        if not self._ready or self._talk.busy:
+        if not self._ready or self._sequencer.busy:
             return
         if not self._registers.offered:
             self._node.get_logger().warning(_UNREAD, once=True)
@@ -218,19 +236,19 @@ class InterbotixDriver:
             self._registers.take(motor, register, values)
 
         # An answer that is late says something about xs_sdk, not about the motor: it is left out.
-        self._talk.begin(talks.read_register(motor, register, take), lambda trouble: None)
+        self._sequencer.begin(xs_sdk_procedures.read_register(motor, register, take), lambda trouble: None)
 
     def _send_force(self, pwm: float) -> None:
-        self._guard.tell(pwm)  # first: what it doesn't know of, it can't take back
-        self._wires.send_pwm(pwm)
-        if not self._guard.there:
+        self._watchdog.feed(pwm)  # first: what it doesn't know of, it can't take back
+        self._topics.send_pwm(pwm)
+        if not self._watchdog.there:
             self._node.get_logger().warning(_UNGUARDED, once=True)
 
     # --- small things --------------------------------------------------------------------------------------------
 
     def _switched(self, on: bool) -> None:
         self._registers.assume_torque(on)
-        self._ramp.lose()
+        self._limiter.reset()
 
     def _say(self, sentence: str, trouble: bool) -> None:
         """Keep a trouble for /diagnostics, and log what is new."""

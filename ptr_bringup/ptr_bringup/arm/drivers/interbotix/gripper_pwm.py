@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ptr_bringup.arm.kinematics import FINGER_CLOSED, FINGER_OPEN
+from ptr_bringup.arm.model.kinematics import FINGER_CLOSED, FINGER_OPEN
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from rclpy.node import Node
 
 from ptr_bringup.arm.drivers.base import Driver
@@ -16,8 +19,25 @@ def open_driver(node: Node, rate: float) -> Driver:
     """The driver of a WidowX 250 whose gate sends `rate` setpoints a second.
 
     Raises:
-        StartupError: Interbotix's messages are not there, or a parameter is wrong.
+        StartupError: Interbotix's messages or its Python API are not there, or a parameter is wrong.
     """
+    kind = declare(node, "driver", "xs_sdk", "how it is spoken to: xs_sdk (its topics and services) or modules (API)")
+    make, options = _driver_named(kind)
+    name = declare(node, "robot_name", "wx250s", "name that xs_sdk was started with: the namespace of its topics")
+    text = "Hz, motor registers read one by one; not 0: unread, no trip, heat or effort of a motor stops the arm"
+    registers = declare(node, "register_rate", 25.0, text, (5.0, 100.0))
+    catch_up = declare(
+        node, "catch_up_speed", 0.5, "rad/s, way back to the commanded pose after torque was off", (0.05, 3.14)
+    )
+    return make(
+        node, options(f"/{name.strip('/')}", _declare_profile(node, rate), _declare_gripper(node), registers, catch_up)
+    )
+
+
+def _driver_named(kind: str) -> tuple[Callable[..., Driver], Callable[..., Any]]:
+    """The class of a driver, and that of its options."""
+    if kind not in ("xs_sdk", "modules"):
+        raise StartupError(f"There is no driver {kind!r}; known: xs_sdk, modules.")
     try:
         from ptr_bringup.arm.drivers.interbotix.driver import InterbotixDriver, Options
     except ImportError as error:
@@ -25,15 +45,16 @@ def open_driver(node: Node, rate: float) -> Driver:
             f"robot:=wx250s needs the package interbotix_xs_msgs ({error}); source the workspace with Interbotix's "
             "packages, or run `make setup` for the stand-in."
         ) from error
-    name = declare(node, "robot_name", "wx250s", "name that xs_sdk was started with: the namespace of its topics")
-    text = "Hz, motor registers read one by one; not 0: unread, no trip, heat or effort of a motor stops the arm"
-    registers = declare(node, "register_rate", 25.0, text, (5.0, 100.0))
-    catch_up = declare(
-        node, "catch_up_speed", 0.5, "rad/s, way back to the commanded pose after torque was off", (0.05, 3.14)
-    )
-    return InterbotixDriver(
-        node, Options(f"/{name.strip('/')}", _declare_profile(node, rate), _declare_gripper(node), registers, catch_up)
-    )
+    if kind == "xs_sdk":
+        return InterbotixDriver, Options
+    try:
+        from ptr_bringup.arm.drivers.interbotix_modules.driver import ModulesDriver
+    except ImportError as error:
+        raise StartupError(
+            f"driver:=modules needs Interbotix's package interbotix_xs_modules and what it imports ({error}); source "
+            "the workspace with it (docs/how-to/interbotix-modules.md), or use driver:=xs_sdk."
+        ) from error
+    return ModulesDriver, Options
 
 
 def _declare_profile(node: Node, rate: float) -> Profile:

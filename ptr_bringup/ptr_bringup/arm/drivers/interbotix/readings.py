@@ -11,8 +11,8 @@ from sensor_msgs.msg import JointState as JointStateMessage
 
 from ptr_bringup.arm.drivers.base import MOST_JOINTS, picked
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
-from ptr_bringup.arm.kinematics import JOINT_NAMES, finger_from_gripper
-from ptr_bringup.arm.reports import JointState
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES, finger_from_gripper
+from ptr_bringup.arm.types import JointState
 from ptr_bringup.ros.time import seconds
 
 MOTORS = (*JOINT_NAMES, "gripper")

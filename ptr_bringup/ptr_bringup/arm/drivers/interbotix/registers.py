@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_bringup.arm.kinematics import JOINT_NAMES
-from ptr_bringup.arm.motors import MOTOR_NAMES, HardwareError, MotorReading, Motors
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES, HardwareError, MotorReading, Motors
 
 SHADOWS = {"shoulder_shadow": "shoulder", "elbow_shadow": "elbow"}
 """Second motors, and the joints that they drive."""
@@ -83,13 +83,13 @@ class RegisterReader:
         self._answered = True
         self._unanswered[motor] = 0
         value = int(values[0])
-        change = {
-            ERROR: lambda: {"error": HardwareError(value & sum(HardwareError))},
-            TORQUE: lambda: {"torque": bool(value)},
-            TEMPERATURE: lambda: {"temperature": float(value)},
-            VOLTAGE: lambda: {"voltage": _VOLTS * value},
+        known = self._readings[motor]
+        self._readings[motor] = {
+            ERROR: lambda: dataclasses.replace(known, error=HardwareError(value & sum(HardwareError))),
+            TORQUE: lambda: dataclasses.replace(known, torque=bool(value)),
+            TEMPERATURE: lambda: dataclasses.replace(known, temperature=float(value)),
+            VOLTAGE: lambda: dataclasses.replace(known, voltage=_VOLTS * value),
         }[register]()
-        self._readings[motor] = dataclasses.replace(self._readings[motor], **change)
 
     def assume_torque(self, on: bool, motors: Sequence[str] = ON_BUS) -> None:
         """Torque was just switched; it is believed until it is read again."""
@@ -100,9 +100,7 @@ class RegisterReader:
         """All motors, None before the second round is complete or where registers are not read."""
         if self._rounds < 2 or not self._answered:
             return None
-        readings = (
-            dataclasses.replace(self._joint(name), effort=efforts.get(name, math.nan)) for name in MOTOR_NAMES
-        )
+        readings = (dataclasses.replace(self._joint(name), effort=efforts.get(name, math.nan)) for name in MOTOR_NAMES)
         return Motors(stamp, tuple(readings))
 
     def _joint(self, name: str) -> MotorReading:

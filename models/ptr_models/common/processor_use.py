@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How busy this computer is: the share of its processors' time that is not idle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+BUSY = 0.9
+"""Share from which the computer itself explains what comes late."""
+STAT = Path("/proc/stat")
+_IDLE = slice(3, 5)  # of the line `cpu`, see proc_stat(5): idle, iowait
+_COUNTED = 8  # fields from user to steal; those after them are parts of user and nice
+
+
+class ProcessorUse:
+    """Measures from one moment to the next.
+
+    Args:
+        stat: the kernel's counters; where there are none, nothing is known.
+    """
+
+    def __init__(self, stat: Path = STAT) -> None:
+        self._stat = stat
+        self._before = self._read()
+
+    def begin(self) -> None:
+        """Measure from now on."""
+        self._before = self._read()
+
+    def share(self) -> float | None:
+        """The share in use since `begin`, in [0, 1]; None: not known, or no time has passed."""
+        now = self._read()
+        if now is None or self._before is None:
+            return None
+        idle, total = now[0] - self._before[0], now[1] - self._before[1]
+        return min(1.0, max(0.0, 1.0 - idle / total)) if total > 0 else None
+
+    def lap(self) -> float | None:
+        """The share in use since the last `begin` or `lap`."""
+        share = self.share()
+        self.begin()
+        return share
+
+    def _read(self) -> tuple[int, int] | None:
+        """Ticks that were idle, and all."""
+        try:
+            with self._stat.open(encoding="ascii") as file:
+                ticks = [int(word) for word in file.readline().split()[1:]][:_COUNTED]
+        except (OSError, ValueError):
+            return None
+        return sum(ticks[_IDLE]), sum(ticks)

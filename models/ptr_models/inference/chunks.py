@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Policies that predict several actions at once, as one that acts step by step.
+
+A chunk is asked for `lead` steps before it is needed, in a thread: the policy may take so long without a step that
+waits for it, and those of its actions whose time is over by then are dropped. Overlapping chunks are averaged with the
+weights of ACT's temporal ensembling (Zhao et al. 2023, algorithm 2): exp(-m i), the oldest has i = 0.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_models.common.errors import PtrError
+from ptr_models.contract import Contract
+from ptr_models.episodes.actions import scale
+from ptr_models.inference.acting import BatchPolicy, Decision
+from ptr_models.training.q_range import QRange
+from ptr_models.typed_values import require_types
+
+Image = NDArray[np.uint8]
+Vector = NDArray[np.float32]
+FIRST = "mode"
+RANKED = "argmax_q"
+
+
+class ChunkPredictor(Protocol):
+    """Predicts actions; may take its time."""
+
+    @property
+    def contract(self) -> Contract:
+        """What it sees, and the units of its actions."""
+
+    def predict(self, image: Image | None, state: Vector, task: str) -> NDArray[np.float32]:
+        """Actions (h, 7) in the contract's units, for this step and those after it; another draw each time."""
+
+    def close(self) -> None:
+        """Give back what it holds."""
+
+
+@dataclass(frozen=True)
+class ChunkOptions:
+    """How chunks become actions.
+
+    Attributes:
+        execute: steps of a chunk that are carried out before those of the next one.
+        lead: how many steps before that the next one is requested; the policy may take so long.
+        ensemble: m of ACT's weights; None: each chunk replaces the one before.
+        candidates: chunks among which a critic chooses; it judges the first action.
+    """
+
+    execute: int = 8
+    lead: int = 0
+    ensemble: float | None = None
+    candidates: int = 1
+
+    def __post_init__(self) -> None:
+        require_types(self, PtrError)
+        if self.execute < 1 or self.candidates < 1:
+            raise PtrError(f"execute is {self.execute} and candidates {self.candidates}; each must be 1 or more")
+        if not 0 <= self.lead < self.execute:
+            raise PtrError(f"lead is {self.lead}; it must be from 0 to {self.execute - 1}, below execute")
+        if self.ensemble is not None and not (math.isfinite(self.ensemble) and self.ensemble >= 0.0):
+            raise PtrError(f"ensemble is {self.ensemble}; it must be 0 or more, or left out")
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    begin: int  # the step whose observation it was predicted from
+    actions: NDArray[np.float32]
+
+    def covers(self, step: int) -> bool:
+        return self.begin <= step < self.begin + len(self.actions)
+
+    def at(self, step: int) -> Vector:
+        return self.actions[step - self.begin]
+
+
+class ChunkedPolicy:
+    """Acts step by step from chunks.
+
+    Args:
+        predictor: of the chunks.
+        critic: judges actions, and chooses among `candidates` chunks; None: no values.
+        tasks: that the critic knows; empty: any.
+    """
+
+    def __init__(
+        self,
+        predictor: ChunkPredictor,
+        options: ChunkOptions,
+        critic: BatchPolicy | None = None,
+        tasks: tuple[str, ...] = (),
+    ) -> None:
+        if options.candidates > 1 and critic is None:
+            raise PtrError(f"{options.candidates} candidates need a critic that chooses among them")
+        self._predictor, self._options, self._critic = predictor, options, critic
+        self.tasks = tasks
+        self._worker = ThreadPoolExecutor(1, "policy")
+        self._chunks: list[_Chunk] = []
+        self._asked: Future[_Chunk] | None = None
+        self._step = 0
+        self._next = 0  # the step at which the next chunk takes over
+
+    @property
+    def contract(self) -> Contract:
+        """What the policy sees, and the units of its actions."""
+        return self._predictor.contract
+
+    @property
+    def has_values(self) -> bool:
+        """Whether a critic judges the actions."""
+        return self._critic is not None
+
+    def q_range(self, task: str) -> QRange | None:
+        """None: the demonstrations are not here."""
+        return None
+
+    def reset(self) -> None:
+        """Forget what was predicted; a prediction under way is waited for and dropped."""
+        if self._asked is not None:
+            self._asked.exception()
+        self._asked, self._chunks, self._step, self._next = None, [], 0, 0
+
+    def act(self, image: Image | None, state: Vector, task: str, choice: str = "", candidates: int = 0) -> Decision:
+        """The action of this step; see `ActingPolicy.act`.
+
+        Args:
+            choice: `mode`, or empty: the first chunk that is predicted; `argmax_q`: the one that the critic prefers.
+            candidates: chunks to choose among; 0: as the options say.
+        Raises:
+            PtrError: the policy failed, or there is no such choice.
+        """
+        began = time.perf_counter()
+        count = self._count(choice, candidates)
+        if self._asked is None and self._step >= self._next - self._options.lead:
+            self._asked = self._worker.submit(self._predict, self._step, image, state, task, count)
+        if self._asked is not None and self._step >= self._next:
+            self._adopt(self._asked)
+        action = self._action()
+        self._step += 1
+        return self._decision(action, image, state, task, time.perf_counter() - began)
+
+    def close(self) -> None:
+        """End the thread, and give back what the policy holds."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._predictor.close()
+
+    def _count(self, choice: str, candidates: int) -> int:
+        if choice not in ("", FIRST, RANKED):
+            raise PtrError(f"a policy that predicts chunks has no choice {choice!r}; use {FIRST} or {RANKED}")
+        if choice == RANKED and self._critic is None:
+            raise PtrError(f"choice {RANKED!r} needs a critic; name one in the policy's file")
+        return 1 if choice == FIRST else candidates or self._options.candidates
+
+    def _predict(self, step: int, image: Image | None, state: Vector, task: str, count: int) -> _Chunk:
+        found = [self._checked(self._predictor.predict(image, state, task)) for _ in range(count)]
+        if count == 1 or self._critic is None:
+            return _Chunk(step, found[0])
+        firsts = np.stack([scale(chunk[0], self.contract) for chunk in found])
+        values = self._critic.values(_batch(image), state[None], firsts[None], task)[:, 0].min(axis=0)
+        return _Chunk(step, found[int(values.argmax())])
+
+    def _checked(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
+        width = len(self.contract.action)
+        if actions.ndim != 2 or len(actions) == 0 or actions.shape[1] != width:
+            raise PtrError(f"the policy's actions have shape {actions.shape}; wanted: (steps, {width})")
+        if not np.isfinite(actions).all():
+            raise PtrError("the policy's actions contain NaN or infinity")
+        return actions
+
+    def _adopt(self, asked: Future[_Chunk]) -> None:
+        """Let the chunk that was asked for take over, once it is there."""
+        self._asked = None
+        chunk, needed = asked.result(), self._options.execute + self._options.lead
+        if len(chunk.actions) < needed:
+            raise PtrError(
+                f"the policy predicts {len(chunk.actions)} steps; execute {self._options.execute} and lead "
+                f"{self._options.lead} need {needed}"
+            )
+        kept = [one for one in self._chunks if one.covers(self._step)] if self._options.ensemble is not None else []
+        self._chunks = [*kept, chunk]
+        self._next = self._step + self._options.execute
+
+    def _action(self) -> Vector:
+        now = [chunk.at(self._step) for chunk in self._chunks if chunk.covers(self._step)]
+        weights = np.exp(-(self._options.ensemble or 0.0) * np.arange(len(now)))
+        return np.average(now, axis=0, weights=weights).astype(np.float32)
+
+    def _decision(self, action: Vector, image: Image | None, state: Vector, task: str, took: float) -> Decision:
+        scaled = scale(action, self.contract)
+        if self._critic is None:
+            return Decision(action, scaled, math.nan, math.nan, math.nan, took)
+        values = self._critic.values(_batch(image), state[None], scaled[None], task)[:, 0]
+        low = float(values.min())
+        return Decision(action, scaled, low, float(values.max()) - low, low, took)
+
+
+def _batch(image: Image | None) -> NDArray[np.uint8]:
+    return np.empty((1, 0, 0, 0), np.uint8) if image is None else image[None]

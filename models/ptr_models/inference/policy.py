@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A trained policy: one observation in, one action with its value out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ptr_models.algorithms import ActionDistribution
+from ptr_models.algorithms.config import CHOICES
+from ptr_models.common.errors import PtrError
+from ptr_models.contract import Contract
+from ptr_models.episodes.actions import MARGIN, unscale
+from ptr_models.inference.acting import Decision
+from ptr_models.inference.history import History
+from ptr_models.networks import BehaviourTransformer, Critic
+from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
+from ptr_models.training.q_range import QRange
+
+NO_IMAGE = np.empty((0, 0, 0), np.uint8)
+"""Of a contract without cameras."""
+
+
+class Policy:
+    """Actor and critic of a checkpoint, ready to act.
+
+    An actor that looks back (the Behaviour Transformer) keeps a history of what it saw: call `reset` at the
+    start of an episode.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, actor: nn.Module, critic: Critic | None, device: torch.device) -> None:
+        """Use `Policy.load`, unless the networks exist already."""
+        self.checkpoint = checkpoint
+        self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
+        self._history = History(actor) if isinstance(actor, BehaviourTransformer) else None
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "cpu") -> Policy:
+        """Read a checkpoint folder; the averaged actor is used where there is one.
+
+        Raises:
+            CheckpointError: it is missing, damaged, does not fit its configuration, or has no trained policy.
+        """
+        checkpoint = read_checkpoint(path)
+        if checkpoint.config.algorithm.then:
+            raise CheckpointError(
+                f"{checkpoint.path} holds visual features without a policy ({checkpoint.config.algorithm.name}); train "
+                "one on top of them with ptr train finetune"
+            )
+        algorithm = load_algorithm(checkpoint, replace(checkpoint.config, device=device))
+        actor = algorithm.modules.get("average_actor", algorithm.actor)
+        return cls(checkpoint, actor, algorithm.critic, torch.device(device))
+
+    @property
+    def contract(self) -> Contract:
+        """What the policy must see."""
+        return self.checkpoint.contract
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks that it knows."""
+        return self.checkpoint.tasks.names
+
+    @property
+    def has_values(self) -> bool:
+        """Whether it has a Q-function; without one every value is NaN."""
+        return self._critic is not None
+
+    def weights_not_finite(self) -> list[str]:
+        """Names of the weights of actor and critic that hold a NaN or an infinity."""
+        modules = {"actor": self._actor, "critic": self._critic}
+        return [
+            f"{name}.{key}"
+            for name, module in modules.items()
+            if module is not None
+            for key, value in module.state_dict().items()
+            if value.is_floating_point() and not bool(value.isfinite().all())
+        ]
+
+    def q_range(self, task: str) -> QRange | None:
+        """Where Q was along the demonstrations of a task; None: the checkpoint does not know."""
+        return self.checkpoint.q_ranges.get(self.checkpoint.tasks.canonical(task))
+
+    def reset(self) -> None:
+        """Forget what was seen: a new episode begins."""
+        if self._history is not None:
+            self._history.clear()
+
+    def close(self) -> None:
+        """Nothing has to be given back."""
+
+    @torch.no_grad()
+    def act(
+        self,
+        image: NDArray[np.uint8] | None,
+        state: NDArray[np.float32],
+        task: str,
+        choice: str = "",
+        candidates: int = 0,
+    ) -> Decision:
+        """Decide.
+
+        Args:
+            image: (H, W, 3 * cameras) uint8 RGB at the contract's size; None where it has no cameras.
+            state: (S,) the contract's state.
+            task: name; aliases of the table are allowed.
+            choice: `mode`: tanh of the mean (PTR's); `sample`; `sample_gripper`: the mode in all dimensions but the
+                gripper, which is drawn open or closed (see the actors' distributions); `argmax_q`: the best of the
+                mode and `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
+                softmax(Q); empty: as the checkpoint was trained to be used.
+            candidates: number of actions among which the Q-function chooses; 0: the checkpoint's.
+        Raises:
+            TaskError: the task is unknown; the message lists the known ones.
+            PtrError: the image or state has another shape, or the choice is unknown.
+        """
+        begin = time.perf_counter()
+        choice = choice or self.checkpoint.config.algorithm.choice
+        candidates = candidates or self.checkpoint.config.algorithm.candidates
+        image = NO_IMAGE if image is None else image
+        self._check(image, state, choice)
+        pixels, proprioception, told = self._tensors(image[None], state[None], task)
+        policy = self._distribution(pixels, proprioception, told)
+        actions = policy.mode.unsqueeze(1)
+        if choice == "sample_gripper":
+            actions = torch.cat([actions, policy.sample_gripper().unsqueeze(1)], dim=1)
+        elif choice != "mode":
+            extra = 1 if choice == "sample" else candidates - 1
+            actions = torch.cat([actions, policy.sample(extra)[0]], dim=1)
+        actions = actions.clamp(-MARGIN, MARGIN)
+        values = self._values(pixels, proprioception, told, actions)
+        index = _choose(choice, values)
+        scaled = actions[0, index].cpu().numpy()
+        low, high = values.min(dim=0).values, values.max(dim=0).values
+        return Decision(
+            action=unscale(scaled, self.contract),
+            scaled=scaled,
+            q=float(low[index]),
+            q_spread=float(high[index] - low[index]),
+            q_mode=float(low[0]),
+            inference_time=time.perf_counter() - begin,
+        )
+
+    @torch.no_grad()
+    def values(
+        self,
+        images: NDArray[np.uint8],
+        states: NDArray[np.float32],
+        scaled_actions: NDArray[np.float32],
+        task: str,
+    ) -> NDArray[np.float32]:
+        """Q of given actions, per critic.
+
+        Args:
+            images: (T, H, W, 3 * cameras).   states: (T, S).
+            scaled_actions: (T, 7), or (T, N, 7): N actions for each observation.
+        Returns:
+            (E, T) or (E, T, N); without a critic an error.
+        """
+        if self._critic is None:
+            name = self.checkpoint.config.algorithm.name
+            raise PtrError(f"the checkpoint {self.checkpoint.path} has no Q-function (algorithm {name})")
+        pixels, proprioception, told = self._tensors(images, states, task)
+        actions = torch.from_numpy(np.array(scaled_actions, dtype=np.float32)).to(self._device)
+        several = actions if actions.dim() == 3 else actions.unsqueeze(1)
+        q = self._critic.q(self._critic.encode(pixels, proprioception), told, several)
+        return (q if actions.dim() == 3 else q[..., 0]).cpu().numpy()
+
+    @torch.no_grad()
+    def modes(self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str) -> NDArray[np.float32]:
+        """Scaled modes (T, 7) of the policy at T observations, which follow each other in one episode."""
+        seen = self._tensors(images, states, task)
+        policy = self._actor(*seen) if self._history is None else self._history.along(*seen)
+        return policy.mode.clamp(-MARGIN, MARGIN).cpu().numpy()
+
+    def _distribution(self, pixels: Tensor, state: Tensor, told: Tensor) -> ActionDistribution:
+        """Of the present observation, and of the history before it where the actor looks back."""
+        if self._history is None:
+            return self._actor(pixels, state, told)
+        return self._history.next(pixels, state, told)
+
+    @torch.no_grad()
+    def samples(
+        self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str, count: int, seed: int = 0
+    ) -> NDArray[np.float32]:
+        """Scaled actions (T, count, 7) drawn from the policy for T observations, the same for the same seed."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            drawn = self._actor(*self._tensors(images, states, task)).sample(count)[0]
+        return drawn.clamp(-MARGIN, MARGIN).cpu().numpy()
+
+    def _tensors(
+        self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        table = self.checkpoint.tasks
+        told = torch.from_numpy(table.vector(task)).expand(len(images), -1)
+        pixels = torch.from_numpy(np.array(images))  # a copy: a memory-mapped array is read-only
+        proprioception = torch.from_numpy(np.array(states, dtype=np.float32))
+        return pixels.to(self._device), proprioception.to(self._device), told.to(self._device)
+
+    def _values(self, pixels: Tensor, state: Tensor, told: Tensor, actions: Tensor) -> Tensor:
+        """(E, M) values of the candidates (1, M, 7); NaN without a critic."""
+        if self._critic is None:
+            return torch.full((1, actions.shape[1]), torch.nan)
+        return self._critic.q(self._critic.encode(pixels, state), told, actions)[:, 0].cpu()
+
+    def _check(self, image: NDArray[np.uint8], state: NDArray[np.float32], choice: str) -> None:
+        wanted = self.contract.image_shape
+        if image.shape != wanted or image.dtype != np.uint8:
+            raise PtrError(f"the image is {image.dtype} {image.shape}; the policy needs uint8 {wanted}")
+        if np.shape(state) != (len(self.contract.state),):
+            raise PtrError(f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.state)},)")
+        if choice not in CHOICES:
+            raise PtrError(f"unknown choice {choice!r}; known: {', '.join(CHOICES)}")
+        if self._critic is None and choice.endswith("_q"):
+            others = ", ".join(name for name in CHOICES if not name.endswith("_q"))
+            raise PtrError(f"choice {choice!r} needs a Q-function; this checkpoint has none, use one of {others}")
+
+
+def _choose(choice: str, values: Tensor) -> int:
+    """Index of the chosen candidate; values (E, M), candidate 0 is the mode."""
+    pessimistic = values.min(dim=0).values
+    if choice == "argmax_q":
+        return int(pessimistic.argmax())
+    if choice == "softmax_q":
+        return int(torch.multinomial(pessimistic.softmax(dim=0), 1))
+    return 0 if choice == "mode" else 1

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sequences of calls to xs_sdk: start-up with a check of the arm, torque, reboot, one register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from interbotix_xs_msgs.srv import OperatingModes, Reboot, RegisterValues, RobotInfo, TorqueEnable
+
+from ptr_bringup.arm.drivers.interbotix.profile import Profile
+from ptr_bringup.arm.drivers.interbotix.service_sequencer import Call, SequenceError, Steps
+from ptr_bringup.arm.model.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER
+from ptr_bringup.arm.model.wx250s import WX250S
+
+SERVICES = {
+    "get_robot_info": RobotInfo,
+    "set_operating_modes": OperatingModes,
+    "set_motor_registers": RegisterValues,
+    "get_motor_registers": RegisterValues,
+    "torque_enable": TorqueEnable,
+    "reboot_motors": Reboot,
+}
+ARM, GRIPPER, ALL = "arm", "gripper", "all"
+_SLOW = 10.0
+"""s for what writes EEPROM or restarts motors."""
+_BOOT = 0.7
+"""s that a motor takes to answer again."""
+
+
+def start_up(profile: Profile, found: Callable[[Sequence[str]], None]) -> Steps:
+    """Check the arm, and see to it that modes and profile are ours.
+
+    A motor loses its torque while its mode is changed: the arm twitches, or drops what it can't hold. So modes are
+    changed only where they differ, and xs_sdk best starts with our mode configuration. The profile is written each
+    time (registers in RAM, without such an effect), and read back.
+
+    Args:
+        found: told the differences between this arm and our numbers, one sentence each.
+    """
+    arm = yield Call("get_robot_info", RobotInfo.Request(cmd_type="group", name=ARM))
+    if wrong := wrong_arm(arm):
+        raise SequenceError(wrong)
+    found(differences(arm))
+    gripper = yield Call("get_robot_info", RobotInfo.Request(cmd_type="single", name=GRIPPER))
+    if (arm.mode, arm.profile_type) != ("position", profile.kind):
+        request = OperatingModes.Request(cmd_type="group", name=ARM, mode="position", profile_type=profile.kind)
+        request.profile_velocity, request.profile_acceleration = profile.velocity, profile.acceleration
+        yield Call("set_operating_modes", request, _SLOW)
+    if gripper.mode != "pwm":
+        request = OperatingModes.Request(cmd_type="single", name=GRIPPER, mode="pwm", profile_type="velocity")
+        yield Call("set_operating_modes", request, _SLOW)
+    yield from write_profile(profile)
+
+
+def write_profile(profile: Profile) -> Steps:
+    """Write the profile registers of the arm and read the more important one back."""
+    for register, value in (("Profile_Velocity", profile.velocity), ("Profile_Acceleration", profile.acceleration)):
+        request = RegisterValues.Request(cmd_type="group", name=ARM, reg=register, value=value)
+        yield Call("set_motor_registers", request)
+    answer = yield Call(
+        "get_motor_registers", RegisterValues.Request(cmd_type="group", name=ARM, reg="Profile_Velocity")
+    )
+    values = list(answer.values)
+    if len(values) < len(WX250S.motor_ids):
+        motor = JOINT_NAMES[len(values)]
+        raise SequenceError(f"The motor of {motor} does not answer; check its cable, or reboot the motors.")
+    if any(value != profile.velocity for value in values):
+        raise SequenceError(f"Profile_Velocity is {values} although {profile.velocity} was written.")
+
+
+def switch_torque(on: bool) -> Steps:
+    """Switch the torque of all motors."""
+    yield Call("torque_enable", TorqueEnable.Request(cmd_type="group", name=ALL, enable=on), _SLOW)
+
+
+def reboot(motors: Sequence[str], profile: Profile) -> Steps:
+    """Reboot motors by name, all that have an error where none is given, and write again what they forgot.
+
+    They are named one by one because xs_sdk's smart reboot doesn't look at the shadows.
+    """
+    requests = [Reboot.Request(cmd_type="single", name=motor) for motor in motors]
+    for request in requests or [Reboot.Request(cmd_type="group", name=ALL, smart_reboot=True)]:
+        yield Call("reboot_motors", request, _SLOW)
+    yield _BOOT
+    yield from write_profile(profile)
+
+
+def read_register(motor: str, register: str, take: Callable[[Sequence[int]], None]) -> Steps:
+    """Read one register of one motor."""
+    request = RegisterValues.Request(cmd_type="single", name=motor, reg=register)
+    answer = yield Call("get_motor_registers", request)
+    take(answer.values)
+
+
+_LIMIT_TOLERANCE = 2e-3
+"""rad. Published limits are whole degrees, ours are rounded to the third decimal."""
+_SLEEP_TOLERANCE = 0.02
+
+
+class Info(Protocol):
+    """The fields of the answer of get_robot_info that are looked at."""
+
+    joint_names: Sequence[str]
+    joint_ids: Sequence[int]
+    joint_lower_limits: Sequence[float]
+    joint_upper_limits: Sequence[float]
+    joint_sleep_positions: Sequence[float]
+
+
+def wrong_arm(info: Info) -> str:
+    """Empty when the group `arm` has the six joints in their order, otherwise a sentence."""
+    if tuple(info.joint_names) == JOINT_NAMES:
+        return ""
+    there = ", ".join(info.joint_names) or "no joints"
+    return f"The group 'arm' of xs_sdk has {there}, not the six joints of a WidowX 250; use robot_model:=wx250s."
+
+
+def differences(info: Info) -> tuple[str, ...]:
+    """One sentence for each number of the arm that is not ours; limits that xs_sdk doesn't know are left out."""
+    found = []
+    for name, number, ours in zip(JOINT_NAMES, info.joint_ids, WX250S.motor_ids, strict=False):
+        if number != ours:
+            found.append(f"The motor of {name} has id {number} instead of {ours}.")
+    for kind, theirs, limits in (
+        ("lower", info.joint_lower_limits, JOINT_LOWER),
+        ("upper", info.joint_upper_limits, JOINT_UPPER),
+    ):
+        for name, value, limit in zip(JOINT_NAMES, theirs, limits, strict=False):
+            if abs(value - limit) > _LIMIT_TOLERANCE:
+                found.append(f"The {kind} limit of {name} is {value:.3f} rad instead of {limit:.3f}.")
+    for name, value, sleep in zip(JOINT_NAMES, info.joint_sleep_positions, WX250S.named_joints["sleep"], strict=False):
+        if abs(value - sleep) > _SLEEP_TOLERANCE:
+            found.append(f"The sleep position of {name} is {value:.3f} rad instead of {sleep:.3f}.")
+    return tuple(found)

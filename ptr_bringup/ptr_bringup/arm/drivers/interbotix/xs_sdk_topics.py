@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The topics between the driver and xs_sdk: joint states in, goals and PWM out."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import JointState as JointStateMessage
+
+from ptr_bringup.arm.drivers.base import Topic
+from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
+from ptr_bringup.arm.drivers.interbotix.readings import Reading, ReadingError, reading_from
+from ptr_bringup.arm.drivers.interbotix.xs_sdk_procedures import ARM, GRIPPER
+from ptr_bringup.arm.model.kinematics import Array
+
+LAST_WORD = Duration(seconds=0.5)
+"""for which xs_sdk is given time to take the last command."""
+
+
+class XsSdkTopics:
+    """Sends to xs_sdk, keeps its newest usable joint states and relays them to /joint_states.
+
+    Args:
+        namespace: of xs_sdk, for example /wx250s.
+        stroke: of the fingers.
+
+    Attributes:
+        newest: newest usable reading, None before the first.
+        received: number of usable readings.
+        pwm: of the gripper, last sent.
+        gripper_topic: full name of the topic of the gripper's PWM.
+        exclusive: topics that have one publisher each; not that of the PWM, which the gripper's watchdog has too.
+    """
+
+    def __init__(self, node: Node, namespace: str, stroke: GripperSettings) -> None:
+        self._node, self._stroke, self._topic = node, stroke, f"{namespace}/joint_states"
+        self._group_topic = f"{namespace}/commands/joint_group"
+        self.gripper_topic = f"{namespace}/commands/joint_single"
+        self.exclusive = (
+            Topic(self._group_topic, JointGroupCommand),
+            Topic(self._topic, JointStateMessage),
+            Topic("/joint_states", JointStateMessage),
+        )
+        self.newest: Reading | None = None
+        self.received, self.pwm = 0, 0.0
+        self._heard, self._misread = -math.inf, ""
+        self._relay = node.create_publisher(JointStateMessage, "/joint_states", qos_profile_sensor_data)
+        self._states = node.create_subscription(JointStateMessage, self._topic, self._on_state, qos_profile_sensor_data)
+        self._open()
+
+    def _open(self) -> None:
+        self._group = self._node.create_publisher(JointGroupCommand, self._group_topic, 1)
+        self._single = self._node.create_publisher(JointSingleCommand, self.gripper_topic, 1)
+
+    def _on_state(self, message: JointStateMessage) -> None:
+        try:
+            self.newest = reading_from(message, self._stroke)
+        except ReadingError as error:
+            self._misread = str(error)
+            return
+        self._heard, self._misread = time.monotonic(), ""
+        self.received += 1
+        self._relay.publish(message)
+
+    @property
+    def silence(self) -> float:
+        """s since the newest usable reading arrived."""
+        return time.monotonic() - self._heard
+
+    @property
+    def trouble(self) -> str:
+        """Why there is silence, one sentence."""
+        if self._misread:
+            return self._misread
+        if self.received == 0:
+            return f"No joint state has arrived on {self._topic}; start xs_sdk, or launch with xs_sdk:=stand_in."
+        return f"Joint states on {self._topic} have ended; is xs_sdk still running, are power and USB cable plugged in?"
+
+    def send_goal(self, joints: Array) -> None:
+        """Send joint positions (6,) in rad."""
+        self._group.publish(JointGroupCommand(name=ARM, cmd=joints.tolist()))
+
+    def send_pwm(self, pwm: float) -> None:
+        """Send the gripper's PWM, positive opens."""
+        self.pwm = pwm
+        self._single.publish(JointSingleCommand(name=GRIPPER, cmd=pwm))
+
+    def close(self) -> None:
+        """Take the force off the gripper, and give back the topics.
+
+        xs_sdk has no watchdog: it would push with the last PWM for ever, and heat the motor until it trips.
+        """
+        self._close()
+        self._node.destroy_subscription(self._states)
+        self._node.destroy_publisher(self._relay)
+
+    def _close(self) -> None:
+        if self._single.get_subscription_count():
+            self.send_pwm(0.0)
+            self._single.wait_for_all_acked(LAST_WORD)
+        for publisher in (self._group, self._single):
+            self._node.destroy_publisher(publisher)

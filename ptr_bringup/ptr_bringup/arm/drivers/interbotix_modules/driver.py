@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver on Interbotix's Python API: that of `interbotix` with the API's publishers and clients."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from rclpy.node import Node
+
+from ptr_bringup.arm.drivers.interbotix.driver import InterbotixDriver, Options
+from ptr_bringup.arm.drivers.interbotix.service_sequencer import ServiceSequencer
+from ptr_bringup.arm.drivers.interbotix.xs_sdk_procedures import ARM, GRIPPER
+from ptr_bringup.arm.drivers.interbotix.xs_sdk_topics import LAST_WORD, XsSdkTopics
+from ptr_bringup.arm.drivers.interbotix_modules.api import clients_of, manipulator
+from ptr_bringup.arm.drivers.interbotix_modules.connection import Connection
+from ptr_bringup.arm.model.kinematics import Array
+
+_WAITING = "Interbotix's API waits for xs_sdk; start it, or launch with xs_sdk:=stand_in."
+
+
+class ModulesTopics(XsSdkTopics):
+    """Commands go out by the API; there are none before it is connected."""
+
+    connection: Connection
+
+    def _open(self) -> None:
+        """Goals and PWM have the API's publishers."""
+
+    @property
+    def silence(self) -> float:
+        """s since the newest usable reading arrived; for ever, as long as nothing could be sent."""
+        return math.inf if self.connection.robot is None else super().silence
+
+    @property
+    def trouble(self) -> str:
+        """Why there is silence, one sentence."""
+        if self.connection.robot is None:
+            return self.connection.trouble or _WAITING
+        return super().trouble
+
+    def send_goal(self, joints: Array) -> None:
+        """Send joint positions (6,) in rad."""
+        if self.connection.robot is not None:
+            self.connection.robot.core.robot_write_commands(ARM, joints.tolist())
+
+    def send_pwm(self, pwm: float) -> None:
+        """Send the gripper's PWM, positive opens."""
+        if self.connection.robot is not None:
+            self.pwm = pwm
+            self.connection.robot.core.robot_write_joint_command(GRIPPER, pwm)
+
+    def _close(self) -> None:
+        if self.connection.robot is not None and self.connection.robot.core.pub_single.get_subscription_count():
+            self.send_pwm(0.0)
+            self.connection.robot.core.pub_single.wait_for_all_acked(LAST_WORD)
+
+
+class ModulesDriver(InterbotixDriver):
+    """Streams through `InterbotixManipulatorXS`; never waits, although that does."""
+
+    def _connect(self, node: Node, options: Options) -> tuple[XsSdkTopics, ServiceSequencer]:
+        name = options.namespace.strip("/")
+        self._connection = Connection(functools.partial(manipulator, name, f"{node.get_name()}_interbotix_api"))
+        topics = ModulesTopics(node, options.namespace, options.gripper)
+        topics.connection = self._connection
+        return topics, ServiceSequencer(node, options.namespace, {})
+
+    def _tick(self) -> None:
+        if self._connection.take_over(self._node):
+            self._sequencer.clients.update(clients_of(self._connection.robot))
+        super()._tick()
+
+    def close(self) -> None:
+        """Take the force off the gripper, and give back the API and all else; the arm keeps its pose."""
+        super().close()
+        self._connection.close(self._node)

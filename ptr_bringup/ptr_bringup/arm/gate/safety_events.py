@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The reasons that stand at a time, and the events when their set changes."""
+
+from __future__ import annotations
+
+from ptr_bringup.arm.gate.limits import Reason, bits
+from ptr_bringup.arm.model.kinematics import Pose
+from ptr_bringup.arm.types import SafetyChange
+
+_LASTS = 0.5
+"""s. A reason is reported for so long after it last held: a 5 Hz refusal does not flicker at 50 Hz."""
+
+
+class ActiveReasons:
+    """Remembers each reason with its source and sentence."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Reason, tuple[float, str, str]] = {}
+        self._reported = Reason.NONE
+
+    def report(self, reason: Reason, source: str, detail: str, now: float, lasts: float = _LASTS) -> None:
+        """These reasons hold now (s)."""
+        for bit in bits(reason):
+            self._entries[bit] = (now + lasts, source, detail)
+
+    def poll(self, requested: Pose, admitted: Pose, now: float) -> tuple[SafetyChange, ...]:
+        """An event when the set of reasons is another one than at the last call, else nothing."""
+        self._entries = {bit: entry for bit, entry in self._entries.items() if entry[0] >= now}
+        current = Reason.NONE
+        for bit in self._entries:
+            current |= bit
+        if current == self._reported:
+            return ()
+        new = [entry for bit, entry in self._entries.items() if bit & ~self._reported]
+        _, source, detail = (new or list(self._entries.values()) or [(0.0, "", "Back to normal.")])[-1]
+        self._reported = current
+        return (SafetyChange(current, source, detail, requested, admitted),)

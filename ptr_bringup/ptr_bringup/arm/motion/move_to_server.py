@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The action /arm/move_to: one goal at a time, reported by the gate tick by tick."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.action.server import ServerGoalHandle
+from rclpy.node import Node
+from rclpy.task import Future
+
+from ptr_bringup.arm.gate.gate import Gate
+from ptr_bringup.arm.messages import pose_from, pose_message, short
+from ptr_bringup.arm.types import MoveReport
+from ptr_msgs.action import MoveTo
+
+_ENDED = MoveReport(0.0, True, False, "The move was ended: the arm was stopped, or the clock jumped.")
+
+
+@dataclass
+class _Current:
+    """What there is while a move goes on.
+
+    Attributes:
+        over: wakes the action up.
+        report: how it ended, once it is over.
+    """
+
+    goal: ServerGoalHandle
+    over: Future
+    report: MoveReport = _ENDED
+
+
+class MoveToServer:
+    """Serves moves to a pose.
+
+    Args:
+        now: s, the gate's time.
+    """
+
+    def __init__(self, node: Node, core: Gate, now: Callable[[], float]) -> None:
+        self._node, self._core, self._now = node, core, now
+        self._current: _Current | None = None
+        self._server = ActionServer(
+            node, MoveTo, "/arm/move_to", self._on_goal, cancel_callback=lambda _: CancelResponse.ACCEPT
+        )
+
+    def _begin(self, request: MoveTo.Goal) -> str:
+        """Ask the gate; returns its refusal."""
+        try:
+            if request.named_pose:
+                name = short(request.named_pose)
+                return self._core.move_to_name(name, request.gripper, request.duration, self._now())
+            return self._core.move_to_pose(pose_from(request.pose), request.gripper, request.duration, self._now())
+        except ValueError as error:
+            return str(error)
+
+    async def _on_goal(self, goal: ServerGoalHandle) -> MoveTo.Result:
+        refusal = self._begin(goal.request)
+        if refusal:
+            goal.abort()
+            return MoveTo.Result(success=False, message=refusal)
+        self._current = current = _Current(goal, Future(executor=self._node.executor))
+        await current.over
+        report = current.report
+        if self._current is current:  # not yet the next one
+            self._current = None
+        finish = goal.succeed if report.success else goal.canceled if goal.is_cancel_requested else goal.abort
+        finish()
+        result = MoveTo.Result(success=report.success, message=report.message)
+        if self._core.measured is not None:
+            result.measured = pose_message(self._core.measured)
+        return result
+
+    def watch(self, report: MoveReport | None) -> None:
+        """Pass on what the gate said of the move in this tick."""
+        current = self._current
+        if current is None or current.over.done():
+            return
+        if report is None:
+            report = _ENDED
+        elif current.goal.is_cancel_requested and not report.done:
+            self._core.cancel_move()
+            report = MoveReport(report.progress, True, False, "The move was cancelled.")
+        current.goal.publish_feedback(MoveTo.Feedback(progress=report.progress))
+        if report.done:
+            current.report = report
+            current.over.set_result(None)

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readings of the motors as messages, and back."""
+
+from __future__ import annotations
+
+from ptr_bringup.arm.motors.readings import HardwareError, MotorReading, Motors
+from ptr_bringup.ros.time import seconds, stamp_from_seconds
+from ptr_msgs.msg import MotorState, MotorStates
+
+WATCHED = "arm motors"
+"""Name under which /diagnostics speak of the motors."""
+UNREAD = "This driver does not read the motors: no trip, heat or effort stops the arm."
+"""What they say where the driver can't."""
+
+
+def motors_message(motors: Motors, level: int = MotorStates.OK, text: str = "") -> MotorStates:
+    """Readings with a judgment of them (see MotorStates.msg)."""
+    message = MotorStates(level=level, message=text)
+    message.header.stamp = stamp_from_seconds(motors.stamp)
+    message.motors = [
+        MotorState(
+            name=reading.name,
+            temperature=reading.temperature,
+            voltage=reading.voltage,
+            effort=reading.effort,
+            hardware_error=int(reading.error),
+            torque=reading.torque,
+        )
+        for reading in motors.readings
+    ]
+    return message
+
+
+def motors_from(message: MotorStates) -> Motors:
+    """The readings of a message."""
+    readings = tuple(
+        MotorReading(m.name, m.temperature, m.voltage, m.effort, HardwareError(m.hardware_error), m.torque)
+        for m in message.motors
+    )
+    return Motors(seconds(message.header.stamp), readings)

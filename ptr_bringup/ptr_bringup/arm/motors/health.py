@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Are the motors well? Readings become a level and a sentence: rest before a trip, a fault after one.
+
+Where the numbers come from:
+
+- A motor trips at its register Temperature Limit: 72 deg C of the XL430-W250 in the wrist and gripper, 80 deg C of
+  the XM430-W350 elsewhere; after it has, it shall rest for 20 minutes (ROBOTIS e-manual). All are held to the lower.
+- The XM430-W350 takes 10.0 to 14.8 V, 12 V recommended, and reports an error below 9.5 V (ROBOTIS e-manual).
+- The Bridge robots end an episode when a joint's effort is above [800 1000 600 600 600 700] x 1.7 (in the units of
+  the Interbotix driver: mA of the XM430), and no longer look at it below that.
+- A load that lasts should stay well below the greatest one (a fifth of the stall torque, ROBOTIS e-manual): heat
+  goes with the square of the current, so the root of its mean square over half a minute is judged.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass, field
+
+from ptr_bringup.arm.motors.readings import MOTOR_NAMES, SHUTDOWN, HardwareError, MotorReading, Motors
+
+_RECOVER = "support the arm and run `ptr arm recover`"
+_COLD = 35.0
+"""deg C at which a motor has rested."""
+_ROOM = 26.0
+"""deg C towards which a motor cools."""
+_TRIPS = {
+    HardwareError.OVERLOAD: "overload",
+    HardwareError.OVERHEATING: "overheating",
+    HardwareError.ELECTRICAL_SHOCK: "electrical shock",
+    HardwareError.ENCODER: "an encoder error",
+    HardwareError.INPUT_VOLTAGE: "an input voltage error",
+}
+
+
+class Level(enum.IntEnum):
+    """How the motors are; the values of MotorStates.level."""
+
+    OK = 0
+    REST = 1
+    FAULT = 2
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Above what, and for how long.
+
+    Attributes:
+        effort_limits: (6,) of the joints, in `effort_unit`; the gripper is judged by its temperature alone, as the
+            force with which it holds things is the driver's business.
+        effort_time: s for which an effort above its limit is allowed.
+        sustained: share of its limit that a joint may carry for long, as the root of the mean square over
+            `sustained_time` s; below `relieved` it counts as rested.
+        warm: deg C at which a rest is due, which is over below `cooled`.
+        trips: deg C at which motors switch themselves off.
+        voltage_low, voltage_high: V, within which the supply is well.
+        silence: s without an answer of a motor.
+        cooling_time: s, time constant with which a resting motor cools.
+    """
+
+    effort_limits: tuple[float, ...]
+    effort_unit: str
+    effort_time: float = 0.5
+    sustained: float = 0.6
+    relieved: float = 0.5
+    sustained_time: float = 30.0
+    warm: float = 60.0
+    cooled: float = 55.0
+    trips: float = 72.0
+    voltage_low: float = 11.0
+    voltage_high: float = 14.8
+    silence: float = 3.0
+    cooling_time: float = 720.0
+
+    def __post_init__(self) -> None:
+        if len(self.effort_limits) != len(MOTOR_NAMES) - 1:
+            raise ValueError(f"effort_limits needs six numbers, not {list(self.effort_limits)}.")
+        if not self.cooled <= self.warm <= self.trips:
+            raise ValueError(
+                f"motor_cooled <= motor_warm <= {self.trips:g} is needed, not {self.cooled:g} and {self.warm:g} deg C."
+            )
+
+    def rest(self, temperature: float) -> float:
+        """Minutes until a motor of that temperature (deg C) has cooled down: 20 from where an XL430 trips."""
+        above = max(temperature - _ROOM, _COLD - _ROOM)
+        return self.cooling_time / 60.0 * math.log(above / (_COLD - _ROOM))
+
+
+WIDOWX = Thresholds(tuple(1.7 * effort for effort in (800.0, 1000.0, 600.0, 600.0, 600.0, 700.0)), "mA")
+"""The real arm; see the top of this module."""
+SIMULATED = Thresholds((9.5, 19.0, 14.25, 3.8, 4.75, 1.9), "N m", effort_time=2.0, cooling_time=120.0)
+"""The simulated arm: 0.95 of what its actuators give at most, and its motors' time constant. They are stronger than
+the real ones, and are not damaged: a push on a thing is none of their business until it stalls them."""
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """How the motors are, and one sentence: which motor, its value, what to do."""
+
+    level: Level
+    message: str
+
+
+@dataclass
+class _Track:
+    """What is remembered of one motor."""
+
+    answered: float
+    warm: bool = False
+    strained: bool = False
+    mean_square: float = 0.0
+    over_since: float | None = None
+
+
+@dataclass
+class MotorHealth:
+    """Judges one reading after the other.
+
+    Ages and durations are differences of the times at which readings were seen first, not of their stamps: those are
+    of the system's clock, and its being set says nothing about the motors.
+    """
+
+    thresholds: Thresholds
+    _tracks: dict[str, _Track] = field(default_factory=dict)
+    _stamp: float | None = None
+    _read: float = 0.0
+    _weak: bool = False
+
+    def judge(self, motors: Motors, now: float) -> Judgment:
+        """The worst that can be said of the newest reading, which may be the one that was judged before.
+
+        Args:
+            now: s in which the arm was heard (see `StateUptime`); never less than before.
+        """
+        elapsed = self._take(motors.stamp, now)
+        readings = {reading.name: reading for reading in motors.readings if reading.answers}
+        findings = [self._all_silent(now - self._read), self._supply(readings)]
+        findings += self._trips(readings)
+        for k, name in enumerate(MOTOR_NAMES):
+            track = self._tracks.setdefault(name, _Track(self._read))
+            if name in readings:
+                track.answered = self._read
+                findings += [self._heat(track, readings[name]), self._effort(track, k, readings[name], elapsed)]
+            else:
+                findings.append(self._silent(name, self._read - track.answered))
+        told = [finding for finding in findings if finding is not None]
+        return max(told, key=lambda finding: finding.level, default=Judgment(Level.OK, "All motors are well."))
+
+    def _take(self, stamp: float, now: float) -> float:
+        """Note when a reading is seen first; s between it and the one before, 0 for one that was judged before."""
+        if stamp == self._stamp:
+            return 0.0
+        elapsed = 0.0 if self._stamp is None else now - self._read
+        self._stamp, self._read = stamp, now
+        return elapsed
+
+    def _all_silent(self, age: float) -> Judgment | None:
+        if age <= self.thresholds.silence:
+            return None
+        return Judgment(
+            Level.FAULT, f"The motors were last read {age:.0f} s ago: check the driver, then clear the arm."
+        )
+
+    def _silent(self, name: str, age: float) -> Judgment | None:
+        if age < self.thresholds.silence:
+            return None
+        return Judgment(
+            Level.FAULT,
+            f"The {name} motor has not answered for {age:.0f} s: support the arm, check the motor's cable and run "
+            "`ptr arm recover`.",
+        )
+
+    def _trips(self, readings: dict[str, MotorReading]) -> list[Judgment]:
+        found = [Judgment(Level.FAULT, self._trip(reading)) for reading in readings.values() if reading.error]
+        limp = [reading.name for reading in readings.values() if not reading.torque and not reading.error]
+        if limp:
+            some = f"the {_listed(limp)} motor{'s are' if len(limp) > 1 else ' is'}"
+            who = "every motor is" if len(limp) == len(MOTOR_NAMES) else some
+            found.append(Judgment(Level.FAULT, f"The torque of {who} off: {_RECOVER}."))
+        return found
+
+    def _trip(self, reading: MotorReading) -> str:
+        why = " and ".join(text for bit, text in _TRIPS.items() if bit in reading.error) or f"error {reading.error:d}"
+        if not reading.error & SHUTDOWN:
+            value = f" at {reading.voltage:.1f} V" if HardwareError.INPUT_VOLTAGE in reading.error else ""
+            return f"The {reading.name} motor reports {why}{value}: check cables and power supply, {_RECOVER}."
+        wait = ""
+        if HardwareError.OVERHEATING in reading.error:
+            why += f" at {reading.temperature:.0f} deg C"
+            wait = f", after about {self.thresholds.rest(reading.temperature):.0f} min of rest"
+        return f"The {reading.name} motor has tripped by {why} and is without torque: {_RECOVER}{wait}."
+
+    def _heat(self, track: _Track, reading: MotorReading) -> Judgment | None:
+        temperature, limits = reading.temperature, self.thresholds
+        if math.isnan(temperature):
+            return None
+        track.warm = temperature >= (limits.cooled if track.warm else limits.warm)
+        if not track.warm:
+            return None
+        return Judgment(
+            Level.REST,
+            f"The {reading.name} motor is at {temperature:.0f} deg C, and trips at {limits.trips:.0f}: let the arm "
+            f"rest in its sleep pose for about {limits.rest(temperature):.0f} min.",
+        )
+
+    def _effort(self, track: _Track, k: int, reading: MotorReading, elapsed: float) -> Judgment | None:
+        limits = self.thresholds
+        if k >= len(limits.effort_limits) or math.isnan(reading.effort):
+            return None
+        effort, limit = abs(reading.effort), limits.effort_limits[k]
+        weight = 1.0 - math.exp(-elapsed / limits.sustained_time)
+        share = effort / limit if limit > 0.0 else math.inf
+        track.mean_square += weight * (min(share, 2.0) ** 2 - track.mean_square)
+        read = self._read
+        track.over_since = None if effort <= limit else read if track.over_since is None else track.over_since
+        if track.over_since is not None and read - track.over_since >= limits.effort_time:
+            return Judgment(
+                Level.FAULT,
+                f"The {reading.name} motor pushes with {effort:.3g} {limits.effort_unit}, more than its limit of "
+                f"{limit:.3g}: free the arm, then clear it.",
+            )
+        carried = math.sqrt(track.mean_square)
+        track.strained = carried >= (limits.relieved if track.strained else limits.sustained)
+        if not track.strained:
+            return None
+        return Judgment(
+            Level.REST,
+            f"The {reading.name} motor has carried {carried:.0%} of its limit for a while: let the arm rest in its "
+            "sleep pose for a minute.",
+        )
+
+    def _supply(self, readings: dict[str, MotorReading]) -> Judgment | None:
+        volts = [reading.voltage for reading in readings.values() if not math.isnan(reading.voltage)]
+        if not volts:
+            return None
+        limits, margin = self.thresholds, 0.2 if self._weak else 0.0
+        low, high = min(volts), max(volts)
+        self._weak = low < limits.voltage_low + margin or high > limits.voltage_high - margin
+        if not self._weak:
+            return None
+        worst = low if low < limits.voltage_low + margin else high
+        return Judgment(
+            Level.REST,
+            f"The supply is at {worst:.1f} V, {limits.voltage_low:g} to {limits.voltage_high:g} V are right: check "
+            "the power supply and its cable.",
+        )
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

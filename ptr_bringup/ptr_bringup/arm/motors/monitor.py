@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arm node and its motors: it judges their readings, stops the arm when one has failed, and switches them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+from std_srvs.srv import SetBool, Trigger
+
+from ptr_bringup.arm.drivers.base import Driver
+from ptr_bringup.arm.gate.arbiter import Mode
+from ptr_bringup.arm.gate.gate import Gate
+from ptr_bringup.arm.motors.conversions import UNREAD, WATCHED, motors_message
+from ptr_bringup.arm.motors.health import SIMULATED, WIDOWX, Judgment, Level, MotorHealth, Thresholds
+from ptr_bringup.arm.motors.readings import HardwareError, Motors
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
+from ptr_bringup.ros.time import STEADY, seconds
+from ptr_msgs.msg import MotorStates
+
+_PERIOD = 0.05
+"""s between two looks at the driver's newest reading; how often motors are read is the driver's business."""
+_REPEAT = 1.0
+"""s after which an unchanged judgment is published again."""
+_COMMANDED = (Mode.TELEOP, Mode.POLICY, Mode.MOVING)
+_DIAGNOSED = {
+    Level.OK: DiagnosticStatus.OK,
+    Level.REST: DiagnosticStatus.WARN,
+    Level.FAULT: DiagnosticStatus.ERROR,
+}
+
+
+class MotorMonitor:
+    """Publishes /arm/motors and an entry in /diagnostics; offers /arm/torque and /arm/reboot_motors.
+
+    Args:
+        node: the arm node; its parameters `motor_...` are the thresholds.
+        core: gets a motor fault for as long as it lasts.
+        now: s of the gate's time (see `MonotonicClock`).
+    """
+
+    def __init__(self, node: Node, core: Gate, driver: Driver, robot: str, now: Callable[[], float]) -> None:
+        self._node, self._core, self._driver, self._now = node, core, driver, now
+        self._state_uptime = StateUptime()
+        self._health = MotorHealth(_declare_thresholds(node, SIMULATED if robot == "sim" else WIDOWX))
+        self._judgment: Judgment | None = None
+        self._published = 0.0
+        self._switches: list[tuple[str, HardwareError, bool]] = []
+        self._states = node.create_publisher(MotorStates, "/arm/motors", LATCHED)
+        self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        node.create_service(SetBool, "/arm/torque", self._on_torque)
+        node.create_service(Trigger, "/arm/reboot_motors", self._on_reboot)
+        self._uptime = lambda: STEADY.now().nanoseconds * 1e-9
+        node.create_timer(_PERIOD, self._poll, clock=STEADY)
+
+    def _poll(self) -> None:
+        motors, state = self._driver.motors(), self._driver.state()
+        heard = self._state_uptime.update(self._now(), None if state is None else state.stamp)
+        if motors is None:
+            return self._diagnose_unread()
+        judgment = self._health.judge(motors, heard)
+        self._core.motor_fault(judgment.message if judgment.level is Level.FAULT else "")
+        self._publish(motors, judgment)
+
+    def _publish(self, motors: Motors, judgment: Judgment) -> None:
+        changed = self._judgment is None or judgment.level is not self._judgment.level
+        if changed and judgment.level is not Level.OK:
+            self._node.get_logger().warning(judgment.message)
+        elif changed:
+            self._node.get_logger().info(judgment.message)
+        self._judgment = judgment
+        switches = [(reading.name, reading.error, reading.torque) for reading in motors.readings]
+        if not changed and switches == self._switches and self._uptime() - self._published < _REPEAT:
+            return
+        self._published, self._switches = self._uptime(), switches
+        self._states.publish(motors_message(motors, judgment.level, judgment.message))
+        values = {
+            f"{reading.name} {name}": f"{value:.1f}"
+            for reading in motors.readings
+            for name, value in (
+                ("temperature (deg C)", reading.temperature),
+                ("voltage (V)", reading.voltage),
+                ("effort", reading.effort),
+            )
+        }
+        self._diagnose(_DIAGNOSED[judgment.level], judgment.message, values)
+
+    def _diagnose_unread(self) -> None:
+        """A driver that can't read its motors moves the arm all the same; somebody should know."""
+        if self._uptime() - self._published >= _REPEAT:
+            self._published = self._uptime()
+            sentence = "The motors have not been read yet." if self._driver.reads_motors else UNREAD
+            self._diagnose(DiagnosticStatus.WARN, sentence, {})
+
+    def _diagnose(self, level: bytes, message: str, values: dict[str, str]) -> None:
+        pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+        status = DiagnosticStatus(level=level, name=WATCHED, message=message, values=pairs)
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+    def _refusal(self) -> str:
+        """Why the motors can't be switched now; empty when they can."""
+        if self._core.arbiter.mode in _COMMANDED:
+            who = self._core.arbiter.source or "a move to a pose"
+            return f"The arm is under the command of {who}; end that or stop the arm first."
+        return ""
+
+    def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        response.message = self._refusal() or (self._tripped() or self._blind() if request.data else "")
+        response.success = not response.message
+        if response.success:
+            if request.data:
+                self._core.hold_here("gripper" in self._limp())  # it has sunk, and must not jump to where it was
+            self._driver.set_torque(request.data)
+            response.message = "The motors shall hold." if request.data else "The motors go limp."
+        self._node.get_logger().info(f"Torque {'on' if request.data else 'off'}: {response.message}")
+        return response
+
+    def _tripped(self) -> str:
+        """Why torque can't be switched on before a reboot; empty when it can."""
+        names = ", ".join(self._with_error())
+        return f"Reboot the motors first: {names} reported an error." if names else ""
+
+    def _with_error(self) -> list[str]:
+        motors = self._driver.motors()
+        return [reading.name for reading in motors.readings if reading.error] if motors is not None else []
+
+    def _limp(self) -> list[str]:
+        motors = self._driver.motors()
+        return [reading.name for reading in motors.readings if not reading.torque] if motors is not None else []
+
+    def _blind(self) -> str:
+        """Why it is not known where the arm is; empty when it is."""
+        state, now = self._driver.state(), self._node.get_clock().now().to_msg()
+        if state is not None and abs(seconds(now) - state.stamp) <= self._core.timing.state_age and state.finite:
+            return ""
+        return "No fresh joint state tells where the arm is; it could jump. Check the driver first."
+
+    def _on_reboot(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.message = self._refusal()
+        response.success = not response.message
+        if response.success:
+            names = ", ".join(self._with_error())
+            self._driver.reboot()
+            told = f"Rebooting {names}: without torque until it is switched on."
+            response.message = told if names else "No motor has an error."
+        self._node.get_logger().info(f"Reboot: {response.message}")
+        return response
+
+
+_LONGEST = 0.25
+"""s. A longer gap between two joint states counts as this much: a driver that was away, or a process that hung, tells
+nothing of how the motors were meanwhile."""
+
+
+class StateUptime:
+    """Adds up the gaps between joint states, on a clock that nobody sets.
+
+    A motor that is silent for so many of these seconds was silent while the rest of the arm spoke. When everything is
+    silent, nobody in particular is to blame: the gate holds the arm for that, and nothing has to be cleared.
+
+    Attributes:
+        seconds: of this time.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._stamp: float | None = None
+        self._heard = 0.0
+
+    def update(self, now: float, stamp: float | None) -> float:
+        """Take a look at the newest joint state; returns `seconds`.
+
+        Args:
+            now: s of the gate's time, which only grows.
+            stamp: of the joint state, None when there is none. It tells one from another and no more: it is of a
+                clock that may be set.
+        """
+        if stamp is not None and stamp != self._stamp:
+            if self._stamp is not None:
+                self.seconds += min(now - self._heard, _LONGEST)
+            self._stamp, self._heard = stamp, now
+        return self.seconds
+
+
+def _declare_thresholds(node: Node, default: Thresholds) -> Thresholds:
+    texts = {
+        "effort_time": ("s, for which a joint may push with more than its limit", 0.0, 10.0),
+        "sustained": ("share of its limit that a joint may carry for long", 0.0, 2.0),
+        "relieved": ("share of its limit below which a joint counts as rested", 0.0, 2.0),
+        "sustained_time": ("s, over which a load counts as carried for long", 0.1, 600.0),
+        "warm": ("deg C, temperature at which a rest is due", 20.0, 100.0),
+        "cooled": ("deg C, temperature below which the rest is over", 20.0, 100.0),
+        "trips": ("deg C, temperature at which motors switch themselves off", 20.0, 100.0),
+        "voltage_low": ("V, lowest right voltage of the supply", 0.0, 30.0),
+        "voltage_high": ("V, highest right voltage of the supply", 0.0, 30.0),
+        "silence": ("s without an answer of a motor after which the arm is stopped", 0.0, 60.0),
+        "cooling_time": ("s, time constant with which a resting motor cools", 1.0, 7200.0),
+    }
+    values = {
+        name: declare(node, f"motor_{name}", getattr(default, name), text, (low, high))
+        for name, (text, low, high) in texts.items()
+    }
+    unit = default.effort_unit
+    text = f"{unit}, most effort of waist, shoulder, elbow, forearm_roll, wrist_angle and wrist_rotate"
+    limits = declare(node, "motor_effort_limits", list(default.effort_limits), text)
+    try:
+        return dataclasses.replace(default, effort_limits=tuple(limits), **values)
+    except ValueError as error:
+        raise StartupError(str(error)) from error

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every way to stop the arm, and the one way to clear it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from rclpy.node import Node
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+
+from ptr_bringup.arm.drivers.base import Topic
+from ptr_bringup.arm.gate.arbiter import Mode
+from ptr_bringup.arm.gate.gate import Gate
+from ptr_bringup.arm.stop.exclusive_topics import ExclusiveTopics
+from ptr_bringup.arm.stop.stop_button import StopButton
+from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.time import STEADY
+
+_PERIOD = 0.02
+"""s between two looks at the device."""
+
+
+class ProtectiveStop:
+    """Services /arm/stop and /arm/clear, the topic /arm/stop_request, a button (`stop_device`), and a second robot.
+
+    Args:
+        exclusive: topics of the arm and its driver: a second publisher of one of them stops the arm.
+    """
+
+    def __init__(self, node: Node, core: Gate, exclusive: Sequence[Topic]) -> None:
+        self._node, self._core = node, core
+        self._device = _declare_device(node)
+        self._rivals = ExclusiveTopics(node, exclusive, self._stop)
+        node.create_service(Trigger, "/arm/stop", self._on_stop)
+        node.create_service(Trigger, "/arm/clear", self._on_clear)
+        node.create_subscription(Bool, "/arm/stop_request", self._on_request, 10)
+        if self._device is not None:
+            node.create_timer(_PERIOD, functools.partial(self._poll_button, self._device), clock=STEADY)
+
+    def _stop(self, why: str) -> None:
+        if self._core.arbiter.mode is not Mode.FAULT:
+            self._core.stop(why)
+
+    def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._stop("by /arm/stop")
+        response.success, response.message = True, "The arm is stopped until /arm/clear."
+        return response
+
+    def _on_request(self, message: Bool) -> None:
+        if message.data:
+            self._stop("by /arm/stop_request")
+
+    def _poll_button(self, device: StopButton) -> None:
+        why = device.poll()
+        if why:
+            self._stop(why)
+
+    def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        refusal = self._device.refusal() if self._device is not None else ""
+        refusal = refusal or self._rivals.refusal() or self._core.clear()
+        response.success, response.message = not refusal, refusal or "The arm may move again."
+        return response
+
+    def close(self) -> None:
+        """Give back the device."""
+        if self._device is not None:
+            self._device.close()
+
+
+def _declare_device(node: Node) -> StopButton | None:
+    text = "a stop button: an input device, best below /dev/input/by-id; empty: none. Its loss stops the arm, too"
+    path = declare(node, "stop_device", "", text)
+    key = declare(node, "stop_key", 0, "code of the key of stop_device that stops, 0: any key", (0, 767))
+    if not path:
+        return None
+    try:
+        return StopButton(path, key)
+    except OSError as error:
+        raise StartupError(
+            f"The stop button {path} can't be opened ({error.strerror}); plug it in, and let this user read it "
+            "(group input)."
+        ) from error

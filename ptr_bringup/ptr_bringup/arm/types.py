@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What goes into the gate and what comes out of it, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptr_bringup.arm.gate.arbiter import Mode
+from ptr_bringup.arm.gate.limits import Reason
+from ptr_bringup.arm.model.kinematics import Array, Pose
+
+_TURNS, _STROKE = 4.0 * np.pi, 1.0
+"""rad of a joint and m of a finger beyond which a driver's number is no position."""
+
+
+@dataclass(frozen=True)
+class JointState:
+    """What the driver measured.
+
+    Attributes:
+        stamp: s.
+        positions, velocities, efforts: (6,) rad, rad/s, and N m (simulator) or mA (Interbotix).
+        finger: m, position of a finger joint.
+    """
+
+    stamp: float
+    positions: Array
+    velocities: Array
+    efforts: Array
+    finger: float
+
+    @property
+    def finite(self) -> bool:
+        """True when the positions are numbers, and of joints: within two turns."""
+        return bool((np.abs(self.positions) <= _TURNS).all() and abs(self.finger) <= _STROKE)
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What passed the gate in one tick (see ExecutedCommand.msg)."""
+
+    source: str
+    command_stamp: float
+    target: Pose
+    gripper: float
+    joints: Array
+    reason: Reason
+
+
+@dataclass(frozen=True)
+class State:
+    """What the arm is doing (see ArmState.msg)."""
+
+    stamp: float
+    mode: Mode
+    source: str
+    measured: Pose
+    commanded: Pose
+    joints: JointState
+    gripper: float
+    gripper_commanded: float
+
+
+@dataclass(frozen=True)
+class SafetyChange:
+    """The set of reasons changed (see SafetyEvent.msg); NONE: back to normal."""
+
+    reason: Reason
+    source: str
+    detail: str
+    requested: Pose
+    admitted: Pose
+
+
+@dataclass(frozen=True)
+class MoveReport:
+    """How a move to a pose is getting on; `done` with or without `success`."""
+
+    progress: float
+    done: bool = False
+    success: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What one tick decided.
+
+    Attributes:
+        joints: (6,) rad to send to the driver, None: send nothing.
+        gripper: opening to send, 0..1.
+        executed, state: None as long as no joint state has arrived; `executed` also while they are stale.
+        events: changes of the reasons, at most one.
+        move: report of a move to a pose, None when there is none.
+        notice: something that a person should read, empty otherwise.
+    """
+
+    joints: Array | None
+    gripper: float
+    executed: Executed | None
+    state: State | None
+    events: tuple[SafetyChange, ...]
+    move: MoveReport | None
+    notice: str = ""

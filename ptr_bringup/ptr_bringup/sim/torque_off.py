@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a motor without torque does to the simulated arm: gears that give way slowly, links that come to lie."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptr_bringup.arm.model.kinematics import JOINT_NAMES
+from ptr_bringup.sim.arm_model import DAMPING
+from ptr_bringup.sim.renderer import mujoco
+
+_FRICTION = 0.15
+"""Damping of a limp motor's gears, as a share of that of its controller."""
+_SCENE, _SELF = 1, 4
+"""Contact bits: with counter and things, and of the distal links with the proximal ones."""
+_PROXIMAL = ("base_link", "waist_link", "shoulder_link")
+_DISTAL = ("forearm_roll_link", "wrist_angle_link", "wrist_rotate_link")
+
+
+class TorqueOffArm:
+    """Changes a model while a joint has no torque, and only then: an arm that holds is kept clear by its gate.
+
+    Args:
+        model: with an arm that holds.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self._model = model
+        self._joints = np.array([model.joint(name).dofadr[0] for name in JOINT_NAMES])
+        self._damping = model.dof_damping[self._joints].copy()
+        links = np.flatnonzero((model.geom_group == 1) & (model.geom_contype == 0))
+        names = np.array([model.body(model.geom_bodyid[geom]).name for geom in links])
+        self._links = links
+        self._proximal, self._distal = links[np.isin(names, _PROXIMAL)], links[np.isin(names, _DISTAL)]
+        bodies = np.unique(model.geom_bodyid[links])
+        self._originals = [
+            (f"{kind}_{table}", rows, getattr(model, f"{kind}_{table}")[rows].copy())
+            for kind, rows in (("geom", links), ("body", bodies))
+            for table in ("contype", "conaffinity")
+        ]
+
+    def adapt(self, torque: NDArray[np.bool_]) -> None:
+        """Follow the torque switches (7,), of which the first six are the joints'."""
+        limp = ~torque[:6]
+        self._model.dof_damping[self._joints] = self._damping + limp * _FRICTION * np.array(DAMPING)
+        for table, rows, values in self._originals:
+            getattr(self._model, table)[rows] = values
+        if limp.any():
+            self._touch(self._links, "conaffinity", _SCENE)
+            self._touch(self._proximal, "contype", _SELF)
+            self._touch(self._distal, "conaffinity", _SELF)
+
+    def _touch(self, geoms: NDArray[np.int64], table: str, bit: int) -> None:
+        model = self._model
+        getattr(model, f"geom_{table}")[geoms] |= bit
+        getattr(model, f"body_{table}")[model.geom_bodyid[geoms]] |= bit

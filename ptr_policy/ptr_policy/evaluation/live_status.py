@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The evaluation as others see it: its live state and the picture to match, and what the operator's page answers."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from ptr_bringup.ros.qos import LATCHED
+from ptr_models.episodes.request_text import RequestTextError, check_texts
+from ptr_msgs.srv import LabelTrial
+from ptr_policy.evaluation.human_judge import judgment
+from ptr_policy.evaluation.trials import Judgment, Trial, TrialsError
+
+LABEL = {"outcome": 40, "reason": 2000, "by": 80}
+"""Characters of the texts of a label."""
+PHASES = ("idle", "staging", "ready", "running", "label", "review", "done")
+"""Between evaluations; checkpoint and arm are made ready; a person lays out the scene; the policy acts; a person
+judges; a person may take the last judgment back; all trials are made."""
+GO_AHEAD = {"ready": "the trial begins", "review": "the evaluation ends"}
+"""Phases that wait for /evaluation/ready, and what it brings."""
+
+
+class LiveStatus:
+    """Publishes /evaluation/trial, summary and the reference picture; offers /evaluation/ready, undo and label.
+
+    Args:
+        camera: whose pictures the reference is to be laid over.
+    Attributes:
+        asks: a person judges, who may also label a trial while the policy still acts, and so end it.
+        blind: letters stand for the policies, and who watches must not learn which is which.
+    """
+
+    def __init__(self, node: Node, camera: str = "") -> None:
+        self._node, self._camera = node, camera
+        self.asks = self.blind = False
+        self._state: dict[str, Any] = {
+            "phase": "idle", "index": 0, "planned": 0, "scene": 0, "scenes": 0, "task": "", "kitchen": "",
+            "instruction": "", "policy_label": "", "takeover_steps": 0, "assisted": False, "message": "",
+            "may_label": False, "blind": False, "fault": "", "undo": "",
+        }  # fmt: skip
+        self._lock = threading.Lock()
+        self._ready = self._undo = False
+        self._label: Judgment | None = None
+        self._trial = node.create_publisher(String, "/evaluation/trial", LATCHED)
+        self._summary = node.create_publisher(String, "/evaluation/summary", LATCHED)
+        self._reference = node.create_publisher(CompressedImage, "/evaluation/reference/compressed", LATCHED)
+        node.create_service(Trigger, "/evaluation/ready", self._on_ready)
+        node.create_service(Trigger, "/evaluation/undo", self._on_undo)
+        node.create_service(LabelTrial, "/evaluation/label", self._on_label)
+
+    def expect(self, planned: int, scenes: int) -> None:
+        """How much there is to do."""
+        self._state.update(planned=planned, scenes=scenes)
+
+    def open_trial(self, trial: Trial) -> None:
+        """A trial begins."""
+        self._state.update(
+            index=trial.index,
+            scene=trial.scene,
+            task=trial.task,
+            kitchen=trial.kitchen,
+            instruction=trial.task.replace("_", " "),
+            policy_label=trial.policy,
+            takeover_steps=0,
+            assisted=False,
+            fault="",
+        )
+
+    def show(self, phase: str, message: str = "", undo: str = "", **values: Any) -> None:
+        """Publish where the trial is; answers to an earlier phase are forgotten, but for a label that ended the run.
+
+        Args:
+            undo: the judgment that may be taken back now, in words.
+        """
+        with self._lock:
+            if phase != self._state["phase"]:
+                self._ready = self._undo = False
+                self._label = self._label if phase == "label" else None
+            may_label = phase == "label" or (phase == "running" and self.asks)
+            self._state.update(phase=phase, message=message, may_label=may_label, undo=undo, blind=self.blind, **values)
+            text = json.dumps(self._state, sort_keys=True)
+        self._trial.publish(String(data=text))
+
+    def show_reference(self, picture: bytes | None) -> None:
+        """Publish the picture that the scene should look like; None: there is none yet."""
+        message = CompressedImage(format="jpeg")
+        message.header.frame_id = self._camera
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.data = picture or b""
+        self._reference.publish(message)
+
+    def announce(self, summary: Mapping[str, Any]) -> None:
+        """Publish the counts so far, as `summary.json` has them."""
+        self._summary.publish(String(data=json.dumps(summary)))
+
+    def take_ready(self) -> bool:
+        """See `person.Page`."""
+        with self._lock:
+            ready, self._ready = self._ready, False
+        return ready
+
+    def take_undo(self) -> bool:
+        """See `person.Page`."""
+        with self._lock:
+            undo, self._undo = self._undo, False
+        return undo
+
+    @property
+    def labelled(self) -> bool:
+        """See `person.Page`."""
+        return self._label is not None
+
+    def take_label(self) -> Judgment | None:
+        """See `person.Page`."""
+        with self._lock:
+            label, self._label = self._label, None
+        return label
+
+    def _on_ready(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._lock:
+            begins = GO_AHEAD.get(self._state["phase"], "")
+            response.success = bool(begins)
+            self._ready = self._ready or response.success
+        response.message = begins or self._not_now("a scene to be laid out")
+        return response
+
+    def _on_undo(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._lock:
+            response.success = bool(self._state["undo"])
+            self._undo = self._undo or response.success
+        response.message = f"taken back: {self._state['undo']}" if response.success else self._not_now("an undo")
+        return response
+
+    def _on_label(self, request: LabelTrial.Request, response: LabelTrial.Response) -> LabelTrial.Response:
+        score = None if math.isnan(request.score) else float(request.score)
+        with self._lock:
+            if not self._state["may_label"]:
+                response.success, response.message = False, self._not_now("a label")
+                return response
+            try:
+                check_texts(request, LABEL)
+                self._label = judgment(request.outcome, score, request.reason, request.by)
+            except (TrialsError, RequestTextError) as error:
+                response.success, response.message = False, str(error)
+                return response
+            response.success, response.message = True, f"trial {self._state['index'] + 1} is a {request.outcome}"
+        return response
+
+    def _not_now(self, wanted: str) -> str:
+        return f"no trial waits for {wanted}: the evaluation is in phase {self._state['phase']}"

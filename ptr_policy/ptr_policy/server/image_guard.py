@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures that show nothing, half of something, or not the present: no policy may act on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ptr_models.common.image_checks import DARK, FROZEN_TRAVEL, brightness
+from ptr_models.common.jpeg import TornError, whole
+from ptr_models.contract import Contract
+from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.sampling import Choice, Observation
+
+_JPEG = b"\xff\xd8"
+
+
+class ImageError(EpisodeError):
+    """A picture can't be trusted; the message says which and why."""
+
+
+Position = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """A picture, its stamp (ns), where the end effector (m) was when it was taken (None: not known), and how far (m)
+    from there it has been while the picture stayed the same."""
+
+    stamp: int
+    data: bytes
+    position: Position | None
+    moved: float = 0.0
+
+
+class ImageGuard:
+    """Remembers what each camera showed, for one run."""
+
+    def __init__(self) -> None:
+        self._references: dict[str, _Reference] = {}
+
+    def check(self, contract: Contract, choice: Choice, where: Callable[[int], Position | None]) -> None:
+        """Look at chosen samples before they are decoded.
+
+        Args:
+            where: measured position of the end effector (m) at a stamp (ns), None when that is not known. It has to be
+                that of the picture's stamp: the state of the observation may be older or younger than its picture.
+        Raises:
+            ImageError: a JPEG is not whole, or a later picture is the same byte for byte although the arm moved (a
+                sensor has noise, and the arm is in the picture).
+        """
+        for camera, (stamp, data) in zip(contract.cameras, choice.images, strict=True):
+            content = bytes(data)
+            if content.startswith(_JPEG):
+                _require_whole(camera.name, content)
+            now, before = _Reference(stamp, content, where(stamp)), self._references.get(camera.name)
+            if before is None or before.data != content or before.position is None:
+                self._references[camera.name] = now
+            elif now.stamp > before.stamp and now.position is not None:
+                moved = float(np.linalg.norm(np.subtract(now.position, before.position)))
+                before = replace(before, moved=max(before.moved, moved))
+                self._references[camera.name] = before
+                _require_rest(camera.name, before, now)
+
+
+def _require_whole(camera: str, content: bytes) -> None:
+    try:
+        whole(content)
+    except TornError as error:
+        raise ImageError(f"the picture of camera {camera} is torn: {error}") from error
+
+
+def _require_rest(camera: str, before: _Reference, now: _Reference) -> None:
+    """The furthest way counts: an arm that is held swings back a little, and a circle ends where it began."""
+    if before.moved > FROZEN_TRAVEL:
+        raise ImageError(
+            f"the picture of camera {camera} is frozen: it has not changed for {(now.stamp - before.stamp) * 1e-9:.2f} "
+            f"s, in which the arm moved {before.moved:.3f} m"
+        )
+
+
+def require_light(contract: Contract, observation: Observation) -> None:
+    """Look at the decoded pictures.
+
+    Raises:
+        ImageError: one is dark.
+    """
+    for camera, image in zip(contract.cameras, observation.images, strict=True):
+        if (level := brightness(image)) < DARK:
+            raise ImageError(
+                f"the picture of camera {camera.name} is dark: 99 % of it is at most {level:.0f} of 255; "
+                f"{DARK} is needed"
+            )

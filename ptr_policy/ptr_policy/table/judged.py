@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cells whose trials a person judges: what `ptr evaluate` left, whose trials they are, and what is still to be done."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import command_text
+from ptr_models.training.runs import latest_checkpoint
+from ptr_policy.evaluation.checkpoints import Checkpoint
+from ptr_policy.evaluation.findings import Evaluation, command, read_evaluation
+from ptr_policy.evaluation.trials import Result
+from ptr_policy.table.methods import Method
+from ptr_policy.table.plan import TablePlan
+
+OWN_CHOICE = "the checkpoint's"
+"""Way of choosing actions of an evaluation that named none."""
+
+Key = tuple[str, str, int]
+"""Method, task, seed."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Trials of a cell that count, and how their actions were chosen."""
+
+    decoding: str
+    results: tuple[Result, ...]
+    checkpoint: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done, and the command for it."""
+
+    about: str
+    command: str
+
+
+def read_evaluations(plan: TablePlan) -> list[Evaluation]:
+    """The evaluations in the table's own folder and in those that were named.
+
+    Raises:
+        PtrError: a folder that was named holds none, or one can't be read.
+    """
+    if not plan.judged_tasks:
+        return []
+    folders: dict[Path, None] = {}
+    for folder in (plan.evaluations, *plan.trials_from):
+        found = sorted(file.parent.resolve() for file in folder.rglob("trials.jsonl"))
+        if not found and folder != plan.evaluations:
+            raise PtrError(f"{folder} holds no trials of `ptr evaluate` (trials.jsonl); give the folder of its --out")
+        folders |= dict.fromkeys(found)
+    return [read_evaluation(folder) for folder in folders if (folder / "trials.jsonl").stat().st_size]
+
+
+def judged_cells(plan: TablePlan, evaluations: Sequence[Evaluation]) -> dict[Key, Judged]:
+    """The trials of each cell, over all evaluations; names that are hidden yet have none.
+
+    Raises:
+        PtrError: the actions of a cell were chosen in several ways.
+    """
+    cells: dict[Key, Judged] = {}
+    for evaluation in evaluations:
+        decoding = evaluation.protocol.action_choice or OWN_CHOICE
+        for policy, key in _matched(plan, evaluation):
+            before = cells.get(key, Judged(decoding, (), evaluation.names[policy].path))
+            if before.decoding != decoding:
+                raise PtrError(
+                    f"{label(key)} was tried with actions chosen by {before.decoding}, and by {decoding} in "
+                    f"{evaluation.directory}; move one of these evaluations away"
+                )
+            cells[key] = dataclasses.replace(before, results=before.results + evaluation.of(policy))
+    return {key: cell for key, cell in cells.items() if cell.results}
+
+
+def strangers(plan: TablePlan, evaluations: Sequence[Evaluation]) -> list[str]:
+    """A sentence on each policy that was evaluated and is in no cell of the table."""
+    found = []
+    for evaluation in evaluations:
+        matched = {policy for policy, _ in _matched(plan, evaluation)}
+        for policy, checkpoint in evaluation.names.items():
+            if policy not in matched and not evaluation.hidden:
+                found.append(
+                    f"{evaluation.directory}: {checkpoint.name}, task {evaluation.protocol.task}, is no cell of this "
+                    "table; evaluate the checkpoint of a run of it, or name the policy METHOD-sSEED"
+                )
+    return found
+
+
+def _matched(plan: TablePlan, evaluation: Evaluation) -> Iterator[tuple[str, Key]]:
+    """The policies of an evaluation that are cells of the table."""
+    task = evaluation.protocol.task
+    if task not in plan.judged_tasks:
+        return
+    for policy, checkpoint in evaluation.names.items():
+        for method, seed in itertools.product(plan.methods, plan.seeds):
+            if _is_of(checkpoint, plan.run(method, task, seed), policy_name(method, seed)):
+                yield policy, (method.name, task, seed)
+
+
+def _is_of(checkpoint: Checkpoint, run: Path, name: str) -> bool:
+    """Whether a checkpoint is of a run: it lies there, or has its name and is not here but on another machine."""
+    path = Path(checkpoint.path)
+    if checkpoint.path and path.exists():
+        return path.resolve().is_relative_to(run.resolve())
+    return checkpoint.name == name
+
+
+def policy_name(method: Method, seed: int) -> str:
+    """What a cell's policy is called in an evaluation."""
+    return f"{method.name}-s{seed}"
+
+
+def label(key: Key) -> str:
+    """A cell in words."""
+    method, task, seed = key
+    return f"{method}, {task.replace('_', ' ')}, seed {seed}"
+
+
+def missing_trials(plan: TablePlan, evaluations: Sequence[Evaluation]) -> list[Step]:
+    """What is to be done at the arm, until every judged cell has its trials."""
+    cells = judged_cells(plan, evaluations)
+    steps = []
+    for task in plan.judged_tasks:
+        begun: set[Key] = set()
+        for evaluation in evaluations:
+            named = read_evaluation(evaluation.directory, disclose=True)
+            inside = {key for _, key in _matched(plan, named) if key[1] == task}
+            if inside and _is_open(plan, evaluation, cells):
+                steps.append(_go_on(plan, named))
+                begun |= inside
+        keys = [(method, seed) for method in plan.methods for seed in plan.seeds]
+        new = [(method, seed) for method, seed in keys if (method.name, task, seed) not in begun | set(cells)]
+        trained = [(method, seed) for method, seed in new if latest_checkpoint(plan.run(method, task, seed))]
+        if trained:
+            steps.append(_begin(plan, task, trained))
+    return steps
+
+
+def _is_open(plan: TablePlan, evaluation: Evaluation, cells: dict[Key, Judged]) -> bool:
+    """Whether an evaluation lacks trials of its own plan, or a cell of it those of the table's."""
+    if len(evaluation.judged) < len(evaluation.planned):
+        return True
+    matched = (cells[key] for _, key in _matched(plan, evaluation) if key in cells)
+    return any(len(cell.results) < plan.budget.trials for cell in matched)
+
+
+def _go_on(plan: TablePlan, evaluation: Evaluation) -> Step:
+    """The rest of an evaluation, whose names are disclosed."""
+    scenes = max(evaluation.protocol.scenes, plan.budget.trials)
+    planned = scenes * len(evaluation.protocol.policies)
+    about = (
+        f"{evaluation.protocol.task.replace('_', ' ')}: {len(evaluation.judged)} of {planned} trials are judged. Go on "
+        "with them beside a running robot and policy server:"
+    )
+    protocol = dataclasses.replace(evaluation.protocol, scenes=scenes)
+    return Step(about, command(protocol, evaluation, evaluation.directory))
+
+
+def _begin(plan: TablePlan, task: str, cells: Sequence[tuple[Method, int]]) -> Step:
+    """One evaluation of all cells of a task that have none: interleaved, in the same scenes, under letters."""
+    trials, target = plan.budget.trials, plan.targets.get(task)
+    checkpoints = ",".join(f"{policy_name(method, seed)}={plan.run(method, task, seed)}" for method, seed in cells)
+    out = next(path for path in _places(plan.evaluations / task) if not (path / "trials.jsonl").exists())
+    words = ["launch", "ptr_bringup", "evaluate.launch.xml", "robot:=wx250s", f"task:={task}", f"trials:={trials}"]
+    words += [f"checkpoint:={checkpoints}", f"directory:={out}"]
+    if target is not None and len(target.bags) >= trials:
+        words.append(f"reference:={target.folder}")
+    titles = ", ".join(f"{method.title} (seed {seed})" for method, seed in cells)
+    return Step(f"{task.replace('_', ' ')}: no trials yet of {titles}. Make them at the arm:", command_text(*words))
+
+
+def _places(first: Path) -> Iterator[Path]:
+    """A folder, and further ones of almost its name."""
+    yield first
+    for number in itertools.count(2):
+        yield first.with_name(f"{first.name}-{number}")

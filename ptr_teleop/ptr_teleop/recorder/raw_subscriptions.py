@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions that are emptied in one go, many times a second, instead of waking an executor for each message.
+
+At 400 messages a second that would cost more than all that the recorder does with them. When each message arrived is
+known to the middleware.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+
+from ptr_bringup.ros.polling import Undispatched, take
+from ptr_teleop.recorder.streams import Stream
+
+QUEUE = 200
+"""Messages per stream: 2 s of the fastest, for when the processor or the disk is busy. The middleware keeps the memory
+of as many as ever waited at once (tests/benchmarks/queue_memory.py)."""
+
+
+class Arrival(NamedTuple):
+    """A message as it came: topic, CDR bytes, and what the middleware knows of it.
+
+    Attributes:
+        stamp: ns, when it arrived.   published: ns, when it was sent.
+        sequence: its number at its publisher, 0: not known.   publisher: whose it is.
+    """
+
+    topic: str
+    data: bytes
+    stamp: int
+    published: int
+    sequence: int
+    publisher: bytes
+
+
+class RawSubscriptions:
+    """One subscription for each stream.
+
+    Args:
+        node: whose subscriptions they are.
+        streams: what to subscribe to.
+        clock: ns now, when the middleware's system clock is not the node's (simulated time); None: it is.
+    """
+
+    def __init__(self, node: Node, streams: Iterable[Stream], clock: Callable[[], int] | None = None) -> None:
+        self._node, self._clock, self._group = node, clock, Undispatched()
+        self._streams = {stream.topic: stream for stream in streams}
+        self._alone: dict[str, bool] = {}  # topics with one publisher
+        self._subscriptions = {topic: self._open(topic, self._request(topic)) for topic in self._streams}
+
+    def drain(self) -> list[Arrival]:
+        """What has arrived since the last call, in the order of arrival."""
+        found = []
+        for topic, tap in self._subscriptions.items():
+            found += [self._arrival(topic, *taken) for taken in take(tap, raw=True)]
+        found.sort(key=lambda arrival: arrival.stamp)
+        return found
+
+    def _arrival(self, topic: str, data: bytes, info: dict[str, Any]) -> Arrival:
+        publisher = bytes((info.get("publisher_gid") or {}).get("data", b""))
+        # Where messages don't name their publisher (Jazzy), the numbers of several are mixed, and tell of no loss.
+        numbered = publisher or self._alone[topic]
+        return Arrival(
+            topic=topic,
+            data=data,
+            stamp=info["received_timestamp"] if self._clock is None else self._clock(),
+            published=info["source_timestamp"] if self._clock is None else 0,
+            sequence=(info.get("publication_sequence_number") or 0) if numbered else 0,
+            publisher=publisher,
+        )
+
+    def adapt(self, recording: bool) -> None:
+        """Subscribe as reliably as the publishers offer; call it now and then.
+
+        While an episode is recorded only what hears a publisher not at all is subscribed to anew.
+        """
+        for topic, tap in self._subscriptions.items():
+            wanted, present = self._request(topic), _key(tap.qos_profile)
+            if wanted == present or (recording and _hears(present, wanted)):
+                continue
+            self._node.destroy_subscription(tap)
+            self._subscriptions[topic] = self._open(topic, wanted)
+
+    def offered(self, topic: str) -> list[Qos]:
+        """Quality of service that the publishers of a topic offer, for the bag."""
+        return [_recorded(info.qos_profile) for info in self._node.get_publishers_info_by_topic(topic)]
+
+    def _request(self, topic: str) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
+        """The most that every publisher of a topic offers; before there is one, what is usual for the stream."""
+        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
+        self._alone[topic] = len(offers) == 1
+        stream = self._streams[topic]
+        # A latched message must not be missed because its publisher was found only after the episode had begun.
+        reliable, kept = stream.reliable, stream.lasting
+        if offers:
+            reliable = all(offer.reliability is ReliabilityPolicy.RELIABLE for offer in offers)
+            kept = all(offer.durability is DurabilityPolicy.TRANSIENT_LOCAL for offer in offers)
+        return (
+            ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+            DurabilityPolicy.TRANSIENT_LOCAL if kept and reliable else DurabilityPolicy.VOLATILE,
+        )
+
+    def _open(self, topic: str, request: tuple[ReliabilityPolicy, DurabilityPolicy]) -> Any:
+        qos = QoSProfile(depth=QUEUE, reliability=request[0], durability=request[1])
+        kind = message_class(self._streams[topic].type)
+        return self._node.create_subscription(kind, topic, lambda data: None, qos, callback_group=self._group, raw=True)
+
+
+def message_class(type_name: str) -> type:
+    """The class of a message type such as ptr_msgs/msg/ArmState."""
+    package, _, name = type_name.split("/")
+    return getattr(importlib.import_module(f"{package}.msg"), name)
+
+
+def _key(profile: QoSProfile) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
+    return profile.reliability, profile.durability
+
+
+def _hears(
+    subscribed: tuple[ReliabilityPolicy, DurabilityPolicy], offered: tuple[ReliabilityPolicy, DurabilityPolicy]
+) -> bool:
+    """Whether a subscription is compatible with what publishers offer: it asks for no more than that."""
+    reliable = offered[0] is ReliabilityPolicy.RELIABLE or subscribed[0] is not ReliabilityPolicy.RELIABLE
+    kept = offered[1] is DurabilityPolicy.TRANSIENT_LOCAL or subscribed[1] is not DurabilityPolicy.TRANSIENT_LOCAL
+    return reliable and kept
+
+
+def _recorded(profile: QoSProfile) -> Qos:
+    """A profile as a bag keeps it; the numbers of the policies are the same in both."""
+
+    def time(duration: Any) -> QosTime:
+        return QosTime(*divmod(duration.nanoseconds, 10**9))
+
+    return Qos(
+        history=QosHistory(int(profile.history)),
+        depth=profile.depth,
+        reliability=QosReliability(int(profile.reliability)),
+        durability=QosDurability(int(profile.durability)),
+        deadline=time(profile.deadline),
+        lifespan=time(profile.lifespan),
+        liveliness=QosLiveliness(int(profile.liveliness)),
+        liveliness_lease_duration=time(profile.liveliness_lease_duration),
+        avoid_ros_namespace_conventions=profile.avoid_ros_namespace_conventions,
+    )

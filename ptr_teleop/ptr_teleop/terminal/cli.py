@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ptr teleop`: drive a running robot with this terminal's keyboard."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import subprocess
+import sys
+
+from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
+from ptr_models.common.processes import end_process, interrupted_with_parent
+
+POLL = 0.25  # s between two looks at the processes
+ENDS = 10.0  # s for the node to end
+
+EPILOGUE = """\
+examples:
+  ptr teleop put_carrot_on_plate                       drive and record a robot that runs, also over SSH
+  ptr collect put_carrot_on_plate --out data/carrot --device keyboard      start the robot, too
+
+The keys are shown at the start. Ctrl-C ends; while an episode is being recorded, it asks what becomes of it."""
+
+
+class TerminalError(PtrError):
+    """The keyboard can't be used; the message says why."""
+
+
+def register(subparsers: argparse._SubParsersAction) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "teleop",
+        help="drive and record with this terminal's keyboard, on a robot that runs",
+        description="Drive the arm with this terminal's keyboard, and record with the recorder that runs, if there is "
+        "one. A line says what is recorded, what became of it, who drives and how far the gripper is open.",
+        epilog=EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    about = "task that a recorded episode gets, e.g. put_carrot_on_plate"
+    arguments.also_by_place(parser, "task", type=arguments.any_task, metavar="TASK", help=about)
+    parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
+    parser.set_defaults(run=lambda options: drive(options.task, options.operator))
+
+
+def require_terminal() -> None:
+    """Refuse to begin where no keys can be read.
+
+    Raises:
+        TerminalError: standard input is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise TerminalError("the keyboard needs a terminal, but standard input is none; start it in one")
+
+
+def drive(task: str, operator: str = "", robot: subprocess.Popen[bytes] | None = None) -> int:
+    """Drive by keys until Ctrl-C, which the node answers; returns its exit code.
+
+    Args:
+        task, operator: written into each episode.
+        robot: the process of what is driven; when it ends, so does this. None: somebody else's.
+    Raises:
+        TerminalError: there is no terminal.
+    """
+    require_terminal()
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    node = subprocess.Popen(node_command(task, operator), preexec_fn=interrupted_with_parent())
+    try:
+        while node.poll() is None and (robot is None or robot.poll() is None):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                node.wait(POLL)
+        if node.poll() is None:
+            node.terminate()  # SIGINT would ask a person about an episode that is over
+            node.wait(ENDS)
+    finally:
+        end_process(node)
+        signal.signal(signal.SIGINT, before)
+    return node.returncode
+
+
+def node_command(task: str, operator: str) -> list[str]:
+    """The command of the node that reads the keys."""
+    values = {"device": "keyboard", "task": task, "operator_name": operator}
+    parameters = [word for name, value in values.items() for word in ("-p", f"{name}:={_quoted(value)}")]
+    ros = ["--ros-args", "--log-level", "warn", "-r", "__node:=teleop_keyboard", *parameters]
+    return [sys.executable, "-m", "ptr_teleop.terminal.node", *ros]
+
+
+def _quoted(text: str) -> str:
+    """As a YAML text, whatever it looks like: `yes`, `1` and the empty one stay texts."""
+    return "'" + text.replace("'", "''") + "'"

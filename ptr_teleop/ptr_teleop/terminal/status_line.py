@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person at a terminal sees of the robot: one line that is kept up to date, and sentences above it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TextIO
+
+from ptr_models.common.plain_text import plain
+
+WIDTH = 100  # columns, where the terminal does not say
+CLEAR = "\r\x1b[K"
+AUDITED = 60  # characters of a finding that fit into the line
+
+
+@dataclass(frozen=True)
+class View:
+    """The robot at one time.
+
+    Attributes:
+        recorder: ready, recording, saving or fault; empty: none is heard.
+        seconds: of the episode that is recorded.
+        task: of the episode.   saved, goal: episodes of this session; goal 0: none.
+        arm: what it does, and who drives it; empty: none is heard.
+        gripper: commanded opening, 0 = closed, 1 = open.
+        speed: of the keys, such as 50%.
+        proposal, finding: of the audit of the last episode, empty: none.
+    """
+
+    recorder: str = ""
+    seconds: float = 0.0
+    task: str = ""
+    saved: int = 0
+    goal: int = 0
+    arm: str = ""
+    gripper: float = 1.0
+    speed: str = ""
+    proposal: str = ""
+    finding: str = ""
+
+
+def line_of(view: View) -> str:
+    """The view in one line, the most important first."""
+    goal = f"/{view.goal}" if view.goal else ""
+    parts = [_recording(view)]
+    if view.recorder:
+        parts.append(f"saved {view.saved}{goal}")
+    parts.append(view.arm or "no arm")
+    if view.arm:
+        parts.append(f"gripper {_opening(view.gripper)}")
+    if view.speed:
+        parts.append(f"speed {view.speed}")
+    if view.proposal and view.recorder != "recording":
+        why = f": {view.finding[:AUDITED]}" if view.finding else ""
+        parts.append(f"audit: {view.proposal}{why}")
+    return plain(" | ".join(parts))
+
+
+def _recording(view: View) -> str:
+    if not view.recorder:
+        return "no recorder"
+    if view.recorder == "recording":
+        minutes, seconds = divmod(int(view.seconds), 60)
+        return f"RECORDING {minutes}:{seconds:02d} {view.task}"
+    return view.recorder
+
+
+def _opening(opening: float) -> str:
+    if opening >= 0.95:
+        return "open"
+    return "closed" if opening <= 0.05 else f"{opening:.0%} open"
+
+
+class StatusLine:
+    """The last line of a terminal. Without one, sentences are printed and the line is not.
+
+    Args:
+        stream: where to write.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._live = self._stream.isatty()
+        self._text = ""
+
+    def show(self, text: str) -> None:
+        """Replace the line."""
+        if self._live and text != self._text:
+            self._text = text
+            self._write(CLEAR + text[: self._columns() - 1])
+
+    def say(self, sentence: str) -> None:
+        """Print a sentence above the line, to stay."""
+        text, self._text = self._text, ""
+        self._write((CLEAR if self._live else "") + plain(sentence, newlines=True) + "\n")
+        self.show(text)
+
+    def end(self) -> None:
+        """Leave the line as it is, and go to the next one."""
+        if self._text:
+            self._text = ""
+            self._write("\n")
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or WIDTH
+        except (OSError, ValueError):
+            return WIDTH
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()

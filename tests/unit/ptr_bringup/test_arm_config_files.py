@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files that the arm node's parameters come from, and what happens where they are not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy")
+
+from ptr_bringup.arm.parameters import insist_on_config_files  # noqa: E402
+from ptr_bringup.ros.context import StartupError  # noqa: E402
+
+CONFIG = Path(__file__).resolve().parents[3] / "ptr_bringup" / "config"
+
+
+class GivenNode:
+    """A node `arm` that was given these parameters."""
+
+    def __init__(self, **given: object) -> None:
+        self._given = {name: str(value) for name, value in given.items()}
+
+    def get_name(self) -> str:
+        return "arm"
+
+    def declare_parameter(self, name: str, default: Any, _: Any) -> SimpleNamespace:
+        return SimpleNamespace(value=self._given.get(name, default))
+
+
+def test_the_shipped_files_and_none_at_all_are_taken() -> None:
+    insist_on_config_files(GivenNode(arm_config=CONFIG / "arm.yaml", driver_config=CONFIG / "wx250s.yaml"))
+    insist_on_config_files(GivenNode())
+
+
+@pytest.mark.parametrize("name", ["arm_config", "driver_config"])
+def test_a_path_that_leads_nowhere_is_an_error_with_the_path(name: str, tmp_path: Path) -> None:
+    with pytest.raises(StartupError, match=rf"{name} .*typo\.yaml does not exist"):
+        insist_on_config_files(GivenNode(**{name: tmp_path / "typo.yaml"}))
+
+
+@pytest.mark.parametrize("text", ["", "camera:\n  ros__parameters: {rate: 5.0}\n", "arm: {rate: 5.0}\n", "- arm\n"])
+def test_a_file_for_other_nodes_is_an_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(StartupError, match="has no parameters of the node arm"):
+        insist_on_config_files(GivenNode(arm_config=tmp_path / "mine.yaml"))
+
+
+def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StartupError, match="can't be read"):
+        insist_on_config_files(GivenNode(arm_config=tmp_path / "mine.yaml"))
+
+
+@pytest.mark.parametrize("key", ["arm", "/arm", "/**", "/left/arm", "/**/arm"])
+def test_every_way_to_name_the_node_is_known(key: str, tmp_path: Path) -> None:
+    (tmp_path / "flat.yaml").write_text(f"{key}:\n  ros__parameters: {{rate: 5.0}}\n")
+    (tmp_path / "nested.yaml").write_text(f"left:\n  {key}:\n    ros__parameters: {{rate: 5.0}}\n")
+    insist_on_config_files(GivenNode(arm_config=tmp_path / "flat.yaml", driver_config=tmp_path / "nested.yaml"))

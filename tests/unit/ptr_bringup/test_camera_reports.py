@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person reads of a camera: the cause that can be mended, be it the device, the computer or the simulation."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("diagnostic_msgs.msg")
+
+from ptr_bringup.camera.health import Problem, Report  # noqa: E402
+from ptr_bringup.camera.reports import diagnostic, settings_text  # noqa: E402
+
+SLOW = Report((Problem.SLOW,), 4.2, 0.1, 30, 0, 90.0, "")
+
+
+def said(**options: object) -> str:
+    return diagnostic("over_shoulder", SLOW, 15.0, **options).message
+
+
+def test_a_slow_camera_is_blamed_only_while_the_computer_is_not_busy() -> None:
+    begin = "It gives 4.2 pictures a second, 15 were asked for; "
+    assert said(processor_use=0.4) == begin + "more light, or a USB port of its own."
+    assert said() == begin + "more light, or a USB port of its own."
+    assert said(processor_use=0.96) == begin + "the computer is busy: end what is not needed."
+
+
+@pytest.mark.parametrize("problem", list(Problem))
+@pytest.mark.parametrize("use", [None, 0.3, 1.0])
+def test_no_hardware_is_blamed_for_a_simulated_camera(problem: Problem, use: float | None) -> None:
+    report = Report((problem,), 4.2, 0.1, 30, 0, 90.0, "its lower end is missing")
+    message = diagnostic("over_shoulder", report, 15.0, processor_use=use, simulated=True).message
+    assert not any(word in message for word in ("cable", "USB", "plug"))
+    assert "{" not in message
+
+
+def test_the_settings_say_what_was_asked_for() -> None:
+    values = json.loads(settings_text("wrist", 640, 480, 30.0, {"gain": 2.0}))
+    assert values == {
+        "camera": "wrist", "width": 640, "height": 480, "rate": 30.0, "simulated": False, "gain": 2.0,
+    }  # fmt: skip

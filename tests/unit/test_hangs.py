@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker that hangs with Python's lock held is ended; the test runs again if it hung in rclpy, and no other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+NATIVE = "import ctypes\n\ndef sleep():\n    ctypes.PyDLL(None).sleep(60)  # with Python's lock held\n"
+MODULE = """
+from pathlib import Path
+
+from asleep import sleep
+
+def test_before():
+    pass
+
+def test_hangs_once():
+    if not Path("hung").exists():
+        Path("hung").touch()
+        sleep()
+
+def test_after():
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("package", "code", "outcome"),
+    [("rclpy", 0, "3 passed, 1 rerun"), ("another", 1, "1 failed, 3 passed")],
+)
+def test_a_worker_that_hangs_is_ended_and_another_goes_on(
+    package: str, code: int, outcome: str, tmp_path: Path
+) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "asleep.py").write_text(NATIVE)
+    (tmp_path / "test_hanging.py").write_text(MODULE)
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["hangs"]\n')
+    options = "-n 1 --dist loadfile --max-worker-restart 1 --timeout 50 --timeout-method signal -c /dev/null"
+    shown = "-rA --rerun-show-tracebacks"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            *options.split(),
+            *shown.split(),
+            "--rootdir",
+            str(tmp_path),
+            "test_hanging.py",
+        ],
+        cwd=tmp_path,
+        env={
+            **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
+            "PYTHONPATH": f"{tmp_path / package}{os.pathsep}{TESTS}",
+            "PTR_TEST_HANG_LIMIT": "2",
+            "TMPDIR": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert outcome in done.stdout
+    assert f"{package}/asleep.py" in done.stdout  # where it hung
+    assert not list(tmp_path.glob("pytest-hang-*"))
