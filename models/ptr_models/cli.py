@@ -64,7 +64,7 @@ examples:
   ptr collect put_carrot_on_plate --out data/carrot          ten demonstrations as bags
   ptr view data/carrot                                       a video of each
   ptr inspect data/carrot                                    what is in them
-  ptr train finetune --checkpoint ptr_small --target data/carrot --data data/mix --out runs/carrot --steps 500
+  ptr train finetune --checkpoint ptr_bernoulli_small --target data/carrot --data data/mix --out runs/carrot --steps 800
   ptr sim evaluate --checkpoint runs/carrot --task put_carrot_on_plate --kitchen toykitchen1
   ptr export lerobot data/carrot --out carrot_lerobot        bags as a LeRobotDataset
 

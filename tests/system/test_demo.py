@@ -38,8 +38,10 @@ def test_a_run_leaves_bags_a_policy_and_a_report(demonstration: Path) -> None:
     assert {stage["name"] for stage in report["stages"]} == {
         "pretraining_data",
         "record",
-        "finetune",
-        "evaluate_finetuned",
+        "finetune_ptr",
+        "evaluate_ptr",
+        "finetune_bc",
+        "evaluate_bc",
         "evaluate_pretrained",
     }
     for result in report["results"].values():
@@ -54,7 +56,7 @@ def test_a_run_leaves_bags_a_policy_and_a_report(demonstration: Path) -> None:
 def test_demonstrations_and_trials_are_bags_that_training_reads(demonstration: Path) -> None:
     recorded = find_episodes([demonstration / "demonstrations"])
     trials = find_episodes([demonstration / "evaluation"])
-    assert (len(recorded), len(trials)) == (2, 2)
+    assert (len(recorded), len(trials)) == (2, 3)
     for path in (*recorded, *trials):
         episode = read_episode(path)
         assert episode.metadata.task == TASK
@@ -63,8 +65,8 @@ def test_demonstrations_and_trials_are_bags_that_training_reads(demonstration: P
 
 @pytest.mark.timeout(300)
 def test_the_new_task_has_a_slot_of_its_own(demonstration: Path) -> None:
-    newest = max((demonstration / "finetuned" / "checkpoints").iterdir())
-    before = json.loads((checkpoint_path("ptr_small") / "checkpoint.json").read_text())
+    newest = max((demonstration / "ptr" / "checkpoints").iterdir())
+    before = json.loads((checkpoint_path("ptr_bernoulli_small") / "checkpoint.json").read_text())
     after = json.loads((newest / "checkpoint.json").read_text())
     assert TASK not in json.dumps(before["tasks"])
     assert TASK in json.dumps(after["tasks"])

@@ -2,7 +2,8 @@
 """Which checkpoint of a run to take, without a trial, and a file in the run that says so and why.
 
 PTR takes the earliest checkpoint of fine-tuning whose values rise along the demonstrations of the target task. For
-methods without a Q-function there is no such rule, and the last checkpoint counts.
+methods without a Q-function, and where the actor has only imitated so far, there is no such rule, and the last
+checkpoint counts.
 """
 
 from __future__ import annotations
@@ -92,12 +93,19 @@ def choose_of_run(
     last = read_checkpoint(paths[-1])
     if not has_critic(last):
         found = Choice(paths[-1], f"it is the last one; {last.config.algorithm.name} has no values to go by")
+    elif _only_imitated(last):
+        found = Choice(paths[-1], "it is the last one; its actor has only imitated, so values say nothing about it")
     else:
         data = _demonstrations(run, folders, last, demonstrations, cache, exclude)
         found = _by_trend(paths, data, last.config.schedule.choose_from if earliest is None else earliest, device)
         add_q_ranges(found.path, data, device=device)
     _write(run / CHOICE, found.to_dict())
     return found
+
+
+def _only_imitated(checkpoint: Checkpoint) -> bool:
+    """Whether the actor has not followed the values yet."""
+    return checkpoint.step <= getattr(checkpoint.config.algorithm, "bc_warmup", 0)
 
 
 def _by_trend(paths: Sequence[Path], data: Dataset, earliest: int, device: str) -> Choice:

@@ -31,7 +31,7 @@ examples:
   ptr data select data --task put_carrot_on_plate --outcome success --since 2026-03-01 -o good.json
   ptr data split good.json --share 0.9 --seed 1 -o train.json held_out.json
   ptr data merge train.json data/corn -o both.json
-  ptr train finetune --checkpoint ptr_small --target both.json --out runs/both --steps 500
+  ptr train finetune --checkpoint ptr_bernoulli_small --target both.json --out runs/both --steps 800
 
 A set is a file that lists bags with their checksums; it stands wherever a folder of episodes does. A bag that has
 changed since, or is gone, is named. Labels may change."""

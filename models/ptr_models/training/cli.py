@@ -44,7 +44,7 @@ FINETUNE_EXAMPLES = """\
 examples:
   ptr train finetune --checkpoint runs/pretrain --data data/sim --target data/carrot --out runs/carrot --steps 2000 \\
                      --set schedule.checkpoint_every=250
-  ptr train finetune --checkpoint models/checkpoints/ptr_small --data data/mix --target data/carrot \\
+  ptr train finetune --checkpoint models/checkpoints/ptr_bernoulli_small --data data/mix --target data/carrot \\
                      --out runs/carrot --seconds 300
   ptr train finetune --out runs/carrot --resume"""
 
@@ -65,7 +65,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--checkpoint",
         type=arguments.checkpoint,
         metavar="DIR",
-        help="checkpoint to start from, the folder of its run, or the name of a shipped one (ptr_small)",
+        help="checkpoint to start from, the folder of its run, or the name of a shipped one (ptr_bernoulli_small)",
     )
     joint = _add(kinds, "joint", "on all data in one phase", commands.run_joint, JOINT, JOINT_EXAMPLES)
     for parser in (pretrain, joint):

@@ -140,8 +140,8 @@ MANNERS: dict[str, Manner] = {
 }
 
 
-DEFAULT_MANNER = "machine"
-"""That of the data which the shipped checkpoint was trained on."""
+DEFAULT_MANNER = "human"
+"""As the people do whom the operator stands for."""
 
 
 def manner_named(name: str) -> Manner:

@@ -23,13 +23,14 @@ from ptr_models.common.guidance import next_step
 from ptr_models.common.output_folder import holds_run, locked, require_unused
 from ptr_models.common.plain_text import for_markup, plain
 from ptr_models.json_input import read_object
-from ptr_policy.demo.plan import Plan
+from ptr_policy.demo.plan import WORDS, Plan
 
 PLAN = "plan.json"
 DESCRIPTION = """\
 The whole path once, in simulation, with the programs that run on the real arm: ten demonstrations of a task in a
-kitchen that pre-training never saw are recorded over ROS 2, the shipped checkpoint is fine-tuned on them, the policy
-server deploys the result, the evaluator makes ten recorded trials, and a report says how it went."""
+kitchen that pre-training never saw are recorded over ROS 2, the shipped checkpoint is fine-tuned on them by PTR and, to
+compare, by behavior cloning, the policy server deploys each result, the evaluator makes ten recorded trials, and a
+report says how it went."""
 
 
 class Defaults(NamedTuple):
@@ -41,7 +42,7 @@ class Defaults(NamedTuple):
 
 
 DEFAULTS = {
-    "machine": Defaults("ptr_small", "data/mix", 500),
+    "machine": Defaults("ptr_small", "data/mix_machine", 500),
     "human": Defaults("ptr_bernoulli_small", "data/mix_human", 800),
 }
 """By the operator's manner."""
@@ -89,17 +90,17 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add(
         "--manner",
         choices=tuple(DEFAULTS),
-        default="machine",
-        help="how the scripted operator moves: machine, which never errs, or human, which hesitates, misses and tries "
-        "again (default: machine)",
+        default="human",
+        help="how the scripted operator moves: human, which hesitates, misses and tries again, or machine, which never "
+        "errs (default: human)",
     )
     add("--trials", type=arguments.count, default=10, metavar="N", help="to make with each checkpoint (default: 10)")
-    add("--steps", type=arguments.count, metavar="N", help="updates of fine-tuning (default: 500; human: 800)")
+    add("--steps", type=arguments.count, metavar="N", help="updates of fine-tuning (default: 800; machine: 500)")
     add(
         "--checkpoint",
         type=arguments.checkpoint,
         metavar="DIR",
-        help="pre-trained checkpoint (default: the shipped one, ptr_small; human: ptr_bernoulli_small)",
+        help="pre-trained checkpoint (default: the shipped one, ptr_bernoulli_small; machine: ptr_small)",
     )
     arguments.option(
         parser,
@@ -108,7 +109,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         dest="pretraining",
         type=arguments.output_folder,
         metavar="DIR",
-        help="pre-training bags to mix in, made where there are none (default: data/mix; human: data/mix_human)",
+        help="pre-training bags to mix in, made where there are none (default: data/mix_human, or data/mix_machine)",
     )
     arguments.option(
         parser,
@@ -120,6 +121,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="how many (default: 408, one per kitchen and task)",
     )
+    add("--no-baseline", action="store_true", help="leave behavior cloning out, and save some minutes")
     add("--fresh", action="store_true", help="remove an earlier run in --out instead of continuing it; asks first")
     add("--yes", action="store_true", help="with --fresh: remove it without asking")
     parser.set_defaults(run=_run)
@@ -148,6 +150,7 @@ def _run(options: argparse.Namespace) -> int:
         finetune_steps=options.steps or defaults.steps,
         cameras=tuple(camera.name for camera in contract_from(checkpoint).cameras),
         manner=options.manner,
+        baseline=not options.no_baseline,
     )
     console = Console()
     require_unused(plan.out)
@@ -201,11 +204,10 @@ def prepare(plan: Plan, fresh: bool = False) -> Path | None:
 
 
 def _conclude(report: dict, plan: Plan, console: Console) -> None:
-    for name, words in (("finetuned", "after fine-tuning"), ("pretrained", "before")):
-        result = report["results"][name]
+    for name, result in report["results"].items():
         low, high = result["interval"]
         console.print(
-            f"[bold]{result['successes']} of {result['trials']}[/bold] trials succeeded {words} "
+            f"[bold]{result['successes']} of {result['trials']}[/bold] trials succeeded {WORDS[name]} "
             f"(95 % interval {low:.2f} to {high:.2f})"
         )
     page = plain(plan.page)

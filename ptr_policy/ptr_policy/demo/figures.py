@@ -77,7 +77,7 @@ def _trial(folder: Path, trials: Sequence[tuple[str, bool, str]], wanted: bool) 
 
 
 def _values(folder: Path, plan: Plan) -> tuple[Figure, float]:
-    policy = Policy.load(plan.finetuned_checkpoint)
+    policy = Policy.load(plan.checkpoint_of("ptr"))
     curves = value_curves(policy, open_episodes([plan.bags], policy.contract))
     score = trend_score(curves).score
     text = (
@@ -89,5 +89,5 @@ def _values(folder: Path, plan: Plan) -> tuple[Figure, float]:
 
 
 def _curves(folder: Path, plan: Plan) -> Figure:
-    path = save_for_papers(training_figure(read_metrics(plan.finetuned)), folder / "curves.png")
+    path = save_for_papers(training_figure(read_metrics(plan.run("ptr"))), folder / "curves.png")
     return Figure("curves", path, "Fine-tuning", "Averages over the updates between two points of the log.")

@@ -11,6 +11,13 @@ from pathlib import Path
 from ptr_models.contract import Camera
 from ptr_models.training.runs import chosen_checkpoint, latest_checkpoint
 
+WORDS = {
+    "ptr": "by PTR after fine-tuning",
+    "bc": "by behavior cloning after fine-tuning",
+    "pretrained": "before fine-tuning",
+}
+"""What the trials of each checkpoint are called."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -27,6 +34,7 @@ class Plan:
         finetune_steps: updates of fine-tuning.
         cameras: that the checkpoint sees.
         manner: how the scripted operator moves and errs, `machine` or `human`.
+        baseline: whether behavior cloning is fine-tuned and evaluated beside PTR.
     """
 
     out: Path
@@ -40,7 +48,8 @@ class Plan:
     pretraining_episodes: int
     finetune_steps: int
     cameras: tuple[str, ...] = (Camera().name,)
-    manner: str = "machine"
+    manner: str = "human"
+    baseline: bool = True
 
     @property
     def bags(self) -> Path:
@@ -48,14 +57,19 @@ class Plan:
         return self.out / "demonstrations"
 
     @property
-    def finetuned(self) -> Path:
-        """Run folder of fine-tuning."""
-        return self.out / "finetuned"
+    def names(self) -> tuple[str, ...]:
+        """Names of the checkpoints that are evaluated, best known first."""
+        return tuple(name for name in WORDS if name != "bc" or self.baseline)
 
-    @property
-    def finetuned_checkpoint(self) -> Path:
-        """The chosen checkpoint of that run; before there is one, the run's folder."""
-        return chosen_checkpoint(self.finetuned) or latest_checkpoint(self.finetuned) or self.finetuned
+    def run(self, name: str) -> Path:
+        """Run folder of a fine-tuning, by the name of its checkpoint."""
+        return self.out / name
+
+    def checkpoint_of(self, name: str) -> Path:
+        """The checkpoint of that name: pre-trained, or chosen in its run; before there is one, the run's folder."""
+        if name == "pretrained":
+            return self.checkpoint
+        return chosen_checkpoint(self.run(name)) or latest_checkpoint(self.run(name)) or self.run(name)
 
     @property
     def report(self) -> Path:
@@ -68,7 +82,7 @@ class Plan:
         return self.report.with_suffix(".html")
 
     def evaluation(self, name: str) -> Path:
-        """Folder of the trials of the checkpoint `name` (`finetuned` or `pretrained`)."""
+        """Folder of the trials of the checkpoint `name`."""
         return self.out / "evaluation" / name
 
     def to_json(self) -> str:

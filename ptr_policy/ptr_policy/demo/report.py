@@ -25,12 +25,16 @@ from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.json_input import read_object
 from ptr_models.viewing.clips import clips
 from ptr_policy.demo import figures
-from ptr_policy.demo.plan import Plan
+from ptr_policy.demo.plan import WORDS, Plan
 from ptr_policy.demo.runner import StageTime
 from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_table
 
 PACKAGES = ("torch", "numpy", "mujoco", "opencv-python-headless", "rosbags", "rclpy", "ptr_models")
-WORDS = {"finetuned": "after fine-tuning", "pretrained": "before fine-tuning"}
+TITLES = {
+    "ptr": "PTR, after fine-tuning",
+    "bc": "Behavior cloning, as many updates",
+    "pretrained": "The pre-trained checkpoint, before",
+}
 SHOWN_DEMONSTRATIONS = 3
 """How many of the demonstrations are videos on the page."""
 MOST_INSIDE = 2_000_000
@@ -52,7 +56,7 @@ class Result:
 
 def write_report(plan: Plan, stages: Sequence[StageTime]) -> dict[str, Any]:
     """Write report.json and report.html into the run's folder and return what the JSON holds."""
-    results = {name: read_result(plan.evaluation(name)) for name in ("finetuned", "pretrained")}
+    results = {name: read_result(plan.evaluation(name)) for name in plan.names}
     drawn, score = figures.draw_all(plan, _trials(results))
     _write_for_papers(plan, results)
     report = {
@@ -75,7 +79,7 @@ def _write_for_papers(plan: Plan, results: dict[str, Result]) -> None:
     head = ("checkpoint", "successes", "trials", "95 % (Wilson)")
     rows = [(WORDS[name], it.successes, it.trials, percent(it.interval)) for name, it in results.items()]
     write_table(plan.out / "results", head, rows)
-    bars = [Bar(WORDS[name], it.rate, it.interval, name == "finetuned") for name, it in results.items()]
+    bars = [Bar(WORDS[name], it.rate, it.interval, name == "ptr") for name, it in results.items()]
     save_for_papers(success_figure(bars, "success with 95 % interval"), plan.out / "figures" / "results.png")
 
 
@@ -137,7 +141,7 @@ def _page(plan: Plan, report: dict[str, Any], results: dict[str, Result], drawn:
     return environment.from_string(TEMPLATE.read_text()).render(
         plan=plan,
         task_text=plan.task.replace("_", " "),
-        finetuned=results["finetuned"],
+        ptr=results["ptr"],
         strips=strips,
         figures=[entry for entry in shown if entry not in strips],
         stages=report["stages"],
@@ -145,7 +149,7 @@ def _page(plan: Plan, report: dict[str, Any], results: dict[str, Result], drawn:
         versions=report["versions"],
         demonstrations=_videos(plan, [("demonstration", bag) for bag in _demonstrations(plan)]),
         sides=[_side(plan, name, result) for name, result in results.items()],
-        next_steps=_next_steps(plan, results["finetuned"]),
+        next_steps=_next_steps(plan, results["ptr"]),
         files=_files(plan, drawn),
     )
 
@@ -156,11 +160,10 @@ def _demonstrations(plan: Plan) -> list[Path]:
 
 def _side(plan: Plan, name: str, result: Result) -> dict[str, Any]:
     """Trials of a checkpoint with their videos."""
-    checkpoint = plan.finetuned_checkpoint if name == "finetuned" else plan.checkpoint
     words = [f"trial {index}: {'success' if it else 'failure'}" for index, it in enumerate(result.outcomes, start=1)]
     bags = [Path(bag) if bag else None for bag in result.bags]
     trials = _videos(plan, list(zip(words, bags, strict=True)))
-    return {"result": result, "checkpoint": str(checkpoint), "title": WORDS[name].capitalize(), "trials": trials}
+    return {"result": result, "checkpoint": str(plan.checkpoint_of(name)), "title": TITLES[name], "trials": trials}
 
 
 def _videos(plan: Plan, bags: Sequence[tuple[str, Path | None]]) -> list[dict[str, str]]:
@@ -180,9 +183,9 @@ def _next_steps(plan: Plan, result: Result) -> list[dict[str, str]]:
         ("Look at a trial closely, with Q, actions and events:", "view", bag),
         ("Drive the arm yourself, and record demonstrations of your own:", *mine),
         ("See which decisions of the demonstrations matter, according to Q:", "analyze", "critical", plan.bags)
-        + ("--checkpoint", plan.finetuned),
+        + ("--checkpoint", plan.run("ptr")),
         ("Try the checkpoint in a hundred other scenes, without recording:", "sim", "evaluate", "--checkpoint")
-        + (plan.finetuned, "--task", plan.task, "--kitchen", plan.kitchen, "--trials", 100),
+        + (plan.run("ptr"), "--task", plan.task, "--kitchen", plan.kitchen, "--trials", 100),
     ]
     return [{"about": str(about), "command": command_text(*words)} for about, *words in steps]
 

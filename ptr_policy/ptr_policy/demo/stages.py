@@ -15,15 +15,22 @@ from ptr_policy.stages import PTR, Stage, number_in
 
 LEVEL = "easy"
 """That of the data that the shipped checkpoints were trained on."""
+_IMITATE = ("algorithm.bc_warmup=1000000", "algorithm.critic_warmup_steps=0")  # all updates imitate, none trains Q
+IMITATION = {"machine": _IMITATE, "human": (*_IMITATE, "algorithm.choice=sample_gripper")}
+"""Settings of fine-tuning that make it behavior cloning, by the operator's manner, with the decoding that suits it: who
+waits before closing teaches a mode that never closes."""
 
 
 def all_stages(plan: Plan) -> Iterator[Stage]:
     """Everything before the report, in order. Each is made when the one before it has ended."""
     yield _pretraining_data(plan)
     yield _record(plan)
-    yield _finetune(plan)
-    yield _evaluate(plan, "finetuned", plan.finetuned_checkpoint, "Deploying and evaluating it")
-    yield _evaluate(plan, "pretrained", plan.checkpoint, "The pre-trained one, to compare")
+    yield _finetune(plan, "ptr", "Fine-tuning PTR on them")
+    yield _evaluate(plan, "ptr", "Deploying and evaluating it")
+    if plan.baseline:
+        yield _finetune(plan, "bc", "Fine-tuning by imitation, to compare", *IMITATION[plan.manner])
+        yield _evaluate(plan, "bc", "Deploying and evaluating that")
+    yield _evaluate(plan, "pretrained", "The pre-trained one, to compare")
 
 
 def _pretraining_data(plan: Plan) -> Stage:
@@ -53,19 +60,21 @@ def _record(plan: Plan) -> Stage:
     return Stage("record", title, command, plan.demonstrations, _episodes(plan.bags), "demonstrations")
 
 
-def _finetune(plan: Plan) -> Stage:
+def _finetune(plan: Plan, name: str, title: str, *settings: str) -> Stage:
     """From the pre-trained checkpoint, or from where an interrupted run of it was."""
-    command = [*PTR, "train", "finetune", "--out", str(plan.finetuned), "--threads", "1"]
-    if latest_checkpoint(plan.finetuned) is not None:
+    run = plan.run(name)
+    command = [*PTR, "train", "finetune", "--out", str(run), "--threads", "1"]
+    if latest_checkpoint(run) is not None:
         command += ["--resume"]
     else:
         command += ["--checkpoint", str(plan.checkpoint), "--data", str(plan.pretraining), "--target", str(plan.bags)]
         command += ["--seed", str(plan.seed), "--set", "schedule.log_every=20"]
+        command += [word for setting in settings for word in ("--set", setting)]
     command += ["--steps", str(plan.finetune_steps)]
-    return Stage("finetune", "Fine-tuning on them", command, plan.finetune_steps, _updates(plan), "updates")
+    return Stage(f"finetune_{name}", title, command, plan.finetune_steps, _updates(plan, run), "updates")
 
 
-def _evaluate(plan: Plan, name: str, checkpoint: Path, title: str) -> Stage:
+def _evaluate(plan: Plan, name: str, title: str) -> Stage:
     folder = plan.evaluation(name)
     new_task = {"new_task": plan.task} if name == "pretrained" else {}
     command = _launch(
@@ -74,7 +83,7 @@ def _evaluate(plan: Plan, name: str, checkpoint: Path, title: str) -> Stage:
         kitchen=plan.kitchen,
         seed=plan.seed,
         trials=plan.trials,
-        checkpoint=checkpoint,
+        checkpoint=plan.checkpoint_of(name),
         policy=name,
         directory=folder,
         cameras=",".join(plan.cameras),
@@ -101,9 +110,9 @@ def _trials(folder: Path) -> Callable[[], int]:
     return count
 
 
-def _updates(plan: Plan) -> Callable[[], int]:
-    """Updates since the pre-trained checkpoint."""
-    index, metrics = plan.checkpoint / "checkpoint.json", plan.finetuned / "metrics.jsonl"
+def _updates(plan: Plan, run: Path) -> Callable[[], int]:
+    """Updates of a run since the pre-trained checkpoint."""
+    index, metrics = plan.checkpoint / "checkpoint.json", run / "metrics.jsonl"
     first = number_in(read_object(index, finite=False), "step", index)
 
     def count() -> int:

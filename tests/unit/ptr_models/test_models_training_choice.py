@@ -20,8 +20,12 @@ from ptr_models.training.session import resume
 @pytest.fixture
 def run(trained: Path, training_bags: Bags) -> Path:
     """A run of pre-training with the checkpoints 4, 5 and 6."""
-    folder = trained.parent.parent
-    resume(None, folder, ["schedule.steps=6", "schedule.checkpoint_every=1"], cache=training_bags.cache).run()
+    return goes_on(trained.parent.parent, training_bags)
+
+
+def goes_on(folder: Path, bags: Bags, *settings: str) -> Path:
+    """The run with two updates more, and a checkpoint of each."""
+    resume(None, folder, ["schedule.steps=6", "schedule.checkpoint_every=1", *settings], cache=bags.cache).run()
     return folder
 
 
@@ -56,6 +60,13 @@ def test_the_reason_follows_from_the_scores(
     assert found.reason.startswith(reason)
     lines = str(found).splitlines()
     assert len(lines) == 6 and [line for line in lines if "<- chosen" in line] == [lines[chosen - 3]]
+
+
+def test_the_last_is_chosen_where_the_actor_has_only_imitated(trained: Path, training_bags: Bags) -> None:
+    run = goes_on(trained.parent.parent, training_bags, "algorithm.bc_warmup=6")
+    found = choose_of_run(run, training_bags.target, earliest=0, cache=training_bags.cache)
+    assert found.path == run / "checkpoints" / "step_00000006"
+    assert "only imitated" in found.reason and found.candidates == ()
 
 
 def test_the_only_checkpoint_is_chosen_with_its_score(trained: Path, training_bags: Bags) -> None:

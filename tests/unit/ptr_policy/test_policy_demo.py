@@ -9,6 +9,7 @@ import dataclasses
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -101,15 +102,15 @@ def test_interrupted_finetuning_is_resumed_and_its_chosen_checkpoint_deployed(tm
     (tmp_path / "checkpoint.json").write_text('{"step": 7}')
     plan = Plan(tmp_path / "run", 0, "put_knife_in_pot", "toykitchen_target1", 10, 10, tmp_path, tmp_path, 5, 5)
     before = {stage.name: stage.command for stage in all_stages(plan)}
-    assert "--resume" not in before["finetune"] and str(plan.bags) in before["finetune"]
+    assert "--resume" not in before["finetune_ptr"] and str(plan.bags) in before["finetune_ptr"]
     for name in ("step_00000010", "step_00000012"):
-        folder = plan.finetuned / "checkpoints" / name
+        folder = plan.run("ptr") / "checkpoints" / name
         folder.mkdir(parents=True)
         (folder / "checkpoint.json").write_text("{}")
-    (plan.finetuned / "choice.json").write_text('{"chosen": "step_00000010"}')
+    (plan.run("ptr") / "choice.json").write_text('{"chosen": "step_00000010"}')
     after = {stage.name: stage.command for stage in all_stages(plan)}
-    assert "--resume" in after["finetune"]
-    assert f"checkpoint:={plan.finetuned / 'checkpoints' / 'step_00000010'}" in after["evaluate_finetuned"]
+    assert "--resume" in after["finetune_ptr"]
+    assert f"checkpoint:={plan.run('ptr') / 'checkpoints' / 'step_00000010'}" in after["evaluate_ptr"]
 
 
 def test_all_stages_look_through_the_cameras_of_the_checkpoint(plan: Plan) -> None:
@@ -117,7 +118,7 @@ def test_all_stages_look_through_the_cameras_of_the_checkpoint(plan: Plan) -> No
     seen = dataclasses.replace(plan, cameras=("over_shoulder", "wrist"))
     commands = {stage.name: stage.command for stage in all_stages(seen)}
     assert commands["pretraining_data"][-3:] == ["--camera", "over_shoulder", "wrist"]
-    for name in ("record", "evaluate_finetuned", "evaluate_pretrained"):
+    for name in ("record", "evaluate_ptr", "evaluate_pretrained"):
         assert "cameras:=over_shoulder,wrist" in commands[name]
 
 
@@ -168,7 +169,7 @@ def test_the_report_shows_videos_checkpoints_bags_and_what_comes_next(
     plan: Plan, still: Trajectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_episode(plan.bags, EpisodeMetadata("demonstration", task=plan.task, outcome="success"), still)
-    for name in ("finetuned", "pretrained"):
+    for name in plan.names:
         folder = plan.evaluation(name)
         write_episode(folder / "bags", EpisodeMetadata("trial", task=plan.task, outcome="success"), still)
         trials = [{"outcome": "success", "bag": "bags/trial"}]
@@ -178,15 +179,15 @@ def test_the_report_shows_videos_checkpoints_bags_and_what_comes_next(
     (plan.out / "figures").mkdir()
     write_report(plan, [])
     page = plan.page.read_text()
-    assert page.count("data:video/mp4;base64,") == 3  # those of both trials have different names
-    assert len(list((plan.out / "videos").iterdir())) == 3
-    assert f"<code>{plan.checkpoint}</code>" in page and f"<code>{plan.finetuned_checkpoint}</code>" in page
+    assert page.count("data:video/mp4;base64,") == 4  # the three trials' videos have different names
+    assert len(list((plan.out / "videos").iterdir())) == 4
+    assert f"<code>{plan.checkpoint}</code>" in page and f"<code>{plan.checkpoint_of('ptr')}</code>" in page
     beside = re.findall(r'href="([^"]+)"', page)
     assert {"evaluation/pretrained/bags/trial", "results.tex", "figures/results.pdf"} <= set(beside)
     assert all((plan.out / link).exists() for link in beside)
-    assert f"<pre>ptr view {plan.evaluation('finetuned')}/bags/trial</pre>" in page
+    assert f"<pre>ptr view {plan.evaluation('ptr')}/bags/trial</pre>" in page
     with (plan.out / "results.csv").open() as stream:
-        assert [row["successes"] for row in csv.DictReader(stream)] == ["1", "1"]
+        assert [row["successes"] for row in csv.DictReader(stream)] == ["1", "1", "1"]
 
 
 def test_a_page_holds_the_videos_that_fit_and_links_the_others(still: Trajectory, tmp_path: Path) -> None:
@@ -224,6 +225,28 @@ def test_the_operators_manner_is_that_of_the_demonstrations_and_of_what_is_mixed
     mixed_in, recorded = next(stages).command, next(stages).command
     assert mixed_in[mixed_in.index("--manner") + 1] == "human"
     assert "manner:=human" in recorded
+
+
+def settings_in(command: Sequence[str]) -> set[str]:
+    """What a command gives by `--set`."""
+    return {command[i + 1] for i, word in enumerate(command) if word == "--set"}
+
+
+def test_imitation_starts_where_ptr_does_and_never_follows_q(plan: Plan) -> None:
+    (plan.checkpoint / "checkpoint.json").write_text('{"step": 7}')
+    stages = {stage.name: stage for stage in all_stages(plan)}
+    ptr, bc = stages["finetune_ptr"].command, stages["finetune_bc"].command
+    for option in ("--checkpoint", "--data", "--target", "--seed", "--steps"):
+        assert ptr[ptr.index(option) + 1] == bc[bc.index(option) + 1]
+    added = settings_in(bc) - settings_in(ptr)
+    assert added == {
+        "algorithm.bc_warmup=1000000",
+        "algorithm.critic_warmup_steps=0",
+        "algorithm.choice=sample_gripper",
+    }
+    assert f"checkpoint:={plan.run('bc')}" in stages["evaluate_bc"].command
+    alone = [stage.name for stage in all_stages(dataclasses.replace(plan, baseline=False))]
+    assert alone == ["pretraining_data", "record", "finetune_ptr", "evaluate_ptr", "evaluate_pretrained"]
 
 
 @pytest.mark.parametrize("manner", DEFAULTS)

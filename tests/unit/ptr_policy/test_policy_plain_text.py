@@ -51,6 +51,6 @@ def test_the_demos_page_escapes_what_people_wrote(tmp_path: Path) -> None:
     plan = Plan(tmp_path, 0, text, text, 10, 1, tmp_path, tmp_path, 5, 5)
     result = Result(1, 1, 1.0, (0.2, 1.0), [True], [""])
     report = {"stages": [{"title": text, "seconds": 1.0}], "total_seconds": 1.0, "versions": {text: text}}
-    page = _page(plan, report, {"finetuned": result, "pretrained": result}, [])
+    page = _page(plan, report, {"ptr": result, "pretrained": result}, [])
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;[/red]" in page
