@@ -6,6 +6,10 @@ Fast DDS can deadlock while it announces itself and another node goes away
 own node, Python's lock is held, no signal handler runs, and pytest-timeout can't end the test. A thread of
 faulthandler's can: it writes where every thread was and ends the process. pytest-xdist then starts another worker,
 which goes on with that test.
+
+In pytest-xdist 3.8 that can leave the whole run waiting (https://github.com/pytest-dev/pytest-xdist/issues/1378 and
+1327): a worker begins a test only once it knows the next one, or that there is none, and after a worker's end the
+others may be told neither. `Scheduling` tells them.
 """
 
 from __future__ import annotations
@@ -18,10 +22,27 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 LIMIT = 330.0  # s for one attempt; pytest-timeout ends it after 300 s wherever Python still runs
 OF_ROS = "/rclpy/"
 _files: list[IO[bytes]] = []  # faulthandler writes to the file as long as it is open
+
+
+class Scheduling(LoadFileScheduling):
+    """`--dist loadfile` whose workers always have a next test, or know that there is none."""
+
+    def _reschedule(self, node: WorkerController) -> None:
+        super()._reschedule(node)
+        while not node.shutting_down and self._pending_of(self.assigned_work[node]) < 2:
+            super()._reschedule(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling | None:
+    """Take the place of xdist's own."""
+    return Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(tryfirst=True)

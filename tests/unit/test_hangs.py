@@ -28,6 +28,8 @@ def test_hangs_once():
 def test_after():
     pass
 """
+ALONE = MODULE.partition("def test_before")[0] + "def test_hangs_once" + MODULE.partition("def test_hangs_once")[2]
+ALONE = ALONE.partition("def test_after")[0]
 
 
 @pytest.mark.parametrize(
@@ -37,23 +39,32 @@ def test_after():
 def test_a_worker_that_hangs_is_ended_and_another_goes_on(
     package: str, code: int, outcome: str, tmp_path: Path
 ) -> None:
+    (tmp_path / "test_hanging.py").write_text(MODULE)
+    done = run(tmp_path, package)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert outcome in done.stdout
+    assert f"{package}/asleep.py" in done.stdout  # where it hung
+    assert not list(tmp_path.glob("pytest-hang-*"))
+
+
+def test_a_run_ends_although_all_other_tests_were_done_when_its_worker_was_ended(tmp_path: Path) -> None:
+    for name in ("test_a.py", "test_b.py", "test_c.py"):
+        (tmp_path / name).write_text("def test_one(): pass\ndef test_two(): pass\n")
+    (tmp_path / "test_hanging.py").write_text(ALONE)
+    done = run(tmp_path, "rclpy")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 passed, 1 rerun" in done.stdout
+
+
+def run(tmp_path: Path, package: str) -> subprocess.CompletedProcess[str]:
+    """Run the tests in a folder; what they import as `asleep` lies in a package of that name."""
     (tmp_path / package).mkdir()
     (tmp_path / package / "asleep.py").write_text(NATIVE)
-    (tmp_path / "test_hanging.py").write_text(MODULE)
     (tmp_path / "conftest.py").write_text('pytest_plugins = ["hangs"]\n')
     options = "-n 1 --dist loadfile --max-worker-restart 1 --timeout 50 --timeout-method signal -c /dev/null"
     shown = "-rA --rerun-show-tracebacks"
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            *options.split(),
-            *shown.split(),
-            "--rootdir",
-            str(tmp_path),
-            "test_hanging.py",
-        ],
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options.split(), *shown.split(), "--rootdir", str(tmp_path), "."],
         cwd=tmp_path,
         env={
             **{key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")},
@@ -65,7 +76,3 @@ def test_a_worker_that_hangs_is_ended_and_another_goes_on(
         text=True,
         timeout=120,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert outcome in done.stdout
-    assert f"{package}/asleep.py" in done.stdout  # where it hung
-    assert not list(tmp_path.glob("pytest-hang-*"))
