@@ -9,6 +9,7 @@ a service. Everything that was started is ended with the module.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -98,6 +99,7 @@ class RosHarness:
         for name in (PROFILES, PROFILES_OF_JAZZY):
             self.environment.pop(name, None)
         set_discovery(self.environment, str(ROOT / "ptr_bringup"))
+        leave_shared_memory_out(self.environment, folder)
         os.environ.update({key: value for key, value in self.environment.items() if key.startswith(OF_ROS)})
         self.processes: list[NodeProcess] = []
         self.context = rclpy.Context()
@@ -190,6 +192,22 @@ class RosHarness:
             process.signal(signal.SIGINT)
         for process in reversed(self.processes):
             process.end()
+
+
+def leave_shared_memory_out(environment: dict[str, str], folder: Path) -> None:
+    """Use the suite's Fast DDS profile without shared memory.
+
+    Its ports are the machine's, not a domain's: one that a stopped or killed node of another test has left locked makes
+    each process that starts print an error, and its messages get lost (https://github.com/eProsima/Fast-DDS/issues/5737).
+    """
+    name = PROFILES if PROFILES in environment else PROFILES_OF_JAZZY
+    text = Path(environment[name]).read_text()
+    less = re.sub(r"<transport_descriptor><transport_id>shm<.*?</transport_descriptor>", "", text)
+    less = less.replace("<userTransports><transport_id>shm</transport_id>", "<userTransports>")
+    assert less.count("shm") == 0 < text.count("shm"), "the profile is written in another way"
+    file = folder / "fastdds_udp.xml"
+    file.write_text(less)
+    environment[name] = str(file)
 
 
 @pytest.fixture(scope="module")
