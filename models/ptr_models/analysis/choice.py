@@ -136,6 +136,7 @@ def _demonstrations(
         exclude=exclude,
         inherited=bags.exclude,
         max_idle_steps=config.data.max_idle_steps,
+        goal_images=config.data.by_goal_image,
     )
     if not folders:
         data = limited(data, config.data.target_episodes, config.seed)

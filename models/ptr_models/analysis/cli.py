@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -190,7 +190,7 @@ def run_critical(options: argparse.Namespace) -> int:
     policy = Policy.load(options.checkpoint)
     name = policy.checkpoint.config.preset
     other = {} if options.compare is None else _named(Policy.load(options.compare), name)
-    data = _opened(options.bags, policy, options)
+    data = _opened(options.bags, policy, options, others=other)
     arguments = {"alternatives": options.alternatives, "count": options.count, "seed": options.seed, "name": name}
     decisions = judge(policy, data, other, **arguments)
     marks = critical(decisions, options.share)
@@ -230,11 +230,23 @@ def run_action_sensitivity(options: argparse.Namespace) -> int:
     return 0
 
 
-def _opened(folders: Sequence[Path], policy: Any, options: argparse.Namespace, seed: int = 0) -> Dataset:
-    """At most `--limit` of the episodes in some folders, chosen by the seed, without those of `--exclude`."""
+def _opened(
+    folders: Sequence[Path],
+    policy: Any,
+    options: argparse.Namespace,
+    seed: int = 0,
+    others: Mapping[str, Any] | None = None,
+) -> Dataset:
+    """At most `--limit` of the episodes in some folders, chosen by the seed, without those of `--exclude`.
+
+    Args:
+        others: policies that see the same.
+    """
     from ptr_models.training.data import limited, open_folders
 
-    data = open_folders(folders, policy.contract, cache=options.cache, exclude=options.exclude)
+    goal_images = any(one.by_goal_image for one in (policy, *(others or {}).values()))
+    found = {"cache": options.cache, "exclude": options.exclude}
+    data = open_folders(folders, policy.contract, goal_images=goal_images, **found)
     return limited(data, options.limit, seed)
 
 

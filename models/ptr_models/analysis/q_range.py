@@ -106,7 +106,9 @@ def add_from_folders(
     path: Path, folders: Sequence[Path], *, demonstrations: int, cache: Path | None, exclude: Sequence[str] = ()
 ) -> dict[str, QRange]:
     """`add_q_ranges` with the demonstrations in some folders; it is an error when none is of use."""
-    data = open_folders(folders, read_checkpoint(path).contract, cache=cache, exclude=exclude)
+    checkpoint = read_checkpoint(path)
+    by_goal_image = checkpoint.config.data.by_goal_image
+    data = open_folders(folders, checkpoint.contract, cache=cache, exclude=exclude, goal_images=by_goal_image)
     found = add_q_ranges(path, data, demonstrations=demonstrations)
     if not found:
         raise PtrError(f"the data hold no successful episode of a task that {path} knows; give others with --data")

@@ -91,7 +91,7 @@ def value_curves(policy: BatchPolicy, data: Dataset, labelling: Labelling | None
     curves = []
     for index, task in enumerate(data.tasks):
         frames, states, actions = data.episode(index)
-        scaled = scale(actions, data.contract)
+        scaled, reached = scale(actions, data.contract), bool(data.successes[index]) or data.goal_images
         modes = policy.modes(frames[:-1], states[:-1], task)
         curves.append(
             ValueCurve(
@@ -99,7 +99,7 @@ def value_curves(policy: BatchPolicy, data: Dataset, labelling: Labelling | None
                 task=task,
                 q=np.asarray(policy.values(frames[:-1], states[:-1], scaled, task), dtype=np.float64),
                 q_mode=np.asarray(policy.values(frames[:-1], states[:-1], modes, task), dtype=np.float64).min(axis=0),
-                mc_return=label(len(actions), bool(data.successes[index]), labelling).mc_return.astype(np.float64),
+                mc_return=label(len(actions), reached, labelling).mc_return.astype(np.float64),
             )
         )
     return curves

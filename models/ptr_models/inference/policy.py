@@ -20,8 +20,10 @@ from ptr_models.episodes.actions import MARGIN, unscale
 from ptr_models.inference.acting import Decision
 from ptr_models.inference.history import History
 from ptr_models.networks import BehaviourTransformer, Critic
+from ptr_models.replay.goals import with_goals
 from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
 from ptr_models.training.q_range import QRange
+from ptr_models.training.tasks import GOAL_IMAGE
 
 NO_IMAGE = np.empty((0, 0, 0), np.uint8)
 """Of a contract without cameras."""
@@ -32,11 +34,17 @@ class Policy:
 
     An actor that looks back (the Behaviour Transformer) keeps a history of what it saw: call `reset` at the
     start of an episode.
+
+    Attributes:
+        goal: (H, W, 3 * cameras) uint8 RGB of the desired end, where the task is told by a goal image; `goal_name` is
+            where it comes from.
     """
 
     def __init__(self, checkpoint: Checkpoint, actor: nn.Module, critic: Critic | None, device: torch.device) -> None:
         """Use `Policy.load`, unless the networks exist already."""
         self.checkpoint = checkpoint
+        self.goal: NDArray[np.uint8] | None = None
+        self.goal_name = ""
         self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
         self._history = History(actor) if isinstance(actor, BehaviourTransformer) else None
 
@@ -66,6 +74,16 @@ class Policy:
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks that it knows."""
         return self.checkpoint.tasks.names
+
+    @property
+    def conditioning(self) -> str:
+        """How it is told its task: one_hot, language or goal_image."""
+        return self.checkpoint.tasks.conditioning
+
+    @property
+    def by_goal_image(self) -> bool:
+        """Whether it is told by a goal image."""
+        return self.conditioning == GOAL_IMAGE
 
     @property
     def has_values(self) -> bool:
@@ -117,7 +135,7 @@ class Policy:
             candidates: number of actions among which the Q-function chooses; 0: the checkpoint's.
         Raises:
             TaskError: the task is unknown; the message lists the known ones.
-            PtrError: the image or state has another shape, or the choice is unknown.
+            PtrError: the image or state has another shape, the choice is unknown, or there is no goal image.
         """
         begin = time.perf_counter()
         choice = choice or self.checkpoint.config.algorithm.choice
@@ -157,7 +175,7 @@ class Policy:
         """Q of given actions, per critic.
 
         Args:
-            images: (T, H, W, 3 * cameras).   states: (T, S).
+            images: (T, H, W, 3 * cameras), or with goals behind them (T, H, W, 6 * cameras).   states: (T, S).
             scaled_actions: (T, 7), or (T, N, 7): N actions for each observation.
         Returns:
             (E, T) or (E, T, N); without a critic an error.
@@ -199,9 +217,23 @@ class Policy:
     ) -> tuple[Tensor, Tensor, Tensor]:
         table = self.checkpoint.tasks
         told = torch.from_numpy(table.vector(task)).expand(len(images), -1)
-        pixels = torch.from_numpy(np.array(images))  # a copy: a memory-mapped array is read-only
+        pixels = torch.from_numpy(np.array(self._with_goal(images)))  # a copy: a memory-mapped array is read-only
         proprioception = torch.from_numpy(np.array(states, dtype=np.float32))
         return pixels.to(self._device), proprioception.to(self._device), told.to(self._device)
+
+    def _with_goal(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Images as the encoder takes them: with the goal behind each, or without one."""
+        channels = self.contract.image_shape[-1]
+        if not self.by_goal_image:
+            return images[..., :channels]
+        if images.shape[-1] == 2 * channels:
+            return images
+        if self.goal is None:
+            raise PtrError(
+                f"the checkpoint {self.checkpoint.path} has task_conditioning {GOAL_IMAGE} and needs a goal; name a "
+                "bag, whose last image shows the desired end, or an image file (--goal, or goal:= of a launch file)"
+            )
+        return with_goals(images, self.goal)
 
     def _values(self, pixels: Tensor, state: Tensor, told: Tensor, actions: Tensor) -> Tensor:
         """(E, M) values of the candidates (1, M, 7); NaN without a critic."""

@@ -25,7 +25,7 @@ class NetworkConfig:
             `none` sees no images, for contracts without cameras.
         image_size: height and width of the (square) image, pixels; learned embeddings tie a checkpoint to it.
         cameras: views in an image, stacked along its channels; one encoder sees each, and their embeddings stand
-            side by side.
+            side by side. A goal image has as many views as the image that it stands behind.
         pooling: how a feature map becomes a vector, one of POOLINGS; `class_token` is for Vision Transformers.
         embeddings: learned spatial masks per channel.
         latent: width of the bottleneck, the embedding of one view.

@@ -16,7 +16,8 @@ class Batch:
     """B transitions.
 
     Attributes:
-        image, next_image: (B, H, W, 3 * cameras) uint8 RGB; (B, 0, 0, 0) where the contract has no cameras.
+        image, next_image: (B, H, W, 3 * cameras) uint8 RGB; (B, 0, 0, 0) where the contract has no cameras. With goal
+            images (B, H, W, 6 * cameras): the goal is behind the image, the same one in both.
         state, next_state: (B, S) float32.
         action: (B, 7) float32 in [-0.99, 0.99].
         reward, mask, mc_return: (B,) float32; mask 0 is terminal.

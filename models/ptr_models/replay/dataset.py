@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.replay.goals import with_goals
 from ptr_models.replay.verified import VerifiedRows
 
 
@@ -40,6 +41,7 @@ class Dataset:
         paths: (E,) folders of the bags.
         left_out: episodes that were refused.
         instructions: (E,) the task in free words, empty where a bag has none; () where that was not looked at.
+        goal_images: whether each image gets a goal behind it, another frame of its episode.
     """
 
     contract: Contract
@@ -53,6 +55,7 @@ class Dataset:
     paths: tuple[str, ...]
     left_out: tuple[LeftOut, ...] = ()
     instructions: tuple[str, ...] = ()
+    goal_images: bool = False
 
     @property
     def transitions(self) -> int:
@@ -94,8 +97,17 @@ class Dataset:
         told = zip(self.instructions, tasks, strict=True) if self.instructions else zip(tasks, tasks, strict=True)
         return dataclasses.replace(self, tasks=tuple(words or task for words, task in told))
 
+    def by_goal_image(self) -> Dataset:
+        """The same with a goal image as the task: (H, W, 6 * cameras) where an image had 3 * cameras channels."""
+        return dataclasses.replace(self, goal_images=True)
+
     def episode(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-        """Frames (T+1, H, W, 3 * cameras), states (T+1, S) and raw actions (T, 7) of one episode."""
+        """Frames (T+1, H, W, 3 * cameras), states (T+1, S) and raw actions (T, 7) of one episode.
+
+        With goal images each frame has the last one behind it.
+        """
         start, length = int(self.starts[index]), int(self.lengths[index])
         rows = slice(start, start + length + 1)
-        return self.frames[rows], self.states[rows], self.actions[start : start + length]
+        frames = self.frames[rows]
+        frames = with_goals(frames, frames[-1]) if self.goal_images else frames
+        return frames, self.states[rows], self.actions[start : start + length]

@@ -18,6 +18,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.labels import Labelling, label
 from ptr_models.replay.batch import ALL_ROWS, Batch
 from ptr_models.replay.dataset import Dataset
+from ptr_models.replay.goals import FUTURE, steps_to_goals, with_goals
 
 
 class Sampler:
@@ -31,6 +32,7 @@ class Sampler:
         labelling: Labelling | None = None,
         *,
         task_balance: float = 0.0,
+        goal_future: float = FUTURE,
     ) -> None:
         """Index the episodes.
 
@@ -42,6 +44,7 @@ class Sampler:
             task_balance: b in [0, 1]; a task with n transitions is drawn with p proportional to n^(1 - b), and
                 its transitions uniformly. 0 is PTR's rule (uniform over transitions), 0.5 the square root,
                 1 gives each task the same share.
+            goal_future: share of goal images that are drawn from the future of their state, see `goals`.
         Raises:
             EpisodeError: a task of the data has no id, or an option is out of range.
         """
@@ -50,7 +53,7 @@ class Sampler:
             raise EpisodeError(f"task {unknown[0]} has no id; known tasks: {', '.join(sorted(task_ids)) or 'none'}")
         if not 0.0 <= task_balance <= 1.0:
             raise EpisodeError(f"task_balance is {task_balance}; it must be in [0, 1]")
-        self.dataset = dataset
+        self.dataset, self._goal_future = dataset, goal_future
         self._generator = np.random.default_rng(seed)
         self._lengths = dataset.lengths
         self._offsets = np.concatenate([[0], np.cumsum(self._lengths)])
@@ -65,24 +68,40 @@ class Sampler:
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Batch:
         """Draw `size` transitions and read some of them: what other processes read is drawn here, too."""
         if self._balance is None:
-            return self.gather(self._generator.integers(0, len(self), size)[rows])
-        episodes, steps = self._balance.draw(self._generator, size)
-        return self.gather((self._offsets[episodes] + steps)[rows])
+            indices = self._generator.integers(0, len(self), size)
+        else:
+            episodes, steps = self._balance.draw(self._generator, size)
+            indices = self._offsets[episodes] + steps
+        if not self.dataset.goal_images:
+            return self.gather(indices[rows])
+        ahead = steps_to_goals(self._places(indices)[2], self._goal_future, self._generator)
+        return self.gather(indices[rows], ahead[rows])
 
-    def gather(self, indices: NDArray[np.int64]) -> Batch:
-        """The transitions of given indices (B,) in [0, len(self)): episode after episode, step after step."""
-        episodes = np.searchsorted(self._offsets, indices, side="right") - 1
-        steps = indices - self._offsets[episodes]
+    def gather(self, indices: NDArray[np.int64], ahead: NDArray[np.int64] | None = None) -> Batch:
+        """The transitions of given indices (B,) in [0, len(self)): episode after episode, step after step.
+
+        With goal images an episode counts as one that ended at the goal, and reached it: whatever it was to be, it
+        shows how to get there. Whether it is worth imitating, its own outcome says.
+
+        Args:
+            ahead: (B,) steps to the goals, at least 1 and within the episode; None: the goals are the last frames.
+        """
+        episodes, steps, remaining = self._places(indices)
         data = self.dataset
         rows = data.starts[episodes] + steps
-        remaining = self._lengths[episodes] - steps
-        labels = self._labels[data.successes[episodes].astype(np.intp), :, remaining]
+        image, next_image = data.frames[rows], data.frames[rows + 1]
+        reached = data.successes[episodes]
+        if data.goal_images:
+            remaining = remaining if ahead is None else ahead
+            reached, goals = np.ones_like(reached), data.frames[rows + remaining]
+            image, next_image = with_goals(image, goals), with_goals(next_image, goals)
+        labels = self._labels[reached.astype(np.intp), :, remaining]
         reward, mask, mc_return = np.ascontiguousarray(labels.T)
         return Batch(
-            image=data.frames[rows],
+            image=image,
             state=data.states[rows],
             action=scale(data.actions[rows], data.contract),
-            next_image=data.frames[rows + 1],
+            next_image=next_image,
             next_state=data.states[rows + 1],
             reward=reward,
             mask=mask,
@@ -90,6 +109,12 @@ class Sampler:
             task=self._task[episodes],
             success=data.successes[episodes],
         )
+
+    def _places(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+        """Episodes, steps within them, and steps that remain to their last frames, each (B,)."""
+        episodes = np.searchsorted(self._offsets, indices, side="right") - 1
+        steps = indices - self._offsets[episodes]
+        return episodes, steps, self._lengths[episodes] - steps
 
     def state_dict(self) -> dict[str, Any]:
         """State of the draws, for JSON: with it a resumed run draws the same batches."""

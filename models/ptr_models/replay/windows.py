@@ -17,6 +17,7 @@ from ptr_models.episodes.actions import scale
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.replay.batch import ALL_ROWS
 from ptr_models.replay.dataset import Dataset
+from ptr_models.replay.goals import FUTURE, steps_to_goals, with_goals
 
 CLIP = 3
 """Frames of a clip: an early, a middle and a late one."""
@@ -34,7 +35,7 @@ class Windows:
     """B windows of L consecutive steps.
 
     Attributes:
-        image: (B * L, H, W, 3 * cameras) uint8 RGB.
+        image: (B * L, H, W, 3 * cameras) uint8 RGB; with goal images 6 * cameras, each window has one goal.
         state: (B * L, 7) float32.
         action: (B * L, 7) float32 in [-0.99, 0.99].
         valid: (B, L) False where an episode was shorter than the window; such a row repeats its last step.
@@ -61,7 +62,7 @@ class Clips:
     """B clips of three frames of one episode, in the order of time.
 
     Attributes:
-        image: (B * 3, H, W, 3 * cameras) uint8 RGB.
+        image: (B * 3, H, W, 3 * cameras) uint8 RGB; with goal images 6 * cameras, the goal is the last frame.
         video: (B,) int64, which episode a clip is of.
     """
 
@@ -101,10 +102,12 @@ class WindowSampler(_Draws):
     episodes have none: windows are for imitation.
     """
 
-    def __init__(self, dataset: Dataset, task_ids: Mapping[str, int], seed: int, length: int) -> None:
-        """Args: length: L, steps of a window."""
+    def __init__(
+        self, dataset: Dataset, task_ids: Mapping[str, int], seed: int, length: int, goal_future: float = FUTURE
+    ) -> None:
+        """Args: length: L, steps of a window.   goal_future: as of `Sampler`."""
         super().__init__(seed)
-        self.dataset, self.length = dataset, length
+        self.dataset, self.length, self._goal_future = dataset, length, goal_future
         self._ends = np.cumsum(np.where(dataset.successes, np.maximum(dataset.lengths - length + 1, 1), 0))
         if not len(self):
             raise EpisodeError(f"none of {len(dataset)} episodes is a success that can be imitated")
@@ -116,23 +119,41 @@ class WindowSampler(_Draws):
 
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Windows:
         """Draw `size` windows and read some of them: what other processes read is drawn here, too."""
-        return self.gather(self._generator.integers(0, len(self), size)[rows])
+        indices = self._generator.integers(0, len(self), size)
+        if not self.dataset.goal_images:
+            return self.gather(indices[rows])
+        episode, first = self._places(indices)
+        remaining = np.maximum(self.dataset.lengths[episode] - first - self.length, 0) + 1  # behind the last step
+        return self.gather(indices[rows], steps_to_goals(remaining, self._goal_future, self._generator)[rows])
 
-    def gather(self, indices: NDArray[np.int64]) -> Windows:
-        """The windows of given indices (B,) in [0, len(self))."""
+    def gather(self, indices: NDArray[np.int64], ahead: NDArray[np.int64] | None = None) -> Windows:
+        """The windows of given indices (B,) in [0, len(self)).
+
+        Args:
+            ahead: (B,) steps from the last step of each window to its goal; None: the goals are the last frames.
+        """
         data = self.dataset
-        episode = np.searchsorted(self._ends, indices, side="right")
-        first = indices - np.where(episode > 0, self._ends[episode - 1], 0)
+        episode, first = self._places(indices)
         steps = first[:, None] + np.arange(self.length)
         last = data.lengths[episode][:, None] - 1
-        rows = (data.starts[episode][:, None] + np.minimum(steps, last)).ravel()
+        within = data.starts[episode][:, None] + np.minimum(steps, last)
+        rows = within.ravel()
+        image = data.frames[rows]
+        if data.goal_images:
+            goal = (data.starts + data.lengths)[episode] if ahead is None else within[:, -1] + ahead
+            image = with_goals(image, data.frames[goal.repeat(self.length)])
         return Windows(
-            image=data.frames[rows],
+            image=image,
             state=data.states[rows],
             action=scale(data.actions[rows], data.contract),
             valid=steps <= last,
             task=self._task[episode],
         )
+
+    def _places(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """Episodes and first steps of windows, each (B,)."""
+        episode = np.searchsorted(self._ends, indices, side="right")
+        return episode, indices - np.where(episode > 0, self._ends[episode - 1], 0)
 
 
 class ClipSampler(_Draws):
@@ -156,7 +177,10 @@ class ClipSampler(_Draws):
         episode = self._episodes[self._generator.integers(0, len(self), size)]
         times = [np.sort(self._generator.choice(int(data.lengths[e]) + 1, CLIP, replace=False)) for e in episode]
         frames = (data.starts[episode][:, None] + np.array(times).reshape(size, CLIP))[rows].ravel()
-        return Clips(image=data.frames[frames], video=episode[rows])
+        image = data.frames[frames]
+        if data.goal_images:
+            image = with_goals(image, data.frames[(data.starts + data.lengths)[episode][rows].repeat(CLIP)])
+        return Clips(image=image, video=episode[rows])
 
 
 def sample_actions(dataset: Dataset, most: int, seed: int) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from ptr_models.algorithms.cql import adam, descend
 from ptr_models.common.errors import PtrError
+from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Augmentation, Dataset, augment
 from ptr_models.reward.classifier import SuccessClassifier, SuccessNetwork
 from ptr_models.reward.frames import Frames, hold_out, label_frames
@@ -154,16 +155,21 @@ def fit_classifier(
     train = frames.where(~held[frames.episode])
     _descend(network, data, train, options, checkpoint.config.data.augmentation, progress)
     classifier = SuccessClassifier(
-        network.eval(), checkpoint.contract, table, checkpoint.config.networks, {}, options.consecutive
+        network.eval(), checkpoint.contract, table, _networks(checkpoint), {}, options.consecutive
     )
     found = _calibrate(classifier, data, frames, held)
     thresholds = {task: item.threshold for task, item in found.calibrations.items()}
     return dataclasses.replace(classifier, thresholds=thresholds), found
 
 
+def _networks(checkpoint: Checkpoint) -> NetworkConfig:
+    """The checkpoint's, for the cameras alone: a classifier sees no goal image."""
+    return dataclasses.replace(checkpoint.config.networks, cameras=len(checkpoint.contract.cameras))
+
+
 def _network(checkpoint: Checkpoint, slots: int) -> SuccessNetwork:
     algorithm = load_algorithm(checkpoint)
-    network = SuccessNetwork(checkpoint.config.networks, slots).to(resolve_device("auto"))
+    network = SuccessNetwork(_networks(checkpoint), slots).to(resolve_device("auto"))
     source = algorithm.critic if algorithm.critic is not None else algorithm.actor
     network.encoder.load_state_dict(source.get_submodule("encoder").state_dict())
     return network

@@ -35,7 +35,7 @@ from ptr_models.training.config import TrainingConfig, without_retired
 from ptr_models.training.environment import software_versions
 from ptr_models.training.q_range import QRange, from_json, to_json
 from ptr_models.training.runs import INDEX, CheckpointError, resolve_checkpoint
-from ptr_models.training.tasks import LanguageTable, TaskTable
+from ptr_models.training.tasks import GOAL_IMAGE, GoalImageTable, LanguageTable, TaskTable
 from ptr_models.training.text_encoders import HASHING, TextEncoderError, text_encoder
 from ptr_models.training.weights import load_moments, model_tensors, moments
 from ptr_models.typed_values import require_range, require_type, require_types
@@ -185,6 +185,9 @@ def _tasks(values: Mapping[str, Any], where: str) -> TaskTable:
     names, slots, aliases = tuple(values["names"]), values["slots"], values["aliases"]
     if "text_encoder" in values:
         return _language_table(names, slots, aliases, values["text_encoder"], where)
+    if values.get(GOAL_IMAGE, False):
+        require_range(f"{where}tasks.slots", slots, 0, 0, CheckpointError)
+        return GoalImageTable(names, slots, aliases)
     require_range(f"{where}tasks.slots", slots, len(names), MAX_TASK_SLOTS, CheckpointError)
     return TaskTable(names, slots, aliases)
 
@@ -304,6 +307,8 @@ def _write_index(folder: Path, checkpoint: Checkpoint, sampler: Mapping[str, Any
     table: dict[str, Any] = {"names": list(tasks.names), "slots": tasks.slots, "aliases": dict(tasks.aliases)}
     if isinstance(tasks, LanguageTable):
         table["text_encoder"] = {"name": tasks.encoder.name, "fingerprint": tasks.encoder.fingerprint}
+    if isinstance(tasks, GoalImageTable):
+        table[GOAL_IMAGE] = True
     index = {
         "format": FORMAT,
         "step": checkpoint.step,

@@ -19,7 +19,9 @@ from ptr_models.common.errors import PtrError
 from ptr_models.episodes.labels import Labelling
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
+from ptr_models.replay.goals import FUTURE
 from ptr_models.training.online_config import OnlineConfig
+from ptr_models.training.tasks import GOAL_IMAGE, LANGUAGE, ONE_HOT
 from ptr_models.training.text_encoders import HASHING
 from ptr_models.yaml_input import parse_yaml, read_yaml
 
@@ -28,7 +30,7 @@ RETIRED = {
     "algorithm.masked.rate": "algorithm.masked.base_rate is the rate for a batch of 256",
 }
 """Keys of earlier versions, which checkpoints may still have, and what stands in their place."""
-TASK_CONDITIONINGS = ("one_hot", "language")
+TASK_CONDITIONINGS = (ONE_HOT, LANGUAGE, GOAL_IMAGE)
 AUGMENT_ON = ("auto", "cpu", "device")
 COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune")
 
@@ -48,8 +50,11 @@ class DataConfig:
         aliases: task name to the name whose slot it shares.
         spare_tasks: slots for tasks that are not known yet.
         task_conditioning: `one_hot`: each task has a number (PTR); `language`: each instruction, or the words of the
-            task's name where a bag has none, is embedded by `text_encoder`, and any words can be a task.
+            task's name where a bag has none, is embedded by `text_encoder`, and any words can be a task;
+            `goal_image`: an image of the desired end, in training a later frame of the same episode.
         text_encoder: `hashing` (shares words, knows no meanings), or the folder of a sentence-transformers model.
+        goal_future: share of goal images that are drawn uniformly from the frames after their state; the others are the
+            last frames of their episodes.
         task_balance: b in [0, 1]; a task with n transitions of a data set is drawn with p
             proportional to n^(1 - b). 0: by data size, as PTR; 0.5: square root; 1: all tasks alike.
         augment_on: `cpu`, in the thread that draws the batches; `device`, where the networks train; `auto`: on the
@@ -64,8 +69,9 @@ class DataConfig:
     target_episodes: int = -1
     aliases: dict[str, str] = field(default_factory=dict)
     spare_tasks: int = 8
-    task_conditioning: str = "one_hot"
+    task_conditioning: str = ONE_HOT
     text_encoder: str = HASHING
+    goal_future: float = FUTURE
     task_balance: float = 0.0
     augment_on: str = "auto"
     cameras: tuple[str, ...] = ()
@@ -74,7 +80,12 @@ class DataConfig:
     @property
     def by_instruction(self) -> bool:
         """Whether tasks are told by their instructions."""
-        return self.task_conditioning == "language"
+        return self.task_conditioning == LANGUAGE
+
+    @property
+    def by_goal_image(self) -> bool:
+        """Whether tasks are told by images of their ends."""
+        return self.task_conditioning == GOAL_IMAGE
 
     def augments_on_device(self, device: str) -> bool:
         """Whether batches are augmented where networks on this device train."""
@@ -86,8 +97,9 @@ class DataConfig:
             raise ValueError(f"task_conditioning is {self.task_conditioning!r}; known: {known}")
         if self.augment_on not in AUGMENT_ON:
             raise ValueError(f"augment_on is {self.augment_on!r}; known: {', '.join(AUGMENT_ON)}")
-        if not 0.0 <= self.task_balance <= 1.0:
-            raise ValueError(f"task_balance is {self.task_balance}; it must be in [0, 1]")
+        for name in ("task_balance", "goal_future"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
         if self.max_idle_steps < -1:
             raise ValueError(f"max_idle_steps is {self.max_idle_steps}; it must be 0 or more, or -1 for all")
         if self.spare_tasks < 0:
@@ -170,6 +182,10 @@ class TrainingConfig:
             raise ValueError(f"batch_size is {self.batch_size}; it must be at least 1")
         if self.networks.encoder == "none" and self.algorithm.name in NEED_IMAGES:
             raise ValueError(f"algorithm {self.algorithm.name} trains an image encoder, but networks.encoder is 'none'")
+        if self.networks.encoder == "none" and self.data.by_goal_image:
+            raise ValueError(
+                "data.task_conditioning is 'goal_image', but networks.encoder is 'none' and sees no images"
+            )
         if self.compile not in COMPILE_MODES:
             raise ValueError(f"compile is {self.compile!r}; known: {', '.join(COMPILE_MODES[1:])}, or nothing")
         subset, critics = self.algorithm.target_subset, self.networks.critics

@@ -20,6 +20,7 @@ from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.json_input import read_object
 from ptr_models.replay import Dataset, open_episodes
 from ptr_models.replay.store import ALL_STEPS
+from ptr_models.training.tasks import GOAL_IMAGE, LANGUAGE, ONE_HOT
 
 DATA = "data.json"
 LOGGER = logging.getLogger(__name__)
@@ -110,13 +111,12 @@ def _contracts(folders: Sequence[Path], low_dim: bool, exclusion: Exclusion) -> 
 
 
 def open_bags(
-    bags: Bags, contract: Contract, max_idle_steps: int = ALL_STEPS, by_instruction: bool = False
+    bags: Bags, contract: Contract, max_idle_steps: int = ALL_STEPS, task_conditioning: str = ONE_HOT
 ) -> tuple[Dataset | None, Dataset | None]:
     """Prior and target data, None where no folder is named; what they hold goes to the log.
 
     Args:
-        max_idle_steps: see `config.DataConfig`.
-        by_instruction: each wording of an instruction is a task.
+        max_idle_steps, task_conditioning: see `config.DataConfig`.
     """
     exclusion = Exclusion(bags.exclude)
     opened = [
@@ -127,8 +127,10 @@ def open_bags(
     ]
     exclusion.warn_of_unused()
     _tell_of_unseen([*bags.prior, *bags.target], contract, exclusion)
-    if by_instruction:
+    if task_conditioning == LANGUAGE:
         opened = [data and data.by_instruction() for data in opened]
+    if task_conditioning == GOAL_IMAGE:
+        opened = [data and data.by_goal_image() for data in opened]
     for name, data in zip(("pre-training", "target"), opened, strict=True):
         if data is not None:
             LOGGER.info(
@@ -164,6 +166,7 @@ def open_folders(
     exclude: Sequence[str] = (),
     inherited: Sequence[str] = (),
     max_idle_steps: int = ALL_STEPS,
+    goal_images: bool = False,
 ) -> Dataset:
     """The episodes in some folders, for a command with the option `--exclude`.
 
@@ -171,11 +174,12 @@ def open_folders(
         cache: folder of replay caches, None: the user's.   exclude: what the option holds; what leaves out nothing is
             named in the log.   inherited: more patterns, such as those of a run.
         max_idle_steps: see `config.DataConfig`.
+        goal_images: images have goals behind them, see `Dataset.by_goal_image`.
     """
     exclusion = Exclusion(exclude, inherited)
     data = open_episodes(folders, contract, root=cache, exclusion=exclusion, max_idle_steps=max_idle_steps)
     exclusion.warn_of_unused()
-    return data
+    return data.by_goal_image() if goal_images else data
 
 
 def data_report(bags: Bags, prior: Dataset | None, target: Dataset | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from ptr_models.training.online_log import OnlineLog
 from ptr_models.training.runs import remove_leftovers
 from ptr_models.training.session import resume, start_finetuning
 from ptr_models.training.signals import stop_signals
+from ptr_models.training.tasks import ONE_HOT
 
 POLL = 1.0
 """s between two looks into the folder of trials; bags arrive every half minute or so."""
@@ -93,8 +94,11 @@ def _learner(trainer: Trainer, trials: Trials, cache: Path | None) -> OnlineLear
     start = trainer.start
     if trainer.algorithm.batches != "transitions":
         raise PtrError(f"online improvement needs single transitions; {start.config.algorithm.name} learns from others")
-    if start.config.data.by_instruction:
-        raise PtrError("online improvement knows tasks by their numbers; train with data.task_conditioning=one_hot")
+    if start.tasks.conditioning != ONE_HOT:
+        raise PtrError(
+            f"online improvement knows tasks by their numbers, but the run has task_conditioning "
+            f"{start.tasks.conditioning}; train with data.task_conditioning={ONE_HOT}"
+        )
     judge = _judge(start, trials.classifier)
     capacity = start.config.online.capacity
     intake = Intake(trials.folder, start.contract, start.tasks, judge, capacity, cache)

@@ -62,10 +62,11 @@ def make_source(
             return None
         ids = table.ids(data.task_names)
         if kind == "windows":
-            return WindowSampler(data, ids, seed, config.networks.transformer.window)
+            return WindowSampler(data, ids, seed, config.networks.transformer.window, config.data.goal_future)
         if kind == "clips":
             return ClipSampler(data, seed)
-        return Sampler(data, ids, seed, config.labelling, task_balance=config.data.task_balance)
+        options = {"task_balance": config.data.task_balance, "goal_future": config.data.goal_future}
+        return Sampler(data, ids, seed, config.labelling, **options)
 
     if target is not None:
         target = limited(target, config.data.target_episodes, config.seed)

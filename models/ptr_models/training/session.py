@@ -50,7 +50,7 @@ from ptr_models.training.representation import begin as begin_representation
 from ptr_models.training.representation import first_objective, second_objective
 from ptr_models.training.runs import CHOICE, CONFIG, CheckpointError, RunError, checkpoints_of, latest_checkpoint
 from ptr_models.training.shipping import export
-from ptr_models.training.tasks import LanguageTable, TaskTable
+from ptr_models.training.tasks import GoalImageTable, LanguageTable, TaskTable
 from ptr_models.training.text_encoders import text_encoder
 
 __all__ = [
@@ -90,7 +90,7 @@ def start_pretraining(
     size, cameras = (None, ()) if low_dim else (config.networks.image_size, config.data.cameras)
     contract = contract_of(bags, low_dim, size, cameras)
     config = replace(config, networks=_fit_networks(config, contract))
-    prior, target = open_bags(bags, contract, config.data.max_idle_steps, config.data.by_instruction)
+    prior, target = open_bags(bags, contract, config.data.max_idle_steps, config.data.task_conditioning)
     if prior is not None and target is not None and config.schedule.target_from <= 0 and config.schedule.mix == 0:
         LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
@@ -142,7 +142,7 @@ def start_finetuning(
             base.step,
             config.algorithm.bc_warmup,
         )
-    prior, target = open_bags(bags, base.contract, config.data.max_idle_steps, config.data.by_instruction)
+    prior, target = open_bags(bags, base.contract, config.data.max_idle_steps, config.data.task_conditioning)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = base.tasks.with_aliases(config.data.aliases).extended(names)
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
@@ -156,6 +156,8 @@ def _table(names: Sequence[str], data: DataConfig) -> TaskTable:
     """The tasks of a run that begins."""
     if data.by_instruction:
         return LanguageTable.of(names, text_encoder(data.text_encoder), data.aliases)
+    if data.by_goal_image:
+        return GoalImageTable.of(names, data.aliases)
     return TaskTable.from_names(names, data.spare_tasks, data.aliases)
 
 
@@ -216,7 +218,7 @@ def resume(
     base = _newest_readable(folder, path)
     bags = bags if bags is not None else bags_of_run(folder, cache)
     config = adjusted(_overridden(base.config, overrides), adjust)
-    prior, target = open_bags(bags, base.contract, config.data.max_idle_steps, config.data.by_instruction)
+    prior, target = open_bags(bags, base.contract, config.data.max_idle_steps, config.data.task_conditioning)
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
     start = replace(base, config=config)
     algorithm = load_algorithm(start, config)
@@ -262,7 +264,7 @@ def _fit_networks(config: TrainingConfig, contract: Contract) -> NetworkConfig:
         )
     if config.networks.encoder == "none":
         return config.networks
-    return replace(config.networks, cameras=len(contract.cameras))
+    return replace(config.networks, cameras=len(contract.cameras) * (2 if config.data.by_goal_image else 1))
 
 
 def _fit_to_actions(algorithm: Algorithm, data: Dataset | None, seed: int) -> None:

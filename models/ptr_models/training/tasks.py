@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network is told of its task: the column of a one-hot vector, or an embedding of the instruction."""
+"""What a network is told of its task: the column of a one-hot vector, an embedding of the instruction, or an image."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import yaml
@@ -17,6 +18,9 @@ from ptr_models.common.errors import PtrError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import check_name
 from ptr_models.training.text_encoders import TextEncoder
+
+ONE_HOT, LANGUAGE, GOAL_IMAGE = "one_hot", "language", "goal_image"
+"""Kinds of task conditioning, see `config.DataConfig`."""
 
 _DOORS = re.compile(r"(open|close)_(cabinet|oven|low_fridge|fridge|microwave)")
 _VARIANTS = re.compile(r"_(distractors|cardboard_?fence)$")
@@ -43,8 +47,10 @@ class TaskTable:
         names: of the used slots; the index is the id.
         slots: length of the task vector.
         aliases: name to the name whose slot it shares.
+        conditioning: which kind of table it is.
     """
 
+    conditioning: ClassVar[str] = ONE_HOT
     names: tuple[str, ...]
     slots: int
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -144,6 +150,7 @@ class LanguageTable(TaskTable):
         encoder: makes the vectors.
     """
 
+    conditioning: ClassVar[str] = LANGUAGE
     encoder: TextEncoder = field(kw_only=True)
 
     @classmethod
@@ -181,6 +188,42 @@ class LanguageTable(TaskTable):
     @property
     def warning(self) -> str:
         """Nothing: wordings share what they have in common."""
+        return ""
+
+
+@dataclass(frozen=True)
+class GoalImageTable(TaskTable):
+    """Tasks that are known by an image of their end, which is part of what the encoder sees: the task vector is empty.
+
+    Names only say which demonstrations belong together, for ranges of Q and for success classifiers.
+    """
+
+    conditioning: ClassVar[str] = GOAL_IMAGE
+
+    @classmethod
+    def of(cls, names: Iterable[str], aliases: Mapping[str, str] | None = None) -> GoalImageTable:
+        """Distinct tasks in alphabetical order."""
+        return cls((), 0, dict(aliases or {})).extended(names)
+
+    def lookup(self) -> NDArray[np.float32]:
+        """Empty vectors (N, 0)."""
+        return np.empty((len(self.names), 0), np.float32)
+
+    def vector(self, name: str) -> NDArray[np.float32]:
+        """An empty vector (0,), for any name."""
+        return np.empty(0, np.float32)
+
+    def extended(self, names: Iterable[str]) -> GoalImageTable:
+        """With further names; there is room for any number."""
+        return replace(self, names=tuple(dict.fromkeys([*self.names, *sorted(map(self.canonical, names))])))
+
+    def one_hot(self, names: Iterable[str]) -> TaskTable:
+        """A table with a slot for each of these names."""
+        return TaskTable.from_names(names, 0)
+
+    @property
+    def warning(self) -> str:
+        """Nothing: names are not what the networks see."""
         return ""
 
 

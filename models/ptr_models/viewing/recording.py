@@ -28,6 +28,7 @@ from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import actions_from_targets, read_episode, read_metadata
 from ptr_models.episodes.sampling import RecordedStream, as_of
 from ptr_models.episodes.scan import Raw, scan
+from ptr_models.replay.goals import with_goals
 
 if TYPE_CHECKING:
     from ptr_models.inference.policy import Policy
@@ -136,6 +137,8 @@ def with_values(recording: Recording, policy: Policy, task: str = "") -> Recordi
     episode = read_episode(recording.path, contract)
     cameras = [episode.images[camera.name] for camera in contract.cameras]
     frames = np.concatenate(cameras, axis=-1) if cameras else np.empty((len(episode) + 1, 0, 0, 0), np.uint8)
+    if policy.by_goal_image:
+        frames = with_goals(frames, frames[-1])
     seen = frames[:-1], episode.states[:-1]
     taken = policy.values(*seen, scale(episode.actions, contract), task).min(axis=0)
     own = policy.values(*seen, policy.modes(*seen, task), task).min(axis=0)
