@@ -73,6 +73,7 @@ _CHECKS: dict[tuple[str, str], Callable[[str], object]] = {
     ("simulator", "kitchen"): arguments.kitchen,
     ("simulator", "level"): arguments.OneOf("level", _levels),
     ("policy_server", "checkpoint"): _checkpoint,
+    ("policy_server", "goal"): arguments.existing,
     ("evaluator", "checkpoint"): _candidates,
 }
 """By executable and parameter."""

@@ -3,9 +3,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    Parameter,
+    ParameterDescriptor,
+    ParameterType,
+    ParameterValue,
+)
+from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 
 
@@ -31,3 +40,18 @@ def declare(
         else:
             descriptor.integer_range = [IntegerRange(from_value=int(limits[0]), to_value=int(limits[1]))]
     return node.declare_parameter(name, default, descriptor).value
+
+
+def set_texts(values: Mapping[str, str]) -> SetParameters.Request:
+    """The request that sets parameters of a running node to these texts, by name."""
+    kind = ParameterType.PARAMETER_STRING
+    return SetParameters.Request(
+        parameters=[
+            Parameter(name=name, value=ParameterValue(type=kind, string_value=text)) for name, text in values.items()
+        ]
+    )
+
+
+def refusal(response: SetParameters.Response) -> str:
+    """Why a node did not take the first value that it refused; empty: it took all."""
+    return next((str(result.reason) for result in response.results if not result.successful), "")

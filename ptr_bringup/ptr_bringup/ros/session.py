@@ -6,7 +6,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from ptr_bringup.ros.context import ros_context
+from ptr_bringup.ros.parameters import refusal, set_texts
 from ptr_models.common.errors import PtrError
 from ptr_models.common.processes import exit_after
 
@@ -169,6 +170,20 @@ class Caller:
         if not answer.success:
             raise SessionError(answer.message)
         return answer
+
+    def set_parameters(self, client: Any, values: Mapping[str, str], timeout: float = 20.0) -> None:
+        """Set parameters of another node to texts.
+
+        Args:
+            client: of its service `set_parameters`.   values: by name.
+        Raises:
+            SessionError: there is no such node, it does not answer, or it refuses a value.
+        """
+        name = client.srv_name
+        self.wait(client.service_is_ready, f"the service {name}; is its node running?", timeout)
+        refused = refusal(self.result(client.call_async(set_texts(values)), f"a response from {name}", timeout))
+        if refused:
+            raise SessionError(refused)
 
 
 def _cancel(accepted: Future) -> None:

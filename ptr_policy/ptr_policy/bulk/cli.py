@@ -77,6 +77,14 @@ def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help=about)
 
 
+def _add_goal(parser: argparse.ArgumentParser) -> None:
+    about = (
+        "the desired end, for a policy with task_conditioning goal_image: a bag, whose last image counts; a folder of "
+        "bags, whose demonstrations of the task take turns; or an image file"
+    )
+    parser.add_argument("--goal", type=arguments.existing, metavar="PATH", help=about)
+
+
 def _add_max_steps(parser: argparse.ArgumentParser) -> None:
     about = "control steps of a trial (default: 40)"
     parser.add_argument("--max-steps", type=arguments.count, default=40, metavar="N", help=about)
@@ -141,6 +149,7 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     _add_seed(parser)
     _add_max_steps(parser)
     parser.add_argument("--choice", type=arguments.way, metavar="NAME", help=CHOOSE)
+    _add_goal(parser)
     told = parser.add_mutually_exclusive_group()
     told.add_argument(
         "--as-task",
@@ -182,6 +191,7 @@ def _add_decoding(kinds: argparse._SubParsersAction) -> None:
         help="condition the policy on this task instead of the scene's",
     )
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
+    _add_goal(parser)
     parser.set_defaults(run=_decoding, wording=None)
 
 
@@ -211,6 +221,7 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
     _add_max_steps(parser)
     add_exclude(parser)
     arguments.add_cache(parser)
+    _add_goal(parser)
     parser.set_defaults(run=_rule)
 
 
@@ -238,6 +249,7 @@ def _add_drift(kinds: argparse._SubParsersAction) -> None:
     _add_seed(parser)
     _add_max_steps(parser)
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write every trial to this file")
+    _add_goal(parser)
     parser.set_defaults(run=_drift)
 
 

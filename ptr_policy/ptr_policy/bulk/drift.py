@@ -24,8 +24,9 @@ from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_bringup.sim.world import World
 from ptr_models.common.errors import PtrError
 from ptr_models.inference.acting import Decision
+from ptr_models.inference.goal import set_goal
 from ptr_models.inference.policy import Policy
-from ptr_policy.bulk.evaluate import run_trial
+from ptr_policy.bulk.evaluate import goals_of, run_trial
 from ptr_policy.bulk.sight import robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
 from ptr_policy.server.drift import DriftWatch
@@ -110,9 +111,11 @@ def _in_one_scene(
     policy: Policy, task: str, scene: str, kitchen: str, options: argparse.Namespace
 ) -> Iterator[WatchedTrial]:
     watched = Watched(policy, task, options.drift_time)
+    goals = goals_of(options.goal, task)
     with World(kitchen, scene, options.level) as world:
         robot = robot_for(world, policy.contract)
         for index in range(options.episodes):
+            set_goal(policy, str(options.checkpoint), goals[index % len(goals)])
             seed = scene_seed("trial", options.seed, index)
             done = run_trial(robot, watched, policy.contract, task, seed, options.max_steps)
             yield WatchedTrial(task, scene, kitchen, seed, done.success, done.steps, watched.alarm)

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,10 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import resumable
 from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
+from ptr_models.episodes.manifest import is_manifest
+from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.inference.acting import ActingPolicy
+from ptr_models.inference.goal import set_goal
 from ptr_models.inference.loading import load_policy
 from ptr_policy.bulk.sight import look, robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
@@ -67,12 +71,14 @@ def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTr
         resumable(lambda: successes_text(trials, total), AGAIN_FROM_START),
     ):
         for task, kitchen in track(pairs, "trials", transient=True):
+            goals = goals_of(options.goal, task)
             with World(kitchen, task, options.level) as world:
                 robot = robot_for(world, policy.contract)
                 told = _told(options, task)
                 for index in range(options.episodes):
                     seed = scene_seed(purpose, options.seed, index)
                     words = told[index % len(told)]
+                    set_goal(policy, str(options.checkpoint), goals[index % len(goals)])
                     choice = options.choice or ""
                     trials.append(run_trial(robot, policy, policy.contract, words, seed, options.max_steps, choice))
     return trials
@@ -90,6 +96,25 @@ def _told(options: argparse.Namespace, task: str) -> tuple[str, ...]:
     if not texts:
         raise PtrError(f"{task} has no held-out wordings; use --wording training")
     return texts[:1] if options.wording == "plain" else texts
+
+
+def goals_of(goal: Path | None, task: str) -> tuple[str, ...]:
+    """Where the goal images of trials come from, which take turns; one empty text where none is given.
+
+    Args:
+        goal: an image file; a bag; or a folder or set of bags, of which the successes in the task count.
+    Raises:
+        PtrError: there is no such demonstration in the folder.
+    """
+    if goal is None:
+        return ("",)
+    if any(goal.glob("*.mcap")) or (goal.is_file() and not is_manifest(goal)):
+        return (str(goal),)
+    known = ((path, read_metadata(path)) for path in find_episodes([goal]))
+    found = tuple(str(path) for path, about in known if (about.task, about.outcome) == (task, "success"))
+    if not found:
+        raise PtrError(f"{goal} holds no successful demonstration of {task}, whose end could be the goal; name another")
+    return found
 
 
 def successes_text(trials: Sequence[BulkTrial], total: int) -> str:

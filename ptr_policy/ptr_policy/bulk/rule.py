@@ -27,11 +27,12 @@ from ptr_models.analysis.values import Candidate, choose, rank_correlation, scor
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_json
 from ptr_models.common.plotting import COLOURS, INK, save, tidy
+from ptr_models.inference.goal import set_goal
 from ptr_models.inference.policy import Policy
 from ptr_models.json_input import read_object
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.data import limited, open_folders
-from ptr_policy.bulk.evaluate import run_trial
+from ptr_policy.bulk.evaluate import goals_of, run_trial
 from ptr_policy.bulk.sight import robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
 
@@ -82,7 +83,10 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
     torch.set_num_threads(1)
     first = read_checkpoint(paths[0])
     earliest = first.config.schedule.choose_from if options.earliest is None else options.earliest
-    data = open_folders(options.target, first.contract, cache=options.cache, exclude=options.exclude)
+    goal_images = first.config.data.by_goal_image
+    data = open_folders(
+        options.target, first.contract, cache=options.cache, exclude=options.exclude, goal_images=goal_images
+    )
     data = limited(data, 10, 0)
     candidates = score_checkpoints(paths, data)
     place = options.run_folder / "rule.json"
@@ -100,11 +104,12 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
 def successes(robot: SimulatedRobot, checkpoint: Path, options: argparse.Namespace) -> int:
     """Successful trials of a checkpoint; every checkpoint meets the same scenes."""
     policy = Policy.load(checkpoint)
-    seeds = [scene_seed("trial", options.seed, index) for index in range(options.episodes)]
-    return sum(
-        run_trial(robot, policy, policy.contract, options.task, seed, options.max_steps).success
-        for seed in track(seeds, checkpoint.name, transient=True)
-    )
+    goals, successful = goals_of(options.goal, options.task), 0
+    for index in track(range(options.episodes), checkpoint.name, transient=True):
+        set_goal(policy, str(checkpoint), goals[index % len(goals)])
+        seed = scene_seed("trial", options.seed, index)
+        successful += run_trial(robot, policy, policy.contract, options.task, seed, options.max_steps).success
+    return successful
 
 
 def verdict(tried: Sequence[Tried], chosen: int) -> Verdict:

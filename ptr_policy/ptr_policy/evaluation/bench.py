@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from action_msgs.srv import CancelGoal
+from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionClient
 from rclpy.action.client import ClientGoalHandle
 from rclpy.client import Client
@@ -50,6 +51,7 @@ class BenchOptions:
         action_choice: empty: the policy server's.
         checkpoints: folder that the policy server loads for each policy; none: it keeps the one that it has.
         new_task: a task that gets a spare slot in each checkpoint that lacks it.
+        goal: bag or image file of the desired end; empty: the policy server's.
     """
 
     directory: Path
@@ -58,6 +60,7 @@ class BenchOptions:
     action_choice: str = ""
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     new_task: str = ""
+    goal: str = ""
 
 
 class RobotBench:
@@ -90,6 +93,7 @@ class RobotBench:
         self._run: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
         self._cancel: Client = node.create_client(CancelGoal, "/run_policy/_action/cancel_goal")
         self._load: Client = node.create_client(LoadCheckpoint, "/policy_server/load")
+        self._parameters: Client = node.create_client(SetParameters, "/policy_server/set_parameters")
         self._start: Client = node.create_client(StartEpisode, "/recorder/start")
         self._stop: Client = node.create_client(StopEpisode, "/recorder/stop")
         self._label: Client = node.create_client(LabelEpisode, "/recorder/label")
@@ -121,6 +125,8 @@ class RobotBench:
         if path and path != self._loaded:
             request = LoadCheckpoint.Request(checkpoint=path, new_task=self._options.new_task)
             self._caller.call(self._load, request, LOADING)
+        if self._options.goal and path != self._loaded:
+            self._caller.set_parameters(self._parameters, {"goal": self._options.goal})
         self._loaded = path
 
     def _end_what_was_left(self) -> None:

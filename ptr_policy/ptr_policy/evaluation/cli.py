@@ -84,6 +84,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="NAME",
         help="gets a spare slot in each checkpoint that lacks it",
     )
+    about = (
+        "the desired end, for policies with task_conditioning goal_image: a bag, whose last image counts, or an image"
+    )
+    add("--goal", type=arguments.path, metavar="PATH", help=f"{about} file, on the server's machine")
     add("--judge", choices=("auto", "simulator", "person"), default="auto", help="who (default: the simulator)")
     add(
         "--reference",
@@ -181,6 +185,7 @@ def run(options: argparse.Namespace) -> int:
         "max_steps": options.max_steps,
         "action_choice": options.choice or "",
         "new_task": options.new_task or "",
+        "goal": "" if options.goal is None else str(options.goal),
         "judge": options.judge,
         "reference": "" if options.reference is None else str(options.reference),
         "camera": options.camera,

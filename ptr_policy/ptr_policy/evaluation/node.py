@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,7 @@ class EvaluatorNode(Node):
         declare(self, "max_steps", 0, "control steps of a trial; 0: the policy server's", (0, 100_000))
         declare(self, "action_choice", "", "how actions are chosen; empty: the policy server's")
         declare(self, "new_task", "", "a task that gets a spare slot in each checkpoint that lacks it")
+        declare(self, "goal", "", "bag or image file of the desired end; empty: the policy server's")
         declare(self, "judge", "auto", "simulator, person, or auto: the simulator where there is one")
         declare(self, "reference", "", "folder of demonstrations whose first pictures are the scenes to lay out")
         declare(self, "camera", "over_shoulder", "camera of the pictures; empty: none")
@@ -124,6 +126,12 @@ def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any
     return summary
 
 
+def goal_of(node: EvaluatorNode) -> str:
+    """Where the goal image is, for a policy server with another working folder; empty: none is named."""
+    goal = str(node.value("goal"))
+    return os.path.abspath(os.path.expanduser(goal)) if goal else ""
+
+
 @contextlib.contextmanager
 def subject_of(node: EvaluatorNode, directory: Path) -> Iterator[Subject]:
     """What is evaluated; several checkpoints get letters, unless names are to be shown."""
@@ -153,6 +161,7 @@ def protocol_of(node: EvaluatorNode, subject: Subject) -> Protocol:
         max_steps=node.value("max_steps"),
         action_choice=node.value("action_choice"),
         new_task=node.value("new_task"),
+        goal=goal_of(node),
         started=datetime.now(tz=timezone.utc).isoformat(timespec="seconds"),
         versions=installed_versions(),
     )
@@ -173,6 +182,7 @@ def make_bench(
         action_choice=node.value("action_choice"),
         checkpoints=subject.folders,
         new_task=node.value("new_task"),
+        goal=goal_of(node),
     )
     simulated = stage.simulated(node.value("simulator_timeout"))
     if judge == "simulator" and not simulated:

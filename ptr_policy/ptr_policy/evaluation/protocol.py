@@ -76,6 +76,7 @@ class Protocol:
             had its checkpoint already.
         max_steps: of a trial; 0: the policy server's.   action_choice: empty: the policy server's.
         new_task: a task that got a spare slot in each checkpoint.
+        goal: bag or image file that showed the desired end; empty: none, or the policy server's.
         started: ISO 8601, UTC.   versions: of what the trials were made with.
     """
 
@@ -89,6 +90,7 @@ class Protocol:
     max_steps: int = 0
     action_choice: str = ""
     new_task: str = ""
+    goal: str = ""
     started: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 

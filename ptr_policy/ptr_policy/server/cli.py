@@ -34,6 +34,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="control steps (default: the server's)",
     )
+    about = "the desired end, for task_conditioning goal_image: a bag or an image file, on the server's machine"
+    run.add_argument("--goal", type=arguments.path, metavar="PATH", help=f"{about} (default: the server's)")
     run.add_argument(
         "--choice", type=arguments.way, metavar="NAME", help=f"{arguments.WAYS_TEXT} (default: the server's)"
     )
@@ -50,6 +52,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from rcl_interfaces.srv import SetParameters
     from rclpy.action import ActionClient
 
     from ptr_bringup.ros.session import GoalClient, SessionEndedError
@@ -57,6 +60,9 @@ def _run(options: argparse.Namespace) -> int:
 
     def work(node: Any, caller: Any) -> int:
         client: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
+        parameters = node.create_client(SetParameters, "/policy_server/set_parameters")
+        if options.goal is not None:
+            caller.set_parameters(parameters, {"goal": os.path.abspath(options.goal.expanduser())}, STARTS)
         caller.wait(client.server_is_ready, "the action /run_policy; is the policy server running?", STARTS)
         goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice or "")
         handle = caller.result(client.send_goal_async(goal), "/run_policy to accept the goal", STARTS)

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ptr_models.contract import Contract
 from ptr_models.inference.acting import ServedPolicy
+from ptr_models.inference.goal import set_goal
 from ptr_models.inference.loading import load_policy
 from ptr_models.inference.policy import Policy
 from ptr_models.latency_file import with_measured_latencies
@@ -29,6 +31,7 @@ class Wanted:
     Attributes:
         checkpoint: folder of a checkpoint or of a run, or KIND:ADDRESS of an external policy.
         new_task: gets a spare slot, where fine-tuning would begin; empty: none.
+        goal: bag or image file that shows the desired end; empty: none.
         cameras: of the robot.
         contract_file: JSON of the robot's contract; empty: the suite's, with these cameras.
         latency_file: YAML of the robot's measured latencies; empty: none.
@@ -38,6 +41,7 @@ class Wanted:
 
     checkpoint: str
     new_task: str = ""
+    goal: str = ""
     cameras: tuple[str, ...] = ("over_shoulder",)
     contract_file: str = ""
     latency_file: str = ""
@@ -97,9 +101,8 @@ def _ready(policy: ServedPolicy, wanted: Wanted, device: str) -> Loaded:
     robot = with_measured_latencies(robot_contract(wanted.contract_file, wanted.cameras), wanted.latency_file)
     contract.require(robot, f"the robot (for the checkpoint {wanted.checkpoint})", source=True)
     _require_servable(policy, wanted.checkpoint)
-    known = policy.tasks[:1] or ("warm up",)
-    for task in known * WARM_UPS:
-        rehearse(policy, RunOptions(task, "mode", max_steps=1, max_holds=1))
+    _warm_up(policy)
+    set_goal(policy, wanted.checkpoint, wanted.goal)
     return Loaded(
         name=wanted.checkpoint,
         policy=policy,
@@ -108,6 +111,15 @@ def _ready(policy: ServedPolicy, wanted: Wanted, device: str) -> Loaded:
         warning=contract.latency_warning(robot),
         device=device,
     )
+
+
+def _warm_up(policy: ServedPolicy) -> None:
+    """Decide a few times about nothing."""
+    if isinstance(policy, Policy) and policy.by_goal_image:
+        policy.goal = np.zeros(policy.contract.image_shape, np.uint8)
+    known = policy.tasks[:1] or ("warm up",)
+    for task in known * WARM_UPS:
+        rehearse(policy, RunOptions(task, "mode", max_steps=1, max_holds=1))
 
 
 def _require_servable(policy: ServedPolicy, name: str) -> None:

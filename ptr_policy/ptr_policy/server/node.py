@@ -9,7 +9,9 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from ptr_bringup.ros.node import RunnableNode, keep_answering, run
 from ptr_bringup.ros.parameters import declare
@@ -46,6 +48,9 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         declare(self, "checkpoint", "", "folder of the checkpoint, or KIND:ADDRESS of an external policy")
         declare(self, "wait_for_checkpoint", False, "without a checkpoint: start, and wait for /policy_server/load")
         declare(self, "new_task", "", "a task that gets a spare slot, where fine-tuning would begin")
+        declare(
+            self, "goal", "", "bag or image file of the desired end, for task_conditioning goal_image", read_only=False
+        )
         declare(self, "cameras", ["over_shoulder"], "names of the robot's cameras")
         declare(self, "contract_file", "", "JSON file of the robot's contract; empty: the suite's, with `cameras`")
         declare(self, "latency_file", "", "YAML file of the robot's measured latencies; empty: none")
@@ -64,6 +69,7 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         self._status: Any = None
         self._service: Any = None
         self.problem = ""
+        self.add_on_set_parameters_callback(self._on_set_parameters)
 
     # Life cycle
 
@@ -174,9 +180,28 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
     def _load(self, checkpoint: str, new_task: str) -> Any:
         from ptr_policy.server.loading import Wanted, load
 
-        options = {name: self._value(name) for name in ("contract_file", "latency_file", "device", "threads")}
+        names = ("goal", "contract_file", "latency_file", "device", "threads")
+        options = {name: self._value(name) for name in names}
         cameras = tuple(str(name) for name in self._value("cameras"))
         return load(Wanted(checkpoint, new_task, cameras=cameras, **options))
+
+    def _on_set_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
+        """Take another goal, or say why not; without a checkpoint it is looked at when there is one."""
+        goals = [str(parameter.value) for parameter in parameters if parameter.name == "goal"]
+        loaded = None if self._runner is None else self._runner.loaded
+        if not goals or loaded is None:
+            return SetParametersResult(successful=True)
+        from ptr_models.inference.goal import set_goal
+
+        try:
+            if self._runner.busy:
+                raise ServerError(f"a run of {self._runner.run.options.task} is going on; cancel it first")
+            set_goal(loaded.policy, loaded.name, goals[-1])
+        except EXPECTED as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.get_logger().info(f"the goal is {goals[-1] or 'none'} now")
+        self._report(now=True)
+        return SetParametersResult(successful=True)
 
     def _adopt(self, loaded: Any) -> None:
         self._runner.adopt(loaded)
@@ -186,10 +211,10 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
             logger.warning(loaded.warning)
         self._report()
 
-    def _report(self) -> None:
+    def _report(self, now: bool = False) -> None:
         from ptr_policy.server.status import status_of
 
-        self._status.publish(status_of(self._runner.loaded, self._runner.run))
+        self._status.publish(status_of(self._runner.loaded, self._runner.run), now=now)
 
     def _give_back(self) -> None:
         """Take back what `configure` made."""

@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from ptr_bringup.ros.qos import LATCHED
+from ptr_models.inference.policy import Policy
 from ptr_policy.server.core import Run
 from ptr_policy.server.loading import Loaded
 
@@ -48,8 +49,14 @@ def status_of(loaded: Loaded | None, run: Run | None) -> Status:
 
 def _values_of_checkpoint(loaded: Loaded | None) -> dict[str, str]:
     if loaded is None:
-        return {"checkpoint": "", "contract": "", "device": ""}
-    return {"checkpoint": loaded.name, "contract": loaded.contract.hash, "device": loaded.device}
+        return dict.fromkeys(("checkpoint", "contract", "device", "task_conditioning", "goal"), "")
+    return {
+        "checkpoint": loaded.name,
+        "contract": loaded.contract.hash,
+        "device": loaded.device,
+        "task_conditioning": loaded.policy.conditioning if isinstance(loaded.policy, Policy) else "",
+        "goal": loaded.policy.goal_name if isinstance(loaded.policy, Policy) else "",
+    }
 
 
 def _values_of_run(run: Run | None) -> dict[str, str]:

@@ -21,7 +21,7 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.reader import read_episode
 from ptr_models.inference.acting import Decision
 from ptr_policy.bulk.collect import MACHINE, Order, collect, demonstrate, orders
-from ptr_policy.bulk.evaluate import BulkTrial, run_trial, show
+from ptr_policy.bulk.evaluate import BulkTrial, goals_of, run_trial, show
 from ptr_policy.bulk.sight import look, robot_for
 
 KITCHEN, TASK = "toykitchen2", "put_corn_in_pot"
@@ -182,3 +182,16 @@ def test_a_demonstration_has_the_cameras_of_its_contract_and_a_policy_sees_them_
 def test_a_camera_that_is_not_simulated_is_refused(robot: SimulatedRobot) -> None:
     with pytest.raises(PtrError, match="no simulated camera 'front'; known: over_shoulder, wrist"):
         robot_for(robot.world, CONTRACT.with_cameras(["front"]))
+
+
+def test_goals_are_an_image_a_bag_or_the_successes_of_the_task_in_a_folder(tmp_path: Path) -> None:
+    wanted = [Order(index, KITCHEN, task, index) for index, task in enumerate((TASK, "put_sushi_on_plate", TASK))]
+    collect(tmp_path / "bags", wanted, 1, 64, 64, CONTRACT.low_dim())
+    bags = [str(tmp_path / "bags" / order.episode_id) for order in wanted]
+    (tmp_path / "end.png").touch()
+    assert goals_of(None, TASK) == ("",)
+    assert goals_of(tmp_path / "end.png", TASK) == (str(tmp_path / "end.png"),)
+    assert goals_of(Path(bags[1]), TASK) == (bags[1],)  # whoever names a bag knows what it shows
+    assert goals_of(tmp_path / "bags", TASK) == (bags[0], bags[2])
+    with pytest.raises(PtrError, match="holds no successful demonstration of put_carrot_on_plate"):
+        goals_of(tmp_path / "bags", "put_carrot_on_plate")

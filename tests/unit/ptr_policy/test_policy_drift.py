@@ -63,6 +63,7 @@ def test_a_trial_of_the_shipped_checkpoint_that_succeeds_raises_no_alarm() -> No
         drift_time=1.0,
         seed=0,
         max_steps=40,
+        goal=None,
     )
     (trial,) = watch_trials(options)
     assert trial.success and trial.alarm is None

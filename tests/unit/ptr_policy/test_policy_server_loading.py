@@ -7,13 +7,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 import yaml
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract, ContractError
+from ptr_models.inference.policy import Policy
 from ptr_models.training.devices import DeviceError
-from ptr_policy.server.core import ServerError
+from ptr_policy.server.core import RunOptions, ServerError, rehearse
 from ptr_policy.server.loading import Wanted, load
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "integration"))
@@ -83,8 +87,6 @@ def test_a_gpu_that_is_not_there_is_named_and_auto_takes_the_processor(checkpoin
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_decides_as_the_processor_does(checkpoint: Path) -> None:
-    import numpy as np
-
     image, state = np.full((64, 64, 3), 120, np.uint8), np.zeros(7, np.float32)
     here, there = (load(Wanted(str(checkpoint), device=device)).policy for device in ("cpu", "cuda"))
     assert np.allclose(here.act(image, state, TASK).scaled, there.act(image, state, TASK).scaled, atol=2e-2)
@@ -97,3 +99,17 @@ def test_a_slower_camera_delays_the_observation_and_is_told(checkpoint: Path, tm
     assert found.delay == 0.15
     assert found.contract.cameras[0].latency == 0.15
     assert "later than in the training data" in found.warning
+
+
+def test_a_goal_is_served_to_a_policy_that_takes_one(checkpoint: Path, tmp_path: Path) -> None:
+    by_goal = str(write_checkpoint(tmp_path / "by_goal", by_goal_image=True))
+    image = tmp_path / "end.png"
+    cv2.imwrite(str(image), np.full((48, 64, 3), 200, np.uint8))
+    run = RunOptions(TASK, "", max_steps=1, max_holds=1)
+    policy = load(Wanted(by_goal, goal=str(image))).policy
+    assert isinstance(policy, Policy) and policy.goal is not None and (policy.goal == 200).all()
+    rehearse(policy, run)
+    with pytest.raises(PtrError, match="by_goal has task_conditioning goal_image and needs a goal"):
+        rehearse(load(Wanted(by_goal)).policy, run)  # loaded, since the goal may come later
+    with pytest.raises(PtrError, match="is a goal_image, but the policy .* has task_conditioning one_hot"):
+        load(Wanted(str(checkpoint), goal=str(image)))
