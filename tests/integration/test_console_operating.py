@@ -14,6 +14,7 @@ pytest.importorskip("ptr_msgs.msg")
 
 from console_browser import chromium  # noqa: E402
 from told_robot import (  # noqa: E402
+    STATUS,
     TRIAL,
     ToldRobot,
     asked,
@@ -34,6 +35,7 @@ from ptr_teleop.console.requests import (  # noqa: E402
     RestoreEpisode,
     UndoLabel,
     UseDevice,
+    UseGoal,
 )
 from ptr_teleop.console.values import ValueSource  # noqa: E402
 
@@ -204,6 +206,22 @@ def test_saved_episodes_are_listed_judged_discarded_and_each_undone(
     page.click("#episodes button:text-is('Bring back')")
     assert asked(robot, page, 5)[-1] == RestoreEpisode("episode_1")
     assert not folder.exists()
+
+
+def test_the_end_of_an_episode_becomes_the_goal_of_a_policy_that_takes_one(
+    robot: ToldRobot, page: Any, tmp_path: Path
+) -> None:
+    write_small_episode(tmp_path, "episode_1")
+    robot.folder = str(tmp_path)
+    robot.state.policy_status = STATUS | {"takes_goal": False}
+    page.click("#tab-episodes")
+    until(page, "document.querySelector('#episodes li')")
+    button = "#episodes button:text-is('Use as goal')"
+    assert page.locator(button).count() == 0
+    robot.state.policy_status = STATUS | {"takes_goal": True, "goal": "/data/carrot/episode_1"}
+    page.click(button)
+    assert asked(robot, page, 1) == [UseGoal("episode_1")]
+    assert page.text_content("#policy-goal") == "carrot/episode_1"
 
 
 def test_the_player_shows_images_actions_events_and_q(robot: ToldRobot, page: Any, tmp_path: Path) -> None:

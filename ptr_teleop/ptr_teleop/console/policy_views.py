@@ -39,6 +39,8 @@ def policy_status_view(message: DiagnosticStatus) -> dict[str, Any]:
         "level": LEVELS.get(message.level, "error"),
         "message": shortened(message.message),
         "checkpoint": values.get("checkpoint", ""),
+        "takes_goal": values.get("task_conditioning", "") == "goal_image",
+        "goal": values.get("goal", ""),
         "q_low": _written(values.get("q_low", "")),
         "q_high": _written(values.get("q_high", "")),
         "drift": values.get("drift", "").strip().lower() in ("true", "1", "yes"),

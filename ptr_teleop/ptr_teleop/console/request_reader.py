@@ -29,6 +29,7 @@ from ptr_teleop.console.requests import (
     UndoJudgment,
     UndoLabel,
     UseDevice,
+    UseGoal,
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -205,6 +206,7 @@ READERS: dict[str, Callable[[dict[str, Any]], Request]] = {
     "restore": lambda fields: RestoreEpisode(_text(fields, "episode", NAME)),
     "undo": lambda fields: UndoLabel(_text(fields, "episode", NAME)),
     "device": _use_device,
+    "goal": lambda fields: UseGoal(_text(fields, "episode", NAME)),
     "task": _choose_task,
     "stop": lambda fields: Stop(),
     "release": lambda fields: Release(),

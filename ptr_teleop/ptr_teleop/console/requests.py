@@ -79,6 +79,13 @@ class UseDevice:
 
 
 @dataclass(frozen=True)
+class UseGoal:
+    """Let the end of a saved episode be the goal of the policy that is served."""
+
+    episode: str
+
+
+@dataclass(frozen=True)
 class ChooseTask:
     """What the next episode is of, also when a device's button begins it; fields as in `Record`."""
 
@@ -145,6 +152,7 @@ Request = (
     | RestoreEpisode
     | UndoLabel
     | UseDevice
+    | UseGoal
     | ChooseTask
     | Stop
     | Release

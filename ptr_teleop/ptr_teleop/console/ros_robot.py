@@ -9,7 +9,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.client import Client
 from rclpy.node import Node
@@ -18,6 +17,7 @@ from rclpy.task import Future
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
+from ptr_bringup.ros.parameters import refusal, set_texts
 from ptr_models.common.errors import PtrError
 from ptr_msgs.srv import LabelEpisode, LabelTrial, StartEpisode, StopEpisode
 from ptr_teleop.console.episodes import EpisodeLibrary
@@ -41,6 +41,7 @@ from ptr_teleop.console.requests import (
     UndoJudgment,
     UndoLabel,
     UseDevice,
+    UseGoal,
 )
 from ptr_teleop.console.robot import Answer
 from ptr_teleop.console.state import ConsoleState
@@ -51,6 +52,7 @@ ABSENT = {  # what a person is told when nobody offers a service, by the beginni
     "/teleop/": "no teleoperation node runs; start it",
     "/recorder/": "no recorder runs; start it",
     "/scene/": "no node lays scenes; start the session with collect.launch.xml",
+    "/policy_server/": "no policy server runs; start one",
     "/evaluation/": "no evaluation runs that waits for a person; start one",
 }
 UNCONFIRMED = "the stop was sent, but the arm did not confirm it within {:.0f} s; use its power switch if it moves"
@@ -126,7 +128,8 @@ class RosRobot:
         self._stop_episode: Client = node.create_client(StopEpisode, "/recorder/stop")
         self._label_episode: Client = node.create_client(LabelEpisode, "/recorder/label")
         self._next_scene: Client = node.create_client(Trigger, "/scene/next")
-        self._parameters: Client = node.create_client(SetParameters, "/teleop/set_parameters")
+        self._teleop: Client = node.create_client(SetParameters, "/teleop/set_parameters")
+        self._policy: Client = node.create_client(SetParameters, "/policy_server/set_parameters")
         self._ready: Client = node.create_client(Trigger, "/evaluation/ready")
         self._undo: Client = node.create_client(Trigger, "/evaluation/undo")
         self._label_trial: Client = node.create_client(LabelTrial, "/evaluation/label")
@@ -137,6 +140,7 @@ class RosRobot:
             SetTorque: self._set_torque,
             RebootMotors: self._reboot_motors,
             UseDevice: self._use_device,
+            UseGoal: self._use_goal,
             ChooseTask: self._choose,
             Record: self._record,
             Finish: self._finish,
@@ -186,7 +190,13 @@ class RosRobot:
         return await ask(self._undo, Trigger.Request(), TIMEOUT)
 
     async def _use_device(self, request: UseDevice) -> Answer:
-        return await self._set({"device": request.device}, f"{request.device} may drive now")
+        return await _set(self._teleop, {"device": request.device}, f"{request.device} may drive now")
+
+    async def _use_goal(self, request: UseGoal) -> Answer:
+        found = await self._with_saved(lambda name: str(self.episodes.find(name)), request.episode)
+        if not found.done:
+            return found
+        return await _set(self._policy, {"goal": found.text}, f"the goal is the end of {request.episode} now")
 
     async def _record(self, request: Record) -> Answer:
         teleop = self.state.teleop
@@ -248,20 +258,16 @@ class RosRobot:
             "instruction": request.instruction,
             "operator_name": request.operator,
         }
-        return await self._set(values, f"the next episode is of {request.task}")
-
-    async def _set(self, values: Mapping[str, str], done: str) -> Answer:
-        """Set parameters of the teleoperation node."""
-        wish = SetParameters.Request(parameters=[_text_parameter(*item) for item in values.items()])
-        response = await call(self._parameters, wish, TIMEOUT)
-        if isinstance(response, Answer):
-            return response
-        refused = next((result for result in response.results if not result.successful), None)
-        return Answer(True, done) if refused is None else Answer(False, str(refused.reason))
+        return await _set(self._teleop, values, f"the next episode is of {request.task}")
 
 
-def _text_parameter(name: str, text: str) -> Parameter:
-    return Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=text))
+async def _set(client: Client, values: Mapping[str, str], done: str) -> Answer:
+    """Set parameters of a node."""
+    response = await call(client, set_texts(values), TIMEOUT)
+    if isinstance(response, Answer):
+        return response
+    refused = refusal(response)
+    return Answer(False, refused) if refused else Answer(True, done)
 
 
 def _score(request: Finish | Relabel | JudgeTrial) -> float:

@@ -31,6 +31,7 @@ from ptr_teleop.console.requests import (
     Stop,
     UndoJudgment,
     UseDevice,
+    UseGoal,
 )
 
 JSON = st.recursive(
@@ -50,6 +51,7 @@ def test_requests_are_read_field_by_field() -> None:
     partial = ask(request="finish", save=True, outcome="partial", score=0.5, note="fell")
     assert partial == Finish(True, "partial", 0.5, "fell")
     assert ask(request="device", device="webxr") == UseDevice("webxr")
+    assert ask(request="goal", episode="episode_0003") == UseGoal("episode_0003")
     chosen = ask(request="task", task="Put the knife / in the pot", operator="Ada")
     assert chosen == ChooseTask("put_the_knife_in_the_pot", "Put the knife / in the pot", "Ada")
     assert (ask(request="stop"), ask(request="release")) == (Stop(), Release())

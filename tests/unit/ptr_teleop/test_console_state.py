@@ -220,6 +220,11 @@ def test_the_status_of_the_policy_has_numbers_where_they_can_be_read() -> None:
     assert (view["checkpoint"], view["held_steps"], view["late_steps"]) == ("runs/a", "3", "")
     empty = policy_status_view(DiagnosticStatus(level=DiagnosticStatus.STALE))
     assert (empty["level"], empty["q_low"], empty["drift"]) == ("error", None, False)
+    assert (empty["takes_goal"], empty["goal"]) == (False, "")
+    told = {"task_conditioning": "goal_image", "goal": "data/carrot/episode_0003"}
+    pairs = [KeyValue(key=key, value=value) for key, value in told.items()]
+    by_goal = policy_status_view(DiagnosticStatus(level=DiagnosticStatus.OK, values=pairs))
+    assert (by_goal["takes_goal"], by_goal["goal"]) == (True, "data/carrot/episode_0003")
 
 
 def test_no_checkpoint_is_named_while_trials_are_labelled_blind(state: ConsoleState) -> None:

@@ -17,6 +17,7 @@ export class Episodes {
   #key = ""; // what the recorder said when the list was read
   #undo = null; // {request, episode} that reverses what was done last
   #listing = null;
+  #takesGoal = false; // the policy that is served is told its task by an image
 
   constructor(connection) {
     this.#connection = connection;
@@ -33,7 +34,13 @@ export class Episodes {
   }
 
   // A list that is looked at is read again when the recorder has saved, labeled or audited something.
-  show(recorder) {
+  show(recorder, policyStatus) {
+    const takesGoal = Boolean(policyStatus?.takes_goal);
+    if (takesGoal !== this.#takesGoal) {
+      this.#takesGoal = takesGoal;
+      byId("episodes").dataset.key = "";
+      this.#paint();
+    }
     const key = recorder ? [recorder.directory, recorder.episode, recorder.state, recorder.message].join("\n") : "";
     if (!this.#visible || key === this.#key) return;
     this.#key = key;
@@ -89,6 +96,10 @@ export class Episodes {
       actions.append(this.#judgment(episode));
       actions.append(this.#button("Undo", episode.judgments === 0, () => this.#ask("undo", episode.id)));
       actions.lastChild.title = "Take the newest judgment back";
+      if (this.#takesGoal) {
+        actions.append(this.#button("Use as goal", false, () => this.#ask("goal", episode.id)));
+        actions.lastChild.title = "Its last image is what the policy is to bring about";
+      }
     }
     const [name, request] = episode.discarded ? ["Bring back", "restore"] : ["Discard", "discard"];
     actions.append(this.#button(name, false, () => this.#ask(request, episode.id)));

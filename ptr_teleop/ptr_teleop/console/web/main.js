@@ -74,7 +74,7 @@ function showScene(state) {
 
 function showWork(state) {
   episode.show(state, Date.now());
-  episodes.show(state.recorder);
+  episodes.show(state.recorder, state.policy_status);
   showTeleop(state);
   showPolicy(state);
   const changed = [curve.add(state.points), curve.expect(state.policy_status)].some(Boolean);

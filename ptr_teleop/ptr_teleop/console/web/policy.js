@@ -14,6 +14,7 @@ export function showPolicy({ policy, policy_status: status, trial }) {
   const letter = trial?.policy_label ? `${trial.policy_label} (blind)` : "";
   fact("checkpoint", nameOf(status?.checkpoint) || (trial?.blind ? letter : policyName(status, trial)));
   fact("task", policy?.task.replaceAll("_", " "));
+  fact("goal", nameOf(status?.goal));
   fact("speed", policy?.milliseconds == null ? "" : `${policy.milliseconds.toFixed(0)} ms a step`);
   fact("held", status?.held_steps);
   fact("late", status?.late_steps);
