@@ -40,8 +40,8 @@ FROM_PIP = {
     "yaml": "pyyaml",
 }
 """Modules that requirements/python.in brings also where ROS is installed, by the name of the requirement."""
-OPTIONAL = {"pyrealsense2", "rerun", "sentence_transformers"}
-"""Modules that a person installs for one device or viewer; docs/how-to/cameras.md and view.md say how."""
+OPTIONAL = {"lerobot", "pyrealsense2", "rerun", "sentence_transformers"}
+"""Modules that a person installs for one device, viewer or kind of policy; docs/how-to says how."""
 ROSDEP = {"python3-opencv": "cv2"}
 """Modules behind keys of rosdep that have another name than the key says."""
 STARTED = {"ptr_bringup": {"ros2launch", "launch_xml"}}

@@ -36,6 +36,12 @@ def is_external(reference: str) -> bool:
     return bool(colon) and kind.isidentifier() and not Path(reference).exists()
 
 
+def absolute(reference: str) -> str:
+    """An external policy with the whole path of its address, where that is a file or folder here."""
+    kind, _, address = reference.partition(":")
+    return f"{kind}:{Path(address).resolve()}" if Path(address).exists() else reference
+
+
 def shipped_names() -> list[str]:
     """Names of the shipped checkpoints, sorted."""
     folders = [folder for folder in checkpoint_directories() if folder.is_dir()]

@@ -40,6 +40,9 @@ class ChunkPredictor(Protocol):
     def predict(self, image: Image | None, state: Vector, task: str) -> NDArray[np.float32]:
         """Actions (h, 7) in the contract's units, for this step and those after it; another draw each time."""
 
+    def reset(self) -> None:
+        """Forget what was seen: a new episode begins."""
+
     def close(self) -> None:
         """Give back what it holds."""
 
@@ -89,6 +92,7 @@ class ChunkedPolicy:
         predictor: of the chunks.
         critic: judges actions, and chooses among `candidates` chunks; None: no values.
         tasks: that the critic knows; empty: any.
+        stepwise: the predictor remembers what it saw: it is asked once in each step (`execute` is 1).
     """
 
     def __init__(
@@ -97,10 +101,11 @@ class ChunkedPolicy:
         options: ChunkOptions,
         critic: BatchPolicy | None = None,
         tasks: tuple[str, ...] = (),
+        stepwise: bool = False,
     ) -> None:
         if options.candidates > 1 and critic is None:
             raise PtrError(f"{options.candidates} candidates need a critic that chooses among them")
-        self._predictor, self._options, self._critic = predictor, options, critic
+        self._predictor, self._options, self._critic, self._stepwise = predictor, options, critic, stepwise
         self.tasks = tasks
         self._worker = ThreadPoolExecutor(1, "policy")
         self._chunks: list[_Chunk] = []
@@ -127,6 +132,7 @@ class ChunkedPolicy:
         if self._asked is not None:
             self._asked.exception()
         self._asked, self._chunks, self._step, self._next = None, [], 0, 0
+        self._predictor.reset()
 
     def act(self, image: Image | None, state: Vector, task: str, choice: str = "", candidates: int = 0) -> Decision:
         """The action of this step; see `ActingPolicy.act`.
@@ -157,7 +163,10 @@ class ChunkedPolicy:
             raise PtrError(f"a policy that predicts chunks has no choice {choice!r}; use {FIRST} or {RANKED}")
         if choice == RANKED and self._critic is None:
             raise PtrError(f"choice {RANKED!r} needs a critic; name one in the policy's file")
-        return 1 if choice == FIRST else candidates or self._options.candidates
+        count = 1 if choice == FIRST else candidates or self._options.candidates
+        if count > 1 and self._stepwise:
+            raise PtrError(f"this policy gives one action per step, not {count} candidates; use choice {FIRST}")
+        return count
 
     def _predict(self, step: int, image: Image | None, state: Vector, task: str, count: int) -> _Chunk:
         found = [self._checked(self._predictor.predict(image, state, task)) for _ in range(count)]

@@ -8,7 +8,6 @@ an observation, and each answer holds `actions` (h, A). Both are msgpack, an arr
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,8 @@ from numpy.typing import NDArray
 
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.inference.acting import BatchPolicy
-from ptr_models.inference.chunks import ChunkedPolicy, ChunkOptions, Image, Vector
-from ptr_models.typed_values import require_types
-from ptr_models.yaml_input import read_yaml
+from ptr_models.inference.chunks import ChunkedPolicy, Image, Vector
+from ptr_models.inference.policy_file import PolicyFile, PolicyFileError
 
 LARGEST = 64 * 2**20
 """Bytes of an answer; a chunk of actions has some thousand."""
@@ -35,49 +32,25 @@ class OpenPiError(PtrError):
 
 
 @dataclass(frozen=True)
-class OpenPiFile:
+class OpenPiFile(PolicyFile):
     """What the YAML file of such a policy says.
 
     Attributes:
         server: address, `ws://HOST:PORT`.
-        images: by the contract's camera, the name that the policy knows its image by.
-        state, prompt: the names of the contract's state and of the task in words.
+        prompt: the policy's name of the task in words.
         timeout: s in which the server has to answer.
-        contract: JSON of the contract that the policy was trained for; empty: the suite's.
-        critic: folder of a checkpoint whose Q-function judges the actions; empty: none.
-        chunks: how chunks become actions.
     """
 
-    server: str = "ws://127.0.0.1:8000"
     images: dict[str, str] = field(default_factory=lambda: {"over_shoulder": "observation/image"})
     state: str = "observation/state"
+    server: str = "ws://127.0.0.1:8000"
     prompt: str = "prompt"
     timeout: float = 10.0
-    contract: str = ""
-    critic: str = ""
-    chunks: ChunkOptions = ChunkOptions()
 
-    @classmethod
-    def read(cls, path: Path) -> OpenPiFile:
-        """Read the file; what it names is relative to its folder.
-
-        Raises:
-            OpenPiError: it can't be read, has a key that is not known or a value of another type.
-        """
-        values = read_yaml(path, "the file of the policy", OpenPiError)
-        values = {} if values is None else values
-        of_chunks = {entry.name for entry in dataclasses.fields(ChunkOptions)}
-        known = {entry.name for entry in dataclasses.fields(cls)} - {"chunks"} | of_chunks
-        if not isinstance(values, dict):
-            raise OpenPiError(f"{path} is not a mapping of keys to values; known keys: {', '.join(sorted(known))}")
-        if unknown := [str(key) for key in values if key not in known]:
-            raise OpenPiError(f"{path} has an unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
-        chunks = ChunkOptions(**{key: value for key, value in values.items() if key in of_chunks})
-        found = cls(**{key: value for key, value in values.items() if key not in of_chunks}, chunks=chunks)
-        require_types(found, OpenPiError, f"{path}: ")
-        if not (math.isfinite(found.timeout) and found.timeout > 0.0):
-            raise OpenPiError(f"{path}: timeout is {found.timeout}; it must be above 0 s")
-        return found
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (math.isfinite(self.timeout) and self.timeout > 0.0):
+            raise PolicyFileError(f"timeout is {self.timeout}; it must be above 0 s")
 
 
 class OpenPiClient:
@@ -110,6 +83,9 @@ class OpenPiClient:
         if not isinstance(actions, np.ndarray):
             raise OpenPiError(f"{self._file.server} sent an answer without an `actions` array")
         return np.asarray(actions, dtype=np.float32)
+
+    def reset(self) -> None:
+        """Nothing: the server is told all that it needs."""
 
     def close(self) -> None:
         """End the connection."""
@@ -158,33 +134,17 @@ class OpenPiClient:
         return unpacked(answer)
 
 
-def open_policy(address: str) -> ChunkedPolicy:
+def open_policy(address: str, device: str = "cpu") -> ChunkedPolicy:
     """Open the policy that a YAML file describes.
 
+    Args:
+        device: of no use here; the server has its own.
     Raises:
         PtrError: the file, its contract, its critic or the server can't be used; the message says why.
     """
-    path = Path(address)
-    file = OpenPiFile.read(path)
-    contract = Contract() if not file.contract else Contract.from_json(_text(path.parent / file.contract))
-    critic: BatchPolicy | None = None
-    tasks: tuple[str, ...] = ()
-    if file.critic:
-        from ptr_models.inference.policy import Policy
-
-        judge = Policy.load(path.parent / file.critic)
-        judge.contract.require(contract, f"the critic {file.critic}")
-        if not judge.has_values:
-            raise OpenPiError(f"{path}: the critic {file.critic} has no Q-function; name a checkpoint of PTR")
-        critic, tasks = judge, judge.tasks
-    return ChunkedPolicy(OpenPiClient(file, contract), file.chunks, critic, tasks)
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise OpenPiError(f"contract file {path} can't be read: {error}") from error
+    file = OpenPiFile.read(Path(address))
+    options = file.chunk_options()
+    return file.acting(OpenPiClient(file, file.contract_or(Contract())), options)
 
 
 def packed(value: Any) -> bytes:

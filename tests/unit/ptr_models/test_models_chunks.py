@@ -24,7 +24,7 @@ class Counting:
     contract = CONTRACT
 
     def __init__(self, horizon: int = 7) -> None:
-        self.horizon, self.steps, self.closed = horizon, [], False
+        self.horizon, self.steps, self.closed, self.resets = horizon, [], False, 0
         self.go = threading.Event()
         self.go.set()
 
@@ -35,6 +35,9 @@ class Counting:
         actions = np.zeros((self.horizon, 7), np.float32)
         actions[:, 0] = (100 * number + step + np.arange(self.horizon)) * 1e-4
         return actions
+
+    def reset(self) -> None:
+        self.resets += 1
 
     def close(self) -> None:
         self.closed = True
@@ -104,7 +107,7 @@ def test_a_new_episode_begins_without_what_was_predicted_before() -> None:
     act(policy, 0)
     act(policy, 1)  # asks for the next chunk
     policy.reset()
-    assert act(policy, 0) == 200
+    assert act(policy, 0) == 200 and predictor.resets == 1
     policy.close()
     assert predictor.closed
 

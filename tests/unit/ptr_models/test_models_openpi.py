@@ -115,5 +115,5 @@ def test_a_folder_with_a_colon_in_its_name_is_a_folder(tmp_path: Path, monkeypat
     (tmp_path / "openpi:pi0.yaml").mkdir()
     assert not is_external("openpi:pi0.yaml")
     assert not is_external("runs/a")
-    with pytest.raises(PtrError, match="no kind of policy 'lerobot'; known: openpi"):
-        load_policy("lerobot:somewhere")
+    with pytest.raises(PtrError, match="no kind of policy 'other'; known: openpi, lerobot"):
+        load_policy("other:somewhere")

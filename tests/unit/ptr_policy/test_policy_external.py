@@ -69,5 +69,5 @@ def test_simulated_trials_run_it(server: OpenPiServer, tmp_path: Path, capsys: p
 
 
 def test_what_is_no_kind_of_policy_is_looked_for_as_a_folder(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["sim", "evaluate", "--checkpoint", "lerobot:act", "--task", "put_corn_in_pot"]) == 2
-    assert "lerobot:act does not exist" in capsys.readouterr().err
+    assert cli.main(["sim", "evaluate", "--checkpoint", "other:act", "--task", "put_corn_in_pot"]) == 2
+    assert "other:act does not exist" in capsys.readouterr().err

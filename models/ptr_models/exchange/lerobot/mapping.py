@@ -70,10 +70,22 @@ def match(
     Raises:
         EpisodeError: it does not fit; the sentence says why, and what would.
     """
-    state = _axes(features, layout.STATE, STATE_AXES, robot, state_names)
-    action = _axes(features, layout.ACTION, ACTION_AXES, robot, action_names)
+    state, action = columns(features, robot, state_names, action_names)
     chosen, left_out = _cameras(features, contract, cameras)
     return Fit(state, action, chosen, left_out)
+
+
+def columns(
+    features: Mapping[str, Mapping[str, Any]],
+    robot: str,
+    state_names: tuple[str, ...] | None = None,
+    action_names: tuple[str, ...] | None = None,
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Where the state's and the action's numbers are, in the order of the contract; as of `match`."""
+    return (
+        _axes(features, layout.STATE, STATE_AXES, robot, state_names),
+        _axes(features, layout.ACTION, ACTION_AXES, robot, action_names),
+    )
 
 
 def _axes(
