@@ -308,6 +308,8 @@ def _collect(options: argparse.Namespace) -> int:
 def _evaluate(options: argparse.Namespace) -> int:
     from ptr_policy.bulk.evaluate import evaluate, show
 
+    if options.json is not None:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
     trials = evaluate(options)
     show(trials)
     _next_deploy(options)

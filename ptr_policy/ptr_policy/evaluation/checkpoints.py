@@ -22,6 +22,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ptr_models.common.assets import absolute, is_external
 from ptr_models.json_input import parse_object, read_object
 from ptr_models.training.runs import resolve_checkpoint
 from ptr_policy.evaluation.summary import write_json
@@ -33,14 +34,14 @@ _LINKS = "ptr-blind-"  # how the folders of links begin
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that is evaluated: what it is called, and its folder."""
+    """One that is evaluated: what it is called, and its folder, or KIND:ADDRESS of an external policy."""
 
     name: str
     path: str
 
 
 def parse_checkpoints(text: str, name: str = "policy") -> tuple[Checkpoint, ...]:
-    """Checkpoints of a text like `scratch=runs/a, ptr=runs/b`, or of one folder.
+    """Checkpoints of a text like `scratch=runs/a, act=lerobot:runs/b`, or of one folder.
 
     Args:
         name: of a single folder that has none of its own.
@@ -55,7 +56,8 @@ def parse_checkpoints(text: str, name: str = "policy") -> tuple[Checkpoint, ...]
         if not equals and len(parts) > 1:
             raise TrialsError(f"checkpoint {part!r} has no name; write NAME={part}")
         own, folder = (before.strip(), after.strip()) if equals else (name, part)
-        found.append(Checkpoint(own, str(resolve_checkpoint(Path(folder)).resolve())))
+        path = absolute(folder) if is_external(folder) else str(resolve_checkpoint(Path(folder)).resolve())
+        found.append(Checkpoint(own, path))
     names = [checkpoint.name for checkpoint in found]
     if not all(names) or len(set(names)) < len(names):
         raise TrialsError(f"the checkpoints' names {names} are not all different; give each its own")
@@ -107,13 +109,18 @@ def unseal(directory: Path) -> dict[str, Checkpoint]:
 def aliases(letters: Mapping[str, Checkpoint]) -> Iterator[dict[str, str]]:
     """Folders named by letter, each a link to its checkpoint, as long as the context lasts.
 
+    An external policy gets a file of that name, which holds its address.
+
     Links of evaluations that were killed are removed: whoever still works holds a lock on its folder.
     """
     _remove_abandoned()
     with tempfile.TemporaryDirectory(prefix=_LINKS) as folder, _locked(Path(folder)):
         links = {letter: Path(folder) / letter for letter in letters}
         for letter, link in links.items():
-            link.symlink_to(letters[letter].path, target_is_directory=True)
+            if is_external(letters[letter].path):
+                link.write_text(letters[letter].path, encoding="utf-8")
+            else:
+                link.symlink_to(letters[letter].path, target_is_directory=True)
         yield {letter: str(link) for letter, link in links.items()}
 
 

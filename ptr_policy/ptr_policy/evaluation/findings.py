@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptr_models.common.assets import is_external
 from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import command_text
 from ptr_policy.evaluation.checkpoints import Checkpoint, unseal
@@ -203,7 +204,7 @@ def next_steps(evaluation: Evaluation) -> list[dict[str, str]]:
         about = f"Look at trial {shown.trial.index + 1} closely, with Q, actions and events:"
         steps.append((about, "view", evaluation.directory / shown.bag))
     paths = [checkpoint.path for checkpoint in evaluation.names.values() if checkpoint.path]
-    if made and len(paths) == 1:
+    if made and len(paths) == 1 and not is_external(paths[0]):
         about = "Train on with these trials as data, the failures too (docs/how-to/improve-online.md):"
         bags = (evaluation.directory / made[0].bag).parent
         words = ["--checkpoint", paths[0], "--bags", bags, "--labels", "--target", "…", "--out", "runs/online"]

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from ptr_policy.stages import Stage
     from ptr_policy.table.forecast import Forecast
+    from ptr_policy.table.methods import Method
     from ptr_policy.table.plan import TablePlan
 
 DESCRIPTION = """\
@@ -50,7 +51,8 @@ examples:
   ptr table --data data/pretraining --out runs/table --level standard
   ptr table --data data/pretraining --out runs/quick --methods ptr bc --pretraining-steps 2000 \\
             --finetuning-steps 300 --trials 10
-  ptr table --data data/bridge --target data/fold_towel --out runs/towel --methods ptr bc --size paper"""
+  ptr table --data data/bridge --target data/fold_towel --out runs/towel --methods ptr bc --size paper
+  ptr table … --policy act=lerobot:runs/act                  a further row: a policy of LeRobot"""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -155,6 +157,15 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="NAME=DIR",
         help="pre-trained already: ptr=models/checkpoints/…",
     )
+    arguments.several(
+        parser,
+        "--policy",
+        dest="policies",
+        type=_external,
+        metavar="NAME=KIND:ADDRESS",
+        help="one or more policies that were trained elsewhere, as further rows: act=lerobot:FOLDER; {task} and {seed} "
+        "in the address stand for those of a cell",
+    )
     add("--threads", type=arguments.count, default=1, metavar="N", help="of PyTorch (default: 1)")
     add(
         "--set",
@@ -170,6 +181,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from ptr_policy.table.external import require_loadable
     from ptr_policy.table.methods import METHODS
 
     console = Console()
@@ -181,6 +193,7 @@ def _run(options: argparse.Namespace) -> int:
     require_unused(plan.out)
     find_episodes([plan.data], Exclusion(plan.exclude))  # before hours of other work
     check_targets(plan)
+    require_loadable(plan)
     return _make(plan, console)
 
 
@@ -280,7 +293,7 @@ def plan_from(options: argparse.Namespace) -> TablePlan:
         out=options.out.resolve(),
         data=options.data.resolve(),
         exclude=tuple(lasting(options.exclude)),
-        methods=tuple(methods(options.methods, size)),
+        methods=(*methods(options.methods, size), *options.policies),
         size=size,
         tasks=(*own, *options.tasks) or _targets(),
         seeds=tuple(options.seeds) or (0,),
@@ -305,13 +318,15 @@ def check_targets(plan: TablePlan) -> None:
     """
     from ptr_models.training.data import Bags, contract_of
     from ptr_models.training.presets import preset
+    from ptr_policy.table.methods import Recipe
     from ptr_policy.table.plan import LOW_DIM
     from ptr_policy.table.targets import check_readable, warn_of_known_tasks, warn_of_levels
 
     if not plan.targets:
         return
     is_low_dim = plan.size == LOW_DIM
-    configs = [preset(f"{method.name}_{plan.size}").replaced(list(plan.settings)) for method in plan.methods]
+    trained = [method.name for method in plan.methods if method.recipe is not Recipe.EXTERNAL]
+    configs = [preset(f"{name}_{plan.size}").replaced(list(plan.settings)) for name in trained]
     image_size = None if is_low_dim else max(config.networks.image_size for config in configs)
     contract = contract_of(Bags((plan.data,), exclude=plan.exclude), is_low_dim, image_size)
     targets = plan.targets.values()
@@ -331,7 +346,13 @@ def check_same(out: Path, plan: dict) -> None:
         stored = read_object(file, advice="choose another --out")
         stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
         stored.setdefault("targets", {})  # and simulated all demonstrations
+        policies = stored.pop("policies", {})
         plain = json.loads(json.dumps(plan))
+        new = plain.pop("policies", {})
+        plan = plan | {"policies": policies | new}
+        for name, address in new.items():
+            if policies.get(name, address) != address:
+                raise PtrError(f"{out} holds trials of {name} = {policies[name]}, not {address}; choose another name")
         for key, value in plain.items():
             if key != "checkpoints" and stored.get(key) != value:
                 raise PtrError(
@@ -339,6 +360,12 @@ def check_same(out: Path, plan: dict) -> None:
                 )
     out.mkdir(parents=True, exist_ok=True)
     write_json(file, plan)
+
+
+def _external(text: str) -> Method:
+    from ptr_policy.table.external import external
+
+    return external(text)
 
 
 def _assignment(text: str) -> tuple[str, Path]:

@@ -35,6 +35,10 @@ def all_work(plan: TablePlan) -> Iterator[Work]:
         if task not in plan.targets:
             yield Work("demonstrate", "", budget.demonstrations)
     for seed, method in itertools.product(plan.seeds, plan.methods):
+        if method.recipe is Recipe.EXTERNAL:
+            if seed in plan.seeds_of(method):
+                yield from (Work("try", method.name, budget.trials) for _, kitchen in plan.tasks if kitchen)
+            continue
         is_pretrained = method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION)
         if is_pretrained and method.name not in plan.checkpoints:
             yield Work("pretrain", method.name, budget.pretraining)

@@ -15,7 +15,7 @@ from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.evaluation.checkpoints import Checkpoint
 from ptr_policy.evaluation.findings import Evaluation, command, read_evaluation
 from ptr_policy.evaluation.trials import Result
-from ptr_policy.table.methods import Method
+from ptr_policy.table.methods import Method, Recipe
 from ptr_policy.table.plan import TablePlan
 
 OWN_CHOICE = "the checkpoint's"
@@ -100,16 +100,21 @@ def _matched(plan: TablePlan, evaluation: Evaluation) -> Iterator[tuple[str, Key
         return
     for policy, checkpoint in evaluation.names.items():
         for method, seed in itertools.product(plan.methods, plan.seeds):
-            if _is_of(checkpoint, plan.run(method, task, seed), policy_name(method, seed)):
+            if seed in plan.seeds_of(method) and _is_of(
+                checkpoint, plan.policy(method, task, seed), policy_name(method, seed)
+            ):
                 yield policy, (method.name, task, seed)
 
 
-def _is_of(checkpoint: Checkpoint, run: Path, name: str) -> bool:
-    """Whether a checkpoint is of a run: it lies there, or has its name and is not here but on another machine."""
+def _is_of(checkpoint: Checkpoint, policy: str, name: str) -> bool:
+    """Whether a checkpoint is a cell's policy: it lies there, or has its name and is not here but on another machine.
+
+    An external policy has to have its address; one on another machine has it with another path.
+    """
     path = Path(checkpoint.path)
     if checkpoint.path and path.exists():
-        return path.resolve().is_relative_to(run.resolve())
-    return checkpoint.name == name
+        return path.resolve().is_relative_to(Path(policy).resolve())
+    return checkpoint.path == policy or checkpoint.name == name
 
 
 def policy_name(method: Method, seed: int) -> str:
@@ -135,9 +140,13 @@ def missing_trials(plan: TablePlan, evaluations: Sequence[Evaluation]) -> list[S
             if inside and _is_open(plan, evaluation, cells):
                 steps.append(_go_on(plan, named))
                 begun |= inside
-        keys = [(method, seed) for method in plan.methods for seed in plan.seeds]
+        keys = [(method, seed) for method in plan.methods for seed in plan.seeds_of(method)]
         new = [(method, seed) for method, seed in keys if (method.name, task, seed) not in begun | set(cells)]
-        trained = [(method, seed) for method, seed in new if latest_checkpoint(plan.run(method, task, seed))]
+        trained = [
+            (method, seed)
+            for method, seed in new
+            if method.recipe is Recipe.EXTERNAL or latest_checkpoint(plan.run(method, task, seed))
+        ]
         if trained:
             steps.append(_begin(plan, task, trained))
     return steps
@@ -166,7 +175,7 @@ def _go_on(plan: TablePlan, evaluation: Evaluation) -> Step:
 def _begin(plan: TablePlan, task: str, cells: Sequence[tuple[Method, int]]) -> Step:
     """One evaluation of all cells of a task that have none: interleaved, in the same scenes, under letters."""
     trials, target = plan.budget.trials, plan.targets.get(task)
-    checkpoints = ",".join(f"{policy_name(method, seed)}={plan.run(method, task, seed)}" for method, seed in cells)
+    checkpoints = ",".join(f"{policy_name(method, seed)}={plan.policy(method, task, seed)}" for method, seed in cells)
     out = next(path for path in _places(plan.evaluations / task) if not (path / "trials.jsonl").exists())
     words = ["launch", "ptr_bringup", "evaluate.launch.xml", "robot:=wx250s", f"task:={task}", f"trials:={trials}"]
     words += [f"checkpoint:={checkpoints}", f"directory:={out}"]

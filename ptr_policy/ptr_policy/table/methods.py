@@ -19,6 +19,7 @@ class Recipe(enum.Enum):
     REPRESENTATION = "encoder pre-trained on the videos of many tasks, then imitation of the demonstrations alone"
     JOINT = "many tasks and the demonstrations together from the first update"
     TARGET = "the demonstrations alone"
+    EXTERNAL = "trained elsewhere"
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Method:
         title: in the table.
         recipe: how it meets the data.
         chooses_by_q: whether Q may choose among its actions; not in a control.
+        address: of an external policy, KIND:ADDRESS; `{task}` and `{seed}` in it stand for those of a cell.
         real: successes of 50 trials on the real arm, four tasks (talk of the PTR authors); None: not in it.
     """
 
@@ -38,6 +40,7 @@ class Method:
     recipe: Recipe
     real: int | None
     chooses_by_q: bool = True
+    address: str = ""
 
 
 METHODS = (

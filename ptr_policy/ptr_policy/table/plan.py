@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL
 from ptr_bringup.sim.tasks import TARGET_TASKS
+from ptr_models.common.assets import absolute
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.exclusion import only_in
 from ptr_models.episodes.finding import episodes_so_far
@@ -25,6 +26,8 @@ FULL_PRETRAINING, FULL_FINETUNING = 22_000, 500
 """Updates of the full table, and of `ptr table` by default."""
 
 MODE, DECODING = "mode", "decoding.json"
+OWN = "own"
+"""How an external policy chooses its actions: as its file says."""
 WITHOUT_Q = (MODE, "sample_gripper", "sample")
 """Ways of choosing actions that no Q-function has a say in."""
 
@@ -108,7 +111,19 @@ class TablePlan:
         return [
             (method, task, kitchen, seed)
             for method, (task, kitchen), seed in itertools.product(self.methods, self.tasks, self.seeds)
+            if seed in self.seeds_of(method)
         ]
+
+    def seeds_of(self, method: Method) -> tuple[int, ...]:
+        """Those of its runs; an external policy has one run, unless its address names the seed."""
+        is_one = method.recipe is Recipe.EXTERNAL and "{seed}" not in method.address
+        return self.seeds[:1] if is_one else self.seeds
+
+    def policy(self, method: Method, task: str, seed: int) -> str:
+        """What the trials of a cell load: the run's folder, or an external policy."""
+        if method.recipe is not Recipe.EXTERNAL:
+            return str(self.run(method, task, seed))
+        return absolute(method.address.replace("{task}", task).replace("{seed}", str(seed)))
 
     def demonstrations(self, task: str, seed: int) -> Path:
         """Folder of the demonstrations that all methods share."""
@@ -145,6 +160,7 @@ class TablePlan:
             "seeds": list(self.seeds),
             "budget": asdict(self.budget),
             "checkpoints": {name: str(path) for name, path in self.checkpoints.items()},
+            "policies": {method.name: method.address for method in self.methods if method.address},
             "threads": self.threads,
             "settings": list(self.settings),
             "level": self.level,
@@ -158,6 +174,10 @@ def all_stages(plan: TablePlan) -> Iterator[Stage]:
         if task not in plan.targets:
             yield _demonstrate(plan, task, kitchen, seed)
     for seed, method in itertools.product(plan.seeds, plan.methods):  # an unfinished table has whole seeds
+        if method.recipe is Recipe.EXTERNAL:
+            if seed in plan.seeds_of(method):
+                yield from (_try(plan, method, task, kitchen, seed, OWN) for task, kitchen in plan.tasks if kitchen)
+            continue
         if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION) and method.name not in plan.checkpoints:
             yield _pretrain(plan, method, seed)
         for task, kitchen in plan.tasks:
@@ -221,8 +241,10 @@ def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: in
 def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, decoding: str) -> Stage:
     """The same scenes for every method, seed and decoding."""
     run, trials = plan.run(method, task, seed), plan.budget.trials
-    command = [*PTR, "sim", "evaluate", "--checkpoint", run, "--task", task, "--kitchen", kitchen]
-    command += ["--trials", trials, "--level", plan.level, "--choice", decoding, "--json", trials_file(run, decoding)]
+    policy = plan.policy(method, task, seed)
+    command: list[object] = [*PTR, "sim", "evaluate", "--checkpoint", policy, "--task", task, "--kitchen", kitchen]
+    command += ["--trials", trials, "--level", plan.level, "--json", trials_file(run, decoding)]
+    command += [] if decoding == OWN else ["--choice", decoding]
     name = f"try_{method.name}_{task}_{seed}_{decoding}"
     title = f"{method.title}: {task}, seed {seed}: trials, {decoding}"
     return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run, decoding)), method)

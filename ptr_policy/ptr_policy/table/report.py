@@ -26,8 +26,8 @@ from ptr_policy.evaluation.findings import Evaluation
 from ptr_policy.evaluation.statistics import wilson_interval
 from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_table
 from ptr_policy.table.judged import Judged, Key, judged_cells, missing_trials, read_evaluations
-from ptr_policy.table.methods import REAL_TRIALS, Method
-from ptr_policy.table.plan import MODE, TablePlan, best_decoding, read_trials
+from ptr_policy.table.methods import REAL_TRIALS, Method, Recipe
+from ptr_policy.table.plan import MODE, OWN, TablePlan, best_decoding, read_trials
 
 TEMPLATE = Path(__file__).with_name("table.html.jinja")
 
@@ -120,21 +120,26 @@ def _row(plan: TablePlan, method: Method, judged: Mapping[Key, Judged]) -> Row:
                 cells.append(Cell(method.name, task, seed, it.decoding, True, count, it.checkpoint, "person"))
             continue
         run = plan.run(method, task, seed)
-        best = best_decoding(run)
-        for decoding in dict.fromkeys((MODE, best)):
+        external = method.recipe is Recipe.EXTERNAL
+        best = OWN if external else best_decoding(run)
+        for decoding in (OWN,) if external else dict.fromkeys((MODE, best)):
             trials = read_trials(run, decoding)
             if trials:
                 count = Count(sum(trial["success"] for trial in trials), len(trials))
-                used = str(chosen_checkpoint(run) or latest_checkpoint(run))
+                used = plan.policy(method, task, seed) if external else _checkpoint(run)
                 cells.append(Cell(method.name, task, seed, decoding, decoding == best, count, used))
     return Row(method, tuple(cells))
+
+
+def _checkpoint(run: Path) -> str:
+    return str(chosen_checkpoint(run) or latest_checkpoint(run))
 
 
 def write_report(plan: TablePlan) -> tuple[str, Path]:
     """Write the files of the table into the plan's folder; returns the Markdown text and the picture."""
     evaluations = read_evaluations(plan)
     rows = read_rows(plan, evaluations)
-    entries = [_entry(plan, cell) for row in rows for cell in row.cells]
+    entries = [_entry(plan, row.method, cell) for row in rows for cell in row.cells]
     write_json(plan.out / "results.json", entries)
     document = {"plan": plan.to_dict(), "rows": [_as_json(row) for row in rows]}
     write_json(plan.out / "table.json", document)
@@ -146,8 +151,13 @@ def write_report(plan: TablePlan) -> tuple[str, Path]:
     return text, picture
 
 
-def _entry(plan: TablePlan, cell: Cell) -> dict:
+def _entry(plan: TablePlan, method: Method, cell: Cell) -> dict:
     """A cell for `results.json`, with all that it depends on."""
+    settings: dict[str, object] = {"level": plan.level, "manner": plan.manner, "kitchen": dict(plan.tasks)[cell.task]}
+    if method.recipe is Recipe.EXTERNAL:
+        settings |= {"trained": "elsewhere", "policy": cell.checkpoint, "trials": plan.budget.trials}
+    else:
+        settings |= {"size": plan.size, **asdict(plan.budget), "set": list(plan.settings)}
     return {
         "method": cell.method,
         "task": cell.task,
@@ -157,15 +167,8 @@ def _entry(plan: TablePlan, cell: Cell) -> dict:
         "decoding": cell.decoding,
         "best_in_validation": cell.is_best,
         "judge": cell.judge,
-        "demonstrations": str(plan.demonstrations(cell.task, cell.seed)),
-        "settings": {
-            "size": plan.size,
-            "level": plan.level,
-            "manner": plan.manner,
-            "kitchen": dict(plan.tasks)[cell.task],
-            **asdict(plan.budget),
-            "set": list(plan.settings),
-        },
+        "demonstrations": None if method.recipe is Recipe.EXTERNAL else str(plan.demonstrations(cell.task, cell.seed)),
+        "settings": settings,
         "commit": source_commit(),
     }
 
@@ -201,6 +204,9 @@ def caption(plan: TablePlan) -> str:
     """What the table was made with, and how it is read."""
     budget = plan.budget
     real = " The last column: the real arm, other tasks and objects, as its authors report." if plan.is_full else ""
+    external = [method.title for method in plan.methods if method.recipe is Recipe.EXTERNAL]
+    if external:
+        real = f" Trained elsewhere, on what the table does not know: {', '.join(external)}.{real}"
     return (
         f"{_trials_text(plan)} Presets of size {plan.size}: {budget.pretraining} updates of pre-training and "
         f"{budget.finetuning} of fine-tuning on {_demonstrations_text(plan)} (without pre-training a method "

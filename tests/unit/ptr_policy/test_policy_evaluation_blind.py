@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ptr_models.common.assets import is_external
+from ptr_models.common.errors import PtrError
+from ptr_models.inference.loading import load_policy
 from ptr_models.training.runs import CheckpointError
 from ptr_policy.evaluation.checkpoints import Checkpoint, aliases, deal_letters, parse_checkpoints, seal, unseal
 from ptr_policy.evaluation.protocol import Protocol, read_protocol
@@ -28,6 +31,8 @@ def test_checkpoints_are_named_in_the_text(tmp_path: Path) -> None:
     text = f"zebra={one}, heron={tmp_path / 'a run'}"
     assert parse_checkpoints(text) == (Checkpoint("zebra", str(one)), Checkpoint("heron", str(two)))
     assert parse_checkpoints(str(one), "finetuned") == (Checkpoint("finetuned", str(one)),)
+    external = parse_checkpoints(f"act=lerobot:{tmp_path / 'a run'}, pi0=openpi:elsewhere.yaml")
+    assert [checkpoint.path for checkpoint in external] == [f"lerobot:{tmp_path / 'a run'}", "openpi:elsewhere.yaml"]
 
 
 @pytest.mark.parametrize(("text", "part"), [("{0},b={0}", "has no name"), ("a={0},a={0}", "not all different")])
@@ -79,6 +84,14 @@ def test_the_policy_server_gets_folders_that_are_named_by_letter(tmp_path: Path)
         assert (link / "checkpoint.json").read_text() == "{}"
     assert not link.exists()
     assert real.is_dir()
+
+
+def test_the_policy_server_gets_an_external_policy_behind_a_file_that_is_named_by_letter(tmp_path: Path) -> None:
+    with aliases({"B": Checkpoint("heron", f"lerobot:{tmp_path / 'grey'}")}) as links:
+        assert Path(links["B"]).name == "B" and not is_external(links["B"])
+        with pytest.raises(PtrError, match="grey holds no policy of LeRobot"):
+            load_policy(links["B"])
+    assert not Path(links["B"]).exists()
 
 
 def test_links_of_a_killed_evaluation_are_removed_and_those_of_a_running_one_stay(tmp_path, monkeypatch) -> None:
