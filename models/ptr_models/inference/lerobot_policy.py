@@ -122,7 +122,7 @@ class LeRobotPredictor:
             height, width = self._features.images[name]
             view = np.ascontiguousarray(image[..., 3 * index : 3 * index + 3])
             if view.shape[:2] != (height, width):
-                view = cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA)
+                view = np.asarray(cv2.resize(view, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
             seen[name] = torch.from_numpy(view).permute(2, 0, 1)[None].float() / 255.0
         return seen
 
