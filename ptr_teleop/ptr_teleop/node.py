@@ -36,7 +36,7 @@ from ptr_teleop.recorder_buttons import RecorderButtons
 from ptr_teleop.scene_button import SceneButton
 from ptr_teleop.teleop_status import Status, StatusPublisher
 
-PAGE_TOPICS = {"webxr": "/teleop/webxr", "page_keyboard": "/teleop/page_keyboard"}
+PAGE_TOPICS = {"webxr": "teleop/webxr", "page_keyboard": "teleop/page_keyboard"}
 ARM_AGE = 0.5
 """s; a hand can't be followed by an arm whose pose is older."""
 REPEAT = 1.0
@@ -62,7 +62,7 @@ class TeleopNode(RunnableNode, Node):
         self._refused_at: dict[str, float] = {}
         self._subscriptions_of_device: list[Subscription] = []
         self._watcher: FileWatcher | None = None
-        self._commands = self.create_publisher(ArmCommand, "/teleop/command", QoSProfile(depth=10))
+        self._commands = self.create_publisher(ArmCommand, "teleop/command", QoSProfile(depth=10))
         self._recorder, self._scene = RecorderButtons(self, self._tell), SceneButton(self, self._tell)
         self._status = StatusPublisher(self)
         self._guard = self.create_guard_condition(self._step)
@@ -135,8 +135,8 @@ class TeleopNode(RunnableNode, Node):
     # --- what arrives -------------------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
-        self.create_subscription(ArmState, "/arm/state", self._on_state, qos_profile_sensor_data)
-        self.create_subscription(ArmCommand, "/teleop/command", self._on_command, QoSProfile(depth=10))
+        self.create_subscription(ArmState, "arm/state", self._on_state, qos_profile_sensor_data)
+        self.create_subscription(ArmCommand, "teleop/command", self._on_command, QoSProfile(depth=10))
         for name, topic in PAGE_TOPICS.items():
             self.create_subscription(String, topic, lambda m, n=name: self._on_page(n, m), QoSProfile(depth=10))
 
@@ -154,7 +154,7 @@ class TeleopNode(RunnableNode, Node):
         if self._device.source == name and isinstance(self._device, TakesPackets):
             self._device.on_packet(message.data, now)
             self._step()
-        elif self.count_publishers("/teleop/command") == 1:  # otherwise another node may listen to the page
+        elif self.count_publishers("teleop/command") == 1:  # otherwise another node may listen to the page
             self._refuse(f"{name} is refused: {self._device.source} is the active device; choose {name} first", now)
 
     def _on_twist(self, message: TwistStamped) -> None:

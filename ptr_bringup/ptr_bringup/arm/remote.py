@@ -43,17 +43,17 @@ class RemoteArm:
         self._motors: MotorStates | None = None
         self._safety: SafetyEvent | None = None
         self._heard = dict.fromkeys(_FRESH, -math.inf)
-        node.create_subscription(ArmState, "/arm/state", self._on_state, 10)
-        node.create_subscription(MotorStates, "/arm/motors", self._on_motors, LATCHED)
+        node.create_subscription(ArmState, "arm/state", self._on_state, 10)
+        node.create_subscription(MotorStates, "arm/motors", self._on_motors, LATCHED)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
-        node.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, LATCHED)
+        node.create_subscription(SafetyEvent, "arm/safety", self._on_safety, LATCHED)
         self._services: dict[str, Client] = {
-            name: node.create_client(kind, f"/arm/{name}")
+            name: node.create_client(kind, f"arm/{name}")
             for name, kind in (
                 ("stop", Trigger), ("clear", Trigger), ("torque", SetBool), ("reboot_motors", Trigger)
             )
         }  # fmt: skip
-        self._move: ActionClient = GoalClient(node, MoveTo, "/arm/move_to")
+        self._move: ActionClient = GoalClient(node, MoveTo, "arm/move_to")
 
     @property
     def state_age(self) -> float:
@@ -149,7 +149,7 @@ class RemoteArm:
 
 def reach(caller: Caller, client: ActionClient, goal: MoveTo.Goal, timeout: float) -> str:
     """Send a move and wait for its end; empty when the arm is there, else a sentence that says why not."""
-    result = caller.act(client, goal, "/arm/move_to", timeout)
+    result = caller.act(client, goal, "arm/move_to", timeout)
     if result is None:
         return "the arm node refused the move; release the deadman, and clear the arm if it is stopped"
     return "" if result.success else str(result.message)

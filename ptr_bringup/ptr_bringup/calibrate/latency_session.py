@@ -40,11 +40,11 @@ class LatencyNode(Node):
         super().__init__("calibrate_latency")
         self.recording: Recording | None = None
         self.seen = dict.fromkeys(cameras, 0)
-        self.move: ActionClient = GoalClient(self, MoveTo, "/arm/move_to")
-        self._commands = self.create_publisher(ArmCommand, "/teleop/command", 10)
-        self.state = Newest(self, ArmState, "/arm/state", qos_profile_sensor_data, self._on_state)
+        self.move: ActionClient = GoalClient(self, MoveTo, "arm/move_to")
+        self._commands = self.create_publisher(ArmCommand, "teleop/command", 10)
+        self.state = Newest(self, ArmState, "arm/state", qos_profile_sensor_data, self._on_state)
         for name in cameras:
-            topic, take = f"/camera/{name}/image/compressed", functools.partial(self._on_image, name)
+            topic, take = f"camera/{name}/image/compressed", functools.partial(self._on_image, name)
             self.create_subscription(CompressedImage, topic, take, qos_profile_sensor_data)
 
     def _on_state(self, message: ArmState) -> None:
@@ -106,7 +106,7 @@ def _refuse_unless_free(state: ArmState) -> None:
 
 def _go_to_start(node: LatencyNode, caller: Caller) -> None:
     goal = MoveTo.Goal(named_pose="start", gripper=node.state.message.gripper_commanded)
-    result = caller.act(node.move, goal, "/arm/move_to", _MOVE)
+    result = caller.act(node.move, goal, "arm/move_to", _MOVE)
     if result is None:
         raise CalibrationError("The arm refused to move to its start; does somebody command it?")
     if not result.success:

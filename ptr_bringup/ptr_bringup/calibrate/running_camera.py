@@ -148,8 +148,8 @@ def _publisher(node: Node, topic: str) -> str:
 
 
 def _images(name: str) -> str:
-    return f"/camera/{name}/image/compressed"
+    return f"camera/{name}/image/compressed"
 
 
 def _settings(name: str) -> str:
-    return f"/camera/{name}/settings"
+    return f"camera/{name}/settings"

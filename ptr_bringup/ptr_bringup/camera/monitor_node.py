@@ -37,11 +37,11 @@ class CameraMonitor(RunnableNode, Node):
         self._joints: np.ndarray | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         for name, health in self._health.items():
-            topic = f"/camera/{name}/image/compressed"
+            topic = f"camera/{name}/image/compressed"
             keep = functools.partial(self._on_image, health)
             self.create_subscription(CompressedImage, topic, keep, qos_profile_sensor_data)
             health.start(now(self))
-        self.create_subscription(JointState, "/joint_states", self._on_joints, qos_profile_sensor_data)
+        self.create_subscription(JointState, "joint_states", self._on_joints, qos_profile_sensor_data)
         self.create_timer(1.0, self._report)
 
     def _on_image(self, health: Health, message: CompressedImage) -> None:

@@ -44,7 +44,7 @@ class Camera(RunnableNode, LifecycleNode):
         overrides = [Parameter(key, value=value) for key, value in given.items() if value]
         super().__init__(name or "camera", parameter_overrides=overrides)
         self._declare()
-        topic = f"/camera/{self._name}"
+        topic = f"camera/{self._name}"
         sensor = qos_profile_sensor_data
         self._images = self.create_publisher(CompressedImage, f"{topic}/image/compressed", sensor)
         self._infos = self.create_publisher(CameraInfo, f"{topic}/camera_info", sensor)

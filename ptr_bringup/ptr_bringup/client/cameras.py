@@ -76,4 +76,4 @@ class Cameras:
 
 
 def _topic(name: str) -> str:
-    return f"/camera/{name}/image/compressed"
+    return f"camera/{name}/image/compressed"

@@ -129,8 +129,8 @@ class Robot:
         node = self._caller.node
         self.arm, self.stage = RemoteArm(self._caller), Stage(self._caller)
         self._cameras, self._recorder = Cameras(self._caller), Recorder(self._caller)
-        self._policy: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
-        self._commands = node.create_publisher(ArmCommand, "/policy/command", 10)
+        self._policy: ActionClient = GoalClient(node, RunPolicy, "run_policy")
+        self._commands = node.create_publisher(ArmCommand, "policy/command", 10)
         self._caller.begin()
 
     def __enter__(self) -> Robot:
@@ -338,7 +338,7 @@ class Robot:
         """
         goal = RunPolicy.Goal(task=task, max_steps=max_steps, action_choice=choice)
         feedback = None if on_step is None else (lambda message: on_step(message.feedback.step, message.feedback.q))
-        ended = self._caller.follow(self._policy, goal, "/run_policy", timeout, until=until, feedback=feedback)
+        ended = self._caller.follow(self._policy, goal, "run_policy", timeout, until=until, feedback=feedback)
         if ended is None:
             return PolicyRun(RunResult.REFUSED, "the policy server refused the run", 0, 0, math.nan)
         result = ended.result

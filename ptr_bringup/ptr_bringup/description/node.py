@@ -48,9 +48,9 @@ class RobotDescription(RunnableNode, Node):
         self._cameras: set[str] = set()
         self._transforms = self.create_publisher(TFMessage, "/tf", 100)
         self._static_transforms = self.create_publisher(TFMessage, "/tf_static", LATCHED)
-        self._description = self.create_publisher(String, "/robot_description", LATCHED)
+        self._description = self.create_publisher(String, "robot_description", LATCHED)
         self._joint_states = self.create_subscription(
-            JointState, "/joint_states", lambda message: None, _NEWEST, callback_group=Undispatched()
+            JointState, "joint_states", lambda message: None, _NEWEST, callback_group=Undispatched()
         )
         self.create_timer(1.0 / rate, self._publish_moving, clock=STEADY)
         self.create_timer(_SEARCH_PERIOD, self._find_cameras, clock=STEADY)

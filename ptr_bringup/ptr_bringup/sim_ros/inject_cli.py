@@ -68,7 +68,7 @@ def _inject(options: argparse.Namespace) -> int:
     )
 
     def make(caller: Caller) -> tuple[Caller, object]:
-        return caller, caller.node.create_client(InjectFault, "/simulator/inject")
+        return caller, caller.node.create_client(InjectFault, "simulator/inject")
 
     with connected("inject", make) as (caller, client):
         print(caller.call(client, request, timeout=10.0).message)

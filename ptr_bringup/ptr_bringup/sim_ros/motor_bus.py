@@ -28,9 +28,9 @@ class MotorBus:
 
     def __init__(self, node: Node, world: Callable[[], World]) -> None:
         self._node, self._world = node, world
-        self._readings = node.create_publisher(MotorStates, "/simulator/motors", 10)
-        node.create_service(SetBool, "/simulator/torque", self._on_torque)
-        node.create_service(Trigger, "/simulator/reboot", self._on_reboot)
+        self._readings = node.create_publisher(MotorStates, "simulator/motors", 10)
+        node.create_service(SetBool, "simulator/torque", self._on_torque)
+        node.create_service(Trigger, "simulator/reboot", self._on_reboot)
 
     def publish(self, now: Time) -> None:
         """Publish what all motors' registers hold."""

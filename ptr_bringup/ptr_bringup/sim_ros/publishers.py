@@ -34,7 +34,7 @@ class JointPublisher:
 
     def __init__(self, node: Node, faults: Faults) -> None:
         self._line = JointLine(faults)
-        self._publisher = node.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
+        self._publisher = node.create_publisher(JointState, "joint_states", qos_profile_sensor_data)
 
     def publish(self, world: World, now: Time) -> None:
         """Measure the joints, and publish what arrives of that and earlier measurements."""
@@ -70,7 +70,7 @@ class PicturePublisher:
     ) -> None:
         self._camera, self._line, self._size, self._quality = camera, PictureLine(faults, camera), size, quality
         self._taken = 0
-        topic = f"/camera/{camera}"
+        topic = f"camera/{camera}"
         self._images = node.create_publisher(CompressedImage, f"{topic}/image/compressed", qos_profile_sensor_data)
         self._infos = node.create_publisher(CameraInfo, f"{topic}/camera_info", qos_profile_sensor_data)
         self._settings = node.create_publisher(String, f"{topic}/settings", LATCHED)
@@ -106,7 +106,7 @@ class ObjectPublisher:
     """Publishes /simulator/objects: where things lie."""
 
     def __init__(self, node: Node) -> None:
-        self._publisher = node.create_publisher(ObjectStates, "/simulator/objects", 10)
+        self._publisher = node.create_publisher(ObjectStates, "simulator/objects", 10)
 
     def publish(self, world: World, seed: int, now: Time) -> None:
         """Publish the poses of the food item, of the receptacle and of the distractors."""

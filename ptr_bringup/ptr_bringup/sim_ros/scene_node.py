@@ -43,14 +43,14 @@ class SceneNode(Node):
         self.recording = False
         self._done: deque[tuple[Future, bool, str]] = deque()
         self._guard = self.create_guard_condition(self._answer)
-        self._status = self.create_publisher(DiagnosticStatus, "/scene/status", LATCHED)
-        self.objects = Newest(self, ObjectStates, "/simulator/objects", 10)
-        self.arm = Newest(self, ArmState, "/arm/state", qos_profile_sensor_data)
-        self.create_subscription(EpisodeStatus, "/episode/status", self._on_recorder, LATCHED)
-        self.create_subscription(EpisodeEvent, "/episode/event", self._on_event, QoSProfile(depth=50))
+        self._status = self.create_publisher(DiagnosticStatus, "scene/status", LATCHED)
+        self.objects = Newest(self, ObjectStates, "simulator/objects", 10)
+        self.arm = Newest(self, ArmState, "arm/state", qos_profile_sensor_data)
+        self.create_subscription(EpisodeStatus, "episode/status", self._on_recorder, LATCHED)
+        self.create_subscription(EpisodeEvent, "episode/event", self._on_event, QoSProfile(depth=50))
         patient = ReentrantCallbackGroup()  # while a request waits for the arm, everything else goes on
-        self.create_service(Trigger, "/scene/next", self._on_next, callback_group=patient)
-        self.create_service(Trigger, "/scene/again", self._on_again, callback_group=patient)
+        self.create_service(Trigger, "scene/next", self._on_next, callback_group=patient)
+        self.create_service(Trigger, "scene/again", self._on_again, callback_group=patient)
 
     def require_free(self) -> None:
         """Nothing, unless an episode is being recorded, whose scene must stay.

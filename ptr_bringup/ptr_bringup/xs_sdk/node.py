@@ -74,11 +74,11 @@ class XsSdkStandIn(RunnableNode, Node):
             self.create_service(kind, f"{namespace}/{name}", answer, callback_group=self._passed_on)
 
     def _connect(self) -> None:
-        self._commands = self.create_publisher(JointState, "/joint_commands", 1)
-        self.create_subscription(JointState, "/joint_states", self._on_measured, qos_profile_sensor_data)
-        self.create_subscription(MotorStates, "/simulator/motors", self._on_motors, 10)
-        self._torque: Client = self.create_client(SetBool, "/simulator/torque", callback_group=self._passed_on)
-        self._reboot: Client = self.create_client(Trigger, "/simulator/reboot", callback_group=self._passed_on)
+        self._commands = self.create_publisher(JointState, "joint_commands", 1)
+        self.create_subscription(JointState, "joint_states", self._on_measured, qos_profile_sensor_data)
+        self.create_subscription(MotorStates, "simulator/motors", self._on_motors, 10)
+        self._torque: Client = self.create_client(SetBool, "simulator/torque", callback_group=self._passed_on)
+        self._reboot: Client = self.create_client(Trigger, "simulator/reboot", callback_group=self._passed_on)
 
     # --- topics ---------------------------------------------------------------------------------------------------
 

@@ -87,12 +87,12 @@ class RobotBench:
         desk.asks = person is not None
         self._loaded: str | None = None
         self._shown_steps, self._driver_news = 0, ""
-        self._run: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
-        self._cancel: Client = node.create_client(CancelGoal, "/run_policy/_action/cancel_goal")
-        self._load: Client = node.create_client(LoadCheckpoint, "/policy_server/load")
-        self._start: Client = node.create_client(StartEpisode, "/recorder/start")
-        self._stop: Client = node.create_client(StopEpisode, "/recorder/stop")
-        self._label: Client = node.create_client(LabelEpisode, "/recorder/label")
+        self._run: ActionClient = GoalClient(node, RunPolicy, "run_policy")
+        self._cancel: Client = node.create_client(CancelGoal, "run_policy/_action/cancel_goal")
+        self._load: Client = node.create_client(LoadCheckpoint, "policy_server/load")
+        self._start: Client = node.create_client(StartEpisode, "recorder/start")
+        self._stop: Client = node.create_client(StopEpisode, "recorder/stop")
+        self._label: Client = node.create_client(LabelEpisode, "recorder/label")
 
     def stage(self, trial: Trial, undoable: Result | None) -> bool:
         """Load the policy, lay out the scene and bring the arm to its start; see `Bench.stage`."""

@@ -56,7 +56,7 @@ def _run(options: argparse.Namespace) -> int:
     from ptr_msgs.action import RunPolicy
 
     def work(node: Any, caller: Any) -> int:
-        client: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
+        client: ActionClient = GoalClient(node, RunPolicy, "run_policy")
         caller.wait(client.server_is_ready, "the action /run_policy; is the policy server running?", STARTS)
         goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice or "")
         handle = caller.result(client.send_goal_async(goal), "/run_policy to accept the goal", STARTS)
@@ -78,7 +78,7 @@ def _load(options: argparse.Namespace) -> int:
     from ptr_msgs.srv import LoadCheckpoint
 
     def work(node: Any, caller: Any) -> int:
-        client = node.create_client(LoadCheckpoint, "/policy_server/load")
+        client = node.create_client(LoadCheckpoint, "policy_server/load")
         path = os.path.abspath(options.checkpoint)  # links stay as they are
         request = LoadCheckpoint.Request(checkpoint=path, new_task=options.new_task or "")
         answer = caller.call(client, request, LOADS)

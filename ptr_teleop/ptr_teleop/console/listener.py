@@ -28,7 +28,7 @@ SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 MANY = QoSProfile(depth=50)
 GRAVE = ("stream_stalled", "messages_lost", "two_publishers", "clock_jumped", "disk_full")  # kinds of EpisodeEvent
 NOTED_AGAIN = 30.0  # s before the same warning is noted again
-TRIAL, REFERENCE, POLICY_STATUS = "/evaluation/trial", "/evaluation/reference/compressed", "/policy/status"
+TRIAL, REFERENCE, POLICY_STATUS = "evaluation/trial", "evaluation/reference/compressed", "policy/status"
 
 
 class Listener:
@@ -49,19 +49,19 @@ class Listener:
         self._places = {name: CameraPlace() for name in frames}
         for name in frames:
             listen(CompressedImage, image_topic(name), self._camera(name), NEWEST, raw=True)
-            listen(CameraInfo, f"/camera/{name}/camera_info", partial(setattr, self._places[name], "info"), NEWEST)
-            listen(PoseStamped, f"/camera/{name}/pose", self._pose_keeper(name), LATCHED)
-        listen(JointState, "/joint_states", lambda _: self._heard("/joint_states"), SENSOR, raw=True)
-        listen(ArmState, "/arm/state", self._on_arm, SENSOR)
-        listen(SafetyEvent, "/arm/safety", self._on_safety, LATCHED)
-        listen(MotorStates, "/arm/motors", self._on_motors, LATCHED)
+            listen(CameraInfo, f"camera/{name}/camera_info", partial(setattr, self._places[name], "info"), NEWEST)
+            listen(PoseStamped, f"camera/{name}/pose", self._pose_keeper(name), LATCHED)
+        listen(JointState, "joint_states", lambda _: self._heard("joint_states"), SENSOR, raw=True)
+        listen(ArmState, "arm/state", self._on_arm, SENSOR)
+        listen(SafetyEvent, "arm/safety", self._on_safety, LATCHED)
+        listen(MotorStates, "arm/motors", self._on_motors, LATCHED)
         listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, MANY)
-        listen(EpisodeStatus, "/episode/status", self._on_recorder, LATCHED)
-        listen(EpisodeEvent, "/episode/event", self._on_event, MANY)
-        listen(DiagnosticStatus, "/teleop/status", self._on_teleop, LATCHED)
-        listen(PolicyStep, "/policy/step", self._on_policy, MANY)
+        listen(EpisodeStatus, "episode/status", self._on_recorder, LATCHED)
+        listen(EpisodeEvent, "episode/event", self._on_event, MANY)
+        listen(DiagnosticStatus, "teleop/status", self._on_teleop, LATCHED)
+        listen(PolicyStep, "policy/step", self._on_policy, MANY)
         listen(DiagnosticStatus, POLICY_STATUS, self._on_policy_status, LATCHED)
-        listen(String, "/evaluation/summary", self._on_evaluation, LATCHED)
+        listen(String, "evaluation/summary", self._on_evaluation, LATCHED)
         listen(String, TRIAL, self._on_trial, LATCHED)
         listen(CompressedImage, REFERENCE, self._on_reference, LATCHED)
         node.create_timer(1.0, self._forget_what_has_gone)
@@ -172,4 +172,4 @@ class Listener:
 
 def image_topic(camera: str) -> str:
     """Where a camera's images come."""
-    return f"/camera/{camera}/image/compressed"
+    return f"camera/{camera}/image/compressed"

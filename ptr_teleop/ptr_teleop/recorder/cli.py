@@ -48,12 +48,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 def _start(options: argparse.Namespace) -> None:
     fields = {"task": options.task, "operator_name": options.operator, "instruction": options.instruction}
-    print(_ask("StartEpisode", "/recorder/start", kind="demonstration", **fields).message)
+    print(_ask("StartEpisode", "recorder/start", kind="demonstration", **fields).message)
 
 
 def _save(options: argparse.Namespace) -> None:
     fields = {"outcome": options.outcome, "score": options.score, "note": options.note}
-    answer = _ask("StopEpisode", "/recorder/stop", save=True, **fields)
+    answer = _ask("StopEpisode", "recorder/stop", save=True, **fields)
     looks = "the audit goes on; `ptr inspect` shows what it finds"  # a long episode
     print(f"{answer.path}\nproposal: {answer.proposal or looks}")
     for finding in answer.findings:
@@ -64,13 +64,13 @@ def _save(options: argparse.Namespace) -> None:
 
 def _discard(options: argparse.Namespace) -> None:
     if options.last:
-        print(_ask("Trigger", "/recorder/discard_last", package="std_srvs").message)
+        print(_ask("Trigger", "recorder/discard_last", package="std_srvs").message)
         return
-    print(_ask("StopEpisode", "/recorder/stop", save=False, outcome="unlabelled", score=math.nan).path)
+    print(_ask("StopEpisode", "recorder/stop", save=False, outcome="unlabelled", score=math.nan).path)
 
 
 def _next(_: argparse.Namespace) -> None:
-    print(_ask("Trigger", "/scene/next", package="std_srvs").message)
+    print(_ask("Trigger", "scene/next", package="std_srvs").message)
 
 
 def _ask(service_type: str, name: str, /, package: str = "ptr_msgs", **fields: Any) -> Any:

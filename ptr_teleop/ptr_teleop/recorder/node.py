@@ -125,14 +125,14 @@ class RecorderNode(RunnableNode, Node):
 
     def _offer(self) -> None:
         """Publishers, services and timers; the timers keep real time, whatever the simulator's clock does."""
-        self._status = self.create_publisher(EpisodeStatus, "/episode/status", LATCHED)
+        self._status = self.create_publisher(EpisodeStatus, "episode/status", LATCHED)
         self._events = self.create_publisher(EpisodeEvent, EVENTS, QoSProfile(depth=50))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
-        self.create_service(StartEpisode, "/recorder/start", self._on_start)
+        self.create_service(StartEpisode, "recorder/start", self._on_start)
         patient = ReentrantCallbackGroup()  # while a stop waits for its audit, everything else goes on
-        self.create_service(StopEpisode, "/recorder/stop", self._on_stop, callback_group=patient)
-        self.create_service(LabelEpisode, "/recorder/label", self._on_label)
-        self.create_service(Trigger, "/recorder/discard_last", self._on_discard_last)
+        self.create_service(StopEpisode, "recorder/stop", self._on_stop, callback_group=patient)
+        self.create_service(LabelEpisode, "recorder/label", self._on_label)
+        self.create_service(Trigger, "recorder/discard_last", self._on_discard_last)
         for period, callback in (
             (DRAIN, self._drain),
             (TICK, self._on_tick),

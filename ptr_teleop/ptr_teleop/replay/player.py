@@ -55,10 +55,10 @@ class Player:
     def __init__(self, caller: Caller) -> None:
         self._caller, self._node = caller, caller.node
         node = caller.node
-        self._commands = node.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
-        self._move: ActionClient = GoalClient(node, MoveTo, "/arm/move_to")
-        self._reset: Client = node.create_client(ResetScene, "/simulator/reset")
-        self._state = Newest(node, ArmState, "/arm/state", qos_profile_sensor_data)
+        self._commands = node.create_publisher(ArmCommand, "policy/command", QoSProfile(depth=10))
+        self._move: ActionClient = GoalClient(node, MoveTo, "arm/move_to")
+        self._reset: Client = node.create_client(ResetScene, "simulator/reset")
+        self._state = Newest(node, ArmState, "arm/state", qos_profile_sensor_data)
 
     def lay_scene(self, kitchen: str, task: str, seed: int) -> None:
         """Lay the simulated scene of a recording.
@@ -77,7 +77,7 @@ class Player:
         """
         self._caller.wait(lambda: self._state.there, "/arm/state; is the arm node running?", 10.0)
         goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper=track.gripper(0.0), duration=APPROACH)
-        result = self._caller.act(self._move, goal, "/arm/move_to", 60.0)
+        result = self._caller.act(self._move, goal, "arm/move_to", 60.0)
         if result is None:
             raise ReplayError("the arm refused to move to the start of the recording")
         if not result.success:

@@ -50,10 +50,10 @@ class MotorMonitor:
         self._judgment: Judgment | None = None
         self._published = 0.0
         self._switches: list[tuple[str, HardwareError, bool]] = []
-        self._states = node.create_publisher(MotorStates, "/arm/motors", LATCHED)
+        self._states = node.create_publisher(MotorStates, "arm/motors", LATCHED)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        node.create_service(SetBool, "/arm/torque", self._on_torque)
-        node.create_service(Trigger, "/arm/reboot_motors", self._on_reboot)
+        node.create_service(SetBool, "arm/torque", self._on_torque)
+        node.create_service(Trigger, "arm/reboot_motors", self._on_reboot)
         self._uptime = lambda: STEADY.now().nanoseconds * 1e-9
         node.create_timer(_PERIOD, self._poll, clock=STEADY)
 

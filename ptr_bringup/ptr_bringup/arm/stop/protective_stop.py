@@ -34,9 +34,9 @@ class ProtectiveStop:
         self._node, self._core = node, core
         self._device = _declare_device(node)
         self._rivals = ExclusiveTopics(node, exclusive, self._stop)
-        node.create_service(Trigger, "/arm/stop", self._on_stop)
-        node.create_service(Trigger, "/arm/clear", self._on_clear)
-        node.create_subscription(Bool, "/arm/stop_request", self._on_request, 10)
+        node.create_service(Trigger, "arm/stop", self._on_stop)
+        node.create_service(Trigger, "arm/clear", self._on_clear)
+        node.create_subscription(Bool, "arm/stop_request", self._on_request, 10)
         if self._device is not None:
             node.create_timer(_PERIOD, functools.partial(self._poll_button, self._device), clock=STEADY)
 
