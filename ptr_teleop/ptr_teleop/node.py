@@ -54,6 +54,7 @@ class TeleopNode(RunnableNode, Node):
         declare(self, "task", "", "name of the task that a recorded episode gets", read_only=False)
         declare(self, "instruction", "", "the task in free words, written into the episode", read_only=False)
         declare(self, "operator_name", "", "who drives, written into the episode", read_only=False)
+        self._state_topic = self.resolve_topic_name("arm/state")
         self._arm: ArmState | None = None
         self._arm_at = 0.0
         self._authority = ControlAuthority()
@@ -135,7 +136,7 @@ class TeleopNode(RunnableNode, Node):
     # --- what arrives -------------------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
-        self.create_subscription(ArmState, "arm/state", self._on_state, qos_profile_sensor_data)
+        self.create_subscription(ArmState, self._state_topic, self._on_state, qos_profile_sensor_data)
         self.create_subscription(ArmCommand, "teleop/command", self._on_command, QoSProfile(depth=10))
         for name, topic in PAGE_TOPICS.items():
             self.create_subscription(String, topic, lambda m, n=name: self._on_page(n, m), QoSProfile(depth=10))
@@ -199,7 +200,7 @@ class TeleopNode(RunnableNode, Node):
             return None
         if reading.hand is not None and now - self._arm_at > ARM_AGE:
             reading = Reading(lost=True)
-            self._refuse("the arm is silent: no /arm/state has come for half a second", now)
+            self._refuse(f"the arm is silent: no {self._state_topic} has come for half a second", now)
         if reading.deadman and self._arm.mode == ArmState.FAULT:
             self._refuse("the arm is stopped: clear it, then release the deadman and hold it again", now)
             return self._clutch.refuse()

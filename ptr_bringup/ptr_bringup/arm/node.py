@@ -27,6 +27,7 @@ from ptr_bringup.arm.stop.exclusive_topics import refuse_second
 from ptr_bringup.arm.stop.protective_stop import ProtectiveStop
 from ptr_bringup.arm.types import Output
 from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
@@ -128,7 +129,7 @@ class Arm(RunnableNode, Node):
         level = DiagnosticStatus.OK if health.well else DiagnosticStatus.ERROR
         loop = self._punctuality.figures() | {"scheduling": self._scheduling, "commands": str(self._commands)}
         values = health.values | {"mode": self._core.arbiter.mode.name} | loop
-        status = DiagnosticStatus(level=level, name="arm", message=health.summary)
+        status = DiagnosticStatus(level=level, name=prefixed(self, "arm"), message=health.summary)
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()

@@ -36,8 +36,8 @@ _MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.FAULT: "it is
 class LatencyNode(Node):
     """Sends commands as a human source does, and keeps what it hears while it records."""
 
-    def __init__(self, cameras: Sequence[str]) -> None:
-        super().__init__("calibrate_latency")
+    def __init__(self, cameras: Sequence[str], namespace: str = "") -> None:
+        super().__init__("calibrate_latency", namespace=namespace or None)
         self.recording: Recording | None = None
         self.seen = dict.fromkeys(cameras, 0)
         self.move: ActionClient = GoalClient(self, MoveTo, "arm/move_to")
@@ -84,9 +84,9 @@ def record(node: LatencyNode, caller: Caller, duration: float) -> Recording:
         CalibrationError: somebody commands the arm, before or meanwhile.
         SessionError: the arm or a camera is not there, or the arm does not reach its start.
     """
-    caller.wait(lambda: node.state.there, "/arm/state; is the arm node running?", _TIMEOUT)
+    caller.wait(lambda: node.state.there, f"{caller.named('arm/state')}; is the arm node running?", _TIMEOUT)
     for name in node.seen:
-        text = f"/camera/{name}/image/compressed; is the camera running?"
+        text = f"{caller.named(f'camera/{name}/image/compressed')}; is the camera running?"
         caller.wait(functools.partial(node.sees, name), text, _TIMEOUT)
     _refuse_unless_free(node.state.message)
     _go_to_start(node, caller)

@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from ptr_bringup.camera.health import Health
 from ptr_bringup.camera.reports import diagnostic
+from ptr_bringup.ros.names import prefix
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import now, seconds
@@ -33,6 +34,7 @@ class CameraMonitor(RunnableNode, Node):
         self._asked = declare(self, "rate", 30.0, "Hz that each should give", (0.1, 240.0))
         noisy = declare(self, "noisy", True, "two equal pictures can't be; false for a simulated camera")
         self._simulated, self._processor_use = not noisy, ProcessorUse()
+        self._prefix = prefix(self.get_namespace())
         self._health = {name: Health(self._asked, noisy) for name in names}
         self._joints: np.ndarray | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -55,7 +57,7 @@ class CameraMonitor(RunnableNode, Node):
         reports = {name: health.look(now(self)) for name, health in self._health.items()}
         array = DiagnosticArray(
             status=[
-                diagnostic(name, report, self._asked, processor_use=use, simulated=self._simulated)
+                diagnostic(name, report, self._asked, processor_use=use, simulated=self._simulated, prefix=self._prefix)
                 for name, report in reports.items()
             ]
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import enum
 import math
 import time
@@ -25,6 +26,7 @@ from ptr_bringup.client.recording import Episode, Recorder
 from ptr_bringup.ros.session import Caller, GoalClient, SessionError, connected
 from ptr_bringup.ros.time import duration_from_seconds, seconds
 from ptr_bringup.sim_ros.stage import Stage
+from ptr_models.common import arguments
 from ptr_msgs.action import MoveTo, RunPolicy
 from ptr_msgs.msg import ArmCommand, ArmState
 
@@ -118,14 +120,20 @@ class Robot:
 
     Args:
         name: of the node, and of the commands' source.
+        namespace: of the robot, as its launch file got it, where the domain has several; None: what the environment
+            variable PTR_NAMESPACE says, or none.
+    Raises:
+        ValueError: the namespace is none.
     Attributes:
+        namespace: of the robot, empty: none.
         arm: torque, reboot and condition of the motors.
         stage: scenes of the simulator, and whether the task has succeeded.
     """
 
-    def __init__(self, name: str = "program") -> None:
+    def __init__(self, name: str = "program", namespace: str | None = None) -> None:
         self._name, self._exit = name, ExitStack()
-        self._caller: Caller = self._exit.enter_context(connected(name, lambda caller: caller))
+        self.namespace = _checked(arguments.default_namespace() if namespace is None else namespace)
+        self._caller: Caller = self._exit.enter_context(connected(name, lambda caller: caller, self.namespace))
         node = self._caller.node
         self.arm, self.stage = RemoteArm(self._caller), Stage(self._caller)
         self._cameras, self._recorder = Cameras(self._caller), Recorder(self._caller)
@@ -163,7 +171,10 @@ class Robot:
     def _missing(self, cameras: Sequence[str]) -> list[str]:
         missing = []
         if self.arm.state_age > FRESH:
-            missing.append("no /arm/state; start robot.launch.xml, or set the ROS_DOMAIN_ID of its terminal here")
+            missing.append(
+                f"no {self._caller.named('arm/state')}; start robot.launch.xml, or set the ROS_DOMAIN_ID of its "
+                "terminal here"
+            )
         elif self._stopped():
             missing.append("the arm is stopped; see `ptr arm status`, then call robot.clear()")
         missing += [f"no image from camera {name!r}" for name in cameras if not self._cameras.arrived(name, FRESH)]
@@ -176,7 +187,8 @@ class Robot:
         Raises:
             SessionError: none has arrived for 0.5 s, or ever within 10 s.
         """
-        self._caller.wait(lambda: self.arm.state is not None, "/arm/state; is the arm node running?", 10.0)
+        what = f"{self._caller.named('arm/state')}; is the arm node running?"
+        self._caller.wait(lambda: self.arm.state is not None, what, 10.0)
         if (age := self.arm.state_age) > FRESH:
             raise SessionError(f"the arm's last state is {age:.1f} s old; is the arm node still running?")
         return RobotState.from_message(self.arm.state)
@@ -348,3 +360,10 @@ class Robot:
         elif not result.completed and not result.steps:
             kind = RunResult.REFUSED
         return PolicyRun(kind, result.message, result.steps, result.held_steps, float(result.mean_q))
+
+
+def _checked(namespace: str) -> str:
+    try:
+        return arguments.namespace(namespace)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(str(error)) from None

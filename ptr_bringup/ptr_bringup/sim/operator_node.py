@@ -141,7 +141,7 @@ class Session:
         """One attempt: whether it was saved, its steps, and what the outcome rests on."""
         node, caller = self._node, self._caller
         self._stage.begin(node.kitchen, node.task.name, seed)
-        caller.wait(lambda: node.objects.seed == seed, "the new scene on /simulator/objects", 10.0)
+        caller.wait(lambda: node.objects.seed == seed, f"the new scene on {caller.named('simulator/objects')}", 10.0)
         caller.sleep(SETTLE)
         kitchen = node.objects.kitchen
         operator = operator_of_task(node.task, kitchen, drop_spot(kitchen, seed), seed, node.manner)

@@ -46,6 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"s after which it ends (default: with {CLEAR})",
     )
     parser.add_argument("--list", action="store_true", help="show what can go wrong")
+    arguments.add_namespace(parser)
     parser.set_defaults(run=lambda options: run(options, parser))
 
 
@@ -70,7 +71,7 @@ def _inject(options: argparse.Namespace) -> int:
     def make(caller: Caller) -> tuple[Caller, object]:
         return caller, caller.node.create_client(InjectFault, "simulator/inject")
 
-    with connected("inject", make) as (caller, client):
+    with connected("inject", make, options.namespace) as (caller, client):
         print(caller.call(client, request, timeout=10.0).message)
     return 0
 

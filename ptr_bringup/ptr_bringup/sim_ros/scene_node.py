@@ -128,15 +128,17 @@ class Scenes:
         node.require_free()
         if not node.simulated:
             node.tell(True, "the arm goes to its start", busy=True)
-            self._caller.wait(lambda: node.arm.there, "the state of the arm on /arm/state", SEEN)
+            state = self._caller.named("arm/state")
+            self._caller.wait(lambda: node.arm.there, f"the state of the arm on {state}", SEEN)
             self._stage.move_to_start(float(node.arm.message.gripper_commanded))
             return "the arm is at its start"
-        self._caller.wait(lambda: node.objects.there, "the scene on /simulator/objects", SEEN)
+        objects = self._caller.named("simulator/objects")
+        self._caller.wait(lambda: node.objects.there, f"the scene on {objects}", SEEN)
         present = node.objects.message
         kitchen, task, seed = present.kitchen, present.task, (present.seed + step) % MOST_SEEDS
         node.tell(True, "the arm goes to its start; then the next scene is laid", busy=True)
         self._stage.begin(kitchen, task, seed, require_free=node.require_free)
-        self._caller.wait(lambda: node.objects.message.seed == seed, "the new scene on /simulator/objects", SEEN)
+        self._caller.wait(lambda: node.objects.message.seed == seed, f"the new scene on {objects}", SEEN)
         return f"{task} in {kitchen}, seed {seed}"
 
 

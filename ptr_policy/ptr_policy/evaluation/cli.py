@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +94,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--camera", default="over_shoulder", metavar="NAME", help="whose pictures are kept (default: over_shoulder)")
     add("--no-record", action="store_true", help="make no bags")
+    arguments.add_namespace(parser)
     parser.set_defaults(run=run)
     _add_report(parser)
 
@@ -187,7 +189,8 @@ def run(options: argparse.Namespace) -> int:
         "record": not options.no_record,
     }
     try:
-        return run_session(lambda: EvaluatorNode(overrides), _with_progress, "evaluator", args=[], expected=())
+        make = functools.partial(EvaluatorNode, overrides, options.namespace)
+        return run_session(make, _with_progress, "evaluator", args=[], expected=())
     except (OSError, ValueError) as error:
         raise EvaluationError(str(error)) from error
 

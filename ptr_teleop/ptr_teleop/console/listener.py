@@ -16,6 +16,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
 from std_msgs.msg import String
 
+from ptr_bringup.ros.names import prefix, relative
 from ptr_bringup.ros.qos import LATCHED
 from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, MotorStates, PolicyStep, SafetyEvent
 from ptr_teleop.console import health_views, policy_views, views
@@ -43,15 +44,16 @@ class Listener:
         self, node: Node, state: ConsoleState, frames: Mapping[str, NewestFrame], reference: NewestFrame
     ) -> None:
         self._node, self._state, self._frames, self._reference = node, state, frames, reference
+        self._prefix = prefix(node.get_namespace())
         self._said: dict[str, str] = {}  # what each source said last, without its numbers
         self._noted: dict[str, tuple[str, float]] = {}  # what was noted of it last, and when (s)
         listen = node.create_subscription
         self._places = {name: CameraPlace() for name in frames}
         for name in frames:
-            listen(CompressedImage, image_topic(name), self._camera(name), NEWEST, raw=True)
+            listen(CompressedImage, relative(image_topic(name)), self._camera(name), NEWEST, raw=True)
             listen(CameraInfo, f"camera/{name}/camera_info", partial(setattr, self._places[name], "info"), NEWEST)
             listen(PoseStamped, f"camera/{name}/pose", self._pose_keeper(name), LATCHED)
-        listen(JointState, "joint_states", lambda _: self._heard("joint_states"), SENSOR, raw=True)
+        listen(JointState, "joint_states", lambda _: self._heard("/joint_states"), SENSOR, raw=True)
         listen(ArmState, "arm/state", self._on_arm, SENSOR)
         listen(SafetyEvent, "arm/safety", self._on_safety, LATCHED)
         listen(MotorStates, "arm/motors", self._on_motors, LATCHED)
@@ -83,7 +85,7 @@ class Listener:
         """A callback that keeps where a camera is, unless it moves with the arm."""
 
         def keep(message: PoseStamped) -> None:
-            if message.header.frame_id == "base_link":
+            if message.header.frame_id.removeprefix(self._prefix) == "base_link":
                 self._places[name].pose = message.pose
 
         return keep
@@ -108,7 +110,7 @@ class Listener:
         self._note_once("motors", {"ok": "ok", "rest": "warn"}.get(view["level"], "error"), "Motors", view["message"])
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for name, view in health_views.camera_views(message, list(self._frames)).items():
+        for name, view in health_views.camera_views(message, list(self._frames), self._prefix).items():
             self._state.cameras[name] = Heard(view, time.monotonic())
             self._note_once(f"camera {name}", view["level"], f"Camera {name}", view["message"])
 
@@ -171,5 +173,5 @@ class Listener:
 
 
 def image_topic(camera: str) -> str:
-    """Where a camera's images come."""
-    return f"camera/{camera}/image/compressed"
+    """Where a camera's images come, as the page names it: without a namespace."""
+    return f"/camera/{camera}/image/compressed"

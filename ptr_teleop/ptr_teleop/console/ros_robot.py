@@ -18,6 +18,7 @@ from rclpy.task import Future
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
+from ptr_bringup.ros.names import service_name
 from ptr_models.common.errors import PtrError
 from ptr_msgs.srv import LabelEpisode, LabelTrial, StartEpisode, StopEpisode
 from ptr_teleop.console.episodes import EpisodeLibrary
@@ -71,7 +72,7 @@ async def ask(client: Client, request: Any, patience: float) -> Answer:
 
 async def call(client: Client, request: Any, patience: float) -> Any:
     """The response of a service, or an Answer that says why there is none."""
-    name = client.srv_name
+    name, full_name = client.srv_name, service_name(client)
     if not client.service_is_ready():
         return Answer(False, next(text for start, text in ABSENT.items() if name.startswith(start)))
     loop = asyncio.get_running_loop()
@@ -90,7 +91,7 @@ async def call(client: Client, request: Any, patience: float) -> Any:
         client.remove_pending_request(asked)
         if name == "arm/stop":
             return Answer(False, UNCONFIRMED.format(patience))
-        return Answer(False, f"{name} did not answer within {patience:.0f} s; look at the log of its node")
+        return Answer(False, f"{full_name} did not answer within {patience:.0f} s; look at the log of its node")
 
 
 def _settle(arrived: asyncio.Future[Any], future: Future) -> None:

@@ -29,6 +29,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--scene", action="store_true", help="first lay the simulated scene of the recording (kitchen, task, seed)"
     )
     parser.add_argument("--yes", action="store_true", help="begin without asking")
+    arguments.add_namespace(parser)
     parser.set_defaults(run=run)
 
 
@@ -64,7 +65,8 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
 
-    return run_session(lambda: Node("replay"), work, "replay", args=[], expected=())
+    home = options.namespace or None
+    return run_session(lambda: Node("replay", namespace=home), work, "replay", args=[], expected=())
 
 
 def _confirmed() -> bool:

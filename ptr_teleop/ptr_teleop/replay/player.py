@@ -75,7 +75,8 @@ class Player:
         Raises:
             ReplayError: it refuses. SessionError: it does not answer.
         """
-        self._caller.wait(lambda: self._state.there, "/arm/state; is the arm node running?", 10.0)
+        what = f"{self._caller.named('arm/state')}; is the arm node running?"
+        self._caller.wait(lambda: self._state.there, what, 10.0)
         goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper=track.gripper(0.0), duration=APPROACH)
         result = self._caller.act(self._move, goal, "arm/move_to", 60.0)
         if result is None:
@@ -105,7 +106,7 @@ class Player:
 
     def _require_arm(self) -> ArmState:
         if self._state.age > SILENT:
-            raise ReplayError(f"no /arm/state for {SILENT} s; the replay was ended")
+            raise ReplayError(f"no {self._caller.named('arm/state')} for {SILENT} s; the replay was ended")
         state = self._state.message
         if state.mode == ArmState.FAULT:
             raise ReplayError("the arm was stopped during the replay")

@@ -45,13 +45,14 @@ class ProtectiveStop:
             self._core.stop(why)
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._stop("by /arm/stop")
-        response.success, response.message = True, "The arm is stopped until /arm/clear."
+        self._stop(f"by {self._node.resolve_service_name('arm/stop')}")
+        clear = self._node.resolve_service_name("arm/clear")
+        response.success, response.message = True, f"The arm is stopped until {clear}."
         return response
 
     def _on_request(self, message: Bool) -> None:
         if message.data:
-            self._stop("by /arm/stop_request")
+            self._stop(f"by {self._node.resolve_topic_name('arm/stop_request')}")
 
     def _poll_button(self, device: StopButton) -> None:
         why = device.poll()
