@@ -321,29 +321,6 @@ class _ByPlace(argparse.Action):
             setattr(namespace, self.dest, values)
 
 
-NAMESPACE = "PTR_NAMESPACE"
-"""Environment variable: the namespace of the robot that commands and programs talk to."""
-
-
-def namespace(text: str) -> str:
-    """Type of an argument: a namespace of ROS, without the slashes around it; empty: none."""
-    name = text.strip("/")
-    if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*", name):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a namespace; write letters, digits and '_', such as left")
-    return name
-
-
-def default_namespace() -> str:
-    """What the environment says of the namespace, as it is written there."""
-    return os.environ.get(NAMESPACE, "")
-
-
-def add_namespace(parser: argparse._ActionsContainer) -> None:
-    """`--namespace` of a command that talks to the nodes of a robot that runs."""
-    about = f"namespace of the robot, as its launch file got it (default: ${NAMESPACE}, or none)"
-    parser.add_argument("--namespace", type=namespace, default=default_namespace(), metavar="NAME", help=about)
-
-
 def add_cache(parser: argparse.ArgumentParser) -> None:
     """Add the folder of replay caches."""
     about = "where replay caches lie (default: ~/.cache/ptr/replay)"

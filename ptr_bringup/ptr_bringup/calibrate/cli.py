@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_models.common import arguments
 from ptr_models.common.guidance import next_step
+from ptr_models.common.namespaces import add_namespace
 
 if TYPE_CHECKING:
     from ptr_bringup.calibrate.camera_session import Entry
@@ -63,7 +64,7 @@ def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FILE",
         help="to write, and a plot (%(default)s)",
     )
-    arguments.add_namespace(latency)
+    add_namespace(latency)
     latency.set_defaults(run=_said(_latency))
 
 
@@ -104,7 +105,7 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="is written (%(default)s)",
     )
-    arguments.add_namespace(camera)
+    add_namespace(camera)
     camera.set_defaults(run=_said(_camera))
 
 

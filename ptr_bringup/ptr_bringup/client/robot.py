@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import enum
 import math
 import time
@@ -26,7 +25,7 @@ from ptr_bringup.client.recording import Episode, Recorder
 from ptr_bringup.ros.session import Caller, GoalClient, SessionError, connected
 from ptr_bringup.ros.time import duration_from_seconds, seconds
 from ptr_bringup.sim_ros.stage import Stage
-from ptr_models.common import arguments
+from ptr_models.common import namespaces
 from ptr_msgs.action import MoveTo, RunPolicy
 from ptr_msgs.msg import ArmCommand, ArmState
 
@@ -132,7 +131,7 @@ class Robot:
 
     def __init__(self, name: str = "program", namespace: str | None = None) -> None:
         self._name, self._exit = name, ExitStack()
-        self.namespace = _checked(arguments.default_namespace() if namespace is None else namespace)
+        self.namespace = namespaces.checked(namespace)
         self._caller: Caller = self._exit.enter_context(connected(name, lambda caller: caller, self.namespace))
         node = self._caller.node
         self.arm, self.stage = RemoteArm(self._caller), Stage(self._caller)
@@ -360,10 +359,3 @@ class Robot:
         elif not result.completed and not result.steps:
             kind = RunResult.REFUSED
         return PolicyRun(kind, result.message, result.steps, result.held_steps, float(result.mean_q))
-
-
-def _checked(namespace: str) -> str:
-    try:
-        return arguments.namespace(namespace)
-    except argparse.ArgumentTypeError as error:
-        raise ValueError(str(error)) from None

@@ -41,7 +41,7 @@ def given_files(arguments: Sequence[str]) -> list[Path]:
 
 
 def require_reachable(files: Iterable[Path], namespace: str) -> None:
-    """Refuse a file whose parameters are all of nodes outside of a namespace: ROS would ignore it without a word.
+    """Refuse a file with parameters of nodes without a namespace in one: ROS would ignore them without a word.
 
     Raises:
         ParameterFileError: names the file, and what to write.
@@ -54,9 +54,10 @@ def require_reachable(files: Iterable[Path], namespace: str) -> None:
             found = list(sections(yaml.safe_load(file.read_text(encoding="utf-8"))))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # rcl says what is wrong with it
-        if found and not any(section.startswith(f"{home}/") or "*" in section for section in found):
-            name = found[0].rpartition("/")[2]
-            raise ParameterFileError(
-                f"{file} has no parameters of a node in {home}, only of {', '.join(found)}; write '/**/{name}:' there, "
-                "which is the node in every namespace"
-            )
+        for section in found:
+            alone = section.count("/") == 1 and "*" not in section
+            if alone and not any(is_for(other, home + section) for other in found):
+                raise ParameterFileError(
+                    f"{file} has parameters of the node {section}, not of {home}{section}; write '/**{section}:' "
+                    "there, which is the node in every namespace"
+                )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import AGAIN, next_step
+from ptr_models.common.namespaces import add_namespace
 from ptr_models.common.output_folder import require_unused
 from ptr_models.common.plain_text import for_markup, plain
 
@@ -94,7 +95,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--camera", default="over_shoulder", metavar="NAME", help="whose pictures are kept (default: over_shoulder)")
     add("--no-record", action="store_true", help="make no bags")
-    arguments.add_namespace(parser)
+    add_namespace(parser)
     parser.set_defaults(run=run)
     _add_report(parser)
 

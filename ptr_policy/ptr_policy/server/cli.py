@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from ptr_models.common import arguments
+from ptr_models.common.namespaces import add_namespace
 
 STARTS, RUNS = 60.0, 3600.0
 """s to wait for the server, and for the end of a run."""
@@ -37,7 +38,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     run.add_argument(
         "--choice", type=arguments.way, metavar="NAME", help=f"{arguments.WAYS_TEXT} (default: the server's)"
     )
-    arguments.add_namespace(run)
+    add_namespace(run)
     run.set_defaults(run=_run)
     load = kinds.add_parser(
         "load",
@@ -47,7 +48,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     about = "its folder, on the server's machine"
     arguments.also_by_place(load, "checkpoint", type=arguments.path, metavar="CHECKPOINT", help=about)
     load.add_argument("--new-task", type=arguments.any_task, metavar="NAME", help="a task that gets a spare slot")
-    arguments.add_namespace(load)
+    add_namespace(load)
     load.set_defaults(run=_load)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ptr_models.common import arguments
 from ptr_models.common.guidance import next_step
+from ptr_models.common.namespaces import add_namespace
 from ptr_models.episodes.quality import DISCARD
 from ptr_teleop.recorder.episode import RecorderError
 
@@ -46,7 +47,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     following = actions.add_parser("next", help=about, description=about)
     following.set_defaults(run=_next)
     for action in (start, save, discard, following):
-        arguments.add_namespace(action)
+        add_namespace(action)
 
 
 def _start(options: argparse.Namespace) -> None:

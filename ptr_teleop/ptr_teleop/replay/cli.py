@@ -8,6 +8,7 @@ import math
 import sys
 
 from ptr_models.common import arguments
+from ptr_models.common.namespaces import add_namespace
 from ptr_models.episodes.reader import read_metadata
 
 DESCRIPTION = """\
@@ -29,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--scene", action="store_true", help="first lay the simulated scene of the recording (kitchen, task, seed)"
     )
     parser.add_argument("--yes", action="store_true", help="begin without asking")
-    arguments.add_namespace(parser)
+    add_namespace(parser)
     parser.set_defaults(run=run)
 
 

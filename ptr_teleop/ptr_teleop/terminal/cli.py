@@ -11,6 +11,7 @@ import sys
 
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
+from ptr_models.common.namespaces import add_namespace
 from ptr_models.common.processes import end_process, interrupted_with_parent
 
 POLL = 0.25  # s between two looks at the processes
@@ -41,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     about = "task that a recorded episode gets, e.g. put_carrot_on_plate"
     arguments.also_by_place(parser, "task", type=arguments.any_task, metavar="TASK", help=about)
     parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
-    arguments.add_namespace(parser)
+    add_namespace(parser)
     parser.set_defaults(run=lambda options: drive(options.task, options.operator, namespace=options.namespace))
 
 

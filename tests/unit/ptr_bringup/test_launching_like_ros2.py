@@ -283,7 +283,10 @@ def documented() -> list[list[str]]:
     commands = [shlex.split(command.replace("\\\n", " ")) for command in COMMAND.findall(page)]
     files = sorted({command[1] for command in commands} | {p.name for p in (ROOT / "ptr_bringup/launch").glob("*.xml")})
     required = {"collect.launch.xml": ["task:=t"], "evaluate.launch.xml": ["task:=t", "checkpoint:=c"]}
-    for real in (["robot:=wx250s"], ["robot:=wx250s", "xs_sdk:=stand_in"], ["console:=false"], ["description:=false"]):
+    for real in (
+        *(["robot:=wx250s"], ["robot:=wx250s", "xs_sdk:=stand_in"], ["console:=false"], ["description:=false"]),
+        *(["namespace:=left"], ["namespace:=/lab/left", "robot:=wx250s", "xs_sdk:=stand_in", "robot_name:=l"]),
+    ):
         commands += [["ptr_bringup", name, *required.get(name, []), *real] for name in files if name in ROBOTS]
     return commands + [["ptr_bringup", name, *required.get(name, [])] for name in files]
 

@@ -207,6 +207,20 @@ def test_of_several_reports_of_one_camera_the_gravest_counts() -> None:
     }
 
 
+def test_in_a_namespace_a_report_of_another_robots_camera_does_not_count() -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+    from ptr_teleop.console.health_views import camera_views
+
+    names = ("right/camera wrist", "camera wrist", "left/camera wrist")
+    reports = [DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message=name) for name in names]
+    found = camera_views(DiagnosticArray(status=reports), ["wrist"], "left/")
+    assert {name: view["message"] for name, view in found.items()} == {"wrist": "left/camera wrist"}
+    plain = camera_views(DiagnosticArray(status=reports), ["wrist"])
+    assert plain["wrist"]["message"] == "camera wrist"
+
+
 def test_the_status_of_the_policy_has_numbers_where_they_can_be_read() -> None:
     pytest.importorskip("ptr_msgs.msg")
     from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
