@@ -84,7 +84,7 @@ def test_a_file_of_nodes_without_a_namespace_is_refused_in_one(tmp_path: Path) -
     file.write_text("teleop:\n  ros__parameters: {max_speed: 0.05}\n")
     require_reachable([file], "/")
     with pytest.raises(
-        ParameterFileError, match=r"of the node /teleop, not of /left/teleop; write '/\*\*/teleop:' there"
+        ParameterFileError, match=r"/teleop, not of /left/teleop; write '/\*\*/teleop:' there"
     ):
         require_reachable([file], "/left")
     for key in ("/**/teleop", "/**", "left/teleop"):
