@@ -91,6 +91,6 @@ def conflict(environment: Mapping[str, str], names: Collection[str]) -> str:
     free = free_domain()
     other = f"export ROS_DOMAIN_ID={free}" if free is not None else "set ROS_DOMAIN_ID to another one"
     return (
-        f"ROS domain {text} has a robot already (nodes {', '.join(running)}): end it, or give this one a domain of its "
-        f"own: {other}; or a namespace: namespace:=NAME"
+        f"ROS domain {text} has a robot already (nodes {', '.join(running)}): end it, or give this one a namespace "
+        f"(namespace:=NAME) or a domain of its own: {other}"
     )

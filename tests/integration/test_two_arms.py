@@ -163,6 +163,16 @@ def test_an_episode_of_one_arm_holds_its_streams_alone_under_plain_names(ros, st
     assert not list(ros.bags["right"].glob("*/metadata.yaml"))
 
 
+def test_one_program_moves_both_arms(states) -> None:
+    with Robot("one", namespace="left") as left, Robot("other", namespace="right") as right:
+        for robot in (left, right):
+            robot.wait_until_ready(timeout=60.0)
+        for robot in (left, right):
+            robot.move_to("home")
+        apart = left.state.pose.position - right.state.pose.position
+    assert np.linalg.norm(apart) < 2 * STILL
+
+
 def test_what_is_missing_is_named_with_its_namespace(ros, states) -> None:
     with Robot("test", namespace="middle") as robot, pytest.raises(NotReadyError, match="no /middle/arm/state"):
         robot.wait_until_ready(timeout=0.5)

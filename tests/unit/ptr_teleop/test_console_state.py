@@ -53,6 +53,11 @@ def test_a_stream_that_only_the_recorder_hears_goes_red_with_it_within_a_second(
     assert dead(state, 10.0 + 1.0 - PERIOD) == ["/camera/wrist", "/arm/state", "recorder", "/arm/executed"]
 
 
+def test_a_page_is_told_which_robot_it_is_of() -> None:
+    assert ConsoleState([], [], {}).hello()["robot"] == ""
+    assert ConsoleState([], [], {}, robot="left").hello()["robot"] == "left"
+
+
 def test_a_page_gets_each_point_once_and_a_late_one_gets_the_newest(state: ConsoleState) -> None:
     early, late = Cursors(), Cursors()
     for point in range(5):
