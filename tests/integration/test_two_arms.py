@@ -100,7 +100,7 @@ def test_a_fault_of_one_simulator_is_none_of_the_other(ros, states) -> None:
         for side in SIDES
     }
     ros.wait(lambda: all(images.values()), "images of both cameras")
-    gone = InjectFault.Request(fault="image_gone", duration=2.0)
+    gone = InjectFault.Request(fault="image_gone", value=float("nan"), duration=2.0)
     inject = ros.call(InjectFault, "/left/simulator/inject", gone)
     assert inject.success, inject.message
     ros.spin(0.5)
@@ -137,6 +137,7 @@ def test_an_episode_of_one_arm_holds_its_streams_alone_under_plain_names(ros, st
         lambda: statuses and described <= {one.topic for one in statuses[-1].streams if one.age >= 0.0},
         "every stream at the left recorder",
     )
+    left.move_to("start")
     with left.record(TASK) as episode:
         for _ in range(15):
             left.send_twist(linear=[0.0, 0.04, 0.0], duration=0.2)
