@@ -304,3 +304,15 @@ def test_the_commands_of_the_page_start_something(command: list[str]) -> None:
 def test_the_commands_of_the_page_are_those_of_ros2_launch(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     file, words = find_file(command[0], command[1:])
     assert own(file, words) == genuine(file, words, monkeypatch)
+
+
+TWO_ARMS = "".join(
+    f'''<include file="$(find-pkg-share ptr_bringup)/launch/robot.launch.xml"><arg name="namespace" value="{side}"/>
+    <arg name="seed" value="{seed}"/></include>'''
+    for seed, side in enumerate(("left", "right"))
+)
+
+
+@needs_launch
+def test_two_arms_of_one_file_are_those_of_ros2_launch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own(written(file, TWO_ARMS), []) == genuine(file, [], monkeypatch)
