@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is there a robot in this ROS domain already, and which domain is free?
 
-Two robots in one domain drive each other's arm and record each other's images. Nodes of other processes are found by
-asking ROS, in a process of its own; whether anybody is in a domain of this machine shows at once by the UDP ports that
-the RTPS standard gives its participants.
+Two robots of one domain and namespace drive each other's arm and record each other's images. Nodes of other processes
+are found by asking ROS, in a process of its own; whether anybody is in a domain of this machine shows at once by the
+UDP ports that the RTPS standard gives its participants.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import sys
 from collections.abc import Collection, Mapping
 
 UNIQUE = ("arm", "simulator", "xs_sdk", "recorder", "policy_server")
-"""Nodes that a domain can have once."""
+"""Nodes that a namespace of a domain can have once."""
+ANYWHERE = tuple(f"*/{name}" for name in UNIQUE)
+"""The same in whatever namespace."""
 _FIRST, _EACH, _UNICAST, _PARTICIPANTS = 7400, 250, 10, 16
 """Ports of RTPS (OMG DDSI-RTPS 2.5, 9.6.2): base, per domain, first of unicast discovery; and how many are tried."""
 LAST = 101
@@ -33,8 +35,8 @@ while (passed := time.monotonic() - begin) < discovery or (
     passed < lease and any(seen.count(name) > allowed for name in seen)
 ):
     rclpy.spin_once(node, timeout_sec=0.1)
-    names = [name for name, _ in node.get_node_names_and_namespaces()]
-    seen = sorted(name for name in names if name in wanted)
+    found = [(name, f"{space}/{name}".strip("/")) for name, space in node.get_node_names_and_namespaces()]
+    seen = sorted(full for name, full in found if full in wanted or f"*/{name}" in wanted)
 print(json.dumps(seen))
 rclpy.try_shutdown()
 """
@@ -56,10 +58,11 @@ def free_domain() -> int | None:
     return next((domain for domain in range(LAST + 1) if not occupied(domain)), None)
 
 
-def robots_nodes(environment: Mapping[str, str], names: Collection[str] = UNIQUE, allowed: int = 1) -> list[str]:
+def robots_nodes(environment: Mapping[str, str], names: Collection[str] = ANYWHERE, allowed: int = 1) -> list[str]:
     """Which of these nodes run in the domain of an environment; one is named as often as it runs.
 
     Args:
+        names: with the namespace, such as left/arm; `*` stands for any.
         allowed: how often each may run. When one runs more often, it is looked again until what is left of killed
             processes is forgotten.
     """
@@ -72,9 +75,9 @@ def conflict(environment: Mapping[str, str], names: Collection[str]) -> str:
     """Why these nodes can't be started in the domain of an environment, or empty.
 
     Args:
-        names: of the nodes that are to be started.
+        names: of the nodes that are to be started, with their namespace: arm, or left/arm.
     """
-    wanted = [name for name in names if name in UNIQUE]
+    wanted = [name for name in names if name.rpartition("/")[2] in UNIQUE]
     text = environment.get("ROS_DOMAIN_ID") or "0"
     local = environment.get("ROS_AUTOMATIC_DISCOVERY_RANGE") == "LOCALHOST" and not environment.get("ROS_STATIC_PEERS")
     if not wanted or not text.isdecimal() or (local and not occupied(int(text))):
@@ -88,6 +91,6 @@ def conflict(environment: Mapping[str, str], names: Collection[str]) -> str:
     free = free_domain()
     other = f"export ROS_DOMAIN_ID={free}" if free is not None else "set ROS_DOMAIN_ID to another one"
     return (
-        f"ROS domain {text} has a robot already (nodes {', '.join(running)}): end it, or give this one a domain of its "
-        f"own: {other}"
+        f"ROS domain {text} has a robot already (nodes {', '.join(running)}): end it, or give this one a namespace "
+        f"(namespace:=NAME) or a domain of its own: {other}"
     )

@@ -90,7 +90,7 @@ class DeviceFactory:
     def topics(self, name: str) -> JoyTopics:
         """The topics of drivers that a device listens to."""
         if name == "scripted":
-            return JoyTopics("/scripted/twist", "/scripted/joy")
+            return JoyTopics("scripted/twist", "scripted/joy")
         if name == "joy":
             return JoyTopics(joy=self._value("joy.topic"))
         if name == "twist":
@@ -134,11 +134,11 @@ class DeviceFactory:
 
     def _declare_joy(self) -> None:
         node = self._node
-        declare(node, "joy.topic", "/joy", "Joy of the device joy")
+        declare(node, "joy.topic", "joy", "Joy of the device joy")
         declare(node, "joy.layout", "game_controller", f"what publishes it: one of {', '.join(LAYOUTS)}")
         self._declare_response("joy", 0.08, 0.3)
-        declare(node, "twist.topic", "/spacenav/twist", "TwistStamped of the device twist, m/s and rad/s in base_link")
-        declare(node, "twist.joy_topic", "/spacenav/joy", "Joy with the buttons of the device twist")
+        declare(node, "twist.topic", "spacenav/twist", "TwistStamped of the device twist, m/s and rad/s in base_link")
+        declare(node, "twist.joy_topic", "spacenav/joy", "Joy with the buttons of the device twist")
         for field in fields(Buttons):
             what = "-1: deflection counts" if field.name == "deadman" else "-1: none"
             text = f"index in Joy.buttons of {field.name}, {what}"

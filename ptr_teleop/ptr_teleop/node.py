@@ -36,7 +36,7 @@ from ptr_teleop.recorder_buttons import RecorderButtons
 from ptr_teleop.scene_button import SceneButton
 from ptr_teleop.teleop_status import Status, StatusPublisher
 
-PAGE_TOPICS = {"webxr": "/teleop/webxr", "page_keyboard": "/teleop/page_keyboard"}
+PAGE_TOPICS = {"webxr": "teleop/webxr", "page_keyboard": "teleop/page_keyboard"}
 ARM_AGE = 0.5
 """s; a hand can't be followed by an arm whose pose is older."""
 REPEAT = 1.0
@@ -54,6 +54,7 @@ class TeleopNode(RunnableNode, Node):
         declare(self, "task", "", "name of the task that a recorded episode gets", read_only=False)
         declare(self, "instruction", "", "the task in free words, written into the episode", read_only=False)
         declare(self, "operator_name", "", "who drives, written into the episode", read_only=False)
+        self._state_topic = self.resolve_topic_name("arm/state")
         self._arm: ArmState | None = None
         self._arm_at = 0.0
         self._authority = ControlAuthority()
@@ -62,7 +63,7 @@ class TeleopNode(RunnableNode, Node):
         self._refused_at: dict[str, float] = {}
         self._subscriptions_of_device: list[Subscription] = []
         self._watcher: FileWatcher | None = None
-        self._commands = self.create_publisher(ArmCommand, "/teleop/command", QoSProfile(depth=10))
+        self._commands = self.create_publisher(ArmCommand, "teleop/command", QoSProfile(depth=10))
         self._recorder, self._scene = RecorderButtons(self, self._tell), SceneButton(self, self._tell)
         self._status = StatusPublisher(self)
         self._guard = self.create_guard_condition(self._step)
@@ -135,8 +136,8 @@ class TeleopNode(RunnableNode, Node):
     # --- what arrives -------------------------------------------------------------------------------------
 
     def _subscribe(self) -> None:
-        self.create_subscription(ArmState, "/arm/state", self._on_state, qos_profile_sensor_data)
-        self.create_subscription(ArmCommand, "/teleop/command", self._on_command, QoSProfile(depth=10))
+        self.create_subscription(ArmState, self._state_topic, self._on_state, qos_profile_sensor_data)
+        self.create_subscription(ArmCommand, "teleop/command", self._on_command, QoSProfile(depth=10))
         for name, topic in PAGE_TOPICS.items():
             self.create_subscription(String, topic, lambda m, n=name: self._on_page(n, m), QoSProfile(depth=10))
 
@@ -154,7 +155,7 @@ class TeleopNode(RunnableNode, Node):
         if self._device.source == name and isinstance(self._device, TakesPackets):
             self._device.on_packet(message.data, now)
             self._step()
-        elif self.count_publishers("/teleop/command") == 1:  # otherwise another node may listen to the page
+        elif self.count_publishers("teleop/command") == 1:  # otherwise another node may listen to the page
             self._refuse(f"{name} is refused: {self._device.source} is the active device; choose {name} first", now)
 
     def _on_twist(self, message: TwistStamped) -> None:
@@ -199,7 +200,7 @@ class TeleopNode(RunnableNode, Node):
             return None
         if reading.hand is not None and now - self._arm_at > ARM_AGE:
             reading = Reading(lost=True)
-            self._refuse("the arm is silent: no /arm/state has come for half a second", now)
+            self._refuse(f"the arm is silent: no {self._state_topic} has come for half a second", now)
         if reading.deadman and self._arm.mode == ArmState.FAULT:
             self._refuse("the arm is stopped: clear it, then release the deadman and hold it again", now)
             return self._clutch.refuse()

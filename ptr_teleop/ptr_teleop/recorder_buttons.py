@@ -41,12 +41,12 @@ class RecorderButtons:
 
     def __init__(self, node: Node, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._node, self._tell, self._clock = node, tell, clock
-        self._start: Client = node.create_client(StartEpisode, "/recorder/start")
-        self._stop: Client = node.create_client(StopEpisode, "/recorder/stop")
-        self._discard_last: Client = node.create_client(Trigger, "/recorder/discard_last")
+        self._start: Client = node.create_client(StartEpisode, "recorder/start")
+        self._stop: Client = node.create_client(StopEpisode, "recorder/stop")
+        self._discard_last: Client = node.create_client(Trigger, "recorder/discard_last")
         self._recording, self._proposal = False, ""
         self._heard: float | None = None
-        node.create_subscription(EpisodeStatus, "/episode/status", self._on_status, LATCHED)
+        node.create_subscription(EpisodeStatus, "episode/status", self._on_status, LATCHED)
 
     def press(self, button: Button, device: str) -> None:
         """Ask the recorder for what the button says; `discard` between episodes follows the audit's proposal."""

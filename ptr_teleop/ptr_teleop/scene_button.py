@@ -20,7 +20,7 @@ class SceneButton:
 
     def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
         self._tell = tell
-        self._next: Client = node.create_client(Trigger, "/scene/next")
+        self._next: Client = node.create_client(Trigger, "scene/next")
 
     def press(self) -> None:
         """The button was pressed."""

@@ -9,6 +9,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
+from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.qos import LATCHED
 from ptr_teleop.clutch import State
 
@@ -96,6 +97,6 @@ class StatusPublisher:
         self._last = status
         message = status.message(self._node.get_name())
         self._status.publish(message)
-        array = DiagnosticArray(status=[message])
+        array = DiagnosticArray(status=[status.message(prefixed(self._node, self._node.get_name()))])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(array)

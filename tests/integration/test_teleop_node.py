@@ -365,7 +365,7 @@ def test_a_node_ends_cleanly_while_reports_stream_in(robot: Robot, tmp_path: Pat
 
 def test_the_configuration_that_is_shipped_holds_every_parameter_with_its_default(robot: Robot) -> None:
     robot.teleop("page_keyboard", max_age=0.15)
-    written = flat(yaml.safe_load(CONFIG.read_text())["teleop"]["ros__parameters"])
+    written = flat(yaml.safe_load(CONFIG.read_text())["/**/teleop"]["ros__parameters"])
     listed = robot.ros.call(ListParameters, "/teleop/list_parameters").result.names
     of_launch = ("device", "task", "instruction", "operator_name")
     others = (*of_launch, "use_sim_time", "start_type_description_service", "qos_overrides")

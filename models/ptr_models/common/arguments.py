@@ -9,6 +9,7 @@ before anything starts. One word means one thing in every command:
 --data, --target        folders of episodes: of many tasks, and of the one that is learned
 --checkpoint, --run     a checkpoint or the folder of its run, and the folder of a run
 --out                   the folder, or the file, that the command writes
+--namespace             of the robot that the command talks to, where a ROS domain has several
 """
 
 from __future__ import annotations

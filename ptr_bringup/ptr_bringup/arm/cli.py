@@ -16,6 +16,7 @@ from rich.table import Table
 
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
+from ptr_models.common.namespaces import add_namespace
 
 if TYPE_CHECKING:
     from ptr_bringup.arm.motors.recovery import Condition
@@ -51,6 +52,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     def add(name: str, help_: str, work: Callable[..., int], description: str = "") -> argparse.ArgumentParser:
         kind = kinds.add_parser(name, help=help_, description=description or help_, formatter_class=raw)
+        add_namespace(kind)
         kind.set_defaults(run=lambda options: _with_arm(work, options))
         return kind
 
@@ -82,7 +84,7 @@ def _with_arm(work: Callable[..., int], options: argparse.Namespace) -> int:
     from ptr_bringup.arm.remote import RemoteArm
     from ptr_bringup.ros.session import connected
 
-    with connected("arm_cli", RemoteArm) as arm:
+    with connected("arm_cli", RemoteArm, options.namespace) as arm:
         return work(arm, options, Terminal(getattr(options, "yes", False)))
 
 

@@ -27,13 +27,14 @@ from ptr_bringup.arm.stop.exclusive_topics import refuse_second
 from ptr_bringup.arm.stop.protective_stop import ProtectiveStop
 from ptr_bringup.arm.types import Output
 from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import STEADY
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
-_STATE = Topic("/arm/state", ArmState)
+_STATE = Topic("arm/state", ArmState)
 
 
 class Arm(RunnableNode, Node):
@@ -52,7 +53,7 @@ class Arm(RunnableNode, Node):
         self._core = Gate(declare_limits(self), declare_timing(self))
         self._driver = self._open(robot, rate)
         self._motors = MotorMonitor(self, self._core, self._driver, robot, lambda: self._time.now)
-        exclusive = (_STATE, Topic("/arm/executed", ExecutedCommand), *self._driver.exclusive)
+        exclusive = (_STATE, Topic("arm/executed", ExecutedCommand), *self._driver.exclusive)
         self._stops = ProtectiveStop(self, self._core, exclusive)
         self._moves = MoveToServer(self, self._core, lambda: self._time.now)
         self._punctuality, self._commands = LoopStatistics(1.0 / rate), 0
@@ -61,11 +62,11 @@ class Arm(RunnableNode, Node):
         self.get_logger().info(f"The control loop runs at {rate:g} Hz with {self._scheduling}.")
 
     def _connect(self, rate: float) -> None:
-        self._state = self.create_publisher(ArmState, "/arm/state", 10)
-        self._executed = self.create_publisher(ExecutedCommand, "/arm/executed", 10)
-        self._safety = self.create_publisher(SafetyEvent, "/arm/safety", LATCHED)
+        self._state = self.create_publisher(ArmState, "arm/state", 10)
+        self._executed = self.create_publisher(ExecutedCommand, "arm/executed", 10)
+        self._safety = self.create_publisher(SafetyEvent, "arm/safety", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        for kind, topic in ((Kind.HUMAN, "/teleop/command"), (Kind.POLICY, "/policy/command")):
+        for kind, topic in ((Kind.HUMAN, "teleop/command"), (Kind.POLICY, "policy/command")):
             self.create_subscription(ArmCommand, topic, self._receiver(kind), 10)
         self.create_timer(1.0 / rate, self._tick, clock=self.get_clock() if self._simulated_time else STEADY)
         self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
@@ -128,7 +129,7 @@ class Arm(RunnableNode, Node):
         level = DiagnosticStatus.OK if health.well else DiagnosticStatus.ERROR
         loop = self._punctuality.figures() | {"scheduling": self._scheduling, "commands": str(self._commands)}
         values = health.values | {"mode": self._core.arbiter.mode.name} | loop
-        status = DiagnosticStatus(level=level, name="arm", message=health.summary)
+        status = DiagnosticStatus(level=level, name=prefixed(self, "arm"), message=health.summary)
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rclpy.node import Node
@@ -13,6 +11,7 @@ from rclpy.node import Node
 from ptr_bringup.arm.gate.arbiter import Timing
 from ptr_bringup.arm.gate.limits import Limits
 from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.parameter_files import is_for, sections
 from ptr_bringup.ros.parameters import declare
 
 _NUMBERS = {
@@ -44,7 +43,7 @@ def insist_on_config_files(node: Node) -> None:
         "driver_config": declare(node, "driver_config", "", text),
     }
     for name, path in paths.items():
-        if path and (trouble := _trouble_with(Path(path), node.get_name())):
+        if path and (trouble := _trouble_with(Path(path), node.get_fully_qualified_name())):
             raise StartupError(f"{name} {path} {trouble}")
 
 
@@ -55,20 +54,11 @@ def _trouble_with(path: Path, node: str) -> str:
         return "does not exist; give the path of a file like ptr_bringup/config/arm.yaml"
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         return f"can't be read: {error}"
-    if {node, "*", "**"}.isdisjoint(key.rpartition("/")[2] for key in _sections(content)):
-        return f"has no parameters of the node {node}; they stand below '{node}:' and 'ros__parameters:'"
+    if not any(is_for(section, node) for section in sections(content)):
+        namespace, _, name = node.rpartition("/")
+        key = f"/**/{name}" if namespace else name
+        return f"has no parameters of the node {node.lstrip('/')}; they stand below '{key}:' and 'ros__parameters:'"
     return ""
-
-
-def _sections(content: Any, key: str = "") -> Iterator[str]:
-    """Names of nodes that a parameter file has parameters for; namespaces may be nested."""
-    if not isinstance(content, dict):
-        return
-    if "ros__parameters" in content:
-        yield key
-        return
-    for name, part in content.items():
-        yield from _sections(part, str(name))
 
 
 def declare_limits(node: Node) -> Limits:

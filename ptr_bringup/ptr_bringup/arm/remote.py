@@ -17,6 +17,7 @@ from ptr_bringup.arm.gate.arbiter import Mode
 from ptr_bringup.arm.motors.conversions import UNREAD, WATCHED, motors_from
 from ptr_bringup.arm.motors.health import Level
 from ptr_bringup.arm.motors.recovery import Condition
+from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.session import POLL, Caller, GoalClient, SessionError
 from ptr_msgs.action import MoveTo
@@ -40,20 +41,21 @@ class RemoteArm:
     def __init__(self, caller: Caller) -> None:
         self._caller, node = caller, caller.node
         self.state: ArmState | None = None
+        self._watched = prefixed(node, WATCHED)
         self._motors: MotorStates | None = None
         self._safety: SafetyEvent | None = None
         self._heard = dict.fromkeys(_FRESH, -math.inf)
-        node.create_subscription(ArmState, "/arm/state", self._on_state, 10)
-        node.create_subscription(MotorStates, "/arm/motors", self._on_motors, LATCHED)
+        node.create_subscription(ArmState, "arm/state", self._on_state, 10)
+        node.create_subscription(MotorStates, "arm/motors", self._on_motors, LATCHED)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
-        node.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, LATCHED)
+        node.create_subscription(SafetyEvent, "arm/safety", self._on_safety, LATCHED)
         self._services: dict[str, Client] = {
-            name: node.create_client(kind, f"/arm/{name}")
+            name: node.create_client(kind, f"arm/{name}")
             for name, kind in (
                 ("stop", Trigger), ("clear", Trigger), ("torque", SetBool), ("reboot_motors", Trigger)
             )
         }  # fmt: skip
-        self._move: ActionClient = GoalClient(node, MoveTo, "/arm/move_to")
+        self._move: ActionClient = GoalClient(node, MoveTo, "arm/move_to")
 
     @property
     def state_age(self) -> float:
@@ -67,7 +69,7 @@ class RemoteArm:
         self._motors, self._heard["motors"] = message, time.monotonic()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        if any(status.name == WATCHED and status.message == UNREAD for status in message.status):
+        if any(status.name == self._watched and status.message == UNREAD for status in message.status):
             self._heard["unread"] = time.monotonic()
 
     def _on_safety(self, message: SafetyEvent) -> None:
@@ -82,10 +84,10 @@ class RemoteArm:
         wait = self._caller.wait
         state = wait(
             lambda: self.state if self._fresh("state") else None,
-            "/arm/state; are the arm node and its driver running?",
+            f"{self._caller.named('arm/state')}; are the arm node and its driver running?",
             _THERE,
         )
-        told = "/arm/motors; is the driver well? /diagnostics say"
+        told = f"{self._caller.named('arm/motors')}; is the driver well? /diagnostics say"
         wait(lambda: self._fresh("motors") or self._fresh("unread"), told, _THERE)
         motors, safety = self._motors, self._safety
         mode, reason = Mode(state.mode), safety.detail if safety is not None and safety.reason else ""
@@ -137,19 +139,20 @@ class RemoteArm:
 
     def try_move(self, pose: str, gripper: float | None = None) -> str:
         """Move as `move` does; empty when the arm is there, else a sentence that says why not."""
-        state = self._caller.wait(lambda: self.state, "/arm/state; is the arm node running?", _THERE)
+        what = f"{self._caller.named('arm/state')}; is the arm node running?"
+        state = self._caller.wait(lambda: self.state, what, _THERE)
         opening = state.gripper_commanded if gripper is None else gripper
         return self.reach(MoveTo.Goal(named_pose=pose, gripper=opening))
 
     def reach(self, goal: MoveTo.Goal) -> str:
         """Move to any goal; empty when the arm is there, else a sentence that says why not."""
-        self._caller.wait(self._move.server_is_ready, "the action /arm/move_to", _THERE)
+        self._caller.wait(self._move.server_is_ready, f"the action {self._caller.named('arm/move_to')}", _THERE)
         return reach(self._caller, self._move, goal, _MOVE)
 
 
 def reach(caller: Caller, client: ActionClient, goal: MoveTo.Goal, timeout: float) -> str:
     """Send a move and wait for its end; empty when the arm is there, else a sentence that says why not."""
-    result = caller.act(client, goal, "/arm/move_to", timeout)
+    result = caller.act(client, goal, "arm/move_to", timeout)
     if result is None:
         return "the arm node refused the move; release the deadman, and clear the arm if it is stopped"
     return "" if result.success else str(result.message)

@@ -29,11 +29,12 @@ Opener = Callable[[str, Wish, Settings], Source]
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A camera of the configuration: its name, the ROS parameters in its entry, and the whole file."""
+    """A camera of the configuration: its name, the ROS parameters in its entry, the whole file, and its key there."""
 
     name: str
     parameters: dict[str, Any]
     file: dict[str, Any]
+    key: str
 
     @property
     def wish(self) -> Wish:
@@ -55,7 +56,8 @@ def read_entry(path: Path, name: str) -> Entry:
     """
     try:
         file = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return Entry(name, dict(file[name]["ros__parameters"]), file)
+        key = next((key for key in file if str(key).rpartition("/")[2] == name), name)
+        return Entry(name, dict(file[key]["ros__parameters"]), file, key)
     except OSError as error:
         raise CalibrationError(f"The configuration {path} can't be read: {error.strerror}.") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
@@ -122,7 +124,7 @@ def write_entry(path: Path, entry: Entry, source_name: str, settings: Settings) 
     parameters = entry.parameters | {"source": source_name}
     if is_device(source_name):
         parameters |= {name: float(value) for name, value in dataclasses.asdict(settings).items()}
-    text = yaml.safe_dump(entry.file | {entry.name: {"ros__parameters": parameters}}, sort_keys=False)
+    text = yaml.safe_dump(entry.file | {entry.key: {"ros__parameters": parameters}}, sort_keys=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, _HEAD + text)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_models.common import arguments
 from ptr_models.common.guidance import next_step
+from ptr_models.common.namespaces import add_namespace
 
 if TYPE_CHECKING:
     from ptr_bringup.calibrate.camera_session import Entry
@@ -63,6 +64,7 @@ def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="FILE",
         help="to write, and a plot (%(default)s)",
     )
+    add_namespace(latency)
     latency.set_defaults(run=_said(_latency))
 
 
@@ -103,6 +105,7 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         help="is written (%(default)s)",
     )
+    add_namespace(camera)
     camera.set_defaults(run=_said(_camera))
 
 
@@ -135,7 +138,7 @@ def _latency(options: argparse.Namespace) -> int:
         return 0
 
     cameras = options.camera or ["over_shoulder"]
-    return run_session(lambda: LatencyNode(cameras), work, "calibrate_latency", args=[], expected=())
+    return run_session(lambda: LatencyNode(cameras, options.namespace), work, "calibrate_latency", args=[], expected=())
 
 
 def _report_latency(path: Path, recording: Recording) -> None:
@@ -160,12 +163,12 @@ def _camera(options: argparse.Namespace) -> int:
     if options.rate:
         entry.parameters["rate"] = options.rate
     if options.running:
-        return _look_at_running(entry, options.duration, options.rate)
+        return _look_at_running(entry, options.duration, options.rate, options.namespace)
     source = options.source or str(entry.parameters.get("source", "/dev/video0"))
     try:
         return _set_up(options, entry, source)
     except CameraError as error:
-        raise CameraError(f"{error} {_instead(options.camera)}".rstrip()) from error
+        raise CameraError(f"{error} {_instead(options.camera, options.namespace)}".rstrip()) from error
 
 
 def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
@@ -190,23 +193,23 @@ def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
     return 0
 
 
-def _instead(camera: str) -> str:
+def _instead(camera: str, namespace: str) -> str:
     """What to do about a camera that can't be opened, where it or the simulator's runs; else empty."""
     if find_spec("rclpy") is None:
         return ""
     from ptr_bringup.calibrate.running_camera import advice_on_running
 
-    return advice_on_running(camera)
+    return advice_on_running(camera, namespace)
 
 
-def _look_at_running(entry: Entry, seconds: float, rate: float | None) -> int:
+def _look_at_running(entry: Entry, seconds: float, rate: float | None, namespace: str) -> int:
     if find_spec("rclpy") is None:
         raise CalibrationError("`ptr calibrate camera --running` needs ROS 2; run it on the robot's computer.")
     from ptr_bringup.calibrate.camera_session import look
     from ptr_bringup.calibrate.running_camera import RunningCamera
 
     quality, current, notices, _ = look(
-        entry.name, entry, entry.settings, seconds, lambda name, *_: RunningCamera(name), rate
+        entry.name, entry, entry.settings, seconds, lambda name, *_: RunningCamera(name, namespace), rate
     )
     _print_quality(quality, current, (*notices, *quality.advice))
     return 1 if quality.advice else 0

@@ -36,15 +36,15 @@ _MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.FAULT: "it is
 class LatencyNode(Node):
     """Sends commands as a human source does, and keeps what it hears while it records."""
 
-    def __init__(self, cameras: Sequence[str]) -> None:
-        super().__init__("calibrate_latency")
+    def __init__(self, cameras: Sequence[str], namespace: str = "") -> None:
+        super().__init__("calibrate_latency", namespace=namespace or None)
         self.recording: Recording | None = None
         self.seen = dict.fromkeys(cameras, 0)
-        self.move: ActionClient = GoalClient(self, MoveTo, "/arm/move_to")
-        self._commands = self.create_publisher(ArmCommand, "/teleop/command", 10)
-        self.state = Newest(self, ArmState, "/arm/state", qos_profile_sensor_data, self._on_state)
+        self.move: ActionClient = GoalClient(self, MoveTo, "arm/move_to")
+        self._commands = self.create_publisher(ArmCommand, "teleop/command", 10)
+        self.state = Newest(self, ArmState, "arm/state", qos_profile_sensor_data, self._on_state)
         for name in cameras:
-            topic, take = f"/camera/{name}/image/compressed", functools.partial(self._on_image, name)
+            topic, take = f"camera/{name}/image/compressed", functools.partial(self._on_image, name)
             self.create_subscription(CompressedImage, topic, take, qos_profile_sensor_data)
 
     def _on_state(self, message: ArmState) -> None:
@@ -84,9 +84,9 @@ def record(node: LatencyNode, caller: Caller, duration: float) -> Recording:
         CalibrationError: somebody commands the arm, before or meanwhile.
         SessionError: the arm or a camera is not there, or the arm does not reach its start.
     """
-    caller.wait(lambda: node.state.there, "/arm/state; is the arm node running?", _TIMEOUT)
+    caller.wait(lambda: node.state.there, f"{caller.named('arm/state')}; is the arm node running?", _TIMEOUT)
     for name in node.seen:
-        text = f"/camera/{name}/image/compressed; is the camera running?"
+        text = f"{caller.named(f'camera/{name}/image/compressed')}; is the camera running?"
         caller.wait(functools.partial(node.sees, name), text, _TIMEOUT)
     _refuse_unless_free(node.state.message)
     _go_to_start(node, caller)
@@ -106,7 +106,7 @@ def _refuse_unless_free(state: ArmState) -> None:
 
 def _go_to_start(node: LatencyNode, caller: Caller) -> None:
     goal = MoveTo.Goal(named_pose="start", gripper=node.state.message.gripper_commanded)
-    result = caller.act(node.move, goal, "/arm/move_to", _MOVE)
+    result = caller.act(node.move, goal, "arm/move_to", _MOVE)
     if result is None:
         raise CalibrationError("The arm refused to move to its start; does somebody command it?")
     if not result.success:

@@ -39,22 +39,23 @@ class RunningCamera:
 
     Args:
         name: the topic is /camera/NAME/image/compressed.
+        namespace: of its robot; empty: none.
     Raises:
         CameraError: nothing arrives on it.
     """
 
     period: float | None = None
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, namespace: str = "") -> None:
         self._waiting: deque[Picture] = deque()
         self._settings: dict[str, Any] = {}
         prepare_environment()
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
-        self._node = rclpy.create_node("calibrate_camera", context=self._context)
+        self._node = rclpy.create_node("calibrate_camera", context=self._context, namespace=namespace or None)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
-        images = _images(name)
+        images = self._node.resolve_topic_name(_images(name))
         self._node.create_subscription(CompressedImage, images, self._on_image, qos_profile_sensor_data)
         self._node.create_subscription(String, _settings(name), self._on_settings, LATCHED)
         if self.read() is None:
@@ -91,12 +92,12 @@ class RunningCamera:
         rclpy.shutdown(context=self._context)
 
 
-def advice_on_running(name: str) -> str:
+def advice_on_running(name: str, namespace: str = "") -> str:
     """What to do instead of opening a camera whose pictures another node publishes; empty when none does."""
     prepare_environment()
     context = rclpy.Context()
     rclpy.init(context=context)
-    node = rclpy.create_node("calibrate_camera", context=context)
+    node = rclpy.create_node("calibrate_camera", context=context, namespace=namespace or None)
     try:
         publisher = _publisher(node, _images(name))
         settable = bool(publisher and _of_device(_told(node, context, name)))
@@ -148,8 +149,8 @@ def _publisher(node: Node, topic: str) -> str:
 
 
 def _images(name: str) -> str:
-    return f"/camera/{name}/image/compressed"
+    return f"camera/{name}/image/compressed"
 
 
 def _settings(name: str) -> str:
-    return f"/camera/{name}/settings"
+    return f"camera/{name}/settings"

@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 
 from ptr_bringup.camera.health import Health
 from ptr_bringup.camera.reports import diagnostic
+from ptr_bringup.ros.names import prefix
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import now, seconds
@@ -33,15 +34,16 @@ class CameraMonitor(RunnableNode, Node):
         self._asked = declare(self, "rate", 30.0, "Hz that each should give", (0.1, 240.0))
         noisy = declare(self, "noisy", True, "two equal pictures can't be; false for a simulated camera")
         self._simulated, self._processor_use = not noisy, ProcessorUse()
+        self._prefix = prefix(self.get_namespace())
         self._health = {name: Health(self._asked, noisy) for name in names}
         self._joints: np.ndarray | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         for name, health in self._health.items():
-            topic = f"/camera/{name}/image/compressed"
+            topic = f"camera/{name}/image/compressed"
             keep = functools.partial(self._on_image, health)
             self.create_subscription(CompressedImage, topic, keep, qos_profile_sensor_data)
             health.start(now(self))
-        self.create_subscription(JointState, "/joint_states", self._on_joints, qos_profile_sensor_data)
+        self.create_subscription(JointState, "joint_states", self._on_joints, qos_profile_sensor_data)
         self.create_timer(1.0, self._report)
 
     def _on_image(self, health: Health, message: CompressedImage) -> None:
@@ -55,7 +57,7 @@ class CameraMonitor(RunnableNode, Node):
         reports = {name: health.look(now(self)) for name, health in self._health.items()}
         array = DiagnosticArray(
             status=[
-                diagnostic(name, report, self._asked, processor_use=use, simulated=self._simulated)
+                diagnostic(name, report, self._asked, processor_use=use, simulated=self._simulated, prefix=self._prefix)
                 for name, report in reports.items()
             ]
         )

@@ -25,6 +25,7 @@ from ptr_bringup.camera.settings import AUTOMATIC, Settings
 from ptr_bringup.camera.source import CameraError, Picture, Source, Wish, optical_frame
 from ptr_bringup.camera.sources import is_device, open_source
 from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.names import prefix, prefixed
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
@@ -44,7 +45,7 @@ class Camera(RunnableNode, LifecycleNode):
         overrides = [Parameter(key, value=value) for key, value in given.items() if value]
         super().__init__(name or "camera", parameter_overrides=overrides)
         self._declare()
-        topic = f"/camera/{self._name}"
+        topic = f"camera/{self._name}"
         sensor = qos_profile_sensor_data
         self._images = self.create_publisher(CompressedImage, f"{topic}/image/compressed", sensor)
         self._infos = self.create_publisher(CameraInfo, f"{topic}/camera_info", sensor)
@@ -83,7 +84,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._calibration = declare(self, "calibration", "", "calibration file (YAML), empty: uncalibrated")
         self._wait = declare(self, "wait", False, "a device that is not there yet is waited for, not an error")
         self._autostart = declare(self, "autostart", True, "configure and activate at once")
-        self._frame = optical_frame(self._name)
+        self._frame = prefixed(self, optical_frame(self._name))
 
     def _start(self) -> None:
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -110,7 +111,8 @@ class Camera(RunnableNode, LifecycleNode):
         pose = camera_pose(self._calibration)
         if pose is not None:
             message = PoseStamped(pose=pose)
-            message.header.stamp, message.header.frame_id = self.get_clock().now().to_msg(), "base_link"
+            message.header.stamp = self.get_clock().now().to_msg()
+            message.header.frame_id = prefixed(self, "base_link")
             self._poses.publish(message)
 
     def _fail(self, error: CameraError) -> TransitionCallbackReturn:
@@ -197,6 +199,7 @@ class Camera(RunnableNode, LifecycleNode):
             self._capture.reopened,
             self._processor_use.lap(),
             simulated=not self._is_device,
+            prefix=prefix(self.get_namespace()),
         )
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()

@@ -12,6 +12,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from ptr_bringup.camera.conversion import ImageConverter
 from ptr_bringup.camera.images import jpeg_message
 from ptr_bringup.camera.source import CameraError, optical_frame
+from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 
@@ -22,14 +23,14 @@ class RawCamera(RunnableNode, Node):
     def __init__(self) -> None:
         super().__init__("raw_camera")
         name = declare(self, "name", "over_shoulder", "the pictures go to /camera/NAME/image/compressed")
-        image = declare(self, "image_topic", "/camera/color/image_raw", "sensor_msgs/Image of the driver")
-        info = declare(self, "info_topic", "/camera/color/camera_info", "sensor_msgs/CameraInfo of the driver")
+        image = declare(self, "image_topic", "camera/color/image_raw", "sensor_msgs/Image of the driver")
+        info = declare(self, "info_topic", "camera/color/camera_info", "sensor_msgs/CameraInfo of the driver")
         self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", (1, 100))
         self._converter = ImageConverter()
-        self._frame = optical_frame(name)
+        self._frame = prefixed(self, optical_frame(name))
         quality_of_service = qos_profile_sensor_data
-        self._images = self.create_publisher(CompressedImage, f"/camera/{name}/image/compressed", quality_of_service)
-        self._infos = self.create_publisher(CameraInfo, f"/camera/{name}/camera_info", quality_of_service)
+        self._images = self.create_publisher(CompressedImage, f"camera/{name}/image/compressed", quality_of_service)
+        self._infos = self.create_publisher(CameraInfo, f"camera/{name}/camera_info", quality_of_service)
         self.create_subscription(Image, image, self._on_image, quality_of_service)
         self.create_subscription(CameraInfo, info, self._infos.publish, quality_of_service)
 

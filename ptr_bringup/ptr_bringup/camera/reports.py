@@ -46,6 +46,7 @@ def diagnostic(
     reopened: int = 0,
     processor_use: float | None = None,
     simulated: bool = False,
+    prefix: str = "",
 ) -> DiagnosticStatus:
     """The status `camera NAME`: ERROR where pictures are of no use, WARN where they are poor.
 
@@ -55,6 +56,7 @@ def diagnostic(
         processor_use: share of the computer's processors that is in use; None: not known.
         simulated: there is no device that could be at fault.
         reopened: how often the camera was opened anew since the start.
+        prefix: of the name, in a namespace.
     """
     level = DiagnosticStatus.OK
     if report.problems:
@@ -79,7 +81,7 @@ def diagnostic(
     if "exposure" in settings:
         values["exposure"] = f"{settings['exposure']:g} ms" + (" (auto)" if "automatic_exposure" in settings else "")
     pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-    return DiagnosticStatus(level=level, name=f"camera {name}", message=message, values=pairs)
+    return DiagnosticStatus(level=level, name=f"{prefix}camera {name}", message=message, values=pairs)
 
 
 def settings_text(

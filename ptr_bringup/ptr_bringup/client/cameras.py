@@ -15,8 +15,6 @@ from sensor_msgs.msg import CompressedImage
 from ptr_bringup.ros.session import Caller, SessionError
 from ptr_models.common.jpeg import decode
 
-TOPIC = re.compile(r"/camera/(?P<name>[^/]+)/image/compressed")
-
 
 class Cameras:
     """Subscribes to a camera when its image is first asked for."""
@@ -29,7 +27,8 @@ class Cameras:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the cameras that publish now."""
-        found = (TOPIC.fullmatch(topic) for topic, _ in self._caller.node.get_topic_names_and_types())
+        pattern = re.compile(re.escape(self._caller.named("camera")) + r"/(?P<name>[^/]+)/image/compressed")
+        found = (pattern.fullmatch(topic) for topic, _ in self._caller.node.get_topic_names_and_types())
         published = (match["name"] for match in found if match)
         return tuple(sorted(name for name in published if self._caller.node.count_publishers(_topic(name))))
 
@@ -76,4 +75,4 @@ class Cameras:
 
 
 def _topic(name: str) -> str:
-    return f"/camera/{name}/image/compressed"
+    return f"camera/{name}/image/compressed"

@@ -48,8 +48,8 @@ class Recorder:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self._start: Client = caller.node.create_client(StartEpisode, "/recorder/start")
-        self._stop: Client = caller.node.create_client(StopEpisode, "/recorder/stop")
+        self._start: Client = caller.node.create_client(StartEpisode, "recorder/start")
+        self._stop: Client = caller.node.create_client(StopEpisode, "recorder/stop")
 
     @contextmanager
     def record(

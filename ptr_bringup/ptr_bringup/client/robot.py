@@ -25,6 +25,7 @@ from ptr_bringup.client.recording import Episode, Recorder
 from ptr_bringup.ros.session import Caller, GoalClient, SessionError, connected
 from ptr_bringup.ros.time import duration_from_seconds, seconds
 from ptr_bringup.sim_ros.stage import Stage
+from ptr_models.common import namespaces
 from ptr_msgs.action import MoveTo, RunPolicy
 from ptr_msgs.msg import ArmCommand, ArmState
 
@@ -118,19 +119,25 @@ class Robot:
 
     Args:
         name: of the node, and of the commands' source.
+        namespace: of the robot, as its launch file got it, where the domain has several; None: what the environment
+            variable PTR_NAMESPACE says, or none.
+    Raises:
+        ValueError: the namespace is none.
     Attributes:
+        namespace: of the robot, empty: none.
         arm: torque, reboot and condition of the motors.
         stage: scenes of the simulator, and whether the task has succeeded.
     """
 
-    def __init__(self, name: str = "program") -> None:
+    def __init__(self, name: str = "program", namespace: str | None = None) -> None:
         self._name, self._exit = name, ExitStack()
-        self._caller: Caller = self._exit.enter_context(connected(name, lambda caller: caller))
+        self.namespace = namespaces.checked(namespace)
+        self._caller: Caller = self._exit.enter_context(connected(name, lambda caller: caller, self.namespace))
         node = self._caller.node
         self.arm, self.stage = RemoteArm(self._caller), Stage(self._caller)
         self._cameras, self._recorder = Cameras(self._caller), Recorder(self._caller)
-        self._policy: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
-        self._commands = node.create_publisher(ArmCommand, "/policy/command", 10)
+        self._policy: ActionClient = GoalClient(node, RunPolicy, "run_policy")
+        self._commands = node.create_publisher(ArmCommand, "policy/command", 10)
         self._caller.begin()
 
     def __enter__(self) -> Robot:
@@ -163,7 +170,10 @@ class Robot:
     def _missing(self, cameras: Sequence[str]) -> list[str]:
         missing = []
         if self.arm.state_age > FRESH:
-            missing.append("no /arm/state; start robot.launch.xml, or set the ROS_DOMAIN_ID of its terminal here")
+            missing.append(
+                f"no {self._caller.named('arm/state')}; start robot.launch.xml, or set the ROS_DOMAIN_ID of its "
+                "terminal here"
+            )
         elif self._stopped():
             missing.append("the arm is stopped; see `ptr arm status`, then call robot.clear()")
         missing += [f"no image from camera {name!r}" for name in cameras if not self._cameras.arrived(name, FRESH)]
@@ -176,7 +186,8 @@ class Robot:
         Raises:
             SessionError: none has arrived for 0.5 s, or ever within 10 s.
         """
-        self._caller.wait(lambda: self.arm.state is not None, "/arm/state; is the arm node running?", 10.0)
+        what = f"{self._caller.named('arm/state')}; is the arm node running?"
+        self._caller.wait(lambda: self.arm.state is not None, what, 10.0)
         if (age := self.arm.state_age) > FRESH:
             raise SessionError(f"the arm's last state is {age:.1f} s old; is the arm node still running?")
         return RobotState.from_message(self.arm.state)
@@ -338,7 +349,7 @@ class Robot:
         """
         goal = RunPolicy.Goal(task=task, max_steps=max_steps, action_choice=choice)
         feedback = None if on_step is None else (lambda message: on_step(message.feedback.step, message.feedback.q))
-        ended = self._caller.follow(self._policy, goal, "/run_policy", timeout, until=until, feedback=feedback)
+        ended = self._caller.follow(self._policy, goal, "run_policy", timeout, until=until, feedback=feedback)
         if ended is None:
             return PolicyRun(RunResult.REFUSED, "the policy server refused the run", 0, 0, math.nan)
         result = ended.result

@@ -21,6 +21,7 @@ from tf2_msgs.msg import TFMessage
 
 from ptr_bringup.camera.source import optical_frame
 from ptr_bringup.description.urdf import Joint, read_urdf
+from ptr_bringup.ros.names import prefix
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.polling import Undispatched, take
@@ -30,12 +31,11 @@ from ptr_models.common.rotations import quaternion_from_matrix
 
 _SEARCH_PERIOD = 2.0
 """s between two looks for cameras that have come."""
-_CAMERA_POSE = re.compile(r"/camera/([^/]+)/pose")
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class RobotDescription(RunnableNode, Node):
-    """Publishes /robot_description, /tf and /tf_static."""
+    """Publishes /robot_description, /tf and /tf_static; in a namespace, frames begin with it."""
 
     def __init__(self) -> None:
         super().__init__("robot_description")
@@ -43,14 +43,15 @@ class RobotDescription(RunnableNode, Node):
         rate = declare(self, "rate", 25.0, "Hz of /tf, of the newest joint state each time", (1.0, 50.0))
         self._robot = read_urdf(Path(file or f"{get_package_share_directory('ptr_bringup')}/urdf/wx250s.urdf"))
         self._joints = {joint.name: joint for joint in self._robot.moving}
-        self._moving = {joint.name: transform_of(joint) for joint in self._robot.moving}
-        self._static = {joint.child: transform_of(joint) for joint in self._robot.fixed}
+        self._prefix = prefix(self.get_namespace())
+        self._moving = {joint.name: transform_of(joint, self._prefix) for joint in self._robot.moving}
+        self._static = {joint.child: transform_of(joint, self._prefix) for joint in self._robot.fixed}
         self._cameras: set[str] = set()
         self._transforms = self.create_publisher(TFMessage, "/tf", 100)
         self._static_transforms = self.create_publisher(TFMessage, "/tf_static", LATCHED)
-        self._description = self.create_publisher(String, "/robot_description", LATCHED)
+        self._description = self.create_publisher(String, "robot_description", LATCHED)
         self._joint_states = self.create_subscription(
-            JointState, "/joint_states", lambda message: None, _NEWEST, callback_group=Undispatched()
+            JointState, "joint_states", lambda message: None, _NEWEST, callback_group=Undispatched()
         )
         self.create_timer(1.0 / rate, self._publish_moving, clock=STEADY)
         self.create_timer(_SEARCH_PERIOD, self._find_cameras, clock=STEADY)
@@ -73,15 +74,17 @@ class RobotDescription(RunnableNode, Node):
 
     def _find_cameras(self) -> None:
         """Listen to the poses of cameras that have come since the last look."""
+        pattern = re.compile(re.escape(self.resolve_topic_name("camera")) + r"/([^/]+)/pose")
         for topic, types in self.get_topic_names_and_types():
-            match = _CAMERA_POSE.fullmatch(topic)
+            match = pattern.fullmatch(topic)
             if match and match[1] not in self._cameras and types == ["geometry_msgs/msg/PoseStamped"]:
                 self._cameras.add(match[1])
                 self._listen_to(match[1], topic)
 
     def _listen_to(self, camera: str, topic: str) -> None:
         def keep(message: PoseStamped) -> None:
-            found = TransformStamped(header=message.header, child_frame_id=optical_frame(camera))
+            found = TransformStamped(header=message.header, child_frame_id=self._prefix + optical_frame(camera))
+            found.header.frame_id = self._prefix + message.header.frame_id.removeprefix(self._prefix)
             moved, position = found.transform.translation, message.pose.position
             moved.x, moved.y, moved.z = position.x, position.y, position.z
             found.transform.rotation = message.pose.orientation
@@ -98,10 +101,10 @@ class RobotDescription(RunnableNode, Node):
         self._static_transforms.publish(TFMessage(transforms=list(self._static.values())))
 
 
-def transform_of(joint: Joint) -> TransformStamped:
-    """The transform of a joint at position 0."""
-    message = TransformStamped(child_frame_id=joint.child)
-    message.header.frame_id = joint.parent
+def transform_of(joint: Joint, prefix: str = "") -> TransformStamped:
+    """The transform of a joint at position 0; `prefix`: of its frames, in a namespace."""
+    message = TransformStamped(child_frame_id=prefix + joint.child)
+    message.header.frame_id = prefix + joint.parent
     place(message, joint, 0.0)
     return message
 

@@ -28,6 +28,6 @@ def one_robot() -> str:
         other = "" if free is None else f", for example ROS_DOMAIN_ID={free}"
         raise AbsentError(
             f"ROS domain {domain} has two robots (twice there: {', '.join(twice)}); end one, or start it in another "
-            f"domain{other}"
+            f"domain{other}, or with namespace:=NAME"
         )
     return f"{domain}, {', '.join(nodes) + ' running' if nodes else 'no robot is running'}"

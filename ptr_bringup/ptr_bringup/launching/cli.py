@@ -79,7 +79,7 @@ def require_own_domain(plan: Plan) -> None:
     Raises:
         LaunchError: a node that a domain can have once runs there already; the text names a free domain.
     """
-    names = [process.name for process in plan.processes]
+    names = [f"{process.namespace}/{process.name}".strip("/") for process in plan.processes]
     if plan.processes and (why := conflict(plan.processes[0].environment, names)):
         raise LaunchError(why)
 

@@ -37,6 +37,7 @@ class Process:
         on_screen: its standard output is shown (standard error always is).
         shutdown_on_exit: when it ends, all others are ended too.
         respawn: started again when it ends, after `respawn_delay` seconds.
+        namespace: of a node; / without one.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Process:
     shutdown_on_exit: bool = False
     respawn: bool = False
     respawn_delay: float = 0.0
+    namespace: str = "/"
 
 
 @dataclass
@@ -220,9 +222,11 @@ class _Interpreter:
         for child in element.children:
             if child.tag == "remap":
                 words += ["-r", f"{self._text(child, 'from')}:={self._text(child, 'to')}"]
-        self._add(element, words)
+        self._add(element, words, namespace=namespace or "/")
 
-    def _add(self, element: Element, words: Sequence[str | ParameterFile], name: str | None = None) -> None:
+    def _add(
+        self, element: Element, words: Sequence[str | ParameterFile], name: str | None = None, namespace: str = "/"
+    ) -> None:
         prefix = self._optional(element, "launch-prefix") or ""
         try:
             command = (*shlex.split(prefix), *words)
@@ -247,6 +251,7 @@ class _Interpreter:
                 shutdown_on_exit="on_exit" in element.attributes,
                 respawn=respawn,
                 respawn_delay=float(element.get("respawn_delay", "0")),
+                namespace=namespace,
             )
         )
 

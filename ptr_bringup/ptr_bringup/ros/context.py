@@ -37,21 +37,36 @@ def prepare_environment() -> None:
     set_discovery(os.environ, share)
 
 
+_users = 0
+"""Programs of this process that ROS is up for: two arms of one program share it."""
+
+
 @contextmanager
 def ros_context(args: Sequence[str] | None = None) -> Iterator[None]:
     """ROS is up within the block. Signals are left to the caller: rclpy's handlers would shut ROS down under it.
+
+    A block without arguments within another one, or overlapping it, shares its ROS.
 
     `with rclpy.init():` does the same from Kilted on; Jazzy's `init` returns nothing.
 
     Raises:
         StartupError: the arguments are wrong, such as a parameter file that can't be read, or ROS is not supported.
     """
+    global _users
+    if not (_users and args is None):
+        _init(args)
+    _users += 1
+    try:
+        yield
+    finally:
+        _users -= 1
+        if not _users:
+            rclpy.try_shutdown()
+
+
+def _init(args: Sequence[str] | None) -> None:
     prepare_environment()
     try:
         rclpy.init(args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:
         raise StartupError(str(error)) from error
-    try:
-        yield
-    finally:
-        rclpy.try_shutdown()

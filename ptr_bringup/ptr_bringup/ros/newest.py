@@ -31,7 +31,7 @@ class Newest(Generic[Message]):
         qos: QoSProfile | int,
         then: Callable[[Message], None] | None = None,
     ) -> None:
-        self._topic, self._then = topic, then
+        self._topic, self._then = node.resolve_topic_name(topic), then
         self._newest: Message | None = None
         self._arrived = -math.inf
         node.create_subscription(kind, topic, self._on_message, qos)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,7 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 
 from ptr_bringup.ros.context import StartupError, ros_context
+from ptr_bringup.ros.parameter_files import given_files, require_reachable
 from ptr_bringup.ros.time import STEADY
 from ptr_models.common.errors import PtrError
 from ptr_models.common.processes import exit_after
@@ -62,7 +64,7 @@ def run(make: Callable[[], RunnableNode], name: str, args: Sequence[str] | None 
     try:
         with ros_context(args):
             signals.interrupting = False
-            code = _run(make, signals)
+            code = _run(make, signals, sys.argv if args is None else args)
     except SystemExit:
         pass
     except (PtrError, OSError) as error:
@@ -102,13 +104,14 @@ class _Signals:
             raise SystemExit
 
 
-def _run(make: Callable[[], RunnableNode], signals: _Signals) -> int:
+def _run(make: Callable[[], RunnableNode], signals: _Signals, args: Sequence[str]) -> int:
     try:
         node = make()
     except (ParameterException, ValueError) as error:
         raise StartupError(str(error)) from error
     code = 1
     try:
+        require_reachable(given_files(args), node.get_namespace())
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         node.create_timer(_POLL_PERIOD, lambda: None, clock=STEADY)

@@ -18,6 +18,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from ptr_bringup.ros.context import ros_context
+from ptr_bringup.ros.names import service_name
 from ptr_bringup.ros.parameters import refusal, set_texts
 from ptr_models.common.errors import PtrError
 from ptr_models.common.processes import exit_after
@@ -138,6 +139,7 @@ class Caller:
             SessionError: there is no such action, or no result within `timeout` s.
             SessionEndedError: the user ended the session.
         """
+        name = self.named(name)
         self.wait(client.server_is_ready, f"the action {name}; is its node running?", timeout)
         accepted = client.send_goal_async(goal, feedback_callback=feedback)
         try:
@@ -154,6 +156,10 @@ class Caller:
             _cancel(accepted)
             raise
 
+    def named(self, name: str) -> str:
+        """The full name of a topic, service or action of the node, for a sentence: /arm/state for arm/state."""
+        return str(self.node.resolve_topic_name(name))
+
     def call(self, client: Any, request: Any, timeout: float = 20.0, discovery: float | None = None) -> Any:
         """Call a service that answers with `success` and `message`.
 
@@ -163,7 +169,7 @@ class Caller:
         Raises:
             SessionError: there is no such service, it does not answer, or it answers with a failure.
         """
-        name = client.srv_name
+        name = service_name(client)
         appears = timeout if discovery is None else discovery
         self.wait(client.service_is_ready, f"the service {name}; is its node running?", appears)
         answer = self.result(client.call_async(request), f"a response from {name}", timeout)
@@ -202,13 +208,16 @@ def _cancel(accepted: Future) -> None:
 
 
 @contextmanager
-def connected(name: str, make: Callable[[Caller], Client]) -> Iterator[Client]:
+def connected(name: str, make: Callable[[Caller], Client], namespace: str = "") -> Iterator[Client]:
     """A client of other nodes, made from the caller of a new node that a thread spins from its first wait on.
 
     Ctrl-C is left to Python: KeyboardInterrupt ends whatever is waited for.
+
+    Args:
+        namespace: of the robot; empty: none.
     """
     with ros_context():
-        node = Node(name)
+        node = Node(name, namespace=namespace or None)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)

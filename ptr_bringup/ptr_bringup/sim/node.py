@@ -77,10 +77,10 @@ class Simulator(RunnableNode, Node):
         self._motors = MotorBus(self, lambda: self._world)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._clocks = self.create_publisher(ClockMessage, "/clock", 10) if self._speed != 1.0 else None
-        self.create_subscription(JointState, "/joint_commands", self._on_command, 1)
-        self.create_service(ResetScene, "/simulator/reset", self._on_reset)
-        self.create_service(GetOutcome, "/simulator/outcome", self._on_outcome)
-        self.create_service(InjectFault, "/simulator/inject", self._on_inject)
+        self.create_subscription(JointState, "joint_commands", self._on_command, 1)
+        self.create_service(ResetScene, "simulator/reset", self._on_reset)
+        self.create_service(GetOutcome, "simulator/outcome", self._on_outcome)
+        self.create_service(InjectFault, "simulator/inject", self._on_inject)
         self.create_timer(_PERIOD, self._advance, clock=STEADY)
 
     def _lay(self, kitchen: str, task: str, seed: int) -> World:

@@ -54,11 +54,11 @@ class OperatorNode(Node):
         self.manner = manner_named(manner).scaled(errors)
         about = "then it gives up; 0: five times the goal and five more"
         self.max_attempts = declare(self, "max_attempts", 0, about, (0, 10**6)) or 5 * self.goal + 5
-        self._objects = Newest(self, ObjectStates, "/simulator/objects", 10)
-        self._arm = Newest(self, ArmState, "/arm/state", qos_profile_sensor_data)
-        self._status = Newest(self, EpisodeStatus, "/episode/status", LATCHED)
-        self._twists = self.create_publisher(TwistStamped, "/scripted/twist", 10)
-        self._buttons = self.create_publisher(Joy, "/scripted/joy", 10)
+        self._objects = Newest(self, ObjectStates, "simulator/objects", 10)
+        self._arm = Newest(self, ArmState, "arm/state", qos_profile_sensor_data)
+        self._status = Newest(self, EpisodeStatus, "episode/status", LATCHED)
+        self._twists = self.create_publisher(TwistStamped, "scripted/twist", 10)
+        self._buttons = self.create_publisher(Joy, "scripted/joy", 10)
 
     def ready(self) -> bool:
         """True when it sees everything and somebody listens."""
@@ -141,7 +141,7 @@ class Session:
         """One attempt: whether it was saved, its steps, and what the outcome rests on."""
         node, caller = self._node, self._caller
         self._stage.begin(node.kitchen, node.task.name, seed)
-        caller.wait(lambda: node.objects.seed == seed, "the new scene on /simulator/objects", 10.0)
+        caller.wait(lambda: node.objects.seed == seed, f"the new scene on {caller.named('simulator/objects')}", 10.0)
         caller.sleep(SETTLE)
         kitchen = node.objects.kitchen
         operator = operator_of_task(node.task, kitchen, drop_spot(kitchen, seed), seed, node.manner)

@@ -12,6 +12,7 @@ from rich.table import Table
 from ptr_bringup.sim.faults import CLEAR, KINDS
 from ptr_bringup.sim.names import teach_names
 from ptr_models.common import arguments
+from ptr_models.common.namespaces import add_namespace
 
 DESCRIPTION = """\
 Let something go wrong in the running simulator, as it does on a real robot: see how the arm holds, what the page
@@ -46,6 +47,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"s after which it ends (default: with {CLEAR})",
     )
     parser.add_argument("--list", action="store_true", help="show what can go wrong")
+    add_namespace(parser)
     parser.set_defaults(run=lambda options: run(options, parser))
 
 
@@ -68,9 +70,9 @@ def _inject(options: argparse.Namespace) -> int:
     )
 
     def make(caller: Caller) -> tuple[Caller, object]:
-        return caller, caller.node.create_client(InjectFault, "/simulator/inject")
+        return caller, caller.node.create_client(InjectFault, "simulator/inject")
 
-    with connected("inject", make) as (caller, client):
+    with connected("inject", make, options.namespace) as (caller, client):
         print(caller.call(client, request, timeout=10.0).message)
     return 0
 

@@ -13,6 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 from ptr_bringup.arm.motors.conversions import motors_message
 from ptr_bringup.arm.motors.readings import MOTOR_NAMES, HardwareError
 from ptr_bringup.arm.motors.readings import Motors as Readings
+from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.time import seconds
 from ptr_bringup.sim.world import World
 from ptr_msgs.msg import MotorStates
@@ -28,9 +29,9 @@ class MotorBus:
 
     def __init__(self, node: Node, world: Callable[[], World]) -> None:
         self._node, self._world = node, world
-        self._readings = node.create_publisher(MotorStates, "/simulator/motors", 10)
-        node.create_service(SetBool, "/simulator/torque", self._on_torque)
-        node.create_service(Trigger, "/simulator/reboot", self._on_reboot)
+        self._readings = node.create_publisher(MotorStates, "simulator/motors", 10)
+        node.create_service(SetBool, "simulator/torque", self._on_torque)
+        node.create_service(Trigger, "simulator/reboot", self._on_reboot)
 
     def publish(self, now: Time) -> None:
         """Publish what all motors' registers hold."""
@@ -45,7 +46,7 @@ class MotorBus:
         limp = [r.name for r in readings if not r.torque]
         text = f"Without torque: {', '.join(limp)}." if limp else "All motors hold."
         level = DiagnosticStatus.WARN if limp else DiagnosticStatus.OK
-        return DiagnosticStatus(level=level, name="simulator", message=text, values=values)
+        return DiagnosticStatus(level=level, name=prefixed(self._node, "simulator"), message=text, values=values)
 
     def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         world = self._world()

@@ -18,6 +18,7 @@ from ptr_bringup.arm.model.kinematics import JOINT_NAMES
 from ptr_bringup.camera.images import jpeg_message, numbered, pinhole_info
 from ptr_bringup.camera.reports import settings_text
 from ptr_bringup.camera.source import optical_frame
+from ptr_bringup.ros.names import prefix
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_bringup.sim.fault_effects import JointLine, JointSample, PictureLine
@@ -34,7 +35,7 @@ class JointPublisher:
 
     def __init__(self, node: Node, faults: Faults) -> None:
         self._line = JointLine(faults)
-        self._publisher = node.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
+        self._publisher = node.create_publisher(JointState, "joint_states", qos_profile_sensor_data)
 
     def publish(self, world: World, now: Time) -> None:
         """Measure the joints, and publish what arrives of that and earlier measurements."""
@@ -69,8 +70,8 @@ class PicturePublisher:
         self, node: Node, camera: str, faults: Faults, size: tuple[int, int], quality: int, rate: float
     ) -> None:
         self._camera, self._line, self._size, self._quality = camera, PictureLine(faults, camera), size, quality
-        self._taken = 0
-        topic = f"/camera/{camera}"
+        self._taken, self._prefix = 0, prefix(node.get_namespace())
+        topic = f"camera/{camera}"
         self._images = node.create_publisher(CompressedImage, f"{topic}/image/compressed", qos_profile_sensor_data)
         self._infos = node.create_publisher(CameraInfo, f"{topic}/camera_info", qos_profile_sensor_data)
         self._settings = node.create_publisher(String, f"{topic}/settings", LATCHED)
@@ -85,13 +86,13 @@ class PicturePublisher:
         if pose != self._pose:
             self._pose = pose
             stamped = PoseStamped(pose=pose)
-            stamped.header.stamp, stamped.header.frame_id = now, parent
+            stamped.header.stamp, stamped.header.frame_id = now, self._prefix + parent
             self._poses.publish(stamped)
         if not (self._images.get_subscription_count() or self._infos.get_subscription_count()):
             return
         if not self._line.due(seconds(now)):
             return
-        frame, (width, height) = optical_frame(self._camera), self._size
+        frame, (width, height) = self._prefix + optical_frame(self._camera), self._size
         picture = self._line.expose(world.render(width, height, camera=self._camera)[:, :, ::-1])
         message = jpeg_message(np.ascontiguousarray(picture), self._quality, now, frame)
         self._taken += 1
@@ -106,7 +107,7 @@ class ObjectPublisher:
     """Publishes /simulator/objects: where things lie."""
 
     def __init__(self, node: Node) -> None:
-        self._publisher = node.create_publisher(ObjectStates, "/simulator/objects", 10)
+        self._publisher = node.create_publisher(ObjectStates, "simulator/objects", 10)
 
     def publish(self, world: World, seed: int, now: Time) -> None:
         """Publish the poses of the food item, of the receptacle and of the distractors."""

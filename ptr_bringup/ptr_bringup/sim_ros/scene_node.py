@@ -43,14 +43,14 @@ class SceneNode(Node):
         self.recording = False
         self._done: deque[tuple[Future, bool, str]] = deque()
         self._guard = self.create_guard_condition(self._answer)
-        self._status = self.create_publisher(DiagnosticStatus, "/scene/status", LATCHED)
-        self.objects = Newest(self, ObjectStates, "/simulator/objects", 10)
-        self.arm = Newest(self, ArmState, "/arm/state", qos_profile_sensor_data)
-        self.create_subscription(EpisodeStatus, "/episode/status", self._on_recorder, LATCHED)
-        self.create_subscription(EpisodeEvent, "/episode/event", self._on_event, QoSProfile(depth=50))
+        self._status = self.create_publisher(DiagnosticStatus, "scene/status", LATCHED)
+        self.objects = Newest(self, ObjectStates, "simulator/objects", 10)
+        self.arm = Newest(self, ArmState, "arm/state", qos_profile_sensor_data)
+        self.create_subscription(EpisodeStatus, "episode/status", self._on_recorder, LATCHED)
+        self.create_subscription(EpisodeEvent, "episode/event", self._on_event, QoSProfile(depth=50))
         patient = ReentrantCallbackGroup()  # while a request waits for the arm, everything else goes on
-        self.create_service(Trigger, "/scene/next", self._on_next, callback_group=patient)
-        self.create_service(Trigger, "/scene/again", self._on_again, callback_group=patient)
+        self.create_service(Trigger, "scene/next", self._on_next, callback_group=patient)
+        self.create_service(Trigger, "scene/again", self._on_again, callback_group=patient)
 
     def require_free(self) -> None:
         """Nothing, unless an episode is being recorded, whose scene must stay.
@@ -128,15 +128,17 @@ class Scenes:
         node.require_free()
         if not node.simulated:
             node.tell(True, "the arm goes to its start", busy=True)
-            self._caller.wait(lambda: node.arm.there, "the state of the arm on /arm/state", SEEN)
+            state = self._caller.named("arm/state")
+            self._caller.wait(lambda: node.arm.there, f"the state of the arm on {state}", SEEN)
             self._stage.move_to_start(float(node.arm.message.gripper_commanded))
             return "the arm is at its start"
-        self._caller.wait(lambda: node.objects.there, "the scene on /simulator/objects", SEEN)
+        objects = self._caller.named("simulator/objects")
+        self._caller.wait(lambda: node.objects.there, f"the scene on {objects}", SEEN)
         present = node.objects.message
         kitchen, task, seed = present.kitchen, present.task, (present.seed + step) % MOST_SEEDS
         node.tell(True, "the arm goes to its start; then the next scene is laid", busy=True)
         self._stage.begin(kitchen, task, seed, require_free=node.require_free)
-        self._caller.wait(lambda: node.objects.message.seed == seed, "the new scene on /simulator/objects", SEEN)
+        self._caller.wait(lambda: node.objects.message.seed == seed, f"the new scene on {objects}", SEEN)
         return f"{task} in {kitchen}, seed {seed}"
 
 

@@ -33,10 +33,10 @@ class Stage:
 
     def __init__(self, caller: Caller) -> None:
         self._caller, node = caller, caller.node
-        self._reset: Client = node.create_client(ResetScene, "/simulator/reset")
-        self._outcome: Client = node.create_client(GetOutcome, "/simulator/outcome")
-        self._clear: Client = node.create_client(Trigger, "/arm/clear")
-        self._move: ActionClient = GoalClient(node, MoveTo, "/arm/move_to")
+        self._reset: Client = node.create_client(ResetScene, "simulator/reset")
+        self._outcome: Client = node.create_client(GetOutcome, "simulator/outcome")
+        self._clear: Client = node.create_client(Trigger, "arm/clear")
+        self._move: ActionClient = GoalClient(node, MoveTo, "arm/move_to")
 
     def simulated(self, timeout: float) -> bool:
         """True when a simulator offers its services within `timeout` s; does not start to spin the node."""

@@ -44,6 +44,7 @@ class XsSdkStandIn(RunnableNode, Node):
     def __init__(self) -> None:
         super().__init__("xs_sdk")
         name = declare(self, "robot_name", "wx250s", "namespace of the topics and services")
+        given = declare(self, "xs_sdk_name", "", "instead of robot_name; empty: robot_name")
         self._bank = MotorBank()
         self._joints: Array | None = None
         self._finger = 0.0
@@ -51,7 +52,7 @@ class XsSdkStandIn(RunnableNode, Node):
         self._advanced = time.monotonic()
         self._unplugged = False
         self._passed_on = ReentrantCallbackGroup()  # services that wait for the simulator's, without holding others up
-        self._offer(f"/{name.strip('/')}")
+        self._offer(f"/{(given or name).strip('/')}")
         self._connect()
         self.create_timer(_PERIOD, self._advance, clock=STEADY)
 
@@ -74,11 +75,11 @@ class XsSdkStandIn(RunnableNode, Node):
             self.create_service(kind, f"{namespace}/{name}", answer, callback_group=self._passed_on)
 
     def _connect(self) -> None:
-        self._commands = self.create_publisher(JointState, "/joint_commands", 1)
-        self.create_subscription(JointState, "/joint_states", self._on_measured, qos_profile_sensor_data)
-        self.create_subscription(MotorStates, "/simulator/motors", self._on_motors, 10)
-        self._torque: Client = self.create_client(SetBool, "/simulator/torque", callback_group=self._passed_on)
-        self._reboot: Client = self.create_client(Trigger, "/simulator/reboot", callback_group=self._passed_on)
+        self._commands = self.create_publisher(JointState, "joint_commands", 1)
+        self.create_subscription(JointState, "joint_states", self._on_measured, qos_profile_sensor_data)
+        self.create_subscription(MotorStates, "simulator/motors", self._on_motors, 10)
+        self._torque: Client = self.create_client(SetBool, "simulator/torque", callback_group=self._passed_on)
+        self._reboot: Client = self.create_client(Trigger, "simulator/reboot", callback_group=self._passed_on)
 
     # --- topics ---------------------------------------------------------------------------------------------------
 

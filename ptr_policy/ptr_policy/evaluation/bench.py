@@ -90,13 +90,14 @@ class RobotBench:
         desk.asks = person is not None
         self._loaded: str | None = None
         self._shown_steps, self._driver_news = 0, ""
-        self._run: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
-        self._cancel: Client = node.create_client(CancelGoal, "/run_policy/_action/cancel_goal")
-        self._load: Client = node.create_client(LoadCheckpoint, "/policy_server/load")
-        self._parameters: Client = node.create_client(SetParameters, "/policy_server/set_parameters")
-        self._start: Client = node.create_client(StartEpisode, "/recorder/start")
-        self._stop: Client = node.create_client(StopEpisode, "/recorder/stop")
-        self._label: Client = node.create_client(LabelEpisode, "/recorder/label")
+        self._action = caller.named("run_policy")
+        self._run: ActionClient = GoalClient(node, RunPolicy, "run_policy")
+        self._cancel: Client = node.create_client(CancelGoal, "run_policy/_action/cancel_goal")
+        self._load: Client = node.create_client(LoadCheckpoint, "policy_server/load")
+        self._parameters: Client = node.create_client(SetParameters, "policy_server/set_parameters")
+        self._start: Client = node.create_client(StartEpisode, "recorder/start")
+        self._stop: Client = node.create_client(StopEpisode, "recorder/stop")
+        self._label: Client = node.create_client(LabelEpisode, "recorder/label")
 
     def stage(self, trial: Trial, undoable: Result | None) -> bool:
         """Load the policy, lay out the scene and bring the arm to its start; see `Bench.stage`."""
@@ -118,7 +119,7 @@ class RobotBench:
 
     def _load_policy(self, name: str) -> None:
         """Have the policy server load a checkpoint, unless it has it."""
-        self._caller.wait(self._run.server_is_ready, "the action /run_policy; is the policy server active?", 60.0)
+        self._caller.wait(self._run.server_is_ready, f"the action {self._action}; is the policy server active?", 60.0)
         if self._loaded is None:
             self._end_what_was_left()
         path = self._options.checkpoints.get(name, "")
@@ -131,14 +132,14 @@ class RobotBench:
 
     def _end_what_was_left(self) -> None:
         """An evaluator that was killed leaves a run and a recording: cancel the one, keep the other, unlabelled."""
-        answer = self._caller.result(self._cancel.call_async(CancelGoal.Request()), "a response from /run_policy", 20.0)
+        canceled = self._cancel.call_async(CancelGoal.Request())
+        answer = self._caller.result(canceled, f"a response from {self._action}", 20.0)
         if answer.goals_canceling:
             self._caller.sleep(ENDING)
         if not self._options.record:
             return
-        self._caller.wait(
-            lambda: self._monitor.recording is not None, "/episode/status; is the recorder running?", 60.0
-        )
+        status = self._caller.named("episode/status")
+        self._caller.wait(lambda: self._monitor.recording is not None, f"{status}; is the recorder running?", 60.0)
         if self._monitor.recording:
             request = StopEpisode.Request(save=True, outcome="unlabelled", score=math.nan)
             request.note = "the evaluation ended during this trial"
@@ -166,7 +167,8 @@ class RobotBench:
             self._stage.recover(trial.kitchen, trial.task, trial.seed)
         else:
             self._live_status.show("staging", f"the arm is stopped: {self._monitor.why_stopped}; clear it to go on")
-        self._caller.wait(lambda: not self._monitor.stopped, "the arm to be cleared (/arm/clear)", CLEARING)
+        clear = self._caller.named("arm/clear")
+        self._caller.wait(lambda: not self._monitor.stopped, f"the arm to be cleared ({clear})", CLEARING)
         if self._person is not None:
             self._live_status.show("ready", "the arm is cleared: keep away; it moves to its start when you are ready")
             self._person.confirm("The arm is cleared: keep away from it, then press Enter.")
@@ -215,7 +217,7 @@ class RobotBench:
         caller, options = self._caller, self._options
         goal = RunPolicy.Goal(task=trial.task, max_steps=options.max_steps, action_choice=options.action_choice)
         try:
-            handle = caller.result(self._run.send_goal_async(goal), "/run_policy to accept the goal", 20.0)
+            handle = caller.result(self._run.send_goal_async(goal), f"{self._action} to accept the goal", 20.0)
             if not handle.accepted:
                 raise SessionError("the policy server refused the run")
             ended = handle.get_result_async()
@@ -224,7 +226,7 @@ class RobotBench:
             self._cancel.call_async(CancelGoal.Request())  # every goal
             time.sleep(LOOK)  # it has to leave before the process ends
             raise
-        return caller.result(ended, "the end of /run_policy", 20.0).result
+        return caller.result(ended, f"the end of {self._action}", 20.0).result
 
     def _follow(self, ended: Future, handle: ClientGoalHandle) -> None:
         """Return when the run has ended. It is cancelled when the task has succeeded for long enough, when the arm was

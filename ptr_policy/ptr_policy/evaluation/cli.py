@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import AGAIN, next_step
+from ptr_models.common.namespaces import add_namespace
 from ptr_models.common.output_folder import require_unused
 from ptr_models.common.plain_text import for_markup, plain
 
@@ -97,6 +99,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     add("--camera", default="over_shoulder", metavar="NAME", help="whose pictures are kept (default: over_shoulder)")
     add("--no-record", action="store_true", help="make no bags")
+    add_namespace(parser)
     parser.set_defaults(run=run)
     _add_report(parser)
 
@@ -192,7 +195,8 @@ def run(options: argparse.Namespace) -> int:
         "record": not options.no_record,
     }
     try:
-        return run_session(lambda: EvaluatorNode(overrides), _with_progress, "evaluator", args=[], expected=())
+        make = functools.partial(EvaluatorNode, overrides, options.namespace)
+        return run_session(make, _with_progress, "evaluator", args=[], expected=())
     except (OSError, ValueError) as error:
         raise EvaluationError(str(error)) from error
 

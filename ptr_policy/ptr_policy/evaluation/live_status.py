@@ -50,12 +50,12 @@ class LiveStatus:
         self._lock = threading.Lock()
         self._ready = self._undo = False
         self._label: Judgment | None = None
-        self._trial = node.create_publisher(String, "/evaluation/trial", LATCHED)
-        self._summary = node.create_publisher(String, "/evaluation/summary", LATCHED)
-        self._reference = node.create_publisher(CompressedImage, "/evaluation/reference/compressed", LATCHED)
-        node.create_service(Trigger, "/evaluation/ready", self._on_ready)
-        node.create_service(Trigger, "/evaluation/undo", self._on_undo)
-        node.create_service(LabelTrial, "/evaluation/label", self._on_label)
+        self._trial = node.create_publisher(String, "evaluation/trial", LATCHED)
+        self._summary = node.create_publisher(String, "evaluation/summary", LATCHED)
+        self._reference = node.create_publisher(CompressedImage, "evaluation/reference/compressed", LATCHED)
+        node.create_service(Trigger, "evaluation/ready", self._on_ready)
+        node.create_service(Trigger, "evaluation/undo", self._on_undo)
+        node.create_service(LabelTrial, "evaluation/label", self._on_label)
 
     def expect(self, planned: int, scenes: int) -> None:
         """How much there is to do."""

@@ -39,10 +39,10 @@ JUDGES = ("auto", "simulator", "person")
 class EvaluatorNode(Node):
     """Holds the parameters of an evaluation, and says how it goes."""
 
-    def __init__(self, overrides: Mapping[str, Any] | None = None) -> None:
-        """Args: overrides: values of parameters, by name."""
+    def __init__(self, overrides: Mapping[str, Any] | None = None, namespace: str = "") -> None:
+        """Args: overrides: values of parameters, by name.   namespace: of the robot; empty: none."""
         values = [Parameter(name, value=value) for name, value in (overrides or {}).items()]
-        super().__init__("evaluator", parameter_overrides=values)
+        super().__init__("evaluator", namespace=namespace or None, parameter_overrides=values)
         declare(self, "task", "", "task of the trials")
         declare(self, "kitchen", "", "kitchen of the simulated scenes; empty: the present one")
         declare(self, "checkpoint", "", "folder to evaluate, or several: NAME=FOLDER,...; empty: the server's own")

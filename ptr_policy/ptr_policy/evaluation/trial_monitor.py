@@ -32,14 +32,14 @@ class TrialMonitor:
         self._picture: bytes | None = None
         self.stopped, self.why_stopped = False, ""
         self.recording: bool | None = None
-        self._events = node.create_publisher(EpisodeEvent, "/episode/event", QoSProfile(depth=50))
+        self._events = node.create_publisher(EpisodeEvent, "episode/event", QoSProfile(depth=50))
         sensor = qos_profile_sensor_data
-        node.create_subscription(PolicyStep, "/policy/step", self._on_step, QoSProfile(depth=50))
-        node.create_subscription(ArmState, "/arm/state", self._on_arm, sensor)
-        node.create_subscription(SafetyEvent, "/arm/safety", self._on_safety, QoSProfile(depth=50))
-        node.create_subscription(EpisodeStatus, "/episode/status", self._on_episode, LATCHED)
+        node.create_subscription(PolicyStep, "policy/step", self._on_step, QoSProfile(depth=50))
+        node.create_subscription(ArmState, "arm/state", self._on_arm, sensor)
+        node.create_subscription(SafetyEvent, "arm/safety", self._on_safety, QoSProfile(depth=50))
+        node.create_subscription(EpisodeStatus, "episode/status", self._on_episode, LATCHED)
         if camera:
-            topic = f"/camera/{camera}/image/compressed"
+            topic = f"camera/{camera}/image/compressed"
             node.create_subscription(CompressedImage, topic, self._on_picture, sensor)
 
     def picture(self) -> bytes | None:

@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from ptr_models.common import arguments
+from ptr_models.common.namespaces import add_namespace
 
 STARTS, RUNS = 60.0, 3600.0
 """s to wait for the server, and for the end of a run."""
@@ -39,6 +40,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     run.add_argument(
         "--choice", type=arguments.way, metavar="NAME", help=f"{arguments.WAYS_TEXT} (default: the server's)"
     )
+    add_namespace(run)
     run.set_defaults(run=_run)
     load = kinds.add_parser(
         "load",
@@ -48,6 +50,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     about = "its folder, on the server's machine"
     arguments.also_by_place(load, "checkpoint", type=arguments.path, metavar="CHECKPOINT", help=about)
     load.add_argument("--new-task", type=arguments.any_task, metavar="NAME", help="a task that gets a spare slot")
+    add_namespace(load)
     load.set_defaults(run=_load)
 
 
@@ -59,13 +62,14 @@ def _run(options: argparse.Namespace) -> int:
     from ptr_msgs.action import RunPolicy
 
     def work(node: Any, caller: Any) -> int:
-        client: ActionClient = GoalClient(node, RunPolicy, "/run_policy")
-        parameters = node.create_client(SetParameters, "/policy_server/set_parameters")
+        client: ActionClient = GoalClient(node, RunPolicy, "run_policy")
+        parameters = node.create_client(SetParameters, "policy_server/set_parameters")
         if options.goal is not None:
             caller.set_parameters(parameters, {"goal": os.path.abspath(options.goal.expanduser())}, STARTS)
-        caller.wait(client.server_is_ready, "the action /run_policy; is the policy server running?", STARTS)
+        name = caller.named("run_policy")
+        caller.wait(client.server_is_ready, f"the action {name}; is the policy server running?", STARTS)
         goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice or "")
-        handle = caller.result(client.send_goal_async(goal), "/run_policy to accept the goal", STARTS)
+        handle = caller.result(client.send_goal_async(goal), f"{name} to accept the goal", STARTS)
         try:
             result = caller.result(handle.get_result_async(), "the end of the run", RUNS).result
         except SessionEndedError:
@@ -77,26 +81,26 @@ def _run(options: argparse.Namespace) -> int:
         print(f"{result.message}{held}")
         return 0 if result.completed else 1
 
-    return _session(work)
+    return _session(work, options.namespace)
 
 
 def _load(options: argparse.Namespace) -> int:
     from ptr_msgs.srv import LoadCheckpoint
 
     def work(node: Any, caller: Any) -> int:
-        client = node.create_client(LoadCheckpoint, "/policy_server/load")
+        client = node.create_client(LoadCheckpoint, "policy_server/load")
         path = os.path.abspath(options.checkpoint)  # links stay as they are
         request = LoadCheckpoint.Request(checkpoint=path, new_task=options.new_task or "")
         answer = caller.call(client, request, LOADS)
         print(f"{answer.message}, contract {answer.contract_hash}")
         return 0
 
-    return _session(work)
+    return _session(work, options.namespace)
 
 
-def _session(work: Any) -> int:
+def _session(work: Any, namespace: str) -> int:
     from rclpy.node import Node
 
     from ptr_bringup.ros.session import run_session
 
-    return run_session(lambda: Node("policy_caller"), work, "policy", args=[], expected=())
+    return run_session(lambda: Node("policy_caller", namespace=namespace or None), work, "policy", args=[], expected=())

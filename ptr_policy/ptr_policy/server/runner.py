@@ -83,11 +83,11 @@ class Runner:
         self._serving: _Serving | None = None
         self._current: _Current | None = None
         self._episode_id = ""
-        self._commands = node.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
-        self._steps = node.create_publisher(PolicyStep, "/policy/step", QoSProfile(depth=10))
-        self._episodes = node.create_subscription(EpisodeStatus, "/episode/status", self._on_episode, LATCHED)
+        self._commands = node.create_publisher(ArmCommand, "policy/command", QoSProfile(depth=10))
+        self._steps = node.create_publisher(PolicyStep, "policy/step", QoSProfile(depth=10))
+        self._episodes = node.create_subscription(EpisodeStatus, "episode/status", self._on_episode, LATCHED)
         self._server: ActionServer = ActionServer(
-            node, RunPolicy, "/run_policy", self._execute, cancel_callback=lambda _: CancelResponse.ACCEPT
+            node, RunPolicy, "run_policy", self._execute, cancel_callback=lambda _: CancelResponse.ACCEPT
         )
 
     @property

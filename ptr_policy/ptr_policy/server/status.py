@@ -85,7 +85,7 @@ class StatusPublisher:
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._publisher = node.create_publisher(DiagnosticStatus, "/policy/status", LATCHED)
+        self._publisher = node.create_publisher(DiagnosticStatus, "policy/status", LATCHED)
         self._last: tuple[bytes, str] | None = None
         self._sent = 0
 

@@ -63,11 +63,11 @@ class ObservationStreams:
         sensor = qos_profile_sensor_data
         self._subscriptions = [
             node.create_subscription(
-                CompressedImage, f"/camera/{name}/image/compressed", functools.partial(self._on_image, name), sensor
+                CompressedImage, f"camera/{name}/image/compressed", functools.partial(self._on_image, name), sensor
             )
             for name in self._images
         ]
-        self._subscriptions.append(node.create_subscription(ArmState, "/arm/state", self._on_state, sensor))
+        self._subscriptions.append(node.create_subscription(ArmState, "arm/state", self._on_state, sensor))
 
     def begin(self) -> None:
         """A run begins: pictures are compared with those of this run only."""

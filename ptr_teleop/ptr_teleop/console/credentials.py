@@ -160,13 +160,15 @@ def _require_private(path: Path) -> None:
         )
 
 
-def keep_address(folder: Path, address: str) -> Path:
+def keep_address(folder: Path, address: str, robot: str = "") -> Path:
     """Write the address with its token where its user alone can read it; returns the file.
 
+    Args:
+        robot: its namespace: each of several robots has a file of its own.
     Raises:
         CredentialsError: it can't be written.
     """
-    path = folder / "address"
+    path = folder / "-".join(["address", *filter(None, robot.split("/"))])
     try:
         _write_private(path, f"{address}\n".encode())
     except OSError as error:

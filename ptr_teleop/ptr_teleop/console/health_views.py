@@ -44,15 +44,16 @@ def _motor_view(motor: MotorState) -> dict[str, Any]:
     }
 
 
-def camera_views(message: DiagnosticArray, cameras: Sequence[str]) -> dict[str, dict[str, Any]]:
+def camera_views(message: DiagnosticArray, cameras: Sequence[str], prefix: str = "") -> dict[str, dict[str, Any]]:
     """What an array of diagnostics says of the cameras, by camera; of several reports the gravest.
 
-    A status belongs to a camera when it is named `camera NAME`, after the name of a node and a colon or not.
+    A status belongs to a camera when it is named `camera NAME`, after the name of a node and a colon or not. In a
+    namespace all of that comes after the prefix of its names.
     """
     found: dict[str, dict[str, Any]] = {}
     for status in message.status:
-        name = status.name.rpartition(": ")[2].removeprefix("camera ")
-        if name in cameras and status.name.endswith(f"camera {name}"):
+        name = status.name.removeprefix(prefix).rpartition(": ")[2].removeprefix("camera ")
+        if name in cameras and status.name.startswith(prefix) and status.name.endswith(f"camera {name}"):
             view = _camera_view(status)
             if name not in found or GRAVITY[view["level"]] > GRAVITY[found[name]["level"]]:
                 found[name] = view

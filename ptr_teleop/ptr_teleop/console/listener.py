@@ -16,6 +16,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
 from std_msgs.msg import String
 
+from ptr_bringup.ros.names import prefix, relative
 from ptr_bringup.ros.qos import LATCHED
 from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, MotorStates, PolicyStep, SafetyEvent
 from ptr_teleop.console import health_views, policy_views, views
@@ -28,7 +29,7 @@ SENSOR = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 MANY = QoSProfile(depth=50)
 GRAVE = ("stream_stalled", "messages_lost", "two_publishers", "clock_jumped", "disk_full")  # kinds of EpisodeEvent
 NOTED_AGAIN = 30.0  # s before the same warning is noted again
-TRIAL, REFERENCE, POLICY_STATUS = "/evaluation/trial", "/evaluation/reference/compressed", "/policy/status"
+TRIAL, REFERENCE, POLICY_STATUS = "evaluation/trial", "evaluation/reference/compressed", "policy/status"
 
 
 class Listener:
@@ -43,25 +44,26 @@ class Listener:
         self, node: Node, state: ConsoleState, frames: Mapping[str, NewestFrame], reference: NewestFrame
     ) -> None:
         self._node, self._state, self._frames, self._reference = node, state, frames, reference
+        self._prefix = prefix(node.get_namespace())
         self._said: dict[str, str] = {}  # what each source said last, without its numbers
         self._noted: dict[str, tuple[str, float]] = {}  # what was noted of it last, and when (s)
         listen = node.create_subscription
         self._places = {name: CameraPlace() for name in frames}
         for name in frames:
-            listen(CompressedImage, image_topic(name), self._camera(name), NEWEST, raw=True)
-            listen(CameraInfo, f"/camera/{name}/camera_info", partial(setattr, self._places[name], "info"), NEWEST)
-            listen(PoseStamped, f"/camera/{name}/pose", self._pose_keeper(name), LATCHED)
-        listen(JointState, "/joint_states", lambda _: self._heard("/joint_states"), SENSOR, raw=True)
-        listen(ArmState, "/arm/state", self._on_arm, SENSOR)
-        listen(SafetyEvent, "/arm/safety", self._on_safety, LATCHED)
-        listen(MotorStates, "/arm/motors", self._on_motors, LATCHED)
+            listen(CompressedImage, relative(image_topic(name)), self._camera(name), NEWEST, raw=True)
+            listen(CameraInfo, f"camera/{name}/camera_info", partial(setattr, self._places[name], "info"), NEWEST)
+            listen(PoseStamped, f"camera/{name}/pose", self._pose_keeper(name), LATCHED)
+        listen(JointState, "joint_states", lambda _: self._heard("/joint_states"), SENSOR, raw=True)
+        listen(ArmState, "arm/state", self._on_arm, SENSOR)
+        listen(SafetyEvent, "arm/safety", self._on_safety, LATCHED)
+        listen(MotorStates, "arm/motors", self._on_motors, LATCHED)
         listen(DiagnosticArray, "/diagnostics", self._on_diagnostics, MANY)
-        listen(EpisodeStatus, "/episode/status", self._on_recorder, LATCHED)
-        listen(EpisodeEvent, "/episode/event", self._on_event, MANY)
-        listen(DiagnosticStatus, "/teleop/status", self._on_teleop, LATCHED)
-        listen(PolicyStep, "/policy/step", self._on_policy, MANY)
+        listen(EpisodeStatus, "episode/status", self._on_recorder, LATCHED)
+        listen(EpisodeEvent, "episode/event", self._on_event, MANY)
+        listen(DiagnosticStatus, "teleop/status", self._on_teleop, LATCHED)
+        listen(PolicyStep, "policy/step", self._on_policy, MANY)
         listen(DiagnosticStatus, POLICY_STATUS, self._on_policy_status, LATCHED)
-        listen(String, "/evaluation/summary", self._on_evaluation, LATCHED)
+        listen(String, "evaluation/summary", self._on_evaluation, LATCHED)
         listen(String, TRIAL, self._on_trial, LATCHED)
         listen(CompressedImage, REFERENCE, self._on_reference, LATCHED)
         node.create_timer(1.0, self._forget_what_has_gone)
@@ -83,7 +85,7 @@ class Listener:
         """A callback that keeps where a camera is, unless it moves with the arm."""
 
         def keep(message: PoseStamped) -> None:
-            if message.header.frame_id == "base_link":
+            if message.header.frame_id.removeprefix(self._prefix) == "base_link":
                 self._places[name].pose = message.pose
 
         return keep
@@ -108,7 +110,7 @@ class Listener:
         self._note_once("motors", {"ok": "ok", "rest": "warn"}.get(view["level"], "error"), "Motors", view["message"])
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for name, view in health_views.camera_views(message, list(self._frames)).items():
+        for name, view in health_views.camera_views(message, list(self._frames), self._prefix).items():
             self._state.cameras[name] = Heard(view, time.monotonic())
             self._note_once(f"camera {name}", view["level"], f"Camera {name}", view["message"])
 
@@ -171,5 +173,5 @@ class Listener:
 
 
 def image_topic(camera: str) -> str:
-    """Where a camera's images come."""
+    """Where a camera's images come, as the page names it: without a namespace."""
     return f"/camera/{camera}/image/compressed"

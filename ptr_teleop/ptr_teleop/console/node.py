@@ -39,9 +39,9 @@ class ConsoleNode(RunnableNode, Node):
         tasks = [str(name) for name in self._value("tasks") if name]
         limits = dict.fromkeys([*map(image_topic, cameras), "/arm/state", "/joint_states"], STALLED)
         frames, reference = {name: NewestFrame() for name in cameras}, NewestFrame()
-        state = ConsoleState(
-            cameras, tasks, limits, task=str(self._value("task")), operator=str(self._value("operator_name"))
-        )
+        self._robot = self.get_namespace().strip("/")
+        task, operator = str(self._value("task")), str(self._value("operator_name"))
+        state = ConsoleState(cameras, tasks, limits, task, operator, self._robot)
         self._listener = Listener(self, state, frames, reference)
         values = ValueSource(str(self._value("values")), str(self._value("checkpoint")))
         episodes = EpisodeLibrary(lambda: str(self._value("episodes")) or _directory_of(state), values)
@@ -86,12 +86,13 @@ class ConsoleNode(RunnableNode, Node):
 
     def _announce(self, doors: Sequence[Door], ports: Sequence[int]) -> None:
         """Say where the page is. The token is for the terminal alone: others read logs and /rosout."""
-        self.get_logger().info(f"the console is at {url('http', '127.0.0.1', ports[0])}")
+        whose = f"the console of {self._robot}" if self._robot else "the console"
+        self.get_logger().info(f"{whose} is at {url('http', '127.0.0.1', ports[0])}")
         if len(doors) > 1:
             names = machine_names()
             address = url("https", names[-1], ports[1], doors[1].guard.token)
             place = url("https", names[-1], ports[1])
-            file = keep_address(self._credentials(), address)
+            file = keep_address(self._credentials(), address, self._robot)
             self.get_logger().info(f"and for other machines at {place}; its token is in {file}")
             show_on_terminal(f"with its token: {address}\n{qr_code(address)}")
 

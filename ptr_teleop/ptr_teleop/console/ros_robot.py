@@ -17,6 +17,7 @@ from rclpy.task import Future
 from std_msgs.msg import Bool, String
 from std_srvs.srv import SetBool, Trigger
 
+from ptr_bringup.ros.names import service_name
 from ptr_bringup.ros.parameters import refusal, set_texts
 from ptr_models.common.errors import PtrError
 from ptr_msgs.srv import LabelEpisode, LabelTrial, StartEpisode, StopEpisode
@@ -47,13 +48,13 @@ from ptr_teleop.console.robot import Answer
 from ptr_teleop.console.state import ConsoleState
 
 ABSENT = {  # what a person is told when nobody offers a service, by the beginning of its name
-    "/arm/stop": "no arm node runs, so nothing could be told to stop; use the arm's power switch",
-    "/arm/": "no arm node runs",
-    "/teleop/": "no teleoperation node runs; start it",
-    "/recorder/": "no recorder runs; start it",
-    "/scene/": "no node lays scenes; start the session with collect.launch.xml",
-    "/policy_server/": "no policy server runs; start one",
-    "/evaluation/": "no evaluation runs that waits for a person; start one",
+    "arm/stop": "no arm node runs, so nothing could be told to stop; use the arm's power switch",
+    "arm/": "no arm node runs",
+    "teleop/": "no teleoperation node runs; start it",
+    "recorder/": "no recorder runs; start it",
+    "scene/": "no node lays scenes; start the session with collect.launch.xml",
+    "policy_server/": "no policy server runs; start one",
+    "evaluation/": "no evaluation runs that waits for a person; start one",
 }
 UNCONFIRMED = "the stop was sent, but the arm did not confirm it within {:.0f} s; use its power switch if it moves"
 TIMEOUT = 5.0  # s for an answer of the recorder, which audits an episode before it answers
@@ -73,7 +74,7 @@ async def ask(client: Client, request: Any, patience: float) -> Answer:
 
 async def call(client: Client, request: Any, patience: float) -> Any:
     """The response of a service, or an Answer that says why there is none."""
-    name = client.srv_name
+    name, full_name = client.srv_name, service_name(client)
     if not client.service_is_ready():
         return Answer(False, next(text for start, text in ABSENT.items() if name.startswith(start)))
     loop = asyncio.get_running_loop()
@@ -90,9 +91,9 @@ async def call(client: Client, request: Any, patience: float) -> Any:
         return await asyncio.wait_for(arrived, patience)
     except asyncio.TimeoutError:
         client.remove_pending_request(asked)
-        if name == "/arm/stop":
+        if name == "arm/stop":
             return Answer(False, UNCONFIRMED.format(patience))
-        return Answer(False, f"{name} did not answer within {patience:.0f} s; look at the log of its node")
+        return Answer(False, f"{full_name} did not answer within {patience:.0f} s; look at the log of its node")
 
 
 def _settle(arrived: asyncio.Future[Any], future: Future) -> None:
@@ -117,22 +118,22 @@ class RosRobot:
     ) -> None:
         self.state, self.frames, self.reference, self.episodes = state, frames, reference, episodes
         self._packets = {
-            device: node.create_publisher(String, f"/teleop/{device}", QoSProfile(depth=10)) for device in DEVICES
+            device: node.create_publisher(String, f"teleop/{device}", QoSProfile(depth=10)) for device in DEVICES
         }
-        self._stop_request = node.create_publisher(Bool, "/arm/stop_request", QoSProfile(depth=10))
-        self._stop: Client = node.create_client(Trigger, "/arm/stop")
-        self._clear: Client = node.create_client(Trigger, "/arm/clear")
-        self._torque: Client = node.create_client(SetBool, "/arm/torque")
-        self._reboot: Client = node.create_client(Trigger, "/arm/reboot_motors")
-        self._start_episode: Client = node.create_client(StartEpisode, "/recorder/start")
-        self._stop_episode: Client = node.create_client(StopEpisode, "/recorder/stop")
-        self._label_episode: Client = node.create_client(LabelEpisode, "/recorder/label")
-        self._next_scene: Client = node.create_client(Trigger, "/scene/next")
-        self._teleop: Client = node.create_client(SetParameters, "/teleop/set_parameters")
-        self._policy: Client = node.create_client(SetParameters, "/policy_server/set_parameters")
-        self._ready: Client = node.create_client(Trigger, "/evaluation/ready")
-        self._undo: Client = node.create_client(Trigger, "/evaluation/undo")
-        self._label_trial: Client = node.create_client(LabelTrial, "/evaluation/label")
+        self._stop_request = node.create_publisher(Bool, "arm/stop_request", QoSProfile(depth=10))
+        self._stop: Client = node.create_client(Trigger, "arm/stop")
+        self._clear: Client = node.create_client(Trigger, "arm/clear")
+        self._torque: Client = node.create_client(SetBool, "arm/torque")
+        self._reboot: Client = node.create_client(Trigger, "arm/reboot_motors")
+        self._start_episode: Client = node.create_client(StartEpisode, "recorder/start")
+        self._stop_episode: Client = node.create_client(StopEpisode, "recorder/stop")
+        self._label_episode: Client = node.create_client(LabelEpisode, "recorder/label")
+        self._next_scene: Client = node.create_client(Trigger, "scene/next")
+        self._teleop: Client = node.create_client(SetParameters, "teleop/set_parameters")
+        self._policy: Client = node.create_client(SetParameters, "policy_server/set_parameters")
+        self._ready: Client = node.create_client(Trigger, "evaluation/ready")
+        self._undo: Client = node.create_client(Trigger, "evaluation/undo")
+        self._label_trial: Client = node.create_client(LabelTrial, "evaluation/label")
         self._operator = ""
         self._answering: dict[type, Callable[[Any], Awaitable[Answer]]] = {
             Stop: self._stop_arm,

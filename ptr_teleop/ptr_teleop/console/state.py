@@ -106,6 +106,7 @@ class ConsoleState:
         cameras: names of the cameras.
         tasks: names that the page offers.
         task, operator: what its fields hold at first.
+        robot: its namespace, which the page shows; empty: none.
         limits: s of silence after which a stream counts as stalled, by its name.
     """
 
@@ -116,8 +117,10 @@ class ConsoleState:
         limits: dict[str, float],
         task: str = "",
         operator: str = "",
+        robot: str = "",
     ) -> None:
-        self.settings = {"cameras": list(cameras), "tasks": list(tasks), "task": task, "operator": operator}
+        fields = {"task": task, "operator": operator, "robot": robot}
+        self.settings = {"cameras": list(cameras), "tasks": list(tasks), **fields}
         self.streams = StreamMonitor(limits)
         self.points = Journal(POINTS)
         self.events = Journal(EVENTS)

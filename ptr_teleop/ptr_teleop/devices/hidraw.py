@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,13 +52,18 @@ def find(sysfs: Path = CLASS, devices: Path = Path("/dev")) -> list[HidrawNode]:
 
 
 class HidrawFile:
-    """An open hidraw file that is never waited for.
+    """An open hidraw file that is never waited for, and that one process has at a time.
 
     Its `read` is the one that pyspacemouse expects of a HID device; `reports` counts what came.
     """
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # one device must not drive two arms
+        except OSError:
+            os.close(self._file)
+            raise
         self.closed = False
         self.reports = 0
 

@@ -123,6 +123,8 @@ class OpenSpaceMouse:
             self._file = HidrawFile(path)
         except PermissionError:
             raise DeviceError(f"no access to {path}; `ptr doctor` says the one command that gives it") from None
+        except BlockingIOError:
+            raise DeviceError(f"the SpaceMouse at {path} drives another arm; set spacemouse.path to another") from None
         except OSError as error:
             raise DeviceError(f"the SpaceMouse at {path} can't be opened: {error}") from None
         self._parser = SpaceMouseDevice(specification, self._file)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ptr_models.common import arguments
 from ptr_models.common.guidance import next_step
+from ptr_models.common.namespaces import add_namespace
 from ptr_models.episodes.quality import DISCARD
 from ptr_teleop.recorder.episode import RecorderError
 
@@ -43,17 +44,20 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     discard.add_argument("--last", action="store_true", help=about)
     discard.set_defaults(run=_discard)
     about = "bring the arm to its start, and in simulation lay the next scene"
-    actions.add_parser("next", help=about, description=about).set_defaults(run=_next)
+    following = actions.add_parser("next", help=about, description=about)
+    following.set_defaults(run=_next)
+    for action in (start, save, discard, following):
+        add_namespace(action)
 
 
 def _start(options: argparse.Namespace) -> None:
     fields = {"task": options.task, "operator_name": options.operator, "instruction": options.instruction}
-    print(_ask("StartEpisode", "/recorder/start", kind="demonstration", **fields).message)
+    print(_ask(options, "StartEpisode", "recorder/start", kind="demonstration", **fields).message)
 
 
 def _save(options: argparse.Namespace) -> None:
     fields = {"outcome": options.outcome, "score": options.score, "note": options.note}
-    answer = _ask("StopEpisode", "/recorder/stop", save=True, **fields)
+    answer = _ask(options, "StopEpisode", "recorder/stop", save=True, **fields)
     looks = "the audit goes on; `ptr inspect` shows what it finds"  # a long episode
     print(f"{answer.path}\nproposal: {answer.proposal or looks}")
     for finding in answer.findings:
@@ -64,16 +68,16 @@ def _save(options: argparse.Namespace) -> None:
 
 def _discard(options: argparse.Namespace) -> None:
     if options.last:
-        print(_ask("Trigger", "/recorder/discard_last", package="std_srvs").message)
+        print(_ask(options, "Trigger", "recorder/discard_last", package="std_srvs").message)
         return
-    print(_ask("StopEpisode", "/recorder/stop", save=False, outcome="unlabelled", score=math.nan).path)
+    print(_ask(options, "StopEpisode", "recorder/stop", save=False, outcome="unlabelled", score=math.nan).path)
 
 
-def _next(_: argparse.Namespace) -> None:
-    print(_ask("Trigger", "/scene/next", package="std_srvs").message)
+def _next(options: argparse.Namespace) -> None:
+    print(_ask(options, "Trigger", "scene/next", package="std_srvs").message)
 
 
-def _ask(service_type: str, name: str, /, package: str = "ptr_msgs", **fields: Any) -> Any:
+def _ask(options: argparse.Namespace, service_type: str, name: str, /, package: str = "ptr_msgs", **fields: Any) -> Any:
     """The recorder's answer to a request of a service, when it did what was asked.
 
     Raises:
@@ -89,5 +93,5 @@ def _ask(service_type: str, name: str, /, package: str = "ptr_msgs", **fields: A
     def make(caller: Caller) -> tuple[Caller, Any]:
         return caller, caller.node.create_client(service, name)
 
-    with connected("ptr_record", make) as (caller, client):
+    with connected("ptr_record", make, options.namespace) as (caller, client):
         return caller.call(client, service.Request(**fields), ANSWER, discovery=DISCOVERY)

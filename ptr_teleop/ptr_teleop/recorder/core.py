@@ -283,7 +283,7 @@ class RecorderCore:
         if contested:
             raise RecorderError(
                 f"{', '.join(contested)} has two publishers: two robots run in this ROS domain ({domain()}); end one, "
-                "or give each its own ROS_DOMAIN_ID"
+                "or give each its own ROS_DOMAIN_ID or namespace"
             )
         self._folder.require()
         free = self._folder.free_bytes()

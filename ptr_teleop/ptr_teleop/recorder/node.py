@@ -18,6 +18,7 @@ from rclpy.serialization import deserialize_message, serialize_message
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
+from ptr_bringup.ros.names import prefixed, relative
 from ptr_bringup.ros.node import LAST_WORDS, RunnableNode, run
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
@@ -125,14 +126,14 @@ class RecorderNode(RunnableNode, Node):
 
     def _offer(self) -> None:
         """Publishers, services and timers; the timers keep real time, whatever the simulator's clock does."""
-        self._status = self.create_publisher(EpisodeStatus, "/episode/status", LATCHED)
-        self._events = self.create_publisher(EpisodeEvent, EVENTS, QoSProfile(depth=50))
+        self._status = self.create_publisher(EpisodeStatus, "episode/status", LATCHED)
+        self._events = self.create_publisher(EpisodeEvent, relative(EVENTS), QoSProfile(depth=50))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
-        self.create_service(StartEpisode, "/recorder/start", self._on_start)
+        self.create_service(StartEpisode, "recorder/start", self._on_start)
         patient = ReentrantCallbackGroup()  # while a stop waits for its audit, everything else goes on
-        self.create_service(StopEpisode, "/recorder/stop", self._on_stop, callback_group=patient)
-        self.create_service(LabelEpisode, "/recorder/label", self._on_label)
-        self.create_service(Trigger, "/recorder/discard_last", self._on_discard_last)
+        self.create_service(StopEpisode, "recorder/stop", self._on_stop, callback_group=patient)
+        self.create_service(LabelEpisode, "recorder/label", self._on_label)
+        self.create_service(Trigger, "recorder/discard_last", self._on_discard_last)
         for period, callback in (
             (DRAIN, self._drain),
             (TICK, self._on_tick),
@@ -251,7 +252,7 @@ class RecorderNode(RunnableNode, Node):
         return response
 
     def _surroundings(self) -> dict[str, Any]:
-        """The simulated scene, when there is one, and the calibration of the cameras that have one."""
+        """The simulated scene, when there is one, the calibration of the cameras that have one, and the namespace."""
         objects = self._core.latest(OBJECTS, self._now(), SCENE_AGE)
         found = {} if objects is None else read_scene(objects)
         calibration = {}
@@ -260,7 +261,8 @@ class RecorderNode(RunnableNode, Node):
             known = None if info is None else read_calibration(info)
             if known is not None:
                 calibration[camera] = known
-        return {**found, "calibration": calibration}
+        namespace = self.get_namespace().strip("/")
+        return {**found, **({"namespace": namespace} if namespace else {}), "calibration": calibration}
 
     def _on_tick(self) -> None:
         self._drain()
@@ -295,7 +297,7 @@ class RecorderNode(RunnableNode, Node):
         elif free < float(self.get_parameter("minimum_free_gb").value):
             level = DiagnosticStatus.WARN
         values = {"state": self._core.state.name, "saved": str(self._core.saved), "free_gb": f"{free:.2f}"}
-        status = DiagnosticStatus(level=level, name="recorder", message=self._core.message)
+        status = DiagnosticStatus(level=level, name=prefixed(self, "recorder"), message=self._core.message)
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()

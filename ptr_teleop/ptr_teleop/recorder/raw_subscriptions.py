@@ -15,7 +15,9 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
+from ptr_bringup.ros.names import relative
 from ptr_bringup.ros.polling import Undispatched, take
+from ptr_teleop.recorder.own_messages import OwnMessages
 from ptr_teleop.recorder.streams import Stream
 
 QUEUE = 200
@@ -40,7 +42,7 @@ class Arrival(NamedTuple):
 
 
 class RawSubscriptions:
-    """One subscription for each stream.
+    """One subscription for each stream, in the node's namespace; bags have its topics without the namespace.
 
     Args:
         node: whose subscriptions they are.
@@ -51,14 +53,16 @@ class RawSubscriptions:
     def __init__(self, node: Node, streams: Iterable[Stream], clock: Callable[[], int] | None = None) -> None:
         self._node, self._clock, self._group = node, clock, Undispatched()
         self._streams = {stream.topic: stream for stream in streams}
+        self._own = OwnMessages(node)
         self._alone: dict[str, bool] = {}  # topics with one publisher
         self._subscriptions = {topic: self._open(topic, self._request(topic)) for topic in self._streams}
 
     def drain(self) -> list[Arrival]:
         """What has arrived since the last call, in the order of arrival."""
-        found = []
+        found: list[Arrival] = []
         for topic, tap in self._subscriptions.items():
             found += [self._arrival(topic, *taken) for taken in take(tap, raw=True)]
+        found = self._own.sort(found)
         found.sort(key=lambda arrival: arrival.stamp)
         return found
 
@@ -89,11 +93,11 @@ class RawSubscriptions:
 
     def offered(self, topic: str) -> list[Qos]:
         """Quality of service that the publishers of a topic offer, for the bag."""
-        return [_recorded(info.qos_profile) for info in self._node.get_publishers_info_by_topic(topic)]
+        return [_recorded(info.qos_profile) for info in self._node.get_publishers_info_by_topic(relative(topic))]
 
     def _request(self, topic: str) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
         """The most that every publisher of a topic offers; before there is one, what is usual for the stream."""
-        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(topic)]
+        offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(relative(topic))]
         self._alone[topic] = len(offers) == 1
         stream = self._streams[topic]
         # A latched message must not be missed because its publisher was found only after the episode had begun.
@@ -109,7 +113,9 @@ class RawSubscriptions:
     def _open(self, topic: str, request: tuple[ReliabilityPolicy, DurabilityPolicy]) -> Any:
         qos = QoSProfile(depth=QUEUE, reliability=request[0], durability=request[1])
         kind = message_class(self._streams[topic].type)
-        return self._node.create_subscription(kind, topic, lambda data: None, qos, callback_group=self._group, raw=True)
+        return self._node.create_subscription(
+            kind, relative(topic), lambda data: None, qos, callback_group=self._group, raw=True
+        )
 
 
 def message_class(type_name: str) -> type:

@@ -14,7 +14,7 @@ class Stream:
     """One topic of the recording.
 
     Attributes:
-        topic, type: e.g. /arm/state and ptr_msgs/msg/ArmState.
+        topic, type: e.g. /arm/state and ptr_msgs/msg/ArmState; as bags have it, without the robot's namespace.
         required: without messages on it no episode starts, and silence during one is an event.
         lasting: what was said last holds until something else is said. The newest message goes into the beginning of
             each bag, and a later one is kept when it differs from the one before.

@@ -8,6 +8,7 @@ import math
 import sys
 
 from ptr_models.common import arguments
+from ptr_models.common.namespaces import add_namespace
 from ptr_models.episodes.reader import read_metadata
 
 DESCRIPTION = """\
@@ -29,6 +30,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--scene", action="store_true", help="first lay the simulated scene of the recording (kitchen, task, seed)"
     )
     parser.add_argument("--yes", action="store_true", help="begin without asking")
+    add_namespace(parser)
     parser.set_defaults(run=run)
 
 
@@ -64,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
         )
         return 0
 
-    return run_session(lambda: Node("replay"), work, "replay", args=[], expected=())
+    home = options.namespace or None
+    return run_session(lambda: Node("replay", namespace=home), work, "replay", args=[], expected=())
 
 
 def _confirmed() -> bool:

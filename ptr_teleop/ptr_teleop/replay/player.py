@@ -55,10 +55,10 @@ class Player:
     def __init__(self, caller: Caller) -> None:
         self._caller, self._node = caller, caller.node
         node = caller.node
-        self._commands = node.create_publisher(ArmCommand, "/policy/command", QoSProfile(depth=10))
-        self._move: ActionClient = GoalClient(node, MoveTo, "/arm/move_to")
-        self._reset: Client = node.create_client(ResetScene, "/simulator/reset")
-        self._state = Newest(node, ArmState, "/arm/state", qos_profile_sensor_data)
+        self._commands = node.create_publisher(ArmCommand, "policy/command", QoSProfile(depth=10))
+        self._move: ActionClient = GoalClient(node, MoveTo, "arm/move_to")
+        self._reset: Client = node.create_client(ResetScene, "simulator/reset")
+        self._state = Newest(node, ArmState, "arm/state", qos_profile_sensor_data)
 
     def lay_scene(self, kitchen: str, task: str, seed: int) -> None:
         """Lay the simulated scene of a recording.
@@ -75,9 +75,10 @@ class Player:
         Raises:
             ReplayError: it refuses. SessionError: it does not answer.
         """
-        self._caller.wait(lambda: self._state.there, "/arm/state; is the arm node running?", 10.0)
+        what = f"{self._caller.named('arm/state')}; is the arm node running?"
+        self._caller.wait(lambda: self._state.there, what, 10.0)
         goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper=track.gripper(0.0), duration=APPROACH)
-        result = self._caller.act(self._move, goal, "/arm/move_to", 60.0)
+        result = self._caller.act(self._move, goal, "arm/move_to", 60.0)
         if result is None:
             raise ReplayError("the arm refused to move to the start of the recording")
         if not result.success:
@@ -105,7 +106,7 @@ class Player:
 
     def _require_arm(self) -> ArmState:
         if self._state.age > SILENT:
-            raise ReplayError(f"no /arm/state for {SILENT} s; the replay was ended")
+            raise ReplayError(f"no {self._caller.named('arm/state')} for {SILENT} s; the replay was ended")
         state = self._state.message
         if state.mode == ArmState.FAULT:
             raise ReplayError("the arm was stopped during the replay")

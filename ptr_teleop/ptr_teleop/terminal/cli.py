@@ -11,6 +11,7 @@ import sys
 
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
+from ptr_models.common.namespaces import add_namespace
 from ptr_models.common.processes import end_process, interrupted_with_parent
 
 POLL = 0.25  # s between two looks at the processes
@@ -41,7 +42,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     about = "task that a recorded episode gets, e.g. put_carrot_on_plate"
     arguments.also_by_place(parser, "task", type=arguments.any_task, metavar="TASK", help=about)
     parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
-    parser.set_defaults(run=lambda options: drive(options.task, options.operator))
+    add_namespace(parser)
+    parser.set_defaults(run=lambda options: drive(options.task, options.operator, namespace=options.namespace))
 
 
 def require_terminal() -> None:
@@ -54,18 +56,19 @@ def require_terminal() -> None:
         raise TerminalError("the keyboard needs a terminal, but standard input is none; start it in one")
 
 
-def drive(task: str, operator: str = "", robot: subprocess.Popen[bytes] | None = None) -> int:
+def drive(task: str, operator: str = "", robot: subprocess.Popen[bytes] | None = None, namespace: str = "") -> int:
     """Drive by keys until Ctrl-C, which the node answers; returns its exit code.
 
     Args:
         task, operator: written into each episode.
         robot: the process of what is driven; when it ends, so does this. None: somebody else's.
+        namespace: of the robot; empty: none.
     Raises:
         TerminalError: there is no terminal.
     """
     require_terminal()
     before = signal.signal(signal.SIGINT, lambda *_: None)
-    node = subprocess.Popen(node_command(task, operator), preexec_fn=interrupted_with_parent())
+    node = subprocess.Popen(node_command(task, operator, namespace), preexec_fn=interrupted_with_parent())
     try:
         while node.poll() is None and (robot is None or robot.poll() is None):
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -79,11 +82,12 @@ def drive(task: str, operator: str = "", robot: subprocess.Popen[bytes] | None =
     return node.returncode
 
 
-def node_command(task: str, operator: str) -> list[str]:
+def node_command(task: str, operator: str, namespace: str = "") -> list[str]:
     """The command of the node that reads the keys."""
     values = {"device": "keyboard", "task": task, "operator_name": operator}
     parameters = [word for name, value in values.items() for word in ("-p", f"{name}:={_quoted(value)}")]
-    ros = ["--ros-args", "--log-level", "warn", "-r", "__node:=teleop_keyboard", *parameters]
+    home = ["-r", f"__ns:=/{namespace}"] if namespace else []
+    ros = ["--ros-args", "--log-level", "warn", "-r", "__node:=teleop_keyboard", *home, *parameters]
     return [sys.executable, "-m", "ptr_teleop.terminal.node", *ros]
 
 

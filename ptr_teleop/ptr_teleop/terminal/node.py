@@ -53,8 +53,8 @@ class TerminalTeleop(TeleopNode):
         self._interrupts = self._answered = 0
         super().__init__()
         self._line.say(f"{HELP}\nCtrl-C ends")
-        self.create_subscription(EpisodeStatus, "/episode/status", self._on_episode, LATCHED)
-        self.create_subscription(DiagnosticStatus, "/scene/status", self._on_scene, LATCHED)
+        self.create_subscription(EpisodeStatus, "episode/status", self._on_episode, LATCHED)
+        self.create_subscription(DiagnosticStatus, "scene/status", self._on_scene, LATCHED)
         self.create_timer(DRAW, self._look, clock=STEADY)
 
     def start(self) -> None:

@@ -20,18 +20,20 @@ CONFIG = Path(__file__).resolve().parents[3] / "ptr_bringup" / "config"
 class GivenNode:
     """A node `arm` that was given these parameters."""
 
-    def __init__(self, **given: object) -> None:
+    def __init__(self, name: str = "/arm", **given: object) -> None:
+        self._name = name
         self._given = {name: str(value) for name, value in given.items()}
 
-    def get_name(self) -> str:
-        return "arm"
+    def get_fully_qualified_name(self) -> str:
+        return self._name
 
     def declare_parameter(self, name: str, default: Any, _: Any) -> SimpleNamespace:
         return SimpleNamespace(value=self._given.get(name, default))
 
 
 def test_the_shipped_files_and_none_at_all_are_taken() -> None:
-    insist_on_config_files(GivenNode(arm_config=CONFIG / "arm.yaml", driver_config=CONFIG / "wx250s.yaml"))
+    for name in ("/arm", "/left/arm"):
+        insist_on_config_files(GivenNode(name, arm_config=CONFIG / "arm.yaml", driver_config=CONFIG / "wx250s.yaml"))
     insist_on_config_files(GivenNode())
 
 
@@ -54,8 +56,22 @@ def test_what_is_no_text_is_an_error(tmp_path: Path) -> None:
         insist_on_config_files(GivenNode(arm_config=tmp_path / "mine.yaml"))
 
 
-@pytest.mark.parametrize("key", ["arm", "/arm", "/**", "/left/arm", "/**/arm"])
-def test_every_way_to_name_the_node_is_known(key: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        *(("arm", "/arm"), ("/arm", "/arm"), ("/**", "/arm"), ("/**", "/left/arm"), ("/left/arm", "/left/arm")),
+        *(("/**/arm", "/arm"), ("/**/arm", "/left/arm"), ("/**/arm", "/lab/left/arm"), ("/*/arm", "/left/arm")),
+    ],
+)
+def test_every_way_to_name_the_node_is_known(key: str, name: str, tmp_path: Path) -> None:
     (tmp_path / "flat.yaml").write_text(f"{key}:\n  ros__parameters: {{rate: 5.0}}\n")
-    (tmp_path / "nested.yaml").write_text(f"left:\n  {key}:\n    ros__parameters: {{rate: 5.0}}\n")
-    insist_on_config_files(GivenNode(arm_config=tmp_path / "flat.yaml", driver_config=tmp_path / "nested.yaml"))
+    (tmp_path / "nested.yaml").write_text(f"room:\n  {key}:\n    ros__parameters: {{rate: 5.0}}\n")
+    insist_on_config_files(GivenNode(name, arm_config=tmp_path / "flat.yaml"))
+    insist_on_config_files(GivenNode(f"/room{name}", driver_config=tmp_path / "nested.yaml"))
+
+
+@pytest.mark.parametrize("key", ["arm", "/arm", "right/arm", "/*/*/arm"])
+def test_a_file_for_the_arm_of_another_namespace_is_an_error_that_says_what_to_write(key: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(f"{key}:\n  ros__parameters: {{rate: 5.0}}\n")
+    with pytest.raises(StartupError, match=r"no parameters of the node left/arm; they stand below '/\*\*/arm:'"):
+        insist_on_config_files(GivenNode("/left/arm", arm_config=tmp_path / "mine.yaml"))

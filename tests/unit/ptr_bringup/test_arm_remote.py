@@ -24,12 +24,18 @@ from ptr_msgs.msg import ArmState  # noqa: E402
 class Topics:
     """Node and caller in one: topics are filled by hand, and nothing more arrives while something is waited for."""
 
-    def __init__(self) -> None:
-        self.node = self
+    def __init__(self, namespace: str = "/") -> None:
+        self.node, self.namespace = self, namespace
         self.hear: dict[str, Callable[[Any], None]] = {}
 
     def create_subscription(self, _: type, topic: str, callback: Callable[[Any], None], __: Any) -> None:
         self.hear[topic] = callback
+
+    def get_namespace(self) -> str:
+        return self.namespace
+
+    def named(self, name: str) -> str:
+        return f"{self.namespace.rstrip('/')}/{name}"
 
     def create_client(self, *_: Any) -> None:
         """No service is called here."""
@@ -47,13 +53,15 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
     return Topics()
 
 
-def diagnostics(message: str) -> DiagnosticArray:
-    return DiagnosticArray(status=[DiagnosticStatus(name=WATCHED, level=DiagnosticStatus.WARN, message=message)])
+def diagnostics(message: str, prefix: str = "") -> DiagnosticArray:
+    return DiagnosticArray(
+        status=[DiagnosticStatus(name=prefix + WATCHED, level=DiagnosticStatus.WARN, message=message)]
+    )
 
 
 def test_a_driver_that_reads_no_motors_is_an_answer_at_once(topics: Topics) -> None:
     arm = RemoteArm(topics)
-    topics.hear["/arm/state"](ArmState(mode=Mode.IDLE))
+    topics.hear["arm/state"](ArmState(mode=Mode.IDLE))
     topics.hear["/diagnostics"](diagnostics(UNREAD))
     condition = arm.condition()
     assert (condition.mode, condition.level, condition.message) == (Mode.IDLE, None, UNREAD)
@@ -63,16 +71,28 @@ def test_a_driver_that_reads_no_motors_is_an_answer_at_once(topics: Topics) -> N
 
 def test_motors_that_are_read_count_more_than_what_was_said_before(topics: Topics) -> None:
     arm = RemoteArm(topics)
-    topics.hear["/arm/state"](ArmState(mode=Mode.IDLE))
+    topics.hear["arm/state"](ArmState(mode=Mode.IDLE))
     topics.hear["/diagnostics"](diagnostics(UNREAD))
-    topics.hear["/arm/motors"](motors_message(Motors(1.0, (MotorReading("waist", 30.0, 12.0, 0.0),)), text="Well."))
+    topics.hear["arm/motors"](motors_message(Motors(1.0, (MotorReading("waist", 30.0, 12.0, 0.0),)), text="Well."))
     assert arm.condition().message == "Well."
     assert [reading.name for reading in arm.condition().readings] == ["waist"]
 
 
 def test_motors_that_are_not_read_yet_are_waited_for(topics: Topics) -> None:
     arm = RemoteArm(topics)
-    topics.hear["/arm/state"](ArmState(mode=Mode.IDLE))
+    topics.hear["arm/state"](ArmState(mode=Mode.IDLE))
     topics.hear["/diagnostics"](diagnostics("The motors have not been read yet."))
     with pytest.raises(SessionError, match="/arm/motors"):
         arm.condition()
+
+
+def test_in_a_namespace_the_word_of_another_robot_does_not_count(topics: Topics) -> None:
+    left = Topics("/left")
+    arm = RemoteArm(left)
+    left.hear["arm/state"](ArmState(mode=Mode.IDLE))
+    for prefix in ("", "right/"):
+        left.hear["/diagnostics"](diagnostics(UNREAD, prefix))
+    with pytest.raises(SessionError, match="/left/arm/motors"):
+        arm.condition()
+    left.hear["/diagnostics"](diagnostics(UNREAD, "left/"))
+    assert arm.condition().message == UNREAD

@@ -172,7 +172,7 @@ def test_the_command_checks_a_folder_and_writes_a_configuration(
     said = capsys.readouterr().out
     assert "pictures at" in said
     assert f"camera_config:={out}" in said
-    assert yaml.safe_load(out.read_text())["over_shoulder"]["ros__parameters"]["source"] == str(tmp_path)
+    assert yaml.safe_load(out.read_text())["/**/over_shoulder"]["ros__parameters"]["source"] == str(tmp_path)
     assert (out.parent / "over_shoulder.jpg").is_file()
 
 

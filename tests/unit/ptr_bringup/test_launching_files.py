@@ -157,7 +157,7 @@ def test_the_page_is_for_this_machine_only_unless_asked_and_chooses_the_task() -
 
 
 def test_the_page_offers_every_task_of_the_kitchens() -> None:
-    parameters = yaml.safe_load((LAUNCH.parent / "config/console.yaml").read_text())["console"]["ros__parameters"]
+    parameters = yaml.safe_load((LAUNCH.parent / "config/console.yaml").read_text())["/**/console"]["ros__parameters"]
     assert parameters["tasks"] == sorted(TASKS)
 
 
@@ -226,16 +226,49 @@ def test_behind_the_stand_in_the_simulator_leaves_the_robots_topics_to_the_drive
     nodes = commands("robot.launch.xml", robot="wx250s", xs_sdk="stand_in")
     assert "cameras" not in nodes
     for name in ("simulator", "xs_sdk_stand_in"):
-        assert "/joint_states:=/simulator/joint_states" in nodes[name]
-        assert "/joint_commands:=/simulator/joint_commands" in nodes[name]
-    assert not any("/simulator/" in word for word in nodes["arm"])
+        assert "joint_states:=simulator/joint_states" in nodes[name]
+        assert "joint_commands:=simulator/joint_commands" in nodes[name]
+    assert not any("simulator/" in word for word in nodes["arm"])
 
 
 def test_without_the_stand_in_there_is_none() -> None:
     assert "xs_sdk_stand_in" not in commands("robot.launch.xml", robot="wx250s")
     plain = commands("robot.launch.xml", robot="sim", xs_sdk="stand_in")
     assert "xs_sdk_stand_in" not in plain
-    assert "/joint_states:=/joint_states" in plain["simulator"]
+    assert "joint_states:=joint_states" in plain["simulator"]
+
+
+REQUIRED = {"task": "t", "checkpoint": "c"}
+
+
+@pytest.mark.parametrize("robot", ["sim", "wx250s"])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+def test_a_namespace_is_that_of_every_node_once(file: Path, robot: str) -> None:
+    given = {n: v for n, v in (REQUIRED | {"robot": robot}).items() if n in declared(file)}
+    plain, left = interpret(file, given, {}), interpret(file, given | {"namespace": "left"}, {})
+    assert not any("__ns" in str(word) for process in plain.processes for word in process.command)
+    assert [process.name for process in left.processes] == [process.name for process in plain.processes]
+    for process in left.processes:
+        assert [word for word in process.command if "__ns" in str(word)] == ["__ns:=/left"]
+        assert process.namespace == "/left"
+
+
+def test_two_robots_of_one_launch_file_have_their_own_namespaces(tmp_path: Path) -> None:
+    sides = "".join(
+        f'<include file="{LAUNCH}/robot.launch.xml"><arg name="namespace" value="{side}"/></include>'
+        for side in ("left", "right")
+    )
+    (tmp_path / "both.launch.xml").write_text(f"<launch>{sides}</launch>")
+    arms = [p.namespace for p in interpret(tmp_path / "both.launch.xml", {}, {}).processes if p.name == "arm"]
+    assert arms == ["/left", "/right"]
+
+
+def test_a_name_of_xs_sdk_reaches_the_arm_and_the_stand_in() -> None:
+    plan = interpret(
+        LAUNCH / "robot.launch.xml", {"robot": "wx250s", "xs_sdk": "stand_in", "robot_name": "left_arm"}, {}
+    )
+    told = {process.name for process in plan.processes if "xs_sdk_name: left_arm" in parameters_of(process)}
+    assert told == {"arm", "xs_sdk_stand_in"}
 
 
 def test_on_humble_nothing_is_launched() -> None:

@@ -283,7 +283,10 @@ def documented() -> list[list[str]]:
     commands = [shlex.split(command.replace("\\\n", " ")) for command in COMMAND.findall(page)]
     files = sorted({command[1] for command in commands} | {p.name for p in (ROOT / "ptr_bringup/launch").glob("*.xml")})
     required = {"collect.launch.xml": ["task:=t"], "evaluate.launch.xml": ["task:=t", "checkpoint:=c"]}
-    for real in (["robot:=wx250s"], ["robot:=wx250s", "xs_sdk:=stand_in"], ["console:=false"], ["description:=false"]):
+    for real in (
+        *(["robot:=wx250s"], ["robot:=wx250s", "xs_sdk:=stand_in"], ["console:=false"], ["description:=false"]),
+        *(["namespace:=left"], ["namespace:=/lab/left", "robot:=wx250s", "xs_sdk:=stand_in", "robot_name:=l"]),
+    ):
         commands += [["ptr_bringup", name, *required.get(name, []), *real] for name in files if name in ROBOTS]
     return commands + [["ptr_bringup", name, *required.get(name, [])] for name in files]
 
@@ -301,3 +304,15 @@ def test_the_commands_of_the_page_start_something(command: list[str]) -> None:
 def test_the_commands_of_the_page_are_those_of_ros2_launch(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     file, words = find_file(command[0], command[1:])
     assert own(file, words) == genuine(file, words, monkeypatch)
+
+
+TWO_ARMS = "".join(
+    f'''<include file="$(find-pkg-share ptr_bringup)/launch/robot.launch.xml"><arg name="namespace" value="{side}"/>
+    <arg name="seed" value="{seed}"/></include>'''
+    for seed, side in enumerate(("left", "right"))
+)
+
+
+@needs_launch
+def test_two_arms_of_one_file_are_those_of_ros2_launch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert own(written(file, TWO_ARMS), []) == genuine(file, [], monkeypatch)

@@ -90,3 +90,19 @@ def test_humble_is_refused_with_a_sentence(begun: list[dict[str, str]]) -> None:
     with pytest.raises(StartupError, match="Humble is not supported"), ros_context():
         pass
     assert not begun
+
+
+def test_two_arms_of_one_program_share_one_ros_until_both_are_done(
+    begun: list[dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[bool] = []
+    monkeypatch.setattr(rclpy, "try_shutdown", lambda: ended.append(True))
+    left, right = ros_context(), ros_context()
+    left.__enter__()
+    right.__enter__()
+    left.__exit__(None, None, None)
+    assert (len(begun), ended) == (1, [])
+    right.__exit__(None, None, None)
+    assert ended == [True]
+    with ros_context():
+        assert len(begun) == 2

@@ -18,13 +18,16 @@ from ptr_bringup.ros.session import SessionError  # noqa: E402
 class Topic:
     """A node with one topic that is filled by hand."""
 
+    def resolve_topic_name(self, topic: str) -> str:
+        return f"/{topic}"
+
     def create_subscription(self, _: type, __: str, callback: Callable[[Any], None], ___: Any) -> None:
         self.publish = callback
 
 
 def test_the_newest_message_replaces_the_older_one() -> None:
     topic, passed_on = Topic(), []
-    newest = Newest(topic, str, "/word", 10, passed_on.append)
+    newest = Newest(topic, str, "word", 10, passed_on.append)
     topic.publish("first")
     topic.publish("second")
     assert newest.there
@@ -34,7 +37,7 @@ def test_the_newest_message_replaces_the_older_one() -> None:
 
 
 def test_a_topic_that_is_silent_is_named() -> None:
-    newest = Newest(Topic(), str, "/word", 10)
+    newest = Newest(Topic(), str, "word", 10)
     assert not newest.there
     assert newest.age == math.inf
     with pytest.raises(SessionError, match="/word"):

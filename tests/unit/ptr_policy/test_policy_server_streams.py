@@ -37,13 +37,13 @@ class Bench:
         pixels = (pixels * light).astype(np.uint8)
         message = CompressedImage(format="jpeg", data=cv2.imencode(".jpg", pixels)[1].tobytes())
         message.header.stamp = _time(stamp).to_msg()
-        self.callbacks[f"/camera/{camera}/image/compressed"](message)
+        self.callbacks[f"camera/{camera}/image/compressed"](message)
 
     def arm(self, stamp: float, x: float = 0.3) -> None:
         message = ArmState()
         message.header.stamp = _time(stamp).to_msg()
         message.measured.position.x, message.measured.orientation.w = x, 1.0
-        self.callbacks["/arm/state"](message)
+        self.callbacks["arm/state"](message)
 
     def trusted(self, now: float) -> bool:
         return self.streams.trusted(_time(now))

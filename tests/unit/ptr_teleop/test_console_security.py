@@ -162,6 +162,8 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path: Path, name: str) -> 
 
 
 def test_the_address_with_its_token_is_kept_for_its_user_alone(tmp_path: Path) -> None:
+    for name in ("left", "lab/left"):
+        assert keep_address(tmp_path, "https://robot:8767/?token=secret", name) != tmp_path / "address"
     file = keep_address(tmp_path, "https://robot:8766/?token=secret")
     assert file.read_text() == "https://robot:8766/?token=secret\n"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -53,6 +53,11 @@ def test_a_stream_that_only_the_recorder_hears_goes_red_with_it_within_a_second(
     assert dead(state, 10.0 + 1.0 - PERIOD) == ["/camera/wrist", "/arm/state", "recorder", "/arm/executed"]
 
 
+def test_a_page_is_told_which_robot_it_is_of() -> None:
+    assert ConsoleState([], [], {}).hello()["robot"] == ""
+    assert ConsoleState([], [], {}, robot="left").hello()["robot"] == "left"
+
+
 def test_a_page_gets_each_point_once_and_a_late_one_gets_the_newest(state: ConsoleState) -> None:
     early, late = Cursors(), Cursors()
     for point in range(5):
@@ -205,6 +210,20 @@ def test_of_several_reports_of_one_camera_the_gravest_counts() -> None:
         "wrist": {"level": "error", "state": "frozen", "message": "it is frozen"},
         "over_shoulder": {"level": "warn", "state": "dark", "message": "it is dark"},
     }
+
+
+def test_in_a_namespace_a_report_of_another_robots_camera_does_not_count() -> None:
+    pytest.importorskip("ptr_msgs.msg")
+    from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+
+    from ptr_teleop.console.health_views import camera_views
+
+    names = ("right/camera wrist", "camera wrist", "left/camera wrist")
+    reports = [DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message=name) for name in names]
+    found = camera_views(DiagnosticArray(status=reports), ["wrist"], "left/")
+    assert {name: view["message"] for name, view in found.items()} == {"wrist": "left/camera wrist"}
+    plain = camera_views(DiagnosticArray(status=reports), ["wrist"])
+    assert plain["wrist"]["message"] == "camera wrist"
 
 
 def test_the_status_of_the_policy_has_numbers_where_they_can_be_read() -> None:

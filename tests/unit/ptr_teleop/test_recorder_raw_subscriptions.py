@@ -40,6 +40,7 @@ def sequences(publishers: int, *infos: dict[str, Any]) -> list[tuple[int, bytes]
     queue = Queue([times | info for info in infos])
     qos = SimpleNamespace(reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.VOLATILE)
     node = SimpleNamespace(
+        get_namespace=lambda: "/",
         get_publishers_info_by_topic=lambda _: [SimpleNamespace(qos_profile=qos)] * publishers,
         create_subscription=lambda *_, **__: SimpleNamespace(handle=queue, msg_type=object, qos_profile=qos),
     )

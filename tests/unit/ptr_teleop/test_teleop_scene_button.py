@@ -22,7 +22,7 @@ class Node:
         self.answer: Any = None
 
     def create_client(self, kind: type, name: str) -> Any:
-        assert (kind, name) == (Trigger, "/scene/next")
+        assert (kind, name) == (Trigger, "scene/next")
         return SimpleNamespace(service_is_ready=lambda: self.answer is not None, call_async=self._call)
 
     def _call(self, _: Any) -> Any:

@@ -248,6 +248,14 @@ def test_an_unknown_model_is_refused_with_the_known_ones(cable: Cable) -> None:
         device_on(cable, "SpaceMouse3000")
 
 
+def test_a_device_that_drives_one_arm_is_refused_to_another_until_it_is_given_back(cable: Cable) -> None:
+    first = device_on(cable)
+    with pytest.raises(DeviceError, match=rf"the SpaceMouse at {cable.path} drives another arm"):
+        device_on(cable)
+    first.close()
+    device_on(cable).close()
+
+
 def test_without_permission_the_sentence_names_the_file(cable: Cable, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> None:
         raise PermissionError

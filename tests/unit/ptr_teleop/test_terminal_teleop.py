@@ -120,6 +120,11 @@ def test_texts_reach_the_node_as_texts() -> None:
     words = cli.node_command("1e3", "it's me: yes")
     values = [yaml.safe_load(word.partition(":=")[2]) for word in words if ":=" in word and "__node" not in word]
     assert values == ["keyboard", "1e3", "it's me: yes"]
+    assert not any("__ns" in word for word in words)
+
+
+def test_the_node_goes_into_the_namespace_of_its_robot() -> None:
+    assert "__ns:=/lab/left" in cli.node_command("t", "", "lab/left")
 
 
 def test_without_a_terminal_nothing_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,21 +26,21 @@ class SimulatedDriver:
     """Publishes /joint_commands (six joints and left_finger); listens to /joint_states and /simulator/motors."""
 
     reads_motors = True
-    exclusive = (Topic("/joint_commands", JointStateMessage), Topic("/joint_states", JointStateMessage))
+    exclusive = (Topic("joint_commands", JointStateMessage), Topic("joint_states", JointStateMessage))
 
     def __init__(self, node: Node) -> None:
         self._node = node
         self._newest: JointState | None = None
         self._received = 0
         self._odd = ""
-        self._commands = node.create_publisher(JointStateMessage, "/joint_commands", 1)
+        self._commands = node.create_publisher(JointStateMessage, "joint_commands", 1)
         self._states = node.create_subscription(
-            JointStateMessage, "/joint_states", self._on_state, qos_profile_sensor_data
+            JointStateMessage, "joint_states", self._on_state, qos_profile_sensor_data
         )
         self._motors: Motors | None = None
-        self._readings = node.create_subscription(MotorStates, "/simulator/motors", self._on_motors, 10)
-        self._torque: Client = node.create_client(SetBool, "/simulator/torque")
-        self._reboot: Client = node.create_client(Trigger, "/simulator/reboot")
+        self._readings = node.create_subscription(MotorStates, "simulator/motors", self._on_motors, 10)
+        self._torque: Client = node.create_client(SetBool, "simulator/torque")
+        self._reboot: Client = node.create_client(Trigger, "simulator/reboot")
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""

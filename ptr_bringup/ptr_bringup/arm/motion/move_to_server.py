@@ -44,7 +44,7 @@ class MoveToServer:
         self._node, self._core, self._now = node, core, now
         self._current: _Current | None = None
         self._server = ActionServer(
-            node, MoveTo, "/arm/move_to", self._on_goal, cancel_callback=lambda _: CancelResponse.ACCEPT
+            node, MoveTo, "arm/move_to", self._on_goal, cancel_callback=lambda _: CancelResponse.ACCEPT
         )
 
     def _begin(self, request: MoveTo.Goal) -> str:

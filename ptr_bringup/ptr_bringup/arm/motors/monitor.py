@@ -17,6 +17,7 @@ from ptr_bringup.arm.motors.conversions import UNREAD, WATCHED, motors_message
 from ptr_bringup.arm.motors.health import SIMULATED, WIDOWX, Judgment, Level, MotorHealth, Thresholds
 from ptr_bringup.arm.motors.readings import HardwareError, Motors
 from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import STEADY, seconds
@@ -50,10 +51,10 @@ class MotorMonitor:
         self._judgment: Judgment | None = None
         self._published = 0.0
         self._switches: list[tuple[str, HardwareError, bool]] = []
-        self._states = node.create_publisher(MotorStates, "/arm/motors", LATCHED)
+        self._states = node.create_publisher(MotorStates, "arm/motors", LATCHED)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        node.create_service(SetBool, "/arm/torque", self._on_torque)
-        node.create_service(Trigger, "/arm/reboot_motors", self._on_reboot)
+        node.create_service(SetBool, "arm/torque", self._on_torque)
+        node.create_service(Trigger, "arm/reboot_motors", self._on_reboot)
         self._uptime = lambda: STEADY.now().nanoseconds * 1e-9
         node.create_timer(_PERIOD, self._poll, clock=STEADY)
 
@@ -98,7 +99,8 @@ class MotorMonitor:
 
     def _diagnose(self, level: bytes, message: str, values: dict[str, str]) -> None:
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-        status = DiagnosticStatus(level=level, name=WATCHED, message=message, values=pairs)
+        name = prefixed(self._node, WATCHED)
+        status = DiagnosticStatus(level=level, name=name, message=message, values=pairs)
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._diagnostics.publish(array)

@@ -45,8 +45,8 @@ def domain() -> str:
 def advice() -> str:
     """What to do when two robots meet."""
     return (
-        f"two robots run in ROS domain {domain()}; end one of them, or give each its own domain: "
-        "export ROS_DOMAIN_ID=NUMBER"
+        f"two robots run in ROS domain {domain()}; end one of them, or give each its own domain (export "
+        "ROS_DOMAIN_ID=NUMBER) or its own namespace (namespace:=NAME)"
     )
 
 
@@ -71,7 +71,8 @@ def refuse_second(node: Node, topic: Topic) -> None:
         executor.remove_node(node)
         executor.shutdown()
     if heard:
-        raise StartupError(f"{topic.name} is published by {', '.join(others) or 'another node'} already: {advice()}")
+        name = node.resolve_topic_name(topic.name)
+        raise StartupError(f"{name} is published by {', '.join(others) or 'another node'} already: {advice()}")
 
 
 def _spin(executor: SingleThreadedExecutor, condition: Callable[[], Any], timeout: float) -> bool:

@@ -34,9 +34,9 @@ class ProtectiveStop:
         self._node, self._core = node, core
         self._device = _declare_device(node)
         self._rivals = ExclusiveTopics(node, exclusive, self._stop)
-        node.create_service(Trigger, "/arm/stop", self._on_stop)
-        node.create_service(Trigger, "/arm/clear", self._on_clear)
-        node.create_subscription(Bool, "/arm/stop_request", self._on_request, 10)
+        node.create_service(Trigger, "arm/stop", self._on_stop)
+        node.create_service(Trigger, "arm/clear", self._on_clear)
+        node.create_subscription(Bool, "arm/stop_request", self._on_request, 10)
         if self._device is not None:
             node.create_timer(_PERIOD, functools.partial(self._poll_button, self._device), clock=STEADY)
 
@@ -45,13 +45,14 @@ class ProtectiveStop:
             self._core.stop(why)
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._stop("by /arm/stop")
-        response.success, response.message = True, "The arm is stopped until /arm/clear."
+        self._stop(f"by {self._node.resolve_service_name('arm/stop')}")
+        clear = self._node.resolve_service_name("arm/clear")
+        response.success, response.message = True, f"The arm is stopped until {clear}."
         return response
 
     def _on_request(self, message: Bool) -> None:
         if message.data:
-            self._stop("by /arm/stop_request")
+            self._stop(f"by {self._node.resolve_topic_name('arm/stop_request')}")
 
     def _poll_button(self, device: StopButton) -> None:
         why = device.poll()

@@ -49,6 +49,7 @@ byId("release").addEventListener("click", async () => {
 
 connection.addEventListener("hello", ({ detail }) => {
   episode.hello(detail);
+  nameRobot(detail.robot);
   if (cameras.length === 0) cameras.push(...detail.cameras.map((name) => new Camera(name, byId("cameras"))));
 });
 
@@ -61,6 +62,12 @@ connection.addEventListener("state", ({ detail: state }) => {
   showWork(state);
   announce(state);
 });
+
+function nameRobot(robot) { // which of several robots the page is of; empty: there is one
+  const title = robot ? `${robot}: PTR console` : "PTR console";
+  document.title = title;
+  setText(byId("title"), title);
+}
 
 function showScene(state) {
   showArm(state);

@@ -23,6 +23,7 @@ from ptr_bringup.arm.drivers.interbotix.xs_sdk_topics import XsSdkTopics
 from ptr_bringup.arm.model.kinematics import Array
 from ptr_bringup.arm.motors.readings import Motors
 from ptr_bringup.arm.types import JointState
+from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.time import STEADY, now
 
 GRIPPER_PERIOD = 0.02
@@ -68,9 +69,8 @@ class InterbotixDriver:
         self._registers = RegisterReader()
         self._topics, self._sequencer = self._connect(node, options)
         self.exclusive = self._topics.exclusive
-        self._watchdog = GripperWatchdog(
-            self._topics.gripper_topic, options.gripper.hold, f"{node.get_name()}_gripper_watchdog"
-        )
+        name = prefixed(node, node.get_name()).replace("/", "_")
+        self._watchdog = GripperWatchdog(self._topics.gripper_topic, options.gripper.hold, f"{name}_gripper_watchdog")
         self._offered: JointState | None = None
         self._sent_at = self._tried = -math.inf
         self._patient_until = time.monotonic() + _TIMEOUT

@@ -23,15 +23,20 @@ def open_driver(node: Node, rate: float) -> Driver:
     """
     kind = declare(node, "driver", "xs_sdk", "how it is spoken to: xs_sdk (its topics and services) or modules (API)")
     make, options = _driver_named(kind)
-    name = declare(node, "robot_name", "wx250s", "name that xs_sdk was started with: the namespace of its topics")
+    name = declare_robot_name(node)
     text = "Hz, motor registers read one by one; not 0: unread, no trip, heat or effort of a motor stops the arm"
     registers = declare(node, "register_rate", 25.0, text, (5.0, 100.0))
     catch_up = declare(
         node, "catch_up_speed", 0.5, "rad/s, way back to the commanded pose after torque was off", (0.05, 3.14)
     )
-    return make(
-        node, options(f"/{name.strip('/')}", _declare_profile(node, rate), _declare_gripper(node), registers, catch_up)
-    )
+    return make(node, options(name, _declare_profile(node, rate), _declare_gripper(node), registers, catch_up))
+
+
+def declare_robot_name(node: Node) -> str:
+    """The namespace of xs_sdk, absolute: Interbotix's launch file gives it the robot's name."""
+    name = declare(node, "robot_name", "wx250s", "name that xs_sdk was started with: the namespace of its topics")
+    given = declare(node, "xs_sdk_name", "", "instead of robot_name, for two arms with one file; empty: robot_name")
+    return f"/{(given or name).strip('/')}"
 
 
 def _driver_named(kind: str) -> tuple[Callable[..., Driver], Callable[..., Any]]:

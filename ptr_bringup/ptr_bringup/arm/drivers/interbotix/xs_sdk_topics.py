@@ -44,12 +44,12 @@ class XsSdkTopics:
         self.exclusive = (
             Topic(self._group_topic, JointGroupCommand),
             Topic(self._topic, JointStateMessage),
-            Topic("/joint_states", JointStateMessage),
+            Topic("joint_states", JointStateMessage),
         )
         self.newest: Reading | None = None
         self.received, self.pwm = 0, 0.0
         self._heard, self._misread = -math.inf, ""
-        self._relay = node.create_publisher(JointStateMessage, "/joint_states", qos_profile_sensor_data)
+        self._relay = node.create_publisher(JointStateMessage, "joint_states", qos_profile_sensor_data)
         self._states = node.create_subscription(JointStateMessage, self._topic, self._on_state, qos_profile_sensor_data)
         self._open()
 

@@ -15,6 +15,7 @@ from ptr_bringup.arm.drivers.interbotix.xs_sdk_topics import LAST_WORD, XsSdkTop
 from ptr_bringup.arm.drivers.interbotix_modules.api import clients_of, manipulator
 from ptr_bringup.arm.drivers.interbotix_modules.connection import Connection
 from ptr_bringup.arm.model.kinematics import Array
+from ptr_bringup.ros.names import prefixed
 
 _WAITING = "Interbotix's API waits for xs_sdk; start it, or launch with xs_sdk:=stand_in."
 
@@ -61,7 +62,8 @@ class ModulesDriver(InterbotixDriver):
 
     def _connect(self, node: Node, options: Options) -> tuple[XsSdkTopics, ServiceSequencer]:
         name = options.namespace.strip("/")
-        self._connection = Connection(functools.partial(manipulator, name, f"{node.get_name()}_interbotix_api"))
+        api = f"{prefixed(node, node.get_name()).replace('/', '_')}_interbotix_api"
+        self._connection = Connection(functools.partial(manipulator, name, api))
         topics = ModulesTopics(node, options.namespace, options.gripper)
         topics.connection = self._connection
         return topics, ServiceSequencer(node, options.namespace, {})

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The namespace of the robot that a command or a program talks to, where a ROS domain has several."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+
+VARIABLE = "PTR_NAMESPACE"
+"""Environment variable: the namespace of commands and programs that are given none."""
+
+
+def namespace(text: str) -> str:
+    """Type of an argument: a namespace of ROS, without the slashes around it; empty: none."""
+    name = text.strip("/")
+    if name and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*", name):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a namespace; write letters, digits and '_', such as left")
+    return name
+
+
+def checked(text: str | None) -> str:
+    """The namespace that a program gives; None: that of the environment.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return namespace(os.environ.get(VARIABLE, "") if text is None else text)
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def add_namespace(parser: argparse._ActionsContainer) -> None:
+    """`--namespace` of a command that talks to the nodes of a robot that runs."""
+    about = f"namespace of the robot, as its launch file got it (default: ${VARIABLE}, or none)"
+    default = os.environ.get(VARIABLE, "")
+    parser.add_argument("--namespace", type=namespace, default=default, metavar="NAME", help=about)
