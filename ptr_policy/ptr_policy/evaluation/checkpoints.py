@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ptr_models.common.assets import absolute, is_external
+from ptr_models.common.files import write_atomically
 from ptr_models.json_input import parse_object, read_object
 from ptr_models.training.runs import resolve_checkpoint
 from ptr_policy.evaluation.summary import write_json
@@ -118,7 +119,7 @@ def aliases(letters: Mapping[str, Checkpoint]) -> Iterator[dict[str, str]]:
         links = {letter: Path(folder) / letter for letter in letters}
         for letter, link in links.items():
             if is_external(letters[letter].path):
-                link.write_text(letters[letter].path, encoding="utf-8")
+                write_atomically(link, letters[letter].path, durable=False)
             else:
                 link.symlink_to(letters[letter].path, target_is_directory=True)
         yield {letter: str(link) for letter, link in links.items()}
