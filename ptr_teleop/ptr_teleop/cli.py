@@ -168,6 +168,8 @@ def _resumable(saved: Callable[[], set[Path]], options: argparse.Namespace) -> c
 
     def done() -> str:
         left = options.episodes - len(saved())
+        if left <= 0:
+            return f"all {options.episodes} demonstrations are saved in {options.out}"
         more = f"the same command with --episodes {left} records the other {left}"
         return f"{len(saved())} of {options.episodes} demonstrations are saved in {options.out}; {more}"
 

@@ -51,7 +51,9 @@ class Status:
             return f"{self.device} is refused: {self.other} is in charge; release its deadman first"
         return {
             State.UNARMED: f"{self.device} waits until its deadman is released once",
-            State.RELEASED: f"hold the deadman of {self.device} to move",
+            State.RELEASED: "hold a key to move"
+            if "keyboard" in self.device
+            else f"hold the deadman of {self.device} to move",
             State.HELD: f"{self.device} drives the arm",
             State.LOST: f"{self.device} is lost, the arm holds: {self.event}",
         }[self.state]

@@ -75,7 +75,7 @@ def saved(robot: ToldRobot, page: Any) -> None:
     """An episode was saved, and its audit has no objection."""
     robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success)", saved=4, proposal="keep",
                    episode=f"20261129-101112-000-{TASK}")  # fmt: skip
-    robot.teleop("hold the deadman of page_keyboard to move")
+    robot.teleop("hold a key to move")
 
 
 def audit_finding(robot: ToldRobot, page: Any) -> None:
@@ -89,7 +89,7 @@ def audit_finding(robot: ToldRobot, page: Any) -> None:
 def fault(robot: ToldRobot, page: Any) -> None:
     """A motor has tripped: the arm is stopped and says so."""
     robot.recorder(message="nothing has been recorded yet", saved=3)
-    robot.teleop("hold the deadman of page_keyboard to move")
+    robot.teleop("hold a key to move")
     robot.arm("stopped")
     robot.motors("fault", HARDWARE, error="overload", torque=False)
     robot.reasons(("refuse", "stopped"), ("refuse", "a motor reports a fault"))

@@ -46,12 +46,12 @@ def repeated(problem: str, seconds: int, number: int) -> str:
 
 GONE = "The camera gives no pictures any more; waiting for it to come back."
 TWICE = [repeated("frozen", 2, 1), repeated("frozen", 4, 2)]
-CASES = {
+CASES = {  # who is gone stays away for seconds: the first reports of a node that has just started reach nobody
     "v4l2_freezes": Case(V4L2, "freezes,frozen,well", "frozen", TWICE, 2),
     "v4l2_tears": Case(V4L2, "tears,well", "torn", [repeated("torn", 2, 1)], 1),
-    "v4l2_goes": Case(V4L2, "goes,absent,well", "missing", [GONE, "gives no pictures; is it a camera"], 1),
+    "v4l2_goes": Case(V4L2, "goes,absent,absent,well", "missing", [GONE, "gives no pictures; is it a camera"], 1),
     "realsense_freezes": Case(REALSENSE, "freezes,frozen,well", "frozen", TWICE, 2),
-    "realsense_goes": Case(REALSENSE, "goes,absent,well", "missing", [GONE, "No device connected"], 1),
+    "realsense_goes": Case(REALSENSE, "goes,absent,absent,well", "missing", [GONE, "No device connected"], 1),
 }
 
 

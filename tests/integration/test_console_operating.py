@@ -173,7 +173,7 @@ def test_the_next_scene_is_asked_for_with_one_press_while_nothing_is_recorded(ro
 
 def test_a_stopped_arm_is_nowhere_called_ready(robot: ToldRobot, page: Any) -> None:
     robot.recorder(message="nothing has been recorded yet")
-    robot.teleop("hold the deadman of page_keyboard to move")
+    robot.teleop("hold a key to move")
     robot.arm("stopped")
     until(page, "document.querySelector('#recorder-state').textContent === 'arm stopped'")
     assert page.is_disabled("#record")

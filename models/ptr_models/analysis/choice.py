@@ -116,7 +116,7 @@ def _by_trend(paths: Sequence[Path], data: Dataset, earliest: int, device: str) 
     elif best.since < earliest:
         reason = f"it is the last one, and none has the {earliest} updates of fine-tuning that a choice needs"
     elif best.trend.accepted:
-        reason = f"it is {RULE}"
+        reason = f"it is {RULE}" + (f"; from {earliest} updates of fine-tuning on" if earliest else "")
     else:
         reason = f"the values of none rise as they should, and its trend score of {best.trend.score:.3f} is the best"
     return Choice(best.path, reason, candidates)

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -43,7 +45,16 @@ def next_step(*words: object, about: str = "") -> None:
 
 def command_text(*words: object) -> str:
     """A command of `ptr` as a person types it; "…" stands for what only they know."""
-    return " ".join(["ptr", *(word if word == "…" else shlex.quote(word) for word in map(str, words))])
+    return " ".join([_ptr(), *(word if word == "…" else shlex.quote(word) for word in map(str, words))])
+
+
+def _ptr() -> str:
+    """`ptr`, or where that is not on the PATH, its file, as this command was called."""
+    called = sys.argv[0] if sys.argv else ""
+    if os.path.basename(called) != "ptr" or shutil.which("ptr"):
+        return "ptr"
+    beside = os.path.relpath(called)
+    return shlex.quote(called if beside.startswith(os.pardir) else beside)
 
 
 @contextmanager

@@ -37,11 +37,20 @@ class Watched:
 ERROR = Watched("actor_mse", "MSE", "error of the policy's mode to the data: falls, then levels off", 0.0, 0.5)
 CRITIC = (
     Watched("bellman_error", "TD", "falls, then stays level; growing for thousands of updates: diverging", 0.0, 50.0),
-    Watched("cql_gap", "CQL", "begins between 6 and 7, falls and may become negative", high=20.0),
+    Watched(
+        "cql_gap",
+        "CQL",
+        "begins between 6 and 7 from random weights, lower from a checkpoint; falls and may become negative",
+        high=20.0,
+    ),
     Watched("q_minus_return", "Q-R", "values minus returns of the data: near 0, never beyond 10", -10.0, 10.0),
 )
 WATCHED: dict[str, tuple[Watched, ...]] = {
-    "ptr": (*CRITIC, Watched("entropy", "H", "settles at the target entropy, -7"), ERROR),
+    "ptr": (
+        *CRITIC,
+        Watched("entropy", "H", "settles at the target entropy: -7, or as many as there are dimensions that vary"),
+        ERROR,
+    ),
     "awr": (
         *CRITIC[1:],
         Watched("advantage_weight", "w", "settles; near its bound: raise algorithm.awr.beta"),

@@ -26,7 +26,7 @@ LONGEST_LINE = 1 << 20  # bytes; of a longer one the first part counts as a line
 TERMINAL_MARK = "\x02terminal\x03"
 """How lines begin that are for the terminal alone, such as a token: they are not kept, and not shown anywhere else."""
 COLOURS = (36, 32, 35, 33, 34, 96, 92, 95, 93, 94)
-LISTENED = (0, -signal.SIGINT)
+LISTENED = (0, -signal.SIGINT, 128 + signal.SIGINT)
 """Exit codes of a process that was asked to end, and did."""
 
 

@@ -300,7 +300,7 @@ def _collect(options: argparse.Namespace) -> int:
             "of the bags' images; give a larger --width and --height"
         )
     written = collect(options.out, wanted, options.jobs, options.width, options.height, contract)
-    Console(stderr=True).print(f"{written} demonstrations written to {options.out}, {len(wanted)} there")
+    Console(stderr=True).print(f"{written} demonstrations written, {len(wanted)} in all in {options.out}")
     next_step("inspect", options.out, about="what is in them")
     return 0
 
@@ -312,7 +312,10 @@ def _evaluate(options: argparse.Namespace) -> int:
         options.json.parent.mkdir(parents=True, exist_ok=True)
     trials = evaluate(options)
     show(trials)
-    _next_deploy(options)
+    if 2 * sum(trial.success for trial in trials) >= len(trials):
+        _next_deploy(options)
+    elif not isinstance(options.checkpoint, str):
+        next_step("train", "status", options.checkpoint, about="fewer than half succeeded: was it trained to its end?")
     if options.json is not None:
         write_json(options.json, [trial.to_dict() for trial in trials])
     return 0

@@ -169,7 +169,8 @@ def _run(options: argparse.Namespace) -> int:
         times = run_all(plan, console)
         report = write_report(plan, times)
     _conclude(report, plan, console)
-    next_step("collect", plan.task, "--device", "page_keyboard", "--out", "data/mine", about="drive the arm yourself")
+    mine = ("collect", plan.task, "--kitchen", plan.kitchen, "--device", "page_keyboard", "--out", "data/by_hand")
+    next_step(*mine, about="drive the arm yourself")
     return 0
 
 

@@ -178,7 +178,7 @@ def _videos(plan: Plan, bags: Sequence[tuple[str, Path | None]]) -> list[dict[st
 def _next_steps(plan: Plan, result: Result) -> list[dict[str, str]]:
     """What one does after the demonstration, and the command for it."""
     bag = next((bag for bag in result.bags if bag), str(plan.bags))
-    mine = ("collect", plan.task, "--device", "page_keyboard", "--out", "data/mine")
+    mine = ("collect", plan.task, "--kitchen", plan.kitchen, "--device", "page_keyboard", "--out", "data/by_hand")
     steps = [
         ("Look at a trial closely, with Q, actions and events:", "view", bag),
         ("Drive the arm yourself, and record demonstrations of your own:", *mine),

@@ -42,6 +42,8 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
             if before.finished:
                 continue
             begin, finished = time.monotonic(), False
+            if not console.is_terminal:
+                console.print(f"{stage.title} …", markup=False)
             try:
                 run_stage(stage, plan.out / "logs", progress)
                 finished = True

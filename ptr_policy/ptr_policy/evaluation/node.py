@@ -29,7 +29,7 @@ from ptr_policy.evaluation.protocol import Protocol
 from ptr_policy.evaluation.references import References
 from ptr_policy.evaluation.report import write_report
 from ptr_policy.evaluation.runner import evaluate
-from ptr_policy.evaluation.summary import summarise
+from ptr_policy.evaluation.summary import newest, summarise, warning_of_held_steps
 from ptr_policy.evaluation.trial_monitor import TrialMonitor
 from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError
 
@@ -122,6 +122,8 @@ def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any
 
         summary = evaluate(make_bench(node, caller, directory, subject, planned), planned, directory, report)
     write_report(directory)
+    if warning := warning_of_held_steps(newest(planned, file.read())):
+        node.get_logger().warning(warning)
     node.live_status.show("done", "all trials are made")
     return summary
 

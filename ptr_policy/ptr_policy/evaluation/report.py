@@ -17,7 +17,7 @@ from ptr_models.viewing.clips import clips
 from ptr_policy.evaluation.drawing import CURVE_HEIGHT, CURVE_WIDTH, curves, inline_picture
 from ptr_policy.evaluation.findings import Evaluation, combined, findings, read_evaluation
 from ptr_policy.evaluation.power import format_p
-from ptr_policy.evaluation.summary import write_json
+from ptr_policy.evaluation.summary import warning_of_held_steps, write_json
 from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_table
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -86,6 +86,7 @@ def render(evaluation: Evaluation, report: dict[str, Any]) -> str:
         curve_height=CURVE_HEIGHT,
         marks=MARKS,
         files=FILES,
+        warning=warning_of_held_steps(evaluation.results),
         helped=any(policy["assisted"] for policy in report["policies"]),
     )
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from ptr_models import cli
 from ptr_models.common import assets
 from ptr_models.common.errors import PtrError
+from ptr_models.common.guidance import command_text
 from ptr_models.episodes.inspection import EpisodeReport
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.overview import both_ends, findings, show_overview
@@ -262,3 +263,25 @@ def test_names_that_are_written_to_a_file_are_whole() -> None:
 
 
 REPORT = EpisodeReport(Path("a"), EpisodeMetadata("a", "t"), 1.0, (), 3, "", None, "keep", ())
+
+
+@pytest.mark.parametrize(
+    ("called", "path", "told"),
+    [
+        ("lab/.venv/bin/ptr", "", ".venv/bin/ptr inspect data"),
+        ("elsewhere/bin/ptr", "", "{folder}/elsewhere/bin/ptr inspect data"),
+        ("lab/.venv/bin/ptr", "lab/.venv/bin", "ptr inspect data"),
+        ("lab/cli.py", "", "ptr inspect data"),
+    ],
+)
+def test_a_command_that_comes_next_is_one_that_this_shell_finds(
+    called: str, path: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / called
+    program.parent.mkdir(parents=True)
+    program.touch(mode=0o755)
+    (tmp_path / "lab").mkdir(exist_ok=True)
+    monkeypatch.chdir(tmp_path / "lab")
+    monkeypatch.setattr(sys, "argv", [str(program)])
+    monkeypatch.setenv("PATH", str(tmp_path / path) if path else "/nowhere")
+    assert command_text("inspect", "data") == told.format(folder=tmp_path)

@@ -154,6 +154,14 @@ def test_a_folder_of_an_older_version_is_reported(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "report.json").read_text())["judged"] == 1
 
 
+@pytest.mark.parametrize(("held", "told"), [(2, False), (16, True)])
+def test_many_held_steps_are_told_before_the_counts(held: int, told: bool, tmp_path: Path) -> None:
+    (trial,) = Protocol("put_knife_in_pot", "kitchen", ("after",), 1, seed=0).keep(tmp_path).trials()
+    TrialFile(tmp_path / "trials.jsonl").append(Result(trial, "failure", "", steps=40, held_steps=held))
+    page = write_report(tmp_path).read_text()
+    assert (f"{held} of 40 control steps were held" in page.partition('class="score"')[0]) == told
+
+
 def test_trials_are_videos_and_the_page_says_what_to_do_with_them(tmp_path: Path) -> None:
     protocol = Protocol("put_knife_in_pot", "kitchen", ("after",), 2, seed=0, paths={"after": "/runs/knife"})
     images = {"over_shoulder": np.full((7, 48, 64, 3), 120, np.uint8)}
