@@ -63,7 +63,7 @@ def test_an_estimate_says_what_it_rests_on() -> None:
     work = 2 * passes * multiplications * batch
     assert "160 000 updates of 6.5 TFLOP" in README and round(work / 1e12, 1) == 6.5
     assert [round(updates * work / speed / 3600) for speed in (100e12, 30e12)] == [3, 10]
-    assert "3 to 10 hours" in README and "113 GB" in README
+    assert "3 hours on one GPU that sustains 100 TFLOP/s, 10 hours at 30" in README and "113 GB" in README
     assert round(2.3e6 * 128 * 128 * 3 / 1e9) == 113
 
 
