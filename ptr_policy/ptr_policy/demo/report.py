@@ -142,6 +142,7 @@ def _page(plan: Plan, report: dict[str, Any], results: dict[str, Result], drawn:
         plan=plan,
         task_text=plan.task.replace("_", " "),
         ptr=results["ptr"],
+        caution=_caution(results),
         strips=strips,
         figures=[entry for entry in shown if entry not in strips],
         stages=report["stages"],
@@ -151,6 +152,19 @@ def _page(plan: Plan, report: dict[str, Any], results: dict[str, Result], drawn:
         sides=[_side(plan, name, result) for name, result in results.items()],
         next_steps=_next_steps(plan, results["ptr"]),
         files=_files(plan, drawn),
+    )
+
+
+def _caution(results: dict[str, Result]) -> str:
+    """What to keep in mind when PTR and behavior cloning are compared; empty where the intervals are apart."""
+    if "bc" not in results:
+        return ""
+    (ptr_low, ptr_high), (bc_low, bc_high) = results["ptr"].interval, results["bc"].interval
+    if ptr_low > bc_high or bc_low > ptr_high:
+        return ""
+    return (
+        "The intervals of PTR and behavior cloning overlap: these trials alone do not settle which is better. "
+        "The last command under “What to do next” makes a hundred trials."
     )
 
 

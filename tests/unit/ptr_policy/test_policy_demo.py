@@ -182,6 +182,7 @@ def test_the_report_shows_videos_checkpoints_bags_and_what_comes_next(
     assert page.count("data:video/mp4;base64,") == 4  # the three trials' videos have different names
     assert len(list((plan.out / "videos").iterdir())) == 4
     assert f"<code>{plan.checkpoint}</code>" in page and f"<code>{plan.checkpoint_of('ptr')}</code>" in page
+    assert "do not settle which is better" in page  # one trial each
     beside = re.findall(r'href="([^"]+)"', page)
     assert {"evaluation/pretrained/bags/trial", "results.tex", "figures/results.pdf"} <= set(beside)
     assert all((plan.out / link).exists() for link in beside)
