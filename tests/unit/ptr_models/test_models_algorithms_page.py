@@ -18,9 +18,9 @@ PAGE = (Path(__file__).parents[3] / "docs/reference/algorithms.md").read_text(en
 BEGINNINGS = {
     "ptr": "## PTR\n",
     "awr": "## Advantage-weighted regression\n",
-    "bc": "## Behaviour cloning\n",
+    "bc": "## Behavior cloning\n",
     "autoregressive_bc": "## Autoregressive BC\n",
-    "bet": "## Behaviour Transformer\n",
+    "bet": "## Behavior Transformer\n",
     "time_contrastive": "**Time-contrastive**",
     "masked_autoencoder": "**Masked autoencoder**",
 }
