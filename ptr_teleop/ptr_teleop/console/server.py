@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import html
 import logging
@@ -84,12 +85,17 @@ class ConsoleServer:
             ServerError: a door's address is taken or does not exist.
         """
         self._thread.start()
-        return self._ports.result()
+        try:
+            return self._ports.result()
+        except BaseException:
+            self._thread.join(timeout=5.0)  # it ends by itself: nothing listens
+            raise
 
     def stop(self) -> None:
         """Close every connection and end the thread."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._end.set)
+            with contextlib.suppress(RuntimeError):  # the thread has just closed its loop itself
+                self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
