@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from ptr_models.common.processes import end_process
 from ptr_models.typed_values import require_type
 
 PTR = (sys.executable, "-m", "ptr_models.cli")
-POLL = 0.25  # s between two looks at the progress
+POLL = 0.25  # s between two updates of the bars
 TAIL = 25  # lines of a failed stage's log that are shown
 
 
@@ -75,46 +76,75 @@ def progress_bar(console: Console) -> Progress:
     )
 
 
-def progress_text(stage: Stage | None) -> str:
-    """How far a stage is, as its bar shows it."""
-    if stage is None:
+def progress_text(*stages: Stage) -> str:
+    """How far stages are, as their bars show it."""
+    if not stages:
         return "nothing is made yet"
-    title = stage.title[:1].lower() + stage.title[1:]
-    return f"{title}: {min(stage.done(), stage.total)} of {stage.total} {stage.unit}"
+    titles = [stage.title[:1].lower() + stage.title[1:] for stage in stages]
+    counts = [f"{min(stage.done(), stage.total)} of {stage.total} {stage.unit}" for stage in stages]
+    return ", ".join(f"{title}: {count}" for title, count in zip(titles, counts, strict=True))
 
 
 def run_stage(stage: Stage, logs: Path, progress: Progress) -> None:
-    """Run the command of a stage to its end.
+    """Run the command of a stage to its end; see `run_together`."""
+    run_together([stage], logs, progress, {})
 
-    Its output goes to `logs/NAME.log`. Ctrl-C ends the command as Ctrl-C in its own terminal would.
 
+def run_together(stages: Sequence[Stage], logs: Path, progress: Progress, seconds: dict[str, float]) -> None:
+    """Run the commands of stages that don't need each other at once, each to its end.
+
+    Their output goes to `logs/NAME.log`. Ctrl-C ends the commands as Ctrl-C in their own terminals would. When one of
+    them fails, the others are ended, too.
+
+    Args:
+        seconds: gets how long each stage that came to its end took, by its name, also when another one failed.
     Raises:
-        StageError: the command exited with an error, or left less than its total.
+        StageError: a command exited with an error, or left less than its total.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"{stage.name}.log"
-    bar = progress.add_task(stage.title, total=stage.total, unit=stage.unit)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            stage.command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+    begin = time.monotonic()
+    with contextlib.ExitStack() as ending:
+        running = [ending.enter_context(_Running(stage, logs, progress)) for stage in stages]
+        while running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running[0].process.wait(POLL)
+            for one in list(running):
+                one.show()
+                if one.process.poll() is not None:
+                    running.remove(one)
+                    one.require_success()
+                    seconds[one.stage.name] = time.monotonic() - begin
+
+
+class _Running:
+    """The command of a stage at work; left, it is ended."""
+
+    def __init__(self, stage: Stage, logs: Path, progress: Progress) -> None:
+        self.stage, self._progress = stage, progress
+        self._log = logs / f"{stage.name}.log"
+        self._bar = progress.add_task(stage.title, total=stage.total, unit=stage.unit)
+        with self._log.open("wb") as output:
+            self.process = subprocess.Popen(
+                stage.command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+
+    def __enter__(self) -> _Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        end_process(self.process, group=True)
+
+    def show(self) -> None:
+        """Bring the bar to where the stage is."""
+        self._progress.update(self._bar, completed=min(self.stage.done(), self.stage.total))
+
+    def require_success(self) -> None:
+        """Refuse an end with an error, or with less than the total."""
+        returncode, finished, stage = self.process.returncode, self.stage.done(), self.stage
+        if returncode == 0 and finished >= stage.total:
+            return
+        lines = self._log.read_text(errors="replace").splitlines()[-TAIL:]
+        raise StageError(
+            f"stage {stage.name!r} ended with exit code {returncode} after {finished} of {stage.total} {stage.unit}; "
+            f"the whole log is {self._log}, its end:\n" + "\n".join(f"  {line}" for line in lines)
         )
-        try:
-            while process.poll() is None:
-                progress.update(bar, completed=min(stage.done(), stage.total))
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(POLL)
-        finally:
-            end_process(process, group=True)
-    progress.update(bar, completed=min(stage.done(), stage.total))
-    _require_success(stage, process.returncode, log)
-
-
-def _require_success(stage: Stage, returncode: int, log: Path) -> None:
-    finished = stage.done()
-    if returncode == 0 and finished >= stage.total:
-        return
-    lines = log.read_text(errors="replace").splitlines()[-TAIL:]
-    raise StageError(
-        f"stage {stage.name!r} ended with exit code {returncode} after {finished} of {stage.total} {stage.unit}; "
-        f"the whole log is {log}, its end:\n" + "\n".join(f"  {line}" for line in lines)
-    )

@@ -8,6 +8,7 @@ an observation, and each answer holds `actions` (h, A). Both are msgpack, an arr
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -65,6 +66,7 @@ class OpenPiClient:
         if missing:
             raise OpenPiError(f"`images` has no name for the camera {missing[0]} of the contract")
         self._file, self._contract = file, contract
+        self._open = contextlib.ExitStack()
         self._connection = self._connect()
 
     @property
@@ -89,7 +91,7 @@ class OpenPiClient:
 
     def close(self) -> None:
         """End the connection."""
-        self._connection.close()
+        self._open.close()
 
     def _observation(self, image: Image | None, state: Vector, task: str) -> dict[str, Any]:
         seen: dict[str, Any] = {self._file.state: np.asarray(state, np.float32)}
@@ -107,8 +109,10 @@ class OpenPiClient:
             raise OpenPiError(
                 "openpi's protocol needs websockets and msgpack: pip install 'ptr_models[openpi]'"
             ) from error
+        self._open.close()
+        options = {"compression": None, "max_size": LARGEST, "open_timeout": self._file.timeout}
         try:
-            connection = connect(self._file.server, compression=None, max_size=LARGEST, open_timeout=self._file.timeout)
+            connection = self._open.enter_context(connect(self._file.server, **options))
             connection.recv(timeout=self._file.timeout)  # the server's metadata
         except (OSError, ValueError, WebSocketException) as error:
             raise OpenPiError(
@@ -123,7 +127,7 @@ class OpenPiClient:
             self._connection.send(packed(observation))
             answer = self._connection.recv(timeout=self._file.timeout)
         except TimeoutError as error:
-            self._connection.close()  # a late answer would be taken for the next one
+            self._open.close()  # a late answer would be taken for the next one
             raise OpenPiError(f"{self._file.server} gave no answer within {self._file.timeout:g} s") from error
         except (OSError, WebSocketException) as error:
             self._connection = self._connect()

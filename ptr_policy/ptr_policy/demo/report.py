@@ -26,7 +26,7 @@ from ptr_models.json_input import read_object
 from ptr_models.viewing.clips import clips
 from ptr_policy.demo import figures
 from ptr_policy.demo.plan import WORDS, Plan
-from ptr_policy.demo.runner import StageTime
+from ptr_policy.demo.runner import StageTime, total_seconds
 from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_table
 
 PACKAGES = ("torch", "numpy", "mujoco", "opencv-python-headless", "rosbags", "rclpy", "ptr_models")
@@ -64,7 +64,7 @@ def write_report(plan: Plan, stages: Sequence[StageTime]) -> dict[str, Any]:
         "plan": json.loads(plan.to_json()),
         "results": {name: asdict(result) for name, result in results.items()},
         "stages": [asdict(stage) for stage in stages],
-        "total_seconds": sum(stage.seconds for stage in stages),
+        "total_seconds": total_seconds(stages),
         "trend_score": score,
         "figures": {figure.name: str(figure.path.relative_to(plan.out)) for figure in drawn},
         "versions": versions(),

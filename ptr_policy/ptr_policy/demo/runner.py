@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,18 +15,19 @@ from ptr_models.common.files import write_json
 from ptr_models.common.guidance import resumable
 from ptr_models.json_input import parse_json
 from ptr_policy.demo.plan import Plan
-from ptr_policy.demo.stages import all_stages
-from ptr_policy.stages import Stage, progress_bar, progress_text, run_stage
+from ptr_policy.demo.stages import stage_groups
+from ptr_policy.stages import Stage, progress_bar, progress_text, run_together
 
 
 @dataclass(frozen=True)
 class StageTime:
-    """How long a stage took, s, and whether it has come to its end."""
+    """How long a stage took, s, which group of stages ran at once with it, and whether it has come to its end."""
 
     name: str
     title: str
     seconds: float
     finished: bool = False
+    group: int = 0
 
 
 def run_all(plan: Plan, console: Console) -> list[StageTime]:
@@ -35,25 +37,43 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
     """
     book = Path(plan.out / "stages.json")
     times = _times_in(book)
-    stage: Stage | None = None
-    with resumable(lambda: progress_text(stage)), progress_bar(console) as progress:
-        for stage in all_stages(plan):
-            before = times.get(stage.name, StageTime(stage.name, stage.title, 0.0))
-            if before.finished:
+    now: list[Stage] = []
+    with resumable(lambda: progress_text(*now)), progress_bar(console) as progress:
+        for number, group in enumerate(stage_groups(plan)):
+            before = {stage.name: _time_of(stage, number, times) for stage in group}
+            now[:] = [stage for stage in group if not before[stage.name].finished]
+            if not now:
                 continue
-            begin, finished = time.monotonic(), False
             if not console.is_terminal:
-                console.print(f"{stage.title} …", markup=False)
+                console.print("; ".join(f"{stage.title} …" for stage in now), markup=False)
+            begin, taken = time.monotonic(), {}
             try:
-                run_stage(stage, plan.out / "logs", progress)
-                finished = True
+                run_together(now, plan.out / "logs", progress, taken)
             finally:
-                seconds = before.seconds + time.monotonic() - begin
-                times[stage.name] = StageTime(stage.name, stage.title, seconds, finished)
+                for stage in now:
+                    entry = before[stage.name]
+                    seconds = entry.seconds + taken.get(stage.name, time.monotonic() - begin)
+                    times[stage.name] = replace(entry, seconds=seconds, finished=stage.name in taken)
                 write_json(book, [asdict(entry) for entry in times.values()])
             if not console.is_terminal:
-                console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s", markup=False)
+                for stage in now:
+                    seconds = times[stage.name].seconds
+                    console.print(f"{stage.title}: {stage.total} {stage.unit} in {seconds:.0f} s", markup=False)
     return list(times.values())
+
+
+def total_seconds(times: Sequence[StageTime]) -> float:
+    """How long all stages took, s, those of one group at once."""
+    groups: dict[int, float] = {}
+    for entry in times:
+        groups[entry.group] = max(groups.get(entry.group, 0.0), entry.seconds)
+    return sum(groups.values())
+
+
+def _time_of(stage: Stage, group: int, times: Mapping[str, StageTime]) -> StageTime:
+    """What earlier attempts of a stage took."""
+    entry = times.get(stage.name, StageTime(stage.name, stage.title, 0.0))
+    return replace(entry, title=stage.title, group=group)
 
 
 def _times_in(book: Path) -> dict[str, StageTime]:

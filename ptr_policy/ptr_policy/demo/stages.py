@@ -21,16 +21,19 @@ IMITATION = {"machine": _IMITATE, "human": (*_IMITATE, "algorithm.choice=sample_
 waits before closing teaches a mode that never closes."""
 
 
-def all_stages(plan: Plan) -> Iterator[Stage]:
-    """Everything before the report, in order. Each is made when the one before it has ended."""
-    yield _pretraining_data(plan)
-    yield _record(plan)
-    yield _finetune(plan, "ptr", "Fine-tuning PTR on them")
-    yield _evaluate(plan, "ptr", "Deploying and evaluating it")
+def stage_groups(plan: Plan) -> Iterator[tuple[Stage, ...]]:
+    """Everything before the report, in order. Stages of one group run at once; a group is made when the one before it
+    has ended."""
+    yield (_pretraining_data(plan),)
+    yield (_record(plan),)
+    trained = [_finetune(plan, "ptr", "Fine-tuning PTR on them")]
     if plan.baseline:
-        yield _finetune(plan, "bc", "Fine-tuning by imitation, to compare", *IMITATION[plan.manner])
-        yield _evaluate(plan, "bc", "Deploying and evaluating that")
-    yield _evaluate(plan, "pretrained", "The pre-trained one, to compare")
+        trained.append(_finetune(plan, "bc", "Fine-tuning by imitation, to compare", *IMITATION[plan.manner]))
+    yield tuple(trained)  # on one thread each
+    yield (_evaluate(plan, "ptr", "Deploying and evaluating PTR"),)
+    if plan.baseline:
+        yield (_evaluate(plan, "bc", "Deploying and evaluating imitation"),)
+    yield (_evaluate(plan, "pretrained", "The pre-trained one, to compare"),)
 
 
 def _pretraining_data(plan: Plan) -> Stage:

@@ -208,7 +208,7 @@ def _make(plan: TablePlan, console: Console) -> int:
     current: list[Stage] = []
     with locked(plan.out), progress_bar(console) as progress:
         forecast = Forecast(plan)
-        with resumable(lambda: f"{progress_text(current[-1] if current else None)}; {forecast.text()}"):
+        with resumable(lambda: f"{progress_text(*current[-1:])}; {forecast.text()}"):
             _run_stages(plan, console, progress, forecast, current)
     text, _ = write_report(plan)
     console.print(plain(text, newlines=True), markup=False)

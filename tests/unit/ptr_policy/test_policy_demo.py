@@ -6,10 +6,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import itertools
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,8 @@ from ptr_policy.demo import figures, runner
 from ptr_policy.demo.cli import DEFAULTS, confirmed, prepare
 from ptr_policy.demo.plan import Plan
 from ptr_policy.demo.report import read_result, write_report
-from ptr_policy.demo.stages import all_stages
-from ptr_policy.stages import Stage, StageError, progress_bar, run_stage
+from ptr_policy.demo.stages import stage_groups
+from ptr_policy.stages import Stage, StageError, progress_bar, run_stage, run_together
 
 
 @pytest.fixture
@@ -50,6 +51,11 @@ def still() -> Trajectory:
 def stage_of(code: str, total: int, done: int) -> Stage:
     """A stage that runs a line of Python and has then done so much."""
     return Stage("work", "Working", [sys.executable, "-c", code], total, lambda: done, "things")
+
+
+def all_stages(plan: Plan) -> Iterator[Stage]:
+    """Every stage in order; a group is made when the one before it has been taken."""
+    return itertools.chain.from_iterable(stage_groups(plan))
 
 
 def run(stage: Stage, logs: Path) -> None:
@@ -143,13 +149,49 @@ def test_an_interrupted_run_goes_on_with_the_stage_that_had_not_finished(plan: P
     note = f"open({str(log)!r}, 'a').write('%s')"
     first, broken = stage_of(note % "1", 1, 1), stage_of("raise SystemExit(1)", 1, 1)
     stages = [dataclasses.replace(first, name="first"), dataclasses.replace(broken, name="second")]
-    monkeypatch.setattr(runner, "all_stages", lambda _: iter(stages))
+    monkeypatch.setattr(runner, "stage_groups", lambda _: iter([(stage,) for stage in stages]))
     with pytest.raises(StageError):
         runner.run_all(plan, Console(quiet=True))
     stages[1] = dataclasses.replace(stages[1], command=stage_of(note % "2", 1, 1).command)
     times = runner.run_all(plan, Console(quiet=True))
     assert log.read_text() == "12"  # the first stage was not run again
     assert [time.finished for time in times] == [True, True]
+
+
+def test_stages_of_a_group_run_at_once_and_the_one_that_ended_well_is_not_run_again(plan: Plan, monkeypatch) -> None:
+    prepare(plan)
+    meeting = (
+        "import pathlib, sys, time\nown, other = map(pathlib.Path, {!r})\nown.touch()\n"
+        "end = time.monotonic() + 60\nwhile not other.exists(): time.sleep(0.01); assert time.monotonic() < end\n"
+    )
+    here, there = str(plan.out / "here"), str(plan.out / "there")
+    log = plan.out / "done.txt"
+    first = stage_of(meeting.format((here, there)) + f"open({str(log)!r}, 'a').write('1')", 1, 1)
+    wait = f"while not pathlib.Path({str(log)!r}).exists(): time.sleep(0.01)\ntime.sleep(0.5)\n"
+    second = stage_of(meeting.format((there, here)) + wait + "raise SystemExit(1)", 1, 1)
+    group = [dataclasses.replace(first, name="first"), dataclasses.replace(second, name="second")]
+    monkeypatch.setattr(runner, "stage_groups", lambda _: iter([tuple(group)]))
+    with pytest.raises(StageError, match="'second'"):
+        runner.run_all(plan, Console(quiet=True))
+    group[1] = dataclasses.replace(group[1], command=stage_of(f"open({str(log)!r}, 'a').write('2')", 1, 1).command)
+    times = runner.run_all(plan, Console(quiet=True))
+    assert log.read_text() == "12"  # the first was not run again
+    assert [time.finished for time in times] == [True, True]
+
+
+def test_a_stage_that_fails_ends_the_one_beside_it(tmp_path: Path) -> None:
+    waiting = stage_of("import time; time.sleep(600)", 1, 1)
+    broken = stage_of("raise SystemExit(1)", 1, 1)
+    seconds: dict[str, float] = {}
+    with progress_bar(Console(quiet=True)) as progress, pytest.raises(StageError, match="'broken'"):
+        stages = [dataclasses.replace(waiting, name="waiting"), dataclasses.replace(broken, name="broken")]
+        run_together(stages, tmp_path, progress, seconds)
+    assert seconds == {}
+
+
+def test_stages_of_one_group_count_once_in_the_total() -> None:
+    times = [runner.StageTime("a", "", 100.0), runner.StageTime("b", "", 250.0, group=1)]
+    assert runner.total_seconds([*times, runner.StageTime("c", "", 90.0, group=1)]) == 350.0
 
 
 def test_a_result_without_trials_is_an_error(tmp_path: Path) -> None:
@@ -222,7 +264,7 @@ def test_what_an_earlier_run_left_is_read_or_refused_in_one_sentence(plan: Plan,
 
 
 def test_the_operators_manner_is_that_of_the_demonstrations_and_of_what_is_mixed_in(plan: Plan) -> None:
-    stages = all_stages(dataclasses.replace(plan, manner="human"))
+    stages = iter(all_stages(dataclasses.replace(plan, manner="human")))
     mixed_in, recorded = next(stages).command, next(stages).command
     assert mixed_in[mixed_in.index("--manner") + 1] == "human"
     assert "manner:=human" in recorded
