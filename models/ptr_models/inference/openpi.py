@@ -110,10 +110,11 @@ class OpenPiClient:
                 "openpi's protocol needs websockets and msgpack: pip install 'ptr_models[openpi]'"
             ) from error
         self._open.close()
-        options = {"compression": None, "max_size": LARGEST, "open_timeout": self._file.timeout}
+        file = self._file
         try:
-            connection = self._open.enter_context(connect(self._file.server, **options))
-            connection.recv(timeout=self._file.timeout)  # the server's metadata
+            opening = connect(file.server, compression=None, max_size=LARGEST, open_timeout=file.timeout)
+            connection = self._open.enter_context(opening)
+            connection.recv(timeout=file.timeout)  # the server's metadata
         except (OSError, ValueError, WebSocketException) as error:
             raise OpenPiError(
                 f"no openpi server answers at {self._file.server} ({error}); start scripts/serve_policy.py there"

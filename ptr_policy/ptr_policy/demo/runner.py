@@ -46,7 +46,8 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
                 continue
             if not console.is_terminal:
                 console.print("; ".join(f"{stage.title} …" for stage in now), markup=False)
-            begin, taken = time.monotonic(), {}
+            begin = time.monotonic()
+            taken: dict[str, float] = {}
             try:
                 run_together(now, plan.out / "logs", progress, taken)
             finally:
