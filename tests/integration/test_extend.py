@@ -15,7 +15,14 @@ pytest.importorskip("ptr_msgs.msg")
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
 
-from ptr_msgs.msg import ArmCommand  # noqa: E402
+from ptr_bringup.sim.kitchens import pretraining_kitchens  # noqa: E402
+from ptr_bringup.sim.operator import MANNERS  # noqa: E402
+from ptr_bringup.sim.robot import SimulatedRobot  # noqa: E402
+from ptr_bringup.sim.tasks import TASKS, Task, task_named  # noqa: E402
+from ptr_bringup.sim.world import World  # noqa: E402
+from ptr_msgs.action import MoveTo  # noqa: E402
+from ptr_msgs.msg import ArmCommand, ArmState  # noqa: E402
+from ptr_policy.bulk.collect import demonstrate  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("extend")
 
@@ -28,7 +35,7 @@ def package(tmp_path_factory) -> Path:
     folder, site = tmp_path_factory.mktemp("lab_ptr"), tmp_path_factory.mktemp("site")
     blocks = re.findall(r"```(?:python|toml)\n# (\S+)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     files = dict(blocks)
-    assert set(files) == {"pyproject.toml", "lab_ptr/pedal.py", "lab_ptr/colors.py", "lab_ptr/cloning.py"}
+    assert set(files) == {"pyproject.toml", *(f"lab_ptr/{name}.py" for name in ("pedal", "colors", "echo", "cloning"))}
     (folder / "lab_ptr").mkdir()
     (folder / "lab_ptr" / "__init__.py").touch()
     for name, text in files.items():
@@ -49,12 +56,14 @@ def nodes(ros, package: Path):
 def test_the_pages_device_drives(nodes) -> None:
     commands = nodes.collect(ArmCommand, "/teleop/command", 100)
     node = nodes.start("ptr_teleop.node", device="pedal", max_speed=0.1)
-    nodes.start("ptr_bringup.sim.node", width=64, height=64)
-    nodes.start("ptr_bringup.arm.node")
+    others = [nodes.start("ptr_bringup.sim.node", width=64, height=64), nodes.start("ptr_bringup.arm.node")]
     nodes.wait(lambda: any(c.deadman and c.twist.linear.z for c in commands), "the pedal's commands", 60.0)
     command = next(c for c in commands if c.deadman and c.twist.linear.z)
     assert (command.source, command.twist.linear.z) == ("pedal", pytest.approx(-0.05))
     assert "the pedal is ready" in node.output
+    for process in (node, *others):  # the next test has an arm of its own in this domain
+        process.signal()
+        assert process.wait() == 0
 
 
 def test_the_pages_camera_gives_images(nodes) -> None:
@@ -62,6 +71,24 @@ def test_the_pages_camera_gives_images(nodes) -> None:
     nodes.start("ptr_bringup.camera.node", device="colors:128", camera="over_shoulder", width=64, height=48)
     nodes.wait(lambda: len(images) > 3, "images of the page's camera", 60.0)
     assert bytes(images[0].data[:2]) == b"\xff\xd8"
+
+
+def test_the_pages_driver_moves_its_arm(nodes) -> None:
+    states = nodes.collect(ArmState, "/arm/state")
+    nodes.start("ptr_bringup.arm.node", robot="wx250s", driver="echo")
+    nodes.wait(lambda: states, "a state of the page's arm", 60.0)
+    assert nodes.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper=1.0)).success
+    assert states[-1].joint_positions == pytest.approx([0.0] * 6, abs=0.01)
+
+
+def test_the_pages_task_is_done_by_the_scripted_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = re.search(r"^OTHER_TASKS: .* = \((Task\(.*?\)),\)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert line is not None
+    task = eval(line[1], {"Task": Task})
+    monkeypatch.setitem(TASKS, task.name, task)
+    assert f"ptr sim collect --task {task.name} " in PAGE.read_text(encoding="utf-8")
+    with World(pretraining_kitchens()[0], task_named("put_lime_in_pot")) as world:
+        assert demonstrate(SimulatedRobot(world), 0, MANNERS["machine"], cameras=()) is not None
 
 
 def test_the_pages_algorithm_learns(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
+from ptr_bringup.arm.drivers import DRIVERS
 from ptr_bringup.arm.drivers.base import Driver, Topic
-from ptr_bringup.arm.drivers.interbotix.parameters import open_driver
 from ptr_bringup.arm.drivers.simulated import SimulatedDriver
 from ptr_bringup.arm.gate.arbiter import Kind
 from ptr_bringup.arm.gate.gate import Gate
@@ -43,7 +43,7 @@ class Arm(RunnableNode, Node):
     def __init__(self) -> None:
         super().__init__("arm")
         insist_on_config_files(self)
-        robot = declare(self, "robot", "sim", "which arm: sim (the simulator node) or wx250s (Interbotix's xs_sdk)")
+        robot = declare(self, "robot", "sim", "which arm: sim (the simulator node) or wx250s (a WidowX 250)")
         rate = declare(self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", (5.0, 200.0))
         text = "SCHED_FIFO priority of this process where the system grants it, 0: none"
         priority = declare(self, "realtime_priority", 20, text, (0, 98))
@@ -72,11 +72,12 @@ class Arm(RunnableNode, Node):
         self.create_timer(1.0, self._publish_diagnostics, clock=STEADY)
 
     def _open(self, robot: str, rate: float) -> Driver:
-        if robot == "wx250s":
-            return open_driver(self, rate)
-        if robot != "sim":
+        if robot == "sim":
+            return SimulatedDriver(self)
+        if robot != "wx250s":
             raise StartupError(f"There is no robot {robot!r}; known: sim, wx250s.")
-        return SimulatedDriver(self)
+        text = "of a wx250s: xs_sdk (Interbotix's topics and services), modules (its Python API), or a package's own"
+        return DRIVERS[declare(self, "driver", "xs_sdk", text)](self, rate)
 
     def _ros_now(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9

@@ -62,8 +62,11 @@ put tomato metal_bowl | take tomato pan | put blue_cup plate
 PRETRAINING_TASKS: tuple[Task, ...] = tuple(
     Task(*entry.split()) for line in _PRETRAINING.strip().splitlines() for entry in line.split("|")
 )
+OTHER_TASKS: tuple[Task, ...] = ()
+"""Yours go here: in neither protocol, so that results stay comparable."""
+
 AnyTask = Task | DoorTask
-_ALL: tuple[AnyTask, ...] = (*PRETRAINING_TASKS, *TARGET_TASKS, *DOOR_TASKS)
+_ALL: tuple[AnyTask, ...] = (*PRETRAINING_TASKS, *TARGET_TASKS, *DOOR_TASKS, *OTHER_TASKS)
 TASKS = {task.name: task for task in _ALL}
 
 AT_REST = 0.05

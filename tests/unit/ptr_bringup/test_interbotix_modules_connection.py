@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from ptr_bringup.arm.drivers.interbotix.parameters import open_driver  # noqa: E402
+from ptr_bringup.arm.drivers import DRIVERS  # noqa: E402
 from ptr_bringup.arm.drivers.interbotix_modules.connection import Connection  # noqa: E402
 from ptr_bringup.ros.context import StartupError  # noqa: E402
 
@@ -65,23 +65,10 @@ def test_why_the_api_could_not_be_made_is_kept(fail: Callable[[], object], sente
     assert not connection.take_over(SimpleNamespace(executor=Executor()))
 
 
-class ArmNode:
-    def __init__(self, driver: str) -> None:
-        self._driver = driver
-
-    def declare_parameter(self, *_: object) -> SimpleNamespace:
-        return SimpleNamespace(value=self._driver)
-
-
-def test_an_unknown_driver_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(StartupError, match="no driver 'serial'; known: xs_sdk, modules"):
-        open_driver(ArmNode("serial"), 50.0)
-
-
 def test_without_interbotix_api_its_driver_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("interbotix_xs_msgs.msg")
     monkeypatch.setitem(sys.modules, "interbotix_common_modules", None)
     monkeypatch.delitem(sys.modules, "ptr_bringup.arm.drivers.interbotix_modules.connection", raising=False)
     monkeypatch.delitem(sys.modules, "ptr_bringup.arm.drivers.interbotix_modules.driver", raising=False)
     with pytest.raises(StartupError, match="interbotix_xs_modules.*driver:=xs_sdk"):
-        open_driver(ArmNode("modules"), 50.0)
+        DRIVERS["modules"](SimpleNamespace(), 50.0)

@@ -15,14 +15,34 @@ from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.parameters import declare
 
 
-def open_driver(node: Node, rate: float) -> Driver:
-    """The driver of a WidowX 250 whose gate sends `rate` setpoints a second.
+def open_xs_sdk(node: Node, rate: float) -> Driver:
+    """The driver of a WidowX 250 by the topics and services of xs_sdk; the gate sends `rate` setpoints a second.
+
+    Raises:
+        StartupError: Interbotix's messages are not there, or a parameter is wrong.
+    """
+    make, options = _xs_sdk_classes()
+    return _open(node, rate, make, options)
+
+
+def open_modules(node: Node, rate: float) -> Driver:
+    """The driver of a WidowX 250 through Interbotix's Python API; the gate sends `rate` setpoints a second.
 
     Raises:
         StartupError: Interbotix's messages or its Python API are not there, or a parameter is wrong.
     """
-    kind = declare(node, "driver", "xs_sdk", "how it is spoken to: xs_sdk (its topics and services) or modules (API)")
-    make, options = _driver_named(kind)
+    _, options = _xs_sdk_classes()
+    try:
+        from ptr_bringup.arm.drivers.interbotix_modules.driver import ModulesDriver
+    except ImportError as error:
+        raise StartupError(
+            f"driver:=modules needs Interbotix's package interbotix_xs_modules and what it imports ({error}); source "
+            "the workspace with it (docs/how-to/interbotix-modules.md), or use driver:=xs_sdk."
+        ) from error
+    return _open(node, rate, ModulesDriver, options)
+
+
+def _open(node: Node, rate: float, make: Callable[..., Driver], options: Callable[..., Any]) -> Driver:
     name = declare_robot_name(node)
     text = "Hz, motor registers read one by one; not 0: unread, no trip, heat or effort of a motor stops the arm"
     registers = declare(node, "register_rate", 25.0, text, (5.0, 100.0))
@@ -39,10 +59,8 @@ def declare_robot_name(node: Node) -> str:
     return f"/{(given or name).strip('/')}"
 
 
-def _driver_named(kind: str) -> tuple[Callable[..., Driver], Callable[..., Any]]:
-    """The class of a driver, and that of its options."""
-    if kind not in ("xs_sdk", "modules"):
-        raise StartupError(f"There is no driver {kind!r}; known: xs_sdk, modules.")
+def _xs_sdk_classes() -> tuple[Callable[..., Driver], Callable[..., Any]]:
+    """The driver's class and that of its options, once Interbotix's messages are there."""
     try:
         from ptr_bringup.arm.drivers.interbotix.driver import InterbotixDriver, Options
     except ImportError as error:
@@ -50,16 +68,7 @@ def _driver_named(kind: str) -> tuple[Callable[..., Driver], Callable[..., Any]]
             f"robot:=wx250s needs the package interbotix_xs_msgs ({error}); source the workspace with Interbotix's "
             "packages, or run `make setup` for the stand-in."
         ) from error
-    if kind == "xs_sdk":
-        return InterbotixDriver, Options
-    try:
-        from ptr_bringup.arm.drivers.interbotix_modules.driver import ModulesDriver
-    except ImportError as error:
-        raise StartupError(
-            f"driver:=modules needs Interbotix's package interbotix_xs_modules and what it imports ({error}); source "
-            "the workspace with it (docs/how-to/interbotix-modules.md), or use driver:=xs_sdk."
-        ) from error
-    return ModulesDriver, Options
+    return InterbotixDriver, Options
 
 
 def _declare_profile(node: Node, rate: float) -> Profile:
