@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures that show nothing, half of something, or not the present: no policy may act on them."""
+"""Images that are dark, torn or frozen: no policy may act on them. The camera's own check is `ptr_bringup.camera.health`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A VR controller or a phone in a WebXR session of the console's page.
+"""A VR controller or a phone in a WebXR session of the console's page. The clutch is `ptr_teleop.clutch`.
 
 Grip is the deadman, trigger the gripper, A starts and saves, B saves as failure (held: discards), the thumb-stick
 sets the scale, and pressing it says where forward is. Sources of these choices: Bridge (grip, trigger, A) and

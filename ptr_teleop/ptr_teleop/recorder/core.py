@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the recorder decides: when an episode may start, what is written, how it ends.
+"""What the recorder decides: when an episode may start, what is written, how it ends. It writes through
+`ptr_models.episodes.writer.BagWriter`.
 
 Plain data and clocks that are passed in (ns since the epoch); the node feeds it serialised messages.
 """
