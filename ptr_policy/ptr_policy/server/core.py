@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the policy server decides in a step: act on what is seen, or hold and say why.
 
-Plain: the policy, the observation and the clock are passed in. The loop that calls it is in `runner`, timed by `step_timer`.
+Plain: the policy, the observation and the clock are passed in. The loop is in `runner`, timed by `step_timer`.
 """
 
 from __future__ import annotations

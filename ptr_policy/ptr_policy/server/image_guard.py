@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that are dark, torn or frozen: no policy may act on them. The camera's own check is `ptr_bringup.camera.health`."""
+"""Images that are dark, torn or frozen: no policy may act on them. Cameras have `ptr_bringup.camera.health`."""
 
 from __future__ import annotations
 
