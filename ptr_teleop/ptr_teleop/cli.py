@@ -16,6 +16,7 @@ from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_atomically
 from ptr_models.common.guidance import next_step, resumable
+from ptr_models.common.namespaces import STARTS, add_namespace
 from ptr_models.common.output_folder import require_unused
 from ptr_models.common.processes import end_process, interrupted_with_parent
 from ptr_models.contract import Contract
@@ -78,6 +79,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     arguments.add_cameras(parser, camera_name, "those of the contract")
     about = "contract to record with, made by ptr contract make (default: the suite's)"
     parser.add_argument("--contract", type=arguments.existing_file, metavar="FILE.json", help=about)
+    add_namespace(parser, STARTS)
     parser.set_defaults(run=run)
 
 
@@ -101,7 +103,7 @@ def run(options: argparse.Namespace) -> None:
     with _resumable(saved, options), started(command, log) as process:
         if by_keys:
             print(f"the robot starts; its log is {log}")
-            drive(options.task, options.operator, process)
+            drive(options.task, options.operator, process, options.namespace)
             ended_by_person = process.poll() is None
             print(f"{len(saved())} of {options.episodes} demonstrations are saved in {options.out}")
         else:
@@ -118,9 +120,10 @@ def run(options: argparse.Namespace) -> None:
 def take_domain(options: argparse.Namespace) -> None:
     """Give a simulated session a ROS domain of its own, and say which.
 
-    A real arm, and devices whose drivers are nodes of others, are in the domain of the user.
+    A real arm, a robot with a namespace, and devices whose drivers are nodes of others, are in the domain of the user.
     """
-    if getattr(options, "robot", "") == "sim" and options.device not in DRIVEN_BY_NODES:
+    alone = not getattr(options, "namespace", "")
+    if alone and getattr(options, "robot", "") == "sim" and options.device not in DRIVEN_BY_NODES:
         domain = take_own_domain()
         if domain is not None:
             print(sentence_of(domain))
@@ -226,6 +229,8 @@ def launch_command(options: argparse.Namespace, contract: Path | None = None) ->
     }
     if options.operator:
         values["operator_name"] = options.operator
+    if options.namespace:
+        values["namespace"] = options.namespace
     if contract is not None:
         values["contract_file"] = contract
     words = [f"{name}:={value}" for name, value in values.items()]

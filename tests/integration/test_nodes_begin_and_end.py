@@ -13,7 +13,8 @@ import pytest
 
 pytest.importorskip("ptr_msgs.msg")
 
-from rclpy.qos import qos_profile_sensor_data  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 
@@ -22,6 +23,7 @@ from ptr_msgs.msg import ArmState  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("nodes_begin_and_end")
 
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 NODES = {
     "arm": "ptr_bringup.arm.node",
     "simulator": "ptr_bringup.sim.node",
@@ -71,6 +73,8 @@ def test_every_node_ends_cleanly_on_every_signal(ros, pictures: Path) -> None:
     [
         ("ptr_bringup.camera.node", {"source": "/dev/video77"}, "There is no camera /dev/video77"),
         ("ptr_bringup.arm.node", {"robot": "wx250s", "profile": "spline"}, "There is no profile 'spline'"),
+        ("ptr_bringup.camera.node", {"pose": "[0.1, 0.0, 0.2, 0.0, 0.0, 0.0]"}, "has no frame; give pose_frame"),
+        ("ptr_bringup.camera.node", {"pose_frame": "base_link", "pose": "[0.1, 0.0, 0.2]"}, "give x, y, z and roll,"),
         ("ptr_bringup.arm.node", {"robot": "ur5"}, "There is no robot 'ur5'"),
         (
             "ptr_bringup.arm.node",
@@ -126,8 +130,11 @@ def test_a_folder_that_is_shown_once_ends_the_node(ros, pictures: Path) -> None:
 
 def test_raw_images_of_another_driver_become_jpeg_with_their_own_stamp(ros) -> None:
     images = ros.collect(CompressedImage, "/camera/wrist/image/compressed", qos_profile_sensor_data)
+    infos = ros.collect(CameraInfo, "/camera/wrist/camera_info", qos_profile_sensor_data)
     driver = ros.node.create_publisher(Image, "/driver/image", qos_profile_sensor_data)
-    camera = ros.start("ptr_bringup.camera.raw_node", name="wrist", image_topic="/driver/image")
+    calibration = ros.node.create_publisher(CameraInfo, "/driver/info", qos_profile_sensor_data)
+    topics = {"image_topic": "/driver/image", "info_topic": "/driver/info"}
+    camera = ros.start("ptr_bringup.camera.raw_node", name="wrist", **topics)
     raw = Image(height=2, width=4, encoding="rgb8", step=12, data=bytes([250, 10, 30]) * 8)
     raw.header.stamp.sec, raw.header.stamp.nanosec = 7, 11
     odd = Image(height=2, width=4, encoding="no_such", step=12, data=bytes(24))
@@ -135,14 +142,45 @@ def test_raw_images_of_another_driver_become_jpeg_with_their_own_stamp(ros) -> N
     def arrived() -> bool:
         for image in (Image(), odd, raw):  # the first two are left out, and the node goes on
             driver.publish(image)
-        return bool(images)
+        calibration.publish(CameraInfo(width=4, height=2))
+        return bool(images and infos)
 
-    ros.wait(arrived, "a JPEG image")
+    ros.wait(arrived, "a JPEG image and its calibration")
     camera.signal()
     assert camera.wait() == 0
+    assert images[0].header.frame_id == infos[0].header.frame_id == "wrist_optical_frame"  # the driver names none
     assert (images[0].header.stamp.sec, images[0].header.stamp.nanosec) == (7, 11)
     pixel = cv2.imdecode(np.frombuffer(images[0].data, np.uint8), cv2.IMREAD_COLOR)[0, 0]
     assert pixel.tolist() == pytest.approx([30, 10, 250], abs=6)  # blue, green, red
+
+
+def test_a_camera_of_another_driver_has_the_driver_s_frame_unless_its_own_place_is_given(ros) -> None:
+    image = Image(height=2, width=4, encoding="rgb8", step=12, data=bytes(24))
+    image.header.frame_id = "camera_color_optical_frame"
+    info = CameraInfo(header=image.header, width=4, height=2)
+    poses = ros.collect(PoseStamped, "/camera/placed/pose", LATCHED)
+    frames = {}
+    for name, place in {
+        "plain": {},
+        "placed": {"pose_frame": "gripper_link", "pose": "[0.1, 0.0, 0.2, 0.0, 0.0, 0.0]"},
+    }.items():
+        sent = {f"/{name}": image, f"/{name}_info": info}
+        senders = [ros.node.create_publisher(type(one), topic, qos_profile_sensor_data) for topic, one in sent.items()]
+        images = ros.collect(CompressedImage, f"/camera/{name}/image/compressed", qos_profile_sensor_data)
+        infos = ros.collect(CameraInfo, f"/camera/{name}/camera_info", qos_profile_sensor_data)
+        topics = {"image_topic": f"/{name}", "info_topic": f"/{name}_info"}
+        ros.start("ptr_bringup.camera.raw_node", "-r", f"__node:={name}", name=name, **topics, **place)
+
+        def arrived(senders=senders, images=images, infos=infos) -> bool:
+            for sender, message in zip(senders, (image, info), strict=True):
+                sender.publish(message)
+            return bool(images and infos)
+
+        ros.wait(arrived, "an image and its calibration")
+        frames[name] = {images[0].header.frame_id, infos[0].header.frame_id}
+    assert frames == {"plain": {"camera_color_optical_frame"}, "placed": {"placed_optical_frame"}}
+    ros.wait(lambda: poses, "the pose of the camera that is placed")
+    assert (poses[0].header.frame_id, poses[0].pose.position.z) == ("gripper_link", 0.2)
 
 
 HANGING = """

@@ -164,6 +164,19 @@ def test_an_episode_of_one_arm_holds_its_streams_alone_under_plain_names(ros, st
     assert not list(ros.bags["right"].glob("*/metadata.yaml"))
 
 
+def test_a_session_of_ptr_collect_is_a_third_robot_in_its_namespace(ros, states, tmp_path: Path) -> None:
+    third = ros.collect(ArmState, "/middle/arm/state")
+    statuses = ros.collect(EpisodeStatus, "/middle/episode/status", LATCHED)
+    words = ["--namespace", "middle", "--device", "page_keyboard", "--out", str(tmp_path / "bags")]
+    session = ros.run([*PTR, "collect", TASK, *words], name="collect")
+    ros.wait(lambda: third and statuses, "arm and recorder of the session", timeout=120.0)
+    names = {f"{space.strip('/')}/{name}" for name, space in ros.node.get_node_names_and_namespaces()}
+    assert {f"middle/{name}" for name in ("arm", "simulator", "recorder", "teleop", "robot_description")} <= names
+    session.signal()
+    assert session.wait(60.0) == 130, session.output
+    assert {state.mode for state in states["left"][-5:]} == {ArmState.IDLE}
+
+
 def test_one_program_moves_both_arms(states) -> None:
     with Robot("one", namespace="left") as left, Robot("other", namespace="right") as right:
         for robot in (left, right):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,17 @@ def test_a_checkpoint_of_one_camera_is_served_by_the_same_robot(robot, server: A
     request = LoadCheckpoint.Request(checkpoint=str(one))
     answer = robot.call(LoadCheckpoint, "/policy_server/load", request, timeout=TIMEOUT)
     assert answer.success and answer.contract_hash == Contract().hash, answer.message
+
+
+def test_everything_that_the_layout_for_two_cameras_shows_is_published(robot, server: Any, tmp_path: Path) -> None:
+    recorder = robot.start("ptr_teleop.recorder.node", directory=tmp_path, cameras=NAMES)
+    description = robot.start("ptr_bringup.description.node")
+    layout = Path(__file__).resolve().parents[2] / "ptr_bringup" / "config" / "foxglove_layout_two_cameras.json"
+    shown = set(re.findall(r'"(/[a-z_/]+)["./]', layout.read_text()))
+    assert {f"/camera/{name}/image/compressed" for name in CAMERAS} | {"/policy/step", "/episode/status"} <= shown
+    robot.wait(lambda: all(map(robot.node.count_publishers, shown)), f"publishers of {', '.join(sorted(shown))}")
+    for process in (recorder, description):
+        process.end()
 
 
 def test_the_monitor_reports_on_each_camera(robot) -> None:

@@ -9,6 +9,9 @@ import re
 
 VARIABLE = "PTR_NAMESPACE"
 """Environment variable: the namespace of commands and programs that are given none."""
+RUNS = "namespace of the robot, as its launch file got it"
+STARTS = "namespace of the robot that is started, beside others of the ROS domain"
+"""What `--namespace` is of, in the help of a command: a robot that runs, or the command's own."""
 
 
 def namespace(text: str) -> str:
@@ -31,8 +34,7 @@ def checked(text: str | None) -> str:
         raise ValueError(str(error)) from None
 
 
-def add_namespace(parser: argparse._ActionsContainer) -> None:
-    """`--namespace` of a command that talks to the nodes of a robot that runs."""
-    about = f"namespace of the robot, as its launch file got it (default: ${VARIABLE}, or none)"
-    default = os.environ.get(VARIABLE, "")
+def add_namespace(parser: argparse._ActionsContainer, about: str = RUNS) -> None:
+    """`--namespace` of a command that talks to the nodes of a robot; `about`: what the namespace is of."""
+    default, about = os.environ.get(VARIABLE, ""), f"{about} (default: ${VARIABLE}, or none)"
     parser.add_argument("--namespace", type=namespace, default=default, metavar="NAME", help=about)

@@ -8,11 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from geometry_msgs.msg import Pose
 from sensor_msgs.msg import CameraInfo
 
+from ptr_bringup.camera.mounting import BASE, Mounting, pose_of
 from ptr_bringup.camera.source import CameraError
 
 
@@ -36,10 +35,11 @@ def camera_info(path: str, frame: str) -> CameraInfo:
     return info
 
 
-def camera_pose(path: str) -> Pose | None:
-    """Pose of the optical frame in base_link, from the entry `pose` of a calibration file; None: it has none.
+def camera_pose(path: str) -> Mounting | None:
+    """Frame and pose of the camera, from the entries `pose_frame` and `pose` of a calibration file; None: it has none.
 
-    The entry is x, y, z in m and a quaternion x, y, z, w. `camera_calibration` writes no such entry: add it.
+    They are as the parameters of these names; without `pose_frame` it is base_link. `camera_calibration` writes no such
+    entries: add them.
 
     Raises:
         CameraError: the file can't be read, or its pose is no pose.
@@ -49,14 +49,10 @@ def camera_pose(path: str) -> Pose | None:
     with _refusing(path) as fields:
         if "pose" not in fields:
             return None
-        x, y, z, *quaternion = (float(value) for value in fields["pose"])
-        if len(quaternion) != 4 or not abs(np.linalg.norm(quaternion) - 1.0) < 0.01:  # NaN is not
-            raise ValueError(f"pose is {fields['pose']}; give x, y, z and a unit quaternion x, y, z, w")
-        pose = Pose()
-        pose.position.x, pose.position.y, pose.position.z = x, y, z
-        o = pose.orientation
-        o.x, o.y, o.z, o.w = quaternion
-        return pose
+        frame = fields.get("pose_frame", BASE)
+        if not (isinstance(frame, str) and frame):
+            raise ValueError(f"pose_frame is {frame!r}; give the name of a frame")
+        return frame, pose_of(fields["pose"])
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from std_msgs.msg import String
 from ptr_bringup.camera.calibration import camera_info, camera_pose
 from ptr_bringup.camera.capture import CaptureThread
 from ptr_bringup.camera.health import Health, Problem
+from ptr_bringup.camera.mounting import declare_mounting, mounting_message
 from ptr_bringup.camera.reports import diagnostic, settings_text
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
 from ptr_bringup.camera.source import CameraError, Picture, Source, Wish, optical_frame
@@ -85,6 +86,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._wait = declare(self, "wait", False, "a device that is not there yet is waited for, not an error")
         self._autostart = declare(self, "autostart", True, "configure and activate at once")
         self._frame = prefixed(self, optical_frame(self._name))
+        self._mounting = declare_mounting(self)
 
     def _start(self) -> None:
         for transition in (self.trigger_configure, self.trigger_activate):
@@ -107,13 +109,10 @@ class Camera(RunnableNode, LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _publish_pose(self) -> None:
-        """Say where the camera is, if its calibration does."""
-        pose = camera_pose(self._calibration)
-        if pose is not None:
-            message = PoseStamped(pose=pose)
-            message.header.stamp = self.get_clock().now().to_msg()
-            message.header.frame_id = prefixed(self, "base_link")
-            self._poses.publish(message)
+        """Say where the camera is, if its parameters or its calibration do."""
+        mounting = self._mounting or camera_pose(self._calibration)
+        if mounting is not None:
+            self._poses.publish(mounting_message(self, mounting))
 
     def _fail(self, error: CameraError) -> TransitionCallbackReturn:
         """Keep the reason for whoever started the node; with `autostart` that is the node itself."""

@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `raw_camera`: raw images of another camera driver become the JPEG stream that the suite uses."""
+"""The node `raw_camera`: raw images of another camera driver become the JPEG stream that the suite uses.
+
+Images and calibration have one frame: the driver's, which it or another node puts into /tf; or, where the driver names
+none or the parameter `pose_frame` says where the camera is, NAME_optical_frame.
+"""
 
 from __future__ import annotations
 
 import sys
 
+from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ptr_bringup.camera.conversion import ImageConverter
 from ptr_bringup.camera.images import jpeg_message
+from ptr_bringup.camera.mounting import declare_mounting, mounting_message
 from ptr_bringup.camera.source import CameraError, optical_frame
 from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.qos import LATCHED
 
 
 class RawCamera(RunnableNode, Node):
@@ -27,12 +34,24 @@ class RawCamera(RunnableNode, Node):
         info = declare(self, "info_topic", "camera/color/camera_info", "sensor_msgs/CameraInfo of the driver")
         self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", (1, 100))
         self._converter = ImageConverter()
-        self._frame = prefixed(self, optical_frame(name))
+        self._frame, mounting = prefixed(self, optical_frame(name)), declare_mounting(self)
+        self._renamed = mounting is not None
         quality_of_service = qos_profile_sensor_data
         self._images = self.create_publisher(CompressedImage, f"camera/{name}/image/compressed", quality_of_service)
         self._infos = self.create_publisher(CameraInfo, f"camera/{name}/camera_info", quality_of_service)
         self.create_subscription(Image, image, self._on_image, quality_of_service)
-        self.create_subscription(CameraInfo, info, self._infos.publish, quality_of_service)
+        self.create_subscription(CameraInfo, info, self._on_info, quality_of_service)
+        if mounting is not None:
+            self._poses = self.create_publisher(PoseStamped, f"camera/{name}/pose", LATCHED)
+            self._poses.publish(mounting_message(self, mounting))
+
+    def _frame_of(self, driver: str) -> str:
+        """The frame of what the driver gives a frame of its own, or none."""
+        return self._frame if self._renamed or not driver else driver
+
+    def _on_info(self, message: CameraInfo) -> None:
+        message.header.frame_id = self._frame_of(message.header.frame_id)
+        self._infos.publish(message)
 
     def _on_image(self, message: Image) -> None:
         try:
@@ -40,7 +59,7 @@ class RawCamera(RunnableNode, Node):
         except CameraError as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
-        frame = message.header.frame_id or self._frame
+        frame = self._frame_of(message.header.frame_id)
         self._images.publish(jpeg_message(image, self._quality, message.header.stamp, frame))
 
 

@@ -45,7 +45,9 @@ class RobotDescription(RunnableNode, Node):
         self._joints = {joint.name: joint for joint in self._robot.moving}
         self._prefix = prefix(self.get_namespace())
         self._moving = {joint.name: transform_of(joint, self._prefix) for joint in self._robot.moving}
-        self._static = {joint.child: transform_of(joint, self._prefix) for joint in self._robot.fixed}
+        fixed = [transform_of(joint, self._prefix) for joint in self._robot.fixed]
+        self._static = {transform.child_frame_id: transform for transform in fixed}
+        self._frames = {self._prefix + link for joint in self._robot.joints for link in (joint.parent, joint.child)}
         self._cameras: set[str] = set()
         self._transforms = self.create_publisher(TFMessage, "/tf", 100)
         self._static_transforms = self.create_publisher(TFMessage, "/tf_static", LATCHED)
@@ -83,11 +85,12 @@ class RobotDescription(RunnableNode, Node):
 
     def _listen_to(self, camera: str, topic: str) -> None:
         def keep(message: PoseStamped) -> None:
-            found = TransformStamped(header=message.header, child_frame_id=self._prefix + optical_frame(camera))
-            found.header.frame_id = self._prefix + message.header.frame_id.removeprefix(self._prefix)
-            moved, position = found.transform.translation, message.pose.position
-            moved.x, moved.y, moved.z = position.x, position.y, position.z
-            found.transform.rotation = message.pose.orientation
+            found = camera_transform(camera, message, self._prefix)
+            if found.header.frame_id not in self._frames:
+                self.get_logger().warning(
+                    f"camera {camera} is in the frame {found.header.frame_id!r}, which is no link of the robot: it is "
+                    f"shown only where another node publishes that frame; links are {', '.join(sorted(self._frames))}"
+                )
             self._static[found.child_frame_id] = found
             self._publish_static()
 
@@ -107,6 +110,16 @@ def transform_of(joint: Joint, prefix: str = "") -> TransformStamped:
     message.header.frame_id = prefix + joint.parent
     place(message, joint, 0.0)
     return message
+
+
+def camera_transform(camera: str, message: PoseStamped, prefix: str = "") -> TransformStamped:
+    """The transform of a camera's optical frame, from its pose; `prefix`: of all frames, in a namespace."""
+    found = TransformStamped(header=message.header, child_frame_id=prefix + optical_frame(camera))
+    found.header.frame_id = prefix + message.header.frame_id.removeprefix(prefix)
+    moved, position = found.transform.translation, message.pose.position
+    moved.x, moved.y, moved.z = position.x, position.y, position.z
+    found.transform.rotation = message.pose.orientation
+    return found
 
 
 def place(message: TransformStamped, joint: Joint, position: float) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -20,6 +21,7 @@ from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_atomically
 from ptr_models.common.guidance import next_step
+from ptr_models.common.namespaces import VARIABLE as NAMESPACE
 from ptr_models.common.output_folder import holds_run, locked, require_unused
 from ptr_models.common.plain_text import for_markup, plain
 from ptr_models.json_input import read_object
@@ -162,6 +164,7 @@ def _run(options: argparse.Namespace) -> int:
         console.print(f"the earlier run of another plan is now in {for_markup(moved)}")
     task, kitchen = for_markup(plan.task.replace("_", " ")), for_markup(plan.kitchen)
     console.print(f"[bold]{task}[/bold] in {kitchen}, seed {plan.seed}")
+    os.environ.pop(NAMESPACE, None)  # the robot of the demonstration has none: it is alone in its domain
     with locked(plan.out):
         domain = take_own_domain()
         if domain is not None:

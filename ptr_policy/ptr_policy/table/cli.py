@@ -21,6 +21,7 @@ from ptr_models.common.files import write_json
 from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.output_folder import locked, require_unused
 from ptr_models.common.plain_text import plain
+from ptr_models.contract import Contract
 from ptr_models.episodes.exclusion import Exclusion, add_exclude, lasting
 from ptr_models.episodes.reader import find_episodes
 from ptr_models.json_input import read_object
@@ -192,6 +193,7 @@ def _run(options: argparse.Namespace) -> int:
     plan = plan_from(options)
     require_unused(plan.out)
     find_episodes([plan.data], Exclusion(plan.exclude))  # before hours of other work
+    check_cameras(plan)
     check_targets(plan)
     require_loadable(plan)
     return _make(plan, console)
@@ -307,7 +309,45 @@ def plan_from(options: argparse.Namespace) -> TablePlan:
         manner=options.manner,
         targets=targets,
         trials_from=tuple(folder.resolve() for folder in options.trials_from),
+        cameras=() if size == LOW_DIM else _cameras(options, size),
     )
+
+
+def _cameras(options: argparse.Namespace, size: str) -> tuple[str, ...]:
+    """Those that policies see: of the pre-training bags, or the ones that `--set data.cameras` names."""
+    from ptr_models.training.data import Bags, contract_of
+    from ptr_models.training.presets import preset
+
+    named = [setting for setting in options.settings if setting.startswith("data.cameras=")]
+    wanted = preset(f"ptr_{size}").replaced(named).data.cameras
+    bags = Bags((options.data,), exclude=lasting(options.exclude))
+    return tuple(camera.name for camera in contract_of(bags, cameras=wanted).cameras)
+
+
+def check_cameras(plan: TablePlan) -> None:
+    """Look at the cameras before anything is trained.
+
+    Raises:
+        PtrError: the simulator lacks one, or a checkpoint that is there already sees another one.
+    """
+    from ptr_bringup.sim.cameras import CAMERAS
+    from ptr_models.contract_cli import contract_from
+
+    seen = ", ".join(plan.cameras)
+    absent = [name for name in plan.cameras if name not in CAMERAS]
+    if absent and any(kitchen for _, kitchen in plan.tasks):
+        raise PtrError(
+            f"the pre-training bags show {seen}, but the simulator has no camera {absent[0]!r}, only "
+            f"{', '.join(CAMERAS)}; choose cameras with --set data.cameras=[{CAMERAS[0]}], or give --target alone, "
+            "with demonstrations of a real arm"
+        )
+    for name, folder in plan.checkpoints.items() if plan.cameras else ():
+        others = [camera.name for camera in contract_from(folder).cameras if camera.name not in plan.cameras]
+        if others:
+            raise PtrError(
+                f"the checkpoint of {name} in {folder} sees camera {others[0]}, but the table's policies see {seen}; "
+                "pre-train it with the table's bags"
+            )
 
 
 def check_targets(plan: TablePlan) -> None:
@@ -328,7 +368,7 @@ def check_targets(plan: TablePlan) -> None:
     trained = [method.name for method in plan.methods if method.recipe is not Recipe.EXTERNAL]
     configs = [preset(f"{name}_{plan.size}").replaced(list(plan.settings)) for name in trained]
     image_size = None if is_low_dim else max(config.networks.image_size for config in configs)
-    contract = contract_of(Bags((plan.data,), exclude=plan.exclude), is_low_dim, image_size)
+    contract = contract_of(Bags((plan.data,), exclude=plan.exclude), is_low_dim, image_size, plan.cameras)
     targets = plan.targets.values()
     check_readable(targets, contract)
     warn_of_levels(targets, plan.level)
@@ -346,6 +386,8 @@ def check_same(out: Path, plan: dict) -> None:
         stored = read_object(file, advice="choose another --out")
         stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
         stored.setdefault("targets", {})  # and simulated all demonstrations
+        usual = [camera.name for camera in Contract().cameras]
+        stored.setdefault("cameras", [] if stored.get("size") == "low_dim" else usual)  # with one camera
         policies = stored.pop("policies", {})
         plain = json.loads(json.dumps(plan))
         new = plain.pop("policies", {})

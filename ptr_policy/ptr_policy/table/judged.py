@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import command_text
+from ptr_models.contract import Contract
 from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.evaluation.checkpoints import Checkpoint
 from ptr_policy.evaluation.findings import Evaluation, command, read_evaluation
@@ -179,6 +180,8 @@ def _begin(plan: TablePlan, task: str, cells: Sequence[tuple[Method, int]]) -> S
     out = next(path for path in _places(plan.evaluations / task) if not (path / "trials.jsonl").exists())
     words = ["launch", "ptr_bringup", "evaluate.launch.xml", "robot:=wx250s", f"task:={task}", f"trials:={trials}"]
     words += [f"checkpoint:={checkpoints}", f"directory:={out}"]
+    if plan.cameras not in ((), tuple(camera.name for camera in Contract().cameras)):
+        words.append(f"cameras:={','.join(plan.cameras)}")
     if target is not None and len(target.bags) >= trials:
         words.append(f"reference:={target.folder}")
     titles = ", ".join(f"{method.title} (seed {seed})" for method, seed in cells)

@@ -63,6 +63,7 @@ class TablePlan:
             which `ptr evaluate` makes.
         targets: demonstrations that exist already, by task; the simulated operator makes the others.
         trials_from: folders of `ptr evaluate` with judged trials, beside those in `evaluations`.
+        cameras: that policies see, in this order; none: they see objects, or the bags say it.
         seeds: of pre-training, demonstrations and fine-tuning; trials are the same for all methods and seeds.
         level: of demonstrations and trials.   manner: of the operator who demonstrates.
         budget: updates, demonstrations, trials.
@@ -86,6 +87,7 @@ class TablePlan:
     exclude: tuple[str, ...] = ()
     targets: Mapping[str, Target] = field(default_factory=dict)
     trials_from: tuple[Path, ...] = ()
+    cameras: tuple[str, ...] = ()
 
     @property
     def data_options(self) -> list[object]:
@@ -94,11 +96,12 @@ class TablePlan:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is the table of the paper: images, its tasks and methods, and no smaller budget."""
+        """Whether it is the table of the paper: images of one camera, its tasks and methods, no smaller budget."""
         enough = Budget(FULL_PRETRAINING, FULL_FINETUNING)
         sizes = ("pretraining", "finetuning", "demonstrations", "trials")
         return (
             self.size != LOW_DIM
+            and len(self.cameras) <= 1
             and not self.targets
             and {task.name for task in TARGET_TASKS} <= {task for task, _ in self.tasks}
             and {method.name for method in METHODS if method.real is not None} <= {it.name for it in self.methods}
@@ -165,6 +168,7 @@ class TablePlan:
             "settings": list(self.settings),
             "level": self.level,
             "manner": self.manner,
+            "cameras": list(self.cameras),
         }
 
 
@@ -197,6 +201,7 @@ def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
     command += ["--kitchen", kitchen, "--seed", seed, "--level", plan.level]
     command += ["--manner", plan.manner]
     command += ["--no-images"] if plan.size == LOW_DIM else []
+    command += ["--camera", *plan.cameras] if plan.cameras else []
     name, title = f"demonstrate_{task}_{seed}", f"{task}, seed {seed}: demonstrations"
     return _stage(name, title, command, count, "bags", lambda: _bags(folder))
 
@@ -224,6 +229,8 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
         command = [*PTR, "train", "joint", *command]
     is_new = method.recipe in (Recipe.JOINT, Recipe.TARGET)
     command += ["--steps", steps, *_training_options(plan, run, method, is_new)]
+    if plan.cameras and is_new and "--resume" not in command:  # own demonstrations may have more
+        command += ["--set", f"data.cameras=[{', '.join(plan.cameras)}]"]
     name, title = f"train_{method.name}_{task}_{seed}", f"{method.title}: {task}, seed {seed}"
     return _stage(name, title, command, steps, "updates", lambda: max(0, _updates(run) - base), method)
 

@@ -158,6 +158,7 @@ def _entry(plan: TablePlan, method: Method, cell: Cell) -> dict:
         settings |= {"trained": "elsewhere", "policy": cell.checkpoint, "trials": plan.budget.trials}
     else:
         settings |= {"size": plan.size, **asdict(plan.budget), "set": list(plan.settings)}
+        settings["cameras"] = list(plan.cameras)
     return {
         "method": cell.method,
         "task": cell.task,
@@ -205,10 +206,11 @@ def caption(plan: TablePlan) -> str:
     budget = plan.budget
     real = " The last column: the real arm, other tasks and objects, as its authors report." if plan.is_full else ""
     external = [method.title for method in plan.methods if method.recipe is Recipe.EXTERNAL]
+    seen = f" Policies see the cameras {' and '.join(plan.cameras)}." if len(plan.cameras) > 1 else ""
     if external:
         real = f" Trained elsewhere, on what the table does not know: {', '.join(external)}.{real}"
     return (
-        f"{_trials_text(plan)} Presets of size {plan.size}: {budget.pretraining} updates of pre-training and "
+        f"{_trials_text(plan)}{seen} Presets of size {plan.size}: {budget.pretraining} updates of pre-training and "
         f"{budget.finetuning} of fine-tuning on {_demonstrations_text(plan)} (without pre-training a method "
         f"makes both on its data); seeds {', '.join(map(str, plan.seeds))}. Intervals are over runs (Student's t) "
         f"where there are several.{real}"

@@ -12,6 +12,7 @@ pytest.importorskip("sensor_msgs.msg")
 
 from ptr_bringup.camera.calibration import camera_info, camera_pose  # noqa: E402
 from ptr_bringup.camera.images import pinhole_info  # noqa: E402
+from ptr_bringup.camera.mounting import pose_of  # noqa: E402
 from ptr_bringup.camera.source import CameraError  # noqa: E402
 
 CALIBRATION = """
@@ -67,13 +68,27 @@ def test_where_a_camera_is_comes_from_its_calibration_file(tmp_path: Path) -> No
     path.write_text(CALIBRATION)
     assert camera_pose("") is None and camera_pose(str(path)) is None
     path.write_text(CALIBRATION + "pose: [0.1, 0.2, 0.5, 0.0, 1.0, 0.0, 0.0]\n")
-    pose = camera_pose(str(path))
-    assert (pose.position.z, pose.orientation.y) == (0.5, 1.0)
+    frame, pose = camera_pose(str(path))
+    assert (frame, pose.position.z, pose.orientation.y) == ("base_link", 0.5, 1.0)
+    path.write_text(CALIBRATION + "pose_frame: ee_gripper_link\npose: [-0.1, 0, 0.07, 0, 0, 0]\n")
+    frame, pose = camera_pose(str(path))
+    assert (frame, pose.position.x, pose.orientation.w) == ("ee_gripper_link", -0.1, 1.0)
 
 
-@pytest.mark.parametrize("pose", ["[0, 0, 0]", "[0, 0, 0, 0, 0, 0, 2]", "[0, 0, 0, 0, 0, 0, .nan]", "here"])
-def test_a_pose_that_is_none_is_refused_by_name(tmp_path: Path, pose: str) -> None:
+POSES = ["[0, 0, 0]", "[0, 0, 0, 0, 0, 0, 2]", "[0, 0, 0, 0, 0, 0, .nan]", "[0, 0, 0, .inf, 0, 0]", "here", "3"]
+
+
+@pytest.mark.parametrize("entries", [*(f"pose: {pose}" for pose in POSES), "{pose: [0, 0, 0, 0, 0, 0], pose_frame: 3}"])
+def test_a_pose_that_is_none_is_refused_by_name(tmp_path: Path, entries: str) -> None:
     path = tmp_path / "camera.yaml"
-    path.write_text(f"{CALIBRATION}pose: {pose}\n")
+    path.write_text(entries if entries.startswith("{") else f"{CALIBRATION}{entries}\n")
     with pytest.raises(CameraError, match="malformed"):
         camera_pose(str(path))
+
+
+def test_three_angles_are_turned_about_the_fixed_axes_as_in_urdf() -> None:
+    """An optical frame on a camera that looks along x of its frame: rpy -pi/2, 0, -pi/2 (REP 103, REP 105)."""
+    turned = pose_of([0.1, 0.2, 0.3, -math.pi / 2, 0.0, -math.pi / 2])
+    o = turned.orientation
+    assert [o.x, o.y, o.z, o.w] == pytest.approx([-0.5, 0.5, -0.5, 0.5])
+    assert turned == pose_of([0.1, 0.2, 0.3, o.x, o.y, o.z, o.w])

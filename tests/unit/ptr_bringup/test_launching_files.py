@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ptr_bringup.doctor.checks import EXECUTABLES
 from ptr_bringup.launching.arguments import declared_arguments
 from ptr_bringup.launching.cli import default_environment, find_file
 from ptr_bringup.launching.documents import read_document
@@ -24,22 +23,7 @@ FILES = sorted(LAUNCH.glob("*.launch.xml"))
 ROBOT = ["simulator", "camera_monitor", "arm", "robot_description"]
 
 
-@pytest.fixture(autouse=True)
-def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installation of the suite with empty programs."""
-    index = tmp_path / "share/ament_index/resource_index/packages"
-    index.mkdir(parents=True)
-    for package, names in EXECUTABLES.items():
-        (index / package).touch()
-        (tmp_path / "lib" / package).mkdir(parents=True)
-        for name in names:
-            (tmp_path / "lib" / package / name).touch(0o755)
-    (tmp_path / "share/ptr_bringup/launch").mkdir(parents=True)
-    for name in ("config", "urdf"):
-        (tmp_path / "share/ptr_bringup" / name).symlink_to(LAUNCH.parent / name)
-    for file in FILES:
-        (tmp_path / "share/ptr_bringup/launch" / file.name).symlink_to(file)
-    monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path))
+pytestmark = pytest.mark.usefixtures("installed")
 
 
 def started(name: str, **given: str) -> list[str]:

@@ -8,6 +8,7 @@ import csv
 import dataclasses
 import itertools
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from ptr_models import cli
 from ptr_models.common.assets import checkpoint_path
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -62,6 +64,27 @@ def run(stage: Stage, logs: Path) -> None:
     """Run a stage without a bar on the screen."""
     with progress_bar(Console(quiet=True)) as progress:
         run_stage(stage, logs, progress)
+
+
+def test_a_namespace_of_the_terminal_is_none_of_the_demonstration_s_robot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever PTR_NAMESPACE is, the stages neither start a robot in it nor look for one there."""
+
+    def run_all(plan: Plan, console: Console) -> list[runner.StageTime]:
+        assert "PTR_NAMESPACE" not in os.environ and os.environ["ROS_DOMAIN_ID"] == "77"
+        commands = [word for stage in all_stages(plan) for word in stage.command]
+        assert not any(word.startswith(("namespace:=", "--namespace")) for word in commands)
+        raise PtrError("stopped by the test")
+
+    for name, value in {"PTR_NAMESPACE": "le ft", "ROS_DOMAIN_ID": "77"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(runner, "run_all", run_all)
+    options = cli.build_parser()[0].parse_args(
+        ["demo", "--out", str(tmp_path / "run"), "--data", str(tmp_path / "data")]
+    )
+    with pytest.raises(PtrError, match="stopped by the test"):
+        options.run(options)
 
 
 def test_a_run_of_another_plan_is_moved_aside_and_nothing_of_it_is_lost(plan: Plan) -> None:

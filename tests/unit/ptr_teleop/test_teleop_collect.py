@@ -50,6 +50,32 @@ def test_the_session_is_the_launch_file_with_what_was_asked_for() -> None:
     assert "cameras:=over_shoulder" in command
 
 
+def session(*words: str) -> argparse.Namespace:
+    """The options of `ptr collect` for a task and these words."""
+    parser = argparse.ArgumentParser()
+    cli.register(parser.add_subparsers())
+    return parser.parse_args(["collect", "put_knife_in_pot", "--out", "data/x", *words])
+
+
+def test_a_session_with_a_namespace_is_started_in_it_and_without_one_in_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "namespace:=left" in cli.launch_command(session("--namespace", "/left/"))
+    assert not any(word.startswith("namespace:=") for word in cli.launch_command(session()))
+    monkeypatch.setenv("PTR_NAMESPACE", "right")
+    assert "namespace:=right" in cli.launch_command(session())
+    assert "namespace:=left" in cli.launch_command(session("--namespace", "left"))
+
+
+def test_keys_drive_the_robot_of_the_session_s_namespace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    driven = []
+    monkeypatch.setattr(cli, "require_terminal", lambda: None)
+    monkeypatch.setattr(cli, "drive", lambda *words: driven.append(words))
+    monkeypatch.setattr(cli, "launch_command", lambda *_: [sys.executable, "-c", "import time; time.sleep(60.0)"])
+    cli.run(session("--device", "keyboard", "--namespace", "left", "--operator", "Ada", "--out", str(tmp_path)))
+    ((task, operator, robot, namespace),) = driven
+    assert (task, operator, namespace) == ("put_knife_in_pot", "Ada", "left")
+    assert robot.poll() is not None  # the robot ends with the driving
+
+
 def test_the_cameras_of_a_session_are_named_or_those_of_its_contract(tmp_path: Path) -> None:
     parser = argparse.ArgumentParser()
     cli.register(parser.add_subparsers())
@@ -84,14 +110,25 @@ def test_the_session_says_where_the_page_is(
 
 
 @pytest.mark.parametrize(
-    ("robot", "device", "own"),
-    [("sim", "scripted", True), ("sim", "keyboard", True), ("sim", "joy", False), ("wx250s", "spacemouse", False)],
+    ("robot", "device", "namespace", "own"),
+    [
+        ("sim", "scripted", "", True),
+        ("sim", "keyboard", "", True),
+        ("sim", "joy", "", False),
+        ("wx250s", "spacemouse", "", False),
+        ("sim", "scripted", "left", False),
+    ],
 )
-def test_a_simulated_session_has_a_domain_of_its_own_unless_a_device_is_in_the_users(
-    robot: str, device: str, own: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_simulated_session_has_a_domain_of_its_own_unless_something_else_is_in_the_users(
+    robot: str,
+    device: str,
+    namespace: str,
+    own: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cli, "take_own_domain", lambda: 5)
-    cli.take_domain(argparse.Namespace(robot=robot, device=device))
+    cli.take_domain(argparse.Namespace(robot=robot, device=device, namespace=namespace))
     said = "ROS domain 5; in another terminal: export ROS_DOMAIN_ID=5\n"
     assert capsys.readouterr().out == (said if own else "")
 
