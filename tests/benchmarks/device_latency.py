@@ -200,7 +200,7 @@ async def through(watcher: Watcher, way: str, folder: Path, seconds: float) -> d
                 os.write(cable, data)
 
             return await measure(watcher, device, write, seconds)
-    with running("ptr_teleop.node", folder / "teleop.log", f"device:={device}", "max_age:=0.5"):
+    with running("ptr_teleop.node", folder / "teleop.log", f"device:={device}", "max_packet_age:=0.5"):
         await _ready(watcher)
         if kind == "topic":
             from std_msgs.msg import String
@@ -222,7 +222,7 @@ async def through(watcher: Watcher, way: str, folder: Path, seconds: float) -> d
 
 def _spacemouse(folder: Path) -> list[str]:
     os.mkfifo(folder / "hidraw")
-    straight = ["spacemouse.dead_zone:=0.0", "spacemouse.expo:=0.0", "spacemouse.model:=SpaceMouseCompact"]
+    straight = ["spacemouse.deadzone:=0.0", "spacemouse.expo:=0.0", "spacemouse.model:=SpaceMouseCompact"]
     return ["device:=spacemouse", f"spacemouse.path:={folder / 'hidraw'}", *straight]
 
 

@@ -39,8 +39,10 @@ def browser():
 def robot(ros, tmp_path_factory: pytest.TempPathFactory):
     """Simulator, arm, recorder and teleoperation; `states` fills with what the arm says."""
     ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=15.0)
-    ros.start("ptr_bringup.arm.node", command_age=1.0, watchdog=1.0, state_age=2.0)  # a busy machine is no fault here
-    ros.start("ptr_teleop.node", device="none", max_age=0.5)
+    ros.start(
+        "ptr_bringup.arm.node", max_command_age=1.0, command_timeout=1.0, joint_state_timeout=2.0
+    )  # a busy machine is no fault here
+    ros.start("ptr_teleop.node", device="none", max_packet_age=0.5)
     ros.episodes = tmp_path_factory.mktemp("episodes")
     ros.start("ptr_teleop.recorder.node", directory=ros.episodes, goal=10)
     ros.states = ros.collect(ArmState, "/arm/state", qos_profile_sensor_data)

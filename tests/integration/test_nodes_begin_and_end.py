@@ -70,11 +70,16 @@ def test_every_node_ends_cleanly_on_every_signal(ros, pictures: Path) -> None:
     ("module", "parameters", "sentence"),
     [
         ("ptr_bringup.camera.node", {"source": "/dev/video77"}, "There is no camera /dev/video77"),
-        ("ptr_bringup.arm.node", {"robot": "wx250s", "profile": "spline"}, "There is no profile 'spline'"),
+        ("ptr_bringup.arm.node", {"robot": "wx250s", "profile_type": "spline"}, "There is no profile 'spline'"),
         ("ptr_bringup.arm.node", {"robot": "ur5"}, "There is no robot 'ur5'"),
         ("ptr_bringup.arm.node", {"rate": 1e6}, "out of range"),
         ("ptr_bringup.arm.node", {"robot": "wx250s", "register_rate": 0.0}, "register_rate out of range Min: 5.0"),
-        ("ptr_bringup.arm.node", {"box_low": "[0.5, 0.0, 0.0]"}, "empty along x"),
+        ("ptr_bringup.arm.node", {"workspace_min": "[0.5, 0.0, 0.0]"}, "empty along x"),
+        (
+            "ptr_bringup.arm.node",
+            {"box_low": "[0.2, 0.0, 0.0]"},
+            "of /arm have new names: box_low is now workspace_min",
+        ),
         ("ptr_bringup.sim.node", {"kitchen": "moon_base"}, "Unknown kitchen 'moon_base'"),
         ("ptr_bringup.sim.node", {"task": "fly"}, "Unknown task 'fly'"),
     ],

@@ -56,7 +56,7 @@ class Robot:
 
     def teleop(self, device: str, *arguments: str, **parameters: Any) -> Any:
         """A teleop node that has heard the arm; patient, for a machine that is busy with other tests."""
-        parameters = {"max_age": 0.5} | parameters
+        parameters = {"max_packet_age": 0.5} | parameters
         process = self.ros.start("ptr_teleop.node", *arguments, device=device, **parameters)
         self.said(device)
         self.ros.wait(lambda: self.webxr.get_subscription_count() > 0, "the page's topics")
@@ -161,7 +161,7 @@ def test_a_hand_in_vr_moves_the_arm_by_the_same_vector(robot: Robot) -> None:
 
 
 def test_a_headset_that_falls_silent_holds_the_arm_and_says_so(robot: Robot) -> None:
-    robot.teleop("webxr", max_age=0.15)
+    robot.teleop("webxr", max_packet_age=0.15)
     headset = Headset(robot)
     headset.send()
     headset.until(lambda: robot.commands and robot.commands[-1].deadman, "the grip", grip=1.0)
@@ -243,7 +243,7 @@ def test_a_second_node_is_refused_with_the_name_of_who_is_in_charge(robot: Robot
 
 
 def test_a_person_at_the_page_takes_over_from_a_policy_and_hands_back(robot: Robot) -> None:
-    robot.ros.start("ptr_teleop.node", device="none", max_age=0.5)  # as deploy.launch.xml starts it
+    robot.ros.start("ptr_teleop.node", device="none", max_packet_age=0.5)  # as deploy.launch.xml starts it
     robot.said("no device is chosen")
     policy = robot.ros.node.create_publisher(ArmCommand, "/policy/command", 10)
     robot.ros.wait(lambda: policy.get_subscription_count() > 0, "the arm at the policy's topic")
@@ -364,7 +364,7 @@ def test_a_node_ends_cleanly_while_reports_stream_in(robot: Robot, tmp_path: Pat
 
 
 def test_the_configuration_that_is_shipped_holds_every_parameter_with_its_default(robot: Robot) -> None:
-    robot.teleop("page_keyboard", max_age=0.15)
+    robot.teleop("page_keyboard", max_packet_age=0.15)
     written = flat(yaml.safe_load(CONFIG.read_text())["/**/teleop"]["ros__parameters"])
     listed = robot.ros.call(ListParameters, "/teleop/list_parameters").result.names
     of_launch = ("device", "task", "instruction", "operator_name")

@@ -117,7 +117,7 @@ class Plant:
         self.ros, self.folder, self.checkpoint = ros, folder, checkpoint
         self.parameters: dict[str, dict[str, Any]] = {
             "simulator": {"width": 160, "height": 120, "camera_rate": 15.0, "task": TASK},
-            "arm": {"box_low": f"[{', '.join(map(str, BOX[0]))}]"},
+            "arm": {"workspace_min": f"[{', '.join(map(str, BOX[0]))}]"},
             "recorder": {"directory": folder},
             "teleop": {"device": "none", "task": TASK},
             "policy_server": {"checkpoint": checkpoint, "max_holds": 10, "on_drift": "hold", "drift_time": 0.2},

@@ -186,7 +186,7 @@ def test_a_stop_freezes_the_arm_where_it_is_and_keeps_the_gripper() -> None:
 
 
 def test_the_target_does_not_run_away_behind_an_unreachable_pose() -> None:
-    rig = Rig(limits=Limits(box_low=(0.1, -0.3, 0.0), box_high=(0.49, 0.3, 0.4)))
+    rig = Rig(limits=Limits(workspace_min=(0.1, -0.3, 0.0), workspace_max=(0.49, 0.3, 0.4)))
     for _ in range(10):
         rig.send(twist=np.array([0.25, 0, 0, 0, 0, 0]))
         rig.run(0.2)
@@ -398,10 +398,10 @@ def test_after_a_stop_is_cleared_nothing_moves_before_a_new_command() -> None:
 
 def test_times_of_zero_are_limits() -> None:
     rig = Rig()
-    rig.core.timing = Timing(state_age=0.0)
+    rig.core.timing = Timing(joint_state_timeout=0.0)
     output = rig.core.tick(rig.now + 0.02, rig.state())
     assert output.joints is None
-    arbiter = Arbiter(Timing(command_age=0.0, watchdog=0.0))
+    arbiter = Arbiter(Timing(max_command_age=0.0, command_timeout=0.0))
     late = Command(9.999, "policy", LEFT, 1.0)
     assert arbiter.offer(Kind.POLICY, late, 10.0)[0] == Reason.STALE_COMMAND
     arbiter.offer(Kind.POLICY, dataclasses.replace(late, stamp=10.0), 10.0)
@@ -421,7 +421,7 @@ def test_an_arm_that_lags_for_a_moment_after_a_gap_keeps_its_command() -> None:
 
 
 def test_after_a_pause_of_two_seconds_a_joint_goes_no_further_than_in_a_quarter_of_one() -> None:
-    rig = Rig(limits=Limits(joint_speed=0.2))
+    rig = Rig(limits=Limits(max_joint_velocity=0.2))
     rig.send(twist=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), horizon=0.4)
     before = rig.joints
     rig.now += 2.0

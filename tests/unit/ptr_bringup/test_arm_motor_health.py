@@ -43,7 +43,7 @@ def test_the_effort_limits_of_the_real_arm_are_those_of_the_bridge_robots() -> N
 
 def test_the_simulated_arm_can_exceed_each_limit_and_trips_where_the_thresholds_say() -> None:
     assert all(most > limit for most, limit in zip(JOINT_EFFORT_LIMITS, SIMULATED.effort_limits, strict=True))
-    assert SIMULATED.trips == WIDOWX.trips == TEMPERATURE_LIMIT == 72.0
+    assert SIMULATED.temperature_limit == WIDOWX.temperature_limit == TEMPERATURE_LIMIT == 72.0
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_the_effort_of_the_gripper_is_not_judged() -> None:
 
 
 def test_a_limit_of_zero_is_a_limit() -> None:
-    health = MotorHealth(dataclasses.replace(EASY, effort_limits=(0.0,) * 6, effort_time=0.0))
+    health = MotorHealth(dataclasses.replace(EASY, effort_limits=(0.0,) * 6, overload_time=0.0))
     assert judged(reading(0.0, waist={"effort": 0.1}), health).level is Level.FAULT
 
 
@@ -207,7 +207,14 @@ def test_no_reading_below_the_trips_stops_the_arm(temperature: float, voltage: f
     assert judged(reading(**{MOTOR_NAMES[k]: change}), MotorHealth(EASY)).level is not Level.FAULT
 
 
-@pytest.mark.parametrize("wrong", [{"effort_limits": (1.0, 2.0)}, {"warm": 50.0, "cooled": 55.0}, {"warm": 80.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"effort_limits": (1.0, 2.0)},
+        {"temperature_warning": 50.0, "temperature_recovery": 55.0},
+        {"temperature_warning": 80.0},
+    ],
+)
 def test_thresholds_that_contradict_each_other_are_refused(wrong: dict) -> None:
-    with pytest.raises(ValueError, match="effort_limits|motor_cooled"):
+    with pytest.raises(ValueError, match="effort_limits|motor_temperature_recovery"):
         Thresholds(**{"effort_limits": (1.0,) * 6, "effort_unit": "mA", **wrong})

@@ -4,7 +4,7 @@
 A human takes over by sending a command with the deadman held, and hands back by releasing it; a second human is
 refused meanwhile. A human who falls silent without releasing has perhaps lost the link: the policy stays out until a
 release, `clear` or a move. Two policies at once are a mistake that nobody can settle by priority: both are refused
-until one has been silent for the watchdog's time. Clearing a stop must not move the arm by itself: who held the deadman
+until one has been silent for the command timeout. Clearing a stop must not move the arm by itself: who held the deadman
 meanwhile, as a policy that runs on does, is refused until it has released it or fallen silent.
 """
 
@@ -76,14 +76,14 @@ class Timing:
     """How old things may be, in s.
 
     Attributes:
-        command_age: of a command when it arrives; stamps from the future count alike.
-        watchdog: silence of the source in command after which the arm holds.
-        state_age: of the joint states.
+        max_command_age: of a command when it arrives; stamps from the future count alike.
+        command_timeout: silence of the source in command after which the arm holds.
+        joint_state_timeout: of the joint states.
     """
 
-    command_age: float = 0.3
-    watchdog: float = 0.5
-    state_age: float = 0.25
+    max_command_age: float = 0.3
+    command_timeout: float = 0.5
+    joint_state_timeout: float = 0.25
 
 
 class Arbiter:
@@ -155,9 +155,10 @@ class Arbiter:
             return Reason.NOT_FINITE, f"{who} was refused: it holds numbers that are not finite."
         if command.problem:
             return Reason.OUT_OF_RANGE, f"{who} was refused: {command.problem}."
-        if abs(age) > self._timing.command_age:
+        if abs(age) > self._timing.max_command_age:
             return Reason.STALE_COMMAND, (
-                f"{who} was refused: it was {age:.3f} s old on arrival, {self._timing.command_age:.3f} s are allowed."
+                f"{who} was refused: it was {age:.3f} s old on arrival, "
+                f"{self._timing.max_command_age:.3f} s are allowed."
             )
         if not command.deadman:
             return Reason.NONE, ""
@@ -190,11 +191,11 @@ class Arbiter:
 
     def _silent_at(self, command: Command, arrival: float) -> float:
         """When the sender of a command counts as silent unless another one comes (s)."""
-        return arrival + command.horizon + self._timing.watchdog
+        return arrival + command.horizon + self._timing.command_timeout
 
     def _conflicting_policies(self, command: Command, now: float, sender: object) -> tuple[Reason, str]:
         """Refuse every policy while more than one commands: nobody can tell which is the right one."""
-        self._policies = {one: at for one, at in self._policies.items() if now - at <= self._timing.watchdog}
+        self._policies = {one: at for one, at in self._policies.items() if now - at <= self._timing.command_timeout}
         if command.deadman:
             self._policies[sender] = now
         else:
@@ -222,7 +223,7 @@ class Arbiter:
 
     def watch(self, now: float) -> None:
         """Hold when the source in command has fallen silent."""
-        if self.command is not None and now - self._arrival > self._timing.watchdog:
+        if self.command is not None and now - self._arrival > self._timing.command_timeout:
             self._awaits_release = self._kind is Kind.HUMAN
             self._leave(Mode.HOLD)
 

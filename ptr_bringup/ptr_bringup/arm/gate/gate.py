@@ -263,7 +263,7 @@ class Gate:
             self.synchronize(state)
         else:
             self._arm.state, self._arm.measured = state, forward(state.positions)
-        if abs(age) > self.timing.state_age:
+        if abs(age) > self.timing.joint_state_timeout:
             return f"The newest usable joint state is {age:.2f} s old; the arm holds."
         return ""
 
