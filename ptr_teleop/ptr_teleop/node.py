@@ -201,7 +201,7 @@ class TeleopNode(RunnableNode, Node):
         if reading.hand is not None and now - self._arm_at > ARM_AGE:
             reading = Reading(lost=True)
             self._refuse(f"the arm is silent: no {self._state_topic} has come for half a second", now)
-        if reading.deadman and self._arm.mode == ArmState.FAULT:
+        if reading.deadman and self._arm.mode == ArmState.PROTECTIVE_STOP:
             self._refuse("the arm is stopped: clear it, then release the deadman and hold it again", now)
             return self._clutch.refuse()
         other = self._authority.other(now)

@@ -119,7 +119,7 @@ def test_a_jump_of_the_clock_holds_the_arm_until_the_next_command(arm: PlayedArm
 def test_the_button_stops_and_has_to_be_released_before_the_arm_is_cleared(arm: PlayedArm) -> None:
     press, release = (struct.pack("=qqHHi", 0, 0, 1, 57, value) for value in (1, 0))
     os.write(arm.button, press)
-    arm.wait(lambda: arm.states[-1].mode == ArmState.FAULT, "the stop")
+    arm.wait(lambda: arm.states[-1].mode == ArmState.PROTECTIVE_STOP, "the stop")
     refused = arm.ros.call(Trigger, "/arm/clear")
     assert not refused.success
     assert "still pressed" in refused.message
@@ -129,7 +129,7 @@ def test_the_button_stops_and_has_to_be_released_before_the_arm_is_cleared(arm: 
     arm.send(0.0)
     arm.path.unlink()
     os.close(arm.button)
-    arm.wait(lambda: arm.states[-1].mode == ArmState.FAULT, "the stop by the loss of the button")
+    arm.wait(lambda: arm.states[-1].mode == ArmState.PROTECTIVE_STOP, "the stop by the loss of the button")
     assert "is lost" in arm.ros.call(Trigger, "/arm/clear").message
 
 

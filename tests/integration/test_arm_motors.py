@@ -146,7 +146,7 @@ def test_a_motor_that_fails_under_a_running_command_stops_the_arm_within_the_bou
             break
     states = well.wait_for_level(MotorStates.FAULT)
     assert word in states.message
-    well.wait_for_mode(ArmState.FAULT)
+    well.wait_for_mode(ArmState.PROTECTIVE_STOP)
     faults = [event for event in well.safety if event.reason & SafetyEvent.MOTOR_FAULT]
     told = [event.detail for event in faults if seconds(event.header.stamp) > seconds(began)]
     assert well.safety[-1].reason & SafetyEvent.MOTOR_FAULT
@@ -160,7 +160,7 @@ def test_a_motor_that_fails_under_a_running_command_stops_the_arm_within_the_bou
 
 def test_a_failed_motor_keeps_the_arm_stopped_until_it_is_rebooted_and_holds(well: Robot) -> None:
     well.inject("overload", target="elbow")
-    well.wait_for_mode(ArmState.FAULT)
+    well.wait_for_mode(ArmState.PROTECTIVE_STOP)
     refused = well.ros.call(Trigger, "/arm/clear")
     assert not refused.success
     assert "elbow" in refused.message
@@ -172,7 +172,7 @@ def test_a_failed_motor_keeps_the_arm_stopped_until_it_is_rebooted_and_holds(wel
     assert well.motors[-1].level == MotorStates.FAULT
     assert well.ros.call(SetBool, "/arm/torque", SetBool.Request(data=True)).success
     well.wait_for_level(MotorStates.OK)
-    assert well.states[-1].mode == ArmState.FAULT
+    assert well.states[-1].mode == ArmState.PROTECTIVE_STOP
     assert well.ros.call(Trigger, "/arm/clear").success
     well.wait_for_mode(ArmState.IDLE)
 
@@ -213,7 +213,7 @@ def test_torque_is_not_switched_while_somebody_commands(well: Robot) -> None:
 
 def test_a_warm_motor_prompts_a_rest_and_the_arm_goes_on(well: Robot) -> None:
     well.inject("warm", target="gripper", value=62.0)
-    states = well.wait_for_level(MotorStates.REST)
+    states = well.wait_for_level(MotorStates.WARN)
     assert "gripper" in states.message
     assert "rest" in states.message
     result = well.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper=1.0))
@@ -224,16 +224,16 @@ def test_a_warm_motor_prompts_a_rest_and_the_arm_goes_on(well: Robot) -> None:
 
 def test_ptr_arm_leads_back_after_a_trip(well: Robot) -> None:
     well.inject("overload", target="shoulder")
-    well.wait_for_mode(ArmState.FAULT)
+    well.wait_for_mode(ArmState.PROTECTIVE_STOP)
     status = well.ptr("arm", "status", "--json")
     assert status.returncode == 1, status.stderr
     report = json.loads(status.stdout)
-    assert (report["mode"], report["level"]) == ("FAULT", "FAULT")
+    assert (report["mode"], report["level"]) == ("PROTECTIVE_STOP", "FAULT")
     assert [m["name"] for m in report["motors"] if m["error"]] == ["shoulder"]
     asked = well.ptr("arm", "recover")
     assert asked.returncode == 2
     assert "--yes" in asked.stderr
-    assert well.states[-1].mode == ArmState.FAULT
+    assert well.states[-1].mode == ArmState.PROTECTIVE_STOP
     recovered = well.ptr("arm", "recover", "--yes")
     assert recovered.returncode == 0, recovered.stdout + recovered.stderr
     assert "ready" in recovered.stdout
@@ -246,7 +246,7 @@ def test_ptr_inject_says_what_is_wrong_and_refuses_what_it_does_not_know(well: R
     injected = well.ptr("inject", "joint_states_late", "--value", "0.4")
     assert injected.returncode == 0, injected.stderr
     assert "delay 0.4 s" in injected.stdout
-    well.ros.wait(lambda: well.safety[-1].reason & SafetyEvent.STALE_STATE, "late joint states")
+    well.ros.wait(lambda: well.safety[-1].reason & SafetyEvent.STATE_TIMEOUT, "late joint states")
     assert well.ptr("inject", "clear").returncode == 0
     refused = well.ptr("inject", "overload", "--target", "knee")
     assert refused.returncode == 2

@@ -62,7 +62,7 @@ class Robot:
         self.ros.wait(lambda: self.states[-1].mode == mode, f"mode {mode}")
 
     def wait_for_reason(self, reason: int) -> SafetyEvent:
-        """The first event with this reason; on a busy machine STALE_STATE may come beside it."""
+        """The first event with this reason; on a busy machine STATE_TIMEOUT may come beside it."""
         self.ros.wait(lambda: any(e.reason & reason for e in self.safety), f"reason {reason}")
         return next(e for e in self.safety if e.reason & reason)
 
@@ -114,20 +114,20 @@ def test_silence_holds_the_arm_and_is_published(started: Robot) -> None:
     started.wait_for_mode(ArmState.POLICY)
     started.wait_for_mode(ArmState.HOLD)
     place = position(started.fresh().commanded)
-    started.wait_for_reason(SafetyEvent.SILENT)
+    started.wait_for_reason(SafetyEvent.COMMAND_TIMEOUT)
     started.ros.spin(0.3)
     assert position(started.fresh().commanded) == pytest.approx(place, abs=1e-9)
 
 
 def test_a_stop_latches_until_it_is_cleared(started: Robot) -> None:
     assert started.ros.call(Trigger, "/arm/stop").success
-    started.wait_for_mode(ArmState.FAULT)
+    started.wait_for_mode(ArmState.PROTECTIVE_STOP)
     place = position(started.fresh().commanded)
     started.send((0.2, 0.0, 0.0))
     refused = started.go(named_pose="start")
     assert not refused.success
     assert "stopped" in refused.message
-    assert started.fresh().mode == ArmState.FAULT
+    assert started.fresh().mode == ArmState.PROTECTIVE_STOP
     assert position(started.states[-1].commanded) == pytest.approx(place, abs=1e-9)
     assert started.ros.call(Trigger, "/arm/clear").success
     started.wait_for_mode(ArmState.IDLE)
@@ -139,11 +139,11 @@ def test_a_stop_request_by_topic_latches_and_false_does_not_clear(started: Robot
     started.send((0.1, 0.0, 0.0))
     started.wait_for_mode(ArmState.TELEOP)
     requests.publish(Bool(data=True))
-    started.wait_for_mode(ArmState.FAULT)
+    started.wait_for_mode(ArmState.PROTECTIVE_STOP)
     requests.publish(Bool(data=False))
     started.send((0.1, 0.0, 0.0))
     assert "/arm/stop_request" in started.wait_for_reason(SafetyEvent.STOPPED).detail
-    assert started.fresh().mode == ArmState.FAULT
+    assert started.fresh().mode == ArmState.PROTECTIVE_STOP
     assert started.ros.call(Trigger, "/arm/clear").success
     started.ros.node.destroy_publisher(requests)
 
@@ -157,7 +157,7 @@ def test_two_policies_at_once_hold_the_arm_though_they_have_one_name(started: Ro
     for velocity, publisher in (((0.0, 0.05, 0.0), second), ((0.05, 0.0, 0.0), first)):
         started.publishers["policy"] = publisher  # one right after the other, and each holds for 0.2 s: 10 mm
         started.send(velocity, kind="policy")
-    assert "2 policies" in started.wait_for_reason(SafetyEvent.OVERRIDDEN).detail
+    assert "2 policies" in started.wait_for_reason(SafetyEvent.PREEMPTED).detail
     place = position(started.fresh().commanded)
     started.ros.spin(0.3)
     assert position(started.fresh().commanded) == pytest.approx(place, abs=2e-3)
@@ -181,7 +181,7 @@ def test_a_human_overrides_the_policy(started: Robot) -> None:
     started.send(kind="teleop")
     started.wait_for_mode(ArmState.TELEOP)
     started.send((0.1, 0.0, 0.0), kind="policy")
-    assert started.wait_for_reason(SafetyEvent.OVERRIDDEN).source == "policy"
+    assert started.wait_for_reason(SafetyEvent.PREEMPTED).source == "policy"
     assert started.states[-1].source == "teleop"
 
 
@@ -205,7 +205,7 @@ def test_a_twist_out_of_the_box_stops_at_its_face(started: Robot) -> None:
     goal.orientation.y = goal.orientation.w = math.sqrt(0.5)
     assert started.go(pose=goal, gripper=1.0).success
     started.send((0.0, 0.2, 0.0))
-    event = started.wait_for_reason(SafetyEvent.OUTSIDE_BOX)
+    event = started.wait_for_reason(SafetyEvent.WORKSPACE_LIMIT)
     assert event.requested.position.y > 0.2
     assert event.admitted.position.y == pytest.approx(0.2)
 

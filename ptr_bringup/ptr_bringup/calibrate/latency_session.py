@@ -30,7 +30,7 @@ _AFTER = 0.6  # s at rest after the motion: what is late comes then
 _TIMEOUT = 20.0  # s for the arm and the cameras to appear
 _MOVE = 60.0  # s for the way to the start
 _MODES = {ArmState.TELEOP: "a human commands it", ArmState.POLICY: "a policy commands it"}
-_MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.FAULT: "it is stopped; clear it first"}
+_MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.PROTECTIVE_STOP: "it is stopped; clear it first"}
 
 
 class LatencyNode(Node):
@@ -121,7 +121,7 @@ def _move(node: LatencyNode, caller: Caller, duration: float) -> None:
         state = node.state.message
         if state.source not in ("", SOURCE):
             raise CalibrationError(f"{state.source} took the arm; nothing was measured.")
-        if state.mode == ArmState.FAULT:
+        if state.mode == ArmState.PROTECTIVE_STOP:
             raise CalibrationError("The arm was stopped; nothing was measured.")
         tick += 1
         caller.sleep(began + tick * _PERIOD - time.monotonic())

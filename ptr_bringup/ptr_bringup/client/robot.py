@@ -73,7 +73,7 @@ class RobotState:
 
     Attributes:
         stamp: s, of the joint states.
-        mode: IDLE, TELEOP, POLICY, HOLD, FAULT (stopped until it is cleared) or MOVING.
+        mode: IDLE, TELEOP, POLICY, HOLD, PROTECTIVE_STOP (until it is cleared) or MOVING.
         source: who commands; empty: nobody.
         pose: measured, of the end effector in base_link (m, rotation matrix).
         commanded_pose: the target that commands move.
@@ -297,7 +297,7 @@ class Robot:
         self._caller.wait(lambda: not self._stopped(), "the arm to be cleared", HEARD)
 
     def _stopped(self) -> bool:
-        return self.arm.state is not None and self.arm.state.mode == Mode.FAULT
+        return self.arm.state is not None and self.arm.state.mode == Mode.PROTECTIVE_STOP
 
     # ------------------------------------------------------------------ recording, policies
     def record(

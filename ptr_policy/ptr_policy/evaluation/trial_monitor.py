@@ -66,7 +66,7 @@ class TrialMonitor:
         self.log.step(message.q, message.held)
 
     def _on_arm(self, message: ArmState) -> None:
-        self.stopped = message.mode == ArmState.FAULT
+        self.stopped = message.mode == ArmState.PROTECTIVE_STOP
         teleoperated = message.mode == ArmState.TELEOP
         self.log.arm(nanoseconds(message.header.stamp), teleoperated, message.source, self.stopped)
 

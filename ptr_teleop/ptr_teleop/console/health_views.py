@@ -11,7 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ptr_msgs.msg import MotorState, MotorStates
 from ptr_teleop.console.views import LEVELS, number, shortened, values_of
 
-MOTOR_LEVELS = {MotorStates.OK: "ok", MotorStates.REST: "rest", MotorStates.FAULT: "fault"}
+MOTOR_LEVELS = {MotorStates.OK: "ok", MotorStates.WARN: "warn", MotorStates.FAULT: "fault"}
 HARDWARE_ERRORS = {  # bit of MotorState.hardware_error: what a person reads
     MotorState.INPUT_VOLTAGE: "supply voltage",
     MotorState.OVERHEATING: "overheating",

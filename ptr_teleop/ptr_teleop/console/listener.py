@@ -107,7 +107,7 @@ class Listener:
     def _on_motors(self, message: MotorStates) -> None:
         view = health_views.motors_view(message)
         self._state.motors = Heard(view, time.monotonic())
-        self._note_once("motors", {"ok": "ok", "rest": "warn"}.get(view["level"], "error"), "Motors", view["message"])
+        self._note_once("motors", {"ok": "ok", "warn": "warn"}.get(view["level"], "error"), "Motors", view["message"])
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for name, view in health_views.camera_views(message, list(self._frames), self._prefix).items():

@@ -16,7 +16,7 @@ MODES = {
     ArmState.TELEOP: "teleop",
     ArmState.POLICY: "policy",
     ArmState.HOLD: "hold",
-    ArmState.FAULT: "stopped",
+    ArmState.PROTECTIVE_STOP: "stopped",
     ArmState.MOVING: "moving",
 }
 RECORDER_STATES = {
@@ -26,16 +26,16 @@ RECORDER_STATES = {
     EpisodeStatus.FAULT: "fault",
 }
 REASONS = {  # bit of SafetyEvent.reason: (its name, how grave, what a person reads and hears)
-    SafetyEvent.OUTSIDE_BOX: ("outside_box", "clip", "at the edge of the workspace"),
+    SafetyEvent.WORKSPACE_LIMIT: ("workspace_limit", "clip", "at the edge of the workspace"),
     SafetyEvent.UNREACHABLE: ("unreachable", "refuse", "out of the arm's reach"),
-    SafetyEvent.TOO_FAST: ("too_fast", "clip", "too fast, slowed down"),
+    SafetyEvent.VELOCITY_LIMIT: ("velocity_limit", "clip", "too fast, slowed down"),
     SafetyEvent.NOT_FINITE: ("not_finite", "refuse", "a command without numbers"),
     SafetyEvent.JOINT_LIMIT: ("joint_limit", "refuse", "at a joint's limit"),
     SafetyEvent.STALE_COMMAND: ("stale_command", "refuse", "a command that came too late"),
-    SafetyEvent.STALE_STATE: ("stale_state", "refuse", "joint states are too old"),
-    SafetyEvent.SILENT: ("silent", "hold", "nobody commands any more"),
+    SafetyEvent.STATE_TIMEOUT: ("state_timeout", "refuse", "joint states are too old"),
+    SafetyEvent.COMMAND_TIMEOUT: ("command_timeout", "hold", "nobody commands any more"),
     SafetyEvent.STOPPED: ("stopped", "refuse", "stopped"),
-    SafetyEvent.OVERRIDDEN: ("overridden", "hold", "somebody else is in command"),
+    SafetyEvent.PREEMPTED: ("preempted", "hold", "somebody else is in command"),
     SafetyEvent.COLLISION: ("collision", "refuse", "too close to the table or to itself"),
     SafetyEvent.MOTOR_FAULT: ("motor_fault", "refuse", "a motor reports a fault"),
     SafetyEvent.OUT_OF_RANGE: ("out_of_range", "refuse", "the command holds a value that it can't have"),

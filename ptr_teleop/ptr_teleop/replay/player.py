@@ -108,7 +108,7 @@ class Player:
         if self._state.age > SILENT:
             raise ReplayError(f"no {self._caller.named('arm/state')} for {SILENT} s; the replay was ended")
         state = self._state.message
-        if state.mode == ArmState.FAULT:
+        if state.mode == ArmState.PROTECTIVE_STOP:
             raise ReplayError("the arm was stopped during the replay")
         if state.source not in ("", SOURCE):
             raise ReplayError(f"{state.source} took the arm; the replay was ended")

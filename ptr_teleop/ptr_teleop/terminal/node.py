@@ -35,7 +35,7 @@ RECORDER = {
 ARM = {
     ArmState.IDLE: "nobody drives",
     ArmState.HOLD: "the arm holds",
-    ArmState.FAULT: "the arm is STOPPED",
+    ArmState.PROTECTIVE_STOP: "the arm is STOPPED",
     ArmState.MOVING: "the arm moves by itself",
 }
 QUESTION = """\

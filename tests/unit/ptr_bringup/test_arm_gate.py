@@ -142,7 +142,7 @@ def test_silence_holds_pose_and_gripper_and_says_so() -> None:
     output = rig.run(0.6)
     assert output.state.mode is Mode.HOLD
     assert output.gripper == 0.25
-    assert rig.reasons == [Reason.SILENT]
+    assert rig.reasons == [Reason.COMMAND_TIMEOUT]
     place = rig.position
     rig.run(1.0)
     assert rig.position == pytest.approx(place, abs=1e-9)
@@ -175,7 +175,7 @@ def test_a_stop_freezes_the_arm_where_it_is_and_keeps_the_gripper() -> None:
     rig.core.stop("a test")
     rig.send(Kind.HUMAN, twist=LEFT, gripper=1.0)
     output = rig.run(1.0)
-    assert output.state.mode is Mode.FAULT
+    assert output.state.mode is Mode.PROTECTIVE_STOP
     assert output.gripper == 0.0
     assert rig.position == pytest.approx(place, abs=2.1e-3)  # a tick of 0.1 m/s
     place = rig.position
@@ -206,7 +206,7 @@ def test_with_joint_states_too_old_nothing_is_sent() -> None:
     output = rig.core.tick(rig.now, old)
     assert output.joints is None
     assert output.executed is None
-    assert output.events[0].reason == Reason.STALE_STATE
+    assert output.events[0].reason == Reason.STATE_TIMEOUT
     begin = rig.core.target.position.copy()
     for _ in range(11):
         rig.now += 0.02
@@ -258,12 +258,12 @@ def test_a_motor_fault_stops_and_can_not_be_cleared_before_the_motors_are_well()
     rig.run(0.02)
     place = rig.position
     output = rig.run(0.3)
-    assert output.state.mode is Mode.FAULT
+    assert output.state.mode is Mode.PROTECTIVE_STOP
     assert Reason.MOTOR_FAULT in rig.reasons[-1]
     assert rig.position == pytest.approx(place)
     assert "shoulder reports OVERLOAD" in rig.core.clear()
     rig.core.motor_fault("")
-    assert rig.run(0.1).state.mode is Mode.FAULT
+    assert rig.run(0.1).state.mode is Mode.PROTECTIVE_STOP
     assert rig.core.clear() == ""
     assert rig.run(0.1).state.mode is Mode.IDLE
     assert rig.position == pytest.approx(place)
@@ -313,7 +313,7 @@ def test_joint_states_that_repeat_themselves_hold_the_arm_within_300_ms() -> Non
         output = rig.core.tick(rig.now, JointState(rig.now, frozen, np.zeros(6), np.zeros(6), rig.finger))
         moved = rig.now if (rig.core.joints != before).any() else moved
     assert 0.1 < moved - began < 0.3
-    assert output.events == () or Reason.STALE_STATE in output.events[0].reason
+    assert output.events == () or Reason.STATE_TIMEOUT in output.events[0].reason
     assert output.joints == pytest.approx(rig.core.joints)
     rig.joints = place = rig.core.joints.copy()  # that is where it really went
     drive(rig, 0.4)

@@ -44,7 +44,7 @@ def test_a_wish_beyond_a_face_of_the_box_stops_at_that_face(axis: int, sign: int
     target, joints = at(*place)
     wish = Pose(target.position + 0.01 * sign * np.eye(3)[axis], target.rotation)
     verdict = limit_pose(wish, target, joints, LIMITS, 0.2)
-    assert verdict.reason == Reason.OUTSIDE_BOX
+    assert verdict.reason == Reason.WORKSPACE_LIMIT
     assert verdict.target.position[axis] == pytest.approx(face, abs=1e-12)
     reached = kinematics.forward(verdict.joints).position
     assert reached[axis] == pytest.approx(face, abs=2e-5)
@@ -57,7 +57,7 @@ def test_a_wish_beyond_a_corner_of_the_box_stops_at_that_corner(corner: tuple[fl
     inwards = np.sign(middle - corner) * 0.005
     target, joints = at(*(np.array(corner) + inwards))
     verdict = limit_pose(Pose(np.array(corner) - inwards, target.rotation), target, joints, LIMITS, 0.2)
-    assert verdict.reason == Reason.OUTSIDE_BOX
+    assert verdict.reason == Reason.WORKSPACE_LIMIT
     assert verdict.target.position == pytest.approx(corner, abs=1e-12)
 
 
@@ -65,16 +65,16 @@ def test_a_limit_of_zero_is_a_limit() -> None:
     flat = Limits(workspace_min=(0.16, 0.0, 0.01), workspace_max=(0.42, 0.0, 0.30))
     target, joints = at(0.3, 0.0, 0.15)
     verdict = limit_pose(Pose(target.position + [0.01, 0.01, 0.0], target.rotation), target, joints, flat, 0.2)
-    assert verdict.reason == Reason.OUTSIDE_BOX
+    assert verdict.reason == Reason.WORKSPACE_LIMIT
     assert verdict.target.position == pytest.approx([0.31, 0.0, 0.15], abs=1e-6)
 
     still = Limits(max_linear_velocity=0.0, max_angular_velocity=0.0)
     twist, reason, _ = cap_twist(np.array([0.1, 0.0, 0.0, 0.0, 0.2, 0.0]), still)
-    assert reason == Reason.TOO_FAST
+    assert reason == Reason.VELOCITY_LIMIT
     assert not twist.any()
 
     verdict = limit_pose(down(0.31, 0.0, 0.15), TARGET, START, Limits(max_joint_velocity=0.0), 0.02)
-    assert verdict.reason == Reason.TOO_FAST
+    assert verdict.reason == Reason.VELOCITY_LIMIT
     assert verdict.joints == pytest.approx(START)
 
 
@@ -82,7 +82,7 @@ def test_a_limit_of_zero_is_a_limit() -> None:
     ("changes", "reason"),
     [
         ({"reach_min": 0.0, "reach_max": 0.0}, Reason.UNREACHABLE),
-        ({"workspace_min": (0.0, 0.0, 0.0), "workspace_max": (0.0, 0.0, 0.0)}, Reason.OUTSIDE_BOX),
+        ({"workspace_min": (0.0, 0.0, 0.0), "workspace_max": (0.0, 0.0, 0.0)}, Reason.WORKSPACE_LIMIT),
         ({"table_height": 0.0}, Reason.COLLISION),
     ],
 )
@@ -185,7 +185,7 @@ def test_a_joint_beyond_its_limit_is_refused_and_may_only_come_back() -> None:
 def test_a_joint_that_would_move_too_fast_is_slowed_and_the_target_with_it() -> None:
     slow = dataclasses.replace(LIMITS, max_joint_velocity=0.5)
     verdict = limit_pose(down(0.34, 0.0, 0.15), TARGET, START, slow, 0.02)
-    assert verdict.reason == Reason.TOO_FAST
+    assert verdict.reason == Reason.VELOCITY_LIMIT
     assert np.abs(verdict.joints - START).max() == pytest.approx(0.01)
     assert verdict.target.position == pytest.approx(kinematics.forward(verdict.joints).position)
 
@@ -199,7 +199,7 @@ def test_the_largest_bridge_action_passes_the_twist_caps_unchanged() -> None:
 
 def test_a_twist_over_the_caps_keeps_its_direction() -> None:
     twist, reason, _ = cap_twist(np.array([0.5, 0.25, 0.0, 0.0, 0.0, 2.5]), LIMITS)
-    assert reason == Reason.TOO_FAST
+    assert reason == Reason.VELOCITY_LIMIT
     assert twist == pytest.approx([0.25, 0.125, 0.0, 0.0, 0.0, 1.25])
 
 
@@ -211,7 +211,7 @@ def test_from_outside_of_the_box_the_arm_may_move_inwards_but_not_out(z: float) 
     assert inwards.reason == Reason.NONE
     assert inwards.target.position[0] == pytest.approx(target.position[0] + 0.005)
     outwards = limit_pose(Pose(target.position - [0.005, 0, 0], target.rotation), target, joints, LIMITS, 0.5)
-    assert outwards.reason == Reason.OUTSIDE_BOX
+    assert outwards.reason == Reason.WORKSPACE_LIMIT
     assert outwards.target.position == pytest.approx(target.position)
     assert outwards.joints == pytest.approx(joints)
 
@@ -232,7 +232,7 @@ def test_limits_that_make_no_sense_are_refused_by_name(changes: dict, named: str
 
 
 def test_reasons_of_a_set_are_listed_one_by_one() -> None:
-    assert bits(Reason.UNREACHABLE | Reason.OUTSIDE_BOX) == [Reason.OUTSIDE_BOX, Reason.UNREACHABLE]
+    assert bits(Reason.UNREACHABLE | Reason.WORKSPACE_LIMIT) == [Reason.WORKSPACE_LIMIT, Reason.UNREACHABLE]
     assert bits(Reason.NONE) == []
 
 
@@ -258,7 +258,7 @@ def test_a_slowed_step_along_a_face_of_the_box_bulges_out_by_a_millimetre_at_mos
     target, joints = at(*place)
     verdict = limit_pose(down(*wish), target, joints, limits, 0.2)
     reached = target if verdict.joints is None else kinematics.forward(verdict.joints)
-    assert verdict.reason & Reason.TOO_FAST
+    assert verdict.reason & Reason.VELOCITY_LIMIT
     assert (reached.position > np.array(limits.workspace_min) - 1.1e-3).all()
     assert (reached.position < np.array(limits.workspace_max) + 1.1e-3).all()
 

@@ -89,7 +89,7 @@ def test_a_warm_motor_prompts_a_rest_until_it_has_cooled() -> None:
         judged(reading(t, shoulder={"temperature": value}), health).level
         for t, value in enumerate((59.0, 60.0, 59.0, 55.0, 54.0, 59.0))
     ]
-    assert levels == [Level.OK, Level.REST, Level.REST, Level.REST, Level.OK, Level.OK]
+    assert levels == [Level.OK, Level.WARN, Level.WARN, Level.WARN, Level.OK, Level.OK]
 
 
 def test_the_prompt_says_which_motor_how_warm_and_how_long_to_rest() -> None:
@@ -117,13 +117,13 @@ def test_a_load_that_is_carried_for_long_prompts_a_rest_before_it_trips() -> Non
     prompted = None
     for t in range(120):
         judgment = judged(reading(float(t), shoulder={"effort": 70.0}), health)
-        if judgment.level is Level.REST:
+        if judgment.level is Level.WARN:
             prompted = prompted if prompted is not None else t
             assert "shoulder" in judgment.message
     # 0.7^2 (1 - exp(-t / 30 s)) reaches 0.6^2 after 40 s
     assert prompted == pytest.approx(30.0 * math.log(0.49 / (0.49 - 0.36)), abs=1.5)
     levels = [judged(reading(float(t), shoulder={"effort": 10.0}), health).level for t in range(120, 160)]
-    assert levels[0] is Level.REST
+    assert levels[0] is Level.WARN
     assert levels[-1] is Level.OK
 
 
@@ -138,7 +138,7 @@ def test_a_limit_of_zero_is_a_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("voltage", "level"), [(10.9, Level.REST), (11.0, Level.OK), (14.8, Level.OK), (15.0, Level.REST)]
+    ("voltage", "level"), [(10.9, Level.WARN), (11.0, Level.OK), (14.8, Level.OK), (15.0, Level.WARN)]
 )
 def test_a_supply_outside_of_its_range_is_told(voltage: float, level: Level) -> None:
     assert judged(reading(**{name: {"voltage": voltage} for name in MOTOR_NAMES})).level is level

@@ -114,12 +114,12 @@ def test_messages_become_values_that_json_knows() -> None:
     from ptr_msgs.msg import ArmState, EpisodeStatus, PolicyStep, SafetyEvent, StreamHealth
     from ptr_teleop.console import policy_views, views
 
-    arm = ArmState(mode=ArmState.FAULT, gripper=math.nan)
+    arm = ArmState(mode=ArmState.PROTECTIVE_STOP, gripper=math.nan)
     arm.measured.position.x = math.inf
     step = PolicyStep(step=3, q=math.nan, q_spread=0.5, q_mode=-1.0)
     status = EpisodeStatus(streams=[StreamHealth(topic="/arm/state", age=-1.0, rate=math.nan)], free_gb=math.inf)
     teleop = DiagnosticStatus(level=DiagnosticStatus.WARN, values=[KeyValue(key="devices", value="webxr,none")])
-    safety = SafetyEvent(reason=SafetyEvent.OUTSIDE_BOX | SafetyEvent.STOPPED, detail="x" * 5000)
+    safety = SafetyEvent(reason=SafetyEvent.WORKSPACE_LIMIT | SafetyEvent.STOPPED, detail="x" * 5000)
     shown = [
         views.arm_view(arm),
         policy_views.policy_point(step),

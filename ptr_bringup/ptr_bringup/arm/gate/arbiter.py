@@ -32,7 +32,7 @@ class Mode(enum.IntEnum):
     TELEOP = 1
     POLICY = 2
     HOLD = 3
-    FAULT = 4
+    PROTECTIVE_STOP = 4
     MOVING = 5
 
 
@@ -124,7 +124,7 @@ class Arbiter:
         reason, detail = self._refusal(kind, command, now - command.stamp if age is None else age, sender)
         if not reason and insists:
             reason, detail = (
-                Reason.OVERRIDDEN,
+                Reason.PREEMPTED,
                 (
                     f"The command of {command.source or 'an unnamed source'} was refused: it went on while the arm was "
                     "stopped; release its deadman first, or end the policy's run and begin another."
@@ -146,7 +146,7 @@ class Arbiter:
 
     def _refusal(self, kind: Kind, command: Command, age: float, sender: object) -> tuple[Reason, str]:
         who = f"The command of {command.source or 'an unnamed source'}"
-        if self.mode is Mode.FAULT:
+        if self.mode is Mode.PROTECTIVE_STOP:
             return (
                 Reason.STOPPED,
                 f"{who} was refused: the arm is stopped ({self.stop_reason}); clear it first.",
@@ -164,16 +164,16 @@ class Arbiter:
             return Reason.NONE, ""
         if self._kind is Kind.HUMAN and (kind is not Kind.HUMAN or not self._holds(command.source, sender)):
             another = "another " if command.source == self.source else ""
-            return Reason.OVERRIDDEN, f"{who} was refused: {another}{self.source} is in command."
+            return Reason.PREEMPTED, f"{who} was refused: {another}{self.source} is in command."
         if kind is Kind.HUMAN:
             return Reason.NONE, ""
         if self._awaits_release:
-            return Reason.OVERRIDDEN, (
+            return Reason.PREEMPTED, (
                 f"{who} was refused: the human fell silent without releasing the deadman; "
                 "release it, clear the arm or let it move to a pose."
             )
         if self.mode is Mode.MOVING:
-            return Reason.OVERRIDDEN, f"{who} was refused: the arm is moving to a pose."
+            return Reason.PREEMPTED, f"{who} was refused: the arm is moving to a pose."
         return Reason.NONE, ""
 
     def _holds(self, source: str, sender: object) -> bool:
@@ -182,7 +182,9 @@ class Arbiter:
 
     def _held_through_stop(self, command: Command, now: float, sender: object) -> bool:
         """Has a sender held its deadman without a break since the arm was stopped?"""
-        insists = command.deadman and (self.mode is Mode.FAULT or now <= self._insisting.get(sender, -math.inf))
+        insists = command.deadman and (
+            self.mode is Mode.PROTECTIVE_STOP or now <= self._insisting.get(sender, -math.inf)
+        )
         if insists:
             self._insisting[sender] = self._silent_at(command, now)
         else:
@@ -204,7 +206,7 @@ class Arbiter:
             return Reason.NONE, ""
         if self._kind is Kind.POLICY:
             self.drop()
-        return Reason.OVERRIDDEN, (
+        return Reason.PREEMPTED, (
             f"The command of {command.source or 'an unnamed source'} was refused: {len(self._policies)} policies "
             "command the arm at once; end all but one."
         )
@@ -256,13 +258,13 @@ class Arbiter:
         """Latch the stop."""
         if self.command is not None:
             self._insisting[self._sender] = self._silent_at(self.command, self._arrival)
-        self._leave(Mode.FAULT)
+        self._leave(Mode.PROTECTIVE_STOP)
         self.stop_reason = why
 
     def clear(self) -> None:
         """Release the latched stop, and a human's unreleased silence."""
         self._awaits_release = False
-        if self.mode in (Mode.FAULT, Mode.HOLD):
+        if self.mode in (Mode.PROTECTIVE_STOP, Mode.HOLD):
             self.mode, self.stop_reason = Mode.IDLE, ""
 
     def drop(self) -> None:
@@ -276,7 +278,7 @@ class Arbiter:
         Returns:
             Empty, or a sentence that says who has the arm.
         """
-        if self.mode is Mode.FAULT:
+        if self.mode is Mode.PROTECTIVE_STOP:
             return f"The arm is stopped ({self.stop_reason}); clear it first."
         if self.mode is Mode.MOVING:
             return "The arm is already moving to a pose; cancel that move or wait for its end."

@@ -42,16 +42,16 @@ class Reason(enum.IntFlag):
     """Why the gate changed or refused a command; the bits of SafetyEvent.reason."""
 
     NONE = 0
-    OUTSIDE_BOX = 1
+    WORKSPACE_LIMIT = 1
     UNREACHABLE = 2
-    TOO_FAST = 4
+    VELOCITY_LIMIT = 4
     NOT_FINITE = 8
     JOINT_LIMIT = 16
     STALE_COMMAND = 32
-    STALE_STATE = 64
-    SILENT = 128
+    STATE_TIMEOUT = 64
+    COMMAND_TIMEOUT = 128
     STOPPED = 256
-    OVERRIDDEN = 512
+    PREEMPTED = 512
     COLLISION = 1024
     MOTOR_FAULT = 2048
     OUT_OF_RANGE = 4096
@@ -147,7 +147,7 @@ def limit_pose(wish: Pose, target: Pose, joints: Array, limits: Limits, duration
         why = f"{_place(clipped)} can only be reached with the arm folded another way."
         return LimitResult(None, target, reason | Reason.UNREACHABLE, why)
     verdict = limit_joints(found, clipped, target, joints, limits, duration)
-    if verdict.joints is not None and verdict.reason & Reason.TOO_FAST:
+    if verdict.joints is not None and verdict.reason & Reason.VELOCITY_LIMIT:
         verdict = _kept_inside(verdict, target, joints, limits)
     return dataclasses.replace(verdict, reason=verdict.reason | reason, detail=verdict.detail or detail)
 
@@ -175,7 +175,7 @@ def limit_joints(wish: Array, pose: Pose, target: Pose, joints: Array, limits: L
     if step > allowed * (1.0 + _ROUNDING) + 1e-12:
         slowed = joints + (wish - joints) * (allowed / step)
         why = f"A joint would move {step:.3f} rad in {duration:.3f} s, over {limits.max_joint_velocity:.2f} rad/s."
-        return LimitResult(slowed, forward(slowed), Reason.TOO_FAST, why)
+        return LimitResult(slowed, forward(slowed), Reason.VELOCITY_LIMIT, why)
     return LimitResult(wish, pose)
 
 
@@ -207,14 +207,14 @@ def _kept_inside(slowed: LimitResult, target: Pose, joints: Array, limits: Limit
         if inside and not _refuse_pose(pose, target, limits)[0] and not collision_reason(wish, joints, limits):
             return dataclasses.replace(slowed, joints=wish, target=pose)
     why = f"{slowed.detail} A slower step would leave the workspace; the arm holds."
-    return LimitResult(None, target, slowed.reason | Reason.OUTSIDE_BOX, why)
+    return LimitResult(None, target, slowed.reason | Reason.WORKSPACE_LIMIT, why)
 
 
 def cap_twist(twist: Array, limits: Limits) -> tuple[Array, Reason, str]:
     """Scale a twist (6,) down to the speed caps, keeping its direction.
 
     Returns:
-        The twist, TOO_FAST or NONE, and a sentence.
+        The twist, VELOCITY_LIMIT or NONE, and a sentence.
     """
     fastest, turning = float(np.abs(twist[:3]).max()), float(np.abs(twist[3:]).max())
     linear, angular = _scale(fastest, limits.max_linear_velocity), _scale(turning, limits.max_angular_velocity)
@@ -225,7 +225,7 @@ def cap_twist(twist: Array, limits: Limits) -> tuple[Array, Reason, str]:
         f"The twist has components of {fastest:.3f} m/s and {turning:.3f} rad/s; "
         f"the caps are {limits.max_linear_velocity:.3f} m/s and {limits.max_angular_velocity:.3f} rad/s."
     )
-    return capped, Reason.TOO_FAST, why
+    return capped, Reason.VELOCITY_LIMIT, why
 
 
 def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason, str]:
@@ -246,7 +246,7 @@ def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason,
         if value != moved
     )
     why = f"The target was moved to the border of the workspace box: {outside}."
-    return clipped, Reason.OUTSIDE_BOX, why
+    return clipped, Reason.WORKSPACE_LIMIT, why
 
 
 def _refuse_pose(pose: Pose, target: Pose, limits: Limits) -> tuple[Reason, str]:

@@ -38,7 +38,7 @@ class Level(enum.IntEnum):
     """How the motors are; the values of MotorStates.level."""
 
     OK = 0
-    REST = 1
+    WARN = 1
     FAULT = 2
 
 
@@ -200,7 +200,7 @@ class MotorHealth:
         if not track.warm:
             return None
         return Judgment(
-            Level.REST,
+            Level.WARN,
             f"The {reading.name} motor is at {temperature:.0f} deg C, and trips at {limits.temperature_limit:.0f}: let "
             f"the arm rest in its sleep pose for about {limits.rest(temperature):.0f} min.",
         )
@@ -226,7 +226,7 @@ class MotorHealth:
         if not track.strained:
             return None
         return Judgment(
-            Level.REST,
+            Level.WARN,
             f"The {reading.name} motor has carried {carried:.0%} of its limit for a while: let the arm rest in its "
             "sleep pose for a minute.",
         )
@@ -242,7 +242,7 @@ class MotorHealth:
             return None
         worst = low if low < limits.voltage_min + margin else high
         return Judgment(
-            Level.REST,
+            Level.WARN,
             f"The supply is at {worst:.1f} V, {limits.voltage_min:g} to {limits.voltage_max:g} V are right: check "
             "the power supply and its cable.",
         )

@@ -30,7 +30,7 @@ _REPEAT = 1.0
 _COMMANDED = (Mode.TELEOP, Mode.POLICY, Mode.MOVING)
 _DIAGNOSED = {
     Level.OK: DiagnosticStatus.OK,
-    Level.REST: DiagnosticStatus.WARN,
+    Level.WARN: DiagnosticStatus.WARN,
     Level.FAULT: DiagnosticStatus.ERROR,
 }
 
