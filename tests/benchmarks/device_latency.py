@@ -57,8 +57,8 @@ class Watcher:
         rclpy.init()
         self.node = rclpy.create_node("device_latency")
         self.arrivals: list[tuple[float, tuple[int, int, int]]] = []
-        self._state = ArmState(mode=ArmState.IDLE, gripper_commanded=1.0)
-        self._state.commanded.orientation.w = 1.0
+        self._state = ArmState(mode=ArmState.IDLE, commanded_gripper_position=1.0)
+        self._state.commanded_pose.orientation.w = 1.0
         self._states = self.node.create_publisher(ArmState, "/arm/state", 10)
         self.node.create_timer(0.02, lambda: self._states.publish(self._state))
         self.node.create_subscription(ArmCommand, "/teleop/command", self._on_command, 10)

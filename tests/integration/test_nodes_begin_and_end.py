@@ -97,7 +97,7 @@ def test_simulated_time_may_run_faster_than_the_clock_on_the_wall(ros) -> None:
     simulator = ros.start("ptr_bringup.sim.node", width=64, height=48, camera_rate=5.0, speed=4.0)
     arm = ros.start("ptr_bringup.arm.node", use_sim_time=True)
     ros.wait(lambda: clocks and states, "simulated time and an arm state")
-    assert ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper=1.0)).success
+    assert ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper_position=1.0)).success
     assert states[-1].joint_positions == pytest.approx([0.0] * 6, abs=0.02)
     assert abs(clocks[-1].clock.sec - states[-1].header.stamp.sec) <= 1
     for process in (simulator, arm):

@@ -58,7 +58,7 @@ def left(states) -> Iterator[Robot]:
 
 
 def position(state: ArmState) -> np.ndarray:
-    at = state.measured.position
+    at = state.measured_pose.position
     return np.array([at.x, at.y, at.z])
 
 

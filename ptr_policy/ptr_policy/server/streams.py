@@ -163,7 +163,7 @@ class ObservationStreams:
         arrival = self._now()  # its stamp is that of the joint states
         self._ticks.note(arrival, arrival)
         self._arm.append(nanoseconds(message.header.stamp), arm_sample(message))
-        self.gripper_commanded = message.gripper_commanded
+        self.gripper_commanded = message.commanded_gripper_position
         self.arm_stopped = message.mode == ArmState.PROTECTIVE_STOP
 
     def _now(self) -> int:

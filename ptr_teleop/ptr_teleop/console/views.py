@@ -46,12 +46,12 @@ LONGEST = 400  # characters of a sentence
 
 def arm_view(message: ArmState) -> dict[str, Any]:
     """Mode, who commands, position (m) and gripper (0 closed, 1 open), measured."""
-    position = message.measured.position
+    position = message.measured_pose.position
     return {
         "mode": MODES.get(message.mode, "unknown"),
         "source": shortened(message.source),
         "position": [number(position.x, 4), number(position.y, 4), number(position.z, 4)],
-        "gripper": number(message.gripper, 2),
+        "gripper": number(message.gripper_position, 2),
     }
 
 
@@ -62,7 +62,7 @@ def safety_view(message: SafetyEvent) -> dict[str, Any]:
         for bit, (code, grade, text) in REASONS.items()
         if message.reason & bit
     ]
-    return {"reasons": reasons, "detail": shortened(message.detail), "source": shortened(message.source)}
+    return {"reasons": reasons, "detail": shortened(message.message), "source": shortened(message.source)}
 
 
 def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
         "goal": int(message.goal),
         "message": shortened(message.message),
         "free_gb": number(message.free_gb, 1),
-        "proposal": shortened(message.proposal),
+        "proposal": shortened(message.recommendation),
         "findings": [shortened(finding) for finding in message.findings[:10]],
         "streams": streams,
     }

@@ -236,7 +236,7 @@ class Plant:
             self.inject("clear")
         self._clear()
         if self._far():
-            answer = self.move(named_pose="start", gripper=1.0)
+            answer = self.move(named_pose="start", gripper_position=1.0)
             assert answer.success, answer.message
         self.ros.wait(lambda: self.safety.newest is None or not self.safety.newest.reason, "the gate to be content")
 

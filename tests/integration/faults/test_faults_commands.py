@@ -40,8 +40,8 @@ def test_a_command_that_is_not_a_number_holds_the_arm(bench) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("horizon", Duration(sec=1000)), ("source", 100_000 * "x")],
-    ids=["horizon", "source"],
+    [("valid_for", Duration(sec=1000)), ("source", 100_000 * "x")],
+    ids=["valid_for", "source"],
 )
 def test_a_command_with_a_field_out_of_its_bounds_holds_the_arm(bench, field: str, value: Any) -> None:
     def out_of_bounds(command: ArmCommand) -> ArmCommand:
@@ -150,11 +150,11 @@ def test_a_move_to_a_pose_out_of_reach_is_refused(bench) -> None:
     bench.ready()
     down = Quaternion(x=0.0, y=math.sqrt(0.5), z=0.0, w=math.sqrt(0.5))
     goal = Pose(position=Point(x=0.41, y=0.19, z=0.29), orientation=down)
-    answer = bench.move(pose=goal, gripper=1.0)
+    answer = bench.move(pose=goal, gripper_position=1.0)
     assert not answer.success
     assert "reach" in answer.message
     goal.position.x = math.nan
-    answer = bench.move(pose=goal, gripper=1.0)
+    answer = bench.move(pose=goal, gripper_position=1.0)
     assert not answer.success and "finite" in answer.message
 
 
@@ -210,19 +210,19 @@ def test_a_person_who_falls_silent_keeps_the_policy_out(bench) -> None:
 
 def test_a_released_deadman_holds_pose_and_gripper(bench) -> None:
     def released(command: ArmCommand) -> ArmCommand:
-        command.deadman, command.gripper = False, 1.0
+        command.deadman, command.gripper_position = False, 1.0
         return command
 
     def closing(command: ArmCommand) -> ArmCommand:
-        command.gripper = 0.25
+        command.gripper_position = 0.25
         return command
 
     with bench.trial(HumanSource) as trial:
         bench.source.change = closing
-        bench.ros.wait(lambda: bench.executed[-1].gripper == 0.25, "the gripper's command")
+        bench.ros.wait(lambda: bench.executed[-1].gripper_position == 0.25, "the gripper's command")
         trial.strike(lambda: setattr(bench.source, "change", released))
     trial.assert_held()
-    assert trial.bag.of("/arm/executed")[-1].content.gripper == 0.25
+    assert trial.bag.of("/arm/executed")[-1].content.gripper_position == 0.25
 
 
 def test_the_stop_button_holds_the_arm_until_it_is_cleared(bench) -> None:
@@ -262,7 +262,7 @@ def test_a_stop_by_topic_holds_the_arm_and_is_not_taken_back_by_it(bench) -> Non
 def test_a_stop_in_the_middle_of_a_move_ends_it(bench) -> None:
     bench.ready()
     folder = bench.record()
-    future = bench.begin_move(named_pose="home", gripper=1.0)
+    future = bench.begin_move(named_pose="home", gripper_position=1.0)
     bench.wait_moving()
     trial = Trial(bench)
     trial.strike(lambda: bench.ask("/arm/stop"))

@@ -16,7 +16,7 @@ HUMAN, POLICY = Kind.HUMAN, Kind.POLICY
 
 def command(stamp: float, source: str = "spacemouse", **changes) -> Command:
     """A command that moves along x."""
-    fields = {"twist": np.array([0.1, 0, 0, 0, 0, 0]), "gripper": 1.0, "deadman": True, "horizon": 0.2}
+    fields = {"twist": np.array([0.1, 0, 0, 0, 0, 0]), "gripper": 1.0, "deadman": True, "valid_for": 0.2}
     return Command(stamp=stamp, source=source, **(fields | changes))
 
 
@@ -123,7 +123,7 @@ def test_a_command_from_the_future_is_refused_like_an_old_one(arbiter: Arbiter) 
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize("where", ["twist", "gripper", "horizon", "stamp"])
+@pytest.mark.parametrize("where", ["twist", "gripper", "valid_for", "stamp"])
 def test_a_command_that_is_not_finite_is_refused(arbiter: Arbiter, bad: float, where: str) -> None:
     value = np.array([0, 0, 0, 0, 0, bad]) if where == "twist" else bad
     changed = command(10.0, **{where: value}) if where != "stamp" else command(bad)
@@ -151,12 +151,12 @@ def test_clearing_a_stop_does_not_move_the_arm_for_who_went_on_commanding(
 ) -> None:
     """At 1 Hz the command before the stop is the only one of that time: it counts too."""
     times = 10.0 + period * np.arange(5)
-    arbiter.offer(kind, command(times[0], horizon=period), times[0])
+    arbiter.offer(kind, command(times[0], valid_for=period), times[0])
     arbiter.stop("a test")
-    arbiter.offer(kind, command(times[1], horizon=period), times[1])
+    arbiter.offer(kind, command(times[1], valid_for=period), times[1])
     arbiter.clear()
     for time in times[2:]:
-        reason, detail = arbiter.offer(kind, command(time, horizon=period), time)
+        reason, detail = arbiter.offer(kind, command(time, valid_for=period), time)
         assert reason == Reason.PREEMPTED
         assert "went on while the arm was stopped" in detail
         assert arbiter.mode is Mode.IDLE
@@ -182,7 +182,7 @@ def held(arbiter: Arbiter, since: float, now: float) -> list[float]:
     return [seconds for _, seconds in arbiter.twists(since, now)]
 
 
-def test_a_twist_holds_for_its_horizon_and_no_longer(arbiter: Arbiter) -> None:
+def test_a_twist_holds_for_as_long_as_it_is_valid_and_no_longer(arbiter: Arbiter) -> None:
     arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
     assert held(arbiter, 9.98, 10.02) == pytest.approx([0.02])
     assert held(arbiter, 10.1, 10.15) == pytest.approx([0.05])
@@ -203,9 +203,9 @@ def test_a_step_waits_20_ms_at_most(arbiter: Arbiter) -> None:
     assert held(arbiter, 10.2, 10.5) == pytest.approx([0.02, 0.2])
 
 
-def test_a_source_that_sends_faster_than_its_horizon_replaces_its_commands(arbiter: Arbiter) -> None:
-    arbiter.offer(HUMAN, command(10.0, horizon=0.1), 10.0)
-    arbiter.offer(HUMAN, command(10.05, horizon=0.1), 10.05)
+def test_a_source_that_sends_before_its_commands_end_replaces_its_commands(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0, valid_for=0.1), 10.0)
+    arbiter.offer(HUMAN, command(10.05, valid_for=0.1), 10.05)
     assert held(arbiter, 10.05, 10.3) == pytest.approx([0.1])
 
 
@@ -280,7 +280,7 @@ def test_two_people_with_the_same_kind_of_device_are_told_apart(arbiter: Arbiter
 
 
 def test_a_command_with_a_field_out_of_its_bounds_moves_nothing(arbiter: Arbiter) -> None:
-    reason, detail = arbiter.offer(POLICY, command(10.0, "policy", problem="its horizon is 1000 s"), 10.0)
+    reason, detail = arbiter.offer(POLICY, command(10.0, "policy", problem="its valid_for is 1000 s"), 10.0)
     assert reason == Reason.OUT_OF_RANGE
-    assert detail == "The command of policy was refused: its horizon is 1000 s."
+    assert detail == "The command of policy was refused: its valid_for is 1000 s."
     assert arbiter.mode is Mode.IDLE

@@ -422,7 +422,7 @@ def test_an_arm_that_lags_for_a_moment_after_a_gap_keeps_its_command() -> None:
 
 def test_after_a_pause_of_two_seconds_a_joint_goes_no_further_than_in_a_quarter_of_one() -> None:
     rig = Rig(limits=Limits(max_joint_velocity=0.2))
-    rig.send(twist=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), horizon=0.4)
+    rig.send(twist=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), valid_for=0.4)
     before = rig.joints
     rig.now += 2.0
     rig.tick()

@@ -20,9 +20,9 @@ from ptr_bringup.arm.gate.limits import Reason
 from ptr_bringup.arm.model.kinematics import Array
 
 _WHOLE_STEP = 0.75
-"""Share of its horizon after which a command counts as followed by the next step, not replaced."""
+"""Share of its validity after which a command counts as followed by the next step, not replaced."""
 _LONGEST_WAIT = 0.1
-"""Share of a horizon that the next step waits at most: 20 ms at 5 Hz."""
+"""Share of a validity that the next step waits at most: 20 ms at 5 Hz."""
 
 
 class Mode(enum.IntEnum):
@@ -53,7 +53,7 @@ class Command:
         twist: (6,) m/s along and rad/s about the axes of base_link.
         gripper: commanded opening, 0 closed to 1 open.
         deadman: true while the source is in command; false holds pose and gripper.
-        horizon: s, for how long the twist holds.
+        valid_for: s, for how long the twist holds.
         problem: which field of its message is out of its bounds, a clause; empty: none.
     """
 
@@ -62,13 +62,13 @@ class Command:
     twist: Array
     gripper: float
     deadman: bool = True
-    horizon: float = 0.2
+    valid_for: float = 0.2
     problem: str = ""
 
     @property
     def finite(self) -> bool:
         """True when every number of it is one."""
-        return bool(np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.horizon]).all())
+        return bool(np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.valid_for]).all())
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ class Arbiter:
 
     def _silent_at(self, command: Command, arrival: float) -> float:
         """When the sender of a command counts as silent unless another one comes (s)."""
-        return arrival + command.horizon + self._timing.command_timeout
+        return arrival + command.valid_for + self._timing.command_timeout
 
     def _conflicting_policies(self, command: Command, now: float, sender: object) -> tuple[Reason, str]:
         """Refuse every policy while more than one commands: nobody can tell which is the right one."""
@@ -235,23 +235,23 @@ class Arbiter:
         if self._tail is not None:
             found.append((self._tail.twist, min(now, self._begin) - since))
         if self.command is not None:
-            end = self._begin + self.command.horizon
+            end = self._begin + self.command.valid_for
             found.append((self.command.twist, min(now, end) - max(since, self._begin)))
         return [(twist, held) for twist, held in found if held > 0.0]
 
     def _enter(self, command: Command, now: float) -> None:
         """Put a command in force: at once, or after the last milliseconds of the step before.
 
-        A source that sends one command per step means each to hold for its whole horizon; when the next arrives
-        a little early, it waits for the end. A source that sends more often than its horizon replaces its
+        A source that sends one command per step means each to hold for all of `valid_for`; when the next arrives
+        a little early, it waits for the end. A source that sends more often than that replaces its
         commands.
         """
         former, self._tail, begin = self.command, None, now
         if former is not None and former.source == command.source:
-            early = self._begin + former.horizon - now
-            whole = command.stamp - former.stamp >= _WHOLE_STEP * former.horizon
+            early = self._begin + former.valid_for - now
+            whole = command.stamp - former.stamp >= _WHOLE_STEP * former.valid_for
             if whole and early > 0.0:
-                self._tail, begin = former, now + min(early, _LONGEST_WAIT * former.horizon)
+                self._tail, begin = former, now + min(early, _LONGEST_WAIT * former.valid_for)
         self.command, self._begin, self._arrival = command, begin, now
 
     def stop(self, why: str) -> None:
@@ -282,7 +282,7 @@ class Arbiter:
             return f"The arm is stopped ({self.stop_reason}); clear it first."
         if self.mode is Mode.MOVING:
             return "The arm is already moving to a pose; cancel that move or wait for its end."
-        if self._kind is Kind.HUMAN and self.command is not None and now < self._begin + self.command.horizon:
+        if self._kind is Kind.HUMAN and self.command is not None and now < self._begin + self.command.valid_for:
             return f"{self.source} is driving the arm; release the deadman first."
         self._leave(Mode.MOVING)
         self._awaits_release = False
