@@ -17,5 +17,5 @@ with Robot() as robot:
     for _ in range(20):
         state = robot.state
         x, y, z = 1000 * state.pose.position
-        print(f"{state.mode.name:6} x {x:4.0f} y {y:4.0f} z {z:4.0f} mm, gripper {state.gripper:.2f}, {state.source}")
+        print(f"{state.mode.name:15} x {x:4.0f} y {y:4.0f} z {z:4.0f} mm, gripper {state.gripper:.2f}, {state.source}")
         robot.sleep(0.1)

@@ -19,6 +19,6 @@ with Robot() as robot:
         episode.outcome = "failure"
         episode.note = "down and up again, without the carrot"
 
-    print(f"{episode.path}\nthe audit proposes: {episode.proposal or 'nothing yet'}")
+    print(f"{episode.path}\nthe audit recommends: {episode.recommendation or 'nothing yet'}")
     for finding in episode.findings:
         print(f"  - {finding}")

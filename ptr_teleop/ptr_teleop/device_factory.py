@@ -103,7 +103,7 @@ class DeviceFactory:
 
     @property
     def _speeds(self) -> tuple[float, float]:
-        return self._value("max_speed"), self._value("max_turn")
+        return self._value("max_linear_velocity"), self._value("max_angular_velocity")
 
     def _value(self, name: str) -> Any:
         return self._node.get_parameter(name).value
@@ -111,13 +111,13 @@ class DeviceFactory:
     def _declare_common(self) -> None:
         node = self._node
         declare(node, "rate", 20.0, "Hz, least rate of commands while the deadman is held", (5.0, 200.0))
-        declare(node, "max_speed", 0.15, "m/s, cap on each axis of a human's speed", (0.01, 0.5))
-        declare(node, "max_turn", 0.6, "rad/s, cap on each axis of a human's turn rate", (0.01, 2.5))
+        declare(node, "max_linear_velocity", 0.15, "m/s, cap on each axis of a human's speed", (0.01, 0.5))
+        declare(node, "max_angular_velocity", 0.6, "rad/s, cap on each axis of a human's turn rate", (0.01, 2.5))
 
-    def _declare_response(self, name: str, dead_zone: float, expo: float) -> None:
+    def _declare_response(self, name: str, deadzone: float, expo: float) -> None:
         node = self._node
-        declare(node, f"{name}.gain", [1.0] * 6, "share of max_speed, max_turn for x y z roll pitch yaw; <0: reversed")
-        declare(node, f"{name}.dead_zone", dead_zone, "deflection, of 1, that counts as none", (0.0, 0.9))
+        declare(node, f"{name}.gain", [1.0] * 6, "share of the two caps for x y z roll pitch yaw; < 0: reversed")
+        declare(node, f"{name}.deadzone", deadzone, "deflection, of 1, that counts as none", (0.0, 0.9))
         declare(node, f"{name}.expo", expo, "response curve: 0 straight, 1 cubic", (0.0, 1.0))
 
     def _declare_spacemouse(self) -> None:
@@ -127,7 +127,7 @@ class DeviceFactory:
 
     def _declare_page(self) -> None:
         node = self._node
-        declare(node, "max_age", MAX_AGE, "s, age of a page's packet at which the arm holds", (0.05, 0.5))
+        declare(node, "max_packet_age", MAX_AGE, "s, age of a page's packet at which the arm holds", (0.05, 0.5))
         declare(node, "webxr.hand", "right", "controller that drives: right or left")
         declare(node, "webxr.scale", 1.0, "m of the arm per m of the hand, at the start", SCALES)
         declare(node, "webxr.yaw", 0.0, "rad, heading in the room that is the arm's forward, at the start", (-3.2, 3.2))
@@ -145,7 +145,7 @@ class DeviceFactory:
             declare(node, f"twist.{field.name}", field.default, text, (-1, 31))
 
     def _response(self, name: str) -> Response:
-        values = (self._value(f"{name}.{part}") for part in ("gain", "dead_zone", "expo"))
+        values = (self._value(f"{name}.{part}") for part in ("gain", "deadzone", "expo"))
         return Response(*values)
 
     def _spacemouse(self) -> Device:
@@ -154,10 +154,10 @@ class DeviceFactory:
 
     def _webxr(self) -> Device:
         hand, scale, yaw = (self._value(f"webxr.{part}") for part in ("hand", "scale", "yaw"))
-        return WebXRDevice(self.horizon, hand, scale, yaw, self._value("max_age"))
+        return WebXRDevice(self.horizon, hand, scale, yaw, self._value("max_packet_age"))
 
     def _page_keyboard(self) -> Device:
-        return PageKeyboardDevice(*self._speeds, self.horizon, self._value("max_age"))
+        return PageKeyboardDevice(*self._speeds, self.horizon, self._value("max_packet_age"))
 
     def _keyboard(self) -> Device:
         device = KeyboardDevice(*self._speeds, self.horizon)

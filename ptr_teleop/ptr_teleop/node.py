@@ -201,7 +201,7 @@ class TeleopNode(RunnableNode, Node):
         if reading.hand is not None and now - self._arm_at > ARM_AGE:
             reading = Reading(lost=True)
             self._refuse(f"the arm is silent: no {self._state_topic} has come for half a second", now)
-        if reading.deadman and self._arm.mode == ArmState.FAULT:
+        if reading.deadman and self._arm.mode == ArmState.PROTECTIVE_STOP:
             self._refuse("the arm is stopped: clear it, then release the deadman and hold it again", now)
             return self._clutch.refuse()
         other = self._authority.other(now)
@@ -211,12 +211,12 @@ class TeleopNode(RunnableNode, Node):
         return self._clutch.advance(reading, _arm_from(self._arm))
 
     def _publish(self, wish: Wish) -> None:
-        command = ArmCommand(source=self._device.source, gripper=wish.gripper, deadman=wish.deadman)
+        command = ArmCommand(source=self._device.source, gripper_position=wish.gripper, deadman=wish.deadman)
         command.header.stamp = self.get_clock().now().to_msg()
         command.header.frame_id = "base_link"
         linear, angular = command.twist.linear, command.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(value) for value in wish.twist)
-        command.horizon = duration_from_seconds(self._device.horizon)
+        command.valid_for = duration_from_seconds(self._device.horizon)
         stamp = nanoseconds(command.header.stamp)
         self._own_stamps.append(stamp)
         if wish.deadman:
@@ -253,11 +253,11 @@ class TeleopNode(RunnableNode, Node):
 
 def _arm_from(message: ArmState) -> Arm:
     """What the arm is commanded to."""
-    position, orientation = message.commanded.position, message.commanded.orientation
+    position, orientation = message.commanded_pose.position, message.commanded_pose.orientation
     return Arm(
         np.array([position.x, position.y, position.z]),
         matrix_from_quaternion(np.array([orientation.x, orientation.y, orientation.z, orientation.w])),
-        message.gripper_commanded,
+        message.commanded_gripper_position,
     )
 
 

@@ -74,7 +74,7 @@ class RecorderButtons:
 
     def _on_status(self, message: EpisodeStatus) -> None:
         self._heard = self._clock()
-        self._recording, self._proposal = message.state == EpisodeStatus.RECORDING, message.proposal
+        self._recording, self._proposal = message.state == EpisodeStatus.RECORDING, message.recommendation
 
     def _request(self, button: Button, device: str) -> StartEpisode.Request | StopEpisode.Request:
         if button is Button.START:

@@ -141,7 +141,7 @@ def robot() -> int:
 
     node.create_timer(PERIOD, publish)
     node.create_subscription(JointState, "/joint_commands", obey, 5)
-    node.create_subscription(ArmState, "/arm/state", lambda m: places.append(m.commanded.position.x), 10)
+    node.create_subscription(ArmState, "/arm/state", lambda m: places.append(m.commanded_pose.position.x), 10)
     with subprocess.Popen([sys.executable, "-m", "ptr_bringup.arm.node"], stdout=subprocess.DEVNULL) as arm:
         try:
             spin_until(node, lambda: places, 30.0)
@@ -184,10 +184,10 @@ def command(node, enough, timeout: float) -> None:  # noqa: ANN001 - rclpy is im
     sender = node.create_publisher(ArmCommand, "/policy/command", 10)
 
     def publish() -> None:
-        message = ArmCommand(source="policy", gripper=1.0, deadman=True)
+        message = ArmCommand(source="policy", gripper_position=1.0, deadman=True)
         message.header.stamp = node.get_clock().now().to_msg()
         message.twist.linear.x = 0.05
-        message.horizon.nanosec = 200_000_000
+        message.valid_for.nanosec = 200_000_000
         sender.publish(message)
 
     timer = node.create_timer(PERIOD, publish)

@@ -80,11 +80,11 @@ class Watcher:
 
     def _command(self) -> None:
         """A slow circle about the start."""
-        message = self._type(source="benchmark", gripper=1.0, deadman=True)
+        message = self._type(source="benchmark", gripper_position=1.0, deadman=True)
         message.header.stamp = self.node.get_clock().now().to_msg()
         angle = self._sent * self._period
         message.twist.linear.x, message.twist.linear.y = 0.03 * np.cos(angle), 0.03 * np.sin(angle)
-        message.horizon.nanosec = int(self._period * 1e9)
+        message.valid_for.nanosec = int(self._period * 1e9)
         self._publisher.publish(message)
         self._sent += 1
 

@@ -57,8 +57,8 @@ class Watcher:
         rclpy.init()
         self.node = rclpy.create_node("device_latency")
         self.arrivals: list[tuple[float, tuple[int, int, int]]] = []
-        self._state = ArmState(mode=ArmState.IDLE, gripper_commanded=1.0)
-        self._state.commanded.orientation.w = 1.0
+        self._state = ArmState(mode=ArmState.IDLE, commanded_gripper_position=1.0)
+        self._state.commanded_pose.orientation.w = 1.0
         self._states = self.node.create_publisher(ArmState, "/arm/state", 10)
         self.node.create_timer(0.02, lambda: self._states.publish(self._state))
         self.node.create_subscription(ArmCommand, "/teleop/command", self._on_command, 10)
@@ -200,7 +200,7 @@ async def through(watcher: Watcher, way: str, folder: Path, seconds: float) -> d
                 os.write(cable, data)
 
             return await measure(watcher, device, write, seconds)
-    with running("ptr_teleop.node", folder / "teleop.log", f"device:={device}", "max_age:=0.5"):
+    with running("ptr_teleop.node", folder / "teleop.log", f"device:={device}", "max_packet_age:=0.5"):
         await _ready(watcher)
         if kind == "topic":
             from std_msgs.msg import String
@@ -222,7 +222,7 @@ async def through(watcher: Watcher, way: str, folder: Path, seconds: float) -> d
 
 def _spacemouse(folder: Path) -> list[str]:
     os.mkfifo(folder / "hidraw")
-    straight = ["spacemouse.dead_zone:=0.0", "spacemouse.expo:=0.0", "spacemouse.model:=SpaceMouseCompact"]
+    straight = ["spacemouse.deadzone:=0.0", "spacemouse.expo:=0.0", "spacemouse.model:=SpaceMouseCompact"]
     return ["device:=spacemouse", f"spacemouse.path:={folder / 'hidraw'}", *straight]
 
 

@@ -85,7 +85,7 @@ def main() -> None:
     timed("inverse, poses out of reach", [(pose, NEUTRAL) for pose in far], inverse, 2.0)
     near = steps(count, rng)
     timed("inverse, steps", [(wish, before) for wish, _, before in near], inverse, 2.0)
-    limits = Limits(box_low=(0.05, -0.4, 0.0), box_high=(0.5, 0.4, 0.5))
+    limits = Limits(workspace_min=(0.05, -0.4, 0.0), workspace_max=(0.5, 0.4, 0.5))
     timed("filter, steps", near, lambda wish, target, q: limit_pose(wish, target, q, limits, 0.02).joints, 3.0)
     timed("tick of the gate", ticks(count), lambda core, now, state: core.tick(now, state).joints, 3.0)
 

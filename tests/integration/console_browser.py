@@ -73,7 +73,7 @@ def until(ros: Any, page: Any, expression: str, what: str, timeout: float = 60.0
 
 def position(ros: Any) -> np.ndarray:
     """Where the arm's newest state says that the gripper is, m."""
-    at = ros.states[-1].measured.position
+    at = ros.states[-1].measured_pose.position
     return np.array([at.x, at.y, at.z])
 
 
@@ -81,7 +81,7 @@ def assert_it_holds(ros: Any) -> None:
     """The arm comes to rest, and stays where it is for half a second of its own states."""
 
     def rests() -> bool:
-        places = [state.measured.position for state in ros.states[-25:]]
+        places = [state.measured_pose.position for state in ros.states[-25:]]
         path = np.array([[at.x, at.y, at.z] for at in places])
         return len(places) == 25 and np.ptp(path, axis=0).max() < 0.0005
 

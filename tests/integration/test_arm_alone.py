@@ -75,10 +75,10 @@ class PlayedArm:
         self.ros.wait(lambda: self.live() and condition(), what)
 
     def send(self, velocity: float) -> None:
-        message = ArmCommand(source="policy", gripper=1.0, deadman=True)
+        message = ArmCommand(source="policy", gripper_position=1.0, deadman=True)
         message.header.stamp = stamp_from_seconds(self.now)
         message.twist.linear.y = velocity
-        message.horizon.nanosec = 200_000_000
+        message.valid_for.nanosec = 200_000_000
         self._commands.publish(message)
 
     def timely(self) -> list[ArmState]:
@@ -111,15 +111,17 @@ def test_a_jump_of_the_clock_holds_the_arm_until_the_next_command(arm: PlayedArm
     arm.wait(lambda: arm.reasons() & SafetyEvent.STALE_COMMAND, "the reason")
     arm.wait(lambda: arm.reasons() == 0, "back to normal")
     arm.wait(lambda: len(arm.timely()) > 10, "states of the time after the jump")
-    after = [state.commanded.position.y for state in arm.timely()]
+    after = [state.commanded_pose.position.y for state in arm.timely()]
     assert after == pytest.approx([after[0]] * len(after), abs=1e-9)
-    arm.wait(lambda: arm.send(0.05) or arm.states[-1].commanded.position.y > after[0] + 0.01, "a new command to move")
+    arm.wait(
+        lambda: arm.send(0.05) or arm.states[-1].commanded_pose.position.y > after[0] + 0.01, "a new command to move"
+    )
 
 
 def test_the_button_stops_and_has_to_be_released_before_the_arm_is_cleared(arm: PlayedArm) -> None:
     press, release = (struct.pack("=qqHHi", 0, 0, 1, 57, value) for value in (1, 0))
     os.write(arm.button, press)
-    arm.wait(lambda: arm.states[-1].mode == ArmState.FAULT, "the stop")
+    arm.wait(lambda: arm.states[-1].mode == ArmState.PROTECTIVE_STOP, "the stop")
     refused = arm.ros.call(Trigger, "/arm/clear")
     assert not refused.success
     assert "still pressed" in refused.message
@@ -129,7 +131,7 @@ def test_the_button_stops_and_has_to_be_released_before_the_arm_is_cleared(arm: 
     arm.send(0.0)
     arm.path.unlink()
     os.close(arm.button)
-    arm.wait(lambda: arm.states[-1].mode == ArmState.FAULT, "the stop by the loss of the button")
+    arm.wait(lambda: arm.states[-1].mode == ArmState.PROTECTIVE_STOP, "the stop by the loss of the button")
     assert "is lost" in arm.ros.call(Trigger, "/arm/clear").message
 
 

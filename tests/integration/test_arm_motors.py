@@ -53,10 +53,10 @@ class Robot:
         ros.wait(self.commands.get_subscription_count, "the arm's subscription")
 
     def command(self, linear=(0.0, 0.0, 0.0), deadman: bool = True) -> None:
-        message = ArmCommand(source="policy", gripper=1.0, deadman=deadman)
+        message = ArmCommand(source="policy", gripper_position=1.0, deadman=deadman)
         message.header.stamp = self.ros.node.get_clock().now().to_msg()
         message.twist.linear.x, message.twist.linear.y, message.twist.linear.z = linear
-        message.horizon.nanosec = 200_000_000
+        message.valid_for.nanosec = 200_000_000
         self.commands.publish(message)
 
     def inject(self, fault: str, **request) -> str:
@@ -104,7 +104,7 @@ def well(robot: Robot) -> Iterator[Robot]:
 
 def found(state: ArmState) -> bool:
     """Is the commanded pose that of the joints?"""
-    return place(state.commanded) == pytest.approx(place(state.measured), abs=0.02)
+    return place(state.commanded_pose) == pytest.approx(place(state.measured_pose), abs=0.02)
 
 
 def stamp_of_fault(robot: Robot, fault: str, **request) -> float:
@@ -114,7 +114,11 @@ def stamp_of_fault(robot: Robot, fault: str, **request) -> float:
 
     def failed() -> list[float]:
         new = robot.readings[known:]
-        return [seconds(s.header.stamp) for s in new if any(m.hardware_error or not m.torque for m in s.motors)]
+        return [
+            seconds(s.header.stamp)
+            for s in new
+            if any(m.hardware_error_status or not m.torque_enabled for m in s.motors)
+        ]
 
     robot.ros.wait(failed, "the fault")
     return failed()[0]
@@ -146,9 +150,9 @@ def test_a_motor_that_fails_under_a_running_command_stops_the_arm_within_the_bou
             break
     states = well.wait_for_level(MotorStates.FAULT)
     assert word in states.message
-    well.wait_for_mode(ArmState.FAULT)
+    well.wait_for_mode(ArmState.PROTECTIVE_STOP)
     faults = [event for event in well.safety if event.reason & SafetyEvent.MOTOR_FAULT]
-    told = [event.detail for event in faults if seconds(event.header.stamp) > seconds(began)]
+    told = [event.message for event in faults if seconds(event.header.stamp) > seconds(began)]
     assert well.safety[-1].reason & SafetyEvent.MOTOR_FAULT
     assert any(word in detail for detail in told), told
     held = [place(e.target) for e in well.executed if seconds(e.header.stamp) > failed + BOUND]
@@ -160,7 +164,7 @@ def test_a_motor_that_fails_under_a_running_command_stops_the_arm_within_the_bou
 
 def test_a_failed_motor_keeps_the_arm_stopped_until_it_is_rebooted_and_holds(well: Robot) -> None:
     well.inject("overload", target="elbow")
-    well.wait_for_mode(ArmState.FAULT)
+    well.wait_for_mode(ArmState.PROTECTIVE_STOP)
     refused = well.ros.call(Trigger, "/arm/clear")
     assert not refused.success
     assert "elbow" in refused.message
@@ -168,11 +172,11 @@ def test_a_failed_motor_keeps_the_arm_stopped_until_it_is_rebooted_and_holds(wel
     assert not torque.success
     assert "Reboot" in torque.message
     assert well.ros.call(Trigger, "/arm/reboot_motors").success
-    well.ros.wait(lambda: not any(m.hardware_error for m in well.motors[-1].motors), "the reboot")
+    well.ros.wait(lambda: not any(m.hardware_error_status for m in well.motors[-1].motors), "the reboot")
     assert well.motors[-1].level == MotorStates.FAULT
     assert well.ros.call(SetBool, "/arm/torque", SetBool.Request(data=True)).success
     well.wait_for_level(MotorStates.OK)
-    assert well.states[-1].mode == ArmState.FAULT
+    assert well.states[-1].mode == ArmState.PROTECTIVE_STOP
     assert well.ros.call(Trigger, "/arm/clear").success
     well.wait_for_mode(ArmState.IDLE)
 
@@ -208,15 +212,15 @@ def test_torque_is_not_switched_while_somebody_commands(well: Robot) -> None:
         answer = well.ros.call(kind, f"/arm/{name}")
         assert not answer.success
         assert "policy" in answer.message
-    assert all(m.torque for m in well.motors[-1].motors)
+    assert all(m.torque_enabled for m in well.motors[-1].motors)
 
 
 def test_a_warm_motor_prompts_a_rest_and_the_arm_goes_on(well: Robot) -> None:
     well.inject("warm", target="gripper", value=62.0)
-    states = well.wait_for_level(MotorStates.REST)
+    states = well.wait_for_level(MotorStates.WARN)
     assert "gripper" in states.message
     assert "rest" in states.message
-    result = well.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper=1.0))
+    result = well.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper_position=1.0))
     assert result.success, result.message
     well.inject("clear")
     well.wait_for_level(MotorStates.OK)
@@ -224,21 +228,21 @@ def test_a_warm_motor_prompts_a_rest_and_the_arm_goes_on(well: Robot) -> None:
 
 def test_ptr_arm_leads_back_after_a_trip(well: Robot) -> None:
     well.inject("overload", target="shoulder")
-    well.wait_for_mode(ArmState.FAULT)
+    well.wait_for_mode(ArmState.PROTECTIVE_STOP)
     status = well.ptr("arm", "status", "--json")
     assert status.returncode == 1, status.stderr
     report = json.loads(status.stdout)
-    assert (report["mode"], report["level"]) == ("FAULT", "FAULT")
+    assert (report["mode"], report["level"]) == ("PROTECTIVE_STOP", "FAULT")
     assert [m["name"] for m in report["motors"] if m["error"]] == ["shoulder"]
     asked = well.ptr("arm", "recover")
     assert asked.returncode == 2
     assert "--yes" in asked.stderr
-    assert well.states[-1].mode == ArmState.FAULT
+    assert well.states[-1].mode == ArmState.PROTECTIVE_STOP
     recovered = well.ptr("arm", "recover", "--yes")
     assert recovered.returncode == 0, recovered.stdout + recovered.stderr
     assert "ready" in recovered.stdout
     well.wait_for_mode(ArmState.IDLE)
-    assert place(well.states[-1].measured) == pytest.approx([0.3, 0.0, 0.15], abs=0.02)
+    assert place(well.states[-1].measured_pose) == pytest.approx([0.3, 0.0, 0.15], abs=0.02)
     assert well.ptr("arm", "status").returncode == 0
 
 
@@ -246,7 +250,7 @@ def test_ptr_inject_says_what_is_wrong_and_refuses_what_it_does_not_know(well: R
     injected = well.ptr("inject", "joint_states_late", "--value", "0.4")
     assert injected.returncode == 0, injected.stderr
     assert "delay 0.4 s" in injected.stdout
-    well.ros.wait(lambda: well.safety[-1].reason & SafetyEvent.STALE_STATE, "late joint states")
+    well.ros.wait(lambda: well.safety[-1].reason & SafetyEvent.STATE_TIMEOUT, "late joint states")
     assert well.ptr("inject", "clear").returncode == 0
     refused = well.ptr("inject", "overload", "--target", "knee")
     assert refused.returncode == 2

@@ -45,11 +45,11 @@ class Robot:
 
     def send(self, linear=(0.0, 0.0, 0.0), kind="teleop", gripper=1.0, deadman=True, age=0.0) -> None:
         """One command as a source at 5 Hz sends it."""
-        message = ArmCommand(source=kind, gripper=gripper, deadman=deadman)
+        message = ArmCommand(source=kind, gripper_position=gripper, deadman=deadman)
         now = self.ros.node.get_clock().now().nanoseconds - int(age * 1e9)
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(now, 10**9)
         message.twist.linear.x, message.twist.linear.y, message.twist.linear.z = linear
-        message.horizon.nanosec = 200_000_000
+        message.valid_for.nanosec = 200_000_000
         self.publishers[kind].publish(message)
 
     def fresh(self) -> ArmState:
@@ -62,7 +62,7 @@ class Robot:
         self.ros.wait(lambda: self.states[-1].mode == mode, f"mode {mode}")
 
     def wait_for_reason(self, reason: int) -> SafetyEvent:
-        """The first event with this reason; on a busy machine STALE_STATE may come beside it."""
+        """The first event with this reason; on a busy machine STATE_TIMEOUT may come beside it."""
         self.ros.wait(lambda: any(e.reason & reason for e in self.safety), f"reason {reason}")
         return next(e for e in self.safety if e.reason & reason)
 
@@ -85,7 +85,7 @@ def robot(ros) -> Robot:
 @pytest.fixture
 def started(robot: Robot) -> Iterator[Robot]:
     """The arm at its start pose, open, nobody in command, and no reason pending."""
-    result = robot.go(named_pose="start", gripper=1.0)
+    result = robot.go(named_pose="start", gripper_position=1.0)
     assert result.success, result.message
     robot.ros.wait(lambda: not robot.safety or robot.safety[-1].reason == 0, "no reason pending")
     robot.safety.clear()
@@ -104,8 +104,8 @@ def test_a_commanded_twist_moves_the_simulated_arm_by_the_expected_vector(starte
     started.ros.wait(started.at_rest, "the arm to come to rest")
     end = started.fresh()
     expected = np.array([0.08, -0.04, -0.08])
-    assert position(end.commanded) - position(begin.commanded) == pytest.approx(expected, abs=2e-3)
-    assert position(end.measured) - position(end.commanded) == pytest.approx(np.zeros(3), abs=2e-3)
+    assert position(end.commanded_pose) - position(begin.commanded_pose) == pytest.approx(expected, abs=2e-3)
+    assert position(end.measured_pose) - position(end.commanded_pose) == pytest.approx(np.zeros(3), abs=2e-3)
     assert started.executed[-1].joint_positions == pytest.approx(end.joint_positions, abs=0.02)
 
 
@@ -113,22 +113,22 @@ def test_silence_holds_the_arm_and_is_published(started: Robot) -> None:
     started.send((0.1, 0.0, 0.0), kind="policy")
     started.wait_for_mode(ArmState.POLICY)
     started.wait_for_mode(ArmState.HOLD)
-    place = position(started.fresh().commanded)
-    started.wait_for_reason(SafetyEvent.SILENT)
+    place = position(started.fresh().commanded_pose)
+    started.wait_for_reason(SafetyEvent.COMMAND_TIMEOUT)
     started.ros.spin(0.3)
-    assert position(started.fresh().commanded) == pytest.approx(place, abs=1e-9)
+    assert position(started.fresh().commanded_pose) == pytest.approx(place, abs=1e-9)
 
 
 def test_a_stop_latches_until_it_is_cleared(started: Robot) -> None:
     assert started.ros.call(Trigger, "/arm/stop").success
-    started.wait_for_mode(ArmState.FAULT)
-    place = position(started.fresh().commanded)
+    started.wait_for_mode(ArmState.PROTECTIVE_STOP)
+    place = position(started.fresh().commanded_pose)
     started.send((0.2, 0.0, 0.0))
     refused = started.go(named_pose="start")
     assert not refused.success
     assert "stopped" in refused.message
-    assert started.fresh().mode == ArmState.FAULT
-    assert position(started.states[-1].commanded) == pytest.approx(place, abs=1e-9)
+    assert started.fresh().mode == ArmState.PROTECTIVE_STOP
+    assert position(started.states[-1].commanded_pose) == pytest.approx(place, abs=1e-9)
     assert started.ros.call(Trigger, "/arm/clear").success
     started.wait_for_mode(ArmState.IDLE)
 
@@ -139,11 +139,11 @@ def test_a_stop_request_by_topic_latches_and_false_does_not_clear(started: Robot
     started.send((0.1, 0.0, 0.0))
     started.wait_for_mode(ArmState.TELEOP)
     requests.publish(Bool(data=True))
-    started.wait_for_mode(ArmState.FAULT)
+    started.wait_for_mode(ArmState.PROTECTIVE_STOP)
     requests.publish(Bool(data=False))
     started.send((0.1, 0.0, 0.0))
-    assert "/arm/stop_request" in started.wait_for_reason(SafetyEvent.STOPPED).detail
-    assert started.fresh().mode == ArmState.FAULT
+    assert "/arm/stop_request" in started.wait_for_reason(SafetyEvent.STOPPED).message
+    assert started.fresh().mode == ArmState.PROTECTIVE_STOP
     assert started.ros.call(Trigger, "/arm/clear").success
     started.ros.node.destroy_publisher(requests)
 
@@ -157,10 +157,10 @@ def test_two_policies_at_once_hold_the_arm_though_they_have_one_name(started: Ro
     for velocity, publisher in (((0.0, 0.05, 0.0), second), ((0.05, 0.0, 0.0), first)):
         started.publishers["policy"] = publisher  # one right after the other, and each holds for 0.2 s: 10 mm
         started.send(velocity, kind="policy")
-    assert "2 policies" in started.wait_for_reason(SafetyEvent.OVERRIDDEN).detail
-    place = position(started.fresh().commanded)
+    assert "2 policies" in started.wait_for_reason(SafetyEvent.PREEMPTED).message
+    place = position(started.fresh().commanded_pose)
     started.ros.spin(0.3)
-    assert position(started.fresh().commanded) == pytest.approx(place, abs=2e-3)
+    assert position(started.fresh().commanded_pose) == pytest.approx(place, abs=2e-3)
     assert started.states[-1].mode != ArmState.POLICY
     started.send((0.05, 0.0, 0.0), kind="policy", deadman=False)
     started.ros.node.destroy_publisher(second)
@@ -171,8 +171,8 @@ def test_releasing_the_deadman_keeps_the_gripper_closed(started: Robot) -> None:
     started.wait_for_mode(ArmState.TELEOP)
     started.send(gripper=1.0, deadman=False)
     started.wait_for_mode(ArmState.IDLE)
-    started.ros.wait(lambda: started.states[-1].gripper < 0.05, "the gripper to close")
-    assert started.fresh().gripper_commanded == 0.0
+    started.ros.wait(lambda: started.states[-1].gripper_position < 0.05, "the gripper to close")
+    assert started.fresh().commanded_gripper_position == 0.0
 
 
 def test_a_human_overrides_the_policy(started: Robot) -> None:
@@ -181,7 +181,7 @@ def test_a_human_overrides_the_policy(started: Robot) -> None:
     started.send(kind="teleop")
     started.wait_for_mode(ArmState.TELEOP)
     started.send((0.1, 0.0, 0.0), kind="policy")
-    assert started.wait_for_reason(SafetyEvent.OVERRIDDEN).source == "policy"
+    assert started.wait_for_reason(SafetyEvent.PREEMPTED).source == "policy"
     assert started.states[-1].source == "teleop"
 
 
@@ -193,21 +193,21 @@ def test_a_human_overrides_the_policy(started: Robot) -> None:
     ],
 )
 def test_a_command_that_is_refused_is_published_with_its_reason(started: Robot, command: dict, reason: int) -> None:
-    place = position(started.fresh().commanded)
+    place = position(started.fresh().commanded_pose)
     started.send(**command)
     started.wait_for_reason(reason)
-    assert position(started.fresh().commanded) == pytest.approx(place, abs=1e-9)
+    assert position(started.fresh().commanded_pose) == pytest.approx(place, abs=1e-9)
 
 
 def test_a_twist_out_of_the_box_stops_at_its_face(started: Robot) -> None:
     goal = MoveTo.Goal().pose
     goal.position.x, goal.position.y, goal.position.z = 0.3, 0.19, 0.15
     goal.orientation.y = goal.orientation.w = math.sqrt(0.5)
-    assert started.go(pose=goal, gripper=1.0).success
+    assert started.go(pose=goal, gripper_position=1.0).success
     started.send((0.0, 0.2, 0.0))
-    event = started.wait_for_reason(SafetyEvent.OUTSIDE_BOX)
-    assert event.requested.position.y > 0.2
-    assert event.admitted.position.y == pytest.approx(0.2)
+    event = started.wait_for_reason(SafetyEvent.WORKSPACE_LIMIT)
+    assert event.requested_pose.position.y > 0.2
+    assert event.limited_pose.position.y == pytest.approx(0.2)
 
 
 def test_a_move_outside_of_the_box_or_without_orientation_is_refused(started: Robot) -> None:
@@ -223,14 +223,14 @@ def test_a_new_scene_is_laid_and_the_arm_stays_where_the_scene_puts_it(started: 
     goal = MoveTo.Goal().pose
     goal.position.x, goal.position.y, goal.position.z = 0.25, -0.19, 0.25
     goal.orientation.y = goal.orientation.w = math.sqrt(0.5)
-    assert started.go(pose=goal, gripper=1.0).success
+    assert started.go(pose=goal, gripper_position=1.0).success
     request = ResetScene.Request(kitchen="toykitchen2", task="put_corn_in_pot", seed=5)
     assert started.ros.call(ResetScene, "/simulator/reset", request).success
     started.ros.wait(lambda: started.objects[-1].kitchen == "toykitchen2", "the new kitchen")
     scene = started.objects[-1]
     assert (scene.task, scene.seed, sorted(scene.names)) == ("put_corn_in_pot", 5, ["corn", "pot"])
     started.ros.wait(
-        lambda: np.linalg.norm(position(started.states[-1].commanded) - [0.3, 0.0, 0.15]) < 0.03,
+        lambda: np.linalg.norm(position(started.states[-1].commanded_pose) - [0.3, 0.0, 0.15]) < 0.03,
         "the arm to go on from where the scene has put it",
     )
     outcome = started.ros.call(GetOutcome, "/simulator/outcome")

@@ -68,7 +68,7 @@ def test_the_delay_of_a_camera_is_found_and_the_contract_carries_it(ros, robot: 
 def test_an_end_on_the_way_to_the_start_ends_the_way(ros, robot: list[ArmState], tmp_path: Path) -> None:
     away = ActionClient(ros.node, MoveTo, "/arm/move_to")
     ros.wait(away.server_is_ready, "the arm's moves")
-    handle = ros.result(away.send_goal_async(MoveTo.Goal(named_pose="sleep", gripper=1.0)), "a move")
+    handle = ros.result(away.send_goal_async(MoveTo.Goal(named_pose="sleep", gripper_position=1.0)), "a move")
     assert ros.result(handle.get_result_async(), "the arm asleep", 60.0).result.success
     del robot[:]
     process = calibrate(ros, "--out", str(tmp_path / "latency.yaml"))
@@ -77,10 +77,12 @@ def test_an_end_on_the_way_to_the_start_ends_the_way(ros, robot: list[ArmState],
     ros.wait(lambda: not process.running, "the end", timeout=30.0)
     ros.wait(lambda: robot[-1].mode == ArmState.IDLE, "the arm, at rest")
     assert process.wait() == 130, process.output
-    asleep, here = robot[0].measured.position, robot[-1].measured.position
-    again = ros.result(away.send_goal_async(MoveTo.Goal(named_pose="start", gripper=1.0)), "the rest of the way")
+    asleep, here = robot[0].measured_pose.position, robot[-1].measured_pose.position
+    again = ros.result(
+        away.send_goal_async(MoveTo.Goal(named_pose="start", gripper_position=1.0)), "the rest of the way"
+    )
     assert ros.result(again.get_result_async(), "the arm at its start", 60.0).result.success
-    start = robot[-1].measured.position
+    start = robot[-1].measured_pose.position
     assert abs(start.x - here.x) > 0.1 * abs(start.x - asleep.x), "it did not go all the way"
 
 
@@ -88,9 +90,9 @@ def test_an_arm_that_somebody_commands_is_left_alone(ros, robot: list[ArmState],
     commands = ros.node.create_publisher(ArmCommand, "/teleop/command", 10)
 
     def drive() -> None:
-        command = ArmCommand(source="joy", deadman=True, gripper=1.0)
+        command = ArmCommand(source="joy", deadman=True, gripper_position=1.0)
         command.header.stamp, command.header.frame_id = ros.node.get_clock().now().to_msg(), "base_link"
-        command.horizon.nanosec = 200_000_000
+        command.valid_for.nanosec = 200_000_000
         commands.publish(command)
 
     timer = ros.node.create_timer(0.05, drive)

@@ -123,7 +123,9 @@ def test_a_camera_reports_itself_and_its_settings_to_who_comes_later(
 
 
 def test_a_camera_that_is_not_plugged_in_can_be_waited_for(ros, statuses: list[DiagnosticStatus]) -> None:
-    camera = ros.start("ptr_bringup.camera.node", "-r", "__node:=wrist", source="/dev/video77", name="wrist", wait=True)
+    camera = ros.start(
+        "ptr_bringup.camera.node", "-r", "__node:=wrist", source="/dev/video77", name="wrist", wait_for_device=True
+    )
     ros.wait(lambda: last_problems(statuses, "camera wrist") == "missing", "that it is missing")
     assert "There is no camera /dev/video77" in camera.output
     camera.signal()
@@ -169,7 +171,7 @@ def unused(folder: Path) -> Path:
 
 def test_a_camera_that_is_waited_for_needs_its_calibration_at_once(ros, tmp_path: Path) -> None:
     missing = tmp_path / "calibration.yaml"
-    words = ["-p", "source:=/dev/video97", "-p", "wait:=true", "-p", f"calibration:={missing}"]
+    words = ["-p", "source:=/dev/video97", "-p", "wait_for_device:=true", "-p", f"calibration:={missing}"]
     process = ros.run([sys.executable, "-m", "ptr_bringup.camera.node", "--ros-args", *words], name="camera")
     ros.wait(lambda: not process.running, "the refusal", timeout=60.0)
     assert process.wait() == 1

@@ -45,8 +45,10 @@ def worn(ros):
     """A page whose browser has a headset, in front of simulator, arm, teleoperation and console."""
     need(EMULATOR.is_file(), "the WebXR emulator `iwer`")
     ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=10.0)
-    ros.start("ptr_bringup.arm.node", command_age=1.0, watchdog=1.0, state_age=2.0)  # a busy machine is no fault here
-    ros.start("ptr_teleop.node", device="none", max_age=0.5)
+    ros.start(
+        "ptr_bringup.arm.node", max_command_age=1.0, command_timeout=1.0, joint_state_timeout=2.0
+    )  # a busy machine is no fault here
+    ros.start("ptr_teleop.node", device="none", max_packet_age=0.5)
     console = ros.start("ptr_teleop.console.node", port=0)
     ros.states = ros.collect(ArmState, "/arm/state", qos_profile_sensor_data)
     ros.packets = ros.collect(String, "/teleop/webxr", 50)

@@ -63,8 +63,8 @@ def heard(ros) -> Iterator[Heard]:
 def test_motors_and_cameras_are_heard_and_a_warning_is_noted_once(heard: Heard) -> None:
     motors = heard.robot.create_publisher(MotorStates, "/arm/motors", LATCHED)
     for celsius in (61.0, 62.0, 63.0):
-        message = MotorStates(level=MotorStates.REST, message=f"let the arm rest: shoulder {celsius:.0f} deg C")
-        message.motors = [MotorState(name="shoulder", temperature=celsius, torque=True)]
+        message = MotorStates(level=MotorStates.WARN, message=f"let the arm rest: shoulder {celsius:.0f} deg C")
+        message.motors = [MotorState(name="shoulder", temperature=celsius, torque_enabled=True)]
         motors.publish(message)
         heard.until("the motors", lambda seen, said=message.message: (seen["motors"] or {}).get("message") == said)
     frozen = DiagnosticStatus(level=DiagnosticStatus.ERROR, name="camera wrist", message="It repeats one picture.")

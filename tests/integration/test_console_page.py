@@ -39,8 +39,10 @@ def browser():
 def robot(ros, tmp_path_factory: pytest.TempPathFactory):
     """Simulator, arm, recorder and teleoperation; `states` fills with what the arm says."""
     ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=15.0)
-    ros.start("ptr_bringup.arm.node", command_age=1.0, watchdog=1.0, state_age=2.0)  # a busy machine is no fault here
-    ros.start("ptr_teleop.node", device="none", max_age=0.5)
+    ros.start(
+        "ptr_bringup.arm.node", max_command_age=1.0, command_timeout=1.0, joint_state_timeout=2.0
+    )  # a busy machine is no fault here
+    ros.start("ptr_teleop.node", device="none", max_packet_age=0.5)
     ros.episodes = tmp_path_factory.mktemp("episodes")
     ros.start("ptr_teleop.recorder.node", directory=ros.episodes, goal=10)
     ros.states = ros.collect(ArmState, "/arm/state", qos_profile_sensor_data)
@@ -155,10 +157,10 @@ def test_keys_drive_the_arm_and_letting_go_holds(robot, page) -> None:
 
 def test_the_stop_is_latched_until_it_is_released(robot, page) -> None:
     page.click("#stop-button")
-    robot.wait(lambda: robot.states[-1].mode == ArmState.FAULT, "the stop")
+    robot.wait(lambda: robot.states[-1].mode == ArmState.PROTECTIVE_STOP, "the stop")
     until(robot, page, "!document.querySelector('#latched').hidden", "the latched stop")
     page.click("#release")
-    robot.wait(lambda: robot.states[-1].mode != ArmState.FAULT, "the release")
+    robot.wait(lambda: robot.states[-1].mode != ArmState.PROTECTIVE_STOP, "the release")
     until(robot, page, "document.querySelector('#latched').hidden", "no latched stop")
 
 
@@ -169,7 +171,7 @@ def test_the_stop_button_works_without_the_rest_of_the_page(robot, browser, cons
     page = context.new_page()
     page.goto(console.url)
     page.click("#stop-button", no_wait_after=True)
-    robot.wait(lambda: robot.states[-1].mode == ArmState.FAULT, "the stop")
+    robot.wait(lambda: robot.states[-1].mode == ArmState.PROTECTIVE_STOP, "the stop")
     context.close()
     release(robot)
 
@@ -180,7 +182,7 @@ def test_a_window_with_the_stop_alone_works_beside_a_page_that_hangs(robot, page
     page.evaluate("setTimeout(() => { const end = Date.now() + 20000; while (Date.now() < end); })")
     alone = opened.value
     alone.click("button")
-    robot.wait(lambda: robot.states[-1].mode == ArmState.FAULT, "the stop", timeout=10.0)
+    robot.wait(lambda: robot.states[-1].mode == ArmState.PROTECTIVE_STOP, "the stop", timeout=10.0)
     assert "stop" in alone.inner_text("p[role=status]").lower()
     release(robot)
 
@@ -273,4 +275,4 @@ def release(robot) -> None:
     from std_srvs.srv import Trigger
 
     assert robot.call(Trigger, "/arm/clear").success
-    robot.wait(lambda: robot.states[-1].mode != ArmState.FAULT, "the release")
+    robot.wait(lambda: robot.states[-1].mode != ArmState.PROTECTIVE_STOP, "the release")

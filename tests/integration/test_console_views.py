@@ -183,7 +183,7 @@ def test_the_way_back_after_a_tripped_motor_is_guided_step_by_step(robot: ToldRo
 
 
 def test_a_warm_motor_asks_for_rest_and_stops_nothing(robot: ToldRobot, page: Any) -> None:
-    robot.motors("rest", "let the arm rest: shoulder 61 °C")
+    robot.motors("warn", "let the arm rest: shoulder 61 °C")
     until(page, "document.querySelector('#alerts').textContent.includes('shoulder 61 °C')")
     assert page.is_hidden("#latched")
     page.click("#tab-robot")

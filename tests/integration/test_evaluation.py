@@ -90,7 +90,9 @@ def lay_out(robot, index: int) -> dict:
 
 def label(robot, index: int, outcome: str, **fields) -> None:
     reach(robot, "label", index)
-    answer = robot.call(LabelTrial, "/evaluation/label", LabelTrial.Request(outcome=outcome, by="Anna", **fields))
+    answer = robot.call(
+        LabelTrial, "/evaluation/label", LabelTrial.Request(outcome=outcome, annotator="Anna", **fields)
+    )
     assert answer.success, answer.message
 
 
@@ -104,10 +106,10 @@ def take_over(robot, index: int) -> None:
     """Drive from the first step of a trial on, until the run is over."""
     reach(robot, "running", index)
     while phase(robot) == "running":
-        command = ArmCommand(source="spacemouse", gripper=1.0, deadman=True)
+        command = ArmCommand(source="spacemouse", gripper_position=1.0, deadman=True)
         command.header.stamp, command.header.frame_id = robot.node.get_clock().now().to_msg(), "base_link"
         command.twist.linear.z = 0.02
-        command.horizon.nanosec = 200_000_000
+        command.valid_for.nanosec = 200_000_000
         robot.drive.publish(command)
         robot.spin(0.1)
         if robot.states and json.loads(robot.trials[-1].data)["takeover_steps"] >= 2:
@@ -192,8 +194,8 @@ def test_the_bag_of_a_trial_that_was_taken_over_says_whose_steps_are_whose_and_t
     assert sources.count("spacemouse") >= 2
     with open_bag(bag) as reader:
         events = [decode(raw, kind) for _, kind, _, _, raw in messages(reader, ["/episode/event"])]
-    taken = [event for event in events if event.kind == "takeover"]
-    assert [event.text.split(" after ")[0] for event in taken] == ["spacemouse took the arm over"]
+    taken = [event for event in events if event.type == "takeover"]
+    assert [event.message.split(" after ")[0] for event in taken] == ["spacemouse took the arm over"]
     assert taken[0].episode_id == episode.metadata.episode_id
     dataset = open_episodes([bag], episode.metadata.contract, root=tmp_path)
     batch = Sampler(dataset, {TASK: 0}).sample(4)
@@ -244,7 +246,7 @@ def test_a_person_ends_a_trial_and_clears_the_arm_and_a_server_that_hangs_ends_t
     evaluator = start(robot, checkpoint=robot.checkpoints[0], trials=3, max_steps=1000, directory=tmp_path)
     lay_out(robot, 0)
     assert reach(robot, "running", 0)["may_label"]
-    wish = LabelTrial.Request(outcome="failure", reason="it left the table", by="Anna")
+    wish = LabelTrial.Request(outcome="failure", reason="it left the table", annotator="Anna")
     assert robot.call(LabelTrial, "/evaluation/label", wish).success
 
     lay_out(robot, 1)

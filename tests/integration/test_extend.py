@@ -55,7 +55,7 @@ def nodes(ros, package: Path):
 
 def test_the_pages_device_drives(nodes) -> None:
     commands = nodes.collect(ArmCommand, "/teleop/command", 100)
-    node = nodes.start("ptr_teleop.node", device="pedal", max_speed=0.1)
+    node = nodes.start("ptr_teleop.node", device="pedal", max_linear_velocity=0.1)
     others = [nodes.start("ptr_bringup.sim.node", width=64, height=64), nodes.start("ptr_bringup.arm.node")]
     nodes.wait(lambda: any(c.deadman and c.twist.linear.z for c in commands), "the pedal's commands", 60.0)
     command = next(c for c in commands if c.deadman and c.twist.linear.z)

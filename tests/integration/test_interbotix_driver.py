@@ -103,10 +103,10 @@ class Path:
 
     def drive(self, gripper: float, linear=(0.0, 0.0, 0.0)) -> None:
         """One command as a source at 5 Hz sends it."""
-        message = ArmCommand(source="test", gripper=gripper, deadman=True)
+        message = ArmCommand(source="test", gripper_position=gripper, deadman=True)
         message.header.stamp = self.ros.node.get_clock().now().to_msg()
         message.twist.linear.x, message.twist.linear.y, message.twist.linear.z = linear
-        message.horizon.nanosec = 200_000_000
+        message.valid_for.nanosec = 200_000_000
         self.commands.publish(message)
 
     def drive_until(self, condition: Callable[[], bool], what: str, gripper: float, **motion) -> None:
@@ -141,7 +141,7 @@ def path(ros) -> Path:
 def at_start(path: Path) -> None:
     """Each test begins with both nodes running, and a well arm at its start pose."""
     path.revive()
-    path.reach(named_pose="start", gripper=1.0)
+    path.reach(named_pose="start", gripper_position=1.0)
 
 
 def stamp(message: JointState) -> tuple[int, int]:
@@ -165,7 +165,7 @@ def test_start_up_sets_modes_and_profile(path: Path) -> None:
 
 
 def test_a_motion_arrives_and_is_relayed_as_standard_joint_states(path: Path) -> None:
-    path.reach(named_pose="home", gripper=1.0)
+    path.reach(named_pose="home", gripper_position=1.0)
     relayed = path.next(path.relayed)
     assert joints(relayed) == pytest.approx(np.zeros(6), abs=0.02)
     assert list(relayed.name[6:]) == ["gripper", "left_finger", "right_finger"]
@@ -183,11 +183,11 @@ def test_the_gripper_closes_on_an_object_and_backs_off(path: Path) -> None:
     """It is closed on the carrot, stays open by the carrot's width, and the force falls to the holding one."""
     objects = path.next(path.objects)
     carrot = objects.poses[objects.names.index("carrot")].position
-    goal = MoveTo.Goal(gripper=1.0)
+    goal = MoveTo.Goal(gripper_position=1.0)
     goal.pose.orientation.y = goal.pose.orientation.w = math.sqrt(0.5)
     for height in (0.10, 0.02):
         goal.pose.position.x, goal.pose.position.y, goal.pose.position.z = carrot.x, carrot.y, height
-        path.reach(gripper=1.0, pose=goal.pose)
+        path.reach(gripper_position=1.0, pose=goal.pose)
     began = len(path.pwm)
     path.drive_until(lambda: path.pwm[-1].cmd == -HOLD_PWM, "the force backs off", gripper=0.0)
     path.release()
@@ -197,7 +197,9 @@ def test_the_gripper_closes_on_an_object_and_backs_off(path: Path) -> None:
     path.ros.wait(
         lambda: {message.cmd for message in path.pwm[-25:]} == {-HOLD_PWM}, "half a second of the holding force", 60.0
     )  # released: the object stays held, gently
-    path.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="start", gripper=0.0))  # the gripper can't close
+    path.ros.act(
+        MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="start", gripper_position=0.0)
+    )  # the gripper can't close
     objects = path.next(path.objects)
     assert objects.poses[objects.names.index("carrot")].position.z > 0.04
     path.drive_until(lambda: path.fingers() > 0.036, "the gripper is open", gripper=1.0)
@@ -209,12 +211,12 @@ def test_without_xs_sdk_the_arm_holds_and_says_so_and_a_new_one_is_set_up_again(
     path.xs_sdk.signal(signal.SIGKILL)
     path.wait_for_health("/wx250s/joint_states have ended", DiagnosticStatus.ERROR)
     path.ros.spin(0.5)  # what was on its way has arrived
-    held = path.states[-1].commanded
+    held = path.states[-1].commanded_pose
     sent = len(path.goals)
     for _ in range(5):
         path.drive(1.0, linear=(0.1, 0.0, 0.0))
         path.ros.spin(0.1)
-    assert path.states[-1].commanded.position.x == held.position.x
+    assert path.states[-1].commanded_pose.position.x == held.position.x
     assert len(path.goals) == sent
     path.xs_sdk = path.start_xs_sdk()
     path.release()
@@ -248,7 +250,7 @@ def test_other_modes_are_noticed_after_an_interruption(path: Path) -> None:
 
 def test_a_pulled_cable_holds_the_arm_where_it_was(path: Path) -> None:
     """xs_sdk publishes -pi for all joints; the gate must not take that for the arm's pose."""
-    before = path.next(path.states).commanded.position
+    before = path.next(path.states).commanded_pose.position
     path.ros.call(SetBool, "/wx250s/unplug", SetBool.Request(data=True))
     path.wait_for_health("check the arm's power and USB cable", DiagnosticStatus.ERROR)
     relayed = len(path.relayed)
@@ -256,7 +258,7 @@ def test_a_pulled_cable_holds_the_arm_where_it_was(path: Path) -> None:
     assert len(path.relayed) == relayed
     path.ros.call(SetBool, "/wx250s/unplug", SetBool.Request(data=False))
     path.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
-    after = path.next(path.states).commanded.position
+    after = path.next(path.states).commanded_pose.position
     assert (after.x, after.y, after.z) == pytest.approx((before.x, before.y, before.z), abs=0.01)
 
 
@@ -269,7 +271,7 @@ def test_a_tripped_motor_is_rebooted_and_does_not_jump(path: Path) -> None:
     assert "elbow" in path.motors[-1].message
     path.ros.call(InjectFault, "/simulator/inject", InjectFault.Request(fault="clear"))
     path.ros.wait(lambda: path.ros.call(Trigger, "/arm/reboot_motors").success, "a reboot")
-    path.ros.wait(lambda: not any(m.hardware_error for m in path.motors[-1].motors), "no error", 60.0)
+    path.ros.wait(lambda: not any(m.hardware_error_status for m in path.motors[-1].motors), "no error", 60.0)
     watched = len(path.goals)
     path.ros.wait(
         lambda: path.ros.call(SetBool, "/arm/torque", SetBool.Request(data=True)).success, "torque to be accepted"
@@ -293,7 +295,7 @@ def test_the_arm_node_ends_cleanly_without_force_on_the_gripper_and_the_next_one
     assert {command.cmd for command in path.pwm[told:]} <= {0.0}  # the guard may say it, too, if the end takes long
     path.arm = path.start_arm()
     path.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
-    path.reach(named_pose="start", gripper=1.0)
+    path.reach(named_pose="start", gripper_position=1.0)
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "hangs"])

@@ -56,9 +56,9 @@ def test_the_driver_sets_up_moves_and_grips_interbotix_own_simulation(ros, nodes
     assert list(ros.call(RegisterValues, "/wx250s/get_motor_registers", request).values) == [50] * 6
 
     for name, gripper in (("home", 0.0), ("start", 1.0)):
-        result = ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose=name, gripper=gripper))
+        result = ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose=name, gripper_position=gripper))
         assert result.success, result.message
-        ros.wait(lambda wanted=gripper: abs(states[-1].gripper - wanted) < 0.15, f"the gripper at {gripper}")
+        ros.wait(lambda wanted=gripper: abs(states[-1].gripper_position - wanted) < 0.15, f"the gripper at {gripper}")
     assert np.abs(states[-1].joint_velocities).max() == 0.0  # not published
 
     values = {v.key: v.value for r in reports for s in r.status if s.name == "arm" for v in s.values}

@@ -31,10 +31,10 @@ from ptr_msgs.msg import ArmState  # noqa: E402
 
 def arm_state() -> ArmState:
     """A message with a value of its own in every field that an observation needs."""
-    message = ArmState(mode=ArmState.TELEOP, source="spacemouse", gripper=0.75, gripper_commanded=0.5)
+    message = ArmState(mode=ArmState.TELEOP, source="spacemouse", gripper_position=0.75, commanded_gripper_position=0.5)
     message.header.stamp.sec, message.header.stamp.nanosec = 1_700_000_000, 123_456_789
     message.header.frame_id = "base_link"
-    position, orientation = message.measured.position, message.measured.orientation
+    position, orientation = message.measured_pose.position, message.measured_pose.orientation
     position.x, position.y, position.z = 0.3, -0.1, 0.15
     orientation.x, orientation.y, orientation.z, orientation.w = 0.1, 0.7, 0.1, 0.7
     message.joint_positions = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]

@@ -72,7 +72,7 @@ def test_every_node_ends_cleanly_on_every_signal(ros, pictures: Path) -> None:
     ("module", "parameters", "sentence"),
     [
         ("ptr_bringup.camera.node", {"source": "/dev/video77"}, "There is no camera /dev/video77"),
-        ("ptr_bringup.arm.node", {"robot": "wx250s", "profile": "spline"}, "There is no profile 'spline'"),
+        ("ptr_bringup.arm.node", {"robot": "wx250s", "profile_type": "spline"}, "There is no profile 'spline'"),
         ("ptr_bringup.camera.node", {"pose": "[0.1, 0.0, 0.2, 0.0, 0.0, 0.0]"}, "has no frame; give pose_frame"),
         ("ptr_bringup.camera.node", {"pose_frame": "base_link", "pose": "[0.1, 0.0, 0.2]"}, "give x, y, z and roll,"),
         ("ptr_bringup.arm.node", {"robot": "ur5"}, "There is no robot 'ur5'"),
@@ -83,7 +83,12 @@ def test_every_node_ends_cleanly_on_every_signal(ros, pictures: Path) -> None:
         ),
         ("ptr_bringup.arm.node", {"rate": 1e6}, "out of range"),
         ("ptr_bringup.arm.node", {"robot": "wx250s", "register_rate": 0.0}, "register_rate out of range Min: 5.0"),
-        ("ptr_bringup.arm.node", {"box_low": "[0.5, 0.0, 0.0]"}, "empty along x"),
+        ("ptr_bringup.arm.node", {"workspace_min": "[0.5, 0.0, 0.0]"}, "empty along x"),
+        (
+            "ptr_bringup.arm.node",
+            {"box_low": "[0.2, 0.0, 0.0]"},
+            "of /arm have new names: box_low is now workspace_min",
+        ),
         ("ptr_bringup.sim.node", {"kitchen": "moon_base"}, "Unknown kitchen 'moon_base'"),
         ("ptr_bringup.sim.node", {"task": "fly"}, "Unknown task 'fly'"),
     ],
@@ -101,7 +106,7 @@ def test_simulated_time_may_run_faster_than_the_clock_on_the_wall(ros) -> None:
     simulator = ros.start("ptr_bringup.sim.node", width=64, height=48, camera_rate=5.0, speed=4.0)
     arm = ros.start("ptr_bringup.arm.node", use_sim_time=True)
     ros.wait(lambda: clocks and states, "simulated time and an arm state")
-    assert ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper=1.0)).success
+    assert ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper_position=1.0)).success
     assert states[-1].joint_positions == pytest.approx([0.0] * 6, abs=0.02)
     assert abs(clocks[-1].clock.sec - states[-1].header.stamp.sec) <= 1
     for process in (simulator, arm):

@@ -69,8 +69,8 @@ def test_a_run_sends_each_action_as_a_twist_of_one_period(robot) -> None:
     for step, command in zip(acted, sent, strict=True):
         twist = [command.twist.linear.x, command.twist.linear.y, command.twist.linear.z]
         assert np.allclose(np.array(twist) * 0.2, step.action[:3], atol=1e-9)
-        assert command.gripper == pytest.approx(step.action[6])
-        assert (command.horizon.nanosec, command.header.frame_id) == (200_000_000, "base_link")
+        assert command.gripper_position == pytest.approx(step.action[6])
+        assert (command.valid_for.nanosec, command.header.frame_id) == (200_000_000, "base_link")
         assert step.image_age <= 0.3
         assert np.isfinite([step.q, step.q_spread, step.q_mode]).all()
 

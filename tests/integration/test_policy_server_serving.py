@@ -82,10 +82,10 @@ class PlayedRobot:
     def _tell(self) -> None:
         self.x += self.speed / 50
         if self.states:
-            state = ArmState(mode=ArmState.POLICY, gripper=1.0, gripper_commanded=1.0)
+            state = ArmState(mode=ArmState.POLICY, gripper_position=1.0, commanded_gripper_position=1.0)
             state.header.stamp = self._now()
-            state.measured.position.x, state.measured.position.z = self.x, 0.15
-            state.measured.orientation.w = 1.0
+            state.measured_pose.position.x, state.measured_pose.position.z = self.x, 0.15
+            state.measured_pose.orientation.w = 1.0
             self._states.publish(state)
         if self.joints:
             joints = JointState(name=[*JOINTS, "gripper", "left_finger", "right_finger"])
@@ -176,7 +176,7 @@ def test_steps_follow_each_other_at_the_rate_of_the_contract(
     assert np.diff(acted).min() > 0.4 / rate, "a step that was late is not made up for"
     sent = [command for command in plant.commands if command.deadman]
     assert len(sent) == 100 - done.held_steps > 0
-    assert {command.horizon.nanosec for command in sent} == {round(1e9 / rate)}
+    assert {command.valid_for.nanosec for command in sent} == {round(1e9 / rate)}
 
 
 def test_a_server_that_was_stopped_sends_nothing_old_and_ends_the_run(plant: Any, start: Any, tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_server_that_is_told_to_end_releases_the_arm_and_tells_the_caller_firs
     assert "Traceback" not in server.output
     wait(plant, lambda: not plant.commands[-1].deadman, "the release of the arm")
     last, release = plant.commands[-2:]
-    assert last.horizon.sec == 1, "the arm would move on for a second"
+    assert last.valid_for.sec == 1, "the arm would move on for a second"
     assert 0.0 < seconds(release.header.stamp) - seconds(last.header.stamp) < 0.9
     told = (done.message, DiagnosticStatus.ERROR)
     wait(plant, lambda: told in {(status.message, status.level) for status in plant.statuses}, "the status of the end")
@@ -348,7 +348,7 @@ def test_what_is_wrong_with_the_robot_ends_the_run_in_a_sentence(plant: Any, sta
 def refused_ages(safety: list[SafetyEvent]) -> list[float]:
     """Ages (s) of the commands that the arm refused for them."""
     sentence = r"The command of policy was refused: it was (\S+) s old on arrival, 0.300 s are allowed\."
-    stale = [event.detail for event in safety if event.reason & SafetyEvent.STALE_COMMAND]
+    stale = [event.message for event in safety if event.reason & SafetyEvent.STALE_COMMAND]
     return [float(age[1]) for age in (re.fullmatch(sentence, detail) for detail in stale) if age]
 
 

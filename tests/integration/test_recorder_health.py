@@ -94,20 +94,20 @@ def test_a_stream_that_dies_is_red_and_an_event_within_a_second(ros, recorder, p
     publishers.dead.add(IMAGES)
     died = time.monotonic()
     ros.wait(lambda: health(ros, IMAGES).stalled, "the red field")
-    ros.wait(lambda: any(event.kind == "stream_stalled" for event in ros.events), "the event")
+    ros.wait(lambda: any(event.type == "stream_stalled" for event in ros.events), "the event")
     assert time.monotonic() - died < 1.5  # 0.7 s of silence, 0.1 s between looks; the rest is a busy machine's
     assert not health(ros, "/arm/state").stalled
     publishers.dead.clear()
-    ros.wait(lambda: any(event.kind == "stream_recovered" for event in ros.events), "its recovery")
+    ros.wait(lambda: any(event.type == "stream_recovered" for event in ros.events), "its recovery")
     answer = ros.call(
         StopEpisode, "/recorder/stop", StopEpisode.Request(save=True, outcome="failure", score=float("nan"))
     )
     assert f"no message on {IMAGES} for 0.7 s" in answer.findings
-    assert answer.proposal == ros.statuses[-1].proposal == "discard"
+    assert answer.recommendation == ros.statuses[-1].recommendation == "discard"
 
 
 def test_a_bag_knows_of_each_message_when_it_was_sent_and_its_number(ros, recorder, publishers) -> None:
-    publishers.safety.publish(SafetyEvent(detail="before the start"))
+    publishers.safety.publish(SafetyEvent(message="before the start"))
     start(ros, operator_name="ada", instruction="the carrot onto the plate")
     ros.spin(1.0)
     folder = stop(ros)

@@ -126,11 +126,11 @@ def test_the_last_episode_is_discarded_when_that_is_asked_for(robot, recorder) -
     saved = Path(robot.call(StopEpisode, "/recorder/stop", stop).path)
     (images,) = (stream for stream in inspect(saved).streams if stream.topic.endswith("/image/compressed"))
     assert (images.asked, images.simulated) == (15.0, True)  # the simulator says what its camera was asked for
-    robot.wait(lambda: recorder.statuses[-1].proposal, "the audit")
+    robot.wait(lambda: recorder.statuses[-1].recommendation, "the audit")
     answer = robot.call(Trigger, "/recorder/discard_last")
     assert answer.success, answer.message
     assert (saved.exists(), (saved.parent / "discarded" / saved.name).is_dir()) == (False, True)
-    robot.wait(lambda: not recorder.statuses[-1].proposal, "nothing that is still proposed")
+    robot.wait(lambda: not recorder.statuses[-1].recommendation, "nothing that is still proposed")
 
 
 def test_an_episode_is_begun_and_ended_from_the_command_line(robot, recorder) -> None:

@@ -80,7 +80,7 @@ def test_the_arm_follows_the_recording_at_its_rate_and_ends_where_it_ended(robot
     robot.wait(lambda: not process.running, "the end of the replay", timeout=60.0)
     assert process.wait() == 0, process.output
     track = read_track(episode)
-    position, rotation = distance(robot.states[-1].measured, track.final.position, track.final.rotation)
+    position, rotation = distance(robot.states[-1].measured_pose, track.final.position, track.final.rotation)
     assert position < 0.008
     assert rotation < 0.05
     assert "from where it was recorded" in process.output
@@ -90,9 +90,11 @@ def test_the_arm_follows_the_recording_at_its_rate_and_ends_where_it_ended(robot
     farthest = 0.0
     for stamp, state in zip(stamps, driven, strict=True):
         pose = track.pose(stamp - stamps[0])
-        farthest = max(farthest, distance(state.measured, pose.position, pose.rotation)[0])
+        farthest = max(farthest, distance(state.measured_pose, pose.position, pose.rotation)[0])
     assert farthest < 0.03
-    closed = [stamp - stamps[0] for stamp, state in zip(stamps, driven, strict=True) if state.gripper_commanded < 0.5]
+    closed = [
+        stamp - stamps[0] for stamp, state in zip(stamps, driven, strict=True) if state.commanded_gripper_position < 0.5
+    ]
     assert closed[0] == pytest.approx(track.duration / 2, abs=0.4)
 
 

@@ -88,9 +88,9 @@ def test_the_chain_ends_at_the_pose_that_the_arm_reports_while_it_moves(display:
     states = display.ros.collect(ArmState, "/arm/state")
     before = len(display.moving)
     for pose in ("sleep", "start"):
-        assert display.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose=pose, gripper=0.5)).success
+        assert display.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose=pose, gripper_position=0.5)).success
     measured = {nanoseconds(message.header.stamp): message for message in joints}
-    reported = {nanoseconds(message.header.stamp): pose_from(message.measured) for message in states}
+    reported = {nanoseconds(message.header.stamp): pose_from(message.measured_pose) for message in states}
     compared = []
     for message in display.moving[before:]:
         found, stamp = display.pose(message, "ee_gripper_link"), stamp_of(message)

@@ -47,18 +47,18 @@ def test_the_next_scene_is_asked_for_and_comes_after_each_save(robot: Any) -> No
     answer = robot.call(Trigger, "/scene/next", timeout=WAIT)
     assert (answer.success, answer.message) == (True, "put_carrot_on_plate in toykitchen1, seed 8")
     assert shown(robot) == 8
-    p = robot.states[-1].measured.position
+    p = robot.states[-1].measured_pose.position
     assert np.abs(np.array([p.x, p.y, p.z]) - start_position(8)).max() < 0.03
 
     robot.recorder.publish(EpisodeStatus(state=EpisodeStatus.RECORDING))
     robot.wait(lambda: not robot.call(Trigger, "/scene/next", timeout=WAIT).success, "a refusal while it records", WAIT)
     before = shown(robot)
     robot.recorder.publish(EpisodeStatus(state=EpisodeStatus.SAVING))
-    robot.events.publish(EpisodeEvent(kind="stop", text="saved as success"))
+    robot.events.publish(EpisodeEvent(type="stop", message="saved as success"))
     robot.wait(lambda: robot.objects[-1].seed == before + 1, "the scene after the save", WAIT)
 
     poses = [pose.position for pose in robot.objects[-1].poses]
-    robot.events.publish(EpisodeEvent(kind="stop", text="discarded as unlabelled"))
+    robot.events.publish(EpisodeEvent(type="stop", message="discarded as unlabelled"))
     again = robot.call(Trigger, "/scene/again", timeout=WAIT)  # after the one that the discarded episode asked for
     assert again.success
     assert shown(robot) == before + 1
@@ -73,7 +73,7 @@ def test_where_a_person_lays_the_scenes_the_arm_moves_only_when_it_is_asked_to(r
     answer = robot.call(Trigger, "/scene/next", timeout=WAIT)
     assert (answer.success, answer.message) == (True, "the arm is at its start")
     modes = robot.collect(ArmState, "/arm/state", qos_profile_sensor_data)
-    robot.events.publish(EpisodeEvent(kind="stop", text="saved as success"))
+    robot.events.publish(EpisodeEvent(type="stop", message="saved as success"))
     robot.spin(1.0)
     assert {state.mode for state in modes} <= {ArmState.IDLE, ArmState.HOLD}
     assert shown(robot) == before

@@ -56,7 +56,7 @@ class Robot:
 
     def teleop(self, device: str, *arguments: str, **parameters: Any) -> Any:
         """A teleop node that has heard the arm; patient, for a machine that is busy with other tests."""
-        parameters = {"max_age": 0.5} | parameters
+        parameters = {"max_packet_age": 0.5} | parameters
         process = self.ros.start("ptr_teleop.node", *arguments, device=device, **parameters)
         self.said(device)
         self.ros.wait(lambda: self.webxr.get_subscription_count() > 0, "the page's topics")
@@ -72,7 +72,7 @@ class Robot:
 
     @property
     def commanded(self) -> np.ndarray:
-        p = self.states[-1].commanded.position
+        p = self.states[-1].commanded_pose.position
         return np.array([p.x, p.y, p.z])
 
     def switch(self, device: str, meanwhile: Any = None) -> tuple[bool, str]:
@@ -103,7 +103,7 @@ def fresh(robot: Robot) -> Iterator[None]:
         process.end()
     robot.ros.wait(lambda: robot.ros.node.count_publishers("/teleop/status") == 0, "no teleop node")
     robot.ros.call(Trigger, "/arm/clear")
-    assert robot.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="start", gripper=1.0)).success
+    assert robot.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="start", gripper_position=1.0)).success
     robot.commands.clear()
     robot.statuses.clear()
 
@@ -148,20 +148,20 @@ def test_a_hand_in_vr_moves_the_arm_by_the_same_vector(robot: Robot) -> None:
     wanted = before + [0.05, 0.03, 0.02]
     headset.until(lambda: np.abs(robot.commanded - wanted).max() < 5e-4, "the arm where the hand is")
     headset.send(trigger=1.0)
-    headset.until(lambda: robot.states[-1].gripper_commanded == 0.0, "a closed gripper")
+    headset.until(lambda: robot.states[-1].commanded_gripper_position == 0.0, "a closed gripper")
     headset.until(lambda: not robot.commands[-1].deadman, "a release", grip=0.0, trigger=0.0)
     headset.move(np.array([0.2, 0.0, 0.0]), 0.01)  # with the grip released
     robot.ros.spin(0.2)
-    assert robot.states[-1].gripper_commanded == 0.0
+    assert robot.states[-1].commanded_gripper_position == 0.0
     headset.until(lambda: robot.commands[-1].deadman, "the grip again", grip=1.0)
     for _ in range(15):
         headset.send()
     assert np.abs(robot.commanded - wanted).max() < 2e-3  # re-referenced: it has not followed the 20 cm
-    assert robot.states[-1].gripper_commanded == 0.0  # the trigger is released, but has not met the gripper
+    assert robot.states[-1].commanded_gripper_position == 0.0  # the trigger is released, but has not met the gripper
 
 
 def test_a_headset_that_falls_silent_holds_the_arm_and_says_so(robot: Robot) -> None:
-    robot.teleop("webxr", max_age=0.15)
+    robot.teleop("webxr", max_packet_age=0.15)
     headset = Headset(robot)
     headset.send()
     headset.until(lambda: robot.commands and robot.commands[-1].deadman, "the grip", grip=1.0)
@@ -243,15 +243,15 @@ def test_a_second_node_is_refused_with_the_name_of_who_is_in_charge(robot: Robot
 
 
 def test_a_person_at_the_page_takes_over_from_a_policy_and_hands_back(robot: Robot) -> None:
-    robot.ros.start("ptr_teleop.node", device="none", max_age=0.5)  # as deploy.launch.xml starts it
+    robot.ros.start("ptr_teleop.node", device="none", max_packet_age=0.5)  # as deploy.launch.xml starts it
     robot.said("no device is chosen")
     policy = robot.ros.node.create_publisher(ArmCommand, "/policy/command", 10)
     robot.ros.wait(lambda: policy.get_subscription_count() > 0, "the arm at the policy's topic")
 
     def act() -> None:
-        command = ArmCommand(source="policy", gripper=1.0, deadman=True)
+        command = ArmCommand(source="policy", gripper_position=1.0, deadman=True)
         command.header.stamp = robot.ros.node.get_clock().now().to_msg()
-        command.horizon.nanosec = 200_000_000
+        command.valid_for.nanosec = 200_000_000
         policy.publish(command)
 
     def in_command(source: str, *keys: str) -> None:
@@ -364,7 +364,7 @@ def test_a_node_ends_cleanly_while_reports_stream_in(robot: Robot, tmp_path: Pat
 
 
 def test_the_configuration_that_is_shipped_holds_every_parameter_with_its_default(robot: Robot) -> None:
-    robot.teleop("page_keyboard", max_age=0.15)
+    robot.teleop("page_keyboard", max_packet_age=0.15)
     written = flat(yaml.safe_load(CONFIG.read_text())["/**/teleop"]["ros__parameters"])
     listed = robot.ros.call(ListParameters, "/teleop/list_parameters").result.names
     of_launch = ("device", "task", "instruction", "operator_name")

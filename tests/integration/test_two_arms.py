@@ -58,7 +58,7 @@ def left(states) -> Iterator[Robot]:
 
 
 def position(state: ArmState) -> np.ndarray:
-    at = state.measured.position
+    at = state.measured_pose.position
     return np.array([at.x, at.y, at.z])
 
 
@@ -77,21 +77,21 @@ def test_a_command_to_one_arm_moves_that_one_alone(ros, states, left: Robot) -> 
 
 def test_stopping_one_arm_leaves_the_other_free(ros, states) -> None:
     stop = ros.run([*PTR, "arm", "stop", "--namespace", "left"], name="stop")
-    ros.wait(lambda: states["left"][-1].mode == ArmState.FAULT, "the left arm's stop", timeout=60.0)
+    ros.wait(lambda: states["left"][-1].mode == ArmState.PROTECTIVE_STOP, "the left arm's stop", timeout=60.0)
     assert stop.wait(60.0) == 0 and "until /left/arm/clear" in stop.output
     seen = len(states["right"])
     with Robot("test", namespace="right") as right:
         right.wait_until_ready(timeout=60.0)
         right.move_to("home")
         right.move_to("start")
-    assert ArmState.FAULT not in {state.mode for state in states["right"][seen:]}
+    assert ArmState.PROTECTIVE_STOP not in {state.mode for state in states["right"][seen:]}
     ros.environment["PTR_NAMESPACE"] = "left"
     try:
         clear = ros.run([*PTR, "arm", "clear"], name="clear")
         assert clear.wait(60.0) == 0, clear.output
     finally:
         del ros.environment["PTR_NAMESPACE"]
-    ros.wait(lambda: states["left"][-1].mode != ArmState.FAULT, "the left arm's release")
+    ros.wait(lambda: states["left"][-1].mode != ArmState.PROTECTIVE_STOP, "the left arm's release")
 
 
 def test_a_fault_of_one_simulator_is_none_of_the_other(ros, states) -> None:
@@ -212,12 +212,12 @@ def test_a_second_arm_of_the_same_namespace_refuses_to_start(ros, states) -> Non
     second = ros.start("ptr_bringup.arm.node", "-r", "__ns:=/left")
     assert second.wait(60.0) == 1
     assert "/left/arm/state is published by arm already" in second.output
-    assert states["left"][-1].mode != ArmState.FAULT
+    assert states["left"][-1].mode != ArmState.PROTECTIVE_STOP
 
 
 def test_a_file_for_an_arm_without_a_namespace_is_refused_in_one(ros, states, tmp_path: Path) -> None:
     file = tmp_path / "teleop.yaml"
-    file.write_text("teleop:\n  ros__parameters: {max_speed: 0.05}\n")
+    file.write_text("teleop:\n  ros__parameters: {max_linear_velocity: 0.05}\n")
     teleop = ros.start("ptr_teleop.node", "-r", "__ns:=/left", "--params-file", str(file), device="none")
     assert teleop.wait(60.0) == 1
     assert "write '/**/teleop:' there" in teleop.output

@@ -76,9 +76,9 @@ def test_a_second_arm_refuses_to_start_and_the_first_goes_on(ros, states: list[A
 
 def test_a_second_source_of_joint_states_latches_the_stop_and_names_the_domain(ros, states, second_joints) -> None:
     safety = ros.collect(SafetyEvent, "/arm/safety", LATCHED)
-    ros.wait(lambda: states[-1].mode == ArmState.FAULT, "the stop")
-    ros.wait(lambda: any("/joint_states has 2 publishers" in event.detail for event in safety), "the reason")
-    assert any(f"ROS domain {ros.domain}" in event.detail for event in safety)
+    ros.wait(lambda: states[-1].mode == ArmState.PROTECTIVE_STOP, "the stop")
+    ros.wait(lambda: any("/joint_states has 2 publishers" in event.message for event in safety), "the reason")
+    assert any(f"ROS domain {ros.domain}" in event.message for event in safety)
     refused = ros.call(Trigger, "/arm/clear")
     assert not refused.success
     assert "/joint_states has 2 publishers" in refused.message

@@ -201,11 +201,11 @@ def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
         tape.settings[topic] = _settings(decode(raw, kind).data)
     elif topic == EVENT_TOPIC:
         message = decode(raw, kind)
-        tape.events.append((stamp, message.kind))
-        if message.kind in ("stream_stalled", "messages_lost", CLOCK_JUMPED):
-            tape.stalls.append(message.text)
-        elif message.kind == "two_publishers":
-            tape.mixed.append(message.text)
+        tape.events.append((stamp, message.type))
+        if message.type in ("stream_stalled", "messages_lost", CLOCK_JUMPED):
+            tape.stalls.append(message.message)
+        elif message.type == "two_publishers":
+            tape.mixed.append(message.message)
 
 
 def _settings(text: str) -> CameraSettings:

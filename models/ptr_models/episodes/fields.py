@@ -71,7 +71,7 @@ def executed_command(message: Any) -> Executed:
     """The same of a message object."""
     target, at, decided = message.target.position, message.target.orientation, message.command_stamp
     pose = (target.x, target.y, target.z, at.x, at.y, at.z, at.w)
-    return Executed(pose, message.gripper, message.source, decided.sec * 10**9 + decided.nanosec)
+    return Executed(pose, message.gripper_position, message.source, decided.sec * 10**9 + decided.nanosec)
 
 
 def object_poses(cdr: Data) -> NDArray[np.float64]:

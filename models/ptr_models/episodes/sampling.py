@@ -143,12 +143,12 @@ class Observation:
 
 def arm_sample(message: Any) -> ArmSample:
     """Take an ArmSample from an ArmState of rclpy or of rosbags (both have the same attributes)."""
-    pose = message.measured
+    pose = message.measured_pose
     position, orientation = pose.position, pose.orientation
     return ArmSample(
         (position.x, position.y, position.z),
         (orientation.x, orientation.y, orientation.z, orientation.w),
-        float(message.gripper),
+        float(message.gripper_position),
     )
 
 

@@ -29,7 +29,7 @@ from ptr_models.episodes.scan import Raw, scan
 from ptr_models.limits import MAX_CONTROL_STEPS
 
 CLOCK_JUMPED = "clock_jumped"
-"""Kind of the EpisodeEvent that the recorder writes when the system's clock jumps."""
+"""Type of the EpisodeEvent that the recorder writes when the system's clock jumps."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Streams:
         images: per camera, encoded.
         arm: measured arm states.
         executed: commanded targets.
-        events: (stamp, kind) of EpisodeEvents.
+        events: (stamp, type) of EpisodeEvents.
         metadata: newest JSON on /episode/metadata, empty if none.
         objects: poses (2, 7) of simulated item and target; None where the contract has no objects.
     """
@@ -72,7 +72,7 @@ def read_streams(path: Path | str, contract: Contract) -> Streams:
         images={name: stream(topic, image_data) for name, topic in cameras.items()},
         arm=stream(ARM_STATE_TOPIC, arm_state),
         executed=stream(EXECUTED_TOPIC, executed),
-        events=[(stamp, message.kind) for stamp, message in every(EVENT_TOPIC)],
+        events=[(stamp, message.type) for stamp, message in every(EVENT_TOPIC)],
         metadata=next((message.data for _, message in reversed(every(METADATA_TOPIC))), ""),
         objects=stream(OBJECTS_TOPIC, object_poses) if contract.objects else None,
     )

@@ -204,7 +204,7 @@ class _Messages:
 
     def event(self, stamp: int, episode_id: str, kind: str) -> Any:
         header = self._header(stamp, "")
-        return self._types[EPISODE_EVENT](header=header, episode_id=episode_id, kind=kind, text="")
+        return self._types[EPISODE_EVENT](header=header, episode_id=episode_id, type=kind, message="")
 
     def image(self, stamp: int, camera: str, k: int) -> Any:
         image = self._trajectory.images[camera][k]
@@ -219,13 +219,13 @@ class _Messages:
             header=self._header(stamp, self._contract.frame),
             mode=self._mode,
             source=it.source,
-            measured=self._pose(it.measured_position[k], self._measured[k]),
-            commanded=self._pose(it.commanded_position[k], self._commanded[k]),
+            measured_pose=self._pose(it.measured_position[k], self._measured[k]),
+            commanded_pose=self._pose(it.commanded_position[k], self._commanded[k]),
             joint_positions=self._joints[k],
             joint_velocities=np.zeros(6),
             joint_efforts=np.zeros(6),
-            gripper=float(it.gripper[k]),
-            gripper_commanded=float(it.gripper_commanded[k]),
+            gripper_position=float(it.gripper[k]),
+            commanded_gripper_position=float(it.gripper_commanded[k]),
         )
 
     def executed(self, stamp: int, k: int) -> Any:
@@ -235,7 +235,7 @@ class _Messages:
             source=it.source,
             command_stamp=self._time(stamp),
             target=self._pose(it.commanded_position[k], self._commanded[k]),
-            gripper=float(it.gripper_commanded[k]),
+            gripper_position=float(it.gripper_commanded[k]),
             joint_positions=self._joints[k],
             reason=0,
         )

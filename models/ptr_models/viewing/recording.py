@@ -157,8 +157,8 @@ def _span(events: list[tuple[int, Any]], stamps: list[list[int]], folder: Path) 
     seen = [one for one in stamps if one]
     if not seen:
         raise EpisodeError(f"{folder} holds neither images nor arm states; there is nothing to see")
-    starts = [stamp for stamp, event in events if event.kind == "start"]
-    stops = [stamp for stamp, event in events if event.kind == "stop"]
+    starts = [stamp for stamp, event in events if event.type == "start"]
+    stops = [stamp for stamp, event in events if event.type == "stop"]
     begin = starts[0] if starts else min(one[0] for one in seen)
     end = stops[-1] if stops else max(one[-1] for one in seen)
     if end <= begin:
@@ -181,8 +181,8 @@ def _actions(commands: RecordedStream[Any], begin: int, end: int, rate: float) -
 def _sentences(events: list[tuple[int, Any]], safety: list[tuple[int, Any]]) -> list[tuple[int, str]]:
     """Events of the recorder but for start and stop, and what the gate changed or refused."""
     told = [
-        (stamp, f"{event.kind.replace('_', ' ')}{': ' if event.text else ''}{event.text}")
+        (stamp, f"{event.type.replace('_', ' ')}{': ' if event.message else ''}{event.message}")
         for stamp, event in events
-        if event.kind not in ("start", "stop")
+        if event.type not in ("start", "stop")
     ]
-    return told + [(stamp, f"gate: {event.detail}") for stamp, event in safety if event.reason and event.detail]
+    return told + [(stamp, f"gate: {event.message}") for stamp, event in safety if event.reason and event.message]

@@ -39,7 +39,7 @@ The way back after a motor has failed or torque was lost:
 
 Each step is checked, and says what to do if it does not work. Keep a hand at the power switch."""
 POSES = ("start", "home", "sleep")
-STYLES = {"OK": "green", "REST": "yellow", "FAULT": "bold red"}
+STYLES = {"OK": "green", "WARN": "yellow", "FAULT": "bold red"}
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -149,7 +149,7 @@ def show(condition: Condition, console: Console) -> None:
         table.add_row(reading.name, *values, torque, error)
     if condition.readings:
         console.print(table, end="\n\n")
-    style = STYLES["REST" if condition.level is None else condition.level.name]
+    style = STYLES["WARN" if condition.level is None else condition.level.name]
     console.print(f"[{style}]{escape(condition.message)}[/]", highlight=False)
     console.print(f"mode {condition.mode.name}", highlight=False)
     if condition.reason:

@@ -19,7 +19,7 @@ from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 FRAME = "base_link"
 LONGEST_NAME = 64
 """characters of a source's or a pose's name."""
-LONGEST_HORIZON = 1.0
+MAX_VALID_FOR = 1.0
 """s for which a command may hold: a step of the slowest control rate, 1 Hz."""
 FASTEST = 100.0
 """m/s and rad/s of a twist that is slowed to the caps; a faster one is no command of a device or policy."""
@@ -58,28 +58,28 @@ def command_from(message: ArmCommand) -> Command:
     """The command of a message, with what is wrong with it: nothing of it is believed unseen."""
     linear, angular = message.twist.linear, message.twist.angular
     twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
-    horizon = seconds(message.horizon)
+    valid_for = seconds(message.valid_for)
     return Command(
         seconds(message.header.stamp),
         short(message.source),
         twist,
-        float(message.gripper),
+        float(message.gripper_position),
         bool(message.deadman),
-        min(max(horizon, 0.0), LONGEST_HORIZON),
-        _out_of_bounds(message, twist, horizon),
+        min(max(valid_for, 0.0), MAX_VALID_FOR),
+        _out_of_bounds(message, twist, valid_for),
     )
 
 
-def _out_of_bounds(message: ArmCommand, twist: Array, horizon: float) -> str:
+def _out_of_bounds(message: ArmCommand, twist: Array, valid_for: float) -> str:
     """Which field of a command is not within its bounds, a clause; empty: none. NaN is found elsewhere."""
     if message.source != short(message.source):
         return f"its source has {len(message.source)} characters or some that can't be printed; {LONGEST_NAME} may be"
-    if not 0.0 <= horizon <= LONGEST_HORIZON:
-        return f"its horizon is {horizon:g} s; at most {LONGEST_HORIZON:g} s are allowed"
+    if not 0.0 <= valid_for <= MAX_VALID_FOR:
+        return f"its valid_for is {valid_for:g} s; at most {MAX_VALID_FOR:g} s are allowed"
     if (np.abs(twist) > FASTEST).any():
         return f"its twist has a component of {np.abs(twist).max():.3g}; at most {FASTEST:g} are allowed"
-    if abs(message.gripper) > WIDEST:
-        return f"its gripper opening is {message.gripper:.3g}; give 0 (closed) to 1 (open)"
+    if abs(message.gripper_position) > WIDEST:
+        return f"its gripper opening is {message.gripper_position:.3g}; give 0 (closed) to 1 (open)"
     return ""
 
 
@@ -93,11 +93,12 @@ def state_message(state: State) -> ArmState:
     message = ArmState()
     message.header.stamp, message.header.frame_id = stamp_from_seconds(state.stamp), FRAME
     message.mode, message.source = int(state.mode), state.source
-    message.measured, message.commanded = pose_message(state.measured), pose_message(state.commanded)
+    message.measured_pose, message.commanded_pose = pose_message(state.measured), pose_message(state.commanded)
     message.joint_positions = state.joints.positions
     message.joint_velocities = state.joints.velocities
     message.joint_efforts = state.joints.efforts
-    message.gripper, message.gripper_commanded = float(state.gripper), float(state.gripper_commanded)
+    message.gripper_position = float(state.gripper)
+    message.commanded_gripper_position = float(state.gripper_commanded)
     return message
 
 
@@ -106,7 +107,7 @@ def executed_message(executed: Executed, now: Time) -> ExecutedCommand:
     message = ExecutedCommand()
     message.header.stamp, message.header.frame_id = now, FRAME
     message.source, message.command_stamp = executed.source, stamp_from_seconds(executed.command_stamp)
-    message.target, message.gripper = pose_message(executed.target), float(executed.gripper)
+    message.target, message.gripper_position = pose_message(executed.target), float(executed.gripper)
     message.joint_positions, message.reason = executed.joints, int(executed.reason)
     return message
 
@@ -115,6 +116,6 @@ def safety_message(change: SafetyChange, now: Time) -> SafetyEvent:
     """SafetyEvent of a change of the reasons."""
     message = SafetyEvent()
     message.header.stamp, message.header.frame_id = now, FRAME
-    message.reason, message.source, message.detail = int(change.reason), change.source, change.detail
-    message.requested, message.admitted = pose_message(change.requested), pose_message(change.admitted)
+    message.reason, message.source, message.message = int(change.reason), change.source, change.message
+    message.requested_pose, message.limited_pose = pose_message(change.requested), pose_message(change.limited)
     return message

@@ -121,7 +121,7 @@ class Arm(RunnableNode, Node):
         for change in output.events:
             self._safety.publish(safety_message(change, now))
             reasons = ", ".join(bit.name or "" for bit in bits(change.reason)) or "NONE"
-            self.get_logger().info(f"{reasons}: {change.detail}")
+            self.get_logger().info(f"{reasons}: {change.message}")
         if output.notice:
             self.get_logger().warning(output.notice)
 

@@ -17,15 +17,15 @@ from ptr_bringup.ros.parameters import declare
 _NUMBERS = {
     "reach_min": ("m, least horizontal distance from the waist's axis", 1.0),
     "reach_max": ("m, greatest horizontal distance from the waist's axis", 1.0),
-    "linear_speed": ("m/s, cap of each linear component of a command", 1.0),
-    "angular_speed": ("rad/s, cap of each angular component of a command", 6.3),
-    "joint_speed": ("rad/s, cap of every joint", 6.3),
-    "joint_margin": ("rad, distance that a joint keeps from its mechanical limits", 0.5),
+    "max_linear_velocity": ("m/s, cap of each linear component of a command", 1.0),
+    "max_angular_velocity": ("rad/s, cap of each angular component of a command", 6.3),
+    "max_joint_velocity": ("rad/s, cap of every joint", 6.3),
+    "joint_limit_margin": ("rad, distance that a joint keeps from its mechanical limits", 0.5),
 }
 _TIMES = {
-    "command_age": "s, age at which a command is refused",
-    "watchdog": "s of silence after which the arm holds",
-    "state_age": "s, age of joint states at which the arm holds",
+    "max_command_age": "s, age at which a command is refused",
+    "command_timeout": "s of silence after which the arm holds",
+    "joint_state_timeout": "s, age of joint states at which the arm holds",
 }
 
 
@@ -73,12 +73,14 @@ def declare_limits(node: Node) -> Limits:
         name: declare(node, name, getattr(default, name), text, (0.0, high)) for name, (text, high) in _NUMBERS.items()
     }
     table = declare(node, "table_height", default.table_height, "m, z of the table in base_link", (-1.0, 1.0))
-    low = declare(node, "box_low", list(default.box_low), f"{corner}, lower")
-    high = declare(node, "box_high", list(default.box_high), f"{corner}, upper")
+    low = declare(node, "workspace_min", list(default.workspace_min), f"{corner}, lower")
+    high = declare(node, "workspace_max", list(default.workspace_max), f"{corner}, upper")
     if len(low) != 3 or len(high) != 3:
-        raise StartupError(f"box_low and box_high need three numbers each, not {list(low)} and {list(high)}.")
+        raise StartupError(
+            f"workspace_min and workspace_max need three numbers each, not {list(low)} and {list(high)}."
+        )
     try:
-        return Limits(box_low=tuple(low), box_high=tuple(high), table_height=table, **values)
+        return Limits(workspace_min=tuple(low), workspace_max=tuple(high), table_height=table, **values)
     except ValueError as error:
         raise StartupError(str(error)) from error
 

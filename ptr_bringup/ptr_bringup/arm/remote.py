@@ -90,7 +90,7 @@ class RemoteArm:
         told = f"{self._caller.named('arm/motors')}; is the driver well? /diagnostics say"
         wait(lambda: self._fresh("motors") or self._fresh("unread"), told, _THERE)
         motors, safety = self._motors, self._safety
-        mode, reason = Mode(state.mode), safety.detail if safety is not None and safety.reason else ""
+        mode, reason = Mode(state.mode), safety.message if safety is not None and safety.reason else ""
         if motors is None or not self._fresh("motors"):
             return Condition(mode, None, UNREAD, (), reason)
         return Condition(mode, Level(motors.level), motors.message, motors_from(motors).readings, reason)
@@ -141,8 +141,8 @@ class RemoteArm:
         """Move as `move` does; empty when the arm is there, else a sentence that says why not."""
         what = f"{self._caller.named('arm/state')}; is the arm node running?"
         state = self._caller.wait(lambda: self.state, what, _THERE)
-        opening = state.gripper_commanded if gripper is None else gripper
-        return self.reach(MoveTo.Goal(named_pose=pose, gripper=opening))
+        opening = state.commanded_gripper_position if gripper is None else gripper
+        return self.reach(MoveTo.Goal(named_pose=pose, gripper_position=opening))
 
     def reach(self, goal: MoveTo.Goal) -> str:
         """Move to any goal; empty when the arm is there, else a sentence that says why not."""

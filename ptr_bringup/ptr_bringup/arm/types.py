@@ -69,9 +69,9 @@ class SafetyChange:
 
     reason: Reason
     source: str
-    detail: str
+    message: str
     requested: Pose
-    admitted: Pose
+    limited: Pose
 
 
 @dataclass(frozen=True)

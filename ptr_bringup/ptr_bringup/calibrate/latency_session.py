@@ -30,7 +30,7 @@ _AFTER = 0.6  # s at rest after the motion: what is late comes then
 _TIMEOUT = 20.0  # s for the arm and the cameras to appear
 _MOVE = 60.0  # s for the way to the start
 _MODES = {ArmState.TELEOP: "a human commands it", ArmState.POLICY: "a policy commands it"}
-_MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.FAULT: "it is stopped; clear it first"}
+_MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.PROTECTIVE_STOP: "it is stopped; clear it first"}
 
 
 class LatencyNode(Node):
@@ -49,7 +49,7 @@ class LatencyNode(Node):
 
     def _on_state(self, message: ArmState) -> None:
         if self.recording is not None:
-            at = message.measured.position
+            at = message.measured_pose.position
             self.recording.states.append((seconds(message.header.stamp), (at.x, at.y, at.z)))
 
     def _on_image(self, name: str, message: CompressedImage) -> None:
@@ -66,12 +66,14 @@ class LatencyNode(Node):
 
     def command(self, speed: float, deadman: bool = True) -> None:
         """Send a speed (m/s) along the way; the gripper stays as it is."""
-        message = ArmCommand(source=SOURCE, deadman=deadman, gripper=self.state.message.gripper_commanded)
+        message = ArmCommand(
+            source=SOURCE, deadman=deadman, gripper_position=self.state.message.commanded_gripper_position
+        )
         now = self.get_clock().now()
         message.header.stamp, message.header.frame_id = now.to_msg(), FRAME
         x, y, z = (float(speed * c) for c in motion.DIRECTION)
         message.twist = Twist(linear=Vector3(x=x, y=y, z=z))
-        message.horizon = Duration(nanosec=200_000_000)
+        message.valid_for = Duration(nanosec=200_000_000)
         self._commands.publish(message)
         if self.recording is not None and deadman:
             self.recording.commands.append((now.nanoseconds * 1e-9, speed))
@@ -105,7 +107,7 @@ def _refuse_unless_free(state: ArmState) -> None:
 
 
 def _go_to_start(node: LatencyNode, caller: Caller) -> None:
-    goal = MoveTo.Goal(named_pose="start", gripper=node.state.message.gripper_commanded)
+    goal = MoveTo.Goal(named_pose="start", gripper_position=node.state.message.commanded_gripper_position)
     result = caller.act(node.move, goal, "arm/move_to", _MOVE)
     if result is None:
         raise CalibrationError("The arm refused to move to its start; does somebody command it?")
@@ -121,7 +123,7 @@ def _move(node: LatencyNode, caller: Caller, duration: float) -> None:
         state = node.state.message
         if state.source not in ("", SOURCE):
             raise CalibrationError(f"{state.source} took the arm; nothing was measured.")
-        if state.mode == ArmState.FAULT:
+        if state.mode == ArmState.PROTECTIVE_STOP:
             raise CalibrationError("The arm was stopped; nothing was measured.")
         tick += 1
         caller.sleep(began + tick * _PERIOD - time.monotonic())

@@ -83,7 +83,9 @@ class Camera(RunnableNode, LifecycleNode):
             focus=declare(self, "focus", AUTOMATIC, "in the device's units, -1: automatic", (AUTOMATIC, _MOST)),
         )
         self._calibration = declare(self, "calibration", "", "calibration file (YAML), empty: uncalibrated")
-        self._wait = declare(self, "wait", False, "a device that is not there yet is waited for, not an error")
+        self._wait = declare(
+            self, "wait_for_device", False, "a device that is not there yet is waited for, not an error"
+        )
         self._autostart = declare(self, "autostart", True, "configure and activate at once")
         self._frame = prefixed(self, optical_frame(self._name))
         self._mounting = declare_mounting(self)

@@ -30,7 +30,7 @@ class Episode:
         score: 0 to 1, for partial.   note: one sentence.
         discarded: put it into the folder `discarded` instead of keeping it.
         path: folder of the finished bag.
-        proposal: of the audit, keep or discard; empty while it goes on.   findings: one sentence each.
+        recommendation: of the audit, keep or discard; empty while it goes on.   findings: one sentence each.
     """
 
     episode_id: str
@@ -39,7 +39,7 @@ class Episode:
     note: str = ""
     discarded: bool = False
     path: Path | None = None
-    proposal: str = ""
+    recommendation: str = ""
     findings: tuple[str, ...] = ()
 
 
@@ -80,4 +80,5 @@ class Recorder:
             note=episode.note,
         )
         answer = self._caller.call(self._stop, request, ANSWER)
-        episode.path, episode.proposal, episode.findings = Path(answer.path), answer.proposal, tuple(answer.findings)
+        episode.path, episode.recommendation = Path(answer.path), answer.recommendation
+        episode.findings = tuple(answer.findings)

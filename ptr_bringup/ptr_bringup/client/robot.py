@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from rclpy.action import ActionClient
 
 from ptr_bringup.arm.gate.arbiter import Mode
-from ptr_bringup.arm.messages import FRAME, LONGEST_HORIZON, pose_from, pose_message
+from ptr_bringup.arm.messages import FRAME, MAX_VALID_FOR, pose_from, pose_message
 from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.arm.remote import RemoteArm
 from ptr_bringup.client.cameras import Cameras
@@ -73,7 +73,7 @@ class RobotState:
 
     Attributes:
         stamp: s, of the joint states.
-        mode: IDLE, TELEOP, POLICY, HOLD, FAULT (stopped until it is cleared) or MOVING.
+        mode: IDLE, TELEOP, POLICY, HOLD, PROTECTIVE_STOP (until it is cleared) or MOVING.
         source: who commands; empty: nobody.
         pose: measured, of the end effector in base_link (m, rotation matrix).
         commanded_pose: the target that commands move.
@@ -98,12 +98,12 @@ class RobotState:
             seconds(message.header.stamp),
             Mode(message.mode),
             message.source,
-            pose_from(message.measured),
-            pose_from(message.commanded),
+            pose_from(message.measured_pose),
+            pose_from(message.commanded_pose),
             np.array(message.joint_positions),
             np.array(message.joint_velocities),
-            message.gripper,
-            message.gripper_commanded,
+            message.gripper_position,
+            message.commanded_gripper_position,
         )
 
 
@@ -216,7 +216,7 @@ class Robot:
             SessionError: it did not get there; the message says why. KeyboardInterrupt ends the move where it is.
         """
         opening = self.state.gripper_commanded if gripper is None else gripper
-        goal = MoveTo.Goal(gripper=float(opening), duration=float(duration))
+        goal = MoveTo.Goal(gripper_position=float(opening), duration=float(duration))
         if isinstance(target, str):
             goal.named_pose = target
         else:
@@ -240,11 +240,11 @@ class Robot:
         Raises:
             ValueError: the duration is not in (0, 1], or a vector has not 3 numbers.
         """
-        if not 0.0 < duration <= LONGEST_HORIZON:
-            raise ValueError(f"duration is {duration} s; it must be above 0 and at most {LONGEST_HORIZON:g}")
+        if not 0.0 < duration <= MAX_VALID_FOR:
+            raise ValueError(f"duration is {duration} s; it must be above 0 and at most {MAX_VALID_FOR:g}")
         message = self._command(gripper)
         message.deadman = True
-        message.horizon = duration_from_seconds(duration)
+        message.valid_for = duration_from_seconds(duration)
         for vector, values in ((message.twist.linear, linear), (message.twist.angular, angular)):
             vector.x, vector.y, vector.z = np.asarray(values, dtype=np.float64).reshape(3).tolist()
         self._commands.publish(message)
@@ -257,7 +257,7 @@ class Robot:
         message = ArmCommand(source=self._name)
         message.header.stamp = self._caller.node.get_clock().now().to_msg()
         message.header.frame_id = FRAME
-        message.gripper = float(self.state.gripper_commanded if gripper is None else gripper)
+        message.gripper_position = float(self.state.gripper_commanded if gripper is None else gripper)
         return message
 
     def gripper(self, opening: float, timeout: float = 5.0) -> float:
@@ -297,7 +297,7 @@ class Robot:
         self._caller.wait(lambda: not self._stopped(), "the arm to be cleared", HEARD)
 
     def _stopped(self) -> bool:
-        return self.arm.state is not None and self.arm.state.mode == Mode.FAULT
+        return self.arm.state is not None and self.arm.state.mode == Mode.PROTECTIVE_STOP
 
     # ------------------------------------------------------------------ recording, policies
     def record(

@@ -17,6 +17,8 @@ from rcl_interfaces.msg import (
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 
+from ptr_bringup.ros.renamed_parameters import refuse_former_names
+
 
 def declare(
     node: Node,
@@ -31,7 +33,11 @@ def declare(
     Args:
         limits: smallest and largest value of a number, both allowed.
         read_only: it is set at start only.
+
+    Raises:
+        StartupError: it was given under a name that it no longer has.
     """
+    refuse_former_names(node, name)
     descriptor = ParameterDescriptor(description=description, read_only=read_only)
     if limits is not None:
         if isinstance(default, float):

@@ -39,7 +39,7 @@ TIMEOUT = 3
 """Steps without the door following, until the operator believes it."""
 LONG_REACH = 18
 """Steps of an approach after which the operator goes on from where it is."""
-_LOW, _HIGH = np.add(Limits().box_low, 0.005), np.subtract(Limits().box_high, 0.005)
+_LOW, _HIGH = np.add(Limits().workspace_min, 0.005), np.subtract(Limits().workspace_max, 0.005)
 """m, the part of the arm's workspace in which the operator keeps its hand."""
 
 

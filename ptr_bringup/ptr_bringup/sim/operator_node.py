@@ -85,7 +85,7 @@ class OperatorNode(Node):
         objects, arm = self.objects, self.arm
         places = dict(zip(objects.names, objects.poses, strict=True))
         item, vessel = places[self.task.item], _position(places[self.task.receptacle])
-        tool, gripper = _position(arm.measured), float(arm.gripper)
+        tool, gripper = _position(arm.measured_pose), float(arm.gripper_position)
         if isinstance(self.task, DoorTask):
             o = places[self.task.receptacle].orientation
             door = self.task.door(objects.kitchen)
@@ -159,7 +159,7 @@ class Session:
         node = self._node
         began, steps = 0.0, 0
         while steps < LONGEST:
-            action = operator.act(pose_from(node.arm.commanded), float(node.arm.gripper), node.scene())
+            action = operator.act(pose_from(node.arm.commanded_pose), float(node.arm.gripper_position), node.scene())
             if operator.done:
                 break
             node.wish(action)

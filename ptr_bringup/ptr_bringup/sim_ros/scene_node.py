@@ -95,8 +95,8 @@ class SceneNode(Node):
         return response
 
     def _on_event(self, message: EpisodeEvent) -> None:
-        if message.kind == "stop" and self.simulated and self._after_save:
-            self.asked.append((int(message.text.startswith(SAVED)), None))
+        if message.type == "stop" and self.simulated and self._after_save:
+            self.asked.append((int(message.message.startswith(SAVED)), None))
 
     def _on_recorder(self, message: EpisodeStatus) -> None:
         self.recording = message.state == EpisodeStatus.RECORDING
@@ -130,7 +130,7 @@ class Scenes:
             node.tell(True, "the arm goes to its start", busy=True)
             state = self._caller.named("arm/state")
             self._caller.wait(lambda: node.arm.there, f"the state of the arm on {state}", SEEN)
-            self._stage.move_to_start(float(node.arm.message.gripper_commanded))
+            self._stage.move_to_start(float(node.arm.message.commanded_gripper_position))
             return "the arm is at its start"
         objects = self._caller.named("simulator/objects")
         self._caller.wait(lambda: node.objects.there, f"the scene on {objects}", SEEN)

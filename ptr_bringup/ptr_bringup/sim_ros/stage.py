@@ -93,7 +93,7 @@ class Stage:
 
     def move(self, position: ArrayLike, timeout: float = 30.0) -> None:
         """Move the end effector to a position (3,) in m in base_link, gripper down and open."""
-        goal = MoveTo.Goal(gripper=1.0)
+        goal = MoveTo.Goal(gripper_position=1.0)
         goal.pose.position = Point(**dict(zip("xyz", np.asarray(position, dtype=float).tolist(), strict=True)))
         goal.pose.orientation = Quaternion(**dict(zip("xyzw", DOWN, strict=True)))
         self._act(goal, f"{np.round(np.asarray(position), 3).tolist()}", timeout)
@@ -104,7 +104,7 @@ class Stage:
         Args:
             gripper: opening that it is commanded to now.
         """
-        self._act(MoveTo.Goal(named_pose="start", gripper=gripper), "its start", timeout)
+        self._act(MoveTo.Goal(named_pose="start", gripper_position=gripper), "its start", timeout)
 
     def _act(self, goal: MoveTo.Goal, where: str, timeout: float) -> None:
         if why := reach(self._caller, self._move, goal, timeout):

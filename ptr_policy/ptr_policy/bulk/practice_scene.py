@@ -85,7 +85,10 @@ class PracticeScene:
             return True
         limits = Limits()
         x, y, z = scene.object_position
-        inside = limits.box_low[0] <= x <= limits.box_high[0] and limits.box_low[1] <= y <= limits.box_high[1]
+        inside = (
+            limits.workspace_min[0] <= x <= limits.workspace_max[0]
+            and limits.workspace_min[1] <= y <= limits.workspace_max[1]
+        )
         return bool(inside and z > 0.0)
 
     def _return(self, trial: int) -> bool:

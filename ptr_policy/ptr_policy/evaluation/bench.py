@@ -313,7 +313,7 @@ class RobotBench:
         if result.bag:
             label = _bag_label(judgment, len(result.human_steps))
             self._caller.call(
-                self._label, LabelEpisode.Request(episode_id=Path(result.bag).name, by=judgment.judge, **label)
+                self._label, LabelEpisode.Request(episode_id=Path(result.bag).name, annotator=judgment.judge, **label)
             )
         return judgment
 

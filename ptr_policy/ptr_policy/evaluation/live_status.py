@@ -20,7 +20,7 @@ from ptr_msgs.srv import LabelTrial
 from ptr_policy.evaluation.human_judge import judgment
 from ptr_policy.evaluation.trials import Judgment, Trial, TrialsError
 
-LABEL = {"outcome": 40, "reason": 2000, "by": 80}
+LABEL = {"outcome": 40, "reason": 2000, "annotator": 80}
 """Characters of the texts of a label."""
 PHASES = ("idle", "staging", "ready", "running", "label", "review", "done")
 """Between evaluations; checkpoint and arm are made ready; a person lays out the scene; the policy acts; a person
@@ -148,7 +148,7 @@ class LiveStatus:
                 return response
             try:
                 check_texts(request, LABEL)
-                self._label = judgment(request.outcome, score, request.reason, request.by)
+                self._label = judgment(request.outcome, score, request.reason, request.annotator)
             except (TrialsError, RequestTextError) as error:
                 response.success, response.message = False, str(error)
                 return response

@@ -60,19 +60,19 @@ class TrialMonitor:
         header = Header(frame_id="base_link", stamp=stamp_from_nanoseconds(change.stamp))
         kind, verb = ("takeover", "took the arm over") if change.taken else ("note", "handed the arm back")
         text = f"{change.source or 'a person'} {verb} after {change.step} steps of the policy"
-        self._events.publish(EpisodeEvent(header=header, episode_id=self._episode, kind=kind, text=text))
+        self._events.publish(EpisodeEvent(header=header, episode_id=self._episode, type=kind, message=text))
 
     def _on_step(self, message: PolicyStep) -> None:
         self.log.step(message.q, message.held)
 
     def _on_arm(self, message: ArmState) -> None:
-        self.stopped = message.mode == ArmState.FAULT
+        self.stopped = message.mode == ArmState.PROTECTIVE_STOP
         teleoperated = message.mode == ArmState.TELEOP
         self.log.arm(nanoseconds(message.header.stamp), teleoperated, message.source, self.stopped)
 
     def _on_safety(self, message: SafetyEvent) -> None:
         if message.reason & (SafetyEvent.STOPPED | SafetyEvent.MOTOR_FAULT):
-            self.why_stopped = message.detail.rstrip(".")
+            self.why_stopped = message.message.rstrip(".")
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         self._episode = message.episode_id

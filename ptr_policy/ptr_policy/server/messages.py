@@ -22,17 +22,17 @@ def command_message(contract: Contract, action: np.ndarray, decided: Time) -> Ar
     Args:
         decided: when its step began. A server that was stopped in between sends a command whose age tells.
     """
-    command = ArmCommand(source=SOURCE, deadman=True, gripper=float(np.clip(action[6], 0.0, 1.0)))
+    command = ArmCommand(source=SOURCE, deadman=True, gripper_position=float(np.clip(action[6], 0.0, 1.0)))
     command.header.stamp = decided.to_msg()
     command.header.frame_id = contract.frame
     command.twist = _twist(np.asarray(action[:6], dtype=float) / contract.period)
-    command.horizon = duration_from_seconds(contract.period)
+    command.valid_for = duration_from_seconds(contract.period)
     return command
 
 
 def release_message(contract: Contract, gripper: float, now: Time) -> ArmCommand:
     """The command that gives the arm back: it holds its pose and its gripper."""
-    command = ArmCommand(source=SOURCE, deadman=False, gripper=gripper)
+    command = ArmCommand(source=SOURCE, deadman=False, gripper_position=gripper)
     command.header.stamp = now.to_msg()
     command.header.frame_id = contract.frame
     return command

@@ -163,8 +163,8 @@ class ObservationStreams:
         arrival = self._now()  # its stamp is that of the joint states
         self._ticks.note(arrival, arrival)
         self._arm.append(nanoseconds(message.header.stamp), arm_sample(message))
-        self.gripper_commanded = message.gripper_commanded
-        self.arm_stopped = message.mode == ArmState.FAULT
+        self.gripper_commanded = message.commanded_gripper_position
+        self.arm_stopped = message.mode == ArmState.PROTECTIVE_STOP
 
     def _now(self) -> int:
         return self._node.get_clock().now().nanoseconds

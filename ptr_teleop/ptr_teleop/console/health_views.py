@@ -11,8 +11,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from ptr_msgs.msg import MotorState, MotorStates
 from ptr_teleop.console.views import LEVELS, number, shortened, values_of
 
-MOTOR_LEVELS = {MotorStates.OK: "ok", MotorStates.REST: "rest", MotorStates.FAULT: "fault"}
-HARDWARE_ERRORS = {  # bit of MotorState.hardware_error: what a person reads
+MOTOR_LEVELS = {MotorStates.OK: "ok", MotorStates.WARN: "warn", MotorStates.FAULT: "fault"}
+HARDWARE_ERRORS = {  # bit of MotorState.hardware_error_status: what a person reads
     MotorState.INPUT_VOLTAGE: "supply voltage",
     MotorState.OVERHEATING: "overheating",
     MotorState.ENCODER: "encoder",
@@ -32,14 +32,14 @@ def motors_view(message: MotorStates) -> dict[str, Any]:
 
 
 def _motor_view(motor: MotorState) -> dict[str, Any]:
-    known = [words for bit, words in HARDWARE_ERRORS.items() if motor.hardware_error & bit]
-    unknown = motor.hardware_error & ~sum(HARDWARE_ERRORS)
+    known = [words for bit, words in HARDWARE_ERRORS.items() if motor.hardware_error_status & bit]
+    unknown = motor.hardware_error_status & ~sum(HARDWARE_ERRORS)
     return {
         "name": motor.name[:40],
         "temperature": number(motor.temperature, 0),
         "voltage": number(motor.voltage, 1),
         "effort": number(motor.effort, 2 if abs(motor.effort) < 20.0 else 0),
-        "torque": bool(motor.torque),
+        "torque": bool(motor.torque_enabled),
         "errors": known + ([f"error {unknown}"] if unknown else []),
     }
 

@@ -92,7 +92,7 @@ class Listener:
 
     def _on_arm(self, message: ArmState) -> None:
         self._heard("/arm/state")
-        at = message.measured.position
+        at = message.measured_pose.position
         hand = np.array([at.x, at.y, at.z])
         axes = {name: place.axes(hand) for name, place in self._places.items()}
         self._state.arm = Heard({**views.arm_view(message), "axes": axes}, time.monotonic())
@@ -102,12 +102,12 @@ class Listener:
         self._state.safety = view
         if view["reasons"]:
             texts = ", ".join(reason["text"] for reason in view["reasons"])
-            self._note("warn", f"Safety: {texts}. {message.detail}".strip())
+            self._note("warn", f"Safety: {texts}. {message.message}".strip())
 
     def _on_motors(self, message: MotorStates) -> None:
         view = health_views.motors_view(message)
         self._state.motors = Heard(view, time.monotonic())
-        self._note_once("motors", {"ok": "ok", "rest": "warn"}.get(view["level"], "error"), "Motors", view["message"])
+        self._note_once("motors", {"ok": "ok", "warn": "warn"}.get(view["level"], "error"), "Motors", view["message"])
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for name, view in health_views.camera_views(message, list(self._frames), self._prefix).items():
@@ -118,8 +118,8 @@ class Listener:
         self._state.recorder = Heard(views.recorder_view(message), time.monotonic())
 
     def _on_event(self, message: EpisodeEvent) -> None:
-        kind = message.kind.replace("_", " ")
-        self._note("error" if message.kind in GRAVE else "info", f"Recorder, {kind}: {message.text}")
+        kind = message.type.replace("_", " ")
+        self._note("error" if message.type in GRAVE else "info", f"Recorder, {kind}: {message.message}")
 
     def _on_teleop(self, message: DiagnosticStatus) -> None:
         view = views.teleop_view(message)

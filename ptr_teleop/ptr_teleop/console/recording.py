@@ -110,8 +110,8 @@ def _events(found: Found) -> list[dict[str, Any]]:
     """What happened, in order; `at` in ns."""
     events: list[dict[str, Any]] = []
     for stamp, message in _decoded(found, EVENT_TOPIC):
-        kind = str(message.kind).replace("_", " ")
-        events.append({"at": stamp, "kind": shortened(kind), "text": shortened(str(message.text))})
+        kind = str(message.type).replace("_", " ")
+        events.append({"at": stamp, "kind": shortened(kind), "text": shortened(str(message.message))})
     for stamp, message in _decoded(found, SAFETY_TOPIC):
         reasons = [text for bit, (_, _, text) in REASONS.items() if message.reason & bit]
         if reasons:

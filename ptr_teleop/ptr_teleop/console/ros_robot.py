@@ -183,7 +183,10 @@ class RosRobot:
 
     async def _judge_trial(self, request: JudgeTrial) -> Answer:
         wish = LabelTrial.Request(
-            outcome=request.outcome, score=_score(request), reason=request.reason, by=request.by or self._operator
+            outcome=request.outcome,
+            score=_score(request),
+            reason=request.reason,
+            annotator=request.by or self._operator,
         )
         return await ask(self._label_trial, wish, TIMEOUT)
 
@@ -235,7 +238,7 @@ class RosRobot:
             outcome=request.outcome,
             score=_score(request),
             note=request.note,
-            by=self._operator,
+            annotator=self._operator,
         )
         return await self._ask_recorder(self._label_episode, wish, TIMEOUT)
 

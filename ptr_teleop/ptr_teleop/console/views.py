@@ -16,7 +16,7 @@ MODES = {
     ArmState.TELEOP: "teleop",
     ArmState.POLICY: "policy",
     ArmState.HOLD: "hold",
-    ArmState.FAULT: "stopped",
+    ArmState.PROTECTIVE_STOP: "stopped",
     ArmState.MOVING: "moving",
 }
 RECORDER_STATES = {
@@ -26,16 +26,16 @@ RECORDER_STATES = {
     EpisodeStatus.FAULT: "fault",
 }
 REASONS = {  # bit of SafetyEvent.reason: (its name, how grave, what a person reads and hears)
-    SafetyEvent.OUTSIDE_BOX: ("outside_box", "clip", "at the edge of the workspace"),
+    SafetyEvent.WORKSPACE_LIMIT: ("workspace_limit", "clip", "at the edge of the workspace"),
     SafetyEvent.UNREACHABLE: ("unreachable", "refuse", "out of the arm's reach"),
-    SafetyEvent.TOO_FAST: ("too_fast", "clip", "too fast, slowed down"),
+    SafetyEvent.VELOCITY_LIMIT: ("velocity_limit", "clip", "too fast, slowed down"),
     SafetyEvent.NOT_FINITE: ("not_finite", "refuse", "a command without numbers"),
     SafetyEvent.JOINT_LIMIT: ("joint_limit", "refuse", "at a joint's limit"),
     SafetyEvent.STALE_COMMAND: ("stale_command", "refuse", "a command that came too late"),
-    SafetyEvent.STALE_STATE: ("stale_state", "refuse", "joint states are too old"),
-    SafetyEvent.SILENT: ("silent", "hold", "nobody commands any more"),
+    SafetyEvent.STATE_TIMEOUT: ("state_timeout", "refuse", "joint states are too old"),
+    SafetyEvent.COMMAND_TIMEOUT: ("command_timeout", "hold", "nobody commands any more"),
     SafetyEvent.STOPPED: ("stopped", "refuse", "stopped"),
-    SafetyEvent.OVERRIDDEN: ("overridden", "hold", "somebody else is in command"),
+    SafetyEvent.PREEMPTED: ("preempted", "hold", "somebody else is in command"),
     SafetyEvent.COLLISION: ("collision", "refuse", "too close to the table or to itself"),
     SafetyEvent.MOTOR_FAULT: ("motor_fault", "refuse", "a motor reports a fault"),
     SafetyEvent.OUT_OF_RANGE: ("out_of_range", "refuse", "the command holds a value that it can't have"),
@@ -46,12 +46,12 @@ LONGEST = 400  # characters of a sentence
 
 def arm_view(message: ArmState) -> dict[str, Any]:
     """Mode, who commands, position (m) and gripper (0 closed, 1 open), measured."""
-    position = message.measured.position
+    position = message.measured_pose.position
     return {
         "mode": MODES.get(message.mode, "unknown"),
         "source": shortened(message.source),
         "position": [number(position.x, 4), number(position.y, 4), number(position.z, 4)],
-        "gripper": number(message.gripper, 2),
+        "gripper": number(message.gripper_position, 2),
     }
 
 
@@ -62,7 +62,7 @@ def safety_view(message: SafetyEvent) -> dict[str, Any]:
         for bit, (code, grade, text) in REASONS.items()
         if message.reason & bit
     ]
-    return {"reasons": reasons, "detail": shortened(message.detail), "source": shortened(message.source)}
+    return {"reasons": reasons, "detail": shortened(message.message), "source": shortened(message.source)}
 
 
 def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
         "goal": int(message.goal),
         "message": shortened(message.message),
         "free_gb": number(message.free_gb, 1),
-        "proposal": shortened(message.proposal),
+        "proposal": shortened(message.recommendation),
         "findings": [shortened(finding) for finding in message.findings[:10]],
         "streams": streams,
     }

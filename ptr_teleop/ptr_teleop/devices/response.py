@@ -17,26 +17,26 @@ class Response:
 
     Attributes:
         gain: per axis x, y, z, roll, pitch, yaw; a negative one turns the axis round.
-        dead_zone: deflection, of 1, below which an axis counts as released; it is subtracted from what is above.
+        deadzone: deflection, of 1, below which an axis counts as released; it is subtracted from what is above.
         expo: 0 = straight, 1 = cubic: fine near the middle, full at the end.
     """
 
     gain: Sequence[float] = (1.0,) * 6
-    dead_zone: float = 0.05
+    deadzone: float = 0.05
     expo: float = 0.0
 
     def __post_init__(self) -> None:
         gain = np.asarray(self.gain, dtype=float)
         if gain.shape != (6,) or not np.isfinite(gain).all():
             raise DeviceError(f"a device's gain needs six numbers (x y z roll pitch yaw), not {list(self.gain)}")
-        if not 0.0 <= self.dead_zone < 1.0 or not 0.0 <= self.expo <= 1.0:
+        if not 0.0 <= self.deadzone < 1.0 or not 0.0 <= self.expo <= 1.0:
             raise DeviceError(
-                f"dead_zone {self.dead_zone} must lie in [0, 1) and expo {self.expo} in [0, 1]; change the parameter"
+                f"deadzone {self.deadzone} must lie in [0, 1) and expo {self.expo} in [0, 1]; change the parameter"
             )
 
     def shape(self, axes: np.ndarray) -> np.ndarray:
         """Speeds (6,), of 1, for deflections (6,), of 1; what is beyond the end stop counts as the end stop."""
         deflection = np.clip(axes, -1.0, 1.0)
-        beyond = np.maximum(np.abs(deflection) - self.dead_zone, 0.0) / (1.0 - self.dead_zone)
+        beyond = np.maximum(np.abs(deflection) - self.deadzone, 0.0) / (1.0 - self.deadzone)
         curved = (1.0 - self.expo) * beyond + self.expo * beyond**3
         return np.sign(deflection) * curved * np.asarray(self.gain, dtype=float)

@@ -59,10 +59,10 @@ def _save(options: argparse.Namespace) -> None:
     fields = {"outcome": options.outcome, "score": options.score, "note": options.note}
     answer = _ask(options, "StopEpisode", "recorder/stop", save=True, **fields)
     looks = "the audit goes on; `ptr inspect` shows what it finds"  # a long episode
-    print(f"{answer.path}\nproposal: {answer.proposal or looks}")
+    print(f"{answer.path}\nproposal: {answer.recommendation or looks}")
     for finding in answer.findings:
         print(f"  - {finding}")
-    if answer.proposal == DISCARD:
+    if answer.recommendation == DISCARD:
         next_step("record", "discard", "--last", about="follows the proposal")
 
 

@@ -18,7 +18,7 @@ from ptr_teleop.recorder.health import Health
 def read_command(data: bytes) -> CommandTiming:
     """Timing of a serialised ArmCommand."""
     command = deserialize_message(data, ArmCommand)
-    return CommandTiming(nanoseconds(command.header.stamp), nanoseconds(command.horizon), bool(command.deadman))
+    return CommandTiming(nanoseconds(command.header.stamp), nanoseconds(command.valid_for), bool(command.deadman))
 
 
 def read_scene(data: bytes) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def read_calibration(data: bytes) -> dict[str, Any] | None:
 
 def event_message(event: Event) -> EpisodeEvent:
     """The EpisodeEvent of an event."""
-    message = EpisodeEvent(episode_id=event.episode_id, kind=event.kind, text=event.text)
+    message = EpisodeEvent(episode_id=event.episode_id, type=event.kind, message=event.text)
     message.header.stamp = stamp_from_nanoseconds(event.stamp)
     return message
 
@@ -51,7 +51,7 @@ def event_message(event: Event) -> EpisodeEvent:
 def event_key(message: EpisodeEvent) -> tuple[int, int, str, str, str]:
     """What tells one event from another."""
     stamp = message.header.stamp
-    return stamp.sec, stamp.nanosec, message.episode_id, message.kind, message.text
+    return stamp.sec, stamp.nanosec, message.episode_id, message.type, message.message
 
 
 def status_message(core: RecorderCore, now: int, goal: int, directory: str, free: int) -> EpisodeStatus:
@@ -65,7 +65,7 @@ def status_message(core: RecorderCore, now: int, goal: int, directory: str, free
     if metadata is not None:
         status.episode_id, status.task = metadata.episode_id, metadata.task
     if audit is not None:
-        status.proposal, status.findings = audit.proposal, list(audit.findings)
+        status.recommendation, status.findings = audit.proposal, list(audit.findings)
     return status
 
 

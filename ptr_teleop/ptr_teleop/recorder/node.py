@@ -55,7 +55,7 @@ ADAPT = 0.5  # s between two looks at what publishers offer
 AUDIT_WAIT = 2.0  # s that a stop waits for the audit before it answers without one
 START = {"task": 120, "kind": 40, "operator_name": 80, "instruction": 500, "extra_json": 65536}
 STOP = {"outcome": 40, "note": 2000}
-LABEL = {"episode_id": 200, "outcome": 40, "note": 2000, "by": 80}
+LABEL = {"episode_id": 200, "outcome": 40, "note": 2000, "annotator": 80}
 """Characters of the texts of the requests."""
 SCENE_AGE = 5.0  # s; older objects belong to a simulator that has ended, however busy the computer is
 
@@ -196,7 +196,7 @@ class RecorderNode(RunnableNode, Node):
         response.success, response.message = True, self._core.message
         response.episode_id, response.path = path.name, str(path)
         if found is not None:
-            response.proposal, response.findings = found.proposal, list(found.findings)
+            response.recommendation, response.findings = found.proposal, list(found.findings)
         return response
 
     async def _look_through(self, path: Path) -> Audit | None:
@@ -225,8 +225,8 @@ class RecorderNode(RunnableNode, Node):
                 raise EpisodeError("an episode is being recorded; stop it before labelling")
             last = self._core.metadata
             name = request.episode_id or (last.episode_id if last else "")
-            by = request.by or "recorder"
-            label = Label(request.outcome, self._now(), by, _score(request), request.note)
+            annotator = request.annotator or "recorder"
+            label = Label(request.outcome, self._now(), annotator, _score(request), request.note)
             metadata = relabel(self._folder.path, name, label)
         except PtrError as error:
             return self._refused(response, error)

@@ -77,7 +77,7 @@ class Player:
         """
         what = f"{self._caller.named('arm/state')}; is the arm node running?"
         self._caller.wait(lambda: self._state.there, what, 10.0)
-        goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper=track.gripper(0.0), duration=APPROACH)
+        goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper_position=track.gripper(0.0), duration=APPROACH)
         result = self._caller.act(self._move, goal, "arm/move_to", 60.0)
         if result is None:
             raise ReplayError("the arm refused to move to the start of the recording")
@@ -102,24 +102,24 @@ class Player:
                 self._caller.sleep(PERIOD - (self._now() - began - elapsed))
         finally:
             self._send(np.zeros(6), track.gripper(track.duration), held=False)
-        return Result(*_pose(self._state.message.measured).distance(track.final))
+        return Result(*_pose(self._state.message.measured_pose).distance(track.final))
 
     def _require_arm(self) -> ArmState:
         if self._state.age > SILENT:
             raise ReplayError(f"no {self._caller.named('arm/state')} for {SILENT} s; the replay was ended")
         state = self._state.message
-        if state.mode == ArmState.FAULT:
+        if state.mode == ArmState.PROTECTIVE_STOP:
             raise ReplayError("the arm was stopped during the replay")
         if state.source not in ("", SOURCE):
             raise ReplayError(f"{state.source} took the arm; the replay was ended")
         return state
 
     def _send(self, twist: np.ndarray, gripper: float, held: bool = True) -> None:
-        command = ArmCommand(source=SOURCE, gripper=gripper, deadman=held)
+        command = ArmCommand(source=SOURCE, gripper_position=gripper, deadman=held)
         command.header.stamp, command.header.frame_id = self._node.get_clock().now().to_msg(), "base_link"
         linear, angular = command.twist.linear, command.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = map(float, twist)
-        command.horizon = duration_from_seconds(2 * PERIOD)
+        command.valid_for = duration_from_seconds(2 * PERIOD)
         self._commands.publish(command)
 
     def _now(self) -> float:
@@ -128,7 +128,7 @@ class Player:
 
 def _target(state: ArmState) -> tuple[Pose, float]:
     """The commanded pose of a state, and its stamp in s."""
-    return _pose(state.commanded), seconds(state.header.stamp)
+    return _pose(state.commanded_pose), seconds(state.header.stamp)
 
 
 def _pose(message: PoseMessage) -> Pose:

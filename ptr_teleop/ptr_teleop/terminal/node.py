@@ -35,7 +35,7 @@ RECORDER = {
 ARM = {
     ArmState.IDLE: "nobody drives",
     ArmState.HOLD: "the arm holds",
-    ArmState.FAULT: "the arm is STOPPED",
+    ArmState.PROTECTIVE_STOP: "the arm is STOPPED",
     ArmState.MOVING: "the arm moves by itself",
 }
 QUESTION = """\
@@ -81,7 +81,7 @@ class TerminalTeleop(TeleopNode):
         if message.findings and (message.episode_id, message.findings) != (before.episode_id, before.findings):
             for finding in message.findings:
                 self._line.say(f"  - {finding}")
-            if message.proposal == DISCARD:
+            if message.recommendation == DISCARD:
                 self._line.say("  x discards it, r records the next one")
 
     def _on_scene(self, message: DiagnosticStatus) -> None:
@@ -119,9 +119,9 @@ class TerminalTeleop(TeleopNode):
             saved=episode.saved,
             goal=episode.goal,
             arm=self._arm_text(),
-            gripper=1.0 if self._arm is None else self._arm.gripper_commanded,
+            gripper=1.0 if self._arm is None else self._arm.commanded_gripper_position,
             speed=self._device.values().get("speed", ""),
-            proposal=episode.proposal,
+            proposal=episode.recommendation,
             finding=episode.findings[0] if episode.findings else "",
         )
 

@@ -110,11 +110,11 @@ class FaultBag:
     def said(self) -> Iterator[str]:
         """Every sentence: of the gate, the policy, the motors, the recorder and the diagnostics."""
         fields = {
-            "/arm/safety": "detail",
+            "/arm/safety": "message",
             "/policy/step": "reason",
             "/policy/status": "message",
             "/arm/motors": "message",
-            "/episode/event": "text",
+            "/episode/event": "message",
         }
         for message in self.messages:
             if message.topic in fields:
@@ -128,7 +128,7 @@ class FaultBag:
 
     def event_kinds(self) -> set[str]:
         """Kinds of the episode's events."""
-        return {str(one.content.kind) for one in self.of("/episode/event")}
+        return {str(one.content.type) for one in self.of("/episode/event")}
 
 
 def read(path: Path) -> FaultBag:
@@ -159,4 +159,4 @@ def assert_held(
 
 def _commanded(message: Any) -> tuple[float, ...]:
     p, o = message.target.position, message.target.orientation
-    return (p.x, p.y, p.z, o.x, o.y, o.z, o.w, float(message.gripper))
+    return (p.x, p.y, p.z, o.x, o.y, o.z, o.w, float(message.gripper_position))

@@ -104,11 +104,11 @@ class Source(AbstractContextManager):
             self.publisher.publish(changed)
 
     def _command(self, twist: np.ndarray, deadman: bool = True) -> ArmCommand:
-        command = ArmCommand(source=self.name, deadman=deadman, gripper=1.0)
+        command = ArmCommand(source=self.name, deadman=deadman, gripper_position=1.0)
         now = time.time_ns() + self.shift
         command.header.stamp.sec, command.header.stamp.nanosec = divmod(now, 10**9)
         command.header.frame_id = "base_link"
-        command.horizon.nanosec = round(self.horizon * 1e9)
+        command.valid_for.nanosec = round(self.horizon * 1e9)
         linear, angular = command.twist.linear, command.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(value) for value in twist)
         return command

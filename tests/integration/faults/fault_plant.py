@@ -117,7 +117,7 @@ class Plant:
         self.ros, self.folder, self.checkpoint = ros, folder, checkpoint
         self.parameters: dict[str, dict[str, Any]] = {
             "simulator": {"width": 160, "height": 120, "camera_rate": 15.0, "task": TASK},
-            "arm": {"box_low": f"[{', '.join(map(str, BOX[0]))}]"},
+            "arm": {"workspace_min": f"[{', '.join(map(str, BOX[0]))}]"},
             "recorder": {"directory": folder},
             "teleop": {"device": "none", "task": TASK},
             "policy_server": {"checkpoint": checkpoint, "max_holds": 10, "on_drift": "hold", "drift_time": 0.2},
@@ -236,7 +236,7 @@ class Plant:
             self.inject("clear")
         self._clear()
         if self._far():
-            answer = self.move(named_pose="start", gripper=1.0)
+            answer = self.move(named_pose="start", gripper_position=1.0)
             assert answer.success, answer.message
         self.ros.wait(lambda: self.safety.newest is None or not self.safety.newest.reason, "the gate to be content")
 

@@ -38,7 +38,7 @@ def mend(plant: Plant) -> None:
     """What `ptr arm recover` does: end the cause, reboot, torque on, clear."""
     plant.inject("clear")
     assert plant.ask("/arm/reboot_motors").success
-    plant.ros.wait(lambda: not any(one.hardware_error for one in plant.motors.newest.motors), "the reboot")
+    plant.ros.wait(lambda: not any(one.hardware_error_status for one in plant.motors.newest.motors), "the reboot")
     answer = plant.ask("/arm/torque", SetBool.Request(data=True))
     assert answer.success, answer.message
     plant.ros.wait(lambda: plant.motors.newest.level != MotorStates.FAULT, "motors that are well")

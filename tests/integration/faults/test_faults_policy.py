@@ -38,7 +38,7 @@ def test_a_policy_that_goes_wrong_in_a_run_holds_the_arm(fresh: Plant, wrong: st
     answer = load(fresh, write_checkpoint(tmp_path / wrong, goes_wrong=wrong))
     assert answer.success, answer.message
     fresh.ready()
-    assert fresh.move(named_pose="start", gripper=1.0).success
+    assert fresh.move(named_pose="start", gripper_position=1.0).success
     with fresh.trial(PolicyRun) as trial:
         trial.driver.wait_for_end()
     steps = [one for one in trial.bag.of("/policy/step") if SENTENCES[wrong] in one.content.reason]
@@ -54,7 +54,7 @@ def test_a_policy_server_that_hangs_holds_the_arm(plant: Plant) -> None:
             trial.strike(lambda: None)
         plant.wait_moving()  # it goes on with what it sees then
     trial.assert_held()
-    assert "SILENT" in trial.bag.reasons()
+    assert "COMMAND_TIMEOUT" in trial.bag.reasons()
     assert trial.bag.says("fell silent")
 
 

@@ -16,7 +16,7 @@ def test_a_policy_server_that_is_killed_holds_the_arm(plant: Plant) -> None:
     with plant.trial(PolicyRun) as trial:
         trial.strike(lambda: plant.kill("policy_server"))
     trial.assert_held()
-    assert "SILENT" in trial.bag.reasons()
+    assert "COMMAND_TIMEOUT" in trial.bag.reasons()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
@@ -26,7 +26,7 @@ def test_a_policy_server_that_is_told_to_end_releases_the_arm(plant: Plant, numb
         trial.driver.wait_for_end()
     trial.assert_held()
     assert not trial.bag.of("/policy/command")[-1].content.deadman
-    assert "SILENT" not in trial.bag.reasons()
+    assert "COMMAND_TIMEOUT" not in trial.bag.reasons()
     assert trial.bag.says("the policy server is ending")
 
 
@@ -65,7 +65,7 @@ def test_a_simulator_that_is_killed_holds_the_arm(plant: Plant) -> None:
     with plant.trial(PolicyRun) as trial:
         trial.strike(lambda: plant.kill("simulator"), watched=1.2)
     trial.assert_held()
-    assert "STALE_STATE" in trial.bag.reasons()
+    assert "STATE_TIMEOUT" in trial.bag.reasons()
     assert trial.bag.says("no message on /joint_states")
     assert trial.bag.says("no message on /camera/over_shoulder/image/compressed")
 
@@ -75,7 +75,7 @@ def test_a_simulator_that_hangs_holds_the_arm(plant: Plant) -> None:
         with plant.frozen("simulator"):
             trial.strike(lambda: None, watched=1.2)
     trial.assert_held()
-    assert "STALE_STATE" in trial.bag.reasons()
+    assert "STATE_TIMEOUT" in trial.bag.reasons()
     assert "stream_stalled" in trial.bag.event_kinds()
 
 

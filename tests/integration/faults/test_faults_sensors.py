@@ -30,7 +30,7 @@ def test_joint_states_that_fail_hold_the_arm(plant: Plant, fault: str) -> None:
         trial.strike(lambda: plant.inject(fault))
         plant.inject("clear")
     trial.assert_held()
-    assert "STALE_STATE" in trial.bag.reasons()
+    assert "STATE_TIMEOUT" in trial.bag.reasons()
     assert trial.bag.says(JOINTS[fault])
 
 
@@ -52,7 +52,7 @@ def test_joint_states_that_lack_a_joint_hold_the_arm(plant: Plant) -> None:
     plant.ros.node.destroy_timer(timer)
     plant.ros.node.destroy_publisher(publisher)
     trial.assert_held()
-    assert "STALE_STATE" in trial.bag.reasons()
+    assert "STATE_TIMEOUT" in trial.bag.reasons()
     assert trial.bag.says("A joint state lacks forearm_roll, wrist_angle, wrist_rotate")
 
 
@@ -61,7 +61,7 @@ def test_joint_states_that_are_gone_hold_the_arm_of_a_person_too(plant: Plant) -
         trial.strike(lambda: plant.inject("joint_states_gone"))
         plant.inject("clear")
     trial.assert_held()
-    assert "STALE_STATE" in trial.bag.reasons()
+    assert "STATE_TIMEOUT" in trial.bag.reasons()
 
 
 @pytest.mark.parametrize("fault", PICTURES)

@@ -16,7 +16,7 @@ HUMAN, POLICY = Kind.HUMAN, Kind.POLICY
 
 def command(stamp: float, source: str = "spacemouse", **changes) -> Command:
     """A command that moves along x."""
-    fields = {"twist": np.array([0.1, 0, 0, 0, 0, 0]), "gripper": 1.0, "deadman": True, "horizon": 0.2}
+    fields = {"twist": np.array([0.1, 0, 0, 0, 0, 0]), "gripper": 1.0, "deadman": True, "valid_for": 0.2}
     return Command(stamp=stamp, source=source, **(fields | changes))
 
 
@@ -36,7 +36,7 @@ def test_a_human_takes_over_from_the_policy_at_once(arbiter: Arbiter) -> None:
 def test_the_policy_is_refused_while_a_human_is_in_command(arbiter: Arbiter) -> None:
     arbiter.offer(HUMAN, command(10.0), 10.0)
     reason, detail = arbiter.offer(POLICY, command(10.1, "policy"), 10.1)
-    assert reason == Reason.OVERRIDDEN
+    assert reason == Reason.PREEMPTED
     assert "spacemouse" in detail
     assert arbiter.mode is Mode.TELEOP
 
@@ -59,7 +59,7 @@ def test_an_idle_human_does_not_disturb_the_policy(arbiter: Arbiter) -> None:
 def test_a_second_human_is_refused_until_the_first_has_released_or_fallen_silent(arbiter: Arbiter) -> None:
     arbiter.offer(HUMAN, command(10.0), 10.0)
     reason, detail = arbiter.offer(HUMAN, command(10.1, "webxr"), 10.1)
-    assert reason == Reason.OVERRIDDEN
+    assert reason == Reason.PREEMPTED
     assert detail == "The command of webxr was refused: spacemouse is in command."
     arbiter.offer(HUMAN, command(10.2, deadman=False), 10.2)
     assert arbiter.offer(HUMAN, command(10.3, "webxr"), 10.3)[0] == Reason.NONE
@@ -71,7 +71,7 @@ def test_a_second_human_is_refused_until_the_first_has_released_or_fallen_silent
 def test_a_release_of_another_human_does_not_hand_the_arm_to_the_policy(arbiter: Arbiter) -> None:
     arbiter.offer(HUMAN, command(10.0), 10.0)
     arbiter.offer(HUMAN, command(10.1, "webxr", deadman=False), 10.1)
-    assert arbiter.offer(POLICY, command(10.15, "policy"), 10.15)[0] == Reason.OVERRIDDEN
+    assert arbiter.offer(POLICY, command(10.15, "policy"), 10.15)[0] == Reason.PREEMPTED
     assert arbiter.source == "spacemouse"
 
 
@@ -95,7 +95,7 @@ def test_the_next_command_of_the_same_source_ends_the_hold(arbiter: Arbiter) -> 
 def test_a_human_who_fell_silent_keeps_the_policy_out_until_released(arbiter: Arbiter) -> None:
     arbiter.offer(HUMAN, command(10.0), 10.0)
     arbiter.watch(11.0)
-    assert arbiter.offer(POLICY, command(11.0, "policy"), 11.0)[0] == Reason.OVERRIDDEN
+    assert arbiter.offer(POLICY, command(11.0, "policy"), 11.0)[0] == Reason.PREEMPTED
     arbiter.offer(HUMAN, command(11.1, deadman=False), 11.1)
     assert arbiter.mode is Mode.IDLE
     assert arbiter.offer(POLICY, command(11.2, "policy"), 11.2)[0] == Reason.NONE
@@ -123,7 +123,7 @@ def test_a_command_from_the_future_is_refused_like_an_old_one(arbiter: Arbiter) 
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize("where", ["twist", "gripper", "horizon", "stamp"])
+@pytest.mark.parametrize("where", ["twist", "gripper", "valid_for", "stamp"])
 def test_a_command_that_is_not_finite_is_refused(arbiter: Arbiter, bad: float, where: str) -> None:
     value = np.array([0, 0, 0, 0, 0, bad]) if where == "twist" else bad
     changed = command(10.0, **{where: value}) if where != "stamp" else command(bad)
@@ -137,7 +137,7 @@ def test_a_stop_stays_until_it_is_cleared(arbiter: Arbiter) -> None:
     for kind in Kind:
         assert arbiter.offer(kind, command(10.1), 10.1)[0] == Reason.STOPPED
     arbiter.watch(20.0)
-    assert arbiter.mode is Mode.FAULT
+    assert arbiter.mode is Mode.PROTECTIVE_STOP
     assert "a test" in arbiter.begin_move(20.0)
     arbiter.clear()
     assert arbiter.mode is Mode.IDLE
@@ -151,13 +151,13 @@ def test_clearing_a_stop_does_not_move_the_arm_for_who_went_on_commanding(
 ) -> None:
     """At 1 Hz the command before the stop is the only one of that time: it counts too."""
     times = 10.0 + period * np.arange(5)
-    arbiter.offer(kind, command(times[0], horizon=period), times[0])
+    arbiter.offer(kind, command(times[0], valid_for=period), times[0])
     arbiter.stop("a test")
-    arbiter.offer(kind, command(times[1], horizon=period), times[1])
+    arbiter.offer(kind, command(times[1], valid_for=period), times[1])
     arbiter.clear()
     for time in times[2:]:
-        reason, detail = arbiter.offer(kind, command(time, horizon=period), time)
-        assert reason == Reason.OVERRIDDEN
+        reason, detail = arbiter.offer(kind, command(time, valid_for=period), time)
+        assert reason == Reason.PREEMPTED
         assert "went on while the arm was stopped" in detail
         assert arbiter.mode is Mode.IDLE
 
@@ -182,7 +182,7 @@ def held(arbiter: Arbiter, since: float, now: float) -> list[float]:
     return [seconds for _, seconds in arbiter.twists(since, now)]
 
 
-def test_a_twist_holds_for_its_horizon_and_no_longer(arbiter: Arbiter) -> None:
+def test_a_twist_holds_for_as_long_as_it_is_valid_and_no_longer(arbiter: Arbiter) -> None:
     arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
     assert held(arbiter, 9.98, 10.02) == pytest.approx([0.02])
     assert held(arbiter, 10.1, 10.15) == pytest.approx([0.05])
@@ -203,9 +203,9 @@ def test_a_step_waits_20_ms_at_most(arbiter: Arbiter) -> None:
     assert held(arbiter, 10.2, 10.5) == pytest.approx([0.02, 0.2])
 
 
-def test_a_source_that_sends_faster_than_its_horizon_replaces_its_commands(arbiter: Arbiter) -> None:
-    arbiter.offer(HUMAN, command(10.0, horizon=0.1), 10.0)
-    arbiter.offer(HUMAN, command(10.05, horizon=0.1), 10.05)
+def test_a_source_that_sends_before_its_commands_end_replaces_its_commands(arbiter: Arbiter) -> None:
+    arbiter.offer(HUMAN, command(10.0, valid_for=0.1), 10.0)
+    arbiter.offer(HUMAN, command(10.05, valid_for=0.1), 10.05)
     assert held(arbiter, 10.05, 10.3) == pytest.approx([0.1])
 
 
@@ -231,7 +231,7 @@ def test_a_move_is_refused_while_a_human_drives_but_not_after(arbiter: Arbiter) 
 
 def test_a_human_takes_the_arm_from_a_move_but_a_policy_does_not(arbiter: Arbiter) -> None:
     arbiter.begin_move(10.0)
-    assert arbiter.offer(POLICY, command(10.1, "policy"), 10.1)[0] == Reason.OVERRIDDEN
+    assert arbiter.offer(POLICY, command(10.1, "policy"), 10.1)[0] == Reason.PREEMPTED
     assert arbiter.mode is Mode.MOVING
     assert arbiter.offer(HUMAN, command(10.1), 10.1)[0] == Reason.NONE
     assert arbiter.mode is Mode.TELEOP
@@ -242,10 +242,10 @@ def test_two_policies_of_one_name_are_both_refused_until_one_has_gone(arbiter: A
         return arbiter.offer(POLICY, command(now, "policy"), now, publisher=publisher)[0]
 
     assert offer(10.0, "first") == Reason.NONE
-    assert offer(10.1, "second") == Reason.OVERRIDDEN
+    assert offer(10.1, "second") == Reason.PREEMPTED
     assert arbiter.mode is Mode.IDLE
     assert arbiter.twists(10.1, 10.2) == []
-    assert offer(10.2, "first") == Reason.OVERRIDDEN
+    assert offer(10.2, "first") == Reason.PREEMPTED
     assert offer(10.61, "first") == Reason.NONE  # the second has been silent for more than 0.5 s
 
 
@@ -258,7 +258,7 @@ def test_a_policy_that_releases_leaves_the_arm_to_the_next_at_once(arbiter: Arbi
 def test_policies_of_two_names_are_told_apart_without_publishers(arbiter: Arbiter) -> None:
     assert arbiter.offer(POLICY, command(10.0, "one"), 10.0)[0] == Reason.NONE
     reason, detail = arbiter.offer(POLICY, command(10.1, "other"), 10.1)
-    assert reason == Reason.OVERRIDDEN
+    assert reason == Reason.PREEMPTED
     assert "2 policies" in detail
 
 
@@ -271,7 +271,7 @@ def test_the_age_of_a_command_is_that_of_its_own_clock(arbiter: Arbiter) -> None
 def test_two_people_with_the_same_kind_of_device_are_told_apart(arbiter: Arbiter) -> None:
     arbiter.offer(HUMAN, command(10.0, "page_keyboard"), 10.0, publisher="first")
     reason, detail = arbiter.offer(HUMAN, command(10.1, "page_keyboard"), 10.1, publisher="second")
-    assert reason == Reason.OVERRIDDEN
+    assert reason == Reason.PREEMPTED
     assert detail == "The command of page_keyboard was refused: another page_keyboard is in command."
     arbiter.offer(HUMAN, command(10.15, "page_keyboard", deadman=False), 10.15, publisher="second")
     assert arbiter.mode is Mode.TELEOP, "the second one's release is not the first one's"
@@ -280,7 +280,7 @@ def test_two_people_with_the_same_kind_of_device_are_told_apart(arbiter: Arbiter
 
 
 def test_a_command_with_a_field_out_of_its_bounds_moves_nothing(arbiter: Arbiter) -> None:
-    reason, detail = arbiter.offer(POLICY, command(10.0, "policy", problem="its horizon is 1000 s"), 10.0)
+    reason, detail = arbiter.offer(POLICY, command(10.0, "policy", problem="its valid_for is 1000 s"), 10.0)
     assert reason == Reason.OUT_OF_RANGE
-    assert detail == "The command of policy was refused: its horizon is 1000 s."
+    assert detail == "The command of policy was refused: its valid_for is 1000 s."
     assert arbiter.mode is Mode.IDLE

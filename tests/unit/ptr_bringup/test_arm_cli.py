@@ -21,7 +21,7 @@ from ptr_bringup.sim_ros import inject_cli
 from ptr_models.common.errors import PtrError
 
 CONDITION = Condition(
-    Mode.FAULT,
+    Mode.PROTECTIVE_STOP,
     Level.FAULT,
     "The elbow motor has tripped.",
     (

@@ -96,6 +96,6 @@ def test_the_elbow_and_forearm_stay_above_the_table() -> None:
 
 def test_a_step_that_ends_free_passes_from_a_place_that_is_too_near() -> None:
     start = NAMED_JOINTS["start"]
-    limits = Limits(reach_min=0.0, joint_speed=100.0)
+    limits = Limits(reach_min=0.0, max_joint_velocity=100.0)
     verdict = limit_joints(start, kinematics.forward(start), kinematics.forward(FOLDED), FOLDED, limits, 1.0)
     assert verdict.joints is start

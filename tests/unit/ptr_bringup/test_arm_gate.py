@@ -142,7 +142,7 @@ def test_silence_holds_pose_and_gripper_and_says_so() -> None:
     output = rig.run(0.6)
     assert output.state.mode is Mode.HOLD
     assert output.gripper == 0.25
-    assert rig.reasons == [Reason.SILENT]
+    assert rig.reasons == [Reason.COMMAND_TIMEOUT]
     place = rig.position
     rig.run(1.0)
     assert rig.position == pytest.approx(place, abs=1e-9)
@@ -175,7 +175,7 @@ def test_a_stop_freezes_the_arm_where_it_is_and_keeps_the_gripper() -> None:
     rig.core.stop("a test")
     rig.send(Kind.HUMAN, twist=LEFT, gripper=1.0)
     output = rig.run(1.0)
-    assert output.state.mode is Mode.FAULT
+    assert output.state.mode is Mode.PROTECTIVE_STOP
     assert output.gripper == 0.0
     assert rig.position == pytest.approx(place, abs=2.1e-3)  # a tick of 0.1 m/s
     place = rig.position
@@ -186,7 +186,7 @@ def test_a_stop_freezes_the_arm_where_it_is_and_keeps_the_gripper() -> None:
 
 
 def test_the_target_does_not_run_away_behind_an_unreachable_pose() -> None:
-    rig = Rig(limits=Limits(box_low=(0.1, -0.3, 0.0), box_high=(0.49, 0.3, 0.4)))
+    rig = Rig(limits=Limits(workspace_min=(0.1, -0.3, 0.0), workspace_max=(0.49, 0.3, 0.4)))
     for _ in range(10):
         rig.send(twist=np.array([0.25, 0, 0, 0, 0, 0]))
         rig.run(0.2)
@@ -206,7 +206,7 @@ def test_with_joint_states_too_old_nothing_is_sent() -> None:
     output = rig.core.tick(rig.now, old)
     assert output.joints is None
     assert output.executed is None
-    assert output.events[0].reason == Reason.STALE_STATE
+    assert output.events[0].reason == Reason.STATE_TIMEOUT
     begin = rig.core.target.position.copy()
     for _ in range(11):
         rig.now += 0.02
@@ -258,12 +258,12 @@ def test_a_motor_fault_stops_and_can_not_be_cleared_before_the_motors_are_well()
     rig.run(0.02)
     place = rig.position
     output = rig.run(0.3)
-    assert output.state.mode is Mode.FAULT
+    assert output.state.mode is Mode.PROTECTIVE_STOP
     assert Reason.MOTOR_FAULT in rig.reasons[-1]
     assert rig.position == pytest.approx(place)
     assert "shoulder reports OVERLOAD" in rig.core.clear()
     rig.core.motor_fault("")
-    assert rig.run(0.1).state.mode is Mode.FAULT
+    assert rig.run(0.1).state.mode is Mode.PROTECTIVE_STOP
     assert rig.core.clear() == ""
     assert rig.run(0.1).state.mode is Mode.IDLE
     assert rig.position == pytest.approx(place)
@@ -313,7 +313,7 @@ def test_joint_states_that_repeat_themselves_hold_the_arm_within_300_ms() -> Non
         output = rig.core.tick(rig.now, JointState(rig.now, frozen, np.zeros(6), np.zeros(6), rig.finger))
         moved = rig.now if (rig.core.joints != before).any() else moved
     assert 0.1 < moved - began < 0.3
-    assert output.events == () or Reason.STALE_STATE in output.events[0].reason
+    assert output.events == () or Reason.STATE_TIMEOUT in output.events[0].reason
     assert output.joints == pytest.approx(rig.core.joints)
     rig.joints = place = rig.core.joints.copy()  # that is where it really went
     drive(rig, 0.4)
@@ -398,10 +398,10 @@ def test_after_a_stop_is_cleared_nothing_moves_before_a_new_command() -> None:
 
 def test_times_of_zero_are_limits() -> None:
     rig = Rig()
-    rig.core.timing = Timing(state_age=0.0)
+    rig.core.timing = Timing(joint_state_timeout=0.0)
     output = rig.core.tick(rig.now + 0.02, rig.state())
     assert output.joints is None
-    arbiter = Arbiter(Timing(command_age=0.0, watchdog=0.0))
+    arbiter = Arbiter(Timing(max_command_age=0.0, command_timeout=0.0))
     late = Command(9.999, "policy", LEFT, 1.0)
     assert arbiter.offer(Kind.POLICY, late, 10.0)[0] == Reason.STALE_COMMAND
     arbiter.offer(Kind.POLICY, dataclasses.replace(late, stamp=10.0), 10.0)
@@ -421,8 +421,8 @@ def test_an_arm_that_lags_for_a_moment_after_a_gap_keeps_its_command() -> None:
 
 
 def test_after_a_pause_of_two_seconds_a_joint_goes_no_further_than_in_a_quarter_of_one() -> None:
-    rig = Rig(limits=Limits(joint_speed=0.2))
-    rig.send(twist=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), horizon=0.4)
+    rig = Rig(limits=Limits(max_joint_velocity=0.2))
+    rig.send(twist=np.array([0.0, 0.0, 0.0, 0.0, 0.0, 1.0]), valid_for=0.4)
     before = rig.joints
     rig.now += 2.0
     rig.tick()

@@ -114,5 +114,5 @@ def test_on_straight_lines_no_joint_jumps(
         wish = k.Pose(begin + share * (end - begin), rotation)
         verdict = limit_pose(wish, target, joints, limits, TICK)
         assume(verdict.joints is not None)
-        assert np.abs(verdict.joints - joints).max() <= limits.joint_speed * TICK * (1.0 + 1e-5)
+        assert np.abs(verdict.joints - joints).max() <= limits.max_joint_velocity * TICK * (1.0 + 1e-5)
         joints, target = verdict.joints, verdict.target

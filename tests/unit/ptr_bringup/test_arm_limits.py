@@ -44,7 +44,7 @@ def test_a_wish_beyond_a_face_of_the_box_stops_at_that_face(axis: int, sign: int
     target, joints = at(*place)
     wish = Pose(target.position + 0.01 * sign * np.eye(3)[axis], target.rotation)
     verdict = limit_pose(wish, target, joints, LIMITS, 0.2)
-    assert verdict.reason == Reason.OUTSIDE_BOX
+    assert verdict.reason == Reason.WORKSPACE_LIMIT
     assert verdict.target.position[axis] == pytest.approx(face, abs=1e-12)
     reached = kinematics.forward(verdict.joints).position
     assert reached[axis] == pytest.approx(face, abs=2e-5)
@@ -57,24 +57,24 @@ def test_a_wish_beyond_a_corner_of_the_box_stops_at_that_corner(corner: tuple[fl
     inwards = np.sign(middle - corner) * 0.005
     target, joints = at(*(np.array(corner) + inwards))
     verdict = limit_pose(Pose(np.array(corner) - inwards, target.rotation), target, joints, LIMITS, 0.2)
-    assert verdict.reason == Reason.OUTSIDE_BOX
+    assert verdict.reason == Reason.WORKSPACE_LIMIT
     assert verdict.target.position == pytest.approx(corner, abs=1e-12)
 
 
 def test_a_limit_of_zero_is_a_limit() -> None:
-    flat = Limits(box_low=(0.16, 0.0, 0.01), box_high=(0.42, 0.0, 0.30))
+    flat = Limits(workspace_min=(0.16, 0.0, 0.01), workspace_max=(0.42, 0.0, 0.30))
     target, joints = at(0.3, 0.0, 0.15)
     verdict = limit_pose(Pose(target.position + [0.01, 0.01, 0.0], target.rotation), target, joints, flat, 0.2)
-    assert verdict.reason == Reason.OUTSIDE_BOX
+    assert verdict.reason == Reason.WORKSPACE_LIMIT
     assert verdict.target.position == pytest.approx([0.31, 0.0, 0.15], abs=1e-6)
 
-    still = Limits(linear_speed=0.0, angular_speed=0.0)
+    still = Limits(max_linear_velocity=0.0, max_angular_velocity=0.0)
     twist, reason, _ = cap_twist(np.array([0.1, 0.0, 0.0, 0.0, 0.2, 0.0]), still)
-    assert reason == Reason.TOO_FAST
+    assert reason == Reason.VELOCITY_LIMIT
     assert not twist.any()
 
-    verdict = limit_pose(down(0.31, 0.0, 0.15), TARGET, START, Limits(joint_speed=0.0), 0.02)
-    assert verdict.reason == Reason.TOO_FAST
+    verdict = limit_pose(down(0.31, 0.0, 0.15), TARGET, START, Limits(max_joint_velocity=0.0), 0.02)
+    assert verdict.reason == Reason.VELOCITY_LIMIT
     assert verdict.joints == pytest.approx(START)
 
 
@@ -82,12 +82,12 @@ def test_a_limit_of_zero_is_a_limit() -> None:
     ("changes", "reason"),
     [
         ({"reach_min": 0.0, "reach_max": 0.0}, Reason.UNREACHABLE),
-        ({"box_low": (0.0, 0.0, 0.0), "box_high": (0.0, 0.0, 0.0)}, Reason.OUTSIDE_BOX),
+        ({"workspace_min": (0.0, 0.0, 0.0), "workspace_max": (0.0, 0.0, 0.0)}, Reason.WORKSPACE_LIMIT),
         ({"table_height": 0.0}, Reason.COLLISION),
     ],
 )
 def test_a_reach_a_box_and_a_table_of_zero_are_limits(changes: dict, reason: Reason) -> None:
-    limits = dataclasses.replace(Limits(box_low=(0.1, -0.3, -0.1)), **changes)
+    limits = dataclasses.replace(Limits(workspace_min=(0.1, -0.3, -0.1)), **changes)
     target, joints = at(0.3, 0.0, 0.02)
     outward = Pose(target.position + [0.01, 0.0, -0.10], target.rotation)
     assert limit_pose(outward, target, joints, limits, 1.0).reason & reason
@@ -95,7 +95,7 @@ def test_a_reach_a_box_and_a_table_of_zero_are_limits(changes: dict, reason: Rea
 
 @pytest.mark.parametrize("margin", [0.0, 0.1])
 def test_the_joint_margin_counts_and_zero_is_the_mechanical_limit(margin: float) -> None:
-    limits, joints = Limits(joint_margin=margin), START.copy()
+    limits, joints = Limits(joint_limit_margin=margin), START.copy()
     joints[4] = kinematics.JOINT_UPPER[4] - margin - 0.01
     pose = kinematics.forward(joints)
     for further, reason in ((0.009, Reason.NONE), (0.011, Reason.JOINT_LIMIT)):
@@ -117,7 +117,7 @@ def test_a_wish_that_is_not_finite_is_refused_and_the_target_stays(bad: float) -
 
 def test_the_far_corner_of_openvlas_box_is_refused_as_unreachable() -> None:
     # r = 0.515 m at z = 0.25 m, where the vertical gripper reaches 0.405 m
-    wide = Limits(box_low=(0.10, -0.20, -0.01), box_high=(0.45, 0.25, 0.30))
+    wide = Limits(workspace_min=(0.10, -0.20, -0.01), workspace_max=(0.45, 0.25, 0.30))
     target, joints = at(0.36, 0.17, 0.25)
     verdict = limit_pose(down(0.45, 0.25, 0.25), target, joints, wide, 10.0)
     assert verdict.joints is None
@@ -135,14 +135,14 @@ def test_a_wish_inside_the_shell_that_the_gripper_can_not_reach_is_refused() -> 
 
 @pytest.mark.parametrize("radius", [0.09, 0.51])
 def test_a_wish_outside_of_the_shell_is_refused(radius: float) -> None:
-    open_box = Limits(box_low=(-1.0, -1.0, 0.01), box_high=(1.0, 1.0, 0.5))
+    open_box = Limits(workspace_min=(-1.0, -1.0, 0.01), workspace_max=(1.0, 1.0, 0.5))
     verdict = limit_pose(down(radius, 0.0, 0.1), TARGET, START, open_box, 10.0)
     assert verdict.joints is None
     assert verdict.reason == Reason.UNREACHABLE
 
 
 def test_a_wish_that_needs_the_arm_folded_another_way_is_refused() -> None:
-    verdict = limit_pose(down(-0.3, 0.0, 0.15), TARGET, START, Limits(box_low=(-0.5, -0.5, 0.0)), 10.0)
+    verdict = limit_pose(down(-0.3, 0.0, 0.15), TARGET, START, Limits(workspace_min=(-0.5, -0.5, 0.0)), 10.0)
     assert verdict.joints is None
     assert verdict.reason == Reason.UNREACHABLE
 
@@ -165,7 +165,7 @@ def test_the_gripper_pointing_down_may_go_to_the_floor_of_the_box() -> None:
 
 
 def test_a_joint_beyond_its_limit_is_refused_and_may_only_come_back() -> None:
-    low = kinematics.JOINT_LOWER + LIMITS.joint_margin
+    low = kinematics.JOINT_LOWER + LIMITS.joint_limit_margin
     joints = START.copy()
     joints[4] = kinematics.JOINT_UPPER[4] - 0.01  # inside of its margin
     pose = kinematics.forward(joints)
@@ -183,9 +183,9 @@ def test_a_joint_beyond_its_limit_is_refused_and_may_only_come_back() -> None:
 
 
 def test_a_joint_that_would_move_too_fast_is_slowed_and_the_target_with_it() -> None:
-    slow = dataclasses.replace(LIMITS, joint_speed=0.5)
+    slow = dataclasses.replace(LIMITS, max_joint_velocity=0.5)
     verdict = limit_pose(down(0.34, 0.0, 0.15), TARGET, START, slow, 0.02)
-    assert verdict.reason == Reason.TOO_FAST
+    assert verdict.reason == Reason.VELOCITY_LIMIT
     assert np.abs(verdict.joints - START).max() == pytest.approx(0.01)
     assert verdict.target.position == pytest.approx(kinematics.forward(verdict.joints).position)
 
@@ -199,7 +199,7 @@ def test_the_largest_bridge_action_passes_the_twist_caps_unchanged() -> None:
 
 def test_a_twist_over_the_caps_keeps_its_direction() -> None:
     twist, reason, _ = cap_twist(np.array([0.5, 0.25, 0.0, 0.0, 0.0, 2.5]), LIMITS)
-    assert reason == Reason.TOO_FAST
+    assert reason == Reason.VELOCITY_LIMIT
     assert twist == pytest.approx([0.25, 0.125, 0.0, 0.0, 0.0, 1.25])
 
 
@@ -211,7 +211,7 @@ def test_from_outside_of_the_box_the_arm_may_move_inwards_but_not_out(z: float) 
     assert inwards.reason == Reason.NONE
     assert inwards.target.position[0] == pytest.approx(target.position[0] + 0.005)
     outwards = limit_pose(Pose(target.position - [0.005, 0, 0], target.rotation), target, joints, LIMITS, 0.5)
-    assert outwards.reason == Reason.OUTSIDE_BOX
+    assert outwards.reason == Reason.WORKSPACE_LIMIT
     assert outwards.target.position == pytest.approx(target.position)
     assert outwards.joints == pytest.approx(joints)
 
@@ -219,10 +219,10 @@ def test_from_outside_of_the_box_the_arm_may_move_inwards_but_not_out(z: float) 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"box_low": (0.5, 0.0, 0.0)}, "empty along x"),
-        ({"linear_speed": math.nan}, "linear_speed"),
-        ({"box_high": (0.4, math.inf, 0.3)}, "box_high"),
-        ({"joint_speed": -1.0}, "joint_speed"),
+        ({"workspace_min": (0.5, 0.0, 0.0)}, "empty along x"),
+        ({"max_linear_velocity": math.nan}, "max_linear_velocity"),
+        ({"workspace_max": (0.4, math.inf, 0.3)}, "workspace_max"),
+        ({"max_joint_velocity": -1.0}, "max_joint_velocity"),
         ({"reach_min": 0.6}, "reach_min"),
     ],
 )
@@ -232,7 +232,7 @@ def test_limits_that_make_no_sense_are_refused_by_name(changes: dict, named: str
 
 
 def test_reasons_of_a_set_are_listed_one_by_one() -> None:
-    assert bits(Reason.UNREACHABLE | Reason.OUTSIDE_BOX) == [Reason.OUTSIDE_BOX, Reason.UNREACHABLE]
+    assert bits(Reason.UNREACHABLE | Reason.WORKSPACE_LIMIT) == [Reason.WORKSPACE_LIMIT, Reason.UNREACHABLE]
     assert bits(Reason.NONE) == []
 
 
@@ -254,13 +254,13 @@ def test_a_rotation_turns_the_gripper_about_the_end_effector() -> None:
 def test_a_slowed_step_along_a_face_of_the_box_bulges_out_by_a_millimetre_at_most(
     place: tuple[float, float, float], wish: tuple[float, float, float]
 ) -> None:
-    limits = Limits(joint_speed=1.0)
+    limits = Limits(max_joint_velocity=1.0)
     target, joints = at(*place)
     verdict = limit_pose(down(*wish), target, joints, limits, 0.2)
     reached = target if verdict.joints is None else kinematics.forward(verdict.joints)
-    assert verdict.reason & Reason.TOO_FAST
-    assert (reached.position > np.array(limits.box_low) - 1.1e-3).all()
-    assert (reached.position < np.array(limits.box_high) + 1.1e-3).all()
+    assert verdict.reason & Reason.VELOCITY_LIMIT
+    assert (reached.position > np.array(limits.workspace_min) - 1.1e-3).all()
+    assert (reached.position < np.array(limits.workspace_max) + 1.1e-3).all()
 
 
 @settings(max_examples=150, deadline=None)
@@ -273,8 +273,8 @@ def test_whatever_is_wished_the_admitted_stays_inside_every_limit(
     twist: tuple[float, ...], steps: int, duration: float
 ) -> None:
     target, joints = TARGET, START
-    low = kinematics.JOINT_LOWER + LIMITS.joint_margin
-    high = kinematics.JOINT_UPPER - LIMITS.joint_margin
+    low = kinematics.JOINT_LOWER + LIMITS.joint_limit_margin
+    high = kinematics.JOINT_UPPER - LIMITS.joint_limit_margin
     for _ in range(steps):
         verdict = limit_pose(advance(target, np.array(twist), duration), target, joints, LIMITS, duration)
         if verdict.joints is None:
@@ -284,10 +284,10 @@ def test_whatever_is_wished_the_admitted_stays_inside_every_limit(
             continue
         assert (verdict.joints >= low).all()
         assert (verdict.joints <= high).all()
-        assert np.abs(verdict.joints - joints).max() <= LIMITS.joint_speed * duration * (1 + 1e-5)
+        assert np.abs(verdict.joints - joints).max() <= LIMITS.max_joint_velocity * duration * (1 + 1e-5)
         target, joints = verdict.target, verdict.joints
         reached = kinematics.forward(joints)
         assert reached.position == pytest.approx(target.position, abs=2e-5)
-        assert (target.position >= np.array(LIMITS.box_low) - 1e-3).all()
-        assert (target.position <= np.array(LIMITS.box_high) + 1e-3).all()
+        assert (target.position >= np.array(LIMITS.workspace_min) - 1e-3).all()
+        assert (target.position <= np.array(LIMITS.workspace_max) + 1e-3).all()
         assert gripper_clearance(reached) > -1e-3

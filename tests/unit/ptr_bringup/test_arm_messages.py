@@ -59,14 +59,14 @@ def test_a_time_survives_the_stamp(time: float) -> None:
 
 
 def test_a_command_is_read_in_the_order_of_the_twist() -> None:
-    message = ArmCommand(source="keyboard", gripper=0.5, deadman=True)
+    message = ArmCommand(source="keyboard", gripper_position=0.5, deadman=True)
     message.twist.linear.x, message.twist.linear.y, message.twist.linear.z = 1.0, 2.0, 3.0
     message.twist.angular.x, message.twist.angular.y, message.twist.angular.z = 4.0, 5.0, 6.0
-    message.horizon.nanosec = 200_000_000
+    message.valid_for.nanosec = 200_000_000
     command = command_from(message)
     assert command.twist.tolist() == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
     assert (command.source, command.gripper, command.deadman) == ("keyboard", 0.5, True)
-    assert command.horizon == pytest.approx(0.2)
+    assert command.valid_for == pytest.approx(0.2)
 
 
 def test_the_grippers_crank_closes_its_triangle() -> None:
@@ -77,8 +77,8 @@ def test_the_grippers_crank_closes_its_triangle() -> None:
 
 def sound() -> ArmCommand:
     """A command of which nothing is wrong."""
-    message = ArmCommand(source="policy", gripper=1.0, deadman=True)
-    message.horizon.nanosec = 200_000_000
+    message = ArmCommand(source="policy", gripper_position=1.0, deadman=True)
+    message.valid_for.nanosec = 200_000_000
     return message
 
 
@@ -89,12 +89,12 @@ def test_a_sound_command_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda m: setattr(m.horizon, "sec", 1000), "its horizon is 1000.2 s; at most 1 s are allowed"),
-        (lambda m: setattr(m.horizon, "sec", -5), "its horizon is -4.8 s"),
+        (lambda m: setattr(m.valid_for, "sec", 1000), "its valid_for is 1000.2 s; at most 1 s are allowed"),
+        (lambda m: setattr(m.valid_for, "sec", -5), "its valid_for is -4.8 s"),
         (lambda m: setattr(m, "source", "x" * 100_000), "its source has 100000 characters"),
         (lambda m: setattr(m, "source", "\x1b[2Jpolicy"), "can't be printed"),
         (lambda m: setattr(m.twist.linear, "x", 1e200), "its twist has a component of 1e+200"),
-        (lambda m: setattr(m, "gripper", -1e9), "its gripper opening is -1e+09"),
+        (lambda m: setattr(m, "gripper_position", -1e9), "its gripper opening is -1e+09"),
     ],
 )
 def test_a_field_of_a_command_that_is_out_of_its_bounds_is_named(change, sentence: str) -> None:
@@ -104,7 +104,7 @@ def test_a_field_of_a_command_that_is_out_of_its_bounds_is_named(change, sentenc
     assert sentence in command.problem
     assert len(command.source) <= 64
     assert command.source.isprintable()
-    assert 0.0 <= command.horizon <= 1.0
+    assert 0.0 <= command.valid_for <= 1.0
 
 
 @pytest.mark.parametrize("length", [1e200, 1e-3, 2.0, math.inf, math.nan])

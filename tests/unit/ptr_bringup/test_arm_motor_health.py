@@ -43,7 +43,7 @@ def test_the_effort_limits_of_the_real_arm_are_those_of_the_bridge_robots() -> N
 
 def test_the_simulated_arm_can_exceed_each_limit_and_trips_where_the_thresholds_say() -> None:
     assert all(most > limit for most, limit in zip(JOINT_EFFORT_LIMITS, SIMULATED.effort_limits, strict=True))
-    assert SIMULATED.trips == WIDOWX.trips == TEMPERATURE_LIMIT == 72.0
+    assert SIMULATED.temperature_limit == WIDOWX.temperature_limit == TEMPERATURE_LIMIT == 72.0
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_warm_motor_prompts_a_rest_until_it_has_cooled() -> None:
         judged(reading(t, shoulder={"temperature": value}), health).level
         for t, value in enumerate((59.0, 60.0, 59.0, 55.0, 54.0, 59.0))
     ]
-    assert levels == [Level.OK, Level.REST, Level.REST, Level.REST, Level.OK, Level.OK]
+    assert levels == [Level.OK, Level.WARN, Level.WARN, Level.WARN, Level.OK, Level.OK]
 
 
 def test_the_prompt_says_which_motor_how_warm_and_how_long_to_rest() -> None:
@@ -117,13 +117,13 @@ def test_a_load_that_is_carried_for_long_prompts_a_rest_before_it_trips() -> Non
     prompted = None
     for t in range(120):
         judgment = judged(reading(float(t), shoulder={"effort": 70.0}), health)
-        if judgment.level is Level.REST:
+        if judgment.level is Level.WARN:
             prompted = prompted if prompted is not None else t
             assert "shoulder" in judgment.message
     # 0.7^2 (1 - exp(-t / 30 s)) reaches 0.6^2 after 40 s
     assert prompted == pytest.approx(30.0 * math.log(0.49 / (0.49 - 0.36)), abs=1.5)
     levels = [judged(reading(float(t), shoulder={"effort": 10.0}), health).level for t in range(120, 160)]
-    assert levels[0] is Level.REST
+    assert levels[0] is Level.WARN
     assert levels[-1] is Level.OK
 
 
@@ -133,12 +133,12 @@ def test_the_effort_of_the_gripper_is_not_judged() -> None:
 
 
 def test_a_limit_of_zero_is_a_limit() -> None:
-    health = MotorHealth(dataclasses.replace(EASY, effort_limits=(0.0,) * 6, effort_time=0.0))
+    health = MotorHealth(dataclasses.replace(EASY, effort_limits=(0.0,) * 6, overload_time=0.0))
     assert judged(reading(0.0, waist={"effort": 0.1}), health).level is Level.FAULT
 
 
 @pytest.mark.parametrize(
-    ("voltage", "level"), [(10.9, Level.REST), (11.0, Level.OK), (14.8, Level.OK), (15.0, Level.REST)]
+    ("voltage", "level"), [(10.9, Level.WARN), (11.0, Level.OK), (14.8, Level.OK), (15.0, Level.WARN)]
 )
 def test_a_supply_outside_of_its_range_is_told(voltage: float, level: Level) -> None:
     assert judged(reading(**{name: {"voltage": voltage} for name in MOTOR_NAMES})).level is level
@@ -207,7 +207,14 @@ def test_no_reading_below_the_trips_stops_the_arm(temperature: float, voltage: f
     assert judged(reading(**{MOTOR_NAMES[k]: change}), MotorHealth(EASY)).level is not Level.FAULT
 
 
-@pytest.mark.parametrize("wrong", [{"effort_limits": (1.0, 2.0)}, {"warm": 50.0, "cooled": 55.0}, {"warm": 80.0}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"effort_limits": (1.0, 2.0)},
+        {"temperature_warning": 50.0, "temperature_recovery": 55.0},
+        {"temperature_warning": 80.0},
+    ],
+)
 def test_thresholds_that_contradict_each_other_are_refused(wrong: dict) -> None:
-    with pytest.raises(ValueError, match="effort_limits|motor_cooled"):
+    with pytest.raises(ValueError, match="effort_limits|motor_temperature_recovery"):
         Thresholds(**{"effort_limits": (1.0,) * 6, "effort_unit": "mA", **wrong})

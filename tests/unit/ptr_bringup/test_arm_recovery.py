@@ -33,7 +33,7 @@ class FakeArm:
             else dataclasses.replace(MotorReading(name, 30.0, 12.0, 0.0), **changes.get(name, {}))
             for name in MOTOR_NAMES
         }
-        self.mode, self.pose = Mode.FAULT, "sunk"
+        self.mode, self.pose = Mode.PROTECTIVE_STOP, "sunk"
         self.broken, self.blocked = broken, blocked
         self.log: list[str] = []
 

@@ -51,8 +51,8 @@ def test_a_move_keeps_well_below_the_speed_caps() -> None:
     times = np.arange(0.0, move.duration, 0.01)
     places = np.array([kinematics.forward(move.joints(t)).position for t in times])
     bends = np.array([move.joints(t) for t in times])
-    assert np.linalg.norm(np.diff(places, axis=0), axis=1).max() / 0.01 <= 0.61 * LIMITS.linear_speed
-    assert np.abs(np.diff(bends, axis=0)).max() / 0.01 <= 0.61 * LIMITS.joint_speed
+    assert np.linalg.norm(np.diff(places, axis=0), axis=1).max() / 0.01 <= 0.61 * LIMITS.max_linear_velocity
+    assert np.abs(np.diff(bends, axis=0)).max() / 0.01 <= 0.61 * LIMITS.max_joint_velocity
 
 
 def test_a_longer_duration_is_respected_and_a_shorter_one_is_not() -> None:
@@ -89,7 +89,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
 
 def test_a_speed_cap_of_zero_refuses_a_move() -> None:
     with pytest.raises(MoveError, match="speed cap is 0"):
-        plan(START, down(0.35, 0.0, 0.15), limits=Limits(linear_speed=0.0))
+        plan(START, down(0.35, 0.0, 0.15), limits=Limits(max_linear_velocity=0.0))
 
 
 @pytest.mark.parametrize(

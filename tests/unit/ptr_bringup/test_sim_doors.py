@@ -161,7 +161,7 @@ def test_grips_keep_their_place_on_the_handle_and_inside_the_workspace(door: Doo
     reach = 0.035 if door.handle.hooked else 1e-9
     assert np.linalg.norm(pose.position - handle) <= reach
     limits = Limits()
-    assert np.all(pose.position >= limits.box_low) and np.all(pose.position <= limits.box_high)
+    assert np.all(pose.position >= limits.workspace_min) and np.all(pose.position <= limits.workspace_max)
     turn = rotation_vector_from_matrix(pose.rotation @ tool_rotation(door, 0.0).T)
     assert turn == pytest.approx(door.axis * angle * FOLLOW[door.hinge], abs=1e-9)
 

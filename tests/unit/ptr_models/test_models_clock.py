@@ -103,8 +103,8 @@ def test_an_event_of_the_recorder_about_its_clock_excludes_the_episode(
     event = kinds[EPISODE_EVENT](
         header=kinds["std_msgs/msg/Header"](stamp=kinds["builtin_interfaces/msg/Time"](sec=1, nanosec=0), frame_id=""),
         episode_id="e",
-        kind=CLOCK_JUMPED,
-        text="the system's clock jumped by +0.15 s",
+        type=CLOCK_JUMPED,
+        message="the system's clock jumped by +0.15 s",
     )
     with BagWriter(tmp_path / "bags", EpisodeMetadata("e", "put_carrot_in_pot")) as writer:
         for item in items:

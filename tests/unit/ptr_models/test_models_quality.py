@@ -107,7 +107,7 @@ def test_what_spoils_an_episode_is_a_reason_to_discard_it(change: dict[str, Any]
     [
         ({"idle": 0.6}, "idle in 60% of the steps; training can leave out pauses (data.max_idle_steps)"),
         ({"steps": 200, "idle": 0.9}, "idle in 90% of the steps"),  # a person who thinks between taps
-        ({"clipped": {"TOO_FAST": 0.5, "OUTSIDE_BOX": 0.1}}, "in 50% of the driven time (TOO_FAST)"),
+        ({"clipped": {"VELOCITY_LIMIT": 0.5, "WORKSPACE_LIMIT": 0.1}}, "in 50% of the driven time (VELOCITY_LIMIT)"),
         ({"closes": 0, "opens": 0}, "never told to open or close"),
     ],
 )
@@ -177,7 +177,8 @@ def test_an_episode_that_two_robots_published_is_to_be_discarded() -> None:
 
 
 def test_reasons_have_the_names_of_the_safety_events() -> None:
-    assert reason_names(1 | 4 | 1024) == ["OUTSIDE_BOX", "TOO_FAST", "COLLISION"]
+    assert reason_names(1 | 4 | 1024) == ["WORKSPACE_LIMIT", "VELOCITY_LIMIT", "COLLISION"]
+    assert reason_names(64 | 128 | 512) == ["STATE_TIMEOUT", "COMMAND_TIMEOUT", "PREEMPTED"]  # bags hold the numbers
     assert reason_names(0) == []
 
 

@@ -151,7 +151,7 @@ def rewrite(
             second, nanosecond = divmod(begin + at, 10**9)
             stamp = types["builtin_interfaces/msg/Time"](sec=second, nanosec=nanosecond)
             header = types["std_msgs/msg/Header"](stamp=stamp, frame_id="")
-            event = types[EPISODE_EVENT](header=header, episode_id="live", kind=kind, text="")
+            event = types[EPISODE_EVENT](header=header, episode_id="live", type=kind, message="")
             writer.write_message(EVENT_TOPIC, event, begin + at)
         return writer.close(), begin
 

@@ -168,7 +168,7 @@ def test_fields_are_those_of_the_whole_message(data: st.DataObject, order: str) 
     else:
         target, at = whole.target.position, whole.target.orientation
         assert found.pose == (target.x, target.y, target.z, at.x, at.y, at.z, at.w)
-        assert (found.gripper, found.source) == (whole.gripper, whole.source)
+        assert (found.gripper, found.source) == (whole.gripper_position, whole.source)
         assert found.decided == whole.command_stamp.sec * 10**9 + whole.command_stamp.nanosec
 
 

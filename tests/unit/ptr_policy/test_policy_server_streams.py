@@ -42,7 +42,7 @@ class Bench:
     def arm(self, stamp: float, x: float = 0.3) -> None:
         message = ArmState()
         message.header.stamp = _time(stamp).to_msg()
-        message.measured.position.x, message.measured.orientation.w = x, 1.0
+        message.measured_pose.position.x, message.measured_pose.orientation.w = x, 1.0
         self.callbacks["arm/state"](message)
 
     def trusted(self, now: float) -> bool:

@@ -114,12 +114,12 @@ def test_messages_become_values_that_json_knows() -> None:
     from ptr_msgs.msg import ArmState, EpisodeStatus, PolicyStep, SafetyEvent, StreamHealth
     from ptr_teleop.console import policy_views, views
 
-    arm = ArmState(mode=ArmState.FAULT, gripper=math.nan)
-    arm.measured.position.x = math.inf
+    arm = ArmState(mode=ArmState.PROTECTIVE_STOP, gripper_position=math.nan)
+    arm.measured_pose.position.x = math.inf
     step = PolicyStep(step=3, q=math.nan, q_spread=0.5, q_mode=-1.0)
     status = EpisodeStatus(streams=[StreamHealth(topic="/arm/state", age=-1.0, rate=math.nan)], free_gb=math.inf)
     teleop = DiagnosticStatus(level=DiagnosticStatus.WARN, values=[KeyValue(key="devices", value="webxr,none")])
-    safety = SafetyEvent(reason=SafetyEvent.OUTSIDE_BOX | SafetyEvent.STOPPED, detail="x" * 5000)
+    safety = SafetyEvent(reason=SafetyEvent.WORKSPACE_LIMIT | SafetyEvent.STOPPED, message="x" * 5000)
     shown = [
         views.arm_view(arm),
         policy_views.policy_point(step),
@@ -169,8 +169,10 @@ def test_motors_are_shown_with_their_errors_in_words() -> None:
     from ptr_teleop.console.health_views import motors_view
 
     # 0x24 of the register Hardware Error Status of the Dynamixel X series: overheating (bit 2) and overload (bit 5)
-    tripped = MotorState(name="shoulder", temperature=72.4, voltage=math.nan, effort=-1234.5, hardware_error=0x24)
-    unknown = MotorState(name="elbow", effort=1.234, torque=True, hardware_error=0x80)
+    tripped = MotorState(
+        name="shoulder", temperature=72.4, voltage=math.nan, effort=-1234.5, hardware_error_status=0x24
+    )
+    unknown = MotorState(name="elbow", effort=1.234, torque_enabled=True, hardware_error_status=0x80)
     view = motors_view(MotorStates(level=MotorStates.FAULT, message="m" * 5000, motors=[tripped, unknown]))
     json.dumps(view, allow_nan=False)
     assert view["level"] == "fault" and len(view["message"]) <= 400

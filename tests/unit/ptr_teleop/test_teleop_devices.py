@@ -39,16 +39,16 @@ def six(value: float, index: int = 0) -> np.ndarray:
 
 
 @given(st.floats(-1.5, 1.5), st.floats(0.0, 0.5), st.floats(0.0, 1.0))
-def test_a_response_is_odd_bounded_and_starts_at_zero(deflection: float, dead_zone: float, expo: float) -> None:
-    response = Response(dead_zone=dead_zone, expo=expo)
+def test_a_response_is_odd_bounded_and_starts_at_zero(deflection: float, deadzone: float, expo: float) -> None:
+    response = Response(deadzone=deadzone, expo=expo)
     speed = response.shape(six(deflection))[0]
     assert response.shape(six(-deflection))[0] == -speed
     assert abs(speed) <= 1.0
-    assert (speed == 0.0) == (abs(deflection) <= dead_zone) or abs(speed) < 1e-6
+    assert (speed == 0.0) == (abs(deflection) <= deadzone) or abs(speed) < 1e-6
 
 
 def test_a_response_reaches_the_end_and_is_finer_in_the_middle() -> None:
-    response = Response(dead_zone=0.1, expo=0.5)
+    response = Response(deadzone=0.1, expo=0.5)
     assert response.shape(six(1.0))[0] == pytest.approx(1.0)
     assert response.shape(six(0.55))[0] == pytest.approx(0.5 * 0.5 + 0.5 * 0.5**3)
     assert response.shape(six(0.1)).tolist() == [0.0] * 6
@@ -56,11 +56,11 @@ def test_a_response_reaches_the_end_and_is_finer_in_the_middle() -> None:
 
 def test_gains_are_per_axis() -> None:
     gains = (1.0, -1.0, 0.5, 0.0, 2.0, 1.0)
-    assert Response(gain=gains, dead_zone=0.0).shape(np.ones(6)).tolist() == list(gains)
+    assert Response(gain=gains, deadzone=0.0).shape(np.ones(6)).tolist() == list(gains)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"gain": (1.0, 2.0)}, {"gain": (float("nan"),) * 6}, {"dead_zone": 1.0}, {"expo": 2.0}]
+    "wrong", [{"gain": (1.0, 2.0)}, {"gain": (float("nan"),) * 6}, {"deadzone": 1.0}, {"expo": 2.0}]
 )
 def test_a_response_that_makes_no_sense_is_refused(wrong: dict) -> None:
     with pytest.raises(DeviceError):
@@ -160,7 +160,7 @@ def test_a_twist_that_is_not_finite_holds_the_arm_until_a_sound_one_comes() -> N
 
 
 def joy(layout: str = "game_controller", **more: object) -> JoyDevice:
-    return JoyDevice(0.1, 0.2, 0.5, LAYOUTS[layout], Response(dead_zone=0.0), **more)
+    return JoyDevice(0.1, 0.2, 0.5, LAYOUTS[layout], Response(deadzone=0.0), **more)
 
 
 def test_a_joy_that_is_not_finite_holds_the_arm_until_a_sound_one_comes() -> None:

@@ -82,11 +82,11 @@ def test_discard_between_episodes_follows_the_proposal_of_the_audit_and_nothing_
     node, told = Node(), []
     buttons = RecorderButtons(node, told.append)
     node.answer = Trigger.Response(success=True)
-    node.on_status(EpisodeStatus(state=EpisodeStatus.IDLE, proposal="keep"))
+    node.on_status(EpisodeStatus(state=EpisodeStatus.IDLE, recommendation="keep"))
     buttons.press(Button.DISCARD, "keyboard")
     assert not node.asked
     assert told == ["nothing is recorded; `ptr record discard --last` discards the last episode all the same"]
-    node.on_status(EpisodeStatus(state=EpisodeStatus.IDLE, proposal="discard"))
+    node.on_status(EpisodeStatus(state=EpisodeStatus.IDLE, recommendation="discard"))
     buttons.press(Button.DISCARD, "keyboard")
     node.on_status(EpisodeStatus(state=EpisodeStatus.RECORDING))
     buttons.press(Button.DISCARD, "keyboard")

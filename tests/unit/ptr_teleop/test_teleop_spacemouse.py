@@ -35,7 +35,7 @@ TAP = [
 ]  # fmt: skip
 COMPACT = ["02 20 00 00 00 17 00", "01 12 00 00 00 12 01"]
 LEFT_CLICK, RELEASE = "03 01 00", "03 00 00"
-STRAIGHT = Response(dead_zone=0.0)
+STRAIGHT = Response(deadzone=0.0)
 
 
 class Cable:
@@ -121,7 +121,7 @@ def test_beyond_the_end_stop_is_the_end_stop(cable: Cable) -> None:
 
 
 def test_within_the_dead_zone_the_deadman_is_released(cable: Cable) -> None:
-    device = device_on(cable, response=Response(dead_zone=0.08))
+    device = device_on(cable, response=Response(deadzone=0.08))
     cable.send("01 1b 00 00 00 00 00")  # 27 of 350
     reading = device.read(0.0)
     assert (reading.deadman, reading.twist.any()) == (False, False)

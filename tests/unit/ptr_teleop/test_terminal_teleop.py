@@ -66,7 +66,7 @@ def test_what_became_of_an_episode_is_said_once_with_its_findings() -> None:
     terminal = Terminal()
     assert terminal.hear(EpisodeStatus.IDLE, "ready") == ""  # as it was before this began
     assert terminal.hear(EpisodeStatus.RECORDING, "recording e1") == "recording e1\n"
-    saved = {"proposal": "discard", "findings": ["it lasts 0.4 s only"], "episode_id": "e1"}
+    saved = {"recommendation": "discard", "findings": ["it lasts 0.4 s only"], "episode_id": "e1"}
     said = terminal.hear(EpisodeStatus.IDLE, "saved e1 (success)", **saved)
     assert said == "saved e1 (success)\n  - it lasts 0.4 s only\n  x discards it, r records the next one\n"
     assert terminal.hear(EpisodeStatus.IDLE, "saved e1 (success)", **saved) == ""

@@ -4,7 +4,7 @@
 A human takes over by sending a command with the deadman held, and hands back by releasing it; a second human is
 refused meanwhile. A human who falls silent without releasing has perhaps lost the link: the policy stays out until a
 release, `clear` or a move. Two policies at once are a mistake that nobody can settle by priority: both are refused
-until one has been silent for the watchdog's time. Clearing a stop must not move the arm by itself: who held the deadman
+until one has been silent for the command timeout. Clearing a stop must not move the arm by itself: who held the deadman
 meanwhile, as a policy that runs on does, is refused until it has released it or fallen silent.
 """
 
@@ -20,9 +20,9 @@ from ptr_bringup.arm.gate.limits import Reason
 from ptr_bringup.arm.model.kinematics import Array
 
 _WHOLE_STEP = 0.75
-"""Share of its horizon after which a command counts as followed by the next step, not replaced."""
+"""Share of its validity after which a command counts as followed by the next step, not replaced."""
 _LONGEST_WAIT = 0.1
-"""Share of a horizon that the next step waits at most: 20 ms at 5 Hz."""
+"""Share of a validity that the next step waits at most: 20 ms at 5 Hz."""
 
 
 class Mode(enum.IntEnum):
@@ -32,7 +32,7 @@ class Mode(enum.IntEnum):
     TELEOP = 1
     POLICY = 2
     HOLD = 3
-    FAULT = 4
+    PROTECTIVE_STOP = 4
     MOVING = 5
 
 
@@ -53,7 +53,7 @@ class Command:
         twist: (6,) m/s along and rad/s about the axes of base_link.
         gripper: commanded opening, 0 closed to 1 open.
         deadman: true while the source is in command; false holds pose and gripper.
-        horizon: s, for how long the twist holds.
+        valid_for: s, for how long the twist holds.
         problem: which field of its message is out of its bounds, a clause; empty: none.
     """
 
@@ -62,13 +62,13 @@ class Command:
     twist: Array
     gripper: float
     deadman: bool = True
-    horizon: float = 0.2
+    valid_for: float = 0.2
     problem: str = ""
 
     @property
     def finite(self) -> bool:
         """True when every number of it is one."""
-        return bool(np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.horizon]).all())
+        return bool(np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.valid_for]).all())
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ class Timing:
     """How old things may be, in s.
 
     Attributes:
-        command_age: of a command when it arrives; stamps from the future count alike.
-        watchdog: silence of the source in command after which the arm holds.
-        state_age: of the joint states.
+        max_command_age: of a command when it arrives; stamps from the future count alike.
+        command_timeout: silence of the source in command after which the arm holds.
+        joint_state_timeout: of the joint states.
     """
 
-    command_age: float = 0.3
-    watchdog: float = 0.5
-    state_age: float = 0.25
+    max_command_age: float = 0.3
+    command_timeout: float = 0.5
+    joint_state_timeout: float = 0.25
 
 
 class Arbiter:
@@ -124,7 +124,7 @@ class Arbiter:
         reason, detail = self._refusal(kind, command, now - command.stamp if age is None else age, sender)
         if not reason and insists:
             reason, detail = (
-                Reason.OVERRIDDEN,
+                Reason.PREEMPTED,
                 (
                     f"The command of {command.source or 'an unnamed source'} was refused: it went on while the arm was "
                     "stopped; release its deadman first, or end the policy's run and begin another."
@@ -146,7 +146,7 @@ class Arbiter:
 
     def _refusal(self, kind: Kind, command: Command, age: float, sender: object) -> tuple[Reason, str]:
         who = f"The command of {command.source or 'an unnamed source'}"
-        if self.mode is Mode.FAULT:
+        if self.mode is Mode.PROTECTIVE_STOP:
             return (
                 Reason.STOPPED,
                 f"{who} was refused: the arm is stopped ({self.stop_reason}); clear it first.",
@@ -155,24 +155,25 @@ class Arbiter:
             return Reason.NOT_FINITE, f"{who} was refused: it holds numbers that are not finite."
         if command.problem:
             return Reason.OUT_OF_RANGE, f"{who} was refused: {command.problem}."
-        if abs(age) > self._timing.command_age:
+        if abs(age) > self._timing.max_command_age:
             return Reason.STALE_COMMAND, (
-                f"{who} was refused: it was {age:.3f} s old on arrival, {self._timing.command_age:.3f} s are allowed."
+                f"{who} was refused: it was {age:.3f} s old on arrival, "
+                f"{self._timing.max_command_age:.3f} s are allowed."
             )
         if not command.deadman:
             return Reason.NONE, ""
         if self._kind is Kind.HUMAN and (kind is not Kind.HUMAN or not self._holds(command.source, sender)):
             another = "another " if command.source == self.source else ""
-            return Reason.OVERRIDDEN, f"{who} was refused: {another}{self.source} is in command."
+            return Reason.PREEMPTED, f"{who} was refused: {another}{self.source} is in command."
         if kind is Kind.HUMAN:
             return Reason.NONE, ""
         if self._awaits_release:
-            return Reason.OVERRIDDEN, (
+            return Reason.PREEMPTED, (
                 f"{who} was refused: the human fell silent without releasing the deadman; "
                 "release it, clear the arm or let it move to a pose."
             )
         if self.mode is Mode.MOVING:
-            return Reason.OVERRIDDEN, f"{who} was refused: the arm is moving to a pose."
+            return Reason.PREEMPTED, f"{who} was refused: the arm is moving to a pose."
         return Reason.NONE, ""
 
     def _holds(self, source: str, sender: object) -> bool:
@@ -181,7 +182,9 @@ class Arbiter:
 
     def _held_through_stop(self, command: Command, now: float, sender: object) -> bool:
         """Has a sender held its deadman without a break since the arm was stopped?"""
-        insists = command.deadman and (self.mode is Mode.FAULT or now <= self._insisting.get(sender, -math.inf))
+        insists = command.deadman and (
+            self.mode is Mode.PROTECTIVE_STOP or now <= self._insisting.get(sender, -math.inf)
+        )
         if insists:
             self._insisting[sender] = self._silent_at(command, now)
         else:
@@ -190,11 +193,11 @@ class Arbiter:
 
     def _silent_at(self, command: Command, arrival: float) -> float:
         """When the sender of a command counts as silent unless another one comes (s)."""
-        return arrival + command.horizon + self._timing.watchdog
+        return arrival + command.valid_for + self._timing.command_timeout
 
     def _conflicting_policies(self, command: Command, now: float, sender: object) -> tuple[Reason, str]:
         """Refuse every policy while more than one commands: nobody can tell which is the right one."""
-        self._policies = {one: at for one, at in self._policies.items() if now - at <= self._timing.watchdog}
+        self._policies = {one: at for one, at in self._policies.items() if now - at <= self._timing.command_timeout}
         if command.deadman:
             self._policies[sender] = now
         else:
@@ -203,7 +206,7 @@ class Arbiter:
             return Reason.NONE, ""
         if self._kind is Kind.POLICY:
             self.drop()
-        return Reason.OVERRIDDEN, (
+        return Reason.PREEMPTED, (
             f"The command of {command.source or 'an unnamed source'} was refused: {len(self._policies)} policies "
             "command the arm at once; end all but one."
         )
@@ -222,7 +225,7 @@ class Arbiter:
 
     def watch(self, now: float) -> None:
         """Hold when the source in command has fallen silent."""
-        if self.command is not None and now - self._arrival > self._timing.watchdog:
+        if self.command is not None and now - self._arrival > self._timing.command_timeout:
             self._awaits_release = self._kind is Kind.HUMAN
             self._leave(Mode.HOLD)
 
@@ -232,36 +235,36 @@ class Arbiter:
         if self._tail is not None:
             found.append((self._tail.twist, min(now, self._begin) - since))
         if self.command is not None:
-            end = self._begin + self.command.horizon
+            end = self._begin + self.command.valid_for
             found.append((self.command.twist, min(now, end) - max(since, self._begin)))
         return [(twist, held) for twist, held in found if held > 0.0]
 
     def _enter(self, command: Command, now: float) -> None:
         """Put a command in force: at once, or after the last milliseconds of the step before.
 
-        A source that sends one command per step means each to hold for its whole horizon; when the next arrives
-        a little early, it waits for the end. A source that sends more often than its horizon replaces its
+        A source that sends one command per step means each to hold for all of `valid_for`; when the next arrives
+        a little early, it waits for the end. A source that sends more often than that replaces its
         commands.
         """
         former, self._tail, begin = self.command, None, now
         if former is not None and former.source == command.source:
-            early = self._begin + former.horizon - now
-            whole = command.stamp - former.stamp >= _WHOLE_STEP * former.horizon
+            early = self._begin + former.valid_for - now
+            whole = command.stamp - former.stamp >= _WHOLE_STEP * former.valid_for
             if whole and early > 0.0:
-                self._tail, begin = former, now + min(early, _LONGEST_WAIT * former.horizon)
+                self._tail, begin = former, now + min(early, _LONGEST_WAIT * former.valid_for)
         self.command, self._begin, self._arrival = command, begin, now
 
     def stop(self, why: str) -> None:
         """Latch the stop."""
         if self.command is not None:
             self._insisting[self._sender] = self._silent_at(self.command, self._arrival)
-        self._leave(Mode.FAULT)
+        self._leave(Mode.PROTECTIVE_STOP)
         self.stop_reason = why
 
     def clear(self) -> None:
         """Release the latched stop, and a human's unreleased silence."""
         self._awaits_release = False
-        if self.mode in (Mode.FAULT, Mode.HOLD):
+        if self.mode in (Mode.PROTECTIVE_STOP, Mode.HOLD):
             self.mode, self.stop_reason = Mode.IDLE, ""
 
     def drop(self) -> None:
@@ -275,11 +278,11 @@ class Arbiter:
         Returns:
             Empty, or a sentence that says who has the arm.
         """
-        if self.mode is Mode.FAULT:
+        if self.mode is Mode.PROTECTIVE_STOP:
             return f"The arm is stopped ({self.stop_reason}); clear it first."
         if self.mode is Mode.MOVING:
             return "The arm is already moving to a pose; cancel that move or wait for its end."
-        if self._kind is Kind.HUMAN and self.command is not None and now < self._begin + self.command.horizon:
+        if self._kind is Kind.HUMAN and self.command is not None and now < self._begin + self.command.valid_for:
             return f"{self.source} is driving the arm; release the deadman first."
         self._leave(Mode.MOVING)
         self._awaits_release = False

@@ -169,7 +169,7 @@ class Gate:
         Args:
             detail: one sentence, or empty when the motors are well again: the stop stays until `clear`.
         """
-        if detail and self.arbiter.mode is not Mode.FAULT:
+        if detail and self.arbiter.mode is not Mode.PROTECTIVE_STOP:
             self.stop(detail.rstrip("."))
         if detail:
             self._latched |= Reason.MOTOR_FAULT
@@ -196,7 +196,7 @@ class Gate:
         """
         if self._motor_fault:
             return f"The arm stays stopped: {self._motor_fault}"
-        if self.arbiter.mode is Mode.FAULT:
+        if self.arbiter.mode is Mode.PROTECTIVE_STOP:
             self.hold_here()  # it may have sagged, or been moved by hand
         self.arbiter.clear()
         self._latched = Reason.NONE
@@ -263,7 +263,7 @@ class Gate:
             self.synchronize(state)
         else:
             self._arm.state, self._arm.measured = state, forward(state.positions)
-        if abs(age) > self.timing.state_age:
+        if abs(age) > self.timing.joint_state_timeout:
             return f"The newest usable joint state is {age:.2f} s old; the arm holds."
         return ""
 
@@ -275,7 +275,7 @@ class Gate:
         if (
             self._on_track is None
             or off <= (_DISPLACED_UNSEEN if unseen else _DISPLACED)
-            or self.arbiter.mode is Mode.FAULT
+            or self.arbiter.mode is Mode.PROTECTIVE_STOP
         ):
             self._on_track = now
         elif unseen:
@@ -349,24 +349,24 @@ class Gate:
         self.arbiter.watch(now)
         if self._arm is not None:
             self._arm.wish = self._arm.target
-            self._reasons.report(Reason.STALE_STATE, self.arbiter.source, why, now)
+            self._reasons.report(Reason.STATE_TIMEOUT, self.arbiter.source, why, now)
         report, run = None, self._run
         if run is not None:
             moving = self.arbiter.mode is Mode.MOVING
             report = self._pause_move(run, elapsed, why) if moving else self._taken_over(run)
-        output = self._output(now, Reason.STALE_STATE, self.target, report)
+        output = self._output(now, Reason.STATE_TIMEOUT, self.target, report)
         return dataclasses.replace(output, joints=None, executed=None)
 
     def _output(self, now: float, reason: Reason, requested: Pose | None, report: MoveReport | None) -> Output:
         arm = self._arm
         if arm is None:
             return Output(None, self.gripper, None, None, (), report)
-        if self.arbiter.mode is Mode.FAULT:
+        if self.arbiter.mode is Mode.PROTECTIVE_STOP:
             why = f"The arm is stopped: {self.arbiter.stop_reason}."
             self._reasons.report(Reason.STOPPED | self._latched, "", why, now, lasts=0.0)
         if self.arbiter.mode is Mode.HOLD:
             why = "The source in command fell silent; the arm holds."
-            self._reasons.report(Reason.SILENT, "", why, now, lasts=0.0)
+            self._reasons.report(Reason.COMMAND_TIMEOUT, "", why, now, lasts=0.0)
         events = self._reasons.poll(requested or arm.target, arm.target, now)
         command = self.arbiter.command
         stamp = command.stamp if command is not None else 0.0

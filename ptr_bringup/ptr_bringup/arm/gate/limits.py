@@ -42,16 +42,16 @@ class Reason(enum.IntFlag):
     """Why the gate changed or refused a command; the bits of SafetyEvent.reason."""
 
     NONE = 0
-    OUTSIDE_BOX = 1
+    WORKSPACE_LIMIT = 1
     UNREACHABLE = 2
-    TOO_FAST = 4
+    VELOCITY_LIMIT = 4
     NOT_FINITE = 8
     JOINT_LIMIT = 16
     STALE_COMMAND = 32
-    STALE_STATE = 64
-    SILENT = 128
+    STATE_TIMEOUT = 64
+    COMMAND_TIMEOUT = 128
     STOPPED = 256
-    OVERRIDDEN = 512
+    PREEMPTED = 512
     COLLISION = 1024
     MOTOR_FAULT = 2048
     OUT_OF_RANGE = 4096
@@ -67,38 +67,38 @@ class Limits:
     """What the arm is allowed to do. Zero is a limit like any other number.
 
     Attributes:
-        box_low, box_high: m, corners of the workspace box of the end effector in base_link.
+        workspace_min, workspace_max: m, corners of the workspace box of the end effector in base_link.
         reach_min, reach_max: m, horizontal distance of the end effector from the waist's axis.
-        linear_speed, angular_speed: m/s and rad/s, caps of each component of a commanded twist.
-        joint_speed: rad/s, cap of every joint's commanded speed.
-        joint_margin: rad, how far inside its mechanical limits a joint stays.
+        max_linear_velocity, max_angular_velocity: m/s and rad/s, caps of each component of a commanded twist.
+        max_joint_velocity: rad/s, cap of every joint's commanded speed.
+        joint_limit_margin: rad, how far inside its mechanical limits a joint stays.
         table_height: m, z of the surface that the gripper's body must not touch.
     """
 
-    box_low: tuple[float, float, float] = (0.16, -0.20, 0.01)
-    box_high: tuple[float, float, float] = (0.42, 0.20, 0.30)
+    workspace_min: tuple[float, float, float] = (0.16, -0.20, 0.01)
+    workspace_max: tuple[float, float, float] = (0.42, 0.20, 0.30)
     reach_min: float = 0.10
     reach_max: float = 0.50
-    linear_speed: float = 0.25
-    angular_speed: float = 1.25
-    joint_speed: float = JOINT_VELOCITY_LIMIT
-    joint_margin: float = 0.02
+    max_linear_velocity: float = 0.25
+    max_angular_velocity: float = 1.25
+    max_joint_velocity: float = JOINT_VELOCITY_LIMIT
+    joint_limit_margin: float = 0.02
     table_height: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             if not np.all(np.isfinite(value)):
                 raise ValueError(f"The limit {name} is {value}; give a finite number.")
-        for axis, low, high in zip("xyz", self.box_low, self.box_high, strict=True):
+        for axis, low, high in zip("xyz", self.workspace_min, self.workspace_max, strict=True):
             if low > high:
                 raise ValueError(f"The workspace box is empty along {axis}: {low} m to {high} m; exchange the two.")
         for name in (
             "reach_min",
             "reach_max",
-            "linear_speed",
-            "angular_speed",
-            "joint_speed",
-            "joint_margin",
+            "max_linear_velocity",
+            "max_angular_velocity",
+            "max_joint_velocity",
+            "joint_limit_margin",
         ):
             if getattr(self, name) < 0.0:
                 raise ValueError(f"The limit {name} is {getattr(self, name)}; it must not be negative.")
@@ -147,7 +147,7 @@ def limit_pose(wish: Pose, target: Pose, joints: Array, limits: Limits, duration
         why = f"{_place(clipped)} can only be reached with the arm folded another way."
         return LimitResult(None, target, reason | Reason.UNREACHABLE, why)
     verdict = limit_joints(found, clipped, target, joints, limits, duration)
-    if verdict.joints is not None and verdict.reason & Reason.TOO_FAST:
+    if verdict.joints is not None and verdict.reason & Reason.VELOCITY_LIMIT:
         verdict = _kept_inside(verdict, target, joints, limits)
     return dataclasses.replace(verdict, reason=verdict.reason | reason, detail=verdict.detail or detail)
 
@@ -162,7 +162,7 @@ def limit_joints(wish: Array, pose: Pose, target: Pose, joints: Array, limits: L
     refusal, why = _refuse_pose(pose, target, limits)
     if refusal:
         return LimitResult(None, target, refusal, why)
-    low, high = JOINT_LOWER + limits.joint_margin, JOINT_UPPER - limits.joint_margin
+    low, high = JOINT_LOWER + limits.joint_limit_margin, JOINT_UPPER - limits.joint_limit_margin
     outside = (wish < np.minimum(low, joints) - _ROUNDING) | (wish > np.maximum(high, joints) + _ROUNDING)
     if outside.any():
         k = int(np.argmax(outside))
@@ -171,11 +171,11 @@ def limit_joints(wish: Array, pose: Pose, target: Pose, joints: Array, limits: L
     why = collision_reason(wish, joints, limits)
     if why:
         return LimitResult(None, target, Reason.COLLISION, why)
-    step, allowed = float(np.abs(wish - joints).max()), limits.joint_speed * duration
+    step, allowed = float(np.abs(wish - joints).max()), limits.max_joint_velocity * duration
     if step > allowed * (1.0 + _ROUNDING) + 1e-12:
         slowed = joints + (wish - joints) * (allowed / step)
-        why = f"A joint would move {step:.3f} rad in {duration:.3f} s, over {limits.joint_speed:.2f} rad/s."
-        return LimitResult(slowed, forward(slowed), Reason.TOO_FAST, why)
+        why = f"A joint would move {step:.3f} rad in {duration:.3f} s, over {limits.max_joint_velocity:.2f} rad/s."
+        return LimitResult(slowed, forward(slowed), Reason.VELOCITY_LIMIT, why)
     return LimitResult(wish, pose)
 
 
@@ -197,8 +197,8 @@ def _kept_inside(slowed: LimitResult, target: Pose, joints: Array, limits: Limit
     Args:
         slowed: admitted, but slower than wished.   target, joints: as for `limit_pose`.
     """
-    low = np.minimum(np.subtract(limits.box_low, _BULGE), target.position)
-    high = np.maximum(np.add(limits.box_high, _BULGE), target.position)
+    low = np.minimum(np.subtract(limits.workspace_min, _BULGE), target.position)
+    high = np.maximum(np.add(limits.workspace_max, _BULGE), target.position)
     assert slowed.joints is not None
     for share in (1.0, 0.5, 0.25, 0.125):
         wish = joints + (slowed.joints - joints) * share
@@ -207,25 +207,25 @@ def _kept_inside(slowed: LimitResult, target: Pose, joints: Array, limits: Limit
         if inside and not _refuse_pose(pose, target, limits)[0] and not collision_reason(wish, joints, limits):
             return dataclasses.replace(slowed, joints=wish, target=pose)
     why = f"{slowed.detail} A slower step would leave the workspace; the arm holds."
-    return LimitResult(None, target, slowed.reason | Reason.OUTSIDE_BOX, why)
+    return LimitResult(None, target, slowed.reason | Reason.WORKSPACE_LIMIT, why)
 
 
 def cap_twist(twist: Array, limits: Limits) -> tuple[Array, Reason, str]:
     """Scale a twist (6,) down to the speed caps, keeping its direction.
 
     Returns:
-        The twist, TOO_FAST or NONE, and a sentence.
+        The twist, VELOCITY_LIMIT or NONE, and a sentence.
     """
     fastest, turning = float(np.abs(twist[:3]).max()), float(np.abs(twist[3:]).max())
-    linear, angular = _scale(fastest, limits.linear_speed), _scale(turning, limits.angular_speed)
+    linear, angular = _scale(fastest, limits.max_linear_velocity), _scale(turning, limits.max_angular_velocity)
     if linear == 1.0 and angular == 1.0:
         return twist, Reason.NONE, ""
     capped = np.concatenate([twist[:3] * linear, twist[3:] * angular])
     why = (
         f"The twist has components of {fastest:.3f} m/s and {turning:.3f} rad/s; "
-        f"the caps are {limits.linear_speed:.3f} m/s and {limits.angular_speed:.3f} rad/s."
+        f"the caps are {limits.max_linear_velocity:.3f} m/s and {limits.max_angular_velocity:.3f} rad/s."
     )
-    return capped, Reason.TOO_FAST, why
+    return capped, Reason.VELOCITY_LIMIT, why
 
 
 def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason, str]:
@@ -234,8 +234,8 @@ def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason,
     Where the arm is outside already (it sleeps there), it may move inwards or stay, but no further out:
     entering the box never makes it jump.
     """
-    low = np.minimum(limits.box_low, target.position)
-    high = np.maximum(limits.box_high, target.position)
+    low = np.minimum(limits.workspace_min, target.position)
+    high = np.maximum(limits.workspace_max, target.position)
     position = np.clip(wish.position, low, high)
     if np.abs(position - wish.position).max() <= 1e-9:
         return wish, Reason.NONE, ""
@@ -246,7 +246,7 @@ def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason,
         if value != moved
     )
     why = f"The target was moved to the border of the workspace box: {outside}."
-    return clipped, Reason.OUTSIDE_BOX, why
+    return clipped, Reason.WORKSPACE_LIMIT, why
 
 
 def _refuse_pose(pose: Pose, target: Pose, limits: Limits) -> tuple[Reason, str]:

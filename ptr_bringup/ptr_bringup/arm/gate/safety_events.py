@@ -18,12 +18,12 @@ class ActiveReasons:
         self._entries: dict[Reason, tuple[float, str, str]] = {}
         self._reported = Reason.NONE
 
-    def report(self, reason: Reason, source: str, detail: str, now: float, lasts: float = _LASTS) -> None:
+    def report(self, reason: Reason, source: str, message: str, now: float, lasts: float = _LASTS) -> None:
         """These reasons hold now (s)."""
         for bit in bits(reason):
-            self._entries[bit] = (now + lasts, source, detail)
+            self._entries[bit] = (now + lasts, source, message)
 
-    def poll(self, requested: Pose, admitted: Pose, now: float) -> tuple[SafetyChange, ...]:
+    def poll(self, requested: Pose, limited: Pose, now: float) -> tuple[SafetyChange, ...]:
         """An event when the set of reasons is another one than at the last call, else nothing."""
         self._entries = {bit: entry for bit, entry in self._entries.items() if entry[0] >= now}
         current = Reason.NONE
@@ -32,6 +32,6 @@ class ActiveReasons:
         if current == self._reported:
             return ()
         new = [entry for bit, entry in self._entries.items() if bit & ~self._reported]
-        _, source, detail = (new or list(self._entries.values()) or [(0.0, "", "Back to normal.")])[-1]
+        _, source, message = (new or list(self._entries.values()) or [(0.0, "", "Back to normal.")])[-1]
         self._reported = current
-        return (SafetyChange(current, source, detail, requested, admitted),)
+        return (SafetyChange(current, source, message, requested, limited),)

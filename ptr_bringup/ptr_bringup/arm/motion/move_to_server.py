@@ -52,8 +52,10 @@ class MoveToServer:
         try:
             if request.named_pose:
                 name = short(request.named_pose)
-                return self._core.move_to_name(name, request.gripper, request.duration, self._now())
-            return self._core.move_to_pose(pose_from(request.pose), request.gripper, request.duration, self._now())
+                return self._core.move_to_name(name, request.gripper_position, request.duration, self._now())
+            return self._core.move_to_pose(
+                pose_from(request.pose), request.gripper_position, request.duration, self._now()
+            )
         except ValueError as error:
             return str(error)
 
@@ -71,7 +73,7 @@ class MoveToServer:
         finish()
         result = MoveTo.Result(success=report.success, message=report.message)
         if self._core.measured is not None:
-            result.measured = pose_message(self._core.measured)
+            result.measured_pose = pose_message(self._core.measured)
         return result
 
     def watch(self, report: MoveReport | None) -> None:

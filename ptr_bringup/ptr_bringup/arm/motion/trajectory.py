@@ -79,7 +79,9 @@ def plan_to_pose(target: Pose, joints: Array, goal: Pose, gripper: float, durati
         raise MoveError("The goal pose holds numbers that are not finite.")
     where = "({:.3f}, {:.3f}, {:.3f}) m".format(*goal.position)
     if clip_to_box(goal, goal_inside(goal, limits), limits)[1]:
-        raise MoveError(f"The goal {where} lies outside of the workspace box {limits.box_low}..{limits.box_high} m.")
+        raise MoveError(
+            f"The goal {where} lies outside of the workspace box {limits.workspace_min}..{limits.workspace_max} m."
+        )
     path = _line(target, joints, goal)
     if path is None:
         end = inverse(goal, joints)
@@ -105,7 +107,7 @@ def plan_to_name(joints: Array, name: str, gripper: float, duration: float, limi
 
 def goal_inside(goal: Pose, limits: Limits) -> Pose:
     """The pose of the workspace box that is nearest to a goal."""
-    return Pose(np.clip(goal.position, limits.box_low, limits.box_high), goal.rotation)
+    return Pose(np.clip(goal.position, limits.workspace_min, limits.workspace_max), goal.rotation)
 
 
 def _line(start: Pose, joints: Array, goal: Pose) -> Array | None:
@@ -146,7 +148,7 @@ def _duration(path: Array, wanted: float, limits: Limits) -> float:
         for a, b in zip(poses, poses[1:], strict=False)
     )
     bend = float(np.abs(np.diff(path, axis=0)).max())
-    caps = ((shift, limits.linear_speed), (turn, limits.angular_speed), (bend, limits.joint_speed))
+    caps = ((shift, limits.max_linear_velocity), (turn, limits.max_angular_velocity), (bend, limits.max_joint_velocity))
     needed = [_seconds(steps * _PEAK * way, _LEISURE * cap) for way, cap in caps]
     return max(wanted, _SHORTEST, *needed)
 

@@ -23,8 +23,8 @@ def motors_message(motors: Motors, level: int = MotorStates.OK, text: str = "") 
             temperature=reading.temperature,
             voltage=reading.voltage,
             effort=reading.effort,
-            hardware_error=int(reading.error),
-            torque=reading.torque,
+            hardware_error_status=int(reading.error),
+            torque_enabled=reading.torque,
         )
         for reading in motors.readings
     ]
@@ -34,7 +34,9 @@ def motors_message(motors: Motors, level: int = MotorStates.OK, text: str = "") 
 def motors_from(message: MotorStates) -> Motors:
     """The readings of a message."""
     readings = tuple(
-        MotorReading(m.name, m.temperature, m.voltage, m.effort, HardwareError(m.hardware_error), m.torque)
+        MotorReading(
+            m.name, m.temperature, m.voltage, m.effort, HardwareError(m.hardware_error_status), m.torque_enabled
+        )
         for m in message.motors
     )
     return Motors(seconds(message.header.stamp), readings)

@@ -38,7 +38,7 @@ class Level(enum.IntEnum):
     """How the motors are; the values of MotorStates.level."""
 
     OK = 0
-    REST = 1
+    WARN = 1
     FAULT = 2
 
 
@@ -49,47 +49,48 @@ class Thresholds:
     Attributes:
         effort_limits: (6,) of the joints, in `effort_unit`; the gripper is judged by its temperature alone, as the
             force with which it holds things is the driver's business.
-        effort_time: s for which an effort above its limit is allowed.
-        sustained: share of its limit that a joint may carry for long, as the root of the mean square over
-            `sustained_time` s; below `relieved` it counts as rested.
-        warm: deg C at which a rest is due, which is over below `cooled`.
-        trips: deg C at which motors switch themselves off.
-        voltage_low, voltage_high: V, within which the supply is well.
-        silence: s without an answer of a motor.
-        cooling_time: s, time constant with which a resting motor cools.
+        overload_time: s for which an effort above its limit is allowed.
+        load_warning: share of its limit that a joint may carry for long, as the root of the mean square over
+            `load_time_constant` s; below `load_recovery` it counts as rested.
+        temperature_warning: deg C at which a rest is due, which is over below `temperature_recovery`.
+        temperature_limit: deg C at which motors switch themselves off.
+        voltage_min, voltage_max: V, within which the supply is well.
+        timeout: s without an answer of a motor.
+        cooling_time_constant: s, time constant with which a resting motor cools.
     """
 
     effort_limits: tuple[float, ...]
     effort_unit: str
-    effort_time: float = 0.5
-    sustained: float = 0.6
-    relieved: float = 0.5
-    sustained_time: float = 30.0
-    warm: float = 60.0
-    cooled: float = 55.0
-    trips: float = 72.0
-    voltage_low: float = 11.0
-    voltage_high: float = 14.8
-    silence: float = 3.0
-    cooling_time: float = 720.0
+    overload_time: float = 0.5
+    load_warning: float = 0.6
+    load_recovery: float = 0.5
+    load_time_constant: float = 30.0
+    temperature_warning: float = 60.0
+    temperature_recovery: float = 55.0
+    temperature_limit: float = 72.0
+    voltage_min: float = 11.0
+    voltage_max: float = 14.8
+    timeout: float = 3.0
+    cooling_time_constant: float = 720.0
 
     def __post_init__(self) -> None:
         if len(self.effort_limits) != len(MOTOR_NAMES) - 1:
             raise ValueError(f"effort_limits needs six numbers, not {list(self.effort_limits)}.")
-        if not self.cooled <= self.warm <= self.trips:
+        if not self.temperature_recovery <= self.temperature_warning <= self.temperature_limit:
             raise ValueError(
-                f"motor_cooled <= motor_warm <= {self.trips:g} is needed, not {self.cooled:g} and {self.warm:g} deg C."
+                f"motor_temperature_recovery <= motor_temperature_warning <= {self.temperature_limit:g} is needed, not "
+                f"{self.temperature_recovery:g} and {self.temperature_warning:g} deg C."
             )
 
     def rest(self, temperature: float) -> float:
         """Minutes until a motor of that temperature (deg C) has cooled down: 20 from where an XL430 trips."""
         above = max(temperature - _ROOM, _COLD - _ROOM)
-        return self.cooling_time / 60.0 * math.log(above / (_COLD - _ROOM))
+        return self.cooling_time_constant / 60.0 * math.log(above / (_COLD - _ROOM))
 
 
 WIDOWX = Thresholds(tuple(1.7 * effort for effort in (800.0, 1000.0, 600.0, 600.0, 600.0, 700.0)), "mA")
 """The real arm; see the top of this module."""
-SIMULATED = Thresholds((9.5, 19.0, 14.25, 3.8, 4.75, 1.9), "N m", effort_time=2.0, cooling_time=120.0)
+SIMULATED = Thresholds((9.5, 19.0, 14.25, 3.8, 4.75, 1.9), "N m", overload_time=2.0, cooling_time_constant=120.0)
 """The simulated arm: 0.95 of what its actuators give at most, and its motors' time constant. They are stronger than
 the real ones, and are not damaged: a push on a thing is none of their business until it stalls them."""
 
@@ -156,14 +157,14 @@ class MotorHealth:
         return elapsed
 
     def _all_silent(self, age: float) -> Judgment | None:
-        if age <= self.thresholds.silence:
+        if age <= self.thresholds.timeout:
             return None
         return Judgment(
             Level.FAULT, f"The motors were last read {age:.0f} s ago: check the driver, then clear the arm."
         )
 
     def _silent(self, name: str, age: float) -> Judgment | None:
-        if age < self.thresholds.silence:
+        if age < self.thresholds.timeout:
             return None
         return Judgment(
             Level.FAULT,
@@ -195,13 +196,13 @@ class MotorHealth:
         temperature, limits = reading.temperature, self.thresholds
         if math.isnan(temperature):
             return None
-        track.warm = temperature >= (limits.cooled if track.warm else limits.warm)
+        track.warm = temperature >= (limits.temperature_recovery if track.warm else limits.temperature_warning)
         if not track.warm:
             return None
         return Judgment(
-            Level.REST,
-            f"The {reading.name} motor is at {temperature:.0f} deg C, and trips at {limits.trips:.0f}: let the arm "
-            f"rest in its sleep pose for about {limits.rest(temperature):.0f} min.",
+            Level.WARN,
+            f"The {reading.name} motor is at {temperature:.0f} deg C, and trips at {limits.temperature_limit:.0f}: let "
+            f"the arm rest in its sleep pose for about {limits.rest(temperature):.0f} min.",
         )
 
     def _effort(self, track: _Track, k: int, reading: MotorReading, elapsed: float) -> Judgment | None:
@@ -209,23 +210,23 @@ class MotorHealth:
         if k >= len(limits.effort_limits) or math.isnan(reading.effort):
             return None
         effort, limit = abs(reading.effort), limits.effort_limits[k]
-        weight = 1.0 - math.exp(-elapsed / limits.sustained_time)
+        weight = 1.0 - math.exp(-elapsed / limits.load_time_constant)
         share = effort / limit if limit > 0.0 else math.inf
         track.mean_square += weight * (min(share, 2.0) ** 2 - track.mean_square)
         read = self._read
         track.over_since = None if effort <= limit else read if track.over_since is None else track.over_since
-        if track.over_since is not None and read - track.over_since >= limits.effort_time:
+        if track.over_since is not None and read - track.over_since >= limits.overload_time:
             return Judgment(
                 Level.FAULT,
                 f"The {reading.name} motor pushes with {effort:.3g} {limits.effort_unit}, more than its limit of "
                 f"{limit:.3g}: free the arm, then clear it.",
             )
         carried = math.sqrt(track.mean_square)
-        track.strained = carried >= (limits.relieved if track.strained else limits.sustained)
+        track.strained = carried >= (limits.load_recovery if track.strained else limits.load_warning)
         if not track.strained:
             return None
         return Judgment(
-            Level.REST,
+            Level.WARN,
             f"The {reading.name} motor has carried {carried:.0%} of its limit for a while: let the arm rest in its "
             "sleep pose for a minute.",
         )
@@ -236,13 +237,13 @@ class MotorHealth:
             return None
         limits, margin = self.thresholds, 0.2 if self._weak else 0.0
         low, high = min(volts), max(volts)
-        self._weak = low < limits.voltage_low + margin or high > limits.voltage_high - margin
+        self._weak = low < limits.voltage_min + margin or high > limits.voltage_max - margin
         if not self._weak:
             return None
-        worst = low if low < limits.voltage_low + margin else high
+        worst = low if low < limits.voltage_min + margin else high
         return Judgment(
-            Level.REST,
-            f"The supply is at {worst:.1f} V, {limits.voltage_low:g} to {limits.voltage_high:g} V are right: check "
+            Level.WARN,
+            f"The supply is at {worst:.1f} V, {limits.voltage_min:g} to {limits.voltage_max:g} V are right: check "
             "the power supply and its cable.",
         )
 

@@ -30,7 +30,7 @@ _REPEAT = 1.0
 _COMMANDED = (Mode.TELEOP, Mode.POLICY, Mode.MOVING)
 _DIAGNOSED = {
     Level.OK: DiagnosticStatus.OK,
-    Level.REST: DiagnosticStatus.WARN,
+    Level.WARN: DiagnosticStatus.WARN,
     Level.FAULT: DiagnosticStatus.ERROR,
 }
 
@@ -139,7 +139,8 @@ class MotorMonitor:
     def _blind(self) -> str:
         """Why it is not known where the arm is; empty when it is."""
         state, now = self._driver.state(), self._node.get_clock().now().to_msg()
-        if state is not None and abs(seconds(now) - state.stamp) <= self._core.timing.state_age and state.finite:
+        timeout = self._core.timing.joint_state_timeout
+        if state is not None and abs(seconds(now) - state.stamp) <= timeout and state.finite:
             return ""
         return "No fresh joint state tells where the arm is; it could jump. Check the driver first."
 
@@ -192,17 +193,17 @@ class StateUptime:
 
 def _declare_thresholds(node: Node, default: Thresholds) -> Thresholds:
     texts = {
-        "effort_time": ("s, for which a joint may push with more than its limit", 0.0, 10.0),
-        "sustained": ("share of its limit that a joint may carry for long", 0.0, 2.0),
-        "relieved": ("share of its limit below which a joint counts as rested", 0.0, 2.0),
-        "sustained_time": ("s, over which a load counts as carried for long", 0.1, 600.0),
-        "warm": ("deg C, temperature at which a rest is due", 20.0, 100.0),
-        "cooled": ("deg C, temperature below which the rest is over", 20.0, 100.0),
-        "trips": ("deg C, temperature at which motors switch themselves off", 20.0, 100.0),
-        "voltage_low": ("V, lowest right voltage of the supply", 0.0, 30.0),
-        "voltage_high": ("V, highest right voltage of the supply", 0.0, 30.0),
-        "silence": ("s without an answer of a motor after which the arm is stopped", 0.0, 60.0),
-        "cooling_time": ("s, time constant with which a resting motor cools", 1.0, 7200.0),
+        "overload_time": ("s, for which a joint may push with more than its limit", 0.0, 10.0),
+        "load_warning": ("share of its limit that a joint may carry for long", 0.0, 2.0),
+        "load_recovery": ("share of its limit below which a joint counts as rested", 0.0, 2.0),
+        "load_time_constant": ("s, over which a load counts as carried for long", 0.1, 600.0),
+        "temperature_warning": ("deg C, temperature at which a rest is due", 20.0, 100.0),
+        "temperature_recovery": ("deg C, temperature below which the rest is over", 20.0, 100.0),
+        "temperature_limit": ("deg C, temperature at which motors switch themselves off", 20.0, 100.0),
+        "voltage_min": ("V, lowest right voltage of the supply", 0.0, 30.0),
+        "voltage_max": ("V, highest right voltage of the supply", 0.0, 30.0),
+        "timeout": ("s without an answer of a motor after which the arm is stopped", 0.0, 60.0),
+        "cooling_time_constant": ("s, time constant with which a resting motor cools", 1.0, 7200.0),
     }
     values = {
         name: declare(node, f"motor_{name}", getattr(default, name), text, (low, high))

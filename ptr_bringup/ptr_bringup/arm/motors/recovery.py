@@ -66,7 +66,7 @@ class Condition:
     @property
     def well(self) -> bool:
         """True when there is nothing to recover from."""
-        return self.level is not Level.FAULT and self.mode not in (Mode.FAULT, Mode.HOLD)
+        return self.level is not Level.FAULT and self.mode not in (Mode.PROTECTIVE_STOP, Mode.HOLD)
 
 
 class Arm(Protocol):
@@ -200,7 +200,7 @@ class Recovery:
         if not self._arm.until(lambda c: c.level is not Level.FAULT, _CALMS):
             raise RecoveryError(self._arm.condition().message)
         self._person.tell(self._arm.clear())
-        if not self._arm.until(lambda c: c.mode is not Mode.FAULT, _CALMS):
+        if not self._arm.until(lambda c: c.mode is not Mode.PROTECTIVE_STOP, _CALMS):
             raise RecoveryError(f"The arm was stopped again: {self._arm.condition().reason}")
 
     def _go(self, pose: str) -> None:

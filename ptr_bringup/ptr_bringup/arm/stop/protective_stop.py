@@ -41,7 +41,7 @@ class ProtectiveStop:
             node.create_timer(_PERIOD, functools.partial(self._poll_button, self._device), clock=STEADY)
 
     def _stop(self, why: str) -> None:
-        if self._core.arbiter.mode is not Mode.FAULT:
+        if self._core.arbiter.mode is not Mode.PROTECTIVE_STOP:
             self._core.stop(why)
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -12,7 +12,7 @@ export function showAlerts(state, shown, go) {
 function motorAlerts(motors) {
   if (!motors || motors.level === "ok") return [];
   const alert = { text: motors.message, view: "robot" };
-  return [motors.level === "rest"
+  return [motors.level === "warn"
     ? { ...alert, level: "warn", title: "Motors", action: "See the motors" }
     : { ...alert, level: "error", title: "A motor has a fault", action: "Recover the arm" }];
 }

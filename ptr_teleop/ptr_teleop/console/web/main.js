@@ -107,7 +107,7 @@ function levelsOf({ motors, cameras, streams, policy_status: status, trial, reco
     record: recorder?.state === "fault" ? "error" : "",
     policy: status && status.level !== "ok" ? status.level : "",
     evaluate: waitsFor(trial) ? "warn" : "",
-    robot: broken ? "error" : motors?.level === "rest" ? "warn" : "",
+    robot: broken ? "error" : motors?.level === "warn" ? "warn" : "",
   };
 }
 

@@ -17,7 +17,7 @@ function reasons({ safety, motors }) {
 
 function motors({ motors }) {
   if (!motors || motors.level === "ok") return [];
-  const fallback = motors.level === "rest" ? "let the arm rest" : "a motor has a fault";
+  const fallback = motors.level === "warn" ? "let the arm rest" : "a motor has a fault";
   return [{ key: `motors ${motors.level}`, text: sentence(motors.message || fallback), grade: GRADES[motors.level] }];
 }
 

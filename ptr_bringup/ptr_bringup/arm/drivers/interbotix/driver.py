@@ -50,14 +50,14 @@ class Options:
         profile: what the motors do between two setpoints.
         gripper: stroke and force.
         register_rate: Hz of motor registers read; at 5 Hz a trip is known within 5.4 s.
-        catch_up_speed: rad/s of the way back to the commanded pose after torque was off or xs_sdk away.
+        catch_up_velocity: rad/s of the way back to the commanded pose after torque was off or xs_sdk away.
     """
 
     namespace: str
     profile: Profile
     gripper: GripperSettings = field(default_factory=GripperSettings)
     register_rate: float = 25.0
-    catch_up_speed: float = 0.5
+    catch_up_velocity: float = 0.5
 
 
 class InterbotixDriver:
@@ -65,7 +65,7 @@ class InterbotixDriver:
 
     def __init__(self, node: Node, options: Options) -> None:
         self._node, self._options = node, options
-        self._limiter, self._gripper = CatchUpLimiter(options.catch_up_speed), GripperPwm(options.gripper)
+        self._limiter, self._gripper = CatchUpLimiter(options.catch_up_velocity), GripperPwm(options.gripper)
         self._registers = RegisterReader()
         self._topics, self._sequencer = self._connect(node, options)
         self.exclusive = self._topics.exclusive

@@ -47,7 +47,7 @@ def _open(node: Node, rate: float, make: Callable[..., Driver], options: Callabl
     text = "Hz, motor registers read one by one; not 0: unread, no trip, heat or effort of a motor stops the arm"
     registers = declare(node, "register_rate", 25.0, text, (5.0, 100.0))
     catch_up = declare(
-        node, "catch_up_speed", 0.5, "rad/s, way back to the commanded pose after torque was off", (0.05, 3.14)
+        node, "catch_up_velocity", 0.5, "rad/s, way back to the commanded pose after torque was off", (0.05, 3.14)
     )
     return make(node, options(name, _declare_profile(node, rate), _declare_gripper(node), registers, catch_up))
 
@@ -74,7 +74,7 @@ def _xs_sdk_classes() -> tuple[Callable[..., Driver], Callable[..., Any]]:
 def _declare_profile(node: Node, rate: float) -> Profile:
     kind = declare(
         node,
-        "profile",
+        "profile_type",
         "time",
         "how the motors move between setpoints: time (smooth, 2 periods late), velocity (steps) or bridge (0.2 s late)",
     )
@@ -89,7 +89,7 @@ def _declare_gripper(node: Node) -> GripperSettings:
     table = {
         "closed": ("finger_closed", "m, position of the left finger when the gripper is closed", 0.1),
         "opened": ("finger_open", "m, position of the left finger when the gripper is open", 0.1),
-        "most": ("gripper_pwm", "PWM of 885, greatest force of the gripper", 885.0),
+        "most": ("gripper_pwm_limit", "PWM of 885, greatest force of the gripper", 885.0),
         "hold": ("gripper_hold_pwm", "PWM of 885, force once the gripper has settled on an object", 885.0),
     }
     values = {
