@@ -147,7 +147,7 @@ class ScheduleConfig:
             raise ValueError(f"keep_checkpoints is {self.keep_checkpoints}; it must be 0 (all) or more")
 
 
-NEED_IMAGES = ("time_contrastive", "masked_autoencoder")
+NEED_IMAGES = ("time_contrastive", "masked_autoencoder", "icvf")
 """Algorithms that learn from images alone."""
 
 

@@ -9,6 +9,7 @@ from ptr_models.algorithms import batches_of
 from ptr_models.common.errors import PtrError
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
 from ptr_models.replay.batch import ALL_ROWS
+from ptr_models.replay.intents import IntentSampler
 from ptr_models.replay.mixing import AnySampler
 from ptr_models.replay.windows import ClipSampler, WindowSampler
 from ptr_models.training.config import TrainingConfig
@@ -65,6 +66,9 @@ def make_source(
             return WindowSampler(data, ids, seed, config.networks.transformer.window, config.data.goal_future)
         if kind == "clips":
             return ClipSampler(data, seed)
+        if kind == "intents":
+            icvf = config.algorithm.icvf
+            return IntentSampler(data, seed, icvf.future_goal, icvf.current_goal, icvf.same_goal)
         options = {"task_balance": config.data.task_balance, "goal_future": config.data.goal_future}
         return Sampler(data, ids, seed, config.labelling, **options)
 
