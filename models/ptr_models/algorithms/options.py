@@ -126,7 +126,7 @@ class IcvfConfig:
         goals = (self.random_goal, self.future_goal, self.current_goal)
         if min(goals) < 0 or abs(sum(goals) - 1.0) > 1e-6:
             raise ValueError(
-                f"random_goal, future_goal and current_goal are {', '.join(map(str, goals))}; give shares whose sum is 1"
+                f"random_goal, future_goal and current_goal are {', '.join(map(str, goals))}; their sum must be 1"
             )
         if not 0.0 <= self.same_goal <= 1.0:
             raise ValueError(f"same_goal is {self.same_goal}; it must be in [0, 1]")

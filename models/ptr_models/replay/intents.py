@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.episodes.errors import EpisodeError
 from ptr_models.replay.batch import ALL_ROWS
 from ptr_models.replay.dataset import Dataset
 
@@ -51,17 +50,10 @@ class IntentSampler:
 
     def __init__(self, dataset: Dataset, seed: int, future: float, current: float, same: float) -> None:
         """Args:
-            future: share of outcomes and intents that are drawn uniformly from the frames after the state.
-            current: share that is the state itself. The others are drawn uniformly from all frames.
-            same: share of outcomes that are the intent itself.
-        Raises:
-            EpisodeError: the images have goals behind them.
+        future: share of outcomes and intents that are drawn uniformly from the frames after the state.
+        current: share that is the state itself. The others are drawn uniformly from all frames.
+        same: share of outcomes that are the intent itself.
         """
-        if dataset.goal_images:
-            raise EpisodeError(
-                "values of videos are learned without goal images; leave data.task_conditioning as it is, and set "
-                "goal_image when a policy is trained from this encoder"
-            )
         self.dataset, self._future, self._current, self._same = dataset, future, current, same
         self._generator = np.random.default_rng(seed)
         self._steps, self._frames = np.cumsum(dataset.lengths), np.cumsum(dataset.lengths + 1)

@@ -258,6 +258,20 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
     return algorithm
 
 
+def encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The weights of the actor's image encoder, by its own names.
+
+    Raises:
+        CheckpointError: they cannot be read, or there is no image encoder.
+    """
+    prefix = "actor.encoder."
+    tensors = _load(checkpoint.path / MODEL)
+    found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    if not found:
+        raise CheckpointError(f"{checkpoint.path} has no image encoder; use another checkpoint")
+    return found
+
+
 def write_q_ranges(path: Path, ranges: Mapping[str, QRange]) -> None:
     """Add the ranges of Q to a checkpoint that is there, or replace them; the checkpoint is whole at every moment.
 

@@ -58,6 +58,12 @@ def make_source(
         name = config.algorithm.name
         raise PtrError(f"data.task_balance is for single transitions; {name} learns from {kind}, set 0")
 
+    if kind == "intents" and config.data.by_goal_image:
+        raise PtrError(
+            "data.task_conditioning is goal_image, but values of videos are learned without goals; leave it out, and "
+            "set it when a policy is pre-trained from them"
+        )
+
     def sampler(data: Dataset | None, seed: int) -> AnySampler | None:
         if data is None:
             return None

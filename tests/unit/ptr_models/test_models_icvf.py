@@ -19,7 +19,7 @@ from ptr_models.networks import NetworkConfig
 from ptr_models.networks.multilinear_value import MultilinearMember, MultilinearValue
 from ptr_models.networks.options import MultilinearValueConfig
 from ptr_models.replay import Dataset, open_episodes
-from ptr_models.replay.intents import IntentSampler, Intents
+from ptr_models.replay.intents import Intents, IntentSampler
 
 NETWORKS = NetworkConfig(
     encoder="tiny", image_size=16, latent=16, hidden=(8,), multilinear_value=MultilinearValueConfig(hidden=(32, 32))
@@ -239,7 +239,7 @@ def test_draws_go_on_from_their_state_and_parts_of_a_batch_are_those_of_the_whol
     [
         (
             {"random_goal": 0.5},
-            "random_goal, future_goal and current_goal are 0.5, 0.5, 0.2; give shares whose sum is 1",
+            "random_goal, future_goal and current_goal are 0.5, 0.5, 0.2; their sum must be 1",
         ),
         ({"expectile": 1.0}, "discount is 0.99 and expectile 1.0; they must be in"),
         ({"rate": 0.0}, "rate is 0.0 and epsilon"),
