@@ -18,8 +18,9 @@ class JoinedRows:
 
     def __init__(self, first: Rows, second: Rows) -> None:
         self._first, self._second = first, second
-        self.shape = (len(first) + len(second), *first.shape[1:])
-        self.dtype, self.ndim = first.dtype, first.ndim
+        self.shape: tuple[int, ...] = (len(first) + len(second), *first.shape[1:])
+        self.dtype: np.dtype[Any] = first.dtype
+        self.ndim = len(self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -55,8 +55,8 @@ def contract_of(
 ) -> Contract:
     """The most frequent contract of a few episodes spread over the folders; bags of another one are left out.
 
-    Where there are videos alone, it is the usual one. Its latencies are those of the target data, since that is the robot
-    which the policy will act on.
+    Its latencies are those of the target data, since that is the robot which the policy will act on. Where there are
+    videos alone, it is the usual contract.
 
     Args:
         low_dim: see simulated objects instead of images, whether the bags have images or not.

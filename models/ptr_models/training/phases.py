@@ -67,14 +67,14 @@ def make_source(
     def sampler(data: Dataset | None, seed: int) -> AnySampler | None:
         if data is None:
             return None
-        ids = table.ids(data.task_names)
-        if kind == "windows":
-            return WindowSampler(data, ids, seed, config.networks.transformer.window, config.data.goal_future)
         if kind == "clips":
             return ClipSampler(data, seed)
         if kind == "intents":
             icvf = config.algorithm.icvf
             return IntentSampler(data, seed, icvf.future_goal, icvf.current_goal, icvf.same_goal)
+        ids = table.ids(data.task_names)
+        if kind == "windows":
+            return WindowSampler(data, ids, seed, config.networks.transformer.window, config.data.goal_future)
         options = {"task_balance": config.data.task_balance, "goal_future": config.data.goal_future}
         return Sampler(data, ids, seed, config.labelling, **options)
 
