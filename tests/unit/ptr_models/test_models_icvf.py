@@ -177,6 +177,30 @@ def test_the_multilinear_values_of_a_chain_come_out_right() -> None:
     assert np.abs(found - wanted).max() < 0.3
 
 
+def test_values_of_a_moving_square_rise_towards_the_end_of_its_video() -> None:
+    """From pixels, through the encoder: V(s, g, g) of the last frame g rises along twelve frames, and ends near 0."""
+    torch.manual_seed(0)
+    options = IcvfConfig(discount=0.8, rate=2e-3, epsilon=1e-8)
+    algorithm = make_algorithm(AlgorithmConfig(name="icvf", then="ptr", polyak=0.1, icvf=options), NETWORKS, tasks=1)
+    video = torch.zeros(12, 16, 16, 3, dtype=torch.uint8)
+    for time, frame in enumerate(video):
+        frame[6:10, time : time + 5] = 255
+    generator = torch.Generator().manual_seed(1)
+    for step in range(200):
+        s = torch.randint(12, (24,), generator=generator)
+        following = (s + 1).clamp_max(11)  # the last frame stays
+        ahead = (s + torch.randint(12, (2, 24), generator=generator)).clamp_max(11)  # the state itself, too
+        masks = (ahead != s).float()
+        algorithm.update(IntentTensors(video[s], video[following], video[ahead[0]], video[ahead[1]], *masks), step)
+    with torch.no_grad():
+        embedding = algorithm.actor.encoder(video)
+        goal = embedding[-1:].expand_as(embedding)
+        along = algorithm.value(embedding, goal, goal).mean(dim=0).numpy()
+    assert np.corrcoef(along, np.arange(12))[0, 1] > 0.8  # 0.93 to 0.98 with three seeds, errors of 0.6 to 0.8
+    wanted = -(1 - 0.8 ** np.arange(11, -1, -1)) / 0.2
+    assert np.abs(along - wanted).max() < 1.0
+
+
 # --------------------------------------------------------------------------- batches
 @pytest.fixture
 def dataset(make_episode: Callable[..., Path], tmp_path: Path) -> Dataset:

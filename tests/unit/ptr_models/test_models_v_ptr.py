@@ -125,28 +125,6 @@ def test_a_run_on_videos_goes_on_as_if_it_had_not_been_interrupted(videos: Path,
     assert texts[0] == texts[1] and texts[0].count("\n") == 4
 
 
-def test_values_of_a_moving_square_rise_towards_the_end_of_its_video(tmp_path: Path) -> None:
-    """After 150 updates the last frame is nearer for later frames: V(s, g, g) rises along the video."""
-    frames = np.zeros((24, 64, 64, 3), np.uint8)
-    for time, frame in enumerate(frames):
-        frame[24:40, 2 * time : 2 * time + 12] = 250
-    encode(tmp_path / "one.mp4", frames, (64, 64), 5, Encoding(crf=5))
-    fast = ["schedule.steps=150", "batch_size=32", "algorithm.polyak=0.05", "algorithm.icvf.rate=1e-3"]
-    plain = "data.augmentation={pad: 0, probability: 0.0}"
-    config = VALUES.replaced([*fast, plain, "networks.latent=32", "algorithm.icvf.discount=0.9"])
-    trainer = start_pretraining(
-        config, Bags(videos=(tmp_path / "one.mp4",), cache=tmp_path / "cache"), tmp_path / "run"
-    )
-    trainer.run()
-    seen = torch.from_numpy(trainer.source._phases[0].prior.dataset.frames[:])
-    with torch.no_grad():
-        embedding = trainer.algorithm.actor.encoder(seen)
-        goal = embedding[-1:].expand_as(embedding)
-        along = trainer.algorithm.value(embedding, goal, goal).mean(dim=0).numpy()
-    assert np.corrcoef(along, np.arange(24))[0, 1] > 0.8
-    assert along[-1] > along[:12].max() + 1.0
-
-
 # --------------------------------------------------------------------------- PTR from their encoder
 def test_actor_critic_and_their_copies_begin_with_the_encoder_of_the_values(
     values: Path, training_bags: Bags, tmp_path: Path
