@@ -221,6 +221,8 @@ def _require_room(config: TrainingConfig, slots: int, size: int) -> None:
     require_range("networks.image_size", networks.image_size, 1, MAX_IMAGE_SIDE, CheckpointError)
     widths = {"latent": (networks.latent,), "hidden": networks.hidden, "critics": (networks.critics,)}
     widths |= {"embeddings": (networks.embeddings,), "cameras": (networks.cameras,), "slots": (slots,)}
+    values = networks.multilinear_value
+    widths |= {"multilinear_value.hidden": values.hidden, "multilinear_value.members": (values.members,)}
     for name, values in widths.items():
         if any(not 0 <= 4 * value <= size for value in values):
             raise CheckpointError(

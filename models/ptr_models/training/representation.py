@@ -88,13 +88,13 @@ def next_of_features(config: TrainingConfig) -> str:
     return f"pre-train a policy from them with ptr train pretrain --preset {config.preset} --set networks.weights=RUN"
 
 
-def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0) -> dict[str, Any]:
+def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: bool = True) -> dict[str, Any]:
     """Load the weights that the configuration names, of a publication or a run, and say where the features come from.
 
     Backbones with published weights resize images to what they were trained on, 224 pixels; smaller ones lack detail.
 
     Args:
-        videos: files without actions that the features are trained on.
+        videos: files without actions that the features are trained on.   bags: whether images of bags are among them.
     Returns:
         an entry for the checkpoint's card; empty for methods that learn features with the policy.
     Raises:
@@ -102,8 +102,10 @@ def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0) -> dict
         PtrError: the run has another encoder, or its checkpoint is missing or damaged.
     """
     if not config.networks.weights:
-        entry = {"source": "videos", "objective": config.algorithm.name} | ({"files": videos} if videos else {})
-        return {CARD: entry} if config.algorithm.then else {}
+        files = {"files": videos, "bags": bags} if videos else {}
+        return (
+            {CARD: {"source": "videos", "objective": config.algorithm.name, **files}} if config.algorithm.then else {}
+        )
     found = (getattr(module, "encoder", None) for module in algorithm.modules.values())
     encoders = [encoder for encoder in found if isinstance(encoder, Encoder)]
     if Path(config.networks.weights).is_dir():
@@ -132,7 +134,7 @@ def _load_run(encoders: Sequence[Encoder], config: TrainingConfig, path: Path) -
     for encoder in encoders:
         encoder.load_state_dict(weights)
     objective, before = source.config.algorithm.name, source.card.get(CARD, {})
-    files = {"files": before["files"]} if "files" in before else {}
+    files = {name: before[name] for name in ("files", "bags") if name in before}
     return {"source": "run", "objective": objective, "run": path.name, "updates": source.step, **files}
 
 
@@ -141,12 +143,17 @@ def describe(card: Mapping[str, Any]) -> str:
     entry = card.get(CARD)
     if entry is None:
         return ""
-    files = f" and {entry['files']} video files" if "files" in entry else ""
     if entry["source"] == "videos":
-        return f"Visual features: trained on the pre-training videos of this project{files} ({entry['objective']})."
+        return f"Visual features: trained on {_videos(entry)} ({entry['objective']})."
     if entry["source"] == "run":
         run = f"{entry['run']} after {entry['updates']} updates of {entry['objective']}"
-        return f"Visual features: they began as those of the run {run} on pre-training videos{files}."
+        return f"Visual features: began as those of the run {run} on {_videos(entry)}."
     pixels = f", on images of {entry['pixels']} pixels" if "pixels" in entry else ""
     weights = f"{entry['layout']}'s published weights, {entry['file']}, SHA-256 {entry['sha256']}"
     return f"Visual features: {weights}{pixels}."
+
+
+def _videos(entry: Mapping[str, Any]) -> str:
+    """What features were trained on: images of bags, MP4 files, or both."""
+    bags = ["the pre-training videos of this project"] if entry.get("bags", True) else []
+    return " and ".join(bags + ([f"{entry['files']} video files"] if "files" in entry else []))

@@ -99,7 +99,7 @@ def test_videos_alone_are_enough(videos: Path, tmp_path: Path, caplog: pytest.Lo
     assert "broken.mp4 is no intact MP4 video" in caplog.text
     checkpoint = read_checkpoint(trainer.run().checkpoint)
     assert checkpoint.tasks.names == () and checkpoint.contract.image_shape == (64, 64, 3)
-    assert describe(checkpoint.card).endswith("pre-training videos of this project and 2 video files (icvf).")
+    assert describe(checkpoint.card) == "Visual features: trained on 2 video files (icvf)."
     report = json.loads((tmp_path / "run" / "data.json").read_text())
     assert set(report) == {"videos"} and report["videos"]["left_out"][0]["bag"].endswith("broken.mp4")
 
@@ -137,7 +137,7 @@ def test_actor_critic_and_their_copies_begin_with_the_encoder_of_the_values(
         assert own.keys() == learned.keys() and all(torch.equal(own[name], learned[name]) for name in own)
     fresh = start_pretraining(VALUES, prior_only(training_bags), tmp_path / "fresh").algorithm.actor.encoder
     assert not torch.equal(fresh.dense.weight, learned["dense.weight"])
-    sentence = "they began as those of the run values after 3 updates of icvf on pre-training videos."
+    sentence = "began as those of the run values after 3 updates of icvf on the pre-training videos of this project."
     assert describe(trainer.start.card) == f"Visual features: {sentence}"
 
 
@@ -198,6 +198,17 @@ def test_a_run_with_another_encoder_is_refused(
         start_pretraining(from_values(values, change), prior_only(training_bags), tmp_path / "run")
 
 
+def test_a_checkpoint_whose_values_could_not_be_in_its_file_is_refused(values: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(read_checkpoint(values).path, tmp_path / "copy")
+    index = json.loads((folder / "checkpoint.json").read_text())
+    index["config"]["networks"]["multilinear_value"]["hidden"] = [16, 10**9]
+    (folder / "checkpoint.json").write_text(json.dumps(index))
+    with pytest.raises(
+        PtrError, match=r"networks\.multilinear_value\.hidden is 1000000000, but model\.safetensors has"
+    ):
+        read_checkpoint(folder)
+
+
 def test_a_folder_that_is_no_run_is_refused(training_bags: Bags, tmp_path: Path) -> None:
     with pytest.raises(PtrError, match="there is no checkpoint at"):
         start_pretraining(from_values(tmp_path), prior_only(training_bags), tmp_path / "run")
@@ -254,7 +265,7 @@ def test_from_a_folder_of_mp4_files_to_a_fine_tuned_policy(
     run = tmp_path / "values"
     assert main(words("--videos", videos, "--out", run, *cache)) == 0
     printed = capsys.readouterr().out
-    assert "Visual features: trained on the pre-training videos of this project and 2 video files (icvf)." in printed
+    assert "Visual features: trained on 2 video files (icvf)." in printed
     assert f"next: ptr train pretrain --preset v_ptr_small --set networks.weights={run} --data … --out …" in printed
     assert main(["train", "pretrain", "--resume", "--out", str(run), "--steps", "4", *cache]) == 0
     assert read_checkpoint(run).step == 4
@@ -264,7 +275,7 @@ def test_from_a_folder_of_mp4_files_to_a_fine_tuned_policy(
     data = ["--data", training_bags.prior[0]]
     assert main(words("--set", f"networks.weights={run}", *data, "--out", pretrained, *cache)) == 0
     printed = capsys.readouterr().out
-    assert "those of the run values after 4 updates of icvf on pre-training videos and 2 video files." in printed
+    assert "began as those of the run values after 4 updates of icvf on 2 video files." in printed
     assert f"next: ptr train finetune --checkpoint {pretrained}" in printed
 
     tuned = [
