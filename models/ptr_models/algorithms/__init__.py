@@ -15,8 +15,9 @@ from ptr_models.algorithms.bc import BehaviourCloning
 from ptr_models.algorithms.bet import BehaviourTransformerCloning
 from ptr_models.algorithms.config import ALGORITHMS, AlgorithmConfig
 from ptr_models.algorithms.cql import Ptr
+from ptr_models.algorithms.icvf import IntentConditionedValues
 from ptr_models.algorithms.masked_autoencoder import MaskedAutoencoder
-from ptr_models.algorithms.sequences import ClipTensors, WindowTensors, to_tensors
+from ptr_models.algorithms.sequences import ClipTensors, IntentTensors, WindowTensors, to_tensors
 from ptr_models.algorithms.time_contrastive import TimeContrastive
 from ptr_models.networks import Critic, NetworkConfig
 
@@ -43,7 +44,7 @@ class Algorithm(Protocol):
 
     Attributes:
         actor: maps image (B, H, W, 3), state (B, S) and task (B, K) to an `ActionDistribution`.
-        batches: what it learns from: transitions, windows or clips (`ptr_models.replay`).
+        batches: what it learns from: transitions, windows, clips or intents (`ptr_models.replay`).
     """
 
     config: AlgorithmConfig
@@ -65,7 +66,7 @@ def make_algorithm(config: AlgorithmConfig, networks: NetworkConfig, tasks: int,
 
 
 def batches_of(name: str) -> str:
-    """What the algorithm of that name learns from: transitions, windows or clips."""
+    """What the algorithm of that name learns from: transitions, windows, clips or intents."""
     return ALGORITHMS[name].batches
 
 
@@ -79,6 +80,8 @@ __all__ = [
     "BehaviourCloning",
     "BehaviourTransformerCloning",
     "ClipTensors",
+    "IntentConditionedValues",
+    "IntentTensors",
     "MaskedAutoencoder",
     "Ptr",
     "TimeContrastive",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ptr_models.algorithms.options import AwrConfig, BetConfig, ContrastiveConfig, MaskedConfig
+from ptr_models.algorithms.options import AwrConfig, BetConfig, ContrastiveConfig, IcvfConfig, MaskedConfig
 from ptr_models.common.registry import Registry
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class AlgorithmClass(Protocol):
     """What makes an algorithm.
 
     Attributes:
-        batches: what it learns from: transitions, windows or clips (`ptr_models.replay`).
+        batches: what it learns from: transitions, windows, clips or intents (`ptr_models.replay`).
     """
 
     batches: str
@@ -39,6 +39,7 @@ ALGORITHMS: Registry[AlgorithmClass] = Registry(
         "bet": "ptr_models.algorithms.bet:BehaviourTransformerCloning",
         "time_contrastive": "ptr_models.algorithms.time_contrastive:TimeContrastive",
         "masked_autoencoder": "ptr_models.algorithms.masked_autoencoder:MaskedAutoencoder",
+        "icvf": "ptr_models.algorithms.icvf:IntentConditionedValues",
     },
 )
 """Classes with the shape of `ptr_models.algorithms.Algorithm`."""
@@ -102,9 +103,10 @@ class AlgorithmConfig:
             as in PTR).
         choice, candidates: how the policy chooses an action unless it is told otherwise, one of CHOICES, and among
             how many the Q-function chooses, the mode included (PTR acts by the mode).
-        then: algorithm of fine-tuning, where it is another one than that of pre-training (empty: the same).
+        then: algorithm that follows, where there is another one (empty: there is none): that of fine-tuning, or for
+            icvf that of a pre-training which begins with its encoder.
         freeze_backbone: bc: the backbone keeps its weights, the rest of the actor learns.
-        awr, bet, contrastive, masked: options of awr, bet, time_contrastive and masked_autoencoder.
+        awr, bet, contrastive, masked, icvf: options of awr, bet, time_contrastive, masked_autoencoder and icvf.
     """
 
     name: str = "ptr"
@@ -147,6 +149,7 @@ class AlgorithmConfig:
     bet: BetConfig = field(default_factory=BetConfig)
     contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
     masked: MaskedConfig = field(default_factory=MaskedConfig)
+    icvf: IcvfConfig = field(default_factory=IcvfConfig)
 
     def __post_init__(self) -> None:
         for field_name, value in (("name", self.name), ("then", self.then or self.name)):

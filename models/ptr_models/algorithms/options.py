@@ -88,3 +88,45 @@ class MaskedConfig:
             raise ValueError(
                 f"warmup is {self.warmup} and updates {self.updates}; warmup must be in [0, 1), updates at least 0"
             )
+
+
+@dataclass(frozen=True)
+class IcvfConfig:
+    """Values of videos without actions; defaults are those of the authors' code (github.com/dibyaghosh/icvf_release).
+
+    Its target network follows with `algorithm.polyak`, 0.005 there, too. The V-PTR paper's numbers for Ego4D were not
+    found in its code, which begins with a trained encoder. One difference: a frame of the future is at least one step
+    ahead here, so that the state itself is drawn by `current_goal`, or by chance among all frames.
+
+    Attributes:
+        discount: gamma of the values; that of PTR is `algorithm.discount`.
+        expectile: tau; 0.5 values the videos as they are, towards 1 as the best of them.
+        rate, epsilon: learning rate and epsilon of Adam, those for images; for vectors they have 3e-4 and 1e-8.
+        random_goal, future_goal, current_goal: shares of outcomes and intents that are any frame of all videos, a later
+            one of the same video, and the state itself; their sum is 1.
+        same_goal: share of outcomes that are the intent itself.
+    """
+
+    discount: float = 0.99
+    expectile: float = 0.9
+    rate: float = 5e-5
+    epsilon: float = 3.125e-4
+    random_goal: float = 0.3
+    future_goal: float = 0.5
+    current_goal: float = 0.2
+    same_goal: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.discount < 1.0 or not 0.0 < self.expectile < 1.0:
+            raise ValueError(
+                f"discount is {self.discount} and expectile {self.expectile}; they must be in [0, 1) and (0, 1)"
+            )
+        if min(self.rate, self.epsilon) <= 0:
+            raise ValueError(f"rate is {self.rate} and epsilon {self.epsilon}; both must be positive")
+        goals = (self.random_goal, self.future_goal, self.current_goal)
+        if min(goals) < 0 or abs(sum(goals) - 1.0) > 1e-6:
+            raise ValueError(
+                f"random_goal, future_goal and current_goal are {', '.join(map(str, goals))}; their sum must be 1"
+            )
+        if not 0.0 <= self.same_goal <= 1.0:
+            raise ValueError(f"same_goal is {self.same_goal}; it must be in [0, 1]")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of windows and of clips as tensors, and the choice among all kinds of batches."""
+"""Batches of windows, of clips and of intents as tensors, and the choice among all kinds of batches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ptr_models.algorithms.batch import TaskLookup, Transitions, task_vectors, to_tensor
 from ptr_models.replay import Batch
+from ptr_models.replay.intents import Intents
 from ptr_models.replay.windows import CLIP, Clips, Windows
 
 
@@ -66,12 +67,41 @@ class ClipTensors:
         return cls(to_tensor(batch.image, torch.uint8, device), to_tensor(batch.video, torch.int64, device))
 
 
+@dataclass(frozen=True)
+class IntentTensors:
+    """B successive frames with outcomes and intents, see `replay.intents`.
+
+    Attributes:
+        image, next_image, outcome, intent: (B, H, W, 3 * cameras) uint8 RGB, s, s', s+ and z.
+        outcome_mask, intent_mask: (B,) float32; 0 where s is the outcome, or the intent.
+    """
+
+    image: Tensor
+    next_image: Tensor
+    outcome: Tensor
+    intent: Tensor
+    outcome_mask: Tensor
+    intent_mask: Tensor
+
+    @classmethod
+    def from_arrays(cls, batch: Intents, device: torch.device | str = "cpu") -> IntentTensors:
+        """Convert a batch of `ptr_models.replay.intents`."""
+        images = ("image", "next_image", "outcome", "intent")
+        return cls(
+            **{name: to_tensor(getattr(batch, name), torch.uint8, device) for name in images},
+            outcome_mask=to_tensor(batch.outcome_mask, torch.float32, device),
+            intent_mask=to_tensor(batch.intent_mask, torch.float32, device),
+        )
+
+
 def to_tensors(
-    batch: Batch | Windows | Clips, tasks: TaskLookup, device: torch.device | str = "cpu"
-) -> Transitions | WindowTensors | ClipTensors:
+    batch: Batch | Windows | Clips | Intents, tasks: TaskLookup, device: torch.device | str = "cpu"
+) -> Transitions | WindowTensors | ClipTensors | IntentTensors:
     """A batch of any kind as tensors."""
     if isinstance(batch, Windows):
         return WindowTensors.from_arrays(batch, tasks, device)
     if isinstance(batch, Clips):
         return ClipTensors.from_arrays(batch, device)
+    if isinstance(batch, Intents):
+        return IntentTensors.from_arrays(batch, device)
     return Transitions.from_arrays(batch, tasks, device)

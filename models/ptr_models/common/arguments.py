@@ -7,6 +7,7 @@ before anything starts. One word means one thing in every command:
 --task, --kitchen       names of the simulator; where a command takes several, they follow one another
 --episodes, --trials    demonstrations, and runs of a policy: how many
 --data, --target        folders of episodes: of many tasks, and of the one that is learned
+--videos                MP4 files and folders of them, without actions
 --checkpoint, --run     a checkpoint or the folder of its run, and the folder of a run
 --out                   the folder, or the file, that the command writes
 --namespace             of the robot that the command talks to, where a ROS domain has several

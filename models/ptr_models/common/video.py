@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames to an MP4 file, by FFmpeg's libraries (av), at a constant frame rate."""
+"""Frames to an MP4 file, at a constant frame rate, and out of one, by FFmpeg's libraries (av).
+
+A file from outside is opened as bytes of the MP4 container and nothing else, so that a play list in its place opens no
+address, and its codec and size are looked at before a frame is decoded.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +14,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.common.errors import PtrError
+from ptr_models.limits import MAX_IMAGE_PIXELS
 
 if TYPE_CHECKING:
     import av
@@ -24,13 +29,17 @@ if TYPE_CHECKING:
 
 CODECS = {"h264": "libx264", "av1": "libsvtav1"}
 """Name in info.json of a LeRobotDataset and FFmpeg's encoder."""
+DECODED = ("h264", "hevc", "av1", "vp9", "mpeg4")
+"""Codecs that are decoded, by FFmpeg's names."""
+_BT601, _FULL_RANGE = (2, 5, 6), 2
+"""FFmpeg's numbers: colors not told (taken as BT.601), or told; values from 0 to 255."""
 _OPTIONS = {"h264": {"preset": "veryfast", "bf": "0"}, "av1": {"preset": "8"}}
 
 Image = NDArray[np.uint8]
 
 
 class VideoError(PtrError):
-    """A video cannot be written."""
+    """A video cannot be written or read."""
 
 
 @dataclass(frozen=True)
@@ -126,3 +135,44 @@ def _frame(image: Image, pixel_format: str) -> av.VideoFrame:
         planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)
         return av.VideoFrame.from_ndarray(planes, format="yuv420p")
     return av.VideoFrame.from_ndarray(image, format="bgr24")
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[tuple[Any, Any]]:
+    """Container and stream of an MP4 file, after its codec and size were looked at.
+
+    Raises:
+        VideoError: av is missing, the file is no intact MP4 video, of another codec, or too large; also while its
+            frames are decoded.
+    """
+    require_av()
+    import av
+
+    damage = (av.FFmpegError, ValueError, OSError, MemoryError, TypeError, OverflowError)
+    try:
+        with path.open("rb") as file, av.open(file, "r", format="mp4", options={"enable_drefs": "0"}) as container:
+            if not container.streams.video:
+                raise VideoError(f"{path} holds no video")
+            stream = container.streams.video[0]
+            context = stream.codec_context
+            if stream.codec.canonical_name not in DECODED:
+                raise VideoError(f"{path} is of the codec {stream.codec.canonical_name}; known: {', '.join(DECODED)}")
+            require_size(path, context.height, context.width)
+            context.thread_count = 1
+            yield container, stream
+    except damage as error:
+        raise VideoError(f"{path} is no intact MP4 video: {error}") from error
+
+
+def require_size(path: Path, height: int, width: int) -> None:
+    """Raise VideoError where the frames of a video have no pixels, or too many."""
+    if not 0 < width * height <= MAX_IMAGE_PIXELS:
+        raise VideoError(f"{path} claims frames of {width} x {height} pixels; at most {MAX_IMAGE_PIXELS} are decoded")
+
+
+def bgr(frame: av.VideoFrame) -> Image:
+    """BGR of a frame; OpenCV knows the usual kind only, ITU-R BT.601 in 16 to 235, and FFmpeg the others."""
+    usual = frame.format.name == "yuv420p" and frame.colorspace in _BT601 and frame.color_range != _FULL_RANGE
+    if usual and not frame.height % 2 and not frame.width % 2:
+        return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420), np.uint8)
+    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)

@@ -23,6 +23,7 @@ from ptr_models.networks import BehaviourTransformer, Critic
 from ptr_models.replay.goals import with_goals
 from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
 from ptr_models.training.q_range import QRange
+from ptr_models.training.representation import next_of_features
 from ptr_models.training.tasks import GOAL_IMAGE
 
 NO_IMAGE = np.empty((0, 0, 0), np.uint8)
@@ -58,8 +59,8 @@ class Policy:
         checkpoint = read_checkpoint(path)
         if checkpoint.config.algorithm.then:
             raise CheckpointError(
-                f"{checkpoint.path} holds visual features without a policy ({checkpoint.config.algorithm.name}); train "
-                "one on top of them with ptr train finetune"
+                f"{checkpoint.path} holds visual features without a policy ({checkpoint.config.algorithm.name}); "
+                f"{next_of_features(checkpoint.config)}"
             )
         algorithm = load_algorithm(checkpoint, replace(checkpoint.config, device=device))
         actor = algorithm.modules.get("average_actor", algorithm.actor)

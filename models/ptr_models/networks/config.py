@@ -5,7 +5,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ptr_models.networks.options import AutoregressiveConfig, MaskedDecoderConfig, TransformerConfig
+from ptr_models.networks.options import (
+    AutoregressiveConfig,
+    MaskedDecoderConfig,
+    MultilinearValueConfig,
+    TransformerConfig,
+)
 
 VISION_TRANSFORMERS = ("vit_tiny", "vit_b16")
 BACKBONES = ("resnet_small", "resnet18", "resnet34", "resnet50", "tiny", "resnet50_batchnorm", *VISION_TRANSFORMERS)
@@ -40,8 +45,9 @@ class NetworkConfig:
         precision: arithmetic of the encoders; bf16 holds on GPUs and on processors with AMX or avx512_bf16, others
             compute in fp32. Everything after the embedding is fp32.
         weights: file with published weights of the backbone (R3M's for `resnet50_batchnorm`, MAE's for
-            `vit_b16`), from which a run begins; empty: random ones.
-        autoregressive, transformer, masked_decoder: networks of autoregressive_bc, bet and masked_autoencoder.
+            `vit_b16`), or folder of a run with the same encoder, from which a run begins; empty: random ones.
+        autoregressive, transformer, masked_decoder, multilinear_value: networks of autoregressive_bc, bet,
+            masked_autoencoder and icvf.
     """
 
     encoder: str = "resnet34"
@@ -63,6 +69,7 @@ class NetworkConfig:
     autoregressive: AutoregressiveConfig = field(default_factory=AutoregressiveConfig)
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
     masked_decoder: MaskedDecoderConfig = field(default_factory=MaskedDecoderConfig)
+    multilinear_value: MultilinearValueConfig = field(default_factory=MultilinearValueConfig)
 
     def __post_init__(self) -> None:
         choices = (("encoder", ENCODERS), ("pooling", POOLINGS), ("gripper", GRIPPERS), ("precision", PRECISIONS))

@@ -67,3 +67,20 @@ class MaskedDecoderConfig:
     def __post_init__(self) -> None:
         if self.width % self.heads or self.width % 4:
             raise ValueError(f"width is {self.width}; it must be a multiple of 4 and of heads, {self.heads}")
+
+
+@dataclass(frozen=True)
+class MultilinearValueConfig:
+    """The values of videos on the embeddings of an encoder, used in pre-training only; defaults as in ICVF's code.
+
+    Attributes:
+        hidden: widths of the layers of phi, psi and T.
+        members: size of the ensemble.
+    """
+
+    hidden: tuple[int, ...] = (256, 256)
+    members: int = 2
+
+    def __post_init__(self) -> None:
+        if self.members < 1 or not self.hidden or min(self.hidden) < 1:
+            raise ValueError(f"members is {self.members} and hidden {self.hidden}; give at least one of each")

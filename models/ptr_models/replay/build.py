@@ -34,6 +34,7 @@ MOST_WORKERS = 8
 """Beyond this many threads they wait for each other."""
 
 Job = tuple[str, Stamp, Entry | None]
+Look = Callable[[Job], Sequence[Entry]]
 
 
 def default_workers() -> int:
@@ -79,26 +80,38 @@ def fill(
     Raises:
         EpisodeError: the cache cannot be written; bags that are done stay done.
     """
-    done, batch, begun = 0, list[Entry](), time.monotonic()
+    look = _Look(contract, outcomes, writer, max_idle_steps)
+    fill_by(lambda job: [look(job)], writer, jobs, workers, "episodes" if progress else "")
+
+
+def fill_by(look: Look, writer: Writer, jobs: Sequence[Job], workers: int, what: str = "") -> None:
+    """Read files into a store, each by a call of `look`, whose entries go into the index together.
+
+    Args:
+        what: is read, for a bar with the time that remains; empty: no bar.
+    Raises:
+        EpisodeError: the cache cannot be written; what is done stays done.
+    """
+    done, waiting, batch, begun = 0, 0, list[Entry](), time.monotonic()
     try:
-        look = _Look(contract, outcomes, writer, max_idle_steps)
-        with _bar(progress) as bar, closing(_in_order(look, jobs, workers)) as entries:
-            task = bar.add_task("reading episodes", total=len(jobs))
+        with _bar(bool(what)) as bar, closing(_in_order(look, jobs, workers)) as found:
+            task = bar.add_task(f"reading {what}", total=len(jobs))
             try:
-                for entry in entries:
-                    batch.append(entry)
+                for entries in found:
+                    batch += entries
+                    waiting += 1
                     bar.advance(task)
                     if time.monotonic() - begun > COMMIT_SECONDS:
                         writer.commit(batch)
-                        done, batch, begun = done + len(batch), [], time.monotonic()
+                        done, waiting, batch, begun = done + waiting, 0, [], time.monotonic()
             finally:
                 writer.commit(batch)
-                done += len(batch)
+                done += waiting
     except (OSError, sqlite3.Error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise EpisodeError(
-            f"the replay cache {writer.folder} cannot be written: {reason}; {done} of {len(jobs)} episodes are done "
-            "and kept; make room, or choose another folder with --cache"
+            f"the replay cache {writer.folder} cannot be written: {reason}; {done} of {len(jobs)} "
+            f"{what or 'episodes'} are done and kept; make room, or choose another folder with --cache"
         ) from error
 
 
@@ -168,10 +181,10 @@ def _without_pauses(rows: Arrays, most: int) -> Arrays:
     return Arrays(rows.frames[keep], rows.states[keep], rows.actions[keep])
 
 
-def _in_order(look: Callable[[Job], Entry], jobs: Sequence[Job], workers: int) -> Generator[Entry, None, None]:
+def _in_order(look: Look, jobs: Sequence[Job], workers: int) -> Generator[Sequence[Entry], None, None]:
     """Entries in the order of the jobs, with a few bags in flight."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="bags") as pool:
-        pending: deque[Future[Entry]] = deque()
+        pending: deque[Future[Sequence[Entry]]] = deque()
         try:
             for job in jobs:
                 pending.append(pool.submit(look, job))

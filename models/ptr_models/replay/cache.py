@@ -64,7 +64,7 @@ def open_episodes(
     store = Store(Path(root) if root is not None else DEFAULT_ROOT, contract, max_idle_steps)
     entries = store.intact(_of(found, store.entries()))
     if _jobs(found, entries, outcomes):
-        with _turn(store, progress) as writer:
+        with turn(store, progress) as writer:
             entries = store.intact(_of(found, store.entries()))  # another process may have read them meanwhile
             jobs = _jobs(found, entries, outcomes)
             fill(writer, contract, jobs, outcomes, workers or default_workers(), progress, max_idle_steps)
@@ -103,7 +103,7 @@ def _jobs(found: Mapping[str, Stamp], entries: Mapping[str, Entry], outcomes: Se
 
 
 @contextmanager
-def _turn(store: Store, progress: bool) -> Iterator[Writer]:
+def turn(store: Store, progress: bool) -> Iterator[Writer]:
     """The right to append to a store, when another process has finished with it."""
     with ExitStack() as stack:
         try:
@@ -126,6 +126,11 @@ def dataset_of(store: Store, entries: Sequence[Entry], outcomes: Sequence[str]) 
             used.append(entry)
     if not used:
         _refuse(store.contract, left_out)
+    return rows_of(store, used, left_out)
+
+
+def rows_of(store: Store, used: Sequence[Entry], left_out: Sequence[LeftOut]) -> Dataset:
+    """The data set of these entries, one at least, each of which has rows."""
     starts = np.array([entry.start for entry in used], dtype=np.int64)
     lengths = np.array([entry.steps for entry in used], dtype=np.int64)
     crcs = np.array([entry.frames_crc for entry in used], dtype=np.int64)

@@ -59,7 +59,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     cache = subparsers.add_parser(
         "cache",
         help="list or delete replay caches",
-        description="Replay caches hold the decoded frames of bags. They can be deleted at any time.",
+        description="Replay caches hold the decoded frames of bags, and of videos. They can be deleted at any time.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

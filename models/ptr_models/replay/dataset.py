@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.replay.goals import with_goals
+from ptr_models.replay.joined import JoinedRows
 from ptr_models.replay.verified import VerifiedRows
 
 
@@ -45,9 +46,9 @@ class Dataset:
     """
 
     contract: Contract
-    frames: NDArray[np.uint8] | VerifiedRows
-    states: NDArray[np.float32]
-    actions: NDArray[np.float32]
+    frames: NDArray[np.uint8] | VerifiedRows | JoinedRows
+    states: NDArray[np.float32] | JoinedRows
+    actions: NDArray[np.float32] | JoinedRows
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     tasks: tuple[str, ...]
@@ -89,6 +90,23 @@ class Dataset:
             instructions=tuple(self.instructions[i] for i in chosen) if self.instructions else (),
             successes=self.successes[mask],
             paths=tuple(self.paths[i] for i in chosen),
+        )
+
+    def followed_by(self, other: Dataset) -> Dataset:
+        """The episodes of both, under this contract; images of the other are of the same shape."""
+        told = self.instructions and other.instructions
+        return dataclasses.replace(
+            self,
+            frames=JoinedRows(self.frames, other.frames),
+            states=JoinedRows(self.states, other.states),
+            actions=JoinedRows(self.actions, other.actions),
+            starts=np.concatenate([self.starts, other.starts + len(self.frames)]),
+            lengths=np.concatenate([self.lengths, other.lengths]),
+            tasks=self.tasks + other.tasks,
+            instructions=self.instructions + other.instructions if told else (),
+            successes=np.concatenate([self.successes, other.successes]),
+            paths=self.paths + other.paths,
+            left_out=self.left_out + other.left_out,
         )
 
     def by_instruction(self) -> Dataset:

@@ -14,7 +14,7 @@ from ptr_models.replay.batch import ALL_ROWS
 
 
 class AnySampler(Protocol):
-    """A `Sampler`, a `WindowSampler` or a `ClipSampler`; each has batches of its own kind."""
+    """A `Sampler`, `WindowSampler`, `ClipSampler` or `IntentSampler`; each has batches of its own kind."""
 
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Any: ...
 

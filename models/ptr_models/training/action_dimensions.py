@@ -37,9 +37,9 @@ def with_target_entropy(config: TrainingConfig, data: Sequence[Dataset | None]) 
 
     A two-way gripper has no differential entropy and does not count.
     """
-    if config.algorithm.target_entropy != AUTO:
-        return config
     opened = [item for item in data if item is not None]
+    if config.algorithm.target_entropy != AUTO or not opened:
+        return config
     found = varying_dimensions(np.concatenate([sample_actions(item, SAMPLED, config.seed) for item in opened]))
     names = opened[0].contract.action
     motion = len(names) - 1 if config.networks.gripper == "bernoulli" else len(names)

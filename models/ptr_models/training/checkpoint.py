@@ -221,6 +221,8 @@ def _require_room(config: TrainingConfig, slots: int, size: int) -> None:
     require_range("networks.image_size", networks.image_size, 1, MAX_IMAGE_SIDE, CheckpointError)
     widths = {"latent": (networks.latent,), "hidden": networks.hidden, "critics": (networks.critics,)}
     widths |= {"embeddings": (networks.embeddings,), "cameras": (networks.cameras,), "slots": (slots,)}
+    values = networks.multilinear_value
+    widths |= {"multilinear_value.hidden": values.hidden, "multilinear_value.members": (values.members,)}
     for name, values in widths.items():
         if any(not 0 <= 4 * value <= size for value in values):
             raise CheckpointError(
@@ -256,6 +258,20 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
     if OPTIMISER in checkpoint.files and config.algorithm.name == checkpoint.config.algorithm.name:
         load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
     return algorithm
+
+
+def encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The weights of the actor's image encoder, by its own names.
+
+    Raises:
+        CheckpointError: they cannot be read, or there is no image encoder.
+    """
+    prefix = "actor.encoder."
+    tensors = _load(checkpoint.path / MODEL)
+    found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    if not found:
+        raise CheckpointError(f"{checkpoint.path} has no image encoder; use another checkpoint")
+    return found
 
 
 def write_q_ranges(path: Path, ranges: Mapping[str, QRange]) -> None:

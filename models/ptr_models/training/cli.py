@@ -27,6 +27,10 @@ examples:
   ptr train pretrain --data data/sim --preset ptr_small --out runs/pretrain --steps 22000
   ptr train pretrain --out runs/pretrain --resume                go on, also after kill -9
   ptr train pretrain --preset ptr_paper --print-config           all keys that --set and --config know
+  ptr train pretrain --preset v_ptr_small --videos data/videos --out runs/values --steps 22000
+                     values of videos without actions, from which V-PTR begins:
+  ptr train pretrain --preset v_ptr_small --set networks.weights=runs/values --data data/sim --out runs/v_ptr \\
+                     --steps 22000
   torchrun --standalone --nproc-per-node 4 -m ptr_models train pretrain --data data/bridge --preset ptr_paper \\
                      --out runs/paper                            four GPUs share each batch"""
 JOINT = """\
@@ -73,6 +77,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     for parser in (pretrain, finetune, joint):
         _add_data_arguments(parser)
         _add_run_arguments(parser)
+    about = "MP4 files, and folders with them, whose frames are pre-training data of a preset that needs no actions"
+    arguments.several(pretrain, "--videos", type=arguments.existing, metavar="PATH", help=about)
     add_online(kinds)
     add_classifier(kinds)
     _add_tools(kinds)

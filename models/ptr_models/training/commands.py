@@ -158,8 +158,18 @@ def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> i
                 trainer = session.start_pretraining(config, bags, folder, options.task, group)
         code = _run(trainer, title)
         if code == 0 and group.is_main:
-            _next_evaluate(options) if title == "joint training" else _next_finetune(options)
+            _next_evaluate(options) if title == "joint training" else _next_phase(trainer, options)
         return code
+
+
+def _next_phase(trainer: Trainer, options: argparse.Namespace) -> None:
+    from ptr_models.training.representation import is_before_pretraining
+
+    if not is_before_pretraining(trainer.config):
+        _next_finetune(options)
+        return
+    words = ("--preset", trainer.config.preset, "--set", f"networks.weights={options.out}", "--data", "…", "--out", "…")
+    next_step("train", "pretrain", *words, about="pre-train a policy from this encoder")
 
 
 def _next_finetune(options: argparse.Namespace) -> None:
@@ -179,7 +189,7 @@ def _resume(options: argparse.Namespace, group: Group) -> Trainer:
     if options.exclude and not (options.data or options.target):
         raise PtrError("--resume goes on with the run's own data; give --exclude with --data and --target, or leave it")
     begin = session.first_step(folder)
-    bags = _bags(options) if options.data or options.target else None
+    bags = _bags(options) if options.data or options.target or _videos(options) else None
     return session.resume(bags, folder, _adjustments(options, begin), group, cache=options.cache, **_overrides(options))
 
 
@@ -216,7 +226,14 @@ def _choose(trainer: Trainer, cache: Path | None) -> None:
 def _bags(options: argparse.Namespace) -> Bags:
     from ptr_models.training.data import Bags
 
-    return Bags(tuple(options.data), tuple(options.target), options.cache, tuple(options.exclude))
+    return Bags(
+        tuple(options.data), tuple(options.target), options.cache, tuple(options.exclude), tuple(_videos(options))
+    )
+
+
+def _videos(options: argparse.Namespace) -> list[Path]:
+    """What `--videos` names, where the command has it."""
+    return getattr(options, "videos", [])
 
 
 def _folder(options: argparse.Namespace, group: Group) -> Path:

@@ -17,6 +17,7 @@ import yaml
 from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.labels import Labelling
+from ptr_models.limits import MAX_CONTROL_RATE, MIN_CONTROL_RATE
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
 from ptr_models.replay.goals import FUTURE
@@ -60,6 +61,7 @@ class DataConfig:
         augment_on: `cpu`, in the thread that draws the batches; `device`, where the networks train; `auto`: on the
             device if that is a GPU. The images are the same, up to rounding.
         cameras: of the bags, in the order in which policies see them; empty: those of most bags.
+        video_rate: frames per second that are taken of `--videos`; 0: as many as the control rate of the bags, or 5.
         max_idle_steps: of a pause, in which the arm is told neither to move nor to grip, this many control steps are
             kept; -1: all.
     """
@@ -75,6 +77,7 @@ class DataConfig:
     task_balance: float = 0.0
     augment_on: str = "auto"
     cameras: tuple[str, ...] = ()
+    video_rate: float = 0.0
     max_idle_steps: int = -1
 
     @property
@@ -102,6 +105,10 @@ class DataConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be in [0, 1]")
         if self.max_idle_steps < -1:
             raise ValueError(f"max_idle_steps is {self.max_idle_steps}; it must be 0 or more, or -1 for all")
+        if self.video_rate and not MIN_CONTROL_RATE <= self.video_rate <= MAX_CONTROL_RATE:
+            raise ValueError(
+                f"video_rate is {self.video_rate}; it must be 0, or {MIN_CONTROL_RATE:g} to {MAX_CONTROL_RATE:g} Hz"
+            )
         if self.spare_tasks < 0:
             raise ValueError(f"spare_tasks is {self.spare_tasks}; it must not be negative")
 
@@ -147,7 +154,7 @@ class ScheduleConfig:
             raise ValueError(f"keep_checkpoints is {self.keep_checkpoints}; it must be 0 (all) or more")
 
 
-NEED_IMAGES = ("time_contrastive", "masked_autoencoder")
+NEED_IMAGES = ("time_contrastive", "masked_autoencoder", "icvf")
 """Algorithms that learn from images alone."""
 
 

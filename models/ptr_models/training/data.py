@@ -20,10 +20,14 @@ from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.json_input import read_object
 from ptr_models.replay import Dataset, open_episodes
 from ptr_models.replay.store import ALL_STEPS
+from ptr_models.replay.videos import open_videos
+from ptr_models.training.config import DataConfig
 from ptr_models.training.tasks import GOAL_IMAGE, LANGUAGE, ONE_HOT
 
 DATA = "data.json"
 LOGGER = logging.getLogger(__name__)
+SETS = ("prior", "target", "videos")
+"""Names of the data sets in data.json."""
 SPREAD = 25
 """Episodes whose contracts are compared."""
 
@@ -36,12 +40,14 @@ class Bags:
         prior: folders with pre-training episodes.   target: folders with demonstrations of the new task.
         cache: folder of replay caches, None: the user's.
         exclude: paths and globs of folders of episodes that are left out, see `episodes.exclusion`.
+        videos: MP4 files, and folders with such files, whose frames are pre-training data without actions.
     """
 
     prior: Sequence[Path] = ()
     target: Sequence[Path] = ()
     cache: Path | None = None
     exclude: Sequence[str] = ()
+    videos: Sequence[Path] = ()
 
 
 def contract_of(
@@ -49,13 +55,16 @@ def contract_of(
 ) -> Contract:
     """The most frequent contract of a few episodes spread over the folders; bags of another one are left out.
 
-    Its latencies are those of the target data, since that is the robot which the policy will act on.
+    Its latencies are those of the target data, since that is the robot which the policy will act on. Where there are
+    videos alone, it is the usual contract.
 
     Args:
         low_dim: see simulated objects instead of images, whether the bags have images or not.
         image_size: height and width of the images, which are made of the full ones in the bags; None: as the bags say.
         cameras: that are seen, in this order; none: those of the bags.
     """
+    if bags.videos and not (bags.prior or bags.target):
+        return _sized([Contract()], image_size)[0]
     if not bags.prior and not bags.target:
         raise PtrError("training needs episodes; name their folders with --data")
     exclusion = Exclusion(bags.exclude)
@@ -126,7 +135,8 @@ def open_bags(
         for folders in (bags.prior, bags.target)
     ]
     exclusion.warn_of_unused()
-    _tell_of_unseen([*bags.prior, *bags.target], contract, exclusion)
+    if bags.prior or bags.target:
+        _tell_of_unseen([*bags.prior, *bags.target], contract, exclusion)
     if task_conditioning == LANGUAGE:
         opened = [data and data.by_instruction() for data in opened]
     if task_conditioning == GOAL_IMAGE:
@@ -141,9 +151,24 @@ def open_bags(
                 len(data.task_names),
                 len(data.left_out),
             )
-            for item in data.left_out[:10]:
-                LOGGER.warning("left out: %s: %s", item.path, item.reason)
+            _tell_of_left_out(data)
     return opened[0], opened[1]
+
+
+def _tell_of_left_out(data: Dataset) -> None:
+    for item in data.left_out[:10]:
+        LOGGER.warning("left out: %s: %s", item.path, item.reason)
+
+
+def open_frames(bags: Bags, contract: Contract, config: DataConfig) -> Dataset | None:
+    """The frames of the videos, None where none are named; what they hold goes to the log."""
+    if not bags.videos:
+        return None
+    data = open_videos(bags.videos, contract, config.video_rate, root=bags.cache)
+    frames = data.transitions + len(data)
+    LOGGER.info("videos: %d parts, %d frames, %d files left out", len(data), frames, len(data.left_out))
+    _tell_of_left_out(data)
+    return data.by_goal_image() if config.by_goal_image else data
 
 
 def _tell_of_unseen(folders: Sequence[Path], contract: Contract, exclusion: Exclusion) -> None:
@@ -182,9 +207,11 @@ def open_folders(
     return data.by_goal_image() if goal_images else data
 
 
-def data_report(bags: Bags, prior: Dataset | None, target: Dataset | None) -> dict[str, Any]:
+def data_report(
+    bags: Bags, prior: Dataset | None, target: Dataset | None, videos: Dataset | None = None
+) -> dict[str, Any]:
     """What goes into data.json: per data set its folders, counts, steps per task, and what was left out and why."""
-    pairs = (("prior", bags.prior, prior), ("target", bags.target, target))
+    pairs = (("prior", bags.prior, prior), ("target", bags.target, target), ("videos", bags.videos, videos))
     return {name: _describe(folders, data, bags.exclude) for name, folders, data in pairs if data is not None}
 
 
@@ -196,24 +223,24 @@ def bags_of_run(folder: Path, cache: Path | None = None) -> Bags:
     """
     try:
         data = read_object(folder / DATA, advice="name the data with --data and --target", finite=False)
-        found = {name: tuple(map(Path, data[name]["folders"])) for name in ("prior", "target") if name in data}
+        found = {name: tuple(map(Path, data[name]["folders"])) for name in SETS if name in data}
         exclude = tuple(dict.fromkeys(str(item) for name in found for item in data[name].get("exclude", ())))
     except (AttributeError, KeyError, TypeError) as error:
         raise PtrError(f"{folder / DATA} cannot be read ({error!r}); name the data with --data and --target") from error
     for path in (path for paths in found.values() for path in paths):
-        if not path.is_dir() and not is_manifest(path):
+        if not path.is_dir() and not is_manifest(path) and path not in found.get("videos", ()):
             raise PtrError(f"{path}, whose bags the run began with, is gone; say where it is now: --data and --target")
-    return Bags(found.get("prior", ()), found.get("target", ()), cache, exclude)
+    return Bags(found.get("prior", ()), found.get("target", ()), cache, exclude, found.get("videos", ()))
 
 
 def warn_of_changes(folder: Path, data: dict[str, Any]) -> None:
     """Say so when a run goes on with other bags than it began with: then it draws other batches."""
     try:
         before = read_object(folder / DATA, finite=False)
-        bags = {name: set(before.get(name, {}).get("bags", ())) for name in ("prior", "target")}
+        bags = {name: set(before.get(name, {}).get("bags", ())) for name in SETS}
     except (PtrError, AttributeError, TypeError):
         return
-    for name in ("prior", "target"):
+    for name in SETS:
         old, new = bags[name], set(data.get(name, {}).get("bags", ()))
         if old != new:
             LOGGER.warning(

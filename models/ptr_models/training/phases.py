@@ -9,6 +9,7 @@ from ptr_models.algorithms import batches_of
 from ptr_models.common.errors import PtrError
 from ptr_models.replay import Batch, Dataset, MixingSampler, Sampler
 from ptr_models.replay.batch import ALL_ROWS
+from ptr_models.replay.intents import IntentSampler
 from ptr_models.replay.mixing import AnySampler
 from ptr_models.replay.windows import ClipSampler, WindowSampler
 from ptr_models.training.config import TrainingConfig
@@ -57,14 +58,23 @@ def make_source(
         name = config.algorithm.name
         raise PtrError(f"data.task_balance is for single transitions; {name} learns from {kind}, set 0")
 
+    if kind == "intents" and config.data.by_goal_image:
+        raise PtrError(
+            "data.task_conditioning is goal_image, but values of videos are learned without goals; leave it out, and "
+            "set it when a policy is pre-trained from them"
+        )
+
     def sampler(data: Dataset | None, seed: int) -> AnySampler | None:
         if data is None:
             return None
+        if kind == "clips":
+            return ClipSampler(data, seed)
+        if kind == "intents":
+            icvf = config.algorithm.icvf
+            return IntentSampler(data, seed, icvf.future_goal, icvf.current_goal, icvf.same_goal)
         ids = table.ids(data.task_names)
         if kind == "windows":
             return WindowSampler(data, ids, seed, config.networks.transformer.window, config.data.goal_future)
-        if kind == "clips":
-            return ClipSampler(data, seed)
         options = {"task_balance": config.data.task_balance, "goal_future": config.data.goal_future}
         return Sampler(data, ids, seed, config.labelling, **options)
 

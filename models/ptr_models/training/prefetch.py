@@ -96,4 +96,4 @@ def frames_of(batch: Any) -> int:
 
 def images_of(batch: Any) -> list[str]:
     """The names of a batch's images, in the order in which they are augmented."""
-    return [name for name in ("image", "next_image") if hasattr(batch, name)]
+    return [name for name in ("image", "next_image", "outcome", "intent") if hasattr(batch, name)]

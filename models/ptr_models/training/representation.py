@@ -2,26 +2,36 @@
 """Where the visual features of a run come from: published weights, or pre-training on its own videos.
 
 Methods of this kind have two objectives: `algorithm.name` trains the backbone, `algorithm.then` the policy on
-top of it. Published weights take the place of the first.
+top of it. Published weights take the place of the first, and so does a run that trained the same encoder. V-PTR is of
+the second kind: values of videos, then pre-training of PTR from their encoder, then fine-tuning.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from ptr_models.algorithms import Algorithm
+from ptr_models.algorithms import Algorithm, batches_of
+from ptr_models.common.errors import PtrError
 from ptr_models.networks.encoder import Encoder
 from ptr_models.networks.pixels import PublishedInput
 from ptr_models.networks.published import load_published
+from ptr_models.training.checkpoint import Checkpoint, encoder_weights, read_checkpoint
 from ptr_models.training.config import TrainingConfig
 
 LOGGER = logging.getLogger(__name__)
 CARD = "representation"
 """Key of a checkpoint's card."""
+BEFORE_PRETRAINING = ("icvf",)
+"""First objectives behind which the second begins with a pre-training of its own, not with fine-tuning."""
+FRAMES_ALONE = ("clips", "intents")
+"""Kinds of batches that videos without actions are enough for."""
+_ENCODER = ("encoder", "image_size", "pooling", "embeddings", "latent")
+"""Keys of `networks` that two runs have to agree in, for one to begin with the encoder of the other."""
 
 
 def second_objective(config: TrainingConfig) -> TrainingConfig:
@@ -32,13 +42,16 @@ def second_objective(config: TrainingConfig) -> TrainingConfig:
 
 
 def first_objective(config: TrainingConfig) -> TrainingConfig:
-    """The configuration of pre-training; with published weights it is that of fine-tuning, from the first update.
+    """The configuration of pre-training; with weights that are there already it is that of the second objective.
+
+    Imitation then has the target data from the first update; V-PTR has both phases of PTR still before it.
 
     The learning rate of a masked autoencoder gets the length of its schedule: all updates of the run, and at most those
     before the target data enter.
     """
     if config.networks.weights and config.algorithm.then:
-        return replace(second_objective(config), schedule=replace(config.schedule, target_from=0))
+        target_from = config.schedule.target_from if config.algorithm.name in BEFORE_PRETRAINING else 0
+        return replace(second_objective(config), schedule=replace(config.schedule, target_from=target_from))
     if config.algorithm.name == "masked_autoencoder" and not config.algorithm.masked.updates:
         schedule = config.schedule
         updates = min(schedule.steps, schedule.target_from or schedule.steps)
@@ -47,20 +60,56 @@ def first_objective(config: TrainingConfig) -> TrainingConfig:
     return config
 
 
-def begin(algorithm: Algorithm, config: TrainingConfig) -> dict[str, Any]:
-    """Load published weights where the configuration names a file, and say where the features come from.
+def require_frames_alone(config: TrainingConfig) -> None:
+    """Raise PtrError where a run learns from more than frames, so that videos without actions are of no use to it."""
+    kind = batches_of(config.algorithm.name)
+    if kind not in FRAMES_ALONE:
+        raise PtrError(
+            f"videos have no actions, but {config.algorithm.name} learns from {kind}; leave --videos out, or choose a "
+            "preset that learns from frames alone, e.g. v_ptr_small"
+        )
+
+
+def require_finetunable(checkpoint: Checkpoint) -> None:
+    """Raise PtrError for values of videos: what comes next is the pre-training of a policy."""
+    if is_before_pretraining(checkpoint.config):
+        raise PtrError(f"{checkpoint.path} holds values of videos; {next_of_features(checkpoint.config)}")
+
+
+def is_before_pretraining(config: TrainingConfig) -> bool:
+    """Whether another pre-training follows, that of the second objective."""
+    return bool(config.algorithm.then) and config.algorithm.name in BEFORE_PRETRAINING
+
+
+def next_of_features(config: TrainingConfig) -> str:
+    """What makes a policy of the features that a run with two objectives has learned by the first."""
+    if not is_before_pretraining(config):
+        return "train one on top of them with ptr train finetune"
+    return f"pre-train a policy from them with ptr train pretrain --preset {config.preset} --set networks.weights=RUN"
+
+
+def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: bool = True) -> dict[str, Any]:
+    """Load the weights that the configuration names, of a publication or a run, and say where the features come from.
 
     Backbones with published weights resize images to what they were trained on, 224 pixels; smaller ones lack detail.
 
+    Args:
+        videos: files without actions that the features are trained on.   bags: whether images of bags are among them.
     Returns:
         an entry for the checkpoint's card; empty for methods that learn features with the policy.
     Raises:
         WeightsError: the file cannot be read or does not fit the backbone.
+        PtrError: the run has another encoder, or its checkpoint is missing or damaged.
     """
     if not config.networks.weights:
-        return {CARD: {"source": "videos", "objective": config.algorithm.name}} if config.algorithm.then else {}
+        files = {"files": videos, "bags": bags} if videos else {}
+        return (
+            {CARD: {"source": "videos", "objective": config.algorithm.name, **files}} if config.algorithm.then else {}
+        )
     found = (getattr(module, "encoder", None) for module in algorithm.modules.values())
     encoders = [encoder for encoder in found if isinstance(encoder, Encoder)]
+    if Path(config.networks.weights).is_dir():
+        return {CARD: _load_run(encoders, config, Path(config.networks.weights))}
     loaded = [load_published(encoder.backbone, config.networks.weights) for encoder in encoders]
     given, prepare = config.networks.image_size, getattr(encoders[0].backbone, "prepare", None)
     if isinstance(prepare, PublishedInput) and given < (wanted := prepare.size):
@@ -74,13 +123,37 @@ def begin(algorithm: Algorithm, config: TrainingConfig) -> dict[str, Any]:
     return {CARD: {"source": "published weights", "pixels": given, **dataclasses.asdict(loaded[0])}}
 
 
+def _load_run(encoders: Sequence[Encoder], config: TrainingConfig, path: Path) -> dict[str, Any]:
+    """Give encoders the weights of that of a run: backbone, pooling and bottleneck."""
+    source = read_checkpoint(path)
+    for name in _ENCODER:
+        theirs, own = getattr(source.config.networks, name), getattr(config.networks, name)
+        if theirs != own:
+            raise PtrError(f"{path} has networks.{name} {theirs}, not {own}; give both runs the same")
+    weights = encoder_weights(source)
+    for encoder in encoders:
+        encoder.load_state_dict(weights)
+    objective, before = source.config.algorithm.name, source.card.get(CARD, {})
+    files = {name: before[name] for name in ("files", "bags") if name in before}
+    return {"source": "run", "objective": objective, "run": path.name, "updates": source.step, **files}
+
+
 def describe(card: Mapping[str, Any]) -> str:
     """One sentence about a checkpoint's features; empty where the method learns them with the policy."""
     entry = card.get(CARD)
     if entry is None:
         return ""
     if entry["source"] == "videos":
-        return f"Visual features: trained on the pre-training videos of this project ({entry['objective']})."
+        return f"Visual features: trained on {_videos(entry)} ({entry['objective']})."
+    if entry["source"] == "run":
+        run = f"{entry['run']} after {entry['updates']} updates of {entry['objective']}"
+        return f"Visual features: began as those of the run {run} on {_videos(entry)}."
     pixels = f", on images of {entry['pixels']} pixels" if "pixels" in entry else ""
     weights = f"{entry['layout']}'s published weights, {entry['file']}, SHA-256 {entry['sha256']}"
     return f"Visual features: {weights}{pixels}."
+
+
+def _videos(entry: Mapping[str, Any]) -> str:
+    """What features were trained on: images of bags, MP4 files, or both."""
+    bags = ["the pre-training videos of this project"] if entry.get("bags", True) else []
+    return " and ".join(bags + ([f"{entry['files']} video files"] if "files" in entry else []))

@@ -20,6 +20,7 @@ from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Dataset
+from ptr_models.replay.videos import ENDING
 from ptr_models.replay.windows import sample_actions
 from ptr_models.training.action_dimensions import with_target_entropy
 from ptr_models.training.allocator import keep_freed_memory
@@ -38,6 +39,7 @@ from ptr_models.training.data import (
     data_report,
     limited,
     open_bags,
+    open_frames,
     warn_of_changes,
 )
 from ptr_models.training.devices import resolve_device
@@ -47,7 +49,12 @@ from ptr_models.training.jsonlines import JsonLines, read_lines
 from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
 from ptr_models.training.representation import begin as begin_representation
-from ptr_models.training.representation import first_objective, second_objective
+from ptr_models.training.representation import (
+    first_objective,
+    require_finetunable,
+    require_frames_alone,
+    second_objective,
+)
 from ptr_models.training.runs import CHOICE, CONFIG, CheckpointError, RunError, checkpoints_of, latest_checkpoint
 from ptr_models.training.shipping import export
 from ptr_models.training.tasks import GoalImageTable, LanguageTable, TaskTable
@@ -79,6 +86,7 @@ def start_pretraining(
     Args:
         config: images are made in its size of the full ones in the bags; without an encoder objects are seen.
         bags: prior data; with target data, those enter at `schedule.target_from`. Target data alone are one phase.
+            Frames of videos are prior data of methods that learn from frames alone.
         folder: of the run; must not hold checkpoints yet.
         tasks: further names that get a slot from the start.
         group: processes that train together.
@@ -86,6 +94,8 @@ def start_pretraining(
     if latest_checkpoint(folder) is not None:
         raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
     config = first_objective(config)
+    if bags.videos:
+        require_frames_alone(config)
     low_dim = config.networks.encoder == "none"
     size, cameras = (None, ()) if low_dim else (config.networks.image_size, config.data.cameras)
     contract = contract_of(bags, low_dim, size, cameras)
@@ -93,6 +103,7 @@ def start_pretraining(
     prior, target = open_bags(bags, contract, config.data.max_idle_steps, config.data.task_conditioning)
     if prior is not None and target is not None and config.schedule.target_from <= 0 and config.schedule.mix == 0:
         LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
+    frames = open_frames(bags, contract, config.data)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = _table([*names, *tasks], config.data)
     if table.warning:
@@ -100,9 +111,11 @@ def start_pretraining(
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
     _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
-    start = Checkpoint(Path(), contract, table, config, 0, card=begin_representation(algorithm, config))
-    _prepare_folder(folder, start, data_report(bags, prior, target), group)
-    return Trainer(algorithm, start, make_source(config, table, prior, target), folder, group)
+    files = 0 if frames is None else _files(frames)
+    card = begin_representation(algorithm, config, files, bags=prior is not None or target is not None)
+    start = Checkpoint(Path(), contract, table, config, 0, card=card)
+    _prepare_folder(folder, start, data_report(bags, prior, target, frames), group)
+    return Trainer(algorithm, start, make_source(config, table, _with(prior, frames), target), folder, group)
 
 
 def start_finetuning(
@@ -124,6 +137,7 @@ def start_finetuning(
     if not bags.target:
         raise PtrError("fine-tuning needs demonstrations of the target task; name their folder with --target")
     base = read_checkpoint(path)
+    require_finetunable(base)
     config = adjusted(_for_finetuning(_overridden(base.config, overrides), base.step), adjust)
     before, after = (one.task_conditioning for one in (base.config.data, config.data))
     if before != after:
@@ -222,12 +236,25 @@ def resume(
     config = _prepare_torch(with_target_entropy(config, (prior, target)))
     start = replace(base, config=config)
     algorithm = load_algorithm(start, config)
-    source = make_source(config, base.tasks, prior, target)
+    frames = open_frames(bags, base.contract, config.data)
+    source = make_source(config, base.tasks, _with(prior, frames), target)
     if base.sampler:
         source.load_state_dict(base.sampler)
     restore_random_state(base)
-    _prepare_folder(folder, start, data_report(bags, prior, target), group, resumed=True)
+    _prepare_folder(folder, start, data_report(bags, prior, target, frames), group, resumed=True)
     return Trainer(algorithm, start, source, folder, group)
+
+
+def _with(prior: Dataset | None, frames: Dataset | None) -> Dataset | None:
+    """Pre-training data with the frames of videos behind them, where there are any."""
+    if prior is None or frames is None:
+        return frames if prior is None else prior
+    return prior.followed_by(frames)
+
+
+def _files(frames: Dataset) -> int:
+    """How many video files a data set is of."""
+    return sum(path.lower().endswith(ENDING) for path in frames.paths)
 
 
 def first_step(folder: Path) -> int:

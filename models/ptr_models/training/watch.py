@@ -76,6 +76,12 @@ WATCHED: dict[str, tuple[Watched, ...]] = {
     "masked_autoencoder": (
         Watched("reconstruction_loss", "pixels", "begins near 1, the variance of its targets, and falls", high=2.0),
     ),
+    "icvf": (
+        Watched("td_error", "TD", "rises with the values at first, then falls and stays level"),
+        Watched("value", "V", "falls from about 0 and settles; never below -1 / (1 - discount)", low=-100.0, high=10.0),
+        Watched("value_reached", "V at s+", "stays near 0, since nothing is left to do", low=-100.0, high=10.0),
+        Watched("serves_intent", "A>=0", "share of steps that lead to their intent: between 0 and 1, not at an end"),
+    ),
 }
 """By algorithm: the first four that a run has are shown. Those of other packages have them in their class's `watched`,
 or show the first four metrics that they report."""

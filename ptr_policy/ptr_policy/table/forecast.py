@@ -16,12 +16,12 @@ from ptr_policy.table.methods import Recipe
 from ptr_policy.table.plan import DECODING, MODE, TablePlan, best_decoding
 
 FILE = "times.json"
-TRAINING = ("pretrain", "train")
+TRAINING = ("values", "pretrain", "train")
 
 
 @dataclass(frozen=True)
 class Work:
-    """A kind of stage of a method: demonstrate, pretrain, train, validate or try; and how many units it has."""
+    """A kind of stage of a method: demonstrate, values, pretrain, train, validate or try; and how many units it has."""
 
     kind: str
     method: str
@@ -39,8 +39,10 @@ def all_work(plan: TablePlan) -> Iterator[Work]:
             if seed in plan.seeds_of(method):
                 yield from (Work("try", method.name, budget.trials) for _, kitchen in plan.tasks if kitchen)
             continue
-        is_pretrained = method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION)
+        is_pretrained = method.recipe.is_pretrained
         if is_pretrained and method.name not in plan.checkpoints:
+            if method.recipe is Recipe.VALUES:
+                yield Work("values", method.name, budget.pretraining)
             yield Work("pretrain", method.name, budget.pretraining)
         for task, kitchen in plan.tasks:
             yield Work("train", method.name, budget.finetuning + (0 if is_pretrained else budget.pretraining))

@@ -17,9 +17,20 @@ class Recipe(enum.Enum):
 
     FINETUNE = "pre-trained on many tasks, then fine-tuned on a mixture of them and the demonstrations"
     REPRESENTATION = "encoder pre-trained on the videos of many tasks, then imitation of the demonstrations alone"
+    VALUES = "encoder pre-trained on the videos of many tasks by values, then pre-trained on the tasks and fine-tuned"
     JOINT = "many tasks and the demonstrations together from the first update"
     TARGET = "the demonstrations alone"
     EXTERNAL = "trained elsewhere"
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether one pre-training serves all target tasks."""
+        return self in (Recipe.FINETUNE, Recipe.REPRESENTATION, Recipe.VALUES)
+
+    @property
+    def mixes(self) -> bool:
+        """Whether the demonstrations meet the pre-training data in a batch."""
+        return self in (Recipe.FINETUNE, Recipe.VALUES, Recipe.JOINT)
 
 
 @dataclass(frozen=True)
@@ -59,6 +70,7 @@ METHODS = (
     Method("bc_target", "BC (target only)", Recipe.TARGET, 1),
     Method("r3m_bc", "R3M + BC", Recipe.REPRESENTATION, 1),
     Method("mae_bc", "MAE + BC", Recipe.REPRESENTATION, 4),
+    Method("v_ptr", "V-PTR", Recipe.VALUES, None),
 )
 REAL_TRIALS = 50
 

@@ -37,7 +37,8 @@ class Budget:
     """Equal for all methods.
 
     Attributes:
-        pretraining, finetuning: updates; a method without pre-training makes both on its data.
+        pretraining, finetuning: updates; a method without pre-training makes both on its data, and one that learns
+            values of the videos first makes as many updates of that as of pre-training.
         demonstrations: of each target task.
         trials: per task and seed.
         validation: trials of each decoding, in other scenes, from which a cell's decoding is chosen; 0: the mode.
@@ -148,6 +149,10 @@ class TablePlan:
         """Where `ptr evaluate` is told to leave the trials that a person judges."""
         return self.out / "evaluations"
 
+    def values(self, method: Method, seed: int) -> Path:
+        """Run folder of what a method learns from the videos before its pre-training."""
+        return self.out / method.name / f"values-s{seed}"
+
     def run(self, method: Method, task: str, seed: int) -> Path:
         """Run folder of a cell."""
         return self.out / method.name / f"{task}-s{seed}"
@@ -182,7 +187,9 @@ def all_stages(plan: TablePlan) -> Iterator[Stage]:
             if seed in plan.seeds_of(method):
                 yield from (_try(plan, method, task, kitchen, seed, OWN) for task, kitchen in plan.tasks if kitchen)
             continue
-        if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION) and method.name not in plan.checkpoints:
+        if method.recipe.is_pretrained and method.name not in plan.checkpoints:
+            if method.recipe is Recipe.VALUES:
+                yield _learn_values(plan, method, seed)
             yield _pretrain(plan, method, seed)
         for task, kitchen in plan.tasks:
             run = plan.run(method, task, seed)
@@ -206,21 +213,41 @@ def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
     return _stage(name, title, command, count, "bags", lambda: _bags(folder))
 
 
+def _learn_values(plan: TablePlan, method: Method, seed: int) -> Stage:
+    """Values of the images of the pre-training bags; actions are not looked at."""
+    run, steps = plan.values(method, seed), plan.budget.pretraining
+    command = _fresh(plan, method, run, seed)
+    name, title = f"values_{method.name}_{seed}", f"{method.title}: values of the videos, seed {seed}"
+    return _stage(name, title, command, steps, "updates", lambda: _updates(run), method)
+
+
 def _pretrain(plan: TablePlan, method: Method, seed: int) -> Stage:
     run, steps = plan.pretraining(method, seed), plan.budget.pretraining
-    command = [*PTR, "train", "pretrain", *plan.data_options, "--out", run, "--steps", steps, "--seed", seed]
-    command += _training_options(plan, run, method, is_new=True)
+    weights = [f"networks.weights={plan.values(method, seed)}"] if method.recipe is Recipe.VALUES else []
+    command = _fresh(plan, method, run, seed, weights)
     name, title = f"pretrain_{method.name}_{seed}", f"{method.title}: pre-training, seed {seed}"
     return _stage(name, title, command, steps, "updates", lambda: _updates(run), method)
+
+
+def _fresh(plan: TablePlan, method: Method, run: Path, seed: int, settings: Sequence[str] = ()) -> list[object]:
+    """A training on the pre-training bags from fresh networks.
+
+    Args:
+        settings: beside those of the plan.
+    """
+    steps = plan.budget.pretraining
+    command: list[object] = [*PTR, "train", "pretrain", *plan.data_options, "--out", run]
+    command += ["--steps", steps, "--seed", seed]
+    return command + _training_options(plan, run, method, is_new=True, settings=settings)
 
 
 def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
     """Fine-tuning, or for a method without pre-training the whole of its training."""
     run, budget = plan.run(method, task, seed), plan.budget
     command = ["--target", plan.demonstrations(task, seed), "--out", run, "--seed", seed]
-    if method.recipe in (Recipe.FINETUNE, Recipe.JOINT):
+    if method.recipe.mixes:
         command += plan.data_options
-    if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
+    if method.recipe.is_pretrained:
         base = _step(resolve_checkpoint(plan.pretraining(method, seed)))
         steps = budget.finetuning
         command = [*PTR, "train", "finetune", "--checkpoint", plan.pretraining(method, seed), *command]
@@ -257,13 +284,15 @@ def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, de
     return _stage(name, title, command, trials, "trials", lambda: len(read_trials(run, decoding)), method)
 
 
-def _training_options(plan: TablePlan, run: Path, method: Method, is_new: bool) -> list[object]:
+def _training_options(
+    plan: TablePlan, run: Path, method: Method, is_new: bool, settings: Sequence[str] = ()
+) -> list[object]:
     """Of a run from fresh networks (`is_new`) or from a checkpoint, or of one that was interrupted and goes on."""
     if _updates(run):
         return ["--resume"]
     options: list[object] = ["--preset", f"{method.name}_{plan.size}"] if is_new else []
     options += ["--threads", plan.threads]
-    return options + [word for setting in plan.settings for word in ("--set", setting)]
+    return options + [word for setting in (*plan.settings, *settings) for word in ("--set", setting)]
 
 
 def _stage(

@@ -209,11 +209,13 @@ def caption(plan: TablePlan) -> str:
     seen = f" Policies see the cameras {' and '.join(plan.cameras)}." if len(plan.cameras) > 1 else ""
     if external:
         real = f" Trained elsewhere, on what the table does not know: {', '.join(external)}.{real}"
+    values = [method.title for method in plan.methods if method.recipe is Recipe.VALUES]
+    before = f" {', '.join(values)}: as many updates before, on the images alone." if values else ""
     return (
         f"{_trials_text(plan)}{seen} Presets of size {plan.size}: {budget.pretraining} updates of pre-training and "
         f"{budget.finetuning} of fine-tuning on {_demonstrations_text(plan)} (without pre-training a method "
         f"makes both on its data); seeds {', '.join(map(str, plan.seeds))}. Intervals are over runs (Student's t) "
-        f"where there are several.{real}"
+        f"where there are several.{before}{real}"
     )
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from ptr_models.algorithms import ALGORITHMS, AlgorithmConfig, ClipTensors, Transitions, WindowTensors, make_algorithm
+from ptr_models.algorithms import (
+    ALGORITHMS,
+    AlgorithmConfig,
+    ClipTensors,
+    IntentTensors,
+    Transitions,
+    WindowTensors,
+    make_algorithm,
+)
 from ptr_models.networks import NetworkConfig
 from ptr_models.networks.options import MaskedDecoderConfig, TransformerConfig
 from ptr_models.training.watch import WATCHED
@@ -23,6 +31,7 @@ BEGINNINGS = {
     "bet": "## Behavior Transformer\n",
     "time_contrastive": "**Time-contrastive**",
     "masked_autoencoder": "**Masked autoencoder**",
+    "icvf": "## V-PTR\n",
 }
 ROWS, TASKS, SIDE = 4, 2, 32
 
@@ -50,7 +59,7 @@ def logged(name: str, **options: object) -> set[str]:
     return set(algorithm.update(batch_for(algorithm.batches), step=0))
 
 
-def batch_for(kind: str) -> Transitions | WindowTensors | ClipTensors:
+def batch_for(kind: str) -> Transitions | WindowTensors | ClipTensors | IntentTensors:
     image = torch.randint(0, 256, (ROWS, SIDE, SIDE, 3), dtype=torch.uint8)
     state, action = torch.zeros(ROWS, 7), torch.rand(ROWS, 7) - 0.5
     task, ones = torch.eye(TASKS).repeat(ROWS // TASKS, 1), torch.ones(ROWS)
@@ -58,6 +67,8 @@ def batch_for(kind: str) -> Transitions | WindowTensors | ClipTensors:
         return WindowTensors(image, state, action, ones, task, length=2)
     if kind == "clips":
         return ClipTensors(torch.cat([image, image.flip(0), image.roll(1, 0)]), torch.arange(ROWS))
+    if kind == "intents":
+        return IntentTensors(image, image.flip(0), image.roll(1, 0), image.roll(2, 0), ones, ones)
     return Transitions(image, image.flip(0), state, state, action, -ones, ones, -25 * ones, task)
 
 

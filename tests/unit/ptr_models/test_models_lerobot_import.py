@@ -32,7 +32,7 @@ from lerobot_sets import (
     write_old,
 )  # noqa: E402
 
-from ptr_models.exchange.lerobot import video  # noqa: E402
+from ptr_models.common import video  # noqa: E402
 from ptr_models.exchange.lerobot.importing import Options as ImportOptions  # noqa: E402
 from ptr_models.exchange.lerobot.importing import import_lerobot  # noqa: E402
 from ptr_models.exchange.lerobot.mapping import match  # noqa: E402

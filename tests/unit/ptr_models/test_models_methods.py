@@ -24,7 +24,7 @@ from ptr_models.networks.vit import SIZES, Size, VisionTransformer
 from ptr_models.replay import open_episodes
 from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.presets import preset, presets
-from ptr_models.training.representation import describe
+from ptr_models.training.representation import describe, is_before_pretraining
 from ptr_models.training.session import Bags, resume, start_finetuning, start_pretraining
 
 TARGET = "put_knife_in_pot"
@@ -80,13 +80,19 @@ def test_a_preset_leads_from_bags_to_a_policy_that_acts(name: str, bags: Bags, t
     alone = "_target_" in name  # such methods see target data alone
     prior = dataclasses.replace(bags, prior=()) if alone else dataclasses.replace(bags, target=())
     first = start_pretraining(config, prior, tmp_path / "first").run().checkpoint
-    tuned = start_finetuning(first, bags, tmp_path / "tuned", ["schedule.steps=5"]).run().checkpoint
-    entries = metrics_of(tmp_path / "first") + metrics_of(tmp_path / "tuned")
-    assert [entry["step"] for entry in entries] == [1, 2, 3, 4, 5]
-    assert all(math.isfinite(value) for entry in entries for value in entry.values())
     if config.algorithm.then:
-        with pytest.raises(PtrError, match="visual features without a policy.*ptr train finetune"):
+        following = "pretrain" if is_before_pretraining(config) else "finetune"
+        with pytest.raises(PtrError, match=f"visual features without a policy.*ptr train {following}"):
             Policy.load(first)
+    values = []
+    if is_before_pretraining(config):
+        values = metrics_of(tmp_path / "first")
+        config = config.replaced([f"networks.weights={tmp_path / 'first'}"])
+        first = start_pretraining(config, prior, tmp_path / "second").run().checkpoint
+    tuned = start_finetuning(first, bags, tmp_path / "tuned", ["schedule.steps=5"]).run().checkpoint
+    entries = metrics_of(first.parent.parent) + metrics_of(tmp_path / "tuned")
+    assert [entry["step"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert all(math.isfinite(value) for entry in entries + values for value in entry.values())
     check_that_it_acts(Policy.load(tuned))
 
 
@@ -288,7 +294,9 @@ def test_the_typical_actions_of_a_behaviour_transformer_survive_checkpoints(bags
     assert torch.equal(tuned.algorithm.average_actor.centres, centres)
 
 
-@pytest.mark.parametrize("name", ["bet_small", "r3m_bc_small", "mae_bc_small", "autoregressive_bc_small"])
+@pytest.mark.parametrize(
+    "name", ["bet_small", "r3m_bc_small", "mae_bc_small", "v_ptr_small", "autoregressive_bc_small"]
+)
 def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(name: str, bags: Bags, tmp_path: Path) -> None:
     config = miniature(name).replaced(["algorithm.masked.updates=4"])  # not the steps of each part
     prior = dataclasses.replace(bags, target=())

@@ -165,3 +165,14 @@ def test_ptr_without_an_imitation_term_still_warms_up() -> None:
 @pytest.mark.parametrize("size", ["paper", "small"])
 def test_a_two_way_gripper_is_all_that_sets_it_apart(size: str) -> None:
     assert differences(f"bc_bernoulli_{size}", f"bc_{size}") == {"networks": {"gripper"}}
+
+
+def test_v_ptr_is_ptr_behind_values_of_videos() -> None:
+    """What comes after the values is ptr_small, from another encoder; the paper's has what its authors changed."""
+    assert differences("v_ptr_small", "ptr_small") == {"algorithm": {"name", "then", "icvf"}}
+    assert (preset("v_ptr_small").algorithm.name, preset("v_ptr_small").algorithm.then) == ("icvf", "ptr")
+    assert differences("v_ptr_paper", "ptr_paper") == {
+        "networks": {"encoder", "embeddings"},
+        "algorithm": {"name", "then", "alpha", "calibrated"},
+        "schedule": {"target_from"},
+    }

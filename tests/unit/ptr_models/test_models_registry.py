@@ -74,7 +74,7 @@ def test_a_broken_package_is_named_with_its_error(
 
 @pytest.mark.parametrize("name", ALGORITHMS.names)
 def test_every_algorithm_of_the_suite_can_be_loaded(name: str) -> None:
-    assert ALGORITHMS[name].batches in ("transitions", "windows", "clips")
+    assert ALGORITHMS[name].batches in ("transitions", "windows", "clips", "intents")
 
 
 def test_a_configuration_with_an_unknown_algorithm_names_the_known_ones() -> None:

@@ -123,6 +123,17 @@ def test_bags_of_two_cameras_train_a_policy_that_sees_both(name: str, bags: Any,
     assert mode() != mode(0, 1, 2) and mode() != mode(3, 4, 5)
 
 
+def test_values_of_two_views_serve_a_policy_that_sees_both(bags: Any, tmp_path: Path) -> None:
+    start_pretraining(small("v_ptr_small"), bags(TWO), tmp_path / "values").run()
+    config = small("v_ptr_small").replaced([f"networks.weights={tmp_path / 'values'}"])
+    policy = Policy.load(start_pretraining(config, bags(TWO), tmp_path / "run").run().checkpoint)
+    assert policy.contract.cameras == TWO.cameras
+    image = np.random.default_rng(2).integers(0, 256, (64, 64, 6), dtype=np.uint8)
+    hidden = image * np.repeat([1, 0], 3).astype(np.uint8)
+    modes = [policy.act(seen, np.zeros(7, np.float32), TASK, "mode").scaled.tolist() for seen in (image, hidden)]
+    assert modes[0] != modes[1]
+
+
 def test_a_checkpoint_of_one_camera_does_not_see_the_second_of_the_bags(
     bags: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -124,7 +124,7 @@ def test_exchanges_start_during_the_backward_pass_last_layer_first(monkeypatch: 
     assert len(events) == 5
 
 
-@pytest.mark.parametrize("preset_name", ["ptr_small", "bet_small", "r3m_bc_small"])
+@pytest.mark.parametrize("preset_name", ["ptr_small", "bet_small", "r3m_bc_small", "v_ptr_small"])
 def test_parts_of_a_batch_are_its_rows_in_order(preset_name: str, training_bags: Bags, tmp_path: Path) -> None:
     config = replace(preset(preset_name), batch_size=12, device="cpu", threads=1)
     config = replace(config, schedule=replace(config.schedule, target_from=0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import itertools
 import json
 import re
 from pathlib import Path
@@ -16,7 +17,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.training.presets import preset
 from ptr_policy.stages import Stage
 from ptr_policy.table.cli import check_same
-from ptr_policy.table.forecast import Forecast
+from ptr_policy.table.forecast import Forecast, all_work
 from ptr_policy.table.methods import METHODS, Method, Recipe, methods
 from ptr_policy.table.plan import Budget, TablePlan, all_stages, read_trials
 from ptr_policy.table.report import caption, figure, markdown, read_rows, write_report
@@ -38,7 +39,7 @@ def checkpoint(folder: Path, step: int) -> None:
 
 def finish_pretraining(plan: TablePlan) -> None:
     for method in plan.methods:
-        if method.recipe in (Recipe.FINETUNE, Recipe.REPRESENTATION):
+        if method.recipe.is_pretrained:
             for seed in plan.seeds:
                 checkpoint(plan.pretraining(method, seed), plan.budget.pretraining)
 
@@ -78,12 +79,12 @@ def test_every_method_meets_the_same_demonstrations_trials_and_number_of_updates
     assert len(tried) == len(METHODS) * 4 and {after(s.command, "--trials") for s in tried} == {"20"}
     assert not any("--seed" in stage.command for stage in tried)  # the same scenes for all
     for method in METHODS:
-        total = {"FINETUNE": 100, "REPRESENTATION": 100}.get(method.recipe.name, 1100)
+        total = {"FINETUNE": 100, "REPRESENTATION": 100, "VALUES": 100}.get(method.recipe.name, 1100)
         assert {stage.total for stage in trained[method.name]} == {total}
         assert {after(stage.command, "--target") for stage in trained[method.name]} == {
             str(plan.demonstrations(task, seed)) for task, _ in TASKS for seed in (0, 1)
         }
-        mixes = method.recipe in (Recipe.FINETUNE, Recipe.JOINT)
+        mixes = method.recipe in (Recipe.FINETUNE, Recipe.VALUES, Recipe.JOINT)
         assert all(("--data" in stage.command) == mixes for stage in trained[method.name])
 
 
@@ -230,6 +231,34 @@ def test_the_q_function_of_a_control_chooses_none_of_its_actions(plan: TablePlan
     restricted = {stage.name.split("_put")[0] for stage in validated if "--choice" in stage.command}
     assert restricted == {"validate_ptr_control"}
     assert not any(word.endswith("_q") for stage in validated for word in stage.command)
+
+
+def test_v_ptr_learns_values_of_the_images_and_is_then_pretrained_from_their_encoder(plan: TablePlan) -> None:
+    """Each of the three phases has its own run; an interrupted one goes on with what it began with."""
+    chosen = dataclasses.replace(plan, methods=methods(["v_ptr"]), seeds=(0,), settings=("batch_size=8",))
+    values, pretraining = chosen.out / "v_ptr" / "values-s0", chosen.out / "v_ptr" / "pretraining-s0"
+    checkpoint(pretraining, 400)
+    stages = {stage.name: stage for stage in all_stages(chosen) if stage.kind in ("values", "pretrain", "train")}
+    assert list(stages)[:2] == ["values_v_ptr_0", "pretrain_v_ptr_0"] and len(stages) == 4
+    first, second, third, _ = (list(stage.command) for stage in stages.values())
+    assert (after(first, "--preset"), after(first, "--out"), after(first, "--steps")) == (
+        "v_ptr_small",
+        str(values),
+        "1000",
+    )
+    assert not any("networks.weights" in word for word in first)
+    assert "--resume" in second and "--preset" not in second  # 400 of its updates are made
+    assert after(third, "--checkpoint") == str(pretraining) and after(third, "--data") == str(plan.data)
+    assert stages["values_v_ptr_0"].total == 1000 == stages["pretrain_v_ptr_0"].total
+    other = dataclasses.replace(chosen, out=plan.out / "new")
+    fresh = next(stage.command for stage in all_stages(other) if stage.kind == "pretrain")
+    settings = [word for before, word in itertools.pairwise(fresh) if before == "--set"]
+    assert settings == ["batch_size=8", f"networks.weights={other.out / 'v_ptr' / 'values-s0'}"]
+    work = [(item.kind, item.units) for item in all_work(chosen) if item.kind in ("values", "pretrain")]
+    assert work == [("values", 1000), ("pretrain", 1000)]
+    assert "V-PTR: as many updates before, on the images alone." in caption(chosen)
+    ready = dataclasses.replace(chosen, checkpoints={"v_ptr": pretraining})
+    assert not [stage for stage in all_stages(ready) if stage.kind in ("values", "pretrain")]
 
 
 def test_a_folder_of_another_plan_is_refused_with_the_value_that_differs(plan: TablePlan) -> None:

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames to MP4 and back, by FFmpeg's libraries (av): a constant frame rate, and a key frame every other frame.
-
-A file of a data set from outside is opened as bytes of the MP4 container and nothing else, so that a play list in
-its place opens no address, and its size is looked at before a frame is decoded.
-"""
+"""Frames to MP4 and back, by FFmpeg's libraries (av): a constant frame rate, and a key frame every other frame."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,12 +17,8 @@ from ptr_models.common import video
 from ptr_models.common.video import Encoding, Image
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.exchange.lerobot.layout import UnwritableError, full
-from ptr_models.limits import MAX_IMAGE_PIXELS
 
-_DECODED = ("h264", "hevc", "av1", "vp9", "mpeg4")
 _DAMAGE = (av.FFmpegError, ValueError, OSError, MemoryError, TypeError, OverflowError)
-_BT601, _FULL_RANGE = (2, 5, 6), 2
-"""FFmpeg's numbers: colors not told (taken as BT.601), or told; values from 0 to 255."""
 
 
 def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int, encoding: Encoding) -> int:
@@ -108,7 +99,7 @@ def decode(path: Path, begin: float, times: NDArray[np.float64], fps: float) -> 
                 continue
             if (frame.height, frame.width) != size:
                 raise EpisodeError(f"{path} changes its size from {size} to {(frame.height, frame.width)}")
-            last = (frame.time, _image(frame))
+            last = (frame.time, video.bgr(frame))
             while time is not None and abs(last[0] - time) <= half:
                 yield last[1]
                 found, time = found + 1, next(wanted, None)
@@ -118,33 +109,11 @@ def decode(path: Path, begin: float, times: NDArray[np.float64], fps: float) -> 
         raise EpisodeError(f"{path} has no frame at {time:.3f} s; {found} of {len(times)} were found")
 
 
-def _image(frame: av.VideoFrame) -> Image:
-    """BGR of a frame; OpenCV knows the usual kind only, ITU-R BT.601 in 16 to 235, and FFmpeg the others."""
-    usual = frame.format.name == "yuv420p" and frame.colorspace in _BT601 and frame.color_range != _FULL_RANGE
-    if usual and not frame.height % 2 and not frame.width % 2:
-        return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420), np.uint8)
-    return np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
-
-
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Container and stream of an MP4 file, after its codec and size were looked at."""
+    """Container and stream of an MP4 file, see `common.video`; what is wrong with it is an EpisodeError."""
     try:
-        with path.open("rb") as file, av.open(file, "r", format="mp4", options={"enable_drefs": "0"}) as container:
-            if not container.streams.video:
-                raise EpisodeError(f"{path} holds no video")
-            stream = container.streams.video[0]
-            context = stream.codec_context
-            if stream.codec.canonical_name not in _DECODED:
-                raise EpisodeError(
-                    f"{path} is of the codec {stream.codec.canonical_name}; known: {', '.join(_DECODED)}"
-                )
-            if not 0 < context.width * context.height <= MAX_IMAGE_PIXELS:
-                raise EpisodeError(
-                    f"{path} claims frames of {context.width} x {context.height} pixels; "
-                    f"at most {MAX_IMAGE_PIXELS} are decoded"
-                )
-            context.thread_count = 1
-            yield container, stream
-    except _DAMAGE as error:
-        raise EpisodeError(f"{path} is no intact MP4 video: {error}") from error
+        with video.opened(path) as found:
+            yield found
+    except video.VideoError as error:
+        raise EpisodeError(str(error)) from error
