@@ -66,7 +66,7 @@ def make_source(
         if kind == "clips":
             return ClipSampler(data, seed)
         options = {"task_balance": config.data.task_balance, "goal_future": config.data.goal_future}
-        return Sampler(data, ids, seed, config.labelling, **options)
+        return Sampler(data, ids, seed, config.labelling, chunk=config.algorithm.chunk, **options)
 
     if target is not None:
         target = limited(target, config.data.target_episodes, config.seed)
