@@ -71,8 +71,8 @@ class AlgorithmConfig:
         chunk_lead: how many steps before it is needed the next chunk is computed, see `ptr_models.inference.chunks`.
         chunk_ensemble: m of the weights with which overlapping chunks are averaged; None: each replaces the one before.
         samples: actions from the policy, and as many uniform ones, per state.
-        target_entropy: nats per action; the temperature is tuned until the policy has it. `auto`: minus the number of action
-            dimensions that vary in the data; a run that starts puts the number here, and `varying_dimensions`.
+        target_entropy: nats per action; the temperature is tuned until the policy has it. `auto`: minus the number of
+            action dimensions that vary in the data; a run that starts puts the number here, and `varying_dimensions`.
         init_temperature: with which the tuning begins.
         varying_dimensions: those whose entropy counts; empty: all (PTR).
         uniform_dimensions: in which the conservative term's uniform actions differ from the data action: `all`

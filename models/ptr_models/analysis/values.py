@@ -91,7 +91,10 @@ def value_curves(policy: BatchPolicy, data: Dataset, labelling: Labelling | None
     curves = []
     for index, task in enumerate(data.tasks):
         frames, states, actions = data.episode(index)
-        scaled, reached = scale_chunks(actions, data.contract, policy.chunk), bool(data.successes[index]) or data.goal_images
+        scaled, reached = (
+            scale_chunks(actions, data.contract, policy.chunk),
+            bool(data.successes[index]) or data.goal_images,
+        )
         modes = policy.modes(frames[:-1], states[:-1], task)
         curves.append(
             ValueCurve(

@@ -81,7 +81,7 @@ class ServedPolicy(ActingPolicy, Protocol):
 class BatchPolicy(Protocol):
     """Answers for T observations at once: images (T, H, W, 3 * cameras) and states (T, S), scaled actions.
 
-    The analyses use it; one that acts without a critic has no `values`. A, the width of its actions, is 7 times `chunk`.
+    The analyses use it; one that acts without a critic has no `values`. A, the width of its actions, is 7 `chunk`.
     """
 
     @property

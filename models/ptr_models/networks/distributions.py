@@ -4,9 +4,9 @@
 A Gaussian that is squashed into the box has one peak, so it can't wait with an open gripper and be ready to close it:
 its mean crosses everything in between. `TanhGaussianBernoulli` gives the gripper, the last dimension, two values.
 
-An action may be a chunk of h steps (`action_chunks`), A dimensions in all. One uniform number per chunk then decides the
-gripper of all steps: step t is open where the number is below its probability. Each step keeps its own probability, the
-gripper does not flutter within a chunk, and there are h + 1 cases to sum over instead of 2^h.
+An action may be a chunk of h steps (`action_chunks`), A dimensions in all. One uniform number per chunk then decides
+the gripper of all steps: step t is open where the number is below its probability. Each step keeps its own probability,
+the gripper does not flutter within a chunk, and there are h + 1 cases to sum over instead of 2^h.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class Batch:
             images (B, H, W, 6 * cameras): the goal is behind the image, the same one in both.
         state, next_state: (B, S) float32.
         action: (B, A) float32 in [-0.99, 0.99].
-        reward, mask, mc_return: (B,) float32; mask 0 is terminal. Reward and mask of a chunk are those of all its steps.
+        reward, mask, mc_return: (B,) float32; mask 0 is terminal. Reward and mask of a chunk are those of all steps.
         task: (B,) int64 ids.
         success: (B,) whether the episode succeeded.
         valid: (B, h) False at the steps of a chunk that lie behind the end of the episode; None: single actions.

@@ -46,8 +46,8 @@ class Sampler:
                 its transitions uniformly. 0 is PTR's rule (uniform over transitions), 0.5 the square root,
                 1 gives each task the same share.
             goal_future: share of goal images that are drawn from the future of their state, see `goals`.
-            chunk: h, actions of a transition, which goes from s_t to s_{t+h}. Every step of an episode begins one; where
-                fewer than h steps remain, it is shorter and ends in the last frame.
+            chunk: h, actions of a transition, which goes from s_t to s_{t+h}. Every step of an episode begins one;
+                where fewer than h steps remain, it is shorter and ends in the last frame.
         Raises:
             EpisodeError: a task of the data has no id, or an option is out of range.
         """

@@ -160,7 +160,9 @@ def random_batch(networks: NetworkConfig, chunk: int, rows: int = 6, seed: int =
 
 
 def weights(algorithm: Any) -> torch.Tensor:
-    return torch.cat([value.detach().flatten() for module in algorithm.modules.values() for value in module.parameters()])
+    return torch.cat(
+        [value.detach().flatten() for module in algorithm.modules.values() for value in module.parameters()]
+    )
 
 
 CONFIGS = {

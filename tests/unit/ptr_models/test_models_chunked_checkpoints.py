@@ -141,7 +141,9 @@ def test_without_a_critic_chunks_have_no_values() -> None:
 
 
 def test_values_of_actions_of_another_width_are_refused() -> None:
-    with pytest.raises(PtrError, match="the actions have 7 numbers, but the Q-function .* values 28: chunks of 4 steps"):
+    with pytest.raises(
+        PtrError, match="the actions have 7 numbers, but the Q-function .* values 28: chunks of 4 steps"
+    ):
         policy_of().values(np.empty((1, 0, 0, 0), np.uint8), state(0)[None], np.zeros((1, 7), np.float32), TASK)
 
 

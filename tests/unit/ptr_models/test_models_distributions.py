@@ -70,7 +70,10 @@ def test_the_expectation_over_the_gripper_is_exact() -> None:
     ("policy", "probability"),
     [
         (TanhGaussian(torch.tensor([[0.3, math.atanh(0.6)]]), torch.zeros(1, 2)), 0.8),
-        (TanhGaussianBernoulli(TanhGaussian(torch.tensor([[0.3]]), torch.zeros(1, 1)), torch.tensor([[-1.0]])), 0.268941),
+        (
+            TanhGaussianBernoulli(TanhGaussian(torch.tensor([[0.3]]), torch.zeros(1, 1)), torch.tensor([[-1.0]])),
+            0.268941,
+        ),
     ],
 )
 def test_only_the_gripper_is_drawn(policy: TanhGaussian | TanhGaussianBernoulli, probability: float) -> None:
