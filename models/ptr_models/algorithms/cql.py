@@ -7,8 +7,8 @@ network and step; samples of actions reuse the embedding. Everything after the e
 gripper has G = 2 values: each sample of the motion meets both, and expectations over them are exact.
 
 With `chunk` h an action is a chunk of h of them (Li, Zhou & Levine, "Reinforcement Learning with Action Chunking",
-2025, arXiv 2507.07969): A = 7 h, and a transition goes from s_t to s_{t+h}. Where an episode ends earlier, its chunk has
-fewer steps, `valid` says which, and what stands behind them is not imitated.
+2025, arXiv 2507.07969): A = 7 h, and a transition goes from s_t to s_{t+h}. Where an episode ends earlier, its chunk
+has fewer steps, `valid` says which, and what stands behind them is not imitated.
 """
 
 from __future__ import annotations
