@@ -287,7 +287,7 @@ def test_one_number_decides_the_gripper_of_all_steps_of_a_chunk() -> None:
     opened = (policy.grippers[0] > 0).int().tolist()
     assert opened == [[0, 0, 0], [0, 1, 0], [1, 1, 0], [1, 1, 1]]
     np.testing.assert_allclose(policy.log_mass.exp(), [[0.1, 0.4, 0.3, 0.2]], rtol=1e-4)
-    np.testing.assert_allclose((policy.mode.reshape(3, 3)[:, -1] > 0), [False, True, False])
+    assert (policy.mode.reshape(3, 3)[:, -1] > 0).tolist() == [False, True, False]
 
 
 def test_each_step_is_open_with_its_own_probability_and_samples_say_how_likely_they_are() -> None:
@@ -337,8 +337,7 @@ def test_a_uniform_motion_meets_a_drawn_case_of_the_gripper_and_its_opposite() -
     again, gripper = split_gripper(actions, 3)
     assert torch.equal(again[:, 0::2], motion) and torch.equal(again[:, 1::2], motion)
     assert torch.equal(gripper[:, 0::2], -gripper[:, 1::2])
-    counts = np.unique((gripper[:, 0::2] > 0).reshape(-1, 3) @ torch.tensor([1, 2, 4]).bool().int().cumsum(0), axis=0)
-    assert len({tuple(row) for row in (gripper[:, 0::2] > 0).reshape(-1, 3).tolist()}) == 8 and len(counts)
+    assert len({tuple(row) for row in (gripper[:, 0::2] > 0).reshape(-1, 3).tolist()}) == 8
 
 
 def test_a_chunk_is_put_together_from_motion_and_gripper() -> None:
