@@ -62,11 +62,12 @@ class AdvantageWeightedRegression(Ptr):
             advantages = advantage(q[..., 0], q[..., 1:], samples.log_mass)
             weight = advantage_weight(advantages, options.beta, options.max_weight)
             counted = weight if batch.success is None else weight * batch.success
-        loss = imitation_loss(policy, batch.action, config.bc_loss, counted)
-        descend(self.optimisers["actor"], loss + spread_loss(policy, batch.action, config.bc_loss, counted))
+        imitated = (policy, batch.action, config.bc_loss, counted)
+        loss = imitation_loss(*imitated, valid=batch.valid)
+        descend(self.optimisers["actor"], loss + spread_loss(*imitated, valid=batch.valid))
         return {
             "actor_loss": loss.detach(),
-            "actor_mse": mode_error(policy, batch.action),
+            "actor_mse": mode_error(policy, batch.action, batch.valid),
             "advantage": advantages.mean(),
             "advantage_weight": weight.mean(),
         }

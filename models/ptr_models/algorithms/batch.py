@@ -23,16 +23,17 @@ def task_vectors(ids: Tensor, tasks: TaskLookup) -> Tensor:
 
 @dataclass(frozen=True)
 class Transitions:
-    """B transitions (s, a, r, m, s') of several tasks.
+    """B transitions (s, a, r, m, s') of several tasks; a may be a chunk of h actions, A = 7 h.
 
     Attributes:
         image, next_image: (B, H, W, 3) uint8 RGB.
         state, next_state: (B, S) float32.
-        action: (B, 7) scaled to [-0.99, 0.99].
-        reward, mask: (B,); mask 0 ends the episode.
+        action: (B, A) scaled to [-0.99, 0.99].
+        reward, mask: (B,); mask 0 ends the episode. Of a chunk: the discounted sum, and 0 where it ends in one.
         mc_return: (B,) discounted return of the demonstration from here.
         task: (B, K) one-hot, or embeddings of instructions.
         success: (B,) 1 where the episode succeeded, so that its actions are worth imitating; None: all did.
+        valid: (B, h) 1 at the steps of a chunk that the episode has, 0 at those behind its end; None: single actions.
     """
 
     image: Tensor
@@ -45,6 +46,11 @@ class Transitions:
     mc_return: Tensor
     task: Tensor
     success: Tensor | None = None
+    valid: Tensor | None = None
+
+    def discount(self, gamma: float) -> float | Tensor:
+        """Of the value of s': gamma, or (B,) gamma^n of chunks with n valid steps."""
+        return gamma if self.valid is None else gamma ** self.valid.sum(dim=-1)
 
     @classmethod
     def from_arrays(cls, batch: Any, tasks: TaskLookup, device: torch.device | str = "cpu") -> Transitions:
@@ -58,6 +64,7 @@ class Transitions:
             image=tensor("image", torch.uint8),
             next_image=tensor("next_image", torch.uint8),
             task=task_vectors(tensor("task", torch.int64), tasks),
+            valid=None if batch.valid is None else tensor("valid"),
             **{name: tensor(name) for name in names},
         )
 

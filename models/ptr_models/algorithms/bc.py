@@ -4,7 +4,8 @@
 The squared error of the mode, or the negative log-likelihood, of the demonstrated action. PTR's own BC
 baseline is a Gaussian of standard deviation 1, whose likelihood is the squared error up to a constant and a
 factor 1/2. log_std is fitted beside it, which leaves the mode alone, so that samples are like the data. A two-way
-gripper (`networks.gripper: bernoulli`) learns by binary cross-entropy.
+gripper (`networks.gripper: bernoulli`) learns by binary cross-entropy. With `chunk` h the actor predicts h actions at
+once, and each step of the chunk counts alike.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class BehaviourCloning:
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
-        self.actor = Actor(networks, tasks).to(self.device)
+        self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         if config.freeze_backbone:
             self.actor.encoder.freeze_backbone()
         self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
@@ -52,9 +53,10 @@ class BehaviourCloning:
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
         """One update of the actor."""
         policy = self.actor(batch.image, batch.state, batch.task)
-        loss = imitation_loss(policy, batch.action, self.config.bc_loss, batch.success)
-        spread = spread_loss(policy, batch.action, self.config.bc_loss, batch.success)
+        imitated = (policy, batch.action, self.config.bc_loss, batch.success)
+        loss = imitation_loss(*imitated, valid=batch.valid)
+        spread = spread_loss(*imitated, valid=batch.valid)
         descend(self.optimisers["actor"], loss + spread)
         if self.average_actor is not None:
             average_weights(self.average_actor, self.actor, self.config.actor_average, step)
-        return {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action)}
+        return {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action, batch.valid)}

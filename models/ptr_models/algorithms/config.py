@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,6 +50,10 @@ CHOICES = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
 AUTO = "auto"
 """Target entropy that is found in the data when a run starts."""
 UNIFORM_DIMENSIONS = ("all", "varying", "parts")
+SINGLE_ACTIONS = ("autoregressive_bc", "bet")
+"""Algorithms whose actors can't predict chunks."""
+MAX_CHUNK = 64
+"""Steps; 12.8 s at 5 Hz."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +65,15 @@ class AlgorithmConfig:
         options: of an algorithm of another package, by name.
         discount, polyak: gamma; fraction of the online critic that enters its target per step.
         alpha: weight of the conservative (CQL) term.
+        chunk: h, actions that the policy predicts, and the critic values, at once; 1: single actions (PTR). Returns
+            within a chunk are those of the data, and targets take the value h steps later.
+        chunk_execute: steps of a chunk that are carried out before those of the next one; 0: all that `chunk_lead`
+            leaves.
+        chunk_lead: how many steps before it is needed the next chunk is computed, see `ptr_models.inference.chunks`.
+        chunk_ensemble: m of the weights with which overlapping chunks are averaged; None: each replaces the one before.
         samples: actions from the policy, and as many uniform ones, per state.
-        target_entropy: nats; the temperature is tuned until the policy has it. `auto`: minus the number of action
-            dimensions that vary in the data; a run that starts puts the number here, and `varying_dimensions`.
+        target_entropy: nats per action; the temperature is tuned until the policy has it. `auto`: minus the number of
+            action dimensions that vary in the data; a run that starts puts the number here, and `varying_dimensions`.
         init_temperature: with which the tuning begins.
         varying_dimensions: those whose entropy counts; empty: all (PTR).
         uniform_dimensions: in which the conservative term's uniform actions differ from the data action: `all`
@@ -113,6 +124,10 @@ class AlgorithmConfig:
     discount: float = 0.96
     polyak: float = 0.005
     alpha: float = 10.0
+    chunk: int = 1
+    chunk_execute: int = 0
+    chunk_lead: int = 0
+    chunk_ensemble: float | None = None
     samples: int = 4
     target_entropy: float | str = -7.0
     init_temperature: float = 1.0
@@ -181,6 +196,7 @@ class AlgorithmConfig:
                 f"init_temperature is {self.init_temperature} and bc_gripper_weight {self.bc_gripper_weight}; "
                 "the first must be positive, the second not negative"
             )
+        self._require_chunks()
         if not 0.0 <= self.discount < 1.0:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")
         if not 0.0 < self.polyak <= 1.0:
@@ -194,3 +210,27 @@ class AlgorithmConfig:
                 f"samples is {self.samples}, candidates {self.candidates}, target_subset {self.target_subset}; "
                 "at least one action per state is needed, and no negative number of critics"
             )
+
+    @property
+    def executed(self) -> int:
+        """Steps of a chunk that are carried out before those of the next one."""
+        return self.chunk_execute or self.chunk - self.chunk_lead
+
+    def _require_chunks(self) -> None:
+        if not 1 <= self.chunk <= MAX_CHUNK:
+            raise ValueError(f"chunk is {self.chunk}; it must be from 1 to {MAX_CHUNK}")
+        for name in (self.name, self.then):
+            if self.chunk > 1 and name in SINGLE_ACTIONS:
+                raise ValueError(f"chunk is {self.chunk}, but {name} predicts single actions; set chunk to 1")
+        if self.chunk_execute < 0 or not 0 <= self.chunk_lead < self.executed:
+            raise ValueError(
+                f"chunk_execute is {self.chunk_execute} and chunk_lead {self.chunk_lead}; the first must be 0 or more, "
+                "the second from 0 to one less than the steps that are carried out"
+            )
+        if self.executed + self.chunk_lead > self.chunk:
+            raise ValueError(
+                f"chunk_execute is {self.chunk_execute} and chunk_lead {self.chunk_lead}, together more than the chunk "
+                f"of {self.chunk} steps; make them smaller"
+            )
+        if self.chunk_ensemble is not None and not 0.0 <= self.chunk_ensemble < math.inf:
+            raise ValueError(f"chunk_ensemble is {self.chunk_ensemble}; it must be 0 or more, or null")

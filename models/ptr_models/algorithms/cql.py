@@ -5,6 +5,10 @@ Kumar et al., "Pre-Training for Robots", RSS 2023 (arXiv 2210.05178); Kumar et a
 NeurIPS 2020. B states, E critics, N actions per source, A action dimensions. Images are encoded once per
 network and step; samples of actions reuse the embedding. Everything after the embedding is float32. A two-way
 gripper has G = 2 values: each sample of the motion meets both, and expectations over them are exact.
+
+With `chunk` h an action is a chunk of h of them (Li, Zhou & Levine, "Reinforcement Learning with Action Chunking",
+2025, arXiv 2507.07969): A = 7 h, and a transition goes from s_t to s_{t+h}. Where an episode ends earlier, its chunk
+has fewer steps, `valid` says which, and what stands behind them is not imitated.
 """
 
 from __future__ import annotations
@@ -16,12 +20,12 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.config import AUTO, AlgorithmConfig
-from ptr_models.networks import Actor, ActorDistribution, Critic, NetworkConfig
-from ptr_models.networks.distributions import GRIPPER, Samples, over_gripper, with_both_grippers
+from ptr_models.networks import Actor, ActorDistribution, Critic, NetworkConfig, TanhGaussianBernoulli
+from ptr_models.networks.action_chunks import split_gripper, sum_over_steps, with_gripper
+from ptr_models.networks.distributions import Samples, over_gripper, with_both_grippers
 from ptr_models.networks.shared_batch import averaging_gradients, uniform
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -31,12 +35,13 @@ VALUE_RANGE = (-25.0, 10.0)  # what rewards -1 and 10 at discount 0.96 allow; va
 
 # --------------------------------------------------------------------------- the losses
 def bellman_target(
-    reward: Tensor, mask: Tensor, target_q: Tensor, discount: float, log_mass: Tensor | None = None
+    reward: Tensor, mask: Tensor, target_q: Tensor, discount: float | Tensor, log_mass: Tensor | None = None
 ) -> Tensor:
     """y = r + gamma m max_j E_g min_k Q_k(s', a'_j, g): pessimistic over critics, then the best of the samples.
 
     Args:
         reward, mask: (B,).   target_q: (E, B, N * G) of the target critics at N policy samples in s'.
+        discount: gamma, or for chunks (B,) gamma^n of their n steps; `reward` is then discounted within them.
         log_mass: (B, G) of the gripper in s'; None: it is continuous.
     Returns:
         (B,), without gradient.
@@ -55,7 +60,8 @@ def conservative_gap(
         log_pi: (B, M) log-densities of the policy samples, without gradient.
         dimensions: A; uniform actions have density (1/2)^A. An (N,) tensor where uniform actions differ from the data
             action in other dimensions each. A two-way gripper is summed over, not sampled: its values stand side by
-            side in M and N, and neither log_pi nor A counts it.
+            side in M and N, and neither log_pi nor A counts it. Of the 2^h cases of a chunk two stand in N: it counts
+            h - 1.
     Returns:
         (E, B).
     """
@@ -109,7 +115,12 @@ def log_likelihood(samples: Samples) -> Tensor:
 
 
 def imitation_loss(
-    policy: ActorDistribution, action: Tensor, kind: str, weight: Tensor | None = None, gripper: float = 1.0
+    policy: ActorDistribution,
+    action: Tensor,
+    kind: str,
+    weight: Tensor | None = None,
+    gripper: float = 1.0,
+    valid: Tensor | None = None,
 ) -> Tensor:
     """Squared error of the mode, summed over dimensions, or minus the log-likelihood; mean over states.
 
@@ -118,24 +129,28 @@ def imitation_loss(
     Args:
         weight: (B,) of each state, such as 0 where the episode failed: what it did is not to be imitated.
         gripper: factor of the gripper's squared error (not of a likelihood).
+        valid: (B, h) 1 at the steps of a chunk that are imitated; None: a single action.
     """
     if kind == "squared":
-        errors = policy.squared_errors(action)
-        error = errors[..., :GRIPPER].sum(dim=-1) + gripper * errors[..., GRIPPER]
+        steps = 1 if valid is None else valid.shape[-1]
+        motion, gripper_errors = split_gripper(policy.squared_errors(action), steps)
+        error = sum_over_steps(motion, valid) + gripper * sum_over_steps(gripper_errors, valid)
     else:
-        error = -policy.log_prob(action)
+        error = -policy.log_prob(action, valid)
     return error.mean() if weight is None else (error * weight).mean()
 
 
-def spread_loss(policy: ActorDistribution, action: Tensor, kind: str, weight: Tensor | None = None) -> Tensor:
+def spread_loss(
+    policy: ActorDistribution, action: Tensor, kind: str, weight: Tensor | None = None, valid: Tensor | None = None
+) -> Tensor:
     """What fits log_std where the squared error, which does not contain it, trains the mode; else 0.
 
     Minus the log-likelihood with the mean detached; its gradient reaches the head of log_std alone, so that the mode
-    learns as it does without it.
+    learns as it does without it. Arguments as of `imitation_loss`.
     """
     if kind != "squared":
         return torch.zeros((), device=action.device)
-    error = policy.spread_error(action)
+    error = policy.spread_error(action, valid)
     return error.mean() if weight is None else (error * weight).mean()
 
 
@@ -161,9 +176,9 @@ class Ptr:
         self.config, self.device = config, torch.device(device)
         self.critic_begins = 0 if config.critic_in_warmup else max(config.bc_warmup - config.critic_warmup_steps, 0)
         self.td_begins = self.critic_begins + config.critic_warmup_steps
-        self.actor = Actor(networks, tasks).to(self.device)
+        self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         self._count_dimensions(self.actor)
-        self.critic = Critic(networks, tasks).to(self.device)
+        self.critic = Critic(networks, tasks, config.chunk).to(self.device)
         self.target_critic = frozen_copy(self.critic)
         self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.init_temperature), device=self.device))
@@ -175,24 +190,28 @@ class Ptr:
 
     def _count_dimensions(self, actor: Actor) -> None:
         """Which dimensions of the motion count for the entropy, and in which uniform actions differ from the data's."""
-        config = self.config
+        config, chunk = self.config, self.config.chunk
         self.motion_dimensions = actor.log_std.out_features  # without a two-way gripper
-        every = list(range(self.motion_dimensions))
-        varying = [index for index in every if index in config.varying_dimensions] or every
+        every, width = list(range(self.motion_dimensions)), self.motion_dimensions // chunk
+        varying = [index for index in every if index % width in config.varying_dimensions] or every
         self.entropy_dimensions = varying
         self.uniform_dimensions = varying if config.uniform_dimensions == "varying" else every
         parts = [self.uniform_dimensions]  # taken in turn by the uniform actions of a state
         if config.uniform_dimensions == "parts":
-            named = ([d for d in part if d in varying] for part in (TRANSLATION, ROTATION))
+            named = ([d for d in varying if d % width in part] for part in (TRANSLATION, ROTATION))
             parts += [part for part in named if part]
         values = 2 if actor.two_way_gripper else 1  # each uniform motion meets every value of the gripper
         rows = [parts[index % len(parts)] for index in range(config.samples) for _ in range(values)]
         differs = torch.tensor([[d in row for d in every] for row in rows], device=self.device)
         self.uniform_counts = differs.sum(dim=-1).float()
-        held = functional.pad(~differs, (0, values - 1))  # a two-way gripper is never held
+        if actor.two_way_gripper:
+            self.uniform_counts += chunk - 1  # of the 2^h cases of its gripper a motion meets two
+            held = with_gripper(~differs, torch.zeros(len(rows), chunk, device=self.device))  # which is never held
+        else:
+            held = ~differs
         self.uniform_held = held if held.any() else None
         wanted = config.target_entropy
-        self.target_entropy = -float(len(varying)) if wanted == AUTO else float(wanted)
+        self.target_entropy = -float(len(varying)) if wanted == AUTO else chunk * float(wanted)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -288,7 +307,8 @@ class Ptr:
         if config.target_subset:
             chosen = torch.randperm(len(target_q))[: config.target_subset].tolist()
             target_q = torch.stack([target_q[k] for k in chosen])
-        target = bellman_target(batch.reward, batch.mask, target_q, config.discount, following.log_mass)
+        discount = batch.discount(config.discount)
+        target = bellman_target(batch.reward, batch.mask, target_q, discount, following.log_mass)
         return target.clamp(*config.target_bounds) if config.target_bounds else target
 
     def _contrast(
@@ -300,7 +320,7 @@ class Ptr:
         batch, motion = len(sources[0].actions), sources[0].log_density.shape[-1]
         uniform_actions = uniform(batch, count, motion, device=self.device) * 2 - 1
         if sources[0].log_mass is not None:
-            uniform_actions = with_both_grippers(uniform_actions)
+            uniform_actions = with_both_grippers(uniform_actions, self.config.chunk)
         if self.config.next_policy_actions and next_policy is not None:
             sources.append(next_policy.draw(count))
         policy_actions = torch.cat([source.actions for source in sources], dim=1)
@@ -328,31 +348,34 @@ class Ptr:
         log_mass, log_pi = samples.log_mass, log_likelihood(samples)
         self.critic.requires_grad_(False)
         q = self.critic.q(embedding, batch.task, samples.actions)
-        if config.gripper_at_mode and log_mass is not None:
-            mode = with_both_grippers(policy.mode.detach()[:, None, :GRIPPER])
+        if config.gripper_at_mode and isinstance(policy, TanhGaussianBernoulli):
+            mode = policy.mode_with_grippers.detach()
             at_mode = expected_value(self.critic.q(embedding, batch.task, mode), config.actor_critics, log_mass)
-            loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, log_mass.detach())
+            loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, policy.log_mass.detach())
             loss = loss - weight * at_mode.mean()
         else:
             loss = actor_loss(q, log_pi, temperature, config.actor_critics, weight, log_mass)
         self.critic.requires_grad_(True)
         if config.bc_weight > 0:
             gripper = 1.0 if config.bc_gripper_weight is None else config.bc_gripper_weight / config.bc_weight
-            imitation = imitation_loss(policy, batch.action, config.bc_loss, batch.success, gripper)
+            imitation = imitation_loss(policy, batch.action, config.bc_loss, batch.success, gripper, batch.valid)
             loss = loss + config.bc_weight * imitation
-            loss = loss + config.bc_std_weight * spread_loss(policy, batch.action, config.bc_loss, batch.success)
+            spread = spread_loss(policy, batch.action, config.bc_loss, batch.success, batch.valid)
+            loss = loss + config.bc_std_weight * spread
         descend(self.optimisers["actor"], loss)
         entropy = self._entropy(samples)
-        return {"actor_loss": loss.detach(), "entropy": entropy, "actor_mse": mode_error(policy, batch.action)}, entropy
+        mse = mode_error(policy, batch.action, batch.valid)
+        return {"actor_loss": loss.detach(), "entropy": entropy, "actor_mse": mse}, entropy
 
     def _imitate(self, batch: Transitions, policy: ActorDistribution) -> tuple[dict[str, Tensor], Tensor | None]:
         """Imitation alone, or (COG) with the entropy term: T log pi(a|s) - log pi(a_data|s)."""
-        loss = imitation_loss(policy, batch.action, self.config.bc_loss, batch.success)
+        imitated = (policy, batch.action, self.config.bc_loss, batch.success)
+        loss = imitation_loss(*imitated, valid=batch.valid)
         samples = policy.draw(1) if self.config.entropy_in_warmup else None
         if samples is not None:
             loss = loss + self.log_temperature.detach().exp() * log_likelihood(samples).mean()
-        descend(self.optimisers["actor"], loss + spread_loss(policy, batch.action, self.config.bc_loss, batch.success))
-        metrics = {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action)}
+        descend(self.optimisers["actor"], loss + spread_loss(*imitated, valid=batch.valid))
+        metrics = {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action, batch.valid)}
         if samples is None:
             return metrics, None
         entropy = self._entropy(samples)
@@ -378,9 +401,13 @@ def frozen_copy(module: Network) -> Network:
     return copy.deepcopy(module).requires_grad_(False)
 
 
-def mode_error(policy: ActorDistribution, action: Tensor) -> Tensor:
-    """Mean squared error per dimension of the mode to the data action, scaled units."""
-    return (policy.mode - action).square().mean().detach()
+def mode_error(policy: ActorDistribution, action: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Mean squared error per dimension of the mode to the data action, scaled units; padded steps don't count."""
+    errors = (policy.mode - action).square()
+    if valid is None:
+        return errors.mean().detach()
+    width = action.shape[-1] // valid.shape[-1]
+    return (sum_over_steps(errors, valid).sum() / (width * valid.sum())).detach()
 
 
 def trainable(module: nn.Module) -> list[nn.Parameter]:

@@ -88,7 +88,7 @@ class MaskedAutoencoder:
             PtrError: the encoder is no Vision Transformer.
         """
         self.config, self.device = config, torch.device(device)
-        self.actor = Actor(networks, tasks).to(self.device)
+        self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         self._encoder = image_encoder(self.actor.encoder)
         transformer = self._encoder.backbone
         if not isinstance(transformer, VisionTransformer):

@@ -61,7 +61,7 @@ class TimeContrastive:
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
-        self.actor = Actor(networks, tasks).to(self.device)
+        self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
         self.optimisers = {
             "actor": adam(trainable(image_encoder(self.actor.encoder).backbone), config.contrastive.rate)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
-from ptr_models.episodes.actions import MARGIN, scale
+from ptr_models.episodes.actions import MARGIN, scale_chunks
 from ptr_models.inference.acting import BatchPolicy
 from ptr_models.replay import Dataset
 
@@ -82,12 +82,12 @@ def action_sensitivity(policy: BatchPolicy, data: Dataset, *, count: int = 16, s
     """
     rng = np.random.default_rng(seed)
     contract = data.contract
-    parts = _indices(contract)
+    parts = _indices(contract, policy.chunk)
     lost: dict[str, list[NDArray[np.float64]]] = {part: [] for part in parts}
     q_data, variance, taken = [], [], []
     for index, task in enumerate(data.tasks):
         frames, states, raw = data.episode(index)
-        seen, actions = (frames[:-1], states[:-1]), scale(raw, contract)
+        seen, actions = (frames[:-1], states[:-1]), scale_chunks(raw, contract, policy.chunk)
         candidates = np.concatenate([actions[:, None], *replaced(actions, parts, count, rng)], axis=1)
         q = np.asarray(policy.values(*seen, candidates, task), dtype=np.float64).min(axis=0)
         q_data.append(q[:, 0])
@@ -95,7 +95,7 @@ def action_sensitivity(policy: BatchPolicy, data: Dataset, *, count: int = 16, s
             several = q[:, 1 + position * count : 1 + (position + 1) * count]
             lost[part].append(q[:, 0] - several.mean(axis=1))
         drawn = np.asarray(policy.samples(*seen, task, count, seed), dtype=np.float64)
-        variance.append(drawn.var(axis=1, ddof=1))
+        variance.append(drawn.var(axis=1, ddof=1).reshape(-1, len(contract.action)))
         taken.append(np.asarray(raw, dtype=np.float64))
     half = (np.array(contract.action_high) - np.array(contract.action_low)) / 2
     return ActionSensitivity(
@@ -120,9 +120,10 @@ def replaced(
     return found
 
 
-def _indices(contract: Contract) -> dict[str, list[int]]:
-    """Dimensions of each part that the contract has."""
-    places = {part: [contract.action.index(n) for n in names if n in contract.action] for part, names in PARTS.items()}
+def _indices(contract: Contract, chunk: int) -> dict[str, list[int]]:
+    """Dimensions of each part that the contract has, in all steps of a chunk."""
+    every = contract.action * chunk
+    places = {part: [index for index, name in enumerate(every) if name in names] for part, names in PARTS.items()}
     return {part: indices for part, indices in places.items() if indices}
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.common.errors import PtrError
-from ptr_models.episodes.actions import scale
+from ptr_models.episodes.actions import scale_chunks
 from ptr_models.inference.acting import BatchPolicy
 from ptr_models.replay import Dataset
 
@@ -104,7 +104,7 @@ def judge(
     if count < 2:
         raise PtrError(f"{count} alternatives say nothing; at least 2 are needed")
     generator = np.random.default_rng(seed)
-    pool = np.concatenate([_taken(data, index) for index in range(len(data))])
+    pool = np.concatenate([_taken(data, index, policy.chunk) for index in range(len(data))])
     policies = {name: policy, **(others or {})}
     found = []
     for index, task in enumerate(data.tasks):
@@ -114,25 +114,29 @@ def judge(
         elif alternatives == "data":
             compared = pool[generator.integers(0, len(pool), (len(frames) - 1, count))]
         else:
-            compared = generator.uniform(-0.99, 0.99, (len(frames) - 1, count, 7)).astype(np.float32)
+            compared = generator.uniform(-0.99, 0.99, (len(frames) - 1, count, pool.shape[-1])).astype(np.float32)
         found.append(_decisions(policy, policies, data, index, compared))
     return found
 
 
-def _taken(data: Dataset, index: int) -> NDArray[np.float32]:
-    """The actions (T, 7) of a demonstration, scaled."""
-    return scale(data.episode(index)[2], data.contract)
+def _taken(data: Dataset, index: int, chunk: int) -> NDArray[np.float32]:
+    """The actions (T, 7) of a demonstration, scaled, or the chunks (T, 7 h) that begin with them."""
+    return scale_chunks(data.episode(index)[2], data.contract, chunk)
 
 
 def _decisions(
     policy: BatchPolicy, policies: Mapping[str, BatchPolicy], data: Dataset, index: int, compared: NDArray[np.float32]
 ) -> Decisions:
-    """One demonstration through the Q-function of `policy`, whose name is the first; compared: (T, N, 7)."""
+    """One demonstration through the Q-function of `policy`, whose name is the first; compared: (T, N, A).
+
+    Errors of the policies are those of their first actions.
+    """
     frames, states, _ = data.episode(index)
-    task, actions, seen = data.tasks[index], _taken(data, index), (frames[:-1], states[:-1])
+    task, seen = data.tasks[index], (frames[:-1], states[:-1])
+    taken, actions = _taken(data, index, policy.chunk), _taken(data, index, 1)
     modes = {name: acts.modes(*seen, task) for name, acts in policies.items()}
     own = next(iter(modes.values()))
-    candidates = np.concatenate([actions[:, None], own[:, None], compared], axis=1)
+    candidates = np.concatenate([taken[:, None], own[:, None], compared], axis=1)
     q = np.asarray(policy.values(*seen, candidates, task), dtype=np.float64).min(axis=0)
     return Decisions(
         name=Path(data.paths[index]).name,
@@ -142,7 +146,7 @@ def _decisions(
         q=q[:, 0],
         alternatives=q[:, 2:],
         advantage=q[:, 0] - q[:, 1],
-        errors={name: _rms(mode - actions) for name, mode in modes.items()},
+        errors={name: _rms(mode[:, : actions.shape[-1]] - actions) for name, mode in modes.items()},
     )
 
 

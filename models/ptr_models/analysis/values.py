@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.episodes.actions import scale
+from ptr_models.episodes.actions import scale_chunks
 from ptr_models.episodes.labels import Labelling, label
 from ptr_models.inference.acting import BatchPolicy
 from ptr_models.inference.policy import Policy
@@ -91,7 +91,10 @@ def value_curves(policy: BatchPolicy, data: Dataset, labelling: Labelling | None
     curves = []
     for index, task in enumerate(data.tasks):
         frames, states, actions = data.episode(index)
-        scaled, reached = scale(actions, data.contract), bool(data.successes[index]) or data.goal_images
+        scaled, reached = (
+            scale_chunks(actions, data.contract, policy.chunk),
+            bool(data.successes[index]) or data.goal_images,
+        )
         modes = policy.modes(frames[:-1], states[:-1], task)
         curves.append(
             ValueCurve(

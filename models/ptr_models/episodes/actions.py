@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,6 +20,28 @@ def scale(actions: ArrayLike, contract: Contract) -> NDArray[np.float32]:
     low, high = np.array(contract.action_low), np.array(contract.action_high)
     scaled = 2.0 * (np.asarray(actions, dtype=np.float64) - low) / (high - low) - 1.0
     return np.clip(scaled, -MARGIN, MARGIN).astype(np.float32)
+
+
+def scale_chunks(actions: ArrayLike, contract: Contract, steps: int) -> NDArray[np.float32]:
+    """The chunk of scaled actions that begins at each step of an episode.
+
+    Behind the end of the episode the arm stands still and the gripper stays as it was.
+
+    Args:
+        actions: (T, A) raw.   steps: h.
+    Returns:
+        (T, h * A), one action after the other.
+    """
+    raw = np.asarray(actions)
+    last = len(raw) - 1
+    places = np.arange(len(raw))[:, None] + np.arange(steps)
+    return scale(standing_still(raw[np.minimum(places, last)], places <= last), contract).reshape(len(raw), -1)
+
+
+def standing_still(chunks: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
+    """Raw chunks (..., h, A) without motion where a step is not valid (..., h); the last number, the gripper, stays."""
+    moves = valid[..., None] | (np.arange(chunks.shape[-1]) == chunks.shape[-1] - 1)
+    return np.where(moves, chunks, np.zeros((), chunks.dtype))
 
 
 def unscale(actions: ArrayLike, contract: Contract) -> NDArray[np.float32]:

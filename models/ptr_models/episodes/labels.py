@@ -77,3 +77,17 @@ def label(length: int, success: bool, labelling: Labelling | None = None) -> Lab
         following = reward[t] + rule.discount * mask[t] * following
         returns[t] = following
     return Labels(reward.astype(np.float32), mask.astype(np.float32), returns.astype(np.float32))
+
+
+def over_chunks(labels: Labels, chunk: int, discount: float) -> Labels:
+    """Labels of the chunks of up to `chunk` actions that begin at each step of an episode.
+
+    The reward is the sum of gamma^k r_{t+k} until the episode ends, by a terminal step or its last one; the mask is 0
+    where a step of the chunk is terminal. The return from a step on is the same.
+    """
+    reward, mask = np.zeros(len(labels.reward)), np.ones(len(labels.reward))
+    for k in range(min(chunk, len(reward))):
+        steps = slice(None, len(reward) - k)
+        reward[steps] += discount**k * mask[steps] * labels.reward[k:]
+        mask[steps] *= labels.mask[k:]
+    return Labels(reward.astype(np.float32), mask.astype(np.float32), labels.mc_return)

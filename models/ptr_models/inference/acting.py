@@ -20,7 +20,8 @@ class Decision:
     Attributes:
         action: (7,) in the contract's units (m, rad per step; gripper 0..1).
         scaled: (7,) the same in [-0.99, 0.99].
-        q: value of the action, the smallest of the critics'; NaN where there is no critic.
+        q: value of the action, or of the chunk that it is part of, the smallest of the critics'; NaN where there is no
+            critic.
         q_spread: largest minus smallest of the critics' values.
         q_mode: value of the mode of the policy, whatever was chosen.
         inference_time: s.
@@ -80,8 +81,12 @@ class ServedPolicy(ActingPolicy, Protocol):
 class BatchPolicy(Protocol):
     """Answers for T observations at once: images (T, H, W, 3 * cameras) and states (T, S), scaled actions.
 
-    The analyses use it; one that acts without a critic has no `values`.
+    The analyses use it; one that acts without a critic has no `values`. A, the width of its actions, is 7 `chunk`.
     """
+
+    @property
+    def chunk(self) -> int:
+        """h, actions that it predicts and values at once."""
 
     def values(
         self,
@@ -90,12 +95,12 @@ class BatchPolicy(Protocol):
         scaled_actions: NDArray[np.float32],
         task: str,
     ) -> NDArray[np.float32]:
-        """(E, T) Q of actions (T, 7) by each critic, or (E, T, N) of actions (T, N, 7)."""
+        """(E, T) Q of actions (T, A) by each critic, or (E, T, N) of actions (T, N, A)."""
 
     def modes(self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str) -> NDArray[np.float32]:
-        """(T, 7) modes along one episode."""
+        """(T, A) modes along one episode."""
 
     def samples(
         self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str, count: int, seed: int = 0
     ) -> NDArray[np.float32]:
-        """(T, count, 7) samples."""
+        """(T, count, A) samples."""

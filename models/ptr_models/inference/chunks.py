@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,19 +75,97 @@ class ChunkOptions:
 
 
 @dataclass(frozen=True)
-class _Chunk:
-    begin: int  # the step whose observation it was predicted from
+class Chunk:
+    """Actions that were predicted from one observation.
+
+    Attributes:
+        actions: (h, 7) in the contract's units.
+        q, q_spread: value of the whole chunk, see `Decision`; NaN where nothing values it.
+    """
+
     actions: NDArray[np.float32]
+    q: float = math.nan
+    q_spread: float = math.nan
+
+
+@dataclass(frozen=True)
+class _Placed:
+    begin: int  # the step whose observation it was predicted from
+    chunk: Chunk
 
     def covers(self, step: int) -> bool:
-        return self.begin <= step < self.begin + len(self.actions)
+        return self.begin <= step < self.begin + len(self.chunk.actions)
 
     def at(self, step: int) -> Vector:
-        return self.actions[step - self.begin]
+        return self.chunk.actions[step - self.begin]
+
+
+class ChunkExecutor:
+    """Carries out chunks step by step, whatever predicts them.
+
+    Args:
+        predict: a chunk from what is known in a step; it runs in a thread of its own.
+    """
+
+    def __init__(self, options: ChunkOptions, predict: Callable[..., Chunk]) -> None:
+        self._options, self._predict = options, predict
+        self._worker = ThreadPoolExecutor(1, "policy")
+        self._chunks: list[_Placed] = []
+        self._asked: Future[_Placed] | None = None
+        self._step = 0
+        self._next = 0  # the step at which the next chunk takes over
+
+    def reset(self) -> None:
+        """Forget what was predicted; a prediction under way is waited for and dropped."""
+        if self._asked is not None:
+            self._asked.exception()
+        self._asked, self._chunks, self._step, self._next = None, [], 0, 0
+
+    def next(self, *question: Any) -> tuple[Vector, Chunk]:
+        """The action of this step (7,), and the newest chunk that it comes from.
+
+        Args:
+            question: what `predict` gets, if a chunk is due.
+        Raises:
+            PtrError: the chunk is too short, or what `predict` raised.
+        """
+        if self._asked is None and self._step >= self._next - self._options.lead:
+            self._asked = self._worker.submit(self._place, self._step, *question)
+        if self._asked is not None and self._step >= self._next:
+            self._adopt(self._asked)
+        action = self._action()
+        self._step += 1
+        return action, self._chunks[-1].chunk
+
+    def close(self) -> None:
+        """End the thread."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+
+    def _place(self, step: int, *question: Any) -> _Placed:
+        return _Placed(step, self._predict(*question))
+
+    def _adopt(self, asked: Future[_Placed]) -> None:
+        """Let the chunk that was asked for take over, once it is there."""
+        self._asked = None
+        placed, needed = asked.result(), self._options.execute + self._options.lead
+        steps = len(placed.chunk.actions)
+        if steps < needed:
+            raise PtrError(
+                f"the policy predicts {steps} steps; execute {self._options.execute} and lead "
+                f"{self._options.lead} need {needed}"
+            )
+        kept = [one for one in self._chunks if one.covers(self._step)] if self._options.ensemble is not None else []
+        self._chunks = [*kept, placed]
+        self._next = self._step + self._options.execute
+
+    def _action(self) -> Vector:
+        now = [placed.at(self._step) for placed in self._chunks if placed.covers(self._step)]
+        weights = np.exp(-(self._options.ensemble or 0.0) * np.arange(len(now)))
+        return np.average(now, axis=0, weights=weights).astype(np.float32)
 
 
 class ChunkedPolicy:
-    """Acts step by step from chunks.
+    """Acts step by step from the chunks of an external policy.
 
     Args:
         predictor: of the chunks.
@@ -107,11 +186,7 @@ class ChunkedPolicy:
             raise PtrError(f"{options.candidates} candidates need a critic that chooses among them")
         self._predictor, self._options, self._critic, self._stepwise = predictor, options, critic, stepwise
         self.tasks = tasks
-        self._worker = ThreadPoolExecutor(1, "policy")
-        self._chunks: list[_Chunk] = []
-        self._asked: Future[_Chunk] | None = None
-        self._step = 0
-        self._next = 0  # the step at which the next chunk takes over
+        self._executor = ChunkExecutor(options, self._predict)
 
     @property
     def contract(self) -> Contract:
@@ -129,9 +204,7 @@ class ChunkedPolicy:
 
     def reset(self) -> None:
         """Forget what was predicted; a prediction under way is waited for and dropped."""
-        if self._asked is not None:
-            self._asked.exception()
-        self._asked, self._chunks, self._step, self._next = None, [], 0, 0
+        self._executor.reset()
         self._predictor.reset()
 
     def act(self, image: Image | None, state: Vector, task: str, choice: str = "", candidates: int = 0) -> Decision:
@@ -144,18 +217,12 @@ class ChunkedPolicy:
             PtrError: the policy failed, or there is no such choice.
         """
         began = time.perf_counter()
-        count = self._count(choice, candidates)
-        if self._asked is None and self._step >= self._next - self._options.lead:
-            self._asked = self._worker.submit(self._predict, self._step, image, state, task, count)
-        if self._asked is not None and self._step >= self._next:
-            self._adopt(self._asked)
-        action = self._action()
-        self._step += 1
+        action, _ = self._executor.next(image, state, task, self._count(choice, candidates))
         return self._decision(action, image, state, task, time.perf_counter() - began)
 
     def close(self) -> None:
         """End the thread, and give back what the policy holds."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._executor.close()
         self._predictor.close()
 
     def _count(self, choice: str, candidates: int) -> int:
@@ -168,13 +235,13 @@ class ChunkedPolicy:
             raise PtrError(f"this policy gives one action per step, not {count} candidates; use choice {FIRST}")
         return count
 
-    def _predict(self, step: int, image: Image | None, state: Vector, task: str, count: int) -> _Chunk:
+    def _predict(self, image: Image | None, state: Vector, task: str, count: int) -> Chunk:
         found = [self._checked(self._predictor.predict(image, state, task)) for _ in range(count)]
         if count == 1 or self._critic is None:
-            return _Chunk(step, found[0])
+            return Chunk(found[0])
         firsts = np.stack([scale(chunk[0], self.contract) for chunk in found])
         values = self._critic.values(_batch(image), state[None], firsts[None], task)[:, 0].min(axis=0)
-        return _Chunk(step, found[int(values.argmax())])
+        return Chunk(found[int(values.argmax())])
 
     def _checked(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
         width = len(self.contract.action)
@@ -183,24 +250,6 @@ class ChunkedPolicy:
         if not np.isfinite(actions).all():
             raise PtrError("the policy's actions contain NaN or infinity")
         return actions
-
-    def _adopt(self, asked: Future[_Chunk]) -> None:
-        """Let the chunk that was asked for take over, once it is there."""
-        self._asked = None
-        chunk, needed = asked.result(), self._options.execute + self._options.lead
-        if len(chunk.actions) < needed:
-            raise PtrError(
-                f"the policy predicts {len(chunk.actions)} steps; execute {self._options.execute} and lead "
-                f"{self._options.lead} need {needed}"
-            )
-        kept = [one for one in self._chunks if one.covers(self._step)] if self._options.ensemble is not None else []
-        self._chunks = [*kept, chunk]
-        self._next = self._step + self._options.execute
-
-    def _action(self) -> Vector:
-        now = [chunk.at(self._step) for chunk in self._chunks if chunk.covers(self._step)]
-        weights = np.exp(-(self._options.ensemble or 0.0) * np.arange(len(now)))
-        return np.average(now, axis=0, weights=weights).astype(np.float32)
 
     def _decision(self, action: Vector, image: Image | None, state: Vector, task: str, took: float) -> Decision:
         scaled = scale(action, self.contract)

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trained policy: one observation in, one action with its value out."""
+"""A trained policy: one observation in, one action with its value out.
+
+One that was trained on chunks predicts and values h actions at once; `ptr_models.inference.chunks` makes single ones of
+them, as it does for external policies.
+"""
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +22,9 @@ from ptr_models.algorithms import ActionDistribution
 from ptr_models.algorithms.config import CHOICES
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.episodes.actions import MARGIN, unscale
+from ptr_models.episodes.actions import MARGIN, scale, unscale
 from ptr_models.inference.acting import Decision
+from ptr_models.inference.chunks import Chunk, ChunkExecutor, ChunkOptions
 from ptr_models.inference.history import History
 from ptr_models.networks import BehaviourTransformer, Critic
 from ptr_models.replay.goals import with_goals
@@ -28,6 +35,16 @@ from ptr_models.training.tasks import GOAL_IMAGE
 
 NO_IMAGE = np.empty((0, 0, 0), np.uint8)
 """Of a contract without cameras."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A scaled action (7,), or a chunk (7 h,), and values as of `Decision`."""
+
+    scaled: NDArray[np.float32]
+    q: float
+    q_spread: float
+    q_mode: float
 
 
 class Policy:
@@ -48,6 +65,9 @@ class Policy:
         self.goal_name = ""
         self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
         self._history = History(actor) if isinstance(actor, BehaviourTransformer) else None
+        config = checkpoint.config.algorithm
+        options = ChunkOptions(config.executed, config.chunk_lead, config.chunk_ensemble)
+        self._executor = ChunkExecutor(options, self._predict) if config.chunk > 1 else None
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> Policy:
@@ -87,6 +107,11 @@ class Policy:
         return self.conditioning == GOAL_IMAGE
 
     @property
+    def chunk(self) -> int:
+        """h, actions that it predicts and values at once."""
+        return self.checkpoint.config.algorithm.chunk
+
+    @property
     def has_values(self) -> bool:
         """Whether it has a Q-function; without one every value is NaN."""
         return self._critic is not None
@@ -110,11 +135,14 @@ class Policy:
         """Forget what was seen: a new episode begins."""
         if self._history is not None:
             self._history.clear()
+        if self._executor is not None:
+            self._executor.reset()
 
     def close(self) -> None:
-        """Nothing has to be given back."""
+        """End the thread that predicts chunks, if there is one."""
+        if self._executor is not None:
+            self._executor.close()
 
-    @torch.no_grad()
     def act(
         self,
         image: NDArray[np.uint8] | None,
@@ -132,8 +160,12 @@ class Policy:
             choice: `mode`: tanh of the mean (PTR's); `sample`; `sample_gripper`: the mode in all dimensions but the
                 gripper, which is drawn open or closed (see the actors' distributions); `argmax_q`: the best of the
                 mode and `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
-                softmax(Q); empty: as the checkpoint was trained to be used.
+                softmax(Q); empty: as the checkpoint was trained to be used. With chunks it is a whole chunk that is
+                drawn, valued or chosen.
             candidates: number of actions among which the Q-function chooses; 0: the checkpoint's.
+        Returns:
+            with chunks `q` and `q_spread` are those of the chunk that is carried out, at the step that it was predicted
+            from; `q_mode` is that of a chunk from now on.
         Raises:
             TaskError: the task is unknown; the message lists the known ones.
             PtrError: the image or state has another shape, the choice is unknown, or there is no goal image.
@@ -143,6 +175,27 @@ class Policy:
         candidates = candidates or self.checkpoint.config.algorithm.candidates
         image = NO_IMAGE if image is None else image
         self._check(image, state, choice)
+        if self._executor is None:
+            decided = self._choose(image, state, task, choice, candidates)
+            action, scaled = unscale(decided.scaled, self.contract), decided.scaled
+            q, q_spread, q_mode = decided.q, decided.q_spread, decided.q_mode
+        else:
+            action, chunk = self._executor.next(image, state, task, choice, candidates)
+            scaled, q, q_spread = scale(action, self.contract), chunk.q, chunk.q_spread
+            q_mode = self._choose(image, state, task, "mode", 1).q_mode if self.has_values else math.nan
+        return Decision(action, scaled, q, q_spread, q_mode, time.perf_counter() - begin)
+
+    def _predict(self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, *choice: Any) -> Chunk:
+        """A chunk of actions that is chosen as a whole; in the executor's thread."""
+        decided = self._choose(image, state, task, *choice)
+        actions = unscale(decided.scaled.reshape(self.chunk, -1), self.contract)
+        return Chunk(actions, decided.q, decided.q_spread)
+
+    @torch.no_grad()
+    def _choose(
+        self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, choice: str, candidates: int
+    ) -> _Choice:
+        """One of the policy's actions, or chunks, for an observation."""
         pixels, proprioception, told = self._tensors(image[None], state[None], task)
         policy = self._distribution(pixels, proprioception, told)
         actions = policy.mode.unsqueeze(1)
@@ -154,15 +207,12 @@ class Policy:
         actions = actions.clamp(-MARGIN, MARGIN)
         values = self._values(pixels, proprioception, told, actions)
         index = _choose(choice, values)
-        scaled = actions[0, index].cpu().numpy()
         low, high = values.min(dim=0).values, values.max(dim=0).values
-        return Decision(
-            action=unscale(scaled, self.contract),
-            scaled=scaled,
+        return _Choice(
+            scaled=actions[0, index].cpu().numpy(),
             q=float(low[index]),
             q_spread=float(high[index] - low[index]),
             q_mode=float(low[0]),
-            inference_time=time.perf_counter() - begin,
         )
 
     @torch.no_grad()
@@ -177,7 +227,8 @@ class Policy:
 
         Args:
             images: (T, H, W, 3 * cameras), or with goals behind them (T, H, W, 6 * cameras).   states: (T, S).
-            scaled_actions: (T, 7), or (T, N, 7): N actions for each observation.
+            scaled_actions: (T, A), or (T, N, A): N actions for each observation. A is 7, or 7 h of chunks (see
+                `episodes.actions.scale_chunks`).
         Returns:
             (E, T) or (E, T, N); without a critic an error.
         """
@@ -187,12 +238,17 @@ class Policy:
         pixels, proprioception, told = self._tensors(images, states, task)
         actions = torch.from_numpy(np.array(scaled_actions, dtype=np.float32)).to(self._device)
         several = actions if actions.dim() == 3 else actions.unsqueeze(1)
+        if several.shape[-1] != (width := self.chunk * len(self.contract.action)):
+            raise PtrError(
+                f"the actions have {several.shape[-1]} numbers, but the Q-function of {self.checkpoint.path} values "
+                f"{width}: chunks of {self.chunk} steps"
+            )
         q = self._critic.q(self._critic.encode(pixels, proprioception), told, several)
         return (q if actions.dim() == 3 else q[..., 0]).cpu().numpy()
 
     @torch.no_grad()
     def modes(self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str) -> NDArray[np.float32]:
-        """Scaled modes (T, 7) of the policy at T observations, which follow each other in one episode."""
+        """Scaled modes (T, A) of the policy at T observations, which follow each other in one episode."""
         seen = self._tensors(images, states, task)
         policy = self._actor(*seen) if self._history is None else self._history.along(*seen)
         return policy.mode.clamp(-MARGIN, MARGIN).cpu().numpy()
@@ -207,7 +263,7 @@ class Policy:
     def samples(
         self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str, count: int, seed: int = 0
     ) -> NDArray[np.float32]:
-        """Scaled actions (T, count, 7) drawn from the policy for T observations, the same for the same seed."""
+        """Scaled actions (T, count, A) drawn from the policy for T observations, the same for the same seed."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             drawn = self._actor(*self._tensors(images, states, task)).sample(count)[0]
@@ -237,7 +293,7 @@ class Policy:
         return with_goals(images, self.goal)
 
     def _values(self, pixels: Tensor, state: Tensor, told: Tensor, actions: Tensor) -> Tensor:
-        """(E, M) values of the candidates (1, M, 7); NaN without a critic."""
+        """(E, M) values of the candidates (1, M, A); NaN without a critic."""
         if self._critic is None:
             return torch.full((1, actions.shape[1]), torch.nan)
         return self._critic.q(self._critic.encode(pixels, state), told, actions)[:, 0].cpu()

@@ -107,6 +107,11 @@ class PolicyFile:
         critic.contract.require(contract, f"the critic {self.critic}")
         if not critic.has_values:
             raise PolicyFileError(f"the critic {self.critic} has no Q-function; name a checkpoint of PTR")
+        if critic.chunk > 1:
+            raise PolicyFileError(
+                f"the critic {self.critic} values chunks of {critic.chunk} actions, not single ones; name a checkpoint "
+                "with algorithm.chunk 1"
+            )
         return critic, critic.tasks
 
     def acting(self, predictor: ChunkPredictor, options: ChunkOptions, stepwise: bool = False) -> ChunkedPolicy:

@@ -86,7 +86,8 @@ class Critic(nn.Module):
     PTR's critic does not see the arm's state; with `critic_proprioception` it is appended to the embedding.
     """
 
-    def __init__(self, config: NetworkConfig, tasks: int, actions: int = 7) -> None:
+    def __init__(self, config: NetworkConfig, tasks: int, chunk: int = 1, actions: int = 7) -> None:
+        """Args: tasks: K columns of the one-hot.   chunk: h, actions that it values at once, of so many numbers."""
         super().__init__()
         self.encoder = make_encoder(config)
         self.sees_state = config.critic_proprioception
@@ -95,7 +96,7 @@ class Critic(nn.Module):
         self.state_scale: Tensor
         self.register_buffer("state_center", torch.tensor(config.state_center), persistent=False)
         self.register_buffer("state_scale", torch.tensor(config.state_scale), persistent=False)
-        self.q_function = QFunction(config, tasks, actions, config.latent_width + state)
+        self.q_function = QFunction(config, tasks, chunk * actions, config.latent_width + state)
 
     def encode(self, image: Tensor, state: Tensor) -> Tensor:
         """(B, H, W, 3 * cameras) uint8 and (B, S) to the embedding z (B, Z), once per image."""
@@ -105,5 +106,5 @@ class Critic(nn.Module):
         return torch.cat([embedding, (state - self.state_center) / self.state_scale], dim=-1)
 
     def q(self, embedding: Tensor, task: Tensor, actions: Tensor) -> Tensor:
-        """Values (E, B, M) of M scaled actions (B, M, A) per state: z (B, Z), task (B, K) one-hot."""
+        """Values (E, B, M) of M scaled actions, or chunks, (B, M, A) per state: z (B, Z), task (B, K) one-hot."""
         return self.q_function(embedding, task, actions)

@@ -3,6 +3,10 @@
 
 A Gaussian that is squashed into the box has one peak, so it can't wait with an open gripper and be ready to close it:
 its mean crosses everything in between. `TanhGaussianBernoulli` gives the gripper, the last dimension, two values.
+
+An action may be a chunk of h steps (`action_chunks`), A dimensions in all. One uniform number per chunk then decides
+the gripper of all steps: step t is open where the number is below its probability. Each step keeps its own probability,
+the gripper does not flutter within a chunk, and there are h + 1 cases to sum over instead of 2^h.
 """
 
 from __future__ import annotations
@@ -15,25 +19,26 @@ from torch import Tensor
 from torch.nn import functional
 
 from ptr_models.episodes.actions import MARGIN
+from ptr_models.networks.action_chunks import split_gripper, sum_over_steps, with_gripper
 from ptr_models.networks.shared_batch import normal, uniform
 
-GRIPPER = -1
-"""Place of the gripper among the action dimensions."""
 CLOSED, OPEN = -MARGIN, MARGIN
 """Scaled commands of a two-way gripper."""
 STD_FLOOR = math.exp(-4.0)
 """Noise (raw units) that the fit of the spread adds to the data. A dimension that never moves would otherwise drive
 log_std beyond the edge of its range, where no gradient brings it back."""
+LEAST_GAP = 1e-6
+"""Smallest difference of two logits that stand side by side, so that the mass between them has a logarithm."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """N draws per state, each with all G values of a discrete gripper (G = 1 when the gripper is continuous).
+    """N draws per state, each with all G cases of a discrete gripper (G = 1 when it is continuous, else h + 1).
 
     Attributes:
-        actions: (B, N * G, A); the G values of a draw stand side by side.
+        actions: (B, N * G, A); the G cases of a draw stand side by side.
         log_density: (B, N, C) log-densities of the C continuous dimensions.
-        log_mass: (B, G) log-probabilities of the gripper's values; None when it is continuous.
+        log_mass: (B, G) log-probabilities of the gripper's cases; None when it is continuous.
     """
 
     actions: Tensor
@@ -49,11 +54,13 @@ class TanhGaussian:
         mean, log_std: (B, A).
         head_log_std: (B, A) the same values as log_std with a gradient that reaches the weights of its head alone,
             not the layers that it shares with the mean; None: log_std.
+        steps: h, of a chunk.
     """
 
     mean: Tensor
     log_std: Tensor
     head_log_std: Tensor | None = None
+    steps: int = 1
 
     @property
     def mode(self) -> Tensor:
@@ -75,84 +82,121 @@ class TanhGaussian:
 
     def sample_gripper(self) -> Tensor:
         """The mode with the gripper drawn open or closed, P(open) = (mode + 1) / 2: (B, A)."""
-        mode = self.mode
-        return with_gripper(mode[..., :GRIPPER], two_way((mode[..., GRIPPER] + 1) / 2))
+        motion, gripper = split_gripper(self.mode, self.steps)
+        return with_gripper(motion, two_way((gripper + 1) / 2))
 
-    def log_prob(self, actions: Tensor) -> Tensor:
-        """Log-density (B,) of actions (B, A) inside (-1, 1)."""
+    def log_prob(self, actions: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Log-density (B,) of actions (B, A) inside (-1, 1).
+
+        Args:
+            valid: (B, h) 0 at steps of a chunk that are padding and don't count; None: all do.
+        """
         raw = torch.atanh(actions)
         noise = (raw - self.mean) * torch.exp(-self.log_std)
         log_normal = -0.5 * noise.square() - self.log_std - 0.5 * math.log(2 * math.pi)
-        return (log_normal - log_tanh_slope(raw)).sum(dim=-1)
+        return sum_over_steps(log_normal - log_tanh_slope(raw), valid)
 
     def squared_errors(self, actions: Tensor) -> Tensor:
         """Squared error of the mode in each dimension, (B, A)."""
         return (self.mode - actions).square()
 
-    def spread_error(self, actions: Tensor) -> Tensor:
+    def spread_error(self, actions: Tensor, valid: Tensor | None = None) -> Tensor:
         """-log N(u; mean, std) up to a constant, the mean detached: (B,). It fits log_std, and nothing else.
 
         Args:
-            actions: (B, A) inside (-1, 1), u = atanh(a).
+            actions: (B, A) inside (-1, 1), u = atanh(a).   valid: as of `log_prob`.
         """
         log_std = self.log_std if self.head_log_std is None else self.head_log_std
         squared = (torch.atanh(actions) - self.mean.detach()).square() + STD_FLOOR**2
-        return (0.5 * squared * torch.exp(-2.0 * log_std) + log_std).sum(dim=-1)
+        return sum_over_steps(0.5 * squared * torch.exp(-2.0 * log_std) + log_std, valid)
 
 
 @dataclass(frozen=True)
 class TanhGaussianBernoulli:
-    """A `TanhGaussian` of all dimensions but the last, and a gripper that is open with probability sigmoid(logit).
+    """A `TanhGaussian` of all dimensions but the gripper, which is open with probability sigmoid(logit) in each step.
 
     The gripper's values are CLOSED and OPEN; its log-probability is a mass, not a density.
 
     Attributes:
-        motion: of A - 1 dimensions.   logit: (B,).
+        motion: of A - h dimensions.   logit: (B, h).
     """
 
     motion: TanhGaussian
     logit: Tensor
 
     @property
+    def grippers(self) -> Tensor:
+        """The cases of the gripper, (B, h + 1, h): in case k the k steps that are most probably open are open."""
+        ranks = self.logit.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+        opened = torch.arange(self.logit.shape[-1] + 1, device=ranks.device).unsqueeze(-1)
+        return torch.where(ranks.unsqueeze(1) < opened, OPEN, CLOSED)
+
+    @property
     def log_mass(self) -> Tensor:
-        """Log-probabilities (B, 2) of closed and open."""
-        return torch.stack([functional.logsigmoid(-self.logit), functional.logsigmoid(self.logit)], dim=-1)
+        """Log-probabilities (B, h + 1) of the cases; of a single action: of closed and open.
+
+        sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)).
+        """
+        if self.logit.shape[-1] == 1:
+            return torch.cat([functional.logsigmoid(-self.logit), functional.logsigmoid(self.logit)], dim=-1)
+        ordered = self.logit.sort(dim=-1, descending=True, stable=True).values
+        upper, lower = ordered[..., :-1], ordered[..., 1:]
+        gap = torch.log(-torch.expm1(-(upper - lower).clamp(min=LEAST_GAP)))
+        between = functional.logsigmoid(upper) + functional.logsigmoid(-lower) + gap
+        never, always = functional.logsigmoid(-ordered[..., :1]), functional.logsigmoid(ordered[..., -1:])
+        return torch.cat([never, between, always], dim=-1)
 
     @property
     def mode(self) -> Tensor:
         """The motion's mode with the more probable gripper, (B, A)."""
         return with_gripper(self.motion.mode, torch.where(self.logit > 0, OPEN, CLOSED))
 
+    @property
+    def mode_with_grippers(self) -> Tensor:
+        """The motion's mode with each case of the gripper, (B, h + 1, A)."""
+        return with_grippers(self.motion.mode.unsqueeze(1), self.grippers)
+
     def draw(self, count: int) -> Samples:
-        """Samples of the motion, each with the gripper closed and open."""
+        """Samples of the motion, each with all cases of the gripper."""
         motion = self.motion.draw(count)
-        return Samples(with_both_grippers(motion.actions), motion.log_density, self.log_mass)
+        return Samples(with_grippers(motion.actions, self.grippers), motion.log_density, self.log_mass)
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Samples (B, count, A); the sum of the motion's log-density and the gripper's log-mass (B, count)."""
         motion, log_density = self.motion.sample(count)
-        is_open = uniform(len(motion), count, device=motion.device) < torch.sigmoid(self.logit).unsqueeze(-1)
-        log_mass = self.log_mass.gather(-1, is_open.long())
+        drawn = uniform(len(motion), count, device=motion.device)
+        is_open = drawn.unsqueeze(-1) < torch.sigmoid(self.logit).unsqueeze(1)
+        log_mass = self.log_mass.gather(-1, is_open.sum(dim=-1))
         return with_gripper(motion, torch.where(is_open, OPEN, CLOSED)), log_density + log_mass
 
     def sample_gripper(self) -> Tensor:
         """The mode with the gripper drawn by its probability: (B, A)."""
         return with_gripper(self.motion.mode, two_way(torch.sigmoid(self.logit)))
 
-    def log_prob(self, actions: Tensor) -> Tensor:
-        """Log-density of the motion plus log-mass of the gripper (open above 0): (B,) of actions (B, A)."""
-        return self.motion.log_prob(actions[..., :GRIPPER]) - self._gripper_error(actions)
+    def log_prob(self, actions: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Log-density of the motion plus log-mass of the gripper (open above 0) of each step: (B,) of actions (B, A).
+
+        In a chunk the masses of the steps are taken one by one, a composite likelihood: data may hold cases that the
+        policy does not.
+
+        Args:
+            valid: as of `TanhGaussian.log_prob`.
+        """
+        motion, gripper = split_gripper(actions, self.logit.shape[-1])
+        return self.motion.log_prob(motion, valid) - sum_over_steps(self._gripper_errors(gripper), valid)
 
     def squared_errors(self, actions: Tensor) -> Tensor:
-        """Squared error of the motion's mode in each dimension, then the gripper's binary cross-entropy: (B, A)."""
-        return with_gripper(self.motion.squared_errors(actions[..., :GRIPPER]), self._gripper_error(actions))
+        """Squared error of the motion's mode in each dimension, and the gripper's binary cross-entropy: (B, A)."""
+        motion, gripper = split_gripper(actions, self.logit.shape[-1])
+        return with_gripper(self.motion.squared_errors(motion), self._gripper_errors(gripper))
 
-    def spread_error(self, actions: Tensor) -> Tensor:
+    def spread_error(self, actions: Tensor, valid: Tensor | None = None) -> Tensor:
         """That of the motion, (B,); see `TanhGaussian.spread_error`."""
-        return self.motion.spread_error(actions[..., :GRIPPER])
+        return self.motion.spread_error(split_gripper(actions, self.logit.shape[-1])[0], valid)
 
-    def _gripper_error(self, actions: Tensor) -> Tensor:
-        is_open = (actions[..., GRIPPER] > 0).to(self.logit.dtype)
+    def _gripper_errors(self, gripper: Tensor) -> Tensor:
+        """Binary cross-entropy of each step, (B, h)."""
+        is_open = (gripper > 0).to(self.logit.dtype)
         return functional.binary_cross_entropy_with_logits(self.logit, is_open, reduction="none")
 
 
@@ -164,26 +208,33 @@ def log_tanh_slope(raw: Tensor) -> Tensor:
     return 2.0 * (math.log(2.0) - raw - functional.softplus(-2.0 * raw))
 
 
-def with_gripper(motion: Tensor, gripper: Tensor) -> Tensor:
-    """(..., A - 1) and (...) to (..., A)."""
-    return torch.cat([motion, gripper.to(motion.dtype).unsqueeze(-1)], dim=-1)
+def with_grippers(motion: Tensor, grippers: Tensor) -> Tensor:
+    """N motions (B, N, A - h), each with G cases of the gripper (B, G, h) side by side: (B, N * G, A)."""
+    cases = grippers.shape[1]
+    return with_gripper(motion.repeat_interleave(cases, dim=1), grippers.repeat(1, motion.shape[1], 1))
 
 
-def with_both_grippers(motion: Tensor) -> Tensor:
-    """(B, N, A - 1) to (B, 2 N, A): each motion with the gripper closed, then open."""
-    twice = motion.repeat_interleave(2, dim=1)
-    values = torch.tensor([CLOSED, OPEN], device=motion.device).repeat(motion.shape[1])
-    return with_gripper(twice, values.expand(twice.shape[:-1]))
+def with_both_grippers(motion: Tensor, steps: int = 1) -> Tensor:
+    """N motions (B, N, A - h), each with the gripper closed, then open: (B, 2 N, A).
+
+    In a chunk of several steps the first case is drawn uniformly from all 2^h, the second is its opposite.
+    """
+    batch, count, _ = motion.shape
+    if steps == 1:
+        first = torch.full((batch, count, 1), CLOSED, device=motion.device)
+    else:
+        first = torch.where(uniform(batch, count, steps, device=motion.device) < 0.5, OPEN, CLOSED)
+    return with_gripper(motion.repeat_interleave(2, dim=1), torch.stack([first, -first], dim=2).flatten(1, 2))
 
 
 def two_way(probability: Tensor) -> Tensor:
-    """OPEN with a probability (B,), else CLOSED."""
+    """OPEN with probabilities (B, h), else CLOSED; one number decides all steps of a chunk."""
     drawn = uniform(len(probability), device=probability.device)
-    return torch.where(drawn < probability, OPEN, CLOSED)
+    return torch.where(drawn.unsqueeze(-1) < probability, OPEN, CLOSED)
 
 
 def over_gripper(values: Tensor, log_mass: Tensor | None) -> Tensor:
-    """Exact expectation of values (B, N * G) over the G values of the gripper: (B, N).
+    """Exact expectation of values (B, N * G) over the G cases of the gripper: (B, N).
 
     Args:
         log_mass: (B, G); None: the gripper is continuous, and the values are returned as they are.

@@ -13,16 +13,17 @@ ALL_ROWS = slice(None)
 
 @dataclass(frozen=True)
 class Batch:
-    """B transitions.
+    """B transitions; an action may be a chunk of h of them, and A = 7 h.
 
     Attributes:
         image, next_image: (B, H, W, 3 * cameras) uint8 RGB; (B, 0, 0, 0) where the contract has no cameras. With goal
             images (B, H, W, 6 * cameras): the goal is behind the image, the same one in both.
         state, next_state: (B, S) float32.
-        action: (B, 7) float32 in [-0.99, 0.99].
-        reward, mask, mc_return: (B,) float32; mask 0 is terminal.
+        action: (B, A) float32 in [-0.99, 0.99].
+        reward, mask, mc_return: (B,) float32; mask 0 is terminal. Reward and mask of a chunk are those of all steps.
         task: (B,) int64 ids.
         success: (B,) whether the episode succeeded.
+        valid: (B, h) False at the steps of a chunk that lie behind the end of the episode; None: single actions.
     """
 
     image: NDArray[np.uint8]
@@ -35,6 +36,7 @@ class Batch:
     mc_return: NDArray[np.float32]
     task: NDArray[np.int64]
     success: NDArray[np.bool_]
+    valid: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.reward)
@@ -44,9 +46,5 @@ class Batch:
         """The rows of both, in this order."""
         if not len(first) or not len(second):
             return first if len(first) else second
-        return Batch(
-            **{
-                item.name: np.concatenate([getattr(first, item.name), getattr(second, item.name)])
-                for item in fields(Batch)
-            }
-        )
+        both = {item.name: (getattr(first, item.name), getattr(second, item.name)) for item in fields(Batch)}
+        return Batch(**{name: None if parts[0] is None else np.concatenate(parts) for name, parts in both.items()})

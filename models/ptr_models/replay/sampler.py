@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.episodes.actions import scale
+from ptr_models.episodes.actions import scale, standing_still
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.labels import Labelling, label
+from ptr_models.episodes.labels import Labelling, label, over_chunks
 from ptr_models.replay.batch import ALL_ROWS, Batch
 from ptr_models.replay.dataset import Dataset
 from ptr_models.replay.goals import FUTURE, steps_to_goals, with_goals
@@ -33,6 +33,7 @@ class Sampler:
         *,
         task_balance: float = 0.0,
         goal_future: float = FUTURE,
+        chunk: int = 1,
     ) -> None:
         """Index the episodes.
 
@@ -45,6 +46,8 @@ class Sampler:
                 its transitions uniformly. 0 is PTR's rule (uniform over transitions), 0.5 the square root,
                 1 gives each task the same share.
             goal_future: share of goal images that are drawn from the future of their state, see `goals`.
+            chunk: h, actions of a transition, which goes from s_t to s_{t+h}. Every step of an episode begins one;
+                where fewer than h steps remain, it is shorter and ends in the last frame.
         Raises:
             EpisodeError: a task of the data has no id, or an option is out of range.
         """
@@ -53,12 +56,12 @@ class Sampler:
             raise EpisodeError(f"task {unknown[0]} has no id; known tasks: {', '.join(sorted(task_ids)) or 'none'}")
         if not 0.0 <= task_balance <= 1.0:
             raise EpisodeError(f"task_balance is {task_balance}; it must be in [0, 1]")
-        self.dataset, self._goal_future = dataset, goal_future
+        self.dataset, self._goal_future, self._chunk = dataset, goal_future, chunk
         self._generator = np.random.default_rng(seed)
         self._lengths = dataset.lengths
         self._offsets = np.concatenate([[0], np.cumsum(self._lengths)])
         self._task = np.array([task_ids[name] for name in dataset.tasks], dtype=np.int64)
-        self._labels = _label_tables(int(self._lengths.max()), labelling)
+        self._labels = _label_tables(int(self._lengths.max()), labelling, chunk)
         self._balance = _TaskBalance(self._task, self._lengths, task_balance) if task_balance else None
 
     def __len__(self) -> int:
@@ -89,26 +92,46 @@ class Sampler:
         episodes, steps, remaining = self._places(indices)
         data = self.dataset
         rows = data.starts[episodes] + steps
-        image, next_image = data.frames[rows], data.frames[rows + 1]
         reached = data.successes[episodes]
         if data.goal_images:
             remaining = remaining if ahead is None else ahead
-            reached, goals = np.ones_like(reached), data.frames[rows + remaining]
+            reached = np.ones_like(reached)
+        following = rows + np.minimum(self._chunk, remaining)
+        image, next_image = data.frames[rows], data.frames[following]
+        if data.goal_images:
+            goals = data.frames[rows + remaining]
             image, next_image = with_goals(image, goals), with_goals(next_image, goals)
+        action, valid = self._actions(rows, remaining)
         labels = self._labels[reached.astype(np.intp), :, remaining]
         reward, mask, mc_return = np.ascontiguousarray(labels.T)
         return Batch(
             image=image,
             state=data.states[rows],
-            action=scale(data.actions[rows], data.contract),
+            action=action,
             next_image=next_image,
-            next_state=data.states[rows + 1],
+            next_state=data.states[following],
             reward=reward,
             mask=mask,
             mc_return=mc_return,
             task=self._task[episodes],
             success=data.successes[episodes],
+            valid=valid,
         )
+
+    def _actions(
+        self, rows: NDArray[np.int64], remaining: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """Scaled actions (B, 7 h) from these rows on, and which of their steps the episodes have, (B, h).
+
+        Behind the end the arm stands still, and the gripper stays as it was.
+        """
+        data = self.dataset
+        if self._chunk == 1:
+            return scale(data.actions[rows], data.contract), None
+        steps = np.arange(self._chunk)
+        valid = steps < remaining[:, None]
+        raw = data.actions[rows[:, None] + np.minimum(steps, remaining[:, None] - 1)]
+        return scale(standing_still(raw, valid), data.contract).reshape(len(rows), -1), valid
 
     def _places(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
         """Episodes, steps within them, and steps that remain to their last frames, each (B,)."""
@@ -148,14 +171,15 @@ class _TaskBalance:
         return episodes, places - (self._ends[found] - self._lengths[episodes])
 
 
-def _label_tables(longest: int, labelling: Labelling | None) -> NDArray[np.float32]:
+def _label_tables(longest: int, labelling: Labelling | None, chunk: int = 1) -> NDArray[np.float32]:
     """Reward, mask and return (2, 3, longest + 1) by success and number of steps that remain, 1 at the last.
 
-    Labels follow from the end of an episode alone, so one episode of the greatest length holds those of all.
+    Labels follow from the end of an episode alone, so one episode of the greatest length holds those of all. Reward and
+    mask are those of chunks.
     """
     tables = np.zeros((2, 3, longest + 1), np.float32)
     for success in (False, True):
-        labels = label(longest, success, labelling)
+        labels = over_chunks(label(longest, success, labelling), chunk, (labelling or Labelling()).discount)
         for row, values in enumerate((labels.reward, labels.mask, labels.mc_return)):
             tables[int(success), row, 1:] = values[::-1]
     return tables

@@ -158,7 +158,8 @@ class OnlineLearner:
         if data is None:
             return
         ids = self.start.tasks.ids(data.task_names)
-        self._sampler = Sampler(data, ids, config.seed + ONLINE_SEED, config.labelling)
+        chunk = config.algorithm.chunk
+        self._sampler = Sampler(data, ids, config.seed + ONLINE_SEED, config.labelling, chunk=chunk)
         if self._draws:
             self._sampler.load_state_dict(self._draws)
 

@@ -76,7 +76,7 @@ def make_source(
         if kind == "windows":
             return WindowSampler(data, ids, seed, config.networks.transformer.window, config.data.goal_future)
         options = {"task_balance": config.data.task_balance, "goal_future": config.data.goal_future}
-        return Sampler(data, ids, seed, config.labelling, **options)
+        return Sampler(data, ids, seed, config.labelling, chunk=config.algorithm.chunk, **options)
 
     if target is not None:
         target = limited(target, config.data.target_episodes, config.seed)

@@ -142,6 +142,9 @@ def start_finetuning(
     before, after = (one.task_conditioning for one in (base.config.data, config.data))
     if before != after:
         raise PtrError(f"the checkpoint was trained with task_conditioning {before}, which can't become {after}")
+    steps, wanted = base.config.algorithm.chunk, config.algorithm.chunk
+    if steps != wanted:
+        raise PtrError(f"the checkpoint was trained with algorithm.chunk {steps}, which can't become {wanted}")
     if config.networks.image_size != base.config.networks.image_size:
         sizes = f"{base.config.networks.image_size} pixels a side, not of {config.networks.image_size}"
         raise PtrError(f"the checkpoint sees images of {sizes}; leave networks.image_size out, or pre-train with it")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptr_models.episodes.actions import scale
+from ptr_models.episodes.actions import scale_chunks
 from ptr_models.episodes.bag import decode, find_bag, open_bag, refusing
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.fields import arm_state, executed, image_data
@@ -140,7 +140,7 @@ def with_values(recording: Recording, policy: Policy, task: str = "") -> Recordi
     if policy.by_goal_image:
         frames = with_goals(frames, frames[-1])
     seen = frames[:-1], episode.states[:-1]
-    taken = policy.values(*seen, scale(episode.actions, contract), task).min(axis=0)
+    taken = policy.values(*seen, scale_chunks(episode.actions, contract, policy.chunk), task).min(axis=0)
     own = policy.values(*seen, policy.modes(*seen, task), task).min(axis=0)
     values = {"Q of the action taken": taken.astype(np.float64), "Q of the policy's action": own.astype(np.float64)}
     return dataclasses.replace(recording, value_stamps=episode.stamps[:-1], values=values)

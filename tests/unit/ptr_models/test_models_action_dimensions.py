@@ -79,6 +79,8 @@ def test_a_run_keeps_the_number_and_so_does_fine_tuning(training_bags: Bags, tmp
 class Quadratic:
     """Q = -10 x^2 - roll^2 with a pessimistic second critic; samples of a known spread."""
 
+    chunk = 1
+
     def values(self, images: np.ndarray, states: np.ndarray, actions: np.ndarray, task: str) -> np.ndarray:
         q = -10.0 * actions[..., 0] ** 2 - actions[..., 3] ** 2
         return np.stack([q + 5.0, q])

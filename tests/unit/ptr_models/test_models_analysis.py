@@ -94,6 +94,8 @@ def test_without_a_rising_checkpoint_the_best_is_chosen_and_of_equals_the_earlie
 class _ConstantValues:
     """Q is the first action component; modes are zero."""
 
+    chunk = 1
+
     def values(self, images: np.ndarray, states: np.ndarray, actions: np.ndarray, task: str) -> np.ndarray:
         return np.stack([actions[:, 0], actions[:, 0] + 1.0])
 

@@ -75,7 +75,7 @@ def test_the_mode_learns_as_if_the_spread_were_not_fitted(monkeypatch: pytest.Mo
     learned = []
     for fitted in (True, False):
         if not fitted:
-            monkeypatch.setattr(bc_module, "spread_loss", lambda *_: torch.zeros(()))
+            monkeypatch.setattr(bc_module, "spread_loss", lambda *_, **__: torch.zeros(()))
         torch.manual_seed(0)
         algorithm = make_algorithm(AlgorithmConfig(name="bc"), NETWORKS, TASKS)
         for step in range(3):

@@ -28,6 +28,8 @@ GRASP = 7
 class GraspMatters:
     """Q falls with the distance to the action taken, steeply at one step and hardly at the others."""
 
+    chunk = 1
+
     def __init__(self, taken: np.ndarray, offset: float = 0.0) -> None:
         self.taken, self.offset = taken, offset
 

@@ -19,7 +19,7 @@ LOG_QUARTER = math.log(0.25)
 def two_way(logit: float = math.log(3.0)) -> TanhGaussianBernoulli:
     """One state: two dimensions of motion, a gripper that is open with probability 3/4."""
     motion = TanhGaussian(torch.tensor([[0.0, -1.0]]), torch.tensor([[-0.5, 0.2]]))
-    return TanhGaussianBernoulli(motion, torch.tensor([logit]))
+    return TanhGaussianBernoulli(motion, torch.tensor([[logit]]))
 
 
 def test_the_probability_of_a_two_way_gripper_is_the_logistic_function_of_its_logit() -> None:
@@ -70,7 +70,10 @@ def test_the_expectation_over_the_gripper_is_exact() -> None:
     ("policy", "probability"),
     [
         (TanhGaussian(torch.tensor([[0.3, math.atanh(0.6)]]), torch.zeros(1, 2)), 0.8),
-        (TanhGaussianBernoulli(TanhGaussian(torch.tensor([[0.3]]), torch.zeros(1, 1)), torch.tensor([-1.0])), 0.268941),
+        (
+            TanhGaussianBernoulli(TanhGaussian(torch.tensor([[0.3]]), torch.zeros(1, 1)), torch.tensor([[-1.0]])),
+            0.268941,
+        ),
     ],
 )
 def test_only_the_gripper_is_drawn(policy: TanhGaussian | TanhGaussianBernoulli, probability: float) -> None:

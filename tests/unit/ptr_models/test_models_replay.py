@@ -74,7 +74,7 @@ def test_a_resumed_sampler_draws_the_same_batches(data: Dataset) -> None:
     second.load_state_dict(state)
     one, two = first.sample(16), second.sample(16)
     for item in dataclasses.fields(Batch):
-        assert (getattr(one, item.name) == getattr(two, item.name)).all()
+        assert np.array_equal(getattr(one, item.name), getattr(two, item.name)), item.name
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def test_parts_of_a_batch_are_its_rows_in_order(preset_name: str, training_bags:
 
     whole, parts = read(0, 1), [read(part, 3) for part in range(3)]
     names = [item.name for item in fields(whole) if item.name != "video"]  # numbered within a part
-    for name in names:
+    for name in (name for name in names if getattr(whole, name) is not None):
         together = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(together, getattr(whole, name), name)
     after = trainer.source.state_dict()

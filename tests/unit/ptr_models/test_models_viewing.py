@@ -99,7 +99,7 @@ def test_events_are_said_while_they_happen(make_episode: Make) -> None:
 class Critics:
     """Two critics: the sum of the scaled action, and one more; its own action is 0."""
 
-    contract, by_goal_image = Contract(), False
+    contract, by_goal_image, chunk = Contract(), False, 1
 
     def values(self, images: Any, states: Any, actions: Any, task: str) -> np.ndarray:
         assert images.shape == (len(actions), *self.contract.image_shape) and task == "put_carrot_in_pot"
