@@ -87,7 +87,7 @@ def test_a_scripted_demonstration_is_recorded_as_it_was_commanded(robot, recorde
         held = [command for command in sent if command.deadman]
         wished = np.array([[c.twist.linear.x, c.twist.linear.y, c.twist.linear.z] for c in held]) * 0.2
         assert len(episode.actions) == len(held)
-        assert np.array_equal(episode.actions[:, 6], [command.gripper for command in held])
+        assert np.array_equal(episode.actions[:, 6], [command.gripper_position for command in held])
         targets = np.array([[position.x, position.y, position.z] for _, position in executed])
         newest = np.searchsorted([stamp for stamp, _ in executed], episode.stamps, side="right") - 1
         assert np.abs(np.diff(targets[newest], axis=0) - episode.actions[:, :3]).max() < 1e-6
