@@ -25,7 +25,7 @@ import pytest
 EVERY = 0.002  # s
 USUAL = 0.005  # s, beyond it
 MOST = 0.2  # s that are allowed for: one control period
-LONG = 0.05  # s; on the way from a picture to the arm 0.03 s are to spare
+LONG = 0.05  # s; on the way from an image to the arm 0.03 s are to spare
 ATTEMPTS = 3
 AFTERMATH = 60 * 10**9  # ns
 PROGRAM = f"""

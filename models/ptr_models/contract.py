@@ -236,7 +236,7 @@ class Contract:
         """A sentence when a robot reacts later than the one whose data taught this policy, else an empty string.
 
         Cameras that are quicker than those of the data are waited for; slower ones can't be made up for. More than
-        half a control period, and a picture is nearer to another step than to the one that it was paired with.
+        half a control period, and an image is nearer to another step than to the one that it was paired with.
         """
         delay = max(self.observation_delay, robot.observation_delay)
         late = delay + robot.command_latency - self.reaction()

@@ -25,7 +25,7 @@ def checks() -> list[Row]:
     """The rows, in the order in which things are needed."""
     return [
         ("PyTorch", "training and inference", True, lambda: _library("torch")),
-        ("OpenCV", "pictures", True, lambda: _library("cv2", "opencv-python-headless")),
+        ("OpenCV", "images", True, lambda: _library("cv2", "opencv-python-headless")),
         ("rosbags", "recording and reading bags", True, lambda: _library("rosbags.rosbag2", "rosbags")),
         ("PyAV", "videos of bags, and data sets of LeRobot", False, lambda: _library("av")),
         ("pre-trained checkpoint", "what fine-tuning starts from", False, checkpoint),

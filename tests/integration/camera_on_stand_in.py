@@ -2,8 +2,8 @@
 """The camera node on stand-ins of cv2.VideoCapture and pyrealsense2 that fail as they are told to; a test starts it.
 
 `camera_on_stand_in.py WHAT,WHAT,... --ros-args ...`: what the camera does each time it is opened, the last one again
-and again. `well`: pictures of a scene at rest with a sensor's noise. `freezes`, `tears`, `goes`: ten of these, and
-then the last one for ever, or only the upper halves of pictures, or nothing. `frozen`: the last one of before.
+and again. `well`: images of a scene at rest with a sensor's noise. `freezes`, `tears`, `goes`: ten of these, and
+then the last one for ever, or only the upper halves of images, or nothing. `frozen`: the last one of before.
 `absent`: it can't be opened.
 """
 
@@ -24,7 +24,7 @@ from ptr_models.common.jpeg import encode  # noqa: E402
 
 PERIOD = 1.0 / 30.0
 GOOD = 10
-"""Pictures before a camera fails."""
+"""Images before a camera fails."""
 
 
 class Camera:
@@ -44,7 +44,7 @@ class Camera:
         return self._noise.integers(60, 200, (48, 64, 3), dtype=np.uint8)
 
     def take(self) -> np.ndarray | None:
-        """The next picture (48, 64, 3), a period later; None when it has gone."""
+        """The next image (48, 64, 3), a period later; None when it has gone."""
         time.sleep(PERIOD)
         self._count += 1
         if self.now == "goes" and self.failing:

@@ -251,9 +251,9 @@ def test_the_simulator_publishes_what_an_arm_and_a_camera_publish(started: Robot
     images = started.ros.collect(CompressedImage, "/camera/over_shoulder/image/compressed", qos_profile_sensor_data)
     infos = started.ros.collect(CameraInfo, "/camera/over_shoulder/camera_info", qos_profile_sensor_data)
     started.ros.wait(lambda: images and infos, "an image")
-    picture = cv2.imdecode(np.frombuffer(images[0].data, np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (120, 160, 3)
-    assert picture.std() > 10.0
+    image = cv2.imdecode(np.frombuffer(images[0].data, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (120, 160, 3)
+    assert image.std() > 10.0
     assert images[0].header.frame_id == infos[0].header.frame_id == "over_shoulder_optical_frame"
     assert (infos[0].width, infos[0].height) == (160, 120)
     joints = started.joints[-1]

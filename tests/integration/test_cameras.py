@@ -77,7 +77,7 @@ def test_what_is_wrong_with_a_camera_is_told_apart(
     ros.wait(lambda: last_problems(statuses) == "", f"the camera is no longer {problem}")
 
 
-def test_a_picture_that_stays_while_the_arm_moves_is_frozen(
+def test_an_image_that_stays_while_the_arm_moves_is_frozen(
     ros, simulated: None, statuses: list[DiagnosticStatus]
 ) -> None:
     joints = ros.collect(JointState, "/joint_states", qos_profile_sensor_data)
@@ -112,7 +112,7 @@ def test_a_camera_reports_itself_and_its_settings_to_who_comes_later(
         cv2.imwrite(str(tmp_path / f"{k:02}.jpg"), noise.integers(60, 200, (48, 64, 3), dtype=np.uint8))
     images = ros.collect(CompressedImage, "/camera/shelf/image/compressed", qos_profile_sensor_data)
     ros.start("ptr_bringup.camera.node", "-r", "__node:=shelf", source=tmp_path, name="shelf", rate=20.0)
-    ros.wait(lambda: len(images) > 20, "one round of pictures")
+    ros.wait(lambda: len(images) > 20, "one round of images")
     texts = ros.collect(String, "/camera/shelf/settings", LATCHED)
     ros.wait(lambda: texts, "settings")
     settings = json.loads(texts[0].data)
@@ -138,8 +138,8 @@ def test_a_camera_that_runs_can_be_looked_at(ros, simulated: None, tmp_path: Pat
     other = ["nowhere", "--running", "--config", str(unused(tmp_path))]
     absent = ros.run([sys.executable, *words[:4], *other], name="absent")
     ros.wait(lambda: not looked.running and not absent.running, "their ends", timeout=60.0)
-    assert "pictures at" in looked.output, looked.output
-    assert "No settings come with these pictures, as with the simulator's" in looked.output
+    assert "images at" in looked.output, looked.output
+    assert "No settings come with these images, as with the simulator's" in looked.output
     assert absent.wait() == 2
     assert "Nothing arrives on /camera/nowhere/image/compressed" in absent.output
 

@@ -41,15 +41,15 @@ class Case:
 
 
 def repeated(problem: str, seconds: int, number: int) -> str:
-    return f"Nothing but {problem} pictures for {seconds} s; the camera is closed and opened anew (reopening {number} "
+    return f"Nothing but {problem} images for {seconds} s; the camera is closed and opened anew (reopening {number} "
 
 
-GONE = "The camera gives no pictures any more; waiting for it to come back."
+GONE = "The camera gives no images any more; waiting for it to come back."
 TWICE = [repeated("frozen", 2, 1), repeated("frozen", 4, 2)]
 CASES = {  # who is gone stays away for seconds: the first reports of a node that has just started reach nobody
     "v4l2_freezes": Case(V4L2, "freezes,frozen,well", "frozen", TWICE, 2),
     "v4l2_tears": Case(V4L2, "tears,well", "torn", [repeated("torn", 2, 1)], 1),
-    "v4l2_goes": Case(V4L2, "goes,absent,absent,well", "missing", [GONE, "gives no pictures; is it a camera"], 1),
+    "v4l2_goes": Case(V4L2, "goes,absent,absent,well", "missing", [GONE, "gives no images; is it a camera"], 1),
     "realsense_freezes": Case(REALSENSE, "freezes,frozen,well", "frozen", TWICE, 2),
     "realsense_goes": Case(REALSENSE, "goes,absent,absent,well", "missing", [GONE, "No device connected"], 1),
 }
@@ -90,11 +90,11 @@ def test_a_camera_that_fails_is_opened_anew_until_it_is_well(ros, statuses: dict
     for sentence in case.said:
         assert sentence in case.process.output
     before = len(case.images)
-    ros.wait(lambda: len(case.images) > before + 5, f"new pictures of {name}")
+    ros.wait(lambda: len(case.images) > before + 5, f"new images of {name}")
     assert case.process.running
 
 
-def test_of_a_frozen_picture_no_more_went_out_than_it_takes_to_notice(ros, statuses: dict) -> None:
+def test_of_a_frozen_image_no_more_went_out_than_it_takes_to_notice(ros, statuses: dict) -> None:
     """At 30 Hz the fifth is known for frozen; opening the camera anew makes it no newer."""
     for name in ("v4l2_freezes", "realsense_freezes"):
         images = [bytes(image.data) for image in CASES[name].images]
@@ -106,6 +106,6 @@ def test_of_a_frozen_picture_no_more_went_out_than_it_takes_to_notice(ros, statu
 def test_the_node_ends_while_it_looks_for_its_camera(ros) -> None:
     words = ["-r", "__node:=lost", "-p", "name:=lost", "-p", f"source:={V4L2}"]
     process = ros.run([sys.executable, str(PROGRAM), "goes,absent", "--ros-args", *words], name="lost")
-    ros.wait(lambda: "gives no pictures; is it a camera" in process.output, "the first try in vain")
+    ros.wait(lambda: "gives no images; is it a camera" in process.output, "the first try in vain")
     process.signal()
     assert process.wait() == 0, process.output

@@ -136,7 +136,7 @@ def test_on_a_phone_the_image_stays_above_the_pad_with_the_axes_of_the_hand(robo
     until(page, inked)
     page.evaluate("document.querySelector('#shortcuts').scrollIntoView({block: 'end'})")
     box = "document.querySelector('{}').getBoundingClientRect()"
-    image, keys = (box.format(name) for name in (".picture", "#shortcuts"))
+    image, keys = (box.format(name) for name in (".image", "#shortcuts"))
     assert page.evaluate(f"{image}.top") >= page.evaluate(box.format(".bar") + ".bottom")
     assert page.evaluate(f"{image}.bottom") < page.evaluate(f"{keys}.top")
     page.click("#keys-switch")

@@ -19,8 +19,8 @@ from told_robot import (  # noqa: E402
     TRIAL,
     ToldRobot,
     asked,
+    image,
     phone,
-    picture,
     serving,
     until,
 )
@@ -90,7 +90,7 @@ def test_the_page_shows_what_is_going_on_until_a_person_chooses(robot: ToldRobot
     assert shown(page) == "evaluate"
 
 
-def test_a_reason_of_the_gate_is_spoken_once_and_colours_the_picture(robot: ToldRobot, page: Any) -> None:
+def test_a_reason_of_the_gate_is_spoken_once_and_colours_the_image(robot: ToldRobot, page: Any) -> None:
     edge, table = "At the edge of the workspace.", "Too close to the table."
     robot.reasons(("clip", "at the edge of the workspace"))
     until(page, f"document.body.dataset.grade === 'clip' && said.includes('{edge}')")
@@ -198,7 +198,7 @@ def test_a_warm_motor_asks_for_rest_and_stops_nothing(robot: ToldRobot, page: An
 
 
 def test_an_ill_camera_wears_a_badge_and_is_named(robot: ToldRobot, page: Any) -> None:
-    health = {"level": "error", "state": "frozen", "message": "the same picture for 2.1 s"}
+    health = {"level": "error", "state": "frozen", "message": "the same image for 2.1 s"}
     robot.state.cameras = {"wrist": Heard(health, EVER)}
     until(page, "document.querySelector('.camera.stale .trouble')?.textContent === 'frozen'")
     assert page.evaluate("document.querySelector('#tab-robot').dataset.level") == "error"
@@ -209,7 +209,7 @@ def test_an_ill_camera_wears_a_badge_and_is_named(robot: ToldRobot, page: Any) -
 
 def test_every_camera_is_shown_with_its_own_image_and_badge(browser: Any) -> None:
     robot = ToldRobot("over_shoulder", "wrist")
-    robot.frames["wrist"].put(lambda: picture(200))
+    robot.frames["wrist"].put(lambda: image(200))
     health = {"level": "warn", "state": "dark", "message": "its images are dark"}
     robot.state.cameras = {"wrist": Heard(health, EVER)}
     level = "(k) => document.querySelectorAll('.camera canvas:not(.hand-axes)')[k].getContext('2d')"
@@ -243,14 +243,14 @@ def test_drift_of_q_is_an_alarm_and_its_range_is_drawn(robot: ToldRobot, page: A
 
 
 def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys(robot: ToldRobot, page: Any) -> None:
-    robot.reference.put(lambda: picture(200))
+    robot.reference.put(lambda: image(200))
     robot.state.reference = {"camera": "wrist", "number": 1}
     robot.state.trial = TRIAL | {"phase": "staging"}
     until(page, "document.querySelector('#trial-phase').textContent === 'the arm goes to its start'")
     assert page.is_hidden("#scene-ready")
     robot.state.trial = TRIAL
     until(page, "!document.querySelector('#laying-out').hidden")
-    until(page, "document.querySelector('.picture .reference')?.naturalWidth === 160")
+    until(page, "document.querySelector('.image .reference')?.naturalWidth === 160")
     style = "getComputedStyle(document.querySelector('.reference'))"
     assert page.evaluate(f"{style}.opacity") == "0.5"
     page.keyboard.press("d")
@@ -371,8 +371,8 @@ def test_a_start_image_that_does_not_arrive_is_not_shown_broken_and_asked_for_ag
     with page.expect_response(lambda response: "/reference" in response.url and response.status == 404):
         robot.state.trial = TRIAL
     assert page.is_hidden("#compare") and page.evaluate("!document.querySelector('.reference')")
-    robot.reference.put(lambda: picture(200))
-    until(page, "document.querySelector('.picture .reference')?.naturalWidth === 160")
+    robot.reference.put(lambda: image(200))
+    until(page, "document.querySelector('.image .reference')?.naturalWidth === 160")
 
 
 @pytest.mark.parametrize("view", ["record", "episodes", "policy", "evaluate", "robot"])

@@ -37,9 +37,9 @@ SIGNALS = {
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder_of_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with three images, each of one grey."""
-    folder = tmp_path_factory.mktemp("pictures")
+    folder = tmp_path_factory.mktemp("images")
     for k in range(3):
         cv2.imwrite(str(folder / f"{k}.png"), np.full((48, 64, 3), 80 * k + 40, np.uint8))
     return folder
@@ -51,10 +51,10 @@ def apart(name: str) -> list[str]:
     return [word for topic in topics for word in ("-r", f"{topic}:=/{name}{topic}")]
 
 
-def test_every_node_ends_cleanly_on_every_signal(ros, pictures: Path) -> None:
+def test_every_node_ends_cleanly_on_every_signal(ros, folder_of_images: Path) -> None:
     running = {}
     for node, module in NODES.items():
-        options = {"arm": {}, "simulator": {"width": 64, "height": 48}, "camera": {"source": pictures}}[node]
+        options = {"arm": {}, "simulator": {"width": 64, "height": 48}, "camera": {"source": folder_of_images}}[node]
         for number, name in enumerate(SIGNALS):
             unique = f"{node}_{number}"
             running[unique, name] = ros.start(module, "-r", f"__node:={unique}", *apart(unique), **options)
@@ -114,10 +114,10 @@ def test_simulated_time_may_run_faster_than_the_clock_on_the_wall(ros) -> None:
         assert process.wait() == 0
 
 
-def test_a_folder_of_images_is_a_camera(ros, pictures: Path) -> None:
+def test_a_folder_of_images_is_a_camera(ros, folder_of_images: Path) -> None:
     images = ros.collect(CompressedImage, "/camera/shelf/image/compressed", qos_profile_sensor_data)
     infos = ros.collect(CameraInfo, "/camera/shelf/camera_info", qos_profile_sensor_data)
-    camera = ros.start("ptr_bringup.camera.node", source=pictures, name="shelf", rate=20.0)
+    camera = ros.start("ptr_bringup.camera.node", source=folder_of_images, name="shelf", rate=20.0)
     ros.wait(lambda: len(images) >= 6 and infos, "six images")
     camera.signal()
     assert camera.wait() == 0
@@ -127,10 +127,10 @@ def test_a_folder_of_images_is_a_camera(ros, pictures: Path) -> None:
     assert (infos[0].width, infos[0].height) == (64, 48)
 
 
-def test_a_folder_that_is_shown_once_ends_the_node(ros, pictures: Path) -> None:
-    camera = ros.start("ptr_bringup.camera.node", source=pictures, loop=False, rate=50.0)
+def test_a_folder_that_is_shown_once_ends_the_node(ros, folder_of_images: Path) -> None:
+    camera = ros.start("ptr_bringup.camera.node", source=folder_of_images, loop=False, rate=50.0)
     assert camera.wait() == 0
-    assert "no more pictures" in camera.output
+    assert "no more images" in camera.output
 
 
 def test_raw_images_of_another_driver_become_jpeg_with_their_own_stamp(ros) -> None:

@@ -42,16 +42,16 @@ READY = (0.0, 0.022, 0.183, 0.0, 1.366, 0.0)  # gripper straight down at (0.30, 
 
 
 def jpeg(seed: int, brightest: int = 255) -> bytes:
-    """Noise; every picture of a camera differs from the one before."""
+    """Noise; every image of a camera differs from the one before."""
     pixels = np.random.default_rng(seed).integers(0, brightest + 1, (120, 160, 3), dtype=np.uint8)
     return cv2.imencode(".jpg", pixels)[1].tobytes()
 
 
 class PlayedRobot:
-    """Publishes pictures at 30 Hz and arm states at 50 Hz while the test's node spins.
+    """Publishes images at 30 Hz and arm states at 50 Hz while the test's node spins.
 
     Attributes:
-        pictures: shown in turn.   x: of the measured pose (m); moves by `speed` (m/s).
+        images: shown in turn.   x: of the measured pose (m); moves by `speed` (m/s).
         states: whether arm states are published.   joints: whether joint states are, for a real arm node.
     """
 
@@ -70,14 +70,14 @@ class PlayedRobot:
 
     def well(self) -> None:
         """Everything is as it should be."""
-        self.pictures, self.x, self.speed = [jpeg(seed) for seed in range(7)], 0.3, 0.05
+        self.images, self.x, self.speed = [jpeg(seed) for seed in range(7)], 0.3, 0.05
         self.states, self.joints = True, False
 
     def _show(self) -> None:
         self._shown += 1
-        picture = CompressedImage(format="jpeg", data=self.pictures[self._shown % len(self.pictures)])
-        picture.header.stamp = self._now()
-        self._images.publish(picture)
+        image = CompressedImage(format="jpeg", data=self.images[self._shown % len(self.images)])
+        image.header.stamp = self._now()
+        self._images.publish(image)
 
     def _tell(self) -> None:
         self.x += self.speed / 50
@@ -299,20 +299,20 @@ def test_checkpoints_change_without_a_restart_and_a_bad_one_leaves_the_old(
     assert result(plant, send(plant, max_steps=3)).steps == 3
     assert load(plant, second).contract_hash == large.hash
     handle = send(plant, max_steps=5000)
-    wait(plant, lambda: acting(plant), "an action with larger pictures")
+    wait(plant, lambda: acting(plant), "an action with larger images")
     plant.result(handle.cancel_goal_async(), "the cancellation", TIMEOUT)
 
 
 def frozen(plant: Any) -> None:
-    plant.robot.pictures = plant.robot.pictures[:1]
+    plant.robot.images = plant.robot.images[:1]
 
 
 def dark(plant: Any) -> None:
-    plant.robot.pictures = [jpeg(seed, brightest=5) for seed in range(7)]
+    plant.robot.images = [jpeg(seed, brightest=5) for seed in range(7)]
 
 
 def torn(plant: Any) -> None:
-    plant.robot.pictures = [picture[:-400] for picture in plant.robot.pictures]
+    plant.robot.images = [image[:-400] for image in plant.robot.images]
 
 
 def lost(plant: Any) -> None:
@@ -324,9 +324,9 @@ def unrecorded(plant: Any) -> None:
 
 
 FAULTS = {
-    frozen: "held 4 steps in a row: the picture of camera over_shoulder is frozen",
-    dark: "held 4 steps in a row: the picture of camera over_shoulder is dark",
-    torn: "held 4 steps in a row: the picture of camera over_shoulder is torn",
+    frozen: "held 4 steps in a row: the image of camera over_shoulder is frozen",
+    dark: "held 4 steps in a row: the image of camera over_shoulder is dark",
+    torn: "held 4 steps in a row: the image of camera over_shoulder is torn",
     lost: "held 4 steps in a row: the arm's state is not finite",
     unrecorded: "the recorder failed: the disk is full",
 }

@@ -84,7 +84,7 @@ class ToldRobot:
         for stream in streams:
             self.state.streams.heard(stream, time.monotonic())
         for frame in self.frames.values():
-            frame.put(lambda: picture(90))
+            frame.put(lambda: image(90))
         self.arm("idle")
 
     @functools.cached_property
@@ -127,7 +127,7 @@ class ToldRobot:
         self.state.motors = Heard({"level": level, "message": message, "motors": motors}, EVER)
 
 
-def picture(level: int) -> bytes:
+def image(level: int) -> bytes:
     """A grey JPEG of 160 x 120 pixels."""
     return cv2.imencode(".jpg", np.full((120, 160, 3), level, np.uint8))[1].tobytes()
 

@@ -36,10 +36,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     analyze.set_defaults(run=lambda _: analyze.print_help())
     kinds = analyze.add_subparsers(title="kinds", metavar="KIND")
-    q = kinds.add_parser("q", help="Q along demonstrations, as a picture")
+    q = kinds.add_parser("q", help="Q along demonstrations, as an image")
     q.add_argument("--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help="of a method with Q")
     q.add_argument(
-        "--out", type=arguments.figure_file, default=Path("q.png"), metavar="FILE", help="picture (default: q.png)"
+        "--out", type=arguments.figure_file, default=Path("q.png"), metavar="FILE", help="image (default: q.png)"
     )
     q.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write the values to this file, too")
     q.set_defaults(run=run_q)
@@ -55,7 +55,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="updates of fine-tuning that a choice needs (default: the run's)",
     )
-    choose.add_argument("--out", type=arguments.figure_file, metavar="FILE", help="picture of the scores")
+    choose.add_argument("--out", type=arguments.figure_file, metavar="FILE", help="image of the scores")
     choose.set_defaults(run=run_choose)
     for parser in (q, critical, choose):
         optional = parser is choose  # the run knows its own
@@ -69,7 +69,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         arguments.add_limit(parser, 10)
         add_exclude(parser)
         arguments.add_cache(parser)
-    training = kinds.add_parser("training", help="curves of a training run, as a picture")
+    training = kinds.add_parser("training", help="curves of a training run, as an image")
     arguments.also_by_place(
         training, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help="folder of the run"
     )
@@ -78,7 +78,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         type=arguments.figure_file,
         default=Path("training.png"),
         metavar="FILE",
-        help="picture (default: training.png)",
+        help="image (default: training.png)",
     )
     training.set_defaults(run=run_training)
 
@@ -114,9 +114,7 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="of decisions that may be critical (default: 0.2)",
     )
     parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
-    parser.add_argument(
-        "--out", type=arguments.figure_file, default=Path("critical.png"), metavar="FILE", help="picture"
-    )
+    parser.add_argument("--out", type=arguments.figure_file, default=Path("critical.png"), metavar="FILE", help="image")
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_critical)
     return parser
@@ -169,7 +167,7 @@ def run_q(options: argparse.Namespace) -> int:
         )
     if options.json is not None:
         write_json(options.json, report(curves, str(options.checkpoint)))
-    print(f"trend score {score.score:.3f}; picture: {save(q_figure(curves), options.out)}")
+    print(f"trend score {score.score:.3f}; image: {save(q_figure(curves), options.out)}")
     _next_view(options)
     return 0
 
@@ -207,7 +205,7 @@ def run_critical(options: argparse.Namespace) -> int:
             )
     if options.json is not None:
         write_json(options.json, report(decisions, marks))
-    print(f"picture: {save(critical_figure(decisions, marks), options.out)}")
+    print(f"image: {save(critical_figure(decisions, marks), options.out)}")
     _next_view(options)
     return 0
 
@@ -275,7 +273,7 @@ def run_choose(options: argparse.Namespace) -> int:
     print(found)
     if options.out is not None and found.candidates:
         steps, scores = zip(*((item.step, item.trend.score) for item in found.candidates), strict=True)
-        print(f"picture: {save(trend_figure(steps, scores, checkpoint_step(found.path)), options.out)}")
+        print(f"image: {save(trend_figure(steps, scores, checkpoint_step(found.path)), options.out)}")
     next_step("sim", "evaluate", "--checkpoint", found.path, "--task", "…", "--kitchen", "…", about="trials of it")
     return 0
 

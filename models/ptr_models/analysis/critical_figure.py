@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The picture of critical decisions: a film strip, and under it Q, what a blunder costs, and the policies' errors."""
+"""The image of critical decisions: a film strip, and under it Q, what a blunder costs, and the policies' errors."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.plotting import COLOURS, FAINT, INK, tidy
 
 CRITICAL = "#d1603d"
-PICTURES = 10
+IMAGES = 10
 
 
 def critical_figure(decisions: Sequence[Decisions], marks: Sequence[NDArray[np.bool_]], most: int = 2) -> Figure:
-    """One block per demonstration, for at most `most` of them; critical steps are shaded and their pictures framed."""
+    """One block per demonstration, for at most `most` of them; critical steps are shaded and their images framed."""
     if not decisions:
         raise PtrError("there is no demonstration to draw")
     shown = list(zip(decisions, marks, strict=True))[:most]
@@ -32,11 +32,11 @@ def critical_figure(decisions: Sequence[Decisions], marks: Sequence[NDArray[np.b
 
 
 def _draw(block: SubFigure, item: Decisions, mark: NDArray[np.bool_]) -> None:
-    chosen = pictured(mark, PICTURES)
+    chosen = imaged(mark, IMAGES)
     grid = block.add_gridspec(4, len(chosen), height_ratios=(1.1, 1.2, 1.0, 1.0))
     block.suptitle(f"{item.task.replace('_', ' ')}: {item.name}", fontsize=9, color=INK)
     for column, step in enumerate(chosen):
-        _picture(block.add_subplot(grid[0, column]), item.frames[step], int(step), bool(mark[step]))
+        _image(block.add_subplot(grid[0, column]), item.frames[step], int(step), bool(mark[step]))
     steps = np.arange(len(item.q))
     values, cost, errors = (block.add_subplot(grid[row, :]) for row in (1, 2, 3))
     low, high = np.quantile(item.alternatives, (0.1, 0.9), axis=1)
@@ -57,7 +57,7 @@ def _draw(block: SubFigure, item: Decisions, mark: NDArray[np.bool_]) -> None:
     errors.set_xlabel("control step (shaded: critical)", fontsize=8, color=INK)
 
 
-def pictured(mark: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
+def imaged(mark: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
     """Steps for the film strip: evenly spaced, each moved to the nearest critical step of its part if it has one."""
     steps = []
     for part in np.array_split(np.arange(len(mark)), min(most, len(mark))):
@@ -67,7 +67,7 @@ def pictured(mark: NDArray[np.bool_], most: int) -> NDArray[np.int64]:
     return np.array(steps)
 
 
-def _picture(axis: Axes, frame: NDArray[np.uint8], step: int, is_critical: bool) -> None:
+def _image(axis: Axes, frame: NDArray[np.uint8], step: int, is_critical: bool) -> None:
     axis.imshow(frame)
     axis.set_xticks([])
     axis.set_yticks([])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of values and of training, as matplotlib figures that need no display."""
+"""Images of values and of training, as matplotlib figures that need no display."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def whole(data: bytes) -> Structure:
     """The structure of a JPEG that is complete.
 
     Raises:
-        TornError: the picture ends before its end, two are glued together, or restart markers are out of order.
+        TornError: the image ends before its end, two are glued together, or restart markers are out of order.
     """
     found = structure(data)
     end = len(data.rstrip(b"\0"))  # some devices fill their buffer with zeros
@@ -141,7 +141,7 @@ def whole(data: bytes) -> Structure:
         if not np.array_equal(marks, 0xD0 + np.arange(found.restarts) % 8):
             raise TornError(f"it has {len(marks)} restart markers or not in their order; {found.restarts} are due")
     elif np.isin(marks, (_START, _END)).any():
-        raise TornError("another picture begins in its middle")
+        raise TornError("another image begins in its middle")
     return found
 
 

@@ -21,7 +21,7 @@ def save(figure: Figure, path: Path | str) -> Path:
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
-        raise PtrError(f"the picture {path} cannot be written: {error}") from error
+        raise PtrError(f"the image {path} cannot be written: {error}") from error
     return Path(path)
 
 

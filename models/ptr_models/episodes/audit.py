@@ -21,14 +21,14 @@ def problem_of(episode: Episode) -> str:
         span = frozen(frames, episode.states[:, :3], episode.stamps)
         if span is not None:
             begin, end = ((int(episode.stamps[row]) - int(episode.stamps[0])) * 1e-9 for row in span)
-            return f"camera {name} shows the same picture from {begin:.1f} s to {end:.1f} s while the arm moves"
+            return f"camera {name} shows the same image from {begin:.1f} s to {end:.1f} s while the arm moves"
     return ""
 
 
 def frozen(
     frames: NDArray[np.uint8], positions: NDArray[np.float32], stamps: NDArray[np.int64]
 ) -> tuple[int, int] | None:
-    """First and last row of the first stretch in which a picture stays the same while the arm moves, or None.
+    """First and last row of the first stretch in which an image stays the same while the arm moves, or None.
 
     The recorder's audit finds the same in the bag's bytes, sooner and without decoding.
 

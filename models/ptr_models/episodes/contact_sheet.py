@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An episode as one picture: frames of each camera, evenly spaced in time."""
+"""An episode as one image: frames of each camera, evenly spaced in time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ptr_models.episodes.reader import Episode
 
 
 def contact_sheet(episode: Episode, columns: int = 8, most: int = 32, tile: int = 128) -> NDArray[np.uint8]:
-    """Frames of an episode as one picture, evenly spaced and in reading order, one band per camera.
+    """Frames of an episode as one image, evenly spaced and in reading order, one band per camera.
 
     Args:
-        columns: pictures in a row.
+        columns: images in a row.
         most: frames at most, per camera.
-        tile: width of a picture in pixels.
+        tile: width of an image in pixels.
     Returns:
         (rows * height, columns * width, 3) uint8 RGB.
     """
@@ -38,15 +38,15 @@ def contact_sheet(episode: Episode, columns: int = 8, most: int = 32, tile: int 
 
 
 def _tile(frame: NDArray[np.uint8], width: int, height: int, episode: Episode, index: int) -> NDArray[np.uint8]:
-    picture = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+    image = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
     seconds = (episode.stamps[index] - episode.stamps[0]) * 1e-9
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, f"{seconds:.1f} s", (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness)
-    return picture
+        cv2.putText(image, f"{seconds:.1f} s", (4, height - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.4, colour, thickness)
+    return image
 
 
 def save_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write an RGB picture; the suffix names the format.
+    """Write an RGB image; the suffix names the format.
 
     Raises:
         EpisodeError: unknown format, or the folder does not exist.
@@ -56,4 +56,4 @@ def save_image(path: Path, image: NDArray[np.uint8]) -> None:
     except cv2.error:
         written = False
     if not written:
-        raise EpisodeError(f"the picture {path} cannot be written; name an existing folder and .png or .jpg")
+        raise EpisodeError(f"the image {path} cannot be written; name an existing folder and .png or .jpg")

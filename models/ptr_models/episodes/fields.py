@@ -53,7 +53,7 @@ class Executed(NamedTuple):
 
 
 def image_data(cdr: Data) -> NDArray[np.uint8]:
-    """The encoded picture of a sensor_msgs/CompressedImage, not copied."""
+    """The encoded image of a sensor_msgs/CompressedImage, not copied."""
     return _read(cdr, IMAGE, _image_data, lambda message: message.data)
 
 

@@ -2,7 +2,7 @@
 """Go through the messages of a bag fast: no copies, and no descriptions of topics that nobody asks for.
 
 Maps the file into memory, takes the index at its end (https://mcap.dev/spec), and walks through the chunks, so
-that pictures that no control step uses are not even copied. What it yields equals `bag.messages`, which goes
+that images that no control step uses are not even copied. What it yields equals `bag.messages`, which goes
 through rosbags and serves the files that have no index.
 """
 

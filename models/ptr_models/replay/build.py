@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Look at bags in several threads: their metadata, and where those admit them their streams, into a store.
 
-Decoding of pictures, resizing and writing let other threads run, so that threads serve as well as processes.
+Decoding of images, resizing and writing let other threads run, so that threads serve as well as processes.
 """
 
 from __future__ import annotations

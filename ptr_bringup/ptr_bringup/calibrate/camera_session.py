@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The session of `ptr calibrate camera`: lets a camera find its settings, fixes them, and looks at its pictures."""
+"""The session of `ptr calibrate camera`: lets a camera find its settings, fixes them, and looks at its images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ptr_models.common.files import write_atomically
 SETTLE = 3.0
 """s in which the camera's automatic exposure, white balance and focus come to rest."""
 FIRST = 0.5
-"""s of a device's first pictures that are not looked at: the sensor comes to its exposure meanwhile."""
+"""s of a device's first images that are not looked at: the sensor comes to its exposure meanwhile."""
 _HEAD = "# Written by `ptr calibrate camera`; give it as camera_config:=PATH.\n"
 
 Opener = Callable[[str, Wish, Settings], Source]
@@ -68,14 +68,14 @@ def settle(source_name: str, entry: Entry, fixed: Settings, open_: Opener = open
     """The settings of a device: those that are given, the rest as its own automatic finds them.
 
     Raises:
-        CameraError: it gives no pictures.
+        CameraError: it gives no images.
     """
     source = open_(source_name, entry.wish, fixed)
     try:
         deadline = time.monotonic() + SETTLE
         while time.monotonic() < deadline:
             if source.read() is None:
-                raise CameraError(f"{source_name} stopped giving pictures.")
+                raise CameraError(f"{source_name} stopped giving images.")
         found = source.settings()
     finally:
         source.close()
@@ -91,28 +91,28 @@ def look(
     open_: Opener = open_source,
     rate: float | None = None,
 ) -> tuple[Quality, dict[str, Any], list[str], bytes]:
-    """The quality of some s of pictures, what the camera is set to, what there is to say of it, and the last picture.
+    """The quality of some s of images, what the camera is set to, what there is to say of it, and the last image.
 
     Args:
         rate: Hz that is expected; None: that of the entry, or of a source that tells no settings any.
     Raises:
-        CameraError: it gives no pictures.
+        CameraError: it gives no images.
         CalibrationError: it gives too few.
     """
     source = open_(source_name, entry.wish, settings)
-    pictures = []
+    images = []
     try:
         begin = time.monotonic() + (FIRST if source.period is None else 0.0)
-        while time.monotonic() < begin + seconds and (picture := source.read()) is not None:
+        while time.monotonic() < begin + seconds and (image := source.read()) is not None:
             if time.monotonic() >= begin:
-                pictures.append((picture.taken, picture.jpeg))
+                images.append((image.taken, image.jpeg))
             if source.period is not None:
                 time.sleep(source.period)
         current, notices = source.settings(), source.notices
     finally:
         source.close()
     wanted = rate or (entry.wish.rate if current else None)
-    return judge(pictures, wanted, current), current, notices, pictures[-1][1]
+    return judge(images, wanted, current), current, notices, images[-1][1]
 
 
 def write_entry(path: Path, entry: Entry, source_name: str, settings: Settings) -> None:

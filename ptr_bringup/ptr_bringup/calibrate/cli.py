@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     latency = actions.add_parser(
         "latency",
-        help="how late are pictures and commands? Moves the arm",
+        help="how late are images and commands? Moves the arm",
         description="Moves the arm to its start and then to and fro, at most 9 cm, for some seconds; correlates what "
         "its cameras show with its joints. The robot must be running (ptr launch ptr_bringup robot.launch.xml) and "
         "nobody may command it.",
@@ -73,7 +73,7 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "camera",
         help="fix exposure, gain, white balance and focus; check sharpness, brightness and rate",
         description="Opens a camera (its node must not run), lets its automatic settle, fixes what it found or what is "
-        "given, looks at its pictures and writes the configuration.",
+        "given, looks at its images and writes the configuration.",
     )
     camera.add_argument("camera", nargs="?", default="over_shoulder", help="entry of the configuration (%(default)s)")
     camera.add_argument(
@@ -148,7 +148,7 @@ def _report_latency(path: Path, recording: Recording) -> None:
     command, cameras = measure(recording)
     print(sentence("command to motion", command))
     for name, lag in cameras.items():
-        print(sentence(f"motion to picture of {name}", lag))
+        print(sentence(f"motion to image of {name}", lag))
     write_latencies(path, command, cameras, datetime.date.today())
     plot(path.with_suffix(".png"), command, cameras)
     print(f"{path} and {path.with_suffix('.png')} are written")
@@ -180,14 +180,14 @@ def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
     if not options.check and is_device(source):
         given = Settings(options.exposure, options.gain, options.white_balance, options.focus)
         settings = settle(source, entry, given)
-    quality, current, notices, picture = look(source, entry, settings, options.duration)
+    quality, current, notices, image = look(source, entry, settings, options.duration)
     _print_quality(quality, current, (*notices, *quality.advice))
     if options.check:
         return 1 if quality.advice else 0
     path = options.out.expanduser()
     write_entry(path, entry, source, settings)
     example = path.with_name(f"{options.camera}.jpg")
-    example.write_bytes(picture)
+    example.write_bytes(image)
     print(f"{path} and {example} are written")
     next_step("launch", "ptr_bringup", "robot.launch.xml", "robot:=wx250s", f"camera_config:={path}")
     return 0
@@ -225,7 +225,7 @@ def _print_quality(quality: Quality, current: dict[str, Any], remarks: tuple[str
     if current:
         print(", ".join(f"{name} {value}" for name, value in current.items()))
     print(
-        f"{quality.count} pictures at {quality.rate:.1f} Hz (jitter {quality.jitter:.1f} ms, {quality.lost} lost), "
+        f"{quality.count} images at {quality.rate:.1f} Hz (jitter {quality.jitter:.1f} ms, {quality.lost} lost), "
         f"sharpness {quality.sharpness:.0f}, brightness {quality.brightness:.0f} of 255 "
         f"({100 * quality.under:.1f} % black, {100 * quality.over:.1f} % white), flicker {100 * quality.flicker:.1f} %"
     )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """By how much one signal trails another that it is a function of.
 
-What a camera shows of a moving arm is some function of where the arm was a latency ago: pictures(t) = f(u(t - latency))
+What a camera shows of a moving arm is some function of where the arm was a latency ago: images(t) = f(u(t - latency))
 with u the arm's place along a straight way. For each candidate latency a polynomial in u is fitted to all components
-of the pictures; the latency is the one that leaves least. No motion has to be found in the pictures, nothing has to be
-known about the camera, and the time between two pictures is resolved because u is known in between. It is the
-maximum-likelihood estimate where the noise of the pictures is white; for a command and the place that it leads to the
+of the images; the latency is the one that leaves least. No motion has to be found in the images, nothing has to be
+known about the camera, and the time between two images is resolved because u is known in between. It is the
+maximum-likelihood estimate where the noise of the images is white; for a command and the place that it leads to the
 same estimate with a straight line as f is the usual cross-correlation.
 """
 
@@ -57,7 +57,7 @@ def find_lag(
 
     Args:
         times: (N,) s, ascending.
-        signal: (N, D), e.g. components of pictures.
+        signal: (N, D), e.g. components of images.
         reference_times: (M,) s, ascending, on the same clock.
         reference: (M,).
         search: s, smallest and largest lag that are tried.

@@ -16,16 +16,16 @@ from ptr_bringup.calibrate.motion import DIRECTION
 from ptr_models.common.jpeg import decode
 
 COMPONENTS = 8
-"""Of the pictures: the few ways in which they change most."""
+"""Of the images: the few ways in which they change most."""
 EXPLAINED = 0.5
-"""Share of the changes that the arm must explain; less, and it is hardly in the picture."""
+"""Share of the changes that the arm must explain; less, and it is hardly in the image."""
 WIDEST = 0.03
 """s, width of a camera's interval that is still of use."""
 STRETCH = 0.2
 """s over which ways are compared: a command that the gate held back shifts all later places, but only few ways."""
 EARLIEST = -0.01
-"""s. A stamp that is earlier than the picture by more than this is wrong; a little less is the error of measuring."""
-SMALL = (40, 30)  # width and height of the pictures that are compared
+"""s. A stamp that is earlier than the image by more than this is wrong; a little less is the error of measuring."""
+SMALL = (40, 30)  # width and height of the images that are compared
 
 
 @dataclass
@@ -35,16 +35,16 @@ class Recording:
     Attributes:
         commands: (stamp, speed along the way in m/s).
         states: (stamp, position (3,) m of the end effector).
-        pictures: per camera (stamp, grey picture of any size).
+        images: per camera (stamp, grey image of any size).
     """
 
     commands: list[tuple[float, float]] = field(default_factory=list)
     states: list[tuple[float, Sequence[float]]] = field(default_factory=list)
-    pictures: dict[str, list[tuple[float, NDArray[np.uint8]]]] = field(default_factory=dict)
+    images: dict[str, list[tuple[float, NDArray[np.uint8]]]] = field(default_factory=dict)
 
 
-def small_picture(jpeg: bytes) -> NDArray[np.uint8] | None:
-    """A picture as it is recorded: grey, an eighth of its size; None when it can't be decoded."""
+def small_image(jpeg: bytes) -> NDArray[np.uint8] | None:
+    """An image as it is recorded: grey, an eighth of its size; None when it can't be decoded."""
     return decode(jpeg, cv2.IMREAD_REDUCED_GRAYSCALE_8)
 
 
@@ -59,9 +59,9 @@ def measure(recording: Recording) -> tuple[Lag, dict[str, Lag]]:
     found = find_lag(times, _way(times, places)[:, None], sent, _way(sent, wanted), degree=1)
     command = _sure(found, "The arm", "its commands")
     cameras = {}
-    for name, pictures in recording.pictures.items():
-        stamps, components = _components(name, pictures)
-        what = f"The picture of {name}"
+    for name, images in recording.images.items():
+        stamps, components = _components(name, images)
+        what = f"The image of {name}"
         cameras[name] = _narrow(_sure(find_lag(stamps, components, times, places), what, "the arm's motion"), what)
     return command, cameras
 
@@ -98,13 +98,13 @@ def _way(times: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.
 
 
 def _components(
-    name: str, pictures: Sequence[tuple[float, NDArray[np.uint8]]]
+    name: str, images: Sequence[tuple[float, NDArray[np.uint8]]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Stamps (N,) and the principal components (N, COMPONENTS) of pictures."""
-    if len(pictures) < COMPONENTS:
-        raise CalibrationError(f"{len(pictures)} pictures of {name} arrived; is the camera running?")
-    stamps = np.array([stamp for stamp, _ in pictures])
-    rows = [cv2.resize(picture, SMALL, interpolation=cv2.INTER_AREA).ravel() for _, picture in pictures]
+    """Stamps (N,) and the principal components (N, COMPONENTS) of images."""
+    if len(images) < COMPONENTS:
+        raise CalibrationError(f"{len(images)} images of {name} arrived; is the camera running?")
+    stamps = np.array([stamp for stamp, _ in images])
+    rows = [cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA).ravel() for _, image in images]
     flat = np.array(rows, np.float64)
     left, sizes, _ = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
     return stamps, left[:, :COMPONENTS] * sizes[:COMPONENTS]

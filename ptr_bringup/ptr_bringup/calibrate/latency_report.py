@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a measurement of latencies leaves behind: a file that others read, and a picture for people."""
+"""What a measurement of latencies leaves behind: a file that others read, and an image for people."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def plot(path: Path, command: Lag, cameras: Mapping[str, Lag]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes half a second
     from matplotlib.figure import Figure
 
-    every = {"command to motion": command, **{f"motion to picture of {name}": lag for name, lag in cameras.items()}}
+    every = {"command to motion": command, **{f"motion to image of {name}": lag for name, lag in cameras.items()}}
     figure = Figure(figsize=(7, 2.4 * len(every)), layout="constrained")
     FigureCanvasAgg(figure)
     for axes, (name, lag) in zip(figure.subplots(len(every), squeeze=False)[:, 0], every.items(), strict=True):

@@ -17,7 +17,7 @@ from sensor_msgs.msg import CompressedImage
 from ptr_bringup.arm.messages import FRAME
 from ptr_bringup.calibrate import motion
 from ptr_bringup.calibrate.errors import CalibrationError
-from ptr_bringup.calibrate.latency import Recording, small_picture
+from ptr_bringup.calibrate.latency import Recording, small_image
 from ptr_bringup.ros.newest import Newest
 from ptr_bringup.ros.session import Caller, GoalClient
 from ptr_bringup.ros.time import seconds
@@ -56,12 +56,12 @@ class LatencyNode(Node):
         self.seen[name] += 1
         if self.recording is None:
             return
-        picture = small_picture(bytes(message.data))
-        if picture is not None:
-            self.recording.pictures[name].append((seconds(message.header.stamp), picture))
+        image = small_image(bytes(message.data))
+        if image is not None:
+            self.recording.images[name].append((seconds(message.header.stamp), image))
 
     def sees(self, camera: str) -> bool:
-        """Whether a picture of a camera has come."""
+        """Whether an image of a camera has come."""
         return self.seen[camera] > 0
 
     def command(self, speed: float, deadman: bool = True) -> None:
@@ -92,7 +92,7 @@ def record(node: LatencyNode, caller: Caller, duration: float) -> Recording:
         caller.wait(functools.partial(node.sees, name), text, _TIMEOUT)
     _refuse_unless_free(node.state.message)
     _go_to_start(node, caller)
-    recording = node.recording = Recording(pictures={name: [] for name in node.seen})
+    recording = node.recording = Recording(images={name: [] for name in node.seen})
     try:
         _move(node, caller, duration)
     finally:
@@ -131,8 +131,8 @@ def _move(node: LatencyNode, caller: Caller, duration: float) -> None:
 
 def _in_order(recording: Recording) -> Recording:
     """The same by stamps; of equal stamps the last one."""
-    pictures = {name: _by_stamp(found) for name, found in recording.pictures.items()}
-    return Recording(_by_stamp(recording.commands), _by_stamp(recording.states), pictures)
+    images = {name: _by_stamp(found) for name, found in recording.images.items()}
+    return Recording(_by_stamp(recording.commands), _by_stamp(recording.states), images)
 
 
 def _by_stamp(samples: list) -> list:

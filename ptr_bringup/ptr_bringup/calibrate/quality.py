@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good the pictures of a camera are: sharp, rightly exposed, even in time and in brightness."""
+"""How good the images of a camera are: sharp, rightly exposed, even in time and in brightness."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from ptr_bringup.camera.health import Health
 from ptr_models.common.jpeg import decode
 
 FEWEST = 10
-"""Pictures that a judgment needs."""
+"""Images that a judgment needs."""
 UNDER, OVER = 5, 250
 """Of 255: pixels at most and at least this bright hold no detail."""
 MOST_CLIPPED = 0.05
-"""Share of such pixels that a good exposure may have: a window or a lamp in the picture."""
+"""Share of such pixels that a good exposure may have: a window or a lamp in the image."""
 BLURRED = 20.0
-"""Variance of the Laplacian of a 640x480 picture below which hardly an edge is sharp (Pech-Pacheco et al. 2000)."""
+"""Variance of the Laplacian of a 640x480 image below which hardly an edge is sharp (Pech-Pacheco et al. 2000)."""
 FLICKER = 0.02
-"""Share by which the brightness of the pictures may vary: more is flickering light or a drifting exposure."""
+"""Share by which the brightness of the images may vary: more is flickering light or a drifting exposure."""
 MAINS = {"50 Hz": 10.0, "60 Hz": 1000.0 / 120.0}
 """ms between two flashes of a lamp on the mains: exposures of a multiple of it see no flicker."""
 _SIZE = (640, 480)
@@ -34,14 +34,14 @@ class Quality:
     """What was found.
 
     Attributes:
-        count: pictures looked at.
+        count: images looked at.
         rate: Hz.
         jitter: ms, 99th percentile of how far a period is from their median.
-        lost: pictures that did not come.
+        lost: images that did not come.
         brightness: mean, of 255.
         under, over: shares of pixels that are too dark and too bright to show anything.
         sharpness: median variance of the Laplacian at 640x480.
-        flicker: standard deviation of the pictures' mean brightness over its mean.
+        flicker: standard deviation of the images' mean brightness over its mean.
         advice: sentences about what is not good.
     """
 
@@ -57,28 +57,28 @@ class Quality:
     advice: tuple[str, ...]
 
 
-def judge(pictures: Sequence[tuple[float, bytes]], wanted_rate: float | None, settings: dict[str, Any]) -> Quality:
-    """Judge pictures of a scene at rest.
+def judge(images: Sequence[tuple[float, bytes]], wanted_rate: float | None, settings: dict[str, Any]) -> Quality:
+    """Judge images of a scene at rest.
 
     Args:
-        pictures: (time of capture in s, JPEG).
+        images: (time of capture in s, JPEG).
         wanted_rate: Hz; None: that at which most of them came.
         settings: as of `Source.settings`.
     Raises:
         CalibrationError: there are too few of them.
     """
-    if len(pictures) < FEWEST:
-        raise CalibrationError(f"Only {len(pictures)} pictures came; {FEWEST} are needed. Is the camera free?")
-    times = np.array([taken for taken, _ in pictures])
+    if len(images) < FEWEST:
+        raise CalibrationError(f"Only {len(images)} images came; {FEWEST} are needed. Is the camera free?")
+    times = np.array([taken for taken, _ in images])
     periods = np.diff(times)
     wanted_rate = wanted_rate or round(1.0 / max(float(np.median(periods)), 1e-3), 1)
     health = Health(wanted_rate, noisy=False)
-    useless = [health.arrived(taken, jpeg) for taken, jpeg in pictures]
-    whole = [jpeg for (_, jpeg), problem in zip(pictures, useless, strict=True) if problem is None]
+    useless = [health.arrived(taken, jpeg) for taken, jpeg in images]
+    whole = [jpeg for (_, jpeg), problem in zip(images, useless, strict=True) if problem is None]
     greys = [grey for jpeg in whole if (grey := decode(jpeg, cv2.IMREAD_GRAYSCALE)) is not None]
     if len(greys) < FEWEST:
-        damaged = len(pictures) - len(greys)
-        raise CalibrationError(f"{damaged} of {len(pictures)} pictures are damaged; try another cable.")
+        damaged = len(images) - len(greys)
+        raise CalibrationError(f"{damaged} of {len(images)} images are damaged; try another cable.")
     means = np.array([grey.mean() for grey in greys])
     found = {
         "rate": float(1.0 / np.mean(periods)),
@@ -101,15 +101,15 @@ def _advice(found: dict[str, float], wanted_rate: float, settings: dict[str, Any
     advice = []
     if found["rate"] < 0.95 * wanted_rate:
         advice.append(
-            f"{found['rate']:.1f} pictures a second come, not {wanted_rate:g}: shorten the exposure, or give the "
+            f"{found['rate']:.1f} images a second come, not {wanted_rate:g}: shorten the exposure, or give the "
             "camera a USB port of its own."
         )
     if found["over"] > MOST_CLIPPED:
-        advice.append(f"{100 * found['over']:.0f} % of the picture is white: shorten the exposure.")
+        advice.append(f"{100 * found['over']:.0f} % of the image is white: shorten the exposure.")
     if found["under"] > MOST_CLIPPED:
-        advice.append(f"{100 * found['under']:.0f} % of the picture is black: more light, or a longer exposure.")
+        advice.append(f"{100 * found['under']:.0f} % of the image is black: more light, or a longer exposure.")
     if found["sharpness"] < BLURRED:
-        advice.append(f"The picture is blurred (sharpness {found['sharpness']:.0f}): set the focus, clean the lens.")
+        advice.append(f"The image is blurred (sharpness {found['sharpness']:.0f}): set the focus, clean the lens.")
     if found["flicker"] > FLICKER:
         advice.append(
             f"The brightness varies by {100 * found['flicker']:.1f} %: fix the exposure, as a multiple of "

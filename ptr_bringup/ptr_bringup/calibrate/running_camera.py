@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The pictures of a camera that runs: of the node `camera`, of another driver, or of the simulator."""
+"""The images of a camera that runs: of the node `camera`, of another driver, or of the simulator."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import String
 
-from ptr_bringup.camera.source import CameraError, Picture
+from ptr_bringup.camera.source import CameraError, Frame
 from ptr_bringup.ros.context import prepare_environment
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import seconds
 
 TIMEOUT = 5.0
-"""s to wait for a picture."""
+"""s to wait for an image."""
 DISCOVERY = 2.0
 """s to wait for news of a node that publishes it."""
 _UNKNOWN = "_NODE_NAME_UNKNOWN_"
 _ASKED = ("camera", "width", "height", "rate", "simulated")
 _WITHOUT_SETTINGS = (
-    "No settings come with these pictures, as with the simulator's: nothing can be fixed here; what is said of "
+    "No settings come with these images, as with the simulator's: nothing can be fixed here; what is said of "
     "exposure, light and cables is meant for a real camera, which `ptr calibrate camera` sets up."
 )
 
 
 class RunningCamera:
-    """A source of pictures as they arrive on a topic, with their own stamps.
+    """A source of images as they arrive on a topic, with their own stamps.
 
     Args:
         name: the topic is /camera/NAME/image/compressed.
@@ -47,7 +47,7 @@ class RunningCamera:
     period: float | None = None
 
     def __init__(self, name: str, namespace: str = "") -> None:
-        self._waiting: deque[Picture] = deque()
+        self._waiting: deque[Frame] = deque()
         self._settings: dict[str, Any] = {}
         prepare_environment()
         self._context = rclpy.Context()
@@ -64,17 +64,17 @@ class RunningCamera:
 
     @property
     def notices(self) -> list[str]:
-        """See `Source`; complete once pictures have been read for some time."""
+        """See `Source`; complete once images have been read for some time."""
         return [] if self.settings() else [_WITHOUT_SETTINGS]
 
     def _on_image(self, message: CompressedImage) -> None:
-        self._waiting.append(Picture(seconds(message.header.stamp), bytes(message.data)))
+        self._waiting.append(Frame(seconds(message.header.stamp), bytes(message.data)))
 
     def _on_settings(self, message: String) -> None:
         with contextlib.suppress(ValueError, RecursionError):  # somebody else's message: the camera's own comes again
             self._settings = json.loads(message.data)
 
-    def read(self) -> Picture | None:
+    def read(self) -> Frame | None:
         """See `Source.read`."""
         deadline = time.monotonic() + TIMEOUT
         while not self._waiting and time.monotonic() < deadline:
@@ -93,7 +93,7 @@ class RunningCamera:
 
 
 def advice_on_running(name: str, namespace: str = "") -> str:
-    """What to do instead of opening a camera whose pictures another node publishes; empty when none does."""
+    """What to do instead of opening a camera whose images another node publishes; empty when none does."""
     prepare_environment()
     context = rclpy.Context()
     rclpy.init(context=context)
@@ -108,10 +108,10 @@ def advice_on_running(name: str, namespace: str = "") -> str:
     if not publisher:
         return ""
     if settable:
-        return f"The node {publisher} has the camera {name}: end it first, or only look at its pictures with {look}."
+        return f"The node {publisher} has the camera {name}: end it first, or only look at its images with {look}."
     return (
-        f"The pictures of {name} come from the node {publisher}, which has no exposure, gain, white balance or "
-        f"focus to fix; this command sets up a real camera, and {look} looks at the pictures of that one."
+        f"The images of {name} come from the node {publisher}, which has no exposure, gain, white balance or "
+        f"focus to fix; this command sets up a real camera, and {look} looks at the images of that one."
     )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread that takes pictures from a source as they come, and opens it again when it has gone or they are useless."""
+"""A thread that takes images from a source as they come, and opens it again when it has gone or they are useless."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import time
 from collections.abc import Callable
 
 from ptr_bringup.camera.health import Problem
-from ptr_bringup.camera.source import CameraError, Picture, Source
+from ptr_bringup.camera.source import CameraError, Frame, Source
 
 FIRST, LONGEST = 2.0, 60.0
-"""s of pictures of no use after which the camera is opened anew, at first and at most."""
+"""s of images of no use after which the camera is opened anew, at first and at most."""
 STEADY = 60.0
-"""s of useful pictures after which the waits begin anew: what has frozen again by then was not mended."""
+"""s of useful images after which the waits begin anew: what has frozen again by then was not mended."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
 """s between two tries to find a camera again; each wait is twice the one before."""
 
 
 class Reopening:
-    """Says when a camera that runs, but whose pictures are of no use, is to be closed and opened again.
+    """Says when a camera that runs, but whose images are of no use, is to be closed and opened again.
 
-    A stream that repeats one picture, or that is out of step so that every picture is torn, often stays so until the
-    device is opened again. That does not help where the view makes all pictures equal (a test pattern, a sensor under
-    a cap), and it delays the first picture after the view has changed: so each wait is twice the one before.
+    A stream that repeats one image, or that is out of step so that every image is torn, often stays so until the
+    device is opened again. That does not help where the view makes all images equal (a test pattern, a sensor under
+    a cap), and it delays the first image after the view has changed: so each wait is twice the one before.
 
     Attributes:
-        patience: s of nothing but pictures of no use after which it is to be opened anew.
+        patience: s of nothing but images of no use after which it is to be opened anew.
     """
 
     def __init__(self) -> None:
@@ -35,15 +35,15 @@ class Reopening:
         self._useful_since: float | None = None
 
     def opened(self) -> None:
-        """The camera was opened: it gets the whole patience from its next picture on."""
+        """The camera was opened: it gets the whole patience from its next image on."""
         self._useless_since = self._useful_since = None
 
     def due(self, now: float, useful: bool) -> bool:
-        """Take a picture into account; says whether the camera is to be closed and opened again.
+        """Take an image into account; says whether the camera is to be closed and opened again.
 
         Args:
             now: s of a steady clock.
-            useful: whether the picture is neither frozen nor torn.
+            useful: whether the image is neither frozen nor torn.
         """
         if useful:
             self._useless_since = None
@@ -60,25 +60,25 @@ class Reopening:
 
 
 class CaptureThread:
-    """Delivers each picture at once, from its own thread.
+    """Delivers each image at once, from its own thread.
 
     Args:
         open_source: opens the source, anew after it was closed.
-        returns: whether a source that gives nothing is to be waited for, and one whose pictures are of no use opened
+        returns: whether a source that gives nothing is to be waited for, and one whose images are of no use opened
             anew; else its end is the end.
-        deliver: gets each picture; returns why it is of no use, if it is of none.
+        deliver: gets each image; returns why it is of no use, if it is of none.
         tell: gets a sentence when the source is closed, and when it is back.
-        ended: called when there are no more pictures, with the reason of a failure or an empty string.
+        ended: called when there are no more images, with the reason of a failure or an empty string.
 
     Attributes:
-        reopened: how often the source was opened again after it had gone or given pictures of no use.
+        reopened: how often the source was opened again after it had gone or given images of no use.
     """
 
     def __init__(
         self,
         open_source: Callable[[], Source],
         returns: bool,
-        deliver: Callable[[Picture], Problem | None],
+        deliver: Callable[[Frame], Problem | None],
         tell: Callable[[str], None],
         ended: Callable[[str], None],
     ) -> None:
@@ -120,7 +120,7 @@ class CaptureThread:
         except CameraError as error:
             self._ended(str(error))
         except Exception as error:  # of a library: a node whose thread died unheard would look like a camera that hangs
-            self._ended(f"The pictures can't be taken: {type(error).__name__}: {error}.")
+            self._ended(f"The images can't be taken: {type(error).__name__}: {error}.")
         finally:
             if source is not None:
                 source.close()
@@ -129,13 +129,13 @@ class CaptureThread:
         """Deliver at the source's own pace or at its period, until there is nothing more of use; says why."""
         due = time.monotonic()
         while not self._stop.is_set():
-            picture = source.read()
-            if picture is None:
-                return "The camera gives no pictures any more; waiting for it to come back."
-            problem, patience = self._deliver(picture), reopening.patience
+            image = source.read()
+            if image is None:
+                return "The camera gives no images any more; waiting for it to come back."
+            problem, patience = self._deliver(image), reopening.patience
             if self._returns and reopening.due(time.monotonic(), problem is None):
                 return (
-                    f"Nothing but {problem} pictures for {patience:.0f} s; the camera is closed and opened anew "
+                    f"Nothing but {problem} images for {patience:.0f} s; the camera is closed and opened anew "
                     f"(reopening {self.reopened + 1} since the start)."
                 )
             if source.period is not None:

@@ -10,25 +10,25 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ptr_bringup.camera.source import CameraError, Picture, Wish
+from ptr_bringup.camera.source import CameraError, Frame, Wish
 from ptr_models.common.jpeg import encode
 
 _JPEG = (".jpg", ".jpeg")
-_PICTURES = (*_JPEG, ".png")
+_IMAGES = (*_JPEG, ".png")
 
 
 class FolderSource:
     """The images of a folder in the order of their names; JPEG files go out as they are."""
 
     def __init__(self, folder: Path, wish: Wish) -> None:
-        self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _PICTURES)
+        self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _IMAGES)
         if not self._paths:
-            raise CameraError(f"The folder {folder} holds no images ({', '.join(_PICTURES)}).")
+            raise CameraError(f"The folder {folder} holds no images ({', '.join(_IMAGES)}).")
         self._folder, self._wish, self._next = folder, wish, 0
         self.period: float | None = 1.0 / wish.rate
         self.notices: list[str] = []
 
-    def read(self) -> Picture | None:
+    def read(self) -> Frame | None:
         """See `Source.read`."""
         if self._next == len(self._paths):
             if not self._wish.loop:
@@ -37,11 +37,11 @@ class FolderSource:
         path = self._paths[self._next]
         self._next += 1
         if path.suffix.lower() in _JPEG and not self._wish.rotate:
-            return Picture(time.monotonic(), path.read_bytes())
+            return Frame(time.monotonic(), path.read_bytes())
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
             raise CameraError(f"{path} can't be read as an image.")
-        return Picture(time.monotonic(), encode(np.asarray(image, np.uint8), self._wish.quality, self._wish.rotate))
+        return Frame(time.monotonic(), encode(np.asarray(image, np.uint8), self._wish.quality, self._wish.rotate))
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""
@@ -52,7 +52,7 @@ class FolderSource:
 
 
 class VideoSource:
-    """The pictures of a video file."""
+    """The images of a video file."""
 
     def __init__(self, path: Path, wish: Wish) -> None:
         self._capture = cv2.VideoCapture(str(path))
@@ -64,14 +64,14 @@ class VideoSource:
             raise CameraError(f"{path} can't be read as a video.")
         self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
 
-    def read(self) -> Picture | None:
+    def read(self) -> Frame | None:
         """See `Source.read`."""
         got, image = self._capture.read()
         if not got and self._wish.loop and self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0):
             got, image = self._capture.read()
         if not got:
             return None
-        return Picture(time.monotonic(), encode(np.asarray(image, np.uint8), self._wish.quality, self._wish.rotate))
+        return Frame(time.monotonic(), encode(np.asarray(image, np.uint8), self._wish.quality, self._wish.rotate))
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""

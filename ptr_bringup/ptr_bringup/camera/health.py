@@ -4,11 +4,11 @@ first three in `ptr_policy.server.image_guard`, episodes are judged by `ptr_mode
 
 | problem | means | judged by |
 |---|---|---|
-| missing | nothing arrives | no picture for MISSING, or five periods if that is longer |
-| frozen | the same picture again and again | SENSOR_FROZEN_TIME and at least three identical ones; see `noisy` |
-| torn | pictures are cut off or damaged | structure of the JPEG; a lower end of one colour |
+| missing | nothing arrives | no image for MISSING, or five periods if that is longer |
+| frozen | the same image again and again | SENSOR_FROZEN_TIME and at least three identical ones; see `noisy` |
+| torn | images are cut off or damaged | structure of the JPEG; a lower end of one colour |
 | dark | a cap, a hand, no light | the brightest percent of the pixels is below DARK |
-| slow | fewer pictures than were asked for | below SLOW of the rate over WINDOW |
+| slow | fewer images than were asked for | below SLOW of the rate over WINDOW |
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ptr_models.common.jpeg import Structure, TornError, decode, whole
 from ptr_models.common.stream_monitor import WINDOW, StreamRate
 
 MISSING = 0.5
-"""s without a picture."""
+"""s without an image."""
 SLOW = 0.8
 """Share of the rate that was asked for."""
 _LOOK = 0.25
-"""s between two pictures that are decoded, at an eighth of their size (about 1 ms); after a broken one each is."""
+"""s between two images that are decoded, at an eighth of their size (about 1 ms); after a broken one each is."""
 
 
 class Problem(str, enum.Enum):
@@ -52,10 +52,10 @@ class Report:
     Attributes:
         problems: from the worst to the mildest.
         rate: Hz, over the last WINDOW.
-        age: s since the last picture; infinite before the first.
-        lost: pictures that should have come and did not, since the start.
-        torn: pictures that were torn, since the start.
-        brightness: mean of the last decoded picture, of 255.
+        age: s since the last image; infinite before the first.
+        lost: images that should have come and did not, since the start.
+        torn: images that were torn, since the start.
+        brightness: mean of the last decoded image, of 255.
         detail: what exactly was torn last.
     """
 
@@ -69,11 +69,11 @@ class Report:
 
 
 class Health:
-    """Watches the pictures of one camera.
+    """Watches the images of one camera.
 
     Args:
         rate: Hz that was asked for.
-        noisy: whether equal pictures are impossible, as of a sensor. Without noise (simulation, files) they count as
+        noisy: whether equal images are impossible, as of a sensor. Without noise (simulation, files) they count as
             frozen only when the arm has moved meanwhile.
     """
 
@@ -90,12 +90,12 @@ class Health:
         self.structure: Structure | None = None
 
     def start(self, now: float) -> None:
-        """From now on (s) pictures are expected; what was before is no gap."""
+        """From now on (s) images are expected; what was before is no gap."""
         self._began, self._last = now, None
         self._arrivals = StreamRate()
 
     def arrived(self, taken: float, jpeg: bytes, joints: NDArray[np.float64] | None = None) -> Problem | None:
-        """Take a picture into account; says why it is of no use, if it is of none.
+        """Take an image into account; says why it is of no use, if it is of none.
 
         Args:
             taken: s, on the clock of `look`'s `now`.

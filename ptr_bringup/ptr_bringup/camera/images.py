@@ -23,8 +23,8 @@ def jpeg_message(image: NDArray[np.uint8], quality: int, stamp: Time, frame: str
 def numbered(jpeg: bytes, number: int) -> bytes:
     """A JPEG with a comment segment (ITU-T T.81, B.2.4.5) behind its first marker; its pixels are the same.
 
-    Two pictures of a real sensor are never the same bytes, and who sees the same bytes twice takes the camera for
-    frozen. Rendered pictures have no noise: the number stands for it.
+    Two images of a real sensor are never the same bytes, and who sees the same bytes twice takes the camera for
+    frozen. Rendered images have no noise: the number stands for it.
     """
     comment = str(number).encode()
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node `camera_monitor`: the health of cameras that are not run by the node `camera`.
 
-It listens to the pictures of simulated cameras, or of another driver behind `raw_camera`, and reports as the node
+It listens to the images of simulated cameras, or of another driver behind `raw_camera`, and reports as the node
 `camera` does of its own.
 """
 
@@ -32,7 +32,7 @@ class CameraMonitor(RunnableNode, Node):
         super().__init__("camera_monitor")
         names = declare(self, "cameras", ["over_shoulder"], "their names: /camera/NAME/image/compressed")
         self._asked = declare(self, "rate", 30.0, "Hz that each should give", (0.1, 240.0))
-        noisy = declare(self, "noisy", True, "two equal pictures can't be; false for a simulated camera")
+        noisy = declare(self, "noisy", True, "two equal images can't be; false for a simulated camera")
         self._simulated, self._processor_use = not noisy, ProcessorUse()
         self._prefix = prefix(self.get_namespace())
         self._health = {name: Health(self._asked, noisy) for name in names}

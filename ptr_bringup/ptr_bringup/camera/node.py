@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The camera node: pictures of one camera as JPEG, stamped when they were taken."""
+"""The camera node: images of one camera as JPEG, stamped when they were taken."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ptr_bringup.camera.health import Health, Problem
 from ptr_bringup.camera.mounting import declare_mounting, mounting_message
 from ptr_bringup.camera.reports import diagnostic, settings_text
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
-from ptr_bringup.camera.source import CameraError, Picture, Source, Wish, optical_frame
+from ptr_bringup.camera.source import CameraError, Frame, Source, Wish, optical_frame
 from ptr_bringup.camera.sources import is_device, open_source
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.names import prefix, prefixed
@@ -56,7 +56,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._is_device = is_device(self._source_name)
         self._health, self._processor_use = Health(self._wish.rate, noisy=self._is_device), ProcessorUse()
         self._lock = threading.Lock()  # the health is told by the capture thread and asked by the timer
-        self._capture = CaptureThread(self._open, self._is_device, self._on_picture, self._tell, self._end)
+        self._capture = CaptureThread(self._open, self._is_device, self._on_image, self._tell, self._end)
         self._source: Source | None = None
         self._timer: Timer | None = None
         self._current: dict[str, object] = {}
@@ -65,7 +65,7 @@ class Camera(RunnableNode, LifecycleNode):
             self._start()
 
     def _declare(self) -> None:
-        self._name = declare(self, "name", "over_shoulder", "the pictures go to /camera/NAME/image/compressed")
+        self._name = declare(self, "name", "over_shoulder", "the images go to /camera/NAME/image/compressed")
         text = "V4L2 device (a path below /dev/v4l/by-path), realsense:SERIAL, folder of images or video file"
         self._source_name = declare(self, "source", "/dev/video0", text)
         self._wish = Wish(
@@ -73,7 +73,7 @@ class Camera(RunnableNode, LifecycleNode):
             height=declare(self, "height", 480, "pixels, asked of a device", (16, 4320)),
             rate=declare(self, "rate", 30.0, "Hz", (0.1, 240.0)),
             quality=declare(self, "jpeg_quality", 90, "JPEG quality where the camera gives no JPEG itself", (1, 100)),
-            rotate=declare(self, "rotate", False, "turn the picture by 180 degrees"),
+            rotate=declare(self, "rotate", False, "turn the image by 180 degrees"),
             loop=declare(self, "loop", True, "begin a folder or video anew at its end"),
         )
         self._settings = Settings(
@@ -158,10 +158,10 @@ class Camera(RunnableNode, LifecycleNode):
         self.exit_code = 0
         return TransitionCallbackReturn.SUCCESS
 
-    def _on_picture(self, picture: Picture) -> Problem | None:
-        """Publish a picture; called by the capture thread, which goes on while a signal shuts ROS down."""
+    def _on_image(self, image: Frame) -> Problem | None:
+        """Publish an image; called by the capture thread, which goes on while a signal shuts ROS down."""
         try:
-            return self._publish(picture)
+            return self._publish(image)
         except Exception:
             if self.context.ok():
                 raise
@@ -170,17 +170,17 @@ class Camera(RunnableNode, LifecycleNode):
     def _tell(self, sentence: str) -> None:
         self.get_logger().warning(sentence)
 
-    def _publish(self, picture: Picture) -> Problem | None:
-        """Publish a picture, unless it is of no use; says why it is of none."""
-        age = Duration(seconds=max(0.0, time.monotonic() - picture.taken))
+    def _publish(self, image: Frame) -> Problem | None:
+        """Publish an image, unless it is of no use; says why it is of none."""
+        age = Duration(seconds=max(0.0, time.monotonic() - image.taken))
         stamp = (self.get_clock().now() - age).to_msg()
         with self._lock:
-            useless = self._health.arrived(picture.taken, picture.jpeg)
+            useless = self._health.arrived(image.taken, image.jpeg)
             structure = self._health.structure
         if useless is not None:
-            self.get_logger().warning(f"The picture is {useless}; it was left out.", throttle_duration_sec=5.0)
+            self.get_logger().warning(f"The image is {useless}; it was left out.", throttle_duration_sec=5.0)
             return useless
-        message = CompressedImage(format="jpeg", data=picture.jpeg)
+        message = CompressedImage(format="jpeg", data=image.jpeg)
         message.header.stamp, message.header.frame_id = stamp, self._frame
         self._images.publish(message)
         self._info.header.stamp = stamp
@@ -207,11 +207,11 @@ class Camera(RunnableNode, LifecycleNode):
         self._diagnostics.publish(array)
 
     def _end(self, reason: str) -> None:
-        """There are no more pictures; called by the capture thread."""
+        """There are no more images; called by the capture thread."""
         if reason:
             self.get_logger().error(reason)
         else:
-            self.get_logger().info(f"{self._source_name} has no more pictures.")
+            self.get_logger().info(f"{self._source_name} has no more images.")
         self.exit_code = 1 if reason else 0
 
     def _stop(self) -> None:

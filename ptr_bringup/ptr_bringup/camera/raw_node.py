@@ -29,7 +29,7 @@ class RawCamera(RunnableNode, Node):
 
     def __init__(self) -> None:
         super().__init__("raw_camera")
-        name = declare(self, "name", "over_shoulder", "the pictures go to /camera/NAME/image/compressed")
+        name = declare(self, "name", "over_shoulder", "the images go to /camera/NAME/image/compressed")
         image = declare(self, "image_topic", "camera/color/image_raw", "sensor_msgs/Image of the driver")
         info = declare(self, "info_topic", "camera/color/camera_info", "sensor_msgs/CameraInfo of the driver")
         self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", (1, 100))

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
-from ptr_bringup.camera.source import CameraError, Picture, Wish
+from ptr_bringup.camera.source import CameraError, Frame, Wish
 from ptr_models.common.jpeg import encode
 
 _WAIT = 1000
-"""ms that a picture may take before the camera counts as gone."""
+"""ms that an image may take before the camera counts as gone."""
 _EXPOSURE_UNIT = 10.0
 """The colour sensor counts exposure in units of 0.1 ms, as a UVC camera does."""
 
@@ -86,7 +86,7 @@ class RealSenseSource:
                 problems.append(f"The RealSense does not take {name} {wanted:g}: {error}.")
         return problems
 
-    def read(self) -> Picture | None:
+    def read(self) -> Frame | None:
         """See `Source.read`."""
         try:
             frame = self._pipeline.wait_for_frames(_WAIT).get_color_frame()
@@ -94,7 +94,7 @@ class RealSenseSource:
             image = np.asanyarray(frame.get_data())
         except RuntimeError:  # a time-out, it was unplugged, or what came holds no colour
             return None
-        return Picture(self._taken(frame, now), encode(image, self._wish.quality, self._wish.rotate))
+        return Frame(self._taken(frame, now), encode(image, self._wish.quality, self._wish.rotate))
 
     def _taken(self, frame: Any, now: float) -> float:
         """The frame's own stamp, in s of the steady clock; that of a camera's private clock means nothing here."""

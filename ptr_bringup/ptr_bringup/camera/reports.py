@@ -15,11 +15,11 @@ from ptr_bringup.camera.health import Problem, Report
 from ptr_models.common.processor_use import BUSY
 
 _SENTENCES = {
-    Problem.MISSING: "It gives no pictures; {cure_missing}.",
-    Problem.FROZEN: "It repeats one picture; {cure_frozen}.",
-    Problem.TORN: "Its pictures are damaged: {detail}; {cure_torn}.",
-    Problem.DARK: "Its pictures are black; is there a cap on it, is the light on?",
-    Problem.SLOW: "It gives {rate:.1f} pictures a second, {asked:g} were asked for; {cure_slow}.",
+    Problem.MISSING: "It gives no images; {cure_missing}.",
+    Problem.FROZEN: "It repeats one image; {cure_frozen}.",
+    Problem.TORN: "Its images are damaged: {detail}; {cure_torn}.",
+    Problem.DARK: "Its images are black; is there a cap on it, is the light on?",
+    Problem.SLOW: "It gives {rate:.1f} images a second, {asked:g} were asked for; {cure_slow}.",
 }
 _OF_DEVICE = {
     "cure_missing": "look at its plug and cable",
@@ -48,7 +48,7 @@ def diagnostic(
     simulated: bool = False,
     prefix: str = "",
 ) -> DiagnosticStatus:
-    """The status `camera NAME`: ERROR where pictures are of no use, WARN where they are poor.
+    """The status `camera NAME`: ERROR where images are of no use, WARN where they are poor.
 
     Args:
         asked: Hz that it should give.
@@ -66,7 +66,7 @@ def diagnostic(
         cures = cures | _OF_COMPUTER
     found = {"detail": report.detail, "rate": report.rate, "asked": asked, **cures}
     sentences = [_SENTENCES[problem].format(**found) for problem in report.problems]
-    message = " ".join(sentences) or f"{report.rate:.1f} pictures a second."
+    message = " ".join(sentences) or f"{report.rate:.1f} images a second."
     if reopened:
         message += f" It was opened anew {_TIMES.get(reopened, f'{reopened} times')} since the start."
     values = {

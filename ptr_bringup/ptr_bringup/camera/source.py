@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera gives, whatever it is: JPEG pictures with the time at which they were taken."""
+"""What a camera gives, whatever it is: JPEG images with the time at which they were taken."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class CameraError(RuntimeError):
-    """There is no such camera, or it gives no pictures; the message says which and what to do."""
+    """There is no such camera, or it gives no images; the message says which and what to do."""
 
 
 def optical_frame(camera: str) -> str:
@@ -17,12 +17,12 @@ def optical_frame(camera: str) -> str:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture.
+class Frame:
+    """One image.
 
     Attributes:
         taken: s of the steady clock (`time.monotonic`) at which the sensor was read.
-        jpeg: the picture as JPEG; not necessarily a whole one, see `health`.
+        jpeg: the image as JPEG; not necessarily a whole one, see `health`.
     """
 
     taken: float
@@ -31,7 +31,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Wish:
-    """How pictures should be: of a device the nearest that it offers; files are taken as they are.
+    """How images should be: of a device the nearest that it offers; files are taken as they are.
 
     Attributes:
         width, height: pixels.
@@ -50,18 +50,18 @@ class Wish:
 
 
 class Source(Protocol):
-    """A stream of pictures."""
+    """A stream of images."""
 
     @property
     def period(self) -> float | None:
-        """s to wait between two pictures; None: `read` waits for the camera."""
+        """s to wait between two images; None: `read` waits for the camera."""
 
     @property
     def notices(self) -> list[str]:
         """Sentences about the way in which the source was opened that a person should read."""
 
-    def read(self) -> Picture | None:
-        """The next picture, as soon as there is one; None when there are none any more.
+    def read(self) -> Frame | None:
+        """The next image, as soon as there is one; None when there are none any more.
 
         Raises:
             CameraError: a file can't be decoded.

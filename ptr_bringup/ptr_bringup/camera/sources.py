@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a camera node takes its pictures from."""
+"""Where a camera node takes its images from."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def open_source(name: str, wish: Wish, settings: Settings) -> Source:
             video file.
         settings: given to a device; nothing can be set on files.
     Raises:
-        CameraError: there is nothing that gives pictures.
+        CameraError: there is nothing that gives images.
     """
     if (driver := _driver(name)) in SOURCES:
         return SOURCES[driver](name.removeprefix(f"{driver}:"), wish, settings)

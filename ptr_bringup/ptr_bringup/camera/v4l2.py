@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A V4L2 camera: its own JPEG pictures, passed on as they come, with the kernel's time of capture.
+"""A V4L2 camera: its own JPEG images, passed on as they come, with the kernel's time of capture.
 
-Most USB cameras give 640x480 at 30 Hz only as Motion JPEG. Its pictures are whole JPEG files: they are passed on
-without being decoded, which costs nothing and loses nothing. A camera without MJPG is asked for raw pictures, and
+Most USB cameras give 640x480 at 30 Hz only as Motion JPEG. Its images are whole JPEG files: they are passed on
+without being decoded, which costs nothing and loses nothing. A camera without MJPG is asked for raw images, and
 these are compressed here.
 """
 
@@ -21,7 +21,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from ptr_bringup.camera.settings import Settings, apply, read  # noqa: E402
-from ptr_bringup.camera.source import CameraError, Picture, Wish  # noqa: E402
+from ptr_bringup.camera.source import CameraError, Frame, Wish  # noqa: E402
 from ptr_models.common.jpeg import TornError, complete, decode, encode  # noqa: E402
 
 MJPG = cv2.VideoWriter.fourcc(*"MJPG")
@@ -66,7 +66,7 @@ class DeviceSource:
     Args:
         name: path of the device.
     Raises:
-        CameraError: it gives no pictures.
+        CameraError: it gives no images.
     """
 
     period: float | None = None
@@ -90,7 +90,7 @@ class DeviceSource:
             device.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         if not (device.isOpened() and device.grab()):
             device.release()
-            raise CameraError(f"{self._name} gives no pictures; is it a camera, and does another program use it?")
+            raise CameraError(f"{self._name} gives no images; is it a camera, and does another program use it?")
         notices = apply(device, self._settings)
         if Path(self._name).parent == Path("/dev"):
             stable = stable_name(self._name)
@@ -101,17 +101,17 @@ class DeviceSource:
             notices.append(f"{self._name} gives {size[0]}x{size[1]} pixels, not {wish.width}x{wish.height}.")
         return notices
 
-    def read(self) -> Picture | None:
-        """See `Source.read`. A picture that can't be repaired is passed on as it is; its health is judged later."""
+    def read(self) -> Frame | None:
+        """See `Source.read`. An image that can't be repaired is passed on as it is; its health is judged later."""
         if not self._capture.grab():
             return None
         taken = captured_at(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3, time.monotonic())
         got, data = self._capture.retrieve()
         if not got:
-            return Picture(taken, b"")
+            return Frame(taken, b"")
         if not self._compressed or np.ndim(data) == 3:  # decoded in spite of what was asked for
-            return Picture(taken, encode(np.asarray(data, np.uint8), self._wish.quality, self._wish.rotate))
-        return Picture(taken, self._finished(np.asarray(data, np.uint8).tobytes()))
+            return Frame(taken, encode(np.asarray(data, np.uint8), self._wish.quality, self._wish.rotate))
+        return Frame(taken, self._finished(np.asarray(data, np.uint8).tobytes()))
 
     def _finished(self, data: bytes) -> bytes:
         try:
@@ -144,6 +144,6 @@ def captured_at(stamp: float, now: float) -> float:
     Args:
         stamp: s, of the V4L2 buffer. The kernel promises the monotonic clock (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC), but
             not of every driver.
-        now: s of the steady clock, just after the picture came.
+        now: s of the steady clock, just after the image came.
     """
     return stamp if 0.0 <= now - stamp < _OLDEST else now

@@ -39,7 +39,7 @@ data = mujoco.MjData(model)
 mujoco.mj_forward(model, data)
 with mujoco.Renderer(model, 48, 64) as renderer:
     renderer.update_scene(data)
-    assert renderer.render().max() > 0, "the picture is black"
+    assert renderer.render().max() > 0, "the image is black"
 import os
 print(mujoco.__version__, "renders off screen with", os.environ["MUJOCO_GL"].upper())
 """
@@ -77,9 +77,9 @@ def own_checks() -> list[Check]:
         Check("ROS domain", "one robot in each", True, domain.one_robot),
         Check("ptr_msgs", "the suite's own messages", True, _messages),
         Check("nodes", "what launch files start", True, _nodes),
-        Check("MuJoCo, OpenGL", "the simulator and its pictures", True, _rendering),
+        Check("MuJoCo, OpenGL", "the simulator and its images", True, _rendering),
         Check("disk", "bags and checkpoints", True, _disk),
-        Check("shared memory", "pictures between nodes without copies", False, _shared_memory),
+        Check("shared memory", "images between nodes without copies", False, _shared_memory),
         Check("C++ compiler", "building ptr_msgs", False, _compiler),
         Check("camera", "the real robot's eye", False, camera.devices),
         Check("WidowX arm", "the real robot", False, arm.cable),

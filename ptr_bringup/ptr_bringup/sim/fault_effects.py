@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the simulator's faults do to joint states, pictures and motors. No ROS and no clock."""
+"""What the simulator's faults do to joint states, images and motors. No ROS and no clock."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class JointLine:
         return dataclasses.replace(self._frozen, stamp=sample.stamp)
 
 
-class PictureLine:
-    """The line from a camera's sensor to whoever looks at its pictures."""
+class ImageLine:
+    """The line from a camera's sensor to whoever looks at its images."""
 
     def __init__(self, faults: Faults, camera: str) -> None:
         self._faults, self._camera = faults, camera
@@ -74,20 +74,20 @@ class PictureLine:
         self._taken = -math.inf
 
     def due(self, now: float) -> bool:
-        """True when the camera takes a picture at `now` (s), at most as often as it is asked."""
+        """True when the camera takes an image at `now` (s), at most as often as it is asked."""
         slow = self._wrong("image_slow")
         if self._wrong("image_gone") or (slow is not None and now < self._taken + 1.0 / slow.value):
             return False
         self._taken = now
         return True
 
-    def expose(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def expose(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What the sensor sees of a scene (height, width, 3)."""
         dark = self._wrong("image_dark")
-        return picture if dark is None else (picture * dark.value).astype(np.uint8)
+        return image if dark is None else (image * dark.value).astype(np.uint8)
 
     def transmit(self, jpeg: bytes) -> bytes:
-        """What arrives of an encoded picture."""
+        """What arrives of an encoded image."""
         if self._wrong("image_frozen") and self._last is not None:
             return self._last
         self._last = jpeg

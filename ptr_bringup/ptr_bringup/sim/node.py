@@ -27,7 +27,7 @@ from ptr_bringup.sim.faults import CLEAR, CLOCK_JUMP, KINDS, Fault, FaultError, 
 from ptr_bringup.sim.levels import DEFAULT_LEVEL
 from ptr_bringup.sim.world import TIMESTEP, World
 from ptr_bringup.sim_ros.motor_bus import MotorBus
-from ptr_bringup.sim_ros.publishers import JointPublisher, ObjectPublisher, PicturePublisher
+from ptr_bringup.sim_ros.publishers import ImagePublisher, JointPublisher, ObjectPublisher
 from ptr_msgs.srv import GetOutcome, InjectFault, ResetScene
 
 _PERIOD = 0.01
@@ -44,7 +44,7 @@ _MOTOR_PERIOD = 0.1
 
 
 class Simulator(RunnableNode, Node):
-    """Steps physics up to now, and publishes what is due: joints, pictures, objects."""
+    """Steps physics up to now, and publishes what is due: joints, images, objects."""
 
     def __init__(self) -> None:
         super().__init__("simulator")
@@ -54,11 +54,11 @@ class Simulator(RunnableNode, Node):
         self._seed = declare(self, "seed", 0, "seed of the first scene", (0, 2**32 - 1))
         self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", (0.1, 20.0))
         self._joint_period = 1.0 / declare(self, "joint_rate", 50.0, "Hz, /joint_states", (10.0, 200.0))
-        self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, pictures", (0.1, 60.0))
-        width = declare(self, "width", 640, "pixels, width of the pictures", (16, 1280))
-        height = declare(self, "height", 480, "pixels, height of the pictures", (16, 960))
+        self._camera_period = 1.0 / declare(self, "camera_rate", 30.0, "Hz, images", (0.1, 60.0))
+        width = declare(self, "width", 640, "pixels, width of the images", (16, 1280))
+        height = declare(self, "height", 480, "pixels, height of the images", (16, 960))
         cameras = declare(self, "cameras", [OVER_SHOULDER], "names of the cameras: over_shoulder, wrist")
-        quality = declare(self, "jpeg_quality", 90, "JPEG quality of the pictures", (1, 100))
+        quality = declare(self, "jpeg_quality", 90, "JPEG quality of the images", (1, 100))
         self._size = (width, height)
         self._world = self._lay(kitchen, task, self._seed)
         self._steady = time.monotonic()
@@ -72,7 +72,7 @@ class Simulator(RunnableNode, Node):
         self._faults = Faults()
         self._joints = JointPublisher(self, self._faults)
         rate = 1.0 / self._camera_period
-        self._pictures = [PicturePublisher(self, name, self._faults, size, quality, rate) for name in cameras]
+        self._images = [ImagePublisher(self, name, self._faults, size, quality, rate) for name in cameras]
         self._objects = ObjectPublisher(self)
         self._motors = MotorBus(self, lambda: self._world)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -134,7 +134,7 @@ class Simulator(RunnableNode, Node):
         self._faults.expire(self._simulated)
         for name, period, publish in (
             ("joints", self._joint_period, lambda: self._joints.publish(world, now)),
-            ("camera", self._camera_period, lambda: self._publish_pictures(now)),
+            ("camera", self._camera_period, lambda: self._publish_images(now)),
             ("objects", 0.1, lambda: self._objects.publish(world, self._seed, now)),
             ("motors", _MOTOR_PERIOD, lambda: self._motors.publish(now)),
             ("diagnostics", 1.0, lambda: self._publish_diagnostics(now)),
@@ -143,9 +143,9 @@ class Simulator(RunnableNode, Node):
                 self._due[name] = max(self._due[name] + period, self._simulated + 0.5 * period)
                 publish()
 
-    def _publish_pictures(self, now: Time) -> None:
-        for pictures in self._pictures:
-            pictures.publish(self._world, now)
+    def _publish_images(self, now: Time) -> None:
+        for images in self._images:
+            images.publish(self._world, now)
 
     def _stamp(self) -> Time:
         """Now: of the system, or of /clock where time is scaled."""

@@ -34,7 +34,7 @@ from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
 
 PERIOD = 0.2  # s, one decision
 LONGEST = 80  # decisions; then it gives up
-SETTLE = 0.5  # s, until the picture is of the new scene and everything lies still
+SETTLE = 0.5  # s, until the image is of the new scene and everything lies still
 JUDGE = 1.0  # s, in which what was let go comes to rest
 HELD, CLOSE, OPEN, START, SAVE, DISCARD = 0, 1, 2, 3, 4, 6  # Joy.buttons, as the node `teleop` reads them
 BUTTONS = 7

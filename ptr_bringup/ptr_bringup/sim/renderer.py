@@ -57,7 +57,7 @@ class Renderer:
         self._context: mujoco.MjrContext | None = None
         most = (model.vis.global_.offwidth, model.vis.global_.offheight)
         if not (0 < width <= most[0] and 0 < height <= most[1]):
-            raise ValueError(f"A picture has at most {most[0]} x {most[1]} pixels, got {width} x {height}.")
+            raise ValueError(f"An image has at most {most[0]} x {most[1]} pixels, got {width} x {height}.")
         self._model, self._shape = model, (height, width, 3)
         self._rectangle = mujoco.MjrRect(0, 0, width, height)
         self._scene = mujoco.MjvScene(model, maxgeom=_MOST_GEOMS)
@@ -75,13 +75,13 @@ class Renderer:
         _open.add(self)
 
     def draw(self, data: mujoco.MjData, camera: int, near: float) -> NDArray[np.uint8]:
-        """The picture of a camera: RGB (height, width, 3).
+        """The image of a camera: RGB (height, width, 3).
 
         Args:
             near: what is nearer to the camera is not seen, as a share of the model's extent.
         """
         if self._context is None:
-            raise RuntimeError("These pictures were closed; no more can be drawn.")
+            raise RuntimeError("These images were closed; no more can be drawn.")
         self._gl.make_current()
         self._camera.fixedcamid, self._model.vis.map.znear = camera, near
         everything = mujoco.mjtCatBit.mjCAT_ALL
@@ -105,5 +105,5 @@ class Renderer:
 
 def _close_all() -> None:
     """Give back everything before the display goes."""
-    for pictures in list(_open):
-        pictures.close()
+    for images in list(_open):
+        images.close()

@@ -54,7 +54,7 @@ class SimulatedRobot:
 
     Args:
         world: kitchen and task.
-        width, height: pixels of the pictures.
+        width, height: pixels of the images.
         period: s of a control step, a whole number of TICKs.
     Raises:
         ValueError: the gate can't keep that period.
@@ -77,11 +77,11 @@ class SimulatedRobot:
         self._tick()
 
     def observe(self, cameras: Sequence[str] = (OVER_SHOULDER,)) -> Snapshot:
-        """Where the arm and the objects are, and the pictures of some cameras: most of the time goes into them."""
+        """Where the arm and the objects are, and the images of some cameras: most of the time goes into them."""
         world, core = self.world, self._core
         measured = world.tool_pose
         return Snapshot(
-            self.pictures(cameras),
+            self.images(cameras),
             state_from_pose(measured, world.gripper),
             measured,
             self.commanded,
@@ -91,7 +91,7 @@ class SimulatedRobot:
             np.stack([np.concatenate([at, turn[[1, 2, 3, 0]]]) for at, turn in world.object_poses().values()]),
         )
 
-    def pictures(
+    def images(
         self, cameras: Sequence[str] = (OVER_SHOULDER,), appearance: Appearance | None = None
     ) -> dict[str, NDArray[np.uint8]]:
         """By camera RGB (height, width, 3), now or as of an earlier `World.appearance` of this scene."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated world: arm, kitchen, food, one receptacle; physics and pictures without ROS or a clock."""
+"""The simulated world: arm, kitchen, food, one receptacle; physics and images without ROS or a clock."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ class World:
         self.data = mujoco.MjData(self.model)
         self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
         self.drop_spot: Array = np.array(self.kitchen.drop_spot)
-        self._pictures: dict[tuple[int, int], Renderer] = {}
+        self._images: dict[tuple[int, int], Renderer] = {}
         self._joint = np.array([self.model.joint(n).qposadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self._speed = np.array([self.model.joint(n).dofadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self.door: DoorStage | None = None
@@ -421,16 +421,16 @@ class World:
                 return self.render(width, height, camera=camera)
             finally:
                 self._show(now)
-        pictures = self._pictures.get((width, height))
-        if pictures is None:
-            pictures = self._pictures[(width, height)] = Renderer(self.model, width, height)
-        return pictures.draw(self.data, self._cameras[camera], cameras.NEAR[camera])
+        images = self._images.get((width, height))
+        if images is None:
+            images = self._images[(width, height)] = Renderer(self.model, width, height)
+        return images.draw(self.data, self._cameras[camera], cameras.NEAR[camera])
 
     def close(self) -> None:
-        """Give back the buffers of its pictures."""
-        for pictures in self._pictures.values():
-            pictures.close()
-        self._pictures.clear()
+        """Give back the buffers of its images."""
+        for images in self._images.values():
+            images.close()
+        self._images.clear()
 
     def __enter__(self) -> World:
         return self

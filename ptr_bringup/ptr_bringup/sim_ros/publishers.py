@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the simulator publishes of its world: joint states, pictures and objects, through lines that can be faulty."""
+"""What the simulator publishes of its world: joint states, images and objects, through lines that can be faulty."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ptr_bringup.camera.source import optical_frame
 from ptr_bringup.ros.names import prefix
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import seconds, stamp_from_seconds
-from ptr_bringup.sim.fault_effects import JointLine, JointSample, PictureLine
+from ptr_bringup.sim.fault_effects import ImageLine, JointLine, JointSample
 from ptr_bringup.sim.faults import Faults
 from ptr_bringup.sim.world import World
 from ptr_msgs.msg import ObjectStates
@@ -56,8 +56,8 @@ class JointPublisher:
             self._publisher.publish(message)
 
 
-class PicturePublisher:
-    """Publishes the pictures of a simulated camera, their camera_info, and where the camera is.
+class ImagePublisher:
+    """Publishes the images of a simulated camera, their camera_info, and where the camera is.
 
     Args:
         camera: its name.
@@ -69,7 +69,7 @@ class PicturePublisher:
     def __init__(
         self, node: Node, camera: str, faults: Faults, size: tuple[int, int], quality: int, rate: float
     ) -> None:
-        self._camera, self._line, self._size, self._quality = camera, PictureLine(faults, camera), size, quality
+        self._camera, self._line, self._size, self._quality = camera, ImageLine(faults, camera), size, quality
         self._taken, self._prefix = 0, prefix(node.get_namespace())
         topic = f"camera/{camera}"
         self._images = node.create_publisher(CompressedImage, f"{topic}/image/compressed", qos_profile_sensor_data)
@@ -80,7 +80,7 @@ class PicturePublisher:
         self._pose: Pose | None = None
 
     def publish(self, world: World, now: Time) -> None:
-        """Take a picture if somebody looks; say where the camera is when a new scene has moved it."""
+        """Take an image if somebody looks; say where the camera is when a new scene has moved it."""
         parent, place = world.camera_pose(self._camera)
         pose = pose_message(place)
         if pose != self._pose:
@@ -93,8 +93,8 @@ class PicturePublisher:
         if not self._line.due(seconds(now)):
             return
         frame, (width, height) = self._prefix + optical_frame(self._camera), self._size
-        picture = self._line.expose(world.render(width, height, camera=self._camera)[:, :, ::-1])
-        message = jpeg_message(np.ascontiguousarray(picture), self._quality, now, frame)
+        image = self._line.expose(world.render(width, height, camera=self._camera)[:, :, ::-1])
+        message = jpeg_message(np.ascontiguousarray(image), self._quality, now, frame)
         self._taken += 1
         message.data = self._line.transmit(numbered(bytes(message.data), self._taken))
         self._images.publish(message)

@@ -3,7 +3,7 @@
 
 It speaks what Interbotix's node speaks under /wx250s, and is a client of the simulator: profiles become joint
 commands, the simulator's joint states and motors become those of xs_sdk. So the driver of the real arm runs against
-physics, pictures and the simulator's faults. Launch files move the simulator's own topics out of the way.
+physics, images and the simulator's faults. Launch files move the simulator's own topics out of the way.
 """
 
 from __future__ import annotations

@@ -269,7 +269,7 @@ def _rule(options: argparse.Namespace) -> int:
 
     tried, verdict = rule(options)
     show(tried, verdict)
-    print(f"picture: {draw(tried, verdict, options.run_folder / 'rule.png')}")
+    print(f"image: {draw(tried, verdict, options.run_folder / 'rule.png')}")
     next_step("analyze", "choose", "--run", options.run_folder, about="the rule's choice, without trials")
     return 0
 

@@ -102,7 +102,7 @@ def collect(
     """Write a bag for each order that has none yet, with a progress bar; return how many were written.
 
     Args:
-        width, height: of the pictures, which only a contract with cameras has.
+        width, height: of the images, which only a contract with cameras has.
         contract: of the bags; None: the suite's.
     Raises:
         FolderInUseError: somebody else writes into the folder.
@@ -152,7 +152,7 @@ def demonstrate(
 ) -> list[Snapshot] | None:
     """One attempt: what was seen at each instant (T+1); None if it failed.
 
-    Pictures take most of the time, so they are drawn afterwards, and only of an attempt that succeeded.
+    Images take most of the time, so they are drawn afterwards, and only of an attempt that succeeded.
     """
     steps = decision_steps(robot.period)
     world = robot.world
@@ -168,7 +168,7 @@ def demonstrate(
             looks.append(world.appearance())
     if not world.successful():
         return None
-    return [dataclasses.replace(it, images=robot.pictures(cameras, look)) for it, look in zip(seen, looks, strict=True)]
+    return [dataclasses.replace(it, images=robot.images(cameras, look)) for it, look in zip(seen, looks, strict=True)]
 
 
 def _pair(order: Order) -> tuple[str, str]:
@@ -233,15 +233,15 @@ def _metadata(order: Order, manner: Manner, scene: int, contract: Contract) -> E
 def trajectory_of(
     seen: Sequence[Snapshot],
     names: Sequence[str],
-    pictures: Sequence[Mapping[str, bytes]] = (),
+    images: Sequence[Mapping[str, bytes]] = (),
     source: str = "scripted",
 ) -> Trajectory:
     """What was seen at T+1 instants as the streams of a bag.
 
     Args:
-        names: (K,) of the objects.   pictures: (T+1,) JPEGs by camera that exist already.   source: who commanded.
+        names: (K,) of the objects.   images: (T+1,) JPEGs by camera that exist already.   source: who commanded.
     """
-    views: Sequence[Mapping[str, bytes | NDArray[np.uint8]]] = pictures or [it.images for it in seen]
+    views: Sequence[Mapping[str, bytes | NDArray[np.uint8]]] = images or [it.images for it in seen]
     return Trajectory(
         images={camera: [view[camera] for view in views] for camera in views[0]},
         measured_position=np.stack([it.measured.position for it in seen]),

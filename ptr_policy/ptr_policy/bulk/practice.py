@@ -180,9 +180,9 @@ class Practice:
         return probability, rule
 
     def _trajectory(self, seen: Sequence[Sight]) -> Trajectory:
-        pictures = [it.pictures for it in seen]
+        images = [it.images for it in seen]
         names = tuple(self._scene.robot.world.object_poses())
-        return trajectory_of([it.snapshot for it in seen], names, pictures, "policy")
+        return trajectory_of([it.snapshot for it in seen], names, images, "policy")
 
     def _metadata(self, trial: PracticeTrial, policy: Policy) -> EpisodeMetadata:
         outcome = "success" if trial.judged else "failure"

@@ -166,7 +166,7 @@ def figure(tried: Sequence[Tried], found: Verdict) -> Figure:
 
 
 def draw(tried: Sequence[Tried], found: Verdict, path: Path) -> Path:
-    """Write the picture."""
+    """Write the image."""
     return save(figure(tried, found), path)
 
 

@@ -24,25 +24,25 @@ class Sight:
 
     Attributes:
         snapshot: all that is known.
-        pictures: JPEG by camera; empty where the contract has no cameras.
+        images: JPEG by camera; empty where the contract has no cameras.
         image: (H, W, 3 * cameras) uint8 RGB at the contract's size, or None.   state: (S,) float32.
     """
 
     snapshot: Snapshot
-    pictures: dict[str, bytes]
+    images: dict[str, bytes]
     image: NDArray[np.uint8] | None
     state: NDArray[np.float32]
 
 
 def look(robot: SimulatedRobot, contract: Contract) -> Sight:
-    """Observe. Pictures pass through JPEG and the contract's resize, as they do live; none is made without cameras."""
+    """Observe. Images pass through JPEG and the contract's resize, as they do live; none is made without cameras."""
     snapshot = robot.observe([camera.name for camera in contract.cameras])
     state = snapshot.state
     if contract.objects:
         state = np.concatenate([state, features_of(contract, snapshot.objects[:OBJECTS])])
-    pictures = {name: encode_jpeg(image) for name, image in snapshot.images.items()}
-    views = [decode_image(pictures[camera.name], camera) for camera in contract.cameras]
-    return Sight(snapshot, pictures, np.concatenate(views, axis=-1) if views else None, state.astype(np.float32))
+    images = {name: encode_jpeg(image) for name, image in snapshot.images.items()}
+    views = [decode_image(images[camera.name], camera) for camera in contract.cameras]
+    return Sight(snapshot, images, np.concatenate(views, axis=-1) if views else None, state.astype(np.float32))
 
 
 def robot_for(world: World, contract: Contract, width: int = 320, height: int = 240) -> SimulatedRobot:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures of the demonstration's report: film strips of trials, Q along the demonstrations, training curves."""
+"""Images of the demonstration's report: film strips of trials, Q along the demonstrations, training curves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ptr_models.replay import open_episodes
 from ptr_policy.demo.plan import Plan
 
 FRAMES = 8
-"""Pictures of a film strip."""
+"""Images of a film strip."""
 FRAME_SIZE = (240, 180)
 """Width and height of each (pixels)."""
 GAP = 6
@@ -30,7 +30,7 @@ GAP = 6
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture of the report: where it is, what it is called and what it shows; `strip`: of a trial."""
+    """An image of the report: where it is, what it is called and what it shows; `strip`: of a trial."""
 
     name: str
     path: Path
@@ -40,12 +40,12 @@ class Figure:
 
 
 def draw_all(plan: Plan, trials: Sequence[tuple[str, bool, str]]) -> tuple[list[Figure], float]:
-    """Draw every picture of the report into the run's folder `figures`.
+    """Draw every image of the report into the run's folder `figures`.
 
     Args:
         trials: (which checkpoint and trial, success, folder of its bag), the most interesting first.
     Returns:
-        the pictures, and the trend score of the Q-function.
+        the images, and the trend score of the Q-function.
     """
     folder = plan.out / "figures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,12 +55,12 @@ def draw_all(plan: Plan, trials: Sequence[tuple[str, bool, str]]) -> tuple[list[
 
 
 def film_strip(episode: Path, frames: int = FRAMES) -> NDArray[np.uint8]:
-    """Evenly spaced camera pictures of an episode, side by side with a gap: (180, about frames * 246, 3) uint8 BGR."""
+    """Evenly spaced camera images of an episode, side by side with a gap: (180, about frames * 246, 3) uint8 BGR."""
     contract = read_metadata(episode).contract
     stream = read_streams(episode, contract).images[contract.cameras[0].name]
     chosen = [stream.samples[i] for i in np.linspace(0, len(stream) - 1, frames).round().astype(int)]
-    pictures = [picture for data in chosen if (picture := decode(data)) is not None]
-    small = [cv2.resize(picture, FRAME_SIZE, interpolation=cv2.INTER_AREA) for picture in pictures]
+    images = [image for data in chosen if (image := decode(data)) is not None]
+    small = [cv2.resize(image, FRAME_SIZE, interpolation=cv2.INTER_AREA) for image in images]
     framed = [cv2.copyMakeBorder(p, 0, 0, 0, GAP, cv2.BORDER_CONSTANT, value=(255, 255, 255)) for p in small]
     return np.asarray(np.concatenate(framed, axis=1)[:, :-GAP], np.uint8)
 

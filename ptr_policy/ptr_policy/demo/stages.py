@@ -96,7 +96,7 @@ def _evaluate(plan: Plan, name: str, title: str) -> Stage:
 
 
 def _launch(file: str, **arguments: object) -> Sequence[str]:
-    """A launch file without a page, with pictures of the size of the pre-training data, which two cores can render."""
+    """A launch file without a page, with images of the size of the pre-training data, which two cores can render."""
     values = {**arguments, "camera_width": 320, "camera_height": 240, "camera_rate": 30.0, "console": "false"}
     return [*PTR, "launch", "ptr_bringup", file, *(f"{name}:={value}" for name, value in values.items())]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures that a scene should look like, so that every policy starts from the same one."""
+"""Images that a scene should look like, so that every policy starts from the same one."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When within a picture's period a control step is made: just after the picture is there.
+"""When within an image's period a control step is made: just after the image is there.
 
-A step that begins at any time looks at a picture that has waited for it by half a camera period on average, a whole
+A step that begins at any time looks at an image that has waited for it by half a camera period on average, a whole
 one at worst: 33 ms at 30 Hz, more than everything else on the way to the motors. When the control period is a multiple
-of the camera's, steps can follow the pictures: a run begins with such a step, and its grid is shifted by a few
-thousandths per step as the two clocks drift apart; a picture that is late is waited for a little. Among the pictures of
+of the camera's, steps can follow the images: a run begins with such a step, and its grid is shifted by a few
+thousandths per step as the two clocks drift apart; an image that is late is waited for a little. Among the images of
 a period the run begins with the one whose command has to wait least for the arm's own loop.
 """
 
@@ -17,16 +17,16 @@ from ptr_policy.server.period_estimator import PeriodEstimate
 LEAD = 0.01
 """s from the acceptance of a run to its first step, at least."""
 GUARD = 0.0015
-"""s from the usual arrival of a picture to the step."""
+"""s from the usual arrival of an image to the step."""
 TIMEOUT = 0.3
-"""Share of the camera's period for which a step waits for a picture that is late."""
+"""Share of the camera's period for which a step waits for an image that is late."""
 WAY = 0.003
 """s for the observation, from the command to the arm, and from there back, together."""
 SPARE = 0.006
 """s by which a step may take longer than the one that was rehearsed, and its command still meets the tick of the arm
 that it was meant for. One that misses it waits for a whole period of the arm's loop."""
 SHARE = 0.01
-"""Share of the control period by which a step is shifted at most, and by which a multiple of pictures may miss it."""
+"""Share of the control period by which a step is shifted at most, and by which a multiple of images may miss it."""
 
 
 class CameraPhaseLock:
@@ -34,8 +34,8 @@ class CameraPhaseLock:
 
     Args:
         period: s, of control.
-        camera: beat of the pictures; None: not known.
-        shift: s by which the picture of an observation is older than the observation (`shifts` of the contract).
+        camera: beat of the images; None: not known.
+        shift: s by which the image of an observation is older than the observation (`shifts` of the contract).
     """
 
     def __init__(self, period: float, camera: PeriodEstimate | None, shift: float = 0.0) -> None:
@@ -46,7 +46,7 @@ class CameraPhaseLock:
 
     @property
     def follows(self) -> bool:
-        """Whether steps can follow the pictures at all."""
+        """Whether steps can follow the images at all."""
         return self._camera is not None
 
     def first(self, now: float, work: float, arm: PeriodEstimate | None = None) -> float:
@@ -67,10 +67,10 @@ class CameraPhaseLock:
         return min(choices, key=lambda one: arm.wait(now + one + work + WAY + SPARE, arm.latency))
 
     def worth_waiting(self, now: float, newest: float, waited: float) -> bool:
-        """Whether a step had better wait for its picture.
+        """Whether a step had better wait for its image.
 
         Args:
-            now, newest: s, and the stamp of the newest picture.
+            now, newest: s, and the stamp of the newest image.
             waited: s that the step is late already.
         """
         if self._camera is None or waited >= TIMEOUT * self._camera.period:

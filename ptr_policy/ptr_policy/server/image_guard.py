@@ -18,7 +18,7 @@ _JPEG = b"\xff\xd8"
 
 
 class ImageError(EpisodeError):
-    """A picture can't be trusted; the message says which and why."""
+    """An image can't be trusted; the message says which and why."""
 
 
 Position = tuple[float, float, float]
@@ -26,8 +26,8 @@ Position = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class _Reference:
-    """A picture, its stamp (ns), where the end effector (m) was when it was taken (None: not known), and how far (m)
-    from there it has been while the picture stayed the same."""
+    """An image, its stamp (ns), where the end effector (m) was when it was taken (None: not known), and how far (m)
+    from there it has been while the image stayed the same."""
 
     stamp: int
     data: bytes
@@ -46,10 +46,10 @@ class ImageGuard:
 
         Args:
             where: measured position of the end effector (m) at a stamp (ns), None when that is not known. It has to be
-                that of the picture's stamp: the state of the observation may be older or younger than its picture.
+                that of the image's stamp: the state of the observation may be older or younger than its image.
         Raises:
-            ImageError: a JPEG is not whole, or a later picture is the same byte for byte although the arm moved (a
-                sensor has noise, and the arm is in the picture).
+            ImageError: a JPEG is not whole, or a later image is the same byte for byte although the arm moved (a
+                sensor has noise, and the arm is in the image).
         """
         for camera, (stamp, data) in zip(contract.cameras, choice.images, strict=True):
             content = bytes(data)
@@ -69,20 +69,20 @@ def _require_whole(camera: str, content: bytes) -> None:
     try:
         whole(content)
     except TornError as error:
-        raise ImageError(f"the picture of camera {camera} is torn: {error}") from error
+        raise ImageError(f"the image of camera {camera} is torn: {error}") from error
 
 
 def _require_rest(camera: str, before: _Reference, now: _Reference) -> None:
     """The furthest way counts: an arm that is held swings back a little, and a circle ends where it began."""
     if before.moved > FROZEN_TRAVEL:
         raise ImageError(
-            f"the picture of camera {camera} is frozen: it has not changed for {(now.stamp - before.stamp) * 1e-9:.2f} "
+            f"the image of camera {camera} is frozen: it has not changed for {(now.stamp - before.stamp) * 1e-9:.2f} "
             f"s, in which the arm moved {before.moved:.3f} m"
         )
 
 
 def require_light(contract: Contract, observation: Observation) -> None:
-    """Look at the decoded pictures.
+    """Look at the decoded images.
 
     Raises:
         ImageError: one is dark.
@@ -90,6 +90,5 @@ def require_light(contract: Contract, observation: Observation) -> None:
     for camera, image in zip(contract.cameras, observation.images, strict=True):
         if (level := brightness(image)) < DARK:
             raise ImageError(
-                f"the picture of camera {camera.name} is dark: 99 % of it is at most {level:.0f} of 255; "
-                f"{DARK} is needed"
+                f"the image of camera {camera.name} is dark: 99 % of it is at most {level:.0f} of 255; {DARK} is needed"
             )

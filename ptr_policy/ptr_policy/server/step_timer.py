@@ -13,11 +13,11 @@ from ptr_bringup.ros.time import STEADY
 from ptr_policy.server.step_grid import Lateness, StepGrid
 from ptr_policy.server.streams import ObservationStreams
 
-LOOK = 0.001  # s between two looks whether a picture is there
+LOOK = 0.001  # s between two looks whether an image is there
 
 
 class StepTimer:
-    """Makes steps on an even grid of a steady clock, which follows the pictures where it can (`CameraPhaseLock`).
+    """Makes steps on an even grid of a steady clock, which follows the images where it can (`CameraPhaseLock`).
 
     With `use_sim_time` the clock is that of the simulation.
     """
@@ -47,7 +47,7 @@ class StepTimer:
 
     def _on_timer(self) -> None:
         late = _seconds(self._clock) - self._ticks.due
-        if self._phase.worth_waiting(_seconds(self._node.get_clock()), self._streams.newest_picture(), late):
+        if self._phase.worth_waiting(_seconds(self._node.get_clock()), self._streams.newest_image(), late):
             self._come_back(LOOK)
             return
         self._on_step(self._ticks.tick(_seconds(self._clock)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy server listens to: pictures and the arm's state, as live buffers."""
+"""What the policy server listens to: images and the arm's state, as live buffers."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ MARGIN = 0.01
 """s beyond a control period after which a silent stream ends the motion. What is left of the 0.1 s that are promised
 is for the way to the arm and for a busy machine's delays on it."""
 HEALTHY = 2.0 / 30.0 + 0.05
-"""s. The newest picture of a healthy camera of 30 Hz may be so old: one period to expose and to transfer it, another
+"""s. The newest image of a healthy camera of 30 Hz may be so old: one period to expose and to transfer it, another
 until the next one is there, and some jitter. A shorter control period does not make it younger."""
-KEPT_PICTURES, KEPT_STATES = 48, 160
+KEPT_IMAGES, KEPT_STATES = 48, 160
 """Samples of the longest latency and the ages that are allowed, 0.8 s, from a camera of 60 Hz and an arm of 200 Hz."""
 SHORTLY = 50_000_000
-"""ns by which an arm state may be older than the picture that it is compared with."""
+"""ns by which an arm state may be older than the image that it is compared with."""
 _EVER = 2**63 - 1  # ns
 
 
@@ -54,8 +54,8 @@ class ObservationStreams:
     def __init__(self, node: Node, contract: Contract, delay: float) -> None:
         """Args: delay: s by which observations trail the world."""
         self._node, self._contract, self._delay = node, contract, delay
-        self._pictures, self._ticks = PeriodEstimator(), PeriodEstimator()
-        self._images = {camera.name: LatestBuffer[bytes](KEPT_PICTURES) for camera in contract.cameras}
+        self._frames, self._ticks = PeriodEstimator(), PeriodEstimator()
+        self._images = {camera.name: LatestBuffer[bytes](KEPT_IMAGES) for camera in contract.cameras}
         self._arm = LatestBuffer[ArmSample](KEPT_STATES)
         self._guard = ImageGuard()
         self.gripper_commanded = 1.0
@@ -70,7 +70,7 @@ class ObservationStreams:
         self._subscriptions.append(node.create_subscription(ArmState, "arm/state", self._on_state, sensor))
 
     def begin(self) -> None:
-        """A run begins: pictures are compared with those of this run only."""
+        """A run begins: images are compared with those of this run only."""
         self._guard = ImageGuard()
 
     def close(self) -> None:
@@ -83,14 +83,14 @@ class ObservationStreams:
         """The observation as of now.
 
         Raises:
-            EpisodeError: a stream is silent or damaged, or a picture can't be trusted.
+            EpisodeError: a stream is silent or damaged, or an image can't be trusted.
         """
         observation = observation_of(self._contract, self._choose(now))
         require_light(self._contract, observation)
         return observation
 
     def trusted(self, now: Time) -> bool:
-        """Whether a motion that was begun may go on: no stream is silent, no picture frozen or torn.
+        """Whether a motion that was begun may go on: no stream is silent, no image frozen or torn.
 
         Cheap enough to be asked between two steps; nothing is decoded.
         """
@@ -112,7 +112,7 @@ class ObservationStreams:
 
     @property
     def newest_images(self) -> tuple[int | None, ...]:
-        """Stamps (ns) of the newest pictures, by camera; None: there was none yet."""
+        """Stamps (ns) of the newest images, by camera; None: there was none yet."""
         return tuple(_stamp(buffer) for buffer in self._images.values())
 
     @property
@@ -140,16 +140,16 @@ class ObservationStreams:
                 raise StaleSampleError(name, age, self._longest_silence)
 
     def phase(self) -> CameraPhaseLock:
-        """Where control steps belong between the pictures of the first camera, as of now."""
+        """Where control steps belong between the images of the first camera, as of now."""
         (shift, *_), _ = shifts(self._contract, self._delay)
-        return CameraPhaseLock(self._contract.period, self._pictures.beat(self._now()), shift * 1e-9)
+        return CameraPhaseLock(self._contract.period, self._frames.beat(self._now()), shift * 1e-9)
 
     def arm_beat(self) -> PeriodEstimate | None:
         """The beat of the arm's loop, as of now."""
         return self._ticks.beat(self._now())
 
-    def newest_picture(self) -> float:
-        """Stamp (s) of the newest picture of the first camera; minus infinity: there was none yet."""
+    def newest_image(self) -> float:
+        """Stamp (s) of the newest image of the first camera; minus infinity: there was none yet."""
         stamp = self.newest_images[0]
         return -math.inf if stamp is None else stamp * 1e-9
 
@@ -157,7 +157,7 @@ class ObservationStreams:
         stamp = nanoseconds(message.header.stamp)
         self._images[name].append(stamp, bytes(message.data))
         if name == self._contract.cameras[0].name:
-            self._pictures.note(stamp, self._now())
+            self._frames.note(stamp, self._now())
 
     def _on_state(self, message: ArmState) -> None:
         arrival = self._now()  # its stamp is that of the joint states

@@ -136,7 +136,7 @@ def _checkpoint(run: Path) -> str:
 
 
 def write_report(plan: TablePlan) -> tuple[str, Path]:
-    """Write the files of the table into the plan's folder; returns the Markdown text and the picture."""
+    """Write the files of the table into the plan's folder; returns the Markdown text and the image."""
     evaluations = read_evaluations(plan)
     rows = read_rows(plan, evaluations)
     entries = [_entry(plan, row.method, cell) for row in rows for cell in row.cells]
@@ -146,9 +146,9 @@ def write_report(plan: TablePlan) -> tuple[str, Path]:
     text = markdown(plan, rows)
     write_atomically(plan.out / "table.md", text, durable=False)
     write_table(plan.out / "table", _head(plan), [_cells(plan, row) for row in rows])
-    picture = save_for_papers(figure(plan, rows), plan.out / "table.png")
-    write_page(plan, rows, picture, evaluations)
-    return text, picture
+    image = save_for_papers(figure(plan, rows), plan.out / "table.png")
+    write_page(plan, rows, image, evaluations)
+    return text, image
 
 
 def _entry(plan: TablePlan, method: Method, cell: Cell) -> dict:
@@ -273,7 +273,7 @@ def figure(plan: TablePlan, rows: Sequence[Row]) -> Figure:
     return success_figure(bars, f"success{where} with 95 % interval{rings}")
 
 
-def write_page(plan: TablePlan, rows: Sequence[Row], picture: Path, evaluations: Sequence[Evaluation] = ()) -> Path:
+def write_page(plan: TablePlan, rows: Sequence[Row], image: Path, evaluations: Sequence[Evaluation] = ()) -> Path:
     """Write table.html: the table, the figure, demonstrations, checkpoints, and what to do next."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     page = plan.out / "table.html"
@@ -284,7 +284,7 @@ def write_page(plan: TablePlan, rows: Sequence[Row], picture: Path, evaluations:
         head=_head(plan),
         rows=[_cells(plan, row) for row in rows],
         caption=caption(plan),
-        picture="data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode(),
+        image="data:image/png;base64," + base64.b64encode(image.read_bytes()).decode(),
         files=[f"table{suffix}" for suffix in (*FOR_PAPERS, *SUFFIXES, ".md", ".json")] + ["results.json"],
         videos=[
             {"title": task.replace("_", " "), "video": video, "bag": quote(os.path.relpath(bag, plan.out))}

@@ -43,11 +43,11 @@ class FaultBag:
         self.path = path
         self.metadata: EpisodeMetadata = read_metadata(path)
         self.messages: list[Message] = []
-        self.pictures: list[int] = []  # stamps, ns
+        self.images: list[int] = []  # stamps, ns
         with open_bag(path) as reader:
             for topic, kind, stamp, arrival, raw in messages(reader):
                 if topic.endswith("/image/compressed"):
-                    self.pictures.append(stamp)
+                    self.images.append(stamp)
                 else:
                     self.messages.append(Message(stamp, arrival, topic, decode(raw, kind)))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pictures and joint states that are gone, frozen, damaged or late, while the policy drives."""
+"""Images and joint states that are gone, frozen, damaged or late, while the policy drives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JOINTS = {
     "joint_states_late": "joint state is",
     "joint_states_frozen": "joint state",
 }
-PICTURES = {
+IMAGES = {
     "image_gone": "camera over_shoulder",
     "image_frozen": "frozen",
     "image_dark": "dark",
@@ -64,22 +64,22 @@ def test_joint_states_that_are_gone_hold_the_arm_of_a_person_too(plant: Plant) -
     assert "STATE_TIMEOUT" in trial.bag.reasons()
 
 
-@pytest.mark.parametrize("fault", PICTURES)
-def test_pictures_that_fail_hold_the_arm(plant: Plant, fault: str) -> None:
+@pytest.mark.parametrize("fault", IMAGES)
+def test_images_that_fail_hold_the_arm(plant: Plant, fault: str) -> None:
     with plant.trial(PolicyRun) as trial:
         trial.strike(lambda: plant.inject(fault), watched=1.2)
     trial.assert_held()
     held = [one.content.reason for one in trial.bag.of("/policy/step") if one.stamp > trial.struck and one.content.held]
-    assert any(PICTURES[fault] in reason for reason in held), held
+    assert any(IMAGES[fault] in reason for reason in held), held
 
 
-def test_no_picture_is_acted_on_for_longer_than_the_bound(plant: Plant) -> None:
+def test_no_image_is_acted_on_for_longer_than_the_bound(plant: Plant) -> None:
     with plant.trial(PolicyRun) as trial:
         trial.strike(lambda: plant.inject("image_slow", value=1.0), watched=2.5)
     bound = BOUND + trial.stalls.allowance(0, trial.watched)
     for stamp in trial.bag.changes():
-        newest = max(picture for picture in trial.bag.pictures if picture <= stamp)
-        assert stamp - newest <= bound, f"a picture was {(stamp - newest) * 1e-9:.3f} s old and the arm moved"
+        newest = max(image for image in trial.bag.images if image <= stamp)
+        assert stamp - newest <= bound, f"an image was {(stamp - newest) * 1e-9:.3f} s old and the arm moved"
     assert any(one.content.held for one in trial.bag.of("/policy/step") if one.stamp > trial.struck)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr calibrate camera`: what is judged of pictures, and what is fixed and kept."""
+"""`ptr calibrate camera`: what is judged of images, and what is fixed and kept."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ptr_bringup.calibrate.camera_session import Entry, look, read_entry, settle
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.quality import judge
 from ptr_bringup.camera.settings import Settings
-from ptr_bringup.camera.source import CameraError, Picture
+from ptr_bringup.camera.source import CameraError, Frame
 from ptr_models.cli import main
 from ptr_models.common.jpeg import encode
 
@@ -26,8 +26,8 @@ CONFIG = Path(__file__).resolve().parents[3] / "ptr_bringup" / "config" / "camer
 EDGES = np.kron(np.random.default_rng(0).integers(60, 200, (12, 16)), np.ones((10, 10))).astype(np.uint8)
 
 
-def pictures(grey: np.ndarray, count: int = 30, rate: float = 30.0, flicker: float = 0.0) -> list[tuple[float, bytes]]:
-    """Pictures of a scene at rest; `flicker`: amplitude of its brightness as a share."""
+def images(grey: np.ndarray, count: int = 30, rate: float = 30.0, flicker: float = 0.0) -> list[tuple[float, bytes]]:
+    """Images of a scene at rest; `flicker`: amplitude of its brightness as a share."""
     found = []
     for k in range(count):
         shown = np.clip(grey * (1 + flicker * np.sin(1.7 * k)), 0, 255).astype(np.uint8)
@@ -35,30 +35,30 @@ def pictures(grey: np.ndarray, count: int = 30, rate: float = 30.0, flicker: flo
     return found
 
 
-def test_good_pictures_need_no_advice() -> None:
-    quality = judge(pictures(EDGES), 30.0, {"exposure": 10.0})
+def test_good_images_need_no_advice() -> None:
+    quality = judge(images(EDGES), 30.0, {"exposure": 10.0})
     assert quality.advice == ()
     assert quality.rate == pytest.approx(30.0)
     assert (quality.lost, quality.under, quality.over) == (0, 0.0, 0.0)
     assert quality.brightness == pytest.approx(EDGES.mean(), abs=1.0)
 
 
-def test_without_an_expected_rate_that_of_most_pictures_counts() -> None:
-    seen = pictures(EDGES, rate=15.0)
+def test_without_an_expected_rate_that_of_most_images_counts() -> None:
+    seen = images(EDGES, rate=15.0)
     quality = judge([*seen[:10], *seen[13:]], None, {})
     assert quality.lost == 3
-    assert not any("pictures a second" in sentence for sentence in judge(seen, None, {}).advice)
+    assert not any("images a second" in sentence for sentence in judge(seen, None, {}).advice)
 
 
 @pytest.mark.parametrize(
     ("seen", "rate", "settings", "advice"),
     [
-        (pictures(EDGES, rate=15.0), 30.0, {}, "15.0 pictures a second come, not 30"),
-        (pictures(np.full_like(EDGES, 255)), 30.0, {}, "100 % of the picture is white: shorten"),
-        (pictures(np.zeros_like(EDGES)), 30.0, {}, "100 % of the picture is black: more light"),
-        (pictures(cv2.GaussianBlur(EDGES, (0, 0), 12)), 30.0, {}, "The picture is blurred"),
-        (pictures(EDGES, flicker=0.1), 30.0, {}, "multiple of 10.0 ms .mains of 50 Hz. or 8.3 ms .mains of 60 Hz."),
-        (pictures(EDGES), 30.0, {"automatic_exposure": True}, "Automatic, so that it will drift: exposure"),
+        (images(EDGES, rate=15.0), 30.0, {}, "15.0 images a second come, not 30"),
+        (images(np.full_like(EDGES, 255)), 30.0, {}, "100 % of the image is white: shorten"),
+        (images(np.zeros_like(EDGES)), 30.0, {}, "100 % of the image is black: more light"),
+        (images(cv2.GaussianBlur(EDGES, (0, 0), 12)), 30.0, {}, "The image is blurred"),
+        (images(EDGES, flicker=0.1), 30.0, {}, "multiple of 10.0 ms .mains of 50 Hz. or 8.3 ms .mains of 60 Hz."),
+        (images(EDGES), 30.0, {"automatic_exposure": True}, "Automatic, so that it will drift: exposure"),
     ],
 )
 def test_what_is_not_good_is_advised_on(seen: list, rate: float, settings: dict[str, Any], advice: str) -> None:
@@ -68,11 +68,11 @@ def test_what_is_not_good_is_advised_on(seen: list, rate: float, settings: dict[
     assert any(re.search(advice, sentence) for sentence in found), found
 
 
-def test_too_few_and_damaged_pictures_are_refused() -> None:
-    with pytest.raises(CalibrationError, match="Only 3 pictures came"):
-        judge(pictures(EDGES, 3), 30.0, {})
-    torn = [(taken, jpeg[: len(jpeg) // 2]) for taken, jpeg in pictures(EDGES)]
-    with pytest.raises(CalibrationError, match="30 of 30 pictures are damaged"):
+def test_too_few_and_damaged_images_are_refused() -> None:
+    with pytest.raises(CalibrationError, match="Only 3 images came"):
+        judge(images(EDGES, 3), 30.0, {})
+    torn = [(taken, jpeg[: len(jpeg) // 2]) for taken, jpeg in images(EDGES)]
+    with pytest.raises(CalibrationError, match="30 of 30 images are damaged"):
         judge(torn, 30.0, {})
 
 
@@ -86,10 +86,10 @@ class Webcam:
         Webcam.opened.append(settings)
         self.asked, self.left, self.wish = settings, 400, wish
 
-    def read(self) -> Picture | None:
+    def read(self) -> Frame | None:
         self.left -= 1
         time.sleep(0.002)
-        return Picture(time.monotonic(), pictures(EDGES, 1)[0][1]) if self.left > 0 else None
+        return Frame(time.monotonic(), images(EDGES, 1)[0][1]) if self.left > 0 else None
 
     def settings(self) -> dict[str, Any]:
         automatic = self.asked.exposure == -1.0
@@ -111,11 +111,11 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
 def test_what_the_automatic_has_found_is_fixed_and_what_is_given_is_kept(entry: Entry) -> None:
     found = settle("/dev/video0", entry, Settings(gain=4.0), Webcam)
     assert found == Settings(exposure=12.0, gain=4.0, white_balance=4600.0, focus=-1.0)
-    quality, current, notices, picture = look("/dev/video0", entry, found, 0.2, Webcam)
+    quality, current, notices, image = look("/dev/video0", entry, found, 0.2, Webcam)
     assert "automatic_exposure" not in current
     assert notices == Webcam.notices
     assert quality.count >= 10
-    assert cv2.imdecode(np.frombuffer(picture, np.uint8), 0) is not None
+    assert cv2.imdecode(np.frombuffer(image, np.uint8), 0) is not None
     assert [settings.exposure for settings in Webcam.opened] == [-1.0, 12.0]
 
 
@@ -123,11 +123,11 @@ def test_a_sensor_that_comes_to_its_exposure_does_not_flicker(entry: Entry) -> N
     class Waking(Webcam):
         began = None
 
-        def read(self) -> Picture | None:
+        def read(self) -> Frame | None:
             self.began = self.began or time.monotonic()
-            picture = super().read()
+            image = super().read()
             dark = time.monotonic() - self.began < 0.04
-            return dataclasses.replace(picture, jpeg=encode(EDGES // 8, 90)) if dark else picture
+            return dataclasses.replace(image, jpeg=encode(EDGES // 8, 90)) if dark else image
 
     quality, *_ = look("/dev/video0", entry, Settings(12.0), 0.3, Waking)
     assert quality.flicker < 0.02
@@ -135,10 +135,10 @@ def test_a_sensor_that_comes_to_its_exposure_does_not_flicker(entry: Entry) -> N
 
 def test_a_device_that_stops_while_it_settles_is_refused(entry: Entry) -> None:
     class Dying(Webcam):
-        def read(self) -> Picture | None:
+        def read(self) -> Frame | None:
             return None
 
-    with pytest.raises(CameraError, match="/dev/video0 stopped giving pictures"):
+    with pytest.raises(CameraError, match="/dev/video0 stopped giving images"):
         settle("/dev/video0", entry, Settings(), Dying)
 
 
@@ -170,7 +170,7 @@ def test_the_command_checks_a_folder_and_writes_a_configuration(
     words = ["calibrate", "camera", "--config", str(CONFIG), "--source", str(tmp_path), "--duration", "0.6"]
     assert main([*words, "--out", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "pictures at" in said
+    assert "images at" in said
     assert f"camera_config:={out}" in said
     assert yaml.safe_load(out.read_text())["/**/over_shoulder"]["ros__parameters"]["source"] == str(tmp_path)
     assert (out.parent / "over_shoulder.jpg").is_file()

@@ -23,7 +23,7 @@ def place_at(times: np.ndarray) -> np.ndarray:
     return np.interp(times, FINE, PLACE)
 
 
-def picture_of(place: float, generator: np.random.Generator, noise: float) -> np.ndarray:
+def image_of(place: float, generator: np.random.Generator, noise: float) -> np.ndarray:
     """A gripper (bright, soft edges) before a textured wall, 80x60, and the noise of a sensor."""
     rows, columns = np.mgrid[0:60, 0:80]
     wall = 90 + 25 * np.sin(rows / 5) * np.cos(columns / 7)
@@ -40,7 +40,7 @@ def recording(camera: float, command: float, rate: float = 30.0, noise: float = 
     speeds = np.array([motion.speed(time, DURATION) for time in sent])
     places = np.concatenate([[0.0], np.cumsum(0.02 * speeds[:-1])])  # a speed holds until the next command
     seen = np.arange(0.2, DURATION - 0.1, 1.0 / rate)
-    seen += generator.normal(0, 0.002, len(seen))  # pictures are not taken quite evenly
+    seen += generator.normal(0, 0.002, len(seen))  # images are not taken quite evenly
 
     def arm(time: float) -> float:
         return float(np.interp(time - command, sent, places))
@@ -48,14 +48,14 @@ def recording(camera: float, command: float, rate: float = 30.0, noise: float = 
     return Recording(
         commands=list(zip(start + sent, speeds, strict=True)),
         states=[(start + time, 0.2 + motion.DIRECTION * arm(time)) for time in sent],
-        pictures={"front": [(start + camera + time, picture_of(arm(time), generator, noise)) for time in seen]},
+        images={"front": [(start + camera + time, image_of(arm(time), generator, noise)) for time in seen]},
     )
 
 
 @pytest.mark.parametrize("rate", [15.0, 30.0])
 @pytest.mark.parametrize("latency", [0.0, 0.08, 0.17])
 def test_the_latency_of_a_camera_is_found_within_5_ms(latency: float, rate: float) -> None:
-    """0.17 s is what UMI measured of its cameras; 80 ms at 15 pictures a second is just more than one picture."""
+    """0.17 s is what UMI measured of its cameras; 80 ms at 15 images a second is just more than one image."""
     _, cameras = measure(recording(latency, 0.05, rate))
     found = cameras["front"]
     assert found.value == pytest.approx(latency, abs=0.005)
@@ -92,8 +92,8 @@ def test_what_is_kept_is_in_whole_milliseconds_and_never_negative() -> None:
 def test_a_camera_that_does_not_see_the_arm_is_refused() -> None:
     blind = recording(0.08, 0.05)
     generator = np.random.default_rng(1)
-    blind.pictures["front"] = [
-        (stamp, generator.integers(0, 255, (60, 80), dtype=np.uint8)) for stamp, _ in blind.pictures["front"]
+    blind.images["front"] = [
+        (stamp, generator.integers(0, 255, (60, 80), dtype=np.uint8)) for stamp, _ in blind.images["front"]
     ]
     with pytest.raises(CalibrationError, match="front follows the arm's motion only to|does not follow the arm"):
         measure(blind)
@@ -106,7 +106,7 @@ def test_stamps_from_the_future_are_refused() -> None:
 
 def test_a_frozen_camera_and_an_arm_without_torque_are_refused() -> None:
     frozen = recording(0.08, 0.05)
-    frozen.pictures["front"] = [(stamp, frozen.pictures["front"][0][1]) for stamp, _ in frozen.pictures["front"]]
+    frozen.images["front"] = [(stamp, frozen.images["front"][0][1]) for stamp, _ in frozen.images["front"]]
     with pytest.raises(CalibrationError, match="did not change at all"):
         measure(frozen)
     limp = recording(0.08, 0.05)
@@ -119,8 +119,8 @@ def test_nothing_recorded_is_refused() -> None:
     with pytest.raises(CalibrationError, match="is the arm node running"):
         measure(Recording())
     absent = recording(0.08, 0.05)
-    absent.pictures["front"] = []
-    with pytest.raises(CalibrationError, match="0 pictures of front arrived; is the camera running"):
+    absent.images["front"] = []
+    with pytest.raises(CalibrationError, match="0 images of front arrived; is the camera running"):
         measure(absent)
 
 

@@ -44,7 +44,7 @@ def test_a_file_that_is_something_else_is_not_overwritten(tmp_path: Path, text: 
     assert path.read_text() == text
 
 
-def test_a_measurement_is_one_line_and_a_picture(tmp_path: Path) -> None:
+def test_a_measurement_is_one_line_and_an_image(tmp_path: Path) -> None:
     assert sentence("command to motion", lag(0.1)) == (
         "command to motion: 100 ms, 95 % interval 98 to 103 ms (97 % explained)"
     )

@@ -11,20 +11,20 @@ import pytest
 from ptr_bringup.camera import capture
 from ptr_bringup.camera.capture import CaptureThread
 from ptr_bringup.camera.health import Problem
-from ptr_bringup.camera.source import CameraError, Picture
+from ptr_bringup.camera.source import CameraError, Frame
 
 
 class Reel:
-    """A source with a few pictures, after which it gives none any more."""
+    """A source with a few images, after which it gives none any more."""
 
     period = None
 
     def __init__(self, count: int) -> None:
         self.left, self.closed = count, False
 
-    def read(self) -> Picture | None:
+    def read(self) -> Frame | None:
         self.left -= 1
-        return Picture(time.monotonic(), b"x") if self.left >= 0 else None
+        return Frame(time.monotonic(), b"x") if self.left >= 0 else None
 
     def close(self) -> None:
         self.closed = True
@@ -34,7 +34,7 @@ class Stage:
     """A capture thread, and what it has delivered and told."""
 
     def __init__(self, tries: list[Reel | CameraError], returns: bool = True) -> None:
-        self.tries, self.pictures, self.told = tries, [], []
+        self.tries, self.images, self.told = tries, [], []
         self.changed, self.ended = threading.Condition(), None
         self.thread = CaptureThread(self.open, returns, self.deliver, self.tell, self.end)
 
@@ -44,11 +44,11 @@ class Stage:
             raise found
         return found
 
-    def deliver(self, picture: Picture) -> Problem | None:
+    def deliver(self, image: Frame) -> Problem | None:
         with self.changed:
-            self.pictures.append(picture)
+            self.images.append(image)
             self.changed.notify_all()
-        return Problem.FROZEN if picture.jpeg == b"frozen" else None
+        return Problem.FROZEN if image.jpeg == b"frozen" else None
 
     def tell(self, text: str) -> None:
         with self.changed:
@@ -76,13 +76,13 @@ def test_a_camera_that_is_unplugged_is_found_again() -> None:
     gone = CameraError("There is no camera /dev/video0.")
     stage = Stage([gone, gone, second])
     stage.thread.start(first)
-    stage.wait(lambda: len(stage.pictures) == 5 and len(stage.told) >= 4)
+    stage.wait(lambda: len(stage.images) == 5 and len(stage.told) >= 4)
     stage.thread.stop()
     assert stage.told[:4] == [
-        "The camera gives no pictures any more; waiting for it to come back.",
+        "The camera gives no images any more; waiting for it to come back.",
         "There is no camera /dev/video0.",  # once, though it was tried twice
         "The camera is there.",
-        "The camera gives no pictures any more; waiting for it to come back.",
+        "The camera gives no images any more; waiting for it to come back.",
     ]
     assert first.closed
     assert second.closed
@@ -93,19 +93,19 @@ def test_a_camera_that_is_unplugged_is_found_again() -> None:
 def test_a_camera_that_is_not_there_yet_is_waited_for() -> None:
     stage = Stage([CameraError("There is none."), Reel(1)])
     stage.thread.start(None)
-    stage.wait(lambda: stage.pictures)
+    stage.wait(lambda: stage.images)
     stage.thread.stop()
     assert stage.told[:2] == ["There is none.", "The camera is there."]
     assert stage.thread.reopened == 0
 
 
 class Frozen(Reel):
-    """A source that repeats its picture, 200 times a second."""
+    """A source that repeats its image, 200 times a second."""
 
-    def read(self) -> Picture | None:
+    def read(self) -> Frame | None:
         time.sleep(0.005)
-        picture = super().read()
-        return picture and Picture(picture.taken, b"frozen")
+        image = super().read()
+        return image and Frame(image.taken, b"frozen")
 
 
 def test_a_camera_that_stays_frozen_is_closed_and_opened_until_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,12 +113,12 @@ def test_a_camera_that_stays_frozen_is_closed_and_opened_until_it_is_not(monkeyp
     first, second, third = Frozen(10**9), Frozen(10**9), Reel(3)
     stage = Stage([second, third])
     stage.thread.start(first)
-    stage.wait(lambda: stage.pictures and stage.pictures[-1].jpeg == b"x")
+    stage.wait(lambda: stage.images and stage.images[-1].jpeg == b"x")
     stage.thread.stop()
     assert first.closed
     assert second.closed
     assert stage.thread.reopened == 2
-    told = "Nothing but frozen pictures for 0 s; the camera is closed and opened anew (reopening"
+    told = "Nothing but frozen images for 0 s; the camera is closed and opened anew (reopening"
     assert [text for text in stage.told if "frozen" in text] == [f"{told} {k} since the start)." for k in (1, 2)]
 
 
@@ -127,7 +127,7 @@ def test_a_file_is_never_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage([], returns=False)
     stage.thread.start(Frozen(20))
     stage.wait(lambda: stage.ended is not None)
-    assert (stage.ended, len(stage.pictures), stage.told) == ("", 20, [])
+    assert (stage.ended, len(stage.images), stage.told) == ("", 20, [])
 
 
 def test_a_file_ends_once() -> None:
@@ -135,13 +135,13 @@ def test_a_file_ends_once() -> None:
     stage.thread.start(Reel(2))
     stage.wait(lambda: stage.ended is not None)
     assert stage.ended == ""
-    assert len(stage.pictures) == 2
+    assert len(stage.images) == 2
     assert stage.told == []
 
 
-def test_a_picture_that_can_not_be_read_ends_the_file_with_its_reason() -> None:
+def test_an_image_that_can_not_be_read_ends_the_file_with_its_reason() -> None:
     class Damaged(Reel):
-        def read(self) -> Picture | None:
+        def read(self) -> Frame | None:
             raise CameraError("3.png can't be read as an image.")
 
     damaged = Damaged(1)
@@ -155,7 +155,7 @@ def test_a_picture_that_can_not_be_read_ends_the_file_with_its_reason() -> None:
 
 def test_an_error_of_a_library_ends_the_camera_with_its_reason() -> None:
     class Broken(Reel):
-        def read(self) -> Picture | None:
+        def read(self) -> Frame | None:
             raise RuntimeError("select() failed")
 
     broken = Broken(1)
@@ -163,7 +163,7 @@ def test_an_error_of_a_library_ends_the_camera_with_its_reason() -> None:
     stage.thread.start(broken)
     stage.wait(lambda: stage.ended is not None)
     stage.thread.stop()
-    assert stage.ended == "The pictures can't be taken: RuntimeError: select() failed."
+    assert stage.ended == "The images can't be taken: RuntimeError: select() failed."
     assert broken.closed
 
 
@@ -174,14 +174,14 @@ def test_the_period_of_a_file_is_kept() -> None:
     stage = Stage([], returns=False)
     stage.thread.start(Paced(6))
     stage.wait(lambda: stage.ended is not None)
-    assert stage.pictures[-1].taken - stage.pictures[0].taken >= 4.5 * 0.03
+    assert stage.images[-1].taken - stage.images[0].taken >= 4.5 * 0.03
 
 
 def test_stopping_closes_the_camera_and_ends_no_file() -> None:
     endless = Reel(10**9)
     stage = Stage([], returns=False)
     stage.thread.start(endless)
-    stage.wait(lambda: stage.pictures)
+    stage.wait(lambda: stage.images)
     stage.thread.stop()
     assert endless.closed
     assert stage.ended is None

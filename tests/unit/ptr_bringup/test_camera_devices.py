@@ -28,7 +28,7 @@ def test_the_camera_s_own_jpeg_is_passed_on_byte_for_byte() -> None:
     assert camera(Device()).read().jpeg == JPEG
 
 
-def test_a_picture_is_stamped_by_the_kernel_when_it_was_taken() -> None:
+def test_an_image_is_stamped_by_the_kernel_when_it_was_taken() -> None:
     before = time.monotonic()
     taken = camera(Device(age=0.05)).read().taken
     assert before - 0.06 < taken < time.monotonic() - 0.05 + 1e-6
@@ -41,8 +41,8 @@ def test_a_stamp_of_another_clock_is_replaced_by_the_time_of_arrival(stamp: floa
 
 
 def test_a_camera_without_motion_jpeg_is_compressed_here() -> None:
-    picture = camera(Device(codes=(YUYV,)), Wish(quality=80)).read()
-    assert picture.jpeg == encode(IMAGE, 80)
+    image = camera(Device(codes=(YUYV,)), Wish(quality=80)).read()
+    assert image.jpeg == encode(IMAGE, 80)
 
 
 def test_a_driver_that_decodes_all_the_same_is_compressed_here() -> None:
@@ -60,7 +60,7 @@ def test_a_camera_that_hangs_upside_down_is_turned() -> None:
 
 def test_a_device_that_gives_nothing_is_refused_and_given_back() -> None:
     device = Device(working=False)
-    with pytest.raises(CameraError, match="gives no pictures; is it a camera"):
+    with pytest.raises(CameraError, match="gives no images; is it a camera"):
         camera(device)
     assert device.released
 
@@ -176,7 +176,7 @@ def test_a_realsense_that_goes_just_when_it_is_looked_for_is_looked_for_again(
         RealSenseSource("", Wish(), Settings())
 
 
-def test_a_realsense_picture_without_colour_is_none(library: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_realsense_image_without_colour_is_none(library: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def empty(_: Frame) -> None:
         raise RuntimeError('null pointer passed for argument "frame_ref"')
 
@@ -192,7 +192,7 @@ def test_without_intel_s_library_a_realsense_says_how_to_get_it(monkeypatch: pyt
         RealSenseSource("", Wish(), Settings())
 
 
-def test_a_webcam_s_picture_gets_its_huffman_tables() -> None:
+def test_a_webcam_s_image_gets_its_huffman_tables() -> None:
     class Webcam(Device):
         def retrieve(self):
             bare, place = JPEG[:2], 2

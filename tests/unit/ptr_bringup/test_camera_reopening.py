@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a camera with useless pictures is opened anew: soon at first, rarely where it does not help."""
+"""When a camera with useless images is opened anew: soon at first, rarely where it does not help."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEVICE = 1.0
 
 
 def openings(seconds: float, useful, reopening: Reopening | None = None, rate: float = RATE) -> list[float]:
-    """When a camera is opened anew, of whose pictures `useful(s, s since the last opening)` says whether they are."""
+    """When a camera is opened anew, of whose images `useful(s, s since the last opening)` says whether they are."""
     reopening, times, now = reopening or Reopening(), [], 0.0
     while now < seconds:
         if reopening.due(now, useful(now, now - (times[-1] + DEVICE if times else 0.0))):
@@ -39,16 +39,16 @@ def test_the_waits_double_up_to_a_minute() -> None:
 
 
 def test_a_view_that_never_changes_costs_no_more_than_one_opening_a_minute() -> None:
-    """A test pattern, a capped sensor: the pictures are equal bit for bit, though the camera is well."""
+    """A test pattern, a capped sensor: the images are equal bit for bit, though the camera is well."""
     assert len(openings(3600.0, lambda *_: False, rate=5.0)) <= 6 + 3600 / (LONGEST + DEVICE)
 
 
 def test_a_camera_that_is_well_for_a_moment_after_each_opening_is_still_opened_ever_more_rarely() -> None:
-    """Its automatic exposure comes to rest, and then the pictures are equal again."""
+    """Its automatic exposure comes to rest, and then the images are equal again."""
     assert len(openings(3600.0, lambda _, opened: opened < 10.0, rate=5.0)) <= 6 + 3600 / (LONGEST + DEVICE)
 
 
-def test_a_minute_of_good_pictures_is_a_new_beginning() -> None:
+def test_a_minute_of_good_images_is_a_new_beginning() -> None:
     reopening = Reopening()
     openings(100.0, lambda *_: False, reopening)
     assert reopening.patience == LONGEST
@@ -56,7 +56,7 @@ def test_a_minute_of_good_pictures_is_a_new_beginning() -> None:
     assert found[0] == pytest.approx(STEADY + 1.0 + FIRST, abs=2 / RATE)
 
 
-def test_pictures_that_are_torn_now_and_then_are_no_reason() -> None:
+def test_images_that_are_torn_now_and_then_are_no_reason() -> None:
     assert openings(120.0, lambda now, _: round(now * RATE) % 30 == 0) == []
 
 
@@ -70,7 +70,7 @@ def test_what_was_before_the_camera_went_does_not_count_when_it_is_back() -> Non
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 2.0), st.booleans()), min_size=1, max_size=200))
-def test_it_is_never_opened_anew_within_the_patience_nor_after_a_good_picture(steps: list[tuple[float, bool]]) -> None:
+def test_it_is_never_opened_anew_within_the_patience_nor_after_a_good_image(steps: list[tuple[float, bool]]) -> None:
     reopening, now, last_good = Reopening(), 0.0, -0.0
     for step, useful in steps:
         now += step

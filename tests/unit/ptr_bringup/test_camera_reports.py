@@ -20,7 +20,7 @@ def said(**options: object) -> str:
 
 
 def test_a_slow_camera_is_blamed_only_while_the_computer_is_not_busy() -> None:
-    begin = "It gives 4.2 pictures a second, 15 were asked for; "
+    begin = "It gives 4.2 images a second, 15 were asked for; "
     assert said(processor_use=0.4) == begin + "more light, or a USB port of its own."
     assert said() == begin + "more light, or a USB port of its own."
     assert said(processor_use=0.96) == begin + "the computer is busy: end what is not needed."

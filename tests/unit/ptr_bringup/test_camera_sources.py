@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a camera's pictures come from, without ROS."""
+"""Where a camera's images come from, without ROS."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def video(tmp_path: Path) -> Path:
 
 
 def greys(source, count: int) -> list[int]:
-    """Brightness of the next pictures, until there are none."""
+    """Brightness of the next images, until there are none."""
     found = []
-    while len(found) < count and (picture := source.read()) is not None:
-        found.append(round(float(cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), 1).mean())))
+    while len(found) < count and (image := source.read()) is not None:
+        found.append(round(float(cv2.imdecode(np.frombuffer(image.jpeg, np.uint8), 1).mean())))
     return found
 
 
@@ -63,7 +63,7 @@ def test_the_jpeg_files_of_a_folder_go_out_as_they_are(tmp_path: Path) -> None:
     assert turned[:, 24:].mean() == pytest.approx(0, abs=3)
 
 
-def test_a_video_is_shown_from_its_first_picture(video: Path) -> None:
+def test_a_video_is_shown_from_its_first_image(video: Path) -> None:
     assert greys(opened(video), 10) == pytest.approx(GREYS, abs=3)
 
 
@@ -98,4 +98,4 @@ def test_an_image_that_is_cut_off_is_named(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["/dev/v4l/by-path/pci-0-video-index0", "/dev/video0", "realsense:", "realsense:7"])
 def test_devices_come_back_and_files_do_not(name: str) -> None:
     assert is_device(name)
-    assert not is_device("pictures/" + name.replace(":", ""))
+    assert not is_device("images/" + name.replace(":", ""))

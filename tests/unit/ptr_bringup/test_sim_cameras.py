@@ -10,7 +10,7 @@ import pytest
 
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.sim.cameras import CAMERAS, TOOL_FRAME
-from ptr_bringup.sim.fault_effects import PictureLine
+from ptr_bringup.sim.fault_effects import ImageLine
 from ptr_bringup.sim.faults import Faults
 from ptr_bringup.sim.node import _known
 from ptr_bringup.sim.world import World
@@ -24,7 +24,7 @@ def world() -> Iterator[World]:
 
 
 def carrot(world: World) -> tuple[int, int]:
-    """Row and column of the carrot's middle in the wrist's picture of 640x480, by the camera's pose on the tool."""
+    """Row and column of the carrot's middle in the wrist's image of 640x480, by the camera's pose on the tool."""
     frame, pose = world.camera_pose("wrist")
     assert frame == TOOL_FRAME
     tool, focal = world.tool_pose, 0.5 * 480 / np.tan(0.5 * np.radians(world.camera_fovy("wrist")))
@@ -45,7 +45,7 @@ def test_the_wrist_camera_goes_with_the_gripper_and_its_pose_says_how(world: Wor
     assert np.hypot(*np.subtract(*places)) > 30
 
 
-def test_drawing_the_wrist_leaves_the_other_picture_as_it_is(world: World) -> None:
+def test_drawing_the_wrist_leaves_the_other_image_as_it_is(world: World) -> None:
     world.reset(3)
     before = world.render(160, 120)
     wrist = world.render(160, 120, camera="wrist")
@@ -73,7 +73,7 @@ def test_a_seed_decides_how_the_wrist_camera_is_mounted(world: World) -> None:
 
 def test_a_fault_concerns_the_camera_that_it_names() -> None:
     faults = Faults()
-    lines = {name: PictureLine(faults, name) for name in CAMERAS}
+    lines = {name: ImageLine(faults, name) for name in CAMERAS}
     faults.inject("image_gone", "wrist", float("nan"), 0.0, 0.0)
     assert {name: line.due(1.0) for name, line in lines.items()} == {"over_shoulder": True, "wrist": False}
     faults.inject("image_dark", "", float("nan"), 0.0, 0.0)

@@ -30,7 +30,7 @@ def kitchen_of(door: Door) -> str:
 
 
 def demonstrate(world: World, seed: int, manner: DoorManner) -> tuple[np.ndarray, DoorOperator]:
-    """Actions (T, 7) of one attempt, without pictures, by an operator that sees the two poses alone."""
+    """Actions (T, 7) of one attempt, without images, by an operator that sees the two poses alone."""
     robot = SimulatedRobot(world)
     robot.reset(seed, ANYWHERE if seed % 2 else None)
     operator = DoorOperator(world.task, world.door.door, seed, manner)

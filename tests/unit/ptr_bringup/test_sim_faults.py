@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of the simulator: which there are, for how long they last, and what they do to readings and pictures."""
+"""Faults of the simulator: which there are, for how long they last, and what they do to readings and images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_bringup.arm.motors.readings import MOTOR_NAMES, HardwareError
-from ptr_bringup.sim.fault_effects import JointLine, JointSample, PictureLine, cool, protect, strike
+from ptr_bringup.sim.fault_effects import ImageLine, JointLine, JointSample, cool, protect, strike
 from ptr_bringup.sim.faults import KINDS, FaultError, Faults
 from ptr_bringup.sim.motors import AMBIENT
 from ptr_bringup.sim.world import World
@@ -139,7 +139,7 @@ def test_late_joint_states_all_arrive_in_order_and_at_least_their_delay_old(dela
     assert [late.stamp for late in arrived] == [step * period for step in range(31)]
 
 
-def picture(brightness: int = 200) -> np.ndarray:
+def image(brightness: int = 200) -> np.ndarray:
     checks = (np.indices((120, 160)) // 10).sum(axis=0) % 2 * brightness
     return np.repeat(checks[:, :, None].astype(np.uint8), 3, axis=2)
 
@@ -148,20 +148,20 @@ def jpeg(image: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", image)[1].tobytes()
 
 
-def test_a_frozen_camera_repeats_its_picture_to_the_byte() -> None:
+def test_a_frozen_camera_repeats_its_image_to_the_byte() -> None:
     faults = Faults()
-    line = PictureLine(faults, "over_shoulder")
-    first = line.transmit(jpeg(picture(200)))
+    line = ImageLine(faults, "over_shoulder")
+    first = line.transmit(jpeg(image(200)))
     inject(faults, "image_frozen")
-    assert line.transmit(jpeg(picture(100))) == first
+    assert line.transmit(jpeg(image(100))) == first
     faults.clear()
-    assert line.transmit(jpeg(picture(100))) == jpeg(picture(100))
+    assert line.transmit(jpeg(image(100))) == jpeg(image(100))
 
 
-def test_a_torn_picture_ends_without_its_marker_and_reads_grey_below() -> None:
+def test_a_torn_image_ends_without_its_marker_and_reads_grey_below() -> None:
     faults = Faults()
     inject(faults, "image_torn", value=0.5)
-    torn = PictureLine(faults, "over_shoulder").transmit(jpeg(picture()))
+    torn = ImageLine(faults, "over_shoulder").transmit(jpeg(image()))
     assert not torn.endswith(b"\xff\xd9")
     seen = cv2.imdecode(np.frombuffer(torn, np.uint8), cv2.IMREAD_GRAYSCALE)
     if seen is not None:  # some decoders refuse it as a whole
@@ -172,13 +172,13 @@ def test_a_torn_picture_ends_without_its_marker_and_reads_grey_below() -> None:
 def test_a_dark_camera_leaves_its_share_of_the_light() -> None:
     faults = Faults()
     inject(faults, "image_dark", value=0.1)
-    assert PictureLine(faults, "over_shoulder").expose(picture(200)).max() == 20
+    assert ImageLine(faults, "over_shoulder").expose(image(200)).max() == 20
 
 
-def test_a_slow_camera_takes_pictures_at_its_rate_and_a_missing_one_none() -> None:
+def test_a_slow_camera_takes_images_at_its_rate_and_a_missing_one_none() -> None:
     faults = Faults()
     inject(faults, "image_slow", value=2.0)
-    line = PictureLine(faults, "over_shoulder")
+    line = ImageLine(faults, "over_shoulder")
     assert sum(line.due(0.033 * step) for step in range(300)) == pytest.approx(20, abs=1)
     inject(faults, "image_gone")
     assert not line.due(100.0)

@@ -26,7 +26,7 @@ CALM_HUMAN = Manner(name="human", tremor=0.0, pause=0.0, pace=(1.0, 1.0), sloppi
 
 
 def demonstrate(world: World, seed: int, manner: Manner | None = None, wide: bool = False) -> np.ndarray:
-    """Actions (T, 7) of one attempt, without pictures."""
+    """Actions (T, 7) of one attempt, without images."""
     robot = SimulatedRobot(world)
     robot.reset(seed, Variation(start=(0.045, 0.045, 0.035)) if wide else None)
     operator = ScriptedOperator(world.task, world.drop_spot, seed, manner)

@@ -60,7 +60,7 @@ def test_the_tool_is_where_the_product_of_exponentials_says(world: World) -> Non
         assert site.xmat == pytest.approx(pose.rotation.ravel(), abs=1e-9)
 
 
-def test_the_camera_s_pose_projects_an_object_to_where_the_picture_shows_it(world: World) -> None:
+def test_the_camera_s_pose_projects_an_object_to_where_the_image_shows_it(world: World) -> None:
     world.reset(4)
     (_, pose), focal = world.camera_pose(), 0.5 * 480 / np.tan(0.5 * np.radians(world.kitchen.fovy))
     x, y, z = (world.scene().object_position - pose.position) @ pose.rotation
@@ -86,15 +86,15 @@ def test_the_opening_between_the_pads_is_30_to_74_mm(world: World) -> None:
         assert apart - 2 * world.model.geom_size[pads[0], 1] == pytest.approx(opening, abs=1e-6)
 
 
-def test_a_seed_gives_the_same_scene_and_picture_again(world: World) -> None:
+def test_a_seed_gives_the_same_scene_and_image_again(world: World) -> None:
     world.reset(5)
-    first, picture = world.scene(), world.render(160, 120)
+    first, image = world.scene(), world.render(160, 120)
     world.reset(6)
     other = world.scene()
     assert np.linalg.norm(other.object_position - first.object_position) > 1e-3
     world.reset(5)
     assert np.array_equal(world.scene().object_position, first.object_position)
-    assert np.array_equal(world.render(160, 120), picture)
+    assert np.array_equal(world.render(160, 120), image)
 
 
 def test_a_scene_does_not_depend_on_what_was_before(world: World) -> None:
@@ -108,21 +108,21 @@ def test_a_scene_does_not_depend_on_what_was_before(world: World) -> None:
         assert np.array_equal(world.render(64, 48), fresh.render(64, 48))
 
 
-def test_a_world_that_is_closed_leaves_the_pictures_of_others_alone(world: World) -> None:
+def test_a_world_that_is_closed_leaves_the_images_of_others_alone(world: World) -> None:
     world.reset(7)
     before = world.render(160, 120)
     with World("toykitchen3", "put_knife_in_pot") as other:
         other.render(160, 120)
         kept = world.render(160, 120)
         world.close()
-        picture = other.render(160, 120)
+        image = other.render(160, 120)
         with World("toykitchen3", "put_knife_in_pot") as again:
-            assert np.array_equal(picture, again.render(160, 120))
+            assert np.array_equal(image, again.render(160, 120))
     assert np.array_equal(kept, before)
     assert np.array_equal(world.render(160, 120), before)
 
 
-def test_a_picture_larger_than_the_buffer_is_refused(world: World) -> None:
+def test_an_image_larger_than_the_buffer_is_refused(world: World) -> None:
     with pytest.raises(ValueError, match="at most 1280 x 960 pixels, got 2000 x 100"):
         world.render(2000, 100)
 
@@ -218,11 +218,11 @@ def test_motors_warm_under_load_and_settle() -> None:
     assert motors.temperatures[:3] == pytest.approx([AMBIENT + HEATING, AMBIENT + HEATING / 4, AMBIENT])
 
 
-def test_the_picture_shows_object_and_receptacle(world: World) -> None:
+def test_the_image_shows_object_and_receptacle(world: World) -> None:
     world.reset(4)
-    picture = world.render(320, 240).astype(int)
-    assert picture.shape == (240, 320, 3)
-    red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
+    image = world.render(320, 240).astype(int)
+    assert image.shape == (240, 320, 3)
+    red, green, blue = image[..., 0], image[..., 1], image[..., 2]
     carrot = (red > 150) & (green > 50) & (green < 0.55 * red) & (blue < 60)
     plate = (red > 200) & (green > 200) & (blue > 190)
     assert 150 < carrot.sum() < 3000
@@ -230,7 +230,7 @@ def test_the_picture_shows_object_and_receptacle(world: World) -> None:
 
 
 @pytest.mark.parametrize("side", [-1, 1])
-def test_everything_that_matters_is_in_the_picture(side: int) -> None:
+def test_everything_that_matters_is_in_the_image(side: int) -> None:
     name = {1: "toykitchen1", -1: "toykitchen4"}[side]
     with World(name, "put_carrot_on_plate") as world:
         world.reset(0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whole and torn JPEG pictures, told apart without decoding."""
+"""Whole and torn JPEG images, told apart without decoding."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ def without_tables(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("data", [PLAIN, WITH_RESTARTS, PROGRESSIVE, PLAIN + bytes(100), without_tables(PLAIN)])
-def test_a_whole_picture_says_its_size(data: bytes) -> None:
+def test_a_whole_image_says_its_size(data: bytes) -> None:
     found = whole(data)
     assert (found.width, found.height) == (96, 64)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, len(PLAIN) - 2))
-def test_a_picture_that_is_cut_off_anywhere_is_torn(length: int) -> None:
+def test_an_image_that_is_cut_off_anywhere_is_torn(length: int) -> None:
     with pytest.raises(TornError):
         whole(PLAIN[:length])
 
 
-def test_restart_markers_are_counted_by_the_units_of_the_picture() -> None:
+def test_restart_markers_are_counted_by_the_units_of_the_image() -> None:
     """96x64 in 4:2:0 are 6x4 units of 16x16 pixels; one restart every 2 units makes 11 between 12 intervals."""
     assert structure(WITH_RESTARTS).restarts == 11
     assert structure(PLAIN).restarts is None
 
 
-def test_a_picture_that_lost_a_packet_in_its_middle_is_torn() -> None:
+def test_an_image_that_lost_a_packet_in_its_middle_is_torn() -> None:
     marks = [k for k in range(len(WITH_RESTARTS) - 1) if WITH_RESTARTS[k : k + 2] in (b"\xff\xd3", b"\xff\xd5")]
     with pytest.raises(TornError, match="9 restart markers or not in their order; 11 are due"):
         whole(WITH_RESTARTS[: marks[0]] + WITH_RESTARTS[marks[1] :])
 
 
-def test_two_pictures_glued_together_are_torn() -> None:
-    with pytest.raises(TornError, match="another picture begins in its middle"):
+def test_two_images_glued_together_are_torn() -> None:
+    with pytest.raises(TornError, match="another image begins in its middle"):
         whole(PLAIN[: len(PLAIN) // 2] + PLAIN)
 
 
@@ -73,7 +73,7 @@ def test_the_huffman_tables_that_a_webcam_leaves_out_are_put_in() -> None:
     assert b"\xff\xc4\x00\x1f\x00" + codes + bytes(range(12)) in finished
 
 
-def test_a_picture_with_tables_is_left_as_it_is() -> None:
+def test_an_image_with_tables_is_left_as_it_is() -> None:
     assert complete(PLAIN) == PLAIN
 
 
@@ -81,6 +81,6 @@ def decoded(data: bytes) -> np.ndarray:
     return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).astype(int)
 
 
-def test_a_picture_can_be_turned() -> None:
+def test_an_image_can_be_turned() -> None:
     turned = decoded(encode(NOISE, 100, rotate=True))
     assert np.abs(turned[::-1, ::-1] - decoded(encode(NOISE, 100))).mean() < 5

@@ -129,9 +129,9 @@ def test_figures_are_drawn_and_written(tmp_path: Path) -> None:
         assert save(figure, tmp_path / f"{name}.png").stat().st_size > 5000
 
 
-def test_a_picture_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
+def test_an_image_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PtrError, match="cannot be written"):
-        save(trend_figure([1], [0.5]), tmp_path / "picture.unknown")
+        save(trend_figure([1], [0.5]), tmp_path / "image.unknown")
 
 
 def test_metrics_that_a_crash_cut_off_are_still_read(tmp_path: Path) -> None:

@@ -30,16 +30,16 @@ def walk(still: range, steps: int = 20, metres: float = 0.01) -> tuple[np.ndarra
     return frames, positions, PERIOD * np.arange(steps)
 
 
-def test_a_picture_that_stays_for_half_a_second_while_the_arm_moves_is_frozen() -> None:
+def test_an_image_that_stays_for_half_a_second_while_the_arm_moves_is_frozen() -> None:
     assert frozen(*walk(range(4, 8))) == (4, 7)
     assert frozen(*walk(range(14, 20))) == (14, 19)
 
 
-def test_a_picture_may_stay_for_less_than_half_a_second() -> None:
+def test_an_image_may_stay_for_less_than_half_a_second() -> None:
     assert frozen(*walk(range(4, 7))) is None
 
 
-def test_a_picture_may_stay_while_the_arm_rests() -> None:
+def test_an_image_may_stay_while_the_arm_rests() -> None:
     assert frozen(*walk(range(4, 16), metres=0.0004)) is None
     assert frozen(*walk(range(4, 16), metres=0.0005)) == (4, 15)
 
@@ -52,7 +52,7 @@ def test_an_arm_that_goes_and_comes_back_has_moved() -> None:
 
 @pytest.fixture
 def frozen_bag(make_trajectory: Callable[..., Any], tmp_path: Path) -> Path:
-    """An episode whose camera sends the picture of its fifth instant until the end, with new stamps."""
+    """An episode whose camera sends the image of its fifth instant until the end, with new stamps."""
     trajectory = make_trajectory(steps=15)[0]
     images = np.array(trajectory.images["over_shoulder"])
     images[5:] = images[5]
@@ -61,7 +61,7 @@ def frozen_bag(make_trajectory: Callable[..., Any], tmp_path: Path) -> Path:
 
 
 def test_the_problem_names_the_camera_and_the_time(frozen_bag: Path, make_episode: Callable[..., Path]) -> None:
-    expected = "camera over_shoulder shows the same picture from 1.0 s to 3.0 s while the arm moves"
+    expected = "camera over_shoulder shows the same image from 1.0 s to 3.0 s while the arm moves"
     assert problem_of(read_episode(frozen_bag)) == expected
     assert problem_of(read_episode(make_episode())) == ""
 

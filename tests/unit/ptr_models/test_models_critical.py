@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_models.analysis.critical import Decisions, compare, critical, judge, report
-from ptr_models.analysis.critical_figure import critical_figure, pictured
+from ptr_models.analysis.critical_figure import critical_figure, imaged
 from ptr_models.common.errors import PtrError
 from ptr_models.common.plotting import save
 from ptr_models.contract import Contract
@@ -101,14 +101,14 @@ def test_policies_are_compared_at_critical_decisions_with_an_interval() -> None:
 @given(st.lists(st.booleans(), min_size=1, max_size=60), st.integers(1, 12))
 def test_the_film_strip_goes_forward_and_shows_critical_steps_first(flags: list[bool], most: int) -> None:
     mark = np.array(flags)
-    steps = pictured(mark, most)
+    steps = imaged(mark, most)
     assert len(steps) == min(most, len(mark))
     assert (np.diff(steps) > 0).all()
     for part, step in zip(np.array_split(np.arange(len(mark)), len(steps)), steps, strict=True):
         assert step in part and mark[step] == mark[part].any()
 
 
-def test_the_report_is_json_and_the_picture_is_drawn(demonstration: Dataset, taken: np.ndarray, tmp_path: Path) -> None:
+def test_the_report_is_json_and_the_image_is_drawn(demonstration: Dataset, taken: np.ndarray, tmp_path: Path) -> None:
     decisions = judge(GraspMatters(taken), demonstration, {"BC": GraspMatters(taken, 0.4)})
     marks = critical(decisions, share=0.2)
     written = json.loads(json.dumps(report(decisions, marks)))

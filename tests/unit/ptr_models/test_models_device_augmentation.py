@@ -16,49 +16,49 @@ from ptr_models.training.device_augmentation import apply, hsv_to_rgb, rgb_to_hs
 STRONG = Augmentation(pad=3, probability=1.0, brightness=0.4, contrast=0.4, saturation=0.9, hue=0.5)
 
 
-def images(count: int, size: int = 24, channels: int = 3, seed: int = 0) -> np.ndarray:
-    """Smooth pictures with gray, black and white parts, whose hue is a special case."""
+def smooth_images(count: int, size: int = 24, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """Smooth images with gray, black and white parts, whose hue is a special case."""
     generator = np.random.default_rng(seed)
     coarse = generator.integers(0, 256, (count, size // 4, size // 4, channels), dtype=np.uint8)
-    pictures = coarse.repeat(4, axis=1).repeat(4, axis=2)
-    pictures[:, :4], pictures[:, 4:8, :4], pictures[:, 4:8, 4:8] = 90, 0, 255
-    return pictures
+    images = coarse.repeat(4, axis=1).repeat(4, axis=2)
+    images[:, :4], images[:, 4:8, :4], images[:, 4:8, 4:8] = 90, 0, 255
+    return images
 
 
-def both(pictures: np.ndarray, rule: Augmentation, seed: int, part: tuple[int, int] = (0, 1)) -> tuple:
-    of_arrays = augment(pictures, np.random.default_rng(seed), rule, part)
-    draws = draw(len(pictures), pictures.shape[-1] // 3, np.random.default_rng(seed), rule, part)
-    return of_arrays, apply(torch.from_numpy(pictures), draws).numpy()
+def both(images: np.ndarray, rule: Augmentation, seed: int, part: tuple[int, int] = (0, 1)) -> tuple:
+    of_arrays = augment(images, np.random.default_rng(seed), rule, part)
+    draws = draw(len(images), images.shape[-1] // 3, np.random.default_rng(seed), rule, part)
+    return of_arrays, apply(torch.from_numpy(images), draws).numpy()
 
 
 @pytest.mark.parametrize("rule", [Augmentation(), STRONG], ids=["of PTR", "strong"])
 @pytest.mark.parametrize("channels", [3, 6])
 def test_the_same_draws_give_the_same_images(rule: Augmentation, channels: int) -> None:
-    pictures = images(96, channels=channels)
-    expected, found = both(pictures, rule, seed=1)
+    images = smooth_images(96, channels=channels)
+    expected, found = both(images, rule, seed=1)
     difference = np.abs(expected.astype(int) - found.astype(int))
-    assert found.dtype == np.uint8 and found.shape == pictures.shape
+    assert found.dtype == np.uint8 and found.shape == images.shape
     assert difference.max() <= 1  # float32 sums in another order, cut off to whole levels
     assert (difference > 0).mean() < 1e-3
 
 
 def test_crops_alone_are_equal_to_the_bit() -> None:
-    expected, found = both(images(32), Augmentation(probability=0.0), seed=2)
+    expected, found = both(smooth_images(32), Augmentation(probability=0.0), seed=2)
     assert_array_equal(found, expected)
 
 
 def test_a_part_of_a_batch_gets_its_rows_of_the_draws() -> None:
-    pictures = images(12)
-    (_, whole), (_, second) = both(pictures, STRONG, 3), both(pictures[4:8], STRONG, 3, (1, 3))
+    images = smooth_images(12)
+    (_, whole), (_, second) = both(images, STRONG, 3), both(images[4:8], STRONG, 3, (1, 3))
     assert_array_equal(second, whole[4:8])
 
 
 def test_the_input_is_untouched_and_a_fifth_keeps_its_colors() -> None:
-    pictures = images(400, size=8)
-    before = pictures.copy()
-    _, found = both(pictures, Augmentation(pad=0), seed=4)
-    assert_array_equal(pictures, before)
-    kept = (found == pictures).all(axis=(1, 2, 3)).mean()
+    images = smooth_images(400, size=8)
+    before = images.copy()
+    _, found = both(images, Augmentation(pad=0), seed=4)
+    assert_array_equal(images, before)
+    kept = (found == images).all(axis=(1, 2, 3)).mean()
     assert kept == pytest.approx(0.2, abs=0.06)
 
 

@@ -103,8 +103,8 @@ def models_and_images(tmp_path: Path) -> list[Sample]:
     """The same of weights, a checkpoint's index, a configuration and single images."""
     shipped = checkpoint_path("ptr_small")
     save_file({"a": torch.arange(10.0), "b": torch.ones(2, 3)}, tmp_path / "w.safetensors")
-    picture = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
-    png, jpeg = (cv2.imencode(ending, picture)[1].tobytes() for ending in (".png", ".jpg"))
+    image = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    png, jpeg = (cv2.imencode(ending, image)[1].tobytes() for ending in (".png", ".jpg"))
 
     def checkpoint(place: Path) -> None:
         for file in shipped.iterdir():

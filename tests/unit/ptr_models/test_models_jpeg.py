@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decoding at half size: when it is done, and that the picture stays the picture."""
+"""Decoding at half size: when it is done, and that the image stays the image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptr_models.episodes.jpeg import decode_at_least
 from ptr_models.episodes.sampling import decode_image
 
 
-def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+def drawn(height: int, width: int, seed: int = 0) -> np.ndarray:
     """Smooth colours with a few edges, (H, W, 3)."""
     generator = np.random.default_rng(seed)
     coarse = generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)
@@ -50,23 +50,23 @@ def test_other_bytes_have_no_size(data: bytes) -> None:
     ],
 )
 def test_a_jpeg_is_halved_only_where_enough_pixels_remain(size: tuple, wanted: tuple, decoded: tuple) -> None:
-    assert decode_at_least(encode(picture(*size)), *wanted).shape[:2] == decoded
+    assert decode_at_least(encode(drawn(*size)), *wanted).shape[:2] == decoded
 
 
 def test_a_png_is_decoded_whole() -> None:
-    image = picture(480, 640)
+    image = drawn(480, 640)
     np.testing.assert_array_equal(decode_at_least(encode(image, ".png"), 64, 64), image)
 
 
-def test_halving_first_gives_nearly_the_same_small_picture() -> None:
+def test_halving_first_gives_nearly_the_same_small_image() -> None:
     camera = Camera(name="front", height=128, width=128)
-    image = picture(480, 640)
+    image = drawn(480, 640)
     exact = cv2.resize(image, (128, 128), interpolation=cv2.INTER_AREA)[..., ::-1].astype(int)
     difference = np.abs(decode_image(encode(image, ".jpg", cv2.IMWRITE_JPEG_QUALITY, 95), camera).astype(int) - exact)
     assert difference.mean() < 1.5
     assert np.quantile(difference, 0.99) < 16
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture", encode(picture(64, 64))[:40]])
-def test_bytes_that_are_no_picture_give_none(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"no image", encode(drawn(64, 64))[:40]])
+def test_bytes_that_are_no_image_give_none(data: bytes) -> None:
     assert decode_at_least(data, 8, 8) is None

@@ -95,8 +95,8 @@ def test_a_diffusion_policy_keeps_its_history_of_observations(root: Path) -> Non
     served.reset()
     torch.manual_seed(1)
     actions = [
-        served.act(picture, numbers, "put_corn_in_pot").action
-        for picture, numbers in ((image, state), (image[::-1].copy(), -state), (image, 2.0 * state))
+        served.act(image, numbers, "put_corn_in_pot").action
+        for image, numbers in ((image, state), (image[::-1].copy(), -state), (image, 2.0 * state))
     ]
     own.policy.reset()
     torch.manual_seed(1)

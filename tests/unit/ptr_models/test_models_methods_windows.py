@@ -19,7 +19,7 @@ LENGTHS = (5, 2, 9)
 
 
 def dataset(successes: tuple[bool, ...] = (True, True, True)) -> Dataset:
-    """Pictures of one pixel and states that hold the number of the row."""
+    """Images of one pixel and states that hold the number of the row."""
     contract = dataclasses.replace(Contract(), cameras=(Camera("over_shoulder", 1, 1),))
     rows = sum(LENGTHS) + len(LENGTHS)
     number = np.arange(rows)

@@ -66,13 +66,13 @@ def test_features_learn_the_order_of_time() -> None:
     torch.manual_seed(0)
     config = AlgorithmConfig(name="time_contrastive", then="bc", contrastive=ContrastiveConfig(rate=1e-3))
     algorithm = make_algorithm(config, NETWORKS, tasks=1)
-    pictures = moving_square(6, 9)
+    images = moving_square(6, 9)
     generator = torch.Generator().manual_seed(1)
     history = []
     for step in range(60):
         video = torch.randint(6, (8,), generator=generator)
         times = torch.stack([torch.randperm(9, generator=generator)[:3].sort().values for _ in range(8)])
-        image = pictures[video.unsqueeze(1), times].flatten(0, 1)
+        image = images[video.unsqueeze(1), times].flatten(0, 1)
         history.append(algorithm.update(ClipTensors(image, video), step))
 
     def mean(name: str, part: slice) -> float:

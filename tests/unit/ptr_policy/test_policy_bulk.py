@@ -43,7 +43,7 @@ def decision(action: np.ndarray, q: float) -> Decision:
 
 
 class Expert:
-    """Acts like the scripted operator, which looks at the object poses instead of the picture."""
+    """Acts like the scripted operator, which looks at the object poses instead of the image."""
 
     def __init__(self, robot: SimulatedRobot, seed: int) -> None:
         self._robot = robot
@@ -120,18 +120,18 @@ def test_a_bag_says_what_it_is_and_holds_the_whole_demonstration(tmp_path: Path)
     assert actions[0, 6] > 0.9 and actions[-1, 6] > 0.9
 
 
-def test_a_picture_drawn_later_is_that_of_its_moment(robot: SimulatedRobot) -> None:
+def test_an_image_drawn_later_is_that_of_its_moment(robot: SimulatedRobot) -> None:
     robot.reset(3)
     moments = []
     for step in range(6):
         robot.act([0.02, 0.01, -0.02, 0.0, 0.0, 0.2, float(step < 3)])
-        moments.append((robot.pictures()["over_shoulder"], robot.world.appearance()))
-    drawn = [robot.pictures(appearance=appearance)["over_shoulder"] for _, appearance in moments]
-    assert all(np.array_equal(picture, then) for (picture, _), then in zip(moments, drawn, strict=True))
-    assert np.array_equal(robot.pictures()["over_shoulder"], drawn[-1]) and not np.array_equal(drawn[0], drawn[-1])
+        moments.append((robot.images()["over_shoulder"], robot.world.appearance()))
+    drawn = [robot.images(appearance=appearance)["over_shoulder"] for _, appearance in moments]
+    assert all(np.array_equal(image, then) for (image, _), then in zip(moments, drawn, strict=True))
+    assert np.array_equal(robot.images()["over_shoulder"], drawn[-1]) and not np.array_equal(drawn[0], drawn[-1])
 
 
-def test_pictures_are_drawn_of_demonstrations_that_succeed_only(
+def test_images_are_drawn_of_demonstrations_that_succeed_only(
     robot: SimulatedRobot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = demonstrate(robot, 5, MACHINE)

@@ -39,10 +39,10 @@ FAST = dataclasses.replace(LOW_DIM, control_rate=10.0)
 
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever makes a picture fails."""
+    """Whoever makes an image fails."""
 
     def refuse(*_: object) -> None:
-        raise AssertionError("a picture was rendered")
+        raise AssertionError("an image was rendered")
 
     monkeypatch.setattr(World, "render", refuse)
 
@@ -63,7 +63,7 @@ def train(demonstrations: Path, folder: Path, steps: int = 3) -> Policy:
     return Policy.load(path)
 
 
-def test_demonstrations_training_and_trials_make_no_picture(
+def test_demonstrations_training_and_trials_make_no_image(
     blind: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = ["--kitchens", KITCHEN, "--tasks", TASK]
@@ -96,7 +96,7 @@ def test_what_a_policy_sees_in_a_trial_is_what_the_bag_says(robot: SimulatedRobo
     seen = look(robot, LOW_DIM)
     poses = list(robot.world.object_poses().values())[:2]  # item and target, before distractors
     ordered = [np.concatenate([at, np.roll(turn, -1)]) for at, turn in poses]  # w x y z to x y z w
-    assert (seen.image, seen.pictures, seen.snapshot.images) == (None, {}, {})
+    assert (seen.image, seen.images, seen.snapshot.images) == (None, {}, {})
     assert seen.state[7:] == pytest.approx(object_features(ordered), abs=1e-6)
     with_image = look(robot, Contract())
     assert with_image.image is not None and with_image.image.shape == (64, 64, 3)

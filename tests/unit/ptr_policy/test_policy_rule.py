@@ -38,7 +38,7 @@ def test_a_constant_series_has_no_correlation() -> None:
     assert verdict(RUN[:1], 100).correlation is None
 
 
-def test_the_table_and_the_picture_say_what_was_chosen(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_table_and_the_image_say_what_was_chosen(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     found = verdict(RUN, 200)
     show(RUN, found)
     printed = capsys.readouterr().out

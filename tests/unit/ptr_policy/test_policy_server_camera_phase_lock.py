@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps follow the pictures: rhythms are told from samples, and the grid of a run is laid by them."""
+"""Steps follow the images: rhythms are told from samples, and the grid of a run is laid by them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_clock_that_is_set_back_begins_the_rhythm_anew() -> None:
 
 
 @given(st.floats(0.0, 10.0), st.floats(0.001, 0.02))
-def test_a_run_begins_with_a_fresh_picture(now: float, work: float) -> None:
+def test_a_run_begins_with_a_fresh_image(now: float, work: float) -> None:
     camera = PeriodEstimate(period=1 / 30, stamp=100.0, latency=0.006)
     wait = CameraPhaseLock(0.2, camera).first(100.0 + now, work)
     age = (now + wait) % (1 / 30)
@@ -68,7 +68,7 @@ def test_a_run_begins_with_a_fresh_picture(now: float, work: float) -> None:
 
 
 @given(st.floats(0.0, 1.0), st.floats(0.0, 0.0333), st.floats(0.0, 0.02), st.floats(0.003, 0.012))
-def test_among_the_pictures_the_run_takes_one_whose_command_waits_little_for_the_arm(
+def test_among_the_images_the_run_takes_one_whose_command_waits_little_for_the_arm(
     now: float, phase: float, tick: float, work: float
 ) -> None:
     """33.3 ms and 20 ms meet three times in 200 ms: of them one is within 6.7 ms of the arm's tick."""
@@ -80,8 +80,8 @@ def test_among_the_pictures_the_run_takes_one_whose_command_waits_little_for_the
     assert left <= 0.02 / 3 + 1e-6 or left > 0.02 - 1e-6
 
 
-def test_steps_come_back_to_the_pictures_when_the_clocks_drift_apart() -> None:
-    """A camera of 29.97 Hz: six pictures take 200.2 ms."""
+def test_steps_come_back_to_the_images_when_the_clocks_drift_apart() -> None:
+    """A camera of 29.97 Hz: six images take 200.2 ms."""
     camera, due, period = PeriodEstimate(1 / 29.97, 100.0, 0.006), 100.25, 0.2
     for _ in range(40):
         correction = CameraPhaseLock(period, camera).correction(due)
@@ -102,14 +102,14 @@ def test_without_a_camera_that_is_known_a_run_begins_one_period_later() -> None:
     assert (phase.first(100.0, 0.01), phase.correction(100.0)) == (0.2, 0.0)
 
 
-def test_a_picture_that_is_to_be_seen_late_is_waited_for() -> None:
-    """With a latency of 80 ms in the contract the observation looks for a picture as old as that."""
+def test_an_image_that_is_to_be_seen_late_is_waited_for() -> None:
+    """With a latency of 80 ms in the contract the observation looks for an image as old as that."""
     camera = PeriodEstimate(1 / 30, 100.0, 0.006)
     step = CameraPhaseLock(0.2, camera, shift=0.08).first(100.0, 0.01)
     assert (step - 0.08 - GUARD + 1e-6) % (1 / 30) < 2e-6
 
 
-def test_a_step_waits_a_little_for_a_picture_that_is_late_and_not_for_one_that_is_there() -> None:
+def test_a_step_waits_a_little_for_an_image_that_is_late_and_not_for_one_that_is_there() -> None:
     phase = CameraPhaseLock(0.2, PeriodEstimate(1 / 30, 100.0, 0.006))
     missed, there = 100.0 - 1 / 30, 100.0
     assert phase.worth_waiting(100.0075, missed, waited=0.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy server does not trust: late steps, pictures that are no news, values that drift."""
+"""What the policy server does not trust: late steps, images that are no news, values that drift."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def jpeg(seed: int) -> bytes:
 
 
 def look(guard: ImageGuard, data: bytes, stamp: float, x: float | None) -> None:
-    """Check a picture with its stamp (s), when the end effector was at x (m)."""
+    """Check an image with its stamp (s), when the end effector was at x (m)."""
     arm = ArmSample((9.9, 0.0, 0.1), (0.0, 0.0, 0.0, 1.0), 1.0)
     choice = Choice(((round(stamp * SECOND), data),), (round(stamp * SECOND), arm))
     guard.check(Contract(), choice, lambda at: None if x is None else (x, 0.0, 0.1))
@@ -75,7 +75,7 @@ def test_a_clock_that_is_set_back_begins_the_grid_anew() -> None:
     assert not ticks.tick(50.2).too_late
 
 
-def test_a_picture_that_stays_the_same_while_the_arm_moves_is_frozen() -> None:
+def test_an_image_that_stays_the_same_while_the_arm_moves_is_frozen() -> None:
     guard = ImageGuard()
     look(guard, jpeg(1), 1.0, 0.30)
     look(guard, jpeg(1), 1.2, 0.304)
@@ -85,7 +85,7 @@ def test_a_picture_that_stays_the_same_while_the_arm_moves_is_frozen() -> None:
     look(guard, jpeg(2), 1.8, 0.334)
 
 
-def test_a_frozen_picture_stays_frozen_when_the_arm_comes_back_a_little() -> None:
+def test_a_frozen_image_stays_frozen_when_the_arm_comes_back_a_little() -> None:
     """An arm that is held swings back; a policy would go on, be held at 5 mm, and go on again."""
     guard = ImageGuard()
     look(guard, jpeg(1), 1.0, 0.30)
@@ -96,21 +96,21 @@ def test_a_frozen_picture_stays_frozen_when_the_arm_comes_back_a_little() -> Non
     look(guard, jpeg(2), 2.0, 0.304)
 
 
-def test_the_same_picture_twice_is_no_news_but_not_frozen() -> None:
-    """Control at 50 Hz uses a picture of a 15 Hz camera three times; its stamp says that it is the same one."""
+def test_the_same_image_twice_is_no_news_but_not_frozen() -> None:
+    """Control at 50 Hz uses an image of a 15 Hz camera three times; its stamp says that it is the same one."""
     guard = ImageGuard()
     for x in (0.30, 0.31, 0.32, 0.33):
         look(guard, jpeg(1), 1.0, x)
 
 
-def test_an_arm_that_stands_still_makes_no_frozen_picture() -> None:
+def test_an_arm_that_stands_still_makes_no_frozen_image() -> None:
     guard = ImageGuard()
     for stamp in range(50):
         look(guard, jpeg(1), float(stamp), 0.30 + 0.0001 * (stamp % 2))
 
 
-def test_without_the_arms_position_at_a_picture_nothing_is_said_until_it_is_known() -> None:
-    """The arm's state comes late: the picture shows the arm where it will only be known to be."""
+def test_without_the_arms_position_at_an_image_nothing_is_said_until_it_is_known() -> None:
+    """The arm's state comes late: the image shows the arm where it will only be known to be."""
     guard = ImageGuard()
     look(guard, jpeg(1), 1.0, None)
     look(guard, jpeg(1), 1.2, 0.33)
@@ -134,7 +134,7 @@ def test_padding_behind_a_jpeg_and_a_png_are_whole() -> None:
 
 
 @pytest.mark.parametrize(("level", "dark"), [(0, True), (23, True), (24, False), (120, False)])
-def test_a_picture_whose_brightest_percent_is_below_24_is_dark(level: int, dark: bool) -> None:
+def test_an_image_whose_brightest_percent_is_below_24_is_dark(level: int, dark: bool) -> None:
     shown = Observation(np.full((1, 64, 64, 3), level, np.uint8), np.zeros(7, np.float32), (1,), 1)
     if dark:
         with pytest.raises(ImageError, match=f"dark: 99 % of it is at most {level} of 255"):

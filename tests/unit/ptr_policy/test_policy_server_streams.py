@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a motion that was begun may go on, between two steps: streams are fresh, and pictures are news."""
+"""When a motion that was begun may go on, between two steps: streams are fresh, and images are news."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Bench:
     def _subscribe(self, kind: type, topic: str, callback: Any, quality: Any) -> None:
         self.callbacks[topic] = callback
 
-    def picture(self, stamp: float, seed: int, camera: str = "over_shoulder", light: float = 1.0) -> None:
+    def image(self, stamp: float, seed: int, camera: str = "over_shoulder", light: float = 1.0) -> None:
         pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), dtype=np.uint8)
         pixels = (pixels * light).astype(np.uint8)
         message = CompressedImage(format="jpeg", data=cv2.imencode(".jpg", pixels)[1].tobytes())
@@ -54,19 +54,19 @@ def _time(seconds: float) -> Time:
 
 
 @pytest.mark.parametrize(("rate", "longest"), [(5.0, 0.21), (10.0, 0.1167), (20.0, 0.1167), (50.0, 0.1167)])
-@pytest.mark.parametrize("silent", ["picture", "arm"])
+@pytest.mark.parametrize("silent", ["image", "arm"])
 def test_a_stream_may_be_silent_for_a_period_and_10_ms_or_as_long_as_a_healthy_camera(
     rate: float, longest: float, silent: str
 ) -> None:
     bench, now = Bench(rate), 100.0
-    bench.picture(now if silent == "arm" else now - longest + 0.002, 1)
-    bench.arm(now if silent == "picture" else now - longest + 0.002)
+    bench.image(now if silent == "arm" else now - longest + 0.002, 1)
+    bench.arm(now if silent == "image" else now - longest + 0.002)
     assert bench.trusted(now)
     assert bench.streams.observe(_time(now)).images.shape == (1, 64, 64, 3)
     later = now + 0.004
-    (bench.arm if silent == "picture" else lambda stamp: bench.picture(stamp, 2))(later)
+    (bench.arm if silent == "image" else lambda stamp: bench.image(stamp, 2))(later)
     assert not bench.trusted(later)
-    with pytest.raises(EpisodeError, match="camera over_shoulder" if silent == "picture" else "arm state"):
+    with pytest.raises(EpisodeError, match="camera over_shoulder" if silent == "image" else "arm state"):
         bench.streams.observe(_time(later))
 
 
@@ -76,12 +76,12 @@ TWO = ("wrist", "over_shoulder")
 def test_an_observation_waits_for_every_camera_and_takes_each_view_as_of_one_moment() -> None:
     bench = Bench(5.0, *TWO)
     bench.arm(100.0)
-    bench.picture(100.0, 1)
+    bench.image(100.0, 1)
     with pytest.raises(EpisodeError, match="camera wrist"):
         bench.streams.observe(_time(100.0))
-    bench.picture(99.95, 2, "wrist")
+    bench.image(99.95, 2, "wrist")
     first = bench.streams.observe(_time(100.0)).images
-    bench.picture(100.03, 3, "wrist")  # after the moment that is asked for
+    bench.image(100.03, 3, "wrist")  # after the moment that is asked for
     again = bench.streams.observe(_time(100.0)).images
     assert first.shape == (2, 64, 64, 3) and np.array_equal(first, again)
     later = bench.streams.observe(_time(100.03)).images
@@ -97,9 +97,9 @@ def test_one_camera_that_is_ill_is_named_while_the_other_is_well(ill: str, how: 
         bench.arm(stamp, 0.3 + 0.01 * tick)
         for camera in TWO:
             if camera != ill:
-                bench.picture(stamp, tick, camera)
+                bench.image(stamp, tick, camera)
             elif how != "late" or tick == 0:
-                bench.picture(stamp, 0 if how == "frozen" else 10 + tick, camera, 0.02 if how == "dark" else 1.0)
+                bench.image(stamp, 0 if how == "frozen" else 10 + tick, camera, 0.02 if how == "dark" else 1.0)
         if tick == 0 and how != "dark":
             bench.streams.observe(_time(stamp))
     now = 100.25 if how == "late" else 100.2
@@ -110,18 +110,18 @@ def test_one_camera_that_is_ill_is_named_while_the_other_is_well(ill: str, how: 
 def test_before_anything_was_heard_nothing_is_trusted() -> None:
     bench = Bench(5.0)
     assert not bench.trusted(100.0)
-    bench.picture(100.0, 1)
+    bench.image(100.0, 1)
     assert not bench.trusted(100.0)
 
 
-def test_pictures_that_freeze_between_two_steps_are_noticed_before_the_next_one() -> None:
-    """At 0.25 m/s and 15 Hz: the second picture after the last true one tells."""
+def test_images_that_freeze_between_two_steps_are_noticed_before_the_next_one() -> None:
+    """At 0.25 m/s and 15 Hz: the second image after the last true one tells."""
     bench, speed = Bench(5.0), 0.25
     for tick in range(21):
         stamp = 100.0 + 0.01 * tick
         bench.arm(stamp, 0.3 + speed * 0.01 * tick)
         if tick % 7 == 0:
-            bench.picture(stamp, min(tick, 7))  # frozen from the second picture on
+            bench.image(stamp, min(tick, 7))  # frozen from the second image on
         if tick == 0:
             bench.streams.observe(_time(stamp))
         assert bench.trusted(stamp) == (tick < 14)
@@ -132,5 +132,5 @@ def test_an_arm_at_rest_and_a_scene_without_noise_are_trusted() -> None:
     for tick in range(50):
         stamp = 100.0 + 0.02 * tick
         bench.arm(stamp)
-        bench.picture(stamp, 1)
+        bench.image(stamp, 1)
         assert bench.trusted(stamp)

@@ -122,7 +122,7 @@ def test_rows_sum_tasks_and_seeds_with_wilson_s_interval(plan: TablePlan) -> Non
         ("put_corn_in_pot", 0, 6),
     ):
         write_trials(plan, 0, task, seed, successes)
-    text, picture = write_report(plan)
+    text, image = write_report(plan)
     row = read_rows(plan)[0]
     assert (str(row.of("put_carrot_on_plate")), str(row.total)) == ("17/40", "23/60")
     assert row.total.interval == pytest.approx((0.2709, 0.5098), abs=2e-4)  # Wilson (1927) for 23 of 60
@@ -137,7 +137,7 @@ def test_rows_sum_tasks_and_seeds_with_wilson_s_interval(plan: TablePlan) -> Non
     assert "<td>17/40</td>" in page and str(plan.run(plan.methods[0], "put_corn_in_pot", 0)) in page
     for name in re.findall(r'href="([^"]+)"', page):
         assert (plan.out / name).is_file()
-    assert picture.stat().st_size > 5000
+    assert image.stat().st_size > 5000
     stored = json.loads((plan.out / "table.json").read_text())
     assert stored["rows"][0]["total"] == [23, 60] and stored["plan"]["budget"]["pretraining"] == 1000
 

@@ -38,7 +38,7 @@ export class Compare {
       this.#image.remove();
       return;
     }
-    if (this.#image.parentElement !== camera.picture) camera.canvas.after(this.#image);
+    if (this.#image.parentElement !== camera.image) camera.canvas.after(this.#image);
     this.#paint();
   }
 

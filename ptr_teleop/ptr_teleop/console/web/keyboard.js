@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Driving with the keys of a keyboard, or with a finger on their pictures. A key counts while it is held down.
+// Driving with the keys of a keyboard, or with a finger on their images. A key counts while it is held down.
 import { byId, make, sentence, setText, writes } from "./dom.js";
 import { DrivingSocket } from "./driving.js";
 

@@ -80,7 +80,7 @@ export class HeadsetDriving {
       session.requestAnimationFrame(onFrame);
       this.#socket?.send(packetOf(frame, space, phone ? this.#phone : null), time);
       const viewer = frame.getViewerPose(space);
-      if (viewer && !phone) panel.draw(time, viewer, layer, this.#picture());
+      if (viewer && !phone) panel.draw(time, viewer, layer, this.#image());
     };
     session.requestAnimationFrame(onFrame);
   }
@@ -102,7 +102,7 @@ export class HeadsetDriving {
   }
 
   // What is gravest stands in the title, in its colour; the rest beside the camera's image.
-  #picture() {
+  #image() {
     const state = this.#look();
     const { camera, arm, recorder, teleop, trial } = state;
     const news = sentencesOf(state).sort((one, other) => other.grade - one.grade);

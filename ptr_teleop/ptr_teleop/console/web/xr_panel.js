@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // A panel that floats in front of the person in the headset: the camera, the arm's state, the recorder's.
 
-const WIDTH = 1024, HEIGHT = 640; // pixels of the panel's picture
+const WIDTH = 1024, HEIGHT = 640; // pixels of the panel's image
 const HALF_WIDTH = 0.5, HALF_HEIGHT = 0.3125; // m
 const DISTANCE = 1.3, BELOW = 0.25; // m from the eyes
-const PERIOD = 100; // ms between two pictures
+const PERIOD = 100; // ms between two images
 
 const VERTEX = `
 attribute vec2 corner; uniform mat4 projection, view, model; varying vec2 at;
 void main() { at = corner * vec2(0.5, -0.5) + 0.5;
   gl_Position = projection * view * model * vec4(corner * vec2(${HALF_WIDTH}, ${HALF_HEIGHT}), 0.0, 1.0); }`;
 const FRAGMENT = `
-precision mediump float; varying vec2 at; uniform sampler2D picture;
-void main() { gl_FragColor = texture2D(picture, at); }`;
+precision mediump float; varying vec2 at; uniform sampler2D image;
+void main() { gl_FragColor = texture2D(image, at); }`;
 
 export class Panel {
   #gl;
