@@ -38,7 +38,7 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Wish:
+class TeleopCommand:
     """What the human wants of the arm now.
 
     Attributes:
@@ -77,7 +77,7 @@ class Clutch:
         self._former_trigger: float | None = None
         self._reference: tuple[Hand, Arm] | None = None
 
-    def advance(self, reading: Reading, arm: Arm) -> Wish | None:
+    def advance(self, reading: Reading, arm: Arm) -> TeleopCommand | None:
         """The command for a reading; None when there is nothing to say (released or lost, and said so before)."""
         former = self.state
         if reading.lost:
@@ -92,14 +92,14 @@ class Clutch:
         self.state = State.HELD
         self._advance_gripper(reading, arm)
         twist = reading.twist if reading.hand is None else self._follow(reading.hand, arm)
-        return Wish(self._capped(twist), self._gripper, True)
+        return TeleopCommand(self._capped(twist), self._gripper, True)
 
-    def refuse(self) -> Wish | None:
+    def refuse(self) -> TeleopCommand | None:
         """Somebody else is in charge: the deadman must be released before it counts again."""
         was_held, self.state = self.state in (State.HELD, State.LOST), State.UNARMED
         return self._hold(False) if was_held else None
 
-    def lose(self) -> Wish | None:
+    def lose(self) -> TeleopCommand | None:
         """Stop at once, but stay in command: a lost device is no release, which would hand the arm to a policy.
 
         Returns:
@@ -110,8 +110,8 @@ class Clutch:
         self.state = State.LOST
         return self._hold(True)
 
-    def _hold(self, deadman: bool) -> Wish:
-        return Wish(np.zeros(6), self._gripper, deadman)
+    def _hold(self, deadman: bool) -> TeleopCommand:
+        return TeleopCommand(np.zeros(6), self._gripper, deadman)
 
     def _press(self, arm: Arm) -> None:
         self._gripper, self._reference = arm.gripper, None

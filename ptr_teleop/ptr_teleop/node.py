@@ -27,7 +27,7 @@ from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import STEADY, duration_from_seconds, nanoseconds
 from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_msgs.msg import ArmCommand, ArmState
-from ptr_teleop.clutch import Arm, Clutch, State, Wish
+from ptr_teleop.clutch import Arm, Clutch, State, TeleopCommand
 from ptr_teleop.control_authority import ControlAuthority
 from ptr_teleop.device_factory import DeviceFactory
 from ptr_teleop.devices.base import Button, Device, DeviceError, Reading, TakesJoy, TakesPackets, TakesTwists
@@ -79,14 +79,14 @@ class TeleopNode(RunnableNode, Node):
         The deadman stays held, as with a device that is lost: a policy that runs on would get the arm back just when
         nobody can take it over any more.
         """
-        wish = self._clutch.lose()
-        if wish is not None:
-            self._publish(wish)
+        requested = self._clutch.lose()
+        if requested is not None:
+            self._publish(requested)
             self._tell("teleoperation ended while its deadman was held; start it again, or clear the arm")
             self._status.update(self._state())
         self._watch(None)
         self._device.close()
-        if wish is not None:
+        if requested is not None:
             time.sleep(LAST_WORDS)
 
     # --- the device ---------------------------------------------------------------------------------------
@@ -178,9 +178,9 @@ class TeleopNode(RunnableNode, Node):
         reading = self._device.read(now)
         self._heard = self._heard or reading is not None
         self._after_reading()
-        wish = self._wish(reading, now)
-        if wish is not None:
-            self._publish(wish)
+        requested = self._command_for(reading, now)
+        if requested is not None:
+            self._publish(requested)
         for button in self._device.presses():
             if button is Button.NEXT:
                 self._scene.press()
@@ -195,7 +195,7 @@ class TeleopNode(RunnableNode, Node):
         for notice in self._device.notices():
             self._tell(notice)
 
-    def _wish(self, reading: Reading | None, now: float) -> Wish | None:
+    def _command_for(self, reading: Reading | None, now: float) -> TeleopCommand | None:
         if reading is None or self._arm is None:
             return None
         if reading.hand is not None and now - self._arm_at > ARM_AGE:
@@ -210,16 +210,16 @@ class TeleopNode(RunnableNode, Node):
             return self._clutch.refuse()
         return self._clutch.advance(reading, _arm_from(self._arm))
 
-    def _publish(self, wish: Wish) -> None:
-        command = ArmCommand(source=self._device.source, gripper_position=wish.gripper, deadman=wish.deadman)
+    def _publish(self, requested: TeleopCommand) -> None:
+        command = ArmCommand(source=self._device.source, gripper_position=requested.gripper, deadman=requested.deadman)
         command.header.stamp = self.get_clock().now().to_msg()
         command.header.frame_id = "base_link"
         linear, angular = command.twist.linear, command.twist.angular
-        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(value) for value in wish.twist)
+        linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(value) for value in requested.twist)
         command.valid_for = duration_from_seconds(self._device.horizon)
         stamp = nanoseconds(command.header.stamp)
         self._own_stamps.append(stamp)
-        if wish.deadman:
+        if requested.deadman:
             self._authority.press(stamp * 1e-9)
         else:
             self._authority.release()

@@ -55,8 +55,8 @@ def steps(count: int, rng: np.random.Generator) -> list[tuple[Any, ...]]:
     made = []
     for joints in START + rng.uniform(-SPREAD, SPREAD, (count, 6)):
         target = kinematics.forward(joints)
-        wish = advance(target, rng.uniform(-1.0, 1.0, 6) * [*[0.005] * 3, *[0.025] * 3], 1.0)
-        made.append((wish, target, joints))
+        requested = advance(target, rng.uniform(-1.0, 1.0, 6) * [*[0.005] * 3, *[0.025] * 3], 1.0)
+        made.append((requested, target, joints))
     return made
 
 
@@ -84,9 +84,11 @@ def main() -> None:
     far = [kinematics.Pose(pose.position * 0.1 + [0.7, 0.3, 0.2], pose.rotation) for pose in poses]
     timed("inverse, poses out of reach", [(pose, NEUTRAL) for pose in far], inverse, 2.0)
     near = steps(count, rng)
-    timed("inverse, steps", [(wish, before) for wish, _, before in near], inverse, 2.0)
+    timed("inverse, steps", [(requested, before) for requested, _, before in near], inverse, 2.0)
     limits = Limits(workspace_min=(0.05, -0.4, 0.0), workspace_max=(0.5, 0.4, 0.5))
-    timed("filter, steps", near, lambda wish, target, q: limit_pose(wish, target, q, limits, 0.02).joints, 3.0)
+    timed(
+        "filter, steps", near, lambda requested, target, q: limit_pose(requested, target, q, limits, 0.02).joints, 3.0
+    )
     timed("tick of the gate", ticks(count), lambda core, now, state: core.tick(now, state).joints, 3.0)
 
 

@@ -14,7 +14,7 @@ import yaml
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.quality import Quality, judge
 from ptr_bringup.camera.settings import AUTOMATIC, NAMES, Settings
-from ptr_bringup.camera.source import CameraError, Source, Wish
+from ptr_bringup.camera.source import CameraError, CaptureConfig, Source
 from ptr_bringup.camera.sources import is_device, open_source
 from ptr_models.common.files import write_atomically
 
@@ -24,7 +24,7 @@ FIRST = 0.5
 """s of a device's first images that are not looked at: the sensor comes to its exposure meanwhile."""
 _HEAD = "# Written by `ptr calibrate camera`; give it as camera_config:=PATH.\n"
 
-Opener = Callable[[str, Wish, Settings], Source]
+Opener = Callable[[str, CaptureConfig, Settings], Source]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +37,12 @@ class Entry:
     key: str
 
     @property
-    def wish(self) -> Wish:
+    def requested(self) -> CaptureConfig:
         """The format that is asked for."""
         known = {"width", "height", "rate", "rotate"} & set(self.parameters)
-        return Wish(**{name: self.parameters[name] for name in known}, quality=self.parameters.get("jpeg_quality", 90))
+        return CaptureConfig(
+            **{name: self.parameters[name] for name in known}, quality=self.parameters.get("jpeg_quality", 90)
+        )
 
     @property
     def settings(self) -> Settings:
@@ -70,7 +72,7 @@ def settle(source_name: str, entry: Entry, fixed: Settings, open_: Opener = open
     Raises:
         CameraError: it gives no images.
     """
-    source = open_(source_name, entry.wish, fixed)
+    source = open_(source_name, entry.requested, fixed)
     try:
         deadline = time.monotonic() + SETTLE
         while time.monotonic() < deadline:
@@ -99,7 +101,7 @@ def look(
         CameraError: it gives no images.
         CalibrationError: it gives too few.
     """
-    source = open_(source_name, entry.wish, settings)
+    source = open_(source_name, entry.requested, settings)
     images = []
     try:
         begin = time.monotonic() + (FIRST if source.period is None else 0.0)
@@ -111,7 +113,7 @@ def look(
         current, notices = source.settings(), source.notices
     finally:
         source.close()
-    wanted = rate or (entry.wish.rate if current else None)
+    wanted = rate or (entry.requested.rate if current else None)
     return judge(images, wanted, current), current, notices, images[-1][1]
 
 

@@ -23,7 +23,7 @@ from ptr_bringup.camera.health import Health, Problem
 from ptr_bringup.camera.mounting import declare_mounting, mounting_message
 from ptr_bringup.camera.reports import diagnostic, settings_text
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
-from ptr_bringup.camera.source import CameraError, Frame, Source, Wish, optical_frame
+from ptr_bringup.camera.source import CameraError, CaptureConfig, Frame, Source, optical_frame
 from ptr_bringup.camera.sources import is_device, open_source
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.names import prefix, prefixed
@@ -54,7 +54,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._settings_topic = self.create_publisher(String, f"{topic}/settings", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._is_device = is_device(self._source_name)
-        self._health, self._processor_use = Health(self._wish.rate, noisy=self._is_device), ProcessorUse()
+        self._health, self._processor_use = Health(self._requested.rate, noisy=self._is_device), ProcessorUse()
         self._lock = threading.Lock()  # the health is told by the capture thread and asked by the timer
         self._capture = CaptureThread(self._open, self._is_device, self._on_image, self._tell, self._end)
         self._source: Source | None = None
@@ -68,7 +68,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._name = declare(self, "name", "over_shoulder", "the images go to /camera/NAME/image/compressed")
         text = "V4L2 device (a path below /dev/v4l/by-path), realsense:SERIAL, folder of images or video file"
         self._source_name = declare(self, "source", "/dev/video0", text)
-        self._wish = Wish(
+        self._requested = CaptureConfig(
             width=declare(self, "width", 640, "pixels, asked of a device", (16, 7680)),
             height=declare(self, "height", 480, "pixels, asked of a device", (16, 4320)),
             rate=declare(self, "rate", 30.0, "Hz", (0.1, 240.0)),
@@ -125,12 +125,14 @@ class Camera(RunnableNode, LifecycleNode):
 
     def _open(self) -> Source:
         """Open the source, say what a person should know about it, and publish its settings."""
-        source = open_source(self._source_name, self._wish, self._settings)
+        source = open_source(self._source_name, self._requested, self._settings)
         for notice in source.notices:
             self.get_logger().warning(notice)
         self._current = source.settings()
-        wish = self._wish
-        text = settings_text(self._name, wish.width, wish.height, wish.rate, self._current, not self._is_device)
+        requested = self._requested
+        text = settings_text(
+            self._name, requested.width, requested.height, requested.rate, self._current, not self._is_device
+        )
         self._settings_topic.publish(String(data=text))
         return source
 
@@ -195,7 +197,7 @@ class Camera(RunnableNode, LifecycleNode):
         status = diagnostic(
             self._name,
             report,
-            self._wish.rate,
+            self._requested.rate,
             self._current,
             self._capture.reopened,
             self._processor_use.lap(),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
-from ptr_bringup.camera.source import CameraError, Frame, Wish
+from ptr_bringup.camera.source import CameraError, CaptureConfig, Frame
 from ptr_models.common.jpeg import encode
 
 _WAIT = 1000
@@ -30,7 +30,7 @@ class RealSenseSource:
 
     period: float | None = None
 
-    def __init__(self, serial: str, wish: Wish, settings: Settings) -> None:
+    def __init__(self, serial: str, requested: CaptureConfig, settings: Settings) -> None:
         try:
             self._library = importlib.import_module("pyrealsense2")
         except ImportError as error:
@@ -38,7 +38,7 @@ class RealSenseSource:
                 "A RealSense needs Intel's library: pip install pyrealsense2. (Or give its colour camera as a V4L2 "
                 "device, by its path below /dev/v4l/by-id.)"
             ) from error
-        self._wish = wish
+        self._requested = requested
         self._serial = self._one_of(serial)
         self._pipeline = self._library.pipeline()
         self._sensor = self._start()
@@ -58,10 +58,12 @@ class RealSenseSource:
         raise CameraError(f"There is no {wanted}; plugged in: {', '.join(known) or 'none'}.")
 
     def _start(self) -> Any:
-        library, wish = self._library, self._wish
+        library, requested = self._library, self._requested
         config = library.config()
         config.enable_device(self._serial)
-        config.enable_stream(library.stream.color, wish.width, wish.height, library.format.bgr8, round(wish.rate))
+        config.enable_stream(
+            library.stream.color, requested.width, requested.height, library.format.bgr8, round(requested.rate)
+        )
         try:
             return self._pipeline.start(config).get_device().first_color_sensor()
         except RuntimeError as error:
@@ -94,7 +96,7 @@ class RealSenseSource:
             image = np.asanyarray(frame.get_data())
         except RuntimeError:  # a time-out, it was unplugged, or what came holds no colour
             return None
-        return Frame(self._taken(frame, now), encode(image, self._wish.quality, self._wish.rotate))
+        return Frame(self._taken(frame, now), encode(image, self._requested.quality, self._requested.rotate))
 
     def _taken(self, frame: Any, now: float) -> float:
         """The frame's own stamp, in s of the steady clock; that of a camera's private clock means nothing here."""
@@ -106,7 +108,7 @@ class RealSenseSource:
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""
-        found = {"source": f"realsense:{self._serial}", "fps": self._wish.rate, "fourcc": "BGR3"}
+        found = {"source": f"realsense:{self._serial}", "fps": self._requested.rate, "fourcc": "BGR3"}
         try:
             return found | self._options()
         except RuntimeError:  # it goes just now, which the next `read` notices

@@ -30,7 +30,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Wish:
+class CaptureConfig:
     """How images should be: of a device the nearest that it offers; files are taken as they are.
 
     Attributes:

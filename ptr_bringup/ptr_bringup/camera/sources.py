@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ptr_bringup.camera.files import FolderSource, VideoSource
 from ptr_bringup.camera.settings import Settings
-from ptr_bringup.camera.source import CameraError, Source, Wish
+from ptr_bringup.camera.source import CameraError, CaptureConfig, Source
 from ptr_bringup.camera.v4l2 import DeviceSource, device_names
 from ptr_models.common.registry import Registry
 
-SOURCES: Registry[Callable[[str, Wish, Settings], Source]] = Registry(
+SOURCES: Registry[Callable[[str, CaptureConfig, Settings], Source]] = Registry(
     "camera driver", "ptr.cameras", {"realsense": "ptr_bringup.camera.realsense:RealSenseSource"}
 )
 """Cameras that are named `DRIVER:ADDRESS`: called with the address, what is wished for, and the settings."""
@@ -28,7 +28,7 @@ def _driver(name: str) -> str:
     return name.partition(":")[0] if ":" in name else ""
 
 
-def open_source(name: str, wish: Wish, settings: Settings) -> Source:
+def open_source(name: str, requested: CaptureConfig, settings: Settings) -> Source:
     """Open a camera.
 
     Args:
@@ -40,13 +40,13 @@ def open_source(name: str, wish: Wish, settings: Settings) -> Source:
         CameraError: there is nothing that gives images.
     """
     if (driver := _driver(name)) in SOURCES:
-        return SOURCES[driver](name.removeprefix(f"{driver}:"), wish, settings)
+        return SOURCES[driver](name.removeprefix(f"{driver}:"), requested, settings)
     path = Path(f"/dev/video{name}" if name.isdigit() else name)
     if path.is_dir():
-        return FolderSource(path, wish)
+        return FolderSource(path, requested)
     if not path.exists():
         found = ", ".join(device_names()) or "none"
         raise CameraError(f"There is no camera {path}; video devices of this machine: {found}.")
     if is_device(name):
-        return DeviceSource(str(path), wish, settings)
-    return VideoSource(path, wish)
+        return DeviceSource(str(path), requested, settings)
+    return VideoSource(path, requested)

@@ -21,7 +21,7 @@ import cv2  # noqa: E402
 import numpy as np  # noqa: E402
 
 from ptr_bringup.camera.settings import Settings, apply, read  # noqa: E402
-from ptr_bringup.camera.source import CameraError, Frame, Wish  # noqa: E402
+from ptr_bringup.camera.source import CameraError, CaptureConfig, Frame  # noqa: E402
 from ptr_models.common.jpeg import TornError, complete, decode, encode  # noqa: E402
 
 MJPG = cv2.VideoWriter.fourcc(*"MJPG")
@@ -72,19 +72,23 @@ class DeviceSource:
     period: float | None = None
 
     def __init__(
-        self, name: str, wish: Wish, settings: Settings, capture: Callable[[str, int], VideoCapture] = cv2.VideoCapture
+        self,
+        name: str,
+        requested: CaptureConfig,
+        settings: Settings,
+        capture: Callable[[str, int], VideoCapture] = cv2.VideoCapture,
     ) -> None:
-        self._name, self._wish, self._settings = name, wish, settings
+        self._name, self._requested, self._settings = name, requested, settings
         self._capture = capture(name, cv2.CAP_V4L2)
         self.notices = self._begin()
 
     def _begin(self) -> list[str]:
         """Ask for the format, begin to stream, and set what is to be fixed: some cameras forget it when they begin."""
-        device, wish = self._capture, self._wish
+        device, requested = self._capture, self._requested
         device.set(cv2.CAP_PROP_FOURCC, MJPG)
-        device.set(cv2.CAP_PROP_FRAME_WIDTH, wish.width)
-        device.set(cv2.CAP_PROP_FRAME_HEIGHT, wish.height)
-        device.set(cv2.CAP_PROP_FPS, wish.rate)
+        device.set(cv2.CAP_PROP_FRAME_WIDTH, requested.width)
+        device.set(cv2.CAP_PROP_FRAME_HEIGHT, requested.height)
+        device.set(cv2.CAP_PROP_FPS, requested.rate)
         self._compressed = int(device.get(cv2.CAP_PROP_FOURCC)) == MJPG
         if self._compressed:
             device.set(cv2.CAP_PROP_CONVERT_RGB, 0)
@@ -97,8 +101,8 @@ class DeviceSource:
             advice = f"; give {stable} instead" if stable else ""
             notices.append(f"{self._name} may be another camera after the next start of the machine{advice}.")
         size = (int(device.get(cv2.CAP_PROP_FRAME_WIDTH)), int(device.get(cv2.CAP_PROP_FRAME_HEIGHT)))
-        if size != (wish.width, wish.height):
-            notices.append(f"{self._name} gives {size[0]}x{size[1]} pixels, not {wish.width}x{wish.height}.")
+        if size != (requested.width, requested.height):
+            notices.append(f"{self._name} gives {size[0]}x{size[1]} pixels, not {requested.width}x{requested.height}.")
         return notices
 
     def read(self) -> Frame | None:
@@ -110,7 +114,7 @@ class DeviceSource:
         if not got:
             return Frame(taken, b"")
         if not self._compressed or np.ndim(data) == 3:  # decoded in spite of what was asked for
-            return Frame(taken, encode(np.asarray(data, np.uint8), self._wish.quality, self._wish.rotate))
+            return Frame(taken, encode(np.asarray(data, np.uint8), self._requested.quality, self._requested.rotate))
         return Frame(taken, self._finished(np.asarray(data, np.uint8).tobytes()))
 
     def _finished(self, data: bytes) -> bytes:
@@ -118,10 +122,10 @@ class DeviceSource:
             data = complete(data)
         except TornError:
             return data
-        if not self._wish.rotate:
+        if not self._requested.rotate:
             return data
         image = decode(data)
-        return data if image is None else encode(image, self._wish.quality, rotate=True)
+        return data if image is None else encode(image, self._requested.quality, rotate=True)
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""

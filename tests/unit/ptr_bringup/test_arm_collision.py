@@ -80,9 +80,9 @@ def test_a_hand_folded_back_to_the_upper_arm_may_only_unfold() -> None:
     assert clearance(FOLDED, 0.0).distance < -0.005
     pose = kinematics.forward(FOLDED)
     for bend, refused in ((0.02, True), (-0.02, False)):
-        wish = FOLDED + [0.0, 0.0, 0.0, 0.0, bend, 0.0]
+        requested = FOLDED + [0.0, 0.0, 0.0, 0.0, bend, 0.0]
         limits = Limits(reach_min=0.0)
-        verdict = limit_joints(wish, pose, pose, FOLDED, limits, 1.0)
+        verdict = limit_joints(requested, pose, pose, FOLDED, limits, 1.0)
         assert (verdict.reason == Reason.COLLISION) is refused, verdict.detail
 
 

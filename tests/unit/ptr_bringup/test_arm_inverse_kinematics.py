@@ -111,8 +111,8 @@ def test_on_straight_lines_no_joint_jumps(
     for step in range(1, steps + 1):
         share = step / steps
         rotation = rotations.matrix_from_rotation_vector(share * turn) @ start.rotation
-        wish = k.Pose(begin + share * (end - begin), rotation)
-        verdict = limit_pose(wish, target, joints, limits, TICK)
+        requested = k.Pose(begin + share * (end - begin), rotation)
+        verdict = limit_pose(requested, target, joints, limits, TICK)
         assume(verdict.joints is not None)
         assert np.abs(verdict.joints - joints).max() <= limits.max_joint_velocity * TICK * (1.0 + 1e-5)
         joints, target = verdict.joints, verdict.target

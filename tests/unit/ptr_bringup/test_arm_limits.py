@@ -42,8 +42,8 @@ def test_a_wish_beyond_a_face_of_the_box_stops_at_that_face(axis: int, sign: int
     place = [0.25, 0.0, 0.15]
     place[axis] = face - sign * 0.004
     target, joints = at(*place)
-    wish = Pose(target.position + 0.01 * sign * np.eye(3)[axis], target.rotation)
-    verdict = limit_pose(wish, target, joints, LIMITS, 0.2)
+    requested = Pose(target.position + 0.01 * sign * np.eye(3)[axis], target.rotation)
+    verdict = limit_pose(requested, target, joints, LIMITS, 0.2)
     assert verdict.reason == Reason.WORKSPACE_LIMIT
     assert verdict.target.position[axis] == pytest.approx(face, abs=1e-12)
     reached = kinematics.forward(verdict.joints).position
@@ -99,17 +99,17 @@ def test_the_joint_margin_counts_and_zero_is_the_mechanical_limit(margin: float)
     joints[4] = kinematics.JOINT_UPPER[4] - margin - 0.01
     pose = kinematics.forward(joints)
     for further, reason in ((0.009, Reason.NONE), (0.011, Reason.JOINT_LIMIT)):
-        wish = joints + [0.0, 0.0, 0.0, 0.0, further, 0.0]
-        assert limit_joints(wish, pose, pose, joints, limits, 1.0).reason == reason
+        requested = joints + [0.0, 0.0, 0.0, 0.0, further, 0.0]
+        assert limit_joints(requested, pose, pose, joints, limits, 1.0).reason == reason
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_wish_that_is_not_finite_is_refused_and_the_target_stays(bad: float) -> None:
-    for wish in (
+    for requested in (
         Pose(np.array([bad, 0.0, 0.15]), TARGET.rotation),
         Pose(TARGET.position, np.full((3, 3), bad)),
     ):
-        verdict = limit_pose(wish, TARGET, START, LIMITS, 0.02)
+        verdict = limit_pose(requested, TARGET, START, LIMITS, 0.02)
         assert verdict.joints is None
         assert verdict.reason == Reason.NOT_FINITE
         assert verdict.target is TARGET
@@ -244,7 +244,7 @@ def test_a_rotation_turns_the_gripper_about_the_end_effector() -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "wish"),
+    ("place", "requested"),
     [
         ((0.2452, 0.2, 0.0605), (0.1632, 0.2, 0.1417)),
         ((0.3747, 0.2, 0.1165), (0.2767, 0.2, 0.2242)),
@@ -252,11 +252,11 @@ def test_a_rotation_turns_the_gripper_about_the_end_effector() -> None:
     ],
 )
 def test_a_slowed_step_along_a_face_of_the_box_bulges_out_by_a_millimetre_at_most(
-    place: tuple[float, float, float], wish: tuple[float, float, float]
+    place: tuple[float, float, float], requested: tuple[float, float, float]
 ) -> None:
     limits = Limits(max_joint_velocity=1.0)
     target, joints = at(*place)
-    verdict = limit_pose(down(*wish), target, joints, limits, 0.2)
+    verdict = limit_pose(down(*requested), target, joints, limits, 0.2)
     reached = target if verdict.joints is None else kinematics.forward(verdict.joints)
     assert verdict.reason & Reason.VELOCITY_LIMIT
     assert (reached.position > np.array(limits.workspace_min) - 1.1e-3).all()

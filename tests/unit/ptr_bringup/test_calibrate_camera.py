@@ -82,9 +82,9 @@ class Webcam:
     period, notices = None, ["It gives 320x240 pixels."]
     opened: list[Settings] = []
 
-    def __init__(self, name: str, wish: object, settings: Settings) -> None:
+    def __init__(self, name: str, requested: object, settings: Settings) -> None:
         Webcam.opened.append(settings)
-        self.asked, self.left, self.wish = settings, 400, wish
+        self.asked, self.left, self.requested = settings, 400, requested
 
     def read(self) -> Frame | None:
         self.left -= 1
@@ -148,7 +148,7 @@ def test_what_is_written_is_what_the_node_reads_and_other_cameras_stay(entry: En
     write_entry(path, two, "/dev/v4l/by-path/x", Settings(12.0, 4.0, 4600.0))
     written = read_entry(path, "over_shoulder")
     assert written.settings == Settings(12.0, 4.0, 4600.0)
-    assert written.wish == entry.wish
+    assert written.requested == entry.requested
     assert written.parameters["source"] == "/dev/v4l/by-path/x"
     assert set(written.parameters) == set(entry.parameters)
     assert yaml.safe_load(path.read_text())["wrist"]["ros__parameters"] == {"source": "realsense:7"}

@@ -15,13 +15,13 @@ from camera_stand_ins import IMAGE, JPEG, YUYV, Device, Frame, realsense
 
 from ptr_bringup.camera.realsense import RealSenseSource
 from ptr_bringup.camera.settings import AUTOMATIC, Settings, apply
-from ptr_bringup.camera.source import CameraError, Wish
+from ptr_bringup.camera.source import CameraError, CaptureConfig
 from ptr_bringup.camera.v4l2 import DeviceSource, captured_at, stable_name
 from ptr_models.common.jpeg import encode, structure
 
 
-def camera(device: Device, wish: Wish | None = None, settings: Settings | None = None) -> DeviceSource:
-    return DeviceSource("/dev/v4l/by-path/x", wish or Wish(), settings or Settings(), device)
+def camera(device: Device, requested: CaptureConfig | None = None, settings: Settings | None = None) -> DeviceSource:
+    return DeviceSource("/dev/v4l/by-path/x", requested or CaptureConfig(), settings or Settings(), device)
 
 
 def test_the_camera_s_own_jpeg_is_passed_on_byte_for_byte() -> None:
@@ -41,7 +41,7 @@ def test_a_stamp_of_another_clock_is_replaced_by_the_time_of_arrival(stamp: floa
 
 
 def test_a_camera_without_motion_jpeg_is_compressed_here() -> None:
-    image = camera(Device(codes=(YUYV,)), Wish(quality=80)).read()
+    image = camera(Device(codes=(YUYV,)), CaptureConfig(quality=80)).read()
     assert image.jpeg == encode(IMAGE, 80)
 
 
@@ -50,11 +50,11 @@ def test_a_driver_that_decodes_all_the_same_is_compressed_here() -> None:
         def retrieve(self):
             return True, IMAGE
 
-    assert camera(Stubborn(), Wish(quality=80)).read().jpeg == encode(IMAGE, 80)
+    assert camera(Stubborn(), CaptureConfig(quality=80)).read().jpeg == encode(IMAGE, 80)
 
 
 def test_a_camera_that_hangs_upside_down_is_turned() -> None:
-    shown = cv2.imdecode(np.frombuffer(camera(Device(), Wish(rotate=True)).read().jpeg, np.uint8), 1)
+    shown = cv2.imdecode(np.frombuffer(camera(Device(), CaptureConfig(rotate=True)).read().jpeg, np.uint8), 1)
     assert np.abs(shown[::-1, ::-1].astype(int) - cv2.imdecode(np.frombuffer(JPEG, np.uint8), 1)).mean() < 8
 
 
@@ -88,7 +88,7 @@ def test_a_device_by_number_is_accepted_with_the_path_that_stays(tmp_path: Path)
     (folder / "pci-0000-usb-0:2-video-index0").symlink_to(device)
     assert stable_name(str(device), (tmp_path / "absent", folder)) == str(folder / "pci-0000-usb-0:2-video-index0")
     assert stable_name(str(tmp_path / "video1"), (folder,)) == ""
-    notices = DeviceSource("/dev/video7", Wish(), Settings(), Device()).notices
+    notices = DeviceSource("/dev/video7", CaptureConfig(), Settings(), Device()).notices
     assert "may be another camera after the next start" in notices[0]
 
 
@@ -127,7 +127,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 
 def test_a_realsense_is_stamped_by_its_own_clock_where_that_is_the_host_s(library: types.ModuleType) -> None:
     domain = library.timestamp_domain
-    source = RealSenseSource("", Wish(), Settings())
+    source = RealSenseSource("", CaptureConfig(), Settings())
     assert library.asked == ["817612071", (640, 480, 30)]
     now, age = time.monotonic(), 0.04
     library.frames += [
@@ -144,7 +144,7 @@ def test_a_realsense_is_stamped_by_its_own_clock_where_that_is_the_host_s(librar
 
 
 def test_a_realsense_is_set_and_says_what_it_does_not_take(library: types.ModuleType) -> None:
-    source = RealSenseSource("817612071", Wish(), Settings(exposure=8.0, focus=3.0))
+    source = RealSenseSource("817612071", CaptureConfig(), Settings(exposure=8.0, focus=3.0))
     assert library.options["exposure"] == 80.0
     assert library.options["enable_auto_exposure"] == 0.0
     assert library.options["enable_auto_white_balance"] == 1.0
@@ -157,7 +157,7 @@ def test_a_realsense_is_set_and_says_what_it_does_not_take(library: types.Module
 
 def test_a_realsense_that_is_not_there_is_named_with_those_that_are(library: types.ModuleType) -> None:
     with pytest.raises(CameraError, match="no RealSense 5; plugged in: 817612071"):
-        RealSenseSource("5", Wish(), Settings())
+        RealSenseSource("5", CaptureConfig(), Settings())
 
 
 def test_a_realsense_that_goes_just_when_it_is_looked_for_is_looked_for_again(
@@ -168,19 +168,19 @@ def test_a_realsense_that_goes_just_when_it_is_looked_for_is_looked_for_again(
     def gone(*_: object) -> None:
         raise RuntimeError("failed to set power state")
 
-    source = RealSenseSource("", Wish(), Settings())
+    source = RealSenseSource("", CaptureConfig(), Settings())
     monkeypatch.setattr(source, "_sensor", types.SimpleNamespace(supports=gone))
     assert source.settings() == {"source": "realsense:817612071", "fps": 30.0, "fourcc": "BGR3"}
     monkeypatch.setattr(library, "context", gone)
     with pytest.raises(CameraError, match="can't be listed: failed to set power state"):
-        RealSenseSource("", Wish(), Settings())
+        RealSenseSource("", CaptureConfig(), Settings())
 
 
 def test_a_realsense_image_without_colour_is_none(library: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def empty(_: Frame) -> None:
         raise RuntimeError('null pointer passed for argument "frame_ref"')
 
-    source = RealSenseSource("", Wish(), Settings())
+    source = RealSenseSource("", CaptureConfig(), Settings())
     library.frames.append(Frame(library.timestamp_domain.global_time, 0.0))
     monkeypatch.setattr(Frame, "get_data", empty)
     assert source.read() is None
@@ -189,7 +189,7 @@ def test_a_realsense_image_without_colour_is_none(library: types.ModuleType, mon
 def test_without_intel_s_library_a_realsense_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyrealsense2", None)
     with pytest.raises(CameraError, match="pip install pyrealsense2"):
-        RealSenseSource("", Wish(), Settings())
+        RealSenseSource("", CaptureConfig(), Settings())
 
 
 def test_a_webcam_s_image_gets_its_huffman_tables() -> None:

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from ptr_bringup.camera.settings import Settings
-from ptr_bringup.camera.source import CameraError, Wish
+from ptr_bringup.camera.source import CameraError, CaptureConfig
 from ptr_bringup.camera.sources import is_device, open_source
 
 GREYS = (30, 90, 150, 210)
 
 
 def opened(path: Path | str, loop: bool = False, rotate: bool = False):
-    return open_source(str(path), Wish(loop=loop, rotate=rotate), Settings())
+    return open_source(str(path), CaptureConfig(loop=loop, rotate=rotate), Settings())
 
 
 @pytest.fixture

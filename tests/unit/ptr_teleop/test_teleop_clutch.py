@@ -122,8 +122,8 @@ def test_a_toggle_turns_the_gripper_of_the_arm_round() -> None:
 
 @given(st.tuples(axis, axis, axis, axis, axis, axis))
 def test_caps_keep_the_direction_and_never_exceed(twist: tuple[float, ...]) -> None:
-    wish = Clutch(CAPS, armed=True).advance(held(twist=twist), arm())
-    for part, asked, cap in ((wish.twist[:3], twist[:3], CAPS[0]), (wish.twist[3:], twist[3:], CAPS[1])):
+    requested = Clutch(CAPS, armed=True).advance(held(twist=twist), arm())
+    for part, asked, cap in ((requested.twist[:3], twist[:3], CAPS[0]), (requested.twist[3:], twist[3:], CAPS[1])):
         assert np.abs(part).max() <= cap + 1e-12
         assert np.allclose(np.cross(part, asked), 0.0, atol=1e-9)
         assert np.dot(part, asked) >= 0.0

@@ -269,9 +269,9 @@ def test_a_headset_that_is_taken_off_holds_the_arm(headset: Headset) -> None:
     clutch, arm = Clutch(None, armed=True), Arm(np.zeros(3), np.eye(3), 0.0)
     clutch.advance(headset.send(), arm)
     clutch.advance(headset.send(grip=1.0, trigger=1.0), arm)
-    wish = clutch.advance(headset.send(tracked=False), arm)
+    requested = clutch.advance(headset.send(tracked=False), arm)
     assert clutch.state is State.LOST
-    assert (wish.deadman, wish.gripper, wish.twist.any()) == (True, 0.0, False)
+    assert (requested.deadman, requested.gripper, requested.twist.any()) == (True, 0.0, False)
     assert "not tracked" in headset.device.notices()[0]
 
 

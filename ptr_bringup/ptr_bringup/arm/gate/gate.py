@@ -40,14 +40,14 @@ class _Arm:
         measured: its end-effector pose.
         target: commanded end-effector pose.
         joints: (6,) rad, joint positions of the target.
-        wish: the pose that the commands ask for; what the gate admits of it becomes the target.
+        requested: the pose that the commands ask for; what the gate admits of it becomes the target.
     """
 
     state: JointState
     measured: Pose
     target: Pose
     joints: Array
-    wish: Pose
+    requested: Pose
 
     @classmethod
     def at_rest(cls, state: JointState) -> _Arm:
@@ -239,14 +239,14 @@ class Gate:
             why = "The joint states repeat themselves although the arm was commanded to move; the arm holds."
             held = self._hold_without_state(now, elapsed, why)
             return dataclasses.replace(held, joints=arm.joints)  # if it only stood still, this gets it to move
-        run, requested = self._run, arm.wish
+        run, requested = self._run, arm.requested
         stuck = following is FollowingStatus.STUCK
         verdict = self._follow_wish(arm, elapsed) if run is None else self._follow_move(arm, run, elapsed, stuck)
         if stuck:
             verdict = _reject_growing_error(arm, verdict)
         if verdict.joints is not None:
             arm.joints, arm.target = verdict.joints, verdict.target
-        arm.wish = arm.target
+        arm.requested = arm.target
         if verdict.reason:
             self._reasons.report(verdict.reason, self.arbiter.source, verdict.detail, now)
         report = None if run is None else self._report_move(arm, run, verdict, elapsed, stuck)
@@ -289,17 +289,17 @@ class Gate:
         return f"A joint was {off:.2f} rad from where it was commanded; the arm goes on from where it is."
 
     def _follow_wish(self, arm: _Arm, elapsed: float) -> LimitResult:
-        if arm.wish is arm.target:
+        if arm.requested is arm.target:
             return LimitResult(arm.joints, arm.target)
-        return limit_pose(arm.wish, arm.target, arm.joints, self.limits, elapsed)
+        return limit_pose(arm.requested, arm.target, arm.joints, self.limits, elapsed)
 
     def _follow_move(self, arm: _Arm, run: TrajectoryExecution, elapsed: float, stuck: bool) -> LimitResult:
         if self.arbiter.mode is not Mode.MOVING:
             return self._follow_wish(arm, elapsed)
         if stuck:
             return LimitResult(None, arm.target, Reason.MOTOR_FAULT, _how_far_behind(arm))
-        wish = run.advance(elapsed)
-        return limit_joints(wish, forward(wish), arm.target, arm.joints, self.limits, elapsed)
+        requested = run.advance(elapsed)
+        return limit_joints(requested, forward(requested), arm.target, arm.joints, self.limits, elapsed)
 
     def _report_move(
         self, arm: _Arm, run: TrajectoryExecution, verdict: LimitResult, elapsed: float, stuck: bool
@@ -332,15 +332,15 @@ class Gate:
         return MoveReport(run.progress, True, False, why)
 
     def _integrate(self, now: float) -> None:
-        """Advance the wish by the commands in force, up to now."""
+        """Advance the requested pose by the commands in force, up to now."""
         if self._arm is not None and self._run is None:
             for twist, held in self.arbiter.twists(self._integrated, now):
-                self._arm.wish = advance(self._arm.wish, twist, held)
+                self._arm.requested = advance(self._arm.requested, twist, held)
         self._integrated = max(self._integrated, now)
 
     def _reset_target(self, arm: _Arm, positions: Array) -> None:
         arm.joints = np.array(positions, dtype=float)
-        arm.target = arm.wish = forward(arm.joints)
+        arm.target = arm.requested = forward(arm.joints)
         self._following.begin(arm.joints, arm.state)
 
     def _hold_without_state(self, now: float, elapsed: float, why: str) -> Output:
@@ -348,7 +348,7 @@ class Gate:
         self._integrate(now)
         self.arbiter.watch(now)
         if self._arm is not None:
-            self._arm.wish = self._arm.target
+            self._arm.requested = self._arm.target
             self._reasons.report(Reason.STATE_TIMEOUT, self.arbiter.source, why, now)
         report, run = None, self._run
         if run is not None:

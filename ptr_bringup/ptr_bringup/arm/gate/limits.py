@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The safety filter: what of a wish may be sent to the arm, and why not all of it.
+"""The safety filter: what of a requested pose may be sent to the arm, and why not all of it.
 
-A wish passes workspace box, reachable shell, table, inverse kinematics, joint limits, the arm's distance from
+A requested pose passes workspace box, reachable shell, table, inverse kinematics, joint limits, the arm's distance from
 itself and the table, and joint speed, in this order. The box clips and the joint speed slows; the others refuse, and
 the arm stays where it is.
 """
@@ -123,18 +123,18 @@ class LimitResult:
     detail: str = ""
 
 
-def limit_pose(wish: Pose, target: Pose, joints: Array, limits: Limits, duration: float) -> LimitResult:
-    """Clip a Cartesian wish to the workspace and turn it into joint positions.
+def limit_pose(requested: Pose, target: Pose, joints: Array, limits: Limits, duration: float) -> LimitResult:
+    """Clip a requested Cartesian pose to the workspace and turn it into joint positions.
 
     Args:
-        wish: where the command would take the end effector.
+        requested: where the command would take the end effector.
         target: last commanded pose.
         joints: (6,) rad, last commanded joint positions: those of `target`, and the seed of the IK.
         duration: s since the last commanded pose, for the joint speed.
     """
-    if not (np.isfinite(wish.position).all() and np.isfinite(wish.rotation).all()):
+    if not (np.isfinite(requested.position).all() and np.isfinite(requested.rotation).all()):
         return LimitResult(None, target, Reason.NOT_FINITE, "The wished pose is not a finite number; the arm holds.")
-    clipped, reason, detail = clip_to_box(wish, target, limits)
+    clipped, reason, detail = clip_to_box(requested, target, limits)
     if np.array_equal(clipped.position, target.position) and np.array_equal(clipped.rotation, target.rotation):
         return LimitResult(joints, target, reason, detail)
     refusal, why = _refuse_pose(clipped, target, limits)
@@ -152,39 +152,41 @@ def limit_pose(wish: Pose, target: Pose, joints: Array, limits: Limits, duration
     return dataclasses.replace(verdict, reason=verdict.reason | reason, detail=verdict.detail or detail)
 
 
-def limit_joints(wish: Array, pose: Pose, target: Pose, joints: Array, limits: Limits, duration: float) -> LimitResult:
+def limit_joints(
+    requested: Array, pose: Pose, target: Pose, joints: Array, limits: Limits, duration: float
+) -> LimitResult:
     """The part of the gate behind the inverse kinematics: table, joint limits, collisions, joint speed.
 
     Args:
-        wish: (6,) rad, wished joint positions.   pose: their end-effector pose.
+        requested: (6,) rad, requested joint positions.   pose: their end-effector pose.
         target, joints, duration: as for `limit_pose`.
     """
     refusal, why = _refuse_pose(pose, target, limits)
     if refusal:
         return LimitResult(None, target, refusal, why)
     low, high = JOINT_LOWER + limits.joint_limit_margin, JOINT_UPPER - limits.joint_limit_margin
-    outside = (wish < np.minimum(low, joints) - _ROUNDING) | (wish > np.maximum(high, joints) + _ROUNDING)
+    outside = (requested < np.minimum(low, joints) - _ROUNDING) | (requested > np.maximum(high, joints) + _ROUNDING)
     if outside.any():
         k = int(np.argmax(outside))
-        why = f"Joint {JOINT_NAMES[k]} would go to {wish[k]:.3f} rad; allowed: {low[k]:.3f}..{high[k]:.3f}."
+        why = f"Joint {JOINT_NAMES[k]} would go to {requested[k]:.3f} rad; allowed: {low[k]:.3f}..{high[k]:.3f}."
         return LimitResult(None, target, Reason.JOINT_LIMIT, why)
-    why = collision_reason(wish, joints, limits)
+    why = collision_reason(requested, joints, limits)
     if why:
         return LimitResult(None, target, Reason.COLLISION, why)
-    step, allowed = float(np.abs(wish - joints).max()), limits.max_joint_velocity * duration
+    step, allowed = float(np.abs(requested - joints).max()), limits.max_joint_velocity * duration
     if step > allowed * (1.0 + _ROUNDING) + 1e-12:
-        slowed = joints + (wish - joints) * (allowed / step)
+        slowed = joints + (requested - joints) * (allowed / step)
         why = f"A joint would move {step:.3f} rad in {duration:.3f} s, over {limits.max_joint_velocity:.2f} rad/s."
         return LimitResult(slowed, forward(slowed), Reason.VELOCITY_LIMIT, why)
-    return LimitResult(wish, pose)
+    return LimitResult(requested, pose)
 
 
-def collision_reason(wish: Array, joints: Array, limits: Limits) -> str:
-    """A sentence when the arm would touch itself or the table at `wish`, else empty.
+def collision_reason(requested: Array, joints: Array, limits: Limits) -> str:
+    """A sentence when the arm would touch itself or the table at `requested`, else empty.
 
     Where it is too near already at `joints`, it may go anywhere that is not nearer still.
     """
-    then = clearance(wish, limits.table_height)
+    then = clearance(requested, limits.table_height)
     if then.distance >= 0.0 or then.distance >= clearance(joints, limits.table_height).distance - _ROUNDING:
         return ""
     one, other = then.parts
@@ -201,11 +203,11 @@ def _kept_inside(slowed: LimitResult, target: Pose, joints: Array, limits: Limit
     high = np.maximum(np.add(limits.workspace_max, _BULGE), target.position)
     assert slowed.joints is not None
     for share in (1.0, 0.5, 0.25, 0.125):
-        wish = joints + (slowed.joints - joints) * share
-        pose = forward(wish)
+        requested = joints + (slowed.joints - joints) * share
+        pose = forward(requested)
         inside = (low <= pose.position).all() and (pose.position <= high).all()
-        if inside and not _refuse_pose(pose, target, limits)[0] and not collision_reason(wish, joints, limits):
-            return dataclasses.replace(slowed, joints=wish, target=pose)
+        if inside and not _refuse_pose(pose, target, limits)[0] and not collision_reason(requested, joints, limits):
+            return dataclasses.replace(slowed, joints=requested, target=pose)
     why = f"{slowed.detail} A slower step would leave the workspace; the arm holds."
     return LimitResult(None, target, slowed.reason | Reason.WORKSPACE_LIMIT, why)
 
@@ -228,7 +230,7 @@ def cap_twist(twist: Array, limits: Limits) -> tuple[Array, Reason, str]:
     return capped, Reason.VELOCITY_LIMIT, why
 
 
-def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason, str]:
+def clip_to_box(requested: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason, str]:
     """Clip a pose's position to the workspace box.
 
     Where the arm is outside already (it sleeps there), it may move inwards or stay, but no further out:
@@ -236,13 +238,13 @@ def clip_to_box(wish: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason,
     """
     low = np.minimum(limits.workspace_min, target.position)
     high = np.maximum(limits.workspace_max, target.position)
-    position = np.clip(wish.position, low, high)
-    if np.abs(position - wish.position).max() <= 1e-9:
-        return wish, Reason.NONE, ""
-    clipped = Pose(position, wish.rotation)
+    position = np.clip(requested.position, low, high)
+    if np.abs(position - requested.position).max() <= 1e-9:
+        return requested, Reason.NONE, ""
+    clipped = Pose(position, requested.rotation)
     outside = ", ".join(
         f"{axis} = {value:.4f} m is not within {below:.3f} to {above:.3f} m"
-        for axis, value, below, above, moved in zip("xyz", wish.position, low, high, position, strict=True)
+        for axis, value, below, above, moved in zip("xyz", requested.position, low, high, position, strict=True)
         if value != moved
     )
     why = f"The target was moved to the border of the workspace box: {outside}."

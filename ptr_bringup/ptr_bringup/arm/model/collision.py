@@ -30,7 +30,7 @@ _PAIRS = np.array(
 _FIRST, _SECOND = _PAIRS.T
 _TOUCH: Array = _RADII[_FIRST] + _RADII[_SECOND]
 _OVER_TABLE = np.array([k for k, capsule in enumerate(CAPSULES) if capsule.name in ("elbow", "forearm", "wrist")])
-"""The gripper has its own check, with a wish's pose alone; upper arm and shoulder can't get to the table."""
+"""The gripper has its own check, with the requested pose alone; upper arm and shoulder can't get to the table."""
 
 
 @dataclass(frozen=True)
