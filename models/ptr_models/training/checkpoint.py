@@ -223,10 +223,10 @@ def _require_room(config: TrainingConfig, slots: int, size: int) -> None:
     widths |= {"embeddings": (networks.embeddings,), "cameras": (networks.cameras,), "slots": (slots,)}
     values = networks.multilinear_value
     widths |= {"multilinear_value.hidden": values.hidden, "multilinear_value.members": (values.members,)}
-    for name, values in widths.items():
-        if any(not 0 <= 4 * value <= size for value in values):
+    for name, sizes in widths.items():
+        if any(not 0 <= 4 * width <= size for width in sizes):
             raise CheckpointError(
-                f"networks.{name} is {max(values)}, but {MODEL} has {size} bytes and cannot hold that; "
+                f"networks.{name} is {max(sizes)}, but {MODEL} has {size} bytes and cannot hold that; "
                 "use another checkpoint"
             )
 
