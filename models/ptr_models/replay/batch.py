@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,5 +47,6 @@ class Batch:
         """The rows of both, in this order."""
         if not len(first) or not len(second):
             return first if len(first) else second
-        both = {item.name: (getattr(first, item.name), getattr(second, item.name)) for item in fields(Batch)}
-        return Batch(**{name: None if parts[0] is None else np.concatenate(parts) for name, parts in both.items()})
+        names = [item.name for item in fields(Batch)]
+        parts: dict[str, Any] = {name: (getattr(first, name), getattr(second, name)) for name in names}
+        return Batch(**{name: None if pair[0] is None else np.concatenate(pair) for name, pair in parts.items()})
