@@ -63,7 +63,7 @@ class IntentConditionedValues:
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise the networks from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
-        self.actor = Actor(networks, tasks).to(self.device)
+        self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         self._encoder = image_encoder(self.actor.encoder)
         self.value = MultilinearValue(networks.multilinear_value, networks.latent_width).to(self.device)
         self.target_encoder, self.target_value = frozen_copy(self._encoder), frozen_copy(self.value)
