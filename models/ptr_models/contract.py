@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptr_models.common.errors import PtrError
+from ptr_models.input_limits import MAX_CONTROL_RATE, MAX_IMAGE_SIDE, MIN_CONTROL_RATE
 from ptr_models.json_input import parse_object
-from ptr_models.limits import MAX_CONTROL_RATE, MAX_IMAGE_SIDE, MIN_CONTROL_RATE
 from ptr_models.typed_values import require_range, require_type, require_types
 
 LONGEST_LATENCY = 0.5

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptr_models.common.errors import PtrError
-from ptr_models.limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_DIGITS
+from ptr_models.input_limits import MAX_JSON_BYTES, MAX_JSON_DEPTH, MAX_JSON_DIGITS
 
 
 def parse_json(

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ptr_models.common.errors import PtrError
-from ptr_models.limits import MAX_YAML_BYTES
+from ptr_models.input_limits import MAX_YAML_BYTES
 
 
 def parse_yaml(text: str, what: str, error: Callable[[str], Exception] = PtrError) -> Any:

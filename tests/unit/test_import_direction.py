@@ -23,7 +23,7 @@ WITHOUT_TORCH = (
     "ptr_models.common",
     "ptr_models.json_input",
     "ptr_models.latency_file",
-    "ptr_models.limits",
+    "ptr_models.input_limits",
     "ptr_models.provenance",
     "ptr_models.typed_values",
     "ptr_models.yaml_input",

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ptr_models.common.plain_text import plain
-from ptr_models.limits import MAX_IMAGE_SIDE
+from ptr_models.input_limits import MAX_IMAGE_SIDE
 
 MAX_COUNT = 2**31 - 1
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")

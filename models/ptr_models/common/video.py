@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.common.errors import PtrError
-from ptr_models.limits import MAX_IMAGE_PIXELS
+from ptr_models.input_limits import MAX_IMAGE_PIXELS
 
 if TYPE_CHECKING:
     import av

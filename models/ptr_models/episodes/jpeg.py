@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ptr_models.common.jpeg import decode, jpeg_size
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.limits import MAX_IMAGE_PIXELS
+from ptr_models.input_limits import MAX_IMAGE_PIXELS
 
 
 def png_size(data: bytes | memoryview) -> tuple[int, int] | None:

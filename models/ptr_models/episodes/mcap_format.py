@@ -14,7 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 import lz4.frame
 
-from ptr_models.limits import MAX_CHUNK_BYTES
+from ptr_models.input_limits import MAX_CHUNK_BYTES
 
 try:
     from compression import zstd

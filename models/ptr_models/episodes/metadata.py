@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.input_limits import MAX_TEXT
 from ptr_models.json_input import parse_object
-from ptr_models.limits import MAX_TEXT
 from ptr_models.typed_values import require_type, require_types
 
 Entry = TypeVar("Entry")

@@ -26,7 +26,7 @@ from ptr_models.episodes.messages import (
 )
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, as_of, shifts
 from ptr_models.episodes.scan import Raw, scan
-from ptr_models.limits import MAX_CONTROL_STEPS
+from ptr_models.input_limits import MAX_CONTROL_STEPS
 
 CLOCK_JUMPED = "clock_jumped"
 """Type of the EpisodeEvent that the recorder writes when the system's clock jumps."""

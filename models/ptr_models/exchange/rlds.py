@@ -36,7 +36,7 @@ from ptr_models.episodes.trajectory import encode_jpeg
 from ptr_models.episodes.writer import PARTIAL
 from ptr_models.exchange.alignment import Steps, aligned_steps, plain_task
 from ptr_models.exchange.exporting import Exported, first_contract, refusal_of, size_refusal
-from ptr_models.limits import MAX_RECORD_BYTES
+from ptr_models.input_limits import MAX_RECORD_BYTES
 
 VERSION = "1.0.0"
 SHARD_BYTES = 2**28

@@ -6,7 +6,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from ptr_models.limits import MAX_ARRAY_BYTES
+from ptr_models.input_limits import MAX_ARRAY_BYTES
 
 
 def require_honest_archive(path: Path) -> None:

@@ -29,8 +29,8 @@ from torch import Tensor
 from ptr_models.algorithms import Algorithm, make_algorithm
 from ptr_models.common.files import write_atomically
 from ptr_models.contract import Contract
+from ptr_models.input_limits import MAX_IMAGE_SIDE, MAX_TASK_SLOTS
 from ptr_models.json_input import read_object
-from ptr_models.limits import MAX_IMAGE_SIDE, MAX_TASK_SLOTS
 from ptr_models.training.config import TrainingConfig, without_retired
 from ptr_models.training.environment import software_versions
 from ptr_models.training.q_range import QRange, from_json, to_json

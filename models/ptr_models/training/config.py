@@ -17,7 +17,7 @@ import yaml
 from ptr_models.algorithms.config import AlgorithmConfig
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.labels import Labelling
-from ptr_models.limits import MAX_CONTROL_RATE, MIN_CONTROL_RATE
+from ptr_models.input_limits import MAX_CONTROL_RATE, MIN_CONTROL_RATE
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
 from ptr_models.replay.goals import FUTURE

@@ -13,9 +13,9 @@ import yaml
 
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.quality import Quality, judge
+from ptr_bringup.camera.opening import is_device, open_source
 from ptr_bringup.camera.settings import AUTOMATIC, NAMES, Settings
 from ptr_bringup.camera.source import CameraError, CaptureConfig, Source
-from ptr_bringup.camera.sources import is_device, open_source
 from ptr_models.common.files import write_atomically
 
 SETTLE = 3.0

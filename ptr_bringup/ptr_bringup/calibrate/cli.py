@@ -173,8 +173,8 @@ def _camera(options: argparse.Namespace) -> int:
 
 def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
     from ptr_bringup.calibrate.camera_session import look, settle, write_entry
+    from ptr_bringup.camera.opening import is_device
     from ptr_bringup.camera.settings import Settings
-    from ptr_bringup.camera.sources import is_device
 
     settings = entry.settings
     if not options.check and is_device(source):

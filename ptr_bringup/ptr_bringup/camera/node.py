@@ -21,10 +21,10 @@ from ptr_bringup.camera.calibration import camera_info, camera_pose
 from ptr_bringup.camera.capture import CaptureThread
 from ptr_bringup.camera.health import Health, Problem
 from ptr_bringup.camera.mounting import declare_mounting, mounting_message
+from ptr_bringup.camera.opening import is_device, open_source
 from ptr_bringup.camera.reports import diagnostic, settings_text
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
 from ptr_bringup.camera.source import CameraError, CaptureConfig, Frame, Source, optical_frame
-from ptr_bringup.camera.sources import is_device, open_source
 from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.names import prefix, prefixed
 from ptr_bringup.ros.node import RunnableNode, run

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ptr_bringup.arm.model.kinematics import Pose
-from ptr_bringup.sim.arm_model import TOOL_OFFSET
+from ptr_bringup.sim.arm_mjcf import TOOL_OFFSET
 from ptr_bringup.sim.shapes import text
 from ptr_models.common import rotations
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_bringup.arm.model.kinematics import Pose
-from ptr_bringup.sim.arm_model import FINGERTIP_BEYOND_TOOL
+from ptr_bringup.sim.arm_mjcf import FINGERTIP_BEYOND_TOOL
 from ptr_bringup.sim.doors import Door
 from ptr_models.common.rotations import DEFAULT_ROTATION
 

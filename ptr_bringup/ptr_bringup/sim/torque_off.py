@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES
-from ptr_bringup.sim.arm_model import DAMPING
+from ptr_bringup.sim.arm_mjcf import DAMPING
 from ptr_bringup.sim.renderer import mujoco
 
 _FRICTION = 0.15

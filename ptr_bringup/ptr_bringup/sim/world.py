@@ -13,7 +13,7 @@ from ptr_bringup.arm.model import kinematics
 from ptr_bringup.arm.model.inverse_kinematics import inverse
 from ptr_bringup.arm.model.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
 from ptr_bringup.arm.motors.readings import HardwareError
-from ptr_bringup.sim import arm_model, cameras, door_stage, objects
+from ptr_bringup.sim import cameras, door_stage, objects
 from ptr_bringup.sim.cameras import CAMERAS, OVER_SHOULDER, WRIST, Appearance
 from ptr_bringup.sim.distractors import Distractors
 from ptr_bringup.sim.door_stage import DoorStage
@@ -93,7 +93,7 @@ def scene_xml(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> str:
 <visual><global offwidth="1280" offheight="960"/><quality shadowsize="1024" offsamples="0"/>
 <headlight ambient="0.35 0.35 0.35" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
 <map zfar="6"/></visual>
-<default>{arm_model.defaults()}</default>
+<default>{arm_mjcf.defaults()}</default>
 <asset>{_material("counter", kitchen.counter)}{_material("wall", kitchen.wall)}
 {assets}</asset>
 <worldbody>
@@ -105,10 +105,10 @@ def scene_xml(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> str:
 <geom name="wall" type="box" size="0.7 0.02 0.25" pos="0.35 -0.42 0.2" material="wall" contype="0" conaffinity="0"/>
 <geom name="side_wall" type="box" size="0.02 0.55 0.25" pos="0.80 0.15 0.2" material="wall" contype="0"
  conaffinity="0"/>
-{furniture}{things}{arm_model.body(cameras.wrist_xml())}
+{furniture}{things}{arm_mjcf.body(cameras.wrist_xml())}
 </worldbody>
-<actuator>{arm_model.actuators()}</actuator>
-<equality>{arm_model.equalities()}</equality>
+<actuator>{arm_mjcf.actuators()}</actuator>
+<equality>{arm_mjcf.equalities()}</equality>
 </mujoco>"""
 
 
@@ -136,7 +136,7 @@ class World:
         self.level = level_named(level)
         self.model = mujoco.MjModel.from_xml_string(scene_xml(self.kitchen, self.task, self.level), _textures(kitchen))
         self.data = mujoco.MjData(self.model)
-        self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
+        self.motors = Motors(np.array([*arm_mjcf.JOINT_EFFORT_LIMITS, 2 * arm_mjcf.FINGER_FORCE_LIMIT]))
         self.drop_spot: Array = np.array(self.kitchen.drop_spot)
         self._images: dict[tuple[int, int], Renderer] = {}
         self._joint = np.array([self.model.joint(n).qposadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
@@ -167,7 +167,7 @@ class World:
         variation = variation or Variation()
         rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
         mujoco.mj_resetData(self.model, self.data)
-        self.motors = Motors(np.array([*arm_model.JOINT_EFFORT_LIMITS, 2 * arm_model.FINGER_FORCE_LIMIT]))
+        self.motors = Motors(np.array([*arm_mjcf.JOINT_EFFORT_LIMITS, 2 * arm_mjcf.FINGER_FORCE_LIMIT]))
         self._restore_torque()
         self._vary_look(rng, variation)
         self._tint(np.random.default_rng(np.random.SeedSequence([seed, 17])), variation)

@@ -7,7 +7,7 @@ import math
 
 from ptr_bringup.arm.drivers.interbotix.registers import ERROR, SHADOWS, TEMPERATURE, TORQUE, VOLTAGE
 from ptr_bringup.arm.motors.readings import MOTOR_NAMES
-from ptr_bringup.sim.arm_model import FINGER_FORCE_LIMIT, JOINT_EFFORT_LIMITS
+from ptr_bringup.sim.arm_mjcf import FINGER_FORCE_LIMIT, JOINT_EFFORT_LIMITS
 from ptr_msgs.msg import MotorState
 
 CURRENT_UNIT = 2.69

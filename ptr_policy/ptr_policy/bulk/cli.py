@@ -16,7 +16,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_json
 from ptr_models.common.guidance import next_step
 from ptr_models.episodes.exclusion import add_exclude
-from ptr_models.limits import MAX_IMAGE_SIDE
+from ptr_models.input_limits import MAX_IMAGE_SIDE
 from ptr_policy.bulk.practice_cli import add_practice
 
 CHOOSE = f"how actions are chosen: {arguments.WAYS_TEXT} (default: the checkpoint's way)"

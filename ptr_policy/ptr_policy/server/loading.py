@@ -18,7 +18,7 @@ from ptr_models.inference.loading import load_policy
 from ptr_models.inference.policy import Policy
 from ptr_models.latency_file import with_measured_latencies
 from ptr_models.training.devices import resolve_device
-from ptr_policy.server.core import RunOptions, ServerError, rehearse
+from ptr_policy.server.run import RunOptions, ServerError, rehearse
 
 WARM_UPS = 3  # decisions before the first real one: allocation and the choice of kernels are slow once
 SLOWEST, FASTEST = 1.0, 50.0  # Hz, control rates that are served

@@ -10,7 +10,7 @@ from rclpy.time import Time
 from ptr_bringup.ros.time import duration_from_seconds, stamp_from_nanoseconds
 from ptr_models.contract import Contract
 from ptr_msgs.msg import ArmCommand, PolicyStep
-from ptr_policy.server.core import Step
+from ptr_policy.server.run import Step
 from ptr_policy.server.streams import ObservationStreams
 
 SOURCE = "policy"

@@ -18,7 +18,7 @@ from ptr_bringup.ros.parameters import declare
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.request_text import check_texts
 from ptr_msgs.srv import LoadCheckpoint
-from ptr_policy.server.core import ServerError
+from ptr_policy.server.run import ServerError
 
 EXPECTED = (PtrError, OSError, ValueError)  # their text is a sentence for the user
 LOAD = {"checkpoint": 4096, "new_task": 120}  # characters of the texts of a request
@@ -76,7 +76,10 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
     @told
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the checkpoint, compare contracts, warm up, and listen."""
-        from ptr_policy.server.runner import Runner, Settings  # PyTorch takes seconds, in which signals must count
+        from ptr_policy.server.control_loop import (  # PyTorch takes seconds, in which signals must count
+            Runner,
+            Settings,
+        )
         from ptr_policy.server.status import StatusPublisher
 
         self._give_back()  # of an attempt that failed half-way

@@ -11,8 +11,8 @@ from rclpy.node import Node
 
 from ptr_bringup.ros.qos import LATCHED
 from ptr_models.inference.policy import Policy
-from ptr_policy.server.core import Run
 from ptr_policy.server.loading import Loaded
+from ptr_policy.server.run import Run
 
 OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 

@@ -10,9 +10,9 @@ from sensor_msgs.msg import CameraInfo
 
 from ptr_bringup.ros.time import nanoseconds, stamp_from_nanoseconds
 from ptr_msgs.msg import ArmCommand, EpisodeEvent, EpisodeStatus, ObjectStates, StreamHealth
-from ptr_teleop.recorder.core import GIGABYTE, RecorderCore
 from ptr_teleop.recorder.episode import CommandTiming, Event, State
 from ptr_teleop.recorder.health import Health
+from ptr_teleop.recorder.recorder import GIGABYTE, RecorderCore
 
 
 def read_command(data: bytes) -> CommandTiming:

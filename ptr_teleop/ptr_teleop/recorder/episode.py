@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from ptr_models.common.errors import PtrError
 from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.input_limits import MAX_EXTRA_BYTES
 from ptr_models.json_input import parse_object
-from ptr_models.limits import MAX_EXTRA_BYTES
 
 
 class RecorderError(PtrError):

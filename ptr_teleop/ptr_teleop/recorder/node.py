@@ -41,11 +41,11 @@ from ptr_teleop.recorder.conversions import (
     read_scene,
     status_message,
 )
-from ptr_teleop.recorder.core import GIGABYTE, RecorderCore, Room
 from ptr_teleop.recorder.episode import Audit, Event, State, Wanted, parse_extra
 from ptr_teleop.recorder.files import audit, read_contract, relabel
 from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.raw_subscriptions import RawSubscriptions
+from ptr_teleop.recorder.recorder import GIGABYTE, RecorderCore, Room
 from ptr_teleop.recorder.streams import EVENTS, OBJECTS, info_topic, streams_for
 
 DRAIN = 0.02  # s between two looks into the queues

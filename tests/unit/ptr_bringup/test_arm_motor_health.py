@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ptr_bringup.arm.motors.health import SIMULATED, WIDOWX, Judgment, Level, MotorHealth, Thresholds
 from ptr_bringup.arm.motors.readings import MOTOR_NAMES, HardwareError, MotorReading, Motors
-from ptr_bringup.sim.arm_model import JOINT_EFFORT_LIMITS
+from ptr_bringup.sim.arm_mjcf import JOINT_EFFORT_LIMITS
 from ptr_bringup.sim.fault_effects import TEMPERATURE_LIMIT
 
 WELL = MotorReading("", temperature=30.0, voltage=12.0, effort=0.0)

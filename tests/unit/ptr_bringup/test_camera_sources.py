@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
+from ptr_bringup.camera.opening import is_device, open_source
 from ptr_bringup.camera.settings import Settings
 from ptr_bringup.camera.source import CameraError, CaptureConfig
-from ptr_bringup.camera.sources import is_device, open_source
 
 GREYS = (30, 90, 150, 210)
 

@@ -14,8 +14,8 @@ from openpi_server import OpenPiServer, file_for, openpi_server
 from ptr_models import cli
 from ptr_models.contract import Contract, ContractError
 from ptr_models.episodes.sampling import Observation
-from ptr_policy.server.core import Run, RunOptions
 from ptr_policy.server.loading import Wanted, load
+from ptr_policy.server.run import Run, RunOptions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "integration"))
 from untrained import TASK, write_checkpoint  # noqa: E402

@@ -13,7 +13,7 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.errors import StaleSampleError
 from ptr_models.episodes.sampling import Observation
 from ptr_models.training.q_range import QRange
-from ptr_policy.server.core import Run, RunOptions, rehearse
+from ptr_policy.server.run import Run, RunOptions, rehearse
 from ptr_policy.server.step_grid import Lateness
 
 OPTIONS = RunOptions("put_knife_in_pot", "mode", max_steps=5, max_holds=3)

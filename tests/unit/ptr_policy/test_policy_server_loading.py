@@ -17,8 +17,8 @@ from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract, ContractError
 from ptr_models.inference.policy import Policy
 from ptr_models.training.devices import DeviceError
-from ptr_policy.server.core import RunOptions, ServerError, rehearse
 from ptr_policy.server.loading import Wanted, load
+from ptr_policy.server.run import RunOptions, ServerError, rehearse
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "integration"))
 from untrained import TASK, write_checkpoint  # noqa: E402

@@ -10,8 +10,8 @@ pytest.importorskip("diagnostic_msgs.msg")
 
 from ptr_models.contract import Contract  # noqa: E402
 from ptr_models.episodes.sampling import Observation  # noqa: E402
-from ptr_policy.server.core import Run, RunOptions  # noqa: E402
 from ptr_policy.server.loading import Loaded  # noqa: E402
+from ptr_policy.server.run import Run, RunOptions  # noqa: E402
 from ptr_policy.server.status import ERROR, OK, WARN, Status, status_of  # noqa: E402
 from ptr_policy.server.step_grid import ON_TIME, Lateness  # noqa: E402
 

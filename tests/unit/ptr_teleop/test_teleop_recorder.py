@@ -13,9 +13,9 @@ from ptr_models.common.processor_use import ProcessorUse
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
-from ptr_teleop.recorder.core import RecorderCore, Room
 from ptr_teleop.recorder.episode import Audit, CommandTiming, Event, RecorderError, State, Wanted, parse_extra
 from ptr_teleop.recorder.folder import EpisodeFolder, FolderError
+from ptr_teleop.recorder.recorder import RecorderCore, Room
 from ptr_teleop.recorder.streams import COMMANDS, EVENTS, streams_for
 
 SECOND = 10**9

@@ -10,10 +10,10 @@ from pathlib import Path
 from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.writer import BagWriter
-from ptr_teleop.recorder.core import RecorderCore, Room
 from ptr_teleop.recorder.episode import Audit, CommandTiming, Wanted
 from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.health import PUBLISHERS, StreamMonitor
+from ptr_teleop.recorder.recorder import RecorderCore, Room
 from ptr_teleop.recorder.streams import streams_for
 
 SECOND = 10**9

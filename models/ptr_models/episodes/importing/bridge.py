@@ -32,7 +32,7 @@ from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, par
 from ptr_models.episodes.jpeg import sane_size
 from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
 from ptr_models.episodes.trajectory import Trajectory, write_episode
-from ptr_models.limits import MAX_TEXT
+from ptr_models.input_limits import MAX_TEXT
 
 CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0", "side_1": "image_1", "side_2": "image_2", "wrist": "image_3"}
 """Camera of the contract and the image of the data set that it takes."""

@@ -30,7 +30,7 @@ from ptr_models.episodes.importing.bridge import (
 from ptr_models.episodes.importing.naming import TRAJECTORY, session_of
 from ptr_models.episodes.importing.restricted_pickle import load, read_pickle
 from ptr_models.episodes.trajectory import encode_jpeg
-from ptr_models.limits import MAX_NUMPY_BYTES, MAX_RECORD_BYTES, MAX_TEXT
+from ptr_models.input_limits import MAX_NUMPY_BYTES, MAX_RECORD_BYTES, MAX_TEXT
 
 STATES, ACTIONS, INSTRUCTIONS = "obs_dict.pkl", "policy_out.pkl", "lang.txt"
 NUMPY = "out.npy"

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.limits import MAX_NUMPY_BYTES, MAX_PICKLE_BYTES, MAX_PICKLE_OPCODES
+from ptr_models.input_limits import MAX_NUMPY_BYTES, MAX_PICKLE_BYTES, MAX_PICKLE_OPCODES
 
 ADVICE = "it holds more than plain numbers and is not read"
 _ARRAYS = {f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")}

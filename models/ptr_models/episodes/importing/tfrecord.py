@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.limits import MAX_RECORD_BYTES
+from ptr_models.input_limits import MAX_RECORD_BYTES
 
 RECORD_OVERHEAD = 16
 """Bytes of a record beside its data: the length and two checksums."""

@@ -35,8 +35,8 @@ from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.exchange.lerobot import layout, video
 from ptr_models.exchange.lerobot.mapping import Fit, contract_at, look_absolute, match
 from ptr_models.exchange.lerobot.reading import Dataset, Record
+from ptr_models.input_limits import MAX_RECORD_BYTES, MAX_TEXT
 from ptr_models.json_input import read_object
-from ptr_models.limits import MAX_RECORD_BYTES, MAX_TEXT
 
 LOGGER = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.exchange.lerobot import layout
 from ptr_models.exchange.lerobot.assembly import rows_of
+from ptr_models.input_limits import MAX_COLUMN_BYTES, MAX_CONTROL_STEPS, MAX_JSON_BYTES, MAX_TABLE_ROWS, MAX_TASK_SLOTS
 from ptr_models.json_input import parse_object, read_object
-from ptr_models.limits import MAX_COLUMN_BYTES, MAX_CONTROL_STEPS, MAX_JSON_BYTES, MAX_TABLE_ROWS, MAX_TASK_SLOTS
 
 _BATCH, _IMAGE_BATCH = 4096, 64
 _MOST_FEATURES = 1000

@@ -19,9 +19,9 @@ from ptr_models.common.errors import PtrError
 from ptr_models.episodes.request_text import check_texts
 from ptr_msgs.action import RunPolicy
 from ptr_msgs.msg import ArmCommand, EpisodeStatus, PolicyStep
-from ptr_policy.server.core import Run, RunOptions, ServerError, Step, rehearse
 from ptr_policy.server.loading import Loaded
 from ptr_policy.server.messages import command_message, release_message, step_message
+from ptr_policy.server.run import Run, RunOptions, ServerError, Step, rehearse
 from ptr_policy.server.step_grid import Lateness
 from ptr_policy.server.step_timer import StepTimer
 from ptr_policy.server.streams import ObservationStreams
