@@ -13,7 +13,7 @@ from ptr_bringup.arm.model import kinematics
 from ptr_bringup.arm.model.inverse_kinematics import inverse
 from ptr_bringup.arm.model.kinematics import FINGER_OPEN, JOINT_NAMES, Pose
 from ptr_bringup.arm.motors.readings import HardwareError
-from ptr_bringup.sim import cameras, door_stage, objects
+from ptr_bringup.sim import arm_mjcf, cameras, door_stage, objects
 from ptr_bringup.sim.cameras import CAMERAS, OVER_SHOULDER, WRIST, Appearance
 from ptr_bringup.sim.distractors import Distractors
 from ptr_bringup.sim.door_stage import DoorStage
