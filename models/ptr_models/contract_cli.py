@@ -177,7 +177,7 @@ def _compare(options: argparse.Namespace) -> int:
     if not found:
         print("the two are the same in all that must be")
     elif all(", size: " in line for line in found):
-        print("only the sizes differ: training and deployment make the images anew from the full ones")
+        print("only the sizes differ: training and deployment make the images again from the full ones")
     return 1 if found else 0
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a device's reading to a command: releasing the deadman holds pose and gripper, pressing it starts anew.
+"""From a device's reading to a command: releasing the deadman holds pose and gripper, pressing it starts over.
 
 A device gives either a speed or the pose of a hand. A hand is followed relatively: what counts is how far it has
 moved since the deadman was pressed, added to where the arm was commanded to be at that time. The error to that

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running camera node mends a device that fails: it opens it anew, says so, and goes on without a restart."""
+"""The running camera node mends a device that fails: it opens it again, says so, and goes on without a restart."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Case:
 
 
 def repeated(problem: str, seconds: int, number: int) -> str:
-    return f"Nothing but {problem} images for {seconds} s; the camera is closed and opened anew (reopening {number} "
+    return f"Nothing but {problem} images for {seconds} s; the camera is closed and reopened (reopening {number} "
 
 
 GONE = "The camera gives no images any more; waiting for it to come back."
@@ -74,7 +74,7 @@ def statuses(ros) -> dict[str, list[tuple[DiagnosticStatus, dict[str, str]]]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_camera_that_fails_is_opened_anew_until_it_is_well(ros, statuses: dict, name: str) -> None:
+def test_a_camera_that_fails_is_opened_again_until_it_is_well(ros, statuses: dict, name: str) -> None:
     case, reports = CASES[name], statuses[name]
 
     def failed() -> bool:
@@ -86,7 +86,7 @@ def test_a_camera_that_fails_is_opened_anew_until_it_is_well(ros, statuses: dict
     ros.wait(failed, f"{name} is {case.problem}", timeout=60.0)
     ros.wait(well, f"{name} is well again", timeout=60.0)
     times = ("once", "twice")[case.reopened - 1]
-    assert reports[-1][0].message.endswith(f"It was opened anew {times} since the start.")
+    assert reports[-1][0].message.endswith(f"It was reopened {times} since the start.")
     for sentence in case.said:
         assert sentence in case.process.output
     before = len(case.images)
@@ -95,7 +95,7 @@ def test_a_camera_that_fails_is_opened_anew_until_it_is_well(ros, statuses: dict
 
 
 def test_of_a_frozen_image_no_more_went_out_than_it_takes_to_notice(ros, statuses: dict) -> None:
-    """At 30 Hz the fifth is known for frozen; opening the camera anew makes it no newer."""
+    """At 30 Hz the fifth is known for frozen; opening the camera again makes it no newer."""
     for name in ("v4l2_freezes", "realsense_freezes"):
         images = [bytes(image.data) for image in CASES[name].images]
         longest = max(len(list(group)) for _, group in itertools.groupby(images))

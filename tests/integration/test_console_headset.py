@@ -78,7 +78,7 @@ def packets_of_the_newest_session(ros) -> list[dict]:
 
 
 def enter(ros, page) -> None:
-    """Begin a session; anew when page and console were apart for a second meanwhile, which ends one, as it should."""
+    """Begin a session; again when page and console were apart for a second meanwhile, which ends one, as it should."""
     before = packets_of_the_newest_session(ros)[-1]["session"] if ros.packets else ""
 
     def begun() -> bool:
@@ -121,7 +121,7 @@ def glide_gripped(ros, session) -> np.ndarray:
     """Move the gripped hand; returns where the arm has to be now, and is, to 4 mm.
 
     On a busy machine the page's packets may pause for longer than they are valid. The arm then holds, as it should,
-    and misses a part of the motion; so the hand moves anew, back and forth.
+    and misses a part of the motion; so the hand moves again, back and forth.
     """
     for way in (1, -1, 1, -1):
         start = position(ros)

@@ -93,7 +93,7 @@ class Path:
         return found
 
     def reach(self, **goal) -> None:
-        """Move there; on a busy machine the arm may seem not to follow, and the move is begun anew."""
+        """Move there; on a busy machine the arm may seem not to follow, and the move is begun again."""
         for _ in range(5):
             result = self.ros.act(MoveTo, "/arm/move_to", MoveTo.Goal(**goal))
             if result.success:

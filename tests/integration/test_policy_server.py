@@ -173,7 +173,7 @@ def test_trials_are_recorded_with_what_the_policy_saw(robot, checkpoint: Path, t
 
 
 def compare_with_the_bag(policy: Policy, bag: Path, trial: dict) -> None:
-    """The actions that were published, computed anew from the bag with the reader's sampling, bit for bit.
+    """The actions that were published, computed again from the bag with the reader's sampling, bit for bit.
 
     Samples that were still under way when the policy decided are in the bag too; they are left out here.
     """

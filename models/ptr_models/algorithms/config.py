@@ -106,7 +106,7 @@ class AlgorithmConfig:
             data actions otherwise adds up along an episode when alpha is large (empty: no bounds, as in PTR).
         max_backup: Bellman targets take the best of `samples` next actions (PTR); otherwise there is one.
         next_policy_actions: the CQL term also pushes on `samples` actions of the policy at s' (CQL and COG; not PTR).
-        target_subset: critics, drawn anew for each update, of which Bellman targets take the smallest (REDQ has 2;
+        target_subset: critics, drawn again for each update, of which Bellman targets take the smallest (REDQ has 2;
             0: all of them, as in PTR).
         actor_q_weight: weight of Q in the actor's loss; 0 makes a control whose critic is trained and not used.
         actor_critics: the actor climbs the `min` (PTR) or the `mean` of the critics (REDQ).

@@ -35,7 +35,7 @@ examples:
   ptr inspect data/carrot/episode_0001 --sheet sheet.png     one episode, with its images as a contact sheet
   ptr inspect data/carrot --json                             everything, for programs
 
-A bad episode is taken out with `ptr discard`, and judged anew with `ptr label`."""
+A bad episode is taken out with `ptr discard`, and judged again with `ptr label`."""
 WIDTH = 100  # columns that the table of streams needs; a narrower terminal breaks its lines
 
 

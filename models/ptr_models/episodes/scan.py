@@ -30,8 +30,8 @@ _ONE_PUBLISHER = (*_IN_ORDER, JOINT_STATE)
 _NOT_KNOWN = (0, 2**32 - 1)
 """Sequence numbers of messages whose publisher's number the recorder, or its middleware, did not know."""
 MIXED_SHARE, MIXED_LEAST = 0.02, 5
-"""Share and number of messages that may be numbered no higher than the one before. A publisher counts up, and begins
-anew when it is started anew; of two that take turns, each turn of the one with the lower numbers is such a message."""
+"""Share and number of messages that may be numbered no higher than the one before. A publisher counts up, and from
+the beginning after a restart; of two that take turns, each turn of the one with the lower numbers is such a message."""
 _MESSAGE = struct.Struct("<BQHIQQ")
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags as memory-mapped arrays: each frame once, decoded and squashed. Disposable: the bags are the truth.
 
-What was read once is not read again: a bag that is added, changed or labelled anew costs its own reading only.
+What was read once is not read again: a bag that is added, changed or labelled again costs its own reading only.
 """
 
 from __future__ import annotations

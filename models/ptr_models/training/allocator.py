@@ -13,7 +13,7 @@ NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc not to hand freed blocks back to the kernel, which would clear their pages anew.
+    """Tell glibc's malloc not to hand freed blocks back to the kernel, which would clear their pages again.
 
     Large blocks come from mmap by default and are unmapped when freed, so that the activations of each update cost
     tens of thousands of page faults: 15 to 20 % of the time of a small network's update on a CPU.

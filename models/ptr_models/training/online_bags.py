@@ -100,7 +100,7 @@ class ByClassifier:
 class Intake:
     """Watches a folder of bags; what is complete, readable and judged is the online data set.
 
-    The bags are the truth: one that disappears leaves the data set, one whose label changes is labelled anew.
+    The bags are the truth: one that disappears leaves the data set, one whose label changes is labelled again.
     """
 
     def __init__(

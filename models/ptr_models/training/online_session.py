@@ -42,7 +42,7 @@ class Trials:
 def start_online(
     path: Path, bags: Bags, trials: Trials, folder: Path, adjust: Sequence[str] = (), **overrides: Any
 ) -> OnlineLearner:
-    """An online run that begins with a fine-tuned checkpoint; nothing is initialised anew.
+    """An online run that begins with a fine-tuned checkpoint; nothing is initialised again.
 
     Args:
         path: checkpoint folder, or the folder of a run.

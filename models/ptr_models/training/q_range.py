@@ -70,4 +70,4 @@ def from_json(text: str) -> dict[str, QRange]:
             for task, entry in entries.items()
         }
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise QRangeError(f"q_range.json is malformed ({error}); compute it anew with ptr train q-range") from error
+        raise QRangeError(f"q_range.json is malformed ({error}); compute it again with ptr train q-range") from error

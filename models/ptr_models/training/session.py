@@ -231,7 +231,7 @@ def resume(
     """
     path = latest_checkpoint(folder)
     if path is None:
-        raise PtrError(f"there is no checkpoint to resume in {folder}; start the run anew, without --resume")
+        raise PtrError(f"there is no checkpoint to resume in {folder}; start the run again, without --resume")
     base = _newest_readable(folder, path)
     bags = bags if bags is not None else bags_of_run(folder, cache)
     config = adjusted(_overridden(base.config, overrides), adjust)

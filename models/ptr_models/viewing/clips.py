@@ -24,7 +24,7 @@ MOST_INSIDE = 6_000_000
 def clips(bags: Sequence[Path | None], page: Path, most_inside: int = MOST_INSIDE) -> list[str]:
     """What the `src` of a video is for each bag: a data URI, or a link to a file beside the page.
 
-    The files are in the folder `videos` beside the page, and made anew when their bag is newer.
+    The files are in the folder `videos` beside the page, and made again when their bag is newer.
 
     Args:
         bags: folders of episodes; None: there is none.

@@ -11,9 +11,9 @@ from ptr_bringup.camera.health import Problem
 from ptr_bringup.camera.source import CameraError, Frame, Source
 
 FIRST, LONGEST = 2.0, 60.0
-"""s of images of no use after which the camera is opened anew, at first and at most."""
+"""s of images of no use after which the camera is reopened, at first and at most."""
 STEADY = 60.0
-"""s of useful images after which the waits begin anew: what has frozen again by then was not mended."""
+"""s of useful images after which the waits start over: what has frozen again by then was not mended."""
 FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
 """s between two tries to find a camera again; each wait is twice the one before."""
 
@@ -26,7 +26,7 @@ class Reopening:
     a cap), and it delays the first image after the view has changed: so each wait is twice the one before.
 
     Attributes:
-        patience: s of nothing but images of no use after which it is to be opened anew.
+        patience: s of nothing but images of no use after which it is to be reopened.
     """
 
     def __init__(self) -> None:
@@ -63,9 +63,9 @@ class CaptureThread:
     """Delivers each image at once, from its own thread.
 
     Args:
-        open_source: opens the source, anew after it was closed.
+        open_source: opens the source, again after it was closed.
         returns: whether a source that gives nothing is to be waited for, and one whose images are of no use opened
-            anew; else its end is the end.
+            again; else its end is the end.
         deliver: gets each image; returns why it is of no use, if it is of none.
         tell: gets a sentence when the source is closed, and when it is back.
         ended: called when there are no more images, with the reason of a failure or an empty string.
@@ -135,7 +135,7 @@ class CaptureThread:
             problem, patience = self._deliver(image), reopening.patience
             if self._returns and reopening.due(time.monotonic(), problem is None):
                 return (
-                    f"Nothing but {problem} images for {patience:.0f} s; the camera is closed and opened anew "
+                    f"Nothing but {problem} images for {patience:.0f} s; the camera is closed and reopened "
                     f"(reopening {self.reopened + 1} since the start)."
                 )
             if source.period is not None:

@@ -74,7 +74,7 @@ class Camera(RunnableNode, LifecycleNode):
             rate=declare(self, "rate", 30.0, "Hz", (0.1, 240.0)),
             quality=declare(self, "jpeg_quality", 90, "JPEG quality where the camera gives no JPEG itself", (1, 100)),
             rotate=declare(self, "rotate", False, "turn the image by 180 degrees"),
-            loop=declare(self, "loop", True, "begin a folder or video anew at its end"),
+            loop=declare(self, "loop", True, "begin a folder or video again at its end"),
         )
         self._settings = Settings(
             exposure=declare(self, "exposure", AUTOMATIC, "ms, -1: automatic", (AUTOMATIC, _MOST)),
@@ -145,7 +145,7 @@ class Camera(RunnableNode, LifecycleNode):
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop publishing; the camera is opened anew by the next activation."""
+        """Stop publishing; the camera is reopened by the next activation."""
         self._stop()
         return super().on_deactivate(state)
 

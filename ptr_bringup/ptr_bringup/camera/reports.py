@@ -23,7 +23,7 @@ _SENTENCES = {
 }
 _OF_DEVICE = {
     "cure_missing": "look at its plug and cable",
-    "cure_frozen": "plug it in anew if it stays so",
+    "cure_frozen": "unplug it and plug it in again if it stays so",
     "cure_torn": "try another cable or USB port",
     "cure_slow": "more light, or a USB port of its own",
 }
@@ -55,7 +55,7 @@ def diagnostic(
         settings: as of `Source.settings`.
         processor_use: share of the computer's processors that is in use; None: not known.
         simulated: there is no device that could be at fault.
-        reopened: how often the camera was opened anew since the start.
+        reopened: how often the camera was reopened since the start.
         prefix: of the name, in a namespace.
     """
     level = DiagnosticStatus.OK
@@ -68,7 +68,7 @@ def diagnostic(
     sentences = [_SENTENCES[problem].format(**found) for problem in report.problems]
     message = " ".join(sentences) or f"{report.rate:.1f} images a second."
     if reopened:
-        message += f" It was opened anew {_TIMES.get(reopened, f'{reopened} times')} since the start."
+        message += f" It was reopened {_TIMES.get(reopened, f'{reopened} times')} since the start."
     values = {
         "problems": ", ".join(map(str, report.problems)),
         "rate": f"{report.rate:.1f}",

@@ -38,7 +38,7 @@ class CaptureConfig:
         rate: Hz.
         quality: of JPEG, 1 to 100, where the source gives none of its own.
         rotate: turn by 180 degrees.
-        loop: begin a folder or video anew at its end.
+        loop: begin a folder or video again at its end.
     """
 
     width: int = 640

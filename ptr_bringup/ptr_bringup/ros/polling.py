@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Subscriptions that a node looks at when it suits it, instead of an executor that wakes for each message.
 
-An executor of rclpy builds its wait set anew for every message; where many come, or more than are needed, that costs
+An executor of rclpy builds its wait set again for every message; where many come, or more than are needed, that costs
 more than what is done with them. So these subscriptions belong to a group that no executor dispatches, and `take`
 takes what has arrived in their queues.
 """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node `scene`: the next scene when a person asks for it, and in simulation after each saved episode.
 
-A scene of the simulator is laid anew with the next seed, after the arm has gone to a start that varies with it. On the
-real arm a person lays out the scene, and the arm goes to its start when it is asked to, never by itself.
+The simulator's scene is laid out again with the next seed, after the arm has gone to a start that varies with it. On
+the real arm a person lays out the scene, and the arm goes to its start when it is asked to, never by itself.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ class HumanJudge:
         return True
 
     def judge_again(self, trial: Trial, note: str) -> Judgment:
-        """Ask anew what came of a trial; arguments as of `judge`."""
+        """Ask again what came of a trial; arguments as of `judge`."""
         self._interview = Interview()
         return self.judge(trial, note)
 
@@ -220,7 +220,7 @@ class HumanJudge:
                 self._say(self._interview.question)
 
     def _ask(self, question: str) -> None:
-        """Ask anew; what was typed before does not answer it."""
+        """Ask again; what was typed before does not answer it."""
         while self._line() is not None:
             pass
         self._say(question)

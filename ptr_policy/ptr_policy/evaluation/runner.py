@@ -105,7 +105,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """Make the trials of a plan that are not in `directory` yet, and return the summary of all.
 
-    Writes `trials.jsonl`, one line per finished trial, and `summary.json` anew after each. A person may take the newest
+    Writes `trials.jsonl`, one line per finished trial, and updates `summary.json`. A person may take the newest
     judgment back before the next trial begins, or the last one before the evaluation ends, and give another one, which
     gets a line of its own.
 

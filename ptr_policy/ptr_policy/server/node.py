@@ -125,7 +125,7 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Something went wrong in a transition: release the arm and begin anew, unconfigured."""
+        """Something went wrong in a transition: release the arm and start over, unconfigured."""
         if self._runner is not None:
             self._runner.end("the policy server failed", failed=True)
         self._give_back()

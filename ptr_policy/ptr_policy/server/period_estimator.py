@@ -44,7 +44,7 @@ class PeriodEstimator:
         self._samples: deque[tuple[int, int]] = deque(maxlen=KEPT)
 
     def note(self, stamp: int, arrival: int) -> None:
-        """A sample was taken and was here; ns of one clock. Time that runs backwards begins anew."""
+        """A sample was taken and was here; ns of one clock. Time that runs backwards starts over."""
         if self._samples and stamp <= self._samples[-1][0]:
             self._samples.clear()
         self._samples.append((stamp, arrival))

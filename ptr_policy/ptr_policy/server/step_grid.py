@@ -51,7 +51,7 @@ class StepGrid:
         self.due = first
 
     def tick(self, now: float) -> Lateness:
-        """A step begins now (s); a clock that was set back begins the grid anew."""
+        """A step begins now (s); a clock that was set back begins the grid again."""
         late = now - self.due
         if late < -self._period:
             self.due, late = now, 0.0

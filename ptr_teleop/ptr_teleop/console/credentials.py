@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from ptr_models.common.errors import PtrError
 
 LIFETIME = timedelta(days=397)  # the longest that every browser takes
-RENEWAL = timedelta(days=30)  # before its end a certificate is made anew
+RENEWAL = timedelta(days=30)  # before its end a certificate is made again
 TOKEN_BYTES = 24
 USABLE_TOKEN = re.compile(r"[A-Za-z0-9_-]{24,200}")
 

@@ -119,7 +119,7 @@ class EpisodeLibrary:
         return f"{name} is back"
 
     def relabel(self, name: str, outcome: str, score: float | None, note: str, by: str) -> str:
-        """Judge an episode anew, as `ptr label` does."""
+        """Judge an episode again, as `ptr label` does."""
         label = Label(outcome, time.time_ns(), by, score, note)
         with self._lock:
             labelling.relabel(self.find(name), label)

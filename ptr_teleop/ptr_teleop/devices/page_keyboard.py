@@ -85,7 +85,7 @@ class PageKeyboardDevice(Outbox):
             self._rejections.add(f"a packet of the page's keyboard was refused: it is {arrival.value}", now)
             return
         if arrival is Arrival.JUMPED:
-            self._notices.append("the clock of the page jumped: ages are measured anew")
+            self._notices.append("the clock of the page jumped: ages are measured again")
         before, self._state = self._state, state
         if state.deadman and GRIPPER in state.keys and (before is None or GRIPPER not in before.keys):
             self._toggle = True

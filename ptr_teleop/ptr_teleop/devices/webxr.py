@@ -183,7 +183,7 @@ class WebXRDevice(Outbox):
         if before is None or controller is None or min(before.grip, controller.grip) <= GRIPPED:
             return
         if arrival in (Arrival.JUMPED, Arrival.FIRST):
-            jump = "the headset's clock jumped" if arrival is Arrival.JUMPED else "the session began anew"
+            jump = "the headset's clock jumped" if arrival is Arrival.JUMPED else "the session started over"
         else:
             figures = self._guard.refusal(before, controller, packet.sent - self._sent)
             jump = f"the controller jumped by {figures}" if figures else ""

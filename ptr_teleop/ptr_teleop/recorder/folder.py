@@ -49,7 +49,7 @@ class EpisodeFolder:
             FolderError: the folder was removed, its disk unmounted or made read-only since the recorder began.
         """
         if not self.path.is_dir():
-            raise FolderError(f"{self.path} is gone; bring it back, then start the recorder anew")
+            raise FolderError(f"{self.path} is gone; bring it back, then start the recorder again")
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise FolderError(f"episodes cannot be written to {self.path} any more; make it writable")
 

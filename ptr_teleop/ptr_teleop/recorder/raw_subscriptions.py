@@ -82,7 +82,7 @@ class RawSubscriptions:
     def adapt(self, recording: bool) -> None:
         """Subscribe as reliably as the publishers offer; call it now and then.
 
-        While an episode is recorded only what hears a publisher not at all is subscribed to anew.
+        While an episode is recorded only what hears a publisher not at all is subscribed to again.
         """
         for topic, tap in self._subscriptions.items():
             wanted, present = self._request(topic), _key(tap.qos_profile)

@@ -265,7 +265,7 @@ class RecorderCore:
         return None if self._writer is None else self._finish(self._writer, self._ended(self.metadata, now))
 
     def note_label(self, metadata: EpisodeMetadata) -> None:
-        """An episode was labelled anew."""
+        """An episode was labelled again."""
         if self.state is not State.RECORDING:
             self.metadata = metadata
             self.message = f"{metadata.episode_id} is now labelled {metadata.outcome}"

@@ -163,7 +163,7 @@ def test_clearing_a_stop_does_not_move_the_arm_for_who_went_on_commanding(
 
 
 @pytest.mark.parametrize("before", ["released during the stop", "released after it", "silent", "a human"])
-def test_after_a_stop_a_command_counts_that_is_given_anew(arbiter: Arbiter, before: str) -> None:
+def test_after_a_stop_a_command_counts_that_is_given_again(arbiter: Arbiter, before: str) -> None:
     arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
     arbiter.stop("a test")
     if before == "released during the stop":

@@ -135,7 +135,7 @@ def test_a_hot_motor_cools_before_it_is_rebooted() -> None:
     arm.reboot = lambda: (temperatures.append(arm.motors["elbow"].temperature), reboot())[1]
     log = recover(arm, cool=50.0)
     assert temperatures[0] <= 50.0
-    assert log == ["confirm", "confirm", "reboot", "torque", "clear", "sleep", "start"]  # supported anew after the wait
+    assert log == ["confirm", "confirm", "reboot", "torque", "clear", "sleep", "start"]  # supported after the wait
 
 
 def test_a_motor_that_stays_hot_ends_the_recovery_before_the_reboot() -> None:

@@ -118,11 +118,11 @@ def test_a_camera_that_stays_frozen_is_closed_and_opened_until_it_is_not(monkeyp
     assert first.closed
     assert second.closed
     assert stage.thread.reopened == 2
-    told = "Nothing but frozen images for 0 s; the camera is closed and opened anew (reopening"
+    told = "Nothing but frozen images for 0 s; the camera is closed and reopened (reopening"
     assert [text for text in stage.told if "frozen" in text] == [f"{told} {k} since the start)." for k in (1, 2)]
 
 
-def test_a_file_is_never_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_never_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture, "FIRST", 0.02)
     stage = Stage([], returns=False)
     stage.thread.start(Frozen(20))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a camera with useless images is opened anew: soon at first, rarely where it does not help."""
+"""When a camera with useless images is reopened: soon at first, rarely where it does not help."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEVICE = 1.0
 
 
 def openings(seconds: float, useful, reopening: Reopening | None = None, rate: float = RATE) -> list[float]:
-    """When a camera is opened anew, of whose images `useful(s, s since the last opening)` says whether they are."""
+    """When a camera is reopened, of whose images `useful(s, s since the last opening)` says whether they are."""
     reopening, times, now = reopening or Reopening(), [], 0.0
     while now < seconds:
         if reopening.due(now, useful(now, now - (times[-1] + DEVICE if times else 0.0))):
@@ -26,7 +26,7 @@ def openings(seconds: float, useful, reopening: Reopening | None = None, rate: f
     return times
 
 
-def test_a_camera_that_freezes_is_opened_anew_after_two_seconds() -> None:
+def test_a_camera_that_freezes_is_opened_again_after_two_seconds() -> None:
     found = openings(20.0, lambda now, _: now < 5.0 or now > 7.5)
     assert found == [pytest.approx(5.0 + FIRST, abs=2 / RATE)]
 
@@ -70,7 +70,7 @@ def test_what_was_before_the_camera_went_does_not_count_when_it_is_back() -> Non
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 2.0), st.booleans()), min_size=1, max_size=200))
-def test_it_is_never_opened_anew_within_the_patience_nor_after_a_good_image(steps: list[tuple[float, bool]]) -> None:
+def test_it_is_never_opened_again_within_the_patience_nor_after_a_good_image(steps: list[tuple[float, bool]]) -> None:
     reopening, now, last_good = Reopening(), 0.0, -0.0
     for step, useful in steps:
         now += step

@@ -49,7 +49,7 @@ def test_a_folder_is_shown_in_the_order_of_its_names_and_once(folder: Path) -> N
     assert greys(opened(folder), 10) == list(GREYS)
 
 
-def test_a_folder_that_loops_begins_anew(folder: Path) -> None:
+def test_a_folder_that_loops_begins_again(folder: Path) -> None:
     assert greys(opened(folder, loop=True), 6) == [*GREYS, *GREYS[:2]]
 
 
@@ -67,7 +67,7 @@ def test_a_video_is_shown_from_its_first_image(video: Path) -> None:
     assert greys(opened(video), 10) == pytest.approx(GREYS, abs=3)
 
 
-def test_a_video_that_loops_begins_anew(video: Path) -> None:
+def test_a_video_that_loops_begins_again(video: Path) -> None:
     assert greys(opened(video, loop=True), 6) == pytest.approx([*GREYS, *GREYS[:2]], abs=3)
 
 

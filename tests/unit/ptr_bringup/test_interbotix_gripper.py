@@ -41,7 +41,7 @@ def test_the_force_backs_off_once_the_finger_has_settled_on_an_object() -> None:
     assert pwm[22:] == [-200.0] * (len(pwm) - 22)
 
 
-def test_an_object_that_slips_is_gripped_anew() -> None:
+def test_an_object_that_slips_is_gripped_again() -> None:
     gripper = GripperPwm(GripperSettings())
     run(gripper, 0.0, 0.025, 1.0)
     assert gripper.step(1.0, 0.0235, 0.0) == -350.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr contract`, and images that are made anew from the full ones in the bags, never silently of another size."""
+"""`ptr contract`, and images that are made again from the full ones in the bags, never silently of another size."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_differences_are_sentences_without_python(tmp_path: Path) -> None:
     assert "camera over_shoulder, max_age: 0.3 != 0.5" in str(caught.value)
 
 
-def test_images_are_read_anew_at_the_size_that_is_wanted(large: Path, tmp_path: Path) -> None:
+def test_images_are_read_again_at_the_size_that_is_wanted(large: Path, tmp_path: Path) -> None:
     wanted = Contract().with_image_size(96, 96)
     data = open_episodes([large], wanted, root=tmp_path / "cache")
     assert (len(data), data.left_out) == (2, ())

@@ -70,7 +70,7 @@ def test_a_bag_of_two_robots_is_proposed_to_discard_and_left_out_of_training(
     assert "two publishers" in dataset.left_out[0].reason
 
 
-def begun_anew(items: list[Salvaged]) -> Iterator[Numbered]:
+def begun_again(items: list[Salvaged]) -> Iterator[Numbered]:
     """Two restarts of each publisher, and each seventh message lost."""
     counts: Counter[str] = Counter()
     for place, item in enumerate(items):
@@ -84,12 +84,12 @@ def begun_anew(items: list[Salvaged]) -> Iterator[Numbered]:
     "numbered",
     [
         by_publishers((0,)),
-        begun_anew,
+        begun_again,
         lambda items: ((item, 0) for item in items),
         lambda items: ((item, 2**64 - 1) for item in items),
         lambda items: ((item, 1) for item in items),
     ],
-    ids=["one", "begun anew", "unknown", "unknown to the middleware", "always the same"],
+    ids=["one", "begun again", "unknown", "unknown to the middleware", "always the same"],
 )
 def test_a_bag_of_one_robot_is_not_taken_for_two(
     written: Callable[..., Path], numbered: Callable[[list[Salvaged]], Iterator[Numbered]]

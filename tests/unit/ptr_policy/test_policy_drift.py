@@ -31,7 +31,7 @@ class Scripted:
         return SimpleNamespace(q_mode=next(self._next))
 
 
-def test_the_first_step_of_the_alarm_is_kept_and_each_episode_begins_anew() -> None:
+def test_the_first_step_of_the_alarm_is_kept_and_each_episode_begins_again() -> None:
     watched = Watched(Scripted([0, 5, 5, 0, 5, 5, 5, 0, 5, 5, 5], QRange((-1.0,), (1.0,), 1)), "t", drift_time=0.6)
     for _ in range(11):
         watched.act(None, None, "t", "")

@@ -158,7 +158,7 @@ def test_without_a_judgment_to_undo_the_key_does_not_begin_the_trial() -> None:
     assert terminal.said[1].startswith("There is no judgment to undo. Trial 3")
 
 
-def test_what_is_judged_again_is_asked_anew() -> None:
+def test_what_is_judged_again_is_asked_again() -> None:
     desk = Typist()
     desk.person.attend(TRIAL)
     assert desk.types("s\n") and desk.person.judge(TRIAL).outcome == "success"

@@ -52,7 +52,7 @@ def test_too_few_samples_silence_and_uneven_samples_have_no_rhythm() -> None:
     assert heard(0.04, jitter=0.015).beat(after(60, 0.04)) is None
 
 
-def test_a_clock_that_is_set_back_begins_the_rhythm_anew() -> None:
+def test_a_clock_that_is_set_back_begins_the_rhythm_again() -> None:
     rhythm = heard(0.04)
     rhythm.note(START, START)
     assert rhythm.beat(START) is None

@@ -68,7 +68,7 @@ def test_steps_done_and_missed_are_all_that_were_due(pauses: list[float], period
         assert due == slot
 
 
-def test_a_clock_that_is_set_back_begins_the_grid_anew() -> None:
+def test_a_clock_that_is_set_back_begins_the_grid_again() -> None:
     ticks = StepGrid(0.2, 100.2)
     ticks.tick(100.2)
     assert not ticks.tick(50.0).too_late

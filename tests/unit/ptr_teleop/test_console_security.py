@@ -96,7 +96,7 @@ def test_token_key_and_certificate_are_made_once_and_for_their_owner_only(tmp_pa
     assert obtain(tmp_path / "other", ["robot"]).token != first.token
 
 
-def test_a_certificate_is_made_anew_for_another_name_or_near_its_end(
+def test_a_certificate_is_made_again_for_another_name_or_near_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = obtain(tmp_path, ["robot"])

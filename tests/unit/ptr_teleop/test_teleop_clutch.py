@@ -104,7 +104,7 @@ def test_a_trigger_does_not_drop_what_the_gripper_holds() -> None:
     assert clutch.advance(held(0.05, trigger=True), closed).gripper == 0.05  # met: from here it is followed
     assert clutch.advance(held(0.6, trigger=True), closed).gripper == 0.6
     clutch.advance(RELEASED, closed)
-    assert clutch.advance(held(1.0, trigger=True), closed).gripper == 0.0  # pressed anew: it must meet again
+    assert clutch.advance(held(1.0, trigger=True), closed).gripper == 0.0  # pressed again: it must meet again
 
 
 def test_a_trigger_that_passes_the_opening_between_two_readings_has_met_it() -> None:

@@ -137,7 +137,7 @@ def test_packets_that_overtook_each_other_are_old() -> None:
 
 
 @pytest.mark.parametrize("jump", [-3600.0, -0.05, 0.7, 1e6])
-def test_a_clock_that_is_set_is_noticed_and_measured_anew(jump: float) -> None:
+def test_a_clock_that_is_set_is_noticed_and_measured_again(jump: float) -> None:
     link = PacketLatency()
     for k in range(5):
         link.receive("s", k, 0.014 * k, 9.0 + 0.014 * k)

@@ -93,7 +93,7 @@ class Staged:
         Raises:
             EpisodeError: it is damaged.
         """
-        found = read_object(folder / EPISODE, EpisodeError, advice="delete it; it is made anew")
+        found = read_object(folder / EPISODE, EpisodeError, advice="delete it; it is made again")
         with np.load(folder / ROWS, allow_pickle=False) as archive:
             frames = len(archive[layout.ACTION])
         return cls(

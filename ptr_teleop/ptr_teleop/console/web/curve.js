@@ -9,7 +9,7 @@ export class Curve {
   #points = []; // [step, q, spread of the critics, q of the mode]
   #range = null; // [lowest, highest] Q of the task's demonstrations
 
-  // Returns true when it has to be drawn anew.
+  // Returns true when it has to be drawn again.
   expect(status) {
     const known = status && status.q_low !== null && status.q_high !== null;
     const range = known ? [status.q_low, status.q_high] : null;

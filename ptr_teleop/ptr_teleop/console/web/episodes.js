@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The saved episodes: play one, judge it anew, discard it, and undo each of these.
+// The saved episodes: play one, judge it again, discard it, and undo each of these.
 import { byId, make, sentence, setChildren, setText } from "./dom.js";
 import { Player } from "./player.js";
 

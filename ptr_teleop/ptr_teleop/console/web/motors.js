@@ -42,7 +42,7 @@ export class Motors {
     const limp = all.some((motor) => !motor.torque);
     const stopped = arm?.mode === "stopped";
     const needed = Boolean(motors) && (tripped || limp || motors.level === "fault");
-    if (needed && !this.#needed) byId("supported").checked = false; // asked anew each time
+    if (needed && !this.#needed) byId("supported").checked = false; // asked again each time
     this.#needed = needed;
     byId("recovery").hidden = !needed && !byId("supported").checked;
     const standing = !tripped && !limp;
