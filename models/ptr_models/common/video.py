@@ -155,8 +155,9 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
                 raise VideoError(f"{path} holds no video")
             stream = container.streams.video[0]
             context = stream.codec_context
-            if stream.codec.canonical_name not in DECODED:
-                raise VideoError(f"{path} is of the codec {stream.codec.canonical_name}; known: {', '.join(DECODED)}")
+            codec = "unknown" if context is None else context.codec.canonical_name
+            if codec not in DECODED:
+                raise VideoError(f"{path} is of the codec {codec}; known: {', '.join(DECODED)}")
             require_size(path, context.height, context.width)
             context.thread_count = 1
             yield container, stream

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 
 from ptr_models.common.assets import checkpoint_path
 from ptr_models.common.errors import PtrError
+from ptr_models.common.video import Encoding, encode
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, read_records
 from ptr_models.episodes.inspection import inspect
@@ -34,6 +35,7 @@ from ptr_models.episodes.trajectory import write_episode
 from ptr_models.latency_file import with_measured_latencies
 from ptr_models.networks.flax_weights import read_flax_weights
 from ptr_models.networks.published import _read
+from ptr_models.replay.videos import frames_at
 from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import TrainingConfig
 
@@ -75,6 +77,9 @@ def samples(tmp_path: Path, make_trajectory: Callable[..., Any]) -> list[Sample]
     folder = write_episode(tmp_path, EpisodeMetadata("e", "t", outcome="success"), make_trajectory(steps=6)[0])
     bag, label = (folder / "e.mcap").read_bytes(), (folder / "episode.json").read_bytes()
     np.savez(tmp_path / "weights.npz", a=np.arange(10.0), b=np.ones((2, 3)))
+    encode(
+        tmp_path / "v.mp4", np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), np.uint8), (32, 32), 5, Encoding()
+    )
     length = (8).to_bytes(8, "little")
     record = length + masked_crc(length).to_bytes(4, "little") + bytes(8) + masked_crc(bytes(8)).to_bytes(4, "little")
 
@@ -94,6 +99,7 @@ def samples(tmp_path: Path, make_trajectory: Callable[..., Any]) -> list[Sample]
         ("c.json", Contract().to_json().encode(), lambda place: Contract.from_json(latin(place / "c.json"))),
         ("l.yaml", latencies, lambda place: with_measured_latencies(Contract(), str(place / "l.yaml"))),
         ("w.npz", (tmp_path / "weights.npz").read_bytes(), lambda place: read_flax_weights(place / "w.npz")),
+        ("v.mp4", (tmp_path / "v.mp4").read_bytes(), lambda place: list(frames_at(place / "v.mp4", 5.0))),
         ("r.tfrecord", record * 3, lambda place: [parse_example(item) for item in read_records(place / "r.tfrecord")]),
     ]
 

@@ -245,6 +245,14 @@ def test_goal_images_are_for_the_policy_that_follows(values: Path, training_bags
     assert torch.equal(trainer.algorithm.critic.encoder.dense.weight, learned["dense.weight"])
 
 
+def test_a_policy_of_chunks_begins_with_the_same_encoder(values: Path, training_bags: Bags, tmp_path: Path) -> None:
+    config = from_values(values, "algorithm.chunk=2", "schedule.steps=1")
+    trainer = start_pretraining(config, prior_only(training_bags), tmp_path / "run")
+    learned = encoder_weights(read_checkpoint(values))
+    assert torch.equal(trainer.algorithm.critic.encoder.dense.weight, learned["dense.weight"])
+    assert Policy.load(trainer.run().checkpoint).checkpoint.config.algorithm.chunk == 2
+
+
 @pytest.mark.parametrize("rate", ["-1", "1e6"])
 def test_a_rate_that_no_video_has_is_refused(rate: str) -> None:
     with pytest.raises(ConfigError, match="video_rate is .* it must be 0, or 0.01 to 1000 Hz"):

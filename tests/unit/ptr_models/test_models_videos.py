@@ -192,11 +192,17 @@ def single_frame(path: Path) -> Path:
     return gray_video(path, np.full(1, 90), 5)
 
 
+def of_unknown_codec(path: Path) -> Path:
+    path.write_bytes(gray_video(path, np.full(6, 90), 5).read_bytes().replace(b"avc1", b"zzzz"))
+    return path
+
+
 BAD = [
     (truncated, "is no intact MP4 video"),
     (play_list, "is no intact MP4 video"),
     (empty, "is no intact MP4 video"),
     (jpeg, "is no intact MP4 video"),
+    (of_unknown_codec, "is of the codec unknown; known: h264, hevc, av1, vp9, mpeg4"),
     (single_frame, "has fewer than two frames at 5 Hz; a longer video is needed"),
 ]
 
