@@ -184,7 +184,7 @@ def test_the_examples_that_move_a_robot_run(nodes, tmp_path: Path, monkeypatch, 
 
 @pytest.mark.usefixtures("robot")
 def test_the_examples_that_record_read_train_and_ask_a_policy_run(nodes, checkpoint, tmp_path) -> None:
-    assert "the audit proposes: " in run_example(nodes, "03_record.py")
+    assert "the audit recommends: " in run_example(nodes, "03_record.py")
     bag = Path(max(find_bags([nodes.bags]), key=lambda path: Path(path).stat().st_mtime))
     assert f"{TASK}: failure" in run_example(nodes, "04_read_a_bag.py", bag)
     trained = run_example(nodes, "05_train.py", checkpoint, bag, tmp_path / "run", 2)
