@@ -44,10 +44,11 @@ class Defaults(NamedTuple):
 
 
 DEFAULTS = {
-    "machine": Defaults("ptr_small", "data/mix_machine", 500),
-    "human": Defaults("ptr_bernoulli_small", "data/mix_human", 800),
+    ("human", "easy"): Defaults("ptr_bernoulli_small", "data/mix_human", 800),
+    ("human", "standard"): Defaults("ptr_bernoulli_standard", "data/mix_standard", 800),
+    ("machine", "easy"): Defaults("ptr_small", "data/mix_machine", 500),
 }
-"""By the operator's manner."""
+"""By the operator's manner and the level of the scenes."""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -91,10 +92,17 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     add(
         "--manner",
-        choices=tuple(DEFAULTS),
+        choices=("human", "machine"),
         default="human",
         help="how the scripted operator moves: human, which hesitates, misses and tries again, or machine, which never "
         "errs (default: human)",
+    )
+    add(
+        "--level",
+        choices=("easy", "standard"),
+        default="easy",
+        help="of the scenes: easy, one object, or standard, among other objects, turned and in other light, where "
+        "fewer trials succeed (default: easy)",
     )
     add("--trials", type=arguments.count, default=10, metavar="N", help="to make with each checkpoint (default: 10)")
     add("--steps", type=arguments.count, metavar="N", help="updates of fine-tuning (default: 800; machine: 500)")
@@ -102,7 +110,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--checkpoint",
         type=arguments.checkpoint,
         metavar="DIR",
-        help="pre-trained checkpoint (default: the shipped one, ptr_bernoulli_small; machine: ptr_small)",
+        help="pre-trained checkpoint (default: the shipped one, ptr_bernoulli_small; at level standard "
+        "ptr_bernoulli_standard; machine: ptr_small)",
     )
     arguments.option(
         parser,
@@ -111,7 +120,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         dest="pretraining",
         type=arguments.output_folder,
         metavar="DIR",
-        help="pre-training bags to mix in, made where there are none (default: data/mix_human, or data/mix_machine)",
+        help="pre-training bags to mix in, made where there are none (default: data/mix_human; at level standard "
+        "data/mix_standard; machine: data/mix_machine)",
     )
     arguments.option(
         parser,
@@ -137,7 +147,11 @@ def _run(options: argparse.Namespace) -> int:
     from ptr_policy.demo.runner import run_all
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
-    defaults = DEFAULTS[options.manner]
+    if (options.manner, options.level) not in DEFAULTS:
+        raise PtrError(
+            f"no shipped checkpoint has learned --level {options.level} with --manner {options.manner}; leave one out"
+        )
+    defaults = DEFAULTS[options.manner, options.level]
     checkpoint = resolve_checkpoint(options.checkpoint or checkpoint_path(defaults.checkpoint)).resolve()
     plan = Plan(
         out=options.out.resolve(),
@@ -152,6 +166,7 @@ def _run(options: argparse.Namespace) -> int:
         finetune_steps=options.steps or defaults.steps,
         cameras=tuple(camera.name for camera in contract_from(checkpoint).cameras),
         manner=options.manner,
+        level=options.level,
         baseline=not options.no_baseline,
     )
     console = Console()

@@ -34,6 +34,7 @@ class Plan:
         finetune_steps: updates of fine-tuning.
         cameras: that the checkpoint sees.
         manner: how the scripted operator moves and errs, `machine` or `human`.
+        level: how hard the scenes of all data and trials are.
         baseline: whether behavior cloning is fine-tuned and evaluated beside PTR.
     """
 
@@ -49,6 +50,7 @@ class Plan:
     finetune_steps: int
     cameras: tuple[str, ...] = (Camera().name,)
     manner: str = "human"
+    level: str = "easy"
     baseline: bool = True
 
     @property

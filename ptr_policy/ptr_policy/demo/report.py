@@ -199,7 +199,7 @@ def _next_steps(plan: Plan, result: Result) -> list[dict[str, str]]:
         ("See which decisions of the demonstrations matter, according to Q:", "analyze", "critical", plan.bags)
         + ("--checkpoint", plan.run("ptr")),
         ("Try the checkpoint in a hundred other scenes, without recording:", "sim", "evaluate", "--checkpoint")
-        + (plan.run("ptr"), "--task", plan.task, "--kitchen", plan.kitchen, "--trials", 100),
+        + (plan.run("ptr"), "--task", plan.task, "--kitchen", plan.kitchen, "--level", plan.level, "--trials", 100),
     ]
     return [{"about": str(about), "command": command_text(*words)} for about, *words in steps]
 

@@ -13,8 +13,6 @@ from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.demo.plan import Plan
 from ptr_policy.stages import PTR, Stage, number_in
 
-LEVEL = "easy"
-"""That of the data that the shipped checkpoints were trained on."""
 _IMITATE = ("algorithm.bc_warmup=1000000", "algorithm.critic_warmup_steps=0")  # all updates imitate, none trains Q
 IMITATION = {"machine": _IMITATE, "human": (*_IMITATE, "algorithm.choice=sample_gripper")}
 """Settings of fine-tuning that make it behavior cloning, by the operator's manner, with the decoding that suits it: who
@@ -40,7 +38,7 @@ def _pretraining_data(plan: Plan) -> Stage:
     """Fine-tuning mixes pre-training data in, as PTR does; it is made again rather than shipped."""
     command = [*PTR, "sim", "collect", "--out", str(plan.pretraining)]
     command += ["--episodes", str(plan.pretraining_episodes), "--seed", "0", "--jobs", "2"]
-    command += ["--level", LEVEL, "--manner", plan.manner, "--camera", *plan.cameras]
+    command += ["--level", plan.level, "--manner", plan.manner, "--camera", *plan.cameras]
     title = "Simulating pre-training data to mix in"
     return Stage("pretraining_data", title, command, plan.pretraining_episodes, _episodes(plan.pretraining), "bags")
 
@@ -54,7 +52,7 @@ def _record(plan: Plan) -> Stage:
         seed=plan.seed,
         episodes=plan.demonstrations,
         device="scripted",
-        level=LEVEL,
+        level=plan.level,
         manner=plan.manner,
         directory=plan.bags,
         cameras=",".join(plan.cameras),
@@ -86,6 +84,7 @@ def _evaluate(plan: Plan, name: str, title: str) -> Stage:
         kitchen=plan.kitchen,
         seed=plan.seed,
         trials=plan.trials,
+        level=plan.level,
         checkpoint=plan.checkpoint_of(name),
         policy=name,
         directory=folder,

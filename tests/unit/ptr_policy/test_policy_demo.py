@@ -315,6 +315,15 @@ def test_imitation_starts_where_ptr_does_and_never_follows_q(plan: Plan) -> None
     assert alone == ["pretraining_data", "record", "finetune_ptr", "evaluate_ptr", "evaluate_pretrained"]
 
 
-@pytest.mark.parametrize("manner", DEFAULTS)
-def test_each_manner_has_a_shipped_checkpoint_to_begin_with(manner: str) -> None:
-    assert (checkpoint_path(DEFAULTS[manner].checkpoint) / "checkpoint.json").is_file()
+@pytest.mark.parametrize("kind", DEFAULTS)
+def test_each_manner_and_level_has_a_shipped_checkpoint_to_begin_with(kind: tuple[str, str]) -> None:
+    assert (checkpoint_path(DEFAULTS[kind].checkpoint) / "checkpoint.json").is_file()
+
+
+def test_data_demonstrations_and_trials_are_of_one_level(plan: Plan) -> None:
+    (plan.checkpoint / "checkpoint.json").write_text('{"step": 7}')
+    stages = {stage.name: stage.command for stage in all_stages(dataclasses.replace(plan, level="standard"))}
+    mixed_in = stages["pretraining_data"]
+    assert mixed_in[mixed_in.index("--level") + 1] == "standard"
+    for name in ("record", "evaluate_ptr", "evaluate_bc", "evaluate_pretrained"):
+        assert "level:=standard" in stages[name]
