@@ -156,6 +156,7 @@ def _watch(
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     address = ""
     with Progress(*columns) as progress:
+        progress.console.print(f"the robot starts; its log is {log}", markup=False, soft_wrap=True)
         bar = progress.add_task(options.task, total=options.episodes)
         while process.poll() is None:
             if not address and (address := console_address(log)):

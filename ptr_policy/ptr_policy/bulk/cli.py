@@ -349,16 +349,18 @@ def _tasks(options: argparse.Namespace) -> int:
     from ptr_bringup.sim.cameras import CAMERAS
     from ptr_bringup.sim.door_tasks import DOOR_TASKS
     from ptr_bringup.sim.kitchens import held_out_kitchens, pretraining_kitchens
-    from ptr_bringup.sim.tasks import PRETRAINING_TASKS, TARGET_TASKS
+    from ptr_bringup.sim.tasks import OTHER_TASKS, PRETRAINING_TASKS, TARGET_TASKS
 
     console = Console(highlight=False)
     for title, names in (
         ("Target tasks", [task.name for task in TARGET_TASKS]),
         ("Tasks with doors", [task.name for task in DOOR_TASKS]),
         ("Pre-training tasks", [task.name for task in PRETRAINING_TASKS]),
+        ("Your own tasks", [task.name for task in OTHER_TASKS]),
         ("Kitchens that pre-training never sees", held_out_kitchens()),
         ("Pre-training kitchens", pretraining_kitchens()),
         ("Cameras", CAMERAS),
     ):
-        console.print(f"[bold]{title}[/bold]\n  " + "\n  ".join(names))
+        if names:
+            console.print(f"[bold]{title}[/bold]\n  " + "\n  ".join(names))
     return 0

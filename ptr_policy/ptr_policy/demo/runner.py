@@ -45,7 +45,8 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
             if not now:
                 continue
             if not console.is_terminal:
-                console.print("; ".join(f"{stage.title} …" for stage in now), markup=False)
+                logs = [f"{stage.title} … (log: {plan.out / 'logs' / stage.name}.log)" for stage in now]
+                console.print("\n".join(logs), markup=False, soft_wrap=True)
             begin = time.monotonic()
             taken: dict[str, float] = {}
             try:

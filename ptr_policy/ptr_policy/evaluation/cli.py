@@ -114,7 +114,7 @@ def _candidate(text: str) -> str:
 
 
 def _add_report(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(title="afterwards", metavar="report")
+    kinds = parser.add_subparsers(title="afterwards", metavar="{report,judge}")
     report = kinds.add_parser(
         "report",
         help="write report.html and report.json of an evaluation again",
