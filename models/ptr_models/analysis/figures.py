@@ -31,7 +31,7 @@ def q_figure(curves: Sequence[ValueCurve], columns: int = 5, title: str = "") ->
         raise PtrError("there is no demonstration to draw")
     columns = min(columns, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(2.5 * columns, 2.0 * rows + 0.7), layout="constrained")
+    figure = Figure(figsize=(2.5 * columns, 2.0 * rows + (0.7 if columns > 2 else 1.1)), layout="constrained")
     axes = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
     for axis, curve in zip(axes, curves, strict=False):
         steps = np.arange(len(curve.mc_return))
@@ -44,7 +44,7 @@ def q_figure(curves: Sequence[ValueCurve], columns: int = 5, title: str = "") ->
     for axis in axes[len(curves) :]:
         axis.set_visible(False)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3 if columns > 2 else 1, frameon=False, fontsize=8)
     for axis in axes[max(len(curves) - columns, 0) : len(curves)]:
         axis.set_xlabel("control step", fontsize=8, color=INK)
     figure.suptitle(title or curves[0].task.replace("_", " "), fontsize=10, color=INK)
