@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a camera well? Frozen, dark, torn, missing and slow images are told apart. The policy server refuses the
-first three in `ptr_policy.server.image_guard`, episodes are judged by `ptr_models.common.image_checks`.
+"""Is a camera well? Frozen, dark, torn, missing and slow images are told apart. The policy server refuses
+frozen, dark and torn ones in `ptr_policy.server.image_guard`, episodes are judged by `ptr_models.common.image_checks`.
 
 | problem | means | judged by |
 |---|---|---|

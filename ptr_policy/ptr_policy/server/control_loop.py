@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs of the policy: the action /run_policy, its clock, and what is sent at each step."""
+"""The control loop of a run of the policy (`_on_step`): the action /run_policy, and what is sent at each step.
+
+`step_timer` says when a step is due, `run` what to do in it.
+"""
 
 from __future__ import annotations
 

@@ -64,7 +64,8 @@ def bits(reason: Reason) -> list[Reason]:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the arm is allowed to do. Zero is a limit like any other number.
+    """What the arm is allowed to do. Zero is a limit like any other number. A robot's values are those of its
+    `config/arm.yaml`; the defaults are for programs without one.
 
     Attributes:
         workspace_min, workspace_max: m, corners of the workspace box of the end effector in base_link.
