@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a device's reading to a command: releasing the deadman holds pose and gripper, pressing it starts over.
 
-A device gives either a speed or the pose of a hand (a VR controller or a phone, `devices.webxr`). A hand is followed relatively: what counts is how far it has
-moved since the deadman was pressed, added to where the arm was commanded to be at that time. The error to that
-target becomes a twist, so that what the arm's gate clips is not lost, and nothing drifts.
+A device gives either a speed or the pose of a hand (a VR controller or a phone, `devices.webxr`). A hand is followed
+relatively: what counts is how far it has moved since the deadman was pressed, added to where the arm was commanded to
+be at that time. The error to that target becomes a twist, so that what the arm's gate clips is not lost, and nothing
+drifts.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 |---|---|
 | frozen | it is the same, bit for bit, although the arm moved by more than FROZEN_TRAVEL since it was first seen |
 | frozen (episode) | the same for at least FROZEN_TIME: a frame that comes twice spoils no episode |
-| frozen (sensor) | three or more are the same within more than SENSOR_FROZEN_TIME, whatever the arm does; not for sources without noise |
+| frozen (sensor) | three or more are the same within more than SENSOR_FROZEN_TIME; only of sources with noise |
 | dark | its brightest percent of values is below DARK |
 | torn | its JPEG is not whole (`jpeg.whole`), or its lower end is of one color (`broken_off`) |
 """
