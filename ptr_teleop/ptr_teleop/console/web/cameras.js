@@ -20,12 +20,12 @@ export class Camera {
     this.trouble.hidden = true;
     this.overlay = make("canvas", "hand-axes");
     this.overlay.setAttribute("aria-hidden", "true");
-    this.picture = make("div", "picture");
-    this.picture.append(this.canvas, this.overlay, this.trouble);
+    this.image = make("div", "image");
+    this.image.append(this.canvas, this.overlay, this.trouble);
     this.figure = make("figure", "camera stale");
     const caption = make("figcaption", "", name.replaceAll("_", " "));
     caption.append(this.badge);
-    this.figure.append(this.picture, caption);
+    this.figure.append(this.image, caption);
     parent.append(this.figure);
     this.#open();
   }
