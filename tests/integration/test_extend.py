@@ -77,7 +77,7 @@ def test_the_pages_driver_moves_its_arm(nodes) -> None:
     states = nodes.collect(ArmState, "/arm/state")
     nodes.start("ptr_bringup.arm.node", robot="wx250s", driver="echo")
     nodes.wait(lambda: states, "a state of the page's arm", 60.0)
-    assert nodes.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper=1.0)).success
+    assert nodes.act(MoveTo, "/arm/move_to", MoveTo.Goal(named_pose="home", gripper_position=1.0)).success
     assert states[-1].joint_positions == pytest.approx([0.0] * 6, abs=0.01)
 
 

@@ -31,8 +31,8 @@ def effort_from(name: str, effort: float) -> float:
 def register(motor: MotorState, name: str) -> int | None:
     """Value of a register that shows a motor's health; None where it isn't known or not measured."""
     value = {
-        ERROR: float(motor.hardware_error),
-        TORQUE: float(motor.torque),
+        ERROR: float(motor.hardware_error_status),
+        TORQUE: float(motor.torque_enabled),
         TEMPERATURE: motor.temperature,
         VOLTAGE: 10.0 * motor.voltage,
     }.get(name, math.nan)

@@ -108,7 +108,7 @@ class XsSdkStandIn(RunnableNode, Node):
         for motor in message.motors:
             before = self._motors.get(motor.name)
             self._motors[motor.name] = motor
-            if before is not None and motor.torque and not before.torque and self._joints is not None:
+            if before is not None and motor.torque_enabled and not before.torque_enabled and self._joints is not None:
                 self._bank.hold(self._joints)
 
     def _on_measured(self, message: JointState) -> None:
@@ -214,7 +214,7 @@ class XsSdkStandIn(RunnableNode, Node):
             self._bank.hold(self._joints)
         await self._torque.call_async(SetBool.Request(data=request.enable))
         for motor in self._motors.values():  # what is read next shows it, before the simulator's next message
-            motor.torque = request.enable and not motor.hardware_error
+            motor.torque_enabled = request.enable and not motor.hardware_error_status
         return response
 
     async def _on_reboot(self, request: Reboot.Request, response: Reboot.Response) -> Reboot.Response:
@@ -225,12 +225,12 @@ class XsSdkStandIn(RunnableNode, Node):
             if joint is None:
                 continue
             motor = self._motors.get(joint)
-            if not request.smart_reboot or (motor is not None and motor.hardware_error):
+            if not request.smart_reboot or (motor is not None and motor.hardware_error_status):
                 self._bank.forget(joint)
         await self._reboot.call_async(Trigger.Request())
         for motor in self._motors.values():
-            motor.torque &= not motor.hardware_error
-            motor.hardware_error = 0
+            motor.torque_enabled &= not motor.hardware_error_status
+            motor.hardware_error_status = 0
         if request.enable:
             await self._torque.call_async(SetBool.Request(data=True))
         return response
