@@ -243,7 +243,7 @@ def test_ptr_arm_leads_back_after_a_trip(well: Robot) -> None:
     assert "ready" in recovered.stdout
     well.wait_for_mode(ArmState.IDLE)
     assert place(well.states[-1].measured_pose) == pytest.approx([0.3, 0.0, 0.15], abs=0.02)
-    assert well.ptr("arm", "status").returncode == 0
+    well.ros.wait(lambda: well.ptr("arm", "status").returncode == 0, "a status without complaint", timeout=60.0)
 
 
 def test_ptr_inject_says_what_is_wrong_and_refuses_what_it_does_not_know(well: Robot) -> None:

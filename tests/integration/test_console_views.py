@@ -188,7 +188,7 @@ def test_a_warm_motor_asks_for_rest_and_stops_nothing(robot: ToldRobot, page: An
     assert page.is_hidden("#latched")
     page.click("#tab-robot")
     cells = "[...document.querySelectorAll('#motor-rows tr')].map((row) => row.textContent)"
-    assert page.evaluate(cells)[1] == "shoulder61 °C61 °C0.112.0 Vholds"
+    until(page, f"{cells}[1] === 'shoulder61 °C61 °C0.112.0 Vholds'")
     assert page.is_hidden("#recovery")
     assert page.is_disabled("#torque-off")  # until somebody holds the arm
     page.click("#view-robot summary")

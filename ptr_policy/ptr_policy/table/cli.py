@@ -190,8 +190,8 @@ def _run(options: argparse.Namespace) -> int:
         for method in METHODS:
             console.print(f"{method.name:<20} {method.title}: {method.recipe.value}", highlight=False)
         return 0
+    require_unused(options.out.resolve())
     plan = plan_from(options)
-    require_unused(plan.out)
     find_episodes([plan.data], Exclusion(plan.exclude))  # before hours of other work
     check_cameras(plan)
     check_targets(plan)
