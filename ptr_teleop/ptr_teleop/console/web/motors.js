@@ -2,7 +2,7 @@
 // The motors, and the way back after one of them has tripped: each step is ticked off by what the motors say.
 import { byId, make, sentence, setChildren, setText } from "./dom.js";
 
-const LEVELS = { ok: ["well", "ok"], rest: ["rest soon", "warn"], fault: ["fault", "error"] };
+const LEVELS = { ok: ["well", "ok"], warn: ["rest soon", "warn"], fault: ["fault", "error"] };
 const HOT = 72; // deg C; where the smaller motors of the arm switch off
 
 export class Motors {

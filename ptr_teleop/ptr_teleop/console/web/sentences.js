@@ -2,7 +2,7 @@
 // What a person should know now, as short plain sentences: spoken, and shown in the headset.
 import { sentence } from "./dom.js";
 
-const GRADES = { hold: 1, clip: 1, refuse: 2, warn: 1, rest: 1, error: 2, fault: 3 };
+const GRADES = { hold: 1, clip: 1, refuse: 2, warn: 1, error: 2, fault: 3 };
 
 // [{key, text, grade}]: grade 0 a remark, 1 a change, 2 a refusal or a fault of a part, 3 a fault of the arm.
 export function sentencesOf(state) {
