@@ -108,12 +108,13 @@ def run_together(stages: Sequence[Stage], logs: Path, progress: Progress, second
         while running:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 running[0].process.wait(POLL)
-            for one in list(running):
+            ended = [one for one in running if one.process.poll() is not None]
+            for one in running:
                 one.show()
-                if one.process.poll() is not None:
-                    running.remove(one)
-                    one.require_success()
-                    seconds[one.stage.name] = time.monotonic() - begin
+            running = [one for one in running if one not in ended]
+            seconds |= {one.stage.name: time.monotonic() - begin for one in ended if not one.trouble()}
+            if troubles := [trouble for one in ended if (trouble := one.trouble())]:
+                raise StageError(troubles[0])
 
 
 class _Running:
@@ -138,13 +139,13 @@ class _Running:
         """Bring the bar to where the stage is."""
         self._progress.update(self._bar, completed=min(self.stage.done(), self.stage.total))
 
-    def require_success(self) -> None:
-        """Refuse an end with an error, or with less than the total."""
+    def trouble(self) -> str:
+        """What is wrong with its end, an error or less than the total; empty: nothing."""
         returncode, finished, stage = self.process.returncode, self.stage.done(), self.stage
         if returncode == 0 and finished >= stage.total:
-            return
+            return ""
         lines = self._log.read_text(errors="replace").splitlines()[-TAIL:]
-        raise StageError(
+        return (
             f"stage {stage.name!r} ended with exit code {returncode} after {finished} of {stage.total} {stage.unit}; "
             f"the whole log is {self._log}, its end:\n" + "\n".join(f"  {line}" for line in lines)
         )

@@ -24,6 +24,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.viewing.clips import clips
+from ptr_policy import stages
 from ptr_policy.demo import figures, runner
 from ptr_policy.demo.cli import DEFAULTS, confirmed, prepare
 from ptr_policy.demo.plan import Plan
@@ -210,6 +211,18 @@ def test_a_stage_that_fails_ends_the_one_beside_it(tmp_path: Path) -> None:
         stages = [dataclasses.replace(waiting, name="waiting"), dataclasses.replace(broken, name="broken")]
         run_together(stages, tmp_path, progress, seconds)
     assert seconds == {}
+
+
+def test_a_stage_that_ended_well_together_with_one_that_failed_has_its_time(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(stages, "POLL", 60.0)  # both have ended when they are looked at
+    done = tmp_path / "done"
+    code = f"import pathlib, time\nwhile not pathlib.Path({str(done)!r}).exists(): time.sleep(0.01)\ntime.sleep(1.0)\n"
+    broken = dataclasses.replace(stage_of(code + "raise SystemExit(1)", 1, 1), name="broken")
+    good = dataclasses.replace(stage_of(f"open({str(done)!r}, 'w')", 1, 1), name="good")
+    seconds: dict[str, float] = {}
+    with progress_bar(Console(quiet=True)) as progress, pytest.raises(StageError, match="'broken'"):
+        run_together([broken, good], tmp_path, progress, seconds)
+    assert list(seconds) == ["good"]
 
 
 def test_stages_of_one_group_count_once_in_the_total() -> None:
