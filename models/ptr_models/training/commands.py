@@ -189,15 +189,29 @@ def _resume(options: argparse.Namespace, group: Group) -> Trainer:
     if options.exclude and not (options.data or options.target):
         raise PtrError("--resume goes on with the run's own data; give --exclude with --data and --target, or leave it")
     begin = session.first_step(folder)
+    _require_beyond(options, folder, begin)
     bags = _bags(options) if options.data or options.target or _videos(options) else None
     return session.resume(bags, folder, _adjustments(options, begin), group, cache=options.cache, **_overrides(options))
+
+
+def _require_beyond(options: argparse.Namespace, folder: Path, begin: int) -> None:
+    """Refuse `--steps` that a run has made already; `begin` updates came before it."""
+    from ptr_models.training.runs import checkpoint_step, latest_checkpoint
+
+    newest = latest_checkpoint(folder)
+    done = 0 if newest is None else checkpoint_step(newest) - begin
+    if options.steps is not None and options.steps < done:
+        raise PtrError(
+            f"{folder} has made {done} updates already, --steps {options.steps} leaves none to make; --steps counts "
+            "from the run's beginning"
+        )
 
 
 def _run(trainer: Trainer, title: str) -> int:
     """Train; 0, or 128 + the number of the signal that ended it."""
     again = ("train", KINDS[title], "--resume", "--out", trainer.folder)
     how = f"the newest checkpoint is kept, if there is one: {command_text(*again)} goes on from it"
-    with resumable(lambda: f"{trainer.step} of {trainer.config.schedule.steps} updates were made", how):
+    with resumable(lambda: f"{_made(trainer)} were made", how):
         outcome = trainer.run(title)
     if trainer.group.is_main:
         print(_sentence(trainer, outcome))
@@ -209,10 +223,18 @@ def _run(trainer: Trainer, title: str) -> int:
 def _sentence(trainer: Trainer, outcome: Outcome) -> str:
     from ptr_models.training.representation import describe
 
-    done = f"{outcome.step} of {trainer.config.schedule.steps} updates, {outcome.seconds:.0f} s"
-    text = f"{done}; {ENDINGS[outcome.reason]}. Checkpoint: {outcome.checkpoint}"
+    text = f"{_made(trainer)}, {outcome.seconds:.0f} s; {ENDINGS[outcome.reason]}. Checkpoint: {outcome.checkpoint}"
     features = describe(trainer.start.card)
     return f"{text}\n{features}" if features else text
+
+
+def _made(trainer: Trainer) -> str:
+    """How many updates of how many this run has made, apart from those of the checkpoint that it fine-tunes."""
+    from ptr_models.training.session import first_step
+
+    begin = first_step(trainer.folder)
+    made = f"{trainer.step - begin} of {trainer.config.schedule.steps - begin} updates"
+    return f"{made} (after the {begin} of its checkpoint)" if begin else made
 
 
 def _choose(trainer: Trainer, cache: Path | None) -> None:

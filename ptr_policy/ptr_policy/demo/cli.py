@@ -147,11 +147,14 @@ def _run(options: argparse.Namespace) -> int:
     from ptr_policy.demo.runner import run_all
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
-    if (options.manner, options.level) not in DEFAULTS:
+    defaults = DEFAULTS.get(
+        (options.manner, options.level), Defaults("", f"data/mix_{options.manner}_{options.level}", 500)
+    )
+    if not (options.checkpoint or defaults.checkpoint):
         raise PtrError(
-            f"no shipped checkpoint has learned --level {options.level} with --manner {options.manner}; leave one out"
+            f"no shipped checkpoint has learned --level {options.level} with --manner {options.manner}; name one with "
+            "--checkpoint, or leave one of the two out"
         )
-    defaults = DEFAULTS[options.manner, options.level]
     checkpoint = resolve_checkpoint(options.checkpoint or checkpoint_path(defaults.checkpoint)).resolve()
     plan = Plan(
         out=options.out.resolve(),

@@ -114,8 +114,11 @@ def test_finetuning_ends_with_a_choice_and_goes_on_by_its_own_steps(
     assert f"Chosen: {run}/checkpoints/{choice['chosen']}\nbecause {choice['reason']}" in printed
     assert [item["updates"] for item in choice["candidates"]] == [1, 2, 3]
     assert choice["chosen"] in ("step_00000006", "step_00000007")
+    assert "3 of 3 updates (after the 4 of its checkpoint)" in printed
     assert Policy.load(run).checkpoint.path.name == choice["chosen"]
 
+    assert main(["train", "finetune", "--resume", *place, "--steps", "2"]) == 2
+    assert f"{run} has made 3 updates already, --steps 2 leaves none to make" in capsys.readouterr().err
     assert main(["train", "finetune", "--resume", *place, "--steps", "4"]) == 0
     assert [path.name for path in checkpoints_of(run)][-1] == "step_00000008"
     assert len(json.loads((run / "choice.json").read_text())["candidates"]) == 4
