@@ -47,7 +47,7 @@ test: setup $(STAMPS)/tests ## all tests (PYTEST_OPTIONS='-k launching -x')
 jazzy: ## unit and node tests on ROS 2 Jazzy from wheels (.venv-jazzy)
 	@scripts/test_on_jazzy
 
-browser: tests/browser/node_modules ## Chromium and an emulated headset, for the tests of the operator's page
+browser: $(STAMPS)/tests tests/browser/node_modules ## Chromium and an emulated headset, for the tests of the operator's page
 
 lint: $(STAMPS)/tests ## style, mistakes that a linter sees, and types
 	@$(VENV)/bin/ruff check .

@@ -23,6 +23,7 @@ pytest_plugins = ["hangs"]
 
 SHARED_MEMORY = Path("/dev/shm")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side already
+os.environ.setdefault("PYTHONFAULTHANDLER", "1")  # a process that hangs says where
 OLD = 60.0  # s; a younger file may be about to be mapped
 LIVE = [Path(__file__).parent / folder for folder in ("integration", "system")]  # tests with real nodes
 

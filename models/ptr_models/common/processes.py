@@ -49,15 +49,16 @@ def end_process(process: subprocess.Popen[bytes], group: bool = False, patience:
 def exit_after(timeout: float, code: int) -> None:
     """End this process with an exit code if it still runs after `timeout` s, whatever lock is held by then.
 
-    For a process whose work is done and whose libraries may hang as they shut down. Before it ends, the stacks of all
-    threads are written to stderr. A Python signal handler would not run while native code holds Python's lock, so a
+    For a process whose work is done and whose libraries may hang as they shut down. With PYTHONFAULTHANDLER=1 the stacks
+    of all threads are written to stderr before it ends. A Python signal handler would not run while native code holds Python's lock, so a
     POSIX timer lets a thread of the C library call `_exit`.
 
     Args:
         timeout: s.
         code: exit code, 0 to 255.
     """
-    faulthandler.dump_traceback_later(timeout)
+    if faulthandler.is_enabled():
+        faulthandler.dump_traceback_later(timeout)
     libc = ctypes.CDLL(None, use_errno=True)
     event = _SigEvent(value=code, notify=_SIGEV_THREAD, function=ctypes.cast(libc._exit, ctypes.c_void_p))
     timer = ctypes.c_void_p()
