@@ -109,8 +109,11 @@ def run(options: argparse.Namespace) -> None:
         else:
             _watch(process, log, options, saved)
             ended_by_person = False
-    for line in doubtful(sorted(saved())):
+    found = doubtful(sorted(saved()))
+    for line in found:
         print(line)
+    if found:
+        print(f"{len(found)} of {len(saved())} are better recorded again: --episodes {len(found)} adds as many")
     if process.returncode and not ended_by_person:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
         raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")
