@@ -10,6 +10,8 @@ that were run again.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import time
 from collections.abc import Iterator
@@ -57,6 +59,14 @@ def ordinary_priority() -> Iterator[None]:
         for thread in os.listdir("/proc/self/task"):
             os.sched_setscheduler(int(thread), os.SCHED_OTHER, os.sched_param(0))
         pytest.fail("this test has given real-time priority to the process of the tests")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def freed_memory_is_given_back() -> Iterator[None]:
+    """A worker of the tests stays small: training in its process asks the C library to keep what is freed."""
+    yield
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
