@@ -23,9 +23,9 @@ examples:
   ptr discard data/carrot/episode_0007                    out of the data
   ptr discard --restore data/carrot/episode_0007          and back
   ptr discard --proposed data/carrot                      every episode that ptr inspect would discard
-  ptr discard --list data/carrot                          what is in the trash
+  ptr discard --list data/carrot                          what is discarded
 
-What lies in `discarded` is nobody's training data. Nothing is deleted: that is left to you (rm -r)."""
+Training ignores the folder `discarded`. Nothing is deleted; to free space, delete the folder yourself (rm -r)."""
 
 
 def discard(path: Path | str) -> Path:
@@ -97,7 +97,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `ptr discard`."""
     parser = subparsers.add_parser(
         "discard",
-        help="take bad episodes out of the data, and back with --restore",
+        help="remove bad episodes from the data, or restore them with --restore",
         description="Move saved episodes into the folder `discarded` beside them, which training and `ptr inspect` "
         "leave out. --restore undoes it.",
         epilog=EPILOGUE,

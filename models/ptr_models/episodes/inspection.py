@@ -31,7 +31,7 @@ from ptr_models.episodes.reader import find_episodes, read_episode, read_metadat
 
 EPILOGUE = """\
 examples:
-  ptr inspect data/carrot                                    totals, then one line an episode
+  ptr inspect data/carrot                                    totals, then one line per episode
   ptr inspect data/carrot/episode_0001 --sheet sheet.png     one episode, with its images as a contact sheet
   ptr inspect data/carrot --json                             everything, for programs
 
@@ -168,7 +168,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="show what is in bags, whether training can use them, and which are better discarded",
         description="Show an episode's task, outcome, contract and streams (rates, gaps, jitter, delays, lost and "
         "repeated messages), whether training can use it, and whether it is worth keeping. Of several episodes, or a "
-        "folder of them: totals by task, outcome and operator, what is remarked upon and how often, and one line each.",
+        "folder of them: totals by task, outcome and operator, the remarks and their counts, and one line each.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -183,7 +183,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--sheet", type=arguments.image_file, metavar="FILE.png", help="write a contact sheet of the (only) episode"
     )
     add_exclude(parser)
-    parser.add_argument("--long", action="store_true", help="of several episodes: all tables of each, no totals")
+    parser.add_argument("--long", action="store_true", help="for several episodes: all tables of each, no totals")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=_run)
 

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from ptr_models.training.online import OnlineLearner
 
 DESCRIPTION = """\
-Continue a fine-tuned checkpoint with trials of the policy that appear in a folder. After each trial follow as many
-updates as it has steps; half of every batch is online data (online.mix), half is drawn as in fine-tuning. Whether a
-trial succeeded says a success classifier (`ptr train classifier`) or its label. Ends on Ctrl-C; --resume goes on."""
+Continue a fine-tuned checkpoint with trials of the policy that appear in a folder. After each trial it makes as many
+updates as the trial has steps; half of every batch is online data (online.mix), half is drawn as in fine-tuning. A
+success classifier (`ptr train classifier`) or the label decides whether a trial succeeded. Ends on Ctrl-C; --resume
+continues."""
 EPILOGUE = """\
 examples:
   ptr train online --checkpoint runs/carrot --target data/carrot --data data/mix --classifier runs/carrot_done \\
                    --bags data/carrot_trials --out runs/carrot_online
   ptr train online --resume --out runs/carrot_online --bags data/carrot_trials --classifier runs/carrot_done
 
-What collects the trials reads the newest checkpoint of --out. In simulation `ptr sim practice` does."""
+The program that collects the trials uses the newest checkpoint of --out. In simulation, use `ptr sim practice`."""
 
 
 def add_online(kinds: argparse._SubParsersAction) -> None:
@@ -49,8 +50,8 @@ def add_online(kinds: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="folder where the bags of trials appear (default: OUT/trials)",
     )
-    add("--until", type=arguments.count, metavar="N", help="end when so many trials are judged")
-    add("--seed", type=arguments.seed, metavar="N", help="of batches and augmentation")
+    add("--until", type=arguments.count, metavar="N", help="end after this many judged trials")
+    add("--seed", type=arguments.seed, metavar="N", help="seed of batches and augmentation")
     add_learning_arguments(parser)
     add_judge_arguments(parser)
     parser.set_defaults(run=run_online)
@@ -90,7 +91,7 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
     judge.add_argument(
         "--classifier", type=arguments.existing_folder, metavar="DIR", help="success classifier that judges the trials"
     )
-    judge.add_argument("--labels", action="store_true", help="the trials' labels count; unlabelled ones wait")
+    judge.add_argument("--labels", action="store_true", help="use the trials' labels; unlabelled ones wait")
 
 
 def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
