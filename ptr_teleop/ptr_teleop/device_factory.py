@@ -110,19 +110,21 @@ class DeviceFactory:
 
     def _declare_common(self) -> None:
         node = self._node
-        declare(node, "rate", 20.0, "Hz, least rate of commands while the deadman is held", (5.0, 200.0))
-        declare(node, "max_linear_velocity", 0.15, "m/s, cap on each axis of a human's speed", (0.01, 0.5))
-        declare(node, "max_angular_velocity", 0.6, "rad/s, cap on each axis of a human's turn rate", (0.01, 2.5))
+        declare(node, "rate", 20.0, "Hz, minimum command rate while the deadman is held", (5.0, 200.0))
+        declare(node, "max_linear_velocity", 0.15, "m/s, limit per axis of a human's speed", (0.01, 0.5))
+        declare(node, "max_angular_velocity", 0.6, "rad/s, limit per axis of a human's turn rate", (0.01, 2.5))
 
     def _declare_response(self, name: str, deadzone: float, expo: float) -> None:
         node = self._node
-        declare(node, f"{name}.gain", [1.0] * 6, "share of the two caps for x y z roll pitch yaw; < 0: reversed")
-        declare(node, f"{name}.deadzone", deadzone, "deflection, of 1, that counts as none", (0.0, 0.9))
+        declare(node, f"{name}.gain", [1.0] * 6, "share of the two limits for x y z roll pitch yaw; < 0: reversed")
+        declare(node, f"{name}.deadzone", deadzone, "dead zone, as a share of full deflection", (0.0, 0.9))
         declare(node, f"{name}.expo", expo, "response curve: 0 straight, 1 cubic", (0.0, 1.0))
 
     def _declare_spacemouse(self) -> None:
         declare(self._node, "spacemouse.path", "", "device file, e.g. /dev/hidraw3; empty: the first one plugged in")
-        declare(self._node, "spacemouse.model", "", "pyspacemouse's name of the model; empty: by its identifiers")
+        declare(
+            self._node, "spacemouse.model", "", "pyspacemouse's name of the model; empty: detected by its identifiers"
+        )
         self._declare_response("spacemouse", 0.08, 0.5)
 
     def _declare_page(self) -> None:
