@@ -60,7 +60,7 @@ PTR (Pre-Training for Robots): teach a WidowX 250 a new task from ten demonstrat
 Each command explains itself: ptr COMMAND --help."""
 EPILOGUE = """\
 examples:
-  ptr demo                                                   the whole way once, in simulation
+  ptr demo                                                   the whole path once, in simulation
   ptr collect put_carrot_on_plate --out data/carrot          ten demonstrations as bags
   ptr view data/carrot                                       a video of each
   ptr inspect data/carrot                                    what is in them
@@ -69,8 +69,8 @@ examples:
   ptr export lerobot data/carrot --out carrot_lerobot        bags as a LeRobotDataset
 
 --task, --kitchen, --episodes, --trials, --checkpoint, --run and --out mean the same in every command. Errors are one
-sentence on stderr and exit code 2; --debug before the command shows where they come from. Ctrl-C ends a command with
-130 and says how to go on. `ptr completion --help` tells how the Tab key completes commands, tasks and kitchens."""
+sentence on stderr and exit code 2; --debug before the command adds a traceback. Ctrl-C ends a command with exit code
+130 and says how to continue. `ptr completion --help` explains Tab completion of commands, tasks and kitchens."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -30,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `ptr completion`."""
     parser = subparsers.add_parser(
         "completion",
-        help="let the Tab key complete commands, tasks, kitchens and paths",
+        help="set up Tab completion of commands, tasks, kitchens and paths",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -25,12 +25,12 @@ DESCRIPTION = """\
 A contract says what a policy sees and does: cameras and the size of their images, the state, the action and its
 bounds, the control rate. It stands in every bag and checkpoint; training, deployment and import compare it.
 
-Where a contract is wanted, give its JSON file, an episode, a folder of episodes, a checkpoint, or the folder of a
-run; nothing stands for the suite's own."""
+To name a contract, give its JSON file, an episode, a folder of episodes, a checkpoint, or the folder of a
+run; without one, the suite's own is used."""
 EPILOGUE = """\
 examples:
   ptr contract show                                          the suite's
-  ptr contract show data/carrot                              which ones a folder of episodes follows
+  ptr contract show data/carrot                              the contracts of a folder of episodes
   ptr contract make wrist.json --camera over_shoulder wrist --image-size 128
   ptr contract compare data/carrot runs/carrot               exit code 1 when they differ
 
@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     raw = argparse.RawDescriptionHelpFormatter
     contract = subparsers.add_parser(
         "contract",
-        help="show, make and compare contracts: what a policy sees and does",
+        help="show, create and compare contracts (what a policy sees and does)",
         description=DESCRIPTION,
         epilog=EPILOGUE,
         formatter_class=raw,
@@ -55,7 +55,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     show.set_defaults(run=_show)
     make = kinds.add_parser("make", help="write a contract to a file")
     make.add_argument("out", type=arguments.output_file, metavar="FILE.json", help="file to write")
-    make.add_argument("--like", type=_place, metavar="WHERE", help="begin with this one, not the suite's")
+    make.add_argument("--like", type=_place, metavar="WHERE", help="start from this one instead of the suite's")
     arguments.several(make, "--camera", type=camera_name, metavar="NAME", help="one or more cameras, in this order")
     arguments.add_image_size(make)
     make.add_argument("--control-rate", type=arguments.positive, metavar="HZ", help="control steps a second")

@@ -35,10 +35,10 @@ TAIL = 15  # lines of the log that are shown after a failure
 ADDRESS = re.compile(r"the console is at (\S+)")
 
 DESCRIPTION = """\
-Record demonstrations, one bag each: starts the robot, teleoperation and the recorder as
-`ptr launch ptr_bringup collect.launch.xml` does, and shows how many are saved. In simulation a scripted
-operator drives; with --device keyboard you do, by the keys of this terminal, and with spacemouse, webxr,
-page_keyboard, joy or twist as well. Ctrl-C ends the session; what is saved stays."""
+Record demonstrations, one bag each. This starts the robot, teleoperation and the recorder, like
+`ptr launch ptr_bringup collect.launch.xml`, and shows how many are saved. In simulation a scripted operator
+drives by default. To drive yourself, use --device keyboard (the keys of this terminal), spacemouse, webxr,
+page_keyboard, joy or twist. Ctrl-C ends the session and keeps what is saved."""
 
 
 class CollectError(PtrError):
@@ -257,6 +257,6 @@ def doubtful(episodes: Iterable[Path]) -> list[str]:
     lines = []
     for path in episodes:
         judged = audit(path)
-        if judged.proposal == DISCARD:
+        if judged.recommendation == DISCARD:
             lines.append(f"{path.name}: better discarded or recorded again: {'; '.join(judged.findings)}")
     return lines

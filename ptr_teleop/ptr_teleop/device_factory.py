@@ -29,7 +29,7 @@ class NoDevice(Outbox):
     """Wishes nothing."""
 
     source = "none"
-    horizon = 0.1
+    valid_for = 0.1
 
     def read(self, now: float) -> Reading:
         """See `Device.read`."""
@@ -70,7 +70,7 @@ class DeviceFactory:
         return device_names()
 
     @property
-    def horizon(self) -> float:
+    def valid_for(self) -> float:
         """s, for how long a twist holds: two periods of the slowest commands."""
         return 2.0 / self._value("rate")
 
@@ -85,7 +85,7 @@ class DeviceFactory:
             raise DeviceError(f"there is no device {name!r}; known: {', '.join(self.names)}")
         if name in self._makers:
             return self._makers[name]()
-        return ADDED[name](self._node, self.horizon, *self._speeds)
+        return ADDED[name](self._node, self.valid_for, *self._speeds)
 
     def topics(self, name: str) -> JoyTopics:
         """The topics of drivers that a device listens to."""
@@ -110,19 +110,21 @@ class DeviceFactory:
 
     def _declare_common(self) -> None:
         node = self._node
-        declare(node, "rate", 20.0, "Hz, least rate of commands while the deadman is held", (5.0, 200.0))
-        declare(node, "max_linear_velocity", 0.15, "m/s, cap on each axis of a human's speed", (0.01, 0.5))
-        declare(node, "max_angular_velocity", 0.6, "rad/s, cap on each axis of a human's turn rate", (0.01, 2.5))
+        declare(node, "rate", 20.0, "Hz, minimum command rate while the deadman is held", (5.0, 200.0))
+        declare(node, "max_linear_velocity", 0.15, "m/s, limit per axis of a human's speed", (0.01, 0.5))
+        declare(node, "max_angular_velocity", 0.6, "rad/s, limit per axis of a human's turn rate", (0.01, 2.5))
 
     def _declare_response(self, name: str, deadzone: float, expo: float) -> None:
         node = self._node
-        declare(node, f"{name}.gain", [1.0] * 6, "share of the two caps for x y z roll pitch yaw; < 0: reversed")
-        declare(node, f"{name}.deadzone", deadzone, "deflection, of 1, that counts as none", (0.0, 0.9))
+        declare(node, f"{name}.gain", [1.0] * 6, "share of the two limits for x y z roll pitch yaw; < 0: reversed")
+        declare(node, f"{name}.deadzone", deadzone, "dead zone, as a share of full deflection", (0.0, 0.9))
         declare(node, f"{name}.expo", expo, "response curve: 0 straight, 1 cubic", (0.0, 1.0))
 
     def _declare_spacemouse(self) -> None:
         declare(self._node, "spacemouse.path", "", "device file, e.g. /dev/hidraw3; empty: the first one plugged in")
-        declare(self._node, "spacemouse.model", "", "pyspacemouse's name of the model; empty: by its identifiers")
+        declare(
+            self._node, "spacemouse.model", "", "pyspacemouse's name of the model; empty: detected by its identifiers"
+        )
         self._declare_response("spacemouse", 0.08, 0.5)
 
     def _declare_page(self) -> None:
@@ -150,23 +152,23 @@ class DeviceFactory:
 
     def _spacemouse(self) -> Device:
         path, model = self._value("spacemouse.path"), self._value("spacemouse.model")
-        return SpaceMouseDevice(self.horizon, *self._speeds, self._response("spacemouse"), path, model)
+        return SpaceMouseDevice(self.valid_for, *self._speeds, self._response("spacemouse"), path, model)
 
     def _webxr(self) -> Device:
         hand, scale, yaw = (self._value(f"webxr.{part}") for part in ("hand", "scale", "yaw"))
-        return WebXRDevice(self.horizon, hand, scale, yaw, self._value("max_packet_age"))
+        return WebXRDevice(self.valid_for, hand, scale, yaw, self._value("max_packet_age"))
 
     def _page_keyboard(self) -> Device:
-        return PageKeyboardDevice(*self._speeds, self.horizon, self._value("max_packet_age"))
+        return PageKeyboardDevice(*self._speeds, self.valid_for, self._value("max_packet_age"))
 
     def _keyboard(self) -> Device:
-        device = KeyboardDevice(*self._speeds, self.horizon)
+        device = KeyboardDevice(*self._speeds, self.valid_for)
         self._node.get_logger().info(HELP)
         return device
 
     def _joy(self) -> Device:
-        return JoyDevice(self.horizon, *self._speeds, layout_named(self._value("joy.layout")), self._response("joy"))
+        return JoyDevice(self.valid_for, *self._speeds, layout_named(self._value("joy.layout")), self._response("joy"))
 
     def _twist(self) -> Device:
         layout = Buttons(**{field.name: self._value(f"twist.{field.name}") for field in fields(Buttons)})
-        return TwistDevice("twist", self.horizon, layout=layout)
+        return TwistDevice("twist", self.valid_for, layout=layout)

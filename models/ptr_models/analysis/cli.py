@@ -30,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `analyze` to `ptr`."""
     analyze = subparsers.add_parser(
         "analyze",
-        help="values along demonstrations, critical decisions, sensitivity, checkpoint choice, training curves",
+        help="show values along demonstrations, critical decisions, sensitivity, checkpoint choice, training curves",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -45,7 +45,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     q.set_defaults(run=run_q)
     critical = _add_critical(kinds)
     _add_action_sensitivity(kinds)
-    choose = kinds.add_parser("choose", help="the earliest checkpoint of a run whose values rise")
+    choose = kinds.add_parser("choose", help="choose the earliest checkpoint of a run whose values rise")
     choose.add_argument(
         "--run", dest="run_folder", type=arguments.existing_folder, required=True, metavar="DIR", help="training run"
     )
@@ -53,7 +53,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--earliest",
         type=arguments.optional_count,
         metavar="N",
-        help="updates of fine-tuning that a choice needs (default: the run's)",
+        help="minimum updates of fine-tuning for a choice (default: the run's)",
     )
     choose.add_argument("--out", type=arguments.figure_file, metavar="FILE", help="image of the scores")
     choose.set_defaults(run=run_choose)
@@ -69,7 +69,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         arguments.add_limit(parser, 10)
         add_exclude(parser)
         arguments.add_cache(parser)
-    training = kinds.add_parser("training", help="curves of a training run, as an image")
+    training = kinds.add_parser("training", help="plot the curves of a training run")
     arguments.also_by_place(
         training, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help="folder of the run"
     )
@@ -86,7 +86,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
     parser = kinds.add_parser(
         "critical",
-        help="the decisions of a demonstration that matter, according to Q",
+        help="mark the decisions of a demonstration that matter, according to Q",
         description="Mark the decisions at which the Q-function separates the action taken from its alternatives, draw "
         "Q and advantage under the film strip, and compare the policies' errors at those moments with the others.",
     )
@@ -123,7 +123,7 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
 def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "action-sensitivity",
-        help="how much Q depends on translation, rotation and gripper",
+        help="show how much Q depends on translation, rotation and gripper",
         description="Replace the translation, the rotation or the gripper of the data actions by uniform values and "
         "print how much Q is lost on average, and how far the actor's samples spread per dimension.",
     )

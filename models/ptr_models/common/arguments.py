@@ -324,7 +324,7 @@ class _ByPlace(argparse.Action):
 
 def add_cache(parser: argparse.ArgumentParser) -> None:
     """Add the folder of replay caches."""
-    about = "where replay caches lie (default: ~/.cache/ptr/replay)"
+    about = "folder of the replay caches (default: ~/.cache/ptr/replay)"
     parser.add_argument("--cache", type=output_folder, metavar="DIR", help=about)
 
 

@@ -9,8 +9,8 @@ import re
 
 VARIABLE = "PTR_NAMESPACE"
 """Environment variable: the namespace of commands and programs that are given none."""
-RUNS = "namespace of the robot, as its launch file got it"
-STARTS = "namespace of the robot that is started, beside others of the ROS domain"
+RUNS = "namespace of the robot, as given to its launch file"
+STARTS = "namespace of the robot that is started, to run beside others in the ROS domain"
 """What `--namespace` is of, in the help of a command: a robot that runs, or the command's own."""
 
 

@@ -33,8 +33,8 @@ examples:
   ptr data merge train.json data/corn -o both.json
   ptr train finetune --checkpoint ptr_bernoulli_small --target both.json --out runs/both --steps 800
 
-A set is a file that lists bags with their checksums; it stands wherever a folder of episodes does. A bag that has
-changed since, or is gone, is named. Labels may change."""
+A set is a file that lists bags with their checksums. Use it wherever a folder of episodes is expected. If a bag has
+changed since, or is gone, the command stops and names it. Labels may change."""
 
 WIDTH = 140  # columns that the table needs; a narrower terminal breaks its lines
 Found = list[tuple[Path, EpisodeMetadata]]
@@ -45,18 +45,18 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "data",
         help="list, select, split and merge sets of episodes",
-        description="List episodes, and make sets of them: files that list bags and stand wherever a folder of "
-        "episodes does. No bag is copied or changed.",
+        description="List episodes, and make sets of them: files that list bags. Use a set wherever a folder of "
+        "episodes is expected. No bag is copied or changed.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=lambda options: parser.print_help())
     kinds = parser.add_subparsers(title="what to do", metavar="ACTION")
     listing = _add(kinds, "list", "show totals and one line for each episode", _list)
-    select = _add(kinds, "select", "write a set of the episodes that fit", _select)
+    select = _add(kinds, "select", "write a set of the matching episodes", _select)
     _add_criteria(select)
-    divide = _add(kinds, "split", "divide episodes at random into two sets", _split)
-    merge = _add(kinds, "merge", "write one set of several; the same bag is listed once", _merge)
+    divide = _add(kinds, "split", "split episodes at random into two sets", _split)
+    merge = _add(kinds, "merge", "merge several sets into one; identical bags are listed once", _merge)
     divide.add_argument(
         "--share", type=arguments.share, default=0.9, metavar="0..1", help="share of the first set (default: 0.9)"
     )
@@ -68,7 +68,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "(default: episode)",
     )
     divide.add_argument(
-        "--seed", type=arguments.seed, default=0, metavar="N", help="same seed, same division (default: 0)"
+        "--seed", type=arguments.seed, default=0, metavar="N", help="same seed, same split (default: 0)"
     )
     divide.add_argument(
         "-o",
@@ -111,8 +111,13 @@ def _add_criteria(parser: argparse.ArgumentParser) -> None:
         metavar="'>0.5'",
         help="comparison with the score: >, >=, <, <= or =, in quotes",
     )
-    add("--since", type=day, metavar="DATE", help="begun then or later: 2026-03-31, or 2026-03-31T14:00")
-    add("--until", type=last_moment, metavar="DATE", help="begun then or earlier; a date alone is the end of its day")
+    add("--since", type=day, metavar="DATE", help="started at or after this time: 2026-03-31, or 2026-03-31T14:00")
+    add(
+        "--until",
+        type=last_moment,
+        metavar="DATE",
+        help="started at or before this time; a date without a time means the end of that day",
+    )
 
 
 def _read(options: argparse.Namespace) -> Found:

@@ -63,7 +63,7 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GLOB",
-        help="leave out folders of this path, or whose name or path in a given folder matches; may be repeated",
+        help="leave out folders with this path, or whose name or path inside a given folder matches; may be repeated",
     )
 
 

@@ -31,7 +31,7 @@ from ptr_models.episodes.reader import find_episodes, read_episode, read_metadat
 
 EPILOGUE = """\
 examples:
-  ptr inspect data/carrot                                    totals, then one line an episode
+  ptr inspect data/carrot                                    totals, then one line per episode
   ptr inspect data/carrot/episode_0001 --sheet sheet.png     one episode, with its images as a contact sheet
   ptr inspect data/carrot --json                             everything, for programs
 
@@ -47,7 +47,7 @@ class EpisodeReport:
         duration: s from the first to the last arrival.
         steps: control steps, None where a `problem` is in the way.
         motion: what was commanded, None likewise.
-        proposal, findings: keep or discard, and why.
+        recommendation, findings: keep or discard, and why.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class EpisodeReport:
     steps: int | None
     problem: str
     motion: Motion | None
-    proposal: str
+    recommendation: str
     findings: tuple[str, ...]
 
 
@@ -82,7 +82,7 @@ def inspect(path: Path | str) -> EpisodeReport:
         steps=None if motion is None else motion.steps,
         problem=problem,
         motion=motion,
-        proposal=judgment.proposal,
+        recommendation=judgment.recommendation,
         findings=judgment.findings,
     )
 
@@ -118,11 +118,11 @@ def show(report: EpisodeReport, console: Console) -> None:
         console.print(f"[red]not usable for training:[/red] {for_markup(report.problem)}")
     else:
         console.print(f"[green]usable:[/green] {report.steps} control steps")
-    colour = "red" if report.proposal == DISCARD else "green"
-    console.print(f"[{colour}]proposal: {report.proposal}[/{colour}]")
+    colour = "red" if report.recommendation == DISCARD else "green"
+    console.print(f"[{colour}]recommendation: {report.recommendation}[/{colour}]")
     for finding in report.findings:
         console.print(f"  - {for_markup(finding)}", soft_wrap=True)
-    if report.proposal == DISCARD:
+    if report.recommendation == DISCARD:
         console.print(f"`ptr discard {for_markup(report.path)}` takes it out of the data", soft_wrap=True)
 
 
@@ -168,7 +168,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="show what is in bags, whether training can use them, and which are better discarded",
         description="Show an episode's task, outcome, contract and streams (rates, gaps, jitter, delays, lost and "
         "repeated messages), whether training can use it, and whether it is worth keeping. Of several episodes, or a "
-        "folder of them: totals by task, outcome and operator, what is remarked upon and how often, and one line each.",
+        "folder of them: totals by task, outcome and operator, the remarks and their counts, and one line each.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -183,7 +183,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--sheet", type=arguments.image_file, metavar="FILE.png", help="write a contact sheet of the (only) episode"
     )
     add_exclude(parser)
-    parser.add_argument("--long", action="store_true", help="of several episodes: all tables of each, no totals")
+    parser.add_argument("--long", action="store_true", help="for several episodes: all tables of each, no totals")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=_run)
 

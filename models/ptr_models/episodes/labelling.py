@@ -22,7 +22,7 @@ EPILOGUE = """\
 examples:
   ptr label failure data/carrot/episode_0007 --note "it slipped"
   ptr label partial data/carrot/episode_0008 --score 0.5
-  ptr label undo data/carrot/episode_0007                           the judgment before counts again
+  ptr label undo data/carrot/episode_0007                           restores the previous judgment
   ptr label keep data/carrot/episode_00* --task put_carrot_in_pot   another task than was recorded
   ptr label keep data/carrot.json --instruction "put the carrot into the pot"   every episode of a set (ptr data)"""
 
@@ -102,8 +102,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "episodes", nargs="+", type=arguments.existing, metavar="EPISODE", help="folder of an episode, or a set"
     )
-    parser.add_argument("--task", type=arguments.any_task, metavar="NAME", help="the task that they really show")
-    parser.add_argument("--instruction", metavar="TEXT", help="the task in free words; an empty text takes it away")
+    parser.add_argument("--task", type=arguments.any_task, metavar="NAME", help="the task that they actually show")
+    parser.add_argument("--instruction", metavar="TEXT", help="the task in free words; an empty text removes it")
     parser.add_argument("--score", type=arguments.share, metavar="0..1", help="grade between 0 and 1")
     parser.add_argument("--by", default="", metavar="NAME", help="who judges (default: the user's name)")
     parser.add_argument("--note", default="", metavar="TEXT", help="one sentence")

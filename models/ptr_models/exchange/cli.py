@@ -25,8 +25,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `ptr export lerobot` and `ptr export rlds`."""
     parser = subparsers.add_parser(
         "export",
-        help="turn bags into data sets of other projects",
-        description="Turn bags into data sets of other projects.",
+        help="convert bags to data sets of other projects",
+        description="Convert bags to data sets of other projects.",
     )
     parser.set_defaults(run=lambda options: parser.print_help())
     formats = parser.add_subparsers(title="formats", metavar="FORMAT")
@@ -34,8 +34,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "lerobot",
         help="LeRobotDataset v3.0",
         description="Each bag becomes one episode of a LeRobotDataset v3.0: a row per control step, and a video per "
-        "camera at the size that was recorded. Bags that can't be read or follow another contract than the first one "
-        "are left out and listed. An export that was interrupted goes on with the same command.",
+        "camera at the recorded size. Bags that can't be read, or whose contract differs from that of the first one, "
+        "are left out and listed. After an interruption, run the same command to continue.",
     )
     _add_export(lerobot)
     lerobot.add_argument(
@@ -61,9 +61,9 @@ def _register_rlds(formats: argparse._SubParsersAction) -> None:
         "rlds",
         help="RLDS in the files of TensorFlow Datasets, as Bridge's release",
         description="Each bag becomes one record of a data set that TensorFlow Datasets and `ptr import bridge` read, "
-        "with the features of Bridge's release: over_shoulder is image_0. Images are those that were recorded. Bags "
-        "that can't be read or follow another contract than the first one are left out and listed. TensorFlow is not "
-        "needed. An export that is interrupted leaves no data set.",
+        "with the features of Bridge's release: over_shoulder is image_0. Images are written as recorded. Bags "
+        "that can't be read, or whose contract differs from that of the first one, are left out and listed. TensorFlow "
+        "is not needed. An interrupted export leaves no data set.",
     )
     _add_export(rlds)
     rlds.add_argument(
@@ -89,8 +89,8 @@ def register_import(formats: argparse._SubParsersAction) -> None:
         help="LeRobotDataset v2.1 or v3.0 of a WidowX with end-effector displacements",
         description="Each episode of a local LeRobotDataset becomes one bag. The actions must be displacements of the "
         "end effector per step (m, rad) and a gripper, the state its pose and gripper. Data sets that `ptr export "
-        "lerobot` wrote bring their contract, names and labels. Bags that exist already are kept, episodes that are "
-        "odd or damaged are left out and listed; an import that was interrupted goes on with the same command. "
+        "lerobot` wrote bring their contract, names and labels. Existing bags are kept; odd or damaged episodes "
+        "are left out and listed. After an interruption, run the same command to continue. "
         "Nothing is downloaded.",
     )
     lerobot.add_argument(
@@ -116,13 +116,13 @@ def register_import(formats: argparse._SubParsersAction) -> None:
         "--state-names",
         type=_names,
         metavar="A,B,...",
-        help="what the numbers of the state are, if it has other names: x,y,z,roll,pitch,yaw,gripper in its order",
+        help="meaning of the state's numbers, if its names differ: x,y,z,roll,pitch,yaw,gripper in its order",
     )
     lerobot.add_argument(
         "--action-names",
         type=_names,
         metavar="A,B,...",
-        help="what the numbers of the action are, if it has other names: dx,dy,dz,droll,dpitch,dyaw,gripper",
+        help="meaning of the action's numbers, if its names differ: dx,dy,dz,droll,dpitch,dyaw,gripper",
     )
     lerobot.add_argument(
         "--gripper-closed-is-1", action="store_true", help="the data set's gripper is 1 when closed (default: open)"
@@ -131,7 +131,7 @@ def register_import(formats: argparse._SubParsersAction) -> None:
         "--outcome",
         choices=OUTCOMES,
         default="success",
-        help="of episodes that don't say it themselves (default: success, as demonstrations)",
+        help="outcome of episodes that have none (default: success, as demonstrations)",
     )
     lerobot.add_argument(
         "--robot", default="", metavar="NAME", help="of the bags (default: wx250s for a widowx, else the data set's)"

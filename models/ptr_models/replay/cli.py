@@ -23,7 +23,7 @@ from ptr_models.replay.store import stored_contract
 EPILOGUE = """\
 examples:
   ptr cache list                   folders, contracts, sizes
-  ptr cache clear 3f2a             the one whose name begins so
+  ptr cache clear 3f2a             the one whose name begins like this
   ptr cache clear --all            everything: bags are read again when they are needed"""
 
 
@@ -65,13 +65,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     cache.set_defaults(run=lambda _: cache.print_help())
     kinds = cache.add_subparsers(title="kinds", metavar="KIND")
-    listing = kinds.add_parser("list", help="which caches there are")
+    listing = kinds.add_parser("list", help="list the caches")
     clear = kinds.add_parser("clear", help="delete caches")
-    clear.add_argument("names", nargs="*", metavar="NAME", help="first letters of a cache's name")
+    clear.add_argument("names", nargs="*", metavar="NAME", help="first characters of a cache's name")
     clear.add_argument("--all", action="store_true", help="all of them")
     for parser, run in ((listing, run_list), (clear, run_clear)):
         parser.add_argument(
-            "--cache", type=arguments.output_folder, default=DEFAULT_ROOT, metavar="DIR", help="where they lie"
+            "--cache", type=arguments.output_folder, default=DEFAULT_ROOT, metavar="DIR", help="folder of the caches"
         )
         parser.set_defaults(run=run)
 

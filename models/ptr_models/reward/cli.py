@@ -27,7 +27,7 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
     """Add `classifier` to `ptr train`."""
     parser = kinds.add_parser(
         "classifier",
-        help="tell from an image whether a task is done",
+        help="train a classifier that tells from an image whether a task is done",
         description=DESCRIPTION,
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -38,7 +38,7 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
         type=arguments.checkpoint,
         required=True,
         metavar="DIR",
-        help="of the policy that will be improved",
+        help="checkpoint of the policy that will be improved",
     )
     arguments.several(
         parser,

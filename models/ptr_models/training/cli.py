@@ -11,6 +11,7 @@ from ptr_models.episodes.exclusion import add_exclude
 from ptr_models.reward.cli import add_classifier
 from ptr_models.training import commands
 from ptr_models.training.online_cli import add_online
+from ptr_models.training.settings import add_settings
 
 TRAIN = """\
 A run is a folder: config.yaml (every value), data.json (bags, and those left out), environment.jsonl, metrics.jsonl,
@@ -20,12 +21,12 @@ folder of a run stands for its chosen checkpoint, or else its newest.
 Ctrl-C and SIGTERM save a checkpoint and end with 130 and 143; --resume goes on exactly where it was, also after
 kill -9. Several processes: torchrun --nproc-per-node 2 -m ptr_models train ..."""
 PRETRAIN = """\
-Train fresh networks on episodes of many tasks. With --target, demonstrations of a new task enter the batches after
+Train new networks on episodes of many tasks. With --target, demonstrations of a new task enter the batches after
 schedule.target_from updates: both phases of PTR in one run."""
 PRETRAIN_EXAMPLES = """\
 examples:
   ptr train pretrain --data data/sim --preset ptr_small --out runs/pretrain --steps 22000
-  ptr train pretrain --out runs/pretrain --resume                go on, also after kill -9
+  ptr train pretrain --out runs/pretrain --resume                continue, also after kill -9
   ptr train pretrain --preset ptr_paper --print-config           all keys that --set and --config know
   ptr train pretrain --preset v_ptr_small --videos data/videos --out runs/values --steps 22000
                      values of videos without actions, from which V-PTR begins:
@@ -34,7 +35,7 @@ examples:
   torchrun --standalone --nproc-per-node 4 -m ptr_models train pretrain --data data/bridge --preset ptr_paper \\
                      --out runs/paper                            four GPUs share each batch"""
 JOINT = """\
-Train fresh networks in one phase, with the target demonstrations mixed in from the first update (schedule.mix): what
+Train new networks in one phase, with the target demonstrations mixed in from the first update (schedule.mix): what
 PTR is compared with. Give it as many --steps as pre-training and fine-tuning had together. Without --data it learns
 from the target demonstrations alone."""
 JOINT_EXAMPLES = """\
@@ -57,13 +58,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `train` to `ptr`."""
     train = subparsers.add_parser(
         "train",
-        help="pre-train a policy, or fine-tune one to a new task",
+        help="pre-train a policy, or fine-tune one on a new task",
         epilog=TRAIN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     train.set_defaults(run=lambda _: train.print_help())
     kinds = train.add_subparsers(title="kinds", metavar="KIND")
-    pretrain = _add(kinds, "pretrain", "from fresh networks", commands.run_pretrain, PRETRAIN, PRETRAIN_EXAMPLES)
+    pretrain = _add(kinds, "pretrain", "train new networks", commands.run_pretrain, PRETRAIN, PRETRAIN_EXAMPLES)
     finetune = _add(kinds, "finetune", "from a checkpoint", commands.run_finetune, FINETUNE, FINETUNE_EXAMPLES)
     finetune.add_argument(
         "--checkpoint",
@@ -71,7 +72,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="checkpoint to start from, the folder of its run, or the name of a shipped one (ptr_bernoulli_small)",
     )
-    joint = _add(kinds, "joint", "on all data in one phase", commands.run_joint, JOINT, JOINT_EXAMPLES)
+    joint = _add(kinds, "joint", "train on all data in one phase", commands.run_joint, JOINT, JOINT_EXAMPLES)
     for parser in (pretrain, joint):
         _add_fresh_arguments(parser)
     for parser in (pretrain, finetune, joint):
@@ -112,9 +113,9 @@ def _add_fresh_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="method and sizes, see `ptr train presets` (default: ptr_small)",
     )
-    about = "one or more tasks that get a slot although no episode has them"
+    about = "one or more tasks that get a slot even if no episode has them"
     arguments.several(parser, "--task", type=arguments.any_task, metavar="NAME", help=about)
-    add("--print-config", action="store_true", help="print the whole configuration and end")
+    add("--print-config", action="store_true", help="print the whole configuration and exit")
 
 
 def _presets() -> tuple[str, ...]:
@@ -134,7 +135,7 @@ def _add_data_arguments(parser: argparse.ArgumentParser) -> None:
         "--aliases",
         type=arguments.existing_file,
         metavar="YAML",
-        help="tasks that share a slot, one `NAME: NAME` a line",
+        help="YAML file of tasks that share a slot, one `NAME: NAME` per line",
     )
     arguments.add_cache(parser)
 
@@ -144,28 +145,21 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=arguments.output_folder, metavar="DIR", help="folder of the run")
     add("--resume", action="store_true", help="continue the run in --out from its newest checkpoint, on its data")
     add("--steps", type=arguments.count, metavar="N", help="updates of this run")
-    add("--seconds", type=arguments.positive, metavar="S", help="end after this time, whichever comes first")
-    add("--seed", type=arguments.seed, metavar="N", help="of weights, batches, augmentation and action samples")
+    add("--seconds", type=arguments.positive, metavar="S", help="end after this time, if --steps is not reached first")
+    add("--seed", type=arguments.seed, metavar="N", help="seed of weights, batches, augmentation and action samples")
     add("--threads", type=arguments.optional_count, metavar="N", help="CPU threads of PyTorch")
-    add("--device", type=arguments.device, help="cpu, cuda or auto: cuda where there is a GPU (default: auto)")
+    add("--device", type=arguments.device, help="cpu, cuda or auto: cuda if there is a GPU (default: auto)")
     add(
         "--config",
         type=arguments.existing_file,
         metavar="YAML",
         help="file with values that replace those of preset or checkpoint",
     )
-    add(
-        "--set",
-        type=arguments.setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="e.g. schedule.mix=0.8; may be repeated",
-    )
+    add_settings(parser, "e.g. schedule.mix=0.8; may be repeated")
 
 
 def _add_tools(kinds: argparse._SubParsersAction) -> None:
-    status = _add(kinds, "status", "where a run stands, running or not", commands.run_status)
+    status = _add(kinds, "status", "show the progress of a run, running or not", commands.run_status)
     arguments.also_by_place(
         status, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help="folder of the run"
     )
@@ -182,9 +176,9 @@ def _add_tools(kinds: argparse._SubParsersAction) -> None:
     arguments.also_by_place(
         export, "out", "destination", type=arguments.output_folder, metavar="DIR", help="new checkpoint folder"
     )
-    export.add_argument("--inference", action="store_true", help="weights only: it acts, but fine-tunes less well")
+    export.add_argument("--inference", action="store_true", help="weights only: it can act, but fine-tunes less well")
     export.add_argument(
-        "--card", type=arguments.existing_file, metavar="JSON", help="facts to keep in it: data, commands, figures"
+        "--card", type=arguments.existing_file, metavar="JSON", help="facts to store in it: data, commands, figures"
     )
 
 
@@ -192,7 +186,7 @@ def _add_q_range(kinds: argparse._SubParsersAction) -> None:
     parser = _add(
         kinds,
         "q-range",
-        "where Q is along demonstrations, for the policy server's alarm",
+        "compute the range of Q along demonstrations, for the policy server's alarm",
         commands.run_q_range,
         "Compute the range of Q at each step of each task's demonstrations and keep it in the checkpoint. Fine-tuning "
         "does that by itself for its target task.",

@@ -12,21 +12,23 @@ from ptr_models.common import arguments
 from ptr_models.common.guidance import next_step
 from ptr_models.common.output_folder import require_run_or_empty, require_unused
 from ptr_models.episodes.exclusion import add_exclude
+from ptr_models.training.settings import add_settings
 
 if TYPE_CHECKING:
     from ptr_models.training.online import OnlineLearner
 
 DESCRIPTION = """\
-Continue a fine-tuned checkpoint with trials of the policy that appear in a folder. After each trial follow as many
-updates as it has steps; half of every batch is online data (online.mix), half is drawn as in fine-tuning. Whether a
-trial succeeded says a success classifier (`ptr train classifier`) or its label. Ends on Ctrl-C; --resume goes on."""
+Continue a fine-tuned checkpoint with trials of the policy that appear in a folder. After each trial it makes as many
+updates as the trial has steps; half of every batch is online data (online.mix), half is drawn as in fine-tuning. A
+success classifier (`ptr train classifier`) or the label decides whether a trial succeeded. Ends on Ctrl-C; --resume
+continues."""
 EPILOGUE = """\
 examples:
   ptr train online --checkpoint runs/carrot --target data/carrot --data data/mix --classifier runs/carrot_done \\
                    --bags data/carrot_trials --out runs/carrot_online
   ptr train online --resume --out runs/carrot_online --bags data/carrot_trials --classifier runs/carrot_done
 
-What collects the trials reads the newest checkpoint of --out. In simulation `ptr sim practice` does."""
+The program that collects the trials uses the newest checkpoint of --out. In simulation, use `ptr sim practice`."""
 
 
 def add_online(kinds: argparse._SubParsersAction) -> None:
@@ -49,8 +51,8 @@ def add_online(kinds: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="folder where the bags of trials appear (default: OUT/trials)",
     )
-    add("--until", type=arguments.count, metavar="N", help="end when so many trials are judged")
-    add("--seed", type=arguments.seed, metavar="N", help="of batches and augmentation")
+    add("--until", type=arguments.count, metavar="N", help="end after this many judged trials")
+    add("--seed", type=arguments.seed, metavar="N", help="seed of batches and augmentation")
     add_learning_arguments(parser)
     add_judge_arguments(parser)
     parser.set_defaults(run=run_online)
@@ -71,14 +73,7 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
             parser, name, type=arguments.episodes, metavar="DIR", help=f"folders of {about}, or sets (.json)"
         )
     add_exclude(parser)
-    add(
-        "--set",
-        type=arguments.setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="e.g. online.mix=0.5; may be repeated",
-    )
+    add_settings(parser, "e.g. online.mix=0.5; may be repeated")
     add("--threads", type=arguments.optional_count, metavar="N", help="CPU threads of PyTorch")
     add("--device", type=arguments.device, help="cpu, cuda or auto")
     arguments.add_cache(parser)
@@ -90,7 +85,7 @@ def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
     judge.add_argument(
         "--classifier", type=arguments.existing_folder, metavar="DIR", help="success classifier that judges the trials"
     )
-    judge.add_argument("--labels", action="store_true", help="the trials' labels count; unlabelled ones wait")
+    judge.add_argument("--labels", action="store_true", help="use the trials' labels; unlabelled ones wait")
 
 
 def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:

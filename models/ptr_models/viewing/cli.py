@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Write a video of each bag: the images of all cameras, and under them Q, the commanded motion, the rotation and the
-gripper, with a cursor; what the recorder and the gate to the arm reported stands between them. Q is that which the
-policy server recorded, or with --checkpoint that of a checkpoint for the recorded actions and for its own. Bags that
-training cannot use are shown, too."""
+gripper, with a cursor. Events that the recorder and the arm's safety gate reported are shown between them. Q is as
+recorded by the policy server, or with --checkpoint computed by a checkpoint for the recorded actions and for its own.
+Bags that training cannot use are shown, too."""
 EPILOGUE = """\
 examples:
   ptr view data/carrot/episode_0001                          videos/episode_0001.mp4
@@ -38,7 +38,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `view` to `ptr`."""
     parser = subparsers.add_parser(
         "view",
-        help="videos of bags: images, actions, gripper, events and Q; or open them in Rerun",
+        help="make videos of bags (images, actions, gripper, events and Q), or open them in Rerun",
         description=DESCRIPTION,
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -46,11 +46,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add = parser.add_argument
     about = "an episode's folder, a folder of episodes, or a set (.json)"
     add("paths", nargs="+", type=arguments.existing, metavar="BAG", help=about)
-    about = "folder of the videos, each called as its episode (default: videos)"
+    about = "folder of the videos, each named after its episode (default: videos)"
     add("--out", type=arguments.output_folder, default=Path("videos"), metavar="DIR", help=about)
-    about = "whose Q-function is shown; it must see what the bags hold"
+    about = "checkpoint whose Q-function is shown; its inputs must be in the bags"
     add("--checkpoint", type=arguments.checkpoint, metavar="DIR", help=about)
-    about = "on which the checkpoint is conditioned (default: that of the bag)"
+    about = "task on which the checkpoint is conditioned (default: that of the bag)"
     add("--task", type=arguments.any_task, metavar="NAME", help=about)
     add("--format", choices=FORMATS, default="mp4", help="of the files (default: mp4)")
     add("--fps", type=arguments.Whole(1, 60), default=10, metavar="N", help="frames per second (default: 10)")
@@ -58,7 +58,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     add("--width", type=arguments.Whole(160, 3840), default=640, metavar="N", help=about)
     about = "seconds of the episode per second of the video (default: 1)"
     add("--speed", type=arguments.Real(0.05, 100.0), default=1.0, metavar="X", help=about)
-    add("--no-curves", action="store_true", help="images alone")
+    add("--no-curves", action="store_true", help="images only")
     add("--rerun", action="store_true", help="write .rrd files instead, and open them in Rerun (pip install rerun-sdk)")
     add_exclude(parser)
     parser.set_defaults(run=_run)

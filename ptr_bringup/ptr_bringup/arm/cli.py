@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from ptr_bringup.arm.remote import RemoteArm
 
 DESCRIPTION = """\
-The arm from a terminal, through the running arm node (ptr launch ptr_bringup robot.launch.xml ...).
+Control the arm from a terminal, through the running arm node (ptr launch ptr_bringup robot.launch.xml ...).
 
-After a fault: `ptr arm status` says what is wrong, `ptr arm recover` leads back step by step."""
+After a fault, `ptr arm status` says what is wrong, and `ptr arm recover` guides you through the recovery."""
 RECOVER = """\
-The way back after a motor has failed or torque was lost:
+Recover after a motor has failed or torque was lost:
 
   1. says what is wrong
-  2. asks you to support the arm: without torque it falls, and a motor that reboots lets go
+  2. asks you to support the arm: without torque it falls, and a rebooting motor releases
   3. waits until a motor that tripped by heat has cooled down, and asks you to support the arm again
   4. reboots the motors that have an error
   5. switches the torque on, where the arm is at that moment: nothing jumps
   6. releases the stop
-  7. moves slowly to the sleep pose, and on to the start pose
+  7. moves slowly to the sleep pose, then to the start pose
 
-Each step is checked, and says what to do if it does not work. Keep a hand at the power switch."""
+Each step is checked, and says what to do if it fails. Keep a hand on the power switch."""
 POSES = ("start", "home", "sleep")
 STYLES = {"OK": "green", "WARN": "yellow", "FAULT": "bold red"}
 
@@ -46,7 +46,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add `arm` to the command line."""
     raw = argparse.RawDescriptionHelpFormatter
     parser = subparsers.add_parser(
-        "arm", help="state, stop, torque, moves and recovery of the arm", description=DESCRIPTION, formatter_class=raw
+        "arm",
+        help="show the arm's state, stop it, switch torque, move and recover it",
+        description=DESCRIPTION,
+        formatter_class=raw,
     )
     kinds = parser.add_subparsers(title="what to do", metavar="COMMAND", required=True)
 
@@ -56,12 +59,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         kind.set_defaults(run=lambda options: _with_arm(work, options))
         return kind
 
-    status = add("status", "how the arm and its motors are; exit code 1 when something is wrong", _status)
+    status = add("status", "show the state of the arm and its motors; exit code 1 if something is wrong", _status)
     status.add_argument("--json", action="store_true", help="for programs")
-    add("stop", "stop the arm at once, until it is cleared", _stop)
+    add("stop", "stop the arm at once; it stays stopped until `ptr arm clear`", _stop)
     add("clear", "release the stop; nothing moves before a new command", _clear)
-    torque = add("torque", "let the motors hold, or go limp", _torque)
-    torque.add_argument("state", choices=("on", "off"), help="on: the motors hold; off: the arm falls")
+    torque = add("torque", "switch the motors' torque on or off", _torque)
+    torque.add_argument("state", choices=("on", "off"), help="on: the motors hold; off: the arm sinks")
     reboot = add("reboot", "reboot the motors that have an error; they come back without torque", _reboot)
     move = add("move", "move slowly to a named pose; ctrl-C ends the move where it is", _move)
     move.add_argument("pose", choices=POSES, help="where to")
@@ -71,13 +74,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="0..1",
         help="opening, 0 (closed) to 1 (open), at the end (default: as it is)",
     )
-    recover = add("recover", "the way back after a motor has failed, step by step", _recover, RECOVER)
+    recover = add("recover", "recover after a motor failure, step by step", _recover, RECOVER)
     recover.add_argument("--stay", action="store_true", help="leave out step 7: the arm stays where it is")
     recover.add_argument(
         "--cool", type=arguments.positive, metavar="DEG_C", help="temperature for step 3 (default: 60)"
     )
     for kind in (torque, reboot, recover):
-        kind.add_argument("--yes", action="store_true", help="do not ask: the arm is simulated, or supported")
+        kind.add_argument("--yes", action="store_true", help="don't ask; the arm is simulated, or supported by hand")
 
 
 def _with_arm(work: Callable[..., int], options: argparse.Namespace) -> int:

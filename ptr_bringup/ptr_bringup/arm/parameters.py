@@ -15,11 +15,11 @@ from ptr_bringup.ros.parameter_files import is_for, sections
 from ptr_bringup.ros.parameters import declare
 
 _NUMBERS = {
-    "reach_min": ("m, least horizontal distance from the waist's axis", 1.0),
-    "reach_max": ("m, greatest horizontal distance from the waist's axis", 1.0),
-    "max_linear_velocity": ("m/s, cap of each linear component of a command", 1.0),
-    "max_angular_velocity": ("rad/s, cap of each angular component of a command", 6.3),
-    "max_joint_velocity": ("rad/s, cap of every joint", 6.3),
+    "reach_min": ("m, minimum horizontal distance from the waist's axis", 1.0),
+    "reach_max": ("m, maximum horizontal distance from the waist's axis", 1.0),
+    "max_linear_velocity": ("m/s, limit of each linear component of a command", 1.0),
+    "max_angular_velocity": ("rad/s, limit of each angular component of a command", 6.3),
+    "max_joint_velocity": ("rad/s, limit of every joint", 6.3),
     "joint_limit_margin": ("rad, distance that a joint keeps from its mechanical limits", 0.5),
 }
 _TIMES = {
@@ -37,7 +37,7 @@ def insist_on_config_files(node: Node) -> None:
     Raises:
         StartupError: a file is not there, can't be read, or holds nothing for this node.
     """
-    text = "file that the launch file has taken parameters of this node from; empty: none"
+    text = "parameter file given to the launch file; empty: none"
     paths = {
         "arm_config": declare(node, "arm_config", "", text),
         "driver_config": declare(node, "driver_config", "", text),

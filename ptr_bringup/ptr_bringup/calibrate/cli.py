@@ -42,27 +42,30 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     latency = actions.add_parser(
         "latency",
-        help="how late are images and commands? Moves the arm",
-        description="Moves the arm to its start and then to and fro, at most 9 cm, for some seconds; correlates what "
-        "its cameras show with its joints. The robot must be running (ptr launch ptr_bringup robot.launch.xml) and "
+        help="measure the latency of images and commands; moves the arm",
+        description="Move the arm to its start and then back and forth, at most 9 cm, for some seconds, and correlate "
+        "its cameras' images with its joints. The robot must be running (ptr launch ptr_bringup robot.launch.xml), and "
         "nobody may command it.",
     )
     latency.add_argument(
-        "--camera", action="append", metavar="NAME", help="a camera that sees the arm; may be repeated (over_shoulder)"
+        "--camera",
+        action="append",
+        metavar="NAME",
+        help="a camera that sees the arm; may be repeated (default: over_shoulder)",
     )
     latency.add_argument(
         "--duration",
         type=arguments.Real(5.0, 120.0),
         default=_SEARCHED,
         metavar="S",
-        help="of the motion (%(default)s)",
+        help="duration of the motion (default: %(default)s)",
     )
     latency.add_argument(
         "--out",
         type=arguments.output_file,
         default=FOLDER / "latency.yaml",
         metavar="FILE",
-        help="to write, and a plot (%(default)s)",
+        help="file to write, with a plot beside it (default: %(default)s)",
     )
     add_namespace(latency)
     latency.set_defaults(run=_said(_latency))
@@ -72,38 +75,69 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     camera = actions.add_parser(
         "camera",
         help="fix exposure, gain, white balance and focus; check sharpness, brightness and rate",
-        description="Opens a camera (its node must not run), lets its automatic settle, fixes what it found or what is "
-        "given, looks at its images and writes the configuration.",
+        description="Open a camera (its node must not run), let its automatic modes settle, fix their values or the "
+        "given ones, check its images and write the configuration.",
     )
-    camera.add_argument("camera", nargs="?", default="over_shoulder", help="entry of the configuration (%(default)s)")
     camera.add_argument(
-        "--config", type=arguments.existing_file, metavar="FILE", help="YAML to begin with (the suite's cameras.yaml)"
+        "camera", nargs="?", default="over_shoulder", help="entry of the configuration (default: %(default)s)"
+    )
+    camera.add_argument(
+        "--config",
+        type=arguments.existing_file,
+        metavar="FILE",
+        help="YAML file to start from (default: the suite's cameras.yaml)",
     )
     camera.add_argument("--source", metavar="SOURCE", help="device, folder or video instead of the configuration's")
     camera.add_argument(
-        "--exposure", type=arguments.Real(), default=-1.0, metavar="MS", help="fixed; default: as it settles"
-    )
-    camera.add_argument("--gain", type=arguments.Real(), default=-1.0, metavar="GAIN", help="the same of the gain")
-    camera.add_argument(
-        "--white-balance", type=arguments.Real(), default=-1.0, metavar="K", help="the same of the white balance"
-    )
-    camera.add_argument("--focus", type=arguments.Real(), default=-1.0, metavar="FOCUS", help="the same of the focus")
-    camera.add_argument("--check", action="store_true", help="look only, with the settings of the configuration")
-    camera.add_argument(
-        "--running", action="store_true", help="look only, at a camera that runs: that of a node, or of the simulator"
+        "--exposure",
+        type=arguments.Real(),
+        default=-1.0,
+        metavar="MS",
+        help="fixed exposure (ms); default: as it settles",
     )
     camera.add_argument(
-        "--rate", type=arguments.positive, metavar="HZ", help="that is expected, instead of the configuration's"
+        "--gain",
+        type=arguments.Real(),
+        default=-1.0,
+        metavar="GAIN",
+        help="fixed gain (device units); default: as it settles",
     )
     camera.add_argument(
-        "--duration", type=arguments.positive, default=5.0, metavar="S", help="of looking (%(default)s)"
+        "--white-balance",
+        type=arguments.Real(),
+        default=-1.0,
+        metavar="K",
+        help="fixed white balance (K); default: as it settles",
+    )
+    camera.add_argument(
+        "--focus",
+        type=arguments.Real(),
+        default=-1.0,
+        metavar="FOCUS",
+        help="fixed focus (device units); default: as it settles",
+    )
+    camera.add_argument("--check", action="store_true", help="check only, with the settings of the configuration")
+    camera.add_argument(
+        "--running",
+        action="store_true",
+        help="check only, a camera that is already running: that of a node, or of the simulator",
+    )
+    camera.add_argument(
+        "--rate", type=arguments.positive, metavar="HZ", help="expected rate, instead of the configuration's"
+    )
+    camera.add_argument(
+        "--duration",
+        type=arguments.positive,
+        default=5.0,
+        metavar="S",
+        help="duration of the check (default: %(default)s)",
     )
     camera.add_argument(
         "--out",
         type=arguments.output_file,
         default=FOLDER / "cameras.yaml",
         metavar="FILE",
-        help="is written (%(default)s)",
+        help="file to write (default: %(default)s)",
     )
     add_namespace(camera)
     camera.set_defaults(run=_said(_camera))

@@ -22,7 +22,7 @@ class Cameras(RunnableNode, Node):
 
     def __init__(self) -> None:
         super().__init__("cameras")
-        names = declare(self, "cameras", ["over_shoulder"], "names of the cameras, each with an entry of its own")
+        names = declare(self, "cameras", ["over_shoulder"], "names of the cameras, each with its own entry")
         device = declare(self, "device", "", "source of the first camera; empty: that of its entry")
         if len(set(names)) != len(names) or not all(names):
             raise StartupError(f"cameras is {', '.join(names)!r}; name each camera once")

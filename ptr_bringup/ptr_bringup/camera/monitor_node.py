@@ -31,8 +31,8 @@ class CameraMonitor(RunnableNode, Node):
     def __init__(self) -> None:
         super().__init__("camera_monitor")
         names = declare(self, "cameras", ["over_shoulder"], "their names: /camera/NAME/image/compressed")
-        self._asked = declare(self, "rate", 30.0, "Hz that each should give", (0.1, 240.0))
-        noisy = declare(self, "noisy", True, "two equal images can't be; false for a simulated camera")
+        self._asked = declare(self, "rate", 30.0, "Hz, expected rate of each camera", (0.1, 240.0))
+        noisy = declare(self, "noisy", True, "two images are never identical; false for a simulated camera")
         self._simulated, self._processor_use = not noisy, ProcessorUse()
         self._prefix = prefix(self.get_namespace())
         self._health = {name: Health(self._asked, noisy) for name in names}

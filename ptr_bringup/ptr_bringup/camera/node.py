@@ -69,23 +69,21 @@ class Camera(RunnableNode, LifecycleNode):
         text = "V4L2 device (a path below /dev/v4l/by-path), realsense:SERIAL, folder of images or video file"
         self._source_name = declare(self, "source", "/dev/video0", text)
         self._requested = CaptureConfig(
-            width=declare(self, "width", 640, "pixels, asked of a device", (16, 7680)),
-            height=declare(self, "height", 480, "pixels, asked of a device", (16, 4320)),
+            width=declare(self, "width", 640, "pixels, requested from a device", (16, 7680)),
+            height=declare(self, "height", 480, "pixels, requested from a device", (16, 4320)),
             rate=declare(self, "rate", 30.0, "Hz", (0.1, 240.0)),
-            quality=declare(self, "jpeg_quality", 90, "JPEG quality where the camera gives no JPEG itself", (1, 100)),
+            quality=declare(self, "jpeg_quality", 90, "JPEG quality if the camera gives no JPEG itself", (1, 100)),
             rotate=declare(self, "rotate", False, "turn the image by 180 degrees"),
-            loop=declare(self, "loop", True, "begin a folder or video again at its end"),
+            loop=declare(self, "loop", True, "repeat a folder or video from the start"),
         )
         self._settings = Settings(
             exposure=declare(self, "exposure", AUTOMATIC, "ms, -1: automatic", (AUTOMATIC, _MOST)),
-            gain=declare(self, "gain", AUTOMATIC, "in the device's units, -1: as it is", (AUTOMATIC, _MOST)),
+            gain=declare(self, "gain", AUTOMATIC, "in the device's units, -1: unchanged", (AUTOMATIC, _MOST)),
             white_balance=declare(self, "white_balance", AUTOMATIC, "K, -1: automatic", (AUTOMATIC, _MOST)),
             focus=declare(self, "focus", AUTOMATIC, "in the device's units, -1: automatic", (AUTOMATIC, _MOST)),
         )
         self._calibration = declare(self, "calibration", "", "calibration file (YAML), empty: uncalibrated")
-        self._wait = declare(
-            self, "wait_for_device", False, "a device that is not there yet is waited for, not an error"
-        )
+        self._wait = declare(self, "wait_for_device", False, "wait for a missing device instead of failing")
         self._autostart = declare(self, "autostart", True, "configure and activate at once")
         self._frame = prefixed(self, optical_frame(self._name))
         self._mounting = declare_mounting(self)

@@ -40,7 +40,7 @@ class RobotDescription(RunnableNode, Node):
     def __init__(self) -> None:
         super().__init__("robot_description")
         file = declare(self, "urdf", "", "URDF file of the arm; empty: the WidowX 250 S of simple shapes")
-        rate = declare(self, "rate", 25.0, "Hz of /tf, of the newest joint state each time", (1.0, 50.0))
+        rate = declare(self, "rate", 25.0, "Hz of /tf, always from the newest joint state", (1.0, 50.0))
         self._robot = read_urdf(Path(file or f"{get_package_share_directory('ptr_bringup')}/urdf/wx250s.urdf"))
         self._joints = {joint.name: joint for joint in self._robot.moving}
         self._prefix = prefix(self.get_namespace())

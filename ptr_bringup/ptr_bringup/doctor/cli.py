@@ -23,7 +23,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add `doctor` to the command line."""
     parser = subparsers.add_parser(
         "doctor",
-        help="what is there, what is missing, what it is for and how to get it",
+        help="show what is installed, what is missing, what it is for and how to get it",
         description="Check this machine. Exit code 1 when something necessary is missing.",
     )
     parser.add_argument("--json", action="store_true", help="for programs")

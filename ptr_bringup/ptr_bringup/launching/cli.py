@@ -30,7 +30,7 @@ EPILOG = """examples:
   ptr launch ptr_bringup collect.launch.xml task:=put_carrot_in_pot episodes:=10 directory:=data/carrot
   ptr launch path/to/some.launch.xml name:=value
 
-Where ROS 2 is installed, `ros2 launch` takes the same words and runs the same files."""
+If ROS 2 is installed, `ros2 launch` takes the same arguments and runs the same files."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,8 +46,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument(
         "rest", nargs="*", metavar="FILE | name:=value", help="launch file of the package, launch arguments"
     )
-    parser.add_argument("-s", "--show-args", action="store_true", help="show the file's arguments and end")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="show the commands and end")
+    parser.add_argument("-s", "--show-args", action="store_true", help="show the file's arguments and exit")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="show the commands and exit")
     parser.set_defaults(run=run)
 
 

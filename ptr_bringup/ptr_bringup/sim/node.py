@@ -48,8 +48,8 @@ class Simulator(RunnableNode, Node):
 
     def __init__(self) -> None:
         super().__init__("simulator")
-        kitchen = declare(self, "kitchen", "toykitchen1", "kitchen to begin with")
-        task = declare(self, "task", "put_carrot_on_plate", "task that the scene is laid for")
+        kitchen = declare(self, "kitchen", "toykitchen1", "kitchen of the first scene")
+        task = declare(self, "task", "put_carrot_on_plate", "task that the scene is set up for")
         self._level = declare(self, "level", DEFAULT_LEVEL, "how hard the scenes are: easy, standard or hard")
         self._seed = declare(self, "seed", 0, "seed of the first scene", (0, 2**32 - 1))
         self._speed = declare(self, "speed", 1.0, "simulated s per s; other than 1: /clock is published", (0.1, 20.0))

@@ -46,13 +46,13 @@ class OperatorNode(Node):
     def __init__(self) -> None:
         super().__init__("scripted_operator")
         self.task = task_named(declare(self, "task", "put_carrot_on_plate", "task to demonstrate"))
-        self.kitchen = declare(self, "kitchen", "", "kitchen to do it in; empty: the present one")
-        self.goal = declare(self, "goal", 10, "demonstrations to save, then the node ends", (1, 100_000))
-        self.seed = declare(self, "seed", 0, "of the scenes and of the operator's manner", (0, 2**31 - 1))
+        self.kitchen = declare(self, "kitchen", "", "kitchen to use; empty: the current one")
+        self.goal = declare(self, "goal", 10, "demonstrations to save before the node exits", (1, 100_000))
+        self.seed = declare(self, "seed", 0, "seed of the scenes and of the operator's manner", (0, 2**31 - 1))
         manner = declare(self, "manner", DEFAULT_MANNER, "how it moves and errs: human or machine")
         errors = declare(self, "errors", 1.0, "how often it errs, as a multiple of the manner's own rates", (0.0, 3.0))
         self.manner = manner_named(manner).scaled(errors)
-        about = "then it gives up; 0: five times the goal and five more"
+        about = "attempts before it gives up; 0: five times the goal and five more"
         self.max_attempts = declare(self, "max_attempts", 0, about, (0, 10**6)) or 5 * self.goal + 5
         self._objects = Newest(self, ObjectStates, "simulator/objects", 10)
         self._arm = Newest(self, ArmState, "arm/state", qos_profile_sensor_data)

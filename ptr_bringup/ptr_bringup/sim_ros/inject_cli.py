@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr inject`: let something go wrong in the simulator, to practise and to try out what the system does."""
+"""`ptr inject`: inject a fault into the simulator, to practise and to try out what the system does."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ptr_models.common import arguments
 from ptr_models.common.namespaces import add_namespace
 
 DESCRIPTION = """\
-Let something go wrong in the running simulator, as it does on a real robot: see how the arm holds, what the page
-and the bag say of it, and practise bringing the arm back (ptr arm recover)."""
+Inject a fault into the running simulator, as it happens on a real robot: see how the arm holds, what the page and the
+bag report, and practice recovering the arm (ptr arm recover)."""
 EPILOG = """\
 examples:
   ptr inject --list                                    what can go wrong
   ptr inject overload --target elbow                   a motor trips and goes limp
   ptr inject joint_states_late --value 0.4 --duration 5
-  ptr inject clear                                     nothing is wrong any more, but tripped motors stay tripped"""
+  ptr inject clear                                     ends all faults, but tripped motors stay tripped"""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,14 +30,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     teach_names()
     parser = subparsers.add_parser(
         "inject",
-        help="let something go wrong in the simulator",
+        help="inject a fault into the simulator",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     known = (*KINDS, CLEAR)
     parser.add_argument("fault", nargs="?", choices=known, metavar="FAULT", help=f"see --list; {CLEAR}: end all")
-    parser.add_argument("--target", default="", help="motor, joint or camera that it concerns (default: see --list)")
+    parser.add_argument("--target", default="", help="motor, joint or camera that it affects (default: see --list)")
     parser.add_argument("--value", type=arguments.Real(), default=math.nan, help="its strength (default: see --list)")
     parser.add_argument(
         "--duration",

@@ -36,8 +36,10 @@ class SceneNode(Node):
 
     def __init__(self) -> None:
         super().__init__("scene")
-        self.simulated = declare(self, "simulated", True, "a simulator lays the scenes; false: a person does")
-        about = "in simulation, lay the next scene after each saved episode, and the same again after a discarded one"
+        self.simulated = declare(self, "simulated", True, "a simulator sets up the scenes; false: a person does")
+        about = (
+            "in simulation, set up the next scene after each saved episode, and the same again after a discarded one"
+        )
         self._after_save = declare(self, "after_save", True, about)
         self.asked: deque[tuple[int, Future | None]] = deque()
         self.recording = False

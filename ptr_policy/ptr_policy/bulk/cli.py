@@ -93,9 +93,9 @@ def _add_max_steps(parser: argparse.ArgumentParser) -> None:
 def _add_collect(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "collect",
-        help="demonstrations of the scripted operator, one bag each",
+        help="record demonstrations of the scripted operator, one bag each",
         description="Simulate demonstrations, spread evenly over kitchens and tasks. The same arguments give the same "
-        "bags; what is there already is not made again, so that an interrupted run goes on where it was.",
+        "bags. Existing ones are kept, so you can run the same command again to continue.",
     )
     parser.add_argument("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the bags")
     about = "demonstrations in all, one bag each (default: 500)"
@@ -139,7 +139,7 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
 def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "evaluate",
-        help="trials of a checkpoint",
+        help="run trials of a checkpoint",
         description="Run a checkpoint in simulated scenes and count successes, judged by object poses.",
     )
     _add_policy(parser)
@@ -170,7 +170,7 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
 def _add_decoding(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "decoding",
-        help="which way of choosing actions suits a checkpoint best",
+        help="find the best way of choosing actions for a checkpoint",
         description="Run a checkpoint in validation scenes with each way of choosing actions (mode, sample, "
         "sample_gripper and, with a Q-function, argmax_q and softmax_q), and name the one that succeeds most often. "
         "The scenes are none of those of ptr sim evaluate.",
@@ -198,10 +198,10 @@ def _add_decoding(kinds: argparse._SubParsersAction) -> None:
 def _add_rule(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "rule",
-        help="whether the rule that chooses a checkpoint without trials is any good",
-        description="Try every checkpoint of a fine-tuning run in the same simulated scenes, and set its success "
-        "beside the trend score of its Q along the demonstrations. Results go to rule.json and rule.png in the run "
-        "folder; an interrupted run goes on where it was.",
+        help="test the rule that chooses a checkpoint without trials",
+        description="Evaluate every checkpoint of a fine-tuning run in the same simulated scenes, and compare its "
+        "success with the trend score of its Q along the demonstrations. Results go to rule.json and rule.png in the "
+        "run folder. After an interruption, run the same command to continue.",
     )
     about = "folder of a fine-tuning run"
     arguments.also_by_place(parser, "run", "run_folder", type=arguments.existing_folder, metavar="RUN", help=about)
@@ -215,7 +215,7 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
         "--earliest",
         type=arguments.optional_count,
         metavar="N",
-        help="updates of fine-tuning before which none is chosen (default: schedule.choose_from of the run)",
+        help="minimum updates of fine-tuning for a choice (default: schedule.choose_from of the run)",
     )
     _add_seed(parser)
     _add_max_steps(parser)
@@ -228,9 +228,9 @@ def _add_rule(kinds: argparse._SubParsersAction) -> None:
 def _add_drift(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "drift",
-        help="whether the policy server's drift alarm tells failures from successes",
-        description="Trials of a checkpoint with the alarm beside it: in right scenes, and, with --wrong, in those of "
-        "other tasks. The checkpoint has to have a range of Q (ptr train q-range).",
+        help="test whether the policy server's drift alarm tells failures from successes",
+        description="Run trials of a checkpoint with the alarm active: in the right scenes and, with --wrong, in those "
+        "of other tasks. The checkpoint must have a range of Q (ptr train q-range).",
     )
     _add_checkpoint(parser)
     arguments.add_tasks(parser, required=True)
@@ -244,7 +244,7 @@ def _add_drift(kinds: argparse._SubParsersAction) -> None:
         type=arguments.positive,
         default=1.0,
         metavar="S",
-        help="s outside before the alarm (default: 1)",
+        help="s outside the range before the alarm (default: 1)",
     )
     _add_seed(parser)
     _add_max_steps(parser)

@@ -42,7 +42,7 @@ AFTER_SUCCESS = 5
 
 @dataclass(frozen=True)
 class BulkTrial:
-    """One trial, and what came of it; `steps` until success, or all; `mean_q` None where there is no Q-function."""
+    """One trial, and its outcome; `steps` until success, or all; `mean_q` None where there is no Q-function."""
 
     task: str
     kitchen: str

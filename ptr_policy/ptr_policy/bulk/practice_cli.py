@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from ptr_policy.bulk.practice import Practice
 
 DESCRIPTION = """\
-Let a policy practise two tasks that undo each other in a simulated scene that nobody tidies up: each trial begins
-where the last one ended. Every trial becomes a bag in OUT/trials. With --learn it improves between the trials, from
---checkpoint on; otherwise the policy is --checkpoint as it is, or the newest one of OUT, where `ptr train online` may
-be running. The judge is a success classifier, or with --labels the poses of the objects, as a person would label."""
+Let a policy practice two tasks that undo each other in a simulated scene without resets: each trial starts where the
+last one ended. Every trial becomes a bag in OUT/trials. With --learn the policy improves between the trials, starting
+from --checkpoint. Otherwise it is --checkpoint unchanged, or the newest one of OUT, where `ptr train online` may be
+running. The judge is a success classifier, or with --labels the poses of the objects, as a person would label."""
 EPILOGUE = """\
 examples:
   ptr sim practice --task put_cucumber_in_pot --reset take_cucumber_out_of_pot --kitchen toykitchen_target1 \\
@@ -31,7 +31,7 @@ examples:
   ptr sim practice --task put_cucumber_in_pot --reset take_cucumber_out_of_pot --kitchen toykitchen_target1 \\
                    --trials 60 --out runs/online --classifier runs/cucumber_done           beside ptr train online
 
-OUT/practice.json has the successes, judged by the poses of the objects, which the learner never sees."""
+OUT/practice.json contains the successes, judged by the poses of the objects, which the learner never sees."""
 
 
 def add_practice(kinds: argparse._SubParsersAction) -> None:
@@ -40,13 +40,13 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
 
     parser = kinds.add_parser(
         "practice",
-        help="trials without a person, for online improvement",
+        help="run trials without a person, for online improvement",
         description=DESCRIPTION,
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--task", type=arguments.task, required=True, metavar="NAME", help="what is practised")
+    add("--task", type=arguments.task, required=True, metavar="NAME", help="task to practice")
     add("--reset", type=arguments.task, required=True, metavar="NAME", help="the task that undoes it")
     add("--kitchen", type=arguments.kitchen, required=True, metavar="NAME", help="see ptr sim tasks")
     add("--trials", type=arguments.count, default=60, metavar="N", help="trials in all (default: 60)")
@@ -70,7 +70,7 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
         type=arguments.Real(0.0),
         default=0.05,
         metavar="SD",
-        help="deviation of noise added to scaled actions (default: 0.05)",
+        help="standard deviation of noise added to scaled actions (default: 0.05)",
     )
     add(
         "--order",
@@ -83,7 +83,7 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
         type=arguments.optional_count,
         default=0,
         metavar="N",
-        help="lay the scene out anew after so many failures of one task in a row (default: 0, never)",
+        help="reset the scene after this many failures of one task in a row (default: 0, never)",
     )
     add("--learn", action="store_true", help="learn between the trials, in this process")
     add_learning_arguments(parser)

@@ -29,10 +29,10 @@ from ptr_policy.demo.plan import WORDS, Plan
 
 PLAN = "plan.json"
 DESCRIPTION = """\
-The whole path once, in simulation, with the programs that run on the real arm: ten demonstrations of a task in a
-kitchen that pre-training never saw are recorded over ROS 2, the shipped checkpoint is fine-tuned on them by PTR and, to
-compare, by behavior cloning, the policy server deploys each result, the evaluator makes ten recorded trials, and a
-report says how it went."""
+Run the whole path once, in simulation, with the programs that run on the real arm. Ten demonstrations of a task in a
+kitchen that pre-training never saw are recorded over ROS 2. The shipped checkpoint is fine-tuned on them with PTR and,
+for comparison, with behavior cloning. The policy server deploys each result, the evaluator runs ten recorded trials,
+and a report shows the results."""
 
 
 class Defaults(NamedTuple):
@@ -120,7 +120,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         dest="pretraining",
         type=arguments.output_folder,
         metavar="DIR",
-        help="pre-training bags to mix in, made where there are none (default: data/mix_human; at level standard "
+        help="pre-training bags to mix in, simulated if missing (default: data/mix_human; at level standard "
         "data/mix_standard; machine: data/mix_machine)",
     )
     arguments.option(
@@ -133,7 +133,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         metavar="N",
         help="how many (default: 408, one per kitchen and task)",
     )
-    add("--no-baseline", action="store_true", help="leave behavior cloning out, and save some minutes")
+    add("--no-baseline", action="store_true", help="leave out behavior cloning, which saves some minutes")
     add("--fresh", action="store_true", help="remove an earlier run in --out instead of continuing it; asks first")
     add("--yes", action="store_true", help="with --fresh: remove it without asking")
     parser.set_defaults(run=_run)

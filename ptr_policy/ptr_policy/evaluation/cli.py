@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from ptr_policy.evaluation.trials import Result, Trial
 
 DESCRIPTION = """\
-Make trials with the policy server that runs (ptr launch ptr_bringup deploy.launch.xml ...): each from its own
-seeded start, recorded as a bag, judged by the simulator or, on a real robot, by you. Finished trials are on
-disk at once; the same command again makes those that are missing, and a larger --trials adds to them.
+Run trials with the running policy server (ptr launch ptr_bringup deploy.launch.xml ...). Each has its own seeded
+start, is recorded as a bag and judged by the simulator or, on a real robot, by you. Finished trials are saved at
+once; run the same command again to make the missing ones, or with a larger --trials to add more.
 
 Several checkpoints are tried in the same scenes, interleaved, under letters that hide which is which until all
-trials are made:
+trials are done:
 
   ptr evaluate --task put_carrot_on_plate --checkpoint scratch=runs/a --checkpoint ptr=runs/b --out runs/evaluation
 
@@ -42,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="recorded trials of one or several checkpoints, with intervals and a report",
+        help="run recorded trials of one or several checkpoints, with intervals and a report",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,9 +58,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--kitchen",
         type=arguments.kitchen,
         metavar="NAME",
-        help="kitchen of simulated scenes (default: present one)",
+        help="kitchen of simulated scenes (default: the current one)",
     )
-    several = "checkpoints that the policy server loads; several, with names, are compared (default: the one it has)"
+    several = "checkpoints that the policy server loads; several are compared and need names (default: the loaded one)"
     arguments.several(parser, "--checkpoint", type=_candidate, metavar="[NAME=]DIR", help=several)
     add("--policy", default="", help="name of a single policy, for the report")
     add("--open", action="store_true", help="show the names of several checkpoints while trials are judged")
@@ -84,7 +84,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--new-task",
         type=arguments.any_task,
         metavar="NAME",
-        help="gets a spare slot in each checkpoint that lacks it",
+        help="task that gets a spare slot in each checkpoint that lacks it",
     )
     about = (
         "the desired end, for policies with task_conditioning goal_image: a bag, whose last image counts, or an image"
@@ -95,10 +95,15 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--reference",
         type=arguments.episodes,
         metavar="DIR",
-        help="demonstrations whose first pictures are the scenes to lay out",
+        help="demonstrations whose first images are the scenes to set up",
     )
-    add("--camera", default="over_shoulder", metavar="NAME", help="whose pictures are kept (default: over_shoulder)")
-    add("--no-record", action="store_true", help="make no bags")
+    add(
+        "--camera",
+        default="over_shoulder",
+        metavar="NAME",
+        help="camera whose images are kept (default: over_shoulder)",
+    )
+    add("--no-record", action="store_true", help="don't record bags")
     add_namespace(parser)
     parser.set_defaults(run=run)
     _add_report(parser)
@@ -126,14 +131,14 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     report.set_defaults(run=_report)
     judge = kinds.add_parser(
         "judge",
-        help="judge a trial again, or undo that",
+        help="judge a trial again, or undo a judgment",
         description="Correct the judgment of a trial, and write the report again. The bag's label is corrected with "
         "it. An invalid trial is made again by the next `ptr evaluate` with the same --out.",
     )
     judge.add_argument("folder", type=arguments.existing_folder, metavar="FOLDER", help="of an evaluation")
     about = "number of the trial, 1 is the first"
     judge.add_argument("--trial", type=arguments.count, required=True, metavar="N", help=about)
-    about = "what came of it; undo: the judgment before counts again"
+    about = "its outcome; undo: restore the previous judgment"
     outcomes = ("success", "failure", "partial", "invalid", "undo")
     judge.add_argument("--outcome", choices=outcomes, required=True, help=about)
     judge.add_argument("--score", type=arguments.share, metavar="0..1", help="grade, for partial")

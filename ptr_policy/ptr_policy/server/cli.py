@@ -23,7 +23,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     kinds = policy.add_subparsers(title="kinds", metavar="KIND")
     run = kinds.add_parser(
         "run",
-        help="one run; Ctrl-C ends it",
+        help="run the policy once; Ctrl-C ends it",
         description="Let the policy drive the arm until it has made its steps, a fault ends it, or Ctrl-C does.",
     )
     about = "task that the policy is told: its name, or words where it was trained with task_conditioning language"
@@ -44,10 +44,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     run.set_defaults(run=_run)
     load = kinds.add_parser(
         "load",
-        help="serve another checkpoint",
-        description="Refused during a run, and when the checkpoint does not fit the robot: then the one before stays.",
+        help="load another checkpoint",
+        description="Load another checkpoint. Refused during a run, or if the checkpoint does not fit the robot; then "
+        "the current one stays.",
     )
-    about = "its folder, on the server's machine"
+    about = "folder of the checkpoint, on the server's machine"
     arguments.also_by_place(load, "checkpoint", type=arguments.path, metavar="CHECKPOINT", help=about)
     load.add_argument("--new-task", type=arguments.any_task, metavar="NAME", help="a task that gets a spare slot")
     add_namespace(load)

@@ -47,7 +47,7 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         super().__init__("policy_server")
         declare(self, "checkpoint", "", "folder of the checkpoint, or KIND:ADDRESS of an external policy")
         declare(self, "wait_for_checkpoint", False, "without a checkpoint: start, and wait for /policy_server/load")
-        declare(self, "new_task", "", "a task that gets a spare slot, where fine-tuning would begin")
+        declare(self, "new_task", "", "a task that gets a spare slot, as at the start of fine-tuning")
         declare(
             self, "goal", "", "bag or image file of the desired end, for task_conditioning goal_image", read_only=False
         )
@@ -59,10 +59,10 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         declare(self, "autostart", True, "configure and activate at start")
         declare(self, "action_choice", "", "mode, sample, sample_gripper, argmax_q, softmax_q; empty: the checkpoint's")
         declare(self, "candidates", 0, "actions that argmax_q and softmax_q choose from; 0: the checkpoint's", (0, 256))
-        declare(self, "max_steps", 40, "steps of a run whose goal names none", (1, 100_000))
+        declare(self, "max_steps", 40, "steps of a run if its goal names none", (1, 100_000))
         declare(self, "max_holds", 0, "holds in a row that end a run as failed; 0: those of 3 s", (0, 1000))
         declare(self, "on_drift", "warn", "when Q has left the range of the demonstrations: warn, hold or end")
-        declare(self, "drift_time", 1.0, "s for which Q must have left it", (0.0, 60.0))
+        declare(self, "drift_time", 1.0, "s for which Q must be outside it", (0.0, 60.0))
         if self._value("on_drift") not in ON_DRIFT:
             raise ServerError(f"on_drift is {self._value('on_drift')!r}; known: {', '.join(ON_DRIFT)}")
         self._runner: Any = None

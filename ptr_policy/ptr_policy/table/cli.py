@@ -25,6 +25,8 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.exclusion import Exclusion, add_exclude, lasting
 from ptr_models.episodes.reader import find_episodes
 from ptr_models.json_input import read_object
+from ptr_models.training.renamed_keys import present_assignment
+from ptr_models.training.settings import add_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -35,16 +37,16 @@ if TYPE_CHECKING:
     from ptr_policy.table.plan import TablePlan
 
 DESCRIPTION = """\
-The result table of PTR: every method meets the same pre-training bags, the same demonstrations of the
-target tasks and the same trials. Each step is a command of its own, whose output is in OUT/logs; an interrupted table
-goes on where it was. After every cell OUT/table.html shows the table; beside it are table.md, table.csv, table.tex,
-table.png, table.pdf, table.svg, table.json and results.json (one entry per method, task, seed and way of choosing
-actions). Each cell is tried with the mode and with the way of choosing actions that did best in its validation
-scenes.
+Make the result table of PTR: every method gets the same pre-training bags, the same demonstrations of the target
+tasks and the same trials. Each step is a separate command, whose output is in OUT/logs; after an interruption, run
+the same command to continue. OUT/table.html is updated after every cell; beside it are table.md, table.csv,
+table.tex, table.png, table.pdf, table.svg, table.json and results.json (one entry per method, task, seed and way of
+choosing actions). Each cell is evaluated with the mode and with the way of choosing actions that did best in its
+validation scenes.
 
-Demonstrations and trials are simulated, unless --target gives own demonstrations. Where those are of a simulated task
-and kitchen, so are the trials. Otherwise every method is trained, and the table says which `ptr evaluate` fills its
-cells; the same command then reads what was judged."""
+Demonstrations and trials are simulated unless --target gives your own demonstrations. If those are of a simulated
+task and kitchen, the trials are simulated too. Otherwise every method is trained, and the table prints the
+`ptr evaluate` command that fills its cells; run the same command again to read what was judged."""
 EPILOGUE = """\
 examples:
   ptr sim collect --out data/pretraining --episodes 4080 --level standard --manner human
@@ -53,7 +55,7 @@ examples:
   ptr table --data data/pretraining --out runs/quick --methods ptr bc --pretraining-steps 2000 \\
             --finetuning-steps 300 --trials 10
   ptr table --data data/bridge --target data/fold_towel --out runs/towel --methods ptr bc --size paper
-  ptr table … --policy act=lerobot:runs/act                  a further row: a policy of LeRobot"""
+  ptr table … --policy act=lerobot:runs/act                  an additional row: a policy of LeRobot"""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -107,7 +109,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--target",
         type=arguments.episodes,
         metavar="DIR",
-        help="one or more folders or sets of own demonstrations, one task each",
+        help="one or more folders or sets of your own demonstrations, one task each",
     )
     arguments.several(
         parser,
@@ -156,7 +158,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--checkpoint",
         type=_assignment,
         metavar="NAME=DIR",
-        help="pre-trained already: ptr=models/checkpoints/…",
+        help="use a pre-trained checkpoint: ptr=models/checkpoints/…",
     )
     arguments.several(
         parser,
@@ -164,20 +166,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         dest="policies",
         type=_external,
         metavar="NAME=KIND:ADDRESS",
-        help="one or more policies that were trained elsewhere, as further rows: act=lerobot:FOLDER; {task} and {seed} "
+        help="one or more policies trained elsewhere, as additional rows: act=lerobot:FOLDER; {task} and {seed} "
         "in the address stand for those of a cell",
     )
     add("--threads", type=arguments.count, default=1, metavar="N", help="of PyTorch (default: 1)")
-    add(
-        "--set",
-        dest="settings",
-        type=arguments.setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="for every training",
-    )
-    add("--list", action="store_true", help="list the methods and end")
+    add_settings(parser, "value for every training, e.g. data.cameras=[wrist]", dest="settings")
+    add("--list", action="store_true", help="list the methods and exit")
     parser.set_defaults(run=_run)
 
 
@@ -386,6 +380,7 @@ def check_same(out: Path, plan: dict) -> None:
         stored = read_object(file, advice="choose another --out")
         stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
         stored.setdefault("targets", {})  # and simulated all demonstrations
+        stored["settings"] = [present_assignment(setting) for setting in stored.get("settings", [])]
         usual = [camera.name for camera in Contract().cameras]
         stored.setdefault("cameras", [] if stored.get("size") == "low_dim" else usual)  # with one camera
         policies = stored.pop("policies", {})

@@ -55,18 +55,24 @@ class ConsoleNode(RunnableNode, Node):
         self._server.stop()
 
     def _declare(self) -> None:
-        declare(self, "port", 8765, "port of the page on this machine; when it is taken, the next free one", (0, 65000))
-        declare(self, "remote", False, "answer other machines too, encrypted, to those who have the token")
-        declare(self, "remote_port", 8766, "port of the page for other machines, likewise", (0, 65000))
+        declare(self, "port", 8765, "port of the page on this machine; if it is in use, the next free one", (0, 65000))
+        declare(self, "remote", False, "also answer other machines, encrypted, if they have the token")
+        declare(
+            self,
+            "remote_port",
+            8766,
+            "port of the page for other machines; if it is in use, the next free one",
+            (0, 65000),
+        )
         declare(self, "names", [""], "further host names and addresses of this machine that other machines use")
         declare(self, "credentials", "", f"folder of token, key and certificate; empty: {default_folder()}")
         declare(self, "cameras", ["over_shoulder"], "names of the cameras: /camera/NAME/image/compressed")
         declare(self, "tasks", [""], "names of the tasks that the page offers")
-        declare(self, "task", "", "task that is chosen at first")
+        declare(self, "task", "", "task that is selected at first")
         declare(self, "episodes", "", "folder of the episodes that the page lists; empty: where the recorder writes")
         declare(self, "values", "", "JSON file of `ptr analyze q` with Q along these episodes; empty: none")
-        declare(self, "checkpoint", "", "checkpoint that computes Q along an episode when it is asked for; empty: none")
-        declare(self, "operator_name", "", "who drives, as the page's field says at first")
+        declare(self, "checkpoint", "", "checkpoint that computes Q along an episode on request; empty: none")
+        declare(self, "operator_name", "", "who drives: initial value of the page's field")
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value

@@ -22,28 +22,28 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "record",
-        help="begin, save or discard an episode of the recorder that runs",
-        description="Begin and end an episode from the command line, as a device's buttons and the operator's page do.",
+        help="start, save or discard an episode with the running recorder",
+        description="Start and end an episode from the command line, like a device's buttons and the operator's page.",
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    start = actions.add_parser("start", help="begin an episode")
+    start = actions.add_parser("start", help="start an episode")
     about = "name of the task, e.g. put_carrot_on_plate"
     arguments.also_by_place(start, "task", type=arguments.any_task, metavar="TASK", help=about)
     start.add_argument("--instruction", default="", metavar="TEXT", help="the task in free words")
     start.add_argument("--operator", default="", metavar="NAME", help="who drives")
     start.set_defaults(run=_start)
     save = actions.add_parser("save", help="end the episode and keep it")
-    save.add_argument("outcome", choices=("success", "failure", "partial", "unlabelled"), help="what came of it")
+    save.add_argument("outcome", choices=("success", "failure", "partial", "unlabelled"), help="its outcome")
     save.add_argument(
         "--score", type=arguments.share, metavar="0..1", default=math.nan, help="grade between 0 and 1, for partial"
     )
     save.add_argument("--note", default="", metavar="TEXT", help="one sentence")
     save.set_defaults(run=_save)
     discard = actions.add_parser("discard", help="end the episode and move it to `discarded`")
-    about = "instead the episode that was saved last, as its audit may have proposed"
+    about = "discard the episode that was saved last instead, as its audit may have recommended"
     discard.add_argument("--last", action="store_true", help=about)
     discard.set_defaults(run=_discard)
-    about = "bring the arm to its start, and in simulation lay the next scene"
+    about = "move the arm to its start and, in simulation, set up the next scene"
     following = actions.add_parser("next", help=about, description=about)
     following.set_defaults(run=_next)
     for action in (start, save, discard, following):
@@ -59,11 +59,11 @@ def _save(options: argparse.Namespace) -> None:
     fields = {"outcome": options.outcome, "score": options.score, "note": options.note}
     answer = _ask(options, "StopEpisode", "recorder/stop", save=True, **fields)
     looks = "the audit goes on; `ptr inspect` shows what it finds"  # a long episode
-    print(f"{answer.path}\nproposal: {answer.recommendation or looks}")
+    print(f"{answer.path}\nrecommendation: {answer.recommendation or looks}")
     for finding in answer.findings:
         print(f"  - {finding}")
     if answer.recommendation == DISCARD:
-        next_step("record", "discard", "--last", about="follows the proposal")
+        next_step("record", "discard", "--last", about="follows the recommendation")
 
 
 def _discard(options: argparse.Namespace) -> None:

@@ -115,7 +115,7 @@ class RecorderNode(RunnableNode, Node):
         self._folder.close()
 
     def _declare(self) -> None:
-        declare(self, "directory", "", "folder that episodes are written to, made when absent")
+        declare(self, "directory", "", "folder that episodes are written to; created if missing")
         declare(self, "cameras", ["over_shoulder"], "names of the cameras: /camera/NAME/image/compressed")
         declare(self, "goal", 0, "episodes wanted in this session, 0: no goal", (0, 1_000_000))
         declare(self, "robot", "sim", "the robot's name, written into each episode")
@@ -196,7 +196,7 @@ class RecorderNode(RunnableNode, Node):
         response.success, response.message = True, self._core.message
         response.episode_id, response.path = path.name, str(path)
         if found is not None:
-            response.recommendation, response.findings = found.proposal, list(found.findings)
+            response.recommendation, response.findings = found.recommendation, list(found.findings)
         return response
 
     async def _look_through(self, path: Path) -> Audit | None:

@@ -12,9 +12,9 @@ from ptr_models.common.namespaces import add_namespace
 from ptr_models.episodes.reader import read_metadata
 
 DESCRIPTION = """\
-Play a recorded episode on the robot that runs (`ptr launch ptr_bringup robot.launch.xml`): a slow move to where it
-began, then its commanded motion and gripper at the recorded rate, through the arm's safety gate. A human with a
-device takes the arm at any time, and the replay ends; so does Ctrl-C."""
+Play a recorded episode on the running robot (`ptr launch ptr_bringup robot.launch.xml`): a slow move to where it
+started, then its commanded motion and gripper at the recorded rate, through the arm's safety gate. To end the replay,
+take over with a device or press Ctrl-C."""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -27,9 +27,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("episode", type=arguments.existing, metavar="BAG", help="folder of the episode")
     parser.add_argument(
-        "--scene", action="store_true", help="first lay the simulated scene of the recording (kitchen, task, seed)"
+        "--scene", action="store_true", help="first set up the simulated scene of the recording (kitchen, task, seed)"
     )
-    parser.add_argument("--yes", action="store_true", help="begin without asking")
+    parser.add_argument("--yes", action="store_true", help="start without asking")
     add_namespace(parser)
     parser.set_defaults(run=run)
 

@@ -22,7 +22,7 @@ examples:
   ptr teleop put_carrot_on_plate                       drive and record a robot that runs, also over SSH
   ptr collect put_carrot_on_plate --out data/carrot --device keyboard      start the robot, too
 
-The keys are shown at the start. Ctrl-C ends; while an episode is being recorded, it asks what becomes of it."""
+The keys are shown at the start. Ctrl-C ends the session; it first asks what to do with an episode being recorded."""
 
 
 class TerminalError(PtrError):
@@ -33,9 +33,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
         "teleop",
-        help="drive and record with this terminal's keyboard, on a robot that runs",
-        description="Drive the arm with this terminal's keyboard, and record with the recorder that runs, if there is "
-        "one. A line says what is recorded, what became of it, who drives and how far the gripper is open.",
+        help="drive a running robot with this terminal's keyboard, and record",
+        description="Drive the arm with this terminal's keyboard, and record with the running recorder, if there is "
+        "one. A status line shows what is recorded, the outcome, who drives and how far the gripper is open.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -27,8 +27,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `ptr import bridge` and `ptr import lerobot`."""
     parser = subparsers.add_parser(
         "import",
-        help="turn demonstrations of other projects into bags",
-        description="Turn demonstrations of other projects into bags, for training like recorded ones.",
+        help="convert demonstrations of other projects to bags",
+        description="Convert demonstrations of other projects to bags, for training like recorded ones.",
     )
     parser.set_defaults(run=lambda options: parser.print_help())
     formats = parser.add_subparsers(title="formats", metavar="FORMAT")
@@ -36,11 +36,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "bridge",
         help="BridgeData V2: RLDS (TFRecord files), raw recordings, or numpy (out.npy)",
         description="Each episode of Bridge becomes one bag, from any of its forms: TFRecord files, folders of "
-        "recordings (traj_group*/traj*), or files out.npy. image_0, in a recording the folder images0, is the camera "
+        "recordings (traj_group*/traj*), or files out.npy. image_0 (in a recording, the folder images0) is the camera "
         "over_shoulder; the others are side_1, side_2 and wrist. Tasks are named after the folders of the "
-        "original data, as in PTR, or after the instructions, of which the full release has 22 199. Bags that "
-        "exist already are kept, and episodes that are odd or damaged are left out and listed; an import that was "
-        "interrupted goes on with the same command. Pickles are taken apart, not run.",
+        "original data, as in PTR, or after the instructions, of which the full release has 22 199. Existing "
+        "bags are kept; odd or damaged episodes are left out and listed. After an interruption, run the same command "
+        "to continue. Pickles are parsed, never executed.",
     )
     bridge.add_argument("source", type=arguments.existing, metavar="SRC", help="folder (or one file) of the data set")
     bridge.add_argument("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder for the bags")
@@ -59,7 +59,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         dest="further_cameras",
         type=image,
         metavar="NAME",
-        help="one or more cameras that are taken, too, in the episodes that have them; --camera leaves out the others",
+        help="one or more additional cameras, for the episodes that have them; with --camera, episodes that lack the "
+        "camera are left out",
     )
     bridge.add_argument(
         "--names",

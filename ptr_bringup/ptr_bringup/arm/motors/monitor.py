@@ -193,15 +193,15 @@ class StateUptime:
 
 def _declare_thresholds(node: Node, default: Thresholds) -> Thresholds:
     texts = {
-        "overload_time": ("s, for which a joint may push with more than its limit", 0.0, 10.0),
-        "load_warning": ("share of its limit that a joint may carry for long", 0.0, 2.0),
-        "load_recovery": ("share of its limit below which a joint counts as rested", 0.0, 2.0),
-        "load_time_constant": ("s, over which a load counts as carried for long", 0.1, 600.0),
+        "overload_time": ("s, how long a joint may exceed its effort limit", 0.0, 10.0),
+        "load_warning": ("share of its effort limit that a joint may carry for long", 0.0, 2.0),
+        "load_recovery": ("share of its effort limit below which a joint counts as rested", 0.0, 2.0),
+        "load_time_constant": ("s, time constant of the load average", 0.1, 600.0),
         "temperature_warning": ("deg C, temperature at which a rest is due", 20.0, 100.0),
         "temperature_recovery": ("deg C, temperature below which the rest is over", 20.0, 100.0),
         "temperature_limit": ("deg C, temperature at which motors switch themselves off", 20.0, 100.0),
-        "voltage_min": ("V, lowest right voltage of the supply", 0.0, 30.0),
-        "voltage_max": ("V, highest right voltage of the supply", 0.0, 30.0),
+        "voltage_min": ("V, minimum supply voltage", 0.0, 30.0),
+        "voltage_max": ("V, maximum supply voltage", 0.0, 30.0),
         "timeout": ("s without an answer of a motor after which the arm is stopped", 0.0, 60.0),
         "cooling_time_constant": ("s, time constant with which a resting motor cools", 1.0, 7200.0),
     }

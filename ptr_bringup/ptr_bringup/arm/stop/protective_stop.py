@@ -74,7 +74,7 @@ class ProtectiveStop:
 def _declare_device(node: Node) -> StopButton | None:
     text = "a stop button: an input device, best below /dev/input/by-id; empty: none. Its loss stops the arm, too"
     path = declare(node, "stop_device", "", text)
-    key = declare(node, "stop_key", 0, "code of the key of stop_device that stops, 0: any key", (0, 767))
+    key = declare(node, "stop_key", 0, "key code of stop_device that stops the arm; 0: any key", (0, 767))
     if not path:
         return None
     try:

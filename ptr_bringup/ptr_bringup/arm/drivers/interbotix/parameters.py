@@ -44,10 +44,14 @@ def open_modules(node: Node, rate: float) -> Driver:
 
 def _open(node: Node, rate: float, make: Callable[..., Driver], options: Callable[..., Any]) -> Driver:
     name = declare_robot_name(node)
-    text = "Hz, motor registers read one by one; not 0: unread, no trip, heat or effort of a motor stops the arm"
+    text = "Hz, polling rate of the motor registers; must be above 0: without it motor faults are not detected"
     registers = declare(node, "register_rate", 25.0, text, (5.0, 100.0))
     catch_up = declare(
-        node, "catch_up_velocity", 0.5, "rad/s, way back to the commanded pose after torque was off", (0.05, 3.14)
+        node,
+        "catch_up_velocity",
+        0.5,
+        "rad/s, speed of the return to the commanded pose after torque was off",
+        (0.05, 3.14),
     )
     return make(node, options(name, _declare_profile(node, rate), _declare_gripper(node), registers, catch_up))
 
@@ -89,8 +93,8 @@ def _declare_gripper(node: Node) -> GripperSettings:
     table = {
         "closed": ("finger_closed", "m, position of the left finger when the gripper is closed", 0.1),
         "opened": ("finger_open", "m, position of the left finger when the gripper is open", 0.1),
-        "most": ("gripper_pwm_limit", "PWM of 885, greatest force of the gripper", 885.0),
-        "hold": ("gripper_hold_pwm", "PWM of 885, force once the gripper has settled on an object", 885.0),
+        "most": ("gripper_pwm_limit", "PWM of 885, maximum PWM of the gripper", 885.0),
+        "hold": ("gripper_hold_pwm", "PWM of 885, once the gripper has settled on an object", 885.0),
     }
     values = {
         field: declare(node, name, getattr(default, field), text, (0.0, high))
