@@ -65,7 +65,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     batch = Transitions.from_arrays(deliver(), TASKS, options.device)
 
     def consume() -> None:
-        algorithm.update(batch, config.algorithm.bc_warmup)  # the first update that trains everything
+        algorithm.update(batch, config.algorithm.bc_steps)  # the first update that trains everything
         if options.device != "cpu":
             torch.cuda.synchronize()
 

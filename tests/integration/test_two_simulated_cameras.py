@@ -31,7 +31,7 @@ TASK, CAMERAS = "put_carrot_on_plate", ["over_shoulder", "wrist"]
 NAMES = f"[{', '.join(CAMERAS)}]"
 TIMEOUT = 240.0  # s, for processes that load networks on a busy machine
 TINY = ["networks.latent=16", "networks.hidden=[16, 16, 16]", "networks.precision=fp32", "batch_size=8", "threads=1"]
-TINY += ["schedule.steps=3", "algorithm.bc_warmup=0"]
+TINY += ["schedule.steps=3", "algorithm.bc_steps=0"]
 
 
 @pytest.fixture(scope="module")

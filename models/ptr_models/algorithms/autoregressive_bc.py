@@ -37,9 +37,9 @@ class AutoregressiveCloning:
         """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = AutoregressiveActor(networks, tasks).to(self.device)
-        self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
+        self.average_actor = frozen_copy(self.actor) if config.ema_decay > 0 else None
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {"actor": adam(trainable(self.actor), config.actor_rate)}
+        self.optimisers = {"actor": adam(trainable(self.actor), config.actor_lr)}
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -53,7 +53,7 @@ class AutoregressiveCloning:
         loss = negative_log_likelihood(surprise, batch.success)
         descend(self.optimisers["actor"], loss)
         if self.average_actor is not None:
-            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+            average_weights(self.average_actor, self.actor, self.config.ema_decay, step)
         return {
             "actor_loss": loss.detach(),
             "bin_probability": (-surprise.detach()).exp().mean(),

@@ -40,23 +40,23 @@ class AdvantageWeightedRegression(Ptr):
     """PTR's networks; the critic learns from returns alone, the actor from the data alone."""
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
-        """One update of critic and actor; in the first `bc_warmup` updates all actions weigh the same."""
+        """One update of critic and actor; in the first `bc_steps` updates all actions weigh the same."""
         policy = self.actor(batch.image, batch.state, batch.task)
         metrics: dict[str, Tensor] = {}
         if step >= self.critic_begins:
             metrics |= self._update_critic(batch, policy, on_returns=True)
-        if step < self.config.bc_warmup:
+        if step < self.config.bc_steps:
             metrics |= self._imitate(batch, policy)[0]
         else:
             metrics |= self._imitate_what_was_better(batch, policy)
         if self.average_actor is not None:
-            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+            average_weights(self.average_actor, self.actor, self.config.ema_decay, step)
         return metrics
 
     def _imitate_what_was_better(self, batch: Transitions, policy: ActorDistribution) -> dict[str, Tensor]:
         config, options = self.config, self.config.awr
         with torch.no_grad():
-            samples = policy.draw(config.samples)
+            samples = policy.draw(config.cql_n_actions)
             actions = torch.cat([batch.action.unsqueeze(1), samples.actions], dim=1)
             q = self.critic.q(self.critic.encode(batch.image, batch.state), batch.task, actions)
             advantages = advantage(q[..., 0], q[..., 1:], samples.log_mass)

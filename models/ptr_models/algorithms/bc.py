@@ -40,9 +40,9 @@ class BehaviourCloning:
         self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         if config.freeze_backbone:
             self.actor.encoder.freeze_backbone()
-        self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
+        self.average_actor = frozen_copy(self.actor) if config.ema_decay > 0 else None
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {"actor": adam(trainable(self.actor), config.actor_rate)}
+        self.optimisers = {"actor": adam(trainable(self.actor), config.actor_lr)}
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -58,5 +58,5 @@ class BehaviourCloning:
         spread = spread_loss(*imitated, valid=batch.valid)
         descend(self.optimisers["actor"], loss + spread)
         if self.average_actor is not None:
-            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+            average_weights(self.average_actor, self.actor, self.config.ema_decay, step)
         return {"actor_loss": loss.detach(), "actor_mse": mode_error(policy, batch.action, batch.valid)}

@@ -102,10 +102,10 @@ class BehaviourTransformerCloning:
         """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = BehaviourTransformer(networks, tasks).to(self.device)
-        self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
+        self.average_actor = frozen_copy(self.actor) if config.ema_decay > 0 else None
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
         groups = list(decayed_groups(self.actor, config.bet.weight_decay))
-        self.optimisers = {"actor": torch.optim.AdamW(groups, lr=config.actor_rate, betas=BETAS, fused=True)}
+        self.optimisers = {"actor": torch.optim.AdamW(groups, lr=config.actor_lr, betas=BETAS, fused=True)}
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -132,7 +132,7 @@ class BehaviourTransformerCloning:
         loss = class_loss + options.offset_weight * regression
         descend(self.optimisers["actor"], loss, options.gradient_clip)
         if self.average_actor is not None:
-            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+            average_weights(self.average_actor, self.actor, self.config.ema_decay, step)
         return {
             "actor_loss": loss.detach(),
             "class_loss": class_loss.detach(),

@@ -63,24 +63,25 @@ class AlgorithmConfig:
     Attributes:
         name: one of ALGORITHMS; other packages add theirs.
         options: of an algorithm of another package, by name.
-        discount, polyak: gamma; fraction of the online critic that enters its target per step.
-        alpha: weight of the conservative (CQL) term.
+        discount: gamma of the returns.
+        tau: of the Polyak averages; fraction of the online critic that enters its target per update.
+        cql_alpha: weight of the conservative (CQL) term.
         chunk: h, actions that the policy predicts, and the critic values, at once; 1: single actions (PTR). Returns
             within a chunk are those of the data, and targets take the value h steps later.
         chunk_execute: steps of a chunk that are carried out before those of the next one; 0: all that `chunk_lead`
             leaves.
         chunk_lead: how many steps before it is needed the next chunk is computed, see `ptr_models.inference.chunks`.
         chunk_ensemble: m of the weights with which overlapping chunks are averaged; None: each replaces the one before.
-        samples: actions from the policy, and as many uniform ones, per state.
+        cql_n_actions: actions from the policy, and as many uniform ones, per state.
         target_entropy: nats per action; the temperature is tuned until the policy has it. `auto`: minus the number of
             action dimensions that vary in the data; a run that starts puts the number here, and `varying_dimensions`.
         init_temperature: with which the tuning begins.
         varying_dimensions: those whose entropy counts; empty: all (PTR).
-        uniform_dimensions: in which the conservative term's uniform actions differ from the data action: `all`
+        cql_uniform_dimensions: in which the conservative term's uniform actions differ from the data action: `all`
             (PTR), the `varying` ones, or in `parts`: of the uniform actions of a state every third differs in all, in
             translation alone, in rotation alone. Otherwise one part gives them away, and Q learns little about others.
-        actor_rate, critic_rate, temperature_rate: learning rates of Adam.
-        critic_td_rate: that of the critic once temporal differences have begun, 0: `critic_rate`. A critic that knows
+        actor_lr, critic_lr, temperature_lr: learning rates of Adam.
+        critic_td_lr: that of the critic once temporal differences have begun, 0: `critic_lr`. A critic that knows
             the returns keeps what it knows when it learns slowly from then on.
         bc_weight: weight of an imitation term in the actor's loss (0: PTR).
         bc_gripper_weight: that of the gripper's squared error or cross-entropy; None: `bc_weight`. The gripper decides
@@ -91,60 +92,61 @@ class AlgorithmConfig:
             The squared error leaves log_std alone, which a likelihood of its own then fits to the data.
         bc_std_weight: weight of that likelihood beside `bc_weight`, where log_std also follows Q and the
             temperature. While the actor only imitates, it is always fitted.
-        bc_warmup: updates at the start in which the actor only imitates (0: PTR).
-        entropy_in_warmup: whether the entropy term stays in the actor's loss during them, and the temperature is
+        bc_steps: updates at the start in which the actor only imitates (0: PTR).
+        entropy_in_bc_steps: whether the entropy term stays in the actor's loss during them, and the temperature is
             tuned (COG; not in PTR).
-        critic_in_warmup: whether the critic learns during them.
+        critic_in_bc_steps: whether the critic learns during them.
         critic_warmup_steps: first updates of the critic, in which it regresses on the returns of the data instead
-            of Bellman targets, with the conservative term (0: PTR). With `critic_in_warmup` false they are the last
-            ones of `bc_warmup`.
+            of Bellman targets, with the conservative term (0: PTR). With `critic_in_bc_steps` false they are the last
+            ones of `bc_steps`.
         critic_encoder: the critic's image encoder begins at `random` (PTR), or as a copy of the `actor`'s when the
-            critic starts to learn, which then needs fewer updates. Of use after a `bc_warmup`.
+            critic starts to learn, which then needs fewer updates. Of use after `bc_steps`.
         calibrated: bound the values of policy actions in the CQL term from below by the return of the
             demonstration (Cal-QL; off in PTR).
         target_bounds: (lowest, highest) return that is possible, to which Bellman targets are clipped; the push on
-            data actions otherwise adds up along an episode when alpha is large (empty: no bounds, as in PTR).
-        max_backup: Bellman targets take the best of `samples` next actions (PTR); otherwise there is one.
-        next_policy_actions: the CQL term also pushes on `samples` actions of the policy at s' (CQL and COG; not PTR).
+            data actions otherwise adds up along an episode when cql_alpha is large (empty: no bounds, as in PTR).
+        max_backup: Bellman targets take the best of `cql_n_actions` next actions (PTR); otherwise there is one.
+        next_policy_actions: the CQL term also pushes on `cql_n_actions` actions of the policy at s' (CQL and COG; not
+            PTR).
         target_subset: critics, drawn again for each update, of which Bellman targets take the smallest (REDQ has 2;
             0: all of them, as in PTR).
         actor_q_weight: weight of Q in the actor's loss; 0 makes a control whose critic is trained and not used.
         actor_critics: the actor climbs the `min` (PTR) or the `mean` of the critics (REDQ).
-        actor_average: decay of a running average of the actor's weights, with which the policy acts (0: none,
+        ema_decay: of the exponential moving average of the actor's weights, with which the policy acts (0: none,
             as in PTR).
-        choice, candidates: how the policy chooses an action unless it is told otherwise, one of CHOICES, and among
-            how many the Q-function chooses, the mode included (PTR acts by the mode).
-        then: algorithm that follows, where there is another one (empty: there is none): that of fine-tuning, or for
-            icvf that of a pre-training which begins with its encoder.
+        action_choice, candidates: how the policy chooses an action unless it is told otherwise, one of CHOICES, and
+            among how many the Q-function chooses, the mode included (PTR acts by the mode).
+        next_algorithm: that of fine-tuning where it is another one, or for icvf that of a pre-training which begins
+            with its encoder; empty: the same one.
         freeze_backbone: bc: the backbone keeps its weights, the rest of the actor learns.
         awr, bet, contrastive, masked, icvf: options of awr, bet, time_contrastive, masked_autoencoder and icvf.
     """
 
     name: str = "ptr"
     discount: float = 0.96
-    polyak: float = 0.005
-    alpha: float = 10.0
+    tau: float = 0.005
+    cql_alpha: float = 10.0
     chunk: int = 1
     chunk_execute: int = 0
     chunk_lead: int = 0
     chunk_ensemble: float | None = None
-    samples: int = 4
+    cql_n_actions: int = 4
     target_entropy: float | str = -7.0
     init_temperature: float = 1.0
     varying_dimensions: tuple[int, ...] = ()
-    uniform_dimensions: str = "all"
-    actor_rate: float = 1e-4
-    critic_rate: float = 3e-4
-    critic_td_rate: float = 0.0
-    temperature_rate: float = 3e-4
+    cql_uniform_dimensions: str = "all"
+    actor_lr: float = 1e-4
+    critic_lr: float = 3e-4
+    critic_td_lr: float = 0.0
+    temperature_lr: float = 3e-4
     bc_weight: float = 0.0
     bc_gripper_weight: float | None = None
     gripper_at_mode: bool = False
     bc_loss: str = "squared"
     bc_std_weight: float = 1.0
-    bc_warmup: int = 0
-    entropy_in_warmup: bool = False
-    critic_in_warmup: bool = True
+    bc_steps: int = 0
+    entropy_in_bc_steps: bool = False
+    critic_in_bc_steps: bool = True
     critic_warmup_steps: int = 0
     critic_encoder: str = "random"
     calibrated: bool = False
@@ -154,10 +156,10 @@ class AlgorithmConfig:
     target_subset: int = 0
     actor_q_weight: float = 1.0
     actor_critics: str = "min"
-    actor_average: float = 0.0
-    choice: str = "mode"
+    ema_decay: float = 0.0
+    action_choice: str = "mode"
     candidates: int = 16
-    then: str = ""
+    next_algorithm: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     freeze_backbone: bool = False
     awr: AwrConfig = field(default_factory=AwrConfig)
@@ -167,14 +169,14 @@ class AlgorithmConfig:
     icvf: IcvfConfig = field(default_factory=IcvfConfig)
 
     def __post_init__(self) -> None:
-        for field_name, value in (("name", self.name), ("then", self.then or self.name)):
+        for field_name, value in (("name", self.name), ("next_algorithm", self.next_algorithm or self.name)):
             if value not in ALGORITHMS:
                 raise ValueError(f"{field_name} is {value!r}; known: {', '.join(ALGORITHMS.names)}")
         named = (
             ("bc_loss", BC_LOSSES),
             ("actor_critics", ACTOR_CRITICS),
-            ("choice", CHOICES),
-            ("uniform_dimensions", UNIFORM_DIMENSIONS),
+            ("action_choice", CHOICES),
+            ("cql_uniform_dimensions", UNIFORM_DIMENSIONS),
             ("critic_encoder", ("random", "actor")),
         )
         for field_name, known in named:
@@ -184,8 +186,8 @@ class AlgorithmConfig:
                 )
         if isinstance(self.target_entropy, str) and self.target_entropy != AUTO:
             raise ValueError(f"target_entropy is {self.target_entropy!r}; it must be a number or {AUTO}")
-        if self.critic_td_rate < 0:
-            raise ValueError(f"critic_td_rate is {self.critic_td_rate}; it must not be negative")
+        if self.critic_td_lr < 0:
+            raise ValueError(f"critic_td_lr is {self.critic_td_lr}; it must not be negative")
         if min(self.critic_warmup_steps, self.bc_std_weight, self.actor_q_weight) < 0:
             raise ValueError(
                 f"critic_warmup_steps is {self.critic_warmup_steps}, bc_std_weight {self.bc_std_weight} and "
@@ -199,16 +201,16 @@ class AlgorithmConfig:
         self._require_chunks()
         if not 0.0 <= self.discount < 1.0:
             raise ValueError(f"discount is {self.discount}; it must be in [0, 1)")
-        if not 0.0 < self.polyak <= 1.0:
-            raise ValueError(f"polyak is {self.polyak}; it must be in (0, 1]")
+        if not 0.0 < self.tau <= 1.0:
+            raise ValueError(f"tau is {self.tau}; it must be in (0, 1]")
         if len(self.target_bounds) not in (0, 2) or list(self.target_bounds) != sorted(self.target_bounds):
             raise ValueError(f"target_bounds is {self.target_bounds}; it must be empty or (lowest, highest)")
-        if not 0.0 <= self.actor_average < 1.0:
-            raise ValueError(f"actor_average is {self.actor_average}; it must be in [0, 1)")
-        if min(self.samples, self.candidates) < 1 or self.target_subset < 0:
+        if not 0.0 <= self.ema_decay < 1.0:
+            raise ValueError(f"ema_decay is {self.ema_decay}; it must be in [0, 1)")
+        if min(self.cql_n_actions, self.candidates) < 1 or self.target_subset < 0:
             raise ValueError(
-                f"samples is {self.samples}, candidates {self.candidates}, target_subset {self.target_subset}; "
-                "at least one action per state is needed, and no negative number of critics"
+                f"cql_n_actions is {self.cql_n_actions}, candidates {self.candidates}, target_subset "
+                f"{self.target_subset}; at least one action per state is needed, and no negative number of critics"
             )
 
     @property
@@ -219,7 +221,7 @@ class AlgorithmConfig:
     def _require_chunks(self) -> None:
         if not 1 <= self.chunk <= MAX_CHUNK:
             raise ValueError(f"chunk is {self.chunk}; it must be from 1 to {MAX_CHUNK}")
-        for name in (self.name, self.then):
+        for name in (self.name, self.next_algorithm):
             if self.chunk > 1 and name in SINGLE_ACTIONS:
                 raise ValueError(f"chunk is {self.chunk}, but {name} predicts single actions; set chunk to 1")
         if self.chunk_execute < 0 or not 0 <= self.chunk_lead < self.executed:

@@ -174,18 +174,18 @@ class Ptr:
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
         """Initialise all networks from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
-        self.critic_begins = 0 if config.critic_in_warmup else max(config.bc_warmup - config.critic_warmup_steps, 0)
+        self.critic_begins = 0 if config.critic_in_bc_steps else max(config.bc_steps - config.critic_warmup_steps, 0)
         self.td_begins = self.critic_begins + config.critic_warmup_steps
         self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         self._count_dimensions(self.actor)
         self.critic = Critic(networks, tasks, config.chunk).to(self.device)
         self.target_critic = frozen_copy(self.critic)
-        self.average_actor = frozen_copy(self.actor) if config.actor_average > 0 else None
+        self.average_actor = frozen_copy(self.actor) if config.ema_decay > 0 else None
         self.log_temperature = nn.Parameter(torch.tensor(math.log(config.init_temperature), device=self.device))
         self.optimisers = {
-            "actor": adam(self.actor.parameters(), config.actor_rate),
-            "critic": adam(self.critic.parameters(), config.critic_rate),
-            "temperature": adam([self.log_temperature], config.temperature_rate),
+            "actor": adam(self.actor.parameters(), config.actor_lr),
+            "critic": adam(self.critic.parameters(), config.critic_lr),
+            "temperature": adam([self.log_temperature], config.temperature_lr),
         }
 
     def _count_dimensions(self, actor: Actor) -> None:
@@ -195,13 +195,13 @@ class Ptr:
         every, width = list(range(self.motion_dimensions)), self.motion_dimensions // chunk
         varying = [index for index in every if index % width in config.varying_dimensions] or every
         self.entropy_dimensions = varying
-        self.uniform_dimensions = varying if config.uniform_dimensions == "varying" else every
+        self.uniform_dimensions = varying if config.cql_uniform_dimensions == "varying" else every
         parts = [self.uniform_dimensions]  # taken in turn by the uniform actions of a state
-        if config.uniform_dimensions == "parts":
+        if config.cql_uniform_dimensions == "parts":
             named = ([d for d in varying if d % width in part] for part in (TRANSLATION, ROTATION))
             parts += [part for part in named if part]
         values = 2 if actor.two_way_gripper else 1  # each uniform motion meets every value of the gripper
-        rows = [parts[index % len(parts)] for index in range(config.samples) for _ in range(values)]
+        rows = [parts[index % len(parts)] for index in range(config.cql_n_actions) for _ in range(values)]
         differs = torch.tensor([[d in row for d in every] for row in rows], device=self.device)
         self.uniform_counts = differs.sum(dim=-1).float()
         if actor.two_way_gripper:
@@ -229,7 +229,7 @@ class Ptr:
         Returns:
             metrics as 0-d tensors without gradient.
         """
-        imitate_only = step < self.config.bc_warmup
+        imitate_only = step < self.config.bc_steps
         policy = self.actor(batch.image, batch.state, batch.task)  # its samples train the critic, itself later
         metrics: dict[str, Tensor] = {}
         if step >= self.critic_begins:
@@ -244,7 +244,7 @@ class Ptr:
         if entropy is not None:
             metrics |= self._update_temperature(entropy)
         if self.average_actor is not None:
-            average_weights(self.average_actor, self.actor, self.config.actor_average, step)
+            average_weights(self.average_actor, self.actor, self.config.ema_decay, step)
         return metrics
 
     def _copy_encoder(self) -> None:
@@ -258,11 +258,11 @@ class Ptr:
             return self._update_critic(batch, policy, on_returns=True)
         if step == self.td_begins and self.config.critic_warmup_steps:
             self.target_critic.load_state_dict(self.critic.state_dict())
-        if self.config.critic_td_rate:
+        if self.config.critic_td_lr:
             for group in self.optimisers["critic"].param_groups:
-                group["lr"] = self.config.critic_td_rate
+                group["lr"] = self.config.critic_td_lr
         metrics = self._update_critic(batch, policy)
-        polyak_update(self.target_critic, self.critic, self.config.polyak)
+        polyak_update(self.target_critic, self.critic, self.config.tau)
         return metrics
 
     def _update_critic(
@@ -283,7 +283,7 @@ class Ptr:
         q_policy, q_uniform = q[..., 1:].split([log_pi.shape[1], uniform_actions.shape[1]], dim=-1)
         bounded = torch.maximum(q_policy, batch.mc_return[:, None]) if config.calibrated else q_policy
         gap = conservative_gap(q_data, bounded, log_pi, q_uniform, self.uniform_counts)
-        loss, bellman_error, mean_gap = critic_loss(q_data, target, gap, config.alpha)
+        loss, bellman_error, mean_gap = critic_loss(q_data, target, gap, config.cql_alpha)
         descend(self.optimisers["critic"], loss)
         outside = (target < VALUE_RANGE[0]) | (target > VALUE_RANGE[1])
         return {
@@ -301,7 +301,7 @@ class Ptr:
     def _target(self, batch: Transitions, next_policy: ActorDistribution) -> Tensor:
         """Bellman targets (B,) from the target critics, or (REDQ) a few of them drawn for this update."""
         config = self.config
-        following = next_policy.draw(config.samples if config.max_backup else 1)
+        following = next_policy.draw(config.cql_n_actions if config.max_backup else 1)
         next_embedding = self.target_critic.encode(batch.next_image, batch.next_state)
         target_q = self.target_critic.q(next_embedding, batch.task, following.actions)
         if config.target_subset:
@@ -315,7 +315,7 @@ class Ptr:
         self, policy: ActorDistribution, next_policy: ActorDistribution | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Actions that the conservative term pushes down: the policies' (B, M, A) with log-densities, uniform ones."""
-        count = self.config.samples
+        count = self.config.cql_n_actions
         sources = [policy.draw(count)]
         batch, motion = len(sources[0].actions), sources[0].log_density.shape[-1]
         uniform_actions = uniform(batch, count, motion, device=self.device) * 2 - 1
@@ -371,7 +371,7 @@ class Ptr:
         """Imitation alone, or (COG) with the entropy term: T log pi(a|s) - log pi(a_data|s)."""
         imitated = (policy, batch.action, self.config.bc_loss, batch.success)
         loss = imitation_loss(*imitated, valid=batch.valid)
-        samples = policy.draw(1) if self.config.entropy_in_warmup else None
+        samples = policy.draw(1) if self.config.entropy_in_bc_steps else None
         if samples is not None:
             loss = loss + self.log_temperature.detach().exp() * log_likelihood(samples).mean()
         descend(self.optimisers["actor"], loss + spread_loss(*imitated, valid=batch.valid))

@@ -55,7 +55,7 @@ def expectile_loss(error: Tensor, advantage: Tensor, expectile: float) -> Tensor
 
 # --------------------------------------------------------------------------- one update
 class IntentConditionedValues:
-    """The encoder of an actor, trained to tell values; the rest of the actor is left to `algorithm.then`."""
+    """The encoder of an actor, trained to tell values; the rest of the actor is left to `algorithm.next_algorithm`."""
 
     critic = None
     batches = "intents"
@@ -72,7 +72,7 @@ class IntentConditionedValues:
 
     def _adam(self, module: nn.Module) -> torch.optim.Optimizer:
         options = self.config.icvf
-        return torch.optim.Adam(module.parameters(), lr=options.rate, eps=options.epsilon, fused=True)
+        return torch.optim.Adam(module.parameters(), lr=options.lr, eps=options.epsilon, fused=True)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -93,8 +93,8 @@ class IntentConditionedValues:
         error = target - value
         loss = expectile_loss(error, gain, options.expectile)
         descend(list(self.optimisers.values()), loss)
-        polyak_update(self.target_encoder, self._encoder, self.config.polyak)
-        polyak_update(self.target_value, self.value, self.config.polyak)
+        polyak_update(self.target_encoder, self._encoder, self.config.tau)
+        polyak_update(self.target_value, self.value, self.config.tau)
         value, reached = value.detach(), 1.0 - batch.outcome_mask
         return {
             "value_loss": loss.detach(),

@@ -55,7 +55,7 @@ def reconstruction_loss(predicted: Tensor, patches: Tensor, visible: Tensor) -> 
 
 # --------------------------------------------------------------------------- the learning rate
 REFERENCE_BATCH = 256
-"""Images for which `base_rate` holds."""
+"""Images for which `base_lr` holds."""
 
 
 def learning_rate(options: MaskedConfig, images: int, step: int) -> float:
@@ -64,7 +64,7 @@ def learning_rate(options: MaskedConfig, images: int, step: int) -> float:
     Args:
         images: per update, in all processes together.
     """
-    peak = options.base_rate * images / REFERENCE_BATCH
+    peak = options.base_lr * images / REFERENCE_BATCH
     if not options.updates:
         return peak
     warmup = options.warmup * options.updates
@@ -76,7 +76,7 @@ def learning_rate(options: MaskedConfig, images: int, step: int) -> float:
 
 # --------------------------------------------------------------------------- one update
 class MaskedAutoencoder:
-    """The Vision Transformer of an actor and a decoder; the rest of the actor is left to `algorithm.then`."""
+    """The Vision Transformer of an actor and a decoder; the rest of the actor is left to `algorithm.next_algorithm`."""
 
     critic = None
     batches = "transitions"
@@ -101,7 +101,7 @@ class MaskedAutoencoder:
     def _adamw(self, module: nn.Module) -> torch.optim.AdamW:
         options = self.config.masked
         return torch.optim.AdamW(
-            decayed_groups(module, options.weight_decay), lr=options.base_rate, betas=BETAS, fused=True
+            decayed_groups(module, options.weight_decay), lr=options.base_lr, betas=BETAS, fused=True
         )
 
     @property
@@ -114,7 +114,7 @@ class MaskedAutoencoder:
         options, encoder, transformer = self.config.masked, self._encoder, self._transformer
         prepared = transformer.prepare(encoder.pixels(batch.image))
         patches = patchify(prepared.float(), transformer.patch)
-        target = normalised(patches) if options.normalise else patches
+        target = normalised(patches) if options.norm_pix_loss else patches
         noise = uniform(*patches.shape[:2], device=patches.device)
         visible = visible_patches(noise, options.ratio)
         with encoder.precision_of(batch.image.device.type):

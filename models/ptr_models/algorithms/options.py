@@ -51,11 +51,11 @@ class ContrastiveConfig:
     """Time-contrastive pre-training; defaults as in R3M.
 
     Attributes:
-        rate: learning rate of Adam.
+        lr: learning rate of Adam.
         l1, l2: weights of the norms of the features, which keep them sparse and small.
     """
 
-    rate: float = 1e-4
+    lr: float = 1e-4
     l1: float = 1e-5
     l2: float = 1e-5
 
@@ -66,8 +66,8 @@ class MaskedConfig:
 
     Attributes:
         ratio: share of the patches that are hidden.
-        normalise: predict patches with zero mean and unit variance.
-        base_rate: learning rate of AdamW for a batch of 256 images; it grows in proportion to the batch.
+        norm_pix_loss: predict patches with zero mean and unit variance.
+        base_lr: learning rate of AdamW for a batch of 256 images; it grows in proportion to the batch.
         warmup: share of the updates in which the rate climbs linearly from 0 (published: 40 of 800 epochs).
         updates: after which the rate has fallen to 0, by a half-cycle cosine from the end of the warm-up. 0: the
             length of the pre-training run, see `training.representation`; without one the rate is constant.
@@ -75,8 +75,8 @@ class MaskedConfig:
     """
 
     ratio: float = 0.75
-    normalise: bool = True
-    base_rate: float = 1.5e-4
+    norm_pix_loss: bool = True
+    base_lr: float = 1.5e-4
     warmup: float = 0.05
     updates: int = 0
     weight_decay: float = 0.05
@@ -94,14 +94,14 @@ class MaskedConfig:
 class IcvfConfig:
     """Values of videos without actions; defaults are those of the authors' code (github.com/dibyaghosh/icvf_release).
 
-    Its target network follows with `algorithm.polyak`, 0.005 there, too. The V-PTR paper's numbers for Ego4D were not
+    Its target network follows with `algorithm.tau`, 0.005 there, too. The V-PTR paper's numbers for Ego4D were not
     found in its code, which begins with a trained encoder. One difference: a frame of the future is at least one step
     ahead here, so that the state itself is drawn by `current_goal`, or by chance among all frames.
 
     Attributes:
         discount: gamma of the values; that of PTR is `algorithm.discount`.
-        expectile: tau; 0.5 values the videos as they are, towards 1 as the best of them.
-        rate, epsilon: learning rate and epsilon of Adam, those for images; for vectors they have 3e-4 and 1e-8.
+        expectile: of the loss (tau in the paper); 0.5 values the videos as they are, towards 1 as the best of them.
+        lr, epsilon: learning rate and epsilon of Adam, those for images; for vectors they have 3e-4 and 1e-8.
         random_goal, future_goal, current_goal: shares of outcomes and intents that are any frame of all videos, a later
             one of the same video, and the state itself; their sum is 1.
         same_goal: share of outcomes that are the intent itself.
@@ -109,7 +109,7 @@ class IcvfConfig:
 
     discount: float = 0.99
     expectile: float = 0.9
-    rate: float = 5e-5
+    lr: float = 5e-5
     epsilon: float = 3.125e-4
     random_goal: float = 0.3
     future_goal: float = 0.5
@@ -121,8 +121,8 @@ class IcvfConfig:
             raise ValueError(
                 f"discount is {self.discount} and expectile {self.expectile}; they must be in [0, 1) and (0, 1)"
             )
-        if min(self.rate, self.epsilon) <= 0:
-            raise ValueError(f"rate is {self.rate} and epsilon {self.epsilon}; both must be positive")
+        if min(self.lr, self.epsilon) <= 0:
+            raise ValueError(f"lr is {self.lr} and epsilon {self.epsilon}; both must be positive")
         goals = (self.random_goal, self.future_goal, self.current_goal)
         if min(goals) < 0 or abs(sum(goals) - 1.0) > 1e-6:
             raise ValueError(

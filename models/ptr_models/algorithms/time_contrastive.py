@@ -53,7 +53,7 @@ def sparsity(features: Tensor, l1: float, l2: float) -> Tensor:
 
 # --------------------------------------------------------------------------- one update
 class TimeContrastive:
-    """The backbone of an actor, trained on clips; the rest of the actor is left to `algorithm.then`."""
+    """The backbone of an actor, trained on clips; the rest of the actor is left to `algorithm.next_algorithm`."""
 
     critic = None
     batches = "clips"
@@ -63,9 +63,7 @@ class TimeContrastive:
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {
-            "actor": adam(trainable(image_encoder(self.actor.encoder).backbone), config.contrastive.rate)
-        }
+        self.optimisers = {"actor": adam(trainable(image_encoder(self.actor.encoder).backbone), config.contrastive.lr)}
 
     @property
     def modules(self) -> dict[str, nn.Module]:

@@ -105,7 +105,7 @@ def choose_of_run(
 
 def _only_imitated(checkpoint: Checkpoint) -> bool:
     """Whether the actor has not followed the values yet."""
-    return checkpoint.step <= getattr(checkpoint.config.algorithm, "bc_warmup", 0)
+    return checkpoint.step <= checkpoint.config.algorithm.bc_steps
 
 
 def _by_trend(paths: Sequence[Path], data: Dataset, earliest: int, device: str) -> Choice:

@@ -77,7 +77,7 @@ class Policy:
             CheckpointError: it is missing, damaged, does not fit its configuration, or has no trained policy.
         """
         checkpoint = read_checkpoint(path)
-        if checkpoint.config.algorithm.then:
+        if checkpoint.config.algorithm.next_algorithm:
             raise CheckpointError(
                 f"{checkpoint.path} holds visual features without a policy ({checkpoint.config.algorithm.name}); "
                 f"{next_of_features(checkpoint.config)}"
@@ -171,7 +171,7 @@ class Policy:
             PtrError: the image or state has another shape, the choice is unknown, or there is no goal image.
         """
         begin = time.perf_counter()
-        choice = choice or self.checkpoint.config.algorithm.choice
+        choice = choice or self.checkpoint.config.algorithm.action_choice
         candidates = candidates or self.checkpoint.config.algorithm.candidates
         image = NO_IMAGE if image is None else image
         self._check(image, state, choice)

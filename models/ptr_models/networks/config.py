@@ -35,7 +35,7 @@ class NetworkConfig:
         embeddings: learned spatial masks per channel.
         latent: width of the bottleneck, the embedding of one view.
         hidden: widths of the hidden layers of actor and critic.
-        critics: size of the ensemble on one critic encoder.
+        num_critics: size of the ensemble on one critic encoder.
         critic_injection: feed action and embedding to every layer of the critic (PTR), not to the first alone.
         critic_layer_norm: normalise the hidden layers of the critic (not in PTR).
         critic_proprioception: give the critic the arm's state beside the image (not in PTR).
@@ -57,7 +57,7 @@ class NetworkConfig:
     embeddings: int = 8
     latent: int = 256
     hidden: tuple[int, ...] = (256, 256, 256)
-    critics: int = 2
+    num_critics: int = 2
     critic_injection: bool = True
     critic_layer_norm: bool = False
     critic_proprioception: bool = False

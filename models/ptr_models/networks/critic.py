@@ -64,9 +64,9 @@ class QFunction(nn.Module):
         inputs = [(tasks, actions, embedding), *((width, *repeated) for width in widths)]
         gain, last_gain = (math.sqrt(2.0), 0.01) if config.critic_injection else (1.0, 1.0)
         self.layers = nn.ModuleList(
-            EnsembleDense(config.critics, sizes, width, gain) for sizes, width in zip(inputs, widths, strict=False)
+            EnsembleDense(config.num_critics, sizes, width, gain) for sizes, width in zip(inputs, widths, strict=False)
         )
-        self.output = EnsembleDense(config.critics, inputs[-1], 1, last_gain)
+        self.output = EnsembleDense(config.num_critics, inputs[-1], 1, last_gain)
         self.injected, self.layer_norm = config.critic_injection, config.critic_layer_norm
 
     def forward(self, embedding: Tensor, task: Tensor, actions: Tensor) -> Tensor:

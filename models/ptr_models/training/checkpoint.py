@@ -219,7 +219,7 @@ def _require_room(config: TrainingConfig, slots: int, size: int) -> None:
     """
     networks = config.networks
     require_range("networks.image_size", networks.image_size, 1, MAX_IMAGE_SIDE, CheckpointError)
-    widths = {"latent": (networks.latent,), "hidden": networks.hidden, "critics": (networks.critics,)}
+    widths = {"latent": (networks.latent,), "hidden": networks.hidden, "num_critics": (networks.num_critics,)}
     widths |= {"embeddings": (networks.embeddings,), "cameras": (networks.cameras,), "slots": (slots,)}
     values = networks.multilinear_value
     widths |= {"multilinear_value.hidden": values.hidden, "multilinear_value.members": (values.members,)}

@@ -11,6 +11,7 @@ from ptr_models.episodes.exclusion import add_exclude
 from ptr_models.reward.cli import add_classifier
 from ptr_models.training import commands
 from ptr_models.training.online_cli import add_online
+from ptr_models.training.settings import add_settings
 
 TRAIN = """\
 A run is a folder: config.yaml (every value), data.json (bags, and those left out), environment.jsonl, metrics.jsonl,
@@ -154,14 +155,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="YAML",
         help="file with values that replace those of preset or checkpoint",
     )
-    add(
-        "--set",
-        type=arguments.setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="e.g. schedule.mix=0.8; may be repeated",
-    )
+    add_settings(parser, "e.g. schedule.mix=0.8; may be repeated")
 
 
 def _add_tools(kinds: argparse._SubParsersAction) -> None:

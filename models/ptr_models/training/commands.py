@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import json
 import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ def run_finetune(options: argparse.Namespace) -> int:
     """`ptr train finetune`; ends with the choice of a checkpoint."""
     from ptr_models.training.distributed import joined
 
+    _report_former_keys(options.config)
     with joined(options.device or "auto") as group:
         _start_logging(group)
         with resumable(lambda: BEFORE, BEGINS_AGAIN):
@@ -143,6 +145,7 @@ def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> i
     from ptr_models.training.distributed import joined
     from ptr_models.training.presets import preset
 
+    _report_former_keys(options.config)
     config = preset(options.preset)
     config = session.adjusted(dataclasses.replace(config, **_overrides(options)), [*first, *_adjustments(options, 0)])
     if options.print_config:
@@ -287,6 +290,17 @@ def _adjustments(options: argparse.Namespace, done: int) -> list[str | Path]:
     if options.seconds is not None:
         found.append(f"schedule.seconds={options.seconds}")
     return [*found, *options.set]
+
+
+def _report_former_keys(file: Path | None) -> None:
+    """Say what is now called otherwise in a file of `--config`; its values count all the same."""
+    from ptr_models.training.config import ConfigError
+    from ptr_models.training.renamed_keys import former_keys, now_called
+    from ptr_models.yaml_input import read_yaml
+
+    values = read_yaml(file, "the configuration", ConfigError) if file is not None else None
+    for key in former_keys(values) if isinstance(values, dict) else ():
+        print(f"{file}: {now_called(key)}", file=sys.stderr)
 
 
 def _start_logging(group: Group) -> None:

@@ -22,13 +22,14 @@ from ptr_models.networks.config import NetworkConfig
 from ptr_models.replay.augment import Augmentation
 from ptr_models.replay.goals import FUTURE
 from ptr_models.training.online_config import OnlineConfig
+from ptr_models.training.renamed_keys import present_names
 from ptr_models.training.tasks import GOAL_IMAGE, LANGUAGE, ONE_HOT
 from ptr_models.training.text_encoders import HASHING
 from ptr_models.yaml_input import parse_yaml, read_yaml
 
 RETIRED = {
     "data.action_shift": "each bag says how far its images lag behind its actions (ptr import bridge --action-shift)",
-    "algorithm.masked.rate": "algorithm.masked.base_rate is the rate for a batch of 256",
+    "algorithm.masked.rate": "algorithm.masked.base_lr is the learning rate for a batch of 256",
 }
 """Keys of earlier versions, which checkpoints may still have, and what stands in their place."""
 TASK_CONDITIONINGS = (ONE_HOT, LANGUAGE, GOAL_IMAGE)
@@ -195,7 +196,7 @@ class TrainingConfig:
             )
         if self.compile not in COMPILE_MODES:
             raise ValueError(f"compile is {self.compile!r}; known: {', '.join(COMPILE_MODES[1:])}, or nothing")
-        subset, critics = self.algorithm.target_subset, self.networks.critics
+        subset, critics = self.algorithm.target_subset, self.networks.num_critics
         if subset > critics:
             raise ValueError(f"algorithm.target_subset is {subset}, but there are {critics} critics")
 
@@ -214,13 +215,13 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], base: TrainingConfig | None = None) -> TrainingConfig:
-        """`base` (or the defaults) with some values replaced.
+        """`base` (or the defaults) with some values replaced; former names of keys (`renamed_keys`) are as good.
 
         Raises:
-            ConfigError: an unknown key (the message names the nearest), or a value of the wrong type or
-            range.
+            ConfigError: an unknown key (the message names the nearest), a key under its former and its present name, or
+            a value of the wrong type or range.
         """
-        return _merge(base or cls(), values, "")
+        return _merge(base or cls(), present_names(values, ConfigError), "")
 
     @classmethod
     def from_yaml(cls, path: Path | str, base: TrainingConfig | None = None) -> TrainingConfig:

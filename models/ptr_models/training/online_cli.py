@@ -12,6 +12,7 @@ from ptr_models.common import arguments
 from ptr_models.common.guidance import next_step
 from ptr_models.common.output_folder import require_run_or_empty, require_unused
 from ptr_models.episodes.exclusion import add_exclude
+from ptr_models.training.settings import add_settings
 
 if TYPE_CHECKING:
     from ptr_models.training.online import OnlineLearner
@@ -71,14 +72,7 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
             parser, name, type=arguments.episodes, metavar="DIR", help=f"folders of {about}, or sets (.json)"
         )
     add_exclude(parser)
-    add(
-        "--set",
-        type=arguments.setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="e.g. online.mix=0.5; may be repeated",
-    )
+    add_settings(parser, "e.g. online.mix=0.5; may be repeated")
     add("--threads", type=arguments.optional_count, metavar="N", help="CPU threads of PyTorch")
     add("--device", type=arguments.device, help="cpu, cuda or auto")
     arguments.add_cache(parser)

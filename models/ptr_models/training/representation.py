@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the visual features of a run come from: published weights, or pre-training on its own videos.
 
-Methods of this kind have two objectives: `algorithm.name` trains the backbone, `algorithm.then` the policy on
+Methods of this kind have two objectives: `algorithm.name` trains the backbone, `algorithm.next_algorithm` the policy on
 top of it. Published weights take the place of the first, and so does a run that trained the same encoder. V-PTR is of
 the second kind: values of videos, then pre-training of PTR from their encoder, then fine-tuning.
 """
@@ -35,10 +35,11 @@ _ENCODER = ("encoder", "image_size", "pooling", "embeddings", "latent")
 
 
 def second_objective(config: TrainingConfig) -> TrainingConfig:
-    """The configuration of fine-tuning: `algorithm.then` in the place of `algorithm.name`, where there is one."""
-    if not config.algorithm.then:
+    """The configuration of what follows: `next_algorithm` in the place of the algorithm's name, where there is one."""
+    following = config.algorithm.next_algorithm
+    if not following:
         return config
-    return replace(config, algorithm=replace(config.algorithm, name=config.algorithm.then, then=""))
+    return replace(config, algorithm=replace(config.algorithm, name=following, next_algorithm=""))
 
 
 def first_objective(config: TrainingConfig) -> TrainingConfig:
@@ -49,7 +50,7 @@ def first_objective(config: TrainingConfig) -> TrainingConfig:
     The learning rate of a masked autoencoder gets the length of its schedule: all updates of the run, and at most those
     before the target data enter.
     """
-    if config.networks.weights and config.algorithm.then:
+    if config.networks.weights and config.algorithm.next_algorithm:
         target_from = config.schedule.target_from if config.algorithm.name in BEFORE_PRETRAINING else 0
         return replace(second_objective(config), schedule=replace(config.schedule, target_from=target_from))
     if config.algorithm.name == "masked_autoencoder" and not config.algorithm.masked.updates:
@@ -78,7 +79,7 @@ def require_finetunable(checkpoint: Checkpoint) -> None:
 
 def is_before_pretraining(config: TrainingConfig) -> bool:
     """Whether another pre-training follows, that of the second objective."""
-    return bool(config.algorithm.then) and config.algorithm.name in BEFORE_PRETRAINING
+    return bool(config.algorithm.next_algorithm) and config.algorithm.name in BEFORE_PRETRAINING
 
 
 def next_of_features(config: TrainingConfig) -> str:
@@ -103,9 +104,9 @@ def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: b
     """
     if not config.networks.weights:
         files = {"files": videos, "bags": bags} if videos else {}
-        return (
-            {CARD: {"source": "videos", "objective": config.algorithm.name, **files}} if config.algorithm.then else {}
-        )
+        if not config.algorithm.next_algorithm:
+            return {}
+        return {CARD: {"source": "videos", "objective": config.algorithm.name, **files}}
     found = (getattr(module, "encoder", None) for module in algorithm.modules.values())
     encoders = [encoder for encoder in found if isinstance(encoder, Encoder)]
     if Path(config.networks.weights).is_dir():

@@ -153,11 +153,11 @@ def start_finetuning(
     if config.data.cameras != base.config.data.cameras:
         seen = ", ".join(camera.name for camera in base.contract.cameras) or "none"
         raise PtrError(f"data.cameras is chosen when a run begins with fresh networks; this checkpoint sees {seen}")
-    if base.step < config.algorithm.bc_warmup:
+    if base.step < config.algorithm.bc_steps:
         LOGGER.warning(
-            "the checkpoint has %d updates, but the actor only imitates until %d; algorithm.bc_warmup=0 changes that",
+            "the checkpoint has %d updates, but the actor only imitates until %d; algorithm.bc_steps=0 changes that",
             base.step,
-            config.algorithm.bc_warmup,
+            config.algorithm.bc_steps,
         )
     prior, target = open_bags(bags, base.contract, config.data.max_idle_steps, config.data.task_conditioning)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
@@ -181,11 +181,11 @@ def _table(names: Sequence[str], data: DataConfig) -> TaskTable:
 def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
     """Target data from the first update, the second of two objectives, and an average that follows in hundreds."""
     config = second_objective(config)
-    average = min(config.algorithm.actor_average, FINETUNING_AVERAGE)
+    average = min(config.algorithm.ema_decay, FINETUNING_AVERAGE)
     return replace(
         config,
         schedule=replace(config.schedule, target_from=begin),
-        algorithm=replace(config.algorithm, actor_average=average),
+        algorithm=replace(config.algorithm, ema_decay=average),
     )
 
 

@@ -13,8 +13,8 @@ from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.demo.plan import Plan
 from ptr_policy.stages import PTR, Stage, number_in
 
-_IMITATE = ("algorithm.bc_warmup=1000000", "algorithm.critic_warmup_steps=0")  # all updates imitate, none trains Q
-IMITATION = {"machine": _IMITATE, "human": (*_IMITATE, "algorithm.choice=sample_gripper")}
+_IMITATE = ("algorithm.bc_steps=1000000", "algorithm.critic_warmup_steps=0")  # all updates imitate, none trains Q
+IMITATION = {"machine": _IMITATE, "human": (*_IMITATE, "algorithm.action_choice=sample_gripper")}
 """Settings of fine-tuning that make it behavior cloning, by the operator's manner, with the decoding that suits it: who
 waits before closing teaches a mode that never closes."""
 

@@ -25,6 +25,8 @@ from ptr_models.contract import Contract
 from ptr_models.episodes.exclusion import Exclusion, add_exclude, lasting
 from ptr_models.episodes.reader import find_episodes
 from ptr_models.json_input import read_object
+from ptr_models.training.renamed_keys import present_assignment
+from ptr_models.training.settings import add_settings
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -168,15 +170,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "in the address stand for those of a cell",
     )
     add("--threads", type=arguments.count, default=1, metavar="N", help="of PyTorch (default: 1)")
-    add(
-        "--set",
-        dest="settings",
-        type=arguments.setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="for every training",
-    )
+    add_settings(parser, "for every training", dest="settings")
     add("--list", action="store_true", help="list the methods and end")
     parser.set_defaults(run=_run)
 
@@ -386,6 +380,7 @@ def check_same(out: Path, plan: dict) -> None:
         stored = read_object(file, advice="choose another --out")
         stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
         stored.setdefault("targets", {})  # and simulated all demonstrations
+        stored["settings"] = [present_assignment(setting) for setting in stored.get("settings", [])]
         usual = [camera.name for camera in Contract().cameras]
         stored.setdefault("cameras", [] if stored.get("size") == "low_dim" else usual)  # with one camera
         policies = stored.pop("policies", {})

@@ -166,13 +166,13 @@ def weights(algorithm: Any) -> torch.Tensor:
 
 
 CONFIGS = {
-    "ptr": AlgorithmConfig(bc_warmup=2, critic_warmup_steps=1, bc_weight=1.0, gripper_at_mode=True, calibrated=True),
+    "ptr": AlgorithmConfig(bc_steps=2, critic_warmup_steps=1, bc_weight=1.0, gripper_at_mode=True, calibrated=True),
     "ptr as in the paper": AlgorithmConfig(),
-    "parts": AlgorithmConfig(uniform_dimensions="parts", varying_dimensions=(0, 1, 2, 3, 6)),
+    "parts": AlgorithmConfig(cql_uniform_dimensions="parts", varying_dimensions=(0, 1, 2, 3, 6)),
     "cog": AlgorithmConfig(
-        next_policy_actions=True, max_backup=False, bc_warmup=2, bc_loss="likelihood", entropy_in_warmup=True
+        next_policy_actions=True, max_backup=False, bc_steps=2, bc_loss="likelihood", entropy_in_bc_steps=True
     ),
-    "awr": AlgorithmConfig(name="awr", bc_warmup=1),
+    "awr": AlgorithmConfig(name="awr", bc_steps=1),
     "bc": AlgorithmConfig(name="bc"),
     "bc by likelihood": AlgorithmConfig(name="bc", bc_loss="likelihood"),
 }
@@ -265,7 +265,9 @@ def test_the_imitation_of_a_chunk_is_the_sum_over_its_steps() -> None:
 
 
 def test_the_entropy_and_the_dimensions_that_count_are_those_of_all_steps() -> None:
-    config = AlgorithmConfig(chunk=3, uniform_dimensions="varying", varying_dimensions=(0, 1, 6), target_entropy=-2.0)
+    config = AlgorithmConfig(
+        chunk=3, cql_uniform_dimensions="varying", varying_dimensions=(0, 1, 6), target_entropy=-2.0
+    )
     algorithm = make_algorithm(config, LOW_DIM, 1)
     assert algorithm.target_entropy == -6.0
     assert algorithm.entropy_dimensions == [0, 1, 6, 7, 12, 13]  # six of the motion in each step
@@ -355,7 +357,10 @@ def test_a_chunk_is_put_together_from_motion_and_gripper() -> None:
         ({"chunk": 65}, "chunk is 65; it must be from 1 to 64"),
         ({"chunk": 4, "name": "bet"}, "chunk is 4, but bet predicts single actions; set chunk to 1"),
         ({"chunk": 4, "name": "autoregressive_bc"}, "chunk is 4, but autoregressive_bc predicts single actions"),
-        ({"chunk": 4, "name": "time_contrastive", "then": "bet"}, "chunk is 4, but bet predicts single actions"),
+        (
+            {"chunk": 4, "name": "time_contrastive", "next_algorithm": "bet"},
+            "chunk is 4, but bet predicts single actions",
+        ),
         ({"chunk": 4, "chunk_execute": 5}, "chunk_execute is 5 and chunk_lead 0, together more than the chunk of 4"),
         ({"chunk": 4, "chunk_execute": 3, "chunk_lead": 2}, "together more than the chunk of 4"),
         ({"chunk": 4, "chunk_lead": 2}, "chunk_lead 2; the first must be 0 or more, the second from 0 to one less"),

@@ -79,5 +79,5 @@ def test_the_page_names_exactly_the_metrics_that_a_method_logs(name: str) -> Non
 
 
 def test_a_warm_up_logs_a_part_of_them() -> None:
-    assert logged("ptr", bc_warmup=1, critic_in_warmup=False) == {"actor_loss", "actor_mse"}
-    assert logged("ptr", bc_warmup=1) < documented("ptr")
+    assert logged("ptr", bc_steps=1, critic_in_bc_steps=False) == {"actor_loss", "actor_mse"}
+    assert logged("ptr", bc_steps=1) < documented("ptr")

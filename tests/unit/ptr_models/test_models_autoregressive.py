@@ -144,7 +144,7 @@ def test_it_keeps_two_ways_to_act_apart_where_a_gaussian_takes_their_mean() -> N
     batch = Transitions(image, image, state, state, action, zeros, zeros, zeros, task)
     learned = {}
     for name in ("bc", "autoregressive_bc"):
-        algorithm = make_algorithm(AlgorithmConfig(name=name, actor_rate=3e-3), networks, tasks=1)
+        algorithm = make_algorithm(AlgorithmConfig(name=name, actor_lr=3e-3), networks, tasks=1)
         for step in range(150):
             algorithm.update(batch, step)
         learned[name] = algorithm.actor(image[:1], state[:1], task[:1])

@@ -37,7 +37,7 @@ def test_weights_are_exponential_and_bounded() -> None:
 def test_good_pushes_are_imitated_and_bad_ones_are_not() -> None:
     """Behaviour cloning learns the mean of both, 0.3 away in each of two dimensions (test_models_cql_behaviour)."""
     torch.manual_seed(0)
-    options = {"actor_rate": 2e-3, "critic_rate": 2e-3, "alpha": 0.1, "bc_warmup": 50}
+    options = {"actor_lr": 2e-3, "critic_lr": 2e-3, "cql_alpha": 0.1, "bc_steps": 50}
     algorithm = make_algorithm(AlgorithmConfig(name="awr", **options), NETWORKS, TASKS)
     assert isinstance(algorithm, AdvantageWeightedRegression)
     rng = np.random.default_rng(3)

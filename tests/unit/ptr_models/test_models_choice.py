@@ -64,14 +64,16 @@ def test_softmax_draws_candidates_by_the_exponential_of_their_smallest_value(val
 
 
 def test_a_checkpoint_says_how_its_policy_chooses() -> None:
-    policy = make_policy(choice="argmax_q", candidates=8)
+    policy = make_policy(action_choice="argmax_q", candidates=8)
     assert decide(policy, 1).q == decide(policy, 1, "argmax_q", 8).q
     assert decide(policy, 1).q != decide(policy, 1, "argmax_q", 64).q
     assert decide(policy, 1, "mode").q == pytest.approx(decide(policy, 1).q_mode)
     assert decide(make_policy(), 1).q == decide(make_policy(), 1).q_mode
 
 
-@pytest.mark.parametrize(("options", "words"), [({"choice": "best"}, "argmax_q"), ({"candidates": 0}, "candidates 0")])
+@pytest.mark.parametrize(
+    ("options", "words"), [({"action_choice": "best"}, "argmax_q"), ({"candidates": 0}, "candidates 0")]
+)
 def test_a_choice_that_does_not_exist_is_refused(options: dict[str, object], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         AlgorithmConfig(**options)

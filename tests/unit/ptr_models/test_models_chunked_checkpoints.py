@@ -150,7 +150,7 @@ def test_values_of_actions_of_another_width_are_refused() -> None:
 # ----------------------------------------------------------------------------- runs and checkpoints
 def run_config(**algorithm: Any) -> TrainingConfig:
     base = preset("ptr_low_dim")
-    changes = {"chunk": 4, "bc_warmup": 2, "critic_warmup_steps": 1} | algorithm
+    changes = {"chunk": 4, "bc_steps": 2, "critic_warmup_steps": 1} | algorithm
     return replace(
         base,
         batch_size=8,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Dataset, open_episodes
-from ptr_models.reward.classifier import WEIGHTS, ClassifierError, SuccessClassifier, SuccessNetwork
+from ptr_models.reward.classifier import INDEX, WEIGHTS, ClassifierError, SuccessClassifier, SuccessNetwork
 from ptr_models.reward.fitting import balanced_weights, calibrate
 from ptr_models.reward.frames import Frames, hold_out, label_frames
 from ptr_models.reward.verdict import Streak, first_success
@@ -151,6 +152,14 @@ def test_a_classifier_survives_its_folder(tmp_path: Path) -> None:
     assert (loaded.threshold(PUT), loaded.consecutive, loaded.tasks) == (0.7, 3, TABLE)
     with pytest.raises(ClassifierError, match="exists already"):
         original.save(tmp_path / "done")
+
+
+def test_a_classifier_of_an_earlier_version_has_a_former_key(tmp_path: Path) -> None:
+    path = classifier().save(tmp_path / "done")
+    index = json.loads((path / INDEX).read_text())
+    index["networks"]["critics"] = index["networks"].pop("num_critics")
+    (path / INDEX).write_text(json.dumps(index))
+    assert SuccessClassifier.load(path).networks == classifier().networks
 
 
 def test_a_damaged_or_missing_classifier_is_refused_in_a_sentence(tmp_path: Path) -> None:

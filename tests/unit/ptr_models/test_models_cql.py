@@ -295,7 +295,7 @@ def test_one_adam_with_two_groups_equals_two_adams() -> None:
 
 
 def test_warm_up_imitates_and_may_leave_the_critic_alone() -> None:
-    algorithm = make(bc_warmup=1, critic_in_warmup=False)
+    algorithm = make(bc_steps=1, critic_in_bc_steps=False)
     critic, temperature = weights(algorithm.critic), algorithm.log_temperature.item()
     actor = weights(algorithm.actor)
     first = algorithm.update(transitions(), 0)
@@ -316,7 +316,7 @@ def test_targets_can_be_bounded_by_the_possible_returns() -> None:
 
 
 def test_averaged_actor_follows_slowly() -> None:
-    algorithm = make(actor_average=0.9)
+    algorithm = make(ema_decay=0.9)
     start = weights(algorithm.actor)
     for step in range(3):
         algorithm.update(transitions(seed=step), step)
@@ -328,7 +328,7 @@ def test_averaged_actor_follows_slowly() -> None:
 @pytest.mark.parametrize("options", [{"name": "bc"}, {"name": "ptr", "bc_weight": 10.0}, {"calibrated": True}])
 def test_every_algorithm_reduces_the_error_of_its_actor_on_one_batch(options: dict) -> None:
     torch.manual_seed(0)
-    algorithm = make_algorithm(AlgorithmConfig(**options, actor_rate=1e-3), NETWORKS, TASKS)
+    algorithm = make_algorithm(AlgorithmConfig(**options, actor_lr=1e-3), NETWORKS, TASKS)
     batch = transitions()
     metrics = [algorithm.update(batch, step) for step in range(60)]
     assert all(math.isfinite(float(value)) for entry in metrics for value in entry.values())

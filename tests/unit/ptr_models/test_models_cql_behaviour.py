@@ -60,7 +60,7 @@ def chain_values(algorithm: Ptr) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_values_of_a_short_demonstration_are_its_returns() -> None:
-    algorithm = make(alpha=0.01, polyak=0.05, critic_rate=1e-3, bc_weight=10.0, actor_rate=1e-3)
+    algorithm = make(cql_alpha=0.01, tau=0.05, critic_lr=1e-3, bc_weight=10.0, actor_lr=1e-3)
     rng = np.random.default_rng(1)
     for step in range(400):
         algorithm.update(chain(32, rng), step)
@@ -69,7 +69,7 @@ def test_values_of_a_short_demonstration_are_its_returns() -> None:
 
 
 def test_conservatism_puts_the_data_action_above_random_ones() -> None:
-    algorithm = make(alpha=10.0, critic_rate=1e-3)
+    algorithm = make(cql_alpha=10.0, critic_lr=1e-3)
     rng = np.random.default_rng(2)
     for step in range(250):
         algorithm.update(chain(32, rng), step)
@@ -125,10 +125,10 @@ def trained_on_pushes(algorithm: Algorithm, updates: int) -> Algorithm:
 
 def test_imitation_learns_the_mean_of_good_and_bad_pushes_and_ptr_the_good_ones() -> None:
     torch.manual_seed(0)
-    imitator = make_algorithm(AlgorithmConfig(name="bc", actor_rate=2e-3), NETWORKS, TASKS)
+    imitator = make_algorithm(AlgorithmConfig(name="bc", actor_lr=2e-3), NETWORKS, TASKS)
     imitated = push_error(trained_on_pushes(imitator, 250))
     np.testing.assert_allclose(imitated, OFFSET / 2, atol=0.08)
-    learner = make(alpha=0.5, critic_rate=2e-3, actor_rate=2e-3, temperature_rate=3e-3, target_entropy=-10.0)
+    learner = make(cql_alpha=0.5, critic_lr=2e-3, actor_lr=2e-3, temperature_lr=3e-3, target_entropy=-10.0)
     learned = push_error(trained_on_pushes(learner, 450))
     assert np.abs(learned).max() < 0.1  # the noise of the good pushes
 
@@ -155,10 +155,10 @@ def demonstration(steps: int = 12) -> Transitions:
 
 def test_values_rise_along_a_demonstration_that_was_learned_and_the_mode_repeats_it() -> None:
     algorithm = make(
-        alpha=1.0,
-        polyak=0.05,
-        critic_rate=2e-3,
-        actor_rate=2e-3,
+        cql_alpha=1.0,
+        tau=0.05,
+        critic_lr=2e-3,
+        actor_lr=2e-3,
         calibrated=True,
         bc_weight=10.0,
         target_bounds=(-25.0, 10.0),

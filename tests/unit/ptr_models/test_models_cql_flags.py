@@ -126,7 +126,7 @@ def test_neutral_values_of_the_options_change_no_bit() -> None:
     for options in (
         {"target_bounds": (-1e9, 1e9)},
         {"actor_critics": "min", "max_backup": True, "next_policy_actions": False, "target_subset": 0},
-        {"choice": "argmax_q", "candidates": 4},
+        {"action_choice": "argmax_q", "candidates": 4},
         {"bc_loss": "likelihood"},
     ):
         assert all(torch.equal(value, plain[name]) for name, value in updated(make(**options)).items()), options
@@ -139,8 +139,8 @@ def test_neutral_values_of_the_options_change_no_bit() -> None:
         ({}, {"calibrated": True}),
         ({}, {"bc_weight": 1.0}),
         ({}, {"bc_weight": 1.0, "bc_loss": "likelihood"}),
-        ({"critics": 4}, {"target_subset": 2}),
-        ({"critics": 4}, {"actor_critics": "mean"}),
+        ({"num_critics": 4}, {"target_subset": 2}),
+        ({"num_critics": 4}, {"actor_critics": "mean"}),
         ({}, {"max_backup": False}),
         ({}, {"next_policy_actions": True}),
         ({"critic_layer_norm": True}, {}),
@@ -149,7 +149,7 @@ def test_neutral_values_of_the_options_change_no_bit() -> None:
     ],
 )
 def test_every_option_changes_what_is_learned(networks: dict[str, object], options: dict[str, object]) -> None:
-    same_size = {"critics": 4} if networks.get("critics") == 4 else {}
+    same_size = {"num_critics": 4} if networks.get("num_critics") == 4 else {}
     plain, changed = updated(make(same_size)), updated(make(networks, **options))
     assert all(torch.isfinite(value).all() for value in changed.values())
     assert any(
@@ -178,7 +178,7 @@ def test_the_bound_of_a_failure_is_the_lowest_return_which_bounds_nothing() -> N
 
 
 def test_a_target_uses_the_drawn_critics_alone() -> None:
-    algorithm, batch = make({"critics": 5}, target_subset=2), transitions()
+    algorithm, batch = make({"num_critics": 5}, target_subset=2), transitions()
     every = torch.arange(5.0).reshape(5, 1, 1).expand(5, 6, 4)
     algorithm.target_critic.q = lambda *_: every  # type: ignore[method-assign]
     lowest = set()
@@ -214,7 +214,7 @@ def test_how_many_actions_are_valued(options: dict[str, object], backup: int, pu
 
 
 def test_likelihood_warm_up_imitates_while_the_critic_learns() -> None:
-    algorithm = make(bc_warmup=1, bc_loss="likelihood")
+    algorithm = make(bc_steps=1, bc_loss="likelihood")
     metrics = algorithm.update(transitions(), 0)
     assert "critic_loss" in metrics and "entropy" not in metrics
     assert "entropy" in algorithm.update(transitions(), 1)

@@ -47,7 +47,7 @@ def weights(algorithm: Algorithm, name: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize("name", ["ptr", "bc"])
 def test_after_imitation_samples_are_spread_like_the_data(name: str) -> None:
     torch.manual_seed(0)
-    config = AlgorithmConfig(name=name, bc_warmup=10_000, critic_in_warmup=False, actor_rate=3e-3)
+    config = AlgorithmConfig(name=name, bc_steps=10_000, critic_in_bc_steps=False, actor_lr=3e-3)
     algorithm, rng = make_algorithm(config, NETWORKS, TASKS), np.random.default_rng(0)
     for step in range(250):
         algorithm.update(spread_data(64, rng), step)
@@ -61,7 +61,7 @@ def test_after_imitation_samples_are_spread_like_the_data(name: str) -> None:
 
 def test_a_dimension_that_never_moves_stays_within_the_range_of_log_std() -> None:
     torch.manual_seed(0)
-    algorithm = make_algorithm(AlgorithmConfig(name="bc", actor_rate=1e-2), NETWORKS, TASKS)
+    algorithm = make_algorithm(AlgorithmConfig(name="bc", actor_lr=1e-2), NETWORKS, TASKS)
     rng = np.random.default_rng(0)
     for step in range(400):
         batch = spread_data(32, rng)
@@ -114,7 +114,7 @@ def test_the_critic_regresses_on_returns_before_temporal_differences() -> None:
 
 def test_the_critic_learns_at_its_own_rate_once_temporal_differences_have_begun() -> None:
     """The first step of Adam is as long as the rate, in each parameter that has a gradient."""
-    algorithm, batch = make(critic_warmup_steps=1, critic_rate=1e-2, critic_td_rate=1e-4), transitions()
+    algorithm, batch = make(critic_warmup_steps=1, critic_lr=1e-2, critic_td_lr=1e-4), transitions()
     ways = []
     for step in range(2):
         before = weights(algorithm, "critic")
@@ -129,10 +129,10 @@ def test_the_critic_learns_at_its_own_rate_once_temporal_differences_have_begun(
 @pytest.mark.parametrize(
     ("options", "regresses", "imitates"),
     [
-        ({"critic_warmup_steps": 2, "bc_warmup": 4, "critic_in_warmup": False}, [2, 3], [0, 1, 2, 3]),
-        ({"critic_warmup_steps": 2, "bc_warmup": 4}, [0, 1], [0, 1, 2, 3]),
-        ({"critic_warmup_steps": 3, "bc_warmup": 1, "critic_in_warmup": False}, [0, 1, 2], [0]),
-        ({"bc_warmup": 2, "critic_in_warmup": False}, [], [0, 1]),
+        ({"critic_warmup_steps": 2, "bc_steps": 4, "critic_in_bc_steps": False}, [2, 3], [0, 1, 2, 3]),
+        ({"critic_warmup_steps": 2, "bc_steps": 4}, [0, 1], [0, 1, 2, 3]),
+        ({"critic_warmup_steps": 3, "bc_steps": 1, "critic_in_bc_steps": False}, [0, 1, 2], [0]),
+        ({"bc_steps": 2, "critic_in_bc_steps": False}, [], [0, 1]),
     ],
 )
 def test_when_critic_and_actor_do_what(options: dict, regresses: list[int], imitates: list[int]) -> None:
@@ -147,7 +147,7 @@ def test_when_critic_and_actor_do_what(options: dict, regresses: list[int], imit
 
 
 def test_a_critic_of_returns_knows_which_of_its_states_are_worth_more() -> None:
-    algorithm = make(critic_warmup_steps=1000, bc_warmup=1000, alpha=1.0, critic_rate=3e-3)
+    algorithm = make(critic_warmup_steps=1000, bc_steps=1000, cql_alpha=1.0, critic_lr=3e-3)
     batch = transitions()
     batch.mc_return.copy_(torch.tensor([-20.0, -10.0, -5.0, 0.0, 5.0, 10.0]))
     for step in range(150):
@@ -170,7 +170,7 @@ def test_the_control_holds_q_at_zero() -> None:
 # ----------------------------------------------------------------------------- COG
 def test_cog_imitates_with_the_entropy_term_and_tunes_the_temperature_from_the_first_update() -> None:
     """avisingh599/cog: alpha log pi(a|s) - log pi(a_data|s), alpha tuned all the time."""
-    algorithm = make(bc_warmup=5, bc_loss="likelihood", entropy_in_warmup=True, critic_in_warmup=False)
+    algorithm = make(bc_steps=5, bc_loss="likelihood", entropy_in_bc_steps=True, critic_in_bc_steps=False)
     batch = transitions()
     algorithm.log_temperature.data.fill_(math.log(0.5))
     before = copy.deepcopy(algorithm.actor)
@@ -206,7 +206,7 @@ def test_only_dimensions_that_vary_count_for_the_entropy() -> None:
 
 
 def test_uniform_actions_may_keep_the_data_where_it_never_varies(monkeypatch: pytest.MonkeyPatch) -> None:
-    algorithm = make(varying_dimensions=(0, 1, 2, 6), uniform_dimensions="varying")
+    algorithm = make(varying_dimensions=(0, 1, 2, 6), cql_uniform_dimensions="varying")
     batch, seen = transitions(), {}
     gap = module.conservative_gap
     monkeypatch.setattr(module, "conservative_gap", lambda *a: seen.update(gap=a) or gap(*a))
@@ -224,7 +224,7 @@ def test_uniform_actions_by_parts_differ_in_everything_in_translation_or_in_rota
     monkeypatch: pytest.MonkeyPatch, grippers: int
 ) -> None:
     networks = {"gripper": "bernoulli"} if grippers == 2 else {}
-    algorithm = make(networks, samples=5, uniform_dimensions="parts", varying_dimensions=(0, 1, 2, 5, 6))
+    algorithm = make(networks, cql_n_actions=5, cql_uniform_dimensions="parts", varying_dimensions=(0, 1, 2, 5, 6))
     batch, seen = transitions(), {}
     gap = module.conservative_gap
     monkeypatch.setattr(module, "conservative_gap", lambda *a: seen.update(gap=a) or gap(*a))
@@ -244,7 +244,7 @@ def test_uniform_actions_by_parts_differ_in_everything_in_translation_or_in_rota
 
 
 def test_the_critic_takes_over_the_encoder_of_the_actor_when_it_starts() -> None:
-    settings = {"bc_warmup": 4, "critic_in_warmup": False, "critic_warmup_steps": 1, "critic_rate": 0.0}
+    settings = {"bc_steps": 4, "critic_in_bc_steps": False, "critic_warmup_steps": 1, "critic_lr": 0.0}
     algorithm = make(critic_encoder="actor", **settings)
     start = weights(algorithm, "critic")
     for step in range(3):
@@ -291,7 +291,7 @@ def test_the_gripper_may_follow_the_value_at_the_mode_of_the_motion(at_mode: boo
     """Closing is worth 1 at the mode and -1 beside it, staying open 0."""
     torch.manual_seed(0)
     networks = NetworkConfig(**(vars(NETWORKS) | {"gripper": "bernoulli"}))
-    config = AlgorithmConfig(actor_rate=1e-2, gripper_at_mode=at_mode, init_temperature=1e-6)
+    config = AlgorithmConfig(actor_lr=1e-2, gripper_at_mode=at_mode, init_temperature=1e-6)
     algorithm, batch = Ptr(config, networks, TASKS), transitions()
 
     def q(embedding: Tensor, __: Tensor, actions: Tensor) -> Tensor:
@@ -310,7 +310,7 @@ def test_the_gripper_may_follow_the_value_at_the_mode_of_the_motion(at_mode: boo
 def test_the_conservative_term_sums_over_both_grippers(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     config = NetworkConfig(**(vars(NETWORKS) | {"gripper": "bernoulli"}))
-    algorithm, batch, seen = Ptr(AlgorithmConfig(samples=2), config, TASKS), transitions(), {}
+    algorithm, batch, seen = Ptr(AlgorithmConfig(cql_n_actions=2), config, TASKS), transitions(), {}
     gap = module.conservative_gap
     monkeypatch.setattr(module, "conservative_gap", lambda *a: seen.update(gap=(*a, gap(*a))) or gap(*a))
     algorithm.critic.q_function.register_forward_hook(lambda _, inputs, __: keep_first(seen, inputs[2]))

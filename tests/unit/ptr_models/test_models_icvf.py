@@ -47,7 +47,7 @@ def test_the_loss_of_two_states_by_hand() -> None:
 def test_the_update_computes_the_loss_of_an_independent_reading_of_the_paper() -> None:
     """Everything in numpy but the networks themselves: rewards, targets, advantages, expectiles."""
     torch.manual_seed(0)
-    algorithm = make_algorithm(AlgorithmConfig(name="icvf", then="ptr"), NETWORKS, tasks=1)
+    algorithm = make_algorithm(AlgorithmConfig(name="icvf", next_algorithm="ptr"), NETWORKS, tasks=1)
     for value in algorithm.target_value.parameters():  # another network than the online one, with values worth a look
         value.mul_(1.5).add_(0.1)
     batch = random_batch(6)
@@ -92,7 +92,7 @@ def test_the_value_is_multilinear_in_its_three_features() -> None:
 
 def test_a_step_trains_encoder_and_values_and_their_copies_follow_slowly() -> None:
     torch.manual_seed(0)
-    algorithm = make_algorithm(AlgorithmConfig(name="icvf", then="ptr", polyak=0.25), NETWORKS, tasks=1)
+    algorithm = make_algorithm(AlgorithmConfig(name="icvf", next_algorithm="ptr", tau=0.25), NETWORKS, tasks=1)
     before = {name: value.clone() for name, value in algorithm.actor.named_parameters()}
     slow = [value.clone() for value in algorithm.target_value.parameters()]
     algorithm.update(random_batch(4), 0)
@@ -180,8 +180,10 @@ def test_the_multilinear_values_of_a_chain_come_out_right() -> None:
 def test_values_of_a_moving_square_rise_towards_the_end_of_its_video() -> None:
     """From pixels, through the encoder: V(s, g, g) of the last frame g rises along twelve frames, and ends near 0."""
     torch.manual_seed(0)
-    options = IcvfConfig(discount=0.8, rate=2e-3, epsilon=1e-8)
-    algorithm = make_algorithm(AlgorithmConfig(name="icvf", then="ptr", polyak=0.1, icvf=options), NETWORKS, tasks=1)
+    options = IcvfConfig(discount=0.8, lr=2e-3, epsilon=1e-8)
+    algorithm = make_algorithm(
+        AlgorithmConfig(name="icvf", next_algorithm="ptr", tau=0.1, icvf=options), NETWORKS, tasks=1
+    )
     video = torch.zeros(12, 16, 16, 3, dtype=torch.uint8)
     for time, frame in enumerate(video):
         frame[6:10, time : time + 5] = 255
@@ -266,7 +268,7 @@ def test_draws_go_on_from_their_state_and_parts_of_a_batch_are_those_of_the_whol
             "random_goal, future_goal and current_goal are 0.5, 0.5, 0.2; their sum must be 1",
         ),
         ({"expectile": 1.0}, "discount is 0.99 and expectile 1.0; they must be in"),
-        ({"rate": 0.0}, "rate is 0.0 and epsilon"),
+        ({"lr": 0.0}, "lr is 0.0 and epsilon"),
         ({"same_goal": 1.5}, "same_goal is 1.5"),
     ],
 )
@@ -278,8 +280,8 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, float], messa
 def test_the_defaults_are_those_of_the_authors() -> None:
     """icvf_release: src/icvf_learner.py get_default_config, src/gc_dataset.py GCSDataset, src/icvf_networks.py."""
     published = IcvfConfig(
-        discount=0.99, expectile=0.9, rate=5e-5, epsilon=3.125e-4,
+        discount=0.99, expectile=0.9, lr=5e-5, epsilon=3.125e-4,
         random_goal=0.3, future_goal=0.5, current_goal=0.2, same_goal=0.5,
     )  # fmt: skip
-    assert IcvfConfig() == published and AlgorithmConfig().polyak == 0.005
+    assert IcvfConfig() == published and AlgorithmConfig().tau == 0.005
     assert MultilinearValueConfig() == MultilinearValueConfig(hidden=(256, 256), members=2)

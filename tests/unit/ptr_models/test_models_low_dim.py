@@ -167,7 +167,7 @@ def test_each_method_learns_from_objects_and_acts_on_them(
 ) -> None:
     for seed in range(2):
         make_low_dim(seed, Contract(), images=True)  # a twin learns from these, too
-    config = preset(name).replaced(["batch_size=8", "threads=1", "schedule.steps=2", "algorithm.bc_warmup=0"])
+    config = preset(name).replaced(["batch_size=8", "threads=1", "schedule.steps=2", "algorithm.bc_steps=0"])
     bags = Bags(prior=(tmp_path / "low",), cache=tmp_path / "cache")
     first = start_pretraining(config, bags, tmp_path / "first").run().checkpoint
     both = dataclasses.replace(bags, target=(make_low_dim(9, root="target").parent,))
@@ -194,7 +194,7 @@ def test_networks_that_see_images_refuse_bags_without_them(make_low_dim: Callabl
 @pytest.mark.parametrize("name", ["time_contrastive", "masked_autoencoder"])
 def test_methods_that_train_an_encoder_refuse_to_go_without(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} trains an image encoder, but networks.encoder is 'none'"):
-        TrainingConfig.from_dict({"algorithm": {"name": name, "then": "bc"}}, preset("bc_low_dim"))
+        TrainingConfig.from_dict({"algorithm": {"name": name, "next_algorithm": "bc"}}, preset("bc_low_dim"))
 
 
 def test_a_critic_that_would_see_nothing_is_refused() -> None:

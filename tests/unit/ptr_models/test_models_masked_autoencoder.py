@@ -110,7 +110,9 @@ def test_images_that_cannot_be_cut_and_other_encoders_are_refused() -> None:
 def test_it_learns_to_continue_stripes() -> None:
     """Each image has stripes of its own direction and phase; what is hidden follows from what is seen."""
     torch.manual_seed(0)
-    config = AlgorithmConfig(name="masked_autoencoder", then="bc", masked=MaskedConfig(ratio=0.5, base_rate=0.048))
+    config = AlgorithmConfig(
+        name="masked_autoencoder", next_algorithm="bc", masked=MaskedConfig(ratio=0.5, base_lr=0.048)
+    )
     algorithm = make_algorithm(config, NETWORKS, tasks=1)
     grid = torch.arange(32)
     losses = []
@@ -140,7 +142,7 @@ def test_without_a_schedule_the_rate_is_constant() -> None:
 
 
 def test_both_optimizers_take_the_rate_of_the_whole_batch() -> None:
-    config = AlgorithmConfig(name="masked_autoencoder", then="bc", masked=MaskedConfig(warmup=0.5, updates=4))
+    config = AlgorithmConfig(name="masked_autoencoder", next_algorithm="bc", masked=MaskedConfig(warmup=0.5, updates=4))
     algorithm = make_algorithm(config, NETWORKS, tasks=1)
     image, none = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.zeros(4)
     batch = Transitions(image, image, none, none, none, none, none, none, none)

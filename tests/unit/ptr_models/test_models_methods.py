@@ -37,8 +37,8 @@ SMALL = [
     "networks.precision=fp32",
     "networks.transformer={window: 3, layers: 1, heads: 2, width: 16}",
     "networks.masked_decoder={layers: 1, heads: 2, width: 16}",
-    "algorithm.actor_average=0.9",
-    "algorithm.bc_warmup=0",
+    "algorithm.ema_decay=0.9",
+    "algorithm.bc_steps=0",
     "data.augmentation.pad=1",
     "schedule.steps=3",
     "schedule.log_every=1",
@@ -80,7 +80,7 @@ def test_a_preset_leads_from_bags_to_a_policy_that_acts(name: str, bags: Bags, t
     alone = "_target_" in name  # such methods see target data alone
     prior = dataclasses.replace(bags, prior=()) if alone else dataclasses.replace(bags, target=())
     first = start_pretraining(config, prior, tmp_path / "first").run().checkpoint
-    if config.algorithm.then:
+    if config.algorithm.next_algorithm:
         following = "pretrain" if is_before_pretraining(config) else "finetune"
         with pytest.raises(PtrError, match=f"visual features without a policy.*ptr train {following}"):
             Policy.load(first)
@@ -139,15 +139,15 @@ UNLIKE = "algorithm.bet.offset_weight=20"
 @pytest.mark.parametrize(
     ("name", "updates", "adjust"),
     [
-        ("ptr_plus_small", 100, ["algorithm.actor_rate=3e-3", "batch_size=16", "algorithm.bc_warmup=0"]),
-        ("awr_small", 100, ["algorithm.actor_rate=3e-3", "batch_size=16", "algorithm.bc_warmup=0"]),
-        ("bc_bernoulli_small", 100, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
-        ("bc_small", 100, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
-        ("cog_joint_small", 160, ["algorithm.actor_rate=3e-3", "batch_size=16", "algorithm.bc_warmup=1000"]),
-        ("autoregressive_bc_small", 160, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
-        ("bet_small", 120, ["algorithm.actor_rate=2e-3", "batch_size=8", "networks.transformer.window=3", UNLIKE]),
-        ("r3m_bc_small", 120, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
-        ("mae_bc_small", 120, ["algorithm.actor_rate=3e-3", "batch_size=16"]),
+        ("ptr_plus_small", 100, ["algorithm.actor_lr=3e-3", "batch_size=16", "algorithm.bc_steps=0"]),
+        ("awr_small", 100, ["algorithm.actor_lr=3e-3", "batch_size=16", "algorithm.bc_steps=0"]),
+        ("bc_bernoulli_small", 100, ["algorithm.actor_lr=3e-3", "batch_size=16"]),
+        ("bc_small", 100, ["algorithm.actor_lr=3e-3", "batch_size=16"]),
+        ("cog_joint_small", 160, ["algorithm.actor_lr=3e-3", "batch_size=16", "algorithm.bc_steps=1000"]),
+        ("autoregressive_bc_small", 160, ["algorithm.actor_lr=3e-3", "batch_size=16"]),
+        ("bet_small", 120, ["algorithm.actor_lr=2e-3", "batch_size=8", "networks.transformer.window=3", UNLIKE]),
+        ("r3m_bc_small", 120, ["algorithm.actor_lr=3e-3", "batch_size=16"]),
+        ("mae_bc_small", 120, ["algorithm.actor_lr=3e-3", "batch_size=16"]),
     ],
 )
 def test_one_demonstration_is_learned(name: str, updates: int, adjust: list[str], bags: Bags, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_one_demonstration_is_learned(name: str, updates: int, adjust: list[str]
     In full precision, so that the outcome is the same on processors with bfloat16 and without.
     """
     pretraining = 10
-    common = ["threads=1", "algorithm.actor_average=0", "networks.latent=64", "networks.hidden=[64, 64]"]
+    common = ["threads=1", "algorithm.ema_decay=0", "networks.latent=64", "networks.hidden=[64, 64]"]
     common.append("networks.precision=fp32")
     config = preset(name).replaced([f"schedule.steps={pretraining}", "schedule.mix=0", *common, *adjust])
     first = start_pretraining(config, dataclasses.replace(bags, target=()), tmp_path / "first").run().checkpoint
@@ -180,7 +180,7 @@ def test_sixteen_images_are_told_apart_in_either_precision(precision: str, monke
     monkeypatch.setattr(encoder_module, "_has_fast_bf16", lambda _: True)
     torch.manual_seed(0)
     networks = NetworkConfig(encoder="tiny", image_size=16, latent=32, hidden=(32, 32), precision=precision)
-    algorithm = make_algorithm(AlgorithmConfig(name="bc", actor_rate=2e-3), networks, tasks=1)
+    algorithm = make_algorithm(AlgorithmConfig(name="bc", actor_lr=2e-3), networks, tasks=1)
     image = torch.randint(0, 256, (16, 4, 4, 3), dtype=torch.uint8)
     image = image.repeat_interleave(4, dim=1).repeat_interleave(4, dim=2)
     action, none, state = torch.rand(16, 7) * 1.8 - 0.9, torch.zeros(16), torch.zeros(16, 7)
@@ -212,7 +212,7 @@ def test_actions_of_failures_are_not_imitated(name: str) -> None:
     learned = []
     for actions in (action, other):
         torch.manual_seed(0)
-        algorithm = make_algorithm(AlgorithmConfig(name=name, actor_rate=1e-2), networks, tasks=1)
+        algorithm = make_algorithm(AlgorithmConfig(name=name, actor_lr=1e-2), networks, tasks=1)
         algorithm.update(Transitions(image, image, state, state, actions, none, none, none, task, success), 0)
         learned.append(torch.cat([parameter.flatten() for parameter in algorithm.actor.parameters()]))
     torch.testing.assert_close(*learned, rtol=0, atol=0)
@@ -232,7 +232,7 @@ def test_the_backbone_keeps_its_features_while_the_policy_learns(bags: Bags, tmp
     first = start_pretraining(miniature("r3m_bc_small"), dataclasses.replace(bags, target=()), tmp_path / "first")
     first.run()
     tuned = start_finetuning(first.save(), bags, tmp_path / "tuned", ["schedule.steps=6"])
-    assert tuned.algorithm.config.name == "bc" and tuned.algorithm.config.then == ""
+    assert tuned.algorithm.config.name == "bc" and tuned.algorithm.config.next_algorithm == ""
     tuned.run()
     before, after = (dict(trainer.algorithm.actor.named_parameters()) for trainer in (first, tuned))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -311,8 +311,8 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(name: str, bags: 
 
 
 def test_an_unknown_second_objective_is_refused() -> None:
-    with pytest.raises(ConfigError, match="then is 'bcc'"):
-        TrainingConfig().replaced(["algorithm.then=bcc"])
+    with pytest.raises(ConfigError, match="next_algorithm is 'bcc'"):
+        TrainingConfig().replaced(["algorithm.next_algorithm=bcc"])
 
 
 @pytest.mark.parametrize("name", ["bet_small", "r3m_bc_small"])

@@ -46,7 +46,7 @@ SMALL = TrainingConfig(
     threads=1,
     device="cpu",
     networks=NetworkConfig(encoder="tiny", image_size=64, latent=16, hidden=(16, 16, 16)),
-    algorithm=AlgorithmConfig(actor_average=0.9, bc_weight=1.0),
+    algorithm=AlgorithmConfig(ema_decay=0.9, bc_weight=1.0),
     schedule=ScheduleConfig(steps=2, log_every=1, checkpoint_every=100, target_from=0, mix=0.5),
     online=OnlineConfig(min_transitions=10, updates_per_transition=0.25, keep=2),
 )
@@ -320,7 +320,7 @@ def test_a_trial_brings_its_updates_and_a_checkpoint(
 def test_a_run_that_diverges_ends_and_keeps_the_checkpoint_before(
     start: Callable[..., OnlineLearner], trial: Callable[..., Path]
 ) -> None:
-    learner = start("online", "algorithm.critic_rate=1e30")
+    learner = start("online", "algorithm.critic_lr=1e30")
     trial(1, **SUCCESS)
     with pytest.raises(TrainingError, match="diverged"):
         learner.learn()

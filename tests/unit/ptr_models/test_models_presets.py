@@ -53,7 +53,10 @@ def test_a_preset_without_images_differs_from_its_small_twin_in_what_is_seen_alo
 def test_presets_of_ptr_without_images_share_networks_and_critic(name: str) -> None:
     found, base = preset(name), preset("ptr_low_dim")
     assert found.networks == base.networks and found.networks.encoder == "none"
-    assert (found.algorithm.alpha, found.algorithm.critic_rate) == (base.algorithm.alpha, base.algorithm.critic_rate)
+    assert (found.algorithm.cql_alpha, found.algorithm.critic_lr) == (
+        base.algorithm.cql_alpha,
+        base.algorithm.critic_lr,
+    )
 
 
 def test_the_defaults_are_the_paper_preset() -> None:
@@ -63,9 +66,9 @@ def test_the_defaults_are_the_paper_preset() -> None:
 def test_a_preset_replaces_values_of_its_base_and_of_the_base_of_that(folder: Path) -> None:
     (folder / "_first.yaml").write_text("batch_size: 8\nschedule: {mix: 0.5, target_from: 7}\n")
     (folder / "second.yaml").write_text("about: Two.\nbase: _first\nschedule: {mix: 0.6}\n")
-    (folder / "third.yaml").write_text("about: Three.\nbase: second\nalgorithm: {alpha: 2.0}\n")
+    (folder / "third.yaml").write_text("about: Three.\nbase: second\nalgorithm: {cql_alpha: 2.0}\n")
     config = preset("third")
-    assert (config.preset, config.batch_size, config.algorithm.alpha) == ("third", 8, 2.0)
+    assert (config.preset, config.batch_size, config.algorithm.cql_alpha) == ("third", 8, 2.0)
     assert (config.schedule.mix, config.schedule.target_from) == (0.6, 7)
     assert presets() == {"second": "Two.", "third": "Three."}
 
@@ -75,7 +78,7 @@ def test_a_preset_replaces_values_of_its_base_and_of_the_base_of_that(folder: Pa
     [
         ("about: A.\nbase: b\n", "a -> b -> a are based on each other"),
         ("about: A.\nbase: nothing\n", "based on 'nothing', which does not exist"),
-        ("about: A.\nalgorithm: {alfa: 1.0}\n", "unknown configuration key 'algorithm.alfa'.*algorithm.alpha"),
+        ("about: A.\nalgorithm: {alfa: 1.0}\n", "unknown configuration key 'algorithm.alfa'.*algorithm.cql_alpha"),
     ],
 )
 def test_a_preset_that_makes_no_sense_is_refused(folder: Path, text: str, message: str) -> None:
@@ -98,8 +101,8 @@ def test_the_command_line_lists_presets_with_their_sentences(capsys: pytest.Capt
 
 
 IMPROVEMENTS = {
-    "networks": {"critics", "critic_layer_norm", "critic_proprioception"},
-    "algorithm": {"calibrated", "target_subset", "target_bounds", "bc_weight", "choice"},
+    "networks": {"num_critics", "critic_layer_norm", "critic_proprioception"},
+    "algorithm": {"calibrated", "target_subset", "target_bounds", "bc_weight", "action_choice"},
     "data": {"task_balance"},
 }
 
@@ -122,10 +125,10 @@ def test_ptr_plus_is_ptr_with_all_improvements_on() -> None:
 def test_the_small_ptr_plus_leaves_out_what_ptr_small_has_and_acts_by_its_mode() -> None:
     already = {"calibrated", "bc_weight"}
     assert differences("ptr_plus_small", "ptr_small") == IMPROVEMENTS | {
-        "algorithm": IMPROVEMENTS["algorithm"] - already - {"choice"}
+        "algorithm": IMPROVEMENTS["algorithm"] - already - {"action_choice"}
     }
     assert preset("ptr_small").algorithm.calibrated and preset("ptr_small").algorithm.bc_weight > 0
-    assert preset("ptr_plus_small").algorithm.choice == "mode"
+    assert preset("ptr_plus_small").algorithm.action_choice == "mode"
 
 
 @pytest.mark.parametrize("size", ["paper", "small"])
@@ -145,10 +148,10 @@ def test_conservative_learning_on_target_data_alone_is_ptr_without_the_first_pha
 def test_cog_is_plain_conservative_learning_on_all_data_at_once(size: str) -> None:
     config = preset(f"cog_joint_{size}")
     algorithm, networks = config.algorithm, config.networks
-    assert (algorithm.name, algorithm.alpha, algorithm.samples) == ("ptr", 1.0, 1)
+    assert (algorithm.name, algorithm.cql_alpha, algorithm.cql_n_actions) == ("ptr", 1.0, 1)
     assert algorithm.next_policy_actions and not algorithm.max_backup and not algorithm.calibrated
-    assert (algorithm.bc_loss, algorithm.bc_weight) == ("likelihood", 0.0) and algorithm.bc_warmup > 0
-    assert algorithm.critic_in_warmup and algorithm.entropy_in_warmup and not networks.critic_injection
+    assert (algorithm.bc_loss, algorithm.bc_weight) == ("likelihood", 0.0) and algorithm.bc_steps > 0
+    assert algorithm.critic_in_bc_steps and algorithm.entropy_in_bc_steps and not networks.critic_injection
     assert config.schedule.target_from == 0 and 0.0 < config.schedule.mix < 1.0
 
 
@@ -159,7 +162,7 @@ def test_the_control_is_ptr_whose_actor_does_not_use_q() -> None:
 
 def test_ptr_without_an_imitation_term_still_warms_up() -> None:
     algorithm = preset("ptr_no_bc_small").algorithm
-    assert algorithm.bc_weight == 0.0 < algorithm.bc_warmup and algorithm.critic_warmup_steps > 0
+    assert algorithm.bc_weight == 0.0 < algorithm.bc_steps and algorithm.critic_warmup_steps > 0
 
 
 @pytest.mark.parametrize("size", ["paper", "small"])
@@ -169,10 +172,10 @@ def test_a_two_way_gripper_is_all_that_sets_it_apart(size: str) -> None:
 
 def test_v_ptr_is_ptr_behind_values_of_videos() -> None:
     """What comes after the values is ptr_small, from another encoder; the paper's has what its authors changed."""
-    assert differences("v_ptr_small", "ptr_small") == {"algorithm": {"name", "then", "icvf"}}
-    assert (preset("v_ptr_small").algorithm.name, preset("v_ptr_small").algorithm.then) == ("icvf", "ptr")
+    assert differences("v_ptr_small", "ptr_small") == {"algorithm": {"name", "next_algorithm", "icvf"}}
+    assert (preset("v_ptr_small").algorithm.name, preset("v_ptr_small").algorithm.next_algorithm) == ("icvf", "ptr")
     assert differences("v_ptr_paper", "ptr_paper") == {
         "networks": {"encoder", "embeddings"},
-        "algorithm": {"name", "then", "alpha", "calibrated"},
+        "algorithm": {"name", "next_algorithm", "cql_alpha", "calibrated"},
         "schedule": {"target_from"},
     }

@@ -18,7 +18,7 @@ from ptr_models.replay import Sampler, open_episodes
 
 SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
 pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
-QUICK = ["schedule.log_every=1", "batch_size=16", "algorithm.bc_warmup=0"]
+QUICK = ["schedule.log_every=1", "batch_size=16", "algorithm.bc_steps=0"]
 
 
 @pytest.fixture(scope="module")

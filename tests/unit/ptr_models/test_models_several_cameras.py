@@ -68,7 +68,7 @@ def small(name: str) -> TrainingConfig:
     """A preset with the sizes of `SMALL`."""
     encoder = "vit_tiny" if name.startswith("mae") else "tiny"
     sizes = ["networks.transformer={window: 3, layers: 1, heads: 2, width: 16}"]
-    sizes += ["networks.masked_decoder={layers: 1, heads: 2, width: 16}", "algorithm.bc_warmup=0", "batch_size=4"]
+    sizes += ["networks.masked_decoder={layers: 1, heads: 2, width: 16}", "algorithm.bc_steps=0", "batch_size=4"]
     networks = dataclasses.replace(preset(name).networks, encoder=encoder, image_size=64, latent=16, hidden=(16, 16))
     return dataclasses.replace(preset(name), networks=networks, threads=1, schedule=SMALL.schedule).replaced(sizes)
 

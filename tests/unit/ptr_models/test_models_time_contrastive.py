@@ -64,7 +64,7 @@ def moving_square(videos: int, frames: int) -> torch.Tensor:
 
 def test_features_learn_the_order_of_time() -> None:
     torch.manual_seed(0)
-    config = AlgorithmConfig(name="time_contrastive", then="bc", contrastive=ContrastiveConfig(rate=1e-3))
+    config = AlgorithmConfig(name="time_contrastive", next_algorithm="bc", contrastive=ContrastiveConfig(lr=1e-3))
     algorithm = make_algorithm(config, NETWORKS, tasks=1)
     images = moving_square(6, 9)
     generator = torch.Generator().manual_seed(1)
@@ -85,7 +85,7 @@ def test_features_learn_the_order_of_time() -> None:
 
 def test_only_the_backbone_is_trained() -> None:
     torch.manual_seed(0)
-    algorithm = make_algorithm(AlgorithmConfig(name="time_contrastive", then="bc"), NETWORKS, tasks=1)
+    algorithm = make_algorithm(AlgorithmConfig(name="time_contrastive", next_algorithm="bc"), NETWORKS, tasks=1)
     before = {name: value.clone() for name, value in algorithm.actor.named_parameters()}
     algorithm.update(ClipTensors(moving_square(2, 3).flatten(0, 1), torch.tensor([0, 1])), 0)
     changed = {name for name, value in algorithm.actor.named_parameters() if not torch.equal(value, before[name])}

@@ -63,7 +63,7 @@ def test_the_reason_follows_from_the_scores(
 
 
 def test_the_last_is_chosen_where_the_actor_has_only_imitated(trained: Path, training_bags: Bags) -> None:
-    run = goes_on(trained.parent.parent, training_bags, "algorithm.bc_warmup=6")
+    run = goes_on(trained.parent.parent, training_bags, "algorithm.bc_steps=6")
     found = choose_of_run(run, training_bags.target, earliest=0, cache=training_bags.cache)
     assert found.path == run / "checkpoints" / "step_00000006"
     assert "only imitated" in found.reason and found.candidates == ()

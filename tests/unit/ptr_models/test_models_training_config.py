@@ -18,18 +18,18 @@ def test_the_paper_preset_holds_the_values_of_the_original_run() -> None:
     assert config.batch_size == 64 and config.seed == 42
     assert config.networks == NetworkConfig()
     assert (config.networks.encoder, config.networks.image_size) == ("resnet34", 128)
-    assert (config.networks.latent, config.networks.hidden, config.networks.critics) == (256, (256,) * 3, 2)
+    assert (config.networks.latent, config.networks.hidden, config.networks.num_critics) == (256, (256,) * 3, 2)
     assert config.networks.state_scale == (1.0,) * 7 and not config.networks.critic_proprioception
     algorithm = config.algorithm
-    assert (algorithm.name, algorithm.discount, algorithm.polyak, algorithm.alpha) == (
+    assert (algorithm.name, algorithm.discount, algorithm.tau, algorithm.cql_alpha) == (
         "ptr",
         0.96,
         0.005,
         10.0,
     )
-    assert (algorithm.samples, algorithm.target_entropy) == (4, -7.0)
-    assert (algorithm.actor_rate, algorithm.critic_rate, algorithm.temperature_rate) == (1e-4, 3e-4, 3e-4)
-    assert (algorithm.bc_weight, algorithm.bc_warmup, algorithm.actor_average) == (0.0, 0, 0.0)
+    assert (algorithm.cql_n_actions, algorithm.target_entropy) == (4, -7.0)
+    assert (algorithm.actor_lr, algorithm.critic_lr, algorithm.temperature_lr) == (1e-4, 3e-4, 3e-4)
+    assert (algorithm.bc_weight, algorithm.bc_steps, algorithm.ema_decay) == (0.0, 0, 0.0)
     assert not algorithm.calibrated and algorithm.target_bounds == ()
     assert (config.data.labelling.reward_steps, config.data.labelling.scale, config.data.labelling.shift) == (
         3,
@@ -53,7 +53,7 @@ def test_presets_survive_yaml(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("algorithm.alhpa=3", "algorithm.alpha"),
+        ("algorithm.alhpa=3", "algorithm.cql_alpha"),
         ("networks.encoder=resnet35", "resnet34"),
         ("schedule.mix=2", "mix is 2"),
         ("batch_size=many", "batch_size is 'many'"),
@@ -63,7 +63,7 @@ def test_presets_survive_yaml(name: str, tmp_path: Path) -> None:
         ("data.task_balance=1.5", "task_balance is 1.5"),
         ("data.spare_tasks=-1", "spare_tasks is -1"),
         ("data.action_shift=1", "data.action_shift is gone: each bag says"),
-        ("algorithm.masked.rate=1e-3", "algorithm.masked.rate is gone: algorithm.masked.base_rate"),
+        ("algorithm.masked.rate=1e-3", "algorithm.masked.rate is gone: algorithm.masked.base_lr"),
         ("batch_size=0", "batch_size is 0"),
         ("algorithm.target_subset=3", "but there are 2 critics"),
     ],
@@ -75,9 +75,9 @@ def test_a_wrong_assignment_is_refused_in_one_sentence(assignment: str, words: s
 
 
 def test_assignments_change_nested_values_and_nothing_else() -> None:
-    changed = TrainingConfig().replaced(["algorithm.actor_rate=3e-4", "networks.hidden=[8, 8]", "seed=7"])
-    assert changed.algorithm.actor_rate == 3e-4 and changed.networks.hidden == (8, 8) and changed.seed == 7
-    back = changed.replaced(["algorithm.actor_rate=1e-4", "networks.hidden=[256, 256, 256]", "seed=42"])
+    changed = TrainingConfig().replaced(["algorithm.actor_lr=3e-4", "networks.hidden=[8, 8]", "seed=7"])
+    assert changed.algorithm.actor_lr == 3e-4 and changed.networks.hidden == (8, 8) and changed.seed == 7
+    back = changed.replaced(["algorithm.actor_lr=1e-4", "networks.hidden=[256, 256, 256]", "seed=42"])
     assert back == TrainingConfig()
 
 

@@ -34,7 +34,7 @@ SIZES = [
     "networks.transformer={window: 3, layers: 1, heads: 2, width: 16}",
     "networks.masked_decoder={layers: 1, heads: 2, width: 16}",
     "networks.autoregressive={bins: 8, beam: 4, output_gain: 1.0}",
-    "algorithm.bc_warmup=0",
+    "algorithm.bc_steps=0",
     "batch_size=4",
     "data.task_conditioning=goal_image",
 ]

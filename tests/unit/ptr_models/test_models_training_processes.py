@@ -35,7 +35,7 @@ ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_TH
 
 def both_phases(bags: Bags, out: Path, steps: int) -> list[str]:
     more = ["--target", str(bags.target[0]), "--steps", str(steps), "--set", "schedule.target_from=3"]
-    return train_command(bags, out, *more, "--set", "schedule.log_every=2", "--set", "algorithm.actor_average=0.9")
+    return train_command(bags, out, *more, "--set", "schedule.log_every=2", "--set", "algorithm.ema_decay=0.9")
 
 
 def test_two_processes_learn_what_one_learns(training_bags: Bags, tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_checkpoint_is_written_when_the_target_data_enter(training_bags: Bags,
 
 
 def test_a_diverged_run_ends_and_writes_no_checkpoint(training_bags: Bags, tmp_path: Path) -> None:
-    config = replace(SMALL, algorithm=replace(SMALL.algorithm, critic_rate=1e30), batch_size=4)
+    config = replace(SMALL, algorithm=replace(SMALL.algorithm, critic_lr=1e30), batch_size=4)
     trainer = start_pretraining(config, prior_only(training_bags), tmp_path / "run")
     with pytest.raises(TrainingError, match="diverged"):
         trainer.run()
@@ -93,7 +93,7 @@ def test_a_diverged_run_ends_and_writes_no_checkpoint(training_bags: Bags, tmp_p
 def test_finetuning_within_the_warm_up_is_told(
     trained: Path, training_bags: Bags, tmp_path: Path, caplog: pytest.LogCaptureFixture, warmup: int, told: bool
 ) -> None:
-    start_finetuning(trained, training_bags, tmp_path / "tuned", [f"algorithm.bc_warmup={warmup}"])
+    start_finetuning(trained, training_bags, tmp_path / "tuned", [f"algorithm.bc_steps={warmup}"])
     assert ("has 4 updates, but the actor only imitates until 5" in caplog.text) == told
 
 

@@ -33,7 +33,7 @@ SMALL = [
     "networks.hidden=[16, 16]",
     "networks.precision=fp32",
     "networks.multilinear_value={hidden: [16, 16]}",
-    "algorithm.bc_warmup=0",
+    "algorithm.bc_steps=0",
     "schedule.steps=3",
     "schedule.log_every=1",
     "schedule.target_from=2",
@@ -145,7 +145,7 @@ def test_it_is_ptr_with_both_of_its_phases_and_the_encoder_goes_on_learning(
     values: Path, training_bags: Bags, tmp_path: Path
 ) -> None:
     config = first_objective(from_values(values))
-    assert (config.algorithm.name, config.algorithm.then) == ("ptr", "") and config.schedule.target_from == 2
+    assert (config.algorithm.name, config.algorithm.next_algorithm) == ("ptr", "") and config.schedule.target_from == 2
     trainer = start_pretraining(from_values(values), training_bags, tmp_path / "run")
     assert [trainer.source.phase(step) for step in range(4)] == [0, 0, 1, 1]
     before = encoder_weights(read_checkpoint(values))

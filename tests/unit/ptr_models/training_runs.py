@@ -22,7 +22,7 @@ SMALL = TrainingConfig(
     batch_size=10,
     threads=1,
     networks=NetworkConfig(encoder="tiny", image_size=64, latent=16, hidden=(16, 16, 16)),
-    algorithm=AlgorithmConfig(actor_average=0.9),
+    algorithm=AlgorithmConfig(ema_decay=0.9),
     schedule=ScheduleConfig(steps=4, log_every=1, checkpoint_every=100),
 )
 
@@ -41,7 +41,7 @@ def losses(folder: Path) -> list[tuple[int, float, float]]:
 def train_command(bags: Bags, out: Path, *more: str) -> list[str]:
     """Words behind `ptr` for pre-training with small networks; a checkpoint each third update, all metrics."""
     sections = ("networks.latent=16", "networks.hidden=[16,16,16]", "networks.precision=fp32", "batch_size=8")
-    sections += ("schedule.checkpoint_every=3", "schedule.log_every=1", "algorithm.bc_warmup=0")
+    sections += ("schedule.checkpoint_every=3", "schedule.log_every=1", "algorithm.bc_steps=0")
     values = [word for section in sections for word in ("--set", section)]
     place = ["--data", str(bags.prior[0]), "--out", str(out), "--cache", str(bags.cache), "--threads", "1"]
     return ["train", "pretrain", *place, *values, *more]

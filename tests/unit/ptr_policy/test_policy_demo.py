@@ -319,9 +319,9 @@ def test_imitation_starts_where_ptr_does_and_never_follows_q(plan: Plan) -> None
         assert ptr[ptr.index(option) + 1] == bc[bc.index(option) + 1]
     added = settings_in(bc) - settings_in(ptr)
     assert added == {
-        "algorithm.bc_warmup=1000000",
+        "algorithm.bc_steps=1000000",
         "algorithm.critic_warmup_steps=0",
-        "algorithm.choice=sample_gripper",
+        "algorithm.action_choice=sample_gripper",
     }
     assert f"checkpoint:={plan.run('bc')}" in stages["evaluate_bc"].command
     alone = [stage.name for stage in all_stages(dataclasses.replace(plan, baseline=False))]

@@ -40,7 +40,7 @@ SMALL = TrainingConfig(
     threads=1,
     device="cpu",
     networks=NetworkConfig(encoder="tiny", image_size=64, latent=32, hidden=(16, 16, 16)),
-    algorithm=AlgorithmConfig(actor_average=0.9, bc_weight=1.0),
+    algorithm=AlgorithmConfig(ema_decay=0.9, bc_weight=1.0),
     schedule=ScheduleConfig(steps=2, log_every=1, checkpoint_every=100, target_from=0),
 )
 

@@ -285,6 +285,14 @@ def test_a_table_of_before_goes_on_but_not_with_other_data(plan: TablePlan) -> N
         check_same(plan.out, dataclasses.replace(plan, exclude=("*_0007",)).to_dict())
 
 
+def test_a_table_of_before_whose_settings_have_former_names_goes_on(plan: TablePlan) -> None:
+    present = dataclasses.replace(plan, settings=("algorithm.cql_alpha=5", "batch_size=8"))
+    check_same(plan.out, present.to_dict() | {"settings": ["algorithm.alpha=5", "batch_size=8"]})
+    check_same(plan.out, present.to_dict())
+    with pytest.raises(PtrError, match=r"settings = \['algorithm.cql_alpha=5', 'batch_size=8'\], not \[\]"):
+        check_same(plan.out, dataclasses.replace(plan, settings=()).to_dict())
+
+
 def test_an_unknown_method_is_refused_with_the_nearest() -> None:
     with pytest.raises(PtrError, match="'autoregresive_bc'; the nearest is autoregressive_bc"):
         methods(["autoregresive_bc"])

@@ -85,6 +85,15 @@ def test_cameras_that_are_chosen_are_those_of_the_demonstrations_too(tmp_path: P
         plan_of(tmp_path, "--task", CORN, "--set", "data.cameras=[front]")
 
 
+def test_every_training_gets_the_present_name_of_a_former_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bag(tmp_path / "pretraining", "a", BOTH)
+    plan = plan_of(tmp_path, "--task", CORN, "--set", "algorithm.actor_rate=1e-3")
+    assert plan.settings == ("algorithm.actor_lr=1e-3",)
+    assert capsys.readouterr().err == "algorithm.actor_rate is now called algorithm.actor_lr\n"
+
+
 def test_own_demonstrations_need_the_cameras_and_are_judged_at_a_robot_with_them(tmp_path: Path) -> None:
     bag(tmp_path / "pretraining", "a", BOTH)
     bag(tmp_path / "towel", "a", BOTH, TOWEL)
