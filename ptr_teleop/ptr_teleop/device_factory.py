@@ -29,7 +29,7 @@ class NoDevice(Outbox):
     """Wishes nothing."""
 
     source = "none"
-    horizon = 0.1
+    valid_for = 0.1
 
     def read(self, now: float) -> Reading:
         """See `Device.read`."""
@@ -70,7 +70,7 @@ class DeviceFactory:
         return device_names()
 
     @property
-    def horizon(self) -> float:
+    def valid_for(self) -> float:
         """s, for how long a twist holds: two periods of the slowest commands."""
         return 2.0 / self._value("rate")
 
@@ -85,7 +85,7 @@ class DeviceFactory:
             raise DeviceError(f"there is no device {name!r}; known: {', '.join(self.names)}")
         if name in self._makers:
             return self._makers[name]()
-        return ADDED[name](self._node, self.horizon, *self._speeds)
+        return ADDED[name](self._node, self.valid_for, *self._speeds)
 
     def topics(self, name: str) -> JoyTopics:
         """The topics of drivers that a device listens to."""
@@ -150,23 +150,23 @@ class DeviceFactory:
 
     def _spacemouse(self) -> Device:
         path, model = self._value("spacemouse.path"), self._value("spacemouse.model")
-        return SpaceMouseDevice(self.horizon, *self._speeds, self._response("spacemouse"), path, model)
+        return SpaceMouseDevice(self.valid_for, *self._speeds, self._response("spacemouse"), path, model)
 
     def _webxr(self) -> Device:
         hand, scale, yaw = (self._value(f"webxr.{part}") for part in ("hand", "scale", "yaw"))
-        return WebXRDevice(self.horizon, hand, scale, yaw, self._value("max_packet_age"))
+        return WebXRDevice(self.valid_for, hand, scale, yaw, self._value("max_packet_age"))
 
     def _page_keyboard(self) -> Device:
-        return PageKeyboardDevice(*self._speeds, self.horizon, self._value("max_packet_age"))
+        return PageKeyboardDevice(*self._speeds, self.valid_for, self._value("max_packet_age"))
 
     def _keyboard(self) -> Device:
-        device = KeyboardDevice(*self._speeds, self.horizon)
+        device = KeyboardDevice(*self._speeds, self.valid_for)
         self._node.get_logger().info(HELP)
         return device
 
     def _joy(self) -> Device:
-        return JoyDevice(self.horizon, *self._speeds, layout_named(self._value("joy.layout")), self._response("joy"))
+        return JoyDevice(self.valid_for, *self._speeds, layout_named(self._value("joy.layout")), self._response("joy"))
 
     def _twist(self) -> Device:
         layout = Buttons(**{field.name: self._value(f"twist.{field.name}") for field in fields(Buttons)})
-        return TwistDevice("twist", self.horizon, layout=layout)
+        return TwistDevice("twist", self.valid_for, layout=layout)

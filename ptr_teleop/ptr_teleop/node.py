@@ -216,7 +216,7 @@ class TeleopNode(RunnableNode, Node):
         command.header.frame_id = "base_link"
         linear, angular = command.twist.linear, command.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(value) for value in requested.twist)
-        command.valid_for = duration_from_seconds(self._device.horizon)
+        command.valid_for = duration_from_seconds(self._device.valid_for)
         stamp = nanoseconds(command.header.stamp)
         self._own_stamps.append(stamp)
         if requested.deadman:

@@ -87,7 +87,7 @@ def test_a_twist_moves_the_target_by_velocity_times_duration(robot: Robot) -> No
     for _ in range(3):
         robot.send_twist(linear=[0.0, 0.05, 0.0], duration=0.2)
         robot.sleep(0.2)
-    robot.sleep(0.3)  # the last horizon is over
+    robot.sleep(0.3)  # the last command is no longer valid
     moved = robot.state.commanded_pose.position - before
     assert moved[1] == pytest.approx(0.03, abs=0.008)
     np.testing.assert_allclose(moved[[0, 2]], 0.0, atol=0.002)

@@ -68,10 +68,10 @@ class Reading:
 
 
 class Device(Protocol):
-    """An input device: `source` names it in every command, `horizon` (s) is for how long a reading's twist holds."""
+    """An input device: `source` names it in every command, `valid_for` (s) is for how long a reading's twist holds."""
 
     source: str
-    horizon: float
+    valid_for: float
 
     def read(self, now: float) -> Reading | None:
         """The wish at time `now` (s, steady clock); None: nothing new since the last reading."""

@@ -64,7 +64,7 @@ class JoyDevice(Outbox):
     """Turns deflections into a twist.
 
     Args:
-        horizon: s, for how long a twist holds.
+        valid_for: s, for how long a twist holds.
         speed: m/s at full deflection.   turn: rad/s at full deflection.
         layout: where the axes and buttons are.
         response: how the axes answer.
@@ -75,7 +75,7 @@ class JoyDevice(Outbox):
 
     def __init__(
         self,
-        horizon: float,
+        valid_for: float,
         speed: float,
         turn: float,
         layout: JoyLayout,
@@ -83,7 +83,7 @@ class JoyDevice(Outbox):
         timeout: float = 0.5,
     ) -> None:
         super().__init__()
-        self.horizon = horizon
+        self.valid_for = valid_for
         self._scale = np.array([speed] * 3 + [turn] * 3)
         self._layout, self._response, self._timeout = layout, response or Response(), timeout
         self._panel, self._motion = ButtonPanel(layout.buttons), MotionDeadman()

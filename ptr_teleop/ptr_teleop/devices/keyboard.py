@@ -28,15 +28,15 @@ class KeyboardDevice(Outbox):
 
     Args:
         speed: m/s of a translation key.   turn: rad/s of a rotation key.
-        horizon: s, for how long a reading's twist holds.
+        valid_for: s, for how long a reading's twist holds.
         stream: the terminal; it is put into raw-ish (cbreak) mode until `close`.
     """
 
     source = "keyboard"
 
-    def __init__(self, speed: float, turn: float, horizon: float, stream: Any = None) -> None:
+    def __init__(self, speed: float, turn: float, valid_for: float, stream: Any = None) -> None:
         super().__init__()
-        self.horizon = horizon
+        self.valid_for = valid_for
         self._scale = np.array([speed] * 3 + [turn] * 3)
         self._speed = len(SPEEDS) - 1
         self._held: dict[str, tuple[float, float]] = {}  # key: until when (s), and its share of the speed

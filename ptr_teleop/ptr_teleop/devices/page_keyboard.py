@@ -57,16 +57,16 @@ class PageKeyboardDevice(Outbox):
 
     Args:
         speed: m/s of a translation key.   turn: rad/s of a rotation key.
-        horizon: s, for how long a reading's twist holds.
+        valid_for: s, for how long a reading's twist holds.
         max_age: s, an older packet does not move the arm.
     """
 
     source = "page_keyboard"
 
-    def __init__(self, speed: float, turn: float, horizon: float, max_age: float = MAX_AGE) -> None:
+    def __init__(self, speed: float, turn: float, valid_for: float, max_age: float = MAX_AGE) -> None:
         super().__init__()
         self._max_age = max_age
-        self.horizon = horizon
+        self.valid_for = valid_for
         self._scale = np.array([speed] * 3 + [turn] * 3)
         self._latency = PacketLatency()
         self._state: KeyState | None = None

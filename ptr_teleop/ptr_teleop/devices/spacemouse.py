@@ -24,7 +24,7 @@ class SpaceMouseDevice(Outbox):
     """Reads reports and turns deflections into a twist.
 
     Args:
-        horizon: s, for how long a reading's twist holds.
+        valid_for: s, for how long a reading's twist holds.
         speed: m/s at full deflection.   turn: rad/s at full deflection.
         response: how the axes answer.
         path: device file; empty: the first SpaceMouse that is plugged in.
@@ -34,10 +34,10 @@ class SpaceMouseDevice(Outbox):
     source = "spacemouse"
 
     def __init__(
-        self, horizon: float, speed: float, turn: float, response: Response, path: str = "", model: str = ""
+        self, valid_for: float, speed: float, turn: float, response: Response, path: str = "", model: str = ""
     ) -> None:
         super().__init__()
-        self.horizon = horizon
+        self.valid_for = valid_for
         self._scale = np.array([speed] * 3 + [turn] * 3)
         self._response, self._path, self._model = response, path, model
         self._motion = MotionDeadman()

@@ -18,7 +18,7 @@ class TwistDevice(Outbox):
 
     Args:
         source: name of the source in every command.
-        horizon: s, for how long a twist holds.
+        valid_for: s, for how long a twist holds.
         timeout: s, an older twist or joy counts as silence.
         paired: the source stamps twist and joy of one decision alike: give one reading per pair, and only
             when both have arrived. Otherwise each reading has the newest of either.
@@ -28,13 +28,13 @@ class TwistDevice(Outbox):
     def __init__(
         self,
         source: str,
-        horizon: float,
+        valid_for: float,
         timeout: float = 0.5,
         paired: bool = False,
         layout: Buttons | None = None,
     ) -> None:
         super().__init__()
-        self.source, self.horizon = source, horizon
+        self.source, self.valid_for = source, valid_for
         self._timeout, self._paired, self._layout = timeout, paired, layout or Buttons()
         self._panel, self._motion = ButtonPanel(self._layout), MotionDeadman()
         self._twist, self._twist_stamp, self._twist_at, self._trusted = np.zeros(6), -1, -np.inf, True

@@ -96,7 +96,7 @@ class WebXRDevice(Outbox):
     """Turns packets into the pose of a hand.
 
     Args:
-        horizon: s, for how long a reading's twist holds.
+        valid_for: s, for how long a reading's twist holds.
         hand: right or left; a phone, which has no hand, counts when that hand is not there.
         scale: m of the arm per m of the hand, at the start.   yaw: rad, see `Frame`.
         max_age: s, an older packet does not move the arm.
@@ -107,7 +107,7 @@ class WebXRDevice(Outbox):
 
     def __init__(
         self,
-        horizon: float,
+        valid_for: float,
         hand: str = "right",
         scale: float = 1.0,
         yaw: float = 0.0,
@@ -117,7 +117,7 @@ class WebXRDevice(Outbox):
         super().__init__()
         if hand not in HANDS[:2]:
             raise DeviceError(f"webxr.hand is {hand!r}; it can be right or left")
-        self.horizon = horizon
+        self.valid_for = valid_for
         self.frame = Frame(yaw)
         self.scale = min(max(scale, SCALES[0]), SCALES[1])
         self._max_age = max_age

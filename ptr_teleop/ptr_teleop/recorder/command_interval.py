@@ -26,7 +26,7 @@ class CommandInterval:
         if not command.held:
             return None
         first = self._acted_until is None
-        self._acted_until = command.stamp + command.horizon
+        self._acted_until = command.stamp + command.valid_for
         return command.stamp - LEAD if first else None
 
     def end(self, now: int) -> int:

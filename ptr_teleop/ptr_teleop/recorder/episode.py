@@ -45,12 +45,12 @@ class CommandTiming:
 
     Attributes:
         stamp: ns, when its source decided.
-        horizon: ns, for how long it holds.
+        valid_for: ns, for how long it holds.
         held: the deadman is held; a release does not act.
     """
 
     stamp: int
-    horizon: int
+    valid_for: int
     held: bool
 
 

@@ -64,14 +64,14 @@ class Source(AbstractContextManager):
 
     Attributes:
         change: alters a command before it is sent; returns None to send nothing.
-        name, horizon, period: of the commands; s.
+        name, valid_for, period: of the commands; s.
         shift: ns that its clock is ahead.
     """
 
     shift = 0
 
     topic = "/policy/command"
-    name, period, horizon = "policy", PERIOD, PERIOD
+    name, period, valid_for = "policy", PERIOD, PERIOD
 
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
@@ -108,7 +108,7 @@ class Source(AbstractContextManager):
         now = time.time_ns() + self.shift
         command.header.stamp.sec, command.header.stamp.nanosec = divmod(now, 10**9)
         command.header.frame_id = "base_link"
-        command.valid_for.nanosec = round(self.horizon * 1e9)
+        command.valid_for.nanosec = round(self.valid_for * 1e9)
         linear, angular = command.twist.linear, command.twist.angular
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = (float(value) for value in twist)
         return command
@@ -121,7 +121,7 @@ class PolicySource(Source):
 class HumanSource(Source):
     """A person's device at 20 Hz, as the teleop node sends it."""
 
-    topic, name, period, horizon = "/teleop/command", "spacemouse", FAST, 0.15
+    topic, name, period, valid_for = "/teleop/command", "spacemouse", FAST, 0.15
 
 
 class Device(AbstractContextManager):

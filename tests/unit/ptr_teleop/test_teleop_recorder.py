@@ -86,7 +86,7 @@ class Bench:
                 self.core.receive(topic, f"{topic} at {now}".encode(), now)
 
     def command(self, stamp: int, held: bool = True) -> Event | None:
-        data = json.dumps({"stamp": stamp, "horizon": SECOND // 5, "held": held}).encode()
+        data = json.dumps({"stamp": stamp, "valid_for": SECOND // 5, "held": held}).encode()
         return self.core.receive(TELEOP, data, stamp + 2_000_000)
 
 
@@ -272,7 +272,7 @@ def test_messages_that_never_arrived_are_an_event_and_in_the_metadata(bench: Ben
         bench.core.receive(TELEOP, b"{}", T0, T0, sequence, b"joy")
     bench.feed(T0)
     bench.core.start(Wanted("put_knife_in_pot"), T0)
-    data = json.dumps({"stamp": T0, "horizon": 1, "held": False}).encode()
+    data = json.dumps({"stamp": T0, "valid_for": 1, "held": False}).encode()
     for sequence, publisher in ((6, b"joy"), (1, b"webxr"), (9, b"joy"), (2, b"webxr"), (10, b"joy")):
         bench.core.receive(TELEOP, data, T0 + SECOND // 2, T0, sequence, publisher)
     (event,) = bench.core.tick(T0 + SECOND // 2)
