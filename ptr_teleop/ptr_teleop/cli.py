@@ -257,6 +257,6 @@ def doubtful(episodes: Iterable[Path]) -> list[str]:
     lines = []
     for path in episodes:
         judged = audit(path)
-        if judged.proposal == DISCARD:
+        if judged.recommendation == DISCARD:
             lines.append(f"{path.name}: better discarded or recorded again: {'; '.join(judged.findings)}")
     return lines

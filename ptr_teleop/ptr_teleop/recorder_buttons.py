@@ -44,17 +44,17 @@ class RecorderButtons:
         self._start: Client = node.create_client(StartEpisode, "recorder/start")
         self._stop: Client = node.create_client(StopEpisode, "recorder/stop")
         self._discard_last: Client = node.create_client(Trigger, "recorder/discard_last")
-        self._recording, self._proposal = False, ""
+        self._recording, self._recommendation = False, ""
         self._heard: float | None = None
         node.create_subscription(EpisodeStatus, "episode/status", self._on_status, LATCHED)
 
     def press(self, button: Button, device: str) -> None:
-        """Ask the recorder for what the button says; `discard` between episodes follows the audit's proposal."""
+        """Ask the recorder for what the button says; `discard` between episodes follows the audit's recommendation."""
         if button is Button.TOGGLE:
             button = Button.SAVE if self._recording else Button.START
         client = self._start if button is Button.START else self._stop
         if button is Button.DISCARD and not self._recording and self._heard is not None:
-            if self._proposal != DISCARD:
+            if self._recommendation != DISCARD:
                 self._tell("nothing is recorded; `ptr record discard --last` discards the last episode all the same")
                 return
             client = self._discard_last
@@ -74,7 +74,7 @@ class RecorderButtons:
 
     def _on_status(self, message: EpisodeStatus) -> None:
         self._heard = self._clock()
-        self._recording, self._proposal = message.state == EpisodeStatus.RECORDING, message.recommendation
+        self._recording, self._recommendation = message.state == EpisodeStatus.RECORDING, message.recommendation
 
     def _request(self, button: Button, device: str) -> StartEpisode.Request | StopEpisode.Request:
         if button is Button.START:

@@ -73,7 +73,7 @@ def recording(robot: ToldRobot, page: Any) -> None:
 
 def saved(robot: ToldRobot, page: Any) -> None:
     """An episode was saved, and its audit has no objection."""
-    robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success)", saved=4, proposal="keep",
+    robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success)", saved=4, recommendation="keep",
                    episode=f"20261129-101112-000-{TASK}")  # fmt: skip
     robot.teleop("hold a key to move")
 
@@ -82,8 +82,9 @@ def audit_finding(robot: ToldRobot, page: Any) -> None:
     """An episode was saved that is better discarded."""
     saved(robot, page)
     findings = ["no motion: the gripper moved 2 mm in 6.4 s", "camera over_shoulder: 3 of 190 images are torn"]
-    robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success); proposal: discard, since {findings[0]}",
-                   saved=4, proposal="discard", findings=findings, episode=f"20261129-101112-000-{TASK}")  # fmt: skip
+    robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success); recommendation: discard, since {findings[0]}",
+                   saved=4, recommendation="discard", findings=findings,
+                   episode=f"20261129-101112-000-{TASK}")  # fmt: skip
 
 
 def fault(robot: ToldRobot, page: Any) -> None:

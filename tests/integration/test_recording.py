@@ -130,7 +130,7 @@ def test_the_last_episode_is_discarded_when_that_is_asked_for(robot, recorder) -
     answer = robot.call(Trigger, "/recorder/discard_last")
     assert answer.success, answer.message
     assert (saved.exists(), (saved.parent / "discarded" / saved.name).is_dir()) == (False, True)
-    robot.wait(lambda: not recorder.statuses[-1].recommendation, "nothing that is still proposed")
+    robot.wait(lambda: not recorder.statuses[-1].recommendation, "nothing that is still recommended")
 
 
 def test_an_episode_is_begun_and_ended_from_the_command_line(robot, recorder) -> None:
@@ -144,7 +144,7 @@ def test_an_episode_is_begun_and_ended_from_the_command_line(robot, recorder) ->
     code, output = ptr_record("start", TASK, "--operator", "ada")
     assert code == 0 and output.startswith("recording 20"), output
     code, output = ptr_record("save", "partial", "--score", "0.25", "--note", "slipped")
-    assert code == 0 and "proposal: " in output, output
+    assert code == 0 and "recommendation: " in output, output
     (path,) = find_episodes([recorder.folder])
     metadata = read_metadata(path)
     assert (metadata.operator, metadata.outcome, metadata.score) == ("ada", "partial", 0.25)

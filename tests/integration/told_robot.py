@@ -106,7 +106,8 @@ class ToldRobot:
     def recorder(self, state: str = "idle", message: str = "", **fields: Any) -> None:
         shown = {
             "state": state, "started": time.time(), "episode": "", "task": "put_carrot_on_plate", "directory": "",
-            "saved": 0, "goal": 10, "message": message, "free_gb": 80.0, "proposal": "", "findings": [], "streams": [],
+            "saved": 0, "goal": 10, "message": message, "free_gb": 80.0, "recommendation": "", "findings": [],
+            "streams": [],
         }  # fmt: skip
         self.state.recorder = Heard(shown | fields, EVER)
 

@@ -22,7 +22,7 @@ EPILOGUE = """\
 examples:
   ptr discard data/carrot/episode_0007                    out of the data
   ptr discard --restore data/carrot/episode_0007          and back
-  ptr discard --proposed data/carrot                      every episode that ptr inspect would discard
+  ptr discard --recommended data/carrot                   every episode that ptr inspect would discard
   ptr discard --list data/carrot                          what is in the trash
 
 What lies in `discarded` is nobody's training data. Nothing is deleted: that is left to you (rm -r)."""
@@ -61,7 +61,7 @@ def discarded_in(folder: Path) -> list[Path]:
     return sorted({path for place in trash for path in episodes_so_far(place)})
 
 
-def proposed_in(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
+def recommended_in(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """The episodes in some folders that are better discarded, and why."""
     for path in (path for folder in folders for path in episodes_so_far(folder)):
         try:
@@ -69,7 +69,7 @@ def proposed_in(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
         except PtrError as error:
             yield path, str(error)
             continue
-        if report.proposal == DISCARD:
+        if report.recommendation == DISCARD:
             yield path, "; ".join(report.findings)
 
 
@@ -103,17 +103,18 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    about = "folder of an episode; with --proposed and --list, of episodes"
+    about = "folder of an episode; with --recommended and --list, of episodes"
     parser.add_argument("episodes", nargs="+", type=arguments.path, metavar="EPISODE", help=about)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--restore", action="store_true", help="bring discarded episodes back")
-    what.add_argument("--proposed", action="store_true", help="discard what ptr inspect would discard in these folders")
+    about = "discard what ptr inspect would discard in these folders"
+    arguments.option(what, "--recommended", old=("--proposed",), action="store_true", help=about)
     what.add_argument("--list", action="store_true", help="show what is discarded in these folders")
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.list or options.proposed:
+    if options.list or options.recommended:
         for folder in options.episodes:
             if not folder.is_dir():
                 raise EpisodeError(f"{folder} is no folder; give one with episodes")
@@ -121,8 +122,8 @@ def _run(options: argparse.Namespace) -> int:
         found = [path for folder in options.episodes for path in discarded_in(folder)]
         print("\n".join(plain(path) for path in found) or "nothing is discarded here")
         return 0
-    if options.proposed:
-        return _discard_proposed(options.episodes)
+    if options.recommended:
+        return _discard_recommended(options.episodes)
     if not options.restore:
         for path in options.episodes:  # all or none
             _episode(path)
@@ -133,9 +134,9 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _discard_proposed(folders: Sequence[Path]) -> int:
+def _discard_recommended(folders: Sequence[Path]) -> int:
     moved = []
-    for path, why in list(proposed_in(folders)):
+    for path, why in list(recommended_in(folders)):
         discard(path)
         moved.append(path)
         print(f"{plain(path)}: {plain(why)}")

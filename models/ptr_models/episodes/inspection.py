@@ -47,7 +47,7 @@ class EpisodeReport:
         duration: s from the first to the last arrival.
         steps: control steps, None where a `problem` is in the way.
         motion: what was commanded, None likewise.
-        proposal, findings: keep or discard, and why.
+        recommendation, findings: keep or discard, and why.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class EpisodeReport:
     steps: int | None
     problem: str
     motion: Motion | None
-    proposal: str
+    recommendation: str
     findings: tuple[str, ...]
 
 
@@ -82,7 +82,7 @@ def inspect(path: Path | str) -> EpisodeReport:
         steps=None if motion is None else motion.steps,
         problem=problem,
         motion=motion,
-        proposal=judgment.proposal,
+        recommendation=judgment.recommendation,
         findings=judgment.findings,
     )
 
@@ -118,11 +118,11 @@ def show(report: EpisodeReport, console: Console) -> None:
         console.print(f"[red]not usable for training:[/red] {for_markup(report.problem)}")
     else:
         console.print(f"[green]usable:[/green] {report.steps} control steps")
-    colour = "red" if report.proposal == DISCARD else "green"
-    console.print(f"[{colour}]proposal: {report.proposal}[/{colour}]")
+    colour = "red" if report.recommendation == DISCARD else "green"
+    console.print(f"[{colour}]recommendation: {report.recommendation}[/{colour}]")
     for finding in report.findings:
         console.print(f"  - {for_markup(finding)}", soft_wrap=True)
-    if report.proposal == DISCARD:
+    if report.recommendation == DISCARD:
         console.print(f"`ptr discard {for_markup(report.path)}` takes it out of the data", soft_wrap=True)
 
 

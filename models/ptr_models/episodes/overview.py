@@ -50,7 +50,7 @@ def totals(reports: Sequence[EpisodeReport], failures: int = 0) -> list[str]:
     steps = sum(report.steps or 0 for report in reports)
     minutes = sum(report.duration for report in reports) / 60
     unusable = sum(bool(report.problem) for report in reports)
-    doubtful = sum(report.proposal == DISCARD for report in reports)
+    doubtful = sum(report.recommendation == DISCARD for report in reports)
     lines = [
         f"{len(reports)} episodes, {steps} steps, {minutes:.1f} minutes; {unusable} not usable for training, "
         f"{doubtful} better discarded" + (f"; {failures} could not be read" if failures else "")
@@ -112,6 +112,6 @@ def _show_lines(reports: Sequence[EpisodeReport], console: Console) -> None:
         names = f"{both_ends(report.path.name, name):<{name}}  {both_ends(it.task, task):<{task}}"
         line = f"{names}  {outcome:<15}{steps:>6}{report.duration:>8.1f}"
         console.print(line, markup=False, soft_wrap=True)
-        mark = "[red]discard:[/red] " if report.proposal == DISCARD else ""
+        mark = "[red]discard:[/red] " if report.recommendation == DISCARD else ""
         if remarks := mark + for_markup("; ".join(report.findings)):
             console.print(Padding(remarks, (0, 0, 0, INDENT)))

@@ -95,7 +95,7 @@ class Motion:
 class Judgment:
     """Keep or discard, and why: one sentence per finding, the grave ones first."""
 
-    proposal: str
+    recommendation: str
     findings: tuple[str, ...]
 
 
@@ -164,7 +164,7 @@ def judge(
     mixed: Sequence[str] = (),
     processor_use: float | None = None,
 ) -> Judgment:
-    """Propose to keep or to discard an episode.
+    """Recommend to keep or to discard an episode.
 
     Args:
         problem: why training cannot use it; empty: it can.

@@ -87,7 +87,7 @@ def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
         "goal": int(message.goal),
         "message": shortened(message.message),
         "free_gb": number(message.free_gb, 1),
-        "proposal": shortened(message.recommendation),
+        "recommendation": shortened(message.recommendation),
         "findings": [shortened(finding) for finding in message.findings[:10]],
         "streams": streams,
     }

@@ -25,7 +25,7 @@ SLOW = 0.25
 HELP = """\
 w/s forward/back  a/d left/right  q/e up/down  j/l roll  i/k pitch  u/o yaw  space gripper
 with Shift: a quarter of the speed  -/+ slower/faster
-r record  enter save  f save as failure  x discard; between episodes: as the audit proposes
+r record  enter save  f save as failure  x discard; between episodes: as the audit recommends
 n arm to its start, and in simulation the next scene"""
 
 

@@ -40,7 +40,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     save.add_argument("--note", default="", metavar="TEXT", help="one sentence")
     save.set_defaults(run=_save)
     discard = actions.add_parser("discard", help="end the episode and move it to `discarded`")
-    about = "instead the episode that was saved last, as its audit may have proposed"
+    about = "instead the episode that was saved last, as its audit may have recommended"
     discard.add_argument("--last", action="store_true", help=about)
     discard.set_defaults(run=_discard)
     about = "bring the arm to its start, and in simulation lay the next scene"
@@ -59,11 +59,11 @@ def _save(options: argparse.Namespace) -> None:
     fields = {"outcome": options.outcome, "score": options.score, "note": options.note}
     answer = _ask(options, "StopEpisode", "recorder/stop", save=True, **fields)
     looks = "the audit goes on; `ptr inspect` shows what it finds"  # a long episode
-    print(f"{answer.path}\nproposal: {answer.recommendation or looks}")
+    print(f"{answer.path}\nrecommendation: {answer.recommendation or looks}")
     for finding in answer.findings:
         print(f"  - {finding}")
     if answer.recommendation == DISCARD:
-        next_step("record", "discard", "--last", about="follows the proposal")
+        next_step("record", "discard", "--last", about="follows the recommendation")
 
 
 def _discard(options: argparse.Namespace) -> None:

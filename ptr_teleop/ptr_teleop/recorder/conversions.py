@@ -65,7 +65,7 @@ def status_message(core: RecorderCore, now: int, goal: int, directory: str, free
     if metadata is not None:
         status.episode_id, status.task = metadata.episode_id, metadata.task
     if audit is not None:
-        status.recommendation, status.findings = audit.proposal, list(audit.findings)
+        status.recommendation, status.findings = audit.recommendation, list(audit.findings)
     return status
 
 

@@ -79,11 +79,11 @@ class Audit:
 
     Attributes:
         problem: why training cannot use it; empty: it can.
-        proposal: keep or discard.   findings: why, one sentence each.
+        recommendation: keep or discard.   findings: why, one sentence each.
     """
 
     problem: str = ""
-    proposal: str = "keep"
+    recommendation: str = "keep"
     findings: tuple[str, ...] = ()
 
 

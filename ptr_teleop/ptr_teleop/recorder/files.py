@@ -60,4 +60,4 @@ def audit(path: Path) -> Audit:
         report = inspect(path)
     except PtrError as error:
         return Audit(str(error), DISCARD, (str(error),))
-    return Audit(report.problem, report.proposal, report.findings)
+    return Audit(report.problem, report.recommendation, report.findings)

@@ -196,7 +196,7 @@ class RecorderNode(RunnableNode, Node):
         response.success, response.message = True, self._core.message
         response.episode_id, response.path = path.name, str(path)
         if found is not None:
-            response.recommendation, response.findings = found.proposal, list(found.findings)
+            response.recommendation, response.findings = found.recommendation, list(found.findings)
         return response
 
     async def _look_through(self, path: Path) -> Audit | None:

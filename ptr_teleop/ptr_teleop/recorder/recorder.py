@@ -215,13 +215,13 @@ class RecorderCore:
             self.state = State.IDLE
         if audit.problem:
             self.message = f"kept {path.name}, but it cannot be used: {audit.problem}"
-        elif audit.proposal != "keep":
-            self.message = f"{done}; proposal: {audit.proposal}, since {audit.findings[0]}"
+        elif audit.recommendation != "keep":
+            self.message = f"{done}; recommendation: {audit.recommendation}, since {audit.findings[0]}"
         else:
             self.message = self._disk_warning() or done
 
     def discard_last(self, now: int) -> tuple[Path, Event]:
-        """Move the episode that was saved last to the discarded ones, as its audit may propose.
+        """Move the episode that was saved last to the discarded ones, as its audit may recommend.
 
         Raises:
             RecorderError: one is being recorded or looked through, or none was saved.

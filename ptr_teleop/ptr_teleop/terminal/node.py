@@ -121,7 +121,7 @@ class TerminalTeleop(TeleopNode):
             arm=self._arm_text(),
             gripper=1.0 if self._arm is None else self._arm.commanded_gripper_position,
             speed=self._device.values().get("speed", ""),
-            proposal=episode.recommendation,
+            recommendation=episode.recommendation,
             finding=episode.findings[0] if episode.findings else "",
         )
 

@@ -26,7 +26,7 @@ class View:
         arm: what it does, and who drives it; empty: none is heard.
         gripper: commanded opening, 0 = closed, 1 = open.
         speed: of the keys, such as 50%.
-        proposal, finding: of the audit of the last episode, empty: none.
+        recommendation, finding: of the audit of the last episode, empty: none.
     """
 
     recorder: str = ""
@@ -37,7 +37,7 @@ class View:
     arm: str = ""
     gripper: float = 1.0
     speed: str = ""
-    proposal: str = ""
+    recommendation: str = ""
     finding: str = ""
 
 
@@ -52,9 +52,9 @@ def line_of(view: View) -> str:
         parts.append(f"gripper {_opening(view.gripper)}")
     if view.speed:
         parts.append(f"speed {view.speed}")
-    if view.proposal and view.recorder != "recording":
+    if view.recommendation and view.recorder != "recording":
         why = f": {view.finding[:AUDITED]}" if view.finding else ""
-        parts.append(f"audit: {view.proposal}{why}")
+        parts.append(f"audit: {view.recommendation}{why}")
     return plain(" | ".join(parts))
 
 

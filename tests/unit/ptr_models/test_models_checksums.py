@@ -122,7 +122,7 @@ def test_a_bag_without_checksums_is_read_as_before(make_episode: Callable[..., P
     content[-12:-8] = bytes(4)
     bag_of(folder).write_bytes(content)
     np.testing.assert_array_equal(read_episode(folder).actions, before.actions)
-    assert inspect(folder).proposal
+    assert inspect(folder).recommendation
 
 
 @pytest.fixture

@@ -65,12 +65,12 @@ def test_an_episode_whose_clock_stood_well_is_kept(jumped: Callable[..., Path]) 
     assert not inspect(folder).problem
 
 
-def test_a_clock_that_went_back_is_named_and_the_episode_proposed_to_discard(jumped: Callable[..., Path]) -> None:
+def test_a_clock_that_went_back_is_named_and_the_episode_better_discarded(jumped: Callable[..., Path]) -> None:
     folder = jumped(-3 * SECOND // 2)
     with pytest.raises(EpisodeError, match=r"the clock went back by 1\.\d+ s while /\S+ was recorded"):
         read_episode(folder)
     report = inspect(folder)
-    assert report.proposal == DISCARD
+    assert report.recommendation == DISCARD
     assert "the clock went back by 1." in report.findings[0]
 
 
@@ -79,7 +79,7 @@ def test_a_clock_that_jumped_ahead_by_a_year_makes_no_grid_of_a_year(jumped: Cal
     with pytest.raises(EpisodeError, match=r"157\d{6} control steps, but /arm/executed has \d+ messages"):
         read_episode(folder)
     report = inspect(folder)
-    assert report.proposal == DISCARD
+    assert report.recommendation == DISCARD
     assert "a clock has jumped" in report.findings[0]
 
 
@@ -115,5 +115,5 @@ def test_an_event_of_the_recorder_about_its_clock_excludes_the_episode(
     with pytest.raises(EpisodeError, match="the clock jumped while it was recorded"):
         read_episode(tmp_path / "bags" / "e")
     report = inspect(tmp_path / "bags" / "e")
-    assert report.proposal == DISCARD
+    assert report.recommendation == DISCARD
     assert "the system's clock jumped by +0.15 s" in report.findings

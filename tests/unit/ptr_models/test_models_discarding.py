@@ -34,13 +34,14 @@ def test_a_discarded_episode_is_no_data_until_it_is_restored(
     assert find_episodes([first.parent]) == [first, second]
 
 
+@pytest.mark.parametrize("option", ["--recommended", "--proposed"])  # the second is its former name
 def test_what_the_audit_would_discard_goes_at_once(
-    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    make_episode: Callable[..., Path], capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     good, cut = make_episode(0, steps=20), make_episode(1, steps=20)
     bag = next(cut.glob("*.mcap"))
     bag.write_bytes(bag.read_bytes()[:1000])
-    assert cli.main(["discard", "--proposed", str(good.parent)]) == 0
+    assert cli.main(["discard", option, str(good.parent)]) == 0
     text = capsys.readouterr().out
     assert cut.name in text and "1 episodes discarded" in text
     assert find_episodes([good.parent]) == [good]

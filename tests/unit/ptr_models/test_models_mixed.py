@@ -55,14 +55,14 @@ def by_publishers(starts: tuple[int, ...]) -> Callable[[list[Salvaged]], Iterato
 
 
 @pytest.mark.parametrize("starts", [(1000, 20), (20, 1000), (0, 0), (0, 1)])
-def test_a_bag_of_two_robots_is_proposed_to_discard_and_left_out_of_training(
+def test_a_bag_of_two_robots_is_better_discarded_and_left_out_of_training(
     written: Callable[..., Path], tmp_path: Path, make_episode: Callable[..., Path], starts: tuple[int, int]
 ) -> None:
     folder = written(by_publishers(starts))
     with pytest.raises(EpisodeError, match=r"messages of /\S+ are numbered no higher .*: two publishers"):
         read_episode(folder)
     report = inspect(folder)
-    assert report.proposal == DISCARD
+    assert report.recommendation == DISCARD
     assert "two robots are mixed in it" in report.findings[0]
     make_episode(5, root=tmp_path / "bags")
     dataset = open_episodes([tmp_path / "bags"], Contract(), root=tmp_path / "cache", progress=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audit of a recorded episode: what it measures, and what it proposes."""
+"""The audit of a recorded episode: what it measures, and what it recommends."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_frame_that_repeats_is_frozen_only_while_the_arm_moves(contents: list[
 
 def test_a_good_episode_is_kept_without_remarks() -> None:
     judgment = judge("", GOOD, [CAMERA], [])
-    assert (judgment.proposal, judgment.findings) == (KEEP, ())
+    assert (judgment.recommendation, judgment.findings) == (KEEP, ())
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_good_episode_is_kept_without_remarks() -> None:
 )
 def test_what_spoils_an_episode_is_a_reason_to_discard_it(change: dict[str, Any], sentence: str) -> None:
     judgment = judge("", dataclasses.replace(GOOD, **change), [CAMERA], [])
-    assert judgment.proposal == DISCARD
+    assert judgment.recommendation == DISCARD
     assert sentence in judgment.findings[0]
 
 
@@ -113,7 +113,7 @@ def test_what_spoils_an_episode_is_a_reason_to_discard_it(change: dict[str, Any]
 )
 def test_what_is_odd_is_remarked_upon_and_the_episode_kept(change: dict[str, Any], sentence: str) -> None:
     judgment = judge("", dataclasses.replace(GOOD, **change), [CAMERA], [])
-    assert judgment.proposal == KEEP
+    assert judgment.recommendation == KEEP
     assert len(judgment.findings) == 1
     assert sentence in judgment.findings[0]
 
@@ -122,9 +122,9 @@ def test_streams_with_gaps_and_losses_are_named() -> None:
     gap = StreamReport("/joint_states", "", 500, 50.0, 0.25, 0.0, 0.0, 1)
     assert judge("", GOOD, [gap], []).findings == ("/joint_states paused for 0.25 s, 50 Hz on average",)
     few, many = dataclasses.replace(CAMERA, lost=3), dataclasses.replace(CAMERA, lost=30)
-    assert judge("", GOOD, [few], []).proposal == KEEP
+    assert judge("", GOOD, [few], []).recommendation == KEEP
     judgment = judge("", GOOD, [many], [])
-    assert judgment.proposal == DISCARD
+    assert judgment.recommendation == DISCARD
     assert judgment.findings == ("30 messages of /camera/over_shoulder/image/compressed were lost (9.1%)",)
     pauses = StreamReport("/teleop/command", "", 100, 20.0, 4.0, 0.0, 0.0, 1)
     assert judge("", GOOD, [pauses], []).findings == ()  # a human may pause
@@ -138,7 +138,7 @@ TIMER = StreamReport("/arm/executed", "", 500, 50.0, 0.03, 0.0, 0.0, 1)
 
 def test_a_camera_slower_than_asked_for_is_remarked_upon_and_the_episode_kept() -> None:
     judgment = judge("", GOOD, [SLOW, TIMER], [])
-    assert judgment.proposal == KEEP
+    assert judgment.recommendation == KEEP
     (finding,) = judgment.findings
     assert "came at 4.2 Hz, 15 Hz were asked for; look at the camera's cable" in finding
     assert judge("", GOOD, [dataclasses.replace(SLOW, rate=13.0), TIMER], []).findings == ()
@@ -163,7 +163,7 @@ def test_no_hardware_is_blamed_for_a_simulated_camera() -> None:
 
 def test_what_training_cannot_use_is_to_be_discarded_and_says_why() -> None:
     judgment = judge("stream camera wrist is empty", None, [], ["no message on /joint_states for 0.7 s"])
-    assert judgment.proposal == DISCARD
+    assert judgment.recommendation == DISCARD
     assert judgment.findings == (
         "training cannot use it: stream camera wrist is empty",
         "no message on /joint_states for 0.7 s",
@@ -172,7 +172,7 @@ def test_what_training_cannot_use_is_to_be_discarded_and_says_why() -> None:
 
 def test_an_episode_that_two_robots_published_is_to_be_discarded() -> None:
     judgment = judge("", None, [], [], ["/joint_states has two publishers"])
-    assert judgment.proposal == DISCARD
+    assert judgment.recommendation == DISCARD
     assert judgment.findings == ("two robots are mixed in it: /joint_states has two publishers",)
 
 
@@ -195,7 +195,7 @@ def test_a_bag_is_audited_by_what_is_in_it(tmp_path: Path, make_trajectory: Call
     streams = {stream.topic: stream for stream in report.streams}
     assert streams["/camera/over_shoulder/image/compressed"].repeated == 5
     assert streams["/joint_states"].lost == 4
-    assert report.proposal == DISCARD
+    assert report.recommendation == DISCARD
     assert "camera over_shoulder showed one frame for 1.0 s while the arm moved" in report.findings
 
 
@@ -224,7 +224,7 @@ def test_a_bag_says_what_its_camera_was_asked_for(
     assert (camera.asked, camera.simulated) == asked
 
 
-def test_ptr_inspect_prints_the_proposal_and_its_reasons(
+def test_ptr_inspect_prints_the_recommendation_and_its_reasons(
     tmp_path: Path, make_trajectory: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     still = make_trajectory(steps=20)[0]
@@ -237,7 +237,7 @@ def test_ptr_inspect_prints_the_proposal_and_its_reasons(
     folder = write_episode(tmp_path, EpisodeMetadata("e", "t", instruction="put it there"), still)
     assert main(["inspect", str(folder)]) == 0
     output = capsys.readouterr().out
-    assert "proposal: discard" in output
+    assert "recommendation: discard" in output
     assert "- the arm was told to move in 0 of 20 steps only" in output
     assert f"`ptr discard {folder}` takes it out of the data" in output
     assert '"put it there"' in output

@@ -371,8 +371,8 @@ def test_the_audit_is_part_of_what_is_said_after_a_save(bench: Bench) -> None:
     path, _ = bench.core.stop(True, "success", T0 + SECOND)
     assert states == [State.SAVING]
     bench.core.review(path, Audit("", "discard", ("the arm was idle in 90% of the steps",)))
-    assert bench.core.message.endswith("proposal: discard, since the arm was idle in 90% of the steps")
-    assert (bench.core.saved, bench.core.audit.proposal) == (1, "discard")
+    assert bench.core.message.endswith("recommendation: discard, since the arm was idle in 90% of the steps")
+    assert (bench.core.saved, bench.core.audit.recommendation) == (1, "discard")
 
 
 def test_the_last_saved_episode_can_be_discarded_and_counts_no_more(bench: Bench) -> None:

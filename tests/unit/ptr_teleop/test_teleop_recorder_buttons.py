@@ -78,7 +78,7 @@ def test_one_button_begins_an_episode_and_saves_the_one_that_is_recorded() -> No
     assert (stop.save, stop.outcome) == (True, "success")
 
 
-def test_discard_between_episodes_follows_the_proposal_of_the_audit_and_nothing_else() -> None:
+def test_discard_between_episodes_follows_the_recommendation_of_the_audit_and_nothing_else() -> None:
     node, told = Node(), []
     buttons = RecorderButtons(node, told.append)
     node.answer = Trigger.Response(success=True)

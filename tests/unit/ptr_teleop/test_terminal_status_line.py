@@ -21,9 +21,11 @@ def test_while_recording_the_line_says_for_how_long_and_who_drives() -> None:
 
 
 def test_between_episodes_the_line_says_what_the_audit_found() -> None:
-    view = View("ready", saved=3, arm="policy drives", gripper=0.4, proposal="discard", finding="it lasts 0.4 s only")
+    view = View(
+        "ready", saved=3, arm="policy drives", gripper=0.4, recommendation="discard", finding="it lasts 0.4 s only"
+    )
     assert line_of(view) == ("ready | saved 3 | policy drives | gripper 40% open | audit: discard: it lasts 0.4 s only")
-    assert line_of(View("ready", saved=1, arm="nobody drives", proposal="keep")).endswith("audit: keep")
+    assert line_of(View("ready", saved=1, arm="nobody drives", recommendation="keep")).endswith("audit: keep")
 
 
 def test_what_is_not_heard_is_said() -> None:

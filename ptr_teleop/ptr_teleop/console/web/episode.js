@@ -89,11 +89,11 @@ export class Episode {
 
   #showAudit(recorder) {
     const audit = byId("audit");
-    audit.hidden = !recorder?.proposal || recorder.state === "recording";
+    audit.hidden = !recorder?.recommendation || recorder.state === "recording";
     if (audit.hidden) return;
-    audit.dataset.proposal = recorder.proposal;
-    setChildren(audit, JSON.stringify([recorder.episode, recorder.proposal, recorder.findings]), () => [
-      make("p", "", `The audit of the last episode proposes to ${recorder.proposal} it.`),
+    audit.dataset.recommendation = recorder.recommendation;
+    setChildren(audit, JSON.stringify([recorder.episode, recorder.recommendation, recorder.findings]), () => [
+      make("p", "", `The audit of the last episode recommends: ${recorder.recommendation} it.`),
       ...recorder.findings.map((finding) => make("p", "finding", sentence(finding))),
     ]);
   }
