@@ -49,9 +49,9 @@ def end_process(process: subprocess.Popen[bytes], group: bool = False, patience:
 def exit_after(timeout: float, code: int) -> None:
     """End this process with an exit code if it still runs after `timeout` s, whatever lock is held by then.
 
-    For a process whose work is done and whose libraries may hang as they shut down. With PYTHONFAULTHANDLER=1 the stacks
-    of all threads are written to stderr before it ends. A Python signal handler would not run while native code holds Python's lock, so a
-    POSIX timer lets a thread of the C library call `_exit`.
+    For a process whose work is done and whose libraries may hang as they shut down. With PYTHONFAULTHANDLER=1 the
+    stacks of all threads are written to stderr before it ends. A Python signal handler would not run while native code
+    holds Python's lock, so a POSIX timer lets a thread of the C library call `_exit`.
 
     Args:
         timeout: s.
