@@ -9,6 +9,7 @@ import os
 import platform
 import pwd
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -140,9 +141,11 @@ def _separately(program: str) -> str:
         )
     except subprocess.TimeoutExpired:
         raise AbsentError(f"no answer within {TIMEOUT} s") from None
-    if done.returncode != 0:
+    if done.returncode < 0:
+        raise AbsentError(f"the process was ended by {signal.Signals(-done.returncode).name}")
+    if done.returncode > 0:
         lines = done.stderr.strip().splitlines()
-        raise AbsentError(lines[-1] if lines else f"the process died with {done.returncode}")
+        raise AbsentError(lines[-1] if lines else f"the process ended with code {done.returncode}")
     return done.stdout.strip()
 
 
