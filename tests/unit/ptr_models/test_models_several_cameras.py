@@ -100,7 +100,7 @@ def test_the_success_classifier_sees_each_view() -> None:
     image = torch.from_numpy(np.random.default_rng(3).integers(0, 256, (1, 64, 64, 6), dtype=np.uint8))
     hidden = [image.clone(), image.clone()]
     hidden[0][..., :3], hidden[1][..., 3:] = 0, 0
-    logits = [float(network(seen, torch.eye(3)[:1])) for seen in (image, *hidden)]
+    logits = [float(network(seen, torch.eye(3)[:1]).detach()) for seen in (image, *hidden)]
     assert len(set(logits)) == 3
 
 
