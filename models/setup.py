@@ -30,8 +30,9 @@ setup(
     python_requires=">=3.10",
     install_requires=[
         "numpy>=1.26",
+        "scipy>=1.11",
         "opencv-python-headless>=4.9",
-        "rosbags>=0.11.9",
+        "rosbags>=0.11.9,<0.12",
         "protobuf>=4.25",
         "google-crc32c>=1.5",
         "torch>=2.4",

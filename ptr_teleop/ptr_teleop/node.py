@@ -27,13 +27,12 @@ from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import STEADY, duration_from_seconds, nanoseconds
 from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_msgs.msg import ArmCommand, ArmState
+from ptr_teleop.buttons import RecorderButtons, SceneButton
 from ptr_teleop.clutch import Arm, Clutch, State, TeleopCommand
 from ptr_teleop.control_authority import ControlAuthority
 from ptr_teleop.device_factory import DeviceFactory
 from ptr_teleop.devices.base import Button, Device, DeviceError, Reading, TakesJoy, TakesPackets, TakesTwists
 from ptr_teleop.file_watcher import FileWatcher
-from ptr_teleop.recorder_buttons import RecorderButtons
-from ptr_teleop.scene_button import SceneButton
 from ptr_teleop.teleop_status import Status, StatusPublisher
 
 PAGE_TOPICS = {"webxr": "teleop/webxr", "page_keyboard": "teleop/page_keyboard"}

@@ -119,12 +119,12 @@ def test_a_launch_beside_a_running_robot_is_refused_and_a_free_domain_is_named(r
 
 
 def test_doctor_names_what_runs_twice(ros, states, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ptr_bringup.doctor.domain import one_robot
+    from ptr_bringup.doctor.checks import one_robot
     from ptr_bringup.doctor.findings import AbsentError
 
     os.environ["ROS_DOMAIN_ID"] = str(ros.domain)
     assert one_robot().startswith(f"{ros.domain}, arm")
-    monkeypatch.setattr("ptr_bringup.doctor.domain.robots_nodes", lambda environment: ["arm", "arm", "recorder"])
+    monkeypatch.setattr("ptr_bringup.doctor.checks.robots_nodes", lambda environment: ["arm", "arm", "recorder"])
     with pytest.raises(AbsentError, match="two robots .twice there: arm."):
         one_robot()
 

@@ -8,6 +8,7 @@ classes, A action dimensions.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -31,35 +32,13 @@ def kmeans(points: NDArray[np.float32], count: int, seed: int) -> NDArray[np.flo
 
     Where there are fewer different points than centres, some centres coincide.
     """
-    generator = np.random.default_rng(seed)
+    from scipy.cluster.vq import kmeans2  # here, since only the first step of a Behaviour Transformer needs it
+
     data = np.asarray(points, dtype=np.float64)
-    centres = _scattered(data, count, generator)
-    for _ in range(ROUNDS):
-        nearest = _squared_distances(data, centres).argmin(axis=1)
-        moved = centres.copy()  # a centre to which no point is nearest stays where it is
-        for k in np.unique(nearest):
-            moved[k] = data[nearest == k].mean(axis=0)
-        if np.allclose(moved, centres, rtol=0.0, atol=1e-9):
-            break
-        centres = moved
+    with warnings.catch_warnings(), np.errstate(invalid="ignore"):
+        warnings.simplefilter("ignore", UserWarning)  # a centre to which no point is nearest stays where it is
+        centres, _ = kmeans2(data, count, iter=ROUNDS, minit="++", seed=np.random.default_rng(seed))
     return centres.astype(np.float32)
-
-
-def _scattered(data: NDArray[np.float64], count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """First centres: each point is drawn with a probability that grows with its distance to those drawn before."""
-    centres = data[generator.integers(len(data), size=1)]
-    distance = _squared_distances(data, centres)[:, 0]
-    while len(centres) < count:
-        total = distance.sum()
-        chances = distance / total if total > 0 else None
-        centres = np.vstack([centres, data[generator.choice(len(data), p=chances)]])
-        distance = np.minimum(distance, _squared_distances(data, centres[-1:])[:, 0])
-    return centres
-
-
-def _squared_distances(data: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, k)."""
-    return np.square(data[:, None] - centres).sum(axis=-1)
 
 
 # --------------------------------------------------------------------------- the losses

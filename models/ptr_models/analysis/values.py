@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from ptr_models.episodes.actions import scale_chunks
 from ptr_models.episodes.labels import Labelling, label
@@ -133,7 +134,7 @@ def trend(q: Floats) -> Trend:
         return Trend(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     return Trend(
         spearman=rank_correlation(time, q),
-        kendall=_kendall(q),
+        kendall=float(stats.kendalltau(time, q).statistic),
         rising=float(np.mean(np.diff(q) > 0)),
         slope=float(np.polyfit(time, q, 1)[0]),
         gain=float(q[-1] - q[0]),
@@ -143,19 +144,7 @@ def trend(q: Floats) -> Trend:
 
 def rank_correlation(first: Floats, second: Floats) -> float:
     """Spearman's correlation of two series (T,) that are not constant."""
-    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
-
-
-def _ranks(values: Floats) -> Floats:
-    """Ranks from 0; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts + 1) / 2)[inverse]
-
-
-def _kendall(q: Floats) -> float:
-    """Kendall's tau-b of a curve with time, which has no ties."""
-    signs = np.sign(q[None, :] - q[:, None])[np.triu_indices(len(q), 1)]
-    return float(signs.sum() / np.sqrt(len(signs) * np.count_nonzero(signs)))
+    return float(stats.spearmanr(first, second).statistic)
 
 
 def trend_score(curves: Sequence[ValueCurve]) -> TrendScore:

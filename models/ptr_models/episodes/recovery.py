@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr recover`: an episode of what a crash, a full disk or a cut-off copy left of a bag."""
+"""`ptr recover`: an episode of what a crash, a full disk or a cut-off copy left of a bag.
+
+The library `mcap` can't read these: its stream reader gives no message of a chunk that was cut off, and its
+`breakup_chunk` returns a message that was cut off as if it were whole.
+"""
 
 from __future__ import annotations
 

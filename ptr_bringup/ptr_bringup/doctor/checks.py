@@ -12,13 +12,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from ptr_bringup.doctor import arm, camera, domain
 from ptr_bringup.doctor.contributed import contributed
+from ptr_bringup.doctor.devices import arm_cable, arm_software, cameras, spacemouse
 from ptr_bringup.doctor.findings import AbsentError, Check
-from ptr_bringup.doctor.spacemouse import spacemouse
+from ptr_bringup.domain import free_domain, robots_nodes
 
 SETUP = "run `make setup` in the suite's folder"
 TIMEOUT = 60  # s for a check in a process of its own
@@ -75,16 +76,16 @@ def own_checks() -> list[Check]:
         Check("Python", "runs everything", True, _python),
         Check("ROS 2", "how the nodes talk", True, _ros),
         Check("ROS 2 traffic", "nodes reach each other", True, lambda: _separately(TALK)),
-        Check("ROS domain", "one robot in each", True, domain.one_robot),
+        Check("ROS domain", "one robot in each", True, one_robot),
         Check("ptr_msgs", "the suite's own messages", True, _messages),
         Check("nodes", "what launch files start", True, _nodes),
         Check("MuJoCo, OpenGL", "the simulator and its images", True, _rendering),
         Check("disk", "bags and checkpoints", True, _disk),
         Check("shared memory", "images between nodes without copies", False, _shared_memory),
         Check("C++ compiler", "building ptr_msgs", False, _compiler),
-        Check("camera", "the real robot's eye", False, camera.devices),
-        Check("WidowX arm", "the real robot", False, arm.cable),
-        Check("Interbotix's xs_sdk", "driving the real robot", False, arm.software),
+        Check("camera", "the real robot's eye", False, cameras),
+        Check("WidowX arm", "the real robot", False, arm_cable),
+        Check("Interbotix's xs_sdk", "driving the real robot", False, arm_software),
         Check("SpaceMouse", "driving the arm by hand", False, spacemouse),
     ]
 
@@ -103,6 +104,28 @@ def _ros() -> str:
         raise AbsentError(f"rclpy can't be imported ({error}): {SETUP}, or source your ROS 2") from None
     distribution = os.environ.get("ROS_DISTRO")
     return f"{distribution}, sourced" if distribution else f"Kilted, from wheels in {sys.prefix}"
+
+
+def one_robot() -> str:
+    """Which domain this is, and which of a robot's nodes run in it.
+
+    Raises:
+        AbsentError: one of them runs twice, or ROS could not be asked.
+    """
+    domain = os.environ.get("ROS_DOMAIN_ID") or "0"
+    try:
+        nodes = robots_nodes(os.environ)
+    except subprocess.SubprocessError as error:
+        raise AbsentError(f"the nodes of ROS domain {domain} can't be listed ({error})") from None
+    twice = [name for name, count in Counter(nodes).items() if count > 1]
+    if twice:
+        free = free_domain()
+        other = "" if free is None else f", for example ROS_DOMAIN_ID={free}"
+        raise AbsentError(
+            f"ROS domain {domain} has two robots (twice there: {', '.join(twice)}); end one, or start it in another "
+            f"domain{other}, or with namespace:=NAME"
+        )
+    return f"{domain}, {', '.join(nodes) + ' running' if nodes else 'no robot is running'}"
 
 
 def _messages() -> str:

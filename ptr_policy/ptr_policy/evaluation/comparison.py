@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
+from scipy.stats import binomtest
+
 from ptr_policy.evaluation.statistics import wilson_interval
 
 _HALVINGS = 60  # of an interval at most 2 wide: to 2e-18
@@ -54,8 +56,7 @@ def mcnemar_exact(pairs: Pairs) -> float:
 
 def binomial_p(heads: int, tosses: int) -> float:
     """Probability of a result at least as uneven as this one of a fair coin, counting both sides."""
-    tail = sum(math.comb(tosses, k) for k in range(min(heads, tosses - heads) + 1))
-    return min(1.0, 2 * tail / 2**tosses)
+    return float(binomtest(heads, tosses).pvalue) if tosses else 1.0
 
 
 def tango_interval(pairs: Pairs, confidence: float = 0.95) -> tuple[float, float]:

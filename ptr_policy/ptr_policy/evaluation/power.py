@@ -9,7 +9,10 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from ptr_policy.evaluation.comparison import Pairs, binomial_p, mcnemar_exact
+import numpy as np
+from scipy.stats import binom
+
+from ptr_policy.evaluation.comparison import Pairs, mcnemar_exact
 from ptr_policy.evaluation.statistics import wilson_interval
 
 SIGNIFICANT = 0.05
@@ -54,18 +57,10 @@ def connor_scenes(disagreement: float, size: float, power: float) -> int:
 def exact_power(scenes: int, disagreement: float, size: float) -> float:
     """Probability that McNemar's exact test shows a difference of this size, over every outcome of so many scenes."""
     better = (disagreement + size) / (2 * disagreement)
-    total = 0.0
-    for tosses in range(scenes + 1):
-        most = next((k for k in range(tosses // 2, -1, -1) if binomial_p(k, tosses) < SIGNIFICANT), -1)
-        if most < 0:
-            continue
-        shown = sum(_binomial(k, tosses, better) + _binomial(tosses - k, tosses, better) for k in range(most + 1))
-        total += _binomial(tosses, scenes, disagreement) * shown
-    return total
-
-
-def _binomial(successes: int, trials: int, rate: float) -> float:
-    return math.comb(trials, successes) * rate**successes * (1 - rate) ** (trials - successes)
+    tosses = np.arange(scenes + 1)
+    most = binom.ppf(SIGNIFICANT / 2, tosses, 0.5) - 1  # heads that are still too few for a fair coin; -1: none are
+    shown = binom.cdf(most, tosses, better) + binom.sf(tosses - most - 1, tosses, better)
+    return float(binom.pmf(tosses, scenes, disagreement) @ shown)
 
 
 def trials_for_width(rate: float, width: float = WIDTH) -> int:

@@ -19,7 +19,7 @@ from std_msgs.msg import String
 from ptr_bringup.ros.names import prefix, relative
 from ptr_bringup.ros.qos import LATCHED
 from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, MotorStates, PolicyStep, SafetyEvent
-from ptr_teleop.console import health_views, policy_views, views
+from ptr_teleop.console import policy_views, views
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.hand_axes import CameraPlace
 from ptr_teleop.console.state import ConsoleState, Heard
@@ -105,12 +105,12 @@ class Listener:
             self._note("warn", f"Safety: {texts}. {message.message}".strip())
 
     def _on_motors(self, message: MotorStates) -> None:
-        view = health_views.motors_view(message)
+        view = views.motors_view(message)
         self._state.motors = Heard(view, time.monotonic())
         self._note_once("motors", {"ok": "ok", "warn": "warn"}.get(view["level"], "error"), "Motors", view["message"])
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        for name, view in health_views.camera_views(message, list(self._frames), self._prefix).items():
+        for name, view in views.camera_views(message, list(self._frames), self._prefix).items():
             self._state.cameras[name] = Heard(view, time.monotonic())
             self._note_once(f"camera {name}", view["level"], f"Camera {name}", view["message"])
 

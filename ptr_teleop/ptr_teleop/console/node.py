@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,9 +23,10 @@ from ptr_teleop.console.ros_robot import RosRobot
 from ptr_teleop.console.security import Guard
 from ptr_teleop.console.server import ConsoleServer, Door
 from ptr_teleop.console.state import ConsoleState
-from ptr_teleop.console.terminal import show_on_terminal
 from ptr_teleop.console.values import ValueSource
 
+TERMINAL_MARK = "PTR_TERMINAL_MARK"
+"""Variable by which `ptr launch` says how lines begin that it shows on the terminal and keeps out of its logs."""
 STALLED = 0.5  # s of silence after which a stream is shown as stalled
 PORTS = 10  # that are tried: several robots of one machine have a page each
 
@@ -100,12 +102,20 @@ class ConsoleNode(RunnableNode, Node):
             place = url("https", names[-1], ports[1])
             file = keep_address(self._credentials(), address, self._robot)
             self.get_logger().info(f"and for other machines at {place}; its token is in {file}")
-            show_on_terminal(f"with its token: {address}\n{qr_code(address)}")
+            _show_on_terminal(f"with its token: {address}\n{qr_code(address)}")
 
 
 def _directory_of(state: ConsoleState) -> str:
     """Where the recorder writes, as it said last; empty: none was heard."""
     return "" if state.recorder is None else str(state.recorder.value["directory"])
+
+
+def _show_on_terminal(text: str) -> None:
+    """Print a text where only the person at the terminal sees it; nothing where output goes to a file or a pipe."""
+    mark = os.environ.get(TERMINAL_MARK, "")
+    if not mark and not sys.stdout.isatty():
+        return
+    print("".join(f"{mark}{line}\n" for line in text.splitlines()), end="", flush=True)
 
 
 def main(args: Sequence[str] | None = None) -> int:

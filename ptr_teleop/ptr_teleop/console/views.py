@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Arm, recorder and teleoperation as a page gets them: values of JSON, without numbers that JSON does not know."""
+"""What the robot says as a page gets it: values of JSON, without numbers that JSON does not know."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
 from ptr_bringup.ros.time import seconds
-from ptr_msgs.msg import ArmState, EpisodeStatus, SafetyEvent
+from ptr_msgs.msg import ArmState, EpisodeStatus, MotorState, MotorStates, SafetyEvent
 
 MODES = {
     ArmState.IDLE: "idle",
@@ -40,6 +41,15 @@ REASONS = {  # bit of SafetyEvent.reason: (its name, how grave, what a person re
     SafetyEvent.MOTOR_FAULT: ("motor_fault", "refuse", "a motor reports a fault"),
     SafetyEvent.OUT_OF_RANGE: ("out_of_range", "refuse", "the command holds a value that it can't have"),
 }
+MOTOR_LEVELS = {MotorStates.OK: "ok", MotorStates.WARN: "warn", MotorStates.FAULT: "fault"}
+HARDWARE_ERRORS = {  # bit of MotorState.hardware_error_status: what a person reads
+    MotorState.INPUT_VOLTAGE: "supply voltage",
+    MotorState.OVERHEATING: "overheating",
+    MotorState.ENCODER: "encoder",
+    MotorState.ELECTRICAL_SHOCK: "electrical shock",
+    MotorState.OVERLOAD: "overload",
+}
+GRAVITY = {"ok": 0, "warn": 1, "error": 2}
 LEVELS = {DiagnosticStatus.OK: "ok", DiagnosticStatus.WARN: "warn"}  # everything else: error
 LONGEST = 400  # characters of a sentence
 
@@ -104,6 +114,49 @@ def teleop_view(message: DiagnosticStatus) -> dict[str, Any]:
         "devices": [name for name in values.get("devices", "").split(",") if name.strip()],
         "scale": values.get("scale", ""),
     }
+
+
+def motors_view(message: MotorStates) -> dict[str, Any]:
+    """The judgment with its sentence, and the readings of each motor (deg C, V, effort in the driver's unit)."""
+    return {
+        "level": MOTOR_LEVELS.get(message.level, "fault"),
+        "message": shortened(message.message),
+        "motors": [_motor_view(motor) for motor in message.motors[:32]],
+    }
+
+
+def _motor_view(motor: MotorState) -> dict[str, Any]:
+    known = [words for bit, words in HARDWARE_ERRORS.items() if motor.hardware_error_status & bit]
+    unknown = motor.hardware_error_status & ~sum(HARDWARE_ERRORS)
+    return {
+        "name": motor.name[:40],
+        "temperature": number(motor.temperature, 0),
+        "voltage": number(motor.voltage, 1),
+        "effort": number(motor.effort, 2 if abs(motor.effort) < 20.0 else 0),
+        "torque": bool(motor.torque_enabled),
+        "errors": known + ([f"error {unknown}"] if unknown else []),
+    }
+
+
+def camera_views(message: DiagnosticArray, cameras: Sequence[str], prefix: str = "") -> dict[str, dict[str, Any]]:
+    """What an array of diagnostics says of the cameras, by camera; of several reports the gravest.
+
+    A status belongs to a camera when it is named `camera NAME`, after the name of a node and a colon or not. In a
+    namespace all of that comes after the prefix of its names.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for status in message.status:
+        name = status.name.removeprefix(prefix).rpartition(": ")[2].removeprefix("camera ")
+        if name in cameras and status.name.startswith(prefix) and status.name.endswith(f"camera {name}"):
+            view = _camera_view(status)
+            if name not in found or GRAVITY[view["level"]] > GRAVITY[found[name]["level"]]:
+                found[name] = view
+    return found
+
+
+def _camera_view(status: DiagnosticStatus) -> dict[str, Any]:
+    level = LEVELS.get(status.level, "error")
+    return {"level": level, "state": values_of(status).get("problems", ""), "message": shortened(status.message)}
 
 
 def values_of(message: DiagnosticStatus) -> dict[str, str]:

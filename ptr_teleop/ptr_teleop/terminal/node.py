@@ -16,11 +16,11 @@ from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import STEADY, now, seconds
 from ptr_models.episodes.quality import DISCARD
 from ptr_msgs.msg import ArmState, EpisodeStatus
+from ptr_teleop.buttons import SILENCE
 from ptr_teleop.clutch import State
 from ptr_teleop.devices.base import Button
 from ptr_teleop.devices.keys import HELP
 from ptr_teleop.node import TeleopNode
-from ptr_teleop.recorder_buttons import SILENCE
 from ptr_teleop.terminal.status_line import StatusLine, View, line_of
 
 DRAW = 0.2  # s between two looks at what the line says

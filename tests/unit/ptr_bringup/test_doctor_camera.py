@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ptr_bringup.camera import v4l2
-from ptr_bringup.doctor import camera
+from ptr_bringup.doctor.devices import cameras
 from ptr_bringup.doctor.findings import AbsentError
 
 
@@ -19,15 +19,15 @@ def test_cameras_are_named_by_their_ports(tmp_path: Path, monkeypatch: pytest.Mo
     folder.mkdir()
     (folder / "pci-usb-0:2:1.0-video-index0").symlink_to("../video0")
     monkeypatch.setattr(v4l2, "_LINKS", (folder,))
-    assert camera.devices() == f"{folder}/pci-usb-0:2:1.0-video-index0"
+    assert cameras() == f"{folder}/pci-usb-0:2:1.0-video-index0"
 
 
 def test_without_a_camera_the_advice_is_to_plug_one_in() -> None:
     with pytest.raises(AbsentError, match="plug in a UVC camera"):
-        camera.devices(lambda: [])
+        cameras(lambda: [])
 
 
 def test_a_camera_that_can_not_be_opened_is_told_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda name, _: name != "/dev/video2")
     with pytest.raises(AbsentError, match=r"no access to /dev/video2: sudo usermod -aG video"):
-        camera.devices(lambda: ["/dev/video0", "/dev/video2"])
+        cameras(lambda: ["/dev/video0", "/dev/video2"])

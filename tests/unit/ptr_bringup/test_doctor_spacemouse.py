@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ptr_bringup.doctor import spacemouse as module
+from ptr_bringup.doctor import devices as module
+from ptr_bringup.doctor.devices import spacemouse
 from ptr_bringup.doctor.findings import AbsentError
-from ptr_bringup.doctor.spacemouse import spacemouse
 
 RULES = Path(__file__).resolve().parents[3] / "ptr_teleop" / "udev" / "60-ptr-spacemouse.rules"
 

@@ -18,7 +18,7 @@ from ptr_models.contract import Camera, Contract
 from ptr_models.replay import Dataset, open_episodes
 from ptr_models.replay import videos as module
 from ptr_models.replay.cli import caches
-from ptr_models.replay.joined import JoinedRows
+from ptr_models.replay.dataset import JoinedRows
 from ptr_models.replay.videos import find_videos, frames_at, open_videos
 
 SIZE = 32

@@ -166,7 +166,7 @@ def test_any_text_on_the_evaluation_topic_is_a_summary_or_nothing(value: object)
 def test_motors_are_shown_with_their_errors_in_words() -> None:
     pytest.importorskip("ptr_msgs.msg")
     from ptr_msgs.msg import MotorState, MotorStates
-    from ptr_teleop.console.health_views import motors_view
+    from ptr_teleop.console.views import motors_view
 
     # 0x24 of the register Hardware Error Status of the Dynamixel X series: overheating (bit 2) and overload (bit 5)
     tripped = MotorState(
@@ -193,7 +193,7 @@ def test_of_several_reports_of_one_camera_the_gravest_counts() -> None:
     pytest.importorskip("ptr_msgs.msg")
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-    from ptr_teleop.console.health_views import camera_views
+    from ptr_teleop.console.views import camera_views
 
     def status(name: str, level: bytes, state: str) -> DiagnosticStatus:
         values = [KeyValue(key="problems", value=state)]
@@ -218,7 +218,7 @@ def test_in_a_namespace_a_report_of_another_robots_camera_does_not_count() -> No
     pytest.importorskip("ptr_msgs.msg")
     from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 
-    from ptr_teleop.console.health_views import camera_views
+    from ptr_teleop.console.views import camera_views
 
     names = ("right/camera wrist", "camera wrist", "left/camera wrist")
     reports = [DiagnosticStatus(name=name, level=DiagnosticStatus.OK, message=name) for name in names]

@@ -15,8 +15,8 @@ from std_srvs.srv import Trigger  # noqa: E402
 
 from ptr_msgs.msg import EpisodeStatus  # noqa: E402
 from ptr_msgs.srv import StartEpisode, StopEpisode  # noqa: E402
+from ptr_teleop.buttons import RecorderButtons  # noqa: E402
 from ptr_teleop.devices.base import Button  # noqa: E402
-from ptr_teleop.recorder_buttons import RecorderButtons  # noqa: E402
 
 
 class Client:

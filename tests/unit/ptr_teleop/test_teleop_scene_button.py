@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("std_srvs.srv")
+pytest.importorskip("ptr_msgs.msg")
 
 from std_srvs.srv import Trigger  # noqa: E402
 
-from ptr_teleop.scene_button import SceneButton  # noqa: E402
+from ptr_teleop.buttons import SceneButton  # noqa: E402
 
 
 class Node:
