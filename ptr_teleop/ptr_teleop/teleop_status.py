@@ -55,7 +55,7 @@ class Status:
             if "keyboard" in self.device
             else f"hold the deadman of {self.device} to move",
             State.HELD: f"{self.device} drives the arm",
-            State.LOST: f"{self.device} is lost, the arm holds: {self.event}",
+            State.LOST: f"{self.device} is lost, the arm holds" + (f": {self.event}" if self.event else ""),
         }[self.state]
 
     @property

@@ -117,7 +117,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.list or options.recommended:
         for folder in options.episodes:
             if not folder.is_dir():
-                raise EpisodeError(f"{folder} is no folder; give one with episodes")
+                raise EpisodeError(f"{folder} does not exist; give a folder with episodes")
     if options.list:
         found = [path for folder in options.episodes for path in discarded_in(folder)]
         print("\n".join(plain(path) for path in found) or "nothing is discarded here")

@@ -59,7 +59,7 @@ def test_all_are_moved_or_none(make_episode: Callable[..., Path], capsys: pytest
     [
         (["{folder}"], "is a folder of 1 episodes; name those that you mean"),
         (["--restore", "{episode}"], "discarded/episode_0000 does not exist"),
-        (["--list", "{episode}/episode_0000.mcap"], "is no folder"),
+        (["--list", "{episode}/episode_0000.mcap"], "does not exist"),
     ],
 )
 def test_what_cannot_be_discarded_is_said(
