@@ -93,15 +93,14 @@ def test_a_scripted_demonstration_is_recorded_as_it_was_commanded(robot, recorde
         newest = np.searchsorted([stamp for stamp, _ in executed], episode.stamps, side="right") - 1
         assert np.abs(np.diff(targets[newest], axis=0) - episode.actions[:, :3]).max() < 1e-6
         assert np.array_equal(grippers[newest[1:]], episode.actions[:, 6])
-        # The gripper closes once and opens once; on a busy machine each may come a step early or late.
         pressed = np.array([command.gripper_position for command in held])
         assert np.abs(np.diff(pressed)).sum() == np.abs(np.diff(episode.actions[:, 6])).sum() == 2
-        assert np.count_nonzero(pressed != episode.actions[:, 6]) <= 2
         # Each step goes where the person wished to, but for the way that the arm smooths; a busy machine's late
         # commands let it hold in between.
         begun = [c.header.stamp.sec + c.header.stamp.nanosec * 1e-9 for c in held]
         on_time = np.flatnonzero(np.abs(np.diff(begun, append=begun[-1] + 0.2) - 0.2) < 0.02)
         assert len(on_time) > len(held) / 2
+        assert np.array_equal(episode.actions[on_time, 6], pressed[on_time])
         assert np.sqrt(np.mean((episode.actions[on_time, :3] - wished[on_time]) ** 2)) < 0.008
         assert topics["/camera/over_shoulder/camera_info"] == 1
         assert {"/joint_states", "/arm/state", "/arm/executed", "/simulator/objects"} <= topics.keys()

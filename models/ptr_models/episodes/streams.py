@@ -31,6 +31,9 @@ from ptr_models.input_limits import MAX_CONTROL_STEPS
 CLOCK_JUMPED = "clock_jumped"
 """Type of the EpisodeEvent that the recorder writes when the system's clock jumps."""
 
+BEAT = 0.95
+"""Share of the commands that come at their time, where commands come once a control period."""
+
 
 @dataclass
 class Streams:
@@ -103,7 +106,7 @@ def control_grid(streams: Streams, contract: Contract, delay: float | None = Non
     begin = max([stamps[0] + late.get(name, 0) for name, stamps in every.items()] + starts[:1])
     end = stops[-1] if stops else min(stamps[-1] + late.get(name, 0) for name, stamps in every.items())
     period = round(1e9 / contract.control_rate)
-    first = _first_decision(streams.executed, begin, end)
+    earliest, first = begin, _first_decision(streams.executed, begin, end)
     if first is not None:
         begin = first
         end = min(end, _last_execution(streams.executed, end) + period // 2)
@@ -111,6 +114,9 @@ def control_grid(streams: Streams, contract: Contract, delay: float | None = Non
     if steps < 1:
         raise EpisodeError(f"it lasts {max(0, end - begin) * 1e-9:.2f} s, less than one control step")
     _require_samples(steps, (end - begin) * 1e-9, len(streams.executed), contract)
+    if first is not None:
+        begin = max(earliest, begin - _lateness(streams.executed, begin, end, period))
+        steps = (end - begin) // period
     return begin + period * np.arange(steps + 1, dtype=np.int64)
 
 
@@ -132,6 +138,24 @@ def _first_decision(executed: RecordedStream[Executed], begin: int, end: int) ->
         if sample.source and begin <= decided < end:
             return decided
     return None
+
+
+def _lateness(executed: RecordedStream[Executed], first: int, end: int, period: int) -> int:
+    """ns by which the first command came later than its place among the others, which came once a control period.
+
+    On a grid that begins with a late one, the next command would be in force before the end of each step, and its
+    gripper would count for the step before its own. 0 where commands came more often, or without a beat.
+    """
+    late = []
+    for middle in range(first + period // 2, end, period):
+        found = executed.as_of(middle)
+        if found is not None and found[1].source:
+            decided = min(found[1].decided, found[0])
+            late.append((first - decided + period // 2) % period - period // 2)
+    near = [value for value in late if abs(value) < period // 4]
+    if len(near) < BEAT * len(late):
+        return 0
+    return max(0, round(float(np.quantile(near, BEAT))))
 
 
 def _last_execution(executed: RecordedStream[Executed], end: int) -> int:

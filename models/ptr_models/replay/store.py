@@ -39,7 +39,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import Stamp
 from ptr_models.replay.verified import checksum
 
-VERSION = 6
+VERSION = 7
 ALL_STEPS = -1
 """Idle steps that are kept where pauses are not trimmed."""
 NOT_READ = -1
