@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Free text from outside (instructions, labels, names, paths) as it may be printed: no control of the terminal."""
+"""Text as it may be printed: free text from outside without control of the terminal, and counts of things."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ def plain(text: object, newlines: bool = False) -> str:
 def for_markup(text: object) -> str:
     """The same for a place where rich takes brackets as markup."""
     return escape(plain(text))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 episode`, `2 episodes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _shown(character: str) -> str:

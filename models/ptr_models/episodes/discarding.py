@@ -11,7 +11,7 @@ from pathlib import Path
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import next_step
-from ptr_models.common.plain_text import plain
+from ptr_models.common.plain_text import counted, plain
 from ptr_models.episodes.bag import find_bag
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.finding import DISCARDED, episodes_so_far
@@ -140,7 +140,7 @@ def _discard_recommended(folders: Sequence[Path]) -> int:
         discard(path)
         moved.append(path)
         print(f"{plain(path)}: {plain(why)}")
-    print(f"{len(moved)} episodes discarded")
+    print(f"{counted(len(moved), 'episode')} discarded")
     if moved:
         next_step("discard", "--restore", *moved, about="undoes it")
     return 0

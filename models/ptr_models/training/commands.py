@@ -219,7 +219,7 @@ def _run(trainer: Trainer, title: str) -> int:
     if trainer.group.is_main:
         print(_sentence(trainer, outcome))
         if outcome.signal:
-            next_step(*again, about="goes on exactly where it was")
+            next_step(*again, about="continues exactly where it stopped")
     return 128 + outcome.signal if outcome.signal else 0
 
 

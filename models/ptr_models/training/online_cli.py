@@ -130,5 +130,5 @@ def run_online(options: argparse.Namespace) -> int:
     print(f"Checkpoint: {latest_checkpoint(options.out)}")
     words = ("--resume", "--out", options.out, "--bags", trials)
     judge = ("--labels",) if options.labels else ("--classifier", options.classifier)
-    next_step("train", "online", *words, *judge, about="goes on exactly where it was")
+    next_step("train", "online", *words, *judge, about="continues exactly where it stopped")
     return 128 + number if number else 0

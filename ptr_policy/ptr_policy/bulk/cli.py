@@ -15,6 +15,7 @@ from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_json
 from ptr_models.common.guidance import next_step
+from ptr_models.common.plain_text import counted
 from ptr_models.episodes.exclusion import add_exclude
 from ptr_models.input_limits import MAX_IMAGE_SIDE
 from ptr_policy.bulk.practice_cli import add_practice
@@ -300,7 +301,7 @@ def _collect(options: argparse.Namespace) -> int:
             "of the bags' images; give a larger --width and --height"
         )
     written = collect(options.out, wanted, options.jobs, options.width, options.height, contract)
-    Console(stderr=True).print(f"{written} demonstrations written, {len(wanted)} in all in {options.out}")
+    Console(stderr=True).print(f"{counted(written, 'demonstration')} written, {len(wanted)} in all in {options.out}")
     next_step("inspect", options.out, about="what is in them")
     return 0
 

@@ -81,8 +81,8 @@ def _values(folder: Path, plan: Plan) -> tuple[Figure, float]:
     curves = value_curves(policy, open_episodes([plan.bags], policy.contract))
     score = trend_score(curves).score
     text = (
-        "What the fine-tuned Q-function says of the recorded actions. It should rise along each demonstration, since "
-        f"ever fewer steps are left before the reward: the mean rank correlation with time is {score:.2f}."
+        "The fine-tuned Q-function's values of the recorded actions. They should rise along each demonstration, since "
+        f"fewer and fewer steps are left before the reward: the mean rank correlation with time is {score:.2f}."
     )
     path = save_for_papers(q_figure(curves), folder / "values.png")
     return Figure("values", path, "Q along the demonstrations", text), score

@@ -110,8 +110,8 @@ def advise_pair(first: str, second: str, pairs: Pairs, p: float | None = None) -
     return (
         f"Not settled (p = {format_p(p)}): if {better} really is {100 * abs(pairs.difference):.0f} points better and "
         f"the two disagree in {100 * disagreement:.0f} % of the scenes, as seen so far, about {more} more scenes would "
-        f"show it with a probability of {100 * POWER:.0f} %. Decide on a number before going on: who stops as soon as "
-        "p is small finds differences that are not there."
+        f"show it with a probability of {100 * POWER:.0f} %. Decide on a number before you go on: if you stop as "
+        "soon as p is small, you find differences that do not exist."
     )
 
 

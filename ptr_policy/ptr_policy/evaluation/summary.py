@@ -22,7 +22,7 @@ def newest(planned: Sequence[Trial], results: Iterable[Result]) -> list[Result]:
 def summarise(planned: Sequence[Trial], results: Iterable[Result]) -> dict[str, Any]:
     """Counts and the trials, over all and per policy.
 
-    A success counts where the policy had it alone; `assisted` are the trials in which a person drove.
+    A success counts if the policy reached it without help; `assisted` are the trials in which a person drove.
     """
     made = newest(planned, results)
     names = sorted({trial.policy for trial in planned})

@@ -43,7 +43,7 @@ def test_what_the_audit_would_discard_goes_at_once(
     bag.write_bytes(bag.read_bytes()[:1000])
     assert cli.main(["discard", option, str(good.parent)]) == 0
     text = capsys.readouterr().out
-    assert cut.name in text and "1 episodes discarded" in text
+    assert cut.name in text and "1 episode discarded" in text
     assert find_episodes([good.parent]) == [good]
 
 
