@@ -72,7 +72,7 @@ class TrialMonitor:
 
     def _on_safety(self, message: SafetyEvent) -> None:
         if message.reason & (SafetyEvent.STOPPED | SafetyEvent.MOTOR_FAULT):
-            self.why_stopped = message.message.rstrip(".")
+            self.why_stopped = message.message.removeprefix("The arm is stopped: ").rstrip(".")
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         self._episode = message.episode_id
