@@ -42,11 +42,11 @@ def _library(module: str, distribution: str = "") -> Answer:
 
 
 def checkpoint() -> Answer:
-    """A checkpoint that ships with the suite."""
+    """The checkpoints that ship with the suite."""
     found = [path.parent for folder in checkpoint_directories() for path in folder.glob("*/checkpoint.json")]
     if not found:
         return "", "none is in this copy of the suite: `make pretrain` makes it (hours on 2 cores)"
-    return str(found[0]), ""
+    return ", ".join(sorted(path.name for path in found)), ""
 
 
 def gpu(driver: Path = Path("/dev/nvidiactl")) -> Answer:

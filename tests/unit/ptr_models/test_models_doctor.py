@@ -33,11 +33,11 @@ def test_a_library_that_is_not_there_says_how_to_get_it() -> None:
     assert "no_such_library can't be imported" in advice and "make setup" in advice
 
 
-def test_the_first_shipped_checkpoint_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_shipped_checkpoints_and_own_ones_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PTR_CHECKPOINTS", str(tmp_path))
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "checkpoint.json").touch()
-    assert doctor.checkpoint() == (str(tmp_path / "small"), "")
+    assert doctor.checkpoint() == ("ptr_bernoulli_small, ptr_bernoulli_standard, ptr_small, small", "")
 
 
 def test_without_a_checkpoint_the_command_that_makes_one_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
