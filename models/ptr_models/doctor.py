@@ -46,7 +46,7 @@ def checkpoint() -> Answer:
     found = [path.parent for folder in checkpoint_directories() for path in folder.glob("*/checkpoint.json")]
     if not found:
         return "", "none is in this copy of the suite: `make pretrain` makes it (hours on 2 cores)"
-    return ", ".join(sorted(path.name for path in found)), ""
+    return ", ".join(sorted({path.name for path in found})), ""
 
 
 def gpu(driver: Path = Path("/dev/nvidiactl")) -> Answer:
