@@ -16,6 +16,7 @@ pytest.importorskip("interbotix_xs_msgs.msg")
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand  # noqa: E402
 from interbotix_xs_msgs.srv import OperatingModes, RegisterValues, RobotInfo  # noqa: E402
+from rclpy.action import ActionClient  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import JointState  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
@@ -70,6 +71,20 @@ class Path:
         if not self.arm.running:
             self.arm = self.start_arm()
         self.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
+
+    def replace_a_lost_arm(self) -> None:
+        """Start the arm node again where the test's node no longer finds it.
+
+        Fast DDS may not find a process again that was stopped for longer than others wait for a sign of it.
+        """
+        client = ActionClient(self.ros.node, MoveTo, "/arm/move_to")
+        found = self.ros.wait_until(client.server_is_ready, 20.0)
+        client.destroy()
+        if not found:
+            self.arm.signal(signal.SIGKILL)
+            self.arm.wait()
+            self.arm = self.start_arm()
+            self.wait_for_health("xs_sdk is up", DiagnosticStatus.OK)
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         self.health += [status for status in array.status if status.name == "arm"]
@@ -141,6 +156,7 @@ def path(ros) -> Path:
 def at_start(path: Path) -> None:
     """Each test begins with both nodes running, and a well arm at its start pose."""
     path.revive()
+    path.replace_a_lost_arm()
     path.reach(named_pose="start", gripper_position=1.0)
 
 
