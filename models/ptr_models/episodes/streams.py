@@ -31,8 +31,8 @@ from ptr_models.input_limits import MAX_CONTROL_STEPS
 CLOCK_JUMPED = "clock_jumped"
 """Type of the EpisodeEvent that the recorder writes when the system's clock jumps."""
 
-BEAT = 0.95
-"""Share of the commands that come at their time, where commands come once a control period."""
+ON_TIME = 0.95
+"""Share of the commands that are near their places on the grid where commands come once a control period."""
 
 
 @dataclass
@@ -141,10 +141,10 @@ def _first_decision(executed: RecordedStream[Executed], begin: int, end: int) ->
 
 
 def _lateness(executed: RecordedStream[Executed], first: int, end: int, period: int) -> int:
-    """ns by which the first command came later than its place among the others, which came once a control period.
+    """ns by which the first command was late, compared with the others that came once a control period.
 
-    On a grid that begins with a late one, the next command would be in force before the end of each step, and its
-    gripper would count for the step before its own. 0 where commands came more often, or without a beat.
+    On a grid that begins with a late command, the next one is already in force at the end of each step, so its gripper
+    counts for the step before its own. 0 if commands came more often, or irregularly.
     """
     late = []
     for middle in range(first + period // 2, end, period):
@@ -153,9 +153,9 @@ def _lateness(executed: RecordedStream[Executed], first: int, end: int, period: 
             decided = min(found[1].decided, found[0])
             late.append((first - decided + period // 2) % period - period // 2)
     near = [value for value in late if abs(value) < period // 4]
-    if len(near) < BEAT * len(late):
+    if len(near) < ON_TIME * len(late):
         return 0
-    return max(0, round(float(np.quantile(near, BEAT))))
+    return max(0, round(float(np.quantile(near, ON_TIME))))
 
 
 def _last_execution(executed: RecordedStream[Executed], end: int) -> int:

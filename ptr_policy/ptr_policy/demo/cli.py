@@ -36,7 +36,7 @@ and a report shows the results."""
 
 
 class Defaults(NamedTuple):
-    """What a run takes by default: a shipped checkpoint, a folder of bags like those it was trained on, updates."""
+    """What a run takes by default: a shipped checkpoint ("": none ships), a folder of bags to mix in, updates."""
 
     checkpoint: str
     pretraining: str
@@ -47,6 +47,7 @@ DEFAULTS = {
     ("human", "easy"): Defaults("ptr_bernoulli_small", "data/mix_human", 800),
     ("human", "standard"): Defaults("ptr_bernoulli_standard", "data/mix_standard", 800),
     ("machine", "easy"): Defaults("ptr_small", "data/mix_machine", 500),
+    ("machine", "standard"): Defaults("", "data/mix_machine_standard", 500),
 }
 """By the operator's manner and the level of the scenes."""
 
@@ -147,9 +148,7 @@ def _run(options: argparse.Namespace) -> int:
     from ptr_policy.demo.runner import run_all
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
-    defaults = DEFAULTS.get(
-        (options.manner, options.level), Defaults("", f"data/mix_{options.manner}_{options.level}", 500)
-    )
+    defaults = DEFAULTS[options.manner, options.level]
     if not (options.checkpoint or defaults.checkpoint):
         raise PtrError(
             f"no shipped checkpoint has learned --level {options.level} with --manner {options.manner}; name one with "
