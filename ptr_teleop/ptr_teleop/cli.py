@@ -113,7 +113,7 @@ def run(options: argparse.Namespace) -> None:
     for line in found:
         print(line)
     if found:
-        print(f"{len(found)} of {len(saved())} are better recorded again: --episodes {len(found)} adds as many")
+        print(f"to replace what you discard, run the same command with --episodes {len(found)}")
     if process.returncode and not ended_by_person:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
         raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")

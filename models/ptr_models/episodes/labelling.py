@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ptr_models.common import arguments
 from ptr_models.common.files import write_atomically
-from ptr_models.common.plain_text import plain
+from ptr_models.common.plain_text import counted, plain
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.manifest import is_manifest
 from ptr_models.episodes.metadata import OUTCOMES, EpisodeMetadata, Label, TaskEdit
@@ -130,7 +130,7 @@ def _run(options: argparse.Namespace) -> int:
         name, task = plain(metadata.episode_id), plain(metadata.task)
         told = f' "{plain(metadata.instruction)}"' if metadata.instruction else ""
         count = len(metadata.labels)
-        judged = f" ({count} judgment{'s' if count > 1 else ''})" if count else ""
+        judged = f" ({counted(count, 'judgment')})" if count else ""
         print(f"{name}: {metadata.outcome} of {task}{told}{judged}")
     return 0
 
