@@ -67,7 +67,7 @@ def test_a_run_ends_although_all_other_tests_were_done_when_its_worker_was_ended
 def test_a_run_without_news_of_any_worker_ends_and_says_where_each_stood(tmp_path: Path) -> None:
     (tmp_path / "test_failing.py").write_text("def test_fails():\n    raise ValueError('seen before')\n")
     (tmp_path / "test_hanging.py").write_text(ALONE)
-    done = run(tmp_path, "rclpy", PTR_TEST_HANG_LIMIT="100", PTR_TEST_SILENCE="6")
+    done = run(tmp_path, "rclpy", PTR_TEST_HANG_LIMIT="100", PTR_TEST_SILENCE="12")
     assert done.returncode == 2, done.stdout + done.stderr
     assert "no test has begun or ended for" in done.stdout
     assert "test_hanging.py::test_hangs_once" in done.stdout
