@@ -142,10 +142,23 @@ class RosHarness:
         return True
 
     def wait(self, condition: Callable[[], Any], what: str, timeout: float = 20.0) -> None:
-        """Spin until `condition()` is true; otherwise fail, with the output of all processes."""
+        """Spin until `condition()` is true; otherwise fail, with what ROS has found and the output of all processes."""
         if not self.wait_until(condition, timeout):
-            logs = "\n".join(f"--- {p.log.name}\n{p.output[-2000:]}" for p in self.processes)
-            pytest.fail(f"waited {timeout} s in vain for: {what}\n{logs}")
+            logs = "\n".join(self._last_words(process) for process in reversed(self.processes))
+            pytest.fail(f"waited {timeout} s in vain for: {what}\n{self._found()}\n{logs}")
+
+    @staticmethod
+    def _last_words(process: NodeProcess) -> str:
+        code = process.process.poll()
+        state = "runs" if code is None else f"ended with {code}"
+        return f"--- {process.log.name} ({state})\n{process.output[-2000 if code is None else -300 :]}"
+
+    def _found(self) -> str:
+        """Other nodes, and topics of the test's node that nobody else is matched to."""
+        subscribed = {subscription.topic_name for subscription in self.node.subscriptions}
+        silent = [topic for topic in subscribed if not self.node.count_publishers(topic)]
+        unheard = [p.topic_name for p in self.node.publishers if not p.get_subscription_count()]
+        return f"nodes: {self.node.get_node_names()}; without publisher: {silent}; without reader: {unheard}"
 
     def collect(self, message_type: type, topic: str, qos: Any = 10) -> list[Any]:
         """A list that fills with the messages of a topic from now on."""

@@ -66,6 +66,7 @@ def test_every_node_ends_cleanly_on_every_signal(ros, folder_of_images: Path) ->
     for (unique, name), process in running.items():
         assert process.wait() == 0, f"{unique} after {name}:\n{process.output}"
         assert "Traceback" not in process.output
+    ros.wait(lambda: not names & set(ros.node.get_node_names()), "their end, before a lease of 10 s has run out", 5.0)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import rclpy
+from rclpy.action import ActionClient, ActionServer
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
@@ -82,6 +83,21 @@ def keep_answering(node: Node, duration: float = LAST_WORDS) -> None:
             node.executor.spin_once(timeout_sec=duration / 10)
 
 
+def destroy(node: Node) -> None:
+    """Destroy a node so that others see it go at once.
+
+    rclpy leaves action servers and clients, and the state machine of a lifecycle node, to the garbage collector. While
+    one of them lives, so does the participant, and others go on listing the node until its lease ends.
+    """
+    for waitable in list(node.waitables):
+        if isinstance(waitable, (ActionServer, ActionClient)):
+            waitable.destroy()
+    state_machine = getattr(node, "_state_machine", None)  # rclpy has no public way
+    if state_machine is not None:
+        state_machine.destroy_when_not_in_use()
+    node.destroy_node()
+
+
 class _Signals:
     """SIGINT and SIGTERM as a flag, in place of rclpy's handlers, which shut ROS down under the node.
 
@@ -125,7 +141,7 @@ def _run(make: Callable[[], RunnableNode], signals: _Signals, args: Sequence[str
         signals.interrupting = False
         node.close()
         exit_after(_SHUTDOWN_TIMEOUT, code)
-        node.destroy_node()
+        destroy(node)
     return code
 
 

@@ -19,6 +19,7 @@ from rclpy.task import Future
 
 from ptr_bringup.ros.context import ros_context
 from ptr_bringup.ros.names import service_name
+from ptr_bringup.ros.node import destroy
 from ptr_bringup.ros.parameters import refusal, set_texts
 from ptr_models.common.errors import PtrError
 from ptr_models.common.processes import exit_after
@@ -225,7 +226,7 @@ def connected(name: str, make: Callable[[Caller], Client], namespace: str = "") 
             yield make(Caller(node, threading.Event(), spinner.start))
         finally:
             _stop(executor, spinner)
-            node.destroy_node()
+            destroy(node)
 
 
 def run_session(
