@@ -80,7 +80,13 @@ class NodeProcess:
 
 
 class RosHarness:
-    """A ROS domain: nodes as subprocesses, and `node`, which lives in the test's process."""
+    """A ROS domain: nodes as subprocesses, and `node`, which lives in the test's process.
+
+    Attributes:
+        names_publishers: a message names its publisher; Jazzy's do not (docs/reference/ros-versions.md).
+    """
+
+    names_publishers = os.environ.get("ROS_DISTRO") != "jazzy"
 
     def __init__(self, domain: int, folder: Path) -> None:
         import rclpy

@@ -63,7 +63,7 @@ def statuses(ros) -> dict[str, list[tuple[DiagnosticStatus, dict[str, str]]]]:
     def keep(message: DiagnosticArray) -> None:
         for status in message.status:
             pairs = {pair.key: pair.value for pair in status.values}
-            found[status.name.removeprefix("camera ")].append((status, pairs))
+            found.setdefault(status.name.removeprefix("camera "), []).append((status, pairs))
 
     ros.node.create_subscription(DiagnosticArray, "/diagnostics", keep, 100)
     for name, case in CASES.items():

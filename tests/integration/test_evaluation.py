@@ -258,7 +258,7 @@ def test_a_person_ends_a_trial_and_clears_the_arm_and_a_server_that_hangs_ends_t
     robot.wait(lambda: "clear it to go on" in robot.trials[-1].data, "the wish to clear the arm", TIMEOUT)
     robot.call(Trigger, "/arm/clear")
     assert "keep away" in reach(robot, "ready", 2)["message"]  # whoever cleared the arm may have a hand at it
-    assert robot.states[-1].mode == ArmState.IDLE
+    robot.wait(lambda: robot.states[-1].mode == ArmState.IDLE, "the arm that is free again", TIMEOUT)
     assert robot.call(Trigger, "/evaluation/ready").success
 
     robot.wait(lambda: "lay out the scene" in robot.trials[-1].data, "the next scene", TIMEOUT)

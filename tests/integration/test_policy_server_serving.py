@@ -58,10 +58,11 @@ class PlayedRobot:
     def __init__(self, ros: Any) -> None:
         node = ros.node
         self._now = lambda: node.get_clock().now().to_msg()
+        self._node = node
         self._images = node.create_publisher(
             CompressedImage, "/camera/over_shoulder/image/compressed", qos_profile_sensor_data
         )
-        self._states = node.create_publisher(ArmState, "/arm/state", 10)
+        self._states: Any = None
         self._joints = node.create_publisher(JointState, "/joint_states", qos_profile_sensor_data)
         self.well()
         self._shown = 0
@@ -72,6 +73,13 @@ class PlayedRobot:
         """Everything is as it should be."""
         self.images, self.x, self.speed = [jpeg(seed) for seed in range(7)], 0.3, 0.05
         self.states, self.joints = True, False
+        self._states = self._states or self._node.create_publisher(ArmState, "/arm/state", 10)
+
+    def leave_the_states_to_an_arm(self) -> None:
+        """A real arm node stops once it finds a second publisher of its states."""
+        self.states, self.joints = False, True
+        self._node.destroy_publisher(self._states)
+        self._states = None
 
     def _show(self) -> None:
         self._shown += 1
@@ -354,7 +362,7 @@ def refused_ages(safety: list[SafetyEvent]) -> list[float]:
 
 def test_the_arm_refuses_what_a_slow_network_or_a_wrong_clock_brings(plant: Any, start: Any, tmp_path: Path) -> None:
     """The test relays commands to the arm: first as they come, then 0.5 s later, then with a clock 3 s ahead."""
-    plant.robot.states, plant.robot.joints = False, True
+    plant.robot.leave_the_states_to_an_arm()
     plant.start("ptr_bringup.arm.node")
     safety = plant.collect(SafetyEvent, "/arm/safety", LATCHED)
     to_arm = plant.node.create_publisher(ArmCommand, "/policy/command", 10)

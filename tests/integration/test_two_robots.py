@@ -20,7 +20,7 @@ from ptr_bringup import domain  # noqa: E402
 from ptr_bringup.arm.model.kinematics import FINGER_OPEN, JOINT_NAMES  # noqa: E402
 from ptr_bringup.arm.motion.trajectory import NAMED_JOINTS  # noqa: E402
 from ptr_msgs.msg import ArmState, EpisodeStatus, ExecutedCommand, SafetyEvent  # noqa: E402
-from ptr_msgs.srv import StartEpisode  # noqa: E402
+from ptr_msgs.srv import StartEpisode, StopEpisode  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("two_robots")
 
@@ -100,9 +100,14 @@ def test_the_recorder_refuses_a_stream_with_two_publishers(ros, states, tmp_path
         return bool(streams) and all(one.age >= 0.0 and not one.stalled for one in streams if one.required)
 
     ros.wait(heard, "every stream at the recorder")
-    ros.spin(1.0)
-    answer = ros.call(StartEpisode, "/recorder/start", StartEpisode.Request(task="put_carrot_on_plate"))
-    assert not answer.success
+    answers = []
+
+    def refused() -> bool:
+        answers.append(ros.call(StartEpisode, "/recorder/start", StartEpisode.Request(task="put_carrot_on_plate")))
+        return not (answers[-1].success and ros.call(StopEpisode, "/recorder/stop").success)
+
+    ros.wait(refused, "the refusal, once both publishers were heard")
+    answer = answers[-1]
     assert "/joint_states" in answer.message
     assert "two publishers" in answer.message
     assert f"ROS domain ({ros.domain})" in answer.message

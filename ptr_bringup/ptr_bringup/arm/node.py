@@ -16,7 +16,6 @@ from ptr_bringup.arm.drivers.simulated import SimulatedDriver
 from ptr_bringup.arm.gate.arbiter import Kind
 from ptr_bringup.arm.gate.gate import Gate
 from ptr_bringup.arm.gate.limits import bits
-from ptr_bringup.arm.gate.publisher_identity import PublisherIdentities
 from ptr_bringup.arm.messages import command_from, executed_message, safety_message, state_message
 from ptr_bringup.arm.monotonic_clock import MonotonicClock
 from ptr_bringup.arm.motion.move_to_server import MoveToServer
@@ -30,6 +29,7 @@ from ptr_bringup.ros.context import StartupError
 from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.node import RunnableNode, run
 from ptr_bringup.ros.parameters import declare
+from ptr_bringup.ros.publisher_identity import PublisherIdentities
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import STEADY
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent

@@ -47,10 +47,11 @@ class StreamMonitor:
         self._speakers: dict[bytes, int] = {}
 
     def hear(self, arrival: int, publisher: bytes = b"", sequence: int = 0) -> None:
-        """Take note of a message (arrival in ns) with its publisher's number, 0: not known."""
+        """Take note of a message (arrival in ns) with its publisher (empty: the only one) and number (0: not known)."""
         self.heard = arrival
         self._rate.arrived(arrival * 1e-9)
-        self._speakers[publisher] = arrival
+        if publisher:
+            self._speakers[publisher] = arrival
         self._prune(arrival)
         if not sequence:
             return

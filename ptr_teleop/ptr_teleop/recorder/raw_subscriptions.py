@@ -17,6 +17,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 
 from ptr_bringup.ros.names import relative
 from ptr_bringup.ros.polling import Undispatched, take
+from ptr_bringup.ros.publisher_identity import PublisherIdentities
 from ptr_teleop.recorder.own_messages import OwnMessages
 from ptr_teleop.recorder.streams import Stream
 
@@ -55,6 +56,7 @@ class RawSubscriptions:
         self._streams = {stream.topic: stream for stream in streams}
         self._own = OwnMessages(node)
         self._alone: dict[str, bool] = {}  # topics with one publisher
+        self._identities = {topic: PublisherIdentities() for topic in self._streams}
         self._subscriptions = {topic: self._open(topic, self._request(topic)) for topic in self._streams}
 
     def drain(self) -> list[Arrival]:
@@ -68,14 +70,18 @@ class RawSubscriptions:
 
     def _arrival(self, topic: str, data: bytes, info: dict[str, Any]) -> Arrival:
         publisher = bytes((info.get("publisher_gid") or {}).get("data", b""))
-        # Where messages don't name their publisher (Jazzy), the numbers of several are mixed, and tell of no loss.
-        numbered = publisher or self._alone[topic]
+        sequence = info.get("publication_sequence_number") or 0
+        if not publisher and not self._alone[topic]:  # Jazzy names no publisher, but numbers the messages of each
+            if self._streams[topic].shared:
+                sequence = 0
+            else:
+                publisher = repr(self._identities[topic].identify(topic, info)).encode()
         return Arrival(
             topic=topic,
             data=data,
             stamp=info["received_timestamp"] if self._clock is None else self._clock(),
             published=info["source_timestamp"] if self._clock is None else 0,
-            sequence=(info.get("publication_sequence_number") or 0) if numbered else 0,
+            sequence=sequence,
             publisher=publisher,
         )
 

@@ -34,7 +34,7 @@ class Queue:
         return (b"data", self._infos.pop(0)) if self._infos else None
 
 
-def sequences(publishers: int, *infos: dict[str, Any]) -> list[tuple[int, bytes]]:
+def sequences(publishers: int, *infos: dict[str, Any], shared: bool = False) -> list[tuple[int, bytes]]:
     """Number and publisher of each message that arrives on a topic with so many publishers."""
     times = {"received_timestamp": 2, "source_timestamp": 1}
     queue = Queue([times | info for info in infos])
@@ -44,7 +44,7 @@ def sequences(publishers: int, *infos: dict[str, Any]) -> list[tuple[int, bytes]
         get_publishers_info_by_topic=lambda _: [SimpleNamespace(qos_profile=qos)] * publishers,
         create_subscription=lambda *_, **__: SimpleNamespace(handle=queue, msg_type=object, qos_profile=qos),
     )
-    taps = RawSubscriptions(node, [Stream(TOPIC, "std_msgs/msg/String")])
+    taps = RawSubscriptions(node, [Stream(TOPIC, "std_msgs/msg/String", shared=shared)])
     return [(arrival.sequence, arrival.publisher) for arrival in taps.drain()]
 
 
@@ -57,5 +57,14 @@ def test_without_names_the_numbers_of_a_lone_publisher_count() -> None:
     assert sequences(1, {"publication_sequence_number": 7}, {"publication_sequence_number": 9}) == [(7, b""), (9, b"")]
 
 
-def test_without_names_the_mixed_numbers_of_two_tell_of_no_loss() -> None:
-    assert sequences(2, {"publication_sequence_number": 7}, {"publication_sequence_number": 900}) == [(0, b"")] * 2
+def test_without_names_two_publishers_are_told_apart_by_their_numbers() -> None:
+    infos = [{"publication_sequence_number": number} for number in (7, 900, 8, 902)]
+    (one, first), (two, other), (three, again), (four, last) = sequences(2, *infos)
+    assert (one, two, three, four) == (7, 900, 8, 902)
+    assert first == again != other == last
+    assert first and other
+
+
+def test_without_names_the_mixed_numbers_of_a_shared_topic_tell_of_no_loss() -> None:
+    infos = [{"publication_sequence_number": number} for number in (7, 900)]
+    assert sequences(2, *infos, shared=True) == [(0, b"")] * 2

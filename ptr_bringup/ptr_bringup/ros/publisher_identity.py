@@ -12,6 +12,8 @@ from typing import Any
 
 _LONGEST_LOSS = 100
 """messages that one publisher may lose in a row; a longer jump in the numbers is another publisher."""
+_ACTIVE = 1.0
+"""s since its last message within which a publisher is active; one that has ended does not claim another's numbers."""
 _KEPT = 16
 """publishers of one name that are told apart at a time, the newest ones."""
 
@@ -20,7 +22,7 @@ class PublisherIdentities:
     """Tells the publishers of one topic apart."""
 
     def __init__(self) -> None:
-        self._sequences: dict[str, dict[int, int]] = {}
+        self._sequences: dict[str, dict[int, tuple[int, float]]] = {}
         self._count = 0
 
     def identify(self, source: str, info: Mapping[str, Any]) -> object:
@@ -34,21 +36,23 @@ class PublisherIdentities:
         if publisher:
             return bytes(publisher)
         number = info.get("publication_sequence_number")
-        return None if not number else (source, self._sequence(source, int(number)))
+        now = info.get("received_timestamp", 0) * 1e-9
+        return None if not number else (source, self._sequence(source, int(number), now))
 
-    def _sequence(self, source: str, number: int) -> int:
-        """Which of a name's sequences goes on with this number; a new one where none does."""
+    def _sequence(self, source: str, number: int, now: float) -> int:
+        """Which of a name's sequences continues with this number; a new one where none does."""
         known = self._sequences.setdefault(source, {})
         if len(self._sequences) > _KEPT:
             self._sequences = {source: known}
-        near = [one for one, last in known.items() if 0 < number - last <= _LONGEST_LOSS]
+        near = [one for one, (last, _) in known.items() if 0 < number - last <= _LONGEST_LOSS]
+        active = [one for one in near if now - known[one][1] <= _ACTIVE]
         if near:
-            one = max(near, key=lambda name: known[name])
+            one = max(reversed(active or near), key=lambda name: known[name][0])
             known.pop(one)  # the newest comes last
         else:
             self._count += 1
             one = self._count
-        known[one] = number
+        known[one] = (number, now)
         while len(known) > _KEPT:
             known.pop(next(iter(known)))
         return one
