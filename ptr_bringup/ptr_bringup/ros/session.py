@@ -221,11 +221,11 @@ def connected(name: str, make: Callable[[Caller], Client], namespace: str = "") 
         node = Node(name, namespace=namespace or None)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
-        spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        spinner = Spinner(executor)
         try:
             yield make(Caller(node, threading.Event(), spinner.start))
         finally:
-            _stop(executor, spinner)
+            spinner.stop()
             destroy(node)
 
 
@@ -251,7 +251,7 @@ def run_session(
     code = 1
     with ros_context(args):
         executor = SingleThreadedExecutor()
-        spinner = threading.Thread(target=_spin, args=(executor,), daemon=True)
+        spinner = Spinner(executor)
         try:
             node = make()
             executor.add_node(node)
@@ -262,18 +262,26 @@ def run_session(
             get_logger(name).fatal(str(error))
         finally:
             exit_after(TAKEDOWN, code)
-            _stop(executor, spinner)
+            spinner.stop()
     return code
 
 
-def _spin(executor: SingleThreadedExecutor) -> None:
-    try:
-        executor.spin()
-    except ExternalShutdownException:
-        pass
+class Spinner(threading.Thread):
+    """Spins an executor. Jazzy's can't be shut down while another thread spins it."""
 
+    def __init__(self, executor: SingleThreadedExecutor) -> None:
+        super().__init__(daemon=True)
+        self._executor, self._stopping = executor, threading.Event()
 
-def _stop(executor: SingleThreadedExecutor, spinner: threading.Thread) -> None:
-    executor.shutdown()
-    if spinner.is_alive():
-        spinner.join(timeout=5.0)
+    def run(self) -> None:
+        with suppress(ExternalShutdownException):
+            while not self._stopping.is_set():
+                self._executor.spin_once(timeout_sec=1.0)
+
+    def stop(self) -> None:
+        """Stop spinning, and shut the executor down."""
+        self._stopping.set()
+        self._executor.wake()
+        if self.is_alive():
+            self.join(timeout=5.0)
+        self._executor.shutdown()
