@@ -44,7 +44,7 @@ demo: setup ## in simulation: record, fine-tune, deploy, evaluate, report (SEED=
 test: setup $(STAMPS)/tests ## all tests (PYTEST_OPTIONS='-k launching -x')
 	@$(IN_ROS) $(VENV)/bin/python -m pytest $(PYTEST_OPTIONS)
 
-jazzy: ## unit and node tests on ROS 2 Jazzy from wheels (.venv-jazzy)
+jazzy: ## all tests on ROS 2 Jazzy from wheels (.venv-jazzy)
 	@scripts/test_on_jazzy
 
 browser: $(STAMPS)/tests tests/browser/node_modules ## Chromium and an emulated headset, for the tests of the operator's page
