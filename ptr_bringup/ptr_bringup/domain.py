@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is there a robot in this ROS domain already, and which domain is free?
+"""Is a robot already running in this ROS domain, and which domain is free?
 
-Two robots of one domain and namespace drive each other's arm and record each other's images. Nodes of other processes
-are found by asking ROS, in a process of its own; whether anybody is in a domain of this machine shows at once by the
-UDP ports that the RTPS standard gives its participants.
+Two robots in the same domain and namespace drive each other's arm and record each other's images. A separate process
+asks ROS for the nodes of other processes. Whether a domain is used on this machine shows immediately from the UDP ports
+that the RTPS standard assigns to its participants.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import sys
 from collections.abc import Collection, Mapping
 
 UNIQUE = ("arm", "simulator", "xs_sdk", "recorder", "policy_server")
-"""Nodes that a namespace of a domain can have once."""
+"""Nodes that may run once per namespace of a domain."""
 ANYWHERE = tuple(f"*/{name}" for name in UNIQUE)
-"""The same in whatever namespace."""
+"""The same in any namespace."""
 _FIRST, _EACH, _UNICAST, _PARTICIPANTS = 7400, 250, 10, 16
 """Ports of RTPS (OMG DDSI-RTPS 2.5, 9.6.2): base, per domain, first of unicast discovery; and how many are tried."""
 LAST = 101
@@ -43,7 +43,7 @@ rclpy.try_shutdown()
 
 
 def occupied(domain: int) -> bool:
-    """True when a participant of this machine is in the domain: one of its ports can't be bound."""
+    """True if a participant on this machine is in the domain: one of its ports can't be bound."""
     for number in range(_PARTICIPANTS):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             try:
@@ -54,17 +54,17 @@ def occupied(domain: int) -> bool:
 
 
 def free_domain() -> int | None:
-    """The lowest domain without a participant of this machine; None: all have one."""
+    """The lowest domain without a participant on this machine; None if all have one."""
     return next((domain for domain in range(LAST + 1) if not occupied(domain)), None)
 
 
 def robots_nodes(environment: Mapping[str, str], names: Collection[str] = ANYWHERE, allowed: int = 1) -> list[str]:
-    """Which of these nodes run in the domain of an environment; one is named as often as it runs.
+    """The nodes among `names` that run in the domain of an environment; listed once per running instance.
 
     Args:
-        names: with the namespace, such as left/arm; `*` stands for any.
-        allowed: how often each may run. When one runs more often, it is looked again until what is left of killed
-            processes is forgotten.
+        names: with the namespace, such as left/arm; `*` matches any.
+        allowed: how many instances may run. If there are more, the check is repeated until leftovers of killed
+            processes have expired.
     """
     command = [sys.executable, "-c", _ASK, ",".join(names), str(allowed)]
     done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, timeout=_TIMEOUT, check=True)
@@ -85,12 +85,12 @@ def conflict(environment: Mapping[str, str], names: Collection[str]) -> str:
     try:
         running = robots_nodes(environment, wanted, allowed=0)
     except (OSError, subprocess.SubprocessError, ValueError):
-        return ""  # what hinders it says so better where it is needed: the nodes start, and the arm looks for itself
+        return ""  # the nodes start anyway: they report the cause better, and the arm node checks for itself
     if not running:
         return ""
     free = free_domain()
     other = f"export ROS_DOMAIN_ID={free}" if free is not None else "set ROS_DOMAIN_ID to another one"
     return (
-        f"ROS domain {text} has a robot already (nodes {', '.join(running)}): end it, or give this one a namespace "
-        f"(namespace:=NAME) or a domain of its own: {other}"
+        f"a robot is already running in ROS domain {text} (nodes {', '.join(running)}): end it, or give this one a "
+        f"namespace (namespace:=NAME) or its own domain: {other}"
     )

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Defaults of ROS 2's environment variables: where its packages are, who may reach the nodes, where logs go.
 
-Every node and command sets them before it begins with ROS, whatever has launched it. Standard library only:
-`scripts/bootstrap.py` also copies this module into the virtual environment, where a `.pth` file applies it in every
-Python that starts there, so that nothing has to be sourced.
+Every node and command sets them before it uses ROS, however it was launched. Standard library only:
+`scripts/bootstrap.py` also copies this module into the virtual environment, where a `.pth` file applies it whenever
+Python starts, so that nothing has to be sourced.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, MutableMapping
 RANGE, PEERS, PROFILES = "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_STATIC_PEERS", "FASTDDS_DEFAULT_PROFILES_FILE"
 LOCAL, NETWORK = "fastdds_profile.xml", "fastdds_profile_network.xml"
 PROFILES_OF_JAZZY = "FASTRTPS_DEFAULT_PROFILES_FILE"
-"""What Fast DDS 2, Jazzy's, calls PROFILES. Later ones read both, and fail to read one file twice."""
+"""Name of PROFILES in Fast DDS 2, which Jazzy uses. Later versions read both, and fail if both name the same file."""
 _CLOSED = ("LOCALHOST", "OFF")
 _HUMBLE = (
     "ROS 2 Humble is not supported: its launch files know no equals and no on_exit of a node, its rosbag2 can't read "
@@ -24,21 +24,21 @@ _HUMBLE = (
 
 
 def unsupported(environment: Mapping[str, str]) -> str:
-    """Why the suite does not run on the ROS that is sourced, or empty."""
+    """Why the sourced ROS is not supported, or empty."""
     return _HUMBLE if environment.get("ROS_DISTRO") == "humble" else ""
 
 
 def reaches_the_network(environment: Mapping[str, str]) -> bool:
-    """True when the user has let nodes talk to other machines: by another discovery range, or by naming peers."""
+    """True if the user has allowed nodes to reach other machines, by the discovery range or by naming peers."""
     return environment.get(RANGE, "LOCALHOST") not in _CLOSED or bool(environment.get(PEERS))
 
 
 def set_discovery(environment: MutableMapping[str, str], share: str) -> None:
-    """Keep nodes on this machine, unless the user has opened the range; a profile of the user's own stays.
+    """Keep nodes on this machine unless the user has widened the range; the user's own profile is kept.
 
     Args:
-        environment: is changed.
-        share: folder of ptr_bringup's shared files.
+        environment: modified.
+        share: ptr_bringup's share folder.
     """
     environment.setdefault(RANGE, "LOCALHOST")
     given = (environment[name] for name in (PROFILES, PROFILES_OF_JAZZY) if name in environment)
@@ -52,18 +52,18 @@ def set_discovery(environment: MutableMapping[str, str], share: str) -> None:
 
 
 def set_log_folder(environment: MutableMapping[str, str]) -> None:
-    """Let rclpy log where it can write: it fails where the home folder is read-only."""
+    """Set a writable log folder: rclpy fails if the home folder is read-only."""
     if not os.access(environment.get("HOME", ""), os.W_OK):
         folder = environment.setdefault("ROS_LOG_DIR", os.path.join("/tmp", f"ros-log-{os.getuid()}"))
         with contextlib.suppress(OSError):
-            os.mkdir(folder, mode=0o700)  # rclpy would let everybody in
+            os.mkdir(folder, mode=0o700)  # rclpy would make it accessible to everyone
 
 
 def apply(prefix: str) -> None:
-    """Set in this process what ROS 2 needs to find its packages, to keep its traffic on this machine, and to log.
+    """Set this process's variables for ROS 2's packages, discovery and log folder.
 
     Args:
-        prefix: where ROS 2 and the workspace are installed, the virtual environment.
+        prefix: the virtual environment, where ROS 2 and the workspace are installed.
     """
     known = [path for path in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if path]
     if prefix not in known:

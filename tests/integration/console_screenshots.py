@@ -68,7 +68,7 @@ def recording(robot: ToldRobot, page: Any) -> None:
     driving(robot, page)
     robot.recorder("recording", f"recording 20261129-101112-000-{TASK}", started=time.time() - 6, saved=3)
     robot.reasons(("clip", "at the edge of the workspace"))
-    robot.state.safety["detail"] = "(0.430, 0.011, 0.050) m lies outside of the workspace box"
+    robot.state.safety["detail"] = "(0.430, 0.011, 0.050) m lies outside the workspace box"
 
 
 def saved(robot: ToldRobot, page: Any) -> None:

@@ -140,6 +140,6 @@ def test_diagnostics_tell_how_punctual_the_loop_is(arm: PlayedArm) -> None:
         statuses = [s for array in arm.diagnostics for s in array.status if s.name.endswith("arm")]
         return {v.key: v.value for v in statuses[-1].values} if statuses else {}
 
-    arm.wait(lambda: "lost periods" in values(), "figures of the loop")
+    arm.wait(lambda: "overruns" in values(), "figures of the loop")
     assert "priority" in values()["scheduling"]
     assert float(values()["period, median (ms)"]) > 0.0

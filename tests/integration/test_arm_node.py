@@ -213,7 +213,7 @@ def test_a_twist_out_of_the_box_stops_at_its_face(started: Robot) -> None:
 def test_a_move_outside_of_the_box_or_without_orientation_is_refused(started: Robot) -> None:
     goal = MoveTo.Goal().pose
     goal.position.x = 0.6
-    assert "outside of the workspace box" in started.go(pose=goal).message
+    assert "outside the workspace box" in started.go(pose=goal).message
     goal.orientation.w = 0.0
     assert "zero quaternion" in started.go(pose=goal).message
     assert "start, sleep, home" in started.go(named_pose="moon").message

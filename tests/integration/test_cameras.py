@@ -127,7 +127,7 @@ def test_a_camera_that_is_not_plugged_in_can_be_waited_for(ros, statuses: list[D
         "ptr_bringup.camera.node", "-r", "__node:=wrist", source="/dev/video77", name="wrist", wait_for_device=True
     )
     ros.wait(lambda: last_problems(statuses, "camera wrist") == "missing", "that it is missing")
-    assert "There is no camera /dev/video77" in camera.output
+    assert "there is no camera /dev/video77" in camera.output
     camera.signal()
     assert camera.wait() == 0
 
@@ -156,7 +156,7 @@ def test_what_to_do_instead_of_opening_a_camera_that_another_node_shows(
     ros.wait(lambda: not simulator.running and not other.running, "their ends", timeout=60.0)
     assert (simulator.wait(), other.wait()) == (2, 2)
     for process in (simulator, other):
-        assert "error: There is no camera /dev/video77" in process.output
+        assert "error: there is no camera /dev/video77" in process.output
     assert "come from the node simulator, which has no exposure, gain, white balance or focus" in simulator.output
     assert "`ptr calibrate camera over_shoulder --running` looks" in simulator.output
     assert "The node occupied has the camera nowhere: end it first" in other.output
@@ -175,4 +175,4 @@ def test_a_camera_that_is_waited_for_needs_its_calibration_at_once(ros, tmp_path
     process = ros.run([sys.executable, "-m", "ptr_bringup.camera.node", "--ros-args", *words], name="camera")
     ros.wait(lambda: not process.running, "the refusal", timeout=60.0)
     assert process.wait() == 1
-    assert f"The calibration {missing} can't be read" in process.output
+    assert f"can't read the calibration {missing}" in process.output

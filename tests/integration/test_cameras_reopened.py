@@ -41,15 +41,17 @@ class Case:
 
 
 def repeated(problem: str, seconds: int, number: int) -> str:
-    return f"Nothing but {problem} images for {seconds} s; the camera is closed and reopened (reopening {number} "
+    return f"Only {problem} images for {seconds} s; reopening the camera (number {number} "
 
 
-GONE = "The camera gives no images any more; waiting for it to come back."
+GONE = "The camera has stopped sending images; waiting for it to come back."
 TWICE = [repeated("frozen", 2, 1), repeated("frozen", 4, 2)]
 CASES = {  # who is gone stays away for seconds: the first reports of a node that has just started reach nobody
     "v4l2_freezes": Case(V4L2, "freezes,frozen,well", "frozen", TWICE, 2),
     "v4l2_tears": Case(V4L2, "tears,well", "torn", [repeated("torn", 2, 1)], 1),
-    "v4l2_goes": Case(V4L2, "goes,absent,absent,well", "missing", [GONE, "gives no images; is it a camera"], 1),
+    "v4l2_goes": Case(
+        V4L2, "goes,absent,absent,well", "missing", [GONE, "provides no images; check that it is a camera"], 1
+    ),
     "realsense_freezes": Case(REALSENSE, "freezes,frozen,well", "frozen", TWICE, 2),
     "realsense_goes": Case(REALSENSE, "goes,absent,absent,well", "missing", [GONE, "No device connected"], 1),
 }
@@ -86,7 +88,7 @@ def test_a_camera_that_fails_is_opened_again_until_it_is_well(ros, statuses: dic
     ros.wait(failed, f"{name} is {case.problem}", timeout=60.0)
     ros.wait(well, f"{name} is well again", timeout=60.0)
     times = ("once", "twice")[case.reopened - 1]
-    assert reports[-1][0].message.endswith(f"It was reopened {times} since the start.")
+    assert reports[-1][0].message.endswith(f"Reopened {times} since the start.")
     for sentence in case.said:
         assert sentence in case.process.output
     before = len(case.images)
@@ -106,6 +108,6 @@ def test_of_a_frozen_image_no_more_went_out_than_it_takes_to_notice(ros, statuse
 def test_the_node_ends_while_it_looks_for_its_camera(ros) -> None:
     words = ["-r", "__node:=lost", "-p", "name:=lost", "-p", f"source:={V4L2}"]
     process = ros.run([sys.executable, str(PROGRAM), "goes,absent", "--ros-args", *words], name="lost")
-    ros.wait(lambda: "gives no images; is it a camera" in process.output, "the first try in vain")
+    ros.wait(lambda: "provides no images; check that it is a camera" in process.output, "the first failed attempt")
     process.signal()
     assert process.wait() == 0, process.output

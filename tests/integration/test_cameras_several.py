@@ -120,7 +120,7 @@ def test_a_place_on_a_link_that_the_arm_lacks_is_warned_of(ros, tmp_path: Path) 
     message.header.frame_id, message.pose.orientation.w = "gripper_lnk", 1.0
     poses.publish(message)
     ros.wait(
-        lambda: "camera front is in the frame 'gripper_lnk', which is no link" in description.output, "the warning"
+        lambda: "camera front is in the frame 'gripper_lnk', which is not a link" in description.output, "the warning"
     )
     ros.node.destroy_publisher(poses)
     description.end()

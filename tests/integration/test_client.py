@@ -76,7 +76,7 @@ def test_it_moves_to_named_poses_and_to_poses(robot: Robot) -> None:
 
 def test_a_pose_out_of_reach_is_refused_with_the_reason(robot: Robot) -> None:
     start = robot.state.pose
-    with pytest.raises(SessionError, match="the arm did not get to"):
+    with pytest.raises(SessionError, match="the arm did not reach"):
         robot.move_to(dataclasses.replace(start, position=np.array([2.0, 0.0, 0.3])))
     with pytest.raises(SessionError, match="nowhere"):
         robot.move_to("nowhere")

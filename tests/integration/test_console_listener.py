@@ -67,14 +67,14 @@ def test_motors_and_cameras_are_heard_and_a_warning_is_noted_once(heard: Heard) 
         message.motors = [MotorState(name="shoulder", temperature=celsius, torque_enabled=True)]
         motors.publish(message)
         heard.until("the motors", lambda seen, said=message.message: (seen["motors"] or {}).get("message") == said)
-    frozen = DiagnosticStatus(level=DiagnosticStatus.ERROR, name="camera wrist", message="It repeats one image.")
+    frozen = DiagnosticStatus(level=DiagnosticStatus.ERROR, name="camera wrist", message="Image stream frozen.")
     frozen.values = [KeyValue(key="problems", value="frozen")]
     heard.say("/diagnostics", DiagnosticArray(status=[frozen, DiagnosticStatus(name="camera of somebody else")]))
     heard.until("the camera", lambda seen: seen["cameras"].get("wrist", {}).get("state") == "frozen")
     assert list(heard.state.cameras) == ["wrist"]
     noted = [text for text in heard.events if text.startswith("Motors")]
     assert noted == ["Motors: let the arm rest: shoulder 61 deg C"]
-    assert "Camera wrist: It repeats one image." in heard.events
+    assert "Camera wrist: Image stream frozen." in heard.events
 
 
 def test_a_trial_and_its_reference_are_forgotten_with_the_evaluator(heard: Heard) -> None:

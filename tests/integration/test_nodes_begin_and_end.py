@@ -72,11 +72,15 @@ def test_every_node_ends_cleanly_on_every_signal(ros, folder_of_images: Path) ->
 @pytest.mark.parametrize(
     ("module", "parameters", "sentence"),
     [
-        ("ptr_bringup.camera.node", {"source": "/dev/video77"}, "There is no camera /dev/video77"),
-        ("ptr_bringup.arm.node", {"robot": "wx250s", "profile_type": "spline"}, "There is no profile 'spline'"),
+        ("ptr_bringup.camera.node", {"source": "/dev/video77"}, "there is no camera /dev/video77"),
+        ("ptr_bringup.arm.node", {"robot": "wx250s", "profile_type": "spline"}, "unknown profile 'spline'"),
         ("ptr_bringup.camera.node", {"pose": "[0.1, 0.0, 0.2, 0.0, 0.0, 0.0]"}, "has no frame; give pose_frame"),
-        ("ptr_bringup.camera.node", {"pose_frame": "base_link", "pose": "[0.1, 0.0, 0.2]"}, "give x, y, z and roll,"),
-        ("ptr_bringup.arm.node", {"robot": "ur5"}, "There is no robot 'ur5'"),
+        (
+            "ptr_bringup.camera.node",
+            {"pose_frame": "base_link", "pose": "[0.1, 0.0, 0.2]"},
+            "it must be x, y, z and roll,",
+        ),
+        ("ptr_bringup.arm.node", {"robot": "ur5"}, "unknown robot 'ur5'"),
         (
             "ptr_bringup.arm.node",
             {"robot": "wx250s", "driver": "serial"},
@@ -220,7 +224,9 @@ def test_a_node_ends_with_its_exit_code_although_ros_hangs_while_shutting_down(r
 
 
 def test_a_session_ends_with_its_exit_code_although_ros_hangs_while_shutting_down(ros) -> None:
-    begin = "from ptr_bringup.ros import session\nsession.TAKEDOWN = 0.5\nsession.SingleThreadedExecutor.shutdown"
+    begin = (
+        "from ptr_bringup.ros import session\nsession.SHUTDOWN_TIMEOUT = 0.5\nsession.SingleThreadedExecutor.shutdown"
+    )
     run = "sys.exit(session.run_session(lambda: rclpy.create_node('hanging'), lambda *_: 4, 'hanging'))"
     script = HANGING.format(imports="", run=f"{begin} = pause\n{run}")
     session = ros.run([sys.executable, "-c", script], "session")

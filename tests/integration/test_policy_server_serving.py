@@ -355,7 +355,7 @@ def test_what_is_wrong_with_the_robot_ends_the_run_in_a_sentence(plant: Any, sta
 
 def refused_ages(safety: list[SafetyEvent]) -> list[float]:
     """Ages (s) of the commands that the arm refused for them."""
-    sentence = r"The command of policy was refused: it was (\S+) s old on arrival, 0.300 s are allowed\."
+    sentence = r"The command of policy was refused: it was (\S+) s old on arrival; the maximum is 0.300 s\."
     stale = [event.message for event in safety if event.reason & SafetyEvent.STALE_COMMAND]
     return [float(age[1]) for age in (re.fullmatch(sentence, detail) for detail in stale) if age]
 

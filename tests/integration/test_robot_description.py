@@ -193,4 +193,4 @@ def test_a_description_that_can_not_be_used_is_an_error_with_its_reason(ros, tmp
     file.write_text("<robot name='arm'><link name='a'/><link name='b'/></robot>")
     node = ros.start("ptr_bringup.description.node", urdf=file)
     assert node.wait() == 1
-    assert "2 links and 0 joints are no tree" in node.output
+    assert "2 links and 0 joints don't form a tree" in node.output

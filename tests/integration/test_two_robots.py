@@ -118,7 +118,7 @@ def test_a_launch_beside_a_running_robot_is_refused_and_a_free_domain_is_named(r
     launch = ros.run([sys.executable, "-m", "ptr_models.cli", "launch", str(file), "console:=false"], name="launch")
     ros.wait(lambda: not launch.running, "the end of the launch", timeout=60.0)
     assert launch.wait() == 2
-    assert f"ROS domain {ros.domain} has a robot already (nodes arm)" in launch.output
+    assert f"a robot is already running in ROS domain {ros.domain} (nodes arm)" in launch.output
     named = int(launch.output.partition("export ROS_DOMAIN_ID=")[2].split()[0])
     assert named != ros.domain
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr arm`: how the arm is, stop and release, torque, moves, and the guided way back after a motor has failed."""
+"""`ptr arm`: show the arm's state, stop and clear it, switch torque, move it, and recover after a motor failure."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ RECOVER = """\
 Recover after a motor has failed or torque was lost:
 
   1. says what is wrong
-  2. asks you to support the arm: without torque it falls, and a rebooting motor releases
-  3. waits until a motor that tripped by heat has cooled down, and asks you to support the arm again
+  2. asks you to support the arm: without torque it falls, and a rebooting motor loses its torque
+  3. waits until an overheated motor has cooled down, then asks you to support the arm again
   4. reboots the motors that have an error
-  5. switches the torque on, where the arm is at that moment: nothing jumps
-  6. releases the stop
+  5. switches the torque on at the arm's current position, so that nothing jumps
+  6. clears the stop
   7. moves slowly to the sleep pose, then to the start pose
 
-Each step is checked, and says what to do if it fails. Keep a hand on the power switch."""
+Each step is checked. If one fails, the command tells you what to do. Keep a hand on the power switch."""
 POSES = ("start", "home", "sleep")
 STYLES = {"OK": "green", "WARN": "yellow", "FAULT": "bold red"}
 
@@ -51,69 +51,71 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description=DESCRIPTION,
         formatter_class=raw,
     )
-    kinds = parser.add_subparsers(title="what to do", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def add(name: str, help_: str, work: Callable[..., int], description: str = "") -> argparse.ArgumentParser:
-        kind = kinds.add_parser(name, help=help_, description=description or help_, formatter_class=raw)
-        add_namespace(kind)
-        kind.set_defaults(run=lambda options: _with_arm(work, options))
-        return kind
+    def add(name: str, help_: str, handler: Callable[..., int], description: str = "") -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help_, description=description or help_, formatter_class=raw)
+        add_namespace(command)
+        command.set_defaults(run=lambda options: _with_arm(handler, options))
+        return command
 
     status = add("status", "show the state of the arm and its motors; exit code 1 if something is wrong", _status)
-    status.add_argument("--json", action="store_true", help="for programs")
+    status.add_argument("--json", action="store_true", help="print JSON")
     add("stop", "stop the arm at once; it stays stopped until `ptr arm clear`", _stop)
-    add("clear", "release the stop; nothing moves before a new command", _clear)
+    add("clear", "clear the stop; nothing moves before a new command", _clear)
     torque = add("torque", "switch the motors' torque on or off", _torque)
     torque.add_argument("state", choices=("on", "off"), help="on: the motors hold; off: the arm sinks")
     reboot = add("reboot", "reboot the motors that have an error; they come back without torque", _reboot)
     move = add("move", "move slowly to a named pose; ctrl-C ends the move where it is", _move)
-    move.add_argument("pose", choices=POSES, help="where to")
+    move.add_argument("pose", choices=POSES, help="target pose")
     move.add_argument(
         "--gripper",
         type=arguments.share,
         metavar="0..1",
-        help="opening, 0 (closed) to 1 (open), at the end (default: as it is)",
+        help="gripper opening at the end, 0 (closed) to 1 (open) (default: unchanged)",
     )
     recover = add("recover", "recover after a motor failure, step by step", _recover, RECOVER)
-    recover.add_argument("--stay", action="store_true", help="leave out step 7: the arm stays where it is")
+    recover.add_argument("--stay", action="store_true", help="skip step 7: the arm stays where it is")
     recover.add_argument(
         "--cool", type=arguments.positive, metavar="DEG_C", help="temperature for step 3 (default: 60)"
     )
-    for kind in (torque, reboot, recover):
-        kind.add_argument("--yes", action="store_true", help="don't ask; the arm is simulated, or supported by hand")
+    for command in (torque, reboot, recover):
+        command.add_argument("--yes", action="store_true", help="don't ask: the arm is simulated or supported by hand")
 
 
-def _with_arm(work: Callable[..., int], options: argparse.Namespace) -> int:
+def _with_arm(handler: Callable[..., int], options: argparse.Namespace) -> int:
     from ptr_bringup.arm.remote import RemoteArm
     from ptr_bringup.ros.session import connected
 
     with connected("arm_cli", RemoteArm, options.namespace) as arm:
-        return work(arm, options, Terminal(getattr(options, "yes", False)))
+        return handler(arm, options, Terminal(getattr(options, "yes", False)))
 
 
 class Terminal:
     """The person at this terminal.
 
     Args:
-        sure: questions count as answered.
+        assume_yes: don't wait for confirmations.
     """
 
-    def __init__(self, sure: bool) -> None:
-        self._sure, self.console = sure, Console()
+    def __init__(self, assume_yes: bool) -> None:
+        self._assume_yes, self.console = assume_yes, Console()
 
-    def tell(self, text: str) -> None:
+    def show(self, text: str) -> None:
         """Print a sentence."""
         self.console.print(escape(text), highlight=False)
 
     def confirm(self, text: str) -> None:
         """Ask to do something, and wait for Enter."""
         self.console.print(f"[bold yellow]{escape(text)}[/]", highlight=False)
-        if self._sure:
+        if self._assume_yes:
             return
         try:
-            self.console.input("Press Enter when that is so, ctrl-C to leave it. ")
+            self.console.input("Press Enter when done, ctrl-C to cancel. ")
         except EOFError as error:
-            raise PtrError("nobody can answer here; with --yes nothing is asked") from error
+            raise PtrError(
+                "nobody can confirm, as standard input is closed; use --yes to skip the questions"
+            ) from error
 
 
 def _status(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
@@ -126,7 +128,7 @@ def _status(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> 
 
 
 def as_dict(condition: Condition) -> dict[str, object]:
-    """A condition as JSON has it; what is not measured is null."""
+    """A condition as JSON data; null where nothing is measured."""
     motors = []
     for reading in condition.readings:
         values = dataclasses.asdict(reading) | {"error": int(reading.error)}
@@ -141,7 +143,7 @@ def as_dict(condition: Condition) -> dict[str, object]:
 
 
 def show(condition: Condition, console: Console) -> None:
-    """Print the motors as a table, and what is to be said of them."""
+    """Print the motors as a table, followed by their status."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("motor", "deg C", "V", "effort", "torque", "error"):
         table.add_column(title)
@@ -160,37 +162,37 @@ def show(condition: Condition, console: Console) -> None:
 
 
 def _stop(arm: RemoteArm, _: argparse.Namespace, terminal: Terminal) -> int:
-    terminal.tell(arm.stop())
+    terminal.show(arm.stop())
     return 0
 
 
 def _clear(arm: RemoteArm, _: argparse.Namespace, terminal: Terminal) -> int:
-    terminal.tell(arm.clear())
+    terminal.show(arm.clear())
     return 0
 
 
 def _torque(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
     if options.state == "off":
-        terminal.confirm("Support the arm with your hand: without torque it falls.")
-    terminal.tell(arm.torque(options.state == "on"))
+        terminal.confirm("Support the arm by hand: without torque it falls.")
+    terminal.show(arm.torque(options.state == "on"))
     return 0
 
 
 def _reboot(arm: RemoteArm, _: argparse.Namespace, terminal: Terminal) -> int:
-    terminal.confirm("Support the arm with your hand: a motor that reboots lets go.")
-    terminal.tell(arm.reboot())
+    terminal.confirm("Support the arm by hand: a rebooting motor loses its torque.")
+    terminal.show(arm.reboot())
     return 0
 
 
 def _move(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
-    terminal.tell(arm.move(options.pose, options.gripper))
+    terminal.show(arm.move(options.pose, options.gripper))
     return 0
 
 
 def _recover(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> int:
-    from ptr_bringup.arm.motors.recovery import COOL, Recovery
+    from ptr_bringup.arm.motors.recovery import COOL_TEMPERATURE, Recovery
 
     poses = () if options.stay else ("sleep", "start")
-    done = Recovery(arm, terminal, poses, COOL if options.cool is None else options.cool).run()
-    terminal.console.print("[green]The arm is ready.[/]" if done else "[green]There is nothing to recover from.[/]")
+    done = Recovery(arm, terminal, poses, COOL_TEMPERATURE if options.cool is None else options.cool).run()
+    terminal.console.print("[green]The arm is ready.[/]" if done else "[green]Nothing to recover from.[/]")
     return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between the arm's plain data and ROS messages."""
+"""Converts between the arm's plain data and ROS messages."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from geometry_msgs.msg import Pose as PoseMessage
 
 from ptr_bringup.arm.gate.arbiter import Command
 from ptr_bringup.arm.model.kinematics import Array, Pose
-from ptr_bringup.arm.types import Executed, SafetyChange, State
+from ptr_bringup.arm.types import ArmStatus, CommandOutput, SafetyChange
 from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_models.common.rotations import matrix_from_quaternion, quaternion_from_matrix
 from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 
 FRAME = "base_link"
-LONGEST_NAME = 64
-"""characters of a source's or a pose's name."""
+MAX_NAME_LENGTH = 64
+"""Maximum number of characters of a source's or a pose's name."""
 MAX_VALID_FOR = 1.0
-"""s for which a command may hold: a step of the slowest control rate, 1 Hz."""
-FASTEST = 100.0
-"""m/s and rad/s of a twist that is slowed to the caps; a faster one is no command of a device or policy."""
-WIDEST = 10.0
-"""Opening of a gripper that is clipped to 0..1; a wider one is no opening."""
-_UNIT = 0.1
-"""How far the length of a quaternion may be from 1."""
+"""s, maximum validity of a command: one step at the lowest control rate, 1 Hz."""
+MAX_TWIST = 100.0
+"""m/s and rad/s. A twist up to this is scaled down to the speed caps; a faster one is rejected as corrupt."""
+MAX_OPENING = 10.0
+"""A gripper opening up to this magnitude is clipped to 0..1; a larger one is rejected as corrupt."""
+_QUATERNION_TOLERANCE = 0.1
+"""Maximum deviation of a quaternion's length from 1."""
 
 
 def pose_message(pose: Pose) -> PoseMessage:
@@ -39,23 +39,23 @@ def pose_message(pose: Pose) -> PoseMessage:
 
 
 def pose_from(message: PoseMessage) -> Pose:
-    """Pose of a message; a quaternion that is nearly one of unit length is normalised.
+    """Pose of a message. A quaternion of nearly unit length is normalized.
 
     Raises:
-        ValueError: it is not, as in a message that nobody filled.
+        ValueError: the quaternion's length is not close to 1, as in a message that was not filled in.
     """
     p, o = message.position, message.orientation
     x, y, z, w = (float(c) for c in (o.x, o.y, o.z, o.w))
     length = math.hypot(x, y, z, w)
     if length < 1e-6:
-        raise ValueError("The pose's orientation is the zero quaternion; fill it in, or use a named pose.")
-    if not abs(length - 1.0) <= _UNIT:
-        raise ValueError(f"The pose's orientation is a quaternion of length {length:.3g}; give one of length 1.")
+        raise ValueError("the pose's orientation is the zero quaternion; fill it in or use a named pose")
+    if not abs(length - 1.0) <= _QUATERNION_TOLERANCE:
+        raise ValueError(f"the pose's orientation is a quaternion of length {length:.3g}; its length must be 1")
     return Pose(np.array([p.x, p.y, p.z]), matrix_from_quaternion([x, y, z, w]))
 
 
 def command_from(message: ArmCommand) -> Command:
-    """The command of a message, with what is wrong with it: nothing of it is believed unseen."""
+    """The command of a message. Every field is checked; `problem` names one that is out of bounds."""
     linear, angular = message.twist.linear, message.twist.angular
     twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
     valid_for = seconds(message.valid_for)
@@ -71,25 +71,28 @@ def command_from(message: ArmCommand) -> Command:
 
 
 def _out_of_bounds(message: ArmCommand, twist: Array, valid_for: float) -> str:
-    """Which field of a command is not within its bounds, a clause; empty: none. NaN is found elsewhere."""
+    """A clause that names a field that is out of bounds; empty if none is. The arbiter checks for NaN."""
     if message.source != short(message.source):
-        return f"its source has {len(message.source)} characters or some that can't be printed; {LONGEST_NAME} may be"
+        return (
+            f"its source has {len(message.source)} characters, or unprintable ones; use at most {MAX_NAME_LENGTH} "
+            "printable characters"
+        )
     if not 0.0 <= valid_for <= MAX_VALID_FOR:
-        return f"its valid_for is {valid_for:g} s; at most {MAX_VALID_FOR:g} s are allowed"
-    if (np.abs(twist) > FASTEST).any():
-        return f"its twist has a component of {np.abs(twist).max():.3g}; at most {FASTEST:g} are allowed"
-    if abs(message.gripper_position) > WIDEST:
-        return f"its gripper opening is {message.gripper_position:.3g}; give 0 (closed) to 1 (open)"
+        return f"its valid_for is {valid_for:g} s; the maximum is {MAX_VALID_FOR:g} s"
+    if (np.abs(twist) > MAX_TWIST).any():
+        return f"its twist has a component of {np.abs(twist).max():.3g}; the maximum is {MAX_TWIST:g}"
+    if abs(message.gripper_position) > MAX_OPENING:
+        return f"its gripper opening is {message.gripper_position:.3g}; use 0 (closed) to 1 (open)"
     return ""
 
 
 def short(name: str) -> str:
-    """A name of another program as it may be repeated in messages and logs: printable, LONGEST_NAME characters."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name[:LONGEST_NAME])
+    """A name from another program, made safe for messages and logs: printable, at most MAX_NAME_LENGTH characters."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:MAX_NAME_LENGTH])
 
 
-def state_message(state: State) -> ArmState:
-    """ArmState of the core's state."""
+def state_message(state: ArmStatus) -> ArmState:
+    """ArmState of the gate's status."""
     message = ArmState()
     message.header.stamp, message.header.frame_id = stamp_from_seconds(state.stamp), FRAME
     message.mode, message.source = int(state.mode), state.source
@@ -102,8 +105,8 @@ def state_message(state: State) -> ArmState:
     return message
 
 
-def executed_message(executed: Executed, now: Time) -> ExecutedCommand:
-    """ExecutedCommand of what passed the gate."""
+def executed_message(executed: CommandOutput, now: Time) -> ExecutedCommand:
+    """ExecutedCommand of the gate's output."""
     message = ExecutedCommand()
     message.header.stamp, message.header.frame_id = now, FRAME
     message.source, message.command_stamp = executed.source, stamp_from_seconds(executed.command_stamp)
@@ -113,7 +116,7 @@ def executed_message(executed: Executed, now: Time) -> ExecutedCommand:
 
 
 def safety_message(change: SafetyChange, now: Time) -> SafetyEvent:
-    """SafetyEvent of a change of the reasons."""
+    """SafetyEvent of a change in the set of reasons."""
     message = SafetyEvent()
     message.header.stamp, message.header.frame_id = now, FRAME
     message.reason, message.source, message.message = int(change.reason), change.source, change.message

@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate's time: it only grows, and grows evenly, whatever happens to the system's clock.
+"""The gate's time: monotonic and steady, whatever happens to the system clock.
 
-Stamps are of the ROS clock, which is set by NTP, by hand, or by a simulator. How long something has lasted must not
-depend on that: the gate counts a steady clock's seconds, and learns ages as differences on the ROS clock.
+Stamps come from the ROS clock, which NTP, a person or a simulator can set. Durations must not depend on that. So the
+gate measures durations on a steady clock, and ages as differences on the ROS clock.
 """
 
 from __future__ import annotations
 
 _JUMP = 0.2
-"""s by which the clocks may part between two looks; NTP's slewing is below a thousandth of it."""
-_LONGEST = 1.0
-"""s. With simulated time there is nothing to compare with: a longer step than this is a jump."""
+"""s that the clocks may drift apart between two updates; NTP's slewing is less than a thousandth of it."""
+_MAX_STEP = 1.0
+"""s. Simulated time can't be compared with the steady clock, so a step longer than this counts as a jump."""
 
 
 class MonotonicClock:
     """Counts seconds for the gate.
 
     Args:
-        ros, steady: s, the two clocks now.
-        simulated: the ROS clock follows /clock; then it is what is counted, except for its jumps.
+        ros, steady: s, current time of the two clocks.
+        simulated: the ROS clock follows /clock; then its time is counted, without its jumps.
 
     Attributes:
-        now: s, never less than before.
+        now: s, never decreases.
     """
 
     def __init__(self, ros: float, steady: float, simulated: bool = False) -> None:
@@ -29,17 +29,17 @@ class MonotonicClock:
         self._ros, self._steady, self._simulated = ros, steady, simulated
 
     def advance(self, ros: float, steady: float) -> float:
-        """Take a look at the clocks.
+        """Update `now` from the two clocks.
 
         Returns:
-            s by which the ROS clock has jumped since the last look, negative for backwards; 0 in general.
+            s that the ROS clock has jumped since the last update, negative for backwards; normally 0.
         """
-        passed, flown = ros - self._ros, max(0.0, steady - self._steady)
+        ros_elapsed, steady_elapsed = ros - self._ros, max(0.0, steady - self._steady)
         self._ros, self._steady = ros, steady
         if not self._simulated:
-            self.now += flown
-            return passed - flown if abs(passed - flown) > _JUMP else 0.0
-        if 0.0 <= passed <= _LONGEST:
-            self.now += passed
+            self.now += steady_elapsed
+            return ros_elapsed - steady_elapsed if abs(ros_elapsed - steady_elapsed) > _JUMP else 0.0
+        if 0.0 <= ros_elapsed <= _MAX_STEP:
+            self.now += ros_elapsed
             return 0.0
-        return passed
+        return ros_elapsed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm node: the only way to the arm, for a human, a policy and a move to a pose."""
+"""The arm node: commands from humans and policies and moves to a pose reach the arm only through it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ptr_bringup.arm.messages import command_from, executed_message, safety_mess
 from ptr_bringup.arm.monotonic_clock import MonotonicClock
 from ptr_bringup.arm.motion.move_to_server import MoveToServer
 from ptr_bringup.arm.motors.monitor import MotorMonitor
-from ptr_bringup.arm.parameters import declare_limits, declare_timing, insist_on_config_files
+from ptr_bringup.arm.parameters import check_config_files, declare_limits, declare_timing
 from ptr_bringup.arm.realtime import LoopStatistics, prepare
-from ptr_bringup.arm.stop.exclusive_topics import refuse_second
+from ptr_bringup.arm.stop.exclusive_topics import require_sole_publisher
 from ptr_bringup.arm.stop.protective_stop import ProtectiveStop
 from ptr_bringup.arm.types import Output
 from ptr_bringup.ros.context import StartupError
@@ -42,21 +42,21 @@ class Arm(RunnableNode, Node):
 
     def __init__(self) -> None:
         super().__init__("arm")
-        insist_on_config_files(self)
+        check_config_files(self)
         robot = declare(self, "robot", "sim", "which arm: sim (the simulator node) or wx250s (a WidowX 250)")
         rate = declare(self, "rate", 50.0, "Hz, control rate: joint commands, /arm/state, /arm/executed", (5.0, 200.0))
-        text = "SCHED_FIFO priority of this process where the system grants it, 0: none"
+        text = "SCHED_FIFO priority of this process if the system grants it, 0: none"
         priority = declare(self, "realtime_priority", 20, text, (0, 98))
-        refuse_second(self, _STATE)
+        require_sole_publisher(self, _STATE)
         self._simulated_time = self.get_parameter("use_sim_time").value
         self._time = MonotonicClock(self._ros_now(), time.monotonic(), self._simulated_time)
-        self._core = Gate(declare_limits(self), declare_timing(self))
+        self._gate = Gate(declare_limits(self), declare_timing(self))
         self._driver = self._open(robot, rate)
-        self._motors = MotorMonitor(self, self._core, self._driver, robot, lambda: self._time.now)
+        self._motors = MotorMonitor(self, self._gate, self._driver, robot, lambda: self._time.now)
         exclusive = (_STATE, Topic("arm/executed", ExecutedCommand), *self._driver.exclusive)
-        self._stops = ProtectiveStop(self, self._core, exclusive)
-        self._moves = MoveToServer(self, self._core, lambda: self._time.now)
-        self._punctuality, self._commands = LoopStatistics(1.0 / rate), 0
+        self._stops = ProtectiveStop(self, self._gate, exclusive)
+        self._moves = MoveToServer(self, self._gate, lambda: self._time.now)
+        self._statistics, self._commands = LoopStatistics(1.0 / rate), 0
         self._connect(rate)
         self._scheduling = prepare(priority)
         self.get_logger().info(f"The control loop runs at {rate:g} Hz with {self._scheduling}.")
@@ -75,42 +75,42 @@ class Arm(RunnableNode, Node):
         if robot == "sim":
             return SimulatedDriver(self)
         if robot != "wx250s":
-            raise StartupError(f"There is no robot {robot!r}; known: sim, wx250s.")
-        text = "of a wx250s: xs_sdk (Interbotix's topics and services), modules (its Python API), or a package's own"
+            raise StartupError(f"unknown robot {robot!r}; known: sim, wx250s")
+        text = "driver of a wx250s: xs_sdk (Interbotix's topics and services), modules (its Python API), or a plug-in"
         return DRIVERS[declare(self, "driver", "xs_sdk", text)](self, rate)
 
     def _ros_now(self) -> float:
         return self.get_clock().now().nanoseconds * 1e-9
 
-    def _look_at_the_clocks(self) -> float:
-        """Bring the gate's time up to date, and hold after a jump; returns the ROS clock's time (s)."""
+    def _advance_clock(self) -> float:
+        """Advance the gate's time, and hold after a clock jump; returns the ROS clock's time (s)."""
         ros = self._ros_now()
         jump = self._time.advance(ros, time.monotonic())
         if jump:
-            self._core.clock_jumped(jump, self._time.now)
+            self._gate.clock_jumped(jump, self._time.now)
         return ros
 
     def _receiver(self, kind: Kind) -> Any:
         senders = PublisherIdentities()
 
         def on_command(message: ArmCommand, info: dict[str, Any]) -> None:
-            """Take a command; the publisher's identity tells two senders of one name apart."""
-            ros, command = self._look_at_the_clocks(), command_from(message)
+            """Pass a command to the gate; the publisher's identity distinguishes senders of the same name."""
+            ros, command = self._advance_clock(), command_from(message)
             publisher = senders.identify(command.source, info)
             self._commands += 1
-            self._core.command(kind, command, self._time.now, ros - command.stamp, publisher)
+            self._gate.command(kind, command, self._time.now, ros - command.stamp, publisher)
 
         return on_command
 
     def _tick(self) -> None:
-        ros, state = self._look_at_the_clocks(), self._driver.state()
-        self._punctuality.tick(time.monotonic())
+        ros, state = self._advance_clock(), self._driver.state()
+        self._statistics.tick(time.monotonic())
         age = ros - state.stamp if state is not None else None
-        output = self._core.tick(self._time.now, state, age)
+        output = self._gate.tick(self._time.now, state, age)
         if output.joints is not None:
             self._driver.send(output.joints, output.gripper)
         self._publish(output)
-        self._moves.watch(output.move)
+        self._moves.update(output.move)
 
     def _publish(self, output: Output) -> None:
         now = self.get_clock().now().to_msg()
@@ -128,8 +128,8 @@ class Arm(RunnableNode, Node):
     def _publish_diagnostics(self) -> None:
         health = self._driver.health(self._ros_now())
         level = DiagnosticStatus.OK if health.well else DiagnosticStatus.ERROR
-        loop = self._punctuality.figures() | {"scheduling": self._scheduling, "commands": str(self._commands)}
-        values = health.values | {"mode": self._core.arbiter.mode.name} | loop
+        loop = self._statistics.figures() | {"scheduling": self._scheduling, "commands": str(self._commands)}
+        values = health.values | {"mode": self._gate.arbiter.mode.name} | loop
         status = DiagnosticStatus(level=level, name=prefixed(self, "arm"), message=health.summary)
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
@@ -137,7 +137,7 @@ class Arm(RunnableNode, Node):
         self._diagnostics.publish(array)
 
     def close(self) -> None:
-        """Give back the driver."""
+        """Release the stop button and the driver."""
         self._stops.close()
         self._driver.close()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of the arm node that become limits and times of the gate, and the files that they come from."""
+"""The arm node's parameters for limits and timing of the gate, and checks of the files they come from."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _TIMES = {
 }
 
 
-def insist_on_config_files(node: Node) -> None:
-    """Check that the files with this node's parameters, which the launch file names, are there and meant for it.
+def check_config_files(node: Node) -> None:
+    """Check that the parameter files named by the launch file exist and contain this node's parameters.
 
-    `ros2 launch` only warns of a file that is missing, and the arm would run with limits that nobody has chosen.
+    `ros2 launch` only warns about a missing file; the arm would then run with limits that nobody chose.
 
     Raises:
-        StartupError: a file is not there, can't be read, or holds nothing for this node.
+        StartupError: a file does not exist, can't be read, or has no parameters of this node.
     """
     text = "parameter file given to the launch file; empty: none"
     paths = {
@@ -43,11 +43,11 @@ def insist_on_config_files(node: Node) -> None:
         "driver_config": declare(node, "driver_config", "", text),
     }
     for name, path in paths.items():
-        if path and (trouble := _trouble_with(Path(path), node.get_fully_qualified_name())):
-            raise StartupError(f"{name} {path} {trouble}")
+        if path and (problem := _problem_with(Path(path), node.get_fully_qualified_name())):
+            raise StartupError(f"{name} {path} {problem}")
 
 
-def _trouble_with(path: Path, node: str) -> str:
+def _problem_with(path: Path, node: str) -> str:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -57,12 +57,12 @@ def _trouble_with(path: Path, node: str) -> str:
     if not any(is_for(section, node) for section in sections(content)):
         namespace, _, name = node.rpartition("/")
         key = f"/**/{name}" if namespace else name
-        return f"has no parameters of the node {node.lstrip('/')}; they stand below '{key}:' and 'ros__parameters:'"
+        return f"has no parameters of the node {node.lstrip('/')}; put them under '{key}:' and 'ros__parameters:'"
     return ""
 
 
 def declare_limits(node: Node) -> Limits:
-    """Declare what the arm is allowed to do.
+    """Declare the parameters of the gate's limits.
 
     Raises:
         StartupError: the values contradict each other.
@@ -76,9 +76,7 @@ def declare_limits(node: Node) -> Limits:
     low = declare(node, "workspace_min", list(default.workspace_min), f"{corner}, lower")
     high = declare(node, "workspace_max", list(default.workspace_max), f"{corner}, upper")
     if len(low) != 3 or len(high) != 3:
-        raise StartupError(
-            f"workspace_min and workspace_max need three numbers each, not {list(low)} and {list(high)}."
-        )
+        raise StartupError(f"workspace_min and workspace_max need three numbers each, not {list(low)} and {list(high)}")
     try:
         return Limits(workspace_min=tuple(low), workspace_max=tuple(high), table_height=table, **values)
     except ValueError as error:
@@ -86,7 +84,7 @@ def declare_limits(node: Node) -> Limits:
 
 
 def declare_timing(node: Node) -> Timing:
-    """Declare how old things may be."""
+    """Declare the parameters of the gate's timeouts."""
     default = Timing()
     return Timing(
         **{name: declare(node, name, getattr(default, name), text, (0.0, 10.0)) for name, text in _TIMES.items()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm as other programs reach it: its services, its moves and what it publishes. Imports rclpy."""
+"""Client of the arm node for other programs: its services, moves and published state. Imports rclpy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rclpy.client import Client
 from std_srvs.srv import SetBool, Trigger
 
 from ptr_bringup.arm.gate.arbiter import Mode
-from ptr_bringup.arm.motors.conversions import UNREAD, WATCHED, motors_from
+from ptr_bringup.arm.motors.conversions import DIAGNOSTIC_NAME, NOT_READ, motors_from
 from ptr_bringup.arm.motors.health import Level
 from ptr_bringup.arm.motors.recovery import Condition
 from ptr_bringup.ros.names import prefixed
@@ -23,28 +23,28 @@ from ptr_bringup.ros.session import POLL, Caller, GoalClient, SessionError
 from ptr_msgs.action import MoveTo
 from ptr_msgs.msg import ArmState, MotorStates, SafetyEvent
 
-_THERE = 10.0
-"""s within which the arm node answers."""
-_MOVE = 60.0
-"""s within which a named pose is reached."""
-_FRESH = {"state": 0.5, "motors": 2.0, "unread": 2.0}
-"""s since what was heard last, for it to say how things are; motors are told of once a second and when they change."""
+_TIMEOUT = 10.0
+"""s within which the arm node must answer."""
+_MOVE_TIMEOUT = 60.0
+"""s within which a named pose must be reached."""
+_MAX_AGE = {"state": 0.5, "motors": 2.0, "unread": 2.0}
+"""s after which received data is out of date. Motors are published once a second and when they change."""
 
 
 class RemoteArm:
     """Talks to the arm node.
 
     Attributes:
-        state: the newest one; None: none has arrived.
+        state: the newest arm state, None before the first.
     """
 
     def __init__(self, caller: Caller) -> None:
         self._caller, node = caller, caller.node
         self.state: ArmState | None = None
-        self._watched = prefixed(node, WATCHED)
+        self._watched = prefixed(node, DIAGNOSTIC_NAME)
         self._motors: MotorStates | None = None
         self._safety: SafetyEvent | None = None
-        self._heard = dict.fromkeys(_FRESH, -math.inf)
+        self._received_at = dict.fromkeys(_MAX_AGE, -math.inf)
         node.create_subscription(ArmState, "arm/state", self._on_state, 10)
         node.create_subscription(MotorStates, "arm/motors", self._on_motors, LATCHED)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
@@ -59,47 +59,47 @@ class RemoteArm:
 
     @property
     def state_age(self) -> float:
-        """s since the newest state arrived; infinite: none has."""
-        return time.monotonic() - self._heard["state"]
+        """s since the newest state arrived; infinite before the first."""
+        return time.monotonic() - self._received_at["state"]
 
     def _on_state(self, message: ArmState) -> None:
-        self.state, self._heard["state"] = message, time.monotonic()
+        self.state, self._received_at["state"] = message, time.monotonic()
 
     def _on_motors(self, message: MotorStates) -> None:
-        self._motors, self._heard["motors"] = message, time.monotonic()
+        self._motors, self._received_at["motors"] = message, time.monotonic()
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        if any(status.name == self._watched and status.message == UNREAD for status in message.status):
-            self._heard["unread"] = time.monotonic()
+        if any(status.name == self._watched and status.message == NOT_READ for status in message.status):
+            self._received_at["unread"] = time.monotonic()
 
     def _on_safety(self, message: SafetyEvent) -> None:
         self._safety = message
 
     def condition(self) -> Condition:
-        """What the arm and its motors say now; nothing of the motors where the driver does not read them.
+        """Current condition of the arm and its motors; without motors if the driver does not read them.
 
         Raises:
-            SessionError: the arm says nothing, or nothing of its motors and not why.
+            SessionError: the arm node publishes no state, or neither its motors nor why it can't read them.
         """
         wait = self._caller.wait
         state = wait(
             lambda: self.state if self._fresh("state") else None,
             f"{self._caller.named('arm/state')}; are the arm node and its driver running?",
-            _THERE,
+            _TIMEOUT,
         )
-        told = f"{self._caller.named('arm/motors')}; is the driver well? /diagnostics say"
-        wait(lambda: self._fresh("motors") or self._fresh("unread"), told, _THERE)
+        what = f"{self._caller.named('arm/motors')}; check the driver in /diagnostics"
+        wait(lambda: self._fresh("motors") or self._fresh("unread"), what, _TIMEOUT)
         motors, safety = self._motors, self._safety
         mode, reason = Mode(state.mode), safety.message if safety is not None and safety.reason else ""
         if motors is None or not self._fresh("motors"):
-            return Condition(mode, None, UNREAD, (), reason)
+            return Condition(mode, None, NOT_READ, (), reason)
         return Condition(mode, Level(motors.level), motors.message, motors_from(motors).readings, reason)
 
     def _fresh(self, what: str) -> bool:
-        return time.monotonic() - self._heard[what] < _FRESH[what]
+        return time.monotonic() - self._received_at[what] < _MAX_AGE[what]
 
-    def until(self, wanted: Callable[[Condition], bool], timeout: float) -> bool:
-        """True as soon as the arm is as wanted; False when it is not within `timeout` s."""
+    def wait_until(self, wanted: Callable[[Condition], bool], timeout: float) -> bool:
+        """Wait for a condition of the arm; False if it does not hold within `timeout` s."""
         deadline = time.monotonic() + timeout
         while not wanted(self.condition()):
             if time.monotonic() > deadline:
@@ -108,50 +108,52 @@ class RemoteArm:
         return True
 
     def stop(self) -> str:
-        """Stop the arm until it is cleared; returns what the arm node says."""
-        return self._ask("stop", Trigger.Request())
+        """Stop the arm until it is cleared; returns the arm node's answer."""
+        return self._call("stop", Trigger.Request())
 
     def clear(self) -> str:
-        """Release the stop."""
-        return self._ask("clear", Trigger.Request())
+        """Clear the stop."""
+        return self._call("clear", Trigger.Request())
 
     def torque(self, on: bool) -> str:
-        """Let the motors hold, or go limp."""
-        return self._ask("torque", SetBool.Request(data=on))
+        """Switch the torque of all motors on or off."""
+        return self._call("torque", SetBool.Request(data=on))
 
     def reboot(self) -> str:
         """Reboot the motors that have an error."""
-        return self._ask("reboot_motors", Trigger.Request())
+        return self._call("reboot_motors", Trigger.Request())
 
-    def _ask(self, name: str, request: Any) -> str:
-        return str(self._caller.call(self._services[name], request, _THERE).message)
+    def _call(self, name: str, request: Any) -> str:
+        return str(self._caller.call(self._services[name], request, _TIMEOUT).message)
 
     def move(self, pose: str, gripper: float | None = None) -> str:
-        """Move slowly to a named pose; the gripper keeps what it holds unless an opening is given.
+        """Move slowly to a named pose; without `gripper`, the gripper's command stays as it is.
+
+        A KeyboardInterrupt ends the move where it is.
 
         Raises:
-            SessionError: the arm does not get there. KeyboardInterrupt ends the move where it is.
+            SessionError: the arm did not reach the pose.
         """
         why = self.try_move(pose, gripper)
         if why:
-            raise SessionError(f"the arm did not get to {pose}: {why}")
+            raise SessionError(f"the arm did not reach {pose}: {why}")
         return f"The arm is at {pose}."
 
     def try_move(self, pose: str, gripper: float | None = None) -> str:
-        """Move as `move` does; empty when the arm is there, else a sentence that says why not."""
+        """Like `move`, but returns an empty string on success, otherwise the reason for the failure."""
         what = f"{self._caller.named('arm/state')}; is the arm node running?"
-        state = self._caller.wait(lambda: self.state, what, _THERE)
+        state = self._caller.wait(lambda: self.state, what, _TIMEOUT)
         opening = state.commanded_gripper_position if gripper is None else gripper
         return self.reach(MoveTo.Goal(named_pose=pose, gripper_position=opening))
 
     def reach(self, goal: MoveTo.Goal) -> str:
-        """Move to any goal; empty when the arm is there, else a sentence that says why not."""
-        self._caller.wait(self._move.server_is_ready, f"the action {self._caller.named('arm/move_to')}", _THERE)
-        return reach(self._caller, self._move, goal, _MOVE)
+        """Move to any goal; returns an empty string on success, otherwise the reason for the failure."""
+        self._caller.wait(self._move.server_is_ready, f"the action {self._caller.named('arm/move_to')}", _TIMEOUT)
+        return reach(self._caller, self._move, goal, _MOVE_TIMEOUT)
 
 
 def reach(caller: Caller, client: ActionClient, goal: MoveTo.Goal, timeout: float) -> str:
-    """Send a move and wait for its end; empty when the arm is there, else a sentence that says why not."""
+    """Send a move and wait for its end; returns an empty string on success, otherwise the reason for the failure."""
     result = caller.act(client, goal, "arm/move_to", timeout)
     if result is None:
         return "the arm node refused the move; release the deadman, and clear the arm if it is stopped"

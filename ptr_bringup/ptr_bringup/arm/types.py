@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes into the gate and what comes out of it, as plain data."""
+"""Input and output of the gate, as plain data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ptr_bringup.arm.gate.limits import Reason
 from ptr_bringup.arm.model.kinematics import Array, Pose
 
 _TURNS, _STROKE = 4.0 * np.pi, 1.0
-"""rad of a joint and m of a finger beyond which a driver's number is no position."""
+"""rad of a joint and m of a finger; a driver's value beyond that is not a position."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class JointState:
 
     @property
     def finite(self) -> bool:
-        """True when the positions are numbers, and of joints: within two turns."""
+        """True when the positions are finite and plausible: joints within two turns."""
         return bool((np.abs(self.positions) <= _TURNS).all() and abs(self.finger) <= _STROKE)
 
 
 @dataclass(frozen=True)
-class Executed:
+class CommandOutput:
     """What passed the gate in one tick (see ExecutedCommand.msg)."""
 
     source: str
@@ -50,7 +50,7 @@ class Executed:
 
 
 @dataclass(frozen=True)
-class State:
+class ArmStatus:
     """What the arm is doing (see ArmState.msg)."""
 
     stamp: float
@@ -76,7 +76,7 @@ class SafetyChange:
 
 @dataclass(frozen=True)
 class MoveReport:
-    """How a move to a pose is getting on; `done` with or without `success`."""
+    """Progress of a move to a pose (0..1); `done` with or without `success`."""
 
     progress: float
     done: bool = False
@@ -91,16 +91,16 @@ class Output:
     Attributes:
         joints: (6,) rad to send to the driver, None: send nothing.
         gripper: opening to send, 0..1.
-        executed, state: None as long as no joint state has arrived; `executed` also while they are stale.
+        executed, state: None before the first joint state; `executed` also while joint states are stale.
         events: changes of the reasons, at most one.
         move: report of a move to a pose, None when there is none.
-        notice: something that a person should read, empty otherwise.
+        notice: a warning for the log, or empty.
     """
 
     joints: Array | None
     gripper: float
-    executed: Executed | None
-    state: State | None
+    executed: CommandOutput | None
+    state: ArmStatus | None
     events: tuple[SafetyChange, ...]
     move: MoveReport | None
     notice: str = ""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The running robot from a Python program: `from ptr_bringup.client import Robot`."""
+"""Control the running robot from Python: `from ptr_bringup.client import Robot`."""
 
 from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.client.recording import Episode

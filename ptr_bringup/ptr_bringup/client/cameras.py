@@ -17,7 +17,7 @@ from ptr_models.common.jpeg import decode
 
 
 class Cameras:
-    """Subscribes to a camera when its image is first asked for."""
+    """Subscribes to a camera when its image is first requested."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -26,14 +26,14 @@ class Cameras:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the cameras that publish now."""
+        """Names of the cameras that currently publish."""
         pattern = re.compile(re.escape(self._caller.named("camera")) + r"/(?P<name>[^/]+)/image/compressed")
         found = (pattern.fullmatch(topic) for topic, _ in self._caller.node.get_topic_names_and_types())
         published = (match["name"] for match in found if match)
         return tuple(sorted(name for name in published if self._caller.node.count_publishers(_topic(name))))
 
     def arrived(self, name: str, within: float) -> bool:
-        """Whether an image of a camera arrived within the last seconds; starts to listen to it."""
+        """Whether an image of a camera arrived within the last `within` s; subscribes to it."""
         self._listen(name)
         return name in self._newest and time.monotonic() - self._newest[name][0] < within
 
@@ -41,10 +41,10 @@ class Cameras:
         """The next image of a camera: (height, width, 3), RGB.
 
         Args:
-            name: of the camera; empty: the only one.
+            name: of the camera; empty if there is only one.
             timeout: s to wait for it.
         Raises:
-            SessionError: no camera of that name publishes, several do and none was named, or its image is damaged.
+            SessionError: no camera of that name publishes, several do and none was named, or the image is corrupt.
         """
         name = name or self._only(timeout)
         self._listen(name)
@@ -53,7 +53,7 @@ class Cameras:
         self._caller.wait(lambda: name in self._newest and self._newest[name][0] >= asked, wanted, timeout)
         image = decode(self._newest[name][1].data)
         if image is None:
-            raise SessionError(f"the image of camera {name!r} is not a JPEG that can be read")
+            raise SessionError(f"the image of camera {name!r} is not a valid JPEG")
         return np.ascontiguousarray(image[..., ::-1])
 
     def _only(self, timeout: float) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An episode that a program records."""
+"""Recording of episodes by a program."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from rclpy.client import Client
 from ptr_bringup.ros.session import Caller
 from ptr_msgs.srv import StartEpisode, StopEpisode
 
-DISCOVERY = 5.0  # s for the recorder to appear
-ANSWER = 60.0  # s for its answer: a long episode takes a while to bring to the disk
+DISCOVERY_TIMEOUT = 5.0  # s for the recorder to appear
+ANSWER_TIMEOUT = 60.0  # s for its answer: writing a long episode to disk takes a while
 
 
 @dataclass
 class Episode:
-    """One recording. Set `outcome` before the block ends; what the recorder says of it is there afterwards.
+    """One recording. Set `outcome` before the block ends; the recorder's answer is available afterwards.
 
     Attributes:
         episode_id: its name.
         outcome: success, failure, partial or unlabelled.
         score: 0 to 1, for partial.   note: one sentence.
-        discarded: put it into the folder `discarded` instead of keeping it.
+        discarded: move it to the folder `discarded` instead of keeping it.
         path: folder of the finished bag.
-        recommendation: of the audit, keep or discard; empty while it goes on.   findings: one sentence each.
+        recommendation: of the audit, keep or discard; empty while recording.   findings: one sentence each.
     """
 
     episode_id: str
@@ -63,7 +63,9 @@ class Recorder:
             operator_name=operator,
             extra_json=json.dumps({"device": "program", **metadata}),
         )
-        episode = Episode(self._caller.call(self._start, request, ANSWER, discovery=DISCOVERY).episode_id)
+        episode = Episode(
+            self._caller.call(self._start, request, ANSWER_TIMEOUT, discovery=DISCOVERY_TIMEOUT).episode_id
+        )
         try:
             yield episode
         except BaseException as error:
@@ -79,6 +81,6 @@ class Recorder:
             score=math.nan if episode.score is None else episode.score,
             note=episode.note,
         )
-        answer = self._caller.call(self._stop, request, ANSWER)
+        answer = self._caller.call(self._stop, request, ANSWER_TIMEOUT)
         episode.path, episode.recommendation = Path(answer.path), answer.recommendation
         episode.findings = tuple(answer.findings)

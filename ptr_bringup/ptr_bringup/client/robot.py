@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One running robot: state, images, motion, recording and policy runs, as calls that block until they are done."""
+"""A running robot: state, images, motion, recording and policy runs, as blocking calls."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from ptr_models.common import namespaces
 from ptr_msgs.action import MoveTo, RunPolicy
 from ptr_msgs.msg import ArmCommand, ArmState
 
-FRESH = 0.5  # s since what arrived last, for the arm or a camera to count as there
-HEARD = 5.0  # s within which the arm's state follows a stop or its release
-RUN = 600.0  # s that a run of a policy may take
-COMMAND_PERIOD = 0.1  # s between two commands that hold the gripper's opening
-REACHED = 0.03  # of the gripper's opening
-STILL = 0.5  # s without change after which fingers count as stopped, by an object perhaps
+MAX_AGE = 0.5  # s since the last message for the arm or a camera to count as available
+STOP_TIMEOUT = 5.0  # s within which the arm's state must show a stop or its clearing
+RUN_TIMEOUT = 600.0  # s that a policy run may take
+COMMAND_PERIOD = 0.1  # s between two commands of the gripper's opening
+OPENING_TOLERANCE = 0.03
+SETTLED_AFTER = 0.5  # s without progress after which the fingers count as stopped, for example by an object
 
 
 class NotReadyError(SessionError):
-    """The robot is not complete; the message says what is missing."""
+    """The robot is not ready; the message says what is missing."""
 
 
 class RunResult(enum.Enum):
     """How a policy run ended."""
 
-    COMPLETED = "completed"  # it made all its steps
-    CANCELED = "canceled"  # the caller, or `until`, ended it
+    COMPLETED = "completed"  # all steps were executed
+    CANCELED = "canceled"  # by the caller or by `until`
     FAULT = "fault"  # a silent camera, a stopped arm, a person who took over ...
-    REFUSED = "refused"  # it never began
+    REFUSED = "refused"  # it never started
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class PolicyRun:
     """A policy run that has ended.
 
     Attributes:
-        result: how.   message: why, one sentence.
-        steps, held_steps: how many steps it had, and in how many of them the policy sent no action.
+        result: how it ended.   message: why, one sentence.
+        steps, held_steps: number of steps, and of those in which the policy sent no action.
         mean_q: mean Q of its actions; NaN without steps.
     """
 
@@ -74,7 +74,7 @@ class RobotState:
     Attributes:
         stamp: s, of the joint states.
         mode: IDLE, TELEOP, POLICY, HOLD, PROTECTIVE_STOP (until it is cleared) or MOVING.
-        source: who commands; empty: nobody.
+        source: the source in command; empty if none is.
         pose: measured, of the end effector in base_link (m, rotation matrix).
         commanded_pose: the target that commands move.
         joint_positions: (6,) rad.   joint_velocities: (6,) rad/s.
@@ -93,7 +93,7 @@ class RobotState:
 
     @classmethod
     def from_message(cls, message: ArmState) -> RobotState:
-        """The same as plain data."""
+        """Convert from an ArmState message."""
         return cls(
             seconds(message.header.stamp),
             Mode(message.mode),
@@ -108,23 +108,23 @@ class RobotState:
 
 
 class Robot:
-    """The robot that a launch file has started, in this ROS domain.
+    """The robot in this ROS domain, started by a launch file.
 
         with Robot() as robot:
             robot.wait_until_ready()
             robot.move_to("start")
 
-    Every motion passes the arm node's safety limits. A person who teleoperates goes before a program, as before a
-    policy; a program and a policy that command at once are both refused.
+    The arm node's safety limits apply to every motion. A teleoperating person has priority over a program, as over a
+    policy. If a program and a policy send commands at the same time, both are refused.
 
     Args:
         name: of the node, and of the commands' source.
-        namespace: of the robot, as its launch file got it, where the domain has several; None: what the environment
-            variable PTR_NAMESPACE says, or none.
+        namespace: of the robot, as given to its launch file, if the domain has several; None: the value of the
+            environment variable PTR_NAMESPACE, or none.
     Raises:
-        ValueError: the namespace is none.
+        ValueError: the namespace is invalid.
     Attributes:
-        namespace: of the robot, empty: none.
+        namespace: of the robot; empty if none.
         arm: torque, reboot and condition of the motors.
         stage: scenes of the simulator, and whether the task has succeeded.
     """
@@ -147,16 +147,16 @@ class Robot:
         self.close()
 
     def close(self) -> None:
-        """Leave ROS. The arm holds where it is."""
+        """Shut down the connection. The arm holds its pose."""
         self._exit.close()
 
     def sleep(self, seconds: float) -> None:
         """Wait, in real time."""
         self._caller.sleep(seconds)
 
-    # ------------------------------------------------------------------ what it is like
+    # ------------------------------------------------------------------ state
     def wait_until_ready(self, timeout: float = 30.0, cameras: Sequence[str] = ()) -> None:
-        """Wait for the arm, for the named cameras, and until no stop is in force.
+        """Wait for the arm and the named cameras, and until the arm is not stopped.
 
         Raises:
             NotReadyError: something is missing after `timeout` s; the message says what.
@@ -169,14 +169,14 @@ class Robot:
 
     def _missing(self, cameras: Sequence[str]) -> list[str]:
         missing = []
-        if self.arm.state_age > FRESH:
+        if self.arm.state_age > MAX_AGE:
             missing.append(
                 f"no {self._caller.named('arm/state')}; start robot.launch.xml, or set the ROS_DOMAIN_ID of its "
                 "terminal here"
             )
         elif self._stopped():
             missing.append("the arm is stopped; see `ptr arm status`, then call robot.clear()")
-        missing += [f"no image from camera {name!r}" for name in cameras if not self._cameras.arrived(name, FRESH)]
+        missing += [f"no image from camera {name!r}" for name in cameras if not self._cameras.arrived(name, MAX_AGE)]
         return missing
 
     @property
@@ -184,11 +184,11 @@ class Robot:
         """The newest state of the arm.
 
         Raises:
-            SessionError: none has arrived for 0.5 s, or ever within 10 s.
+            SessionError: none has arrived within 10 s, or the newest is older than 0.5 s.
         """
         what = f"{self._caller.named('arm/state')}; is the arm node running?"
         self._caller.wait(lambda: self.arm.state is not None, what, 10.0)
-        if (age := self.arm.state_age) > FRESH:
+        if (age := self.arm.state_age) > MAX_AGE:
             raise SessionError(f"the arm's last state is {age:.1f} s old; is the arm node still running?")
         return RobotState.from_message(self.arm.state)
 
@@ -198,7 +198,7 @@ class Robot:
         return self._cameras.names
 
     def image(self, camera: str = "", timeout: float = 5.0) -> NDArray[np.uint8]:
-        """The next image of a camera (empty: the only one): (height, width, 3), RGB.
+        """The next image of a camera (may be empty if there is only one): (height, width, 3), RGB.
 
         Raises:
             SessionError: none arrives within `timeout` s.
@@ -210,10 +210,11 @@ class Robot:
         """Move slowly to `start`, `home`, `sleep` or a pose of the end effector in base_link.
 
         Args:
-            gripper: opening at the end, 0 closed to 1 open; None: as it is.
+            gripper: opening at the end, 0 closed to 1 open; None: unchanged.
             duration: s; 0: chosen from the distance and the speed limits.
         Raises:
-            SessionError: it did not get there; the message says why. KeyboardInterrupt ends the move where it is.
+            SessionError: the arm did not reach the target; the message says why. A KeyboardInterrupt ends the move
+                where it is.
         """
         opening = self.state.gripper_commanded if gripper is None else gripper
         goal = MoveTo.Goal(gripper_position=float(opening), duration=float(duration))
@@ -222,7 +223,7 @@ class Robot:
         else:
             goal.pose = pose_message(target)
         if why := self.arm.reach(goal):
-            raise SessionError(f"the arm did not get to {target}: {why}")
+            raise SessionError(f"the arm did not reach {target}: {why}")
 
     def send_twist(
         self,
@@ -231,14 +232,14 @@ class Robot:
         gripper: float | None = None,
         duration: float = 0.2,
     ) -> None:
-        """Command a velocity, which holds for `duration` s; returns at once. Send the next one before it is over.
+        """Command a velocity for `duration` s, and return immediately. Send the next one before the time is over.
 
         Args:
             linear: (3,) m/s along, and angular: (3,) rad/s about, the axes of base_link.
-            gripper: opening, 0 closed to 1 open; None: as commanded before.
+            gripper: opening, 0 closed to 1 open; None: unchanged.
             duration: s, at most 1.
         Raises:
-            ValueError: the duration is not in (0, 1], or a vector has not 3 numbers.
+            ValueError: the duration is not in (0, 1], or a vector does not have 3 numbers.
         """
         if not 0.0 < duration <= MAX_VALID_FOR:
             raise ValueError(f"duration is {duration} s; it must be above 0 and at most {MAX_VALID_FOR:g}")
@@ -250,7 +251,7 @@ class Robot:
         self._commands.publish(message)
 
     def release(self) -> None:
-        """Give up command: the arm holds, and a policy may begin at once."""
+        """Release the arm: it holds, and a policy may take over immediately."""
         self._commands.publish(self._command(None))
 
     def _command(self, gripper: float | None) -> ArmCommand:
@@ -261,7 +262,7 @@ class Robot:
         return message
 
     def gripper(self, opening: float, timeout: float = 5.0) -> float:
-        """Open or close the gripper, until it is there or an object holds the fingers apart; returns the opening.
+        """Open or close the gripper until it reaches the opening or stops at an object; returns the measured opening.
 
         Raises:
             SessionError: it still moves after `timeout` s.
@@ -274,27 +275,27 @@ class Robot:
                 self._caller.sleep(COMMAND_PERIOD)
                 measured = self.state.gripper
                 distance = abs(measured - opening)
-                if distance <= REACHED or time.monotonic() - since > STILL:
+                if distance <= OPENING_TOLERANCE or time.monotonic() - since > SETTLED_AFTER:
                     return measured
-                if distance < best - REACHED / 3:
+                if distance < best - OPENING_TOLERANCE / 3:
                     best, since = distance, time.monotonic()
         finally:
             self.release()
         raise SessionError(f"the gripper still moves after {timeout:g} s: {self.state.gripper:.2f} of {opening:.2f}")
 
     def stop(self) -> None:
-        """Stop the arm at once, until it is cleared; returns when its state says so."""
+        """Stop the arm until it is cleared; returns once its state shows the stop."""
         self.arm.stop()
-        self._caller.wait(self._stopped, "the arm to be stopped", HEARD)
+        self._caller.wait(self._stopped, "the arm to be stopped", STOP_TIMEOUT)
 
     def clear(self) -> None:
-        """Release the stop; nothing moves before a new command.
+        """Clear the stop; nothing moves before a new command.
 
         Raises:
-            SessionError: its cause lasts; the message says which.
+            SessionError: its cause persists; the message says which.
         """
         self.arm.clear()
-        self._caller.wait(lambda: not self._stopped(), "the arm to be cleared", HEARD)
+        self._caller.wait(lambda: not self._stopped(), "the arm to be cleared", STOP_TIMEOUT)
 
     def _stopped(self) -> bool:
         return self.arm.state is not None and self.arm.state.mode == Mode.PROTECTIVE_STOP
@@ -309,7 +310,7 @@ class Robot:
         operator: str = "",
         metadata: Mapping[str, Any] | None = None,
     ) -> AbstractContextManager[Episode]:
-        """Record an episode for the time of a `with` block.
+        """Record an episode for the duration of a `with` block.
 
             with robot.record("put_carrot_on_plate") as episode:
                 ...
@@ -318,10 +319,10 @@ class Robot:
         An exception in the block ends the episode unlabelled; it is kept.
 
         Args:
-            kind: demonstration, trial or practice.   instruction: the task in free words.
-            operator: who drives.   metadata: further values, stored with the bag.
+            kind: demonstration, trial or practice.   instruction: the task in free text.
+            operator: name of the operator.   metadata: further values, stored with the bag.
         Raises:
-            SessionError: the recorder refuses, because a stream is silent for example.
+            SessionError: the recorder refuses, for example because a stream is silent.
         """
         return self._recorder.record(task, kind, instruction, operator, metadata or {})
 
@@ -333,15 +334,15 @@ class Robot:
         choice: str = "",
         until: Callable[[], bool] | None = None,
         on_step: Callable[[int, float], None] | None = None,
-        timeout: float = RUN,
+        timeout: float = RUN_TIMEOUT,
     ) -> PolicyRun:
-        """Let the policy server act, and wait for the end.
+        """Run a policy on the policy server, and wait for the end.
 
         Args:
-            task: that the policy is conditioned on.
+            task: the task that the policy is conditioned on.
             max_steps: 0: the checkpoint's episode length.
-            choice: mode, sample, sample_gripper, argmax_q or softmax_q; empty: the server's.
-            until: asked five times a second; the run is canceled once it returns true.
+            choice: mode, sample, sample_gripper, argmax_q or softmax_q; empty: the server's default.
+            until: polled; the run is canceled once it returns true.
             on_step: called with each step's index and Q, from another thread.
             timeout: s, after which the run is canceled.
         Raises:

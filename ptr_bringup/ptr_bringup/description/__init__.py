@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robot as RViz and Foxglove show it: its URDF, and where its links and cameras are."""
+"""The robot for RViz and Foxglove: its URDF and the transforms of its links and cameras."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `robot_description`: what RViz and Foxglove need to show the arm and its cameras.
+"""The node `robot_description`: publishes what RViz and Foxglove need to show the arm and its cameras.
 
-It does the work of `robot_state_publisher`, which is in no wheel of ROS 2, and adds the cameras whose pose is known.
+It replaces `robot_state_publisher`, which is not available as a wheel, and adds the cameras whose pose is known.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from ptr_bringup.ros.time import STEADY
 from ptr_models.common.rotations import quaternion_from_matrix
 
 _SEARCH_PERIOD = 2.0
-"""s between two looks for cameras that have come."""
+"""s between two searches for new cameras."""
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class RobotDescription(RunnableNode, Node):
-    """Publishes /robot_description, /tf and /tf_static; in a namespace, frames begin with it."""
+    """Publishes /robot_description, /tf and /tf_static; in a namespace, it is the prefix of all frames."""
 
     def __init__(self) -> None:
         super().__init__("robot_description")
-        file = declare(self, "urdf", "", "URDF file of the arm; empty: the WidowX 250 S of simple shapes")
+        file = declare(self, "urdf", "", "URDF file of the arm; empty: the WidowX 250 S with simple shapes")
         rate = declare(self, "rate", 25.0, "Hz of /tf, always from the newest joint state", (1.0, 50.0))
         self._robot = read_urdf(Path(file or f"{get_package_share_directory('ptr_bringup')}/urdf/wx250s.urdf"))
         self._joints = {joint.name: joint for joint in self._robot.moving}
@@ -59,12 +59,12 @@ class RobotDescription(RunnableNode, Node):
         self.create_timer(_SEARCH_PERIOD, self._find_cameras, clock=STEADY)
 
     def start(self) -> None:
-        """Publish what does not change."""
+        """Publish the static data."""
         self._description.publish(String(data=self._robot.text))
         self._publish_static()
 
     def _publish_moving(self) -> None:
-        """Publish where the newest joint state puts the links."""
+        """Publish the links' transforms for the newest joint state."""
         for message, _ in take(self._joint_states):
             positions = self._robot.positions(dict(zip(message.name, message.position, strict=False)))
             if not positions or not all(map(math.isfinite, positions.values())):
@@ -75,7 +75,7 @@ class RobotDescription(RunnableNode, Node):
             self._transforms.publish(TFMessage(transforms=[self._moving[name] for name in positions]))
 
     def _find_cameras(self) -> None:
-        """Listen to the poses of cameras that have come since the last look."""
+        """Subscribe to the poses of new cameras."""
         pattern = re.compile(re.escape(self.resolve_topic_name("camera")) + r"/([^/]+)/pose")
         for topic, types in self.get_topic_names_and_types():
             match = pattern.fullmatch(topic)
@@ -88,8 +88,8 @@ class RobotDescription(RunnableNode, Node):
             found = camera_transform(camera, message, self._prefix)
             if found.header.frame_id not in self._frames:
                 self.get_logger().warning(
-                    f"camera {camera} is in the frame {found.header.frame_id!r}, which is no link of the robot: it is "
-                    f"shown only where another node publishes that frame; links are {', '.join(sorted(self._frames))}"
+                    f"camera {camera} is in the frame {found.header.frame_id!r}, which is not a link of the robot; it "
+                    f"is only shown if another node publishes that frame; links: {', '.join(sorted(self._frames))}"
                 )
             self._static[found.child_frame_id] = found
             self._publish_static()
@@ -97,7 +97,7 @@ class RobotDescription(RunnableNode, Node):
         self.create_subscription(PoseStamped, topic, keep, LATCHED)
 
     def _publish_static(self) -> None:
-        """Publish all that stands still in one message: those who come later get the newest one alone."""
+        """Publish all static transforms in one message, because late subscribers only get the newest one."""
         stamp = self.get_clock().now().to_msg()
         for transform in self._static.values():
             transform.header.stamp = stamp
@@ -105,7 +105,7 @@ class RobotDescription(RunnableNode, Node):
 
 
 def transform_of(joint: Joint, prefix: str = "") -> TransformStamped:
-    """The transform of a joint at position 0; `prefix`: of its frames, in a namespace."""
+    """The transform of a joint at position 0; `prefix`: of its frames in a namespace."""
     message = TransformStamped(child_frame_id=prefix + joint.child)
     message.header.frame_id = prefix + joint.parent
     place(message, joint, 0.0)
@@ -113,7 +113,7 @@ def transform_of(joint: Joint, prefix: str = "") -> TransformStamped:
 
 
 def camera_transform(camera: str, message: PoseStamped, prefix: str = "") -> TransformStamped:
-    """The transform of a camera's optical frame, from its pose; `prefix`: of all frames, in a namespace."""
+    """The transform of a camera's optical frame from its pose; `prefix`: of all frames in a namespace."""
     found = TransformStamped(header=message.header, child_frame_id=prefix + optical_frame(camera))
     found.header.frame_id = prefix + message.header.frame_id.removeprefix(prefix)
     moved, position = found.transform.translation, message.pose.position

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The joints of a URDF, and where each puts its child link. No ROS."""
+"""The joints of a URDF and their transforms. No ROS."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class UrdfError(PtrError):
 
 @dataclass(frozen=True)
 class Mimic:
-    """A joint that follows another one: multiplier times its position, plus an offset (rad or m)."""
+    """A joint that follows another one: multiplier times its position plus offset (rad or m)."""
 
     joint: str
     multiplier: float
@@ -40,10 +40,10 @@ class Joint:
     Attributes:
         kind: one of KINDS.
         parent, child: names of links.
-        translation, rotation: where the child is in the parent at position 0: (3,) m and (3, 3).
-        axis: (3,) unit vector in the child, of what moves.
+        translation, rotation: of the child in the parent at position 0: (3,) m and (3, 3).
+        axis: (3,) unit vector in the child; meaningless for fixed joints.
         lower, upper: limits (rad or m), velocity: limit (rad/s or m/s); NaN: none.
-        mimic: which joint it follows, if it does.
+        mimic: the joint that it follows, if any.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Joint:
 
 @dataclass(frozen=True)
 class RobotModel:
-    """A robot of a URDF.
+    """A robot described by a URDF.
 
     Attributes:
         text: the URDF.
@@ -86,11 +86,11 @@ class RobotModel:
 
     @property
     def fixed(self) -> tuple[Joint, ...]:
-        """Joints without one."""
+        """Joints without a position."""
         return tuple(joint for joint in self.joints if joint.kind == FIXED)
 
     def positions(self, measured: Mapping[str, float]) -> dict[str, float]:
-        """Positions of the joints that are measured, and of those that follow one of them and are not."""
+        """Positions of the measured joints, and of unmeasured ones that follow one of them."""
         found = {joint.name: measured[joint.name] for joint in self.moving if joint.name in measured}
         for joint in self.moving:
             if joint.mimic is not None and joint.name not in found and joint.mimic.joint in measured:
@@ -102,7 +102,7 @@ def read_urdf(path: Path) -> RobotModel:
     """The robot of a URDF file.
 
     Raises:
-        UrdfError: it can't be read, or is no URDF of one tree of links.
+        UrdfError: it can't be read, or is not a URDF with a single tree of links.
     """
     try:
         return parse_urdf(path.read_text(encoding="utf-8"))
@@ -116,14 +116,14 @@ def parse_urdf(text: str) -> RobotModel:
     """The robot of a URDF.
 
     Raises:
-        UrdfError: it is no URDF of one tree of links.
+        UrdfError: it is not a URDF with a single tree of links.
     """
     try:
         robot = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise UrdfError(f"it is no XML: {error}") from error
+        raise UrdfError(f"invalid XML: {error}") from error
     if robot.tag != "robot":
-        raise UrdfError(f"its first element is {robot.tag!r}, not 'robot'; a xacro file has to be expanded first")
+        raise UrdfError(f"its root element is {robot.tag!r}, not 'robot'; a xacro file must be expanded first")
     links = [_attribute(link, "name") for link in robot.findall("link")]
     joints = [_joint(element) for element in robot.findall("joint")]
     return RobotModel(text, _in_order(links, joints))
@@ -133,27 +133,27 @@ def _in_order(links: list[str], joints: list[Joint]) -> tuple[Joint, ...]:
     """The joints, parents before children.
 
     Raises:
-        UrdfError: they are not one tree of these links.
+        UrdfError: they don't form a single tree of these links.
     """
     for joint in joints:
         if missing := {joint.parent, joint.child} - set(links):
-            raise UrdfError(f"joint {joint.name} names the link {min(missing)!r}, which is not there")
+            raise UrdfError(f"joint {joint.name} names the link {min(missing)!r}, which does not exist")
     roots = set(links) - {joint.child for joint in joints}
     if len(roots) != 1 or len(joints) != len(links) - 1:
-        raise UrdfError(f"its {len(links)} links and {len(joints)} joints are no tree of one root")
+        raise UrdfError(f"its {len(links)} links and {len(joints)} joints don't form a tree with one root")
     reached, found = roots, list[Joint]()
     while waiting := [joint for joint in joints if joint.parent in reached and joint.child not in reached]:
         reached |= {joint.child for joint in waiting}
         found += waiting
     if len(reached) != len(links):
-        raise UrdfError(f"the link {min(set(links) - reached)!r} is not joined to {min(roots)!r}")
+        raise UrdfError(f"the link {min(set(links) - reached)!r} is not connected to {min(roots)!r}")
     return tuple(found)
 
 
 def _joint(element: ElementTree.Element) -> Joint:
     name, kind = _attribute(element, "name"), _attribute(element, "type")
     if kind not in KINDS:
-        raise UrdfError(f"joint {name} is {kind}; what can be shown is {', '.join(KINDS)}")
+        raise UrdfError(f"joint {name} has the type {kind}; supported: {', '.join(KINDS)}")
     axis = _numbers(element.find("axis"), "xyz", (1.0, 0.0, 0.0))
     length = float(np.linalg.norm(axis))
     if kind != FIXED and length < 1e-6:
@@ -205,5 +205,5 @@ def _numbers(element: ElementTree.Element | None, key: str, default: tuple[float
     except ValueError:
         values = np.array([])
     if len(values) != len(default) or not np.isfinite(values).all():
-        raise UrdfError(f"{key} is {text!r}; give {len(default)} number{'s' * (len(default) > 1)}")
+        raise UrdfError(f"{key} is {text!r}; it must have {len(default)} number{'s' * (len(default) > 1)}")
     return values

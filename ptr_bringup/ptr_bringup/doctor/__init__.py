@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr doctor`: what is there, what is missing, what it is for and how to get it."""
+"""`ptr doctor`: what is installed, what is missing, what it is for and how to get it."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks of `ptr doctor`: the interpreter, ROS, the nodes, the simulator, the robot's devices."""
+"""The checks of `ptr doctor`: Python, ROS, the nodes, the simulator, the robot's devices."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from ptr_bringup.doctor.findings import AbsentError, Check
 from ptr_bringup.domain import free_domain, robots_nodes
 
 SETUP = "run `make setup` in the suite's folder"
-TIMEOUT = 60  # s for a check in a process of its own
-LEAST_DISK = 5e9  # bytes
+TIMEOUT = 60  # s for a check in a separate process
+MIN_DISK = 5e9  # bytes
 EXECUTABLES = {
     "ptr_bringup": (
         *("arm", "camera", "cameras", "camera_monitor", "robot_description", "simulator", "xs_sdk_stand_in"),
@@ -66,15 +66,15 @@ print("a message came through (" + rclpy.get_rmw_implementation_identifier() + "
 
 
 def all_checks() -> list[Check]:
-    """Every check: first what is necessary, in the order in which it is needed; then what not everyone needs."""
+    """All checks: first the necessary ones, in the order in which they are needed, then the optional ones."""
     return sorted([*own_checks(), *contributed()], key=lambda check: not check.necessary)
 
 
 def own_checks() -> list[Check]:
-    """Those of the robot's package."""
+    """The checks of this package."""
     return [
         Check("Python", "runs everything", True, _python),
-        Check("ROS 2", "how the nodes talk", True, _ros),
+        Check("ROS 2", "communication between nodes", True, _ros),
         Check("ROS 2 traffic", "nodes reach each other", True, lambda: _separately(TALK)),
         Check("ROS domain", "one robot in each", True, one_robot),
         Check("ptr_msgs", "the suite's own messages", True, _messages),
@@ -83,7 +83,7 @@ def own_checks() -> list[Check]:
         Check("disk", "bags and checkpoints", True, _disk),
         Check("shared memory", "images between nodes without copies", False, _shared_memory),
         Check("C++ compiler", "building ptr_msgs", False, _compiler),
-        Check("camera", "the real robot's eye", False, cameras),
+        Check("camera", "images of the real robot", False, cameras),
         Check("WidowX arm", "the real robot", False, arm_cable),
         Check("Interbotix's xs_sdk", "driving the real robot", False, arm_software),
         Check("SpaceMouse", "driving the arm by hand", False, spacemouse),
@@ -93,7 +93,7 @@ def own_checks() -> list[Check]:
 def _python() -> str:
     version = platform.python_version()
     if not (3, 10) <= sys.version_info[:2] <= (3, 13):
-        raise AbsentError(f"Python {version} is not supported, 3.10 to 3.13 are: make PYTHON=python3.12")
+        raise AbsentError(f"Python {version} is not supported; use 3.10 to 3.13: make PYTHON=python3.12")
     return f"{version}, {os.cpu_count()} processors"
 
 
@@ -107,10 +107,10 @@ def _ros() -> str:
 
 
 def one_robot() -> str:
-    """Which domain this is, and which of a robot's nodes run in it.
+    """The current domain, and the robot's nodes that run in it.
 
     Raises:
-        AbsentError: one of them runs twice, or ROS could not be asked.
+        AbsentError: one of them runs twice, or the nodes can't be listed.
     """
     domain = os.environ.get("ROS_DOMAIN_ID") or "0"
     try:
@@ -122,7 +122,7 @@ def one_robot() -> str:
         free = free_domain()
         other = "" if free is None else f", for example ROS_DOMAIN_ID={free}"
         raise AbsentError(
-            f"ROS domain {domain} has two robots (twice there: {', '.join(twice)}); end one, or start it in another "
+            f"ROS domain {domain} has two robots (running twice: {', '.join(twice)}); end one, or start it in another "
             f"domain{other}, or with namespace:=NAME"
         )
     return f"{domain}, {', '.join(nodes) + ' running' if nodes else 'no robot is running'}"
@@ -152,12 +152,12 @@ def _rendering() -> str:
         return _separately(RENDER)
     except AbsentError as error:
         raise AbsentError(
-            f"{error}; when a library is missing: apt-get install libegl1 libopengl0 libgl1-mesa-dri"
+            f"{error}; if a library is missing: apt-get install libegl1 libopengl0 libgl1-mesa-dri"
         ) from None
 
 
 def _separately(program: str) -> str:
-    """Run a check in a process of its own, which may crash; what it prints is what was found."""
+    """Run a check in a separate process, which may crash; returns its output."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, text=True, timeout=TIMEOUT, check=False
@@ -165,7 +165,7 @@ def _separately(program: str) -> str:
     except subprocess.TimeoutExpired:
         raise AbsentError(f"no answer within {TIMEOUT} s") from None
     if done.returncode < 0:
-        raise AbsentError(f"the process was ended by {signal.Signals(-done.returncode).name}")
+        raise AbsentError(f"the process was killed by {signal.Signals(-done.returncode).name}")
     if done.returncode > 0:
         lines = done.stderr.strip().splitlines()
         raise AbsentError(lines[-1] if lines else f"the process ended with code {done.returncode}")
@@ -174,32 +174,32 @@ def _separately(program: str) -> str:
 
 def _disk() -> str:
     free = shutil.disk_usage(".").free
-    if free < LEAST_DISK:
-        raise AbsentError(f"{free / 1e9:.1f} GB free in {Path.cwd()}, {LEAST_DISK / 1e9:.0f} GB are wanted")
+    if free < MIN_DISK:
+        raise AbsentError(f"{free / 1e9:.1f} GB free in {Path.cwd()}; at least {MIN_DISK / 1e9:.0f} GB are recommended")
     return f"{free / 1e9:.0f} GB free in {Path.cwd()}"
 
 
 def _shared_memory() -> str:
     folder = Path("/dev/shm")
     if not os.access(folder, os.W_OK):
-        raise AbsentError("/dev/shm can't be written; Fast DDS falls back to UDP, which is slower")
+        raise AbsentError("/dev/shm is not writable; Fast DDS falls back to UDP, which is slower")
     free = shutil.disk_usage(folder).free
     if free < 64e6:
-        raise AbsentError(f"/dev/shm has {free / 1e6:.0f} MB, 64 are wanted: docker run --shm-size=512m")
+        raise AbsentError(f"/dev/shm has {free / 1e6:.0f} MB free; it needs 64: docker run --shm-size=512m")
     segments = list(folder.glob("fastdds_*"))
     if others := other_accounts(segments):
         raise AbsentError(
-            f"nodes of other accounts use Fast DDS here ({', '.join(others)}): nodes of two accounts discover each "
-            "other and hear nothing; run all of a robot's nodes as one user"
+            f"nodes of other users use Fast DDS here ({', '.join(others)}): nodes of different users discover each "
+            "other but receive nothing; run all nodes of a robot as one user"
         )
     return f"{free / 1e6:.0f} MB free, {len(segments)} segments in use or left behind"
 
 
 def other_accounts(segments: Iterable[Path]) -> list[str]:
-    """Names of the accounts other than this one that own segments of shared memory."""
+    """Names of other users that own shared-memory segments."""
     owners = set()
     for segment in segments:
-        with contextlib.suppress(OSError):  # it has gone meanwhile
+        with contextlib.suppress(OSError):  # removed meanwhile
             owners.add(segment.stat().st_uid)
     return sorted(_account(owner) for owner in owners - {os.geteuid()})
 

@@ -24,20 +24,20 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "doctor",
         help="show what is installed, what is missing, what it is for and how to get it",
-        description="Check this machine. Exit code 1 when something necessary is missing.",
+        description="Check this machine. The exit code is 1 if something necessary is missing.",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out `ptr doctor`."""
+    """Run `ptr doctor`."""
     findings = []
     columns = (SpinnerColumn(), TextColumn("{task.description}"))
     with Progress(*columns, transient=True, disable=options.json) as bar:
         task = bar.add_task("")
         for check in all_checks():
-            bar.update(task, description=f"looking at {for_markup(check.name)}")
+            bar.update(task, description=f"checking {for_markup(check.name)}")
             findings.append(examine(check))
     if options.json:
         report = {"healthy": healthy(findings), "findings": [finding.as_dict() for finding in findings]}
@@ -48,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
-    """Print the table, and a last line that says what it comes to."""
+    """Print the table and a summary line."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("", "what", "for", "found, or how to get it"):
         table.add_column(title, overflow="fold")
@@ -60,7 +60,7 @@ def show(findings: Sequence[Finding], console: Console) -> None:
     if missing:
         console.print(f"\n[bold red]Missing and necessary: {for_markup(', '.join(missing))}.[/]")
     else:
-        console.print("\n[green]Everything necessary is there.[/]")
+        console.print("\n[green]Everything necessary is installed.[/]")
 
 
 def _printable(text: str) -> str:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checks that other packages contribute: the doctor knows none of them by name, and imports none.
+"""Checks contributed by other packages through entry points.
 
-An entry point of the group `ptr.checks` is a function without arguments that returns rows of plain values: name, what
-it is for, whether it is necessary, and a probe. The probe returns two texts: what was found, in a few words, and how
-to get it where nothing was; one of them is empty.
+An entry point of the group `ptr.checks` is a function without arguments that returns rows of plain values: name,
+purpose, whether it is necessary, and a probe. The probe returns two strings, one of them empty: what was found, in a
+few words, and how to get it if nothing was.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ GROUP = "ptr.checks"
 
 
 def contributed(entries: Iterable[EntryPoint] | None = None) -> list[Check]:
-    """The checks of all installed packages, by the names of their entry points.
+    """The checks of all installed packages, sorted by the names of their entry points.
 
-    One whose checks can't be listed becomes a check that fails: its package is broken.
+    An entry point that can't be loaded becomes a failing check, as its package is broken.
     """
     found = []
     for entry in sorted(entry_points(group=GROUP) if entries is None else entries, key=lambda entry: entry.name):
         try:
             found += [Check(name, purpose, needed, _asking(probe)) for name, purpose, needed, probe in entry.load()()]
-        except Exception as error:  # whatever another package raises, the other checks must go on
+        except Exception as error:  # whatever another package raises, the other checks must still run
             found.append(Check(entry.name, "the checks of that package", True, _failing(error)))
     return found
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robot's devices: the arm's cable and Interbotix's software, cameras by the paths to configure, a SpaceMouse."""
+"""The robot's devices: the arm's USB adapter and Interbotix's software, cameras, a SpaceMouse."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ptr_bringup.launching.packages import package_prefix, package_share
 
 ARM_PAGE = "docs/how-to/set-up-the-arm.md"
 MAX_LATENCY = 1
-"""ms of the USB adapter's latency timer. The kernel's 16 ms let xs_sdk read the joints 40 times a second, not 100."""
+"""ms, the USB adapter's latency timer. With the kernel's 16 ms, xs_sdk reads the joints at 40 Hz instead of 100 Hz."""
 SPACEMOUSE_ID = re.compile(r"^HID_ID=\w+:0000(?:256F:\w+|046D:0000C62[1-9B])$", re.MULTILINE | re.IGNORECASE)
-"""3Dconnexion's vendor number, or Logitech's with the products of the time before."""
+"""3Dconnexion's vendor ID, or Logitech's with the older products."""
 HID_NAME = re.compile(r"^HID_NAME=(.*)$", re.MULTILINE)
 
 
 def arm_cable(device: Path = Path("/dev/ttyDXL"), sysfs: Path = Path("/sys/bus/usb-serial/devices")) -> str:
-    """The U2D2's device, with the latency of its adapter.
+    """The U2D2's device and the latency of its adapter.
 
     Raises:
-        AbsentError: it isn't plugged in, can't be opened, or is slow; with the command that helps.
+        AbsentError: it isn't plugged in, can't be opened, or is slow; the message has the command that helps.
     """
     if not device.exists():
         raise AbsentError(f"no {device}: connect the U2D2, install Interbotix's udev rules ({ARM_PAGE}); or robot:=sim")
@@ -36,22 +36,22 @@ def arm_cable(device: Path = Path("/dev/ttyDXL"), sysfs: Path = Path("/sys/bus/u
         return f"{device}, latency unknown"
     latency = int(timer.read_text())
     if latency > MAX_LATENCY:
-        raise AbsentError(f"{device} answers late ({latency} ms): echo {MAX_LATENCY} | sudo tee {timer}")
+        raise AbsentError(f"{device} has a latency of {latency} ms: echo {MAX_LATENCY} | sudo tee {timer}")
     return f"{device}, latency {latency} ms"
 
 
 def arm_software() -> str:
-    """Where Interbotix's driver comes from.
+    """Where Interbotix's driver is installed.
 
     Raises:
-        AbsentError: only the interfaces for the stand-in are there, or not even these.
+        AbsentError: it is not installed; the message says whether the stand-in works.
     """
     try:
         return f"xs_sdk in {package_prefix('interbotix_xs_sdk')}"
     except LaunchError:
         pass
     if importlib.util.find_spec("interbotix_xs_msgs") is None:
-        raise AbsentError("not installed, nor the interfaces for its stand-in: run `make setup`")
+        raise AbsentError("not installed, and neither are the interfaces for its stand-in: run `make setup`")
     raise AbsentError(f"not installed ({ARM_PAGE}); the stand-in works: robot:=wx250s xs_sdk:=stand_in")
 
 
@@ -62,10 +62,10 @@ def _camera_names() -> list[str]:
 
 
 def cameras(names: Callable[[], list[str]] = _camera_names) -> str:
-    """The paths of the video devices that stay the same at their ports.
+    """The persistent paths of the video devices.
 
     Raises:
-        AbsentError: there is none, or one can't be opened; with the command that helps.
+        AbsentError: there is none, or one can't be opened; the message has the command that helps.
     """
     found = names()
     if not found:
@@ -77,10 +77,10 @@ def cameras(names: Callable[[], list[str]] = _camera_names) -> str:
 
 
 def spacemouse(sysfs: Path = Path("/sys/class/hidraw"), devices: Path = Path("/dev")) -> str:
-    """Name and device file of what is plugged in.
+    """Name and device file of each SpaceMouse.
 
     Raises:
-        AbsentError: none is, or it can't be read; with the one command that allows it.
+        AbsentError: none is plugged in, or it can't be read; the message has the command that allows it.
     """
     found = {}
     for entry in sorted(sysfs.glob("hidraw*")):
@@ -92,7 +92,7 @@ def spacemouse(sysfs: Path = Path("/sys/class/hidraw"), devices: Path = Path("/d
             name = HID_NAME.search(facts)
             found[devices / entry.name] = name.group(1) if name else "SpaceMouse"
     if not found:
-        raise AbsentError("none is plugged in; other devices drive as well: keyboard, gamepad, VR, the console's page")
+        raise AbsentError("none is plugged in; alternatives: keyboard, gamepad, VR, the console's page")
     closed = [str(path) for path in found if not os.access(path, os.R_OK)]
     if closed:
         raise AbsentError(f"no access to {', '.join(closed)}: {_access_command()}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check says, and running a list of checks."""
+"""Checks and their findings."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 
 class AbsentError(Exception):
-    """Raised by a probe: what it looks for is missing; the text says how to get it."""
+    """Raised by a probe if something is missing; the message says how to get it."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that the suite needs, or can use.
+    """Something that the suite needs or can use.
 
     Attributes:
-        name: of the thing.
+        name: its name.
         purpose: what it is for.
         necessary: the suite can't do its main work without it.
-        probe: returns what was found, in a few words; raises AbsentError with the advice.
+        probe: returns what was found, in a few words, or raises AbsentError with advice.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome of a check; `advice` is empty when all is well."""
+    """The result of a check; `advice` is empty if it passed."""
 
     name: str
     purpose: str
@@ -41,28 +41,28 @@ class Finding:
 
     @property
     def status(self) -> str:
-        """ok, missing (and necessary), or absent (and not needed by everyone)."""
+        """ok, missing (necessary), or absent (optional)."""
         if not self.advice:
             return "ok"
         return "missing" if self.necessary else "absent"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The finding as JSON data."""
         return asdict(self) | {"status": self.status}
 
 
 def examine(check: Check) -> Finding:
-    """Carry out one check; an error in it is a finding too."""
+    """Run one check; an error in it is a finding too."""
     found, advice = "", ""
     try:
         found = check.probe()
     except AbsentError as error:
         advice = str(error)
-    except Exception as error:  # whatever a broken installation raises, the other checks must go on
+    except Exception as error:  # whatever a broken installation raises, the other checks must still run
         advice = f"{type(error).__name__}: {error}"
     return Finding(check.name, check.purpose, check.necessary, found, advice)
 
 
 def healthy(findings: Iterable[Finding]) -> bool:
-    """Nothing necessary is missing."""
+    """True if nothing necessary is missing."""
     return all(finding.status != "missing" for finding in findings)

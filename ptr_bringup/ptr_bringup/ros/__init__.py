@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What nodes and commands share: start and end, parameters, QoS, time, calls with time-outs. Imports rclpy."""
+"""Shared by nodes and commands: start and shutdown, parameters, QoS, time, calls with timeouts. Imports rclpy."""

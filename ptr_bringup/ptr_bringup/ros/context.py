@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ROS for the time of a `with` block."""
+"""ROS for the duration of a `with` block."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class StartupError(PtrError):
 
 
 def prepare_environment() -> None:
-    """Give ROS's environment variables the suite's defaults, where the user has set none.
+    """Set ROS's environment variables to the suite's defaults unless the user has set them.
 
-    Whatever has launched this process: nodes then stay on this machine, and discover each other within a second.
+    However this process was launched, nodes then stay on this machine and discover each other within a second.
 
     Raises:
         StartupError: the ROS that is sourced is not supported.
@@ -32,22 +32,22 @@ def prepare_environment() -> None:
     set_log_folder(os.environ)
     try:
         share = get_package_share_directory("ptr_bringup")
-    except (PackageNotFoundError, OSError, ValueError):  # run from the sources alone: there is no profile
+    except (PackageNotFoundError, OSError, ValueError):  # not installed, so there is no profile
         share = ""
     set_discovery(os.environ, share)
 
 
 _users = 0
-"""Programs of this process that ROS is up for: two arms of one program share it."""
+"""Number of contexts in this process: two robots in one program share ROS."""
 
 
 @contextmanager
 def ros_context(args: Sequence[str] | None = None) -> Iterator[None]:
-    """ROS is up within the block. Signals are left to the caller: rclpy's handlers would shut ROS down under it.
+    """ROS is up within the block. The caller handles signals: rclpy's handlers would shut ROS down too early.
 
-    A block without arguments within another one, or overlapping it, shares its ROS.
+    A block without arguments inside another one, or overlapping it, shares its ROS.
 
-    `with rclpy.init():` does the same from Kilted on; Jazzy's `init` returns nothing.
+    `with rclpy.init():` does the same since Kilted; Jazzy's `init` returns nothing.
 
     Raises:
         StartupError: the arguments are wrong, such as a parameter file that can't be read, or ROS is not supported.

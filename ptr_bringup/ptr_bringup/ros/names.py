@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names of a robot in a namespace: topics, frames and diagnostics. Robots of one ROS domain have a namespace each.
+"""Names of a robot in a namespace: topics, frames and diagnostics. Each robot in a ROS domain has its own namespace.
 
-Nodes use relative names, which ROS puts into the node's namespace. What all robots of a domain share is told apart by
-a prefix: frames of /tf, and names in /diagnostics. Without a namespace nothing is prefixed.
+Nodes use relative names, which ROS resolves in the node's namespace. On topics that all robots share, a prefix
+distinguishes them: in frames of /tf and names in /diagnostics. Without a namespace there is no prefix.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from rclpy.node import Node
 
 SHARED = frozenset({"/clock", "/diagnostics", "/parameter_events", "/rosout", "/tf", "/tf_static"})
-"""Topics that are the same for all robots of a domain."""
+"""Topics shared by all robots in a domain."""
 
 
 def relative(topic: str) -> str:
-    """What a node subscribes to for a topic as bags and pages name it: arm/state for /arm/state, but /tf for /tf."""
+    """The name a node subscribes to, for a topic's name in bags and docs: arm/state for /arm/state, but /tf for /tf."""
     return topic if topic in SHARED else topic.lstrip("/")
 
 
 def service_name(client: Client) -> str:
-    """The full name of a client's service; where rclpy does not tell it, the name that it was made with."""
+    """The full name of a client's service; if rclpy does not provide it, the name it was created with."""
     return str(getattr(client, "service_name", client.srv_name))
 
 
 def prefix(namespace: str) -> str:
-    """What frames and diagnostics of a namespace begin with: left/ for /left; empty without a namespace."""
+    """Prefix of a namespace's frames and diagnostics: left/ for /left; empty without a namespace."""
     name = namespace.strip("/")
     return f"{name}/" if name else ""
 

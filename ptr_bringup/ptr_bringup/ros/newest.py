@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The newest message of a topic, for a session that looks at it now and then."""
+"""The newest message of a topic, for a session that polls it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Message = TypeVar("Message")
 
 
 class Newest(Generic[Message]):
-    """Listens to a topic and keeps its newest message.
+    """Subscribes to a topic and keeps its newest message.
 
     Args:
         then: called with each message, in the spinning thread.
@@ -48,7 +48,7 @@ class Newest(Generic[Message]):
 
     @property
     def age(self) -> float:
-        """s since the newest message arrived; infinite: none has."""
+        """s since the newest message arrived; infinite before the first."""
         return time.monotonic() - self._arrived
 
     @property

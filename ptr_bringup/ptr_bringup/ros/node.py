@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a node starts and ends: one runner for all nodes of the suite."""
+"""Start and shutdown of a node: one runner for all nodes of the suite."""
 
 from __future__ import annotations
 
@@ -23,39 +23,37 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.processes import exit_after
 
 LAST_WORDS = 0.3
-"""s for which a node stays that has sent last words: a message whose publisher vanishes may be lost even on its way to
-a reader that is there."""
+"""s for which a node stays after its last message, which may be lost in transit if its publisher vanishes too early."""
 _POLL_PERIOD = 0.2
-"""s between two checks for a signal: one does not end the executor's waiting by itself, nor does simulated time that
-stands still."""
+"""s between two checks for a signal: neither a signal nor stopped simulated time wakes the executor."""
 _SHUTDOWN_TIMEOUT = 3.0
-"""s that shutting ROS down may last: Fast DDS can hang in it (config/fastdds_profile.xml)."""
+"""s, timeout for shutting ROS down, in which Fast DDS can hang (config/fastdds_profile.xml)."""
 
 
 class RunnableNode(Node):
-    """What `run` calls of a node; comes before `Node` or `LifecycleNode` among its bases.
+    """The methods of a node that `run` calls; list it before `Node` or `LifecycleNode` among the bases.
 
     Attributes:
-        exit_code: once it is set, the node is closed and the process ends with it.
+        exit_code: set it to close the node and end the process with this code.
     """
 
     exit_code: int | None = None
 
     def start(self) -> None:
-        """Called once, after the node was made and before it is spun. A signal interrupts it with SystemExit."""
+        """Called once, after the node was created and before it is spun. A signal interrupts it with SystemExit."""
 
     def close(self) -> None:
-        """Give back what the node holds. Called once, while ROS is still up, whether `start` succeeded or not."""
+        """Release the node's resources. Called once, while ROS is still up, whether `start` succeeded or not."""
 
 
 def run(make: Callable[[], RunnableNode], name: str, args: Sequence[str] | None = None) -> int:
-    """Make a node, start it, spin it until SIGINT or SIGTERM (once or more), and close it.
+    """Create a node, start it, spin it until SIGINT or SIGTERM (once or more), and close it.
 
-    An error that a person can do something about is logged as one sentence; any other propagates with its traceback,
-    after the node was closed.
+    An error that the user can fix is logged as one sentence. Any other error propagates with its traceback after the
+    node was closed.
 
     Args:
-        make: makes a node that is a `RunnableNode` too.
+        make: creates a node that is also a `RunnableNode`.
         name: of the logger for errors.
     Returns:
         The exit code: 0 after a signal, 1 after an error, or the node's own.
@@ -71,12 +69,12 @@ def run(make: Callable[[], RunnableNode], name: str, args: Sequence[str] | None 
     except (PtrError, OSError) as error:
         get_logger(name).fatal(str(error))
         code = 1
-    gc.freeze()  # nothing is left to take down; searching all of PyTorch for garbage took seconds
+    gc.freeze()  # nothing is left to clean up; a garbage collection with PyTorch loaded took seconds
     return code
 
 
 def keep_answering(node: Node, duration: float = LAST_WORDS) -> None:
-    """Spin a node that is being closed, so that those who wait for its answers get them."""
+    """Spin a node that is being closed, so that pending responses are sent."""
     deadline = time.monotonic() + duration
     while time.monotonic() < deadline:
         if node.executor is not None:
@@ -84,28 +82,28 @@ def keep_answering(node: Node, duration: float = LAST_WORDS) -> None:
 
 
 def destroy(node: Node) -> None:
-    """Destroy a node so that others see it go at once.
+    """Destroy a node so that it disappears from the graph immediately.
 
     rclpy leaves action servers and clients, and the state machine of a lifecycle node, to the garbage collector. While
-    one of them lives, so does the participant, and others go on listing the node until its lease ends.
+    one of them exists, so does the participant, and other nodes list the node until its lease ends.
     """
     for waitable in list(node.waitables):
         if isinstance(waitable, (ActionServer, ActionClient)):
             waitable.destroy()
-    state_machine = getattr(node, "_state_machine", None)  # rclpy has no public way
+    state_machine = getattr(node, "_state_machine", None)  # rclpy has no public API for it
     if state_machine is not None:
         state_machine.destroy_when_not_in_use()
     node.destroy_node()
 
 
 class _Signals:
-    """SIGINT and SIGTERM as a flag, in place of rclpy's handlers, which shut ROS down under the node.
+    """SIGINT and SIGTERM as a flag, instead of rclpy's handlers, which shut ROS down while the node still runs.
 
     Attributes:
-        interrupting: the next signal raises SystemExit. (After a KeyboardInterrupt that has left `exec`, as used all
-            over PyTorch, Python kills itself although it was caught.) While a node is made or spun, an exception would
-            break off what runs just then, such as a save or a driver's call.
-        received: one has come.
+        interrupting: the next signal raises SystemExit. (After a KeyboardInterrupt from `exec`, which PyTorch uses a
+            lot, Python kills itself even if it was caught.) False while a node is created or spun, because an exception
+            would abort whatever is running, such as a save or a driver's call.
+        received: a signal has arrived.
     """
 
     def __init__(self) -> None:

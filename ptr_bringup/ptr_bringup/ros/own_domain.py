@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A ROS domain of its own for a simulated session, so that two sessions of one machine do not mix."""
+"""A separate ROS domain for a simulated session, so that two sessions on one machine do not interfere."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _held: list[IO[str]] = []
 
 
 class DomainError(PtrError):
-    """There is no domain for a session; the message says what to do."""
+    """No domain is available for a session; the message says what to do."""
 
 
 def take_own_domain(environment: MutableMapping[str, str] = os.environ, locks: Path | None = None) -> int | None:
-    """Set the domain of this process and its children to a free one, and keep it from other sessions until it ends.
+    """Set the domain of this process and its children to a free one, and reserve it until the process ends.
 
     Args:
-        environment: is changed.
-        locks: folder of a file for each domain, which shows that a session is about to use it; None: the user's.
+        environment: modified.
+        locks: folder with a lock file per domain; None: the user's.
     Returns:
-        The domain; None: the user has set one, which stays.
+        The domain; None if the user has set one, which is kept.
     Raises:
         DomainError: none is free.
     """
@@ -37,7 +37,7 @@ def take_own_domain(environment: MutableMapping[str, str] = os.environ, locks: P
     folder = locks or Path(tempfile.gettempdir()) / f"ptr-domains-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if (owner := folder.lstat().st_uid) != os.getuid() or folder.is_symlink():
-        raise DomainError(f"{folder} belongs to the user {owner}; have it removed, or set {VARIABLE}")
+        raise DomainError(f"{folder} belongs to user {owner}; have it removed, or set {VARIABLE}")
     for domain in range(LAST + 1):
         file = os.fdopen(os.open(folder / str(domain), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+")
         try:
@@ -51,9 +51,9 @@ def take_own_domain(environment: MutableMapping[str, str] = os.environ, locks: P
         _held.append(file)
         environment[VARIABLE] = str(domain)
         return domain
-    raise DomainError(f"each of the {LAST + 1} ROS domains of this machine is in use; end a robot, or set {VARIABLE}")
+    raise DomainError(f"all {LAST + 1} ROS domains of this machine are in use; end a robot, or set {VARIABLE}")
 
 
 def sentence_of(domain: int) -> str:
-    """What a person has to know who wants to reach the session from another terminal."""
+    """How to reach the session from another terminal."""
     return f"ROS domain {domain}; in another terminal: export {VARIABLE}={domain}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""For which nodes a parameter file has parameters. Imports no rclpy."""
+"""Which nodes a parameter file is for. Imports no rclpy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ParameterFileError(PtrError):
 
 
 def sections(content: Any, above: str = "") -> Iterator[str]:
-    """Full names of the nodes that a file has parameters for, with wildcards; namespaces may be nested."""
+    """Full names, with wildcards, of the nodes that a file has parameters for; namespaces may be nested."""
     if not isinstance(content, dict):
         return
     if "ros__parameters" in content:
@@ -29,7 +29,7 @@ def sections(content: Any, above: str = "") -> Iterator[str]:
 
 
 def is_for(section: str, node: str) -> bool:
-    """Whether a section is for a node of this full name; `*` stands for one part of a name, `**` for any number."""
+    """Whether a section is for the node with this full name; `*` matches one part of a name, `**` any number."""
     parts = {"*": r"/[^/]+", "**": r"(?:/[^/]+)*"}
     pattern = "".join(parts.get(part, "/" + re.escape(part)) for part in section.strip("/").split("/"))
     return re.fullmatch(pattern, node) is not None
@@ -41,10 +41,10 @@ def given_files(arguments: Sequence[str]) -> list[Path]:
 
 
 def require_reachable(files: Iterable[Path], namespace: str) -> None:
-    """Refuse a file with parameters of nodes without a namespace in one: ROS would ignore them without a word.
+    """Refuse a file whose parameters are for nodes outside this namespace: ROS would silently ignore them.
 
     Raises:
-        ParameterFileError: names the file, and what to write.
+        ParameterFileError: the message names the file, and what to write.
     """
     home = namespace.rstrip("/")
     if not home:
@@ -53,11 +53,11 @@ def require_reachable(files: Iterable[Path], namespace: str) -> None:
         try:
             found = list(sections(yaml.safe_load(file.read_text(encoding="utf-8"))))
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            continue  # rcl says what is wrong with it
+            continue  # rcl reports the error
         for section in found:
             alone = section.count("/") == 1 and "*" not in section
             if alone and not any(is_for(other, home + section) for other in found):
                 raise ParameterFileError(
                     f"{file} has parameters of the node {section}, not of {home}{section}; write '/**{section}:' "
-                    "there, which is the node in every namespace"
+                    "instead, which matches every namespace"
                 )

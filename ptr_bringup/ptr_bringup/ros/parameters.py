@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Declare a node's parameters with a description and a range in one line each."""
+"""Declare a node's parameters with description and range, one line each."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def declare(
     """Declare a parameter, and return its value.
 
     Args:
-        limits: smallest and largest value of a number, both allowed.
-        read_only: it is set at start only.
+        limits: minimum and maximum of a number, inclusive.
+        read_only: it can only be set at start.
 
     Raises:
-        StartupError: it was given under a name that it no longer has.
+        StartupError: it was given under its former name.
     """
     refuse_former_names(node, name)
     descriptor = ParameterDescriptor(description=description, read_only=read_only)
@@ -49,7 +49,7 @@ def declare(
 
 
 def set_texts(values: Mapping[str, str]) -> SetParameters.Request:
-    """The request that sets parameters of a running node to these texts, by name."""
+    """A request that sets string parameters of a running node, by name."""
     kind = ParameterType.PARAMETER_STRING
     return SetParameters.Request(
         parameters=[
@@ -59,5 +59,5 @@ def set_texts(values: Mapping[str, str]) -> SetParameters.Request:
 
 
 def refusal(response: SetParameters.Response) -> str:
-    """Why a node did not take the first value that it refused; empty: it took all."""
+    """Why a node refused the first value that it did not accept; empty if it accepted all."""
     return next((str(result.reason) for result in response.results if not result.successful), "")

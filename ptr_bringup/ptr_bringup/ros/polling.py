@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subscriptions that a node looks at when it suits it, instead of an executor that wakes for each message.
+"""Subscriptions that a node polls, instead of an executor that wakes up for each message.
 
-An executor of rclpy builds its wait set again for every message; where many come, or more than are needed, that costs
-more than what is done with them. So these subscriptions belong to a group that no executor dispatches, and `take`
-takes what has arrived in their queues.
+rclpy's executor rebuilds its wait set for every message. With many messages, or more than needed, that costs more than
+processing them. So these subscriptions belong to a group that no executor dispatches, and `take` returns what has
+arrived in their queues.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rclpy.subscription import Subscription
 
 
 class Undispatched(CallbackGroup):
-    """Entities that no executor looks at."""
+    """Entities that no executor dispatches."""
 
     def can_execute(self, entity: Any) -> bool:
         """Never."""
@@ -27,11 +27,11 @@ class Undispatched(CallbackGroup):
         return False
 
     def ending_execution(self, entity: Any) -> None:
-        """Nothing was begun."""
+        """Nothing to end."""
 
 
 def take(subscription: Subscription, raw: bool = False) -> Iterator[tuple[Any, Any]]:
-    """What has arrived since the last call: messages, with what the middleware knows of each (`MessageInfo`).
+    """Messages that have arrived since the last call, each with its `MessageInfo`.
 
     Args:
         raw: messages as CDR bytes.

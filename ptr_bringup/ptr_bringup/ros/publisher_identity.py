@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who has sent a message, where the name that it carries is not enough: two people may drive with one kind of device.
+"""Tells publishers with the same source name apart: two people may use the same kind of device.
 
-Newer versions of ROS name the publisher of each message. Older ones (Jazzy) number the messages of each publisher: two
-that alternate are two sequences.
+Newer ROS versions give the publisher of each message. Older ones (Jazzy) only number the messages of each publisher,
+so two interleaved sequences of numbers mean two publishers.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_LONGEST_LOSS = 100
-"""messages that one publisher may lose in a row; a longer jump in the numbers is another publisher."""
+_MAX_LOST = 100
+"""Messages of one publisher that may be lost in a row; a larger jump in the numbers means another publisher."""
 _ACTIVE = 1.0
-"""s since its last message within which a publisher is active; one that has ended does not claim another's numbers."""
-_KEPT = 16
-"""publishers of one name that are told apart at a time, the newest ones."""
+"""s after its last message in which a publisher is active; one that has ended does not claim another's numbers."""
+_MAX_PUBLISHERS = 16
+"""Publishers of one name that are remembered; the oldest is dropped."""
 
 
 class PublisherIdentities:
@@ -26,11 +26,11 @@ class PublisherIdentities:
         self._count = 0
 
     def identify(self, source: str, info: Mapping[str, Any]) -> object:
-        """The identity of the publisher of a message, None where nothing tells it.
+        """The identity of a message's publisher, None if it is unknown.
 
         Args:
-            source: name that the message carries.
-            info: what the middleware says of the message.
+            source: name in the message.
+            info: what the middleware says about the message.
         """
         publisher = (info.get("publisher_gid") or {}).get("data")
         if publisher:
@@ -40,11 +40,11 @@ class PublisherIdentities:
         return None if not number else (source, self._sequence(source, int(number), now))
 
     def _sequence(self, source: str, number: int, now: float) -> int:
-        """Which of a name's sequences continues with this number; a new one where none does."""
+        """The sequence of this name that the number continues, or a new one."""
         known = self._sequences.setdefault(source, {})
-        if len(self._sequences) > _KEPT:
+        if len(self._sequences) > _MAX_PUBLISHERS:
             self._sequences = {source: known}
-        near = [one for one, (last, _) in known.items() if 0 < number - last <= _LONGEST_LOSS]
+        near = [one for one, (last, _) in known.items() if 0 < number - last <= _MAX_LOST]
         active = [one for one in near if now - known[one][1] <= _ACTIVE]
         if near:
             one = max(reversed(active or near), key=lambda name: known[name][0])
@@ -53,6 +53,6 @@ class PublisherIdentities:
             self._count += 1
             one = self._count
         known[one] = (number, now)
-        while len(known) > _KEPT:
+        while len(known) > _MAX_PUBLISHERS:
             known.pop(next(iter(known)))
         return one

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quality of service that topics of the suite share; rclpy has the one of sensors."""
+"""The suite's own quality-of-service profile; rclpy provides the one for sensors."""
 
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-"""The newest message also reaches those who subscribe after it was sent."""
+"""Late subscribers also get the newest message."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters that had another name, and the refusal of files that still have it.
+"""Renamed parameters: files that still use a former name are refused.
 
-ROS ignores a parameter that no node declares: a limit under its former name would not limit anything.
+ROS ignores parameters that no node declares, so a limit under its former name would have no effect.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ RENAMED = {
     # camera
     "wait": "wait_for_device",
 }
-"""The name of today for each former one."""
+"""The current name for each former one."""
 
 
 def refuse_former_names(node: Node, name: str) -> None:
-    """Refuse a value that was given to a parameter under a name that it no longer has.
+    """Refuse a value that was given under a parameter's former name.
 
     Args:
-        name: of the parameter, today's.
+        name: the current name.
 
     Raises:
-        StartupError: names every parameter of this node that was given under a former name, and its new name.
+        StartupError: the message lists all parameters given under a former name, with their new names.
     """
     if not any(new == name and _given(node, old) for old, new in RENAMED.items()):
         return
@@ -69,7 +69,7 @@ def refuse_former_names(node: Node, name: str) -> None:
 
 
 def _given(node: Node, name: str) -> bool:
-    """Whether a file or the command line has a value for a parameter that the node does not declare."""
+    """Whether a file or the command line sets a parameter that the node does not declare."""
     if node.has_parameter(name):
         return False
     value = node.declare_parameter(name, descriptor=ParameterDescriptor(dynamic_typing=True)).value

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A node for the time of one command or session: calls services and actions in sequence while a thread spins it."""
+"""A node for the duration of one command or session: calls services and actions in sequence while a thread spins it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from ptr_bringup.ros.parameters import refusal, set_texts
 from ptr_models.common.errors import PtrError
 from ptr_models.common.processes import exit_after
 
-POLL = 0.05  # s between two checks of what is waited for
-CANCELLED = 2.0  # s at most until an action server has heard of a cancellation
-TAKEDOWN = 20.0  # s at most that shutting ROS down may last
+POLL = 0.05  # s between two checks of a condition
+CANCEL_TIMEOUT = 2.0  # s for an action server to answer a cancellation
+SHUTDOWN_TIMEOUT = 20.0  # s for shutting ROS down
 Client = TypeVar("Client")
 Found = TypeVar("Found")
 
 
 class SessionError(PtrError):
-    """A session can't go on; the message says why and what to do."""
+    """A session can't continue; the message says why and what to do."""
 
 
 class SessionEndedError(Exception):
@@ -42,36 +42,36 @@ class SessionEndedError(Exception):
 class GoalClient(ActionClient):
     """An action client whose goals may be answered while they are still being sent.
 
-    rclpy sends a goal, then notes the future, and removes it again once it is done. An answer that another thread takes
-    in between made the removal fail, and the handle of an accepted goal was lost.
+    rclpy sends a goal, then stores its future, and removes it once it is done. If another thread handles the response
+    in between, the removal fails, and the handle of the accepted goal is lost.
     """
 
     def add_future(self, future: Future) -> None:
-        """Note a future, unless it is done already."""
+        """Store a future unless it is already done."""
         if not future.done():
             super().add_future(future)
 
     def remove_future(self, future: Future) -> None:
-        """Forget a future, if it was noted."""
+        """Remove a future if it was stored."""
         with suppress(ValueError):
             super().remove_future(future)
 
 
 class Caller:
-    """Calls services and actions of other nodes and waits for the answer, in a thread that does not spin.
+    """Calls services and actions of other nodes and waits for the response, in a thread that does not spin.
 
     Args:
         node: spun by another thread.
         stop: set when the user ends the session; every wait then raises SessionEndedError.
-        spin: starts that thread; called at the first wait. Clients have to be made before: rclpy adds an action
-            client to its node before it is complete, and an executor that looks at it just then fails.
+        spin: starts that thread; called at the first wait. Create clients before: rclpy adds an action client to its
+            node before it is complete, and an executor that checks it at that moment fails.
     """
 
     def __init__(self, node: Node, stop: threading.Event, spin: Callable[[], None] | None = None) -> None:
         self.node, self.stop, self._spin = node, stop, spin
 
     def begin(self) -> None:
-        """Let the thread spin from now on, without a wait; all clients are made."""
+        """Start spinning now, without a wait; all clients must have been created."""
         if self._spin is not None:
             spin, self._spin = self._spin, None
             spin()
@@ -80,9 +80,9 @@ class Caller:
         """Wait until a condition holds.
 
         Returns:
-            What the condition gave then.
+            The condition's value.
         Raises:
-            SessionError: it did not within `timeout` s.
+            SessionError: it did not hold within `timeout` s.
             SessionEndedError: the user ended the session.
         """
         self.begin()
@@ -116,7 +116,7 @@ class Caller:
         return future.result()
 
     def act(self, client: ActionClient, goal: Any, name: str, timeout: float) -> Any:
-        """Send a goal and wait for its result; None when the goal is refused. Errors as of `follow`."""
+        """Send a goal and wait for its result; None if the goal is refused. Raises the errors of `follow`."""
         ended = self.follow(client, goal, name, timeout)
         return None if ended is None else ended.result
 
@@ -129,12 +129,12 @@ class Caller:
         until: Callable[[], bool] | None = None,
         feedback: Callable[[Any], None] | None = None,
     ) -> Any:
-        """Send a goal and wait for its end: an object with `status` and `result`; None when the goal is refused.
+        """Send a goal and wait for its end: an object with `status` and `result`; None if the goal is refused.
 
-        Whatever ends the wait, the user or a time-out, cancels the goal: nobody would look at what the robot does then.
+        If the user or a timeout ends the wait, the goal is canceled, because nobody would supervise the robot.
 
         Args:
-            until: cancels the goal once it returns true; its end is waited for.
+            until: once it returns true, the goal is canceled, and its end is awaited.
             feedback: gets the action's feedback messages, in the spinning thread.
         Raises:
             SessionError: there is no such action, or no result within `timeout` s.
@@ -158,7 +158,7 @@ class Caller:
             raise
 
     def named(self, name: str) -> str:
-        """The full name of a topic, service or action of the node, for a sentence: /arm/state for arm/state."""
+        """The full name of a topic, service or action, for messages: /arm/state for arm/state."""
         return str(self.node.resolve_topic_name(name))
 
     def call(self, client: Any, request: Any, timeout: float = 20.0, discovery: float | None = None) -> Any:
@@ -179,7 +179,7 @@ class Caller:
         return answer
 
     def set_parameters(self, client: Any, values: Mapping[str, str], timeout: float = 20.0) -> None:
-        """Set parameters of another node to texts.
+        """Set string parameters of another node.
 
         Args:
             client: of its service `set_parameters`.   values: by name.
@@ -194,25 +194,25 @@ class Caller:
 
 
 def _cancel(accepted: Future) -> None:
-    """Cancel a goal whose acceptance may still be on its way; wait until that was heard, or CANCELLED is over."""
-    heard = threading.Event()
+    """Cancel a goal that may not have been accepted yet; wait for the response, at most CANCEL_TIMEOUT s."""
+    answered = threading.Event()
 
-    def ask(future: Future) -> None:
+    def cancel(future: Future) -> None:
         handle = future.result()
         if handle is None or not handle.accepted:
-            heard.set()
+            answered.set()
         else:
-            handle.cancel_goal_async().add_done_callback(lambda _: heard.set())
+            handle.cancel_goal_async().add_done_callback(lambda _: answered.set())
 
-    accepted.add_done_callback(ask)
-    heard.wait(CANCELLED)
+    accepted.add_done_callback(cancel)
+    answered.wait(CANCEL_TIMEOUT)
 
 
 @contextmanager
 def connected(name: str, make: Callable[[Caller], Client], namespace: str = "") -> Iterator[Client]:
-    """A client of other nodes, made from the caller of a new node that a thread spins from its first wait on.
+    """A client of other nodes with a new node, which a thread spins from the first wait on.
 
-    Ctrl-C is left to Python: KeyboardInterrupt ends whatever is waited for.
+    Python handles ctrl-C: KeyboardInterrupt ends any wait.
 
     Args:
         namespace: of the robot; empty: none.
@@ -236,11 +236,11 @@ def run_session(
     args: Sequence[str] | None = None,
     expected: tuple[type[Exception], ...] = (PtrError, ParameterException, OSError, ValueError),
 ) -> int:
-    """Make a node and do the session's work here while a thread spins it.
+    """Create a node and do the session's work in this thread while another one spins it.
 
-    SIGINT and SIGTERM, once or more often, set the caller's `stop`; the work then has the chance to give back what it
-    holds. The text of an `expected` exception is logged as the sentence that the user reads. The process is to end
-    soon after: `exit_after` sees to it that it does so even where ROS hangs, for a launch waits for it.
+    SIGINT and SIGTERM, once or more, set the caller's `stop`, so that the work can release its resources. The text of
+    an `expected` exception is logged for the user. The process must end soon after, as a launch waits for it:
+    `exit_after` ends it even if ROS hangs.
 
     Returns:
         The exit code: that of the work, 130 after a signal, 1 after an expected exception.
@@ -261,7 +261,7 @@ def run_session(
         except expected as error:
             get_logger(name).fatal(str(error))
         finally:
-            exit_after(TAKEDOWN, code)
+            exit_after(SHUTDOWN_TIMEOUT, code)
             spinner.stop()
     return code
 

@@ -10,7 +10,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 STEADY = Clock(clock_type=ClockType.STEADY_TIME)
-"""For timers that keep real time, whatever the simulator's clock does."""
+"""For timers in real time, independent of the simulator's clock."""
 
 
 def now(node: Node) -> float:
@@ -40,6 +40,6 @@ def stamp_from_nanoseconds(time: int) -> Time:
 
 
 def duration_from_seconds(time: float) -> Duration:
-    """A duration of so many s, rounded to ns."""
+    """The duration of a time in s, rounded to ns."""
     whole, rest = divmod(round(time * 1e9), 10**9)
     return Duration(sec=whole, nanosec=rest)

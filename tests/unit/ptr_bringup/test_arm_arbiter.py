@@ -63,7 +63,7 @@ def test_a_second_human_is_refused_until_the_first_has_released_or_fallen_silent
     assert detail == "The command of webxr was refused: spacemouse is in command."
     arbiter.offer(HUMAN, command(10.2, deadman=False), 10.2)
     assert arbiter.offer(HUMAN, command(10.3, "webxr"), 10.3)[0] == Reason.NONE
-    arbiter.watch(11.0)
+    arbiter.check_timeout(11.0)
     assert arbiter.offer(HUMAN, command(11.0), 11.0)[0] == Reason.NONE
     assert arbiter.source == "spacemouse"
 
@@ -78,23 +78,23 @@ def test_a_release_of_another_human_does_not_hand_the_arm_to_the_policy(arbiter:
 @pytest.mark.parametrize("kind", [HUMAN, POLICY])
 def test_half_a_second_of_silence_holds_the_arm(arbiter: Arbiter, kind: Kind) -> None:
     arbiter.offer(kind, command(10.0), 10.0)
-    arbiter.watch(10.499)
+    arbiter.check_timeout(10.499)
     assert arbiter.mode in (Mode.TELEOP, Mode.POLICY)
-    arbiter.watch(10.501)
+    arbiter.check_timeout(10.501)
     assert arbiter.mode is Mode.HOLD
     assert arbiter.source == ""
 
 
 def test_the_next_command_of_the_same_source_ends_the_hold(arbiter: Arbiter) -> None:
     arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
-    arbiter.watch(11.0)
+    arbiter.check_timeout(11.0)
     assert arbiter.offer(POLICY, command(11.0, "policy"), 11.0)[0] == Reason.NONE
     assert arbiter.mode is Mode.POLICY
 
 
 def test_a_human_who_fell_silent_keeps_the_policy_out_until_released(arbiter: Arbiter) -> None:
     arbiter.offer(HUMAN, command(10.0), 10.0)
-    arbiter.watch(11.0)
+    arbiter.check_timeout(11.0)
     assert arbiter.offer(POLICY, command(11.0, "policy"), 11.0)[0] == Reason.PREEMPTED
     arbiter.offer(HUMAN, command(11.1, deadman=False), 11.1)
     assert arbiter.mode is Mode.IDLE
@@ -104,11 +104,11 @@ def test_a_human_who_fell_silent_keeps_the_policy_out_until_released(arbiter: Ar
 @pytest.mark.parametrize("hand_back", ["clear", "move"])
 def test_clearing_or_moving_also_ends_a_humans_silence(arbiter: Arbiter, hand_back: str) -> None:
     arbiter.offer(HUMAN, command(10.0), 10.0)
-    arbiter.watch(11.0)
+    arbiter.check_timeout(11.0)
     if hand_back == "clear":
         arbiter.clear()
     else:
-        assert arbiter.begin_move(11.0) == ""
+        assert arbiter.start_move(11.0) == ""
         arbiter.end_move()
     assert arbiter.offer(POLICY, command(11.2, "policy"), 11.2)[0] == Reason.NONE
 
@@ -136,9 +136,9 @@ def test_a_stop_stays_until_it_is_cleared(arbiter: Arbiter) -> None:
     arbiter.stop("a test")
     for kind in Kind:
         assert arbiter.offer(kind, command(10.1), 10.1)[0] == Reason.STOPPED
-    arbiter.watch(20.0)
+    arbiter.check_timeout(20.0)
     assert arbiter.mode is Mode.PROTECTIVE_STOP
-    assert "a test" in arbiter.begin_move(20.0)
+    assert "a test" in arbiter.start_move(20.0)
     arbiter.clear()
     assert arbiter.mode is Mode.IDLE
     assert arbiter.offer(POLICY, command(20.0, "policy"), 20.0)[0] == Reason.NONE
@@ -158,7 +158,7 @@ def test_clearing_a_stop_does_not_move_the_arm_for_who_went_on_commanding(
     for time in times[2:]:
         reason, detail = arbiter.offer(kind, command(time, valid_for=period), time)
         assert reason == Reason.PREEMPTED
-        assert "went on while the arm was stopped" in detail
+        assert "its deadman was held while the arm was stopped" in detail
         assert arbiter.mode is Mode.IDLE
 
 
@@ -224,13 +224,13 @@ def test_a_release_ends_the_step_at_once(arbiter: Arbiter) -> None:
 
 def test_a_move_is_refused_while_a_human_drives_but_not_after(arbiter: Arbiter) -> None:
     arbiter.offer(HUMAN, command(10.0), 10.0)
-    assert "spacemouse is driving" in arbiter.begin_move(10.1)
-    assert arbiter.begin_move(10.3) == ""
-    assert "already moving" in arbiter.begin_move(10.3)
+    assert "spacemouse is driving" in arbiter.start_move(10.1)
+    assert arbiter.start_move(10.3) == ""
+    assert "already moving" in arbiter.start_move(10.3)
 
 
 def test_a_human_takes_the_arm_from_a_move_but_a_policy_does_not(arbiter: Arbiter) -> None:
-    arbiter.begin_move(10.0)
+    arbiter.start_move(10.0)
     assert arbiter.offer(POLICY, command(10.1, "policy"), 10.1)[0] == Reason.PREEMPTED
     assert arbiter.mode is Mode.MOVING
     assert arbiter.offer(HUMAN, command(10.1), 10.1)[0] == Reason.NONE

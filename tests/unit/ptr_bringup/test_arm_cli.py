@@ -118,5 +118,5 @@ def test_a_fault_without_a_name_is_asked_for(capsys: pytest.CaptureFixture[str])
 def test_nobody_to_answer_is_an_error_and_not_a_yes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(PtrError, match="--yes"):
-        arm_cli.Terminal(sure=False).confirm("Support the arm.")
-    arm_cli.Terminal(sure=True).confirm("Support the arm.")
+        arm_cli.Terminal(assume_yes=False).confirm("Support the arm.")
+    arm_cli.Terminal(assume_yes=True).confirm("Support the arm.")

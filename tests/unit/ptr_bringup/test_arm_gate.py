@@ -366,7 +366,7 @@ def test_an_arm_that_moved_while_out_of_sight_is_not_pulled_back() -> None:
     rig.joints = elsewhere = rig.joints + [0.2, 0.0, 0.0, 0.0, 0.0, 0.0]
     output = rig.tick()
     assert output.joints == pytest.approx(elsewhere)
-    assert "goes on from where it is" in output.notice
+    assert "continues from its measured position" in output.notice
 
 
 def test_a_stopped_arm_that_sags_keeps_its_command_until_it_is_cleared() -> None:
@@ -405,7 +405,7 @@ def test_times_of_zero_are_limits() -> None:
     late = Command(9.999, "policy", LEFT, 1.0)
     assert arbiter.offer(Kind.POLICY, late, 10.0)[0] == Reason.STALE_COMMAND
     arbiter.offer(Kind.POLICY, dataclasses.replace(late, stamp=10.0), 10.0)
-    arbiter.watch(10.01)
+    arbiter.check_timeout(10.01)
     assert arbiter.mode is Mode.HOLD
 
 

@@ -43,10 +43,10 @@ def test_a_wish_beyond_a_face_of_the_box_stops_at_that_face(axis: int, sign: int
     place[axis] = face - sign * 0.004
     target, joints = at(*place)
     requested = Pose(target.position + 0.01 * sign * np.eye(3)[axis], target.rotation)
-    verdict = limit_pose(requested, target, joints, LIMITS, 0.2)
-    assert verdict.reason == Reason.WORKSPACE_LIMIT
-    assert verdict.target.position[axis] == pytest.approx(face, abs=1e-12)
-    reached = kinematics.forward(verdict.joints).position
+    result = limit_pose(requested, target, joints, LIMITS, 0.2)
+    assert result.reason == Reason.WORKSPACE_LIMIT
+    assert result.target.position[axis] == pytest.approx(face, abs=1e-12)
+    reached = kinematics.forward(result.joints).position
     assert reached[axis] == pytest.approx(face, abs=2e-5)
     assert np.delete(reached, axis) == pytest.approx(np.delete(target.position, axis), abs=2e-5)
 
@@ -56,26 +56,26 @@ def test_a_wish_beyond_a_corner_of_the_box_stops_at_that_corner(corner: tuple[fl
     middle = np.array([0.29, 0.0, 0.15])
     inwards = np.sign(middle - corner) * 0.005
     target, joints = at(*(np.array(corner) + inwards))
-    verdict = limit_pose(Pose(np.array(corner) - inwards, target.rotation), target, joints, LIMITS, 0.2)
-    assert verdict.reason == Reason.WORKSPACE_LIMIT
-    assert verdict.target.position == pytest.approx(corner, abs=1e-12)
+    result = limit_pose(Pose(np.array(corner) - inwards, target.rotation), target, joints, LIMITS, 0.2)
+    assert result.reason == Reason.WORKSPACE_LIMIT
+    assert result.target.position == pytest.approx(corner, abs=1e-12)
 
 
 def test_a_limit_of_zero_is_a_limit() -> None:
     flat = Limits(workspace_min=(0.16, 0.0, 0.01), workspace_max=(0.42, 0.0, 0.30))
     target, joints = at(0.3, 0.0, 0.15)
-    verdict = limit_pose(Pose(target.position + [0.01, 0.01, 0.0], target.rotation), target, joints, flat, 0.2)
-    assert verdict.reason == Reason.WORKSPACE_LIMIT
-    assert verdict.target.position == pytest.approx([0.31, 0.0, 0.15], abs=1e-6)
+    result = limit_pose(Pose(target.position + [0.01, 0.01, 0.0], target.rotation), target, joints, flat, 0.2)
+    assert result.reason == Reason.WORKSPACE_LIMIT
+    assert result.target.position == pytest.approx([0.31, 0.0, 0.15], abs=1e-6)
 
     still = Limits(max_linear_velocity=0.0, max_angular_velocity=0.0)
     twist, reason, _ = cap_twist(np.array([0.1, 0.0, 0.0, 0.0, 0.2, 0.0]), still)
     assert reason == Reason.VELOCITY_LIMIT
     assert not twist.any()
 
-    verdict = limit_pose(down(0.31, 0.0, 0.15), TARGET, START, Limits(max_joint_velocity=0.0), 0.02)
-    assert verdict.reason == Reason.VELOCITY_LIMIT
-    assert verdict.joints == pytest.approx(START)
+    result = limit_pose(down(0.31, 0.0, 0.15), TARGET, START, Limits(max_joint_velocity=0.0), 0.02)
+    assert result.reason == Reason.VELOCITY_LIMIT
+    assert result.joints == pytest.approx(START)
 
 
 @pytest.mark.parametrize(
@@ -109,42 +109,42 @@ def test_a_wish_that_is_not_finite_is_refused_and_the_target_stays(bad: float) -
         Pose(np.array([bad, 0.0, 0.15]), TARGET.rotation),
         Pose(TARGET.position, np.full((3, 3), bad)),
     ):
-        verdict = limit_pose(requested, TARGET, START, LIMITS, 0.02)
-        assert verdict.joints is None
-        assert verdict.reason == Reason.NOT_FINITE
-        assert verdict.target is TARGET
+        result = limit_pose(requested, TARGET, START, LIMITS, 0.02)
+        assert result.joints is None
+        assert result.reason == Reason.NOT_FINITE
+        assert result.target is TARGET
 
 
 def test_the_far_corner_of_openvlas_box_is_refused_as_unreachable() -> None:
     # r = 0.515 m at z = 0.25 m, where the vertical gripper reaches 0.405 m
     wide = Limits(workspace_min=(0.10, -0.20, -0.01), workspace_max=(0.45, 0.25, 0.30))
     target, joints = at(0.36, 0.17, 0.25)
-    verdict = limit_pose(down(0.45, 0.25, 0.25), target, joints, wide, 10.0)
-    assert verdict.joints is None
-    assert verdict.reason == Reason.UNREACHABLE
-    assert verdict.target is target
+    result = limit_pose(down(0.45, 0.25, 0.25), target, joints, wide, 10.0)
+    assert result.joints is None
+    assert result.reason == Reason.UNREACHABLE
+    assert result.target is target
 
 
 def test_a_wish_inside_the_shell_that_the_gripper_can_not_reach_is_refused() -> None:
     target, joints = at(0.39, 0.0, 0.25)
-    verdict = limit_pose(down(0.42, 0.0, 0.25), target, joints, LIMITS, 10.0)  # r max is 0.405 m there
-    assert verdict.joints is None
-    assert Reason.UNREACHABLE in verdict.reason
-    assert verdict.target is target
+    result = limit_pose(down(0.42, 0.0, 0.25), target, joints, LIMITS, 10.0)  # r max is 0.405 m there
+    assert result.joints is None
+    assert Reason.UNREACHABLE in result.reason
+    assert result.target is target
 
 
 @pytest.mark.parametrize("radius", [0.09, 0.51])
 def test_a_wish_outside_of_the_shell_is_refused(radius: float) -> None:
     open_box = Limits(workspace_min=(-1.0, -1.0, 0.01), workspace_max=(1.0, 1.0, 0.5))
-    verdict = limit_pose(down(radius, 0.0, 0.1), TARGET, START, open_box, 10.0)
-    assert verdict.joints is None
-    assert verdict.reason == Reason.UNREACHABLE
+    result = limit_pose(down(radius, 0.0, 0.1), TARGET, START, open_box, 10.0)
+    assert result.joints is None
+    assert result.reason == Reason.UNREACHABLE
 
 
 def test_a_wish_that_needs_the_arm_folded_another_way_is_refused() -> None:
-    verdict = limit_pose(down(-0.3, 0.0, 0.15), TARGET, START, Limits(workspace_min=(-0.5, -0.5, 0.0)), 10.0)
-    assert verdict.joints is None
-    assert verdict.reason == Reason.UNREACHABLE
+    result = limit_pose(down(-0.3, 0.0, 0.15), TARGET, START, Limits(workspace_min=(-0.5, -0.5, 0.0)), 10.0)
+    assert result.joints is None
+    assert result.reason == Reason.UNREACHABLE
 
 
 def test_a_horizontal_gripper_may_not_touch_the_table() -> None:
@@ -153,9 +153,9 @@ def test_a_horizontal_gripper_may_not_touch_the_table() -> None:
     joints = inverse(target, [0.0, 0.6, 0.6, 0.0, -1.1, 0.0])
     assert joints is not None
     target = kinematics.forward(joints)
-    verdict = limit_pose(Pose(target.position - [0.0, 0.0, 0.03], target.rotation), target, joints, LIMITS, 1.0)
-    assert verdict.joints is None
-    assert verdict.reason == Reason.COLLISION
+    result = limit_pose(Pose(target.position - [0.0, 0.0, 0.03], target.rotation), target, joints, LIMITS, 1.0)
+    assert result.joints is None
+    assert result.reason == Reason.COLLISION
 
 
 def test_the_gripper_pointing_down_may_go_to_the_floor_of_the_box() -> None:
@@ -172,10 +172,10 @@ def test_a_joint_beyond_its_limit_is_refused_and_may_only_come_back() -> None:
     further, back = joints.copy(), joints.copy()
     further[4] += 0.005
     back[4] -= 0.005
-    verdict = limit_joints(further, pose, pose, joints, LIMITS, 1.0)
-    assert verdict.joints is None
-    assert verdict.reason == Reason.JOINT_LIMIT
-    assert "wrist_angle" in verdict.detail
+    result = limit_joints(further, pose, pose, joints, LIMITS, 1.0)
+    assert result.joints is None
+    assert result.reason == Reason.JOINT_LIMIT
+    assert "wrist_angle" in result.detail
     assert limit_joints(back, pose, pose, joints, LIMITS, 1.0).reason == Reason.NONE
     below = START.copy()
     below[1] = low[1] - 0.001
@@ -184,10 +184,10 @@ def test_a_joint_beyond_its_limit_is_refused_and_may_only_come_back() -> None:
 
 def test_a_joint_that_would_move_too_fast_is_slowed_and_the_target_with_it() -> None:
     slow = dataclasses.replace(LIMITS, max_joint_velocity=0.5)
-    verdict = limit_pose(down(0.34, 0.0, 0.15), TARGET, START, slow, 0.02)
-    assert verdict.reason == Reason.VELOCITY_LIMIT
-    assert np.abs(verdict.joints - START).max() == pytest.approx(0.01)
-    assert verdict.target.position == pytest.approx(kinematics.forward(verdict.joints).position)
+    result = limit_pose(down(0.34, 0.0, 0.15), TARGET, START, slow, 0.02)
+    assert result.reason == Reason.VELOCITY_LIMIT
+    assert np.abs(result.joints - START).max() == pytest.approx(0.01)
+    assert result.target.position == pytest.approx(kinematics.forward(result.joints).position)
 
 
 def test_the_largest_bridge_action_passes_the_twist_caps_unchanged() -> None:
@@ -256,9 +256,9 @@ def test_a_slowed_step_along_a_face_of_the_box_bulges_out_by_a_millimetre_at_mos
 ) -> None:
     limits = Limits(max_joint_velocity=1.0)
     target, joints = at(*place)
-    verdict = limit_pose(down(*requested), target, joints, limits, 0.2)
-    reached = target if verdict.joints is None else kinematics.forward(verdict.joints)
-    assert verdict.reason & Reason.VELOCITY_LIMIT
+    result = limit_pose(down(*requested), target, joints, limits, 0.2)
+    reached = target if result.joints is None else kinematics.forward(result.joints)
+    assert result.reason & Reason.VELOCITY_LIMIT
     assert (reached.position > np.array(limits.workspace_min) - 1.1e-3).all()
     assert (reached.position < np.array(limits.workspace_max) + 1.1e-3).all()
 
@@ -276,16 +276,16 @@ def test_whatever_is_wished_the_admitted_stays_inside_every_limit(
     low = kinematics.JOINT_LOWER + LIMITS.joint_limit_margin
     high = kinematics.JOINT_UPPER - LIMITS.joint_limit_margin
     for _ in range(steps):
-        verdict = limit_pose(advance(target, np.array(twist), duration), target, joints, LIMITS, duration)
-        if verdict.joints is None:
-            assert verdict.reason
-            assert verdict.detail
-            assert verdict.target is target
+        result = limit_pose(advance(target, np.array(twist), duration), target, joints, LIMITS, duration)
+        if result.joints is None:
+            assert result.reason
+            assert result.detail
+            assert result.target is target
             continue
-        assert (verdict.joints >= low).all()
-        assert (verdict.joints <= high).all()
-        assert np.abs(verdict.joints - joints).max() <= LIMITS.max_joint_velocity * duration * (1 + 1e-5)
-        target, joints = verdict.target, verdict.joints
+        assert (result.joints >= low).all()
+        assert (result.joints <= high).all()
+        assert np.abs(result.joints - joints).max() <= LIMITS.max_joint_velocity * duration * (1 + 1e-5)
+        target, joints = result.target, result.joints
         reached = kinematics.forward(joints)
         assert reached.position == pytest.approx(target.position, abs=2e-5)
         assert (target.position >= np.array(LIMITS.workspace_min) - 1e-3).all()

@@ -15,7 +15,7 @@ def test_a_punctual_loop_has_no_error() -> None:
     assert watch.figures() == {
         "period, median (ms)": "20.00",
         "period error, 99th percentile (ms)": "0.00",
-        "lost periods": "0",
+        "overruns": "0",
     }
 
 
@@ -24,5 +24,5 @@ def test_a_gap_counts_the_periods_that_it_lost(gap: float, lost: int) -> None:
     watch = LoopStatistics(0.02)
     for at in (1.0, 1.02, 1.02 + gap):
         watch.tick(at)
-    assert watch.lost == lost
-    assert watch.figures()["lost periods"] == str(lost)
+    assert watch.overruns == lost
+    assert watch.figures()["overruns"] == str(lost)

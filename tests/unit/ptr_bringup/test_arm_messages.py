@@ -89,10 +89,10 @@ def test_a_sound_command_has_no_problem() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda m: setattr(m.valid_for, "sec", 1000), "its valid_for is 1000.2 s; at most 1 s are allowed"),
+        (lambda m: setattr(m.valid_for, "sec", 1000), "its valid_for is 1000.2 s; the maximum is 1 s"),
         (lambda m: setattr(m.valid_for, "sec", -5), "its valid_for is -4.8 s"),
         (lambda m: setattr(m, "source", "x" * 100_000), "its source has 100000 characters"),
-        (lambda m: setattr(m, "source", "\x1b[2Jpolicy"), "can't be printed"),
+        (lambda m: setattr(m, "source", "\x1b[2Jpolicy"), "unprintable ones"),
         (lambda m: setattr(m.twist.linear, "x", 1e200), "its twist has a component of 1e+200"),
         (lambda m: setattr(m, "gripper_position", -1e9), "its gripper opening is -1e+09"),
     ],

@@ -34,7 +34,7 @@ def judged(motors: Motors, health: MotorHealth | None = None) -> Judgment:
 
 
 def test_motors_at_ease_are_well() -> None:
-    assert judged(reading()) == Judgment(Level.OK, "All motors are well.")
+    assert judged(reading()) == Judgment(Level.OK, "All motors are OK.")
 
 
 def test_the_effort_limits_of_the_real_arm_are_those_of_the_bridge_robots() -> None:
@@ -49,7 +49,7 @@ def test_the_simulated_arm_can_exceed_each_limit_and_trips_where_the_thresholds_
 @pytest.mark.parametrize(
     ("error", "torque", "words"),
     [
-        (HardwareError.OVERLOAD, False, ("shoulder", "overload", "without torque", "support the arm")),
+        (HardwareError.OVERLOAD, False, ("shoulder", "overload", "no torque", "support the arm")),
         (HardwareError.OVERHEATING, False, ("shoulder", "72 deg C", "20 min")),
         (HardwareError.ELECTRICAL_SHOCK, False, ("electrical shock",)),
         (HardwareError.ENCODER, True, ("encoder", "cables")),
@@ -95,7 +95,7 @@ def test_a_warm_motor_prompts_a_rest_until_it_has_cooled() -> None:
 def test_the_prompt_says_which_motor_how_warm_and_how_long_to_rest() -> None:
     message = judged(reading(gripper={"temperature": 61.0})).message
     assert message == (
-        "The gripper motor is at 61 deg C, and trips at 72: let the arm rest in its sleep pose for about 16 min."
+        "The gripper motor is at 61 deg C and trips at 72: let the arm rest in its sleep pose for about 16 min."
     )
 
 

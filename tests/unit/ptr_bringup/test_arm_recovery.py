@@ -42,7 +42,7 @@ class FakeArm:
         well = len(found) == 7 and all(reading.torque and not reading.error for reading in found)
         return Condition(self.mode, Level.OK if well else Level.FAULT, "" if well else "A motor has failed.", found)
 
-    def until(self, wanted: Callable[[Condition], bool], timeout: float) -> bool:
+    def wait_until(self, wanted: Callable[[Condition], bool], timeout: float) -> bool:
         """Waiting cools warm motors by a degree a minute."""
         for _ in range(60):
             if wanted(self.condition()):
@@ -57,7 +57,7 @@ class FakeArm:
         self.log.append("torque")
         for name, reading in self.motors.items():
             self.motors[name] = dataclasses.replace(reading, torque=on and not reading.error & SHUTDOWN)
-        return "The motors shall hold."
+        return "Torque enabled."
 
     def reboot(self) -> str:
         self.log.append("reboot")
@@ -73,7 +73,7 @@ class FakeArm:
 
     def try_move(self, pose: str) -> str:
         if (self.pose, pose) in self.blocked:
-            return "The gripper would be too near to the table."
+            return "The gripper would be too close to the table."
         self.log.append(pose)
         self.pose = pose
         return ""
@@ -85,7 +85,7 @@ class FakePerson:
     def __init__(self, arm: FakeArm, before: Callable[[], None] = lambda: None) -> None:
         self.arm, self.before, self.told = arm, before, []
 
-    def tell(self, text: str) -> None:
+    def show(self, text: str) -> None:
         self.told.append(text)
 
     def confirm(self, text: str) -> None:
@@ -140,14 +140,14 @@ def test_a_hot_motor_cools_before_it_is_rebooted() -> None:
 
 def test_a_motor_that_stays_hot_ends_the_recovery_before_the_reboot() -> None:
     arm = FakeArm(elbow=OVERHEATING)
-    with pytest.raises(RecoveryError, match=r"Still hot after 60 min: elbow \(75 deg C\)"):
+    with pytest.raises(RecoveryError, match=r"still hot after 60 min: elbow \(75 deg C\)"):
         Recovery(arm, FakePerson(arm), cool=10.0).run()
     assert arm.log == ["confirm"]
 
 
 def test_an_error_that_stays_after_the_reboot_ends_the_recovery_without_torque() -> None:
     arm = FakeArm(elbow=OVERLOAD, broken=("elbow",))
-    with pytest.raises(RecoveryError, match="stayed after the reboot: elbow"):
+    with pytest.raises(RecoveryError, match="the error of elbow remained or came back"):
         Recovery(arm, FakePerson(arm)).run()
     assert arm.log == ["confirm", "reboot"]
 
@@ -166,14 +166,14 @@ def test_a_motor_without_an_answer_is_looked_for_first() -> None:
 
 def test_a_motor_that_never_answers_ends_the_recovery() -> None:
     arm = FakeArm(wrist_angle=None)
-    with pytest.raises(RecoveryError, match="Still no answer from wrist_angle"):
+    with pytest.raises(RecoveryError, match="still no answer from wrist_angle"):
         Recovery(arm, FakePerson(arm)).run()
 
 
 def test_torque_that_does_not_come_back_ends_the_recovery_before_the_stop_is_released() -> None:
     arm = FakeArm(elbow={"torque": False})
-    arm.torque = lambda on: "The motors shall hold."
-    with pytest.raises(RecoveryError, match="No torque at elbow"):
+    arm.torque = lambda on: "Torque enabled."
+    with pytest.raises(RecoveryError, match="no torque at elbow"):
         Recovery(arm, FakePerson(arm)).run()
     assert "clear" not in arm.log
 
@@ -185,5 +185,5 @@ def test_a_pose_that_can_not_be_reached_straight_is_reached_by_way_of_another() 
 
 def test_when_no_way_is_free_the_person_is_told_to_place_the_arm_by_hand() -> None:
     arm = FakeArm(shoulder=OVERLOAD, blocked=tuple(("sunk", pose) for pose in ("sleep", "start", "home")))
-    with pytest.raises(RecoveryError, match=r"too near to the table\. Support the arm, let it go limp"):
+    with pytest.raises(RecoveryError, match=r"too close to the table\. Support the arm, let it go limp"):
         Recovery(arm, FakePerson(arm)).run()

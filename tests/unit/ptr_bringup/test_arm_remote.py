@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
 
 from ptr_bringup.arm import remote  # noqa: E402
 from ptr_bringup.arm.gate.arbiter import Mode  # noqa: E402
-from ptr_bringup.arm.motors.conversions import UNREAD, WATCHED, motors_message  # noqa: E402
+from ptr_bringup.arm.motors.conversions import DIAGNOSTIC_NAME, NOT_READ, motors_message  # noqa: E402
 from ptr_bringup.arm.motors.readings import MotorReading, Motors  # noqa: E402
 from ptr_bringup.arm.remote import RemoteArm  # noqa: E402
 from ptr_bringup.ros.session import SessionError  # noqa: E402
@@ -55,16 +55,16 @@ def topics(monkeypatch: pytest.MonkeyPatch) -> Topics:
 
 def diagnostics(message: str, prefix: str = "") -> DiagnosticArray:
     return DiagnosticArray(
-        status=[DiagnosticStatus(name=prefix + WATCHED, level=DiagnosticStatus.WARN, message=message)]
+        status=[DiagnosticStatus(name=prefix + DIAGNOSTIC_NAME, level=DiagnosticStatus.WARN, message=message)]
     )
 
 
 def test_a_driver_that_reads_no_motors_is_an_answer_at_once(topics: Topics) -> None:
     arm = RemoteArm(topics)
     topics.hear["arm/state"](ArmState(mode=Mode.IDLE))
-    topics.hear["/diagnostics"](diagnostics(UNREAD))
+    topics.hear["/diagnostics"](diagnostics(NOT_READ))
     condition = arm.condition()
-    assert (condition.mode, condition.level, condition.message) == (Mode.IDLE, None, UNREAD)
+    assert (condition.mode, condition.level, condition.message) == (Mode.IDLE, None, NOT_READ)
     assert condition.well
     assert condition.silent == []
 
@@ -72,7 +72,7 @@ def test_a_driver_that_reads_no_motors_is_an_answer_at_once(topics: Topics) -> N
 def test_motors_that_are_read_count_more_than_what_was_said_before(topics: Topics) -> None:
     arm = RemoteArm(topics)
     topics.hear["arm/state"](ArmState(mode=Mode.IDLE))
-    topics.hear["/diagnostics"](diagnostics(UNREAD))
+    topics.hear["/diagnostics"](diagnostics(NOT_READ))
     topics.hear["arm/motors"](motors_message(Motors(1.0, (MotorReading("waist", 30.0, 12.0, 0.0),)), text="Well."))
     assert arm.condition().message == "Well."
     assert [reading.name for reading in arm.condition().readings] == ["waist"]
@@ -91,8 +91,8 @@ def test_in_a_namespace_the_word_of_another_robot_does_not_count(topics: Topics)
     arm = RemoteArm(left)
     left.hear["arm/state"](ArmState(mode=Mode.IDLE))
     for prefix in ("", "right/"):
-        left.hear["/diagnostics"](diagnostics(UNREAD, prefix))
+        left.hear["/diagnostics"](diagnostics(NOT_READ, prefix))
     with pytest.raises(SessionError, match="/left/arm/motors"):
         arm.condition()
-    left.hear["/diagnostics"](diagnostics(UNREAD, "left/"))
-    assert arm.condition().message == UNREAD
+    left.hear["/diagnostics"](diagnostics(NOT_READ, "left/"))
+    assert arm.condition().message == NOT_READ

@@ -63,10 +63,10 @@ def test_a_longer_duration_is_respected_and_a_shorter_one_is_not() -> None:
 @pytest.mark.parametrize(
     ("goal", "sentence"),
     [
-        (down(0.5, 0.0, 0.15), "outside of the workspace box"),
-        (down(0.3, 0.0, 0.0), "outside of the workspace box"),
-        (down(0.42, 0.2, 0.3), "No joint positions reach"),
-        (down(math.nan, 0.0, 0.15), "not finite"),
+        (down(0.5, 0.0, 0.15), "outside the workspace box"),
+        (down(0.3, 0.0, 0.0), "outside the workspace box"),
+        (down(0.42, 0.2, 0.3), "no joint positions reach"),
+        (down(math.nan, 0.0, 0.15), "contains NaN"),
     ],
 )
 def test_a_goal_that_can_not_be_reached_is_refused_with_the_reason(goal: Pose, sentence: str) -> None:

@@ -25,13 +25,13 @@ def test_a_gripper_that_did_not_open_is_no_success() -> None:
     report = end_of_move(1.0, FINGER_CLOSED)
     assert report.done
     assert not report.success
-    assert report.message == "The arm is there, but its gripper opened to 0.00 instead of 1.00."
+    assert report.message == "The arm has arrived, but its gripper is at 0.00 instead of 1.00."
 
 
 def test_a_gripper_that_holds_something_has_closed_and_the_report_says_so() -> None:
     report = end_of_move(0.0, (FINGER_CLOSED + FINGER_OPEN) / 2)
     assert report.success
-    assert report.message == "The arm is there; something holds the gripper at 0.50 instead of 0.00."
+    assert report.message == "The arm has arrived; something holds the gripper at 0.50 instead of 0.00."
 
 
 @pytest.mark.parametrize("seconds", [0.0, 2.0])
@@ -42,4 +42,4 @@ def test_the_gripper_is_waited_for(seconds: float) -> None:
 def test_arm_and_gripper_that_are_there_end_the_move_at_once() -> None:
     report = end_of_move(1.0, FINGER_OPEN, 0.0)
     assert report.success
-    assert report.message == "The arm is there."
+    assert report.message == "The arm has arrived."

@@ -181,7 +181,7 @@ def test_the_command_says_in_one_sentence_what_is_wrong(
 ) -> None:
     monkeypatch.setattr(cli, "find_spec", lambda _: None)  # without ROS; with it, it looks for a node that shows it
     assert main(["calibrate", "camera", "--config", str(CONFIG), "--source", "/dev/video77", "--check"]) == 2
-    assert capsys.readouterr().err.startswith("error: There is no camera /dev/video77")
+    assert capsys.readouterr().err.startswith("error: there is no camera /dev/video77")
     assert main(["calibrate", "camera", "wrist", "--config", str(CONFIG)]) == 2
     assert "no entry of the camera wrist" in capsys.readouterr().err
     assert main(["calibrate", "latency", "--duration", "1"]) == 2

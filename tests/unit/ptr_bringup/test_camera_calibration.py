@@ -44,7 +44,7 @@ def test_without_a_calibration_the_camera_counts_as_uncalibrated() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (None, "can't be read"),
+        (None, "can't read the calibration"),
         *((text, "malformed") for text in ("image_width: 640", "][", "9" * 5000, "[" * 5000, "3")),
     ],
 )

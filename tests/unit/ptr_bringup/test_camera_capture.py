@@ -67,8 +67,8 @@ class Stage:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(capture, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(capture, "MIN_WAIT", 0.01)
+    monkeypatch.setattr(capture, "MAX_WAIT", 0.02)
 
 
 def test_a_camera_that_is_unplugged_is_found_again() -> None:
@@ -79,10 +79,10 @@ def test_a_camera_that_is_unplugged_is_found_again() -> None:
     stage.wait(lambda: len(stage.images) == 5 and len(stage.told) >= 4)
     stage.thread.stop()
     assert stage.told[:4] == [
-        "The camera gives no images any more; waiting for it to come back.",
+        "The camera has stopped sending images; waiting for it to come back.",
         "There is no camera /dev/video0.",  # once, though it was tried twice
-        "The camera is there.",
-        "The camera gives no images any more; waiting for it to come back.",
+        "The camera is available.",
+        "The camera has stopped sending images; waiting for it to come back.",
     ]
     assert first.closed
     assert second.closed
@@ -95,7 +95,7 @@ def test_a_camera_that_is_not_there_yet_is_waited_for() -> None:
     stage.thread.start(None)
     stage.wait(lambda: stage.images)
     stage.thread.stop()
-    assert stage.told[:2] == ["There is none.", "The camera is there."]
+    assert stage.told[:2] == ["There is none.", "The camera is available."]
     assert stage.thread.reopened == 0
 
 
@@ -118,7 +118,7 @@ def test_a_camera_that_stays_frozen_is_closed_and_opened_until_it_is_not(monkeyp
     assert first.closed
     assert second.closed
     assert stage.thread.reopened == 2
-    told = "Nothing but frozen images for 0 s; the camera is closed and reopened (reopening"
+    told = "Only frozen images for 0 s; reopening the camera (number"
     assert [text for text in stage.told if "frozen" in text] == [f"{told} {k} since the start)." for k in (1, 2)]
 
 
@@ -163,7 +163,7 @@ def test_an_error_of_a_library_ends_the_camera_with_its_reason() -> None:
     stage.thread.start(broken)
     stage.wait(lambda: stage.ended is not None)
     stage.thread.stop()
-    assert stage.ended == "The images can't be taken: RuntimeError: select() failed."
+    assert stage.ended == "capturing images failed: RuntimeError: select() failed"
     assert broken.closed
 
 

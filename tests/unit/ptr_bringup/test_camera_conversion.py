@@ -48,7 +48,7 @@ def test_an_unknown_encoding_is_named() -> None:
 def test_too_few_data_are_an_error_and_no_crash() -> None:
     message = message_of(np.zeros((4, 4, 3), np.uint8), "bgr8")
     message.data = message.data[:20]
-    with pytest.raises(CameraError, match="4x4 bgr8 has 20 bytes"):
+    with pytest.raises(CameraError, match="4x4 bgr8 has only 20 bytes"):
         convert(message)
 
 

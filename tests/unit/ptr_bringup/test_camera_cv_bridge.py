@@ -76,14 +76,14 @@ def test_it_brings_encodings_that_the_suite_does_not_know() -> None:
 
 @pytest.mark.parametrize("encoding", ["bayer_what", "mono16", ""])
 def test_what_it_refuses_is_the_cameras_own_error(encoding: str) -> None:
-    with pytest.raises(CameraError, match=f"'{encoding}' can't be converted"):
+    with pytest.raises(CameraError, match=f"can't convert an image with encoding '{encoding}'"):
         ImageConverter().bgr(message_of(random_pixels(2), encoding))
 
 
 def test_too_few_data_are_the_cameras_own_error() -> None:
     message = message_of(random_pixels(3), "bgr8")
     message.data = message.data[:20]
-    with pytest.raises(CameraError, match="that is too few"):
+    with pytest.raises(CameraError, match="has only .* bytes"):
         ImageConverter().bgr(message)
 
 

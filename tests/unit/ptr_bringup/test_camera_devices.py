@@ -60,7 +60,7 @@ def test_a_camera_that_hangs_upside_down_is_turned() -> None:
 
 def test_a_device_that_gives_nothing_is_refused_and_given_back() -> None:
     device = Device(working=False)
-    with pytest.raises(CameraError, match="gives no images; is it a camera"):
+    with pytest.raises(CameraError, match="provides no images; check that it is a camera"):
         camera(device)
     assert device.released
 
@@ -89,7 +89,7 @@ def test_a_device_by_number_is_accepted_with_the_path_that_stays(tmp_path: Path)
     assert stable_name(str(device), (tmp_path / "absent", folder)) == str(folder / "pci-0000-usb-0:2-video-index0")
     assert stable_name(str(tmp_path / "video1"), (folder,)) == ""
     notices = DeviceSource("/dev/video7", CaptureConfig(), Settings(), Device()).notices
-    assert "may be another camera after the next start" in notices[0]
+    assert "may be another camera after a reboot" in notices[0]
 
 
 def test_a_fixed_exposure_is_manual_and_in_tenths_of_a_millisecond() -> None:
@@ -113,7 +113,7 @@ def test_an_automatic_exposure_is_reported_as_such() -> None:
 def test_what_a_camera_does_not_take_is_said() -> None:
     device = Device(controls={cv2.CAP_PROP_GAIN: 100, cv2.CAP_PROP_WB_TEMPERATURE: 6500})
     assert apply(device, Settings(gain=120.0, focus=0.0, white_balance=4600.0)) == [
-        "The camera runs with gain 100, not 120.",
+        "The camera uses gain 100 instead of 120.",
         "The camera has no focus; leave it out of its settings.",
     ]
 
@@ -149,7 +149,7 @@ def test_a_realsense_is_set_and_says_what_it_does_not_take(library: types.Module
     assert library.options["enable_auto_exposure"] == 0.0
     assert library.options["enable_auto_white_balance"] == 1.0
     assert len(source.notices) == 1
-    assert "does not take focus 3" in source.notices[0]
+    assert "refused focus 3" in source.notices[0]
     assert source.settings()["exposure"] == 8.0
     assert source.settings()["automatic_white_balance"] is True
     assert Settings().exposure == AUTOMATIC

@@ -38,7 +38,7 @@ def watched(images, rate: float = RATE, noisy: bool = True, joints=None) -> tupl
 
 def test_a_scene_at_rest_is_well() -> None:
     health, said = watched([scene(k) for k in range(90)])
-    report = health.look(3.01)
+    report = health.report(3.01)
     assert not any(said)
     assert report.problems == ()
     assert report.rate == pytest.approx(30.0, abs=1.0)
@@ -50,9 +50,9 @@ def test_a_repeated_image_is_frozen_after_a_tenth_of_a_second_and_well_when_it_c
     health, said = watched([scene(0)] * 10)
     assert said.index(Problem.FROZEN) == 4  # the fifth image, 4/30 s after the first one like it
     assert all(problem is Problem.FROZEN for problem in said[4:])
-    assert health.look(0.34).problems == (Problem.FROZEN,)
+    assert health.report(0.34).problems == (Problem.FROZEN,)
     assert health.arrived(0.35, scene(1)) is None
-    assert health.look(0.36).problems == ()
+    assert health.report(0.36).problems == ()
 
 
 def test_one_image_that_comes_twice_is_no_freeze() -> None:
@@ -69,18 +69,18 @@ def test_without_noise_equal_images_are_frozen_only_when_the_arm_has_moved() -> 
 
 
 def test_a_cap_is_dark_and_a_dim_room_is_not() -> None:
-    assert watched([scene(k, 0.03) for k in range(20)])[0].look(0.7).problems == (Problem.DARK,)
-    assert watched([scene(k, 0.25) for k in range(20)])[0].look(0.7).problems == ()
+    assert watched([scene(k, 0.03) for k in range(20)])[0].report(0.7).problems == (Problem.DARK,)
+    assert watched([scene(k, 0.25) for k in range(20)])[0].report(0.7).problems == ()
 
 
 def test_a_torn_image_is_refused_and_remembered_for_two_seconds() -> None:
     good = [scene(k) for k in range(80)]
     health, said = watched([*good[:9], good[9][: len(good[9]) // 2], *good[10:]])
     assert [k for k, problem in enumerate(said) if problem is Problem.TORN] == [9]
-    assert health.look(2.3).torn == 1
-    assert health.look(2.3).problems == (Problem.TORN,)
-    assert "end is missing" in health.look(2.3).detail
-    assert Problem.TORN not in health.look(2.7).problems
+    assert health.report(2.3).torn == 1
+    assert health.report(2.3).problems == (Problem.TORN,)
+    assert "end is missing" in health.report(2.3).detail
+    assert Problem.TORN not in health.report(2.7).problems
 
 
 def test_an_image_whose_data_broke_off_but_that_has_an_end_is_torn() -> None:
@@ -99,23 +99,23 @@ def test_after_a_broken_image_each_one_is_looked_at_until_one_is_whole() -> None
 
 def test_nothing_for_half_a_second_is_missing_and_not_also_slow() -> None:
     health, _ = watched([scene(k) for k in range(90)])
-    assert health.look(3.3).problems == ()
-    assert health.look(3.55).problems == (Problem.MISSING,)
-    assert health.look(60.0).problems == (Problem.MISSING,)
+    assert health.report(3.3).problems == ()
+    assert health.report(3.55).problems == (Problem.MISSING,)
+    assert health.report(60.0).problems == (Problem.MISSING,)
 
 
 def test_a_camera_that_never_gave_an_image_is_missing() -> None:
     health = Health(RATE, noisy=True)
     health.start(100.0)
-    assert health.look(100.2).problems == ()
-    assert health.look(100.6).problems == (Problem.MISSING,)
-    assert np.isinf(health.look(100.6).age)
+    assert health.report(100.2).problems == ()
+    assert health.report(100.6).problems == (Problem.MISSING,)
+    assert np.isinf(health.report(100.6).age)
 
 
 def test_a_slow_camera_is_slow_and_not_missing() -> None:
     """Fifteen instead of thirty a second: automatic exposure in a dim room."""
     health, _ = watched([scene(k) for k in range(40)], rate=15.0)
-    report = health.look(40 / 15)
+    report = health.report(40 / 15)
     assert report.problems == (Problem.SLOW,)
     assert report.rate == pytest.approx(15.0, abs=0.6)
 
@@ -125,14 +125,14 @@ def test_a_camera_that_is_slow_on_purpose_is_not_missing_between_its_images() ->
     health.start(0.0)
     for k in range(5):
         assert health.arrived(k + 1.0, scene(k)) is None
-    assert health.look(5.9).problems == ()
+    assert health.report(5.9).problems == ()
 
 
 def test_images_that_did_not_come_are_counted() -> None:
     health = Health(RATE, noisy=True)
     for k in (0, 1, 2, 5, 6, 10):
         health.arrived(k / RATE, scene(k))
-    assert health.look(0.34).lost == 2 + 3
+    assert health.report(0.34).lost == 2 + 3
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_of_the_images_of_real_episodes_only_the_black_ones_raise_an_alarm() -> 
     health, found = Health(RATE, noisy=False), []
     for k, jpeg in enumerate(images):
         assert health.arrived(0.3 * k, jpeg) is None  # far enough apart that each one is decoded
-        found.append(set(health.look(0.3 * k).problems) - {Problem.SLOW})
+        found.append(set(health.report(0.3 * k).problems) - {Problem.SLOW})
     black = [int(cv2.imdecode(np.frombuffer(jpeg, np.uint8), 0).max()) == 0 for jpeg in images]
     assert (len(black), sum(black)) == (1000, 250)
     assert found == [{Problem.DARK} if empty else set() for empty in black]
@@ -170,5 +170,5 @@ def test_the_images_of_the_simulator_raise_no_alarm() -> None:
             world.reset(seed)
             jpeg = encode(cv2.cvtColor(world.render(320, 240), cv2.COLOR_RGB2BGR), 90)
             assert health.arrived(0.3 * seed, jpeg) is None
-            assert set(health.look(0.3 * seed).problems) <= {Problem.SLOW}
+            assert set(health.report(0.3 * seed).problems) <= {Problem.SLOW}
         world.close()

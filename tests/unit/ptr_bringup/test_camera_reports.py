@@ -20,10 +20,10 @@ def said(**options: object) -> str:
 
 
 def test_a_slow_camera_is_blamed_only_while_the_computer_is_not_busy() -> None:
-    begin = "It gives 4.2 images a second, 15 were asked for; "
-    assert said(processor_use=0.4) == begin + "more light, or a USB port of its own."
-    assert said() == begin + "more light, or a USB port of its own."
-    assert said(processor_use=0.96) == begin + "the computer is busy: end what is not needed."
+    begin = "4.2 images a second instead of 15; "
+    assert said(processor_use=0.4) == begin + "use more light, or a separate USB port."
+    assert said() == begin + "use more light, or a separate USB port."
+    assert said(processor_use=0.96) == begin + "the computer is busy: stop other programs."
 
 
 @pytest.mark.parametrize("problem", list(Problem))

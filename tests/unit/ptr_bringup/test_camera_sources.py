@@ -78,7 +78,7 @@ def test_a_missing_camera_is_named() -> None:
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing to see")
-    with pytest.raises(CameraError, match="holds no images"):
+    with pytest.raises(CameraError, match="contains no images"):
         opened(tmp_path)
 
 

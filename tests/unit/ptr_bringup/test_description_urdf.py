@@ -139,15 +139,15 @@ def with_part(part: str, kind: str = "fixed") -> str:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("<robot>", "it is no XML"),
-        ("<mujoco/>", "its first element is 'mujoco'"),
-        (f"<robot>{LINKS}</robot>", "2 links and 0 joints are no tree"),
-        (f'<robot><link name="a"/>{JOINT}</robot>', "names the link 'b', which is not there"),
-        (f'<robot>{LINKS}<link name="c"/><link name="d"/>{CIRCLE}</robot>', "the link 'c' is not joined to 'a'"),
+        ("<robot>", "invalid XML"),
+        ("<mujoco/>", "its root element is 'mujoco'"),
+        (f"<robot>{LINKS}</robot>", "2 links and 0 joints don't form a tree"),
+        (f'<robot><link name="a"/>{JOINT}</robot>', "names the link 'b', which does not exist"),
+        (f'<robot>{LINKS}<link name="c"/><link name="d"/>{CIRCLE}</robot>', "the link 'c' is not connected to 'a'"),
         (f'<robot>{LINKS}<joint name="j" type="fixed"/></robot>', "joint j has no parent"),
-        (with_part("", kind="floating"), "joint j is floating"),
-        (with_part('<origin xyz="1 2"/>'), "xyz is '1 2'; give 3 numbers"),
-        (with_part('<origin rpy="0 0 nan"/>'), "rpy is '0 0 nan'; give 3 numbers"),
+        (with_part("", kind="floating"), "joint j has the type floating"),
+        (with_part('<origin xyz="1 2"/>'), "xyz is '1 2'; it must have 3 numbers"),
+        (with_part('<origin rpy="0 0 nan"/>'), "rpy is '0 0 nan'; it must have 3 numbers"),
         (with_part('<axis xyz="0 0 0"/>', kind="revolute"), "axis of length 0"),
     ],
 )

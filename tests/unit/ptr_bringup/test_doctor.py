@@ -126,8 +126,8 @@ def test_a_check_that_crashes_its_process_is_reported() -> None:
 
 def test_too_little_disk_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(checks, "LEAST_DISK", 1e18)
-    with pytest.raises(AbsentError, match="1000000000 GB are wanted"):
+    monkeypatch.setattr(checks, "MIN_DISK", 1e18)
+    with pytest.raises(AbsentError, match="at least 1000000000 GB are recommended"):
         checks._disk()
 
 

@@ -74,9 +74,9 @@ def test_a_new_goal_has_full_force_again() -> None:
 def test_what_is_held_is_not_dropped_while_nobody_sees_the_finger() -> None:
     gripper = GripperPwm(GripperSettings())
     assert gripper.step(0.0, 0.030, 0.0) == -350.0
-    assert gripper.unseen() == gripper.step(0.1, math.nan, 0.0) == -200.0
+    assert gripper.step_without_position() == gripper.step(0.1, math.nan, 0.0) == -200.0
     assert gripper.step(0.2, 0.020, 1.0) == 350.0
-    assert gripper.unseen() == 0.0
+    assert gripper.step_without_position() == 0.0
 
 
 @pytest.mark.parametrize(("finger", "opening"), [(math.nan, 0.0), (0.02, math.nan), (math.inf, 1.0)])
@@ -90,7 +90,7 @@ def test_the_force_never_exceeds_its_limit_nor_points_away_from_the_goal(
 ) -> None:
     settings = GripperSettings()
     pwm = run(GripperPwm(settings), opening, finger, seconds + PERIOD)[-1]
-    assert abs(pwm) <= settings.most
+    assert abs(pwm) <= settings.limit
     assert pwm * (settings.finger(opening) - finger) >= 0.0
 
 

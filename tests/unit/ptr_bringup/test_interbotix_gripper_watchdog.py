@@ -68,17 +68,17 @@ def test_a_watchdog_that_has_ended_is_noticed(monkeypatch: pytest.MonkeyPatch) -
     watchdog = watchdog_that_runs(monkeypatch, "")
     watchdog._process.wait(30.0)
     watchdog.feed(-350.0)
-    assert not watchdog.there
+    assert not watchdog.running
     watchdog.feed(-350.0)
     watchdog.close()
 
 
 def test_a_watchdog_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """It reads nothing: the pipe gets full, and the arm node goes on."""
-    monkeypatch.setattr(module, "_END", 0.1)
+    monkeypatch.setattr(module, "_EXIT_TIMEOUT", 0.1)
     watchdog = watchdog_that_runs(monkeypatch, "import time; time.sleep(600)")
     for _ in range(20_000):
         watchdog.feed(-350.0)
-    assert watchdog.there
+    assert watchdog.running
     watchdog.close()
     assert watchdog._process.returncode == -9

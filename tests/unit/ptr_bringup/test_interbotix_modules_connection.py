@@ -43,12 +43,12 @@ def test_the_api_is_taken_over_once_when_it_is_made_and_somebody_spins() -> None
     robot = SimpleNamespace(get_node=lambda: api_node)
     connection = Connection(lambda: go.wait(10.0) and robot)
     node = SimpleNamespace(executor=Executor())
-    assert not connection.take_over(node)
+    assert not connection.attach(node)
     go.set()
     made(connection)
-    assert not connection.take_over(SimpleNamespace(executor=None))
-    assert connection.take_over(node)
-    assert not connection.take_over(node)
+    assert not connection.attach(SimpleNamespace(executor=None))
+    assert connection.attach(node)
+    assert not connection.attach(node)
     assert connection.robot is robot
     assert node.executor.nodes == [api_node]
     connection.close(node)
@@ -61,8 +61,8 @@ def test_the_api_is_taken_over_once_when_it_is_made_and_somebody_spins() -> None
 )
 def test_why_the_api_could_not_be_made_is_kept(fail: Callable[[], object], sentence: str) -> None:
     connection = made(Connection(fail))
-    assert sentence in connection.trouble
-    assert not connection.take_over(SimpleNamespace(executor=Executor()))
+    assert sentence in connection.problem
+    assert not connection.attach(SimpleNamespace(executor=Executor()))
 
 
 def test_without_interbotix_api_its_driver_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ def test_setpoints_come_before_the_motor_brakes() -> None:
 
 
 def test_an_unknown_profile_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="no profile 'spline'; known: time, velocity, bridge"):
+    with pytest.raises(ValueError, match="unknown profile 'spline'; known: time, velocity, bridge"):
         profile_named("spline", 0.02)
 
 

@@ -69,22 +69,22 @@ class Node:
 
 
 class Table:
-    """ServiceSequencer with two services at a time that the test sets."""
+    """A ServiceSequencer with two services, at a time that the test sets."""
 
     def __init__(self) -> None:
         self.node, self.now, self.ended = Node(), 0.0, []
         services = {"torque_enable": TorqueEnable, "get_motor_registers": RegisterValues}
-        self.talk = ServiceSequencer(self.node, "/arm", services, lambda: self.now)
+        self.sequencer = ServiceSequencer(self.node, "/arm", services, lambda: self.now)
 
     def client(self, name: str = "torque_enable") -> Client:
         return self.node.clients[f"/arm/{name}"]
 
-    def begin(self, steps) -> None:
-        self.talk.begin(steps, self.ended.append)
+    def start(self, steps) -> None:
+        self.sequencer.start(steps, self.ended.append)
 
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
-        self.talk.watch()
+        self.sequencer.poll()
 
 
 @pytest.fixture
@@ -92,29 +92,29 @@ def table() -> Table:
     return Table()
 
 
-def one_call(patience: float = 1.0) -> Iterator:
-    yield Call("torque_enable", "request", patience)
+def one_call(timeout: float = 1.0) -> Iterator:
+    yield Call("torque_enable", "request", timeout)
 
 
-def test_one_conversation_after_the_other(table: Table) -> None:
-    table.begin(one_call())
-    table.begin(one_call())
+def test_one_sequence_after_the_other(table: Table) -> None:
+    table.start(one_call())
+    table.start(one_call())
     assert len(table.client().asked) == 1
     table.client().asked[0][1].answer()
     assert table.ended == [""]
     assert len(table.client().asked) == 2
 
 
-def test_a_dead_service_ends_the_conversation_in_time_and_the_next_one_begins(table: Table) -> None:
-    table.begin(one_call(2.0))
-    table.begin(one_call())
+def test_a_dead_service_ends_the_sequence_in_time_and_the_next_one_begins(table: Table) -> None:
+    table.start(one_call(2.0))
+    table.start(one_call())
     table.pass_time(1.9)
     assert table.ended == []
     table.pass_time(0.2)
-    assert table.ended == ["the service /arm/torque_enable gave no answer within 2 s; is xs_sdk still running?"]
+    assert table.ended == ["The service /arm/torque_enable did not answer within 2 s; is xs_sdk still running?"]
     first, second = (future for _, future in table.client().asked)
     assert table.client().dropped == [first]
-    first.answer()  # too late: the second conversation is not touched
+    first.answer()  # too late: the second sequence is not touched
     assert table.ended[1:] == []
     second.answer()
     assert table.ended[1:] == [""]
@@ -122,19 +122,19 @@ def test_a_dead_service_ends_the_conversation_in_time_and_the_next_one_begins(ta
 
 def test_a_service_that_nobody_offers_is_said_at_once(table: Table) -> None:
     table.client().ready = False
-    table.begin(one_call())
-    said = "Nobody offers the service /arm/torque_enable; start xs_sdk, or launch with xs_sdk:=stand_in."
+    table.start(one_call())
+    said = "The service /arm/torque_enable is not available; start xs_sdk, or launch with xs_sdk:=stand_in."
     assert table.ended == [said]
 
 
-def test_an_answer_is_what_the_conversation_goes_on_with(table: Table) -> None:
+def test_an_answer_is_what_the_sequence_goes_on_with(table: Table) -> None:
     heard = []
 
     def steps() -> Iterator:
         heard.append((yield Call("torque_enable", 1)))
         heard.append((yield Call("torque_enable", 2)))
 
-    table.begin(steps())
+    table.start(steps())
     table.client().asked[0][1].answer("one")
     table.client().asked[1][1].answer("two")
     assert heard == ["one", "two"]
@@ -146,7 +146,7 @@ def test_a_pause_lasts_as_long_as_it_says(table: Table) -> None:
         yield 0.7
         yield Call("torque_enable", 1)
 
-    table.begin(steps())
+    table.start(steps())
     table.pass_time(0.6)
     assert table.client().asked == []
     table.pass_time(0.2)
@@ -158,15 +158,15 @@ def test_errors_become_sentences(table: Table) -> None:
         yield Call("torque_enable", 1)
         raise SequenceError("This is another arm.")
 
-    table.begin(steps())
+    table.start(steps())
     table.client().asked[0][1].answer()
-    table.begin(one_call())
+    table.start(one_call())
     table.client().asked[1][1].answer(error=RuntimeError("it broke"))
     assert table.ended == ["This is another arm.", "A service of xs_sdk failed: it broke."]
 
 
 def converse(steps, answers: dict[str, object]) -> list[Call | float]:
-    """Run a conversation with an answer for each service; what was asked."""
+    """Run a sequence with an answer for each service; what was asked."""
     asked, answer = [], None
     try:
         while True:

@@ -36,9 +36,13 @@ def starting(monkeypatch: pytest.MonkeyPatch) -> Any:
     log, clock = Log(), SimpleNamespace(now=100.0)
     monkeypatch.setattr(module.time, "monotonic", lambda: clock.now)
     driver._node = SimpleNamespace(get_logger=lambda: log)
-    driver._topics = SimpleNamespace(trouble=ABSENT, received=0)
+    driver._topics = SimpleNamespace(problem=ABSENT, received=0)
     driver._sequencer = SimpleNamespace(busy=False)
-    driver._tried, driver._trouble, driver._patient_until = -math.inf, module._STARTING, 100.0 + module._TIMEOUT
+    driver._last_attempt, driver._status, driver._startup_deadline = (
+        -math.inf,
+        module._STARTING,
+        100.0 + module._STARTUP_TIMEOUT,
+    )
 
     def later(seconds: float) -> list[tuple[str, str]]:
         clock.now += seconds
@@ -52,7 +56,7 @@ def starting(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_an_xs_sdk_that_is_launched_beside_it_is_waited_for_before_its_absence_is_an_error(starting: Any) -> None:
     assert starting.later(1.0) == [("info", f"Waiting for xs_sdk: {ABSENT}")]
     assert starting.later(5.0) == []
-    assert starting.later(module._TIMEOUT) == [("error", ABSENT)]
+    assert starting.later(module._STARTUP_TIMEOUT) == [("error", ABSENT)]
     assert starting.later(5.0) == []
 
 

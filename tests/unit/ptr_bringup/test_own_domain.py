@@ -55,7 +55,7 @@ def test_two_sessions_that_begin_at_once_take_two_domains(tmp_path: Path, busy: 
 
 def test_when_no_domain_is_free_it_says_what_to_do(tmp_path: Path, busy: set[int]) -> None:
     busy |= set(range(200))
-    with pytest.raises(DomainError, match="ROS domains of this machine is in use; end a robot, or set ROS_DOMAIN_ID"):
+    with pytest.raises(DomainError, match="ROS domains of this machine are in use; end a robot, or set ROS_DOMAIN_ID"):
         take_own_domain({}, tmp_path)
 
 
@@ -67,9 +67,7 @@ def test_a_folder_that_somebody_else_has_laid_is_refused_and_nothing_behind_it_i
     (theirs / "0").write_text("worth keeping")
     laid = tmp_path / "ptr-domains"
     laid.symlink_to(theirs)
-    with pytest.raises(
-        DomainError, match=r"ptr-domains belongs to the user \d+; have it removed, or set ROS_DOMAIN_ID"
-    ):
+    with pytest.raises(DomainError, match=r"ptr-domains belongs to user \d+; have it removed, or set ROS_DOMAIN_ID"):
         take_own_domain({}, laid)
     assert (theirs / "0").read_text() == "worth keeping"
 

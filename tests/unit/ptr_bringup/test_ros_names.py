@@ -83,7 +83,7 @@ def test_a_file_of_nodes_without_a_namespace_is_refused_in_one(tmp_path: Path) -
     assert given_files(arguments) == [file]
     file.write_text("teleop:\n  ros__parameters: {max_linear_velocity: 0.05}\n")
     require_reachable([file], "/")
-    with pytest.raises(ParameterFileError, match=r"/teleop, not of /left/teleop; write '/\*\*/teleop:' there"):
+    with pytest.raises(ParameterFileError, match=r"/teleop, not of /left/teleop; write '/\*\*/teleop:' instead"):
         require_reachable([file], "/left")
     for key in ("/**/teleop", "/**", "left/teleop"):
         file.write_text(f"{key}:\n  ros__parameters: {{max_linear_velocity: 0.05}}\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drivers of the arm: what lies between the gate and the motors."""
+"""Drivers of the arm: between the gate and the motors."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ DRIVERS: Registry[Callable[[Node, float], Driver]] = Registry(
         "modules": "ptr_bringup.arm.drivers.interbotix.parameters:open_modules",
     },
 )
-"""Drivers of the real arm: called with the arm node, so that they can declare parameters, and its control rate (Hz)."""
+"""Drivers of the real arm: called with the arm node, on which they declare parameters, and its control rate (Hz)."""

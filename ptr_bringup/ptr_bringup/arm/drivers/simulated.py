@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver of the simulated arm: commands and readings are topics, torque and reboot services of the simulator."""
+"""The driver of the simulated arm: topics for commands and readings, the simulator's services for torque and reboot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState as JointStateMessage
 from std_srvs.srv import SetBool, Trigger
 
-from ptr_bringup.arm.drivers.base import MOST_JOINTS, Health, Topic, picked
+from ptr_bringup.arm.drivers.base import MAX_JOINTS, Health, Topic, picked
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES, Array, finger_from_gripper
 from ptr_bringup.arm.motors.conversions import motors_from
 from ptr_bringup.arm.motors.readings import Motors
@@ -32,7 +32,7 @@ class SimulatedDriver:
         self._node = node
         self._newest: JointState | None = None
         self._received = 0
-        self._odd = ""
+        self._unusable = ""
         self._commands = node.create_publisher(JointStateMessage, "joint_commands", 1)
         self._states = node.create_subscription(
             JointStateMessage, "joint_states", self._on_state, qos_profile_sensor_data
@@ -51,17 +51,17 @@ class SimulatedDriver:
         self._commands.publish(message)
 
     def _on_state(self, message: JointStateMessage) -> None:
-        if len(message.name) > MOST_JOINTS:
-            self._odd = f"A joint state names {len(message.name)} joints; {MOST_JOINTS} are the most."
+        if len(message.name) > MAX_JOINTS:
+            self._unusable = f"A joint state has {len(message.name)} joints; the maximum is {MAX_JOINTS}."
             return
         place = {name: k for k, name in enumerate(message.name)}
         missing = [name for name in (*JOINT_NAMES, "left_finger") if name not in place]
         if missing or len(message.position) != len(message.name):
-            self._odd = f"A joint state lacks {', '.join(missing) or 'positions'}."
+            self._unusable = f"A joint state lacks {', '.join(missing) or 'positions'}."
             return
         order = [place[name] for name in JOINT_NAMES]
         self._received += 1
-        self._odd = ""
+        self._unusable = ""
         self._newest = JointState(
             seconds(message.header.stamp),
             np.array([message.position[k] for k in order]),
@@ -82,7 +82,7 @@ class SimulatedDriver:
         return self._motors
 
     def set_torque(self, on: bool) -> None:
-        """Let all motors hold, or go limp."""
+        """Switch the torque of all motors on or off."""
         self._torque.call_async(SetBool.Request(data=on))
 
     def reboot(self) -> None:
@@ -90,17 +90,17 @@ class SimulatedDriver:
         self._reboot.call_async(Trigger.Request())
 
     def health(self, now: float) -> Health:
-        """Healthy as long as joint states arrive."""
+        """Good while joint states arrive."""
         if self._newest is None:
-            return Health(False, self._odd or "No joint state has arrived; is the simulator running?", {})
+            return Health(False, self._unusable or "No joint state has arrived; is the simulator running?", {})
         age = now - self._newest.stamp
         values = {"joint states received": str(self._received), "age of the newest (s)": f"{age:.3f}"}
         if age > _SILENCE:
-            return Health(False, self._odd or f"The newest joint state is {age:.1f} s old.", values)
+            return Health(False, self._unusable or f"The newest joint state is {age:.1f} s old.", values)
         return Health(True, "Joint states arrive.", values)
 
     def close(self) -> None:
-        """Give back publisher, subscriptions and clients."""
+        """Destroy publisher, subscriptions and clients."""
         self._node.destroy_publisher(self._commands)
         for subscription in (self._states, self._readings):
             self._node.destroy_subscription(subscription)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate that every command passes: who is in command, what the limits allow, and why not all of it."""
+"""The gate that every command passes: arbitration between sources, safety limits, and reasons for each change."""

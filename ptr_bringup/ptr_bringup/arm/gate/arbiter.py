@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is in command of the arm: human over policy, silence, hand-back and the latched stop.
 
-A human takes over by sending a command with the deadman held, and hands back by releasing it; a second human is
-refused meanwhile. A human who falls silent without releasing has perhaps lost the link: the policy stays out until a
-release, `clear` or a move. Two policies at once are a mistake that nobody can settle by priority: both are refused
-until one has been silent for the command timeout. Clearing a stop must not move the arm by itself: who held the deadman
-meanwhile, as a policy that runs on does, is refused until it has released it or fallen silent.
+A human takes over by sending a command with the deadman held, and hands back by releasing it. Meanwhile a second human
+is refused. If a human falls silent without releasing, the link may be lost: policies are refused until a release,
+`clear` or a move. Priority can't resolve a conflict between two policies, so both are refused until one has been silent
+for the command timeout. Clearing a stop must not move the arm by itself: a source that held its deadman through the
+stop, such as a policy that kept running, is refused until it has released it or fallen silent.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ptr_bringup.arm.gate.limits import Reason
 from ptr_bringup.arm.model.kinematics import Array
 
 _WHOLE_STEP = 0.75
-"""Share of its validity after which a command counts as followed by the next step, not replaced."""
-_LONGEST_WAIT = 0.1
-"""Share of a validity that the next step waits at most: 20 ms at 5 Hz."""
+"""Share of a command's validity. A later command of the same source is the next step; an earlier one replaces it."""
+_MAX_DELAY = 0.1
+"""Maximum delay of the next step, as a share of a command's validity: 20 ms at 5 Hz."""
 
 
 class Mode(enum.IntEnum):
@@ -54,7 +54,7 @@ class Command:
         gripper: commanded opening, 0 closed to 1 open.
         deadman: true while the source is in command; false holds pose and gripper.
         valid_for: s, for how long the twist holds.
-        problem: which field of its message is out of its bounds, a clause; empty: none.
+        problem: a clause that names a field of the message that is out of bounds; empty if none is.
     """
 
     stamp: float
@@ -67,16 +67,16 @@ class Command:
 
     @property
     def finite(self) -> bool:
-        """True when every number of it is one."""
+        """True when all of its numbers are finite."""
         return bool(np.isfinite(self.twist).all() and np.isfinite([self.stamp, self.gripper, self.valid_for]).all())
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How old things may be, in s.
+    """Maximum ages and timeouts, in s.
 
     Attributes:
-        max_command_age: of a command when it arrives; stamps from the future count alike.
+        max_command_age: of a command on arrival; stamps from the future count the same.
         command_timeout: silence of the source in command after which the arm holds.
         joint_state_timeout: of the joint states.
     """
@@ -87,7 +87,7 @@ class Timing:
 
 
 class Arbiter:
-    """Decides whose command is in force. It knows no clock: the time in s is passed in."""
+    """Decides whose command is in force. It has no clock: the time in s is passed in."""
 
     def __init__(self, timing: Timing) -> None:
         self._timing = timing
@@ -95,13 +95,13 @@ class Arbiter:
         self.command: Command | None = None
         self.stop_reason = ""
         self._kind: Kind | None = None
-        self._tail: Command | None = None
-        self._begin = 0.0
+        self._previous: Command | None = None
+        self._starts_at = 0.0
         self._arrival = 0.0
         self._awaits_release = False
         self._policies: dict[object, float] = {}
         self._sender: object = None
-        self._insisting: dict[object, float] = {}
+        self._held_until: dict[object, float] = {}
 
     @property
     def source(self) -> str:
@@ -114,20 +114,20 @@ class Arbiter:
         """Put a command in force, or say why not.
 
         Args:
-            age: s since its stamp, negative for one from the future; None: now minus stamp, on one clock.
-            publisher: tells senders of the same name apart; None: the name alone does.
+            age: s since its stamp, negative for one from the future; None: `now` and the stamp share a clock.
+            publisher: distinguishes senders of the same name; None: the name is enough.
         Returns:
-            NONE and an empty sentence when it was taken (releasing the deadman counts as taken).
+            NONE and an empty string if the command was accepted. Releasing the deadman is always accepted.
         """
         sender = command.source if publisher is None else publisher
-        insists = command.finite and not command.problem and self._held_through_stop(command, now, sender)
+        held = command.finite and not command.problem and self._held_through_stop(command, now, sender)
         reason, detail = self._refusal(kind, command, now - command.stamp if age is None else age, sender)
-        if not reason and insists:
+        if not reason and held:
             reason, detail = (
                 Reason.PREEMPTED,
                 (
-                    f"The command of {command.source or 'an unnamed source'} was refused: it went on while the arm was "
-                    "stopped; release its deadman first, or end the policy's run and begin another."
+                    f"The command of {command.source or 'an unnamed source'} was refused: its deadman was held while "
+                    "the arm was stopped; release it first, or end the policy's run and start another."
                 ),
             )
         if not reason and kind is Kind.POLICY:
@@ -139,7 +139,7 @@ class Arbiter:
             return Reason.NONE, ""
         if kind is Kind.HUMAN:
             self._awaits_release = False
-        self._enter(command, now)
+        self._activate(command, now)
         self._sender = sender
         self._kind, self.mode = kind, Mode.TELEOP if kind is Kind.HUMAN else Mode.POLICY
         return Reason.NONE, ""
@@ -152,13 +152,13 @@ class Arbiter:
                 f"{who} was refused: the arm is stopped ({self.stop_reason}); clear it first.",
             )
         if not command.finite:
-            return Reason.NOT_FINITE, f"{who} was refused: it holds numbers that are not finite."
+            return Reason.NOT_FINITE, f"{who} was refused: it contains NaN or infinite numbers."
         if command.problem:
             return Reason.OUT_OF_RANGE, f"{who} was refused: {command.problem}."
         if abs(age) > self._timing.max_command_age:
             return Reason.STALE_COMMAND, (
-                f"{who} was refused: it was {age:.3f} s old on arrival, "
-                f"{self._timing.max_command_age:.3f} s are allowed."
+                f"{who} was refused: it was {age:.3f} s old on arrival; "
+                f"the maximum is {self._timing.max_command_age:.3f} s."
             )
         if not command.deadman:
             return Reason.NONE, ""
@@ -170,33 +170,31 @@ class Arbiter:
         if self._awaits_release:
             return Reason.PREEMPTED, (
                 f"{who} was refused: the human fell silent without releasing the deadman; "
-                "release it, clear the arm or let it move to a pose."
+                "release it, clear the arm or move it to a pose."
             )
         if self.mode is Mode.MOVING:
             return Reason.PREEMPTED, f"{who} was refused: the arm is moving to a pose."
         return Reason.NONE, ""
 
     def _holds(self, source: str, sender: object) -> bool:
-        """Is this who is in command? Two people may have the same kind of device, and so the same source."""
+        """Is this sender in command? Two people with the same kind of device send under the same source name."""
         return source == self.source and sender == self._sender
 
     def _held_through_stop(self, command: Command, now: float, sender: object) -> bool:
-        """Has a sender held its deadman without a break since the arm was stopped?"""
-        insists = command.deadman and (
-            self.mode is Mode.PROTECTIVE_STOP or now <= self._insisting.get(sender, -math.inf)
-        )
-        if insists:
-            self._insisting[sender] = self._silent_at(command, now)
+        """Has a sender held its deadman continuously since the arm was stopped?"""
+        held = command.deadman and (self.mode is Mode.PROTECTIVE_STOP or now <= self._held_until.get(sender, -math.inf))
+        if held:
+            self._held_until[sender] = self._timeout_at(command, now)
         else:
-            self._insisting.pop(sender, None)
-        return insists
+            self._held_until.pop(sender, None)
+        return held
 
-    def _silent_at(self, command: Command, arrival: float) -> float:
-        """When the sender of a command counts as silent unless another one comes (s)."""
+    def _timeout_at(self, command: Command, arrival: float) -> float:
+        """Time (s) at which the sender counts as silent if no other command arrives."""
         return arrival + command.valid_for + self._timing.command_timeout
 
     def _conflicting_policies(self, command: Command, now: float, sender: object) -> tuple[Reason, str]:
-        """Refuse every policy while more than one commands: nobody can tell which is the right one."""
+        """Refuse all policies while more than one sends commands: it is unknown which one is right."""
         self._policies = {one: at for one, at in self._policies.items() if now - at <= self._timing.command_timeout}
         if command.deadman:
             self._policies[sender] = now
@@ -213,82 +211,81 @@ class Arbiter:
 
     def _release(self, kind: Kind, source: str, sender: object) -> None:
         if kind is Kind.HUMAN and self._kind is kind and not self._holds(source, sender):
-            return  # somebody else's deadman
+            return  # another sender's deadman
         if kind is Kind.HUMAN:
             self._awaits_release = False
         if self._kind is kind or (self.mode is Mode.HOLD and kind is Kind.HUMAN):
-            self._leave(Mode.IDLE)
+            self._deactivate(Mode.IDLE)
 
-    def _leave(self, mode: Mode) -> None:
-        """Nobody is in command any more."""
-        self.command, self._tail, self._kind, self.mode = None, None, None, mode
+    def _deactivate(self, mode: Mode) -> None:
+        """Switch to a mode in which no source is in command."""
+        self.command, self._previous, self._kind, self.mode = None, None, None, mode
 
-    def watch(self, now: float) -> None:
-        """Hold when the source in command has fallen silent."""
+    def check_timeout(self, now: float) -> None:
+        """Hold if the source in command has fallen silent."""
         if self.command is not None and now - self._arrival > self._timing.command_timeout:
             self._awaits_release = self._kind is Kind.HUMAN
-            self._leave(Mode.HOLD)
+            self._deactivate(Mode.HOLD)
 
     def twists(self, since: float, now: float) -> list[tuple[Array, float]]:
-        """The twists that held in (since, now], each with the seconds for which it did."""
+        """The twists in force during (since, now], each with its duration in s."""
         found = []
-        if self._tail is not None:
-            found.append((self._tail.twist, min(now, self._begin) - since))
+        if self._previous is not None:
+            found.append((self._previous.twist, min(now, self._starts_at) - since))
         if self.command is not None:
-            end = self._begin + self.command.valid_for
-            found.append((self.command.twist, min(now, end) - max(since, self._begin)))
+            end = self._starts_at + self.command.valid_for
+            found.append((self.command.twist, min(now, end) - max(since, self._starts_at)))
         return [(twist, held) for twist, held in found if held > 0.0]
 
-    def _enter(self, command: Command, now: float) -> None:
-        """Put a command in force: at once, or after the last milliseconds of the step before.
+    def _activate(self, command: Command, now: float) -> None:
+        """Put a command in force: immediately, or after the last milliseconds of the previous step.
 
-        A source that sends one command per step means each to hold for all of `valid_for`; when the next arrives
-        a little early, it waits for the end. A source that sends more often than that replaces its
-        commands.
+        A source that sends one command per step means each to last for all of `valid_for`: if the next one arrives a
+        little early, it waits. If a source sends more often, each command replaces the previous one.
         """
-        former, self._tail, begin = self.command, None, now
+        former, self._previous, starts_at = self.command, None, now
         if former is not None and former.source == command.source:
-            early = self._begin + former.valid_for - now
+            early = self._starts_at + former.valid_for - now
             whole = command.stamp - former.stamp >= _WHOLE_STEP * former.valid_for
             if whole and early > 0.0:
-                self._tail, begin = former, now + min(early, _LONGEST_WAIT * former.valid_for)
-        self.command, self._begin, self._arrival = command, begin, now
+                self._previous, starts_at = former, now + min(early, _MAX_DELAY * former.valid_for)
+        self.command, self._starts_at, self._arrival = command, starts_at, now
 
     def stop(self, why: str) -> None:
         """Latch the stop."""
         if self.command is not None:
-            self._insisting[self._sender] = self._silent_at(self.command, self._arrival)
-        self._leave(Mode.PROTECTIVE_STOP)
+            self._held_until[self._sender] = self._timeout_at(self.command, self._arrival)
+        self._deactivate(Mode.PROTECTIVE_STOP)
         self.stop_reason = why
 
     def clear(self) -> None:
-        """Release the latched stop, and a human's unreleased silence."""
+        """Clear the latched stop, and the hold after a human fell silent."""
         self._awaits_release = False
         if self.mode in (Mode.PROTECTIVE_STOP, Mode.HOLD):
             self.mode, self.stop_reason = Mode.IDLE, ""
 
     def drop(self) -> None:
-        """Forget the command in force; the next one counts again."""
+        """Drop the command in force; the next one is accepted again."""
         if self.command is not None:
-            self._leave(Mode.IDLE)
+            self._deactivate(Mode.IDLE)
 
-    def begin_move(self, now: float) -> str:
+    def start_move(self, now: float) -> str:
         """Reserve the arm for a move to a pose.
 
         Returns:
-            Empty, or a sentence that says who has the arm.
+            Empty, or a sentence that says why the arm is not available.
         """
         if self.mode is Mode.PROTECTIVE_STOP:
             return f"The arm is stopped ({self.stop_reason}); clear it first."
         if self.mode is Mode.MOVING:
-            return "The arm is already moving to a pose; cancel that move or wait for its end."
-        if self._kind is Kind.HUMAN and self.command is not None and now < self._begin + self.command.valid_for:
+            return "The arm is already moving to a pose; cancel that move or wait until it ends."
+        if self._kind is Kind.HUMAN and self.command is not None and now < self._starts_at + self.command.valid_for:
             return f"{self.source} is driving the arm; release the deadman first."
-        self._leave(Mode.MOVING)
+        self._deactivate(Mode.MOVING)
         self._awaits_release = False
         return ""
 
     def end_move(self) -> None:
-        """The move is over; whoever took the arm meanwhile keeps it."""
+        """End the move; a source that has taken over in the meantime stays in command."""
         if self.mode is Mode.MOVING:
             self.mode = Mode.IDLE

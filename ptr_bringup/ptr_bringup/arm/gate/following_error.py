@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does the arm follow its commands? Judged from the measured joints alone, in about a quarter of a second.
+"""Does the arm follow its commands? Decided from the measured joints alone, within about a quarter of a second.
 
-An arm whose commands get lost stands still while its commanded pose runs away, and would jump after it later. An arm
-whose joint states repeat themselves with fresh stamps (a hung bus, a driver that keeps sending its last reading) does
-move, unseen. Both show as commands that change while no joint does; repeated bits tell the second from the first.
+If commands get lost, the arm stands still while its commanded pose runs away; it would jump there later. If joint
+states repeat with fresh stamps (a hung bus, a driver that resends its last reading), the arm moves without being
+measured. In both cases commands change while the measured joints don't. Bitwise identical states indicate the second.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from ptr_bringup.arm.model.kinematics import Array
 from ptr_bringup.arm.types import JointState
 
 _MOVED = 0.002
-"""rad. A joint that moves at all moves more, which is above the encoder's 0.0015 rad; a command that does has begun."""
+"""rad. A larger change counts as motion, of a joint or of its command. The encoder's resolution is 0.0015 rad."""
 _FROZEN_AFTER, _STUCK_AFTER = 0.010, 0.03
-"""rad that a joint was commanded to move by, at least. The second leaves room for friction: a motor's position
-controller gives a seventh of its force at 0.03 rad, and a gate that stopped earlier would never let it break loose."""
+"""rad, minimum commanded motion before judging. The second value leaves room for friction: at 0.03 rad the motor's
+position controller applies a seventh of its force; stopping earlier would never let the joint break loose."""
 _START_TIMEOUT = 0.15
-"""s that the arm may take to begin with a motion; the motors' time profile alone takes 0.04 s."""
+"""s that the arm may take to start moving; the motors' time profile alone takes 0.04 s."""
 
 
 class FollowingStatus(enum.Enum):
@@ -30,19 +30,19 @@ class FollowingStatus(enum.Enum):
 
     YES = 0
     FROZEN = 1
-    """The joint states repeat themselves bit by bit."""
+    """The joint states are bitwise identical."""
     STUCK = 2
-    """The joint states are alive, but no joint moves."""
+    """The joint states change, but no joint moves."""
 
 
 @dataclass
 class _Start:
-    """Where the arm sets out from.
+    """The reference that motion is measured from.
 
     Attributes:
         commanded: (6,) rad.
         alive: the joint states have changed since then.
-        behind_since: s, since when the command has been another one.
+        behind_since: s, when the command started to differ.
     """
 
     state: JointState
@@ -52,7 +52,7 @@ class _Start:
 
 
 class FollowingErrorMonitor:
-    """Compares what was commanded with what is measured, tick by tick."""
+    """Compares commanded with measured joints, tick by tick."""
 
     def __init__(self) -> None:
         self._start: _Start | None = None
@@ -60,7 +60,7 @@ class FollowingErrorMonitor:
         self._status = FollowingStatus.YES
 
     def update(self, commanded: Array, state: JointState, now: float) -> FollowingStatus:
-        """Judge.
+        """Does the arm follow?
 
         Args:
             commanded: (6,) rad, last sent.   state: newest measurement.   now: s.
@@ -73,7 +73,7 @@ class FollowingErrorMonitor:
     def _judge(self, commanded: Array, state: JointState, now: float) -> FollowingStatus:
         start = self._start
         if start is None or np.abs(state.positions - start.state.positions).max() > _MOVED:
-            self.begin(commanded, state)
+            self.reset(commanded, state)
             return FollowingStatus.YES
         start.alive |= not _same(state, start.state)
         behind = float(np.abs(commanded - start.commanded).max())
@@ -87,8 +87,8 @@ class FollowingErrorMonitor:
             return FollowingStatus.FROZEN
         return FollowingStatus.STUCK if behind > _STUCK_AFTER else FollowingStatus.YES
 
-    def begin(self, commanded: Array, state: JointState) -> None:
-        """Take where the arm is now as where it sets out from."""
+    def reset(self, commanded: Array, state: JointState) -> None:
+        """Measure motion from the arm's current position."""
         self._start, self._status = _Start(state, commanded), FollowingStatus.YES
 
 

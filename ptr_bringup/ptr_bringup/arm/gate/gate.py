@@ -20,27 +20,27 @@ from ptr_bringup.arm.gate.safety_events import ActiveReasons
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES, Array, Pose, advance, forward, gripper_from_finger
 from ptr_bringup.arm.motion.trajectory import Move, plan_to_name, plan_to_pose
 from ptr_bringup.arm.motion.trajectory_execution import TrajectoryExecution
-from ptr_bringup.arm.types import Executed, JointState, MoveReport, Output, State
+from ptr_bringup.arm.types import ArmStatus, CommandOutput, JointState, MoveReport, Output
 
 _DISPLACED, _DISPLACED_FOR = 0.4, 0.25
-"""rad and s. When a joint is so far from where it was commanded for so long, something else moved the arm,
-such as a hand, a sagging motor or a new scene: the commanded pose becomes the measured one."""
+"""rad and s. If a joint is this far from its command for this long, something else moved the arm: a hand, a sagging
+motor or a new scene. The commanded pose is then reset to the measured one."""
 _DISPLACED_UNSEEN, _UNSEEN_FOR = 0.1, 1.0
-"""rad and s. The same at once after the arm was out of sight for so long: it got no commands and stood still."""
-_LONGEST_TICK = 0.25
-"""s. A longer pause between two ticks (a busy or sleeping machine) allows no faster motion."""
+"""rad and s. The same, but immediately, after this long without joint states: the arm got no commands meanwhile."""
+_MAX_TICK = 0.25
+"""s. A longer gap between two ticks (a busy or suspended machine) does not allow a larger motion."""
 
 
 @dataclass
 class _Arm:
-    """What the gate knows of the arm from its first joint state on.
+    """What the gate knows about the arm once it has a joint state.
 
     Attributes:
         state: the newest usable one.
         measured: its end-effector pose.
         target: commanded end-effector pose.
         joints: (6,) rad, joint positions of the target.
-        requested: the pose that the commands ask for; what the gate admits of it becomes the target.
+        requested: the pose that the commands ask for; the limits turn it into the target.
     """
 
     state: JointState
@@ -51,7 +51,7 @@ class _Arm:
 
     @classmethod
     def at_rest(cls, state: JointState) -> _Arm:
-        """Commanded to be where it is."""
+        """An arm whose commanded pose is its measured one."""
         joints = np.array(state.positions, dtype=float)
         pose = forward(joints)
         return cls(state, pose, pose, joints, pose)
@@ -63,7 +63,7 @@ class _Arm:
 
 
 class Gate:
-    """The one gate: every command, of a human or of a policy, and every move to a pose passes here.
+    """Every command of a human or a policy, and every move to a pose, passes through this object.
 
     Attributes:
         gripper: commanded opening, 0..1.
@@ -75,14 +75,14 @@ class Gate:
         self.arbiter = Arbiter(self.timing)
         self.gripper = 1.0
         self._arm: _Arm | None = None
-        self._integrated = 0.0
-        self._ticked: float | None = None
-        self._run: TrajectoryExecution | None = None
+        self._integrated_until = 0.0
+        self._last_tick: float | None = None
+        self._execution: TrajectoryExecution | None = None
         self._last_state_time = 0.0
         self._unseen_since: float | None = None
         self._reasons = ActiveReasons()
         self._following = FollowingErrorMonitor()
-        self._on_track: float | None = None
+        self._last_on_track: float | None = None
         self._motor_fault = ""
         self._latched = Reason.NONE
 
@@ -104,14 +104,14 @@ class Gate:
     def command(
         self, kind: Kind, command: Command, now: float, age: float | None = None, publisher: object = None
     ) -> Reason:
-        """Take a command, or refuse it.
+        """Accept or refuse a command.
 
         Args:
             now: s, of the same clock as `tick`.
-            age: s since its stamp; None: now minus stamp, where both are of one clock.
-            publisher: tells senders of the same name apart; None: the name alone does.
+            age: s since its stamp; None: `now` and the stamp share a clock.
+            publisher: distinguishes senders of the same name; None: the name is enough.
         Returns:
-            Why it was changed or refused; NONE when it was taken as it is. The same is reported by `tick`.
+            Why it was changed or refused; NONE when it was accepted unchanged. The same is reported by `tick`.
         """
         self._integrate(now)
         reason, detail = self.arbiter.offer(kind, command, now, age, publisher)
@@ -128,60 +128,60 @@ class Gate:
         return reason
 
     def move_to_pose(self, goal: Pose, gripper: float, duration: float, now: float) -> str:
-        """Begin a slow move to a pose inside the box (duration in s, 0: as the speed caps allow).
+        """Start a slow move to a pose inside the box (duration in s, 0: as the speed caps allow).
 
         Returns:
-            Empty when it has begun, otherwise a sentence that says who has the arm.
+            Empty if the move has started, otherwise a sentence that says why not.
         Raises:
             MoveError: the arm can't go there.
         """
         arm = self._arm
         if arm is None:
             return "No joint state has arrived yet; is the driver running?"
-        return self._begin(plan_to_pose(arm.target, arm.joints, goal, gripper, duration, self.limits), now)
+        return self._start_move(plan_to_pose(arm.target, arm.joints, goal, gripper, duration, self.limits), now)
 
     def move_to_name(self, name: str, gripper: float, duration: float, now: float) -> str:
-        """Begin a slow move to the pose named `start`, `sleep` or `home`; otherwise as `move_to_pose`."""
+        """Start a slow move to the pose named `start`, `sleep` or `home`; otherwise like `move_to_pose`."""
         if self._arm is None:
             return "No joint state has arrived yet; is the driver running?"
-        return self._begin(plan_to_name(self._arm.joints, name, gripper, duration, self.limits), now)
+        return self._start_move(plan_to_name(self._arm.joints, name, gripper, duration, self.limits), now)
 
-    def _begin(self, move: Move, now: float) -> str:
-        taken = self.arbiter.begin_move(now)
-        if not taken:
-            self._run = TrajectoryExecution(move)
-        return taken
+    def _start_move(self, move: Move, now: float) -> str:
+        refusal = self.arbiter.start_move(now)
+        if not refusal:
+            self._execution = TrajectoryExecution(move)
+        return refusal
 
     def cancel_move(self) -> None:
         """End a move where it is."""
-        self._run = None
+        self._execution = None
         self.arbiter.end_move()
 
     def stop(self, why: str) -> None:
         """Latch the stop: until `clear` the arm holds its measured pose and the gripper its command."""
         self.arbiter.stop(why)
-        self._run = None
+        self._execution = None
         self.hold_here()
 
     def motor_fault(self, detail: str) -> None:
-        """Latch the stop because a motor has failed. To be called as long as it has; later calls change the detail.
+        """Latch the stop because of a motor fault. Call repeatedly while it lasts; later calls update the detail.
 
         Args:
-            detail: one sentence, or empty when the motors are well again: the stop stays until `clear`.
+            detail: one sentence, or empty once the motors are healthy again; the stop stays until `clear`.
         """
         if detail and self.arbiter.mode is not Mode.PROTECTIVE_STOP:
             self.stop(detail.rstrip("."))
         if detail:
             self._latched |= Reason.MOTOR_FAULT
         elif self._motor_fault:
-            self.hold_here()  # it has sunk meanwhile; it must not jump when it holds again
+            self.hold_here()  # it may have sunk; it must not jump when torque returns
         self._motor_fault = detail
 
     def hold_here(self, gripper: bool = False) -> None:
-        """Make the measured pose the commanded one, as before torque returns to an arm that was limp.
+        """Reset the commanded pose to the measured one, for example before torque returns to a limp arm.
 
         Args:
-            gripper: its opening too, if its motor was limp: fingers that somebody has moved must not snap back.
+            gripper: reset its opening too, if its motor was limp: fingers moved by hand must not snap back.
         """
         if self._arm is not None and gripper:
             self.synchronize(self._arm.state)
@@ -189,7 +189,7 @@ class Gate:
             self._reset_target(self._arm, self._arm.state.positions)
 
     def clear(self) -> str:
-        """Release the latched stop; nothing moves before a new command.
+        """Clear the latched stop; nothing moves before a new command.
 
         Returns:
             Empty, or a sentence that says why the arm stays stopped.
@@ -203,14 +203,14 @@ class Gate:
         return ""
 
     def clock_jumped(self, jump: float, now: float) -> None:
-        """Hold: after the system's clock jumped by some seconds nobody knows how old a command is."""
+        """Hold after the system clock jumped by `jump` s: the age of commands is then unknown."""
         self.arbiter.drop()
         self.cancel_move()
-        why = f"The system's clock jumped by {jump:+.2f} s; the arm holds until the next command."
+        why = f"The system clock jumped by {jump:+.2f} s; the arm holds until the next command."
         self._reasons.report(Reason.STALE_COMMAND, "", why, now)
 
     def synchronize(self, state: JointState) -> None:
-        """Make the measured pose the commanded one, as after a reset of the simulated scene."""
+        """Reset commanded pose and gripper to the measured ones, for example after a reset of the simulated scene."""
         if self._arm is None:
             self._arm = _Arm.at_rest(state)
         self._reset_target(self._arm, state.positions)
@@ -220,41 +220,45 @@ class Gate:
         """Decide what to send now.
 
         Args:
-            now: s, never less than before.
-            joint_state: the newest, None when none has arrived yet.
-            age: s since its stamp; None: now minus stamp, where both are of one clock.
+            now: s, never decreases.
+            joint_state: the newest, None before the first.
+            age: s since its stamp; None: `now` and the stamp share a clock.
         """
-        elapsed = 0.0 if self._ticked is None else min(now - self._ticked, _LONGEST_TICK)
-        self._ticked = now
+        elapsed = 0.0 if self._last_tick is None else min(now - self._last_tick, _MAX_TICK)
+        self._last_tick = now
         unusable = self._update_state(now, joint_state, age)
         arm = self._arm
         if unusable or arm is None:
             self._unseen_since = now if self._unseen_since is None else self._unseen_since
             return self._hold_without_state(now, elapsed, unusable)
         self._integrate(now)
-        self.arbiter.watch(now)
+        self.arbiter.check_timeout(now)
         notice = self._resync_if_displaced(arm, now)
         following = self._following.update(arm.joints, arm.state, now)
         if following is FollowingStatus.FROZEN:
-            why = "The joint states repeat themselves although the arm was commanded to move; the arm holds."
+            why = "The joint states repeat although the arm was commanded to move; the arm holds."
             held = self._hold_without_state(now, elapsed, why)
-            return dataclasses.replace(held, joints=arm.joints)  # if it only stood still, this gets it to move
-        run, requested = self._run, arm.requested
+            return dataclasses.replace(held, joints=arm.joints)  # an arm that only stood still starts to move
+        execution, requested = self._execution, arm.requested
         stuck = following is FollowingStatus.STUCK
-        verdict = self._follow_wish(arm, elapsed) if run is None else self._follow_move(arm, run, elapsed, stuck)
+        result = (
+            self._follow_request(arm, elapsed)
+            if execution is None
+            else self._follow_move(arm, execution, elapsed, stuck)
+        )
         if stuck:
-            verdict = _reject_growing_error(arm, verdict)
-        if verdict.joints is not None:
-            arm.joints, arm.target = verdict.joints, verdict.target
+            result = _reject_growing_error(arm, result)
+        if result.joints is not None:
+            arm.joints, arm.target = result.joints, result.target
         arm.requested = arm.target
-        if verdict.reason:
-            self._reasons.report(verdict.reason, self.arbiter.source, verdict.detail, now)
-        report = None if run is None else self._report_move(arm, run, verdict, elapsed, stuck)
-        output = self._output(now, verdict.reason, requested, report)
+        if result.reason:
+            self._reasons.report(result.reason, self.arbiter.source, result.detail, now)
+        report = None if execution is None else self._report_move(arm, execution, result, elapsed, stuck)
+        output = self._output(now, result.reason, requested, report)
         return dataclasses.replace(output, notice=notice) if notice else output
 
     def _update_state(self, now: float, state: JointState | None, age: float | None) -> str:
-        """Take a joint state; says why it can't be used."""
+        """Store a joint state; returns why it can't be used, or an empty string."""
         if state is None or not state.finite:
             return f"The newest usable joint state is {now - self._last_state_time:.2f} s old; the arm holds."
         age = now - state.stamp if age is None else age
@@ -268,92 +272,92 @@ class Gate:
         return ""
 
     def _resync_if_displaced(self, arm: _Arm, now: float) -> str:
-        """Make the measured pose the commanded one when the arm has lost it; says so."""
+        """Reset the commanded pose to the measured one if something else moved the arm; returns a notice, or empty."""
         off = float(np.abs(arm.state.positions - arm.joints).max())
         unseen = self._unseen_since is not None and now - self._unseen_since > _UNSEEN_FOR
         self._unseen_since = None
         if (
-            self._on_track is None
+            self._last_on_track is None
             or off <= (_DISPLACED_UNSEEN if unseen else _DISPLACED)
             or self.arbiter.mode is Mode.PROTECTIVE_STOP
         ):
-            self._on_track = now
+            self._last_on_track = now
         elif unseen:
-            self._on_track = now - 2.0 * _DISPLACED_FOR
-        if now - self._on_track <= _DISPLACED_FOR:
+            self._last_on_track = now - 2.0 * _DISPLACED_FOR
+        if now - self._last_on_track <= _DISPLACED_FOR:
             return ""
-        self._on_track = now
+        self._last_on_track = now
         self._reset_target(arm, arm.state.positions)
         if self.arbiter.mode is Mode.MOVING:
             self.arbiter.end_move()
-        return f"A joint was {off:.2f} rad from where it was commanded; the arm goes on from where it is."
+        return f"A joint was {off:.2f} rad from its command; the arm continues from its measured position."
 
-    def _follow_wish(self, arm: _Arm, elapsed: float) -> LimitResult:
+    def _follow_request(self, arm: _Arm, elapsed: float) -> LimitResult:
         if arm.requested is arm.target:
             return LimitResult(arm.joints, arm.target)
         return limit_pose(arm.requested, arm.target, arm.joints, self.limits, elapsed)
 
-    def _follow_move(self, arm: _Arm, run: TrajectoryExecution, elapsed: float, stuck: bool) -> LimitResult:
+    def _follow_move(self, arm: _Arm, execution: TrajectoryExecution, elapsed: float, stuck: bool) -> LimitResult:
         if self.arbiter.mode is not Mode.MOVING:
-            return self._follow_wish(arm, elapsed)
+            return self._follow_request(arm, elapsed)
         if stuck:
             return LimitResult(None, arm.target, Reason.MOTOR_FAULT, _how_far_behind(arm))
-        requested = run.advance(elapsed)
+        requested = execution.advance(elapsed)
         return limit_joints(requested, forward(requested), arm.target, arm.joints, self.limits, elapsed)
 
     def _report_move(
-        self, arm: _Arm, run: TrajectoryExecution, verdict: LimitResult, elapsed: float, stuck: bool
+        self, arm: _Arm, execution: TrajectoryExecution, result: LimitResult, elapsed: float, stuck: bool
     ) -> MoveReport:
         if self.arbiter.mode is not Mode.MOVING:
-            return self._taken_over(run)
+            return self._preempted_report(execution)
         if stuck:
-            return self._pause_move(run, elapsed, verdict.detail)
-        if verdict.joints is None:
+            return self._pause_move(execution, elapsed, result.detail)
+        if result.joints is None:
             self.cancel_move()
-            return MoveReport(run.progress, True, False, f"The gate ended the move: {verdict.detail}")
-        if not run.over:
-            return MoveReport(run.progress)
-        self.gripper = run.move.gripper
-        report = run.arrival(arm.measured, arm.state)
+            return MoveReport(execution.progress, True, False, f"The gate ended the move: {result.detail}")
+        if not execution.over:
+            return MoveReport(execution.progress)
+        self.gripper = execution.move.gripper
+        report = execution.arrival(arm.measured, arm.state)
         if report.done:
             self.cancel_move()
         return report
 
-    def _pause_move(self, run: TrajectoryExecution, elapsed: float, why: str) -> MoveReport:
-        report = run.pause(elapsed, why)
+    def _pause_move(self, execution: TrajectoryExecution, elapsed: float, why: str) -> MoveReport:
+        report = execution.pause(elapsed, why)
         if report.done:
             self.cancel_move()
         return report
 
-    def _taken_over(self, run: TrajectoryExecution) -> MoveReport:
-        self._run = None
+    def _preempted_report(self, execution: TrajectoryExecution) -> MoveReport:
+        self._execution = None
         who = self.arbiter.source
-        why = f"{who} took the arm over." if who else "The arm was not where it was commanded."
-        return MoveReport(run.progress, True, False, why)
+        why = f"{who} took over the arm." if who else "The arm was not where it was commanded."
+        return MoveReport(execution.progress, True, False, why)
 
     def _integrate(self, now: float) -> None:
-        """Advance the requested pose by the commands in force, up to now."""
-        if self._arm is not None and self._run is None:
-            for twist, held in self.arbiter.twists(self._integrated, now):
+        """Advance the requested pose up to `now` by the commands in force."""
+        if self._arm is not None and self._execution is None:
+            for twist, held in self.arbiter.twists(self._integrated_until, now):
                 self._arm.requested = advance(self._arm.requested, twist, held)
-        self._integrated = max(self._integrated, now)
+        self._integrated_until = max(self._integrated_until, now)
 
     def _reset_target(self, arm: _Arm, positions: Array) -> None:
         arm.joints = np.array(positions, dtype=float)
         arm.target = arm.requested = forward(arm.joints)
-        self._following.begin(arm.joints, arm.state)
+        self._following.reset(arm.joints, arm.state)
 
     def _hold_without_state(self, now: float, elapsed: float, why: str) -> Output:
-        """No usable joint state: send nothing, forget what was wished meanwhile."""
+        """No usable joint state: send nothing, and discard the motion requested meanwhile."""
         self._integrate(now)
-        self.arbiter.watch(now)
+        self.arbiter.check_timeout(now)
         if self._arm is not None:
             self._arm.requested = self._arm.target
             self._reasons.report(Reason.STATE_TIMEOUT, self.arbiter.source, why, now)
-        report, run = None, self._run
-        if run is not None:
+        report, execution = None, self._execution
+        if execution is not None:
             moving = self.arbiter.mode is Mode.MOVING
-            report = self._pause_move(run, elapsed, why) if moving else self._taken_over(run)
+            report = self._pause_move(execution, elapsed, why) if moving else self._preempted_report(execution)
         output = self._output(now, Reason.STATE_TIMEOUT, self.target, report)
         return dataclasses.replace(output, joints=None, executed=None)
 
@@ -370,8 +374,8 @@ class Gate:
         events = self._reasons.poll(requested or arm.target, arm.target, now)
         command = self.arbiter.command
         stamp = command.stamp if command is not None else 0.0
-        executed = Executed(self.arbiter.source, stamp, arm.target, self.gripper, arm.joints, reason)
-        state = State(
+        executed = CommandOutput(self.arbiter.source, stamp, arm.target, self.gripper, arm.joints, reason)
+        state = ArmStatus(
             arm.state.stamp,
             self.arbiter.mode,
             self.arbiter.source,
@@ -384,14 +388,14 @@ class Gate:
         return Output(arm.joints, self.gripper, executed, state, events, report)
 
 
-def _reject_growing_error(arm: _Arm, verdict: LimitResult) -> LimitResult:
-    """The arm doesn't follow: let its commanded pose come nearer to the measured one, but not run away."""
-    if verdict.joints is None or verdict.joints is arm.joints:
-        return verdict
+def _reject_growing_error(arm: _Arm, result: LimitResult) -> LimitResult:
+    """The arm doesn't follow: its commanded pose may come closer to the measured one, but not move further away."""
+    if result.joints is None or result.joints is arm.joints:
+        return result
     measured = arm.state.positions
-    if np.abs(verdict.joints - measured).max() <= np.abs(arm.joints - measured).max():
-        return verdict
-    return LimitResult(None, arm.target, verdict.reason | Reason.MOTOR_FAULT, _how_far_behind(arm))
+    if np.abs(result.joints - measured).max() <= np.abs(arm.joints - measured).max():
+        return result
+    return LimitResult(None, arm.target, result.reason | Reason.MOTOR_FAULT, _how_far_behind(arm))
 
 
 def _how_far_behind(arm: _Arm) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The safety filter: what of a requested pose may be sent to the arm, and why not all of it.
+"""The safety filter: limits a requested pose to what may be sent to the arm, and gives the reasons.
 
-A requested pose passes workspace box, reachable shell, table, inverse kinematics, joint limits, the arm's distance from
-itself and the table, and joint speed, in this order. The box clips and the joint speed slows; the others refuse, and
+The checks, in this order: workspace box, reachable shell, table, inverse kinematics, joint limits, self-collision and
+collision with the table, joint speed. The box clips and the joint speed limit slows down; all other checks refuse, and
 the arm stays where it is.
 """
 
@@ -32,7 +32,7 @@ _ROUNDING = 1e-6
 """Relative and absolute slack of comparisons, so that 0.05 m / 0.2 s does not exceed a cap of 0.25 m/s."""
 
 _OTHER_BRANCH = 0.5
-"""rad. Between two ticks a joint moves less than this; a solution further away folds the arm another way."""
+"""rad. Between two ticks a joint moves less than this; a solution further away is another branch of the IK."""
 
 _BULGE = 1e-3
 """m that a slowed step may bulge out of the workspace box."""
@@ -64,8 +64,9 @@ def bits(reason: Reason) -> list[Reason]:
 
 @dataclass(frozen=True)
 class Limits:
-    """What the arm is allowed to do. Zero is a limit like any other number. A robot's values are those of its
-    `config/arm.yaml`; the defaults are for programs without one.
+    """What the arm is allowed to do. Zero is a limit like any other number.
+
+    A robot's values come from its `config/arm.yaml`; the defaults are for programs without one.
 
     Attributes:
         workspace_min, workspace_max: m, corners of the workspace box of the end effector in base_link.
@@ -89,10 +90,10 @@ class Limits:
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
             if not np.all(np.isfinite(value)):
-                raise ValueError(f"The limit {name} is {value}; give a finite number.")
+                raise ValueError(f"the limit {name} is {value}; it must be finite")
         for axis, low, high in zip("xyz", self.workspace_min, self.workspace_max, strict=True):
             if low > high:
-                raise ValueError(f"The workspace box is empty along {axis}: {low} m to {high} m; exchange the two.")
+                raise ValueError(f"the workspace box is empty along {axis}: {low} m to {high} m; swap the two")
         for name in (
             "reach_min",
             "reach_max",
@@ -102,20 +103,20 @@ class Limits:
             "joint_limit_margin",
         ):
             if getattr(self, name) < 0.0:
-                raise ValueError(f"The limit {name} is {getattr(self, name)}; it must not be negative.")
+                raise ValueError(f"the limit {name} is {getattr(self, name)}; it must not be negative")
         if self.reach_min > self.reach_max:
-            raise ValueError(f"reach_min ({self.reach_min} m) is larger than reach_max ({self.reach_max} m).")
+            raise ValueError(f"reach_min ({self.reach_min} m) is larger than reach_max ({self.reach_max} m)")
 
 
 @dataclass(frozen=True)
 class LimitResult:
-    """What may be sent to the driver, and why it differs from what was asked.
+    """What may be sent to the driver, and why it differs from the request.
 
     Attributes:
         joints: (6,) rad, or None: refused, the arm holds.
-        target: the end effector's commanded pose; the old one when refused, so that it never runs away.
+        target: the end effector's commanded pose; if refused, the previous one, so that it never runs away.
         reason: bits of every clip and refusal.
-        detail: one sentence with the values, empty when nothing was changed.
+        detail: one sentence with the values, empty if nothing was changed.
     """
 
     joints: Array | None
@@ -134,7 +135,7 @@ def limit_pose(requested: Pose, target: Pose, joints: Array, limits: Limits, dur
         duration: s since the last commanded pose, for the joint speed.
     """
     if not (np.isfinite(requested.position).all() and np.isfinite(requested.rotation).all()):
-        return LimitResult(None, target, Reason.NOT_FINITE, "The wished pose is not a finite number; the arm holds.")
+        return LimitResult(None, target, Reason.NOT_FINITE, "The requested pose is not finite; the arm holds.")
     clipped, reason, detail = clip_to_box(requested, target, limits)
     if np.array_equal(clipped.position, target.position) and np.array_equal(clipped.rotation, target.rotation):
         return LimitResult(joints, target, reason, detail)
@@ -145,12 +146,12 @@ def limit_pose(requested: Pose, target: Pose, joints: Array, limits: Limits, dur
     if found is None:
         return LimitResult(None, target, reason | Reason.UNREACHABLE, f"No joint positions reach {_place(clipped)}.")
     if np.abs(found - joints).max() > _OTHER_BRANCH:
-        why = f"{_place(clipped)} can only be reached with the arm folded another way."
+        why = f"{_place(clipped)} can only be reached with another arm configuration."
         return LimitResult(None, target, reason | Reason.UNREACHABLE, why)
-    verdict = limit_joints(found, clipped, target, joints, limits, duration)
-    if verdict.joints is not None and verdict.reason & Reason.VELOCITY_LIMIT:
-        verdict = _kept_inside(verdict, target, joints, limits)
-    return dataclasses.replace(verdict, reason=verdict.reason | reason, detail=verdict.detail or detail)
+    result = limit_joints(found, clipped, target, joints, limits, duration)
+    if result.joints is not None and result.reason & Reason.VELOCITY_LIMIT:
+        result = _shorten_into_workspace(result, target, joints, limits)
+    return dataclasses.replace(result, reason=result.reason | reason, detail=result.detail or detail)
 
 
 def limit_joints(
@@ -183,22 +184,22 @@ def limit_joints(
 
 
 def collision_reason(requested: Array, joints: Array, limits: Limits) -> str:
-    """A sentence when the arm would touch itself or the table at `requested`, else empty.
+    """A sentence if the arm would touch itself or the table at `requested`, else empty.
 
-    Where it is too near already at `joints`, it may go anywhere that is not nearer still.
+    If it is already in collision at `joints`, motions that do not reduce the clearance are allowed.
     """
     then = clearance(requested, limits.table_height)
     if then.distance >= 0.0 or then.distance >= clearance(joints, limits.table_height).distance - _ROUNDING:
         return ""
     one, other = then.parts
-    return f"The {one} would be {-then.distance:.3f} m too near to the {other}."
+    return f"The {one} would be {-then.distance:.3f} m too close to the {other}."
 
 
-def _kept_inside(slowed: LimitResult, target: Pose, joints: Array, limits: Limits) -> LimitResult:
-    """A slowed step is straight in joint space, not in the box: shorten it further where it bulges out.
+def _shorten_into_workspace(slowed: LimitResult, target: Pose, joints: Array, limits: Limits) -> LimitResult:
+    """Shorten a slowed step that leaves the box: it is straight in joint space, but not in Cartesian space.
 
     Args:
-        slowed: admitted, but slower than wished.   target, joints: as for `limit_pose`.
+        slowed: allowed, but slower than requested.   target, joints: as for `limit_pose`.
     """
     low = np.minimum(np.subtract(limits.workspace_min, _BULGE), target.position)
     high = np.maximum(np.add(limits.workspace_max, _BULGE), target.position)
@@ -234,8 +235,8 @@ def cap_twist(twist: Array, limits: Limits) -> tuple[Array, Reason, str]:
 def clip_to_box(requested: Pose, target: Pose, limits: Limits) -> tuple[Pose, Reason, str]:
     """Clip a pose's position to the workspace box.
 
-    Where the arm is outside already (it sleeps there), it may move inwards or stay, but no further out:
-    entering the box never makes it jump.
+    If the arm is already outside, as in its sleep pose, it may stay or move inwards, but not further out. So entering
+    the box never makes it jump.
     """
     low = np.minimum(limits.workspace_min, target.position)
     high = np.maximum(limits.workspace_max, target.position)
@@ -248,12 +249,12 @@ def clip_to_box(requested: Pose, target: Pose, limits: Limits) -> tuple[Pose, Re
         for axis, value, below, above, moved in zip("xyz", requested.position, low, high, position, strict=True)
         if value != moved
     )
-    why = f"The target was moved to the border of the workspace box: {outside}."
+    why = f"The target was clipped to the workspace box: {outside}."
     return clipped, Reason.WORKSPACE_LIMIT, why
 
 
 def _refuse_pose(pose: Pose, target: Pose, limits: Limits) -> tuple[Reason, str]:
-    """Shell and table: reasons to refuse that need no inverse kinematics."""
+    """The checks that need no inverse kinematics: reachable shell and table."""
     radius, now = math.hypot(*pose.position[:2]), math.hypot(*target.position[:2])
     if not min(limits.reach_min, now) - _ROUNDING <= radius <= max(limits.reach_max, now) + _ROUNDING:
         why = (

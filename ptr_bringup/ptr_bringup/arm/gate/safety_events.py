@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The reasons that stand at a time, and the events when their set changes."""
+"""The active reasons, and an event when their set changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.arm.types import SafetyChange
 
 _LASTS = 0.5
-"""s. A reason is reported for so long after it last held: a 5 Hz refusal does not flicker at 50 Hz."""
+"""s. A reason stays active this long after it was last reported, so that a 5 Hz refusal does not flicker at 50 Hz."""
 
 
 class ActiveReasons:
@@ -19,12 +19,12 @@ class ActiveReasons:
         self._reported = Reason.NONE
 
     def report(self, reason: Reason, source: str, message: str, now: float, lasts: float = _LASTS) -> None:
-        """These reasons hold now (s)."""
+        """Activate reasons at time `now` (s) for `lasts` s."""
         for bit in bits(reason):
             self._entries[bit] = (now + lasts, source, message)
 
     def poll(self, requested: Pose, limited: Pose, now: float) -> tuple[SafetyChange, ...]:
-        """An event when the set of reasons is another one than at the last call, else nothing."""
+        """An event if the set of reasons has changed since the last call, else nothing."""
         self._entries = {bit: entry for bit, entry in self._entries.items() if entry[0] >= now}
         current = Reason.NONE
         for bit in self._entries:

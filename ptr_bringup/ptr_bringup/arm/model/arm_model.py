@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that makes one arm different from another, as plain data."""
+"""Parameters of an arm model, as plain data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ Vector = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Capsule:
-    """A link, or a part of one: everything within a radius of a line segment.
+    """Collision shape of a link or a part of it: everything within a radius of a line segment.
 
     Attributes:
         name: for messages.
-        joint: number of joints between the base and it: 0 is the base, 6 the gripper.
+        joint: number of joints between the base and the link: 0 is the base, 6 the gripper.
         begin, end: m, ends of its segment in the home pose, in base_link.
         radius: m.
     """
@@ -28,25 +28,25 @@ class Capsule:
 
 @dataclass(frozen=True)
 class ArmModel:
-    """The numbers of one arm with six joints and a gripper of two fingers.
+    """Parameters of an arm with six joints and a two-finger gripper.
 
-    Kinematics, collision check and limits read them; the closed-form inverse kinematics also needs a wrist whose three
-    axes meet in one point.
+    Used by kinematics, collision check and limits. The closed-form inverse kinematics also requires a wrist whose
+    three axes intersect in one point.
 
     Attributes:
-        name: of the robot model, as Interbotix calls it.
+        name: Interbotix's name of the robot model.
         joint_names: from the base to the gripper.
         joint_lower, joint_upper: rad, mechanical limits.
         joint_velocity_limit: rad/s, of every joint.
         joint_axes: unit vector of each joint's axis in the home pose (all joints 0), in base_link.
         joint_points: m, a point on each axis in the home pose; the screws are (axis, point x axis).
-        home_position: m, of the end effector in the home pose; its axes are those of base_link then.
+        home_position: m, of the end effector in the home pose, where its axes are parallel to those of base_link.
         finger_closed, finger_open: m from the center line, finger joint at gripper 0 and 1.
-        gripper_body: m behind the end effector, where the gripper's body begins and the flange that it hangs on.
+        gripper_body: m behind the end effector, where the gripper's body starts and where its flange is.
         gripper_radius: m, half the thickness of that body.
         capsules: shapes for the collision check.
         named_joints: rad, joint positions of the named poses.
-        motor_ids: numbers of the joints' motors on the bus; those of second motors of a joint are left out.
+        motor_ids: IDs of the joints' motors on the bus, without a joint's second motor.
     """
 
     name: str

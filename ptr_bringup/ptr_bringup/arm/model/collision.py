@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distances of the arm's links from each other and from the table: capsules around the links.
 
-Pairs that the joint limits keep apart anyway, or that neighbor each other, are left out. Distances between segments are
-the closest points of Ericson, Real-Time Collision Detection (2005), 5.1.9, for all pairs at once.
+Pairs that the joint limits keep apart, and neighbors, are left out. Distances between segments follow Ericson,
+Real-Time Collision Detection (2005), 5.1.9, vectorized over all pairs.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _PAIRS = np.array(
 _FIRST, _SECOND = _PAIRS.T
 _TOUCH: Array = _RADII[_FIRST] + _RADII[_SECOND]
 _OVER_TABLE = np.array([k for k, capsule in enumerate(CAPSULES) if capsule.name in ("elbow", "forearm", "wrist")])
-"""The gripper has its own check, with the requested pose alone; upper arm and shoulder can't get to the table."""
+"""The gripper has its own check from its pose; upper arm and shoulder can't reach the table."""
 
 
 @dataclass(frozen=True)
 class Clearance:
-    """The least distance between two of the arm's parts, or one and the table.
+    """The smallest distance between two parts of the arm, or a part and the table.
 
     Attributes:
-        distance: m; negative: so far inside each other.
-        parts: the two, for messages.
+        distance: m; negative if they overlap.
+        parts: names of the two.
     """
 
     distance: float
@@ -47,7 +47,7 @@ class Clearance:
 
 
 def clearance(joints: Array, table_height: float) -> Clearance:
-    """The tightest place of the arm at joint positions (6,) in rad, with a table at a height (m) in base_link."""
+    """The arm's clearance at joint positions (6,) in rad, with a table at a height (m) in base_link."""
     ends = _ends(joints)
     gaps = _distances(ends[_FIRST], ends[_SECOND]) - _TOUCH
     tightest = int(gaps.argmin())
@@ -66,7 +66,7 @@ def _ends(joints: Array) -> Array:
 
 
 def _distances(first: Array, second: Array) -> Array:
-    """(N,) m between the segments (N, 2, 3) of each pair; none of them is a point."""
+    """(N,) m between the segments (N, 2, 3) of each pair, which must have a length."""
     along, other, between = first[:, 1] - first[:, 0], second[:, 1] - second[:, 0], first[:, 0] - second[:, 0]
     a, e = (along * along).sum(axis=1), (other * other).sum(axis=1)
     b, c, f = (along * other).sum(axis=1), (along * between).sum(axis=1), (other * between).sum(axis=1)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Inverse kinematics of the WidowX 250 6-DoF in closed form: every solution, or the certainty that there is none.
+"""Closed-form inverse kinematics of the WidowX 250 6-DoF: finds all solutions, or proves that there is none.
 
-The axes of forearm_roll, wrist_angle and wrist_rotate meet in one point, so that position and orientation come apart
-(Pieper 1968): the waist turns the arm's plane to that point, shoulder and elbow form a triangle in the plane, and
-the three wrist angles are those of a rotation about x, y and x. That makes up to eight solutions. The docs
-(`docs/reference/safety.md`) compare it with damped least squares and with libraries.
+The axes of forearm_roll, wrist_angle and wrist_rotate intersect in one point, so position and orientation decouple
+(Pieper 1968). The waist turns the arm's plane to that point, shoulder and elbow form a triangle in the plane, and
+the three wrist angles are an x-y-x Euler rotation. There are up to eight solutions. `docs/reference/safety.md`
+compares this with damped least squares and with libraries.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ _HAND = WX250S.home_position[0] - _WRIST[0]
 
 _LOWER, _UPPER = tuple(JOINT_LOWER.tolist()), tuple(JOINT_UPPER.tolist())
 _SLACK = 1e-5
-"""rad that a solution may lie beyond a joint's limit (rounding, and the 1e-5 that +-pi lacks); it is clipped."""
+"""rad that a solution may exceed a joint's limit (rounding, and limits of pi - 1e-5); it is clipped."""
 _STRETCHED = 1e-9
-"""Slack of the cosine of the elbow's triangle: a fully stretched arm is reachable."""
+"""Slack of the cosine in the elbow's triangle, so that a fully stretched arm is reachable."""
 _SINGULAR = 1e-4
-"""rad. With the wrist so straight, forearm_roll and wrist_rotate turn about one axis; forearm_roll stays."""
+"""rad. At a smaller wrist angle, forearm_roll and wrist_rotate turn about the same axis; forearm_roll then stays."""
 
 
 def inverse(target: Pose, seed: ArrayLike) -> Array | None:
-    """Joint positions (6,) in rad within the limits that reach `target`, nearest to `seed`; None: there are none.
+    """Joint positions (6,) in rad within the limits that reach `target`, closest to `seed`; None if there are none.
 
-    Nearest means that the joint with the longest way has the shortest one. From the joints of the tick before, this
-    keeps to the branch that the arm is in.
+    Closest means the smallest maximum joint motion. With the previous tick's joints as seed, the arm stays in its
+    branch.
     """
     start = six_joints(seed).tolist()
-    nearest, way = None, math.inf
+    nearest, distance = None, math.inf
     for found in solutions(target, start):
         longest = max(map(abs, map(float.__sub__, found, start)))
-        if longest < way:
-            nearest, way = found, longest
+        if longest < distance:
+            nearest, distance = found, longest
     return None if nearest is None else np.array(nearest)
 
 
@@ -55,7 +55,7 @@ def solutions(target: Pose, seed: list[float]) -> Iterator[tuple[float, ...]]:
     """All joint positions (6,) in rad within the limits that reach `target`: up to eight.
 
     Args:
-        seed: (6,) rad; where a joint is free (singular poses), it stays where the seed has it.
+        seed: (6,) rad; joints that are free in a singular pose keep the seed's values.
     """
     rows = target.rotation.tolist()
     x, y, z = (p - _HAND * row[0] for p, row in zip(target.position.tolist(), rows, strict=True))
@@ -74,7 +74,7 @@ def solutions(target: Pose, seed: list[float]) -> Iterator[tuple[float, ...]]:
 
 
 def _triangle(forward: float, height: float) -> Iterator[tuple[float, float]]:
-    """Shoulder and elbow (rad) that bring the wrist's center to a place in the arm's plane, seen from the shoulder."""
+    """Shoulder and elbow (rad) that bring the wrist's center to a point in the arm's plane, seen from the shoulder."""
     square = forward * forward + height * height
     cosine = (square - _UPPER_ARM**2 - _FOREARM**2) / (2.0 * _UPPER_ARM * _FOREARM)
     if abs(cosine) > 1.0 + _STRETCHED:
@@ -87,7 +87,7 @@ def _triangle(forward: float, height: float) -> Iterator[tuple[float, float]]:
 
 
 def _wrist(rows: list[list[float]], waist: float, pitch: float, seed: list[float]) -> Iterator[tuple[float, ...]]:
-    """forearm_roll, wrist_angle and wrist_rotate (rad): Rx Ry Rx is what the forearm lacks of the orientation.
+    """forearm_roll, wrist_angle and wrist_rotate (rad): Rx Ry Rx is the orientation relative to the forearm.
 
     Args:
         rows: of the end effector's rotation matrix.   pitch: shoulder + elbow.

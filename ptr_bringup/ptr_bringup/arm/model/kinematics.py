@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kinematics of the WidowX 250 6-DoF: product of exponentials.
 
-Poses are those of `ee_gripper_link` in `base_link`, in meters and rotation matrices; joints are in radians, in the
-order of `JOINT_NAMES`. Plain numpy, no ROS.
+Poses are of `ee_gripper_link` in `base_link`, in meters and as rotation matrices. Joints are in radians, in the order
+of `JOINT_NAMES`. Plain numpy, no ROS.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Pose:
 
 
 def link_transforms(joints: Array) -> Array:
-    """(7, 4, 4): where each link has gone from its place in the home pose; 0 is the base, 6 the gripper."""
+    """(7, 4, 4): transform of each link relative to its home pose; 0 is the base, 6 the gripper."""
     sines, cosines = np.sin(joints), np.cos(joints)
     rotations = _EYE3 + sines[:, None, None] * _SKEW + (1.0 - cosines)[:, None, None] * _SKEW_SQUARED
     moved = np.zeros((7, 4, 4))
@@ -67,10 +67,10 @@ def forward(joints: ArrayLike) -> Pose:
 
 
 def advance(pose: Pose, twist: Array, duration: float) -> Pose:
-    """The pose after following a constant twist for some time.
+    """The pose after a constant twist of some duration.
 
-    The gate integrates on the last commanded pose, not on the measured one, as Bridge's controller does: a lagging or
-    sagging arm neither shortens a motion nor drifts.
+    Like Bridge's controller, the gate integrates from the last commanded pose, not from the measured one: lag or sag
+    of the arm neither shortens a motion nor makes it drift.
 
     Args:
         pose: end effector in base_link.
@@ -94,7 +94,7 @@ def finger_from_gripper(gripper: float) -> float:
 
 
 def gripper_from_finger(finger: float) -> float:
-    """Normalised gripper opening of a finger joint position (m), not clipped."""
+    """Normalized gripper opening of a finger joint position (m), not clipped."""
     return (float(finger) - FINGER_CLOSED) / (FINGER_OPEN - FINGER_CLOSED)
 
 
@@ -108,9 +108,9 @@ def six_joints(joints: ArrayLike) -> Array:
     """Joint positions as an array (6,).
 
     Raises:
-        ValueError: there are not six of them.
+        ValueError: the shape is different.
     """
     q = np.asarray(joints, dtype=float)
     if q.shape != (6,):
-        raise ValueError(f"Joint positions must be 6 numbers (rad), got shape {q.shape}.")
+        raise ValueError(f"joint positions must be 6 numbers (rad), got shape {q.shape}")
     return q

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The WidowX 250 6-DoF.
 
-Axes and home pose are those of Interbotix's `mr_descriptions.wx250s`, joint limits those of its URDF. The capsules
-enclose the collision meshes that Interbotix publishes (`interbotix_xsarm_descriptions`), the gripper with its fingers
-open.
+Axes and home pose come from Interbotix's `mr_descriptions.wx250s`, joint limits from its URDF. The capsules enclose
+the collision meshes that Interbotix publishes (`interbotix_xsarm_descriptions`), the gripper with its fingers open.
 """
 
 from __future__ import annotations

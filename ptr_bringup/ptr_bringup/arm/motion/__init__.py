@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Moves to a pose: planned, executed and offered as an action."""
+"""Moves to a pose: planning, execution and the action server."""

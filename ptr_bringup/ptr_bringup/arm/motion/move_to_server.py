@@ -21,11 +21,11 @@ _ENDED = MoveReport(0.0, True, False, "The move was ended: the arm was stopped, 
 
 @dataclass
 class _Current:
-    """What there is while a move goes on.
+    """The move in progress.
 
     Attributes:
-        over: wakes the action up.
-        report: how it ended, once it is over.
+        over: completed when the move ends.
+        report: how it ended.
     """
 
     goal: ServerGoalHandle
@@ -40,27 +40,27 @@ class MoveToServer:
         now: s, the gate's time.
     """
 
-    def __init__(self, node: Node, core: Gate, now: Callable[[], float]) -> None:
-        self._node, self._core, self._now = node, core, now
+    def __init__(self, node: Node, gate: Gate, now: Callable[[], float]) -> None:
+        self._node, self._gate, self._now = node, gate, now
         self._current: _Current | None = None
         self._server = ActionServer(
             node, MoveTo, "arm/move_to", self._on_goal, cancel_callback=lambda _: CancelResponse.ACCEPT
         )
 
-    def _begin(self, request: MoveTo.Goal) -> str:
-        """Ask the gate; returns its refusal."""
+    def _start(self, request: MoveTo.Goal) -> str:
+        """Start a move; returns why the gate refused it, or empty."""
         try:
             if request.named_pose:
                 name = short(request.named_pose)
-                return self._core.move_to_name(name, request.gripper_position, request.duration, self._now())
-            return self._core.move_to_pose(
+                return self._gate.move_to_name(name, request.gripper_position, request.duration, self._now())
+            return self._gate.move_to_pose(
                 pose_from(request.pose), request.gripper_position, request.duration, self._now()
             )
         except ValueError as error:
             return str(error)
 
     async def _on_goal(self, goal: ServerGoalHandle) -> MoveTo.Result:
-        refusal = self._begin(goal.request)
+        refusal = self._start(goal.request)
         if refusal:
             goal.abort()
             return MoveTo.Result(success=False, message=refusal)
@@ -72,20 +72,20 @@ class MoveToServer:
         finish = goal.succeed if report.success else goal.canceled if goal.is_cancel_requested else goal.abort
         finish()
         result = MoveTo.Result(success=report.success, message=report.message)
-        if self._core.measured is not None:
-            result.measured_pose = pose_message(self._core.measured)
+        if self._gate.measured is not None:
+            result.measured_pose = pose_message(self._gate.measured)
         return result
 
-    def watch(self, report: MoveReport | None) -> None:
-        """Pass on what the gate said of the move in this tick."""
+    def update(self, report: MoveReport | None) -> None:
+        """Forward the gate's report on the move in this tick."""
         current = self._current
         if current is None or current.over.done():
             return
         if report is None:
             report = _ENDED
         elif current.goal.is_cancel_requested and not report.done:
-            self._core.cancel_move()
-            report = MoveReport(report.progress, True, False, "The move was cancelled.")
+            self._gate.cancel_move()
+            report = MoveReport(report.progress, True, False, "The move was canceled.")
         current.goal.publish_feedback(MoveTo.Feedback(progress=report.progress))
         if report.done:
             current.report = report

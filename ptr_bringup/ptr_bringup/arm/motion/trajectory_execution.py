@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A move to a pose while it is executed: how far it is, its pauses, and how it ends."""
+"""Execution of a move to a pose: progress, pauses and result."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from ptr_bringup.arm.types import JointState, MoveReport
 from ptr_models.common.rotations import rotation_vector_from_matrix
 
 _ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
-"""m, rad and opening: a move has arrived when the measured pose is that near its goal."""
-_SETTLING = 1.5
-"""s that a move waits at its end for the measured pose."""
-_GRIPPER_SETTLING = 3.0
-"""s that it waits for the gripper, which sets off at the end. An object may hold it open: it is closed then, too."""
-_LONGEST_PAUSE = 2.0
-"""s that a move waits for joint states, or for an arm that does not follow; it holds meanwhile."""
+"""m, rad and opening: tolerances of the measured pose at the goal."""
+_SETTLING_TIME = 1.5
+"""s that a move waits at its end for the measured pose to settle."""
+_GRIPPER_SETTLING_TIME = 3.0
+"""s that it waits for the gripper, which starts at the end. A gripper that an object holds open counts as closed."""
+_MAX_PAUSE = 2.0
+"""s that a move waits for joint states, or for an arm that does not follow. Meanwhile the arm holds."""
 
 
 class TrajectoryExecution:
-    """One move in execution. Its time stands still while the arm can't be seen or does not follow."""
+    """One move in execution. Its time pauses while there are no joint states or the arm does not follow."""
 
     def __init__(self, move: Move) -> None:
         self.move = move
@@ -30,7 +30,7 @@ class TrajectoryExecution:
 
     @property
     def progress(self) -> float:
-        """Share of the way in time, 0..1."""
+        """Elapsed share of the duration, 0..1."""
         return min(1.0, self._elapsed / self.move.duration)
 
     @property
@@ -39,20 +39,20 @@ class TrajectoryExecution:
         return self._elapsed >= self.move.duration
 
     def advance(self, elapsed: float) -> Array:
-        """Joint positions (6,) in rad, some seconds further."""
+        """Advance by `elapsed` s; returns joint positions (6,) in rad."""
         self._elapsed += elapsed
         self._paused = 0.0
         return self.move.joints(self._elapsed)
 
     def pause(self, elapsed: float, why: str) -> MoveReport:
-        """Wait some seconds more, but not for ever."""
+        """Pause for another `elapsed` s; the move fails after too long a pause."""
         self._paused += elapsed
-        if self._paused <= _LONGEST_PAUSE:
+        if self._paused <= _MAX_PAUSE:
             return MoveReport(self.progress)
-        return MoveReport(self.progress, True, False, f"The move was ended after {_LONGEST_PAUSE:.0f} s: {why}")
+        return MoveReport(self.progress, True, False, f"The move was ended after {_MAX_PAUSE:.0f} s: {why}")
 
     def arrival(self, measured: Pose, state: JointState) -> MoveReport:
-        """Is the measured arm there? Done when it is, or when it has had time enough."""
+        """Has the measured arm arrived? Done if it has, or if the time to settle is over."""
         goal = self.move.goal
         off = float(np.linalg.norm(measured.position - goal.position))
         turned = float(np.linalg.norm(rotation_vector_from_matrix(measured.rotation @ goal.rotation.T)))
@@ -60,14 +60,14 @@ class TrajectoryExecution:
         opening, wanted = gripper_from_finger(state.finger), self.move.gripper
         arrived = abs(opening - wanted) < _ARRIVED_GRIPPER
         if there and arrived:
-            return MoveReport(1.0, True, True, "The arm is there.")
-        if self._elapsed <= self.move.duration + (_GRIPPER_SETTLING if there else _SETTLING):
+            return MoveReport(1.0, True, True, "The arm has arrived.")
+        if self._elapsed <= self.move.duration + (_GRIPPER_SETTLING_TIME if there else _SETTLING_TIME):
             return MoveReport(1.0)
         if not there:
             return MoveReport(1.0, True, False, f"The arm ended {off:.3f} m and {turned:.2f} rad away from the goal.")
         if opening > wanted:
-            held = f"The arm is there; something holds the gripper at {opening:.2f} instead of {wanted:.2f}."
+            held = f"The arm has arrived; something holds the gripper at {opening:.2f} instead of {wanted:.2f}."
             return MoveReport(1.0, True, True, held)
         return MoveReport(
-            1.0, True, False, f"The arm is there, but its gripper opened to {opening:.2f} instead of {wanted:.2f}."
+            1.0, True, False, f"The arm has arrived, but its gripper is at {opening:.2f} instead of {wanted:.2f}."
         )

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The motors: their readings, their health, and how they are switched, rebooted and recovered."""
+"""The motors: readings, health, torque, reboot and recovery."""

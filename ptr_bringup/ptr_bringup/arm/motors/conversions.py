@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Readings of the motors as messages, and back."""
+"""Converts between motor readings and messages."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from ptr_bringup.arm.motors.readings import HardwareError, MotorReading, Motors
 from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_msgs.msg import MotorState, MotorStates
 
-WATCHED = "arm motors"
-"""Name under which /diagnostics speak of the motors."""
-UNREAD = "This driver does not read the motors: no trip, heat or effort stops the arm."
-"""What they say where the driver can't."""
+DIAGNOSTIC_NAME = "arm motors"
+"""Name of the motors' entry in /diagnostics."""
+NOT_READ = "This driver does not read the motors: no trip, heat or effort stops the arm."
+"""Its message if the driver can't read the motors."""
 
 
 def motors_message(motors: Motors, level: int = MotorStates.OK, text: str = "") -> MotorStates:
-    """Readings with a judgment of them (see MotorStates.msg)."""
+    """Readings with their status (see MotorStates.msg)."""
     message = MotorStates(level=level, message=text)
     message.header.stamp = stamp_from_seconds(motors.stamp)
     message.motors = [

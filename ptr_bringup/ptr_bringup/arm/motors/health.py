@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Are the motors well? Readings become a level and a sentence: rest before a trip, a fault after one.
+"""Motor health: turns readings into a level and a sentence. A warning asks for a rest before a motor trips; a fault
+stops the arm.
 
-Where the numbers come from:
+Sources of the numbers:
 
-- A motor trips at its register Temperature Limit: 72 deg C of the XL430-W250 in the wrist and gripper, 80 deg C of
-  the XM430-W350 elsewhere; after it has, it shall rest for 20 minutes (ROBOTIS e-manual). All are held to the lower.
+- A motor trips at its register Temperature Limit: 72 deg C for the XL430-W250 in the wrist and gripper, 80 deg C for
+  the XM430-W350 elsewhere. It should then rest for 20 minutes (ROBOTIS e-manual). The lower limit is used for all.
 - The XM430-W350 takes 10.0 to 14.8 V, 12 V recommended, and reports an error below 9.5 V (ROBOTIS e-manual).
-- The Bridge robots end an episode when a joint's effort is above [800 1000 600 600 600 700] x 1.7 (in the units of
-  the Interbotix driver: mA of the XM430), and no longer look at it below that.
-- A load that lasts should stay well below the greatest one (a fifth of the stall torque, ROBOTIS e-manual): heat
-  goes with the square of the current, so the root of its mean square over half a minute is judged.
+- The Bridge robots end an episode when a joint's effort exceeds [800 1000 600 600 600 700] x 1.7 (in the units of
+  the Interbotix driver: mA of the XM430). They ignore efforts below that.
+- A sustained load should stay well below the maximum (a fifth of the stall torque, ROBOTIS e-manual). Heat grows with
+  the square of the current, so the root mean square over half a minute is checked.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from dataclasses import dataclass, field
 from ptr_bringup.arm.motors.readings import MOTOR_NAMES, SHUTDOWN, HardwareError, MotorReading, Motors
 
 _RECOVER = "support the arm and run `ptr arm recover`"
-_COLD = 35.0
-"""deg C at which a motor has rested."""
+_RESTED = 35.0
+"""deg C at which a motor counts as cooled down."""
 _ROOM = 26.0
-"""deg C towards which a motor cools."""
+"""deg C, ambient temperature that a motor cools towards."""
 _TRIPS = {
     HardwareError.OVERLOAD: "overload",
     HardwareError.OVERHEATING: "overheating",
@@ -35,7 +36,7 @@ _TRIPS = {
 
 
 class Level(enum.IntEnum):
-    """How the motors are; the values of MotorStates.level."""
+    """Status of the motors; the values of MotorStates.level."""
 
     OK = 0
     WARN = 1
@@ -44,19 +45,19 @@ class Level(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Above what, and for how long.
+    """Limits of the motors' readings.
 
     Attributes:
-        effort_limits: (6,) of the joints, in `effort_unit`; the gripper is judged by its temperature alone, as the
-            force with which it holds things is the driver's business.
+        effort_limits: (6,) of the joints, in `effort_unit`. Only the gripper's temperature is checked, because the
+            driver limits its force.
         overload_time: s for which an effort above its limit is allowed.
-        load_warning: share of its limit that a joint may carry for long, as the root of the mean square over
-            `load_time_constant` s; below `load_recovery` it counts as rested.
-        temperature_warning: deg C at which a rest is due, which is over below `temperature_recovery`.
+        load_warning: share of its effort limit that a joint may carry continuously, as the root mean square over
+            `load_time_constant` s; below `load_recovery` the warning ends.
+        temperature_warning: deg C at which a rest is due; the warning ends below `temperature_recovery`.
         temperature_limit: deg C at which motors switch themselves off.
-        voltage_min, voltage_max: V, within which the supply is well.
-        timeout: s without an answer of a motor.
-        cooling_time_constant: s, time constant with which a resting motor cools.
+        voltage_min, voltage_max: V, allowed range of the supply.
+        timeout: s without an answer from a motor.
+        cooling_time_constant: s, time constant of a resting motor's cooling.
     """
 
     effort_limits: tuple[float, ...]
@@ -75,29 +76,29 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         if len(self.effort_limits) != len(MOTOR_NAMES) - 1:
-            raise ValueError(f"effort_limits needs six numbers, not {list(self.effort_limits)}.")
+            raise ValueError(f"effort_limits needs six numbers, not {list(self.effort_limits)}")
         if not self.temperature_recovery <= self.temperature_warning <= self.temperature_limit:
             raise ValueError(
-                f"motor_temperature_recovery <= motor_temperature_warning <= {self.temperature_limit:g} is needed, not "
-                f"{self.temperature_recovery:g} and {self.temperature_warning:g} deg C."
+                f"motor_temperature_recovery <= motor_temperature_warning <= {self.temperature_limit:g} must hold, but "
+                f"they are {self.temperature_recovery:g} and {self.temperature_warning:g} deg C"
             )
 
     def rest(self, temperature: float) -> float:
-        """Minutes until a motor of that temperature (deg C) has cooled down: 20 from where an XL430 trips."""
-        above = max(temperature - _ROOM, _COLD - _ROOM)
-        return self.cooling_time_constant / 60.0 * math.log(above / (_COLD - _ROOM))
+        """Minutes until a motor at a temperature (deg C) has cooled down: 20 from where an XL430 trips."""
+        above = max(temperature - _ROOM, _RESTED - _ROOM)
+        return self.cooling_time_constant / 60.0 * math.log(above / (_RESTED - _ROOM))
 
 
 WIDOWX = Thresholds(tuple(1.7 * effort for effort in (800.0, 1000.0, 600.0, 600.0, 600.0, 700.0)), "mA")
 """The real arm; see the top of this module."""
 SIMULATED = Thresholds((9.5, 19.0, 14.25, 3.8, 4.75, 1.9), "N m", overload_time=2.0, cooling_time_constant=120.0)
-"""The simulated arm: 0.95 of what its actuators give at most, and its motors' time constant. They are stronger than
-the real ones, and are not damaged: a push on a thing is none of their business until it stalls them."""
+"""The simulated arm: 0.95 of its actuators' maximum, and its motors' time constant. They are stronger than the real
+ones and can't be damaged, so pushing an object is only a fault once it stalls them."""
 
 
 @dataclass(frozen=True)
 class Judgment:
-    """How the motors are, and one sentence: which motor, its value, what to do."""
+    """Status of the motors, and one sentence: which motor, its value, what to do."""
 
     level: Level
     message: str
@@ -105,7 +106,7 @@ class Judgment:
 
 @dataclass
 class _Track:
-    """What is remembered of one motor."""
+    """State of one motor between readings."""
 
     answered: float
     warm: bool = False
@@ -116,25 +117,25 @@ class _Track:
 
 @dataclass
 class MotorHealth:
-    """Judges one reading after the other.
+    """Judges a sequence of readings.
 
-    Ages and durations are differences of the times at which readings were seen first, not of their stamps: those are
-    of the system's clock, and its being set says nothing about the motors.
+    Ages and durations are measured between the times when readings were first seen, not between their stamps: stamps
+    come from the system clock, which may be set.
     """
 
     thresholds: Thresholds
     _tracks: dict[str, _Track] = field(default_factory=dict)
     _stamp: float | None = None
     _read: float = 0.0
-    _weak: bool = False
+    _supply_warned: bool = False
 
     def judge(self, motors: Motors, now: float) -> Judgment:
-        """The worst that can be said of the newest reading, which may be the one that was judged before.
+        """The most severe finding about the newest reading, which may have been judged before.
 
         Args:
-            now: s in which the arm was heard (see `StateUptime`); never less than before.
+            now: s for which joint states have arrived (see `StateUptime`); never decreases.
         """
-        elapsed = self._take(motors.stamp, now)
+        elapsed = self._time_since_last(motors.stamp, now)
         readings = {reading.name: reading for reading in motors.readings if reading.answers}
         findings = [self._all_silent(now - self._read), self._supply(readings)]
         findings += self._trips(readings)
@@ -145,11 +146,11 @@ class MotorHealth:
                 findings += [self._heat(track, readings[name]), self._effort(track, k, readings[name], elapsed)]
             else:
                 findings.append(self._silent(name, self._read - track.answered))
-        told = [finding for finding in findings if finding is not None]
-        return max(told, key=lambda finding: finding.level, default=Judgment(Level.OK, "All motors are well."))
+        found = [finding for finding in findings if finding is not None]
+        return max(found, key=lambda finding: finding.level, default=Judgment(Level.OK, "All motors are OK."))
 
-    def _take(self, stamp: float, now: float) -> float:
-        """Note when a reading is seen first; s between it and the one before, 0 for one that was judged before."""
+    def _time_since_last(self, stamp: float, now: float) -> float:
+        """s between a new reading and the previous one, and remember its time; 0 for a reading judged before."""
         if stamp == self._stamp:
             return 0.0
         elapsed = 0.0 if self._stamp is None else now - self._read
@@ -160,7 +161,7 @@ class MotorHealth:
         if age <= self.thresholds.timeout:
             return None
         return Judgment(
-            Level.FAULT, f"The motors were last read {age:.0f} s ago: check the driver, then clear the arm."
+            Level.FAULT, f"The motors were last read {age:.0f} s ago: check the driver, then clear the stop."
         )
 
     def _silent(self, name: str, age: float) -> Judgment | None:
@@ -190,7 +191,7 @@ class MotorHealth:
         if HardwareError.OVERHEATING in reading.error:
             why += f" at {reading.temperature:.0f} deg C"
             wait = f", after about {self.thresholds.rest(reading.temperature):.0f} min of rest"
-        return f"The {reading.name} motor has tripped by {why} and is without torque: {_RECOVER}{wait}."
+        return f"The {reading.name} motor tripped ({why}) and has no torque: {_RECOVER}{wait}."
 
     def _heat(self, track: _Track, reading: MotorReading) -> Judgment | None:
         temperature, limits = reading.temperature, self.thresholds
@@ -201,7 +202,7 @@ class MotorHealth:
             return None
         return Judgment(
             Level.WARN,
-            f"The {reading.name} motor is at {temperature:.0f} deg C, and trips at {limits.temperature_limit:.0f}: let "
+            f"The {reading.name} motor is at {temperature:.0f} deg C and trips at {limits.temperature_limit:.0f}: let "
             f"the arm rest in its sleep pose for about {limits.rest(temperature):.0f} min.",
         )
 
@@ -219,7 +220,7 @@ class MotorHealth:
             return Judgment(
                 Level.FAULT,
                 f"The {reading.name} motor pushes with {effort:.3g} {limits.effort_unit}, more than its limit of "
-                f"{limit:.3g}: free the arm, then clear it.",
+                f"{limit:.3g}: free the arm, then clear the stop.",
             )
         carried = math.sqrt(track.mean_square)
         track.strained = carried >= (limits.load_recovery if track.strained else limits.load_warning)
@@ -235,16 +236,16 @@ class MotorHealth:
         volts = [reading.voltage for reading in readings.values() if not math.isnan(reading.voltage)]
         if not volts:
             return None
-        limits, margin = self.thresholds, 0.2 if self._weak else 0.0
+        limits, margin = self.thresholds, 0.2 if self._supply_warned else 0.0
         low, high = min(volts), max(volts)
-        self._weak = low < limits.voltage_min + margin or high > limits.voltage_max - margin
-        if not self._weak:
+        self._supply_warned = low < limits.voltage_min + margin or high > limits.voltage_max - margin
+        if not self._supply_warned:
             return None
         worst = low if low < limits.voltage_min + margin else high
         return Judgment(
             Level.WARN,
-            f"The supply is at {worst:.1f} V, {limits.voltage_min:g} to {limits.voltage_max:g} V are right: check "
-            "the power supply and its cable.",
+            f"The supply voltage is {worst:.1f} V; it should be {limits.voltage_min:g} to {limits.voltage_max:g} V: "
+            "check the power supply and its cable.",
         )
 
 

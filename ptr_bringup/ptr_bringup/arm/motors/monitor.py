@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm node and its motors: it judges their readings, stops the arm when one has failed, and switches them."""
+"""The arm node's part for the motors: checks their readings, stops the arm after a fault, switches and reboots them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from std_srvs.srv import SetBool, Trigger
 from ptr_bringup.arm.drivers.base import Driver
 from ptr_bringup.arm.gate.arbiter import Mode
 from ptr_bringup.arm.gate.gate import Gate
-from ptr_bringup.arm.motors.conversions import UNREAD, WATCHED, motors_message
+from ptr_bringup.arm.motors.conversions import DIAGNOSTIC_NAME, NOT_READ, motors_message
 from ptr_bringup.arm.motors.health import SIMULATED, WIDOWX, Judgment, Level, MotorHealth, Thresholds
 from ptr_bringup.arm.motors.readings import HardwareError, Motors
 from ptr_bringup.ros.context import StartupError
@@ -24,9 +24,9 @@ from ptr_bringup.ros.time import STEADY, seconds
 from ptr_msgs.msg import MotorStates
 
 _PERIOD = 0.05
-"""s between two looks at the driver's newest reading; how often motors are read is the driver's business."""
+"""s between two polls of the driver's newest reading; the driver decides how often it reads the motors."""
 _REPEAT = 1.0
-"""s after which an unchanged judgment is published again."""
+"""s after which an unchanged status is published again."""
 _COMMANDED = (Mode.TELEOP, Mode.POLICY, Mode.MOVING)
 _DIAGNOSED = {
     Level.OK: DiagnosticStatus.OK,
@@ -40,12 +40,12 @@ class MotorMonitor:
 
     Args:
         node: the arm node; its parameters `motor_...` are the thresholds.
-        core: gets a motor fault for as long as it lasts.
-        now: s of the gate's time (see `MonotonicClock`).
+        gate: is told about a motor fault while it lasts.
+        now: s, the gate's time (see `MonotonicClock`).
     """
 
-    def __init__(self, node: Node, core: Gate, driver: Driver, robot: str, now: Callable[[], float]) -> None:
-        self._node, self._core, self._driver, self._now = node, core, driver, now
+    def __init__(self, node: Node, gate: Gate, driver: Driver, robot: str, now: Callable[[], float]) -> None:
+        self._node, self._gate, self._driver, self._now = node, gate, driver, now
         self._state_uptime = StateUptime()
         self._health = MotorHealth(_declare_thresholds(node, SIMULATED if robot == "sim" else WIDOWX))
         self._judgment: Judgment | None = None
@@ -60,11 +60,11 @@ class MotorMonitor:
 
     def _poll(self) -> None:
         motors, state = self._driver.motors(), self._driver.state()
-        heard = self._state_uptime.update(self._now(), None if state is None else state.stamp)
+        uptime = self._state_uptime.update(self._now(), None if state is None else state.stamp)
         if motors is None:
             return self._diagnose_unread()
-        judgment = self._health.judge(motors, heard)
-        self._core.motor_fault(judgment.message if judgment.level is Level.FAULT else "")
+        judgment = self._health.judge(motors, uptime)
+        self._gate.motor_fault(judgment.message if judgment.level is Level.FAULT else "")
         self._publish(motors, judgment)
 
     def _publish(self, motors: Motors, judgment: Judgment) -> None:
@@ -91,15 +91,15 @@ class MotorMonitor:
         self._diagnose(_DIAGNOSED[judgment.level], judgment.message, values)
 
     def _diagnose_unread(self) -> None:
-        """A driver that can't read its motors moves the arm all the same; somebody should know."""
+        """Warn that the driver does not read the motors: it moves the arm all the same."""
         if self._uptime() - self._published >= _REPEAT:
             self._published = self._uptime()
-            sentence = "The motors have not been read yet." if self._driver.reads_motors else UNREAD
+            sentence = "The motors have not been read yet." if self._driver.reads_motors else NOT_READ
             self._diagnose(DiagnosticStatus.WARN, sentence, {})
 
     def _diagnose(self, level: bytes, message: str, values: dict[str, str]) -> None:
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
-        name = prefixed(self._node, WATCHED)
+        name = prefixed(self._node, DIAGNOSTIC_NAME)
         status = DiagnosticStatus(level=level, name=name, message=message, values=pairs)
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
@@ -107,24 +107,24 @@ class MotorMonitor:
 
     def _refusal(self) -> str:
         """Why the motors can't be switched now; empty when they can."""
-        if self._core.arbiter.mode in _COMMANDED:
-            who = self._core.arbiter.source or "a move to a pose"
-            return f"The arm is under the command of {who}; end that or stop the arm first."
+        if self._gate.arbiter.mode in _COMMANDED:
+            who = self._gate.arbiter.source or "a move to a pose"
+            return f"The arm is controlled by {who}; end that or stop the arm first."
         return ""
 
     def _on_torque(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        response.message = self._refusal() or (self._tripped() or self._blind() if request.data else "")
+        response.message = self._refusal() or (self._tripped() or self._position_unknown() if request.data else "")
         response.success = not response.message
         if response.success:
             if request.data:
-                self._core.hold_here("gripper" in self._limp())  # it has sunk, and must not jump to where it was
+                self._gate.hold_here("gripper" in self._limp())  # it has sunk, and must not jump back
             self._driver.set_torque(request.data)
-            response.message = "The motors shall hold." if request.data else "The motors go limp."
+            response.message = "Torque enabled." if request.data else "Torque disabled; the motors go limp."
         self._node.get_logger().info(f"Torque {'on' if request.data else 'off'}: {response.message}")
         return response
 
     def _tripped(self) -> str:
-        """Why torque can't be switched on before a reboot; empty when it can."""
+        """Why torque can't be switched on before a reboot; empty if it can."""
         names = ", ".join(self._with_error())
         return f"Reboot the motors first: {names} reported an error." if names else ""
 
@@ -136,13 +136,13 @@ class MotorMonitor:
         motors = self._driver.motors()
         return [reading.name for reading in motors.readings if not reading.torque] if motors is not None else []
 
-    def _blind(self) -> str:
-        """Why it is not known where the arm is; empty when it is."""
+    def _position_unknown(self) -> str:
+        """A sentence if the arm's position is unknown, else empty."""
         state, now = self._driver.state(), self._node.get_clock().now().to_msg()
-        timeout = self._core.timing.joint_state_timeout
+        timeout = self._gate.timing.joint_state_timeout
         if state is not None and abs(seconds(now) - state.stamp) <= timeout and state.finite:
             return ""
-        return "No fresh joint state tells where the arm is; it could jump. Check the driver first."
+        return "The arm's position is unknown, so it could jump: there is no fresh joint state. Check the driver first."
 
     def _on_reboot(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.message = self._refusal()
@@ -150,44 +150,43 @@ class MotorMonitor:
         if response.success:
             names = ", ".join(self._with_error())
             self._driver.reboot()
-            told = f"Rebooting {names}: without torque until it is switched on."
-            response.message = told if names else "No motor has an error."
+            rebooting = f"Rebooting {names}: no torque until it is switched on."
+            response.message = rebooting if names else "No motor has an error."
         self._node.get_logger().info(f"Reboot: {response.message}")
         return response
 
 
-_LONGEST = 0.25
-"""s. A longer gap between two joint states counts as this much: a driver that was away, or a process that hung, tells
-nothing of how the motors were meanwhile."""
+_MAX_GAP = 0.25
+"""s. A longer gap between two joint states counts as this much: after a driver was away or a process hung, nothing is
+known about the motors meanwhile."""
 
 
 class StateUptime:
-    """Adds up the gaps between joint states, on a clock that nobody sets.
+    """Sums the gaps between joint states, on a monotonic clock.
 
-    A motor that is silent for so many of these seconds was silent while the rest of the arm spoke. When everything is
-    silent, nobody in particular is to blame: the gate holds the arm for that, and nothing has to be cleared.
+    A motor's silence is measured in this time, so only while the rest of the arm answers. If everything is silent, no
+    single motor is at fault: the gate then holds the arm, and nothing has to be cleared.
 
     Attributes:
-        seconds: of this time.
+        seconds: the sum, s.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
         self._stamp: float | None = None
-        self._heard = 0.0
+        self._last_update = 0.0
 
     def update(self, now: float, stamp: float | None) -> float:
-        """Take a look at the newest joint state; returns `seconds`.
+        """Update from the newest joint state; returns `seconds`.
 
         Args:
-            now: s of the gate's time, which only grows.
-            stamp: of the joint state, None when there is none. It tells one from another and no more: it is of a
-                clock that may be set.
+            now: s, the gate's time, which never decreases.
+            stamp: of the joint state, None if there is none. It only identifies the state, as its clock may be set.
         """
         if stamp is not None and stamp != self._stamp:
             if self._stamp is not None:
-                self.seconds += min(now - self._heard, _LONGEST)
-            self._stamp, self._heard = stamp, now
+                self.seconds += min(now - self._last_update, _MAX_GAP)
+            self._stamp, self._last_update = stamp, now
         return self.seconds
 
 
@@ -202,15 +201,15 @@ def _declare_thresholds(node: Node, default: Thresholds) -> Thresholds:
         "temperature_limit": ("deg C, temperature at which motors switch themselves off", 20.0, 100.0),
         "voltage_min": ("V, minimum supply voltage", 0.0, 30.0),
         "voltage_max": ("V, maximum supply voltage", 0.0, 30.0),
-        "timeout": ("s without an answer of a motor after which the arm is stopped", 0.0, 60.0),
-        "cooling_time_constant": ("s, time constant with which a resting motor cools", 1.0, 7200.0),
+        "timeout": ("s without an answer from a motor after which the arm is stopped", 0.0, 60.0),
+        "cooling_time_constant": ("s, time constant of a resting motor's cooling", 1.0, 7200.0),
     }
     values = {
         name: declare(node, f"motor_{name}", getattr(default, name), text, (low, high))
         for name, (text, low, high) in texts.items()
     }
     unit = default.effort_unit
-    text = f"{unit}, most effort of waist, shoulder, elbow, forearm_roll, wrist_angle and wrist_rotate"
+    text = f"{unit}, effort limits of waist, shoulder, elbow, forearm_roll, wrist_angle and wrist_rotate"
     limits = declare(node, "motor_effort_limits", list(default.effort_limits), text)
     try:
         return dataclasses.replace(default, effort_limits=tuple(limits), **values)

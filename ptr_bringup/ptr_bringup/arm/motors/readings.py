@@ -27,13 +27,13 @@ SHUTDOWN = HardwareError.OVERHEATING | HardwareError.ELECTRICAL_SHOCK | Hardware
 
 @dataclass(frozen=True)
 class MotorReading:
-    """One motor (see MotorState.msg); NaN where nothing is measured.
+    """One motor (see MotorState.msg); NaN for values that are not measured.
 
     Attributes:
         temperature: deg C.
         voltage: V.
         effort: N m (simulator) or mA (Interbotix).
-        error: until the motor is rebooted; one of SHUTDOWN has switched its torque off.
+        error: stays until the motor is rebooted; those in SHUTDOWN switch its torque off.
         torque: True while the motor holds.
     """
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exclusive control of the arm: no other node publishes what this one does, or what it is driven by.
+"""Exclusive control of the arm: no other node may publish this node's outputs or inputs.
 
-A second arm node refuses to start while the first one speaks. Once running, the arm latches its stop when a second
-publisher appears on one of the topics, and stays stopped as long as there are two.
+A second arm node refuses to start while the first one publishes. Once running, the arm latches its stop if a second
+publisher appears on one of the topics, and stays stopped while there are two.
 
-Two arms of one ROS domain drive one robot, two simulators feed one arm: whatever is decided then is decided on half of
-each. The graph names publishers at once, but also those of a killed process until its lease ends; messages come from
-living ones alone. So a second publisher counts once two were heard, or once the graph has named it for too long.
+Otherwise two arm nodes in one ROS domain would drive one robot, or two simulators would feed one arm, and decisions
+would rest on a mixture of both. The graph lists a publisher immediately, but also those of a killed process until their
+lease ends; only live ones send messages. So a second publisher counts once messages of two have arrived, or once the
+graph has listed it for too long.
 """
 
 from __future__ import annotations
@@ -28,55 +29,57 @@ if TYPE_CHECKING:
     from rclpy.subscription import MessageInfo
 
 _PERIOD = 0.5
-"""s between two looks at the graph."""
-_DISCOVERY = 1.5
-"""s within which a node that runs already is known; nodes announce themselves once a second."""
+"""s between two checks of the graph."""
+_DISCOVERY_TIMEOUT = 1.5
+"""s within which running nodes are discovered; nodes announce themselves once a second."""
 _UNNAMED = "_NODE_NAME_UNKNOWN_"
-"""What rmw calls a node whose publisher was discovered before its name."""
-_SPEAKS = 0.5
-"""s within which one that lives is heard."""
+"""rmw's name for a node whose publisher was discovered before its name."""
+_MESSAGE_TIMEOUT = 0.5
+"""s within which a message of a live publisher arrives."""
 
 
 def domain() -> str:
-    """The ROS domain of this process, as an error names it."""
+    """The ROS domain of this process, for error messages."""
     return os.environ.get("ROS_DOMAIN_ID") or "0"
 
 
-def advice() -> str:
-    """What to do when two robots meet."""
+def conflict_advice() -> str:
+    """What to do about two robots in one domain."""
     return (
         f"two robots run in ROS domain {domain()}; end one of them, or give each its own domain (export "
         "ROS_DOMAIN_ID=NUMBER) or its own namespace (namespace:=NAME)"
     )
 
 
-def refuse_second(node: Node, topic: Topic) -> None:
-    """Wait until nodes that run already are known, and refuse to start when one of them publishes a topic.
+def require_sole_publisher(node: Node, topic: Topic) -> None:
+    """Wait until running nodes are discovered, and refuse to start if one of them publishes a topic.
 
     Raises:
-        StartupError: it does, and its messages arrive: it isn't what is left of a killed one.
+        StartupError: a node publishes it and its messages arrive, so it is not left over from a killed process.
     """
-    heard: list[Any] = []
+    messages: list[Any] = []
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        if not _spin(executor, lambda: node.count_publishers(topic.name), _DISCOVERY):
+        if not _spin(executor, lambda: node.count_publishers(topic.name), _DISCOVERY_TIMEOUT):
             return
-        ear = node.create_subscription(topic.type, topic.name, heard.append, qos_profile_sensor_data, raw=True)
-        if _spin(executor, lambda: heard, _SPEAKS):
-            _spin(executor, lambda: _UNNAMED not in publishers(node, topic.name).values(), _SPEAKS)
+        subscription = node.create_subscription(
+            topic.type, topic.name, messages.append, qos_profile_sensor_data, raw=True
+        )
+        if _spin(executor, lambda: messages, _MESSAGE_TIMEOUT):
+            _spin(executor, lambda: _UNNAMED not in publishers(node, topic.name).values(), _MESSAGE_TIMEOUT)
         others = sorted(publishers(node, topic.name).values())
-        node.destroy_subscription(ear)
+        node.destroy_subscription(subscription)
     finally:
         executor.remove_node(node)
         executor.shutdown()
-    if heard:
+    if messages:
         name = node.resolve_topic_name(topic.name)
-        raise StartupError(f"{name} is published by {', '.join(others) or 'another node'} already: {advice()}")
+        raise StartupError(f"{name} is published by {', '.join(others) or 'another node'} already: {conflict_advice()}")
 
 
 def _spin(executor: SingleThreadedExecutor, condition: Callable[[], Any], timeout: float) -> bool:
-    """Spin until something holds; False when it does not within `timeout` s."""
+    """Spin until a condition holds; False if it does not within `timeout` s."""
     end = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > end:
@@ -91,14 +94,14 @@ def publishers(node: Node, topic: str) -> dict[bytes, str]:
     return {bytes(info.endpoint_gid): info.node_name or _UNNAMED for info in found}
 
 
-_WINDOW = 1.0
-"""s for which a message shows that its publisher lives."""
-_LEASE = 15.0
-"""s after which a publisher in the graph is no leftover: longer than the lease of config/fastdds_profile.xml, 10 s."""
+_ALIVE_WINDOW = 1.0
+"""s after a message for which its publisher counts as alive."""
+_LEASE_TIMEOUT = 15.0
+"""s after which a publisher in the graph is real: longer than the lease of config/fastdds_profile.xml, 10 s."""
 
 
 class SolePublisher:
-    """What is known of the publishers of one topic.
+    """What is known about the publishers of one topic.
 
     Args:
         topic: its name.
@@ -109,75 +112,75 @@ class SolePublisher:
         self._nodes: tuple[str, ...] = ()
         self._publishers: frozenset[bytes] = frozenset()
         self._since: float | None = None
-        self._heard: dict[bytes, float] = {}
+        self._received_at: dict[bytes, float] = {}
 
     @property
     def suspect(self) -> bool:
-        """True while the graph names more than one publisher: it is worth to listen who speaks."""
+        """True while the graph lists more than one publisher: time to check whose messages arrive."""
         return self._since is not None
 
-    def named(self, publishers: Mapping[bytes, str], now: float) -> None:
-        """Take what the graph says: the node name of each publisher, by its GID (now: s, steady clock)."""
+    def update_graph(self, publishers: Mapping[bytes, str], now: float) -> None:
+        """Update from the graph: the node name of each publisher by its GID (now: s, steady clock)."""
         before, self._publishers = self._publishers, frozenset(publishers)
         self._nodes = tuple(sorted(publishers.values()))
         if len(publishers) < 2:
             self._since = None
-            self._heard.clear()
+            self._received_at.clear()
         elif self._since is None or self._publishers - before:  # a restarted node leaves its old publisher behind
             self._since = now
 
-    def heard(self, publisher: bytes, now: float) -> None:
-        """Take the identity of the publisher of a message; empty where the middleware gives none."""
-        self._heard[publisher] = now
+    def message_received(self, publisher: bytes, now: float) -> None:
+        """Record the publisher of a message; empty if the middleware does not give it."""
+        self._received_at[publisher] = now
 
     def conflict(self, now: float) -> str:
-        """Empty while there is one publisher, otherwise a clause that names the topic and the nodes."""
+        """Empty while there is one publisher, otherwise a clause with the topic and the nodes."""
         if self._since is None:
             return ""
-        alive = sum(at >= now - _WINDOW for at in self._heard.values())
-        if alive < 2 and now - self._since < _LEASE:
+        alive = sum(at >= now - _ALIVE_WINDOW for at in self._received_at.values())
+        if alive < 2 and now - self._since < _LEASE_TIMEOUT:
             return ""
         return f"{self.topic} has {len(self._nodes)} publishers ({', '.join(self._nodes)})"
 
 
 class ExclusiveTopics:
-    """Watches topics that may have one publisher each.
+    """Monitors topics that may have one publisher each.
 
     Args:
-        topics: that are watched.
-        stop: latches the stop; called with the reason while there is one.
+        topics: the topics.
+        stop: latches the stop; called with the reason while there is a conflict.
     """
 
     def __init__(self, node: Node, topics: Sequence[Topic], stop: Callable[[str], None]) -> None:
         self._node, self._stop = node, stop
         self._topics = [Topic(node.resolve_topic_name(topic.name), topic.type) for topic in topics]
         self._watched = {topic.name: SolePublisher(topic.name) for topic in self._topics}
-        self._ears: dict[str, Any] = {}
+        self._subscriptions: dict[str, Any] = {}
         node.create_timer(_PERIOD, self._check, clock=STEADY)
 
     def refusal(self) -> str:
         """Why the stop must not be cleared, or empty."""
         now = time.monotonic()
         found = [why for one in self._watched.values() if (why := one.conflict(now))]
-        return f"{found[0]}: {advice()}" if found else ""
+        return f"{found[0]}: {conflict_advice()}" if found else ""
 
     def _check(self) -> None:
         for topic in self._topics:
             watched = self._watched[topic.name]
-            watched.named(publishers(self._node, topic.name), time.monotonic())
+            watched.update_graph(publishers(self._node, topic.name), time.monotonic())
             self._listen(topic, watched)
         if why := self.refusal():
             self._stop(why)
 
     def _listen(self, topic: Topic, watched: SolePublisher) -> None:
-        """Listen who speaks for as long as there seem to be two."""
-        if watched.suspect and topic.name not in self._ears:
+        """Subscribe while there seem to be two publishers, to see whose messages arrive."""
+        if watched.suspect and topic.name not in self._subscriptions:
 
-            def hear(_: bytes, info: MessageInfo) -> None:
-                watched.heard(bytes((info.get("publisher_gid") or {}).get("data", b"")), time.monotonic())
+            def on_message(_: bytes, info: MessageInfo) -> None:
+                watched.message_received(bytes((info.get("publisher_gid") or {}).get("data", b"")), time.monotonic())
 
-            self._ears[topic.name] = self._node.create_subscription(
-                topic.type, topic.name, hear, qos_profile_sensor_data, raw=True
+            self._subscriptions[topic.name] = self._node.create_subscription(
+                topic.type, topic.name, on_message, qos_profile_sensor_data, raw=True
             )
-        elif not watched.suspect and topic.name in self._ears:
-            self._node.destroy_subscription(self._ears.pop(topic.name))
+        elif not watched.suspect and topic.name in self._subscriptions:
+            self._node.destroy_subscription(self._subscriptions.pop(topic.name))

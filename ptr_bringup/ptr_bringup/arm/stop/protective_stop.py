@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every way to stop the arm, and the one way to clear it."""
+"""All ways to stop the arm, and the only way to clear the stop."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import STEADY
 
 _PERIOD = 0.02
-"""s between two looks at the device."""
+"""s between two reads of the device."""
 
 
 class ProtectiveStop:
     """Services /arm/stop and /arm/clear, the topic /arm/stop_request, a button (`stop_device`), and a second robot.
 
     Args:
-        exclusive: topics of the arm and its driver: a second publisher of one of them stops the arm.
+        exclusive: topics of the arm and its driver; a second publisher on one of them stops the arm.
     """
 
-    def __init__(self, node: Node, core: Gate, exclusive: Sequence[Topic]) -> None:
-        self._node, self._core = node, core
+    def __init__(self, node: Node, gate: Gate, exclusive: Sequence[Topic]) -> None:
+        self._node, self._gate = node, gate
         self._device = _declare_device(node)
-        self._rivals = ExclusiveTopics(node, exclusive, self._stop)
+        self._exclusive = ExclusiveTopics(node, exclusive, self._stop)
         node.create_service(Trigger, "arm/stop", self._on_stop)
         node.create_service(Trigger, "arm/clear", self._on_clear)
         node.create_subscription(Bool, "arm/stop_request", self._on_request, 10)
@@ -41,8 +41,8 @@ class ProtectiveStop:
             node.create_timer(_PERIOD, functools.partial(self._poll_button, self._device), clock=STEADY)
 
     def _stop(self, why: str) -> None:
-        if self._core.arbiter.mode is not Mode.PROTECTIVE_STOP:
-            self._core.stop(why)
+        if self._gate.arbiter.mode is not Mode.PROTECTIVE_STOP:
+            self._gate.stop(why)
 
     def _on_stop(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._stop(f"by {self._node.resolve_service_name('arm/stop')}")
@@ -61,18 +61,18 @@ class ProtectiveStop:
 
     def _on_clear(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         refusal = self._device.refusal() if self._device is not None else ""
-        refusal = refusal or self._rivals.refusal() or self._core.clear()
+        refusal = refusal or self._exclusive.refusal() or self._gate.clear()
         response.success, response.message = not refusal, refusal or "The arm may move again."
         return response
 
     def close(self) -> None:
-        """Give back the device."""
+        """Release the device."""
         if self._device is not None:
             self._device.close()
 
 
 def _declare_device(node: Node) -> StopButton | None:
-    text = "a stop button: an input device, best below /dev/input/by-id; empty: none. Its loss stops the arm, too"
+    text = "input device of a stop button, preferably in /dev/input/by-id; empty: none. Its loss also stops the arm"
     path = declare(node, "stop_device", "", text)
     key = declare(node, "stop_key", 0, "key code of stop_device that stops the arm; 0: any key", (0, 767))
     if not path:
@@ -81,6 +81,5 @@ def _declare_device(node: Node) -> StopButton | None:
         return StopButton(path, key)
     except OSError as error:
         raise StartupError(
-            f"The stop button {path} can't be opened ({error.strerror}); plug it in, and let this user read it "
-            "(group input)."
+            f"can't open the stop button {path} ({error.strerror}); plug it in and add this user to the group input"
         ) from error

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A stop button of hardware: any Linux input device with a key, such as a foot pedal, a USB button or a keyboard.
+"""A hardware stop button: any Linux input device with a key, such as a foot pedal, a USB button or a keyboard.
 
-Read straight from /dev/input/event*: `struct input_event` of linux/input.h, 24 bytes on a 64-bit machine. A press
-stops the arm; so does the loss of the device, since then nobody can stop it with that button.
+Read directly from /dev/input/event*: `struct input_event` of linux/input.h, 24 bytes on a 64-bit machine. A press
+stops the arm. Losing the device stops it too, because the button would no longer work.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _KEY = 1
 """EV_KEY; its values are 0 released, 1 pressed, 2 repeated."""
 _CODES = 0x2FF + 1
 _PRESSED_NOW = 2 << 30 | _CODES // 8 << 16 | ord("E") << 8 | 0x18
-"""EVIOCGKEY: a bit for each code that is down; a locking button may be down when the node begins."""
+"""EVIOCGKEY: one bit for each key that is down; a latching button may be down when the node starts."""
 
 
 class StopButton:
-    """Reads the keys of one input device, without waiting.
+    """Reads the keys of one input device without blocking.
 
     Args:
-        path: best one below /dev/input/by-id, which does not change at the next start.
-        key: code of the key that counts (linux/input-event-codes.h), 0: every key.
+        path: preferably in /dev/input/by-id, where names survive a reboot.
+        key: code of the key (linux/input-event-codes.h), 0: any key.
 
     Raises:
         OSError: the device can't be opened.
@@ -43,7 +43,7 @@ class StopButton:
         try:
             fcntl.ioctl(file, _PRESSED_NOW, bitmap)
         except OSError:
-            bitmap = bytearray()  # a pipe, or an old kernel: what is down shows when it changes
+            bitmap = bytearray()  # a pipe or an old kernel: keys that are down are only seen when they change
         self._down = {8 * k + bit for k, byte in enumerate(bitmap) for bit in range(8) if byte >> bit & 1}
         return file
 
@@ -54,17 +54,17 @@ class StopButton:
 
     @property
     def pressed(self) -> bool:
-        """True while a key that counts is down."""
+        """True while the key is down."""
         return any(self._key in (0, code) for code in self._down)
 
     def poll(self) -> str:
-        """Take in what has happened.
+        """Read pending events.
 
         Returns:
-            Why the arm has to stop, or empty.
+            Why the arm must stop, or empty.
         """
         if self._file is None:
-            return self._reopened()
+            return self._reopen()
         hit = self.pressed
         while True:
             try:
@@ -72,31 +72,31 @@ class StopButton:
             except BlockingIOError:
                 break
             except OSError as error:
-                return self._lose(errno.errorcode.get(error.errno or 0, "unknown error"))
+                return self._on_lost(errno.errorcode.get(error.errno or 0, "unknown error"))
             if len(data) % _EVENT.size or not data:
-                return self._lose("end of its stream")
+                return self._on_lost("end of file")
             for _, _, kind, code, value in _EVENT.iter_unpack(data):
                 if kind == _KEY:
                     (self._down.discard if value == 0 else self._down.add)(code)
                     hit |= value == 1 and self._key in (0, code)
         return f"the stop button {self.path} was pressed" if hit else ""
 
-    def _lose(self, why: str) -> str:
+    def _on_lost(self, why: str) -> str:
         self.close()
-        return self._gone(why)
+        return self._lost_reason(why)
 
-    def _gone(self, why: str) -> str:
+    def _lost_reason(self, why: str) -> str:
         return f"the stop button {self.path} is lost ({why})"
 
-    def _reopened(self) -> str:
+    def _reopen(self) -> str:
         try:
             self._file = self._open()
         except OSError as error:
-            return self._gone(errno.errorcode.get(error.errno or 0, "unknown error"))
+            return self._lost_reason(errno.errorcode.get(error.errno or 0, "unknown error"))
         return ""
 
     def refusal(self) -> str:
-        """Why the stop must not be cleared, or empty."""
+        """Why the stop can't be cleared, or empty."""
         if self.lost:
             return f"The stop button {self.path} is lost; plug it in again."
         if self.pressed:
@@ -104,7 +104,7 @@ class StopButton:
         return ""
 
     def close(self) -> None:
-        """Give back the device."""
+        """Release the device."""
         if self._file is not None:
             os.close(self._file)
         self._file, self._down = None, set()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The way from where the arm is to where the gate wants it, when the two have come apart.
+"""Limits the speed at which the arm returns to its commanded position.
 
-The gate limits the speed of what it commands, but it can't know that the motors were not listening: after torque was
-off, or xs_sdk was away, the commanded pose may be far from the arm, and a motor without a speed limit would jump there.
+The gate limits the speed of its commands, but it doesn't know when the motors ignored them. After torque was off or
+xs_sdk was down, the commanded pose may be far from the arm, and a motor without a speed limit would jump there.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ptr_bringup.arm.model.kinematics import Array
 
 
 class CatchUpLimiter:
-    """Passes setpoints on; after `reset`, leads from the measured positions back to them at a gentle speed.
+    """Passes setpoints on; after `reset`, moves from the measured positions to them at a limited speed.
 
     Args:
-        speed: rad/s, of the way back.
+        speed: rad/s, maximum speed while catching up.
     """
 
     def __init__(self, speed: float) -> None:
@@ -26,13 +26,13 @@ class CatchUpLimiter:
         self._following = np.zeros(6, dtype=bool)
 
     def reset(self) -> None:
-        """The motors were not listening: begin from the measured positions."""
+        """Start again from the measured positions, after the motors ignored commands."""
         self._sent = None
         self._following[:] = False
 
     @property
     def following(self) -> bool:
-        """True while setpoints pass unchanged."""
+        """True while setpoints are passed on unchanged."""
         return bool(self._following.all())
 
     def step(self, target: Array, measured: Array, holding: NDArray[np.bool_], elapsed: float) -> Array:
@@ -40,8 +40,8 @@ class CatchUpLimiter:
 
         Args:
             target, measured: (6,) rad.
-            holding: (6,) joints that have torque; a limp one is sent where it is, so that it stays there when its
-                torque comes back.
+            holding: (6,) joints with torque. A limp joint is commanded to its measured position, so that it stays
+                there when torque returns.
             elapsed: s since the last step.
         """
         sent = measured if self._sent is None else self._sent

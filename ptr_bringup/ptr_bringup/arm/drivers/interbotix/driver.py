@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver of the real WidowX 250, on top of Interbotix's xs_sdk."""
+"""The driver of the real WidowX 250, based on Interbotix's xs_sdk."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from ptr_bringup.ros.time import STEADY, now
 GRIPPER_PERIOD = 0.02
 """s between two PWM commands to the gripper (Bridge: 50 Hz)."""
 _RETRY = 1.0
-"""s between two tries to start up."""
-_TIMEOUT = 20.0
-"""s that xs_sdk may take to appear when both are launched together, on a busy computer, before that is an error."""
+"""s between two start-up attempts."""
+_STARTUP_TIMEOUT = 20.0
+"""s before a missing xs_sdk is an error: it may take a while if both are launched together on a busy computer."""
 _STARTING = "The driver is starting."
 _SILENCE = 0.5
-"""s without a usable joint state after which xs_sdk may have been restarted: start-up is gone through again."""
+"""s without a usable joint state after which xs_sdk may have been restarted, so start-up is repeated."""
 _STALE = 0.2
-"""s. With an older finger position the gripper is not pushed further: xs_sdk itself would go on for ever."""
-_UNGUARDED = "The gripper's watchdog has ended: were this node killed, a moving gripper would push on. Start it again."
-_UNREAD = "No motor register was answered: this xs_sdk does not read them. No trip, heat or effort stops the arm."
+"""s. With an older finger position, the gripper is not driven further; xs_sdk itself would keep pushing forever."""
+_UNGUARDED = "The gripper's watchdog has ended: a moving gripper keeps pushing if this node is killed. Restart it."
+_UNREAD = "xs_sdk answered no motor register, so it does not read them: no trip, heat or effort stops the arm."
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to drive.
+    """Settings of the driver.
 
     Attributes:
         namespace: of xs_sdk, for example /wx250s.
-        profile: what the motors do between two setpoints.
+        profile: motion of the motors between two setpoints.
         gripper: stroke and force.
-        register_rate: Hz of motor registers read; at 5 Hz a trip is known within 5.4 s.
-        catch_up_velocity: rad/s of the way back to the commanded pose after torque was off or xs_sdk away.
+        register_rate: Hz, polling rate of motor registers; at 5 Hz a trip is detected within 5.4 s.
+        catch_up_velocity: rad/s, speed of the return to the commanded pose after torque was off or xs_sdk was down.
     """
 
     namespace: str
@@ -61,7 +61,7 @@ class Options:
 
 
 class InterbotixDriver:
-    """Streams to xs_sdk and listens to it; relays its joint states to /joint_states. Never waits."""
+    """Streams commands to xs_sdk, and relays its joint states to /joint_states. Never blocks."""
 
     def __init__(self, node: Node, options: Options) -> None:
         self._node, self._options = node, options
@@ -71,12 +71,12 @@ class InterbotixDriver:
         self.exclusive = self._topics.exclusive
         name = prefixed(node, node.get_name()).replace("/", "_")
         self._watchdog = GripperWatchdog(self._topics.gripper_topic, options.gripper.hold, f"{name}_gripper_watchdog")
-        self._offered: JointState | None = None
-        self._sent_at = self._tried = -math.inf
-        self._patient_until = time.monotonic() + _TIMEOUT
+        self._last_state: JointState | None = None
+        self._sent_at = self._last_attempt = -math.inf
+        self._startup_deadline = time.monotonic() + _STARTUP_TIMEOUT
         self._read_at = 0.0
         self._opening: float | None = None
-        self._ready, self._trouble = False, _STARTING
+        self._ready, self._status = False, _STARTING
         self._differences: tuple[str, ...] = ()
         self._timers = [
             node.create_timer(GRIPPER_PERIOD, self._tick, clock=STEADY),
@@ -84,13 +84,13 @@ class InterbotixDriver:
         ]
 
     def _connect(self, node: Node, options: Options) -> tuple[XsSdkTopics, ServiceSequencer]:
-        """The topics and services of xs_sdk."""
+        """Create the topics and services of xs_sdk."""
         return (
             XsSdkTopics(node, options.namespace, options.gripper),
             ServiceSequencer(node, options.namespace, xs_sdk_procedures.SERVICES),
         )
 
-    # --- the protocol of a driver --------------------------------------------------------------------------------
+    # --- driver interface ----------------------------------------------------------------------------------------
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
@@ -105,34 +105,34 @@ class InterbotixDriver:
         self._opening = gripper
 
     def state(self) -> JointState | None:
-        """The newest measurement; not renewed while xs_sdk is away or not yet set up, so that the gate holds."""
+        """The newest measurement; not updated while xs_sdk is down or not set up yet, so that the gate holds."""
         if self._ready and self._topics.newest is not None:
-            self._offered = self._topics.newest.joints
-        return self._offered
+            self._last_state = self._topics.newest.joints
+        return self._last_state
 
     def motors(self) -> Motors | None:
-        """The newest reading of the motors, None before the first and where xs_sdk doesn't read registers."""
+        """The newest reading of the motors, None before the first or if xs_sdk doesn't read registers."""
         newest = self._topics.newest
         return None if newest is None else self._registers.motors(self._read_at, newest.efforts)
 
     @property
     def reads_motors(self) -> bool:
-        """False once a round of reading has brought no answer, as with xs_sdk_sim."""
+        """False once a whole round of reads got no answer, as with xs_sdk_sim."""
         return self._registers.offered
 
     def set_torque(self, on: bool) -> None:
-        """Let all motors hold where they are, or go limp: the arm then sinks, so somebody has to support it."""
+        """Switch the torque of all motors. Without it the arm sinks, so someone must support it."""
         if not on:
-            self._switched(False)
+            self._assume_torque(False)
         elif self._topics.newest is not None:
             self._topics.send_goal(self._topics.newest.joints.positions)
 
-        def done(trouble: str) -> None:
-            if not trouble:
-                self._switched(on)
-            self._say(trouble or f"Torque was switched {'on' if on else 'off'}.", bool(trouble))
+        def done(problem: str) -> None:
+            if not problem:
+                self._assume_torque(on)
+            self._report(problem or f"Torque was switched {'on' if on else 'off'}.", bool(problem))
 
-        self._sequencer.begin(xs_sdk_procedures.switch_torque(on), done)
+        self._sequencer.start(xs_sdk_procedures.switch_torque(on), done)
 
     def reboot(self) -> None:
         """Reboot the motors that have a hardware error or don't answer; they come back without torque."""
@@ -140,13 +140,13 @@ class InterbotixDriver:
         self._registers.assume_torque(False, motors)
         self._limiter.reset()
         done = f"Rebooted: {', '.join(motors) or 'every motor that had an error'}."
-        self._sequencer.begin(
+        self._sequencer.start(
             xs_sdk_procedures.reboot(motors, self._options.profile),
-            lambda trouble: self._say(trouble or done, bool(trouble)),
+            lambda problem: self._report(problem or done, bool(problem)),
         )
 
     def health(self, now: float) -> Health:
-        """Well when xs_sdk is set up, its joint states arrive, and every motor answers."""
+        """Good if xs_sdk is set up, its joint states arrive, and every motor answers."""
         newest = self._topics.newest
         values = {
             "joint states received": str(self._topics.received),
@@ -154,22 +154,22 @@ class InterbotixDriver:
             "profile": str(self._options.profile),
             "finger stroke (m)": f"{self._options.gripper.closed:g} to {self._options.gripper.opened:g}",
             "gripper PWM": f"{self._topics.pwm:.0f}",
-            "gripper's watchdog": "there" if self._watchdog.there else "gone",
+            "gripper's watchdog": "running" if self._watchdog.running else "ended",
             "motor registers": "read" if self._registers.offered else "not offered by this xs_sdk",
             "differences": " ".join(self._differences) or "none",
         }
         if not self._ready:
-            return Health(False, self._trouble, values)
+            return Health(False, self._status, values)
         if self._registers.silent:
-            return Health(False, f"On the bus don't answer: {', '.join(self._registers.silent)}.", values)
+            return Health(False, f"No answer on the bus from {', '.join(self._registers.silent)}.", values)
         if not self._registers.holding.all():
             return Health(True, "xs_sdk is up; a motor has no torque.", values)
-        if not self._watchdog.there:
-            return Health(True, "xs_sdk is up; the gripper's watchdog has ended: start the arm node again.", values)
+        if not self._watchdog.running:
+            return Health(True, "xs_sdk is up; the gripper's watchdog has ended: restart the arm node.", values)
         return Health(True, "xs_sdk is up and its joint states arrive.", values)
 
     def close(self) -> None:
-        """Take the force off the gripper, and give back topics, services and timers; the arm keeps its pose."""
+        """Zero the gripper's PWM, and release topics, services and timers; the arm keeps its pose."""
         for timer in self._timers:
             self._node.destroy_timer(timer)
         self._sequencer.close()
@@ -177,48 +177,50 @@ class InterbotixDriver:
         self._watchdog.feed(0.0)
         self._watchdog.close()
 
-    # --- what happens by itself ----------------------------------------------------------------------------------
+    # --- timers and callbacks ------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        self._sequencer.watch()
+        self._sequencer.poll()
         silent, newest = self._topics.silence, self._topics.newest
         if self._ready and silent > _SILENCE:
-            self._lose()
+            self._on_silence()
         if not self._ready:
             self._start_up(silent)
         elif self._opening is not None and newest is not None and silent < _STALE:
-            self._send_force(self._gripper.step(time.monotonic(), newest.finger, self._opening))
+            self._send_pwm(self._gripper.step(time.monotonic(), newest.finger, self._opening))
         elif self._opening is not None:
-            self._send_force(self._gripper.unseen())
+            self._send_pwm(self._gripper.step_without_position())
 
-    def _lose(self) -> None:
-        """Joint states have ended. When they come back, xs_sdk may be another one with other modes."""
+    def _on_silence(self) -> None:
+        """Joint states have stopped. xs_sdk may have been restarted with other modes when they return."""
         self._ready = False
-        self._registers = RegisterReader()  # what was read belongs to the time before
+        self._registers = RegisterReader()  # earlier readings are out of date
         self._limiter.reset()
-        self._say(self._topics.trouble, True)
+        self._report(self._topics.problem, True)
 
     def _start_up(self, silent: float) -> None:
         now = time.monotonic()
-        if self._sequencer.busy or now - self._tried < _RETRY:
+        if self._sequencer.busy or now - self._last_attempt < _RETRY:
             return
-        self._tried = now
+        self._last_attempt = now
         if silent > _SILENCE:
-            if now > self._patient_until or self._topics.received:
-                self._say(self._topics.trouble, True)
-            elif self._trouble == _STARTING:
-                self._say(f"Waiting for xs_sdk: {self._topics.trouble}", False)
+            if now > self._startup_deadline or self._topics.received:
+                self._report(self._topics.problem, True)
+            elif self._status == _STARTING:
+                self._report(f"Waiting for xs_sdk: {self._topics.problem}", False)
         else:
-            self._sequencer.begin(xs_sdk_procedures.start_up(self._options.profile, self._note), self._started)
+            self._sequencer.start(
+                xs_sdk_procedures.start_up(self._options.profile, self._on_differences), self._started
+            )
 
-    def _started(self, trouble: str) -> None:
-        if trouble:
-            self._say(trouble, True)
+    def _started(self, problem: str) -> None:
+        if problem:
+            self._report(problem, True)
             return
         self._ready = True
-        self._say(f"xs_sdk is set up: position control, profile {self._options.profile}; gripper by PWM.", False)
+        self._report(f"xs_sdk is set up: position control, profile {self._options.profile}; gripper by PWM.", False)
 
-    def _note(self, differences: Sequence[str]) -> None:
+    def _on_differences(self, differences: Sequence[str]) -> None:
         for sentence in set(differences) - set(self._differences):
             self._node.get_logger().warning(sentence)
         self._differences = tuple(differences)
@@ -231,29 +233,29 @@ class InterbotixDriver:
             return
         motor, register = self._registers.next()
 
-        def take(values: Sequence[int]) -> None:
+        def on_values(values: Sequence[int]) -> None:
             self._read_at = now(self._node)
-            self._registers.take(motor, register, values)
+            self._registers.update(motor, register, values)
 
-        # An answer that is late says something about xs_sdk, not about the motor: it is left out.
-        self._sequencer.begin(xs_sdk_procedures.read_register(motor, register, take), lambda trouble: None)
+        # A late answer is a problem of xs_sdk, not of the motor, so it is ignored.
+        self._sequencer.start(xs_sdk_procedures.read_register(motor, register, on_values), lambda problem: None)
 
-    def _send_force(self, pwm: float) -> None:
-        self._watchdog.feed(pwm)  # first: what it doesn't know of, it can't take back
+    def _send_pwm(self, pwm: float) -> None:
+        self._watchdog.feed(pwm)  # first, so that it knows every PWM that is sent
         self._topics.send_pwm(pwm)
-        if not self._watchdog.there:
+        if not self._watchdog.running:
             self._node.get_logger().warning(_UNGUARDED, once=True)
 
-    # --- small things --------------------------------------------------------------------------------------------
+    # --- helpers -------------------------------------------------------------------------------------------------
 
-    def _switched(self, on: bool) -> None:
+    def _assume_torque(self, on: bool) -> None:
         self._registers.assume_torque(on)
         self._limiter.reset()
 
-    def _say(self, sentence: str, trouble: bool) -> None:
-        """Keep a trouble for /diagnostics, and log what is new."""
-        if trouble and sentence != self._trouble:
+    def _report(self, sentence: str, problem: bool) -> None:
+        """Store the status for /diagnostics, and log it; the same problem is logged once."""
+        if problem and sentence != self._status:
             self._node.get_logger().error(sentence)
-        elif not trouble:
+        elif not problem:
             self._node.get_logger().info(sentence)
-        self._trouble = sentence
+        self._status = sentence

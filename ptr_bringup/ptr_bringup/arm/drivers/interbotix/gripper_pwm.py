@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gripper's motor by pulse width: proportional on the finger, with end stops, and gentle on what it holds.
+"""PWM control of the gripper: proportional to the finger's error, with end stops and a reduced holding force.
 
-Gain and limit are Bridge's (error x 300 per m, clipped to +-1, times 350). Bridge keeps pushing with full force for as
-long as something is held, which heats the XL430 until it trips; here the force backs off once the finger has settled.
-A motor's heat goes with the square of its PWM: 200 instead of 350 leaves a third.
+Gain and limit are Bridge's (error x 300 per m, clipped to +-1, times 350). Bridge keeps pushing with full force while
+something is held, which heats the XL430 until it trips. Here the force backs off once the finger has settled. A
+motor's heat grows with the square of its PWM, so 200 instead of 350 leaves a third.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ class GripperSettings:
     """Stroke and force.
 
     Attributes:
-        closed, opened: m, position of the left finger that counts as 0 and 1.
-        gain: 1/m, share of `most` per m of error.
-        most: PWM, 885 is the full supply voltage.
-        hold: PWM that keeps an object once the finger has settled on it.
-        tolerance: m, how near the wanted position no force is applied, also at the end stops.
+        closed, opened: m, positions of the left finger for openings 0 and 1.
+        gain: 1/m, share of `limit` per m of error.
+        limit: maximum PWM; 885 is the full supply voltage.
+        hold: PWM that holds an object once the finger has settled on it.
+        tolerance: m, error below which no force is applied, also at the end stops.
         settled_after: s without progress after which the force backs off.
-        progress: m towards the goal within that time; less counts as none: things yield and turn between the fingers.
+        progress: m, minimum motion towards the goal within that time. Objects yield and turn between the fingers.
     """
 
     closed: float = FINGER_CLOSED
     opened: float = FINGER_OPEN
     gain: float = 300.0
-    most: float = 350.0
+    limit: float = 350.0
     hold: float = 200.0
     tolerance: float = 0.0007
     settled_after: float = 0.4
@@ -40,10 +40,10 @@ class GripperSettings:
     def __post_init__(self) -> None:
         if not 0.0 < self.closed < self.opened:
             raise ValueError(
-                f"The fingers' stroke from {self.closed} m to {self.opened} m is none; closed must be the smaller."
+                f"the fingers' stroke is {self.closed} m (closed) to {self.opened} m (open); closed must be smaller"
             )
-        if not 0.0 <= self.hold <= self.most:
-            raise ValueError(f"A holding PWM of {self.hold} is not between 0 and the greatest, {self.most}.")
+        if not 0.0 <= self.hold <= self.limit:
+            raise ValueError(f"the holding PWM is {self.hold}; it must be between 0 and the limit, {self.limit}")
 
     def opening(self, finger: float) -> float:
         """Opening (0 closed, 1 open, not clipped) of a finger position in m."""
@@ -55,12 +55,12 @@ class GripperSettings:
 
 
 class GripperPwm:
-    """Decides the PWM from the measured finger. It knows no clock: times in s are passed in."""
+    """Computes the PWM from the measured finger. It has no clock: times in s are passed in."""
 
     def __init__(self, settings: GripperSettings) -> None:
         self._settings = settings
         self._goal = math.nan
-        self._mark, self._since, self._settled = math.nan, 0.0, False
+        self._reference, self._since, self._settled = math.nan, 0.0, False
         self._force = 0.0
 
     def step(self, now: float, finger: float, opening: float) -> float:
@@ -68,17 +68,17 @@ class GripperPwm:
 
         Args:
             finger: m, measured.
-            opening: wanted, 0 to 1.
+            opening: requested, 0 to 1.
         """
         if not (math.isfinite(finger) and math.isfinite(opening)):
-            return self.unseen()
+            return self.step_without_position()
         goal = self._settings.finger(opening)
-        self._look(now, finger, goal)
+        self._update_settled(now, finger, goal)
         self._force = self._decide(finger, goal - finger)
         return self._force
 
-    def unseen(self) -> float:
-        """PWM while nobody sees the finger: what it holds is not dropped, and not pushed harder than a held thing."""
+    def step_without_position(self) -> float:
+        """PWM without a finger position: a held object is kept, with at most the holding PWM."""
         self._force = -min(max(-self._force, 0.0), self._settings.hold)
         return self._force
 
@@ -86,24 +86,24 @@ class GripperPwm:
         s = self._settings
         if abs(error) <= s.tolerance or self._at_end(finger, error):
             return 0.0
-        force = min(max(s.gain * error, -1.0), 1.0) * s.most
+        force = min(max(s.gain * error, -1.0), 1.0) * s.limit
         if not self._settled:
             return force
         if error > 0.0:
-            return 0.0  # opening, and something is in the way: nothing is held, no force is needed
+            return 0.0  # opening against an obstacle: nothing is held, so no force is needed
         return -min(-force, s.hold)
 
-    def _look(self, now: float, finger: float, goal: float) -> None:
-        """Has the finger settled? It has as long as it gets no nearer, from one span of time to the next."""
+    def _update_settled(self, now: float, finger: float, goal: float) -> None:
+        """The finger has settled if it got no closer to its goal during the last `settled_after` s."""
         s = self._settings
-        nearer = math.copysign(1.0, goal - finger) * (finger - self._mark)
+        nearer = math.copysign(1.0, goal - finger) * (finger - self._reference)
         if not abs(goal - self._goal) <= s.tolerance or nearer > s.progress:
             self._settled = False
         elif now - self._since < s.settled_after - 1e-9:
             return
         else:
             self._settled = True
-        self._goal, self._mark, self._since = goal, finger, now
+        self._goal, self._reference, self._since = goal, finger, now
 
     def _at_end(self, finger: float, error: float) -> bool:
         s = self._settings

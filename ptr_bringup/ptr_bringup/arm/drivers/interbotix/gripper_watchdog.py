@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gripper's watchdog: which force must not outlive its commander, and the process that sees to it.
+"""The gripper's watchdog: starts the watchdog process, and decides which force must not outlive the arm node.
 
 The arm node starts `gripper_watchdog_process` and writes each force to it.
 """
@@ -11,20 +11,20 @@ import subprocess
 import sys
 from typing import IO, cast
 
-_END = 3.0
-"""s that the watchdog may take to end."""
+_EXIT_TIMEOUT = 3.0
+"""s that the watchdog may take to exit."""
 
 
 class GripperWatchdog:
-    """Starts the watchdog's process; it ends by itself when this process does, however that comes.
+    """Starts the watchdog process, which ends when this process does, for whatever reason.
 
     Args:
-        topic: full name of the topic of single commands to xs_sdk.
-        hold: PWM that keeps an object once the finger has settled on it.
+        topic: full name of xs_sdk's topic for single commands.
+        hold: PWM that holds an object once the finger has settled on it.
         name: of the watchdog's node.
 
     Attributes:
-        there: False once the process has ended before its time.
+        running: False once the process has ended prematurely.
     """
 
     def __init__(self, topic: str, hold: float, name: str) -> None:
@@ -36,54 +36,54 @@ class GripperWatchdog:
             str(hold),
             name,
         ]
-        # In a session of its own: what ends this process's group, as ctrl-C does, must not end its watchdog before it.
+        # In a session of its own: a signal to this process group, such as ctrl-C, must not end the watchdog first.
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-        self._words = cast("IO[bytes]", self._process.stdin)  # as it was asked for
-        os.set_blocking(self._words.fileno(), False)
-        self.there = True
+        self._pipe = cast("IO[bytes]", self._process.stdin)  # not None because of PIPE
+        os.set_blocking(self._pipe.fileno(), False)
+        self.running = True
 
     def feed(self, force: float) -> None:
-        """The force (PWM) that the gripper was told now."""
-        if not self.there:
+        """Report the force (PWM) that is commanded now."""
+        if not self.running:
             return
         try:
-            os.write(self._words.fileno(), b"%.1f\n" % force)
+            os.write(self._pipe.fileno(), b"%.1f\n" % force)
         except BlockingIOError:
-            pass  # a watchdog that can't keep up has much to read yet; its newest line will do
+            pass  # the watchdog can't keep up; it will act on the newest line it has
         except BrokenPipeError:
-            self.there = False
+            self.running = False
 
     def close(self) -> None:
-        """Let it end; it takes off the force that was told last, if that has to be."""
-        self._words.close()
+        """End the process; it removes the last force if necessary."""
+        self._pipe.close()
         try:
-            self._process.wait(_END)
+            self._process.wait(_EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
 
 class HeldForce:
-    """Remembers the force that was told last, and says whether it has to be taken off.
+    """Stores the last reported force, and decides whether it must be removed.
 
-    A gripper that moves stops. One that holds something keeps it: after the fingers have settled the force is the
-    holding one, which the motor bears for long; letting go would drop the thing.
+    A moving gripper is stopped. A gripper that holds an object keeps it: once the fingers have settled, the force is
+    the holding one, which the motor can sustain, and releasing it would drop the object.
 
     Args:
-        hold: PWM that keeps an object once the finger has settled on it.
+        hold: PWM that holds an object once the finger has settled on it.
     """
 
     def __init__(self, hold: float) -> None:
         self._hold, self._force, self._rest = hold, 0.0, b""
 
-    def feed(self, words: bytes) -> None:
-        """Take what was written: a force (PWM, positive opens) a line; the last line may be still unfinished."""
-        *lines, self._rest = (self._rest + words).split(b"\n")
+    def feed(self, data: bytes) -> None:
+        """Parse what was written: one force (PWM, positive opens) per line; the last line may be incomplete."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
         if lines:
             self._force = float(lines[-1])
 
     def expire(self) -> bool:
-        """Nobody is in command any more: True, once, if the force has to be taken off."""
+        """The arm node is gone or hangs: True, once, if the force must be removed."""
         moving = not -self._hold <= self._force <= 0.0
         if moving:
             self._force = 0.0

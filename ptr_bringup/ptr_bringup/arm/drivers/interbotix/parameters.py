@@ -16,28 +16,28 @@ from ptr_bringup.ros.parameters import declare
 
 
 def open_xs_sdk(node: Node, rate: float) -> Driver:
-    """The driver of a WidowX 250 by the topics and services of xs_sdk; the gate sends `rate` setpoints a second.
+    """The driver of a WidowX 250 via topics and services of xs_sdk; the gate sends setpoints at `rate` Hz.
 
     Raises:
-        StartupError: Interbotix's messages are not there, or a parameter is wrong.
+        StartupError: Interbotix's messages are missing, or a parameter is wrong.
     """
     make, options = _xs_sdk_classes()
     return _open(node, rate, make, options)
 
 
 def open_modules(node: Node, rate: float) -> Driver:
-    """The driver of a WidowX 250 through Interbotix's Python API; the gate sends `rate` setpoints a second.
+    """The driver of a WidowX 250 via Interbotix's Python API; the gate sends setpoints at `rate` Hz.
 
     Raises:
-        StartupError: Interbotix's messages or its Python API are not there, or a parameter is wrong.
+        StartupError: Interbotix's messages or its Python API are missing, or a parameter is wrong.
     """
     _, options = _xs_sdk_classes()
     try:
         from ptr_bringup.arm.drivers.interbotix_modules.driver import ModulesDriver
     except ImportError as error:
         raise StartupError(
-            f"driver:=modules needs Interbotix's package interbotix_xs_modules and what it imports ({error}); source "
-            "the workspace with it (docs/how-to/interbotix-modules.md), or use driver:=xs_sdk."
+            f"driver:=modules needs Interbotix's package interbotix_xs_modules and its dependencies ({error}); source "
+            "the workspace with it (docs/how-to/interbotix-modules.md), or use driver:=xs_sdk"
         ) from error
     return _open(node, rate, ModulesDriver, options)
 
@@ -64,13 +64,13 @@ def declare_robot_name(node: Node) -> str:
 
 
 def _xs_sdk_classes() -> tuple[Callable[..., Driver], Callable[..., Any]]:
-    """The driver's class and that of its options, once Interbotix's messages are there."""
+    """The classes of the driver and its options, which import Interbotix's messages."""
     try:
         from ptr_bringup.arm.drivers.interbotix.driver import InterbotixDriver, Options
     except ImportError as error:
         raise StartupError(
             f"robot:=wx250s needs the package interbotix_xs_msgs ({error}); source the workspace with Interbotix's "
-            "packages, or run `make setup` for the stand-in."
+            "packages, or run `make setup` for the stand-in"
         ) from error
     return InterbotixDriver, Options
 
@@ -93,7 +93,7 @@ def _declare_gripper(node: Node) -> GripperSettings:
     table = {
         "closed": ("finger_closed", "m, position of the left finger when the gripper is closed", 0.1),
         "opened": ("finger_open", "m, position of the left finger when the gripper is open", 0.1),
-        "most": ("gripper_pwm_limit", "PWM of 885, maximum PWM of the gripper", 885.0),
+        "limit": ("gripper_pwm_limit", "PWM of 885, maximum PWM of the gripper", 885.0),
         "hold": ("gripper_hold_pwm", "PWM of 885, once the gripper has settled on an object", 885.0),
     }
     values = {

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the motors move between two setpoints: the profile registers of the Dynamixel X series.
+"""Motion of the motors between two setpoints: the profile registers of the Dynamixel X series.
 
-Bridge sends one setpoint per control step of 0.2 s, and its time profile takes 1.25 periods for a motion and half a
-period for its acceleration. A profile decelerates during its last `acceleration` ms, so with these numbers each step
-ends in a brake before the next setpoint comes. The gate sends a setpoint every 20 ms that already follow a smooth
-path; a motor does so too if the next setpoint comes before it brakes: motion - acceleration >= period. One period of
-acceleration and half a period in hand for a late setpoint make 2.5 periods (50 ms, 20 ms). The other way, ALOHA's, is a
-velocity profile of 0: each setpoint is a step, and only the position controller softens it.
+Bridge sends one setpoint per control step of 0.2 s. Its time profile takes 1.25 periods for a motion and half a period
+to accelerate. A profile decelerates during its last `acceleration` ms, so each step brakes before the next setpoint
+arrives. The gate sends a setpoint every 20 ms along a smooth path. A motor follows it smoothly if the next setpoint
+arrives before it brakes: motion - acceleration >= period. One period of acceleration and half a period of margin for a
+late setpoint make 2.5 periods (50 ms, 20 ms). ALOHA uses a velocity profile of 0 instead: each setpoint is a step that
+only the position controller smooths.
 
-tests/benchmarks/motor_profile.py, a minimum-jerk motion of 0.6 rad in 1.2 s (its acceleration is 2.4 rad/s^2 at most),
+tests/benchmarks/motor_profile.py, a minimum-jerk motion of 0.6 rad in 1.2 s (maximum acceleration 2.4 rad/s^2) with
 setpoints late by some ms:
 
 | profile                  | setpoints | delay (ms) | rms error after it (mrad) | peak acceleration (rad/s^2) |
@@ -25,17 +25,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MOVING, ACCELERATING = 2.5, 1.0
-"""Periods of the setpoints that a motion and its acceleration take."""
+"""Setpoint periods that a motion and its acceleration take."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What set_operating_modes and the registers Profile_Velocity and Profile_Acceleration take.
+    """Values for set_operating_modes and the registers Profile_Velocity and Profile_Acceleration.
 
     Attributes:
         kind: `time` or `velocity`.
-        velocity: ms that a motion takes; of a velocity profile 0.229 rev/min. 0: no limit.
-        acceleration: ms of acceleration; of a velocity profile 214.577 rev/min^2. 0: no limit.
+        velocity: ms that a motion takes; in a velocity profile, units of 0.229 rev/min. 0: no limit.
+        acceleration: ms of acceleration; in a velocity profile, units of 214.577 rev/min^2. 0: no limit.
     """
 
     kind: str
@@ -49,10 +49,10 @@ class Profile:
 
 
 def profile_named(name: str, period: float) -> Profile:
-    """The profile for setpoints every `period` s: `time`, `velocity`, or `bridge` (that of its steps of 0.2 s).
+    """The profile for setpoints every `period` s: `time`, `velocity`, or `bridge` (Bridge's, for steps of 0.2 s).
 
     Raises:
-        ValueError: there is no such profile.
+        ValueError: the name is unknown.
     """
     if name == "time":
         return Profile("time", max(2, round(1000 * MOVING * period)), max(1, round(1000 * ACCELERATING * period)))
@@ -60,4 +60,4 @@ def profile_named(name: str, period: float) -> Profile:
         return Profile("velocity", 0, 0)
     if name == "bridge":
         return Profile("time", 250, 100)
-    raise ValueError(f"There is no profile {name!r}; known: time, velocity, bridge.")
+    raise ValueError(f"unknown profile {name!r}; known: time, velocity, bridge")

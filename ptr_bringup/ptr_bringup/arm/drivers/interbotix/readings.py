@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Joint states of xs_sdk, read with care."""
+"""Parses and checks joint states of xs_sdk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from sensor_msgs.msg import JointState as JointStateMessage
 
-from ptr_bringup.arm.drivers.base import MOST_JOINTS, picked
+from ptr_bringup.arm.drivers.base import MAX_JOINTS, picked
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES, finger_from_gripper
 from ptr_bringup.arm.types import JointState
@@ -18,12 +18,12 @@ from ptr_bringup.ros.time import seconds
 MOTORS = (*JOINT_NAMES, "gripper")
 FINGER = "left_finger"
 _REGISTER_ZERO = -math.pi
-"""rad of position register 0. xs_sdk publishes it for motors whose reading failed, with a fresh stamp: a pulled cable
-looks like an arm whose joints all jumped to -180 degrees. No joint gets there within the gate's margins."""
+"""rad at position register 0. xs_sdk publishes it with a fresh stamp for motors that it failed to read, so a pulled
+cable looks as if all joints had jumped to -180 degrees. No joint gets there within the gate's margins."""
 
 
 class ReadingError(ValueError):
-    """A joint state that says nothing about the arm; the message says why."""
+    """An unusable joint state; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Reading:
     """One message of xs_sdk.
 
     Attributes:
-        joints: for the gate; its finger is scaled such that the configured stroke spans the nominal one.
+        joints: for the gate; the finger is scaled from the configured stroke to the nominal one.
         finger: m, as measured.
         efforts: by motor, as reported: mA of an XM430, 2.69 times 0.1 % of the load of an XL430.
     """
@@ -42,21 +42,21 @@ class Reading:
 
 
 def reading_from(message: JointStateMessage, stroke: GripperSettings) -> Reading:
-    """What a message says. Velocities and efforts that are not published (xs_sdk_sim has none) are zero.
+    """Parse a message. Missing velocities and efforts (xs_sdk_sim has none) become zero.
 
     Raises:
-        ReadingError: a joint is missing, or did not answer.
+        ReadingError: a joint is missing or did not answer.
     """
-    if len(message.name) > MOST_JOINTS:
-        raise ReadingError(f"A joint state names {len(message.name)} joints; {MOST_JOINTS} are the most.")
+    if len(message.name) > MAX_JOINTS:
+        raise ReadingError(f"A joint state has {len(message.name)} joints; the maximum is {MAX_JOINTS}.")
     place = {name: k for k, name in enumerate(message.name)}
     missing = [name for name in (*MOTORS, FINGER) if place.get(name, math.inf) >= len(message.position)]
     if missing:
-        raise ReadingError(f"Joint states lack {', '.join(missing)}; is another arm than a WidowX 250 connected?")
+        raise ReadingError(f"Joint states lack {', '.join(missing)}; is the connected arm a WidowX 250?")
     silent = [name for name in MOTORS if abs(message.position[place[name]] - _REGISTER_ZERO) < 1e-3]
     if silent:
         raise ReadingError(
-            f"xs_sdk reads nothing from {', '.join(silent)} and publishes -pi; check the arm's power and USB cable."
+            f"xs_sdk can't read {', '.join(silent)} and publishes -pi; check the arm's power and USB cable."
         )
     order = [place[name] for name in JOINT_NAMES]
     finger = message.position[place[FINGER]]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ServiceSequencer with services, one after another, in which nobody waits.
+"""Runs sequences of service calls one after another, without blocking.
 
-xs_sdk answers its services in the thread that reads the joints, and reports nothing but that it has answered. A
-conversation is a generator: it yields a Call and is resumed with the answer, or a pause in s. A call that is not
-answered in time ends it with a sentence, whatever xs_sdk does later.
+xs_sdk answers its services in the thread that reads the joints, and only reports that it has answered. A sequence is a
+generator: it yields a Call and is resumed with the answer, or yields a pause in s. A call that is not answered in time
+ends its sequence with an error, whatever xs_sdk does later.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from rclpy.task import Future
 
 @dataclass(frozen=True)
 class Call:
-    """One request, and for how many s its answer is waited for."""
+    """One request, and the timeout for its answer in s."""
 
     service: str
     request: Any
-    patience: float = 1.0
+    timeout: float = 1.0
 
 
 Steps = Generator[Call | float, Any, None]
 
 
 class SequenceError(RuntimeError):
-    """A conversation can't go on; the message says why and what to do."""
+    """A sequence can't continue; the message says why and what to do."""
 
 
 @dataclass
@@ -42,13 +42,13 @@ class _Sequence:
 
 
 class ServiceSequencer:
-    """Runs conversations in the order in which they were begun.
+    """Runs sequences in the order in which they were started.
 
     Args:
-        node: its executor calls back.
+        node: its executor runs the callbacks.
         namespace: of the services.
         services: type of each service, by name.
-        clock: s that never go back.
+        clock: monotonic, s.
 
     Attributes:
         clients: of the services, by name.
@@ -61,29 +61,29 @@ class ServiceSequencer:
         self.clients: dict[str, Client] = {
             name: node.create_client(kind, f"{namespace}/{name}") for name, kind in services.items()
         }
-        self._waiting: deque[_Sequence] = deque()
-        self._now: _Sequence | None = None
+        self._queue: deque[_Sequence] = deque()
+        self._current: _Sequence | None = None
         self._call: tuple[Call, Future] | None = None
         self._deadline = 0.0
 
     @property
     def busy(self) -> bool:
-        """True while a conversation is under way."""
-        return self._now is not None
+        """True while a sequence is running."""
+        return self._current is not None
 
-    def begin(self, steps: Steps, done: Callable[[str], None]) -> None:
-        """Begin a conversation after those that were begun before.
+    def start(self, steps: Steps, done: Callable[[str], None]) -> None:
+        """Run a sequence after those that were started before.
 
         Args:
-            steps: the conversation.
-            done: called at its end with an empty string, or with the sentence that says why it failed.
+            steps: the sequence.
+            done: called at its end with an empty string, or with a sentence that says why it failed.
         """
-        self._waiting.append(_Sequence(steps, done))
+        self._queue.append(_Sequence(steps, done))
         self._next()
 
-    def watch(self) -> None:
-        """End what took too long and go on after pauses; to be called often."""
-        if self._now is None or self._clock() < self._deadline:
+    def poll(self) -> None:
+        """Handle timeouts and the ends of pauses; to be called often."""
+        if self._current is None or self._clock() < self._deadline:
             return
         if self._call is None:
             self._resume(None)
@@ -91,47 +91,47 @@ class ServiceSequencer:
         call, future = self._call
         self._call = None
         self.clients[call.service].remove_pending_request(future)
-        self._fail(f"{self._name(call)} gave no answer within {call.patience:g} s; is xs_sdk still running?")
+        self._fail(f"{self._name(call)} did not answer within {call.timeout:g} s; is xs_sdk still running?")
 
     def close(self) -> None:
-        """Forget all of them and give back the clients."""
-        self._waiting.clear()
-        self._now = self._call = None
+        """Drop all sequences and destroy the clients."""
+        self._queue.clear()
+        self._current = self._call = None
         for client in self.clients.values():
             self._node.destroy_client(client)
 
     def _next(self) -> None:
-        if self._now is None and self._waiting:
-            self._now = self._waiting.popleft()
+        if self._current is None and self._queue:
+            self._current = self._queue.popleft()
             self._resume(None)
 
     def _resume(self, answer: Any) -> None:
-        if self._now is None:
+        if self._current is None:
             return
         try:
-            step = self._now.steps.send(answer)
+            step = self._current.steps.send(answer)
         except StopIteration:
             self._end("")
         except SequenceError as error:
             self._end(str(error))
         else:
-            self._take(step)
+            self._execute(step)
 
-    def _take(self, step: Call | float) -> None:
+    def _execute(self, step: Call | float) -> None:
         if not isinstance(step, Call):
             self._call, self._deadline = None, self._clock() + step
             return
         client = self.clients.get(step.service)
         if client is None or not client.service_is_ready():
-            self._fail(f"Nobody offers {self._name(step)}; start xs_sdk, or launch with xs_sdk:=stand_in.")
+            self._fail(f"{self._name(step)} is not available; start xs_sdk, or launch with xs_sdk:=stand_in.")
             return
         future = client.call_async(step.request)
-        self._call, self._deadline = (step, future), self._clock() + step.patience
+        self._call, self._deadline = (step, future), self._clock() + step.timeout
         future.add_done_callback(self._on_answer)
 
     def _on_answer(self, future: Future) -> None:
         if self._call is None or future is not self._call[1]:
-            return  # given up meanwhile
+            return  # timed out meanwhile
         self._call = None
         if error := future.exception():
             self._fail(f"A service of xs_sdk failed: {error}.")
@@ -139,15 +139,15 @@ class ServiceSequencer:
             self._resume(future.result())
 
     def _fail(self, sentence: str) -> None:
-        if self._now is not None:
-            self._now.steps.close()
+        if self._current is not None:
+            self._current.steps.close()
         self._end(sentence)
 
     def _end(self, sentence: str) -> None:
-        ended, self._now = self._now, None
+        ended, self._current = self._current, None
         if ended is not None:
             ended.done(sentence)
         self._next()
 
     def _name(self, call: Call) -> str:
-        return f"the service {self._namespace}/{call.service}"
+        return f"The service {self._namespace}/{call.service}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sequences of calls to xs_sdk: start-up with a check of the arm, torque, reboot, one register."""
+"""Sequences of calls to xs_sdk: start-up with a check of the arm, torque, reboot, reading one register."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ SERVICES = {
 }
 ARM, GRIPPER, ALL = "arm", "gripper", "all"
 _SLOW = 10.0
-"""s for what writes EEPROM or restarts motors."""
+"""s, timeout of calls that write EEPROM or restart motors."""
 _BOOT = 0.7
-"""s that a motor takes to answer again."""
+"""s that a motor takes to answer again after a reboot."""
 
 
-def start_up(profile: Profile, found: Callable[[Sequence[str]], None]) -> Steps:
-    """Check the arm, and see to it that modes and profile are ours.
+def start_up(profile: Profile, on_differences: Callable[[Sequence[str]], None]) -> Steps:
+    """Check the arm, and set its modes and profile.
 
     A motor loses its torque while its mode is changed: the arm twitches, or drops what it can't hold. So modes are
-    changed only where they differ, and xs_sdk best starts with our mode configuration. The profile is written each
-    time (registers in RAM, without such an effect), and read back.
+    changed only if they differ; it is best to start xs_sdk with our mode configuration. The profile is always written
+    (its registers are in RAM, without that effect) and read back.
 
     Args:
-        found: told the differences between this arm and our numbers, one sentence each.
+        on_differences: called with the differences between this arm and our model, one sentence each.
     """
     arm = yield Call("get_robot_info", RobotInfo.Request(cmd_type="group", name=ARM))
     if wrong := wrong_arm(arm):
         raise SequenceError(wrong)
-    found(differences(arm))
+    on_differences(differences(arm))
     gripper = yield Call("get_robot_info", RobotInfo.Request(cmd_type="single", name=GRIPPER))
     if (arm.mode, arm.profile_type) != ("position", profile.kind):
         request = OperatingModes.Request(cmd_type="group", name=ARM, mode="position", profile_type=profile.kind)
@@ -54,7 +54,7 @@ def start_up(profile: Profile, found: Callable[[Sequence[str]], None]) -> Steps:
 
 
 def write_profile(profile: Profile) -> Steps:
-    """Write the profile registers of the arm and read the more important one back."""
+    """Write the profile registers of the arm, and read back the more important one."""
     for register, value in (("Profile_Velocity", profile.velocity), ("Profile_Acceleration", profile.acceleration)):
         request = RegisterValues.Request(cmd_type="group", name=ARM, reg=register, value=value)
         yield Call("set_motor_registers", request)
@@ -75,9 +75,9 @@ def switch_torque(on: bool) -> Steps:
 
 
 def reboot(motors: Sequence[str], profile: Profile) -> Steps:
-    """Reboot motors by name, all that have an error where none is given, and write again what they forgot.
+    """Reboot motors by name, or all that have an error if none is given, and restore their profile.
 
-    They are named one by one because xs_sdk's smart reboot doesn't look at the shadows.
+    They are rebooted one by one because xs_sdk's smart reboot ignores the shadow motors.
     """
     requests = [Reboot.Request(cmd_type="single", name=motor) for motor in motors]
     for request in requests or [Reboot.Request(cmd_type="group", name=ALL, smart_reboot=True)]:
@@ -86,11 +86,11 @@ def reboot(motors: Sequence[str], profile: Profile) -> Steps:
     yield from write_profile(profile)
 
 
-def read_register(motor: str, register: str, take: Callable[[Sequence[int]], None]) -> Steps:
+def read_register(motor: str, register: str, on_values: Callable[[Sequence[int]], None]) -> Steps:
     """Read one register of one motor."""
     request = RegisterValues.Request(cmd_type="single", name=motor, reg=register)
     answer = yield Call("get_motor_registers", request)
-    take(answer.values)
+    on_values(answer.values)
 
 
 _LIMIT_TOLERANCE = 2e-3
@@ -99,7 +99,7 @@ _SLEEP_TOLERANCE = 0.02
 
 
 class Info(Protocol):
-    """The fields of the answer of get_robot_info that are looked at."""
+    """The fields of get_robot_info's response that are used."""
 
     joint_names: Sequence[str]
     joint_ids: Sequence[int]
@@ -109,7 +109,7 @@ class Info(Protocol):
 
 
 def wrong_arm(info: Info) -> str:
-    """Empty when the group `arm` has the six joints in their order, otherwise a sentence."""
+    """Empty if the group `arm` has the six joints in their order, otherwise a sentence."""
     if tuple(info.joint_names) == JOINT_NAMES:
         return ""
     there = ", ".join(info.joint_names) or "no joints"
@@ -117,7 +117,7 @@ def wrong_arm(info: Info) -> str:
 
 
 def differences(info: Info) -> tuple[str, ...]:
-    """One sentence for each number of the arm that is not ours; limits that xs_sdk doesn't know are left out."""
+    """One sentence for each difference between the arm and our model; limits unknown to xs_sdk are skipped."""
     found = []
     for name, number, ours in zip(JOINT_NAMES, info.joint_ids, WX250S.motor_ids, strict=False):
         if number != ours:

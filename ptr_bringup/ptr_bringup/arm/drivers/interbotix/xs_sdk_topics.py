@@ -18,8 +18,8 @@ from ptr_bringup.arm.drivers.interbotix.readings import Reading, ReadingError, r
 from ptr_bringup.arm.drivers.interbotix.xs_sdk_procedures import ARM, GRIPPER
 from ptr_bringup.arm.model.kinematics import Array
 
-LAST_WORD = Duration(seconds=0.5)
-"""for which xs_sdk is given time to take the last command."""
+ACK_TIMEOUT = Duration(seconds=0.5)
+"""Time for xs_sdk to acknowledge the last command."""
 
 
 class XsSdkTopics:
@@ -32,9 +32,9 @@ class XsSdkTopics:
     Attributes:
         newest: newest usable reading, None before the first.
         received: number of usable readings.
-        pwm: of the gripper, last sent.
+        pwm: last PWM sent to the gripper.
         gripper_topic: full name of the topic of the gripper's PWM.
-        exclusive: topics that have one publisher each; not that of the PWM, which the gripper's watchdog has too.
+        exclusive: topics with one publisher each; not the PWM's, to which the gripper's watchdog publishes too.
     """
 
     def __init__(self, node: Node, namespace: str, stroke: GripperSettings) -> None:
@@ -48,7 +48,7 @@ class XsSdkTopics:
         )
         self.newest: Reading | None = None
         self.received, self.pwm = 0, 0.0
-        self._heard, self._misread = -math.inf, ""
+        self._received_at, self._unusable = -math.inf, ""
         self._relay = node.create_publisher(JointStateMessage, "joint_states", qos_profile_sensor_data)
         self._states = node.create_subscription(JointStateMessage, self._topic, self._on_state, qos_profile_sensor_data)
         self._open()
@@ -61,25 +61,25 @@ class XsSdkTopics:
         try:
             self.newest = reading_from(message, self._stroke)
         except ReadingError as error:
-            self._misread = str(error)
+            self._unusable = str(error)
             return
-        self._heard, self._misread = time.monotonic(), ""
+        self._received_at, self._unusable = time.monotonic(), ""
         self.received += 1
         self._relay.publish(message)
 
     @property
     def silence(self) -> float:
         """s since the newest usable reading arrived."""
-        return time.monotonic() - self._heard
+        return time.monotonic() - self._received_at
 
     @property
-    def trouble(self) -> str:
-        """Why there is silence, one sentence."""
-        if self._misread:
-            return self._misread
+    def problem(self) -> str:
+        """Why no joint states arrive, one sentence."""
+        if self._unusable:
+            return self._unusable
         if self.received == 0:
             return f"No joint state has arrived on {self._topic}; start xs_sdk, or launch with xs_sdk:=stand_in."
-        return f"Joint states on {self._topic} have ended; is xs_sdk still running, are power and USB cable plugged in?"
+        return f"Joint states on {self._topic} have stopped; check xs_sdk, the arm's power and the USB cable."
 
     def send_goal(self, joints: Array) -> None:
         """Send joint positions (6,) in rad."""
@@ -91,9 +91,9 @@ class XsSdkTopics:
         self._single.publish(JointSingleCommand(name=GRIPPER, cmd=pwm))
 
     def close(self) -> None:
-        """Take the force off the gripper, and give back the topics.
+        """Zero the gripper's PWM, and release the topics.
 
-        xs_sdk has no watchdog: it would push with the last PWM for ever, and heat the motor until it trips.
+        xs_sdk has no watchdog: it would keep applying the last PWM, and heat the motor until it trips.
         """
         self._close()
         self._node.destroy_subscription(self._states)
@@ -102,6 +102,6 @@ class XsSdkTopics:
     def _close(self) -> None:
         if self._single.get_subscription_count():
             self.send_pwm(0.0)
-            self._single.wait_for_all_acked(LAST_WORD)
+            self._single.wait_for_all_acked(ACK_TIMEOUT)
         for publisher in (self._group, self._single):
             self._node.destroy_publisher(publisher)

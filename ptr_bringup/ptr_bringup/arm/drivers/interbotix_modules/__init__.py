@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver of the real WidowX 250 on top of Interbotix's Python API, for labs that have it.
+"""The driver of the real WidowX 250 via Interbotix's Python API, for labs that use it.
 
-What is sent and asked goes through an `InterbotixManipulatorXS`: its publishers, its clients. Everything that decides
-is that of the package `interbotix`: profile, gripper, ramp, registers, the conversations that nobody waits for.
+Messages and calls go through the publishers and clients of an `InterbotixManipulatorXS`. All logic is shared with the
+package `interbotix`: profile, gripper, catch-up limiter, registers, service sequences.
 """

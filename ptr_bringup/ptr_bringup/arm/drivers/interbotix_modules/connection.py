@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making an InterbotixManipulatorXS, which waits for xs_sdk without an end, beside a node that must not wait."""
+"""Creates an InterbotixManipulatorXS, which waits for xs_sdk indefinitely, without blocking the node."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from rclpy.node import Node
 
 
 class Connection:
-    """Makes the arm of the API in a thread, and lets the node's executor spin it from then on.
+    """Creates the API's arm in a thread; afterwards the node's executor spins it.
 
     Args:
-        make: makes it; may wait for ever.
+        make: creates the arm; may block forever.
 
     Attributes:
-        robot: None until it is made and spun.
-        trouble: why it could not be made, or empty.
+        robot: the arm, None until it is created and spun.
+        problem: why it could not be created, or empty.
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make, self._made = make, None
         self.robot: Any = None
-        self.trouble = ""
+        self.problem = ""
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
             self._made = self._make()
-        except SystemExit:  # what the API does with an arm that has another number of joints
-            self.trouble = "Interbotix's API refuses this arm; start xs_sdk with robot_model:=wx250s."
-        except Exception as error:  # of other people's code, in a thread: nobody else would see it
-            self.trouble = f"Interbotix's API failed: {error}."
+        except SystemExit:  # raised by the API if the arm has a different number of joints
+            self.problem = "Interbotix's API refuses this arm; start xs_sdk with robot_model:=wx250s."
+        except Exception as error:  # third-party code in a thread: the error would be lost
+            self.problem = f"Interbotix's API failed: {error}."
 
-    def take_over(self, node: Node) -> bool:
-        """Let a node's executor spin the arm, once it is made; True at that moment."""
+    def attach(self, node: Node) -> bool:
+        """Let the node's executor spin the arm once it is created; True when that happens."""
         if self.robot is not None or self._made is None or self._thread.is_alive() or node.executor is None:
             return False
         node.executor.add_node(self._made.get_node())
@@ -45,7 +45,7 @@ class Connection:
         return True
 
     def close(self, node: Node) -> None:
-        """Give back the API's node. A thread that still waits for xs_sdk ends with the process."""
+        """Destroy the API's node. A thread that still waits for xs_sdk ends with the process."""
         if self.robot is not None:
             if node.executor is not None:
                 node.executor.remove_node(self.robot.get_node())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The driver on Interbotix's Python API: that of `interbotix` with the API's publishers and clients."""
+"""The driver via Interbotix's Python API: like `interbotix`, with the API's publishers and clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rclpy.node import Node
 from ptr_bringup.arm.drivers.interbotix.driver import InterbotixDriver, Options
 from ptr_bringup.arm.drivers.interbotix.service_sequencer import ServiceSequencer
 from ptr_bringup.arm.drivers.interbotix.xs_sdk_procedures import ARM, GRIPPER
-from ptr_bringup.arm.drivers.interbotix.xs_sdk_topics import LAST_WORD, XsSdkTopics
+from ptr_bringup.arm.drivers.interbotix.xs_sdk_topics import ACK_TIMEOUT, XsSdkTopics
 from ptr_bringup.arm.drivers.interbotix_modules.connection import Connection
 from ptr_bringup.arm.model.kinematics import Array
 from ptr_bringup.ros.names import prefixed
@@ -24,11 +24,11 @@ _WAITING = "Interbotix's API waits for xs_sdk; start it, or launch with xs_sdk:=
 
 
 def manipulator(robot_name: str, node_name: str) -> InterbotixManipulatorXS:
-    """The API's arm without its gripper, which has a timer that would command it; waits until xs_sdk is there.
+    """The API's arm, without the API's gripper, whose timer would send commands; blocks until xs_sdk is up.
 
     Args:
-        robot_name: that xs_sdk was started with.
-        node_name: of the API's node. Arguments of this process are not for it: they would give it the arm's name.
+        robot_name: the name that xs_sdk was started with.
+        node_name: of the API's node. It ignores this process's arguments, which would give it the arm's name.
     """
     node = InterbotixRobotNode(node_name, use_global_arguments=False, start_parameter_services=False)
     return InterbotixManipulatorXS(
@@ -55,24 +55,24 @@ def clients_of(robot: InterbotixManipulatorXS) -> Mapping[str, Client]:
 
 
 class ModulesTopics(XsSdkTopics):
-    """Commands go out by the API; there are none before it is connected."""
+    """Commands go through the API; none are sent before it is connected."""
 
     connection: Connection
 
     def _open(self) -> None:
-        """Goals and PWM have the API's publishers."""
+        """Nothing to open: goals and PWM use the API's publishers."""
 
     @property
     def silence(self) -> float:
-        """s since the newest usable reading arrived; for ever, as long as nothing could be sent."""
+        """s since the newest usable reading arrived; infinite before the API is connected."""
         return math.inf if self.connection.robot is None else super().silence
 
     @property
-    def trouble(self) -> str:
-        """Why there is silence, one sentence."""
+    def problem(self) -> str:
+        """Why no joint states arrive, one sentence."""
         if self.connection.robot is None:
-            return self.connection.trouble or _WAITING
-        return super().trouble
+            return self.connection.problem or _WAITING
+        return super().problem
 
     def send_goal(self, joints: Array) -> None:
         """Send joint positions (6,) in rad."""
@@ -88,11 +88,11 @@ class ModulesTopics(XsSdkTopics):
     def _close(self) -> None:
         if self.connection.robot is not None and self.connection.robot.core.pub_single.get_subscription_count():
             self.send_pwm(0.0)
-            self.connection.robot.core.pub_single.wait_for_all_acked(LAST_WORD)
+            self.connection.robot.core.pub_single.wait_for_all_acked(ACK_TIMEOUT)
 
 
 class ModulesDriver(InterbotixDriver):
-    """Streams through `InterbotixManipulatorXS`; never waits, although that does."""
+    """Streams commands through `InterbotixManipulatorXS`, which may block, without blocking itself."""
 
     def _connect(self, node: Node, options: Options) -> tuple[XsSdkTopics, ServiceSequencer]:
         name = options.namespace.strip("/")
@@ -103,11 +103,11 @@ class ModulesDriver(InterbotixDriver):
         return topics, ServiceSequencer(node, options.namespace, {})
 
     def _tick(self) -> None:
-        if self._connection.take_over(self._node):
+        if self._connection.attach(self._node):
             self._sequencer.clients.update(clients_of(self._connection.robot))
         super()._tick()
 
     def close(self) -> None:
-        """Take the force off the gripper, and give back the API and all else; the arm keeps its pose."""
+        """Zero the gripper's PWM, and release the API and everything else; the arm keeps its pose."""
         super().close()
         self._connection.close(self._node)
