@@ -89,7 +89,7 @@ def judge(images: Sequence[tuple[float, bytes]], wanted_rate: float | None, sett
         "sharpness": float(np.median([_sharpness(grey) for grey in greys])),
         "flicker": float(means.std() / max(means.mean(), 1.0)),
     }
-    lost = health.look(times[-1]).lost
+    lost = health.report(times[-1]).lost
     return Quality(count=len(greys), lost=lost, **found, advice=_advice(found, wanted_rate, settings))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Calibration files of cameras, in the format that ROS's camera_calibration writes."""
+"""Camera calibration files, in the format of ROS's camera_calibration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ptr_bringup.camera.source import CameraError
 
 
 def camera_info(path: str, frame: str) -> CameraInfo:
-    """CameraInfo of a calibration file; without a path that of an uncalibrated camera (K is zero).
+    """CameraInfo of a calibration file, or without a path, of an uncalibrated camera (K is zero).
 
     Raises:
         CameraError: the file can't be read or lacks an entry.
@@ -36,13 +36,13 @@ def camera_info(path: str, frame: str) -> CameraInfo:
 
 
 def camera_pose(path: str) -> Mounting | None:
-    """Frame and pose of the camera, from the entries `pose_frame` and `pose` of a calibration file; None: it has none.
+    """Frame and pose of the camera, from the entries `pose_frame` and `pose` of a calibration file; None without them.
 
-    They are as the parameters of these names; without `pose_frame` it is base_link. `camera_calibration` writes no such
-    entries: add them.
+    They have the format of the parameters with these names; the default of `pose_frame` is base_link.
+    `camera_calibration` does not write these entries: add them.
 
     Raises:
-        CameraError: the file can't be read, or its pose is no pose.
+        CameraError: the file can't be read, or its pose is invalid.
     """
     if not path:
         return None
@@ -51,16 +51,16 @@ def camera_pose(path: str) -> Mounting | None:
             return None
         frame = fields.get("pose_frame", BASE)
         if not (isinstance(frame, str) and frame):
-            raise ValueError(f"pose_frame is {frame!r}; give the name of a frame")
+            raise ValueError(f"pose_frame is {frame!r}; it must be the name of a frame")
         return frame, pose_of(fields["pose"])
 
 
 @contextmanager
 def _refusing(path: str) -> Iterator[Any]:
-    """The fields of a calibration file; what can't be made of them is refused with the file's name."""
+    """The fields of a calibration file; errors in the block become a CameraError with the file's name."""
     try:
         yield yaml.safe_load(Path(path).read_text())
     except OSError as error:
-        raise CameraError(f"The calibration {path} can't be read: {error.strerror}.") from error
+        raise CameraError(f"can't read the calibration {path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError, OverflowError, RecursionError, AssertionError) as error:
-        raise CameraError(f"The calibration {path} is malformed: {error!r}.") from error
+        raise CameraError(f"the calibration {path} is malformed: {error!r}") from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `cameras`: all cameras of a robot in one process, each as a node `camera` of its own name."""
+"""The node `cameras`: all cameras of a robot in one process, each as a `camera` node with its own name."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.time import STEADY
 
 _POLL = 0.2
-"""s between two checks whether a camera has ended."""
+"""s between two checks for a camera that has ended."""
 
 
 class Cameras(RunnableNode, Node):
-    """Makes a node for each camera, and ends when one of them does."""
+    """Creates a node for each camera, and ends when one of them does."""
 
     def __init__(self) -> None:
         super().__init__("cameras")
@@ -36,7 +36,7 @@ class Cameras(RunnableNode, Node):
         self.create_timer(_POLL, self._check_ended, clock=STEADY)
 
     def start(self) -> None:
-        """Let the cameras be served by whoever spins this node."""
+        """Add the cameras to the executor that spins this node."""
         for camera in self._cameras:
             assert self.executor is not None  # `run` spins it
             self.executor.add_node(camera)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A thread that takes images from a source as they come, and opens it again when it has gone or they are useless."""
+"""A thread that reads images from a source, and reopens the source if it disappears or its images are unusable."""
 
 from __future__ import annotations
 
@@ -10,68 +10,68 @@ from collections.abc import Callable
 from ptr_bringup.camera.health import Problem
 from ptr_bringup.camera.source import CameraError, Frame, Source
 
-FIRST, LONGEST = 2.0, 60.0
-"""s of images of no use after which the camera is reopened, at first and at most."""
-STEADY = 60.0
-"""s of useful images after which the waits start over: what has frozen again by then was not mended."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 4.0
-"""s between two tries to find a camera again; each wait is twice the one before."""
+MIN_TIMEOUT, MAX_TIMEOUT = 2.0, 60.0
+"""s of unusable images after which the camera is reopened, at first and at most."""
+STABLE = 60.0
+"""s of usable images after which the timeout is reset; if the camera freezes earlier, reopening has not helped."""
+MIN_WAIT, MAX_WAIT = 0.5, 4.0
+"""s between two attempts to find a camera; each wait is twice as long as the previous one."""
 
 
-class Reopening:
-    """Says when a camera that runs, but whose images are of no use, is to be closed and opened again.
+class ReconnectBackoff:
+    """Decides when to reopen a camera that runs but whose images are unusable.
 
-    A stream that repeats one image, or that is out of step so that every image is torn, often stays so until the
-    device is opened again. That does not help where the view makes all images equal (a test pattern, a sensor under
-    a cap), and it delays the first image after the view has changed: so each wait is twice the one before.
+    A stream that repeats one image, or that is out of sync so that every image is torn, often stays so until the
+    device is reopened. That does not help if the view itself makes all images equal (a test pattern, a capped sensor),
+    and it delays the first image after the view changes. So each timeout is twice the previous one.
 
     Attributes:
-        patience: s of nothing but images of no use after which it is to be reopened.
+        timeout: s of only unusable images after which the camera is reopened.
     """
 
     def __init__(self) -> None:
-        self.patience = FIRST
+        self.timeout = MIN_TIMEOUT
         self._useless_since: float | None = None
         self._useful_since: float | None = None
 
     def opened(self) -> None:
-        """The camera was opened: it gets the whole patience from its next image on."""
+        """The camera was opened: the timeout starts again with its next image."""
         self._useless_since = self._useful_since = None
 
     def due(self, now: float, useful: bool) -> bool:
-        """Take an image into account; says whether the camera is to be closed and opened again.
+        """Record an image; returns whether to reopen the camera.
 
         Args:
-            now: s of a steady clock.
-            useful: whether the image is neither frozen nor torn.
+            now: s, steady clock.
+            useful: the image is neither frozen nor torn.
         """
         if useful:
             self._useless_since = None
             self._useful_since = now if self._useful_since is None else self._useful_since
-            if now - self._useful_since >= STEADY:
-                self.patience = FIRST
+            if now - self._useful_since >= STABLE:
+                self.timeout = MIN_TIMEOUT
             return False
         self._useful_since = None
         self._useless_since = now if self._useless_since is None else self._useless_since
-        if now - self._useless_since < self.patience:
+        if now - self._useless_since < self.timeout:
             return False
-        self.patience = min(2 * self.patience, LONGEST)
+        self.timeout = min(2 * self.timeout, MAX_TIMEOUT)
         return True
 
 
 class CaptureThread:
-    """Delivers each image at once, from its own thread.
+    """Delivers each image immediately, from its own thread.
 
     Args:
-        open_source: opens the source, again after it was closed.
-        returns: whether a source that gives nothing is to be waited for, and one whose images are of no use opened
-            again; else its end is the end.
-        deliver: gets each image; returns why it is of no use, if it is of none.
-        tell: gets a sentence when the source is closed, and when it is back.
-        ended: called when there are no more images, with the reason of a failure or an empty string.
+        open_source: opens the source, also after it was closed.
+        returns: wait for a source that disappears, and reopen one whose images are unusable; otherwise the thread ends
+            with the source.
+        deliver: gets each image; returns why it is unusable, or None.
+        tell: gets a message when the source is closed and when it is available again.
+        ended: called when there are no more images, with the reason for a failure or an empty string.
 
     Attributes:
-        reopened: how often the source was opened again after it had gone or given images of no use.
+        reopened: number of times the source was reopened.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class CaptureThread:
         self.reopened = 0
 
     def start(self, source: Source | None) -> None:
-        """Begin, with a source that is open, or by looking for one."""
+        """Start with an open source, or by searching for one."""
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, args=(source,), name="capture", daemon=True)
         self._thread.start()
@@ -102,12 +102,12 @@ class CaptureThread:
             self._thread = None
 
     def _run(self, source: Source | None) -> None:
-        reopening = Reopening()
+        backoff = ReconnectBackoff()
         try:
             source = source or self._find()
             while source is not None:
-                reopening.opened()
-                end = self._read_all(source, reopening)
+                backoff.opened()
+                end = self._read_all(source, backoff)
                 source.close()
                 source = None
                 if not self._returns or self._stop.is_set():
@@ -119,24 +119,24 @@ class CaptureThread:
                 self._ended("")
         except CameraError as error:
             self._ended(str(error))
-        except Exception as error:  # of a library: a node whose thread died unheard would look like a camera that hangs
-            self._ended(f"The images can't be taken: {type(error).__name__}: {error}.")
+        except Exception as error:  # from a library: a thread that died silently would look like a camera that hangs
+            self._ended(f"capturing images failed: {type(error).__name__}: {error}")
         finally:
             if source is not None:
                 source.close()
 
-    def _read_all(self, source: Source, reopening: Reopening) -> str:
-        """Deliver at the source's own pace or at its period, until there is nothing more of use; says why."""
+    def _read_all(self, source: Source, backoff: ReconnectBackoff) -> str:
+        """Deliver images at the source's pace or at its period; returns why there are no more usable ones."""
         due = time.monotonic()
         while not self._stop.is_set():
             image = source.read()
             if image is None:
-                return "The camera gives no images any more; waiting for it to come back."
-            problem, patience = self._deliver(image), reopening.patience
-            if self._returns and reopening.due(time.monotonic(), problem is None):
+                return "The camera has stopped sending images; waiting for it to come back."
+            problem, timeout = self._deliver(image), backoff.timeout
+            if self._returns and backoff.due(time.monotonic(), problem is None):
                 return (
-                    f"Nothing but {problem} images for {patience:.0f} s; the camera is closed and reopened "
-                    f"(reopening {self.reopened + 1} since the start)."
+                    f"Only {problem} images for {timeout:.0f} s; reopening the camera "
+                    f"(number {self.reopened + 1} since the start)."
                 )
             if source.period is not None:
                 due = max(due + source.period, time.monotonic() - source.period)
@@ -144,8 +144,8 @@ class CaptureThread:
         return ""
 
     def _find(self) -> Source | None:
-        """Try to open the source until that succeeds; None when the thread is to end."""
-        wait, reason = FIRST_WAIT, ""
+        """Try to open the source until it succeeds; None if the thread must end."""
+        wait, reason = MIN_WAIT, ""
         while not self._stop.wait(wait):
             try:
                 source = self._open()
@@ -153,8 +153,8 @@ class CaptureThread:
                 if str(error) != reason:
                     reason = str(error)
                     self._tell(reason)
-                wait = min(2 * wait, LONGEST_WAIT)
+                wait = min(2 * wait, MAX_WAIT)
                 continue
-            self._tell("The camera is there.")
+            self._tell("The camera is available.")
             return source
         return None

@@ -18,12 +18,12 @@ _IMAGES = (*_JPEG, ".png")
 
 
 class FolderSource:
-    """The images of a folder in the order of their names; JPEG files go out as they are."""
+    """The images of a folder in the order of their names; JPEG files are passed on unchanged."""
 
     def __init__(self, folder: Path, requested: CaptureConfig) -> None:
         self._paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in _IMAGES)
         if not self._paths:
-            raise CameraError(f"The folder {folder} holds no images ({', '.join(_IMAGES)}).")
+            raise CameraError(f"the folder {folder} contains no images ({', '.join(_IMAGES)})")
         self._folder, self._requested, self._next = folder, requested, 0
         self.period: float | None = 1.0 / requested.rate
         self.notices: list[str] = []
@@ -40,7 +40,7 @@ class FolderSource:
             return Frame(time.monotonic(), path.read_bytes())
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
         if image is None:
-            raise CameraError(f"{path} can't be read as an image.")
+            raise CameraError(f"{path} can't be read as an image")
         return Frame(
             time.monotonic(), encode(np.asarray(image, np.uint8), self._requested.quality, self._requested.rotate)
         )
@@ -50,7 +50,7 @@ class FolderSource:
         return {"source": str(self._folder), "fps": self._requested.rate}
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Nothing to release."""
 
 
 class VideoSource:
@@ -63,7 +63,7 @@ class VideoSource:
         self.notices: list[str] = []
         if not (self._capture.isOpened() and self._capture.grab()):
             self._capture.release()
-            raise CameraError(f"{path} can't be read as a video.")
+            raise CameraError(f"{path} can't be read as a video")
         self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
 
     def read(self) -> Frame | None:

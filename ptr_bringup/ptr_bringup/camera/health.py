@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a camera well? Frozen, dark, torn, missing and slow images are told apart. The policy server refuses
-frozen, dark and torn ones in `ptr_policy.server.image_guard`, episodes are judged by `ptr_models.common.image_checks`.
+"""Health of a camera: detects missing, frozen, torn, dark and slow images.
 
-| problem | means | judged by |
+The policy server refuses frozen, dark and torn ones in `ptr_policy.server.image_guard`; episodes are checked by
+`ptr_models.common.image_checks`.
+
+| problem | meaning | criterion |
 |---|---|---|
 | missing | nothing arrives | no image for MISSING, or five periods if that is longer |
-| frozen | the same image again and again | SENSOR_FROZEN_TIME and at least three identical ones; see `noisy` |
-| torn | images are cut off or damaged | structure of the JPEG; a lower end of one colour |
+| frozen | the same image repeats | at least three identical images over SENSOR_FROZEN_TIME; see `noisy` |
+| torn | images are cut off or damaged | structure of the JPEG; a lower end of a single color |
 | dark | a cap, a hand, no light | the brightest percent of the pixels is below DARK |
-| slow | fewer images than were asked for | below SLOW of the rate over WINDOW |
+| slow | fewer images than requested | below SLOW of the rate over WINDOW |
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ from ptr_models.common.stream_monitor import WINDOW, StreamRate
 MISSING = 0.5
 """s without an image."""
 SLOW = 0.8
-"""Share of the rate that was asked for."""
-_LOOK = 0.25
-"""s between two images that are decoded, at an eighth of their size (about 1 ms); after a broken one each is."""
+"""Share of the requested rate."""
+_DECODE_PERIOD = 0.25
+"""s between two images that are decoded, at an eighth of their size (about 1 ms); after a bad one, all are decoded."""
 
 
 class Problem(str, enum.Enum):
-    """What can be wrong with a camera."""
+    """Problems of a camera."""
 
     MISSING = "missing"
     FROZEN = "frozen"
@@ -53,10 +55,10 @@ class Report:
         problems: from the worst to the mildest.
         rate: Hz, over the last WINDOW.
         age: s since the last image; infinite before the first.
-        lost: images that should have come and did not, since the start.
-        torn: images that were torn, since the start.
+        lost: number of missing images since the start.
+        torn: number of torn images since the start.
         brightness: mean of the last decoded image, of 255.
-        detail: what exactly was torn last.
+        detail: what was wrong with the last torn image.
     """
 
     problems: tuple[Problem, ...]
@@ -69,39 +71,39 @@ class Report:
 
 
 class Health:
-    """Watches the images of one camera.
+    """Checks the images of one camera.
 
     Args:
-        rate: Hz that was asked for.
-        noisy: whether equal images are impossible, as of a sensor. Without noise (simulation, files) they count as
-            frozen only when the arm has moved meanwhile.
+        rate: requested rate, Hz.
+        noisy: two images are never identical, as with a real sensor. Without noise (simulation, files), identical
+            images only count as frozen if the arm has moved meanwhile.
     """
 
     def __init__(self, rate: float, noisy: bool) -> None:
         self._period, self._noisy = 1.0 / rate, noisy
         self._arrivals = StreamRate()
-        self._began: float | None = None
+        self._started: float | None = None
         self._last: float | None = None
         self._previous, self._same_since, self._same, self._stuck = b"", 0.0, 0, False
         self._joints: NDArray[np.float64] | None = None
         self._torn_at, self._detail, self._torn, self._lost = -np.inf, "", 0, 0
-        self._looked, self._broken = -np.inf, False
+        self._decoded, self._broken = -np.inf, False
         self._dark, self._brightness = False, float("nan")
         self.structure: Structure | None = None
 
     def start(self, now: float) -> None:
-        """From now on (s) images are expected; what was before is no gap."""
-        self._began, self._last = now, None
+        """Expect images from now on (s); the time before does not count as a gap."""
+        self._started, self._last = now, None
         self._arrivals = StreamRate()
 
     def arrived(self, taken: float, jpeg: bytes, joints: NDArray[np.float64] | None = None) -> Problem | None:
-        """Take an image into account; says why it is of no use, if it is of none.
+        """Check an image; returns why it is unusable, or None.
 
         Args:
-            taken: s, on the clock of `look`'s `now`.
+            taken: s, on the same clock as `now` of `report`.
             joints: (J,) rad, of the arm that the camera sees, if known.
         """
-        self._began = taken if self._began is None else self._began
+        self._started = taken if self._started is None else self._started
         self._count(taken)
         try:
             self.structure = whole(jpeg)
@@ -127,9 +129,9 @@ class Health:
         return self._stuck
 
     def _decode(self, taken: float, jpeg: bytes) -> None:
-        if taken - self._looked < _LOOK and not self._broken:
+        if taken - self._decoded < _DECODE_PERIOD and not self._broken:
             return
-        self._looked, self._broken = taken, True  # until this one has been found whole
+        self._decoded, self._broken = taken, True  # until this image has passed
         small = decode(jpeg, cv2.IMREAD_REDUCED_GRAYSCALE_8)
         if small is None:
             raise TornError("it can't be decoded")
@@ -139,13 +141,13 @@ class Health:
             raise TornError("its lower end is missing")
         self._broken = False
 
-    def look(self, now: float) -> Report:
-        """How the camera is now (s)."""
+    def report(self, now: float) -> Report:
+        """The camera's health at time `now` (s)."""
         age = now - self._last if self._last is not None else np.inf
-        waited = now - (self._last if self._last is not None else self._began if self._began is not None else now)
+        waited = now - (self._last if self._last is not None else self._started if self._started is not None else now)
         rate = self._arrivals.rate(now)
         missing = waited > max(MISSING, 5 * self._period)
-        watched = self._began is not None and now - self._began > WINDOW + self._period
+        watched = self._started is not None and now - self._started > WINDOW + self._period
         found = {
             Problem.MISSING: missing,
             Problem.FROZEN: not missing and self._stuck,

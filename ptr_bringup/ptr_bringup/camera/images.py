@@ -13,7 +13,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 
 
 def jpeg_message(image: NDArray[np.uint8], quality: int, stamp: Time, frame: str) -> CompressedImage:
-    """JPEG of an image (height, width, 3) in BGR order, as OpenCV and ROS have it."""
+    """JPEG message of an image (height, width, 3) in BGR order, as in OpenCV."""
     message = CompressedImage(format="jpeg")
     message.header.stamp, message.header.frame_id = stamp, frame
     message.data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
@@ -21,10 +21,10 @@ def jpeg_message(image: NDArray[np.uint8], quality: int, stamp: Time, frame: str
 
 
 def numbered(jpeg: bytes, number: int) -> bytes:
-    """A JPEG with a comment segment (ITU-T T.81, B.2.4.5) behind its first marker; its pixels are the same.
+    """A JPEG with a number in a comment segment (ITU-T T.81, B.2.4.5) after its first marker; same pixels.
 
-    Two images of a real sensor are never the same bytes, and who sees the same bytes twice takes the camera for
-    frozen. Rendered images have no noise: the number stands for it.
+    Two images of a real sensor never have the same bytes, so a camera that repeats them counts as frozen. Rendered
+    images have no noise; the number makes them different.
     """
     comment = str(number).encode()
     return jpeg[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + jpeg[2:]

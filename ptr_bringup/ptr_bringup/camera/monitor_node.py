@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `camera_monitor`: the health of cameras that are not run by the node `camera`.
+"""The node `camera_monitor`: health of cameras that the node `camera` does not run.
 
-It listens to the images of simulated cameras, or of another driver behind `raw_camera`, and reports as the node
-`camera` does of its own.
+It subscribes to the images of simulated cameras, or of another driver via `raw_camera`, and publishes the same
+diagnostics as the node `camera`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from ptr_models.common.processor_use import ProcessorUse
 
 
 class CameraMonitor(RunnableNode, Node):
-    """Watches some cameras."""
+    """Monitors the health of cameras."""
 
     def __init__(self) -> None:
         super().__init__("camera_monitor")
-        names = declare(self, "cameras", ["over_shoulder"], "their names: /camera/NAME/image/compressed")
+        names = declare(self, "cameras", ["over_shoulder"], "camera names, of /camera/NAME/image/compressed")
         self._asked = declare(self, "rate", 30.0, "Hz, expected rate of each camera", (0.1, 240.0))
         noisy = declare(self, "noisy", True, "two images are never identical; false for a simulated camera")
         self._simulated, self._processor_use = not noisy, ProcessorUse()
@@ -54,7 +54,7 @@ class CameraMonitor(RunnableNode, Node):
 
     def _report(self) -> None:
         use = self._processor_use.lap()
-        reports = {name: health.look(now(self)) for name, health in self._health.items()}
+        reports = {name: health.report(now(self)) for name, health in self._health.items()}
         array = DiagnosticArray(
             status=[
                 diagnostic(name, report, self._asked, processor_use=use, simulated=self._simulated, prefix=self._prefix)

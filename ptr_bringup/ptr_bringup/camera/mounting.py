@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a camera is: the parameters `pose_frame` and `pose` of its node, or its calibration file."""
+"""Pose of a camera: the parameters `pose_frame` and `pose` of its node, or its calibration file."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ptr_bringup.ros.parameters import declare
 from ptr_models.common.rotations import matrix_from_rpy, quaternion_from_matrix
 
 BASE = "base_link"
-"""The frame of a pose that names none."""
+"""The default frame of a pose."""
 UNIT_TOLERANCE = 0.01
-"""How far the length of a quaternion may be from 1."""
+"""Maximum deviation of a quaternion's length from 1."""
 
 Mounting = tuple[str, Pose]
 """A frame, and the pose of a camera's optical frame (x right, y down, z forward) in it."""
 
 
 def declare_mounting(node: Node) -> Mounting | None:
-    """Declare the parameters of a camera's mounting, and return it; None: they give none.
+    """Declare the parameters of a camera's mounting, and return it; None if they are not set.
 
     Raises:
-        ValueError: the pose is none, or has no frame.
+        ValueError: the pose is invalid, or has no frame.
     """
-    text = "frame that the camera is fixed to, such as base_link or ee_gripper_link; empty: the calibration says"
+    text = "frame that the camera is fixed to, such as base_link or ee_gripper_link; empty: from the calibration"
     frame = declare(node, "pose_frame", "", text)
-    text = "of the optical frame in pose_frame: x y z (m) and roll pitch yaw (rad), or a quaternion x y z w"
+    text = "pose of the optical frame in pose_frame: x y z (m) and roll pitch yaw (rad), or a quaternion x y z w"
     values = declare(node, "pose", [0.0, 0.0, 0.0, 0.0, 0.0, 0.0], text)
     if frame:
         return frame, pose_of(values)
@@ -40,10 +40,10 @@ def declare_mounting(node: Node) -> Mounting | None:
 
 
 def pose_of(values: Sequence[float]) -> Pose:
-    """A pose of 6 numbers, x y z (m) and fixed-axis roll pitch yaw (rad) as in URDF, or of 7: a quaternion x y z w.
+    """A pose from x y z (m) and fixed-axis roll pitch yaw (rad) as in URDF, or a quaternion x y z w: 6 or 7 numbers.
 
     Raises:
-        ValueError: these are none.
+        ValueError: the numbers are not a pose.
     """
     numbers = [float(value) for value in values]
     right = len(numbers) in (6, 7) and all(map(math.isfinite, numbers))
@@ -52,7 +52,7 @@ def pose_of(values: Sequence[float]) -> Pose:
         quaternion = quaternion_from_matrix(matrix_from_rpy(quaternion)).tolist()
     if not right or abs(math.hypot(*quaternion) - 1.0) > UNIT_TOLERANCE:
         raise ValueError(
-            f"pose is {numbers}; give x, y, z and roll, pitch, yaw, or x, y, z and a unit quaternion x, y, z, w"
+            f"pose is {numbers}; it must be x, y, z and roll, pitch, yaw, or x, y, z and a unit quaternion x, y, z, w"
         )
     pose = Pose()
     pose.position.x, pose.position.y, pose.position.z = numbers[:3]
@@ -62,7 +62,7 @@ def pose_of(values: Sequence[float]) -> Pose:
 
 
 def mounting_message(node: Node, mounting: Mounting) -> PoseStamped:
-    """What a camera's node publishes on /camera/NAME/pose; the frame begins with the node's namespace."""
+    """The message for /camera/NAME/pose; the frame is prefixed with the node's namespace."""
     frame, pose = mounting
     message = PoseStamped(pose=pose)
     message.header.stamp, message.header.frame_id = node.get_clock().now().to_msg(), prefixed(node, frame)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The camera node: images of one camera as JPEG, stamped when they were taken."""
+"""The camera node: publishes images of one camera as JPEG, stamped with their time of capture."""
 
 from __future__ import annotations
 
@@ -33,15 +33,19 @@ from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import STEADY
 from ptr_models.common.processor_use import ProcessorUse
 
-_MOST = 1e5
-"""Larger than any setting of a camera."""
+_MAX_SETTING = 1e5
+"""Upper bound of all camera settings."""
 
 
 class Camera(RunnableNode, LifecycleNode):
-    """Configure opens the camera, activate publishes. With `autostart` both happen at once."""
+    """Configure opens the camera, activate starts publishing. With `autostart` both happen immediately.
+
+    Args:
+        name: of the camera and the node; empty: the parameter.
+        source: empty: the parameter.
+    """
 
     def __init__(self, name: str = "", source: str = "") -> None:
-        """Args: name, source: instead of the parameters; empty: those.  name: also of the node."""
         given = {"name": name, "source": source}
         overrides = [Parameter(key, value=value) for key, value in given.items() if value]
         super().__init__(name or "camera", parameter_overrides=overrides)
@@ -55,7 +59,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._is_device = is_device(self._source_name)
         self._health, self._processor_use = Health(self._requested.rate, noisy=self._is_device), ProcessorUse()
-        self._lock = threading.Lock()  # the health is told by the capture thread and asked by the timer
+        self._lock = threading.Lock()  # the health is updated by the capture thread and read by the timer
         self._capture = CaptureThread(self._open, self._is_device, self._on_image, self._tell, self._end)
         self._source: Source | None = None
         self._timer: Timer | None = None
@@ -65,33 +69,33 @@ class Camera(RunnableNode, LifecycleNode):
             self._start()
 
     def _declare(self) -> None:
-        self._name = declare(self, "name", "over_shoulder", "the images go to /camera/NAME/image/compressed")
-        text = "V4L2 device (a path below /dev/v4l/by-path), realsense:SERIAL, folder of images or video file"
+        self._name = declare(self, "name", "over_shoulder", "camera name; publishes /camera/NAME/image/compressed")
+        text = "V4L2 device (a path in /dev/v4l/by-path), realsense:SERIAL, folder of images or video file"
         self._source_name = declare(self, "source", "/dev/video0", text)
         self._requested = CaptureConfig(
             width=declare(self, "width", 640, "pixels, requested from a device", (16, 7680)),
             height=declare(self, "height", 480, "pixels, requested from a device", (16, 4320)),
             rate=declare(self, "rate", 30.0, "Hz", (0.1, 240.0)),
-            quality=declare(self, "jpeg_quality", 90, "JPEG quality if the camera gives no JPEG itself", (1, 100)),
-            rotate=declare(self, "rotate", False, "turn the image by 180 degrees"),
+            quality=declare(self, "jpeg_quality", 90, "JPEG quality if the camera does not send JPEG", (1, 100)),
+            rotate=declare(self, "rotate", False, "rotate the image by 180 degrees"),
             loop=declare(self, "loop", True, "repeat a folder or video from the start"),
         )
         self._settings = Settings(
-            exposure=declare(self, "exposure", AUTOMATIC, "ms, -1: automatic", (AUTOMATIC, _MOST)),
-            gain=declare(self, "gain", AUTOMATIC, "in the device's units, -1: unchanged", (AUTOMATIC, _MOST)),
-            white_balance=declare(self, "white_balance", AUTOMATIC, "K, -1: automatic", (AUTOMATIC, _MOST)),
-            focus=declare(self, "focus", AUTOMATIC, "in the device's units, -1: automatic", (AUTOMATIC, _MOST)),
+            exposure=declare(self, "exposure", AUTOMATIC, "ms, -1: automatic", (AUTOMATIC, _MAX_SETTING)),
+            gain=declare(self, "gain", AUTOMATIC, "in the device's units, -1: unchanged", (AUTOMATIC, _MAX_SETTING)),
+            white_balance=declare(self, "white_balance", AUTOMATIC, "K, -1: automatic", (AUTOMATIC, _MAX_SETTING)),
+            focus=declare(self, "focus", AUTOMATIC, "in the device's units, -1: automatic", (AUTOMATIC, _MAX_SETTING)),
         )
         self._calibration = declare(self, "calibration", "", "calibration file (YAML), empty: uncalibrated")
         self._wait = declare(self, "wait_for_device", False, "wait for a missing device instead of failing")
-        self._autostart = declare(self, "autostart", True, "configure and activate at once")
+        self._autostart = declare(self, "autostart", True, "configure and activate at start")
         self._frame = prefixed(self, optical_frame(self._name))
         self._mounting = declare_mounting(self)
 
     def _start(self) -> None:
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() is not TransitionCallbackReturn.SUCCESS:
-                raise StartupError(self._problem or "The camera could not be started.")
+                raise StartupError(self._problem or "the camera could not be started")
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Open the camera and read its calibration."""
@@ -105,24 +109,24 @@ class Camera(RunnableNode, LifecycleNode):
         except CameraError as error:
             if not (self._wait and self._is_device):
                 return self._fail(error)
-            self.get_logger().warning(f"{error} Waiting for it.")
+            self.get_logger().warning(f"{error}; waiting for it")
         return TransitionCallbackReturn.SUCCESS
 
     def _publish_pose(self) -> None:
-        """Say where the camera is, if its parameters or its calibration do."""
+        """Publish the camera's pose, if its parameters or its calibration contain it."""
         mounting = self._mounting or camera_pose(self._calibration)
         if mounting is not None:
             self._poses.publish(mounting_message(self, mounting))
 
     def _fail(self, error: CameraError) -> TransitionCallbackReturn:
-        """Keep the reason for whoever started the node; with `autostart` that is the node itself."""
+        """Store the reason for `_start`, or log it without `autostart`."""
         self._problem = str(error)
         if not self._autostart:
             self.get_logger().error(self._problem)
         return TransitionCallbackReturn.FAILURE
 
     def _open(self) -> Source:
-        """Open the source, say what a person should know about it, and publish its settings."""
+        """Open the source, log its notices, and publish its settings."""
         source = open_source(self._source_name, self._requested, self._settings)
         for notice in source.notices:
             self.get_logger().warning(notice)
@@ -135,10 +139,10 @@ class Camera(RunnableNode, LifecycleNode):
         return source
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Begin to publish."""
+        """Start publishing."""
         self._health.start(time.monotonic())
         self._capture.start(self._source)
-        self._source = None  # the thread has it now
+        self._source = None  # the thread owns it now
         self._timer = self.create_timer(1.0, self._report, clock=STEADY)
         return super().on_activate(state)
 
@@ -159,7 +163,7 @@ class Camera(RunnableNode, LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _on_image(self, image: Frame) -> Problem | None:
-        """Publish an image; called by the capture thread, which goes on while a signal shuts ROS down."""
+        """Publish an image; called by the capture thread, which may still run while ROS shuts down."""
         try:
             return self._publish(image)
         except Exception:
@@ -171,14 +175,14 @@ class Camera(RunnableNode, LifecycleNode):
         self.get_logger().warning(sentence)
 
     def _publish(self, image: Frame) -> Problem | None:
-        """Publish an image, unless it is of no use; says why it is of none."""
+        """Publish an image unless it is unusable; returns why it is, or None."""
         age = Duration(seconds=max(0.0, time.monotonic() - image.taken))
         stamp = (self.get_clock().now() - age).to_msg()
         with self._lock:
             useless = self._health.arrived(image.taken, image.jpeg)
             structure = self._health.structure
         if useless is not None:
-            self.get_logger().warning(f"The image is {useless}; it was left out.", throttle_duration_sec=5.0)
+            self.get_logger().warning(f"Dropped a {useless} image.", throttle_duration_sec=5.0)
             return useless
         message = CompressedImage(format="jpeg", data=image.jpeg)
         message.header.stamp, message.header.frame_id = stamp, self._frame
@@ -191,7 +195,7 @@ class Camera(RunnableNode, LifecycleNode):
 
     def _report(self) -> None:
         with self._lock:
-            report = self._health.look(time.monotonic())
+            report = self._health.report(time.monotonic())
         status = diagnostic(
             self._name,
             report,

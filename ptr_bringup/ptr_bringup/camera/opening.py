@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a camera node takes its images from."""
+"""Opens the source of a camera's images."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ptr_models.common.registry import Registry
 SOURCES: Registry[Callable[[str, CaptureConfig, Settings], Source]] = Registry(
     "camera driver", "ptr.cameras", {"realsense": "ptr_bringup.camera.realsense:RealSenseSource"}
 )
-"""Cameras that are named `DRIVER:ADDRESS`: called with the address, what is wished for, and the settings."""
+"""Drivers of cameras named `DRIVER:ADDRESS`: called with the address, the requested format and the settings."""
 
 
 def is_device(name: str) -> bool:
-    """True for what can be unplugged and come back; files and folders come to an end."""
+    """True for devices, which can be unplugged and come back; files and folders end."""
     return name.isdigit() or name.startswith("/dev/") or _driver(name) in SOURCES
 
 
 def _driver(name: str) -> str:
-    """What stands before the colon; empty without one."""
+    """The part before the colon; empty without one."""
     return name.partition(":")[0] if ":" in name else ""
 
 
@@ -32,12 +32,12 @@ def open_source(name: str, requested: CaptureConfig, settings: Settings) -> Sour
     """Open a camera.
 
     Args:
-        name: a V4L2 device (best a path below /dev/v4l/by-path, also /dev/video0 or just 0), `realsense:SERIAL`
-            (`realsense:` takes the only one), `DRIVER:ADDRESS` of another package's driver, a folder of images, or a
+        name: a V4L2 device (preferably a path in /dev/v4l/by-path, also /dev/video0 or just 0), `realsense:SERIAL`
+            (`realsense:` if there is only one), `DRIVER:ADDRESS` of another package's driver, a folder of images, or a
             video file.
-        settings: given to a device; nothing can be set on files.
+        settings: for devices; ignored for files.
     Raises:
-        CameraError: there is nothing that gives images.
+        CameraError: the source does not exist or provides no images.
     """
     if (driver := _driver(name)) in SOURCES:
         return SOURCES[driver](name.removeprefix(f"{driver}:"), requested, settings)
@@ -46,7 +46,7 @@ def open_source(name: str, requested: CaptureConfig, settings: Settings) -> Sour
         return FolderSource(path, requested)
     if not path.exists():
         found = ", ".join(device_names()) or "none"
-        raise CameraError(f"There is no camera {path}; video devices of this machine: {found}.")
+        raise CameraError(f"there is no camera {path}; video devices of this machine: {found}")
     if is_device(name):
         return DeviceSource(str(path), requested, settings)
     return VideoSource(path, requested)

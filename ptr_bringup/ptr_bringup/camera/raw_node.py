@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `raw_camera`: raw images of another camera driver become the JPEG stream that the suite uses.
+"""The node `raw_camera`: converts raw images of another camera driver to the JPEG stream that the suite uses.
 
-Images and calibration have one frame: the driver's, which it or another node puts into /tf; or, where the driver names
-none or the parameter `pose_frame` says where the camera is, NAME_optical_frame.
+Images and calibration keep the driver's frame, which the driver or another node publishes in /tf. If the driver gives
+no frame, or the parameter `pose_frame` is set, the frame is NAME_optical_frame.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from ptr_bringup.ros.qos import LATCHED
 
 
 class RawCamera(RunnableNode, Node):
-    """Compresses each image as it comes and keeps its stamp, which is the time of capture."""
+    """Compresses each image on arrival, and keeps its stamp, the time of capture."""
 
     def __init__(self) -> None:
         super().__init__("raw_camera")
-        name = declare(self, "name", "over_shoulder", "the images go to /camera/NAME/image/compressed")
+        name = declare(self, "name", "over_shoulder", "camera name; publishes /camera/NAME/image/compressed")
         image = declare(self, "image_topic", "camera/color/image_raw", "sensor_msgs/Image of the driver")
         info = declare(self, "info_topic", "camera/color/camera_info", "sensor_msgs/CameraInfo of the driver")
         self._quality = declare(self, "jpeg_quality", 90, "JPEG quality", (1, 100))
@@ -46,7 +46,7 @@ class RawCamera(RunnableNode, Node):
             self._poses.publish(mounting_message(self, mounting))
 
     def _frame_of(self, driver: str) -> str:
-        """The frame of what the driver gives a frame of its own, or none."""
+        """The frame to publish for a message with the driver's frame, which may be empty."""
         return self._frame if self._renamed or not driver else driver
 
     def _on_info(self, message: CameraInfo) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The colour stream of a RealSense, by Intel's library where it is installed, with the camera's own stamps."""
+"""The color stream of a RealSense via Intel's library, with the camera's own stamps."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ptr_bringup.camera.source import CameraError, CaptureConfig, Frame
 from ptr_models.common.jpeg import encode
 
 _WAIT = 1000
-"""ms that an image may take before the camera counts as gone."""
+"""ms without an image after which the camera counts as disconnected."""
 _EXPOSURE_UNIT = 10.0
-"""The colour sensor counts exposure in units of 0.1 ms, as a UVC camera does."""
+"""The color sensor's exposure is in units of 0.1 ms, as with UVC cameras."""
 
 
 class RealSenseSource:
     """A RealSense.
 
     Args:
-        serial: its number; empty: the only one that is plugged in.
+        serial: its serial number; empty if only one is plugged in.
     Raises:
         CameraError: the library is missing, or there is no such camera.
     """
@@ -35,8 +35,8 @@ class RealSenseSource:
             self._library = importlib.import_module("pyrealsense2")
         except ImportError as error:
             raise CameraError(
-                "A RealSense needs Intel's library: pip install pyrealsense2. (Or give its colour camera as a V4L2 "
-                "device, by its path below /dev/v4l/by-id.)"
+                "a RealSense needs Intel's library: pip install pyrealsense2 (or use its color camera as a V4L2 "
+                "device, by its path in /dev/v4l/by-id)"
             ) from error
         self._requested = requested
         self._serial = self._one_of(serial)
@@ -48,14 +48,14 @@ class RealSenseSource:
         number = self._library.camera_info.serial_number
         try:
             known = [device.get_info(number) for device in self._library.context().query_devices()]
-        except RuntimeError as error:  # it goes, or comes, just now
-            raise CameraError(f"The RealSense cameras can't be listed: {error}.") from error
+        except RuntimeError as error:  # one is being plugged in or out
+            raise CameraError(f"can't list the RealSense cameras: {error}") from error
         if serial in known:
             return serial
         if not serial and len(known) == 1:
             return str(known[0])
         wanted = f"RealSense {serial}" if serial else "single RealSense"
-        raise CameraError(f"There is no {wanted}; plugged in: {', '.join(known) or 'none'}.")
+        raise CameraError(f"there is no {wanted}; plugged in: {', '.join(known) or 'none'}")
 
     def _start(self) -> Any:
         library, requested = self._library, self._requested
@@ -67,7 +67,7 @@ class RealSenseSource:
         try:
             return self._pipeline.start(config).get_device().first_color_sensor()
         except RuntimeError as error:
-            raise CameraError(f"The RealSense {self._serial} does not start: {error}.") from error
+            raise CameraError(f"can't start the RealSense {self._serial}: {error}") from error
 
     def _apply(self, settings: Settings) -> list[str]:
         option, problems = self._library.option, []
@@ -85,7 +85,7 @@ class RealSenseSource:
                 if fixed:
                     self._sensor.set_option(getattr(option, name), wanted * scale)
             except (AttributeError, RuntimeError) as error:
-                problems.append(f"The RealSense does not take {name} {wanted:g}: {error}.")
+                problems.append(f"The RealSense refused {name} {wanted:g}: {error}.")
         return problems
 
     def read(self) -> Frame | None:
@@ -94,12 +94,12 @@ class RealSenseSource:
             frame = self._pipeline.wait_for_frames(_WAIT).get_color_frame()
             now = time.monotonic()
             image = np.asanyarray(frame.get_data())
-        except RuntimeError:  # a time-out, it was unplugged, or what came holds no colour
+        except RuntimeError:  # a timeout, it was unplugged, or the frames have no color image
             return None
         return Frame(self._taken(frame, now), encode(image, self._requested.quality, self._requested.rotate))
 
     def _taken(self, frame: Any, now: float) -> float:
-        """The frame's own stamp, in s of the steady clock; that of a camera's private clock means nothing here."""
+        """The frame's own stamp on the steady clock (s); a stamp of the camera's internal clock is not usable."""
         domains = self._library.timestamp_domain
         if frame.get_frame_timestamp_domain() not in (domains.global_time, domains.system_time):
             return now
@@ -111,7 +111,7 @@ class RealSenseSource:
         found = {"source": f"realsense:{self._serial}", "fps": self._requested.rate, "fourcc": "BGR3"}
         try:
             return found | self._options()
-        except RuntimeError:  # it goes just now, which the next `read` notices
+        except RuntimeError:  # being unplugged, which the next `read` detects
             return found
 
     def _options(self) -> dict[str, Any]:
@@ -129,5 +129,5 @@ class RealSenseSource:
         """Stop the camera."""
         try:
             self._pipeline.stop()
-        except RuntimeError:  # it has gone
+        except RuntimeError:  # it was unplugged
             return

@@ -15,24 +15,24 @@ from ptr_bringup.camera.health import Problem, Report
 from ptr_models.common.processor_use import BUSY
 
 _SENTENCES = {
-    Problem.MISSING: "It gives no images; {cure_missing}.",
-    Problem.FROZEN: "It repeats one image; {cure_frozen}.",
-    Problem.TORN: "Its images are damaged: {detail}; {cure_torn}.",
-    Problem.DARK: "Its images are black; is there a cap on it, is the light on?",
-    Problem.SLOW: "It gives {rate:.1f} images a second, {asked:g} were asked for; {cure_slow}.",
+    Problem.MISSING: "No images received; {cure_missing}.",
+    Problem.FROZEN: "Image stream frozen; {cure_frozen}.",
+    Problem.TORN: "Images damaged: {detail}; {cure_torn}.",
+    Problem.DARK: "Images black; check for a lens cap, and the light.",
+    Problem.SLOW: "{rate:.1f} images a second instead of {asked:g}; {cure_slow}.",
 }
 _OF_DEVICE = {
-    "cure_missing": "look at its plug and cable",
-    "cure_frozen": "unplug it and plug it in again if it stays so",
+    "cure_missing": "check the cable",
+    "cure_frozen": "reconnect the camera if this persists",
     "cure_torn": "try another cable or USB port",
-    "cure_slow": "more light, or a USB port of its own",
+    "cure_slow": "use more light, or a separate USB port",
 }
-_OF_COMPUTER = {"cure_missing": "the computer is busy", "cure_slow": "the computer is busy: end what is not needed"}
+_OF_COMPUTER = {"cure_missing": "the computer is busy", "cure_slow": "the computer is busy: stop other programs"}
 _OF_SIMULATOR = {
-    "cure_missing": "look whether the simulator runs",
+    "cure_missing": "check that the simulator is running",
     "cure_frozen": "a fault may have been injected",
     "cure_torn": "a fault may have been injected",
-    "cure_slow": "this computer is too slow for it: ask for fewer or smaller ones",
+    "cure_slow": "this computer is too slow: request fewer or smaller images",
 }
 _TIMES = {1: "once", 2: "twice"}
 _MILD = {Problem.DARK, Problem.SLOW}
@@ -48,15 +48,15 @@ def diagnostic(
     simulated: bool = False,
     prefix: str = "",
 ) -> DiagnosticStatus:
-    """The status `camera NAME`: ERROR where images are of no use, WARN where they are poor.
+    """The status `camera NAME`: ERROR if images are unusable, WARN if they are poor.
 
     Args:
-        asked: Hz that it should give.
-        settings: as of `Source.settings`.
-        processor_use: share of the computer's processors that is in use; None: not known.
+        asked: requested rate, Hz.
+        settings: from `Source.settings`.
+        processor_use: share of the computer's processors in use; None: unknown.
         simulated: there is no device that could be at fault.
-        reopened: how often the camera was reopened since the start.
-        prefix: of the name, in a namespace.
+        reopened: number of times the camera was reopened since the start.
+        prefix: of the name in a namespace.
     """
     level = DiagnosticStatus.OK
     if report.problems:
@@ -68,7 +68,7 @@ def diagnostic(
     sentences = [_SENTENCES[problem].format(**found) for problem in report.problems]
     message = " ".join(sentences) or f"{report.rate:.1f} images a second."
     if reopened:
-        message += f" It was reopened {_TIMES.get(reopened, f'{reopened} times')} since the start."
+        message += f" Reopened {_TIMES.get(reopened, f'{reopened} times')} since the start."
     values = {
         "problems": ", ".join(map(str, report.problems)),
         "rate": f"{report.rate:.1f}",
@@ -87,6 +87,6 @@ def diagnostic(
 def settings_text(
     name: str, width: int, height: int, rate: float, settings: Mapping[str, Any], simulated: bool = False
 ) -> str:
-    """What a camera was asked for, and is set to, as one JSON object; `simulated`: there is no device."""
+    """Requested format and current settings of a camera as a JSON object; `simulated`: there is no device."""
     asked = {"camera": name, "width": width, "height": height, "rate": rate, "simulated": simulated}
     return json.dumps({**asked, **settings}, sort_keys=True)

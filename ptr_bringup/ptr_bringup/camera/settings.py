@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exposure, gain, white balance and focus: fixed values do not drift from one recording to the next.
+"""Exposure, gain, white balance and focus: fixed values don't drift between recordings.
 
-V4L2 calls an exposure in units of 0.1 ms, and 1 is its menu entry for manual exposure, 3 the one for automatic
-(V4L2_EXPOSURE_MANUAL, V4L2_EXPOSURE_APERTURE_PRIORITY in the kernel's documentation of camera controls).
+V4L2's exposure is in units of 0.1 ms. Its menu entry for manual exposure is 1, for automatic 3 (V4L2_EXPOSURE_MANUAL,
+V4L2_EXPOSURE_APERTURE_PRIORITY in the kernel's documentation of camera controls).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Protocol
 import cv2
 
 AUTOMATIC = -1.0
-_TOLERANCE = 0.02  # share by which a device may round what it is set to
+_TOLERANCE = 0.02  # relative rounding error of a device
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a camera is set to; AUTOMATIC leaves a value to the camera.
+    """Settings of a camera; AUTOMATIC leaves a value to the camera.
 
     Attributes:
         exposure: ms.
@@ -37,18 +37,18 @@ NAMES = tuple(field.name for field in fields(Settings))
 
 
 class Capture(Protocol):
-    """What is needed of a cv2.VideoCapture."""
+    """The part of cv2.VideoCapture that is used."""
 
     def set(self, property: int, value: float) -> bool:
-        """Set a property; True when the device has it."""
+        """Set a property; True if the device has it."""
 
     def get(self, property: int) -> float:
-        """Its value, -1 when the device lacks it."""
+        """Its value, -1 if the device lacks it."""
 
 
 @dataclass(frozen=True)
 class _Control:
-    """One setting as OpenCV's V4L2 capture has it: its value, and the switch that leaves it to the camera."""
+    """One setting in OpenCV's V4L2 capture: its value, and the switch to automatic."""
 
     value: int
     scale: float = 1.0
@@ -66,7 +66,7 @@ _CONTROLS = {
 
 
 def apply(capture: Capture, settings: Settings) -> list[str]:
-    """Set a V4L2 device; what it does not take is said in sentences."""
+    """Apply settings to a V4L2 device; returns a sentence for each one that it did not accept."""
     problems = []
     for name, control in _CONTROLS.items():
         wanted = getattr(settings, name)
@@ -80,12 +80,12 @@ def apply(capture: Capture, settings: Settings) -> list[str]:
         if got < 0:
             problems.append(f"The camera has no {name}; leave it out of its settings.")
         elif abs(got / control.scale - wanted) > max(_TOLERANCE * abs(wanted), 1.0 / control.scale):
-            problems.append(f"The camera runs with {name} {got / control.scale:g}, not {wanted:g}.")
+            problems.append(f"The camera uses {name} {got / control.scale:g} instead of {wanted:g}.")
     return problems
 
 
 def read(capture: Capture) -> dict[str, float]:
-    """What a V4L2 device is set to now; what it lacks is left out."""
+    """Current settings of a V4L2 device, without those it lacks."""
     found = {}
     for name, control in _CONTROLS.items():
         value = capture.get(control.value)

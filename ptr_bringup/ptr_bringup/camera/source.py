@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera gives, whatever it is: JPEG images with the time at which they were taken."""
+"""The interface of a camera: JPEG images with their time of capture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class CameraError(RuntimeError):
-    """There is no such camera, or it gives no images; the message says which and what to do."""
+    """A camera does not exist or provides no images; the message says which and what to do."""
 
 
 def optical_frame(camera: str) -> str:
@@ -22,7 +22,7 @@ class Frame:
 
     Attributes:
         taken: s of the steady clock (`time.monotonic`) at which the sensor was read.
-        jpeg: the image as JPEG; not necessarily a whole one, see `health`.
+        jpeg: the image as JPEG; it may be damaged, see `health`.
     """
 
     taken: float
@@ -31,14 +31,14 @@ class Frame:
 
 @dataclass(frozen=True)
 class CaptureConfig:
-    """How images should be: of a device the nearest that it offers; files are taken as they are.
+    """Requested format. A device uses the closest one that it offers; files are used as they are.
 
     Attributes:
         width, height: pixels.
         rate: Hz.
-        quality: of JPEG, 1 to 100, where the source gives none of its own.
-        rotate: turn by 180 degrees.
-        loop: begin a folder or video again at its end.
+        quality: JPEG quality, 1 to 100, if the source does not provide JPEG.
+        rotate: rotate by 180 degrees.
+        loop: restart a folder or video at its end.
     """
 
     width: int = 640
@@ -58,17 +58,17 @@ class Source(Protocol):
 
     @property
     def notices(self) -> list[str]:
-        """Sentences about the way in which the source was opened that a person should read."""
+        """Warnings from opening the source, as sentences."""
 
     def read(self) -> Frame | None:
-        """The next image, as soon as there is one; None when there are none any more.
+        """The next image, as soon as there is one; None if there are no more.
 
         Raises:
             CameraError: a file can't be decoded.
         """
 
     def settings(self) -> dict[str, Any]:
-        """What the camera is set to now, by name: exposure (ms), gain, white_balance (K), focus, fps, fourcc, …"""
+        """Current settings by name: exposure (ms), gain, white_balance (K), focus, fps, fourcc, …"""
 
     def close(self) -> None:
-        """Give the device or file back."""
+        """Close the device or file."""

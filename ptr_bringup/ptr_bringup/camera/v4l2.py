@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A V4L2 camera: its own JPEG images, passed on as they come, with the kernel's time of capture.
+"""A V4L2 camera: its own JPEG images, passed on unchanged, with the kernel's time of capture.
 
-Most USB cameras give 640x480 at 30 Hz only as Motion JPEG. Its images are whole JPEG files: they are passed on
-without being decoded, which costs nothing and loses nothing. A camera without MJPG is asked for raw images, and
-these are compressed here.
+Most USB cameras provide 640x480 at 30 Hz only as Motion JPEG. Its images are complete JPEG files, which are passed on
+without decoding, at no cost and without loss. Images of cameras without MJPG are compressed here.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-# OpenCV reads it at the first wait. Its own 10 s would leave a camera that has stopped unnoticed for so long.
+# OpenCV reads it at the first wait. With its default, a stopped camera would only be noticed after 10 s.
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "1")
 
 import cv2  # noqa: E402
@@ -26,12 +25,12 @@ from ptr_models.common.jpeg import TornError, complete, decode, encode  # noqa: 
 
 MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 _LINKS = (Path("/dev/v4l/by-path"), Path("/dev/v4l/by-id"))
-_OLDEST = 2.0
-"""s. A time of capture that is longer ago than this is on another clock."""
+_MAX_STAMP_AGE = 2.0
+"""s. An older time of capture must be on another clock."""
 
 
 class VideoCapture(Protocol):
-    """What is needed of cv2.VideoCapture."""
+    """The part of cv2.VideoCapture that is used."""
 
     def isOpened(self) -> bool: ...  # noqa: N802
     def set(self, property: int, value: float) -> bool: ...
@@ -42,15 +41,15 @@ class VideoCapture(Protocol):
 
 
 def device_names() -> list[str]:
-    """The video devices of this machine, by the paths that stay the same, or else by number."""
+    """The video devices of this machine, by their persistent paths, or else by number."""
     stable = [str(link) for folder in _LINKS[:1] if folder.is_dir() for link in sorted(folder.iterdir())]
     return stable or [str(path) for path in sorted(Path("/dev").glob("video*"))]
 
 
 def stable_name(name: str, folders: Iterable[Path] = _LINKS) -> str:
-    """The path of a device that stays the same when it is plugged in again at its place, or an empty string.
+    """The persistent path of a device, or an empty string.
 
-    By place before by name: two cameras of one make may have the same name.
+    Paths by port come before those by name, because two cameras of one model may have the same name.
     """
     device = Path(name).resolve()
     for folder in folders:
@@ -66,7 +65,7 @@ class DeviceSource:
     Args:
         name: path of the device.
     Raises:
-        CameraError: it gives no images.
+        CameraError: it provides no images.
     """
 
     period: float | None = None
@@ -80,10 +79,10 @@ class DeviceSource:
     ) -> None:
         self._name, self._requested, self._settings = name, requested, settings
         self._capture = capture(name, cv2.CAP_V4L2)
-        self.notices = self._begin()
+        self.notices = self._open()
 
-    def _begin(self) -> list[str]:
-        """Ask for the format, begin to stream, and set what is to be fixed: some cameras forget it when they begin."""
+    def _open(self) -> list[str]:
+        """Request the format, start streaming, then apply the settings: some cameras reset them when they start."""
         device, requested = self._capture, self._requested
         device.set(cv2.CAP_PROP_FOURCC, MJPG)
         device.set(cv2.CAP_PROP_FRAME_WIDTH, requested.width)
@@ -94,26 +93,28 @@ class DeviceSource:
             device.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         if not (device.isOpened() and device.grab()):
             device.release()
-            raise CameraError(f"{self._name} gives no images; is it a camera, and does another program use it?")
+            raise CameraError(f"{self._name} provides no images; check that it is a camera and not used elsewhere")
         notices = apply(device, self._settings)
         if Path(self._name).parent == Path("/dev"):
             stable = stable_name(self._name)
-            advice = f"; give {stable} instead" if stable else ""
-            notices.append(f"{self._name} may be another camera after the next start of the machine{advice}.")
+            advice = f"; use {stable} instead" if stable else ""
+            notices.append(f"{self._name} may be another camera after a reboot{advice}.")
         size = (int(device.get(cv2.CAP_PROP_FRAME_WIDTH)), int(device.get(cv2.CAP_PROP_FRAME_HEIGHT)))
         if size != (requested.width, requested.height):
-            notices.append(f"{self._name} gives {size[0]}x{size[1]} pixels, not {requested.width}x{requested.height}.")
+            notices.append(
+                f"{self._name} provides {size[0]}x{size[1]} pixels, not {requested.width}x{requested.height}."
+            )
         return notices
 
     def read(self) -> Frame | None:
-        """See `Source.read`. An image that can't be repaired is passed on as it is; its health is judged later."""
+        """See `Source.read`. An image that can't be repaired is passed on; `health` detects it."""
         if not self._capture.grab():
             return None
         taken = captured_at(self._capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3, time.monotonic())
         got, data = self._capture.retrieve()
         if not got:
             return Frame(taken, b"")
-        if not self._compressed or np.ndim(data) == 3:  # decoded in spite of what was asked for
+        if not self._compressed or np.ndim(data) == 3:  # decoded although MJPG was requested
             return Frame(taken, encode(np.asarray(data, np.uint8), self._requested.quality, self._requested.rotate))
         return Frame(taken, self._finished(np.asarray(data, np.uint8).tobytes()))
 
@@ -143,11 +144,11 @@ class DeviceSource:
 
 
 def captured_at(stamp: float, now: float) -> float:
-    """The time of capture: the driver's stamp, where it is on the steady clock, else now.
+    """The time of capture: the driver's stamp if it is on the steady clock, else `now`.
 
     Args:
-        stamp: s, of the V4L2 buffer. The kernel promises the monotonic clock (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC), but
-            not of every driver.
-        now: s of the steady clock, just after the image came.
+        stamp: s, of the V4L2 buffer. Most drivers use the monotonic clock (V4L2_BUF_FLAG_TIMESTAMP_MONOTONIC), but the
+            kernel does not guarantee it.
+        now: s, steady clock, just after the image arrived.
     """
-    return stamp if 0.0 <= now - stamp < _OLDEST else now
+    return stamp if 0.0 <= now - stamp < _MAX_STAMP_AGE else now
