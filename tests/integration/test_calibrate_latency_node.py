@@ -101,6 +101,6 @@ def test_an_arm_that_somebody_commands_is_left_alone(ros, robot: list[ArmState],
     ros.wait(lambda: not process.running, "a refusal", timeout=60.0)
     ros.node.destroy_timer(timer)
     assert process.wait() == 2
-    assert "The arm is not free: a human commands it." in process.output
+    assert "the arm is not free: a human controls it" in process.output
     assert not (tmp_path / "latency.yaml").exists()
     assert {state.source for state in robot} <= {"", "joy", "calibration"}

@@ -139,9 +139,9 @@ def test_a_camera_that_runs_can_be_looked_at(ros, simulated: None, tmp_path: Pat
     absent = ros.run([sys.executable, *words[:4], *other], name="absent")
     ros.wait(lambda: not looked.running and not absent.running, "their ends", timeout=60.0)
     assert "images at" in looked.output, looked.output
-    assert "No settings come with these images, as with the simulator's" in looked.output
+    assert "These images have no settings, like the simulator's" in looked.output
     assert absent.wait() == 2
-    assert "Nothing arrives on /camera/nowhere/image/compressed" in absent.output
+    assert "nothing arrives on /camera/nowhere/image/compressed" in absent.output
 
 
 def test_what_to_do_instead_of_opening_a_camera_that_another_node_shows(
@@ -159,7 +159,7 @@ def test_what_to_do_instead_of_opening_a_camera_that_another_node_shows(
         assert "error: there is no camera /dev/video77" in process.output
     assert "come from the node simulator, which has no exposure, gain, white balance or focus" in simulator.output
     assert "`ptr calibrate camera over_shoulder --running` looks" in simulator.output
-    assert "The node occupied has the camera nowhere: end it first" in other.output
+    assert "the node occupied uses the camera nowhere: stop it first" in other.output
 
 
 def unused(folder: Path) -> Path:

@@ -59,7 +59,7 @@ def test_a_wrong_node_parameter_ends_the_launch_with_its_reason(ros: Any) -> Non
     [
         (["collect.launch.xml", "tsk:=x"], "no launch argument 'tsk'; did you mean 'task'?"),
         (["collect.launch.xml"], "'task' is required"),
-        (["collect.launch.xml", "task:=x", "robot:=ur5"], "robot:=ur5 is not possible; choices: sim, wx250s"),
+        (["collect.launch.xml", "task:=x", "robot:=ur5"], "invalid launch argument robot:=ur5; choices: sim, wx250s"),
         (["evaluate.xml"], "has no launch file 'evaluate.xml'; did you mean 'evaluate.launch.xml'?"),
     ],
 )

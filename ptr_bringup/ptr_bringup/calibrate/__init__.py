@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr calibrate`: what of a robot has to be measured, and where that is kept."""
+"""`ptr calibrate`: measures what differs from robot to robot, and stores it."""

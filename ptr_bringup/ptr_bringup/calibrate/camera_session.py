@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The session of `ptr calibrate camera`: lets a camera find its settings, fixes them, and looks at its images."""
+"""The session of `ptr calibrate camera`: lets a camera's settings settle, fixes them, and checks its images."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ptr_bringup.camera.source import CameraError, CaptureConfig, Source
 from ptr_models.common.files import write_atomically
 
 SETTLE = 3.0
-"""s in which the camera's automatic exposure, white balance and focus come to rest."""
-FIRST = 0.5
-"""s of a device's first images that are not looked at: the sensor comes to its exposure meanwhile."""
+"""s for the camera's automatic exposure, white balance and focus to settle."""
+SKIPPED = 0.5
+"""s of a device's first images that are ignored while the exposure settles."""
 _HEAD = "# Written by `ptr calibrate camera`; give it as camera_config:=PATH.\n"
 
 Opener = Callable[[str, CaptureConfig, Settings], Source]
@@ -29,7 +29,7 @@ Opener = Callable[[str, CaptureConfig, Settings], Source]
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A camera of the configuration: its name, the ROS parameters in its entry, the whole file, and its key there."""
+    """A camera in the configuration: its name, the ROS parameters of its entry, the whole file, and its key there."""
 
     name: str
     parameters: dict[str, Any]
@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def requested(self) -> CaptureConfig:
-        """The format that is asked for."""
+        """The requested format."""
         known = {"width", "height", "rate", "rotate"} & set(self.parameters)
         return CaptureConfig(
             **{name: self.parameters[name] for name in known}, quality=self.parameters.get("jpeg_quality", 90)
@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def settings(self) -> Settings:
-        """What is fixed already."""
+        """The settings that are fixed already."""
         return Settings(**{name: float(self.parameters[name]) for name in NAMES if name in self.parameters})
 
 
@@ -61,23 +61,23 @@ def read_entry(path: Path, name: str) -> Entry:
         key = next((key for key in file if str(key).rpartition("/")[2] == name), name)
         return Entry(name, dict(file[key]["ros__parameters"]), file, key)
     except OSError as error:
-        raise CalibrationError(f"The configuration {path} can't be read: {error.strerror}.") from error
+        raise CalibrationError(f"can't read the configuration {path}: {error.strerror}") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise CalibrationError(f"The configuration {path} has no entry of the camera {name} ({error!r}).") from error
+        raise CalibrationError(f"the configuration {path} has no entry for the camera {name} ({error!r})") from error
 
 
 def settle(source_name: str, entry: Entry, fixed: Settings, open_: Opener = open_source) -> Settings:
-    """The settings of a device: those that are given, the rest as its own automatic finds them.
+    """Fixed settings for a device: the given ones, the rest from its automatic modes.
 
     Raises:
-        CameraError: it gives no images.
+        CameraError: it provides no images.
     """
     source = open_(source_name, entry.requested, fixed)
     try:
         deadline = time.monotonic() + SETTLE
         while time.monotonic() < deadline:
             if source.read() is None:
-                raise CameraError(f"{source_name} stopped giving images.")
+                raise CameraError(f"{source_name} stopped sending images")
         found = source.settings()
     finally:
         source.close()
@@ -85,7 +85,7 @@ def settle(source_name: str, entry: Entry, fixed: Settings, open_: Opener = open
     return Settings(**{n: found.get(n, AUTOMATIC) if value == AUTOMATIC else value for n, value in values.items()})
 
 
-def look(
+def check_images(
     source_name: str,
     entry: Entry,
     settings: Settings,
@@ -93,20 +93,20 @@ def look(
     open_: Opener = open_source,
     rate: float | None = None,
 ) -> tuple[Quality, dict[str, Any], list[str], bytes]:
-    """The quality of some s of images, what the camera is set to, what there is to say of it, and the last image.
+    """Check the images of some seconds: returns their quality, the settings, notices and the last image.
 
     Args:
-        rate: Hz that is expected; None: that of the entry, or of a source that tells no settings any.
+        rate: expected rate, Hz; None: the entry's, or any rate for a source without settings.
     Raises:
-        CameraError: it gives no images.
-        CalibrationError: it gives too few.
+        CameraError: it provides no images.
+        CalibrationError: it provides too few.
     """
     source = open_(source_name, entry.requested, settings)
     images = []
     try:
-        begin = time.monotonic() + (FIRST if source.period is None else 0.0)
-        while time.monotonic() < begin + seconds and (image := source.read()) is not None:
-            if time.monotonic() >= begin:
+        start = time.monotonic() + (SKIPPED if source.period is None else 0.0)
+        while time.monotonic() < start + seconds and (image := source.read()) is not None:
+            if time.monotonic() >= start:
                 images.append((image.taken, image.jpeg))
             if source.period is not None:
                 time.sleep(source.period)
@@ -118,10 +118,10 @@ def look(
 
 
 def write_entry(path: Path, entry: Entry, source_name: str, settings: Settings) -> None:
-    """Write the whole configuration with this camera's settings fixed.
+    """Write the whole configuration with this camera's settings.
 
     Raises:
-        CalibrationError: it can't be written.
+        CalibrationError: the file can't be written.
     """
     parameters = entry.parameters | {"source": source_name}
     if is_device(source_name):
@@ -131,4 +131,4 @@ def write_entry(path: Path, entry: Entry, source_name: str, settings: Settings) 
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, _HEAD + text)
     except OSError as error:
-        raise CalibrationError(f"{path} can't be written: {error.strerror}.") from error
+        raise CalibrationError(f"can't write {path}: {error.strerror}") from error

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ptr_bringup.ros.session import Caller
 
 FOLDER = Path("~/.config/ptr")
-_SEARCHED = 12.0  # s of motion, unless another duration is given
+_DURATION = 12.0  # s of motion, unless another duration is given
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,7 +32,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "calibrate",
         help="measure latencies of cameras and commands, set up cameras",
-        description="Measure what differs from robot to robot, and keep it with the robot's configuration.",
+        description="Measure what differs from robot to robot, and store it with the robot's configuration.",
     )
     actions = parser.add_subparsers(required=True, metavar="WHAT")
     _add_latency(actions)
@@ -43,9 +43,9 @@ def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     latency = actions.add_parser(
         "latency",
         help="measure the latency of images and commands; moves the arm",
-        description="Move the arm to its start and then back and forth, at most 9 cm, for some seconds, and correlate "
-        "its cameras' images with its joints. The robot must be running (ptr launch ptr_bringup robot.launch.xml), and "
-        "nobody may command it.",
+        description="Move the arm to its start pose and then back and forth, at most 9 cm, for some seconds, and "
+        "correlate the cameras' images with its joints. The robot must be running (ptr launch ptr_bringup "
+        "robot.launch.xml), and nothing else may command it.",
     )
     latency.add_argument(
         "--camera",
@@ -56,7 +56,7 @@ def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     latency.add_argument(
         "--duration",
         type=arguments.Real(5.0, 120.0),
-        default=_SEARCHED,
+        default=_DURATION,
         metavar="S",
         help="duration of the motion (default: %(default)s)",
     )
@@ -68,7 +68,7 @@ def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="file to write, with a plot beside it (default: %(default)s)",
     )
     add_namespace(latency)
-    latency.set_defaults(run=_said(_latency))
+    latency.set_defaults(run=_reporting_errors(_latency))
 
 
 def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -140,11 +140,11 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help="file to write (default: %(default)s)",
     )
     add_namespace(camera)
-    camera.set_defaults(run=_said(_camera))
+    camera.set_defaults(run=_reporting_errors(_camera))
 
 
-def _said(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
-    """Make of an error that a person can mend one sentence and exit code 2."""
+def _reporting_errors(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Turn an error that the user can fix into a message and exit code 2."""
 
     def wrapped(options: argparse.Namespace) -> int:
         from ptr_bringup.camera.source import CameraError
@@ -160,14 +160,14 @@ def _said(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namesp
 
 def _latency(options: argparse.Namespace) -> int:
     if not 5.0 <= options.duration <= 120.0:
-        raise CalibrationError(f"The motion can take 5 to 120 s, not {options.duration:g}.")
+        raise CalibrationError(f"the duration is {options.duration:g} s; it must be 5 to 120 s")
     if find_spec("rclpy") is None:
-        raise CalibrationError("`ptr calibrate latency` needs ROS 2; run it on the robot's computer.")
+        raise CalibrationError("`ptr calibrate latency` needs ROS 2; run it on the robot's computer")
     from ptr_bringup.calibrate.latency_session import LatencyNode, record
     from ptr_bringup.ros.session import run_session
 
     def work(node: LatencyNode, caller: Caller) -> int:
-        print("The arm moves to its start and then to and fro; keep clear.", flush=True)
+        print("The arm will move to its start pose and then back and forth; keep clear.", flush=True)
         _report_latency(options.out.expanduser(), record(node, caller, options.duration))
         return 0
 
@@ -197,16 +197,17 @@ def _camera(options: argparse.Namespace) -> int:
     if options.rate:
         entry.parameters["rate"] = options.rate
     if options.running:
-        return _look_at_running(entry, options.duration, options.rate, options.namespace)
+        return _check_running(entry, options.duration, options.rate, options.namespace)
     source = options.source or str(entry.parameters.get("source", "/dev/video0"))
     try:
         return _set_up(options, entry, source)
     except CameraError as error:
-        raise CameraError(f"{error} {_instead(options.camera, options.namespace)}".rstrip()) from error
+        advice = _advice_on_running(options.camera, options.namespace)
+        raise CameraError(f"{error}; {advice}" if advice else str(error)) from error
 
 
 def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
-    from ptr_bringup.calibrate.camera_session import look, settle, write_entry
+    from ptr_bringup.calibrate.camera_session import check_images, settle, write_entry
     from ptr_bringup.camera.opening import is_device
     from ptr_bringup.camera.settings import Settings
 
@@ -214,7 +215,7 @@ def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
     if not options.check and is_device(source):
         given = Settings(options.exposure, options.gain, options.white_balance, options.focus)
         settings = settle(source, entry, given)
-    quality, current, notices, image = look(source, entry, settings, options.duration)
+    quality, current, notices, image = check_images(source, entry, settings, options.duration)
     _print_quality(quality, current, (*notices, *quality.advice))
     if options.check:
         return 1 if quality.advice else 0
@@ -227,8 +228,8 @@ def _set_up(options: argparse.Namespace, entry: Entry, source: str) -> int:
     return 0
 
 
-def _instead(camera: str, namespace: str) -> str:
-    """What to do about a camera that can't be opened, where it or the simulator's runs; else empty."""
+def _advice_on_running(camera: str, namespace: str) -> str:
+    """Advice on a camera that can't be opened, if its node or the simulator is running; else empty."""
     if find_spec("rclpy") is None:
         return ""
     from ptr_bringup.calibrate.running_camera import advice_on_running
@@ -236,13 +237,13 @@ def _instead(camera: str, namespace: str) -> str:
     return advice_on_running(camera, namespace)
 
 
-def _look_at_running(entry: Entry, seconds: float, rate: float | None, namespace: str) -> int:
+def _check_running(entry: Entry, seconds: float, rate: float | None, namespace: str) -> int:
     if find_spec("rclpy") is None:
-        raise CalibrationError("`ptr calibrate camera --running` needs ROS 2; run it on the robot's computer.")
-    from ptr_bringup.calibrate.camera_session import look
+        raise CalibrationError("`ptr calibrate camera --running` needs ROS 2; run it on the robot's computer")
+    from ptr_bringup.calibrate.camera_session import check_images
     from ptr_bringup.calibrate.running_camera import RunningCamera
 
-    quality, current, notices, _ = look(
+    quality, current, notices, _ = check_images(
         entry.name, entry, entry.settings, seconds, lambda name, *_: RunningCamera(name, namespace), rate
     )
     _print_quality(quality, current, (*notices, *quality.advice))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why something could not be calibrated."""
+"""The error of the calibration commands."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from ptr_models.common.errors import PtrError
 
 
 class CalibrationError(PtrError):
-    """Nothing was measured, or not well enough; the message says why and what to do."""
+    """The measurement failed or is not good enough; the message says why and what to do."""

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""By how much one signal trails another that it is a function of.
+"""The lag of one signal behind another that it is a function of.
 
-What a camera shows of a moving arm is some function of where the arm was a latency ago: images(t) = f(u(t - latency))
-with u the arm's place along a straight way. For each candidate latency a polynomial in u is fitted to all components
-of the images; the latency is the one that leaves least. No motion has to be found in the images, nothing has to be
-known about the camera, and the time between two images is resolved because u is known in between. It is the
-maximum-likelihood estimate where the noise of the images is white; for a command and the place that it leads to the
-same estimate with a straight line as f is the usual cross-correlation.
+A camera's image of a moving arm is a function of the arm's earlier position: images(t) = f(u(t - latency)), with u the
+arm's position along a straight path. For each candidate latency, a polynomial in u is fitted to all components of the
+images; the estimate is the candidate with the smallest residual. This needs no motion detection in the images and no
+knowledge about the camera, and resolves less than a frame period because u is known between images. For white image
+noise it is the maximum-likelihood estimate. For a command and the resulting position, with a straight line as f, it is
+the usual cross-correlation.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 from ptr_bringup.calibrate.errors import CalibrationError
 
 STEP = 0.002
-"""s between two candidates; a parabola through the best three refines it."""
+"""s between two candidates; a parabola through the best three refines the estimate."""
 BLOCK = 1.0
-"""s of signal that are drawn together for the interval: neighbours are not independent."""
+"""s, block length of the bootstrap, because neighboring samples are not independent."""
 DRAWS = 400
 
 
 @dataclass(frozen=True)
 class Lag:
-    """By how much a signal trails.
+    """The lag of a signal.
 
     Attributes:
         value: s.
-        low, high: s, 95 % interval.
-        explained: share of the signal's variance that the other one explains at that lag.
+        low, high: s, 95 % confidence interval.
+        explained: share of the signal's variance that the reference explains at that lag.
         candidates: (K,) s, and `curve`, (K,), the share explained by each.
     """
 
@@ -53,35 +53,35 @@ def find_lag(
     degree: int = 5,
     seed: int = 0,
 ) -> Lag:
-    """By how much a signal trails a reference.
+    """Estimate the lag of a signal behind a reference.
 
     Args:
         times: (N,) s, ascending.
         signal: (N, D), e.g. components of images.
         reference_times: (M,) s, ascending, on the same clock.
         reference: (M,).
-        search: s, smallest and largest lag that are tried.
-        degree: of the polynomial that the signal is of the reference.
+        search: s, minimum and maximum candidate lag.
+        degree: of the polynomial from reference to signal.
     Raises:
-        CalibrationError: too little was recorded, or the best lag is at an end of the search.
+        CalibrationError: too little was recorded, or the best lag is at an end of the search range.
     """
     inside = (times - search[1] >= reference_times[0]) & (times - search[0] <= reference_times[-1])
     times, signal = times[inside], signal[inside]
     if len(times) < 10 * (degree + 1):
         raise CalibrationError(
-            f"Only {len(times)} samples were recorded while the arm moved, {10 * (degree + 1)} are needed; is the "
+            f"only {len(times)} samples were recorded while the arm moved, but {10 * (degree + 1)} are needed; is the "
             "stream running?"
         )
     candidates = np.arange(search[0], search[1] + 0.5 * STEP, STEP)
     left = _residuals(candidates, times, signal, reference_times, reference, degree)
     spread = float(((signal - signal.mean(axis=0)) ** 2).sum())
     if spread == 0.0:
-        raise CalibrationError("The signal did not change at all while the arm moved; is the stream frozen?")
+        raise CalibrationError("the signal did not change while the arm moved; is the stream frozen?")
     value, best = _lowest(candidates, left.sum(axis=1))
     if best in (0, len(candidates) - 1):
         raise CalibrationError(
-            f"The lag is beyond the {search[0]:g} to {search[1]:g} s that were tried, or the signal does not follow "
-            "the arm at all."
+            f"the lag is outside the search range of {search[0]:g} to {search[1]:g} s, or the signal does not follow "
+            "the arm at all"
         )
     low, high = _interval(candidates, left, times, seed)
     curve = 1.0 - left.sum(axis=1) / spread
@@ -96,10 +96,10 @@ def _residuals(
     reference: NDArray[np.float64],
     degree: int,
 ) -> NDArray[np.float64]:
-    """(K, N) squares of what a fit at each candidate leaves of each sample."""
+    """(K, N) squared residual of each sample for a fit at each candidate."""
     middle, half = 0.5 * (reference.max() + reference.min()), 0.5 * np.ptp(reference)
     if half == 0.0:
-        raise CalibrationError("The arm did not move; is its torque on?")
+        raise CalibrationError("the arm did not move; is its torque on?")
     scaled = (reference - middle) / half
     left = np.empty((len(candidates), len(times)))
     for row, lag in enumerate(candidates):
@@ -110,7 +110,7 @@ def _residuals(
 
 
 def _lowest(candidates: NDArray[np.float64], cost: NDArray[np.float64]) -> tuple[float, int]:
-    """Where a curve is lowest, by a parabola through its lowest point and the two beside it, and that point's index."""
+    """Minimum of a curve, from a parabola through its lowest point and its neighbors, and the index of that point."""
     best = int(np.argmin(cost))
     if best in (0, len(cost) - 1):
         return float(candidates[best]), best
@@ -123,7 +123,7 @@ def _lowest(candidates: NDArray[np.float64], cost: NDArray[np.float64]) -> tuple
 def _interval(
     candidates: NDArray[np.float64], left: NDArray[np.float64], times: NDArray[np.float64], seed: int
 ) -> tuple[float, float]:
-    """95 % interval by drawing blocks of the recording with replacement (block bootstrap)."""
+    """95 % confidence interval by a block bootstrap of the recording."""
     block = ((times - times[0]) / BLOCK).astype(int)
     sums = np.stack([left[:, block == index].sum(axis=1) for index in np.unique(block)])
     drawn = np.random.default_rng(seed).integers(0, len(sums), (DRAWS, len(sums)))

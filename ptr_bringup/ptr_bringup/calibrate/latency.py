@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a recording of a moving arm to the latencies of its cameras and of its commands."""
+"""Latencies of cameras and commands from a recording of the moving arm."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from ptr_bringup.calibrate.motion import DIRECTION
 from ptr_models.common.jpeg import decode
 
 COMPONENTS = 8
-"""Of the images: the few ways in which they change most."""
+"""Number of principal components of the images."""
 EXPLAINED = 0.5
-"""Share of the changes that the arm must explain; less, and it is hardly in the image."""
-WIDEST = 0.03
-"""s, width of a camera's interval that is still of use."""
+"""Minimum share of the variance that the arm must explain; with less, it is hardly visible."""
+MAX_INTERVAL = 0.03
+"""s, maximum usable width of a camera's confidence interval."""
 STRETCH = 0.2
-"""s over which ways are compared: a command that the gate held back shifts all later places, but only few ways."""
-EARLIEST = -0.01
-"""s. A stamp that is earlier than the image by more than this is wrong; a little less is the error of measuring."""
-SMALL = (40, 30)  # width and height of the images that are compared
+"""s over which displacements are compared: a command held back by the gate shifts all later positions, but only a few
+displacements."""
+MIN_LAG = -0.01
+"""s. A more negative lag means that the stamps are wrong; a less negative one is measurement error."""
+IMAGE_SIZE = (40, 30)  # width and height of the compared images
 
 
 @dataclass
 class Recording:
-    """What was seen while the arm moved; stamps in s, ascending.
+    """Data recorded while the arm moved; stamps in s, ascending.
 
     Attributes:
-        commands: (stamp, speed along the way in m/s).
+        commands: (stamp, speed along the path in m/s).
         states: (stamp, position (3,) m of the end effector).
-        images: per camera (stamp, grey image of any size).
+        images: per camera (stamp, gray image of any size).
     """
 
     commands: list[tuple[float, float]] = field(default_factory=list)
@@ -44,56 +45,57 @@ class Recording:
 
 
 def small_image(jpeg: bytes) -> NDArray[np.uint8] | None:
-    """An image as it is recorded: grey, an eighth of its size; None when it can't be decoded."""
+    """A gray image at an eighth of its size; None if it can't be decoded."""
     return decode(jpeg, cv2.IMREAD_REDUCED_GRAYSCALE_8)
 
 
 def measure(recording: Recording) -> tuple[Lag, dict[str, Lag]]:
-    """The latency of commands, and of each camera.
+    """The latency of commands and of each camera.
 
     Raises:
-        CalibrationError: something was not seen well enough.
+        CalibrationError: the data are not good enough.
     """
     times, places = _places(recording)
     sent, wanted = _commanded(recording)
-    found = find_lag(times, _way(times, places)[:, None], sent, _way(sent, wanted), degree=1)
-    command = _sure(found, "The arm", "its commands")
+    found = find_lag(times, _displacement(times, places)[:, None], sent, _displacement(sent, wanted), degree=1)
+    command = _check_fit(found, "the arm", "its commands")
     cameras = {}
     for name, images in recording.images.items():
         stamps, components = _components(name, images)
-        what = f"The image of {name}"
-        cameras[name] = _narrow(_sure(find_lag(stamps, components, times, places), what, "the arm's motion"), what)
+        what = f"the image of {name}"
+        lag = _check_fit(find_lag(stamps, components, times, places), what, "the arm's motion")
+        cameras[name] = _check_interval(lag, what)
     return command, cameras
 
 
 def latencies(command: Lag, cameras: Mapping[str, Lag]) -> tuple[float, dict[str, float]]:
-    """What is to be kept: whole ms, and zero where the error of measuring has led below it."""
-    return _kept(command), {name: _kept(lag) for name, lag in cameras.items()}
+    """The values to store: rounded to ms, and zero instead of a slightly negative lag."""
+    return _rounded(command), {name: _rounded(lag) for name, lag in cameras.items()}
 
 
-def _kept(lag: Lag) -> float:
+def _rounded(lag: Lag) -> float:
     return round(max(lag.value, 0.0), 3)
 
 
 def _places(recording: Recording) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Stamps (N,) and places (N,) in m along the way of the measured end effector."""
+    """Stamps (N,) and positions (N,) in m of the measured end effector along the path."""
     if len(recording.states) < 2:
-        raise CalibrationError("No state of the arm was recorded; is the arm node running?")
+        raise CalibrationError("no state of the arm was recorded; is the arm node running?")
     times = np.array([stamp for stamp, _ in recording.states])
     positions = np.array([position for _, position in recording.states])
     return times, (positions - positions[0]) @ DIRECTION
 
 
 def _commanded(recording: Recording) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Stamps (N,) of the commands and the places (N,) in m that they lead to: each speed holds until the next one."""
+    """Stamps (N,) of the commands and the resulting positions (N,) in m; a speed holds until the next one."""
     if len(recording.commands) < 2:
-        raise CalibrationError("No command was sent.")
+        raise CalibrationError("no command was sent")
     times, speeds = np.array(recording.commands).T
     return times, np.concatenate([[0.0], np.cumsum(speeds[:-1] * np.diff(times))])
 
 
-def _way(times: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) m gone in the STRETCH before each time."""
+def _displacement(times: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) m, displacement during the STRETCH before each time."""
     return places - np.interp(times - STRETCH, times, places)
 
 
@@ -104,29 +106,29 @@ def _components(
     if len(images) < COMPONENTS:
         raise CalibrationError(f"{len(images)} images of {name} arrived; is the camera running?")
     stamps = np.array([stamp for stamp, _ in images])
-    rows = [cv2.resize(image, SMALL, interpolation=cv2.INTER_AREA).ravel() for _, image in images]
+    rows = [cv2.resize(image, IMAGE_SIZE, interpolation=cv2.INTER_AREA).ravel() for _, image in images]
     flat = np.array(rows, np.float64)
     left, sizes, _ = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
     return stamps, left[:, :COMPONENTS] * sizes[:COMPONENTS]
 
 
-def _sure(lag: Lag, what: str, whom: str) -> Lag:
+def _check_fit(lag: Lag, what: str, whom: str) -> Lag:
     if lag.explained < EXPLAINED:
         raise CalibrationError(
-            f"{what} follows {whom} only to {100 * lag.explained:.0f} %; let the arm be seen large, nothing else move, "
-            "and the light be steady."
+            f"{what} follows {whom} only to {100 * lag.explained:.0f} %; make sure that the arm fills the view, "
+            "nothing else moves and the light is steady"
         )
-    if lag.value < EARLIEST:
+    if lag.value < MIN_LAG:
         raise CalibrationError(
-            f"{what} is {-1e3 * lag.value:.0f} ms ahead of {whom}: its stamps, or those of the joints, are wrong."
+            f"{what} is {-1e3 * lag.value:.0f} ms ahead of {whom}: its stamps, or those of the joints, are wrong"
         )
     return lag
 
 
-def _narrow(lag: Lag, what: str) -> Lag:
-    if lag.high - lag.low > WIDEST:
+def _check_interval(lag: Lag, what: str) -> Lag:
+    if lag.high - lag.low > MAX_INTERVAL:
         raise CalibrationError(
             f"{what} is {1e3 * lag.low:.0f} to {1e3 * lag.high:.0f} ms late, which is too wide an interval; measure "
-            "for longer, on a machine that does nothing else."
+            "longer, on an otherwise idle machine"
         )
     return lag

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a measurement of latencies leaves behind: a file that others read, and an image for people."""
+"""Output of a latency measurement: a file for other programs, and a plot."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _HEAD = "# Latencies of a robot in s, measured by `ptr calibrate latency`; give 
 
 
 def write_latencies(path: Path, command: Lag, cameras: Mapping[str, Lag], today: datetime.date) -> None:
-    """Write the latencies; those of other cameras that a file there already holds are kept.
+    """Write the latencies; those of other cameras in an existing file are kept.
 
     Raises:
-        CalibrationError: the file that is there can't be read, or a new one can't be written.
+        CalibrationError: the existing file can't be read, or the new one can't be written.
     """
     fields = _present(path)
     kept, of_cameras = latencies(command, cameras)
@@ -35,7 +35,7 @@ def write_latencies(path: Path, command: Lag, cameras: Mapping[str, Lag], today:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
     except OSError as error:
-        raise CalibrationError(f"{path} can't be written: {error.strerror}.") from error
+        raise CalibrationError(f"can't write {path}: {error.strerror}") from error
 
 
 def _present(path: Path) -> dict[str, Any]:
@@ -44,9 +44,9 @@ def _present(path: Path) -> dict[str, Any]:
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise CalibrationError(f"{path} is there and can't be read ({error}); move it away.") from error
+        raise CalibrationError(f"{path} exists but can't be read ({error}); move it away") from error
     if not isinstance(fields, dict) or not all(isinstance(fields.get(k, {}), dict) for k in ("cameras", "measured")):
-        raise CalibrationError(f"{path} is there and holds no latencies; give another path.")
+        raise CalibrationError(f"{path} exists but contains no latencies; use another path")
     return fields
 
 
@@ -67,7 +67,7 @@ def sentence(what: str, lag: Lag) -> str:
 
 
 def plot(path: Path, command: Lag, cameras: Mapping[str, Lag]) -> None:
-    """How well each candidate explains what was seen, with the best one and its interval."""
+    """Plot how well each candidate explains the data, with the best one and its interval."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # takes half a second
     from matplotlib.figure import Figure
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The session of `ptr calibrate latency`: moves the arm through the gate and records what is seen of it."""
+"""The session of `ptr calibrate latency`: moves the arm through the gate and records it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from ptr_msgs.msg import ArmCommand, ArmState
 
 SOURCE = "calibration"
 _PERIOD = 0.02  # s between two commands
-_AFTER = 0.6  # s at rest after the motion: what is late comes then
+_REST = 0.6  # s at rest after the motion, for late data
 _TIMEOUT = 20.0  # s for the arm and the cameras to appear
-_MOVE = 60.0  # s for the way to the start
-_MODES = {ArmState.TELEOP: "a human commands it", ArmState.POLICY: "a policy commands it"}
-_MODES |= {ArmState.MOVING: "it is on its way to a pose", ArmState.PROTECTIVE_STOP: "it is stopped; clear it first"}
+_MOVE_TIMEOUT = 60.0  # s for the move to the start pose
+_MODES = {ArmState.TELEOP: "a human controls it", ArmState.POLICY: "a policy controls it"}
+_MODES |= {ArmState.MOVING: "it is moving to a pose", ArmState.PROTECTIVE_STOP: "it is stopped; clear it first"}
 
 
 class LatencyNode(Node):
-    """Sends commands as a human source does, and keeps what it hears while it records."""
+    """Sends commands as a human source, and stores received data while recording."""
 
     def __init__(self, cameras: Sequence[str], namespace: str = "") -> None:
         super().__init__("calibrate_latency", namespace=namespace or None)
@@ -61,11 +61,11 @@ class LatencyNode(Node):
             self.recording.images[name].append((seconds(message.header.stamp), image))
 
     def sees(self, camera: str) -> bool:
-        """Whether an image of a camera has come."""
+        """Whether an image of a camera has arrived."""
         return self.seen[camera] > 0
 
     def command(self, speed: float, deadman: bool = True) -> None:
-        """Send a speed (m/s) along the way; the gripper stays as it is."""
+        """Command a speed (m/s) along the path; the gripper stays as it is."""
         message = ArmCommand(
             source=SOURCE, deadman=deadman, gripper_position=self.state.message.commanded_gripper_position
         )
@@ -80,11 +80,11 @@ class LatencyNode(Node):
 
 
 def record(node: LatencyNode, caller: Caller, duration: float) -> Recording:
-    """Bring the arm to its start, move it for some s, and give back what was seen.
+    """Move the arm to its start pose, then back and forth for `duration` s; returns the recording.
 
     Raises:
-        CalibrationError: somebody commands the arm, before or meanwhile.
-        SessionError: the arm or a camera is not there, or the arm does not reach its start.
+        CalibrationError: something else commands the arm, before or during the motion.
+        SessionError: the arm or a camera is missing, or the arm does not reach its start pose.
     """
     caller.wait(lambda: node.state.there, f"{caller.named('arm/state')}; is the arm node running?", _TIMEOUT)
     for name in node.seen:
@@ -103,34 +103,34 @@ def record(node: LatencyNode, caller: Caller, duration: float) -> Recording:
 
 def _refuse_unless_free(state: ArmState) -> None:
     if state.mode in _MODES:
-        raise CalibrationError(f"The arm is not free: {_MODES[state.mode]}.")
+        raise CalibrationError(f"the arm is not free: {_MODES[state.mode]}")
 
 
 def _go_to_start(node: LatencyNode, caller: Caller) -> None:
     goal = MoveTo.Goal(named_pose="start", gripper_position=node.state.message.commanded_gripper_position)
-    result = caller.act(node.move, goal, "arm/move_to", _MOVE)
+    result = caller.act(node.move, goal, "arm/move_to", _MOVE_TIMEOUT)
     if result is None:
-        raise CalibrationError("The arm refused to move to its start; does somebody command it?")
+        raise CalibrationError("the arm refused to move to its start pose; is another program commanding it?")
     if not result.success:
-        raise CalibrationError(f"The arm did not reach its start: {result.message}")
+        raise CalibrationError(f"the arm did not reach its start pose: {result.message}")
 
 
 def _move(node: LatencyNode, caller: Caller, duration: float) -> None:
     began = time.monotonic()
     tick = 0
-    while (elapsed := time.monotonic() - began) < duration + _AFTER:
+    while (elapsed := time.monotonic() - began) < duration + _REST:
         node.command(motion.speed(elapsed, duration))
         state = node.state.message
         if state.source not in ("", SOURCE):
-            raise CalibrationError(f"{state.source} took the arm; nothing was measured.")
+            raise CalibrationError(f"{state.source} took over the arm; nothing was measured")
         if state.mode == ArmState.PROTECTIVE_STOP:
-            raise CalibrationError("The arm was stopped; nothing was measured.")
+            raise CalibrationError("the arm was stopped; nothing was measured")
         tick += 1
         caller.sleep(began + tick * _PERIOD - time.monotonic())
 
 
 def _in_order(recording: Recording) -> Recording:
-    """The same by stamps; of equal stamps the last one."""
+    """The recording sorted by stamp; for equal stamps the last sample."""
     images = {name: _by_stamp(found) for name, found in recording.images.items()}
     return Recording(_by_stamp(recording.commands), _by_stamp(recording.states), images)
 

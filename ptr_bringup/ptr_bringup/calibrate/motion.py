@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The motion by which latencies are measured: to and fro on a straight way, ever faster."""
+"""The motion for measuring latencies: back and forth on a straight path, at an increasing frequency."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import math
 import numpy as np
 
 DIRECTION = np.array([0.0, 0.8, 0.6])
-"""Of the way, in base_link: sideways and up, which a camera over the shoulder and one in front both see."""
+"""Of the path, in base_link: sideways and up, visible from over the shoulder and from the front."""
 SPEED = 0.12
-"""m/s at most: half of what the gate lets pass."""
+"""m/s, maximum: half of the gate's limit."""
 SLOW, FAST = 0.5, 1.5
-"""Hz, at the beginning and at the end. No two parts look alike, so that the lag can't be mistaken by a period."""
+"""Hz, at the start and the end. The motion never repeats, so the lag can't be off by a period."""
 
 
 def speed(time: float, duration: float) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How good the images of a camera are: sharp, rightly exposed, even in time and in brightness."""
+"""Quality of a camera's images: sharpness, exposure, regular timing and constant brightness."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.camera.health import Health
 from ptr_models.common.jpeg import decode
 
-FEWEST = 10
-"""Images that a judgment needs."""
+MIN_IMAGES = 10
+"""Minimum number of images."""
 UNDER, OVER = 5, 250
-"""Of 255: pixels at most and at least this bright hold no detail."""
-MOST_CLIPPED = 0.05
-"""Share of such pixels that a good exposure may have: a window or a lamp in the image."""
+"""Of 255: darker and brighter pixels have no detail."""
+MAX_CLIPPED = 0.05
+"""Maximum share of such pixels in a good exposure, for example from a window or a lamp."""
 BLURRED = 20.0
-"""Variance of the Laplacian of a 640x480 image below which hardly an edge is sharp (Pech-Pacheco et al. 2000)."""
+"""Variance of the Laplacian of a 640x480 image below which it has few sharp edges (Pech-Pacheco et al. 2000)."""
 FLICKER = 0.02
-"""Share by which the brightness of the images may vary: more is flickering light or a drifting exposure."""
+"""Maximum relative variation of the brightness; more means flickering light or a drifting exposure."""
 MAINS = {"50 Hz": 10.0, "60 Hz": 1000.0 / 120.0}
-"""ms between two flashes of a lamp on the mains: exposures of a multiple of it see no flicker."""
+"""ms between two flashes of a mains lamp; exposures that are a multiple of it see no flicker."""
 _SIZE = (640, 480)
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What was found.
+    """Quality of a series of images.
 
     Attributes:
-        count: images looked at.
+        count: number of images.
         rate: Hz.
-        jitter: ms, 99th percentile of how far a period is from their median.
-        lost: images that did not come.
+        jitter: ms, 99th percentile of the periods' deviation from their median.
+        lost: number of missing images.
         brightness: mean, of 255.
-        under, over: shares of pixels that are too dark and too bright to show anything.
+        under, over: shares of underexposed and overexposed pixels.
         sharpness: median variance of the Laplacian at 640x480.
         flicker: standard deviation of the images' mean brightness over its mean.
-        advice: sentences about what is not good.
+        advice: a sentence for each problem.
     """
 
     count: int
@@ -62,13 +62,13 @@ def judge(images: Sequence[tuple[float, bytes]], wanted_rate: float | None, sett
 
     Args:
         images: (time of capture in s, JPEG).
-        wanted_rate: Hz; None: that at which most of them came.
-        settings: as of `Source.settings`.
+        wanted_rate: Hz; None: the median rate.
+        settings: from `Source.settings`.
     Raises:
-        CalibrationError: there are too few of them.
+        CalibrationError: there are too few images.
     """
-    if len(images) < FEWEST:
-        raise CalibrationError(f"Only {len(images)} images came; {FEWEST} are needed. Is the camera free?")
+    if len(images) < MIN_IMAGES:
+        raise CalibrationError(f"only {len(images)} images arrived, but {MIN_IMAGES} are needed; is the camera in use?")
     times = np.array([taken for taken, _ in images])
     periods = np.diff(times)
     wanted_rate = wanted_rate or round(1.0 / max(float(np.median(periods)), 1e-3), 1)
@@ -76,9 +76,9 @@ def judge(images: Sequence[tuple[float, bytes]], wanted_rate: float | None, sett
     useless = [health.arrived(taken, jpeg) for taken, jpeg in images]
     whole = [jpeg for (_, jpeg), problem in zip(images, useless, strict=True) if problem is None]
     greys = [grey for jpeg in whole if (grey := decode(jpeg, cv2.IMREAD_GRAYSCALE)) is not None]
-    if len(greys) < FEWEST:
+    if len(greys) < MIN_IMAGES:
         damaged = len(images) - len(greys)
-        raise CalibrationError(f"{damaged} of {len(images)} images are damaged; try another cable.")
+        raise CalibrationError(f"{damaged} of {len(images)} images are damaged; try another cable")
     means = np.array([grey.mean() for grey in greys])
     found = {
         "rate": float(1.0 / np.mean(periods)),
@@ -101,21 +101,21 @@ def _advice(found: dict[str, float], wanted_rate: float, settings: dict[str, Any
     advice = []
     if found["rate"] < 0.95 * wanted_rate:
         advice.append(
-            f"{found['rate']:.1f} images a second come, not {wanted_rate:g}: shorten the exposure, or give the "
-            "camera a USB port of its own."
+            f"{found['rate']:.1f} images a second instead of {wanted_rate:g}: shorten the exposure, or use a separate "
+            "USB port."
         )
-    if found["over"] > MOST_CLIPPED:
+    if found["over"] > MAX_CLIPPED:
         advice.append(f"{100 * found['over']:.0f} % of the image is white: shorten the exposure.")
-    if found["under"] > MOST_CLIPPED:
-        advice.append(f"{100 * found['under']:.0f} % of the image is black: more light, or a longer exposure.")
+    if found["under"] > MAX_CLIPPED:
+        advice.append(f"{100 * found['under']:.0f} % of the image is black: use more light or a longer exposure.")
     if found["sharpness"] < BLURRED:
         advice.append(f"The image is blurred (sharpness {found['sharpness']:.0f}): set the focus, clean the lens.")
     if found["flicker"] > FLICKER:
         advice.append(
-            f"The brightness varies by {100 * found['flicker']:.1f} %: fix the exposure, as a multiple of "
+            f"The brightness varies by {100 * found['flicker']:.1f} %: fix the exposure to a multiple of "
             f"{' or '.join(f'{period:.1f} ms (mains of {name})' for name, period in MAINS.items())}."
         )
     drifting = [name.removeprefix("automatic_") for name in sorted(settings) if name.startswith("automatic_")]
     if drifting:
-        advice.append(f"Automatic, so that it will drift: {', '.join(drifting)}.")
+        advice.append(f"These settings are automatic and will drift: {', '.join(drifting)}.")
     return tuple(advice)

@@ -34,7 +34,7 @@ class ImageConverter:
         """
         if not (0 < message.width <= _MAX_SIZE and 0 < message.height <= _MAX_SIZE):
             raise CameraError(
-                f"dropped an image of {message.width}x{message.height} pixels; width and height must be 1 to {_MAX_SIZE}"
+                f"dropped an image of {message.width}x{message.height} pixels; each side must be 1 to {_MAX_SIZE}"
             )
         if self._bridge is None or _padded_by_parts_of_a_pixel(message):
             return convert(message)

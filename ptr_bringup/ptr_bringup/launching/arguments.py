@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Launch arguments: which there are, and what a given or missing one means."""
+"""Launch arguments: declarations, given values and missing ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ptr_bringup.launching.substitutions import Context, evaluate, unescape
 
 @dataclass(frozen=True)
 class Argument:
-    """A declared launch argument; the default is as written, None when there is none."""
+    """A declared launch argument; the default is as written, None if there is none."""
 
     name: str
     default: str | None
@@ -22,16 +22,16 @@ class Argument:
     choices: tuple[str, ...]
 
     def missing(self) -> LaunchError:
-        """The error when nobody has given it."""
+        """The error for a required argument that is not given."""
         return LaunchError(
             f"launch argument {self.name!r} is required: {self.name}:=… ({self.description or 'no description'})"
         )
 
     def checked(self, value: str) -> str:
-        """The value, if it is one of the choices or there are none."""
+        """The value, if it is one of the choices, or if there are no choices."""
         if self.choices and value not in self.choices:
             near = known_names(value, self.choices, "choices")
-            raise LaunchError(f"launch argument {self.name}:={value} is not possible; {near}")
+            raise LaunchError(f"invalid launch argument {self.name}:={value}; {near}")
         return value
 
     @classmethod
@@ -46,7 +46,7 @@ class Argument:
 
 
 def parse_assignments(words: Sequence[str]) -> dict[str, str]:
-    """`name:=value` words of a command line."""
+    """Parse the `name:=value` words of a command line."""
     given = {}
     for word in words:
         name, _, value = word.partition(":=")
@@ -57,7 +57,7 @@ def parse_assignments(words: Sequence[str]) -> dict[str, str]:
 
 
 def require_arguments(root: Element, given: Collection[str]) -> None:
-    """Refuse an include that doesn't give what the file declares without a default, and always."""
+    """Refuse an include that does not give an argument that the file declares unconditionally and without a default."""
     seen = set()
 
     def collect(parent: Element) -> None:
@@ -74,9 +74,9 @@ def require_arguments(root: Element, given: Collection[str]) -> None:
 
 
 def declared_arguments(root: Element, environment: Mapping[str, str]) -> dict[str, Argument]:
-    """Every argument of a file and of what it includes, whatever the conditions say.
+    """All arguments of a file and of the files it includes, regardless of conditions.
 
-    An include whose file name depends on something that isn't known yet is left out.
+    An include is skipped if its file name depends on something that isn't known yet.
     """
     declared: dict[str, Argument] = {}
     _collect(root, declared, environment, {root.place.file})
@@ -97,7 +97,7 @@ def _collect(parent: Element, declared: dict[str, Argument], environment: Mappin
                 file = Path(evaluate(element.templates["file"], context))
                 root = read_document(file)
             except LaunchError:
-                continue  # said when the include is carried out, if it is
+                continue  # reported when the include is executed, if it is
             if file not in seen:  # its arguments are the same each time
                 seen.add(file)
                 _collect(root, declared, environment, seen)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr launch`: run a launch file where ROS 2's own launch system isn't installed."""
+"""`ptr launch`: run a launch file without ROS 2's own launch system."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(options: argparse.Namespace) -> int:
-    """Carry out `ptr launch`."""
+    """Run `ptr launch`."""
     try:
         file, words = find_file(options.package_or_file, options.rest)
         given = parse_assignments(words)
@@ -74,10 +74,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def require_own_domain(plan: Plan) -> None:
-    """Refuse to start a robot beside another one.
+    """Refuse to start a second robot in a domain.
 
     Raises:
-        LaunchError: a node that a domain can have once runs there already; the text names a free domain.
+        LaunchError: a node that may run once per domain is already running; the message names a free domain.
     """
     names = [f"{process.namespace}/{process.name}".strip("/") for process in plan.processes]
     if plan.processes and (why := conflict(plan.processes[0].environment, names)):
@@ -85,10 +85,10 @@ def require_own_domain(plan: Plan) -> None:
 
 
 def supervise(plan: Plan, folder: Path) -> int:
-    """Run everything that a launch file asks for; see `Supervisor`."""
+    """Run everything in a launch file's plan; see `Supervisor`."""
     for message in plan.messages:
         print(f"[launch] {message}", flush=True)
-    print(f"[launch] output is kept in {folder}", flush=True)
+    print(f"[launch] logs are in {folder}", flush=True)
     logs = {"ROS_LOG_DIR": str(folder)}
     processes = [dataclasses.replace(p, environment={**p.environment, **logs}) for p in plan.processes]
 
@@ -99,21 +99,21 @@ def supervise(plan: Plan, folder: Path) -> int:
 
 
 def find_file(first: str, rest: Sequence[str]) -> tuple[Path, list[str]]:
-    """The launch file that is meant, and the words after it.
+    """The launch file, and the words after it.
 
     Args:
         first: a package, or a path.
-        rest: the words after it; the first one is a file name when `first` is a package.
+        rest: the words after it; the first one is a file name if `first` is a package.
     """
     if os.sep in first or first.endswith((*SUFFIXES, ".py", ".yaml")):
         path = Path(first)
         if not path.is_file():
-            raise LaunchError(f"there is no launch file {first}")
+            raise LaunchError(f"launch file {first} does not exist")
         return path.absolute(), list(rest)
     folder = package_share(first)
     files = {path.name: path for path in sorted(folder.rglob("*.launch.*"))}
     if not rest or ":=" in rest[0]:
-        raise LaunchError(f"which launch file of {first}? {known_names('', files, 'There are')}")
+        raise LaunchError(f"name a launch file of {first}; {known_names('', files, 'its launch files')}")
     if rest[0] not in files:
         near = known_names(rest[0], files, "its launch files")
         raise LaunchError(f"package {first!r} has no launch file {rest[0]!r}; {near}")
@@ -121,7 +121,7 @@ def find_file(first: str, rest: Sequence[str]) -> tuple[Path, list[str]]:
 
 
 def default_environment(inherited: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the processes: nothing leaves this machine unless the user has said so."""
+    """The environment of the processes: nodes stay on this machine unless the user has allowed otherwise."""
     if why := unsupported(inherited):
         raise LaunchError(why)
     environment = dict(inherited)

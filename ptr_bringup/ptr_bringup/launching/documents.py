@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Launch files as trees of elements, checked against what is supported."""
+"""Launch files as trees of elements, checked for supported tags and attributes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptr_bringup.launching.errors import LaunchError, Place, PlacedError, known_
 from ptr_bringup.launching.substitutions import Template, parse
 
 SUFFIXES = (".launch.xml", ".xml", ".launch")
-LARGEST = 2**20  # characters of a file
+MAX_LENGTH = 2**20  # characters of a file
 
 
 @dataclass
@@ -31,8 +31,8 @@ class Element:
         return self.attributes.get(name, default)
 
     @contextlib.contextmanager
-    def telling(self, attribute: str) -> Iterator[None]:
-        """Errors within say that they are of this attribute."""
+    def adding_context(self, attribute: str) -> Iterator[None]:
+        """Add the attribute to the message of errors in the block."""
         try:
             yield
         except PlacedError:
@@ -67,34 +67,34 @@ RULES = {
     "push_ros_namespace": ("namespace", "if unless", ""),
     "push-ros-namespace": ("namespace", "if unless", ""),
 }
-"""Required and optional attributes of each tag, and its children; `include/arg` is an `arg` inside of an `include`."""
+"""Required and optional attributes of each tag, and its children; `include/arg` is an `arg` inside an `include`."""
 LITERAL = {
     "arg": {"name", "description"},
     "choice": {"value"},
     "group": {"scoped"},
-    "param": {"type", "value"},  # whose substitutions are found after its YAML
+    "param": {"type", "value"},  # its substitutions are parsed after its YAML
     "node": {"on_exit", "respawn_delay"},
     "executable": {"on_exit", "respawn_delay"},
 }
-"""Attributes that are taken as written, by tag."""
+"""Attributes without substitutions, by tag."""
 
 
 def read_document(file: Path) -> Element:
-    """Read a launch file and refuse what isn't supported, by name and line.
+    """Read a launch file; unsupported elements are refused by name and line.
 
     Raises:
-        LaunchError: the file isn't there, isn't XML, or holds something that isn't supported.
+        LaunchError: the file can't be read, isn't XML, or contains something unsupported.
     """
     if not file.name.endswith(SUFFIXES):
         raise LaunchError(f"{file}: only launch files in XML ({', '.join(SUFFIXES)}) are supported here")
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise LaunchError(f"launch file {file} can't be read: {error.strerror}") from None
+        raise LaunchError(f"can't read launch file {file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise LaunchError(f"launch file {file} is not in UTF-8: {error.reason} at byte {error.start}") from None
-    if len(text) > LARGEST:
-        raise LaunchError(f"launch file {file} has {len(text)} characters; at most {LARGEST} are read")
+    if len(text) > MAX_LENGTH:
+        raise LaunchError(f"launch file {file} has {len(text)} characters; the maximum is {MAX_LENGTH}")
     root = _Reader(file).read(text)
     if root.tag != "launch":
         raise root.place.error(f"the root must be <launch>, not <{root.tag}>")
@@ -106,7 +106,7 @@ def read_document(file: Path) -> Element:
 
 
 class _Reader:
-    """Builds elements that know their line (ElementTree's don't)."""
+    """Builds elements with line numbers, which ElementTree does not provide."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -140,14 +140,14 @@ class _Reader:
 
     def _text(self, text: str) -> None:
         if text.strip():
-            raise self._here().error(f"text {text.strip()!r} is not supported; values are attributes")
+            raise self._here().error(f"text {text.strip()!r} is not supported; put values into attributes")
 
     def _doctype(self, *_: object) -> None:
         raise self._here().error("a document type declaration is not supported")
 
 
 def _check(element: Element, key: str) -> None:
-    """Refuse tags and attributes that RULES doesn't know, and find the substitutions."""
+    """Refuse tags and attributes that are not in RULES, and parse the substitutions."""
     required, optional, children = (frozenset(names.split()) for names in RULES[key])
     allowed = required | optional
     for name in element.attributes:
@@ -162,12 +162,12 @@ def _check(element: Element, key: str) -> None:
         raise element.place.error(f"<{element.tag}> has both 'if' and 'unless'")
     for name, text in element.attributes.items():
         if name not in LITERAL.get(key, ()):
-            with element.telling(name):
+            with element.adding_context(name):
                 element.templates[name] = parse(text)
     for child in element.children:
         if child.tag not in children:
             raise child.place.error(
-                f"<{child.tag}> inside of <{element.tag}> is not supported; "
+                f"<{child.tag}> inside <{element.tag}> is not supported; "
                 + known_names(child.tag, children, "supported there")
             )
         _check(child, "include/arg" if (key, child.tag) == ("include", "arg") else child.tag)

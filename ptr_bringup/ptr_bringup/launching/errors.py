@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with a launch file, and with what was asked of it."""
+"""Errors in launch files and their arguments."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 
 class LaunchError(Exception):
-    """A launch file can't be run; the text is the sentence that the user reads."""
+    """A launch file can't be run; the message is for the user."""
 
 
 class PlacedError(LaunchError):
-    """One that says its line."""
+    """An error with its file and line."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,17 @@ class Place:
     line: int
 
     def error(self, sentence: str) -> LaunchError:
-        """An error that says where it is."""
+        """An error at this place."""
         return PlacedError(f"{self.file}:{self.line}: {sentence}")
 
 
 def known_names(name: str, known: Iterable[str], kind: str) -> str:
-    """A tail for an error about an unknown name: the nearest known one, and all of them.
+    """End of an error message about an unknown name: the closest known one, and all of them.
 
     Args:
-        name: what was given.
-        known: what there is.
-        kind: what the names are, in the plural.
+        name: the unknown name.
+        known: the known names.
+        kind: of the names, in the plural.
     """
     names = sorted(known)
     if not names:

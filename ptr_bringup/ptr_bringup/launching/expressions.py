@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`$(eval …)`: a Python expression of literals and operators, which can't do harm."""
+"""`$(eval …)`: a harmless Python expression of literals and operators."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import ast
 
 from ptr_bringup.launching.errors import LaunchError
 
-LONGEST = 1000  # characters of an expression
+MAX_LENGTH = 1000  # characters of an expression
 SUPPORTED = (
     (ast.Expression, ast.Constant, ast.List, ast.Tuple, ast.Load)
     + (ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.IfExp, ast.Compare)
     + (ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 )
 LARGE = (ast.Pow, ast.LShift)
-"""Operators that make numbers of any size."""
+"""Operators that can create numbers of any size."""
 
 
 def evaluate_expression(text: str) -> str:
     """Value of a Python expression of literals and operators, as text.
 
     Raises:
-        LaunchError: it isn't an expression, uses something else, or can't be evaluated.
+        LaunchError: it isn't an expression, uses something unsupported, or can't be evaluated.
     """
-    if len(text) > LONGEST:
-        raise LaunchError(f"the expression of $(eval …) is longer than {LONGEST} characters")
+    if len(text) > MAX_LENGTH:
+        raise LaunchError(f"the expression of $(eval …) has {len(text)} characters; the maximum is {MAX_LENGTH}")
     try:
         tree = ast.parse(text.lstrip(" \t"), mode="eval")
         _check(list(ast.walk(tree)))
@@ -41,7 +41,7 @@ def _check(nodes: list[ast.AST]) -> None:
         if not isinstance(node, SUPPORTED) or isinstance(node, LARGE):
             raise LaunchError(
                 f"$(eval …) does not support {type(node).__name__}; supported: "
-                "numbers, texts, arithmetic without **, comparisons, and, or, not, in, x if c else y"
+                "numbers, strings, arithmetic without **, comparisons, and, or, not, in, x if c else y"
             )
-        if texts and isinstance(node, (ast.Mult, ast.Mod)):  # which can ask for gigabytes
-            raise LaunchError("$(eval …) supports * and % only where there are no texts and lists")
+        if texts and isinstance(node, (ast.Mult, ast.Mod)):  # which can allocate gigabytes
+            raise LaunchError("$(eval …) supports * and % only without strings and lists")

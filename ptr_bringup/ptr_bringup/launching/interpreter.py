@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a launch file and its arguments to a list of processes."""
+"""Turns a launch file and its arguments into a list of processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptr_bringup.launching.packages import executable
 from ptr_bringup.launching.parameters import ParameterFile, check_parameter, parameter
 from ptr_bringup.launching.substitutions import Context, boolean, condition, evaluate, split
 
-MOST_INCLUDES = 1000  # in all: files that include one file many times each would never end
+MAX_INCLUDES = 1000  # in total: nested files that each include a file many times would take forever
 OUTPUTS = ("screen", "log", "both", "own_log", "full")
 NAMESPACE = "ros_namespace"
 """The launch variable in which ROS 2's launch keeps the namespace."""
@@ -30,14 +30,14 @@ class Process:
     """A process to start.
 
     Attributes:
-        name: what its output lines are marked with, before the number.
+        name: label of its output lines, before the number.
         command: argument vector; a ParameterFile stands for the path that it will be written to.
         environment: all variables.
         folder: working directory, None for the launcher's.
         on_screen: its standard output is shown (standard error always is).
-        shutdown_on_exit: when it ends, all others are ended too.
-        respawn: started again when it ends, after `respawn_delay` seconds.
-        namespace: of a node; / without one.
+        shutdown_on_exit: if it ends, all others are ended too.
+        respawn: restarted when it ends, after `respawn_delay` seconds.
+        namespace: of a node; / if it has none.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Process:
 
 @dataclass
 class Plan:
-    """Everything that a launch file asks for."""
+    """The processes to start and the messages to print."""
 
     processes: list[Process] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ def interpret(file: Path, given: Mapping[str, str], environment: Mapping[str, st
     Args:
         file: an XML launch file.
         given: launch arguments by name.
-        environment: what `$(env …)` sees and processes inherit.
+        environment: for `$(env …)`, and inherited by processes.
 
     Raises:
         LaunchError: the file or an argument is wrong; nothing has been started.
@@ -88,14 +88,14 @@ def interpret(file: Path, given: Mapping[str, str], environment: Mapping[str, st
 
 
 def read(file: Path) -> Element:
-    """Read a launch file, and refuse what is wrong in it whatever its substitutions yield."""
+    """Read a launch file, and check everything that does not depend on substitutions."""
     root = read_document(file)
     _check(root)
     return root
 
 
 class _Interpreter:
-    """Walks the elements in order; every action is one method."""
+    """Executes the elements in order, with one method per action."""
 
     def __init__(self, context: Context) -> None:
         self.plan = Plan()
@@ -103,13 +103,13 @@ class _Interpreter:
         self._includes = 0
 
     def enter(self, root: Element) -> None:
-        """Carry out a file."""
+        """Execute a file."""
         outer, self.context.file = self.context.file, root.place.file
         self._run(root)
         self.context.file = outer
 
     def _run(self, parent: Element) -> None:
-        """Carry out the children of an element."""
+        """Execute the children of an element."""
         for element in parent.children:
             if self._applies(element):
                 action = element.tag.replace("-", "_")
@@ -118,12 +118,14 @@ class _Interpreter:
     def _set(self, name: str, value: str) -> None:
         """Set a launch variable."""
         if name in RESERVED:
-            raise LaunchError(f"launch variable {name!r} has a meaning for ROS 2's launch that is not supported")
+            raise LaunchError(
+                f"launch variable {name!r} has a special meaning in ROS 2's launch, which is not supported"
+            )
         self.context.variables[name] = value
 
     def _text(self, element: Element, attribute: str) -> str:
         """An attribute with its substitutions evaluated."""
-        with element.telling(attribute):
+        with element.adding_context(attribute):
             return evaluate(element.templates[attribute], self.context)
 
     def _optional(self, element: Element, attribute: str) -> str | None:
@@ -134,13 +136,13 @@ class _Interpreter:
         """An attribute as words of a command line."""
         if attribute not in element.templates:
             return []
-        with element.telling(attribute):
+        with element.adding_context(attribute):
             return [evaluate(word, self.context) for word in split(element.templates[attribute])]
 
     def _applies(self, element: Element) -> bool:
-        """Whether the element's `if` or `unless` lets it happen."""
+        """Whether the element's `if` or `unless` holds."""
         for attribute in {"if", "unless"} & element.templates.keys():
-            with element.telling(attribute):
+            with element.adding_context(attribute):
                 return condition(self._text(element, attribute)) is (attribute == "if")
         return True
 
@@ -154,7 +156,7 @@ class _Interpreter:
         self._set(argument.name, argument.checked(value))
 
     def _let(self, element: Element) -> None:
-        with element.telling("name"):
+        with element.adding_context("name"):
             self._set(self._text(element, "name"), self._text(element, "value"))
 
     def _group(self, element: Element) -> None:
@@ -170,10 +172,10 @@ class _Interpreter:
     def _include(self, element: Element) -> None:
         file = Path(self._text(element, "file"))
         self._includes += 1
-        if self._includes > MOST_INCLUDES:
-            raise element.place.error(f"more than {MOST_INCLUDES} includes in all")
+        if self._includes > MAX_INCLUDES:
+            raise element.place.error(f"more than {MAX_INCLUDES} includes in total")
         self.context.latest = file
-        with element.telling("file"):
+        with element.adding_context("file"):
             root = read(file)
             require_arguments(root, [self._text(child, "name") for child in element.children])
         for child in element.children:
@@ -190,7 +192,7 @@ class _Interpreter:
         self.context.environment.pop(self._text(element, "name"), None)
 
     def _push_ros_namespace(self, element: Element) -> None:
-        with element.telling("namespace"):
+        with element.adding_context("namespace"):
             pushed = join_namespaces(self.context.variable(NAMESPACE), self._text(element, "namespace"))
             self.context.variables[NAMESPACE] = pushed or "/"
 
@@ -201,13 +203,13 @@ class _Interpreter:
         self._add(element, words, self._optional(element, "name"))
 
     def _node(self, element: Element) -> None:
-        with element.telling("exec"):
+        with element.adding_context("exec"):
             program = executable(self._text(element, "pkg"), self._text(element, "exec"))
         name = self._optional(element, "name")
-        with element.telling("name"):
+        with element.adding_context("name"):
             if name is not None:
                 _validate("node_name", name)
-        with element.telling("namespace"):
+        with element.adding_context("namespace"):
             namespace = join_namespaces(self.context.variable(NAMESPACE), self._optional(element, "namespace"))
         words: list[str | ParameterFile] = [str(program), *self._words(element, "args")]
         words += ["--ros-args", *self._words(element, "ros_args")] if "ros_args" in element.attributes else []
@@ -217,7 +219,7 @@ class _Interpreter:
         target = "/**" if name is None or namespace is None else f"{namespace.rstrip('/')}/{name}"
         for child in element.children:
             if child.tag == "param":
-                with child.telling("value"):
+                with child.adding_context("value"):
                     words += ["--params-file", parameter(child, target, lambda t: evaluate(t, self.context))]
         for child in element.children:
             if child.tag == "remap":
@@ -239,7 +241,7 @@ class _Interpreter:
         output = self._optional(element, "output")
         if output not in (None, *OUTPUTS):
             raise element.place.error(f"'output' must be one of {', '.join(OUTPUTS)}, not {output!r}")
-        with element.telling("respawn"):
+        with element.adding_context("respawn"):
             respawn = "respawn" in element.attributes and boolean(self._text(element, "respawn"))
         self.plan.processes.append(
             Process(
@@ -257,16 +259,16 @@ class _Interpreter:
 
 
 def _check(parent: Element) -> None:
-    """Refuse what is wrong in a file whatever its substitutions yield, also where a condition leaves it out."""
+    """Check everything that does not depend on substitutions, also in elements that a condition skips."""
     for element in parent.children:
         for attribute in {"cmd", "args", "ros_args"} & element.templates.keys():
-            with element.telling(attribute):
+            with element.adding_context(attribute):
                 split(element.templates[attribute])
         if element.tag == "param":
-            with element.telling("value"):
+            with element.adding_context("value"):
                 check_parameter(element)
         if element.tag == "group":
-            with element.telling("scoped"):
+            with element.adding_context("scoped"):
                 boolean(element.get("scoped", "true"))
         if (on_exit := element.get("on_exit", "shutdown")) != "shutdown":
             raise element.place.error(f"'on_exit' may only be 'shutdown', not {on_exit!r}")
@@ -281,10 +283,10 @@ def _check(parent: Element) -> None:
 
 
 def join_namespaces(outer: str | None, inner: str | None) -> str | None:
-    """The inner namespace within the outer one, absolute; None when there is neither.
+    """The inner namespace within the outer one, absolute; None if there is neither.
 
     Raises:
-        LaunchError: it can't be one.
+        LaunchError: the result is not a valid namespace.
     """
     if inner is None:
         joined = outer

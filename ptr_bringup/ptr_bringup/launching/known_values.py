@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names and folders among the parameters of the suite's nodes: what is wrong with them shows before anything starts.
+"""Checks names and folders in the parameters of the suite's nodes before anything starts.
 
-The nodes' parameters are looked at, not the launch arguments: only with the simulator among the nodes must a task be
-one of its own, and only a policy server on this machine has its checkpoint here.
+The nodes' parameters are checked, not the launch arguments: a task must only be one of the simulator's if the simulator
+is launched, and a checkpoint must only exist here if the policy server runs on this machine.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from ptr_models.common.assets import is_external
 
 
 def require_known(plan: Plan) -> None:
-    """Refuse a plan whose nodes would end at once.
+    """Refuse a plan whose nodes would fail at start.
 
     Raises:
-        LaunchError: a task, kitchen or level is unknown, or a checkpoint isn't there; the text names the nearest.
+        LaunchError: a task, kitchen or level is unknown, or a checkpoint does not exist; the message names the closest.
     """
     teach_names()
     for process in plan.processes:
@@ -36,11 +36,11 @@ def require_known(plan: Plan) -> None:
             try:
                 check(str(value))
             except argparse.ArgumentTypeError as error:
-                raise LaunchError(f"{name}:={value} is not possible: {error}") from None
+                raise LaunchError(f"invalid {name}:={value}: {error}") from None
 
 
 def _parameters(process: Process) -> Iterator[tuple[str, object]]:
-    """The parameters that the launch file itself gives to a node."""
+    """The parameters that the launch file itself sets for a node."""
     for word in process.command:
         if isinstance(word, ParameterFile):
             for node in yaml.safe_load(word.text).values():
@@ -54,11 +54,11 @@ def _levels() -> Collection[str]:
 
 
 def _checkpoint(text: str) -> None:
-    """A folder as the node itself will find it, which knows no names of shipped ones; or an external policy."""
+    """A folder, or an external policy; the node does not know the names of shipped checkpoints."""
     if is_external(text):
         return
     if (place := arguments.checkpoint(text)) != Path(text):
-        raise argparse.ArgumentTypeError(f"it is the name of a shipped checkpoint; give its folder, {place}")
+        raise argparse.ArgumentTypeError(f"it is the name of a shipped checkpoint; use its folder, {place}")
 
 
 def _candidates(text: str) -> None:

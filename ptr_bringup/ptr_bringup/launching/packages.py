@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where packages are installed, and what they can run."""
+"""Installed packages and their executables."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def _nearest(name: str) -> str:
     try:
         installed = get_packages_with_prefixes()
     except OSError:
-        return "AMENT_PREFIX_PATH is not set: source ROS 2 and the workspace, or use the suite's .venv"
+        return "AMENT_PREFIX_PATH is not set; source ROS 2 and the workspace, or use the suite's .venv"
     same_family = [package for package in installed if package.startswith("ptr_")]
-    return known_names(name, same_family or installed, "packages of the suite that are")
+    return known_names(name, same_family or installed, "installed packages")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Node parameters of launch files, as the YAML files that nodes read."""
+"""Node parameters in launch files, converted to YAML parameter files."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ptr_bringup.launching.substitutions import Template, parse
 
 SCALARS: dict[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
 ANY = "yaml"
-"""The kind of a parameter that says none: what YAML sees in its value."""
+"""The kind of a parameter without a type: YAML decides."""
 KINDS = [*SCALARS, *(f"list_of_{name}" for name in SCALARS), ANY]
 
 
 @dataclass(frozen=True)
 class ParameterFile:
-    """Parameters that are written to a file before the node starts."""
+    """Parameters to write to a file before the node starts."""
 
     text: str
 
@@ -31,7 +31,7 @@ Evaluate = Callable[[Template], str]
 
 
 def check_parameter(element: Element) -> None:
-    """Refuse a `param` that is wrong whatever its substitutions yield."""
+    """Check everything in a `param` that does not depend on substitutions."""
     has = element.attributes.keys()
     if has != {"from"} and (not {"name", "value"} <= has or "from" in has):
         raise LaunchError("<param> needs either 'name' and 'value', or 'from' alone")
@@ -40,7 +40,7 @@ def check_parameter(element: Element) -> None:
 
 
 def parameter(element: Element, target: str, evaluate: Evaluate) -> str | ParameterFile:
-    """The parameters file of one `param` element: `from`, or one made from `name` and `value`.
+    """The parameter file of a `param` element: `from`, or one created from `name` and `value`.
 
     Args:
         element: a `param`.
@@ -50,7 +50,7 @@ def parameter(element: Element, target: str, evaluate: Evaluate) -> str | Parame
     if "from" in element.attributes:
         file = Path(evaluate(element.templates["from"]))
         if not file.is_file():
-            raise LaunchError(f"parameter file {file} is not there")
+            raise LaunchError(f"parameter file {file} does not exist")
         return str(file)
     kind, value = _read(element)
     item = kind.removeprefix("list_of_")
@@ -59,7 +59,7 @@ def parameter(element: Element, target: str, evaluate: Evaluate) -> str | Parame
     elif isinstance(value, list):
         value = [typed(evaluate(one), item) if isinstance(one, tuple) else one for one in value]
         if not _allowed(value):
-            raise LaunchError(f"list {element.get('value')!r} must hold values of one type")
+            raise LaunchError(f"all values of the list {element.get('value')!r} must have the same type")
     name = evaluate(element.templates["name"])
     return ParameterFile(yaml.safe_dump({target: {"ros__parameters": {name: value}}}, sort_keys=False))
 
@@ -70,7 +70,7 @@ def typed(text: str, kind: str = ANY, unfinished: bool = False) -> Any:
     Args:
         text: as written.
         kind: one of KINDS.
-        unfinished: there may be substitutions in it: what is of another kind stays text.
+        unfinished: the text may contain substitutions; values of another kind stay text.
     """
     if kind not in KINDS:
         raise LaunchError(f"type {kind!r} is not supported; types: {', '.join(KINDS)}")
@@ -103,14 +103,14 @@ def _allowed(value: Any, unfinished: bool = False) -> bool:
 
 
 def _read(element: Element) -> tuple[str, Any]:
-    """Kind and value of a `param`; in the value, a template stands for text with substitutions."""
+    """Kind and value of a `param`; text with substitutions becomes a template."""
     kind = element.get("type", ANY)
     value = typed(element.get("value"), kind, unfinished=True)
     read = [_template(one) for one in value] if isinstance(value, list) else _template(value)
     fixed = [one for one in (read if isinstance(read, list) else [read]) if not isinstance(one, tuple)]
     kinds = {type(one) for one in fixed}
     if read == []:
-        raise LaunchError("an empty list has no type; leave the parameter out")
+        raise LaunchError("an empty list has no type; remove the parameter")
     if len(kinds) > 1 or (kind != ANY and not kinds <= {SCALARS[kind.removeprefix("list_of_")]}):
         raise LaunchError(f"{element.get('value')!r} is not of type {kind}")
     return kind, read

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""The `$(name argument …)` language of launch files: parsing and evaluation.
 
-The grammar of ROS 2's launch: `\c` stands for `c`, and a `$` after a backslash is text. Arguments of `$(…)` are
-separated by one space; an argument is either one quoted string, or text and substitutions without quotes. Within
-quotes, the arguments of a nested substitution are not quoted again.
+This is the grammar of ROS 2's launch: `\c` stands for `c`, and a `$` after a backslash is text. Arguments of `$(…)` are
+separated by one space. An argument is either one quoted string, or unquoted text and substitutions. Within quotes, the
+arguments of a nested substitution are not quoted again.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ Template: TypeAlias = "tuple[str | Call, ...]"
 
 @dataclass
 class Context:
-    """What substitutions may look at.
+    """The data available to substitutions.
 
     Attributes:
-        file: the file that is carried out.
-        latest: the file that was included last. ROS 2's launch takes it for the current one until the next include.
-        asked: names of the variables that were looked for.
+        file: the file being executed.
+        latest: the file that was included last. ROS 2's launch treats it as the current one until the next include.
+        asked: names of the variables that were looked up.
     """
 
     variables: dict[str, str]
@@ -55,7 +55,7 @@ class Context:
     asked: set[str] = field(default_factory=set)
 
     def variable(self, name: str) -> str | None:
-        """The value of a launch variable, None when it is not set."""
+        """The value of a launch variable, None if it is not set."""
         self.asked.add(name)
         return self.variables.get(name)
 
@@ -64,7 +64,7 @@ def parse(text: str) -> Template:
     """Turn the text of an attribute into a template.
 
     Raises:
-        LaunchError: the text isn't in the language; the sentence shows where.
+        LaunchError: syntax error; the message shows where.
     """
     return _Parser(text).template()
 
@@ -80,7 +80,7 @@ def unescape(text: str) -> str:
 
 
 def split(template: Template) -> list[Template]:
-    """The words of a command line, as a shell splits them; what a substitution yields is not split."""
+    """The words of a command line, split as in a shell; values of substitutions are not split."""
     words: list[Template] = []
     word: Template = ()
     for part in template or ("",):
@@ -112,7 +112,7 @@ def condition(text: str) -> bool:
 
 
 def boolean(text: str) -> bool:
-    """Any other truth value: a boolean of YAML, 1 or 0."""
+    """Any other boolean: a YAML boolean, 1 or 0."""
     try:
         value = {"1": True, "0": False}.get(text, yaml.safe_load(text))
     except (yaml.YAMLError, ValueError):
@@ -126,14 +126,14 @@ def boolean(text: str) -> bool:
 
 
 def _text(end: str, quotes: str = "") -> re.Pattern[str]:
-    """Text without the characters of `end`, save escaped quotes and parentheses, up to `$(`."""
+    """Text without the characters of `end`, except escaped quotes and parentheses, up to `$(`."""
     escaped = rf"\\[{quotes}]|" if quotes else ""
     return re.compile(rf"(?:{escaped}[^{end}\\$]|(?<=\\)[()$]|\$(?!\()|\\)+")
 
 
 TEXT = {"": _text(""), "'": _text("'", "'"), '"': _text('"', '"')}
 ARGUMENT = {"": _text(" '\"()", "'\""), "'": _text(" '()", "'"), '"': _text(' "()', '"')}
-"""Text, and text of an argument without quotes, within no quotes or those of the key."""
+"""Text, and text of an unquoted argument, outside quotes or inside those of the key."""
 
 
 class _Parser:
@@ -163,14 +163,14 @@ class _Parser:
         self.at += 2
         match = NAME.match(self.text, self.at)
         if not match:
-            raise self._error("a name is expected after '$('")
+            raise self._error("expected a name after '$('")
         self.at = match.end()
         arguments: list[Template] = []
         while self._peek() == " ":
             self.at += 1
             arguments.append(self._argument(quote))
         if self._peek() != ")":
-            raise self._error("')' is missing" if self._peek() == "" else "' ' or ')' is expected")
+            raise self._error("missing ')'" if self._peek() == "" else "expected ' ' or ')'")
         self.at += 1
         return _known(Call(match.group(), tuple(arguments)))
 
@@ -181,14 +181,14 @@ class _Parser:
             self.at += 1
             quoted = self.template(own)
             if self._peek() != own:
-                raise self._error(f"the closing {own} is missing")
+                raise self._error(f"missing closing {own}")
             self.at += 1
             return quoted
         parts: list[str | Call] = []
         while self._peek() not in ("", " ", ")"):
             parts.append(self._part(ARGUMENT[quote], quote))
         if not parts:
-            raise self._error("an argument is expected; write one space between two arguments")
+            raise self._error("expected an argument; write one space between two arguments")
         return tuple(parts)
 
     def _peek(self) -> str:
@@ -199,18 +199,18 @@ class _Parser:
 
 
 def _known(call: Call) -> Call:
-    """The call, if there is such a substitution with so many arguments."""
+    """The call, if the substitution exists and has this number of arguments."""
     if call.name not in SUBSTITUTIONS:
         raise LaunchError(
             f"substitution $({call.name} …) is not supported; "
             + known_names(call.name, SUBSTITUTIONS, "supported substitutions")
         )
-    least, most, _ = SUBSTITUTIONS[call.name]
-    if not least <= len(call.arguments) <= most:
-        count = f"{least}" if least == most else f"{least} to {most}"
+    low, high, _ = SUBSTITUTIONS[call.name]
+    if not low <= len(call.arguments) <= high:
+        count = f"{low}" if low == high else f"{low} to {high}"
         raise LaunchError(f"$({call.name} …) takes {count} arguments, not {len(call.arguments)}")
     if call.name in ("equals", "not-equals") and () in call.arguments:
-        raise LaunchError(f"$({call.name} …) with '' is not supported: ROS 2's launch says that '' is no empty text")
+        raise LaunchError(f"$({call.name} …) with '' is not supported: in ROS 2's launch, '' is not an empty string")
     return call
 
 
@@ -238,13 +238,15 @@ def _environment(context: Context, name: Template, default: Template | None = No
     otherwise = None if default is None else evaluate(default, context)
     value = context.environment.get(key := evaluate(name, context), otherwise)
     if value is None:
-        raise LaunchError(f"environment variable {key!r} is not set, and $(env …) gives no default")
+        raise LaunchError(f"environment variable {key!r} is not set, and $(env …) has no default")
     return value
 
 
 def _same(own: Path, latest: Path) -> str:
     if own.absolute() != latest.absolute():
-        raise LaunchError(f"after an include, ROS 2's launch takes {latest} for {own}; use <let> before the include")
+        raise LaunchError(
+            f"after an include, ROS 2's launch uses {latest} instead of {own}; use <let> before the include"
+        )
     return os.path.abspath(own)
 
 
@@ -281,4 +283,4 @@ SUBSTITUTIONS: dict[str, tuple[int, int, Callable[..., str | bool]]] = {
     "or": (2, 2, lambda c, a, b: any([_truth(c, a), _truth(c, b)])),
     "if": (2, 3, _either),
 }
-"""Name: fewest arguments, most arguments, function of the context and of the arguments."""
+"""Name: minimum and maximum number of arguments, function of the context and the arguments."""

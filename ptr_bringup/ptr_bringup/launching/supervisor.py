@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Start processes, show and keep their output, and end all of them together."""
+"""Starts processes, shows and logs their output, and ends all of them together."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ptr_models.common.processes import interrupted_with_parent
 
 ESCALATION = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 TIMEOUT = 5.0  # s between the signals
-LAST_WORDS = 2.0  # s in which the output of an ended process is still read
+DRAIN_TIMEOUT = 2.0  # s for reading the remaining output of an ended process
 CHUNK = 65536
-LONGEST_LINE = 1 << 20  # bytes; of a longer one the first part counts as a line
+MAX_LINE = 1 << 20  # bytes; a longer line is split
 TERMINAL_MARK = "\x02terminal\x03"
-"""How lines begin that are for the terminal alone, such as a token: they are not kept, and not shown anywhere else."""
-COLOURS = (36, 32, 35, 33, 34, 96, 92, 95, 93, 94)
-LISTENED = (0, -signal.SIGINT, 128 + signal.SIGINT)
-"""Exit codes of a process that was asked to end, and did."""
+"""Prefix of lines for the terminal only, such as a token: they are not logged or shown anywhere else."""
+COLORS = (36, 32, 35, 33, 34, 96, 92, 95, 93, 94)
+REQUESTED = (0, -signal.SIGINT, 128 + signal.SIGINT)
+"""Exit codes of a process that ended as requested."""
 
 
 @dataclass
 class _Running:
-    """One process of the plan, and what was seen of it."""
+    """One process of the plan, with its log and exit codes."""
 
     label: str
     process: Process
@@ -44,14 +44,14 @@ class _Running:
 class Supervisor:
     """Runs the processes of one launch file until all have ended.
 
-    Each runs in a session of its own, so that Ctrl-C in the terminal reaches it once, through the supervisor.
-    Its output is in `folder/NAME-NUMBER.log`, whether it is shown or not.
+    Each runs in its own session, so that Ctrl-C in the terminal reaches it once, through the supervisor. Its output is
+    logged in `folder/NAME-NUMBER.log`, whether it is shown or not.
     """
 
     def __init__(self, processes: Sequence[Process], folder: Path, screen: TextIO | None = None) -> None:
         self.folder = folder
         self._screen = screen or sys.stdout
-        self._colour = self._screen.isatty()
+        self._color = self._screen.isatty()
         self._stopping = asyncio.Event()
         folder.mkdir(parents=True, exist_ok=True)
         self._all = [self._prepare(number, process) for number, process in enumerate(processes, start=1)]
@@ -60,18 +60,18 @@ class Supervisor:
         """Run until every process has ended.
 
         Returns:
-            0 when all ended well, or were ended and listened; 1 otherwise.
+            0 if all succeeded, or ended when requested; 1 otherwise.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.stop, f"got {signal.Signals(number).name}")
-        ended_well = await asyncio.gather(*(self._tend(one) for one in self._all))  # which starts them in order
+        ended_well = await asyncio.gather(*(self._keep_running(one) for one in self._all))  # starts them in order
         return 0 if all(ended_well) else 1
 
     def stop(self, reason: str) -> None:
-        """End all processes, with patience."""
+        """End all processes gracefully."""
         if not self._stopping.is_set():
-            self._say(f"ending all processes: {reason}")
+            self._announce(f"ending all processes: {reason}")
             self._stopping.set()
 
     def _prepare(self, number: int, process: Process) -> _Running:
@@ -86,10 +86,10 @@ class Supervisor:
         log = (self.folder / f"{label}.log").open("wb", buffering=0)
         return _Running(label, process, command, log)
 
-    async def _tend(self, one: _Running) -> bool:
-        """Keep one process running for as long as it should; True when it ended well."""
+    async def _keep_running(self, one: _Running) -> bool:
+        """Run one process, with restarts if requested; True if it succeeded."""
         try:
-            while await self._once(one):
+            while await self._run_once(one):
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), one.process.respawn_delay)
                 if self._stopping.is_set():
@@ -98,8 +98,8 @@ class Supervisor:
             one.log.close()
         return not one.codes or self._well(one.codes[-1])
 
-    async def _once(self, one: _Running) -> bool:
-        """Run it once; True when it should be started again."""
+    async def _run_once(self, one: _Running) -> bool:
+        """Run it once; True if it should be restarted."""
         try:
             handle = subprocess.Popen(
                 one.command,
@@ -112,38 +112,38 @@ class Supervisor:
                 preexec_fn=interrupted_with_parent(),
             )
         except OSError as error:
-            self._say(f"{one.label} can't be started: {error.strerror}: {one.command[0]}")
+            self._announce(f"can't start {one.label}: {error.strerror}: {one.command[0]}")
             one.codes.append(127)
-            self.stop(f"{one.label} can't be started")
+            self.stop(f"can't start {one.label}")
             return False
-        self._say(f"{one.label} started, pid {handle.pid}")
+        self._announce(f"{one.label} started, pid {handle.pid}")
         copies = [
             asyncio.ensure_future(self._copy(one, cast("IO[bytes]", handle.stdout), one.process.on_screen)),
             asyncio.ensure_future(self._copy(one, cast("IO[bytes]", handle.stderr), True)),
         ]
         one.codes.append(await self._end_when_stopping(handle))
-        _, unfinished = await asyncio.wait(copies, timeout=LAST_WORDS)
-        for copy in unfinished:  # somebody else still holds the pipe
+        _, unfinished = await asyncio.wait(copies, timeout=DRAIN_TIMEOUT)
+        for copy in unfinished:  # another process still holds the pipe
             copy.cancel()
         self._report(one, one.codes[-1])
         return one.process.respawn and not self._stopping.is_set()
 
     def _well(self, code: int) -> bool:
-        """Whether a process ended as it should."""
-        return code == 0 or (self._stopping.is_set() and code in LISTENED)
+        """Whether an exit code means success."""
+        return code == 0 or (self._stopping.is_set() and code in REQUESTED)
 
     def _report(self, one: _Running, code: int) -> None:
         if self._well(code):
-            self._say(f"{one.label} ended")
+            self._announce(f"{one.label} ended")
         elif code < 0:
-            self._say(f"{one.label} died of {signal.Signals(-code).name}; its output: {one.log.name}")
+            self._announce(f"{one.label} was killed by {signal.Signals(-code).name}; its output: {one.log.name}")
         else:
-            self._say(f"{one.label} failed with exit code {code}; its output: {one.log.name}")
+            self._announce(f"{one.label} failed with exit code {code}; its output: {one.log.name}")
         if one.process.shutdown_on_exit:
             self.stop(f"{one.label} has ended")
 
     async def _end_when_stopping(self, handle: subprocess.Popen[bytes]) -> int:
-        """Wait for its end; once all have to end: ask, ask firmly, kill. Then kill what it has left behind.
+        """Wait for its end; when stopping, send SIGINT, SIGTERM, SIGKILL. Then kill its remaining children.
 
         Returns:
             The exit code, negative for a signal.
@@ -170,15 +170,15 @@ class Supervisor:
         await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stream), pipe)
         while chunk := await stream.read(CHUNK):
             *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > LONGEST_LINE:
+            if len(rest) > MAX_LINE:
                 lines, rest = [*lines, rest], b""
             for line in lines:
-                self._pass_on(one, line, shown)
+                self._log_line(one, line, shown)
         if rest:
-            self._pass_on(one, rest, shown, end=b"")
+            self._log_line(one, rest, shown, end=b"")
 
-    def _pass_on(self, one: _Running, line: bytes, shown: bool, end: bytes = b"\n") -> None:
-        """Keep a line, and show it; one for the terminal is only shown, and only on a terminal."""
+    def _log_line(self, one: _Running, line: bytes, shown: bool, end: bytes = b"\n") -> None:
+        """Log a line and show it; a line for the terminal is not logged, and only shown on a terminal."""
         text = line.decode(errors="replace").rstrip("\r")
         if text.startswith(TERMINAL_MARK):
             if self._screen.isatty():
@@ -190,23 +190,23 @@ class Supervisor:
 
     def _show(self, label: str, line: str) -> None:
         mark = f"[{label}]"
-        if self._colour:
+        if self._color:
             number = int(label.rpartition("-")[2])
-            mark = f"\033[{COLOURS[(number - 1) % len(COLOURS)]}m{mark}\033[0m"
+            mark = f"\033[{COLORS[(number - 1) % len(COLORS)]}m{mark}\033[0m"
         self._write(f"{mark} {line}\n")
 
-    def _say(self, sentence: str) -> None:
-        mark = "\033[1m[launch]\033[0m" if self._colour else "[launch]"
+    def _announce(self, sentence: str) -> None:
+        mark = "\033[1m[launch]\033[0m" if self._color else "[launch]"
         self._write(f"{mark} {sentence}\n")
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # the terminal may have gone; go on ending processes
+        with contextlib.suppress(OSError, ValueError):  # the terminal may be closed; keep ending processes
             self._screen.write(text)
             self._screen.flush()
 
 
 async def _ended(handle: subprocess.Popen[bytes]) -> None:
-    """Return when the process has ended, whoever may still hold its pipes."""
+    """Return when the process has ended, even if others still hold its pipes."""
     loop, event = asyncio.get_running_loop(), asyncio.Event()
     descriptor = os.pidfd_open(handle.pid)
     loop.add_reader(descriptor, event.set)

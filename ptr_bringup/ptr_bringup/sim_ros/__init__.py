@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator's side of ROS: what its node publishes, its motors as messages, and laying out a scene from outside."""
+"""The simulator's ROS interface: publishers, motor services, fault injection and setting up scenes."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr inject`: inject a fault into the simulator, to practise and to try out what the system does."""
+"""`ptr inject`: inject a fault into the simulator, for practice and for testing the system's response."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from ptr_models.common import arguments
 from ptr_models.common.namespaces import add_namespace
 
 DESCRIPTION = """\
-Inject a fault into the running simulator, as it happens on a real robot: see how the arm holds, what the page and the
-bag report, and practice recovering the arm (ptr arm recover)."""
+Inject a fault into the running simulator, as it would occur on a real robot: see how the arm holds and what the page
+and the bag report, and practice recovering the arm (ptr arm recover)."""
 EPILOG = """\
 examples:
-  ptr inject --list                                    what can go wrong
+  ptr inject --list                                    list the faults
   ptr inject overload --target elbow                   a motor trips and goes limp
   ptr inject joint_states_late --value 0.4 --duration 5
-  ptr inject clear                                     ends all faults, but tripped motors stay tripped"""
+  ptr inject clear                                     end all faults; tripped motors stay tripped"""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -44,15 +44,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=arguments.Real(0.0),
         default=0.0,
         metavar="S",
-        help=f"s after which it ends (default: with {CLEAR})",
+        help=f"s until it ends (default: until {CLEAR})",
     )
-    parser.add_argument("--list", action="store_true", help="show what can go wrong")
+    parser.add_argument("--list", action="store_true", help="list the faults")
     add_namespace(parser)
     parser.set_defaults(run=lambda options: run(options, parser))
 
 
 def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
-    """Carry out `ptr inject`."""
+    """Run `ptr inject`."""
     if options.list:
         show(Console())
         return 0
@@ -78,7 +78,7 @@ def _inject(options: argparse.Namespace) -> int:
 
 
 def show(console: Console) -> None:
-    """Print what can go wrong."""
+    """Print a table of the faults."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for title in ("fault", "what happens", "target", "value"):
         table.add_column(title, overflow="fold")

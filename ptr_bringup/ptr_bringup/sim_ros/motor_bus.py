@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ROS side of the simulated motors: their readings, and the switches that a driver of the arm uses."""
+"""ROS interface of the simulated motors: readings, torque and reboot."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class MotorBus:
 
     Args:
         node: the simulator.
-        world: gives the present world; a new scene replaces it.
+        world: returns the current world, which a new scene replaces.
     """
 
     def __init__(self, node: Node, world: Callable[[], World]) -> None:
@@ -34,7 +34,7 @@ class MotorBus:
         node.create_service(Trigger, "simulator/reboot", self._on_reboot)
 
     def publish(self, now: Time) -> None:
-        """Publish what all motors' registers hold."""
+        """Publish the readings of all motors."""
         world = self._world()
         readings = world.motors.readings(world.joint_efforts)
         self._readings.publish(motors_message(Readings(seconds(now), readings)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the simulator publishes of its world: joint states, images and objects, through lines that can be faulty."""
+"""The simulator's publishers of joint states, images and objects, with injected faults."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class JointPublisher:
         self._publisher = node.create_publisher(JointState, "joint_states", qos_profile_sensor_data)
 
     def publish(self, world: World, now: Time) -> None:
-        """Measure the joints, and publish what arrives of that and earlier measurements."""
+        """Measure the joints, and publish the measurements that get through now, including delayed ones."""
         finger, efforts = world.finger, world.joint_efforts.tolist()
         sample = JointSample(
             seconds(now),
@@ -57,13 +57,13 @@ class JointPublisher:
 
 
 class ImagePublisher:
-    """Publishes the images of a simulated camera, their camera_info, and where the camera is.
+    """Publishes images, camera_info and pose of a simulated camera.
 
     Args:
         camera: its name.
         size: width and height in pixels.
         quality: JPEG quality.
-        rate: Hz that the simulator is asked for.
+        rate: requested rate, Hz.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class ImagePublisher:
         self._pose: Pose | None = None
 
     def publish(self, world: World, now: Time) -> None:
-        """Take an image if somebody looks; say where the camera is when a new scene has moved it."""
+        """Render an image if there are subscribers; publish the camera's pose if a new scene has moved it."""
         parent, place = world.camera_pose(self._camera)
         pose = pose_message(place)
         if pose != self._pose:
@@ -104,13 +104,13 @@ class ImagePublisher:
 
 
 class ObjectPublisher:
-    """Publishes /simulator/objects: where things lie."""
+    """Publishes /simulator/objects: the poses of all objects."""
 
     def __init__(self, node: Node) -> None:
         self._publisher = node.create_publisher(ObjectStates, "simulator/objects", 10)
 
     def publish(self, world: World, seed: int, now: Time) -> None:
-        """Publish the poses of the food item, of the receptacle and of the distractors."""
+        """Publish the poses of the food item, the receptacle and the distractors."""
         message = ObjectStates(kitchen=world.kitchen.name, task=world.task.name, seed=seed, level=world.level.name)
         message.header.stamp, message.header.frame_id = now, FRAME
         for name, (position, quaternion) in world.object_poses().items():
@@ -124,6 +124,6 @@ class ObjectPublisher:
 
 
 def motor_angle(finger: float) -> float:
-    """Angle (rad) of the gripper's motor with the fingers `finger` m from the centre line."""
+    """Angle (rad) of the gripper's motor with the fingers `finger` m from the center line."""
     sine = (_HORN**2 + finger**2 - _ROD**2) / (2.0 * _HORN * finger)
     return math.asin(min(max(sine, -1.0), 1.0))

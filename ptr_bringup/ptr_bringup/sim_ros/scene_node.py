@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `scene`: the next scene when a person asks for it, and in simulation after each saved episode.
+"""The node `scene`: sets up the next scene on request, and in simulation after each saved episode.
 
-The simulator's scene is laid out again with the next seed, after the arm has gone to a start that varies with it. On
-the real arm a person lays out the scene, and the arm goes to its start when it is asked to, never by itself.
+In simulation, the arm moves to a start that depends on the next seed, then the scene is set up with it. On the real
+robot a person sets up the scene, and the arm moves to its start only on request.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from ptr_bringup.ros.session import POLL, Caller, SessionError, run_session
 from ptr_bringup.sim_ros.stage import Stage
 from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, ObjectStates
 
-MOST_SEEDS = 2**32
-SEEN = 10.0  # s for a new scene to show on /simulator/objects
+SEED_COUNT = 2**32
+SCENE_TIMEOUT = 10.0  # s for a new scene to appear on /simulator/objects
 SAVED = "saved"
-"""How the text of the recorder's event `stop` begins when the episode was kept."""
+"""Prefix of the message of the recorder's event `stop` if the episode was kept."""
 
 
 class SceneNode(Node):
-    """What is asked for, and what is seen of the robot."""
+    """Receives requests, and monitors the robot."""
 
     def __init__(self) -> None:
         super().__init__("scene")
         self.simulated = declare(self, "simulated", True, "a simulator sets up the scenes; false: a person does")
         about = (
-            "in simulation, set up the next scene after each saved episode, and the same again after a discarded one"
+            "in simulation, set up the next scene after a saved episode, and the same one again after a discarded one"
         )
         self._after_save = declare(self, "after_save", True, about)
         self.asked: deque[tuple[int, Future | None]] = deque()
@@ -50,29 +50,29 @@ class SceneNode(Node):
         self.arm = Newest(self, ArmState, "arm/state", qos_profile_sensor_data)
         self.create_subscription(EpisodeStatus, "episode/status", self._on_recorder, LATCHED)
         self.create_subscription(EpisodeEvent, "episode/event", self._on_event, QoSProfile(depth=50))
-        patient = ReentrantCallbackGroup()  # while a request waits for the arm, everything else goes on
-        self.create_service(Trigger, "scene/next", self._on_next, callback_group=patient)
-        self.create_service(Trigger, "scene/again", self._on_again, callback_group=patient)
+        waiting = ReentrantCallbackGroup()  # a request that waits for the arm does not block anything else
+        self.create_service(Trigger, "scene/next", self._on_next, callback_group=waiting)
+        self.create_service(Trigger, "scene/again", self._on_again, callback_group=waiting)
 
     def require_free(self) -> None:
-        """Nothing, unless an episode is being recorded, whose scene must stay.
+        """Check that no episode is being recorded, because its scene must not change.
 
         Raises:
-            SessionError: one is.
+            SessionError: an episode is being recorded.
         """
         if self.recording:
             raise SessionError("an episode is being recorded; end it before the scene changes")
 
-    def tell(self, well: bool, sentence: str, busy: bool = False) -> None:
-        """Say what the scene is, or why there is no new one."""
+    def publish_status(self, well: bool, sentence: str, busy: bool = False) -> None:
+        """Publish what the scene is, or why there is no new one."""
         seed = str(self.objects.message.seed) if self.objects.there else ""
         values = [KeyValue(key="seed", value=seed), KeyValue(key="busy", value=str(busy).lower())]
         level = DiagnosticStatus.OK if well else DiagnosticStatus.WARN
         self._status.publish(DiagnosticStatus(level=level, name="scene", message=sentence, values=values))
 
     def finish(self, future: Future | None, done: bool, sentence: str) -> None:
-        """Answer a request from the thread that carried it out."""
-        self.tell(done, sentence)
+        """Answer a request from the thread that executed it."""
+        self.publish_status(done, sentence)
         if future is not None:
             self._done.append((future, done, sentence))
             self._guard.trigger()
@@ -105,42 +105,42 @@ class SceneNode(Node):
 
 
 class Scenes:
-    """Carries out one request after the other."""
+    """Executes the requests one after another."""
 
     def __init__(self, node: SceneNode, caller: Caller) -> None:
         self._node, self._caller, self._stage = node, caller, Stage(caller)
 
     def run(self) -> int:
-        """Until a signal ends it."""
+        """Execute requests until a signal arrives."""
         while True:
             while not self._node.asked:
                 self._caller.sleep(POLL)
             step, future = self._node.asked.popleft()
             try:
-                if future is None:  # the event came sooner than the status that says that the episode is over
-                    self._caller.wait(lambda: not self._node.recording, "the end of the episode", SEEN)
+                if future is None:  # the event may arrive before the status that the episode is over
+                    self._caller.wait(lambda: not self._node.recording, "the end of the episode", SCENE_TIMEOUT)
                 self._node.finish(future, True, self._lay(step))
             except SessionError as error:
                 self._node.get_logger().warning(str(error))
                 self._node.finish(future, False, str(error))
 
     def _lay(self, step: int) -> str:
-        """The scene `step` seeds further; returns what it is."""
+        """Set up the scene `step` seeds further; returns its description."""
         node = self._node
         node.require_free()
         if not node.simulated:
-            node.tell(True, "the arm goes to its start", busy=True)
+            node.publish_status(True, "the arm goes to its start", busy=True)
             state = self._caller.named("arm/state")
-            self._caller.wait(lambda: node.arm.there, f"the state of the arm on {state}", SEEN)
+            self._caller.wait(lambda: node.arm.there, f"the state of the arm on {state}", SCENE_TIMEOUT)
             self._stage.move_to_start(float(node.arm.message.commanded_gripper_position))
             return "the arm is at its start"
         objects = self._caller.named("simulator/objects")
-        self._caller.wait(lambda: node.objects.there, f"the scene on {objects}", SEEN)
+        self._caller.wait(lambda: node.objects.there, f"the scene on {objects}", SCENE_TIMEOUT)
         present = node.objects.message
-        kitchen, task, seed = present.kitchen, present.task, (present.seed + step) % MOST_SEEDS
-        node.tell(True, "the arm goes to its start; then the next scene is laid", busy=True)
+        kitchen, task, seed = present.kitchen, present.task, (present.seed + step) % SEED_COUNT
+        node.publish_status(True, "the arm goes to its start; then the next scene is set up", busy=True)
         self._stage.begin(kitchen, task, seed, require_free=node.require_free)
-        self._caller.wait(lambda: node.objects.message.seed == seed, f"the new scene on {objects}", SEEN)
+        self._caller.wait(lambda: node.objects.message.seed == seed, f"the new scene on {objects}", SCENE_TIMEOUT)
         return f"{task} in {kitchen}, seed {seed}"
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Staging of demonstrations and trials on a running robot: lays out the scene and brings the arm to its start."""
+"""Preparation of demonstrations and trials on a running robot: sets up the scene and moves the arm to its start."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from ptr_msgs.action import MoveTo
 from ptr_msgs.srv import GetOutcome, ResetScene
 
 DOWN = (0.0, 0.7071067811865476, 0.0, 0.7071067811865476)  # x y z w: gripper pointing down
-MOVES, BETWEEN_MOVES = 3, 1.0  # tries of the way to a start, and s between them
-CLEARS = 10  # tries to clear a stopped arm: its motors are looked at once a second
+MOVE_ATTEMPTS, RETRY_DELAY = 3, 1.0  # attempts to move to a start, and s between them
+CLEAR_ATTEMPTS = 10  # attempts to clear a stopped arm
 
 
 class Stage:
-    """Lays out the scene and brings the arm to a varied start.
+    """Sets up the scene and moves the arm to a varied start.
 
     Args:
         caller: of the session's node.
@@ -39,7 +39,7 @@ class Stage:
         self._move: ActionClient = GoalClient(node, MoveTo, "arm/move_to")
 
     def simulated(self, timeout: float) -> bool:
-        """True when a simulator offers its services within `timeout` s; does not start to spin the node."""
+        """True if a simulator's services appear within `timeout` s; does not start to spin the node."""
         deadline = time.monotonic() + timeout
         while not self._reset.service_is_ready():
             if time.monotonic() > deadline:
@@ -56,12 +56,12 @@ class Stage:
         simulated: bool = True,
         require_free: Callable[[], None] = lambda: None,
     ) -> None:
-        """Bring the arm to the start of this seed, open the gripper, then lay out the scene.
+        """Move the arm to the start for this seed with an open gripper, then set up the scene.
 
-        In this order: the arm may push things on its way, and the reset puts a simulated arm near the start.
+        The order matters: the arm may push objects on its way, and the reset places a simulated arm near the start.
 
         Args:
-            require_free: called before each step; raises SessionError when somebody has begun to use the scene.
+            require_free: called before each step; raises SessionError if the scene is in use.
         """
         self._reach(start_position(seed), require_free)
         require_free()
@@ -69,27 +69,27 @@ class Stage:
             self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
 
     def recover(self, kitchen: str, task: str, seed: int) -> None:
-        """Lay out the scene of a simulated robot whose arm was stopped, and clear the arm once it is well again."""
+        """Set up the scene of a simulated robot whose arm was stopped, and clear the arm once its motors are OK."""
         self._caller.call(self._reset, ResetScene.Request(kitchen=kitchen, task=task, seed=seed))
-        for left in reversed(range(CLEARS)):
+        for left in reversed(range(CLEAR_ATTEMPTS)):
             try:
                 self._caller.call(self._clear, Trigger.Request())
                 return
             except SessionError:
                 if not left:
                     raise
-                self._caller.sleep(BETWEEN_MOVES)
+                self._caller.sleep(RETRY_DELAY)
 
     def _reach(self, position: ArrayLike, require_free: Callable[[], None]) -> None:
-        """Move, and again when the arm held on its way: on a busy machine its state may be late for a moment."""
-        for left in reversed(range(MOVES)):
+        """Move, and retry if the arm held on its way: on a busy machine its state may be late for a moment."""
+        for left in reversed(range(MOVE_ATTEMPTS)):
             require_free()
             try:
                 return self.move(position)
             except SessionError:
                 if not left:
                     raise
-                self._caller.sleep(BETWEEN_MOVES)
+                self._caller.sleep(RETRY_DELAY)
 
     def move(self, position: ArrayLike, timeout: float = 30.0) -> None:
         """Move the end effector to a position (3,) in m in base_link, gripper down and open."""
@@ -99,10 +99,10 @@ class Stage:
         self._act(goal, f"{np.round(np.asarray(position), 3).tolist()}", timeout)
 
     def move_to_start(self, gripper: float, timeout: float = 60.0) -> None:
-        """Move the arm to its pose `start`; what the gripper holds stays held.
+        """Move the arm to its pose `start`, keeping what the gripper holds.
 
         Args:
-            gripper: opening that it is commanded to now.
+            gripper: its current commanded opening.
         """
         self._act(MoveTo.Goal(named_pose="start", gripper_position=gripper), "its start", timeout)
 
@@ -111,6 +111,6 @@ class Stage:
             raise SessionError(f"the arm did not reach {where}: {why}")
 
     def outcome(self, timeout: float = 5.0) -> tuple[bool, str]:
-        """True when the task has succeeded, and what that rests on."""
+        """Whether the task has succeeded, and why."""
         answer = self._caller.call(self._outcome, GetOutcome.Request(), timeout)
         return bool(answer.task_succeeded), str(answer.message)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The answer of get_robot_info for a WidowX 250."""
+"""The response of get_robot_info for a WidowX 250."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _IDS = dict(zip((*JOINT_NAMES, "gripper"), (*WX250S.motor_ids, 9), strict=True))
 
 
 def fill(response: RobotInfo.Response, name: str) -> None:
-    """Fill in the joints' ids, limits, sleep positions and places; as xs_sdk does, the gripper's are a finger's.
+    """Fill in the joints' IDs, limits, sleep positions and indices; like xs_sdk, with a finger's for the gripper.
 
     Args:
-        name: of a group or a joint. For `all` the answer names the groups.
+        name: of a group or a joint. For `all`, the response names the groups.
     """
     names: Sequence[str] = GROUPS.get(name, (name,))
     response.name = list(GROUPS) if name == "all" else [name]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stand-in's node: `xs_sdk` for an arm that is simulated.
+"""The stand-in's node: `xs_sdk` for a simulated arm.
 
-It speaks what Interbotix's node speaks under /wx250s, and is a client of the simulator: profiles become joint
-commands, the simulator's joint states and motors become those of xs_sdk. So the driver of the real arm runs against
-physics, images and the simulator's faults. Launch files move the simulator's own topics out of the way.
+It has the interface of Interbotix's node in /wx250s, and is a client of the simulator: motor profiles become joint
+commands, and the simulator's joint states and motors become those of xs_sdk. So the real arm's driver can be tested
+with physics, images and the simulator's faults. Launch files remap the simulator's own topics.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from ptr_msgs.msg import MotorState, MotorStates
 
 MOTORS = GROUPS["all"]
 _PERIOD = 0.01
-"""s between two looks at the profiles (xs_sdk: joint states at 100 Hz)."""
+"""s between two updates of the profiles (xs_sdk: joint states at 100 Hz)."""
 
 
 class XsSdkStandIn(RunnableNode, Node):
-    """Topics and services of xs_sdk on one side, of the simulator on the other."""
+    """Connects the topics and services of xs_sdk to those of the simulator."""
 
     def __init__(self) -> None:
         super().__init__("xs_sdk")
@@ -51,7 +51,7 @@ class XsSdkStandIn(RunnableNode, Node):
         self._motors: dict[str, MotorState] = {}
         self._advanced = time.monotonic()
         self._unplugged = False
-        self._passed_on = ReentrantCallbackGroup()  # services that wait for the simulator's, without holding others up
+        self._forwarding = ReentrantCallbackGroup()  # services that wait for the simulator without blocking others
         self._offer(f"/{(given or name).strip('/')}")
         self._connect()
         self.create_timer(_PERIOD, self._advance, clock=STEADY)
@@ -72,37 +72,37 @@ class XsSdkStandIn(RunnableNode, Node):
             (Reboot, "reboot_motors", self._on_reboot),
             (SetBool, "unplug", self._on_unplug),
         ):
-            self.create_service(kind, f"{namespace}/{name}", answer, callback_group=self._passed_on)
+            self.create_service(kind, f"{namespace}/{name}", answer, callback_group=self._forwarding)
 
     def _connect(self) -> None:
         self._commands = self.create_publisher(JointState, "joint_commands", 1)
         self.create_subscription(JointState, "joint_states", self._on_measured, qos_profile_sensor_data)
         self.create_subscription(MotorStates, "simulator/motors", self._on_motors, 10)
-        self._torque: Client = self.create_client(SetBool, "simulator/torque", callback_group=self._passed_on)
-        self._reboot: Client = self.create_client(Trigger, "simulator/reboot", callback_group=self._passed_on)
+        self._torque: Client = self.create_client(SetBool, "simulator/torque", callback_group=self._forwarding)
+        self._reboot: Client = self.create_client(Trigger, "simulator/reboot", callback_group=self._forwarding)
 
     # --- topics ---------------------------------------------------------------------------------------------------
 
     def _on_group(self, message: JointGroupCommand) -> None:
-        trouble = "" if self._unplugged else self._bank.command_group(message.name, message.cmd)
-        if trouble:
-            self.get_logger().error(trouble)
+        problem = "" if self._unplugged else self._bank.command_group(message.name, message.cmd)
+        if problem:
+            self.get_logger().error(problem)
 
     def _on_single(self, message: JointSingleCommand) -> None:
-        trouble = "" if self._unplugged else self._bank.command_single(message.name, message.cmd)
-        if trouble:
-            self.get_logger().error(trouble)
+        problem = "" if self._unplugged else self._bank.command_single(message.name, message.cmd)
+        if problem:
+            self.get_logger().error(problem)
 
     def _on_trajectory(self, message: JointTrajectoryCommand) -> None:
-        """Positions of joints under position control; as xs_sdk, efforts of the gripper, whose mode is PWM."""
+        """Uses positions for joints in position mode; like xs_sdk, efforts for the gripper in PWM mode."""
         points = message.traj.points
         by_effort = message.name == "gripper" and self._bank.modes["gripper"].mode == "pwm"
         goals = [point.effort if by_effort else point.positions for point in points]
         times = [seconds(point.time_from_start) for point in points]
         playback = Playback(message.cmd_type, message.name, times, goals)
-        trouble = "" if self._unplugged else self._bank.command_trajectory(playback)
-        if trouble:
-            self.get_logger().warning(trouble)
+        problem = "" if self._unplugged else self._bank.command_trajectory(playback)
+        if problem:
+            self.get_logger().warning(problem)
 
     def _on_motors(self, message: MotorStates) -> None:
         for motor in message.motors:
@@ -118,9 +118,9 @@ class XsSdkStandIn(RunnableNode, Node):
             return
         *positions, self._finger = (message.position[k] for k in order)
         self._joints = np.array(positions[:6])
-        self._bank.see(self._joints)
+        self._bank.initialize(self._joints)
         states = JointState(header=message.header, name=[*MOTORS, "left_finger", "right_finger"])
-        if self._unplugged:  # what xs_sdk publishes when it can't read: position register 0
+        if self._unplugged:  # as xs_sdk does when it can't read: position register 0
             zero = finger_from_angle(-math.pi)
             states.position = [*[-math.pi] * len(MOTORS), zero, -zero]
             states.velocity = states.effort = [0.0] * len(states.name)
@@ -144,7 +144,7 @@ class XsSdkStandIn(RunnableNode, Node):
     # --- services -------------------------------------------------------------------------------------------------
 
     def _known(self, kind: str, name: str) -> bool:
-        """As xs_sdk checks a request; an unknown name is logged and answered with nothing."""
+        """Check a request like xs_sdk: an unknown name is logged, and the response is empty."""
         if (kind == "group" and name in GROUPS) or (kind == "single" and joint_of(name) is not None):
             return True
         self.get_logger().error(f"There is no {kind} '{name}'.")
@@ -208,12 +208,12 @@ class XsSdkStandIn(RunnableNode, Node):
         if not self._known(request.cmd_type, request.name) or self._unplugged:
             return response
         if request.name not in GROUPS:
-            self.get_logger().error("The simulated motors are switched all together; use the group 'all' or 'arm'.")
+            self.get_logger().error("The simulated motors can only be switched together; use the group 'all' or 'arm'.")
             return response
         if request.enable and self._joints is not None:
             self._bank.hold(self._joints)
         await self._torque.call_async(SetBool.Request(data=request.enable))
-        for motor in self._motors.values():  # what is read next shows it, before the simulator's next message
+        for motor in self._motors.values():  # visible in reads before the simulator's next message
             motor.torque_enabled = request.enable and not motor.hardware_error_status
         return response
 
@@ -236,7 +236,7 @@ class XsSdkStandIn(RunnableNode, Node):
         return response
 
     def _on_unplug(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        """Only the stand-in has this: its arm's cable is pulled (true) or plugged in again."""
+        """Only in the stand-in: unplug (true) or plug in the arm's cable."""
         self._unplugged = request.data
         response.success, response.message = True, f"The cable is {'pulled' if request.data else 'plugged in'}."
         return response

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Profiles of the Dynamixel X series: how a motor's reference moves to a new goal (ROBOTIS e-manual, Profile Velocity).
+"""Motion profiles of the Dynamixel X series: how a motor's reference moves to a new goal (ROBOTIS e-manual, Profile
+Velocity).
 
-A profile is a trapezoid of velocity. A goal that comes while the motor moves begins a new one at the present position
-and velocity of the reference (velocity override), so its velocity stays continuous.
+A profile is a velocity trapezoid. A goal that arrives during a motion starts a new profile at the current position and
+velocity of the reference (velocity override), so the velocity stays continuous.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import math
 from dataclasses import dataclass
 
 VELOCITY_UNIT = 0.229 * 2.0 * math.pi / 60.0
-"""rad/s of 1 in Profile_Velocity of a velocity-based profile (0.229 rev/min)."""
+"""rad/s per unit of Profile_Velocity in a velocity-based profile (0.229 rev/min)."""
 ACCELERATION_UNIT = 214.577 * 2.0 * math.pi / 3600.0
-"""rad/s^2 of 1 in Profile_Acceleration of a velocity-based profile (214.577 rev/min^2)."""
+"""rad/s^2 per unit of Profile_Acceleration in a velocity-based profile (214.577 rev/min^2)."""
 
 
 @dataclass
@@ -21,7 +22,7 @@ class Reference:
     """The reference of one motor's position controller.
 
     Attributes:
-        kind: `time` or `velocity`: how the two registers are meant.
+        kind: `time` or `velocity`, the meaning of the two registers.
         velocity, acceleration: registers Profile_Velocity and Profile_Acceleration; 0: no limit.
     """
 
@@ -36,18 +37,18 @@ class Reference:
         self._duration, self._ramp, self._cruise = 0.0, 0.0, 0.0
 
     def hold(self, position: float) -> None:
-        """Make a position goal and reference at once, as when torque comes on."""
+        """Set goal and reference to a position immediately, as when torque is enabled."""
         self.position = self.goal = position
         self.speed = 0.0
         self._duration = 0.0
 
     def go(self, goal: float) -> None:
-        """Begin a profile to a goal (rad) from where the reference is."""
+        """Start a profile from the current reference to a goal (rad)."""
         self.goal = goal
         self._from, self._elapsed = (self.position, self.speed), 0.0
         self._duration, self._ramp = self._times(goal - self.position)
         if self._duration > 0.0:
-            # The area under the trapezoid is the way: ramp from the present speed, cruise, ramp to rest.
+            # The area under the trapezoid is the distance: ramp from the current speed, cruise, ramp to rest.
             way = goal - self.position - 0.5 * self.speed * self._ramp
             self._cruise = way / (self._duration - self._ramp)
 
@@ -68,7 +69,7 @@ class Reference:
         return abs(way) / speed + speed / acceleration, speed / acceleration
 
     def advance(self, elapsed: float) -> float:
-        """The reference (rad) `elapsed` s later."""
+        """Advance by `elapsed` s; returns the reference (rad)."""
         self._elapsed += elapsed
         t, left = self._elapsed, self._duration - self._elapsed
         if left <= 0.0:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stand-in knows of its motors: modes, profiles, goals; no ROS.
+"""State of the stand-in's motors: modes, profiles, goals. No ROS.
 
-Like the node that it stands in for, it has no clamp, no guard and no watchdog.
+Like xs_sdk, it has no limits, no input checks and no watchdog.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ GAINS = {
     "Velocity_P_Gain": 100,
     "Velocity_I_Gain": 1920,
 }
-"""Registers of a motor's controller with the values of an XM430 (e-manual). They are kept, and change no motion: the
-simulated arm has a controller of its own."""
+"""Registers of a motor's controller with the defaults of an XM430 (e-manual). They are stored but don't affect the
+motion, because the simulated arm has its own controller."""
 
 
 @dataclass
 class Mode:
-    """Operating mode of a group or a joint, as get_robot_info tells it."""
+    """Operating mode of a group or a joint, as in get_robot_info."""
 
     mode: str
     profile: str
@@ -41,12 +41,12 @@ class Mode:
 
 @dataclass
 class MotorBank:
-    """Modes, references and goals of all motors, after Interbotix's modes.yaml.
+    """Modes, references and goals of all motors, according to Interbotix's modes.yaml.
 
     Attributes:
-        modes: of the group `arm` and of the joint `gripper`.
-        gains: that were written, by joint and register.
-        references: of the six joints, None until the arm was seen.
+        modes: of the group `arm` and the joint `gripper`.
+        gains: written gains, by joint and register.
+        references: of the six joints, None before the first joint state.
     """
 
     modes: dict[str, Mode] = field(
@@ -57,19 +57,19 @@ class MotorBank:
     references: list[Reference] | None = None
     _playback: Playback | None = None
 
-    def see(self, joints: Array) -> None:
-        """Where the arm is at first; its motors hold it there."""
+    def initialize(self, joints: Array) -> None:
+        """Initialize the references from the first joint state, where the motors hold the arm."""
         if self.references is None and np.isfinite(joints).all():
             self.references = [Reference(q, "time", 2000, 300) for q in joints.tolist()]
 
     def hold(self, joints: Array) -> None:
-        """Torque came on: hold here."""
+        """Hold here after torque was enabled."""
         for reference, position in zip(self.references or (), joints.tolist(), strict=False):
             reference.hold(position)
         self.gripper.pwm = 0.0
 
     def command_group(self, name: str, goals: Sequence[float]) -> str:
-        """Take goals of a group; a sentence when there is none such, or the number is wrong."""
+        """Set the goals of a group; returns a sentence if the group or the number of goals is wrong."""
         if name != "arm" or len(goals) != len(JOINT_NAMES):
             return f"Number of commands ({len(goals)}) or group '{name}' does not fit; nothing was executed."
         for reference, goal in zip(self.references or (), goals, strict=False):
@@ -77,7 +77,7 @@ class MotorBank:
         return ""
 
     def command_single(self, name: str, command: float) -> str:
-        """Take the goal of one joint: PWM of the gripper, a position of another."""
+        """Set the goal of one joint: PWM for the gripper, a position for others; returns a sentence if refused."""
         if name == "gripper" and self.modes["gripper"].mode == "pwm":
             self.gripper.pwm = command
         elif name in JOINT_NAMES and self.references is not None:
@@ -87,7 +87,7 @@ class MotorBank:
         return ""
 
     def command_trajectory(self, playback: Playback) -> str:
-        """Begin to send the goals of a trajectory; a sentence when it is refused."""
+        """Start a trajectory; returns a sentence if it is refused."""
         if self._playback is not None:
             return "The joints are still moving along a trajectory; the new one is refused."
         if len(playback.times) < 2:
@@ -120,7 +120,7 @@ class MotorBank:
             reference.kind, reference.velocity, reference.acceleration = profile, velocity, acceleration
 
     def set_register(self, name: str, register: str, value: int) -> None:
-        """Write a profile register or a gain of a group or joint; others are not there to be written."""
+        """Write a profile register or a gain of a group or joint; other registers are ignored."""
         if register in GAINS:
             self.gains |= {(joint, register): value for joint in GROUPS.get(name, (name,))}
         if register in PROFILE_REGISTERS:
@@ -128,20 +128,20 @@ class MotorBank:
                 setattr(reference, PROFILE_REGISTERS[register], value)
 
     def register(self, name: str, register: str) -> int | None:
-        """A profile register or gain of one joint, None where there is none."""
+        """A profile register or gain of one joint, None if unknown."""
         if register in GAINS and name in GROUPS["all"]:
             return self.gains.get((name, register), GAINS[register])
         found = self._references(name)
         return getattr(found[0], PROFILE_REGISTERS[register]) if found and register in PROFILE_REGISTERS else None
 
     def forget(self, name: str) -> None:
-        """A motor was rebooted: what is in RAM is 0 again."""
+        """Reset a motor's registers in RAM after a reboot."""
         for register in PROFILE_REGISTERS:
             self.set_register(name, register, 0)
         self.gains = {key: value for key, value in self.gains.items() if key[0] != name}
 
     def advance(self, finger: float, elapsed: float) -> tuple[Array, float]:
-        """References (6,) in rad and the fingers' target in m, `elapsed` s later."""
+        """Advance by `elapsed` s; returns references (6,) in rad and the fingers' target in m."""
         self._play(elapsed)
         joints = np.array([reference.advance(elapsed) for reference in self.references or ()])
         return joints, self.gripper.advance(finger, elapsed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A trajectory as xs_sdk plays it: one goal after another, by a timer, whatever the arm does meanwhile."""
+"""A trajectory as executed by xs_sdk: one goal after another by a timer, regardless of the arm's motion."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Playback:
-    """Goals that become due. The first point is where the motion begins; each other one is sent when the one before
-    it is due, so that the motors are on their way to it.
+    """Goals with their times. The first point is the start of the motion. Each other one is sent when the previous one
+    is due, so that the motors move towards it.
 
     Attributes:
-        kind, name: whose goals they are: `group` or `single`, and its name.
+        kind, name: `group` or `single`, and the name of the group or joint.
         times: s from the start, of each point.
         goals: of each point, in the group's order.
     """
@@ -27,11 +27,11 @@ class Playback:
 
     @property
     def over(self) -> bool:
-        """True once the last goal was sent and its time has come."""
+        """True once the last goal was sent and is due."""
         return self._next >= len(self.times) and self._elapsed >= self.times[-1]
 
     def advance(self, elapsed: float) -> Sequence[float] | None:
-        """The newest goal that has become due `elapsed` s later, None where none has."""
+        """Advance by `elapsed` s; returns the newest goal that is due, None if none is."""
         due = None
         while self._next < len(self.times) and self._elapsed >= self.times[self._next - 1]:
             due = self.goals[self._next]

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from ptr_bringup.calibrate import camera_session, cli
-from ptr_bringup.calibrate.camera_session import Entry, look, read_entry, settle, write_entry
+from ptr_bringup.calibrate.camera_session import Entry, check_images, read_entry, settle, write_entry
 from ptr_bringup.calibrate.errors import CalibrationError
 from ptr_bringup.calibrate.quality import judge
 from ptr_bringup.camera.settings import Settings
@@ -53,12 +53,12 @@ def test_without_an_expected_rate_that_of_most_images_counts() -> None:
 @pytest.mark.parametrize(
     ("seen", "rate", "settings", "advice"),
     [
-        (images(EDGES, rate=15.0), 30.0, {}, "15.0 images a second come, not 30"),
+        (images(EDGES, rate=15.0), 30.0, {}, "15.0 images a second instead of 30"),
         (images(np.full_like(EDGES, 255)), 30.0, {}, "100 % of the image is white: shorten"),
-        (images(np.zeros_like(EDGES)), 30.0, {}, "100 % of the image is black: more light"),
+        (images(np.zeros_like(EDGES)), 30.0, {}, "100 % of the image is black: use more light"),
         (images(cv2.GaussianBlur(EDGES, (0, 0), 12)), 30.0, {}, "The image is blurred"),
         (images(EDGES, flicker=0.1), 30.0, {}, "multiple of 10.0 ms .mains of 50 Hz. or 8.3 ms .mains of 60 Hz."),
-        (images(EDGES), 30.0, {"automatic_exposure": True}, "Automatic, so that it will drift: exposure"),
+        (images(EDGES), 30.0, {"automatic_exposure": True}, "These settings are automatic and will drift: exposure"),
     ],
 )
 def test_what_is_not_good_is_advised_on(seen: list, rate: float, settings: dict[str, Any], advice: str) -> None:
@@ -69,7 +69,7 @@ def test_what_is_not_good_is_advised_on(seen: list, rate: float, settings: dict[
 
 
 def test_too_few_and_damaged_images_are_refused() -> None:
-    with pytest.raises(CalibrationError, match="Only 3 images came"):
+    with pytest.raises(CalibrationError, match="only 3 images arrived"):
         judge(images(EDGES, 3), 30.0, {})
     torn = [(taken, jpeg[: len(jpeg) // 2]) for taken, jpeg in images(EDGES)]
     with pytest.raises(CalibrationError, match="30 of 30 images are damaged"):
@@ -103,7 +103,7 @@ class Webcam:
 @pytest.fixture
 def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
     monkeypatch.setattr(camera_session, "SETTLE", 0.05)
-    monkeypatch.setattr(camera_session, "FIRST", 0.05)
+    monkeypatch.setattr(camera_session, "SKIPPED", 0.05)
     Webcam.opened = []
     return read_entry(CONFIG, "over_shoulder")
 
@@ -111,7 +111,7 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> Entry:
 def test_what_the_automatic_has_found_is_fixed_and_what_is_given_is_kept(entry: Entry) -> None:
     found = settle("/dev/video0", entry, Settings(gain=4.0), Webcam)
     assert found == Settings(exposure=12.0, gain=4.0, white_balance=4600.0, focus=-1.0)
-    quality, current, notices, image = look("/dev/video0", entry, found, 0.2, Webcam)
+    quality, current, notices, image = check_images("/dev/video0", entry, found, 0.2, Webcam)
     assert "automatic_exposure" not in current
     assert notices == Webcam.notices
     assert quality.count >= 10
@@ -129,7 +129,7 @@ def test_a_sensor_that_comes_to_its_exposure_does_not_flicker(entry: Entry) -> N
             dark = time.monotonic() - self.began < 0.04
             return dataclasses.replace(image, jpeg=encode(EDGES // 8, 90)) if dark else image
 
-    quality, *_ = look("/dev/video0", entry, Settings(12.0), 0.3, Waking)
+    quality, *_ = check_images("/dev/video0", entry, Settings(12.0), 0.3, Waking)
     assert quality.flicker < 0.02
 
 
@@ -138,7 +138,7 @@ def test_a_device_that_stops_while_it_settles_is_refused(entry: Entry) -> None:
         def read(self) -> Frame | None:
             return None
 
-    with pytest.raises(CameraError, match="/dev/video0 stopped giving images"):
+    with pytest.raises(CameraError, match="/dev/video0 stopped sending images"):
         settle("/dev/video0", entry, Settings(), Dying)
 
 
@@ -155,9 +155,9 @@ def test_what_is_written_is_what_the_node_reads_and_other_cameras_stay(entry: En
 
 
 def test_an_entry_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CalibrationError, match="no entry of the camera wrist"):
+    with pytest.raises(CalibrationError, match="no entry for the camera wrist"):
         read_entry(CONFIG, "wrist")
-    with pytest.raises(CalibrationError, match="can't be read: No such file"):
+    with pytest.raises(CalibrationError, match="can't read the configuration .*: No such file"):
         read_entry(tmp_path / "none.yaml", "wrist")
 
 
@@ -183,6 +183,6 @@ def test_the_command_says_in_one_sentence_what_is_wrong(
     assert main(["calibrate", "camera", "--config", str(CONFIG), "--source", "/dev/video77", "--check"]) == 2
     assert capsys.readouterr().err.startswith("error: there is no camera /dev/video77")
     assert main(["calibrate", "camera", "wrist", "--config", str(CONFIG)]) == 2
-    assert "no entry of the camera wrist" in capsys.readouterr().err
+    assert "no entry for the camera wrist" in capsys.readouterr().err
     assert main(["calibrate", "latency", "--duration", "1"]) == 2
     assert "5 to 120 is needed, not 1" in capsys.readouterr().err

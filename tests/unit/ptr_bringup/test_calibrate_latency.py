@@ -107,7 +107,7 @@ def test_stamps_from_the_future_are_refused() -> None:
 def test_a_frozen_camera_and_an_arm_without_torque_are_refused() -> None:
     frozen = recording(0.08, 0.05)
     frozen.images["front"] = [(stamp, frozen.images["front"][0][1]) for stamp, _ in frozen.images["front"]]
-    with pytest.raises(CalibrationError, match="did not change at all"):
+    with pytest.raises(CalibrationError, match="signal did not change"):
         measure(frozen)
     limp = recording(0.08, 0.05)
     limp.states = [(stamp, limp.states[0][1]) for stamp, _ in limp.states]

@@ -39,7 +39,7 @@ def test_a_second_camera_is_added_to_the_first_and_the_contract_takes_both(tmp_p
 def test_a_file_that_is_something_else_is_not_overwritten(tmp_path: Path, text: str) -> None:
     path = tmp_path / "latency.yaml"
     path.write_text(text)
-    with pytest.raises(CalibrationError, match="is there and"):
+    with pytest.raises(CalibrationError, match="exists but"):
         write_latencies(path, lag(0.1), {}, DAY)
     assert path.read_text() == text
 

@@ -109,7 +109,7 @@ class Frozen(Reel):
 
 
 def test_a_camera_that_stays_frozen_is_closed_and_opened_until_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "FIRST", 0.05)
+    monkeypatch.setattr(capture, "MIN_TIMEOUT", 0.05)
     first, second, third = Frozen(10**9), Frozen(10**9), Reel(3)
     stage = Stage([second, third])
     stage.thread.start(first)
@@ -123,7 +123,7 @@ def test_a_camera_that_stays_frozen_is_closed_and_opened_until_it_is_not(monkeyp
 
 
 def test_a_file_is_never_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "FIRST", 0.02)
+    monkeypatch.setattr(capture, "MIN_TIMEOUT", 0.02)
     stage = Stage([], returns=False)
     stage.thread.start(Frozen(20))
     stage.wait(lambda: stage.ended is not None)

@@ -78,7 +78,7 @@ def test_another_size_than_was_asked_for_is_said() -> None:
             small = {cv2.CAP_PROP_FRAME_WIDTH: 320, cv2.CAP_PROP_FRAME_HEIGHT: 240}
             return super().set(what, min(value, small.get(what, value)))
 
-    assert "gives 320x240 pixels, not 640x480" in camera(Small()).notices[0]
+    assert "provides 320x240 pixels, not 640x480" in camera(Small()).notices[0]
 
 
 def test_a_device_by_number_is_accepted_with_the_path_that_stays(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_realsense_that_goes_just_when_it_is_looked_for_is_looked_for_again(
     monkeypatch.setattr(source, "_sensor", types.SimpleNamespace(supports=gone))
     assert source.settings() == {"source": "realsense:817612071", "fps": 30.0, "fourcc": "BGR3"}
     monkeypatch.setattr(library, "context", gone)
-    with pytest.raises(CameraError, match="can't be listed: failed to set power state"):
+    with pytest.raises(CameraError, match="can't list the RealSense cameras: failed to set power state"):
         RealSenseSource("", CaptureConfig(), Settings())
 
 

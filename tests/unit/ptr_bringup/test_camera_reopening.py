@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_bringup.camera.capture import MIN_TIMEOUT, MAX_TIMEOUT, STABLE, ReconnectBackoff
+from ptr_bringup.camera.capture import MAX_TIMEOUT, MIN_TIMEOUT, STABLE, ReconnectBackoff
 
 RATE = 30.0
 DEVICE = 1.0
 """s that a device takes to be closed and opened."""
 
 
-def openings(seconds: float, useful, reopening: ReconnectBackoff | None = None, rate: float = RATE) -> list[float]:
+def openings(seconds: float, useful, backoff: ReconnectBackoff | None = None, rate: float = RATE) -> list[float]:
     """When a camera is reopened, of whose images `useful(s, s since the last opening)` says whether they are."""
-    reopening, times, now = reopening or ReconnectBackoff(), [], 0.0
+    backoff, times, now = backoff or ReconnectBackoff(), [], 0.0
     while now < seconds:
         if backoff.due(now, useful(now, now - (times[-1] + DEVICE if times else 0.0))):
             times.append(now)
@@ -50,9 +50,9 @@ def test_a_camera_that_is_well_for_a_moment_after_each_opening_is_still_opened_e
 
 def test_a_minute_of_good_images_is_a_new_beginning() -> None:
     backoff = ReconnectBackoff()
-    openings(100.0, lambda *_: False, reopening)
+    openings(100.0, lambda *_: False, backoff)
     assert backoff.timeout == MAX_TIMEOUT
-    found = openings(80.0, lambda now, _: now < STABLE + 1.0, reopening)
+    found = openings(80.0, lambda now, _: now < STABLE + 1.0, backoff)
     assert found[0] == pytest.approx(STABLE + 1.0 + MIN_TIMEOUT, abs=2 / RATE)
 
 
@@ -71,7 +71,7 @@ def test_what_was_before_the_camera_went_does_not_count_when_it_is_back() -> Non
 
 @given(st.lists(st.tuples(st.floats(0.01, 2.0), st.booleans()), min_size=1, max_size=200))
 def test_it_is_never_opened_again_within_the_patience_nor_after_a_good_image(steps: list[tuple[float, bool]]) -> None:
-    reopening, now, last_good = ReconnectBackoff(), 0.0, -0.0
+    backoff, now, last_good = ReconnectBackoff(), 0.0, -0.0
     for step, useful in steps:
         now += step
         timeout = backoff.timeout

@@ -34,7 +34,7 @@ def test_a_quick_cable_is_found(tmp_path: Path) -> None:
 
 
 def test_a_slow_adapter_is_told_with_the_command(tmp_path: Path) -> None:
-    with pytest.raises(AbsentError, match=r"late \(16 ms\): echo 1 \| sudo tee .*ttyUSB0/latency_timer"):
+    with pytest.raises(AbsentError, match=r"latency of 16 ms: echo 1 \| sudo tee .*ttyUSB0/latency_timer"):
         devices.arm_cable(*plug(tmp_path, 16))
 
 

@@ -156,9 +156,9 @@ def test_a_launch_file_is_found_by_package_and_name_or_by_path() -> None:
     [
         ("ptr_bringp", ["collect.launch.xml"], "did you mean 'ptr_bringup'?"),
         ("ptr_bringup", ["colect.launch.xml"], "did you mean 'collect.launch.xml'?"),
-        ("ptr_bringup", [], "which launch file of ptr_bringup?"),
-        ("ptr_bringup", ["task:=x"], "which launch file of ptr_bringup?"),
-        ("missing/a.launch.xml", [], "there is no launch file missing/a.launch.xml"),
+        ("ptr_bringup", [], "name a launch file of ptr_bringup;"),
+        ("ptr_bringup", ["task:=x"], "name a launch file of ptr_bringup;"),
+        ("missing/a.launch.xml", [], "launch file missing/a.launch.xml does not exist"),
     ],
 )
 def test_a_launch_file_that_is_not_there_is_refused(first: str, rest: list[str], part: str) -> None:
@@ -277,7 +277,7 @@ def test_unknown_names_and_folders_are_refused_before_anything_starts(
     (tmp_path / "run" / "checkpoint.json").touch()
     given = {"task": "put_carrot_on_plate", "checkpoint": str(tmp_path / "run")}
     require_known(interpret(LAUNCH / file, given, {}))
-    with pytest.raises(LaunchError, match=f"{name}:={value} is not possible: .*{part}"):
+    with pytest.raises(LaunchError, match=f"invalid {name}:={value}: .*{part}"):
         require_known(interpret(LAUNCH / file, given | {name: value}, {}))
 
 

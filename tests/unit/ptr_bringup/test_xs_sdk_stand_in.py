@@ -18,7 +18,7 @@ TIMES = [0.0, 0.5, 1.0, 1.5]
 def bank() -> MotorBank:
     """An arm that was seen with all joints at 0, and motors that take each goal as a step."""
     bank = MotorBank()
-    bank.see(np.zeros(6))
+    bank.initialize(np.zeros(6))
     bank.set_register("arm", "Profile_Velocity", 0)
     return bank
 
