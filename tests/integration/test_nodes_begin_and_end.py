@@ -94,8 +94,8 @@ def test_every_node_ends_cleanly_on_every_signal(ros, folder_of_images: Path) ->
             {"box_low": "[0.2, 0.0, 0.0]"},
             "of /arm have new names: box_low is now workspace_min",
         ),
-        ("ptr_bringup.sim.node", {"kitchen": "moon_base"}, "Unknown kitchen 'moon_base'"),
-        ("ptr_bringup.sim.node", {"task": "fly"}, "Unknown task 'fly'"),
+        ("ptr_bringup.sim.node", {"kitchen": "moon_base"}, "unknown kitchen 'moon_base'"),
+        ("ptr_bringup.sim.node", {"task": "fly"}, "unknown task 'fly'"),
     ],
 )
 def test_a_node_that_can_not_start_says_why_in_one_sentence(ros, module: str, parameters: dict, sentence: str) -> None:

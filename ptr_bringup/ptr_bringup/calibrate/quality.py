@@ -75,26 +75,26 @@ def judge(images: Sequence[tuple[float, bytes]], wanted_rate: float | None, sett
     health = Health(wanted_rate, noisy=False)
     useless = [health.arrived(taken, jpeg) for taken, jpeg in images]
     whole = [jpeg for (_, jpeg), problem in zip(images, useless, strict=True) if problem is None]
-    greys = [grey for jpeg in whole if (grey := decode(jpeg, cv2.IMREAD_GRAYSCALE)) is not None]
-    if len(greys) < MIN_IMAGES:
-        damaged = len(images) - len(greys)
+    grays = [gray for jpeg in whole if (gray := decode(jpeg, cv2.IMREAD_GRAYSCALE)) is not None]
+    if len(grays) < MIN_IMAGES:
+        damaged = len(images) - len(grays)
         raise CalibrationError(f"{damaged} of {len(images)} images are damaged; try another cable")
-    means = np.array([grey.mean() for grey in greys])
+    means = np.array([gray.mean() for gray in grays])
     found = {
         "rate": float(1.0 / np.mean(periods)),
         "jitter": float(1e3 * np.percentile(np.abs(periods - np.median(periods)), 99)),
         "brightness": float(means.mean()),
-        "under": float(np.mean([(grey <= UNDER).mean() for grey in greys])),
-        "over": float(np.mean([(grey >= OVER).mean() for grey in greys])),
-        "sharpness": float(np.median([_sharpness(grey) for grey in greys])),
+        "under": float(np.mean([(gray <= UNDER).mean() for gray in grays])),
+        "over": float(np.mean([(gray >= OVER).mean() for gray in grays])),
+        "sharpness": float(np.median([_sharpness(gray) for gray in grays])),
         "flicker": float(means.std() / max(means.mean(), 1.0)),
     }
     lost = health.report(times[-1]).lost
-    return Quality(count=len(greys), lost=lost, **found, advice=_advice(found, wanted_rate, settings))
+    return Quality(count=len(grays), lost=lost, **found, advice=_advice(found, wanted_rate, settings))
 
 
-def _sharpness(grey: np.ndarray) -> float:
-    return float(cv2.Laplacian(cv2.resize(grey, _SIZE, interpolation=cv2.INTER_AREA), cv2.CV_64F).var())
+def _sharpness(gray: np.ndarray) -> float:
+    return float(cv2.Laplacian(cv2.resize(gray, _SIZE, interpolation=cv2.INTER_AREA), cv2.CV_64F).var())
 
 
 def _advice(found: dict[str, float], wanted_rate: float, settings: dict[str, Any]) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """MJCF of the WidowX 250 6-DoF from simple shapes.
 
-Joint axes, link offsets, limits and finger stroke are the published wx250s numbers; masses are those of a light arm.
-The pads' inner surfaces lie at the finger joint's value from the centre line, so the opening is 30 to 74 mm.
-Gravity is compensated on the arm, as its motors hold it; grasps are held by the pads' friction.
+Joint axes, link offsets, limits and finger stroke are the published wx250s values; masses are those of a light arm.
+The pads' inner surfaces lie at the finger joint's value from the center line, so the opening is 30 to 74 mm.
+Gravity is compensated on the arm, as if by its motors. The pads' friction holds grasped objects.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from ptr_bringup.arm.model.kinematics import FINGER_CLOSED, FINGER_OPEN, JOINT_L
 from ptr_bringup.sim.shapes import text
 
 JOINT_EFFORT_LIMITS = (10.0, 20.0, 15.0, 4.0, 5.0, 2.0)
-"""Most torque of each joint's actuator (N m)."""
+"""Maximum torque of each joint's actuator (N m)."""
 FINGER_FORCE_LIMIT = 9.0
-"""Most force of the finger actuator (N)."""
+"""Maximum force of the finger actuator (N)."""
 STIFFNESS = (300.0, 500.0, 350.0, 60.0, 80.0, 30.0)
 DAMPING = (14.0, 24.0, 16.0, 2.0, 3.0, 1.0)
 ARMATURE = (0.05, 0.08, 0.05, 0.01, 0.015, 0.005)
@@ -44,7 +44,7 @@ TOOL_OFFSET = 0.043 + 0.023 + 0.027575
 """From the wrist_rotate joint to `ee_gripper_link`, along x (m)."""
 
 
-def _looks(link: str) -> str:
+def _visual_geoms(link: str) -> str:
     """Visible, non-colliding shapes of a link; their mass is the link's."""
     shape = {
         "waist": [("cylinder", "0.045 0.03", "0 0 0.005", _DARK, 0.4)],
@@ -84,7 +84,7 @@ def body(mounted: str = "") -> str:
     """The arm's body tree, its base at the world's origin, with the site `ee_gripper_link`.
 
     Args:
-        mounted: MJCF of what moves with the gripper, in the frame of the joint wrist_rotate.
+        mounted: MJCF of parts that move with the gripper, in the frame of the joint wrist_rotate.
     """
     xml = (
         '<body name="base_link" gravcomp="1">'
@@ -95,7 +95,7 @@ def body(mounted: str = "") -> str:
         xml += (
             f'<body name="{name}_link" pos="{text(_OFFSETS[name])}" gravcomp="1">'
             f'<joint name="{name}" type="hinge" axis="{_AXES[name]}" armature="{ARMATURE[i]}" '
-            f'range="{JOINT_LOWER[i]:.6f} {JOINT_UPPER[i]:.6f}"/>{_looks(name)}'
+            f'range="{JOINT_LOWER[i]:.6f} {JOINT_UPPER[i]:.6f}"/>{_visual_geoms(name)}'
         )
     xml += f'<site name="ee_gripper_link" pos="{TOOL_OFFSET:.6f} 0 0" size="0.002" rgba="0 0 0 0"/>' + mounted
     xml += _finger("left_finger", 1) + _finger("right_finger", -1)
@@ -103,7 +103,7 @@ def body(mounted: str = "") -> str:
 
 
 def defaults() -> str:
-    """Default classes: `arm` is seen and touches nothing, `pad` touches objects and furniture."""
+    """Default classes: `arm` is visible without collisions, `pad` collides with objects and furniture."""
     return (
         '<default class="arm"><geom contype="0" conaffinity="0" group="1"/></default>'
         '<default class="pad"><geom type="box" contype="2" conaffinity="1" condim="4" friction="2 0.05 0.001" '
@@ -128,5 +128,5 @@ def actuators() -> str:
 
 
 def equalities() -> str:
-    """The fingers move together, as the real ones on their common horn."""
+    """Couples the fingers, like the real ones on their common horn."""
     return '<joint joint1="right_finger" joint2="left_finger" polycoef="0 1 0 0 0" solref="0.01 1"/>'

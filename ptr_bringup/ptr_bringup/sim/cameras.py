@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated cameras: where they are, and what a seed changes about them. No drawing."""
+"""The simulated cameras: poses, and their variation with the seed. No rendering."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ OVER_SHOULDER, WRIST = "over_shoulder", "wrist"
 CAMERAS = (OVER_SHOULDER, WRIST)
 TOOL_FRAME = "ee_gripper_link"
 NEAR = {OVER_SHOULDER: 0.05, WRIST: 0.01}
-"""Distance (a share of the model's extent) below which a camera sees nothing; the fingers are close to the wrist."""
+"""Near clipping distance, as a share of the model's extent; the fingers are close to the wrist camera."""
 WRIST_FOVY = 70.0
 """deg, vertical field of view of the wrist camera."""
 _WRIST_POSITION = np.array([-0.095, 0.0, 0.075])
 """m in TOOL_FRAME: above the wrist, behind the fingers."""
 _WRIST_TARGET = np.array([0.05, 0.0, -0.005])
-"""m in TOOL_FRAME: a little beyond the fingertips."""
+"""m in TOOL_FRAME: just beyond the fingertips."""
 _TURNED = np.diag([1.0, -1.0, -1.0])
 """MuJoCo's camera looks along -z, with y up; an optical frame along z, with y down."""
 
 
 class Appearance(NamedTuple):
-    """Where everything is seen: (G, 3) m and (G, 9) rotations of shapes, the same of C cameras."""
+    """Poses for rendering: (G, 3) m and (G, 9) rotations of shapes, and the same of C cameras."""
 
     shapes: Array
     shape_rotations: Array
@@ -61,10 +61,10 @@ def wrist_xml() -> str:
 def moved(
     position: ArrayLike, target: ArrayLike, rng: np.random.Generator, shift: float, angle: float
 ) -> tuple[Array, Array]:
-    """A camera that was put up a little differently: its position (3,) and rotation (3, 3).
+    """A camera mounted slightly differently: its position (3,) and rotation (3, 3).
 
     Args:
-        shift, angle: largest deviation, m and rad.
+        shift, angle: maximum deviation, m and rad.
     """
     place = np.asarray(position) + rng.uniform(-1, 1, 3) * shift
     axes = axes_toward(place, target)
@@ -72,13 +72,13 @@ def moved(
 
 
 def moved_wrist(rng: np.random.Generator, shift: float, angle: float) -> tuple[Array, Array]:
-    """As `moved`, of the wrist camera in the frame of its body."""
+    """Like `moved`, for the wrist camera in the frame of its body."""
     place, axes = moved(_WRIST_POSITION, _WRIST_TARGET, rng, shift, angle)
     return place + [TOOL_OFFSET, 0.0, 0.0], axes
 
 
 def optical_pose(name: str, position: Array, axes: Array) -> tuple[str, Pose]:
-    """Frame and pose of a camera's optical frame (x right, y down, z forward), of what `moved` puts it to."""
+    """Frame and pose of a camera's optical frame (x right, y down, z forward), from the result of `moved`."""
     if name == WRIST:
         return TOOL_FRAME, Pose(position - [TOOL_OFFSET, 0.0, 0.0], axes @ _TURNED)
     return "base_link", Pose(position, axes @ _TURNED)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects that a task does not name: some lie on the counter, the others are out of the world until a later scene."""
+"""Objects that a task does not name: some lie on the counter, the others are removed until a later scene."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ptr_bringup.sim.renderer import mujoco
 
 Array = NDArray[np.float64]
 _ASIDE = (-2.0, 0.0, 0.5)
-"""m, where an absent object is kept: no gravity, no contact, not drawn."""
+"""m, position of absent objects: no gravity, no contact, invisible."""
 
 
 class Distractors:
     """The bodies `distractor_0`, `distractor_1`, ... of a model.
 
     Args:
-        model: whose distractors are all present as it was compiled.
-        items: what they are, in order.
+        model: just compiled, with all distractors present.
+        items: the distractors, in order.
     """
 
     def __init__(self, model: mujoco.MjModel, items: Sequence[FoodItem]) -> None:
@@ -35,7 +35,7 @@ class Distractors:
         self._contact = {name: getattr(model, name).copy() for name in ("geom_contype", "geom_conaffinity")}
 
     def clear(self, data: mujoco.MjData) -> None:
-        """Take all of them away."""
+        """Remove all of them."""
         self.present = []
         for index in range(len(self.items)):
             self._show(index, False)
@@ -43,7 +43,7 @@ class Distractors:
             data.qpos[self._joints[index] : self._joints[index] + 7] = [*place, 1, 0, 0, 0]
 
     def lay(self, data: mujoco.MjData, index: int, place: Array, yaw: float) -> None:
-        """Lay one on the counter: place (x, y) in m, yaw of its long side in rad."""
+        """Place one on the counter: position (x, y) in m, yaw of its long side in rad."""
         self._show(index, True)
         self.present.append(index)
         height = self.items[index].rest_height + 0.001

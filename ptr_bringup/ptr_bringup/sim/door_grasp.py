@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the gripper takes hold of a door's handle, and where it pushes: end-effector poses for each hinge angle.
+"""End-effector poses for grasping a door's handle and for pushing it, for each hinge angle.
 
-The gripper points down at a shut door and turns with the panel. A handle on a vertical hinge turns it about its own
-axis; an oven's door tilts it forward by a part of the angle, so that the forearm stays above the counter.
+At a shut door the gripper points down; it turns with the panel. With a vertical hinge it turns about its own axis. An
+oven's door tilts it forward by part of the angle, so that the forearm stays above the counter.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Array = NDArray[np.float64]
 PAD_HALF = 0.011
 """Half the width of a finger's pad, along z of the end effector (m)."""
 FOLLOW = {"left": 1.0, "right": 1.0, "bottom": 0.50}
-"""How much of the hinge's angle the gripper turns with, per hinge."""
+"""Share of the hinge's angle by which the gripper turns, per hinge."""
 _PUSH_FROM_HANDLE = 0.050
-"""m from the handle towards the hinge: where closed fingers find room to push a panel."""
+"""m from the handle towards the hinge, where closed fingers have room to push a panel."""
 _PUSH_BELOW_TOP = 0.035
-"""m, how far the fingers reach down along the panel that they push."""
+"""m below the panel's top to which the fingers reach when they push."""
 
 
 def tool_rotation(door: Door, angle: float) -> Array:
@@ -37,7 +37,7 @@ def grip_pose(door: Door, hinge: Array, angle: float) -> Pose:
     """The end effector around the handle, or with the fingers behind its bar.
 
     Args:
-        hinge: (3,) m, where the door's body is.   angle: of the hinge (rad).
+        hinge: (3,) m, position of the door's body.   angle: of the hinge (rad).
     """
     rotation = tool_rotation(door, angle)
     position = hinge + door.rotation(angle) @ door.handle_position
@@ -48,7 +48,7 @@ def grip_pose(door: Door, hinge: Array, angle: float) -> Pose:
 
 
 def push_pose(door: Door, hinge: Array, angle: float) -> Pose:
-    """The end effector with closed fingers against the front of a bar, or else of the panel; the hinge is vertical."""
+    """The end effector with closed fingers at the front of a bar, or else of the panel; for vertical hinges."""
     rotation, panel = tool_rotation(door, angle), door.rotation(angle)
     if door.handle.hooked:
         reach = door.handle.half[0] + PAD_HALF

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a person handles a door: ranges for all people, and what is drawn from them for one episode or one attempt."""
+"""How a person handles a door: parameter ranges, and the values drawn for one episode or one attempt."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class DoorManner:
-    """How human the operator of doors is.
+    """Parameters of the operator's behavior at doors.
 
     Attributes:
-        name: `machine` or `human`, as of the operator's manner with food.
-        pace: range of the pace, 1 is brisk; one per episode.
+        name: `machine` or `human`, like the operator's manner with food.
+        pace: range of the pace, drawn once per episode; 1 is brisk.
         tremor: m, standard deviation of the error of each step; the next step corrects it.
-        turn_tremor: rad, the same of a turn.
-        pause: probability of resting, at each step of a motion.
-        pause_steps: range of a rest's length.
-        detour: probability of an approach by way of a point aside.
-        detour_distance: m, range of its distance from the straight way.
-        sloppiness: m, how far from the middle the operator aims at most.
+        turn_tremor: rad, the same for rotations.
+        pause: probability of a pause at each step of a motion.
+        pause_steps: range of a pause's length.
+        detour: probability of an approach via a point off the direct path.
+        detour_distance: m, range of its distance from the direct path.
+        sloppiness: m, maximum deviation of the aim from the middle.
         miss, miss_again: probability of missing the handle, the first time and later.
-        miss_distance: m, range of how far beside it.
-        slip: probability of losing the handle on the way, in the first attempt.
-        stop_short: probability of letting go before the door is far enough, in the first attempt.
-        let_go_share: range of the way after which one or the other happens.
+        miss_distance: m, range of the deviation when missing.
+        slip: probability of losing the handle during the motion, in the first attempt.
+        stop_short: probability of releasing before the door has moved far enough, in the first attempt.
+        let_go_share: range of the share of the motion after which one or the other happens.
         hesitate, linger: mean steps before the fingers close and before they open again (geometric).
-        beyond: rad, range of how much further than needed the door is opened.
+        beyond: rad, range by which the door is opened further than needed.
     """
 
     name: str = "human"
@@ -71,20 +71,20 @@ MACHINE = DoorManner(
     linger=0.0,
     beyond=(0.15, 0.15),
 )
-"""Without any mistake or delay."""
+"""Without mistakes or delays."""
 DOOR_MANNERS: dict[str, DoorManner] = {manner.name: manner for manner in (MACHINE, DoorManner())}
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What happens in one attempt at a door.
+    """One attempt at a door.
 
     Attributes:
-        aim: (3,) m, error of where the handle is taken to be: away from the panel, along it, up.
-        missed: true when that is beside it.
-        detour: (3,) m, offset of the point by way of which it is approached, or None.
-        share: of the way to go after which the hand comes off; 1: it does not.
-        slips: true when the hand comes off unintended.
+        aim: (3,) m, error of the handle's assumed position: away from the panel, along it, up.
+        missed: True if that misses the handle.
+        detour: (3,) m, offset of an intermediate point of the approach, or None.
+        share: of the remaining motion after which the hand comes off; 1: it does not.
+        slips: True if the hand comes off unintentionally.
         hesitation, lingering: steps before the fingers close and open.
     """
 
@@ -98,7 +98,7 @@ class Attempt:
 
 
 def draw_attempt(manner: DoorManner, rng: np.random.Generator, number: int, pushes: bool = False) -> Attempt:
-    """Draw attempt `number` (0 is the first) of an episode; who pushes can only miss above the panel."""
+    """Draw attempt `number` (0 is the first) of an episode; a push can only miss above the panel."""
     missed = bool(rng.random() < (manner.miss if number == 0 else manner.miss_again))
     aim = rng.uniform(-1.0, 1.0, 3) * manner.sloppiness
     if missed:
@@ -122,10 +122,10 @@ def draw_attempt(manner: DoorManner, rng: np.random.Generator, number: int, push
 
 
 def _miss_direction(rng: np.random.Generator, pushes: bool) -> Array:
-    """Too high above it, or short of it."""
+    """Too high, or too short."""
     return np.array([0.0, 0.0, 1.0] if pushes or rng.random() < 0.5 else [-1.0, 0.0, 0.0])
 
 
 def _steps(rng: np.random.Generator, mean: float) -> int:
-    """A geometric number of steps with this mean, from 0, at most 6."""
+    """A geometrically distributed number of steps with this mean, 0 to 6."""
     return min(6, int(rng.geometric(1.0 / (1.0 + mean))) - 1)

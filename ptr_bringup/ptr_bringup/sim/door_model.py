@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MJCF of a door: a fixed box, a panel on a hinge that stays where it is left, and a handle.
+"""MJCF of a door: a fixed box, a panel on a hinge with friction, and a handle.
 
-Panel, handle and box touch the fingers' pads and nothing else; the hinge's range stops the panel. Friction in the hinge
-holds it, and its weight is balanced, as a spring does in a real oven.
+Panel, handle and box only collide with the fingers' pads; the hinge's range stops the panel. Friction holds it at any
+angle, and its weight is balanced, as by a spring in a real oven.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ BOX_DEPTH = 0.10
 """m behind the panel."""
 _WALL = 0.006
 _SEAM = 0.002
-_TOUCH = 'contype="0" conaffinity="2" solref="0.01 1"'
-_LOOK = 'contype="0" conaffinity="0"'
+_COLLIDING = 'contype="0" conaffinity="2" solref="0.01 1"'
+_VISUAL = 'contype="0" conaffinity="0"'
 _DARK: Color = (0.05, 0.05, 0.06)
 _GLASS: Color = (0.10, 0.12, 0.14)
 _STEM = 0.007
@@ -47,7 +47,7 @@ def _geom(kind: str, size: Sequence[float], position: Sequence[float], color: Co
 
 
 def _box(door: Door) -> str:
-    """Walls, floor, ceiling and back around a dark inside; what a kind has beside or above its panel."""
+    """Walls, floor, ceiling and back around a dark inside, and the controls of the kind."""
     width, height = door.size
     x, y, z = door.panel_center
     inner, depth = x + THICKNESS + _SEAM, BOX_DEPTH / 2
@@ -61,17 +61,17 @@ def _box(door: Door) -> str:
             (depth, _WALL / 2, (top - low) / 2),
             (middle, y + side * (width - _WALL) / 2, (top + low) / 2),
             door.box_color,
-            _TOUCH,
+            _COLLIDING,
         )
-    xml += _geom("box", (depth, width / 2, _WALL / 2), (middle, y, top - _WALL / 2), door.box_color, _TOUCH)
+    xml += _geom("box", (depth, width / 2, _WALL / 2), (middle, y, top - _WALL / 2), door.box_color, _COLLIDING)
     plinth = max(door.bottom, _WALL)
-    xml += _geom("box", (depth, width / 2, plinth / 2), (middle, y, low + plinth / 2), door.box_color, _TOUCH)
+    xml += _geom("box", (depth, width / 2, plinth / 2), (middle, y, low + plinth / 2), door.box_color, _COLLIDING)
     xml += _geom(
         "box",
         (_WALL / 2, width / 2, (top - low) / 2),
         (inner + BOX_DEPTH, y, (top + low) / 2),
         _shade(door.box_color, 0.35),
-        _LOOK,
+        _VISUAL,
     )
     if door.kind == "microwave":
         xml += _controls_beside(door, inner, top, low)
@@ -81,7 +81,7 @@ def _box(door: Door) -> str:
 
 
 def _controls_beside(door: Door, inner: float, top: float, low: float) -> str:
-    """A microwave's strip of controls on the side of its handle."""
+    """A microwave's control strip, on the side of its handle."""
     side = -1.0 if door.hinge == "left" else 1.0
     y = door.panel_center[1] + side * (door.size[0] / 2 + 0.021)
     xml = _geom(
@@ -89,12 +89,12 @@ def _controls_beside(door: Door, inner: float, top: float, low: float) -> str:
         (BOX_DEPTH / 2 + THICKNESS / 2, 0.018, (top - low) / 2),
         (inner + BOX_DEPTH / 2 - THICKNESS / 2, y, (top + low) / 2),
         door.box_color,
-        _LOOK,
+        _VISUAL,
     )
     front = inner - THICKNESS - 0.001
-    xml += _geom("box", (0.001, 0.012, 0.008), (front, y, top - 0.018), (0.15, 0.55, 0.30), _LOOK)
+    xml += _geom("box", (0.001, 0.012, 0.008), (front, y, top - 0.018), (0.15, 0.55, 0.30), _VISUAL)
     for row in range(3):
-        xml += _geom("box", (0.001, 0.010, 0.004), (front, y, top - 0.042 - 0.016 * row), _DARK, _LOOK)
+        xml += _geom("box", (0.001, 0.010, 0.004), (front, y, top - 0.042 - 0.016 * row), _DARK, _VISUAL)
     return xml
 
 
@@ -102,7 +102,7 @@ def _controls_above(door: Door, inner: float, top: float) -> str:
     """An oven's strip with three dials above its panel."""
     width, y = door.size[0], float(door.panel_center[1])
     xml = _geom(
-        "box", (BOX_DEPTH / 2, width / 2, 0.012), (inner + BOX_DEPTH / 2, y, top + 0.012), door.box_color, _LOOK
+        "box", (BOX_DEPTH / 2, width / 2, 0.012), (inner + BOX_DEPTH / 2, y, top + 0.012), door.box_color, _VISUAL
     )
     for k in (-1, 0, 1):
         xml += _geom(
@@ -110,7 +110,7 @@ def _controls_above(door: Door, inner: float, top: float) -> str:
             (0.007, 0.004),
             (inner - 0.002, y + k * width / 4, top + 0.012),
             door.handle.color,
-            f'euler="0 1.5707963 0" {_LOOK}',
+            f'euler="0 1.5707963 0" {_VISUAL}',
         )
     return xml
 
@@ -124,26 +124,28 @@ def _panel(door: Door) -> str:
         (THICKNESS / 2, width / 2 - 0.001, height / 2 - 0.001),
         (x + THICKNESS / 2, y, z),
         door.color,
-        f'mass="0.12" {_TOUCH}',
+        f'mass="0.12" {_COLLIDING}',
     )
     if door.kind == "cabinet":
         pale = _shade(door.color, 0.82)
-        return xml + _geom("box", (0.0008, width / 2 - 0.018, height / 2 - 0.018), (x, y, z), pale, f'mass="0" {_LOOK}')
+        return xml + _geom(
+            "box", (0.0008, width / 2 - 0.018, height / 2 - 0.018), (x, y, z), pale, f'mass="0" {_VISUAL}'
+        )
     share = 0.28 if door.kind == "oven" else 0.32
     down = 0.10 * height if door.kind == "oven" else 0.0
     for face in (-0.0008, THICKNESS + 0.0008):
         xml += _geom(
-            "box", (0.0008, 0.36 * width, share * height), (x + face, y, z - down), _GLASS, f'mass="0" {_LOOK}'
+            "box", (0.0008, 0.36 * width, share * height), (x + face, y, z - down), _GLASS, f'mass="0" {_VISUAL}'
         )
     return xml
 
 
 def _handle(door: Door) -> str:
-    """The held part, what joins it to the panel, and the site at its middle."""
+    """The handle, its stems, and a site at its middle."""
     handle, (x, y, z) = door.handle, door.handle_position
     depth, across, up = handle.half
     color = handle.color
-    rest = f'mass="0.01" {_TOUCH} friction="1.5 0.02 0.002"'
+    rest = f'mass="0.01" {_COLLIDING} friction="1.5 0.02 0.002"'
     xml = f'<site name="handle" pos="{text((x, y, z))}" size="0.002" rgba="0 0 0 0"/>'
     if handle.kind == "knob":
         xml += _geom("cylinder", (across, depth), (x, y, z), color, f'euler="0 1.5707963 0" {rest}')
@@ -157,7 +159,7 @@ def _handle(door: Door) -> str:
 
 
 def _stems(door: Door) -> list[tuple[float, float]]:
-    """Where stems join the handle to the panel: (along y, up) in m from its middle."""
+    """Positions of the stems between handle and panel: (along y, up) in m from the handle's middle."""
     _, across, up = door.handle.half
     free = 1.0 if door.hinge == "right" else -1.0
     match door.handle.kind:
@@ -174,4 +176,6 @@ def _stem(door: Door, along: float, up: float) -> str:
     x, y, z = door.handle_position
     half = door.handle.standoff / 2
     thick = min(_STEM, door.handle.half[2])
-    return _geom("box", (half, thick, thick), (x + half, y + along, z + up), door.handle.color, f'mass="0" {_TOUCH}')
+    return _geom(
+        "box", (half, thick, thick), (x + half, y + along, z + up), door.handle.color, f'mass="0" {_COLLIDING}'
+    )

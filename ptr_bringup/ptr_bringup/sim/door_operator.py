@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scripted operator of doors: takes the handle, leads it along its arc, lets go, and tries again when it failed.
+"""The scripted operator for doors: grasps the handle, moves it along its arc, releases it, and retries after a failure.
 
-It decides from the handle's and the door's pose alone. To open, the fingers clamp a knob or hook behind a bar. To
-close, they lift an oven's door by the same, and push the others. It errs as a person does, see `DoorManner`.
+It decides from the poses of handle and door alone. To open, the fingers clamp a knob or hook behind a bar. To close,
+they lift an oven's door the same way, and push other doors. It makes mistakes like a person, see `DoorManner`.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from ptr_models.common.rotations import rotation_vector_from_matrix
 
 Array = NDArray[np.float64]
 STEP_LIMIT, TURN_LIMIT = 0.046, 0.23
-"""Longest motion along an axis (m) and longest turn (rad) in a control step; the action's bounds are 0.05 and 0.25."""
+"""Maximum motion along an axis (m) and rotation (rad) in a control step; the action's bounds are 0.05 and 0.25."""
 HOVER = 0.060
-"""How far above its goal the gripper comes in when it is far from it (m)."""
+"""Height above its goal at which the gripper approaches from afar (m)."""
 MISSED = 0.045
-"""Measured opening under which nothing is between the fingers."""
+"""Measured opening below which nothing is between the fingers."""
 RELEASED = 0.60
-"""Measured opening over which the fingers have let go."""
+"""Measured opening above which the fingers have released."""
 PULL_LEAD, PUSH_LEAD = 0.40, 0.22
-"""How far the hand may be ahead of the door on its arc (rad)."""
+"""Maximum lead of the hand over the door on its arc (rad)."""
 SEPARATED = 0.055
-"""Distance from the tool to the handle beyond which it has been lost (m)."""
-STILL = 0.012
-"""A door that turns less in a control step (rad) does not follow."""
-TIMEOUT = 3
-"""Steps without the door following, until the operator believes it."""
-LONG_REACH = 18
-"""Steps of an approach after which the operator goes on from where it is."""
+"""Distance from the tool to the handle above which the handle is lost (m)."""
+MIN_TURN = 0.012
+"""Minimum rotation of a door that follows, per control step (rad)."""
+MAX_STALLED_STEPS = 3
+"""Steps without the door following after which the operator gives up the attempt."""
+MAX_REACH_STEPS = 18
+"""Steps of an approach after which the operator continues from its current position."""
 _LOW, _HIGH = np.add(Limits().workspace_min, 0.005), np.subtract(Limits().workspace_max, 0.005)
-"""m, the part of the arm's workspace in which the operator keeps its hand."""
+"""m, bounds of the operator's hand within the arm's workspace."""
 
 
 class DoorPhase(enum.Enum):
-    """What the operator is about."""
+    """Phase of an attempt."""
 
     REACH = "reach"
     ENGAGE = "engage"
@@ -58,9 +58,9 @@ class DoorOperator:
     """Demonstrates opening or closing one door.
 
     Args:
-        task: what to do.   door: which door it is.
-        seed: of its manner.
-        manner: how human it is.
+        task: what to do.   door: the door.
+        seed: of its random choices.
+        manner: parameters of its behavior.
     """
 
     def __init__(self, task: DoorTask, door: Door, seed: int, manner: DoorManner | None = None) -> None:
@@ -74,11 +74,11 @@ class DoorOperator:
         self._clamps = self._holds and not door.handle.hooked
         self._resting = 0
         self.attempts = 0
-        self._begin_attempt()
+        self._start_attempt()
 
     @property
     def done(self) -> bool:
-        """True when the door stands as wanted, and the hand has let go and backed off."""
+        """True when the door is as required, and the hand has released it and retreated."""
         return self.phase is DoorPhase.RETREAT and self._achieved and self._waited >= 3
 
     def act(self, commanded: Pose, gripper: float, scene: DoorScene) -> Array:
@@ -87,7 +87,7 @@ class DoorOperator:
         Args:
             commanded: pose that the action's displacement is added to.
             gripper: measured opening.
-            scene: how the door stands.
+            scene: state of the door.
         """
         self._advance(commanded, gripper, scene)
         if self._rests():
@@ -102,7 +102,7 @@ class DoorOperator:
             return self._action(self._back_off(commanded, scene), np.zeros(3))
         return self._action(np.zeros(3), np.zeros(3))
 
-    def _begin_attempt(self) -> None:
+    def _start_attempt(self) -> None:
         self._attempt = draw_attempt(self.manner, self._random, self.attempts, not self._holds)
         self._detour = self._attempt.detour
         self.attempts += 1
@@ -114,10 +114,10 @@ class DoorOperator:
         self._last_angle: float | None = None
 
     def _advance(self, commanded: Pose, gripper: float, scene: DoorScene) -> None:
-        """Go to the next phase when this one has reached its end."""
+        """Go to the next phase if this one is finished."""
         self._waited += 1
         match self.phase:
-            case DoorPhase.REACH if self._waited > LONG_REACH or self._at_goal(commanded, scene):
+            case DoorPhase.REACH if self._waited > MAX_REACH_STEPS or self._at_goal(commanded, scene):
                 self._enter(DoorPhase.ENGAGE)
                 self._advance(commanded, gripper, scene)
             case DoorPhase.ENGAGE if self._waited > 5 or self._engaged(commanded, scene):
@@ -129,36 +129,36 @@ class DoorOperator:
             case DoorPhase.RELEASE if gripper > RELEASED and self._waited > self._attempt.lingering:
                 self._enter(DoorPhase.RETREAT)
             case DoorPhase.RETREAT:
-                self._achieved = self._stands_as_wanted(scene)
+                self._achieved = self._at_target(scene)
                 if self._waited >= 3 and not self._achieved:
-                    self._begin_attempt()
+                    self._start_attempt()
 
     def _advance_move(self, scene: DoorScene) -> None:
-        """The motion ends where it should, where the hand comes off, or where the door does not follow."""
+        """End the motion at the target, when the hand comes off, or when the door does not follow."""
         if self._until is None:
             self._until = scene.angle + self._attempt.share * (self._target - scene.angle)
         if self._last_angle is not None and not self._resting:
-            follows = abs(scene.angle - self._last_angle) > STILL
+            follows = abs(scene.angle - self._last_angle) > MIN_TURN
             self._stalled = 0 if follows else self._stalled + 1
         self._last_angle = scene.angle
         arrived = scene.angle >= self._until if self._opens else scene.angle <= max(self._until, 0.015)
         lost = self._holds and float(np.linalg.norm(scene.handle_position - scene.tool_position)) > SEPARATED
         if arrived and self._clamps and not self._attempt.slips:
             self._enter(DoorPhase.RELEASE)
-        elif arrived or (lost and not self._attempt.missed) or self._stalled >= TIMEOUT:
+        elif arrived or (lost and not self._attempt.missed) or self._stalled >= MAX_STALLED_STEPS:
             self._enter(DoorPhase.RETREAT)
 
-    def _stands_as_wanted(self, scene: DoorScene) -> bool:
+    def _at_target(self, scene: DoorScene) -> bool:
         return scene.angle >= self._door.open_angle + 0.01 if self._opens else scene.angle <= SHUT_ANGLE - 0.01
 
     def _pose(self, scene: DoorScene, angle: float) -> Pose:
-        """Where the hand has to be at an angle of the hinge, as the operator takes it."""
+        """Required pose of the hand at a hinge angle, with the operator's aiming error."""
         pose = (grip_pose if self._holds else push_pose)(self._door, scene.door_position, angle)
         position = pose.position + self._door.rotation(angle) @ self._attempt.aim
         return Pose(np.clip(position, _LOW, _HIGH), pose.rotation)
 
     def _goal(self, scene: DoorScene) -> Pose:
-        """Where the approach ends: at the handle, above that of an open oven, in front of what is pushed."""
+        """End of the approach: at the handle, above an open oven's handle, or in front of a door to push."""
         pose = self._pose(scene, scene.angle)
         if self._opens:
             return pose
@@ -172,7 +172,7 @@ class DoorOperator:
         return not self._lifts or _near(self._pose(scene, scene.angle), commanded)
 
     def _reach(self, commanded: Pose, scene: DoorScene) -> tuple[Array, Array]:
-        """A step along a funnel: high while far or turned wrongly, down while near; up before sideways."""
+        """A step along a funnel: high while far away or misaligned, down when near; up before sideways."""
         goal = self._goal(scene)
         position, (error, turn) = commanded.position, _towards(goal, commanded)
         ceiling = self._ceiling(scene) - float(goal.position[2])
@@ -189,14 +189,14 @@ class DoorOperator:
         return 0.8 * np.array([*sideways, rise]), turn
 
     def _ceiling(self, scene: DoorScene) -> float:
-        """Height (m) of the approach: above the handle, and above a panel that stands in the way."""
+        """Height (m) of the approach: above the handle, and above a panel in the way."""
         goal = float(self._goal(scene).position[2])
         if self._opens or self._door.hinge == "bottom":
             return goal + HOVER
         return max(goal + 0.02, panel_top(self._door, scene.door_position) + 0.035)
 
     def _move(self, commanded: Pose, scene: DoorScene) -> tuple[Array, Array]:
-        """A step along the arc, but not far ahead of the door."""
+        """A step along the arc, with a limited lead over the door."""
         door, hinge = self._door, scene.door_position
         here = scene.angle + turned_by(door, hinge, self._pose(scene, scene.angle).position, commanded.position)
         radius = float(np.linalg.norm(np.cross(door.axis, commanded.position - hinge)))
@@ -209,7 +209,7 @@ class DoorOperator:
         return _towards(goal, commanded)
 
     def _back_off(self, commanded: Pose, scene: DoorScene) -> Array:
-        """Out of the handle along the panel, or away from what was pushed, and up."""
+        """A step out of the handle along the panel, or away from a pushed door, and up."""
         panel = self._door.rotation(scene.angle)
         away = panel @ np.array([0.0, 0.0, 1.0]) if self._holds else panel @ np.array([-0.7, 0.0, 0.0])
         if self._door.hinge == "bottom" and self._waited > 2:
@@ -218,7 +218,7 @@ class DoorOperator:
         return np.clip(0.04 * step / float(np.abs(step).max()), _LOW - commanded.position, _HIGH - commanded.position)
 
     def _rests(self) -> bool:
-        """Whether the hand pauses in its motion."""
+        """Whether this step is a pause."""
         if self._resting:
             self._resting -= 1
             return True
@@ -229,7 +229,7 @@ class DoorOperator:
         return False
 
     def _action(self, step: Array, turn: Array) -> Array:
-        """Limit a step to the pace, add the tremor, and the gripper of the phase."""
+        """The action of a step: limited to the pace, with tremor and the phase's gripper opening."""
         limit = STEP_LIMIT * self.pace
         step = step * min(1.0, limit / max(float(np.abs(step).max()), 1e-9))
         turn = turn * min(1.0, TURN_LIMIT / max(float(np.abs(turn).max()), 1e-9))
@@ -239,7 +239,7 @@ class DoorOperator:
         return np.array([*np.clip(step, -0.05, 0.05), *np.clip(turn, -0.25, 0.25), self._opening()])
 
     def _opening(self) -> float:
-        """Fingers close around a knob after some hesitation; they stay closed to hook or push."""
+        """Opening in this phase: fingers close around a knob after hesitating, and stay closed to hook or push."""
         if not self._clamps:
             return 0.0
         match self.phase:
@@ -258,6 +258,6 @@ def _towards(goal: Pose, commanded: Pose) -> tuple[Array, Array]:
 
 
 def _near(goal: Pose, commanded: Pose) -> bool:
-    """True when the commanded pose is so near to a goal that the next thing can begin."""
+    """True if the commanded pose is close enough to a goal to start the next phase."""
     error, turn = _towards(goal, commanded)
     return float(np.hypot(*error[:2])) < 0.009 and abs(error[2]) < 0.009 and float(np.linalg.norm(turn)) < 0.15

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A door in a simulated world: lays its scenes, and tells how it stands."""
+"""A door in a simulated world: sets up its scenes and reports its state."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ptr_bringup.sim.renderer import mujoco
 
 Array = NDArray[np.float64]
 SHIFT = (0.010, 0.015)
-"""How far a scene moves the box along x and y, at most (m)."""
+"""Maximum shift of the box along x and y in a scene (m)."""
 AJAR = 0.03
-"""A door to be opened is at most so far ajar (rad)."""
+"""Maximum initial angle of a door to be opened (rad)."""
 START_OPEN = {"cabinet": (1.30, 1.55), "oven": (0.90, 1.05), "microwave": (1.30, 1.55)}
-"""How far a door to be closed is open at first (rad)."""
+"""Range of the initial angle of a door to be closed (rad)."""
 
 _START_SHIFT = {"left": (-0.025, -0.015, 0.030), "right": (-0.025, 0.015, 0.030), "bottom": (-0.025, 0.0, 0.030)}
-"""m, per hinge: how far from its usual start the arm begins, clear of the door."""
+"""m, per hinge: shift of the arm's start, clear of the door."""
 _AIM = (0.01, -0.01, 0.03)
-"""How far the camera is aimed beside a kitchen's usual point (m)."""
+"""Shift of the camera's target from the kitchen's usual one (m)."""
 
 
 def staged(task: DoorTask, kitchen: str) -> tuple[str, str]:
-    """Assets and body, in MJCF, of the door that a task is about in a kitchen."""
+    """MJCF assets and body of a task's door in a kitchen."""
     return '<material name="shiny" specular="0.35" shininess="0.5"/>', door_body(task.door(kitchen))
 
 
 def prepared(kitchen: Kitchen, task: object) -> Kitchen:
-    """The kitchen as it is, or for a task with a door: without clutter where its box goes, the camera aimed at it."""
+    """The kitchen; for a door task, without clutter at the door's box, and with the camera aimed at it."""
     if not isinstance(task, DoorTask):
         return kitchen
     x, y, z = (float(c) for c in np.add(kitchen.look_at, _AIM))
@@ -47,7 +47,7 @@ class DoorStage:
     """The door of a model, and its state.
 
     Args:
-        task: what is to be done.   door: what was built.   model, data: of MuJoCo.
+        task: the task.   door: the door in the model.   model, data: of MuJoCo.
     """
 
     def __init__(self, task: DoorTask, door: Door, model: mujoco.MjModel, data: mujoco.MjData) -> None:
@@ -58,7 +58,7 @@ class DoorStage:
         self._fingers = [model.body(f"{side}_finger_link").id for side in ("left", "right")]
 
     def place(self, rng: np.random.Generator) -> None:
-        """Lay a new scene: the box a little off its place, the door shut (open) or standing open (close)."""
+        """Set up a new scene: the box slightly shifted, the door shut (task open) or open (task close)."""
         shift = rng.uniform(-1.0, 1.0, 2) * np.asarray(SHIFT)
         self._model.body_pos[self._box] = self.door.hinge_position + [*shift, 0.0]
         low, high = (0.0, AJAR) if self._task.skill == "open" else START_OPEN[self.door.kind]
@@ -66,11 +66,11 @@ class DoorStage:
 
     @property
     def start_shift(self) -> Array:
-        """(3,) m, added to the arm's start, so that it is clear of the door."""
+        """(3,) m, added to the arm's start to keep it clear of the door."""
         return np.array(_START_SHIFT[self.door.hinge])
 
     def set_angle(self, angle: float) -> None:
-        """Put the door at an angle (rad) at once, at rest."""
+        """Set the door's angle (rad), at rest."""
         self._data.qpos[self._q], self._data.qvel[self._v] = angle, 0.0
 
     @property
@@ -87,7 +87,7 @@ class DoorStage:
         }
 
     def scene(self, gripper: float, tool_position: Array) -> DoorScene:
-        """How the door stands now."""
+        """Current state of the door."""
         return DoorScene(
             self._data.site_xpos[self._handle].copy(),
             self._data.xpos[self._body].copy(),
@@ -107,5 +107,5 @@ class DoorStage:
         return bool((door & finger).any())
 
     def successful(self, scene: DoorScene) -> bool:
-        """True when the task is done in a scene of this door."""
+        """True if the task is done in a scene of this door."""
         return door_success(self._task, self.door, scene)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks with doors, and when they count as done: a function of the hinge's angle."""
+"""Tasks with doors, and their success conditions: functions of the hinge's angle."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ptr_bringup.sim.doors import KINDS, SHUT_ANGLE, Door, door_in
 HANDLE = "handle"
 """Name of the handle among the objects of a scene; the door's name is its kind."""
 AT_REST = 0.10
-"""Speed of the hinge (rad/s) below which a door counts as standing still."""
+"""Speed of the hinge (rad/s) below which a door is at rest."""
 
 
 @dataclass(frozen=True)
 class DoorTask:
-    """Open or close a door. Which door of the kind it is depends on the kitchen (`door_in`)."""
+    """Open or close a door. The kitchen determines which door of the kind it is (`door_in`)."""
 
     skill: str  # open or close
     kind: str  # cabinet, oven or microwave
@@ -30,16 +30,16 @@ class DoorTask:
 
     @property
     def item(self) -> str:
-        """Name of what the gripper holds."""
+        """Name of the object that the gripper holds."""
         return HANDLE
 
     @property
     def receptacle(self) -> str:
-        """Name of what is moved with it."""
+        """Name of the object that is moved with it."""
         return self.kind
 
     def door(self, kitchen: str) -> Door:
-        """The door that this is about in a kitchen."""
+        """The task's door in a kitchen."""
         return door_in(kitchen, self.kind)
 
 
@@ -48,13 +48,13 @@ DOOR_TASKS: tuple[DoorTask, ...] = tuple(DoorTask(skill, kind) for skill in ("op
 
 @dataclass(frozen=True)
 class DoorScene:
-    """How a door stands. Positions (3,) in m in `base_link`.
+    """State of a door. Positions (3,) in m in `base_link`.
 
     Attributes:
         handle_position: middle of the handle.
-        door_position: on the hinge's axis, the origin of the door's body.
+        door_position: origin of the door's body, on the hinge's axis.
         angle, angular_speed: of the hinge, rad and rad/s.
-        touched: true while a finger touches the door or its handle.
+        touched: True while a finger touches the door or its handle.
         gripper: measured opening, 0..1.
         tool_position: of `ee_gripper_link`.
     """
@@ -76,7 +76,7 @@ def scene_of_poses(
     gripper: float,
     tool_position: ArrayLike,
 ) -> DoorScene:
-    """What an onlooker knows from the two poses of /simulator/objects: no speed, no touch."""
+    """The scene from the two poses in /simulator/objects, without speed and contacts."""
     return DoorScene(
         np.asarray(handle_position, dtype=float),
         np.asarray(door_position, dtype=float),
@@ -89,16 +89,16 @@ def scene_of_poses(
 
 
 def door_success(task: DoorTask, door: Door, scene: DoorScene) -> bool:
-    """True when the door stands open or shut as wanted, at rest, and the fingers have let go of it."""
+    """True if the door is open or shut as required, at rest, and not touched by the fingers."""
     if scene.touched or abs(scene.angular_speed) > AT_REST:
         return False
     return scene.angle >= door.open_angle if task.skill == "open" else scene.angle <= SHUT_ANGLE
 
 
 def describe(door: Door, scene: DoorScene) -> str:
-    """One sentence for people."""
+    """A sentence about the state of a door."""
     touch = "touched" if scene.touched else "free"
     return (
-        f"The {door.name} stands {scene.angle:.2f} rad open, turns at {scene.angular_speed:.2f} rad/s, and is {touch}; "
-        f"open is {door.open_angle:.2f} rad or more, shut {SHUT_ANGLE:.2f} rad or less."
+        f"The {door.name} is open by {scene.angle:.2f} rad, turns at {scene.angular_speed:.2f} rad/s, and is {touch}; "
+        f"it counts as open from {door.open_angle:.2f} rad, and as shut up to {SHUT_ANGLE:.2f} rad."
     )

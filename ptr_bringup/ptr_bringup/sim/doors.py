@@ -25,20 +25,20 @@ THICKNESS = 0.012
 FRONT = 0.40
 """x of a shut panel's outer face (m)."""
 MAX_ANGLE = {"cabinet": 1.75, "oven": 1.35, "microwave": 1.75}
-"""Where the hinge stops (rad)."""
+"""Maximum angle of the hinge (rad)."""
 OPEN_ANGLE = {"cabinet": 0.90, "oven": 0.80, "microwave": 0.90}
-"""From here on a door counts as open (rad)."""
+"""Minimum angle at which a door counts as open (rad)."""
 SHUT_ANGLE = 0.08
-"""Up to here a door counts as shut (rad)."""
+"""Maximum angle at which a door counts as shut (rad)."""
 
 _AXES: dict[str, tuple[float, float, float]] = {"left": (0, 0, -1), "right": (0, 0, 1), "bottom": (0, -1, 0)}
 
 
 @dataclass(frozen=True)
 class Handle:
-    """What the fingers hold on to. Sizes in m; `half` is (away from the panel, along y, up) of the part that is held.
+    """A handle. Sizes in m; `half` is half the size (away from the panel, along y, up) of the part that is held.
 
-    A knob, block, pull or ball is clamped between the fingers; behind a bar or a hook there is room for them.
+    The fingers clamp a knob, block, pull or ball, and reach behind a bar or a hook.
     """
 
     kind: str  # knob, block, pull, ball, bar or hook
@@ -53,7 +53,7 @@ class Handle:
 
     @property
     def hooked(self) -> bool:
-        """True when the fingers pull it from behind instead of clamping it."""
+        """True if the fingers pull it from behind instead of clamping it."""
         return self.kind in ("bar", "hook")
 
 
@@ -85,12 +85,12 @@ class Door:
 
     @property
     def axis(self) -> Array:
-        """(3,) direction about which a positive angle opens the door."""
+        """(3,) rotation axis; positive angles open the door."""
         return np.array(_AXES[self.hinge], dtype=float)
 
     @property
     def hinge_position(self) -> Array:
-        """(3,) m, origin of the door's body; a scene moves it by a little."""
+        """(3,) m, origin of the door's body; scenes shift it slightly."""
         width, height = self.size
         if self.hinge == "bottom":
             return np.array([FRONT, self.center, self.bottom])
@@ -122,7 +122,7 @@ class Door:
 
     @property
     def open_angle(self) -> float:
-        """From here on it counts as open (rad)."""
+        """Minimum angle at which it counts as open (rad)."""
         return OPEN_ANGLE[self.kind]
 
     def rotation(self, angle: float) -> Array:
@@ -193,19 +193,19 @@ NEW_DOOR = Door(
     (0.18, 0.66, 0.66),
     (0.92, 0.90, 0.84),
 )
-"""The door that pre-training never sees; its handle, size and color are its own."""
+"""The door that is not in pre-training, with a unique handle, size and color."""
 
 
 def door_in(kitchen: str, kind: str) -> Door:
-    """The door of a kind in a kitchen: each kitchen has one of each, and the held-out ones have the new microwave.
+    """The door of a kind in a kitchen: each kitchen has one of each kind; held-out kitchens have the new microwave.
 
     Raises:
-        ValueError: there is no such kitchen or kind.
+        ValueError: unknown kitchen or kind.
     """
     if kind not in KINDS:
-        raise ValueError(f"unknown kind of door '{kind}'; known are {', '.join(KINDS)}")
+        raise ValueError(f"unknown kind of door {kind!r}; known: {', '.join(KINDS)}")
     if kitchen not in KITCHENS:
-        raise ValueError(f"unknown kitchen '{kitchen}'; known are {', '.join(KITCHENS)}")
+        raise ValueError(f"unknown kitchen {kitchen!r}; known: {', '.join(KITCHENS)}")
     if kitchen not in pretraining_kitchens() and kind == NEW_DOOR.kind:
         return NEW_DOOR
     ordinary = [door for door in DOORS if door.kind == kind]

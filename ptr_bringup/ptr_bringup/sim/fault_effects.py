@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the simulator's faults do to joint states, images and motors. No ROS and no clock."""
+"""Effects of the simulator's faults on joint states, images and motors. No ROS and no clock."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from ptr_bringup.sim.motors import AMBIENT, SUPPLY
 from ptr_bringup.sim.world import World
 
 TEMPERATURE_LIMIT = 72.0
-"""deg C at which a motor trips: the register Temperature Limit of the XL430-W250 as delivered."""
+"""deg C at which a motor trips: the default of the XL430-W250's register Temperature Limit."""
 VOLTAGE_LIMIT = 9.5
-"""V below which a motor reports its supply: the register Min Voltage Limit of the XM430-W350 as delivered."""
+"""V below which a motor reports an error: the default of the XM430-W350's register Min Voltage Limit."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class JointSample:
 
 
 class JointLine:
-    """The line from the joints to whoever reads them."""
+    """The connection from the joints to their readers."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._frozen: JointSample | None = None
-        self._under_way: deque[JointSample] = deque()
+        self._in_transit: deque[JointSample] = deque()
 
     def deliver(self, sample: JointSample) -> list[JointSample]:
-        """What arrives now, when `sample` has just been measured; usually that."""
+        """The samples that arrive now, after `sample` was measured; without faults, just that."""
         sample = self._freeze(sample)
         broken = self._faults.get("joint_states_nan")
         if broken is not None:
@@ -50,10 +50,10 @@ class JointLine:
             positions[JOINT_NAMES.index(broken.target)] = math.nan
             sample = dataclasses.replace(sample, positions=positions)
         late = self._faults.get("joint_states_late")
-        self._under_way.append(sample)
+        self._in_transit.append(sample)
         arrived = []
-        while self._under_way and self._under_way[0].stamp <= sample.stamp - (late.value if late else 0.0):
-            arrived.append(self._under_way.popleft())
+        while self._in_transit and self._in_transit[0].stamp <= sample.stamp - (late.value if late else 0.0):
+            arrived.append(self._in_transit.popleft())
         return [] if "joint_states_gone" in self._faults else arrived
 
     def _freeze(self, sample: JointSample) -> JointSample:
@@ -66,7 +66,7 @@ class JointLine:
 
 
 class ImageLine:
-    """The line from a camera's sensor to whoever looks at its images."""
+    """The connection from a camera's sensor to the readers of its images."""
 
     def __init__(self, faults: Faults, camera: str) -> None:
         self._faults, self._camera = faults, camera
@@ -74,34 +74,34 @@ class ImageLine:
         self._taken = -math.inf
 
     def due(self, now: float) -> bool:
-        """True when the camera takes an image at `now` (s), at most as often as it is asked."""
-        slow = self._wrong("image_slow")
-        if self._wrong("image_gone") or (slow is not None and now < self._taken + 1.0 / slow.value):
+        """True if the camera takes an image at `now` (s)."""
+        slow = self._active("image_slow")
+        if self._active("image_gone") or (slow is not None and now < self._taken + 1.0 / slow.value):
             return False
         self._taken = now
         return True
 
     def expose(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What the sensor sees of a scene (height, width, 3)."""
-        dark = self._wrong("image_dark")
+        """The sensor's image of a rendered scene (height, width, 3)."""
+        dark = self._active("image_dark")
         return image if dark is None else (image * dark.value).astype(np.uint8)
 
     def transmit(self, jpeg: bytes) -> bytes:
-        """What arrives of an encoded image."""
-        if self._wrong("image_frozen") and self._last is not None:
+        """The part of an encoded image that arrives."""
+        if self._active("image_frozen") and self._last is not None:
             return self._last
         self._last = jpeg
-        torn = self._wrong("image_torn")
+        torn = self._active("image_torn")
         return jpeg if torn is None else jpeg[: int(len(jpeg) * torn.value)]
 
-    def _wrong(self, name: str) -> Fault | None:
-        """The fault of that name while it is in force at this camera."""
+    def _active(self, name: str) -> Fault | None:
+        """The fault of that name while it is active at this camera."""
         fault = self._faults.get(name)
         return fault if fault is not None and fault.target == self._camera else None
 
 
 def strike(fault: Fault, world: World) -> None:
-    """Let a fault happen to the motors, if it is one of theirs."""
+    """Apply a fault to the motors if it concerns them."""
     concerned = [MOTOR_NAMES.index(fault.target)] if fault.target in MOTOR_NAMES else range(len(MOTOR_NAMES))
     for motor in concerned:
         if fault.name in ("warm", "overheating"):
@@ -115,7 +115,7 @@ def strike(fault: Fault, world: World) -> None:
 
 
 def protect(faults: Faults, world: World) -> None:
-    """Do what the motors do by themselves: feel the supply, and trip when it or their temperature is out of limits."""
+    """Update the motors' protection: they trip if supply voltage or temperature is out of limits."""
     low = faults.get("voltage_low")
     world.motors.voltage = SUPPLY if low is None else low.value
     for motor, temperature in enumerate(world.motors.temperatures):
@@ -126,5 +126,5 @@ def protect(faults: Faults, world: World) -> None:
 
 
 def cool(world: World) -> None:
-    """Let every motor be as if it had rested."""
+    """Cool all motors down to ambient temperature."""
     world.motors.temperatures[:] = AMBIENT

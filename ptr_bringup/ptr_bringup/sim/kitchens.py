@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Toy kitchens: each with its own fixed look, and a modest variation of it that a seed decides.
+"""Toy kitchens: each has a fixed look, which a seed varies slightly.
 
-The counter's top is z = 0 of `base_link`. Food lies around `spawn_centre`, the receptacle stands at `receptacle_spot`,
-and what is taken out of it goes to `drop_spot`.
+The counter's top is at z = 0 in `base_link`. Food lies around `spawn_center`, the receptacle stands at
+`receptacle_spot`, and food taken out of it goes to `drop_spot`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 Vector = tuple[float, float, float]
 SPAWN_HALF = (0.055, 0.065)
-"""Half the region (x, y in m) in which food lies."""
+"""Half the size (x, y in m) of the region in which food lies."""
 
 
 @dataclass(frozen=True)
 class Surface:
-    """A textured surface: kind of texture, base and accent colour, repeats per metre, shine 0..1."""
+    """A textured surface: kind of texture, base and accent color, repeats per meter, shine 0..1."""
 
     kind: str
-    base: Colour
-    accent: Colour
+    base: Color
+    accent: Color
     repeat: float = 3.0
     shine: float = 0.1
 
@@ -33,7 +33,7 @@ class Block:
     kind: str
     size: tuple[float, ...]
     position: Vector
-    colour: Colour
+    color: Color
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Kitchen:
         return (0.30, -0.115 * self.side)
 
     @property
-    def spawn_centre(self) -> tuple[float, float]:
+    def spawn_center(self) -> tuple[float, float]:
         """Middle of the region in which food lies (x, y in m)."""
         return (0.29, 0.060 * self.side)
 
@@ -68,17 +68,17 @@ class Kitchen:
         return (0.29, 0.065 * self.side)
 
 
-def _stove(x: float, y: float, colour: Colour = (0.12, 0.12, 0.13)) -> tuple[Block, ...]:
+def _stove(x: float, y: float, color: Color = (0.12, 0.12, 0.13)) -> tuple[Block, ...]:
     """A stove top: a dark slab with two rings."""
     ring = (0.30, 0.10, 0.08)
     return (
-        Block("box", (0.09, 0.06, 0.010), (x, y, 0.010), colour),
+        Block("box", (0.09, 0.06, 0.010), (x, y, 0.010), color),
         Block("cylinder", (0.032, 0.002), (x - 0.045, y, 0.022), ring),
         Block("cylinder", (0.032, 0.002), (x + 0.045, y, 0.022), ring),
     )
 
 
-def _sink(x: float, y: float, steel: Colour = (0.60, 0.63, 0.66)) -> tuple[Block, ...]:
+def _sink(x: float, y: float, steel: Color = (0.60, 0.63, 0.66)) -> tuple[Block, ...]:
     """A sink: a steel rim around a dark basin, and a tap."""
     return (
         Block("box", (0.09, 0.06, 0.003), (x, y, 0.003), steel),
@@ -88,20 +88,20 @@ def _sink(x: float, y: float, steel: Colour = (0.60, 0.63, 0.66)) -> tuple[Block
     )
 
 
-def _jar(x: float, y: float, colour: Colour, radius: float = 0.028, height: float = 0.09) -> tuple[Block, ...]:
+def _jar(x: float, y: float, color: Color, radius: float = 0.028, height: float = 0.09) -> tuple[Block, ...]:
     """A jar with a lid."""
-    lid = tuple(0.4 * c + 0.1 for c in colour)
+    lid = tuple(0.4 * c + 0.1 for c in color)
     return (
-        Block("cylinder", (radius, height / 2), (x, y, height / 2), colour),
+        Block("cylinder", (radius, height / 2), (x, y, height / 2), color),
         Block("cylinder", (radius * 1.05, 0.008), (x, y, height + 0.008), (lid[0], lid[1], lid[2])),
     )
 
 
-def _towel(x: float, y: float, colour: Colour) -> tuple[Block, ...]:
+def _towel(x: float, y: float, color: Color) -> tuple[Block, ...]:
     """A folded towel with a stripe."""
-    pale = tuple(0.5 + 0.5 * c for c in colour)
+    pale = tuple(0.5 + 0.5 * c for c in color)
     return (
-        Block("box", (0.05, 0.04, 0.006), (x, y, 0.006), colour),
+        Block("box", (0.05, 0.04, 0.006), (x, y, 0.006), color),
         Block("box", (0.050, 0.008, 0.0065), (x, y + 0.02, 0.0065), (pale[0], pale[1], pale[2])),
     )
 
@@ -117,7 +117,7 @@ def _kitchen(
     clutter: tuple[Block, ...],
     light: Vector = (0.1, 0.3, 1.4),
 ) -> Kitchen:
-    """A kitchen whose camera differs from the usual place by `view`: (m sideways, m up, deg field of view)."""
+    """A kitchen whose camera deviates from the usual one by `view`: (m sideways, m up, deg field of view)."""
     along, up, wider = view
     return Kitchen(
         name=number,
@@ -134,7 +134,7 @@ def _kitchen(
     )
 
 
-_WHITE: Colour = (0.92, 0.92, 0.90)
+_WHITE: Color = (0.92, 0.92, 0.90)
 # fmt: off
 KITCHENS: dict[str, Kitchen] = {
     k.name: k
@@ -188,7 +188,7 @@ KITCHENS: dict[str, Kitchen] = {
 
 
 def held_out_kitchens() -> tuple[str, ...]:
-    """Kitchens that pre-training never sees."""
+    """Kitchens that are not in the pre-training data."""
     return tuple(name for name in KITCHENS if "target" in name)
 
 
@@ -200,5 +200,5 @@ def pretraining_kitchens() -> tuple[str, ...]:
 def kitchen_named(name: str) -> Kitchen:
     """The kitchen of that name."""
     if name not in KITCHENS:
-        raise ValueError(f"Unknown kitchen '{name}'; known are {', '.join(KITCHENS)}.")
+        raise ValueError(f"unknown kitchen {name!r}; known: {', '.join(KITCHENS)}")
     return KITCHENS[name]

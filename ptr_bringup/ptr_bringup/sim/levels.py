@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How hard a scene is: named levels, each a set of ranges that the seed of a scene draws from."""
+"""Difficulty levels of scenes: each is a set of ranges from which a scene's seed draws."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 MAX_DISTRACTORS = 4
-"""Bodies that a physics model keeps ready for distractors; a scene shows as many of them as its level wants."""
+"""Bodies for distractors in a physics model; a scene shows as many of them as its level requires."""
 
 
 @dataclass(frozen=True)
@@ -15,14 +15,14 @@ class Level:
 
     Attributes:
         name: `easy`, `standard` or `hard`; stored with every episode.
-        distractors: fewest and most objects that the task does not name.
-        clearance: m, least distance between the centers of two objects on the counter.
-        yaw: rad, the item is turned by up to this much either way from lying across the fingers; above a quarter
-            turn the arm's wrist has to turn with it.
-        receptacle_shift: m, how far the receptacle moves from its place, along x and y.
-        light: strength of the variation of light, colors and clutter; 1 is that of `easy`.
-        rolling: rolling resistance of round items (m); small values let them roll away when they are pushed.
-        friction: sliding friction of items on the counter; what the pads touch is held by the pads' own friction.
+        distractors: minimum and maximum number of objects that the task does not name.
+        clearance: m, minimum distance between the centers of two objects on the counter.
+        yaw: rad, maximum rotation of the item from lying across the fingers, in both directions; above a quarter turn
+            the arm's wrist must turn with it.
+        receptacle_shift: m, maximum shift of the receptacle along x and y.
+        light: strength of the variation of light, colors and clutter, relative to `easy`.
+        rolling: rolling resistance of round items (m); with small values they roll away when pushed.
+        friction: sliding friction of items on the counter; the pads have their own friction.
         mass: kg, of every item.
     """
 
@@ -52,8 +52,8 @@ def level_named(name: str) -> Level:
     """The level of that name.
 
     Raises:
-        ValueError: there is none; the message lists them.
+        ValueError: the name is unknown; the message lists the levels.
     """
     if name not in LEVELS:
-        raise ValueError(f"unknown level {name!r}; known are {', '.join(LEVELS)}")
+        raise ValueError(f"unknown level {name!r}; known: {', '.join(LEVELS)}")
     return LEVELS[name]

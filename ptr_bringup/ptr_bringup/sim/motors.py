@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Motors of the simulated arm: torque on or off, effort, a temperature of first order, and hardware errors."""
+"""Motors of the simulated arm: torque switch, effort, a first-order thermal model, and hardware errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 AMBIENT = 26.0
 """Temperature of an idle motor (deg C)."""
 HEATING = 45.0
-"""Rise above ambient of a motor that holds its full effort for ever (deg C)."""
+"""Steady-state rise above ambient at full effort (deg C)."""
 TIME_CONSTANT = 120.0
 """Time constant of the temperature (s)."""
 SUPPLY = 12.0
@@ -23,13 +23,13 @@ class Motors:
     """State of the seven motors (six joints and the gripper).
 
     Args:
-        effort_limits: (7,) most effort of each motor, N m and N.
+        effort_limits: (7,) maximum effort of each motor, N m and N.
 
     Attributes:
-        torque: (7,) which motors hold.
+        torque: (7,) True for motors with torque.
         temperatures: (7,) deg C.
-        voltage: V, the same at all motors: they hang on one supply.
-        errors: what each motor has tripped by, until it is rebooted.
+        voltage: V, the same for all motors, which share one supply.
+        errors: hardware errors of each motor, until it is rebooted.
     """
 
     def __init__(self, effort_limits: Array) -> None:
@@ -46,11 +46,11 @@ class Motors:
         self.temperatures += (settled - self.temperatures) * (1.0 - np.exp(-duration / TIME_CONSTANT))
 
     def shut_down(self, motor: int) -> bool:
-        """True when a motor has an error that keeps its torque off."""
+        """True if a motor has an error that keeps its torque off."""
         return bool(self.errors[motor] & SHUTDOWN)
 
     def readings(self, efforts: Array) -> tuple[MotorReading, ...]:
-        """What a look at the registers of all motors would find; `efforts` (7,) in N m and N."""
+        """Readings of all motors; `efforts` (7,) in N m and N."""
         return tuple(
             MotorReading(
                 name,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator's tasks, kitchens and cameras as names that the command line knows."""
+"""Makes the simulator's tasks, kitchens and cameras known to the command line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ptr_models.common import arguments
 
 
 def teach_names() -> None:
-    """Let arguments that name a task, a kitchen or a camera be checked and completed."""
+    """Register the names for checking and completing arguments that name a task, a kitchen or a camera."""
     arguments.teach("task", _tasks)
     arguments.teach("kitchen", _kitchens)
     arguments.teach("camera", _cameras)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulator node: a World in (scaled) real time that looks on ROS topics like an arm and its cameras."""
+"""The simulator node: runs a World in (scaled) real time, with the ROS topics of an arm and its cameras."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from ptr_bringup.sim_ros.publishers import ImagePublisher, JointPublisher, Objec
 from ptr_msgs.srv import GetOutcome, InjectFault, ResetScene
 
 _PERIOD = 0.01
-"""s of real time between two looks at what is due."""
-_LONGEST = 0.2
-"""s of simulated time that are made up for at once; a machine that is too slow loses the rest."""
-_NEAR = 0.45
-"""rad. After a new scene was laid, joint commands further from the arm than this are of the time before."""
+"""s of real time between two updates."""
+_MAX_CATCH_UP = 0.2
+"""s of simulated time, maximum per update; a machine that is too slow loses the rest."""
+_MAX_COMMAND_OFFSET = 0.45
+"""rad. In a new scene, joint commands further from the arm than this are outdated, and ignored."""
 _INJECT = {"fault": 40, "target": 80}
 _RESET = {"kitchen": 80, "task": 120}
-"""Characters of the texts of the requests."""
+"""Maximum lengths of the requests' strings, in characters."""
 _MOTOR_PERIOD = 0.1
 """s between two readings of the motors."""
 
 
 class Simulator(RunnableNode, Node):
-    """Steps physics up to now, and publishes what is due: joints, images, objects."""
+    """Steps physics in real time, and publishes joint states, images, objects and motors."""
 
     def __init__(self) -> None:
         super().__init__("simulator")
@@ -60,12 +60,12 @@ class Simulator(RunnableNode, Node):
         cameras = declare(self, "cameras", [OVER_SHOULDER], "names of the cameras: over_shoulder, wrist")
         quality = declare(self, "jpeg_quality", 90, "JPEG quality of the images", (1, 100))
         self._size = (width, height)
-        self._world = self._lay(kitchen, task, self._seed)
+        self._world = self._make_world(kitchen, task, self._seed)
         self._steady = time.monotonic()
         self._simulated = 0.0
         self._origin = self.get_clock().now().nanoseconds * 1e-9 if self._speed == 1.0 else time.time()
         self._due = dict.fromkeys(("joints", "camera", "objects", "motors", "diagnostics"), 0.0)
-        self._forget_targets()
+        self._hold_arm()
         self._make_interfaces(_known(cameras), self._size, quality)
 
     def _make_interfaces(self, cameras: Sequence[str], size: tuple[int, int], quality: int) -> None:
@@ -83,7 +83,7 @@ class Simulator(RunnableNode, Node):
         self.create_service(InjectFault, "simulator/inject", self._on_inject)
         self.create_timer(_PERIOD, self._advance, clock=STEADY)
 
-    def _lay(self, kitchen: str, task: str, seed: int) -> World:
+    def _make_world(self, kitchen: str, task: str, seed: int) -> World:
         try:
             world = World(kitchen, task, self._level)
             world.reset(seed)
@@ -92,10 +92,10 @@ class Simulator(RunnableNode, Node):
             raise StartupError(str(error)) from error
         return world
 
-    def _forget_targets(self) -> None:
-        """Hold the arm where a new scene has put it, until a command from there arrives."""
+    def _hold_arm(self) -> None:
+        """Hold the arm at the start of a new scene until a command close to it arrives."""
         self._targets, self._finger = self._world.joint_positions, FINGER_OPEN
-        self._fresh = True
+        self._scene_is_new = True
 
     def _on_command(self, message: JointState) -> None:
         if "commands_lost" in self._faults:
@@ -110,14 +110,14 @@ class Simulator(RunnableNode, Node):
         if not (np.isfinite(targets).all() and math.isfinite(finger)):
             self.get_logger().error("A joint command is not finite; it was ignored.", throttle_duration_sec=1.0)
             return
-        if self._fresh and np.abs(targets - self._world.joint_positions).max() > _NEAR:
+        if self._scene_is_new and np.abs(targets - self._world.joint_positions).max() > _MAX_COMMAND_OFFSET:
             return
-        self._fresh = False
+        self._scene_is_new = False
         self._targets, self._finger = targets, float(np.clip(finger, FINGER_CLOSED, FINGER_OPEN))
 
     def _advance(self) -> None:
         now = time.monotonic()
-        owed = min((now - self._steady) * self._speed, _LONGEST)
+        owed = min((now - self._steady) * self._speed, _MAX_CATCH_UP)
         self._steady = now
         steps = int(owed / TIMESTEP + 1e-9)
         if steps:
@@ -148,7 +148,7 @@ class Simulator(RunnableNode, Node):
             images.publish(self._world, now)
 
     def _stamp(self) -> Time:
-        """Now: of the system, or of /clock where time is scaled."""
+        """The current time: the system's, or that of /clock if time is scaled."""
         if self._clocks is None:
             return self.get_clock().now().to_msg()
         return stamp_from_seconds(self._origin + self._simulated)
@@ -168,11 +168,11 @@ class Simulator(RunnableNode, Node):
             if request.fault == CLEAR:
                 self._faults.clear()
                 cool(self._world)
-                response.message = "Nothing is injected any more; a motor that has tripped stays so until rebooted."
+                response.message = "All faults are cleared; a tripped motor stays tripped until it is rebooted."
             else:
                 wanted = (request.fault, request.target, request.value, request.duration)
                 fault = self._faults.inject(*wanted, self._simulated)
-                self._let_time_jump(fault)
+                self._jump_clock(fault)
                 strike(fault, self._world)
                 response.message = f"Injected: {fault}. {KINDS[fault.name].effect}"
             response.success = True
@@ -181,11 +181,13 @@ class Simulator(RunnableNode, Node):
             response.success, response.message = False, str(error)
         return response
 
-    def _let_time_jump(self, fault: Fault) -> None:
+    def _jump_clock(self, fault: Fault) -> None:
         if fault.name != CLOCK_JUMP:
             return
         if self._clocks is None:
-            raise FaultError(f"{CLOCK_JUMP}: at speed 1 the simulator has the system's time and publishes no /clock.")
+            raise FaultError(
+                f"{CLOCK_JUMP} needs a simulator that publishes /clock; launch it with a speed other than 1"
+            )
         self._origin += fault.value
 
     def _on_reset(self, request: ResetScene.Request, response: ResetScene.Response) -> ResetScene.Response:
@@ -196,14 +198,14 @@ class Simulator(RunnableNode, Node):
             if (kitchen, task) == (self._world.kitchen.name, self._world.task.name):
                 self._world.reset(request.seed)
             else:
-                former, self._world = self._world, self._lay(kitchen, task, request.seed)
+                former, self._world = self._world, self._make_world(kitchen, task, request.seed)
                 former.close()
         except (StartupError, ValueError) as error:
             response.success, response.message = False, str(error)
             return response
         self._seed, self._steady = request.seed, time.monotonic()
-        self._due["objects"] = self._simulated  # whoever records next has to know the seed of what is seen
-        self._forget_targets()
+        self._due["objects"] = self._simulated  # the next recording must know the new seed
+        self._hold_arm()
         response.success, response.message = True, f"{task} in {kitchen}, level {self._level}, seed {request.seed}."
         return response
 
@@ -221,7 +223,7 @@ class Simulator(RunnableNode, Node):
         return response
 
     def close(self) -> None:
-        """Give back the renderers."""
+        """Close the renderers."""
         self._world.close()
 
 
@@ -229,26 +231,26 @@ def _known(cameras: Sequence[str]) -> list[str]:
     """The names of cameras, each once.
 
     Raises:
-        StartupError: one is none of the simulator's.
+        StartupError: a name is unknown.
     """
     unknown = [name for name in cameras if name not in CAMERAS]
     if unknown:
-        raise StartupError(f"there is no simulated camera {unknown[0]!r}; known: {', '.join(CAMERAS)}")
+        raise StartupError(f"unknown simulated camera {unknown[0]!r}; known: {', '.join(CAMERAS)}")
     return list(dict.fromkeys(cameras))
 
 
-def _check_texts(request: InjectFault.Request | ResetScene.Request, longest: dict[str, int]) -> None:
-    """Refuse a text that is too long to be repeated, or that a terminal would obey.
+def _check_texts(request: InjectFault.Request | ResetScene.Request, max_lengths: dict[str, int]) -> None:
+    """Refuse a string that is too long, or that contains control characters.
 
     Raises:
-        ValueError: names the field.
+        ValueError: the message names the field.
     """
-    for name, most in longest.items():
+    for name, limit in max_lengths.items():
         text = getattr(request, name)
-        if len(text) > most:
-            raise ValueError(f"`{name}` has {len(text)} characters; at most {most} are allowed")
+        if len(text) > limit:
+            raise ValueError(f"`{name}` has {len(text)} characters; the maximum is {limit}")
         if not text.isprintable():
-            raise ValueError(f"`{name}` holds characters that can't be printed; leave them out")
+            raise ValueError(f"`{name}` contains unprintable characters; remove them")
 
 
 def main(args: list[str] | None = None) -> int:

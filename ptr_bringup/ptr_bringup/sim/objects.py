@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Toy food and toy crockery: sizes, colours and MJCF.
+"""Toy food and toy crockery: sizes, colors and MJCF.
 
-Food is chunky (3.4 to 4.4 cm across the fingers, which open 7.4 cm) and light. What touches is one simple geom; what
-is seen are a few coloured shapes around it. Lying things have their long side along x. Receptacles are fixed: a floor
-and a ring of low walls, under a turned mesh.
+Food is chunky (3.4 to 4.4 cm across the fingers, which open 7.4 cm) and light. One simple geom collides; a few colored
+shapes around it are visible. Lying objects have their long side along x. Receptacles are fixed: a floor and a ring of
+low walls, under a lathed mesh.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from ptr_bringup.sim.levels import Level
 from ptr_bringup.sim.shapes import Profile, lathe_mesh, text
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A visible piece: a lathe mesh along x when it has a profile, else a primitive geom."""
+    """A visible part: a lathe mesh along x if it has a profile, else a primitive geom."""
 
-    colour: Colour
+    color: Color
     profile: Profile = ()
     kind: str = "box"
     size: tuple[float, ...] = ()
@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True)
 class FoodItem:
-    """A thing to grasp. Sizes in m; `half` is (along x, across the fingers, up)."""
+    """An object to grasp. Sizes in m; `half` is half the size (along x, across the fingers, up)."""
 
     name: str
     half: tuple[float, float, float]
@@ -40,27 +40,27 @@ class FoodItem:
 
     @property
     def rest_height(self) -> float:
-        """Height of the centre above what it lies on (m)."""
+        """Height of the center above the surface that it lies on (m)."""
         return self.half[2]
 
 
 @dataclass(frozen=True)
 class Receptacle:
-    """A round thing to put food in or on. Sizes in m."""
+    """A round receptacle to put food in or on. Sizes in m."""
 
     name: str
     inner_radius: float
     wall_height: float
     floor_height: float
-    colour: Colour
-    inner_colour: Colour
+    color: Color
+    inner_color: Color
     flare: float  # how much wider the rim is than the floor
     handles: int = 0
     shine: float = 0.3
 
     @property
     def outer_radius(self) -> float:
-        """Radius that nothing else may stand in."""
+        """Radius that other objects must stay out of."""
         return self.inner_radius + 0.008 + self.flare
 
 
@@ -74,9 +74,9 @@ def _spindle(half_length: float, radius: float, power: float = 2.0, skew: float 
     return tuple(outline)
 
 
-GREEN: Colour = (0.15, 0.5, 0.12)
-BLACK: Colour = (0.06, 0.06, 0.07)
-_CRUST: Colour = (0.80, 0.50, 0.16)
+GREEN: Color = (0.15, 0.5, 0.12)
+BLACK: Color = (0.06, 0.06, 0.07)
+_CRUST: Color = (0.80, 0.50, 0.16)
 
 # fmt: off
 FOOD: dict[str, FoodItem] = {
@@ -149,7 +149,7 @@ def food_assets(item: FoodItem) -> str:
 
 
 def food_body(item: FoodItem, level: Level, name: str = "object") -> str:
-    """The item as a free body of that name; the invisible geom touches, the visible ones don't."""
+    """The item as a free body; its invisible geom collides, the visible ones don't."""
     a, b, c = item.half
     size = (b, a - b) if item.collision == "capsule" else (a, b, c)
     turned = 'euler="0 1.5707963 0" ' if item.collision == "capsule" else ""
@@ -164,7 +164,7 @@ def food_body(item: FoodItem, level: Level, name: str = "object") -> str:
             shape = f'type="mesh" mesh="{item.name}_{i}"'
         turn = f'euler="0 0 {part.yaw}" ' if part.yaw else ""
         xml += (
-            f'<geom {shape} pos="{text(part.position)}" {turn}rgba="{text(part.colour)} 1" mass="0" '
+            f'<geom {shape} pos="{text(part.position)}" {turn}rgba="{text(part.color)} 1" mass="0" '
             'contype="0" conaffinity="0" group="2"/>'
         )
     return xml + "</body>"
@@ -185,11 +185,11 @@ def receptacle_assets(r: Receptacle) -> str:
 
 
 def receptacle_body(r: Receptacle) -> str:
-    """The receptacle as a fixed body named `receptacle`, whose origin is on the counter, at its centre."""
+    """The receptacle as a fixed body named `receptacle`, whose origin is on the counter, at its center."""
     xml = '<body name="receptacle">'
-    for mesh, colour in (("receptacle_out", r.colour), ("receptacle_in", r.inner_colour)):
+    for mesh, color in (("receptacle_out", r.color), ("receptacle_in", r.inner_color)):
         xml += (
-            f'<geom type="mesh" mesh="{mesh}" rgba="{text(colour)} 1" contype="0" conaffinity="0" group="2" '
+            f'<geom type="mesh" mesh="{mesh}" rgba="{text(color)} 1" contype="0" conaffinity="0" group="2" '
             f'material="shiny"/>'
         )
     for k in range(r.handles):

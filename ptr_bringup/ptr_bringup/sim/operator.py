@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scripted operator: what a person at a SpaceMouse would do, decided from where things are.
+"""The scripted operator: acts like a person with a SpaceMouse, based on the objects' poses.
 
-It errs as people do: it hesitates, takes detours, grasps beside the object or too early, lets go too soon, notices,
-and tries again. How much of that belongs to an episode is drawn from its seed and stored with it.
+It makes human mistakes: it hesitates, takes detours, grasps beside the object or too early, releases too soon, notices,
+and retries. An episode's seed determines these choices, which are stored with it.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ptr_models.common.rotations import DEFAULT_ROTATION, rpy_from_matrix
 Array = NDArray[np.float64]
 Range = tuple[float, float]
 STEP_LIMIT = 0.046
-"""Longest motion along an axis in a control step (m); the action's bound is 0.05."""
+"""Maximum motion along an axis in a control step (m); the action's bound is 0.05."""
 TURN_LIMIT = 0.23
-"""Largest rotation about an axis in a control step (rad); the action's bound is 0.25."""
+"""Maximum rotation about an axis in a control step (rad); the action's bound is 0.25."""
 HOVER = 0.075
-"""How far above its goal the gripper comes in when it is far from it (m)."""
+"""Height above its goal at which the gripper approaches from afar (m)."""
 TRANSIT = 0.12
-"""Height at which things are carried (m)."""
+"""Height at which objects are carried (m)."""
 HELD = 0.60
-"""Measured opening under which the fingers have closed around something, and above which they have let go."""
+"""Measured opening below which the fingers have closed around an object, and above which they have released it."""
 MISSED = 0.045
-"""Measured opening under which nothing is between the fingers."""
+"""Measured opening below which nothing is between the fingers."""
 GRASP_HEIGHT = 0.020
-"""Lowest height of the end effector at a grasp (m)."""
+"""Minimum height of the end effector at a grasp (m)."""
 
 
 class Phase(enum.Enum):
-    """What the operator is about."""
+    """Phase of a demonstration."""
 
     DETOUR = "detour"
     REACH = "reach"
@@ -52,7 +52,7 @@ class Phase(enum.Enum):
 
 
 OPEN_HANDED = (Phase.DETOUR, Phase.REACH, Phase.AIM, Phase.RISE, Phase.RELEASE, Phase.RETREAT)
-STILL = (Phase.GRASP, Phase.RELEASE)
+STATIONARY = (Phase.GRASP, Phase.RELEASE)
 
 
 @dataclass(frozen=True)
@@ -64,20 +64,19 @@ class Manner:
         pace: range of the speed; 1 is brisk.
         tremor: m, standard deviation of the error of each step; the next step corrects it.
         rotation_tremor: rad, the same of each step's rotation about x, y and z.
-        still_tremor: share of the tremor that is left while the fingers close or open; without any, an action of
-            exactly zero would tell a critic that it is the demonstrator's.
-        pause: probability of a rest in each step of a motion.   pause_steps: range of its length, steps.
-        detour: probability that an approach goes by a point beside the way.   detour_distance: range, m.
-        sloppiness: m, how far from the middle the operator aims at a grasp, at most, when it does not miss.
-        first_miss, later_miss: probability that the first, and a later, grasp goes beside the object.
-        miss_distance: range, m, by how far.
-        early_close: probability that the fingers close before they are down.   early_height: range, m, by how far.
+        still_tremor: share of the tremor while the fingers close or open; with 0, an action of exactly zero would
+            reveal the demonstrator to a critic.
+        pause: probability of a pause in each step of a motion.   pause_steps: range of its length, steps.
+        detour: probability of an approach via a point off the direct path.   detour_distance: range, m.
+        sloppiness: m, maximum deviation of the aim from the object's middle, when it does not miss.
+        first_miss, later_miss: probability that the first or a later grasp misses the object.
+        miss_distance: range of the deviation when missing, m.
+        early_close: probability that the fingers close too high.   early_height: range, m.
         close_wait, release_wait: mean steps (geometric) of waiting above the object before the fingers close, and
             before they open.   dither: m, standard deviation of the motion meanwhile.
-        early_release: probability of letting go short of the goal, on the way there.   release_distance: range, m, by
-            how far.
-        notice: steps that pass until a failed grasp is noticed.
-        turn_tolerance: rad, how far across the fingers an object may lie before the wrist turns.
+        early_release: probability of releasing before the goal.   release_distance: range, m.
+        notice: steps until a failed grasp is noticed.
+        turn_tolerance: rad, maximum misalignment of the object before the wrist turns.
     """
 
     name: str = "machine"
@@ -104,7 +103,7 @@ class Manner:
     turn_tolerance: float = 0.36
 
     def scaled(self, share: float) -> Manner:
-        """The same manner with errors `share` times as frequent (0: none, 1: as they are)."""
+        """The same manner with errors `share` times as frequent (0: none, 1: unchanged)."""
         frequent = ("detour", "first_miss", "later_miss", "early_close", "early_release")
         return dataclasses.replace(self, **{name: min(1.0, share * getattr(self, name)) for name in frequent})
 
@@ -141,23 +140,23 @@ MANNERS: dict[str, Manner] = {
 
 
 DEFAULT_MANNER = "human"
-"""As the people do whom the operator stands for."""
+"""The manner of the people that the operator represents."""
 
 
 def manner_named(name: str) -> Manner:
     """The manner of that name.
 
     Raises:
-        ValueError: there is none; the message lists them.
+        ValueError: the name is unknown; the message lists the manners.
     """
     if name not in MANNERS:
-        raise ValueError(f"unknown manner {name!r}; known are {', '.join(MANNERS)}")
+        raise ValueError(f"unknown manner {name!r}; known: {', '.join(MANNERS)}")
     return MANNERS[name]
 
 
 @dataclass
 class _Attempt:
-    """What one approach, grasp and release will be like; drawn before it begins."""
+    """Random choices for one approach, grasp and release, drawn before it starts."""
 
     aim: Array  # (2,) m beside the object's middle
     height: float  # m above the height of a good grasp
@@ -172,8 +171,8 @@ class ScriptedOperator:
 
     Args:
         task: what to do.
-        drop_spot: (2,) m, where to put what was taken out of a receptacle.
-        seed: of its manner.
+        drop_spot: (2,) m, where to put an object taken out of a receptacle.
+        seed: of its random choices.
         manner: how it moves and errs.
     """
 
@@ -188,7 +187,7 @@ class ScriptedOperator:
 
     @property
     def done(self) -> bool:
-        """True when it has let go and backed off."""
+        """True when it has released the object and retreated."""
         return self.phase is Phase.RETREAT and self._waited >= 3
 
     @property
@@ -202,7 +201,7 @@ class ScriptedOperator:
         Args:
             commanded: pose that the action's displacement is added to.
             gripper: measured opening.
-            scene: where things are.
+            scene: poses of the objects.
         """
         self._plan(commanded, scene)
         self._advance(commanded, gripper, scene)
@@ -210,7 +209,7 @@ class ScriptedOperator:
         turn = self._turn(commanded, scene)
         if self._rests():
             return self._action(np.zeros(3), np.zeros(3))
-        if self.phase in STILL:
+        if self.phase in STATIONARY:
             return self._action(np.zeros(3), np.zeros(3))
         if self.phase in (Phase.RETREAT, Phase.RISE):
             return self._action(np.array([0.0, 0.0, 0.04]), turn)
@@ -220,7 +219,7 @@ class ScriptedOperator:
         return self._action(self._approach(commanded.position, goal, height), turn)
 
     def _plan(self, commanded: Pose, scene: Scene) -> None:
-        """Draw what the next approach will be like, where there is none yet."""
+        """Draw the choices for the next approach, if there are none yet."""
         if self._attempt is None:
             self._attempt = self._draw(commanded, scene)
             if self._attempt.detour is not None:
@@ -248,7 +247,7 @@ class ScriptedOperator:
         return _Attempt(aim, height, detour, waits[0], release_aim, waits[1])
 
     def _advance(self, commanded: Pose, gripper: float, scene: Scene) -> None:
-        """Go to the next phase when this one has reached its end."""
+        """Go to the next phase if this one is finished."""
         self._waited += 1
         attempt, notice = self._planned, self._manner.notice
         if self.phase is Phase.DETOUR and (self._arrived(commanded, scene, 0.025) or self._waited > 8):
@@ -290,7 +289,7 @@ class ScriptedOperator:
         self._enter(phase)
 
     def _missed_the_goal(self, scene: Scene) -> bool:
-        """Whether a person would see that what was let go is not where it should be, and could still fetch it."""
+        """Whether a person would see that the released object is in the wrong place, and could still fetch it."""
         if not self._manner.early_release:
             return False
         offset = scene.object_position - scene.receptacle_position
@@ -315,7 +314,7 @@ class ScriptedOperator:
         return near and (self.phase is Phase.DETOUR or commanded.position[2] < height + 0.008)
 
     def _goal(self, scene: Scene) -> tuple[Array, float]:
-        """Where the gripper has to be in the end (x, y in m), and how high."""
+        """Goal position of the gripper (x, y in m), and its height."""
         attempt = self._planned
         if self.phase is Phase.DETOUR and attempt.detour is not None:
             return attempt.detour[:2], float(attempt.detour[2])
@@ -327,7 +326,7 @@ class ScriptedOperator:
         return scene.object_position[:2] + attempt.aim, height
 
     def _approach(self, position: Array, goal: Array, height: float) -> Array:
-        """A step along a funnel: high while far, down while near; up before sideways when something is carried."""
+        """A step along a funnel: high while far away, down when near; up before sideways while carrying."""
         error = goal - position[:2]
         distance = float(np.hypot(*error))
         carrying = self.phase is Phase.CARRY
@@ -341,21 +340,21 @@ class ScriptedOperator:
         return step * min(1.0, limit / max(float(np.abs(step).max()), 1e-9))
 
     def _turn(self, commanded: Pose, scene: Scene) -> Array:
-        """Rotation (3,) of this step: the gripper upright, its fingers across the object's short side."""
+        """Rotation (3,) of this step: keeps the gripper upright, with its fingers across the object's short side."""
         rpy = rpy_from_matrix(commanded.rotation @ DEFAULT_ROTATION.T)
         across = _half_turn(scene.object_yaw - rpy[2])
         wanted = rpy[2]
         if self.phase in (Phase.REACH, Phase.AIM, Phase.DETOUR) and abs(across) > self._manner.turn_tolerance:
             wanted = rpy[2] + across
-            if abs(wanted) > math.pi / 2:  # the other way is nearer to the arm's rest
+            if abs(wanted) > math.pi / 2:  # the opposite orientation is closer to the neutral one
                 wanted -= math.copysign(math.pi, wanted)
         turn = 0.75 * np.array([-rpy[0], -rpy[1], wanted - rpy[2]])
         limit = TURN_LIMIT * self._pace
         return turn * min(1.0, limit / max(float(np.abs(turn).max()), 1e-9))
 
     def _action(self, step: Array, turn: Array) -> Array:
-        """Add the tremor, and the gripper of the phase."""
-        tremor = self._manner.still_tremor if self.phase in STILL else 1.0
+        """The action of a step, with tremor and the phase's gripper opening."""
+        tremor = self._manner.still_tremor if self.phase in STATIONARY else 1.0
         if tremor:
             step = step + self._random.normal(0.0, tremor * self._manner.tremor, 3)
             if self._manner.rotation_tremor:
@@ -370,10 +369,10 @@ def _direction(random: np.random.Generator) -> Array:
 
 
 def _geometric(random: np.random.Generator, mean: float) -> int:
-    """Number of steps with that mean, 0 for a mean of 0."""
+    """A geometrically distributed number of steps with that mean; 0 for a mean of 0."""
     return int(random.geometric(1.0 / (1.0 + mean))) - 1 if mean > 0.0 else 0
 
 
 def _half_turn(angle: float) -> float:
-    """An angle modulo half a turn, in [-pi/2, pi/2): things look the same from both ends."""
+    """An angle modulo half a turn, in [-pi/2, pi/2), because objects look the same from both ends."""
     return (angle + math.pi / 2) % math.pi - math.pi / 2

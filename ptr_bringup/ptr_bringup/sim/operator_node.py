@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `scripted_operator`: demonstrates a task through the same path as a person with a device.
+"""The node `scripted_operator`: demonstrates a task through the same interface as a person with a device.
 
-It publishes its wishes as TwistStamped and Joy; the node `teleop` turns them into commands and calls the
-recorder for its buttons. Like a person it looks at the scene, and judges its own demonstrations.
+It publishes TwistStamped and Joy messages. The node `teleop` turns them into commands, and its buttons control the
+recorder. Like a person it observes the scene, and judges its own demonstrations.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ from ptr_bringup.sim_ros.stage import Stage
 from ptr_msgs.msg import ArmState, EpisodeStatus, ObjectStates
 
 PERIOD = 0.2  # s, one decision
-LONGEST = 80  # decisions; then it gives up
-SETTLE = 0.5  # s, until the image is of the new scene and everything lies still
-JUDGE = 1.0  # s, in which what was let go comes to rest
-HELD, CLOSE, OPEN, START, SAVE, DISCARD = 0, 1, 2, 3, 4, 6  # Joy.buttons, as the node `teleop` reads them
+MAX_STEPS = 80  # steps; then it gives up
+SETTLE = 0.5  # s, until the images show the new scene and everything is at rest
+JUDGE = 1.0  # s, in which a released object comes to rest
+HELD, CLOSE, OPEN, START, SAVE, DISCARD = 0, 1, 2, 3, 4, 6  # Joy.buttons of the node `teleop`
 BUTTONS = 7
 
 
 class OperatorNode(Node):
-    """Eyes and hands: the newest scene and arm state, the twist and the buttons."""
+    """Receives scene, arm state and recorder status; publishes twist and buttons."""
 
     def __init__(self) -> None:
         super().__init__("scripted_operator")
@@ -61,7 +61,7 @@ class OperatorNode(Node):
         self._buttons = self.create_publisher(Joy, "scripted/joy", 10)
 
     def ready(self) -> bool:
-        """True when it sees everything and somebody listens."""
+        """True if all inputs have arrived and its outputs have subscribers."""
         seen = all(newest.there for newest in (self._objects, self._arm, self._status))
         return seen and all(p.get_subscription_count() > 0 for p in (self._twists, self._buttons))
 
@@ -72,16 +72,16 @@ class OperatorNode(Node):
 
     @property
     def arm(self) -> ArmState:
-        """What the arm is doing."""
+        """The newest state of the arm."""
         return self._arm.message
 
     @property
     def status(self) -> EpisodeStatus:
-        """What the recorder is doing."""
+        """The newest status of the recorder."""
         return self._status.message
 
     def scene(self) -> Scene | DoorScene:
-        """What it sees now."""
+        """The current scene."""
         objects, arm = self.objects, self.arm
         places = dict(zip(objects.names, objects.poses, strict=True))
         item, vessel = places[self.task.item], _position(places[self.task.receptacle])
@@ -92,7 +92,7 @@ class OperatorNode(Node):
             return scene_of_poses(door, _position(item), vessel, (o.w, o.x, o.y, o.z), gripper, tool)
         return Scene(_position(item), 0.0, vessel, gripper, tool, long_axis_yaw(item.orientation))
 
-    def wish(self, action: np.ndarray) -> None:
+    def publish_action(self, action: np.ndarray) -> None:
         """Publish an action (7,): m and rad per step, gripper opening."""
         pressed = (HELD, OPEN if action[6] >= 0.5 else CLOSE)
         stamp = self.press(*pressed)
@@ -103,7 +103,7 @@ class OperatorNode(Node):
         linear.x, linear.y, linear.z, angular.x, angular.y, angular.z = speed
         self._twists.publish(twist)
 
-    def let_go(self) -> None:
+    def release_deadman(self) -> None:
         """Release the deadman."""
         twist = TwistStamped()
         twist.header.stamp, twist.header.frame_id = self.press(), "base_link"
@@ -118,7 +118,7 @@ class OperatorNode(Node):
 
 
 class Session:
-    """Demonstrates until enough is saved."""
+    """Demonstrates until enough episodes are saved."""
 
     def __init__(self, node: OperatorNode, caller: Caller) -> None:
         self._node, self._caller, self._stage = node, caller, Stage(caller)
@@ -131,14 +131,14 @@ class Session:
         for attempt in range(node.max_attempts):
             succeeded, steps, why = self._demonstrate(scene_seed("demonstration", node.seed, attempt))
             saved += succeeded
-            verdict = f"saved after {steps} steps" if succeeded else f"not counted after {steps} steps: {why}"
-            log.info(f"demonstration {saved}/{node.goal}, attempt {attempt + 1}: {verdict}")
+            outcome = f"saved after {steps} steps" if succeeded else f"not counted after {steps} steps: {why}"
+            log.info(f"demonstration {saved}/{node.goal}, attempt {attempt + 1}: {outcome}")
             if saved == node.goal:
                 return 0
         raise SessionError(f"{saved} of {node.goal} demonstrations in {node.max_attempts} attempts; {why}")
 
     def _demonstrate(self, seed: int) -> tuple[bool, int, str]:
-        """One attempt: whether it was saved, its steps, and what the outcome rests on."""
+        """One attempt: whether it was saved, its number of steps, and the reason."""
         node, caller = self._node, self._caller
         self._stage.begin(node.kitchen, node.task.name, seed)
         caller.wait(lambda: node.objects.seed == seed, f"the new scene on {caller.named('simulator/objects')}", 10.0)
@@ -155,22 +155,22 @@ class Session:
         return succeeded, steps, why
 
     def _drive(self, operator: Operator) -> int:
-        """Decide once a period until it is done; returns the number of decisions."""
+        """Act once per period until the operator is done; returns the number of steps."""
         node = self._node
         began, steps = 0.0, 0
-        while steps < LONGEST:
+        while steps < MAX_STEPS:
             action = operator.act(pose_from(node.arm.commanded_pose), float(node.arm.gripper_position), node.scene())
             if operator.done:
                 break
-            node.wish(action)
-            began = began or self._now()  # no later decision is early on the grid that the first one begins
+            node.publish_action(action)
+            began = began or self._now()  # the first step starts the time grid
             steps += 1
             self._sleep_until(began + steps * PERIOD)
-        node.let_go()
+        node.release_deadman()
         return steps
 
     def _judge(self) -> tuple[bool, str]:
-        """Look whether the task has succeeded, until things have come to rest."""
+        """Check for success until the objects have come to rest."""
         self._caller.sleep(PERIOD / 2)
         deadline = self._now() + JUDGE
         succeeded, why = self._stage.outcome()
@@ -180,7 +180,7 @@ class Session:
         return succeeded, why
 
     def _press(self, button: int, wanted: int) -> None:
-        """Press a button until the recorder is in the state that this leads to."""
+        """Press a button until the recorder has reached the wanted state."""
         node = self._node
         for _ in range(3):
             node.press(button)
@@ -196,7 +196,7 @@ class Session:
         return now(self._node)
 
     def _sleep_until(self, moment: float) -> None:
-        """Wait in steps, so that simulated time that runs faster than the clock on the wall is followed."""
+        """Wait in small steps, to follow simulated time that runs faster than real time."""
         while (rest := moment - self._now()) > 0.0:
             self._caller.sleep(min(rest, 0.02))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which scripted operator demonstrates a task."""
+"""Selects the scripted operator for a task."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Operator(Protocol):
 
     @property
     def done(self) -> bool:
-        """True when it has done what it wanted and backed off."""
+        """True when it has finished the task and retreated."""
 
     def act(self, commanded: Pose, gripper: float, scene: Any) -> NDArray[Any]:
         """The action (7,) of the next control step.
@@ -29,7 +29,7 @@ class Operator(Protocol):
         Args:
             commanded: pose that the action's displacement is added to.
             gripper: measured opening.
-            scene: where things are; `Scene` or `DoorScene`, as the task has it.
+            scene: `Scene` or `DoorScene`, depending on the task.
         """
 
 
@@ -37,8 +37,8 @@ def operator_for(world: World, seed: int, manner: Manner | None = None) -> Opera
     """The operator of a world's task.
 
     Args:
-        seed: of its manner.
-        manner: how human it is; with doors, its name says which of `DOOR_MANNERS` is meant.
+        seed: of its random choices.
+        manner: its behavior; for doors, its name selects one of `DOOR_MANNERS`.
     """
     return operator_of_task(world.task, world.kitchen.name, world.drop_spot, seed, manner)
 
@@ -49,7 +49,7 @@ def operator_of_task(
     """The operator of a task in a kitchen; the rest as for `operator_for`.
 
     Args:
-        drop_spot: (2,) m, where to put what was taken out of a receptacle.
+        drop_spot: (2,) m, where to put an object taken out of a receptacle.
     """
     if isinstance(task, DoorTask):
         return DoorOperator(task, task.door(kitchen), seed, DOOR_MANNERS[manner.name] if manner else None)
@@ -57,5 +57,5 @@ def operator_of_task(
 
 
 def manner_for(task: Task | DoorTask, manner: Manner) -> Manner | DoorManner:
-    """What is stored of a manner with a demonstration: with doors, the one of `DOOR_MANNERS` that its name says."""
+    """The manner stored with a demonstration; for doors, the one of `DOOR_MANNERS` with the same name."""
     return DOOR_MANNERS[manner.name] if isinstance(task, DoorTask) else manner

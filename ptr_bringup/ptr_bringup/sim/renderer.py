@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders a physics model without a screen: EGL where its library is installed, else OSMesa.
+"""Renders a physics model off screen, with EGL if its library is installed, else with OSMesa.
 
-`MUJOCO_GL=egl` or `MUJOCO_GL=osmesa` in the environment decides otherwise. A process may hold several of them:
-each makes its own context the current one before it draws, and before it gives its buffers back.
+The environment variable `MUJOCO_GL` (egl or osmesa) overrides this. A process may have several renderers: each makes
+its own context current before it draws or frees its buffers.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LIBRARIES = {"egl": "EGL", "osmesa": "OSMesa"}
-_MOST_GEOMS = 1000
+_MAX_GEOMS = 1000
 
 
 def _backend() -> str:
-    """Name of the library that draws.
+    """Name of the rendering library.
 
     Raises:
-        RuntimeError: there is none.
+        RuntimeError: none is installed.
     """
     chosen = os.environ.get("MUJOCO_GL", "").strip().lower()
     if chosen in _LIBRARIES:
@@ -33,12 +33,12 @@ def _backend() -> str:
         if ctypes.util.find_library(library):
             return name
     raise RuntimeError(
-        "The simulator can't draw: neither EGL nor OSMesa is installed. "
-        "Install one, for example with: apt-get install libegl1 libgl1-mesa-dri"
+        "the simulator can't render, because neither EGL nor OSMesa is installed; "
+        "install one, for example with: apt-get install libegl1 libgl1-mesa-dri"
     )
 
 
-os.environ["MUJOCO_GL"] = _backend()  # before the import of mujoco, which otherwise looks for a screen
+os.environ["MUJOCO_GL"] = _backend()  # before mujoco is imported, which otherwise needs a screen
 
 import mujoco  # noqa: E402
 
@@ -46,23 +46,23 @@ _open: weakref.WeakSet[Renderer] = weakref.WeakSet()
 
 
 class Renderer:
-    """Draws one model in one size.
+    """Renders one model at one size.
 
     Args:
-        model: whose offscreen buffer has at least that size.
+        model: its offscreen buffer must have at least that size.
         width, height: pixels.
     """
 
     def __init__(self, model: mujoco.MjModel, width: int, height: int) -> None:
         self._context: mujoco.MjrContext | None = None
-        most = (model.vis.global_.offwidth, model.vis.global_.offheight)
-        if not (0 < width <= most[0] and 0 < height <= most[1]):
-            raise ValueError(f"An image has at most {most[0]} x {most[1]} pixels, got {width} x {height}.")
+        largest = (model.vis.global_.offwidth, model.vis.global_.offheight)
+        if not (0 < width <= largest[0] and 0 < height <= largest[1]):
+            raise ValueError(f"the image size is {width} x {height}; the maximum is {largest[0]} x {largest[1]} pixels")
         self._model, self._shape = model, (height, width, 3)
         self._rectangle = mujoco.MjrRect(0, 0, width, height)
-        self._scene = mujoco.MjvScene(model, maxgeom=_MOST_GEOMS)
+        self._scene = mujoco.MjvScene(model, maxgeom=_MAX_GEOMS)
         self._options = mujoco.MjvOption()
-        self._options.geomgroup[3] = 0  # shapes that touch, and are not seen
+        self._options.geomgroup[3] = 0  # invisible collision shapes
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._gl = importlib.import_module(f"mujoco.{os.environ['MUJOCO_GL']}").GLContext(width, height)
@@ -70,7 +70,7 @@ class Renderer:
         self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         if not _open:
-            atexit.unregister(_close_all)  # to the end of the list: it must run before the display is given back
+            atexit.unregister(_close_all)  # move to the end of the list: it must run before the display is closed
             atexit.register(_close_all)
         _open.add(self)
 
@@ -78,10 +78,10 @@ class Renderer:
         """The image of a camera: RGB (height, width, 3).
 
         Args:
-            near: what is nearer to the camera is not seen, as a share of the model's extent.
+            near: near clipping distance, as a share of the model's extent.
         """
         if self._context is None:
-            raise RuntimeError("These images were closed; no more can be drawn.")
+            raise RuntimeError("the renderer is closed; create a new one")
         self._gl.make_current()
         self._camera.fixedcamid, self._model.vis.map.znear = camera, near
         everything = mujoco.mjtCatBit.mjCAT_ALL
@@ -92,7 +92,7 @@ class Renderer:
         return np.ascontiguousarray(pixels[::-1])
 
     def close(self) -> None:
-        """Give back the buffers; a second call does nothing."""
+        """Free the buffers; a second call does nothing."""
         if self._context is not None:
             self._gl.make_current()
             self._context.free()
@@ -104,6 +104,6 @@ class Renderer:
 
 
 def _close_all() -> None:
-    """Give back everything before the display goes."""
-    for images in list(_open):
-        images.close()
+    """Free everything before the display is closed."""
+    for renderer in list(_open):
+        renderer.close()

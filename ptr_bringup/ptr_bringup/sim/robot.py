@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated robot in one process: physics below, the arm's gate above, no ROS and no clock.
+"""The simulated robot in one process: physics and the arm's gate, without ROS and without a clock.
 
 For bulk data and bulk evaluation. Commands pass the same `Gate` as those that arrive over topics.
 """
@@ -28,15 +28,15 @@ TICK = 0.05
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The robot at the beginning of a control step.
+    """The robot at the start of a control step.
 
     Attributes:
-        images: (height, width, 3) uint8 RGB by camera; empty where nobody looked.
+        images: (height, width, 3) uint8 RGB by camera; only the requested cameras.
         state: (7,) float64, see the contract's proprioception.
         measured, commanded: end-effector poses.
         gripper, gripper_commanded: openings.
         joints: (6,) rad.
-        objects: (K, 7) of item, target and whatever else there is: position (m), quaternion x y z w, in base_link.
+        objects: (K, 7) of item, target and other objects: position (m), quaternion x y z w, in base_link.
     """
 
     images: dict[str, NDArray[np.uint8]]
@@ -57,28 +57,28 @@ class SimulatedRobot:
         width, height: pixels of the images.
         period: s of a control step, a whole number of TICKs.
     Raises:
-        ValueError: the gate can't keep that period.
+        ValueError: the period is not a multiple of TICK.
     """
 
     def __init__(self, world: World, width: int = 320, height: int = 240, period: float = PERIOD) -> None:
         self._ticks = round(period / TICK)
         if self._ticks < 1 or abs(self._ticks * TICK - period) > 1e-6:
             raise ValueError(
-                f"a control period of {period:g} s is not simulated; choose a whole number of {TICK:g} s "
+                f"a control period of {period:g} s can't be simulated; use a multiple of {TICK:g} s "
                 f"(control_rate {1 / TICK:g}, {0.5 / TICK:g}, {0.25 / TICK:g} Hz, ...)"
             )
         self.world, self._size, self.period = world, (width, height), period
-        self._core, self._now = Gate(), 0.0
+        self._gate, self._now = Gate(), 0.0
 
     def reset(self, seed: int, variation: Variation | None = None) -> None:
-        """Lay out the scene of a seed, with the arm at its start."""
+        """Set up the scene of a seed, with the arm at its start."""
         self.world.reset(seed, variation)
-        self._core, self._now = Gate(), 0.0
+        self._gate, self._now = Gate(), 0.0
         self._tick()
 
     def observe(self, cameras: Sequence[str] = (OVER_SHOULDER,)) -> Snapshot:
-        """Where the arm and the objects are, and the images of some cameras: most of the time goes into them."""
-        world, core = self.world, self._core
+        """Arm, objects and the images of some cameras, which take most of the time."""
+        world, gate = self.world, self._gate
         measured = world.tool_pose
         return Snapshot(
             self.images(cameras),
@@ -86,7 +86,7 @@ class SimulatedRobot:
             measured,
             self.commanded,
             world.gripper,
-            core.gripper,
+            gate.gripper,
             world.joint_positions,
             np.stack([np.concatenate([at, turn[[1, 2, 3, 0]]]) for at, turn in world.object_poses().values()]),
         )
@@ -94,25 +94,25 @@ class SimulatedRobot:
     def images(
         self, cameras: Sequence[str] = (OVER_SHOULDER,), appearance: Appearance | None = None
     ) -> dict[str, NDArray[np.uint8]]:
-        """By camera RGB (height, width, 3), now or as of an earlier `World.appearance` of this scene."""
+        """RGB (height, width, 3) by camera, now or for an earlier `World.appearance` of this scene."""
         return {name: self.world.render(*self._size, appearance, name) for name in cameras}
 
     def act(self, action: ArrayLike, source: str = "scripted") -> None:
         """Execute an action (7,) in m, rad and opening, for one control period."""
         action = np.asarray(action, dtype=float)
         command = Command(self._now, source, action[:6] / self.period, float(action[6]), True, self.period)
-        self._core.command(Kind.HUMAN if source == "scripted" else Kind.POLICY, command, self._now)
+        self._gate.command(Kind.HUMAN if source == "scripted" else Kind.POLICY, command, self._now)
         for _ in range(self._ticks):
             self._now += TICK
             self._tick()
 
     def move(self, goal: Pose, gripper: float = 1.0) -> bool:
-        """Move slowly to a pose, as the arm node's MoveTo does; whether the arm arrived.
+        """Move slowly to a pose, like the arm node's MoveTo; returns whether the arm arrived.
 
         Raises:
             MoveError: the arm can't go there.
         """
-        if self._core.move_to_pose(goal, gripper, 0.0, self._now):
+        if self._gate.move_to_pose(goal, gripper, 0.0, self._now):
             return False
         report = None
         while report is None or not report.done:
@@ -122,8 +122,8 @@ class SimulatedRobot:
 
     @property
     def commanded(self) -> Pose:
-        """The pose that the next displacement is added to; before the first step, where the arm is."""
-        target = self._core.target
+        """The pose that the next displacement is added to; before the first step, the measured one."""
+        target = self._gate.target
         return self.world.tool_pose if target is None else target
 
     def _tick(self) -> MoveReport | None:
@@ -131,7 +131,7 @@ class SimulatedRobot:
         measured = JointState(
             self._now, world.joint_positions, world.joint_velocities, world.joint_efforts[:6], world.finger
         )
-        output = self._core.tick(self._now, measured)
+        output = self._gate.tick(self._now, measured)
         if output.joints is not None:
             self.world.step(output.joints, finger_from_gripper(output.gripper), TICK)
         return output.move

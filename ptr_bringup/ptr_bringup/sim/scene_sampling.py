@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How an episode begins, for demonstrations and trials alike: seeds of scenes, varied starts of the arm."""
+"""Initial conditions of demonstrations and trials: seeds of scenes, and varied starts of the arm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptr_bringup.sim.world import START_POSITION, Variation
 
 
 def scene_seed(purpose: str, seed: int, index: int) -> int:
-    """A seed (uint32) of scene number `index`; other purposes have other scenes.
+    """The seed (uint32) of scene number `index`; different purposes have different scenes.
 
     Args:
         purpose: `demonstration`, `trial` or `validation`.
@@ -24,13 +24,13 @@ def scene_seed(purpose: str, seed: int, index: int) -> int:
 
 
 def start_position(seed: int, variation: Variation | None = None) -> NDArray[np.float64]:
-    """Where the end effector begins in the scene of a seed: (3,) m in base_link, gripper pointing down."""
+    """Start of the end effector in the scene of a seed: (3,) m in base_link, gripper pointing down."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 11]))
     deviation = np.asarray((variation or Variation()).start)
     return START_POSITION + rng.uniform(-1.0, 1.0, 3) * deviation
 
 
 def drop_spot(kitchen: str, seed: int) -> NDArray[np.float64]:
-    """Where to put what was taken out of a receptacle: (2,) m on the counter."""
+    """Where to put an object taken out of a receptacle: (2,) m on the counter."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 13]))
     return np.asarray(kitchen_named(kitchen).drop_spot) + rng.uniform(-0.025, 0.025, 2)

@@ -18,12 +18,11 @@ def text(values: Iterable[float]) -> str:
 
 
 def lathe_mesh(name: str, profile: Profile, axis: str, segments: int = 20, squash: float = 1.0) -> str:
-    """A `<mesh>` made by turning a profile about the x or z axis.
+    """A `<mesh>` made by rotating a profile about the x or z axis.
 
     Args:
-        profile: (along, radius) pairs; walked so that the outside lies to its left when `along` grows upwards
-            on the outer side, i.e. from the bottom up on the outside and down on the inside.
-        axis: "x" for things that lie on their side, "z" for bowls and pots.
+        profile: (along, radius) pairs, ordered from the bottom up on the outside and down on the inside.
+        axis: "x" for objects that lie on their side, "z" for bowls and pots.
         squash: factor on the last coordinate across the axis (z for "x"), to flatten a lying body.
     """
     angles = np.linspace(0.0, 2.0 * math.pi, segments, endpoint=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks of the toy kitchens, and when they count as done: a function of where things are."""
+"""Tasks of the toy kitchens, and their success conditions: functions of the objects' poses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ptr_bringup.sim.door_tasks import DOOR_TASKS, DoorTask
 from ptr_bringup.sim.objects import FOOD, RECEPTACLES, FoodItem, Receptacle
 
 ON = ("plate", "pan")
-"""Receptacles that things are put on; the others take things in."""
+"""Receptacles that objects are put on, not in."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ TARGET_TASKS: tuple[Task, ...] = (
     Task("put", "knife", "pot"),
     Task("put", "cucumber", "pot"),
 )
-"""The four tasks of the talk; pre-training has none of them."""
+"""The four target tasks; they are not in pre-training."""
 
 _PRETRAINING = """
 put sweet_potato pot | put sweet_potato metal_bowl | take sweet_potato pan | put croissant plate
@@ -63,14 +63,14 @@ PRETRAINING_TASKS: tuple[Task, ...] = tuple(
     Task(*entry.split()) for line in _PRETRAINING.strip().splitlines() for entry in line.split("|")
 )
 OTHER_TASKS: tuple[Task, ...] = ()
-"""Yours go here: in neither protocol, so that results stay comparable."""
+"""Your own tasks go here; they are in neither protocol, so that results stay comparable."""
 
 AnyTask = Task | DoorTask
 _ALL: tuple[AnyTask, ...] = (*PRETRAINING_TASKS, *TARGET_TASKS, *DOOR_TASKS, *OTHER_TASKS)
 TASKS = {task.name: task for task in _ALL}
 
 AT_REST = 0.05
-"""Speed (m/s) below which an object counts as lying still."""
+"""Speed (m/s) below which an object is at rest."""
 CLEAR_OF_GRIPPER = 0.6
 """Gripper opening above which nothing is held."""
 
@@ -78,13 +78,13 @@ CLEAR_OF_GRIPPER = 0.6
 def task_named(name: str) -> AnyTask:
     """The task of that name."""
     if name not in TASKS:
-        raise ValueError(f"Unknown task '{name}'; known are {', '.join(TASKS)}.")
+        raise ValueError(f"unknown task {name!r}; known: {', '.join(TASKS)}")
     return TASKS[name]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Where things are. Positions (3,) in m in `base_link`; the receptacle's is its centre on the counter."""
+    """Poses of the objects. Positions (3,) in m in `base_link`; the receptacle's is its center on the counter."""
 
     object_position: NDArray[np.float64]
     object_speed: float  # m/s
@@ -95,7 +95,7 @@ class Scene:
 
 
 def in_receptacle(task: Task, scene: Scene) -> bool:
-    """True when the object's centre is above the receptacle's floor and within its walls."""
+    """True if the object's center is above the receptacle's floor and within its walls."""
     offset = scene.object_position - scene.receptacle_position
     vessel = task.vessel
     inside = float(np.hypot(offset[0], offset[1])) < vessel.inner_radius + 0.5 * vessel.flare
@@ -103,7 +103,7 @@ def in_receptacle(task: Task, scene: Scene) -> bool:
 
 
 def success(task: Task, scene: Scene) -> bool:
-    """True when the task is done: the object lies where it should, at rest, and the gripper has let go of it.
+    """True if the task is done: the object is in the right place, at rest, and released by the gripper.
 
     Put: inside the receptacle's radius, above its floor. Take: outside the receptacle, low above the counter.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Procedural counter and wall textures: wood, granite, tiles, marble, plain. Images are made, not shipped."""
+"""Procedural counter and wall textures: wood, granite, tiles, marble, plain. Images are generated, not shipped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import zlib
 import cv2
 import numpy as np
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 SIZE = 256
 KINDS = ("plain", "wood", "granite", "tiles", "marble")
 
@@ -21,7 +21,7 @@ def _smooth_noise(rng: np.random.Generator, scale_x: float, scale_y: float) -> n
     return (blurred - blurred.mean()) / (blurred.std() + 1e-9)
 
 
-def texture_png(kind: str, base: Colour, accent: Colour, name: str) -> bytes:
+def texture_png(kind: str, base: Color, accent: Color, name: str) -> bytes:
     """A PNG of a texture; `name` seeds its pattern, so that a kitchen always looks the same.
 
     Args:
@@ -29,7 +29,7 @@ def texture_png(kind: str, base: Colour, accent: Colour, name: str) -> bytes:
         base, accent: RGB in 0..1.
     """
     if kind not in KINDS:
-        raise ValueError(f"Unknown texture kind '{kind}'; known are {', '.join(KINDS)}.")
+        raise ValueError(f"unknown kind of texture {kind!r}; known: {', '.join(KINDS)}")
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     mix = np.zeros((SIZE, SIZE), dtype=np.float32)
     if kind == "wood":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a motor without torque does to the simulated arm: gears that give way slowly, links that come to lie."""
+"""Effects of a motor without torque on the simulated arm: gears that yield slowly, links that rest on things."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ptr_bringup.sim.arm_mjcf import DAMPING
 from ptr_bringup.sim.renderer import mujoco
 
 _FRICTION = 0.15
-"""Damping of a limp motor's gears, as a share of that of its controller."""
+"""Damping of a limp motor's gears, as a share of its controller's damping."""
 _SCENE, _SELF = 1, 4
-"""Contact bits: with counter and things, and of the distal links with the proximal ones."""
+"""Contact bits: with counter and objects, and of the distal links with the proximal ones."""
 _PROXIMAL = ("base_link", "waist_link", "shoulder_link")
 _DISTAL = ("forearm_roll_link", "wrist_angle_link", "wrist_rotate_link")
 
 
 class TorqueOffArm:
-    """Changes a model while a joint has no torque, and only then: an arm that holds is kept clear by its gate.
+    """Changes a model while a joint has no torque. Otherwise the gate avoids collisions of the links.
 
     Args:
-        model: with an arm that holds.
+        model: of an arm with torque.
     """
 
     def __init__(self, model: mujoco.MjModel) -> None:
@@ -41,7 +41,7 @@ class TorqueOffArm:
         ]
 
     def adapt(self, torque: NDArray[np.bool_]) -> None:
-        """Follow the torque switches (7,), of which the first six are the joints'."""
+        """Adapt the model to the torque switches (7,): six joints and the gripper."""
         limp = ~torque[:6]
         self._model.dof_damping[self._joints] = self._damping + limp * _FRICTION * np.array(DAMPING)
         for table, rows, values in self._originals:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks in the words of different people: those that demonstrations carry, and others that are kept for trials."""
+"""Instructions for tasks in different words: some for demonstrations, others held out for trials."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _HELD_OUT = {
 
 
 def wordings(task: Task | DoorTask, held_out: bool = False) -> tuple[str, ...]:
-    """Instructions for a task; the first is the plainest.
+    """Instructions for a task; the first is the simplest.
 
     Args:
-        held_out: those that no demonstration carries; doors have none.
+        held_out: those not used in demonstrations; doors have none.
     """
     if isinstance(task, DoorTask):
         return () if held_out else tuple(text.format(skill=task.skill, kind=task.kind) for text in _DOOR)

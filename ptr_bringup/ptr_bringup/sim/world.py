@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The simulated world: arm, kitchen, food, one receptacle; physics and images without ROS or a clock."""
+"""The simulated world: arm, kitchen, food and receptacle, or a door; physics and images without ROS or a clock."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ START_JOINTS: Array = np.array([0.0, 0.022, 0.183, 0.0, 1.366, 0.0])
 
 @dataclass(frozen=True)
 class Variation:
-    """What a seed may change: deviations of the arm's start (m) and of the camera (m, rad); strength of the rest."""
+    """Ranges of a seed's variation: the arm's start (m), the camera (m, rad), and the strength of the rest."""
 
     start: tuple[float, float, float] = (0.012, 0.012, 0.010)
     camera_position: float = 0.008
@@ -55,7 +55,7 @@ def _material(name: str, surface: Surface) -> str:
 
 
 def distractors_of(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> tuple[FoodItem, ...]:
-    """Which items may lie around in a kitchen while a task is done; a scene shows some of them."""
+    """Items that may be distractors for a task in a kitchen; a scene shows some of them."""
     if not level.distractors[1] or isinstance(task, DoorTask):
         return ()
     others = [item for item in objects.FOOD.values() if item.name != task.item]
@@ -78,11 +78,11 @@ def _things(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> tuple[str,
 
 
 def scene_xml(kitchen: Kitchen, task: Task | DoorTask, level: Level) -> str:
-    """MJCF of a kitchen with what the task is about, distractors and the arm."""
+    """MJCF of a kitchen with the task's objects, distractors and the arm."""
     assets, things = _things(kitchen, task, level)
     furniture = "".join(
         f'<body name="clutter_{i}" pos="{text(b.position)}"><geom type="{b.kind}" size="{text(b.size)}" '
-        f'rgba="{text(b.colour)} 1" contype="0" conaffinity="0"/></body>'
+        f'rgba="{text(b.color)} 1" contype="0" conaffinity="0"/></body>'
         for i, b in enumerate(kitchen.clutter)
     )
     return f"""<mujoco model="{kitchen.name}">
@@ -122,7 +122,7 @@ def _textures(kitchen_name: str) -> dict[str, bytes]:
 
 
 class World:
-    """One kitchen with one task. Everything that happens follows from `reset(seed)` and the targets given.
+    """One kitchen with one task. Everything is determined by `reset(seed)` and the given targets.
 
     Args:
         kitchen: name of a kitchen.
@@ -138,7 +138,7 @@ class World:
         self.data = mujoco.MjData(self.model)
         self.motors = Motors(np.array([*arm_mjcf.JOINT_EFFORT_LIMITS, 2 * arm_mjcf.FINGER_FORCE_LIMIT]))
         self.drop_spot: Array = np.array(self.kitchen.drop_spot)
-        self._images: dict[tuple[int, int], Renderer] = {}
+        self._renderers: dict[tuple[int, int], Renderer] = {}
         self._joint = np.array([self.model.joint(n).qposadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self._speed = np.array([self.model.joint(n).dofadr[0] for n in (*JOINT_NAMES, "left_finger", "right_finger")])
         self.door: DoorStage | None = None
@@ -159,11 +159,11 @@ class World:
             "bias": self.model.actuator_biasprm.copy(),
             "gravity": self.model.body_gravcomp.copy(),
         }
-        self._limp = TorqueOffArm(self.model)
+        self._torque_off = TorqueOffArm(self.model)
         self.reset(0)
 
     def reset(self, seed: int, variation: Variation | None = None) -> None:
-        """Lay out a new scene: object, receptacle, look and the arm's start, all decided by the seed."""
+        """Set up a new scene: the seed determines object, receptacle, look and the arm's start."""
         variation = variation or Variation()
         rng = np.random.default_rng(np.random.SeedSequence([seed, 7]))
         mujoco.mj_resetData(self.model, self.data)
@@ -181,12 +181,12 @@ class World:
         start += self.door.start_shift if self.door is not None else 0.0
         joints = inverse(Pose(start, rotations.DEFAULT_ROTATION), START_JOINTS)
         if joints is None:
-            raise ValueError(f"The arm can't start at {start.round(3)}: out of reach.")
+            raise ValueError(f"the arm's start {start.round(3)} m is out of reach")
         self.place_arm(joints, FINGER_OPEN)
         mujoco.mj_step(self.model, self.data, nstep=40)
 
     def place_arm(self, joints: ArrayLike, finger: float) -> None:
-        """Put the arm at joints (6,) in rad and the fingers at `finger` (m) at once, at rest."""
+        """Set the arm to joints (6,) in rad and the fingers to `finger` (m), at rest."""
         self.data.qpos[self._joint[:6]] = joints
         self.data.qpos[self._joint[6:]] = finger
         self.data.qvel[self._speed] = 0.0
@@ -215,20 +215,20 @@ class World:
             model.body_pos[model.body(f"clutter_{i}").id, :2] += shift
 
     def _aim(self, camera: str, position: Array, axes: Array) -> None:
-        """Put a camera to a place and a rotation, in the frame of its body."""
+        """Set a camera's position and rotation in the frame of its body."""
         index = self._cameras[camera]
         self.model.cam_pos[index] = position
         mujoco.mju_mat2Quat(self.model.cam_quat[index], axes.ravel())
         self._camera_poses[camera] = cameras.optical_pose(camera, position, axes)
 
     def _tint(self, rng: np.random.Generator, variation: Variation) -> None:
-        """Shades of counter and wall: none at level `easy`."""
+        """Vary the shades of counter and wall; no variation at level `easy`."""
         strength = max(0.0, variation.look * self.level.light - 1.0)
         for name in ("counter", "wall"):
             self.model.mat_rgba[self.model.material(name).id, :3] = 1.0 - 0.25 * strength * rng.uniform(0.0, 1.0, 3)
 
     def _place_things(self, rng: np.random.Generator, task: Task) -> None:
-        """Receptacle near its spot; object in it (take) or beside it (put); distractors where there is room."""
+        """Place the receptacle near its spot, the object in it (take) or beside it (put), and distractors."""
         kitchen, level = self.kitchen, self.level
         spot = np.asarray(kitchen.receptacle_spot) + rng.uniform(-1.0, 1.0, 2) * level.receptacle_shift
         self.model.body_pos[self._receptacle] = [*spot, 0.0]
@@ -247,7 +247,7 @@ class World:
         self._lay_distractors(rng, task, spot, place)
 
     def _lay_distractors(self, rng: np.random.Generator, task: Task, spot: Array, place: Array) -> None:
-        """Some distractors around the item and the drop spot; one that finds no room stays away."""
+        """Place some distractors around the item and the drop spot; those without room are left out."""
         self._distractors.clear(self.data)
         if not self._distractors.items:
             return
@@ -268,19 +268,19 @@ class World:
         taken: list[Array],
         spread: float = 1.0,
     ) -> Array | None:
-        """A place (x, y) beside the receptacle at `spot` and clear of what lies at `taken`; None: there is none."""
+        """A place (x, y) beside the receptacle at `spot` and clear of the objects at `taken`; None if there is none."""
         apart = task.vessel.outer_radius + item.half[0] + 0.03
         for _ in range(1000):
-            place = np.asarray(self.kitchen.spawn_centre) + rng.uniform(-1, 1, 2) * np.asarray(SPAWN_HALF) * spread
+            place = np.asarray(self.kitchen.spawn_center) + rng.uniform(-1, 1, 2) * np.asarray(SPAWN_HALF) * spread
             near = any(np.hypot(*(place - other)) < self.level.clearance for other in taken)
             if np.hypot(*(place - spot)) > apart and not near:
                 return place
         return None
 
     def set_torque(self, motor: int, on: bool) -> None:
-        """Switch a motor's torque (0-5 joints, 6 gripper); without torque it gives way, and the arm's weight pulls.
+        """Switch a motor's torque (0-5 joints, 6 gripper). Without torque it yields, and gravity pulls the arm down.
 
-        A motor that an error has shut down stays without torque until it is rebooted.
+        A motor that was shut down by an error stays without torque until it is rebooted.
         """
         on = on and not self.motors.shut_down(motor)
         self.motors.torque[motor] = on
@@ -289,16 +289,16 @@ class World:
         self.model.actuator_biasprm[motor] = self._original["bias"][motor] * scale
         carried = self._original["gravity"] > 0.0  # the arm's bodies
         self.model.body_gravcomp[carried] = float(self.motors.torque[:6].all())
-        self._limp.adapt(self.motors.torque)
+        self._torque_off.adapt(self.motors.torque)
 
     def trip(self, motor: int, error: HardwareError) -> None:
-        """Let a motor report an error until it is rebooted, and go limp where the error is one of `SHUTDOWN`."""
+        """Let a motor report an error until it is rebooted; it goes limp if the error is in `SHUTDOWN`."""
         self.motors.errors[motor] |= error
         if self.motors.shut_down(motor):
             self.set_torque(motor, False)
 
     def reboot(self, motor: int) -> None:
-        """Let a motor forget its errors; it comes back without torque."""
+        """Clear a motor's errors; it has no torque afterwards."""
         self.motors.errors[motor] = HardwareError.NONE
         self.set_torque(motor, False)
 
@@ -330,14 +330,14 @@ class World:
 
     @property
     def joint_efforts(self) -> Array:
-        """(7,) N m of the joints and N of the gripper: what moves them, and what carries the arm's weight."""
+        """(7,) N m of the joints and N of the gripper, including the load of the arm's weight."""
         efforts = self.data.actuator_force.copy()
         efforts[:6] += self.data.qfrc_gravcomp[self._speed[:6]]
         return efforts * self.motors.torque
 
     @property
     def finger(self) -> float:
-        """Position of a finger (m from the centre line)."""
+        """Position of a finger (m from the center line)."""
         return float(self.data.qpos[self._joint[6:]].mean())
 
     @property
@@ -363,7 +363,7 @@ class World:
         } | self._distractors.poses(self.data)
 
     def scene(self) -> Scene | DoorScene:
-        """Where things are now."""
+        """The current scene."""
         return self._counter() if self.door is None else self._behind(self.door)
 
     def _behind(self, door: DoorStage) -> DoorScene:
@@ -382,13 +382,13 @@ class World:
         )
 
     def successful(self) -> bool:
-        """True when the task is done as things are now."""
+        """True if the task is done."""
         if self.door is not None:
             return self.door.successful(self._behind(self.door))
         return isinstance(self.task, Task) and success(self.task, self._counter())
 
     def camera_pose(self, camera: str = OVER_SHOULDER) -> tuple[str, Pose]:
-        """The frame that a camera stands still in, and the pose of its optical frame in it."""
+        """The frame that a camera is fixed to, and the pose of its optical frame in it."""
         return self._camera_poses[camera]
 
     def camera_fovy(self, camera: str = OVER_SHOULDER) -> float:
@@ -396,7 +396,7 @@ class World:
         return float(self.model.cam_fovy[self._cameras[camera]])
 
     def appearance(self) -> Appearance:
-        """Where all shapes and cameras are now, for `render` later in the same scene."""
+        """Poses of all shapes and cameras, for a later `render` in the same scene."""
         return Appearance(*(part.copy() for part in self._seen()))
 
     def _seen(self) -> tuple[Array, ...]:
@@ -413,7 +413,7 @@ class World:
         appearance: Appearance | None = None,
         camera: str = OVER_SHOULDER,
     ) -> NDArray[np.uint8]:
-        """Picture of a camera: RGB (height, width, 3), now or as of an earlier `appearance`."""
+        """Image of a camera: RGB (height, width, 3), now or for an earlier `appearance`."""
         if appearance is not None:
             now = self.appearance()
             self._show(appearance)
@@ -421,16 +421,16 @@ class World:
                 return self.render(width, height, camera=camera)
             finally:
                 self._show(now)
-        images = self._images.get((width, height))
+        images = self._renderers.get((width, height))
         if images is None:
-            images = self._images[(width, height)] = Renderer(self.model, width, height)
+            images = self._renderers[(width, height)] = Renderer(self.model, width, height)
         return images.draw(self.data, self._cameras[camera], cameras.NEAR[camera])
 
     def close(self) -> None:
-        """Give back the buffers of its images."""
-        for images in self._images.values():
+        """Close the renderers."""
+        for images in self._renderers.values():
             images.close()
-        self._images.clear()
+        self._renderers.clear()
 
     def __enter__(self) -> World:
         return self

@@ -86,5 +86,5 @@ def test_a_fault_concerns_the_camera_that_it_names() -> None:
 
 def test_the_simulator_refuses_a_camera_that_it_does_not_have() -> None:
     assert _known(["wrist", "over_shoulder", "wrist"]) == ["wrist", "over_shoulder"]
-    with pytest.raises(StartupError, match="no simulated camera 'front'; known: over_shoulder, wrist"):
+    with pytest.raises(StartupError, match="unknown simulated camera 'front'; known: over_shoulder, wrist"):
         _known(["over_shoulder", "front"])

@@ -27,4 +27,4 @@ def test_a_text_of_a_scene_that_a_terminal_would_obey_is_refused(field: str) -> 
     request = ResetScene.Request(**{"kitchen": "toykitchen1", "task": "t", field: "\x1b[2J"})
     response = Simulator._on_reset(SimpleNamespace(), request, ResetScene.Response())
     assert not response.success
-    assert response.message == f"`{field}` holds characters that can't be printed; leave them out"
+    assert response.message == f"`{field}` contains unprintable characters; remove them"

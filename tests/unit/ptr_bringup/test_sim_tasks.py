@@ -64,7 +64,7 @@ def test_food_fits_between_the_fingers_even_a_centimetre_and_a_half_off(item: st
 def test_the_arm_reaches_everything_with_the_gripper_down(kitchen: str) -> None:
     place = kitchen_named(kitchen)
     corners = [
-        (place.spawn_centre[0] + sx * SPAWN_HALF[0], place.spawn_centre[1] + sy * SPAWN_HALF[1])
+        (place.spawn_center[0] + sx * SPAWN_HALF[0], place.spawn_center[1] + sy * SPAWN_HALF[1])
         for sx in (-1, 1)
         for sy in (-1, 1)
     ]
@@ -113,9 +113,9 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_texture_depends_on_its_name_alone(kind: str) -> None:
-    colours = ((0.7, 0.5, 0.3), (0.4, 0.3, 0.2))
-    assert texture_png(kind, *colours, "a") == texture_png(kind, *colours, "a")
-    assert texture_png(kind, *colours, "a") != texture_png(kind, *colours, "b")
+    colors = ((0.7, 0.5, 0.3), (0.4, 0.3, 0.2))
+    assert texture_png(kind, *colors, "a") == texture_png(kind, *colors, "a")
+    assert texture_png(kind, *colors, "a") != texture_png(kind, *colors, "b")
 
 
 def test_kitchens_are_plain_frozen_data() -> None:

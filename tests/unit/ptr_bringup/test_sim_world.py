@@ -123,7 +123,7 @@ def test_a_world_that_is_closed_leaves_the_images_of_others_alone(world: World) 
 
 
 def test_an_image_larger_than_the_buffer_is_refused(world: World) -> None:
-    with pytest.raises(ValueError, match="at most 1280 x 960 pixels, got 2000 x 100"):
+    with pytest.raises(ValueError, match="2000 x 100; the maximum is 1280 x 960"):
         world.render(2000, 100)
 
 
@@ -237,7 +237,7 @@ def test_everything_that_matters_is_in_the_image(side: int) -> None:
         kitchen, camera = world.kitchen, world.model.camera("over_shoulder").id
         rotation = world.data.cam_xmat[camera].reshape(3, 3)
         half = np.tan(np.deg2rad(kitchen.fovy) / 2)
-        for x, y, z in ((*kitchen.spawn_centre, 0.02), (*kitchen.receptacle_spot, 0.02), (0.30, 0.0, 0.15)):
+        for x, y, z in ((*kitchen.spawn_center, 0.02), (*kitchen.receptacle_spot, 0.02), (0.30, 0.0, 0.15)):
             seen = rotation.T @ (np.array([x, y, z]) - world.data.cam_xpos[camera])
             assert abs(seen[0] / -seen[2]) < half * 4 / 3
             assert abs(seen[1] / -seen[2]) < half
