@@ -37,7 +37,7 @@ from ptr_msgs.msg import ArmCommand, ArmState, ExecutedCommand, SafetyEvent
 _STATE = Topic("arm/state", ArmState)
 
 
-class Arm(RunnableNode, Node):
+class ArmNode(RunnableNode, Node):
     """Runs `Gate` at its control rate between the command topics and the driver."""
 
     def __init__(self) -> None:
@@ -144,7 +144,7 @@ class Arm(RunnableNode, Node):
 
 def main(args: list[str] | None = None) -> int:
     """Entry point of the executable `arm`; returns the exit code."""
-    return run(Arm, "arm", args)
+    return run(ArmNode, "arm", args)
 
 
 if __name__ == "__main__":

@@ -174,6 +174,9 @@ class ScriptedOperator:
         drop_spot: (2,) m, where to put an object taken out of a receptacle.
         seed: of its random choices.
         manner: how it moves and errs.
+
+    Attributes:
+        grasps: how often it has closed the gripper.
     """
 
     def __init__(self, task: Task, drop_spot: Array, seed: int, manner: Manner | None = None) -> None:
@@ -181,7 +184,7 @@ class ScriptedOperator:
         self._manner = manner or MANNERS["machine"]
         self._random = np.random.default_rng(np.random.SeedSequence([seed, 23]))
         self._pace = self._random.uniform(*self._manner.pace)
-        self._grasps = self._waited = self._pausing = 0
+        self.grasps = self._waited = self._pausing = 0
         self._attempt: _Attempt | None = None
         self.phase = Phase.REACH
 
@@ -189,11 +192,6 @@ class ScriptedOperator:
     def done(self) -> bool:
         """True when it has released the object and retreated."""
         return self.phase is Phase.RETREAT and self._waited >= 3
-
-    @property
-    def grasps(self) -> int:
-        """How often it closed the gripper."""
-        return self._grasps
 
     def act(self, commanded: Pose, gripper: float, scene: Scene) -> Array:
         """The action (7,) of the next control step: m, rad, opening.
@@ -229,7 +227,7 @@ class ScriptedOperator:
         manner, random = self._manner, self._random
         aim = random.uniform(-1.0, 1.0, 2) * manner.sloppiness
         height = 0.0
-        if random.random() < (manner.later_miss if self._grasps else manner.first_miss):
+        if random.random() < (manner.later_miss if self.grasps else manner.first_miss):
             aim = _direction(random) * random.uniform(*manner.miss_distance)
         elif random.random() < manner.early_close:
             height = random.uniform(*manner.early_height)
@@ -281,7 +279,7 @@ class ScriptedOperator:
 
     def _enter(self, phase: Phase) -> None:
         if phase is Phase.GRASP:
-            self._grasps += 1
+            self.grasps += 1
         self.phase, self._waited = phase, 0
 
     def _try_again(self, phase: Phase) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stand-ins of cv2.VideoCapture and pyrealsense2, which answer as these do; for nodes in their own processes too."""
+"""Stand-ins for cv2.VideoCapture and pyrealsense2 with the same behavior, also for nodes in separate processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MJPG, YUYV = cv2.VideoWriter_fourcc(*"MJPG"), cv2.VideoWriter_fourcc(*"YUYV")
 
 
 class Device:
-    """What cv2.VideoCapture does with a V4L2 camera, as OpenCV's cap_v4l.cpp has it.
+    """cv2.VideoCapture with a V4L2 camera, like OpenCV's cap_v4l.cpp.
 
     Args:
         codes: formats that it has.
@@ -79,7 +79,7 @@ class Frame:
 
 
 def realsense(serials: list[str]) -> types.ModuleType:
-    """A module with those names of pyrealsense2 2.59 that are needed."""
+    """A module with the required names of pyrealsense2 2.59."""
     library = types.ModuleType("pyrealsense2")
     library.timestamp_domain = enum.Enum("timestamp_domain", "hardware_clock system_time global_time")
     library.camera_info = enum.Enum("camera_info", "serial_number")

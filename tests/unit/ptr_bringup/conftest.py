@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several tests of ptr_bringup need."""
+"""Fixtures for several tests of ptr_bringup."""
 
 from __future__ import annotations
 

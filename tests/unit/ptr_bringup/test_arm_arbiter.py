@@ -149,7 +149,7 @@ def test_a_stop_stays_until_it_is_cleared(arbiter: Arbiter) -> None:
 def test_clearing_a_stop_does_not_move_the_arm_for_who_went_on_commanding(
     arbiter: Arbiter, kind: Kind, period: float
 ) -> None:
-    """At 1 Hz the command before the stop is the only one of that time: it counts too."""
+    """At 1 Hz the command before the stop is the only one in that time, so it counts too."""
     times = 10.0 + period * np.arange(5)
     arbiter.offer(kind, command(times[0], valid_for=period), times[0])
     arbiter.stop("a test")
@@ -178,7 +178,7 @@ def test_after_a_stop_a_command_counts_that_is_given_again(arbiter: Arbiter, bef
 
 
 def held(arbiter: Arbiter, since: float, now: float) -> list[float]:
-    """For how long each of the twists in force held."""
+    """Duration of each twist in force."""
     return [seconds for _, seconds in arbiter.twists(since, now)]
 
 

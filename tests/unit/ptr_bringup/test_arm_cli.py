@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The words of `ptr arm` and `ptr inject`, and how a condition is shown."""
+"""Command lines of `ptr arm` and `ptr inject`, and the display of a condition."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files that the arm node's parameters come from, and what happens where they are not there."""
+"""The arm node's parameter files, and what happens if they are missing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONFIG = Path(__file__).resolve().parents[3] / "ptr_bringup" / "config"
 
 
 class GivenNode:
-    """A node `arm` that was given these parameters."""
+    """A node `arm` with these parameters."""
 
     def __init__(self, name: str = "/arm", **given: object) -> None:
         self._name = name

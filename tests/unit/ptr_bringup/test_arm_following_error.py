@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does the arm follow its commands: lost commands and frozen readings are told from friction, slowness and lag."""
+"""Does the arm follow its commands? Lost commands and frozen readings are distinguished from friction and lag."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TICK = 0.02
 
 
 def watch(commanded: list[float], measured: list[float], noise: float = 1e-4) -> list[FollowingStatus]:
-    """Verdicts while the waist (rad) is commanded and measured so, tick by tick; efforts tremble by `noise`."""
+    """Status while the waist (rad) is commanded and measured so, tick by tick; efforts tremble by `noise`."""
     rng, follow, verdicts = np.random.default_rng(0), FollowingErrorMonitor(), []
     for tick, (command, position) in enumerate(zip(commanded, measured, strict=True)):
         joints = np.zeros((2, 6))

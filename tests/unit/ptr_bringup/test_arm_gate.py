@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate as a whole, driven with a clock of the test's own and an arm that follows at once."""
+"""The gate as a whole, with a simulated clock and an arm that follows immediately."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LEFT = np.array([0.0, 0.1, 0.0, 0.0, 0.0, 0.0])
 
 
 class Rig:
-    """A core, a clock, and an arm that is where it was told to be."""
+    """A gate, a clock, and an arm that is where it was commanded."""
 
     def __init__(self, rate: float = 50.0, limits: Limits | None = None) -> None:
         self.core = Gate(limits)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The safety filter: what it clips, what it refuses, and that what it admits is always inside the limits."""
+"""The safety filter: what it clips, what it refuses, and that its output is always inside the limits."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of the control loop's punctuality."""
+"""Statistics of the control loop's periodicity and overruns."""
 
 from __future__ import annotations
 

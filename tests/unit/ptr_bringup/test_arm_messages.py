@@ -76,7 +76,7 @@ def test_the_grippers_crank_closes_its_triangle() -> None:
 
 
 def sound() -> ArmCommand:
-    """A command of which nothing is wrong."""
+    """A valid command."""
     message = ArmCommand(source="policy", gripper_position=1.0, deadman=True)
     message.valid_for.nanosec = 200_000_000
     return message

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The gate's seconds against a system clock that is set."""
+"""The gate's time while the system clock is set."""
 
 from __future__ import annotations
 

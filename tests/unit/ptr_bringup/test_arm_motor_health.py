@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When motors are well, due for a rest, or have failed, and that the sentence says which, how much and what to do."""
+"""Motor health: OK, warning or fault, and a sentence that names the motor, its value and what to do."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EASY = dataclasses.replace(WIDOWX, effort_limits=(100.0,) * 6)
 
 
 def reading(stamp: float = 0.0, without: tuple[str, ...] = (), **changes: dict) -> Motors:
-    """A reading of seven motors that are well, but for the changes of the motors that are named."""
+    """A reading of seven healthy motors, except for the given changes."""
     return Motors(
         stamp,
         tuple(
@@ -191,7 +191,7 @@ def test_values_that_a_driver_does_not_measure_are_not_judged() -> None:
 
 @pytest.mark.parametrize("jump", [-1e6, -20.0, 20.0, 1e6])
 def test_a_clock_that_is_set_makes_no_fault_and_hides_none(jump: float) -> None:
-    """A push, and a motor without an answer: both count from when they began, whatever the stamps say."""
+    """A push and a silent motor both count from their start, regardless of stamps."""
     health = MotorHealth(EASY)
     pushed, silent = {"effort": 150.0}, ("waist",)
     assert health.judge(reading(100.0), now=5.0).level is Level.OK

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The guided way back: which steps it takes for which failure, in which order, and what it says when one fails."""
+"""Guided recovery: the steps for each failure, their order, and the message if one fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OVERHEATING = {"error": HardwareError.OVERHEATING, "torque": False, "temperature
 
 
 class FakeArm:
-    """An arm whose motors do as real ones: torque needs a reboot after a trip, a reboot leaves no torque.
+    """An arm whose motors behave like real ones: torque needs a reboot after a trip, a reboot leaves no torque.
 
     Args:
         changes: of the readings, by motor; None: the motor does not answer.
@@ -80,7 +80,7 @@ class FakeArm:
 
 
 class FakePerson:
-    """Does what is asked for; `before` is done to the arm at the first question."""
+    """Does what it is asked; calls `before` at the first question."""
 
     def __init__(self, arm: FakeArm, before: Callable[[], None] = lambda: None) -> None:
         self.arm, self.before, self.told = arm, before, []

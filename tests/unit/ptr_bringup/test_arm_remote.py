@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command hears of the arm, from the topics that the arm node publishes."""
+"""A command's view of the arm, from the topics of the arm node."""
 
 from __future__ import annotations
 

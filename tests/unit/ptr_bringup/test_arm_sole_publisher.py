@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a second publisher of a topic of the arm counts."""
+"""When a second publisher on one of the arm's topics counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_two_publishers_that_speak_are_a_conflict_that_names_them() -> None:
 
 
 def test_what_a_killed_process_leaves_in_the_graph_is_none() -> None:
-    """Its messages do not come any more, and its lease is over after 10 s."""
+    """It sends no more messages, and its lease ends after 10 s."""
     watch = SolePublisher("/arm/state")
     for second in range(11):
         watch.update_graph(TWO, float(second))

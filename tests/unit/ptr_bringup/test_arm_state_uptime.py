@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The time in which the arm was heard goes with its joint states, not with the system's clock."""
+"""State uptime follows the joint states, not the system clock."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_it_does_not_pass_before_the_first_joint_state() -> None:
 
 
 def test_a_long_silence_counts_for_no_more_than_the_gates_patience() -> None:
-    """After a driver that was away, its motors have a full span of time again to be read."""
+    """After a driver was away, its motors have the full timeout again."""
     heard = StateUptime()
     heard.update(0.0, stamp=0.0)
     assert heard.update(600.0, stamp=600.0) == 0.25

@@ -101,7 +101,7 @@ def test_named_poses_are_the_published_ones(name: str, position: tuple[float, fl
 
 
 class Rig:
-    """An arm that follows at once, and a core that moves it."""
+    """An arm that follows immediately, and a gate that moves it."""
 
     def __init__(self, joints: np.ndarray) -> None:
         self.core, self.joints, self.now = Gate(), joints.copy(), 0.0
@@ -165,7 +165,7 @@ def test_a_human_ends_a_move_by_taking_over() -> None:
 
 
 def follow_half(rig: Rig) -> MoveReport:
-    """Run a move with an arm that is always half-way between where it began and where it is commanded."""
+    """Run a move with an arm that is always halfway between its start and its command."""
     report = None
     while report is None or not report.done:
         rig.now += 0.02

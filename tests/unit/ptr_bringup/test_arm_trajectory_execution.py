@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a move to a pose says at its end, of the gripper too."""
+"""The result of a move to a pose, including the gripper."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr calibrate camera`: what is judged of images, and what is fixed and kept."""
+"""`ptr calibrate camera`: image quality, fixed settings and the written configuration."""
 
 from __future__ import annotations
 

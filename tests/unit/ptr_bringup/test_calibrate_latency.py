@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Latencies are found from what a camera and the joints show of a moving arm."""
+"""Latencies from images and joint states of a moving arm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLACE = np.cumsum([0.001 * motion.speed(time, DURATION) for time in FINE])
 
 
 def place_at(times: np.ndarray) -> np.ndarray:
-    """m along the way, of an arm that follows its commands at once."""
+    """m along the path, of an arm that follows its commands immediately."""
     return np.interp(times, FINE, PLACE)
 
 
@@ -33,7 +33,7 @@ def image_of(place: float, generator: np.random.Generator, noise: float) -> np.n
 
 
 def recording(camera: float, command: float, rate: float = 30.0, noise: float = 3.0, seed: int = 0) -> Recording:
-    """What would be recorded with these latencies (s)."""
+    """The recording with these latencies (s)."""
     generator = np.random.default_rng(seed)
     start = 1_700_000_000.0
     sent = np.arange(0.0, DURATION, 0.02)

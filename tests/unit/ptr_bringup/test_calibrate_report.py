@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The file of latencies: what is measured is added to what it holds, and the contract takes it."""
+"""The latency file: measurements are merged into it, and the contract accepts it."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from ptr_bringup.camera.source import CameraError, Frame
 
 
 class Reel:
-    """A source with a few images, after which it gives none any more."""
+    """A source with a few images."""
 
     period = None
 
@@ -31,7 +31,7 @@ class Reel:
 
 
 class Stage:
-    """A capture thread, and what it has delivered and told."""
+    """A capture thread with its images and messages."""
 
     def __init__(self, tries: list[Reel | CameraError], returns: bool = True) -> None:
         self.tries, self.images, self.told = tries, [], []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frozen, dark, torn, missing and slow images, told apart."""
+"""Detection of frozen, dark, torn, missing and slow images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def scene(seed: int, brightness: float = 1.0) -> bytes:
 
 
 def watched(images, rate: float = RATE, noisy: bool = True, joints=None) -> tuple[Health, list[Problem | None]]:
-    """A camera after some images, one each period, and what was said of each."""
+    """A camera after some images, one per period, with the problem of each."""
     health = Health(RATE, noisy)
     health.start(0.0)
     said = [
@@ -140,7 +140,7 @@ def test_images_that_did_not_come_are_counted() -> None:
     [(128, 20, True), (128, 8, True), (128, 7, False), (0, 20, False), (255, 20, False), (128, 60, False)],
 )
 def test_only_a_lower_end_of_one_middle_grey_is_broken_off(fill: int, lines: int, torn: bool) -> None:
-    """Black and white ends are under- and overexposed; an image that is all one colour is something else."""
+    """Black and white ends are under- and overexposed; an image of a single color is something else."""
     small = np.random.default_rng(0).integers(0, 255, (60, 80), dtype=np.uint8)
     small[60 - lines :] = fill
     assert broken_off(small) is torn

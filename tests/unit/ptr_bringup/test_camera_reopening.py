@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When a camera with useless images is reopened: soon at first, rarely where it does not help."""
+"""When a camera with unusable images is reopened: soon at first, rarely if it does not help."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ptr_bringup.camera.capture import MAX_TIMEOUT, MIN_TIMEOUT, STABLE, Reconne
 
 RATE = 30.0
 DEVICE = 1.0
-"""s that a device takes to be closed and opened."""
+"""s to close and open a device."""
 
 
 def openings(seconds: float, useful, backoff: ReconnectBackoff | None = None, rate: float = RATE) -> list[float]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person reads of a camera: the cause that can be mended, be it the device, the computer or the simulation."""
+"""Camera reports name the likely cause: the device, the computer or the simulation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The URDF that ships is the arm of the suite's kinematics, and what is no URDF is refused with a reason."""
+"""The shipped URDF matches the suite's kinematics, and an invalid URDF is refused with a reason."""
 
 from __future__ import annotations
 

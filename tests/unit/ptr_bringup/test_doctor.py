@@ -106,7 +106,7 @@ def test_a_package_whose_checks_cannot_be_listed_is_missing_and_the_others_are_n
 
 
 def test_the_learner_contributes_its_checks_by_its_entry_point() -> None:
-    """By the metadata that were installed: without `make setup` after a change there is nothing to be found."""
+    """From installed metadata: after a change, `make setup` is needed first."""
     names = {check.name for check in contributed() if check.necessary}
     assert {"PyTorch", "OpenCV", "rosbags"} <= names, f"no {GROUP} of ptr_models: run `make setup`"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr doctor` names cameras by the paths that stay the same."""
+"""`ptr doctor` names cameras by their persistent paths."""
 
 from __future__ import annotations
 

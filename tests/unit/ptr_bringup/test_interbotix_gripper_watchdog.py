@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which force of the gripper must not outlive its commander, and the process that sees to it."""
+"""The gripper's watchdog: forces that must not outlive the arm node, and the process that removes them."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_watchdog_that_has_ended_is_noticed(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_watchdog_that_hangs_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reads nothing: the pipe gets full, and the arm node goes on."""
+    """It reads nothing: the pipe fills up, and the arm node keeps running."""
     monkeypatch.setattr(module, "_EXIT_TIMEOUT", 0.1)
     watchdog = watchdog_that_runs(monkeypatch, "import time; time.sleep(600)")
     for _ in range(20_000):

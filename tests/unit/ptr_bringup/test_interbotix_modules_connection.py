@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Interbotix's Python API waits for its driver without an end; the arm node must not."""
+"""Interbotix's Python API waits for its driver indefinitely; the arm node must not."""
 
 from __future__ import annotations
 

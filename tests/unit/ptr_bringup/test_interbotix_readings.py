@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What xs_sdk says about the arm, and what is believed of it."""
+"""Parsing and checks of xs_sdk's joint states."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ServiceSequencer with services: in order, and never waited for longer than agreed."""
+"""Sequences of service calls: in order, and with timeouts."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_errors_become_sentences(table: Table) -> None:
 
 
 def converse(steps, answers: dict[str, object]) -> list[Call | float]:
-    """Run a sequence with an answer for each service; what was asked."""
+    """Run a sequence with an answer for each service; returns its requests."""
     asked, answer = [], None
     try:
         while True:

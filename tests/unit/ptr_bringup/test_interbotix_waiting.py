@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the driver of the real arm says while xs_sdk is not there yet: nothing that looks like an error at first."""
+"""Messages of the real arm's driver while xs_sdk is missing: no errors at first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Log:
 
 @pytest.fixture
 def starting(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A driver at second 100, without ROS; `later` lets time pass, and it look again."""
+    """A driver at second 100, without ROS; `later` advances time and polls it."""
     driver = module.InterbotixDriver.__new__(module.InterbotixDriver)
     log, clock = Log(), SimpleNamespace(now=100.0)
     monkeypatch.setattr(module.time, "monotonic", lambda: clock.now)

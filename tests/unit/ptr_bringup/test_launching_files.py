@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The launch files that ship: every argument is described, and they start what they say."""
+"""The shipped launch files: every argument is described, and they start the described nodes."""
 
 from __future__ import annotations
 

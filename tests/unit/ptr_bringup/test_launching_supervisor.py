@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Processes of a launch file start, are heard, and end together; none is left behind."""
+"""Processes of a launch file start, show their output, and end together; none is left behind."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ sys.exit(options.run(options))
 
 
 class Launch:
-    """`ptr launch` on one file, in a process of its own."""
+    """`ptr launch` on one file, in a separate process."""
 
     def __init__(self, folder: Path, body: str) -> None:
         file = folder / "a.launch.xml"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A session takes a free ROS domain, which no other one takes meanwhile."""
+"""A session reserves a free ROS domain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptr_bringup.ros.own_domain import DomainError, sentence_of, take_own_domain
 
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> set[int]:
-    """Domains in which somebody is."""
+    """Occupied domains."""
     domains: set[int] = set()
     monkeypatch.setattr(own_domain, "occupied", domains.__contains__)
     monkeypatch.setattr(own_domain, "_held", [])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process has set when ROS begins in it, whatever has launched it."""
+"""The environment of a process when ROS starts, however it was launched."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OURS = (RANGE, PEERS, PROFILES, PROFILES_OF_JAZZY, "ROS_LOG_DIR", "ROS_DISTRO")
 
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
-    """The environment of each beginning; at first nothing is set, and the home folder is writable."""
+    """The environment of each start; initially nothing is set, and the home folder is writable."""
     seen: list[dict[str, str]] = []
     monkeypatch.setattr(os, "environ", {"HOME": "/"})
     monkeypatch.setattr(rclpy, "init", lambda **_: seen.append(dict(os.environ)))

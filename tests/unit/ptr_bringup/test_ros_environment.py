@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may reach the nodes, by the environment that they are started in."""
+"""Who may reach the nodes, depending on their environment."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters under a name that they no longer have are refused, since ROS would ignore them without a word."""
+"""Parameters under former names are refused, because ROS would silently ignore them."""
 
 from __future__ import annotations
 

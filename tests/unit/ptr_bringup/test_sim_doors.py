@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Doors of the toy kitchens: which there are, that they stay where they are left, when they count as open or shut."""
+"""Doors of the toy kitchens: that they stay where they are left, and when they count as open or shut."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of the simulator: which there are, for how long they last, and what they do to readings and images."""
+"""Faults of the simulator: their kinds, durations, and effects on readings and images."""
 
 from __future__ import annotations
 

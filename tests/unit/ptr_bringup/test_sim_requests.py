@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the simulator's services take from other programs."""
+"""Requests that the simulator's services accept."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How episodes begin: seeds of scenes, varied starts of the arm, spots to put things."""
+"""Initial conditions of episodes: seeds of scenes, varied starts of the arm, drop spots."""
 
 from __future__ import annotations
 

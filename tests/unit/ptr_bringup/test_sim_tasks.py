@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tasks, objects and kitchens: which there are, and when a task counts as done."""
+"""Tasks, objects and kitchens, and the success conditions of tasks."""
 
 from __future__ import annotations
 

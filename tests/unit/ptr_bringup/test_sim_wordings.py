@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people say to have a task done."""
+"""Instructions for tasks."""
 
 from __future__ import annotations
 

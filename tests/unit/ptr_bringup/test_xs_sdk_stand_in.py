@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stand-in of xs_sdk makes of trajectories and gains, as Interbotix's Python API sends them."""
+"""Trajectories and gains in the xs_sdk stand-in, as sent by Interbotix's Python API."""
 
 from __future__ import annotations
 

@@ -219,5 +219,5 @@ class Recovery:
         if why:
             raise RecoveryError(
                 f"{why} Support the arm, let it go limp (ptr arm stop, ptr arm torque off), move it by hand to a free "
-                "pose near the sleep pose, and start again."
+                "pose near the sleep pose, and start again"
             )
