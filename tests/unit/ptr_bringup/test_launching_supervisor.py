@@ -160,7 +160,7 @@ def test_a_failed_process_makes_the_exit_code_1(launch: Callable[[str], Launch])
 def test_a_program_that_is_not_there_ends_the_launch(launch: Callable[[str], Launch]) -> None:
     one = launch('<executable cmd="no_such_program_xyz"/><executable cmd="sleep 1000"/>')
     assert one.end() == 1
-    assert "can't be started: No such file or directory: no_such_program_xyz" in one.output
+    assert "can't start no_such_program_xyz-1: No such file or directory: no_such_program_xyz" in one.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -183,7 +183,7 @@ def test_a_process_that_does_not_listen_is_killed_with_its_children(launch: Call
     child = int(one.output.rpartition("[deaf-1] ")[2].split()[0])
     one.process.send_signal(signal.SIGINT)
     assert one.end() == 1
-    assert "deaf-1 died of SIGKILL" in one.output
+    assert "deaf-1 was killed by SIGKILL" in one.output
     assert not alive(child)
 
 
