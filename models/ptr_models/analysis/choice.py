@@ -123,7 +123,7 @@ def _by_trend(paths: Sequence[Path], data: Dataset, earliest: int, device: str) 
 
 
 def _demonstrations(
-    run: Path, folders: Sequence[Path], last: Checkpoint, most: int, cache: Path | None, exclude: Sequence[str]
+    run: Path, folders: Sequence[Path], last: Checkpoint, max_episodes: int, cache: Path | None, exclude: Sequence[str]
 ) -> Dataset:
     config = last.config
     bags = Bags(target=folders) if folders else bags_of_run(run)
@@ -140,7 +140,7 @@ def _demonstrations(
     )
     if not folders:
         data = limited(data, config.data.target_episodes, config.seed)
-    return limited(data, most, config.seed)
+    return limited(data, max_episodes, config.seed)
 
 
 def _write(file: Path, values: dict[str, Any]) -> None:

@@ -160,7 +160,7 @@ def complete(data: bytes) -> bytes:
 
 @functools.cache
 def _standard_tables() -> bytes:
-    """The tables of Annex K as segments: OpenCV's encoder uses exactly these unless it is told to optimise."""
+    """The tables of Annex K as segments: OpenCV's encoder uses exactly these unless it is told to optimize."""
     example = encode(np.zeros((8, 8, 3), np.uint8), 90)
     tables, place = b"", 2
     while example[place + 1] != _SCAN:

@@ -108,14 +108,14 @@ def require_unused(folder: Path) -> None:
     Raises:
         FolderInUseError: one does.
     """
-    used, holder = _look(folder)
+    used, holder = _lock_holder(folder)
     if used:
         raise FolderInUseError(in_use_text(folder, holder))
 
 
 def in_use(folder: Path | str) -> bool:
     """Whether a process writes into the folder now."""
-    return _look(Path(folder))[0]
+    return _lock_holder(Path(folder))[0]
 
 
 def is_empty(folder: Path) -> bool:
@@ -169,7 +169,7 @@ def this_command() -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _look(folder: Path) -> tuple[bool, Holder | None]:
+def _lock_holder(folder: Path) -> tuple[bool, Holder | None]:
     try:
         file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -23,12 +23,12 @@ class ProcessorUse:
         self._stat = stat
         self._before = self._read()
 
-    def begin(self) -> None:
+    def start(self) -> None:
         """Measure from now on."""
         self._before = self._read()
 
     def share(self) -> float | None:
-        """The share in use since `begin`, in [0, 1]; None: not known, or no time has passed."""
+        """The share in use since `start`, in [0, 1]; None: not known, or no time has passed."""
         now = self._read()
         if now is None or self._before is None:
             return None
@@ -36,9 +36,9 @@ class ProcessorUse:
         return min(1.0, max(0.0, 1.0 - idle / total)) if total > 0 else None
 
     def lap(self) -> float | None:
-        """The share in use since the last `begin` or `lap`."""
+        """The share in use since the last `start` or `lap`."""
         share = self.share()
-        self.begin()
+        self.start()
         return share
 
     def _read(self) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ from collections import deque
 
 WINDOW = 2.0
 """s over which a rate is counted."""
-_MOST = 10_000
+_MAX_ARRIVALS = 10_000
 """Arrivals that are remembered of one stream, whatever floods it."""
 
 
@@ -21,7 +21,7 @@ class StreamRate:
     def __init__(self) -> None:
         self.newest: float | None = None
         self._first = 0.0
-        self._recent: deque[float] = deque(maxlen=_MOST)
+        self._recent: deque[float] = deque(maxlen=_MAX_ARRIVALS)
 
     def arrived(self, now: float) -> None:
         """A message has arrived at `now` (s)."""

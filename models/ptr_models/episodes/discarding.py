@@ -13,8 +13,8 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import next_step
 from ptr_models.common.plain_text import counted, plain
 from ptr_models.episodes.bag import find_bag
+from ptr_models.episodes.episode_discovery import DISCARDED, episodes_so_far
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import DISCARDED, episodes_so_far
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.quality import DISCARD
 

@@ -18,8 +18,8 @@ from rich.table import Table
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.plain_text import for_markup
-from ptr_models.episodes.audit_tape import Tape, read_tape
 from ptr_models.episodes.bag import find_bag, refusing
+from ptr_models.episodes.bag_audit import Tape, read_tape
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion, add_exclude
@@ -118,8 +118,8 @@ def show(report: EpisodeReport, console: Console) -> None:
         console.print(f"[red]not usable for training:[/red] {for_markup(report.problem)}")
     else:
         console.print(f"[green]usable:[/green] {report.steps} control steps")
-    colour = "red" if report.recommendation == DISCARD else "green"
-    console.print(f"[{colour}]recommendation: {report.recommendation}[/{colour}]")
+    color = "red" if report.recommendation == DISCARD else "green"
+    console.print(f"[{color}]recommendation: {report.recommendation}[/{color}]")
     for finding in report.findings:
         console.print(f"  - {for_markup(finding)}", soft_wrap=True)
     if report.recommendation == DISCARD:

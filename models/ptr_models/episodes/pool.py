@@ -35,7 +35,7 @@ def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -
         yield from map(work, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_initialize_worker) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for job in jobs:
@@ -52,7 +52,7 @@ def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin() -> None:
+def _initialize_worker() -> None:
     """Of each process: the interrupt is the parent's, and one core is one core."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)

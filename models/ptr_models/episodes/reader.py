@@ -14,10 +14,10 @@ from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import displacements
 from ptr_models.episodes.bag import decode, find_bag, messages, open_bag, refusing
+from ptr_models.episodes.cdr_fields import Executed
+from ptr_models.episodes.episode_discovery import find_bags
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.exclusion import Exclusion
-from ptr_models.episodes.fields import Executed
-from ptr_models.episodes.finding import find_bags
 from ptr_models.episodes.jpeg import image_size
 from ptr_models.episodes.messages import EXECUTED_TOPIC, METADATA_TOPIC, OBJECTS_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.bag import decode
+from ptr_models.episodes.cdr_fields import Executed, arm_state, executed, image_data, object_poses
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import Executed, arm_state, executed, image_data, object_poses
+from ptr_models.episodes.mcap_scan import Raw, scan
 from ptr_models.episodes.messages import (
     ARM_STATE_TOPIC,
     EVENT_TOPIC,
@@ -25,7 +26,6 @@ from ptr_models.episodes.messages import (
     image_topic,
 )
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, as_of, shifts
-from ptr_models.episodes.scan import Raw, scan
 from ptr_models.input_limits import MAX_CONTROL_STEPS
 
 CLOCK_JUMPED = "clock_jumped"
@@ -122,11 +122,11 @@ def control_grid(streams: Streams, contract: Contract, delay: float | None = Non
 
 def _require_samples(steps: int, seconds: float, samples: int, contract: Contract) -> None:
     """Refuse a grid that is longer than the samples can serve: each is good for `state_max_age`."""
-    most = samples * (1 + int(contract.state_max_age * contract.control_rate))
-    if steps > min(most, MAX_CONTROL_STEPS):
+    max_sample_steps = samples * (1 + int(contract.state_max_age * contract.control_rate))
+    if steps > min(max_sample_steps, MAX_CONTROL_STEPS):
         raise EpisodeError(
             f"it spans {seconds:.1f} s, {steps} control steps, but {EXECUTED_TOPIC} has {samples} messages, enough for "
-            f"{min(most, MAX_CONTROL_STEPS)} at most; a clock has jumped, leave it out"
+            f"{min(max_sample_steps, MAX_CONTROL_STEPS)} at most; a clock has jumped, leave it out"
         )
 
 

@@ -95,7 +95,7 @@ class BagWriter:
         published_ns: int = 0,
         sequence: int = 0,
     ) -> None:
-        """Append a serialised message.
+        """Append a serialized message.
 
         Args:
             topic: with its leading slash.
@@ -172,7 +172,7 @@ class BagWriter:
                 self._bring_to_disk()
             self.partial.rename(self.directory)
         except OSError as error:
-            self._let_go()
+            self._abort_file()
             raise self._disk_error(error) from error
         return self.directory
 
@@ -189,7 +189,7 @@ class BagWriter:
         if sync is not None:
             sync.end()
 
-    def _let_go(self) -> None:
+    def _abort_file(self) -> None:
         """Close the file without an index; a full disk refuses even what is left in the buffer."""
         with contextlib.suppress(OSError):
             self._writer.abort()
@@ -203,7 +203,7 @@ class BagWriter:
                 self._writer.close()
                 write_atomically(self.partial / "episode.json", self.metadata.to_json(), self._durable)
             except OSError:
-                self._let_go()
+                self._abort_file()
         return self.partial
 
     def __enter__(self) -> BagWriter:

@@ -24,12 +24,12 @@ class Exported:
     steps: int = 0
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
-    def account(self, most: int = 20) -> str:
+    def account(self, limit: int = 20) -> str:
         """Counts, and the first reasons."""
         lines = [f"{self.episodes} episodes, {self.steps} steps, {len(self.left_out)} bags left out"]
-        lines += [f"  {path.name}: {reason}" for path, reason in self.left_out[:most]]
-        if len(self.left_out) > most:
-            lines.append(f"  and {len(self.left_out) - most} more")
+        lines += [f"  {path.name}: {reason}" for path, reason in self.left_out[:limit]]
+        if len(self.left_out) > limit:
+            lines.append(f"  and {len(self.left_out) - limit} more")
         return "\n".join(lines)
 
 

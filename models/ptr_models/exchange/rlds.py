@@ -25,8 +25,8 @@ from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.episodes import pool
 from ptr_models.episodes.bag import refusing
+from ptr_models.episodes.episode_discovery import find_bags
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import find_bags
 from ptr_models.episodes.importing.bridge import CAMERAS, OWN_METADATA
 from ptr_models.episodes.importing.tfrecord import Feature, frame_record, serialize_example
 from ptr_models.episodes.jpeg import sane_size

@@ -111,15 +111,15 @@ class ChunkExecutor:
         self._options, self._predict = options, predict
         self._worker = ThreadPoolExecutor(1, "policy")
         self._chunks: list[_Placed] = []
-        self._asked: Future[_Placed] | None = None
+        self._pending: Future[_Placed] | None = None
         self._step = 0
         self._next = 0  # the step at which the next chunk takes over
 
     def reset(self) -> None:
         """Forget what was predicted; a prediction under way is waited for and dropped."""
-        if self._asked is not None:
-            self._asked.exception()
-        self._asked, self._chunks, self._step, self._next = None, [], 0, 0
+        if self._pending is not None:
+            self._pending.exception()
+        self._pending, self._chunks, self._step, self._next = None, [], 0, 0
 
     def next(self, *question: Any) -> tuple[Vector, Chunk]:
         """The action of this step (7,), and the newest chunk that it comes from.
@@ -129,10 +129,10 @@ class ChunkExecutor:
         Raises:
             PtrError: the chunk is too short, or what `predict` raised.
         """
-        if self._asked is None and self._step >= self._next - self._options.lead:
-            self._asked = self._worker.submit(self._place, self._step, *question)
-        if self._asked is not None and self._step >= self._next:
-            self._adopt(self._asked)
+        if self._pending is None and self._step >= self._next - self._options.lead:
+            self._pending = self._worker.submit(self._place, self._step, *question)
+        if self._pending is not None and self._step >= self._next:
+            self._switch_to(self._pending)
         action = self._action()
         self._step += 1
         return action, self._chunks[-1].chunk
@@ -144,10 +144,10 @@ class ChunkExecutor:
     def _place(self, step: int, *question: Any) -> _Placed:
         return _Placed(step, self._predict(*question))
 
-    def _adopt(self, asked: Future[_Placed]) -> None:
+    def _switch_to(self, pending: Future[_Placed]) -> None:
         """Let the chunk that was asked for take over, once it is there."""
-        self._asked = None
-        placed, needed = asked.result(), self._options.execute + self._options.lead
+        self._pending = None
+        placed, needed = pending.result(), self._options.execute + self._options.lead
         steps = len(placed.chunk.actions)
         if steps < needed:
             raise PtrError(

@@ -8,14 +8,14 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from ptr_models.networks import BehaviourTransformer
-from ptr_models.networks.behaviour_transformer import ModesWithOffsets
+from ptr_models.networks import BehaviorTransformer
+from ptr_models.networks.behavior_transformer import ModesWithOffsets
 
 
 class History:
     """The last frames of an episode, each encoded once, and the decisions that follow from them."""
 
-    def __init__(self, actor: BehaviourTransformer) -> None:
+    def __init__(self, actor: BehaviorTransformer) -> None:
         self._actor = actor
         self._frames: deque[Tensor] = deque(maxlen=actor.window)
         self._task: Tensor | None = None
@@ -31,7 +31,7 @@ class History:
             self._task = task
         self._frames.append(self._actor.observe(image, state, task))
         decided = self._actor.decide(torch.stack(list(self._frames), dim=1))
-        return ModesWithOffsets(decided.logits[-1:], decided.offsets[-1:], decided.centres)
+        return ModesWithOffsets(decided.logits[-1:], decided.offsets[-1:], decided.centers)
 
     def along(self, images: Tensor, states: Tensor, tasks: Tensor) -> ModesWithOffsets:
         """The decisions at T frames of one episode from its start, as `next` would make them one by one."""
@@ -45,5 +45,5 @@ class History:
         return ModesWithOffsets(
             torch.cat([first.logits, later.logits[last]]),
             torch.cat([first.offsets, later.offsets[last]]),
-            first.centres,
+            first.centers,
         )

@@ -26,7 +26,7 @@ from ptr_models.episodes.actions import MARGIN, scale, unscale
 from ptr_models.inference.acting import Decision
 from ptr_models.inference.chunks import Chunk, ChunkExecutor, ChunkOptions
 from ptr_models.inference.history import History
-from ptr_models.networks import BehaviourTransformer, Critic
+from ptr_models.networks import BehaviorTransformer, Critic
 from ptr_models.replay.goals import with_goals
 from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
 from ptr_models.training.q_range import QRange
@@ -50,7 +50,7 @@ class _Choice:
 class Policy:
     """Actor and critic of a checkpoint, ready to act.
 
-    An actor that looks back (the Behaviour Transformer) keeps a history of what it saw: call `reset` at the
+    An actor that looks back (the Behavior Transformer) keeps a history of what it saw: call `reset` at the
     start of an episode.
 
     Attributes:
@@ -64,7 +64,7 @@ class Policy:
         self.goal: NDArray[np.uint8] | None = None
         self.goal_name = ""
         self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
-        self._history = History(actor) if isinstance(actor, BehaviourTransformer) else None
+        self._history = History(actor) if isinstance(actor, BehaviorTransformer) else None
         config = checkpoint.config.algorithm
         options = ChunkOptions(config.executed, config.chunk_lead, config.chunk_ensemble)
         self._executor = ChunkExecutor(options, self._predict) if config.chunk > 1 else None

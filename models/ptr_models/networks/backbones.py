@@ -18,7 +18,7 @@ STAGE_STRIDES = (1, 2, 1, 1)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, normalised after each convolution."""
+    """Two 3x3 convolutions and a shortcut, normalized after each convolution."""
 
     expansion = 1
 

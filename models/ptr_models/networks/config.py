@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ptr_models.networks.options import (
+from ptr_models.networks.method_configs import (
     AutoregressiveConfig,
     MaskedDecoderConfig,
     MultilinearValueConfig,
@@ -37,9 +37,9 @@ class NetworkConfig:
         hidden: widths of the hidden layers of actor and critic.
         num_critics: size of the ensemble on one critic encoder.
         critic_injection: feed action and embedding to every layer of the critic (PTR), not to the first alone.
-        critic_layer_norm: normalise the hidden layers of the critic (not in PTR).
+        critic_layer_norm: normalize the hidden layers of the critic (not in PTR).
         critic_proprioception: give the critic the arm's state beside the image (not in PTR).
-        state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
+        state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalize: 0 and 1.
         gripper: how the actor of ptr, bc and awr says what the gripper does, one of GRIPPERS: as the last dimension
             of the Gaussian (PTR), or as a probability of open against closed.
         precision: arithmetic of the encoders; bf16 holds on GPUs and on processors with AMX or avx512_bf16, others

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from ptr_models.episodes.actions import MARGIN
 from ptr_models.networks.action_chunks import split_gripper, sum_over_steps, with_gripper
-from ptr_models.networks.shared_batch import normal, uniform
+from ptr_models.networks.data_parallel import normal, uniform
 
 CLOSED, OPEN = -MARGIN, MARGIN
 """Scaled commands of a two-way gripper."""
@@ -68,7 +68,7 @@ class TanhGaussian:
         return torch.tanh(self.mean)
 
     def draw(self, count: int) -> Samples:
-        """Reparameterised samples with the log-density of each dimension."""
+        """Reparameterized samples with the log-density of each dimension."""
         mean, log_std = self.mean.unsqueeze(1), self.log_std.unsqueeze(1)
         noise = normal(mean.shape[0], count, mean.shape[2], device=mean.device)
         raw = mean + log_std.exp() * noise
@@ -76,7 +76,7 @@ class TanhGaussian:
         return Samples(torch.tanh(raw), log_normal - log_tanh_slope(raw))
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
-        """Reparameterised samples and their log-densities: (B, count, A), (B, count)."""
+        """Reparameterized samples and their log-densities: (B, count, A), (B, count)."""
         samples = self.draw(count)
         return samples.actions, samples.log_density.sum(dim=-1)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at bags in several threads: their metadata, and where those admit them their streams, into a store.
+"""Reads bags into a store in several threads: their metadata, then the streams of those that may be used.
 
 Decoding of images, resizing and writing let other threads run, so that threads serve as well as processes.
 """
@@ -20,8 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.audit import problem_of
+from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import Stamp
 from ptr_models.episodes.quality import idle_steps
 from ptr_models.episodes.reader import Episode, read_episode, read_metadata
 from ptr_models.replay.store import ALL_STEPS, NOT_READ, Arrays, Entry, Writer
@@ -34,7 +34,7 @@ MOST_WORKERS = 8
 """Beyond this many threads they wait for each other."""
 
 Job = tuple[str, Stamp, Entry | None]
-Look = Callable[[Job], Sequence[Entry]]
+ReadJob = Callable[[Job], Sequence[Entry]]
 
 
 def default_workers() -> int:
@@ -80,11 +80,11 @@ def fill(
     Raises:
         EpisodeError: the cache cannot be written; bags that are done stay done.
     """
-    look = _Look(contract, outcomes, writer, max_idle_steps)
-    fill_by(lambda job: [look(job)], writer, jobs, workers, "episodes" if progress else "")
+    read = _BagReader(contract, outcomes, writer, max_idle_steps)
+    fill_by(lambda job: [read(job)], writer, jobs, workers, "episodes" if progress else "")
 
 
-def fill_by(look: Look, writer: Writer, jobs: Sequence[Job], workers: int, what: str = "") -> None:
+def fill_by(read: ReadJob, writer: Writer, jobs: Sequence[Job], workers: int, what: str = "") -> None:
     """Read files into a store, each by a call of `look`, whose entries go into the index together.
 
     Args:
@@ -94,7 +94,7 @@ def fill_by(look: Look, writer: Writer, jobs: Sequence[Job], workers: int, what:
     """
     done, waiting, batch, begun = 0, 0, list[Entry](), time.monotonic()
     try:
-        with _bar(bool(what)) as bar, closing(_in_order(look, jobs, workers)) as found:
+        with _bar(bool(what)) as bar, closing(_in_order(read, jobs, workers)) as found:
             task = bar.add_task(f"reading {what}", total=len(jobs))
             try:
                 for entries in found:
@@ -115,7 +115,7 @@ def fill_by(look: Look, writer: Writer, jobs: Sequence[Job], workers: int, what:
         ) from error
 
 
-class _Look:
+class _BagReader:
     """Reads one bag, writes its rows, and says what the index should know."""
 
     def __init__(self, contract: Contract, outcomes: Sequence[str], writer: Writer, max_idle_steps: int) -> None:
@@ -166,28 +166,28 @@ def _rows(episode: Episode, shift: int) -> Arrays:
     return Arrays(frames, episode.states[shift:], actions)
 
 
-def _without_pauses(rows: Arrays, most: int) -> Arrays:
-    """The rows without those idle steps that `most` of a pause precede; the last row, which has no step, stays.
+def _without_pauses(rows: Arrays, max_pause: int) -> Arrays:
+    """The rows without those idle steps that `max_pause` of a pause precede; the last row, which has no step, stays.
 
     The arm stands still in a pause: what is left looks as if the person had not hesitated.
     """
-    if most == ALL_STEPS:
+    if max_pause == ALL_STEPS:
         return rows
     idle, run = idle_steps(rows.actions[:-1]), 0
     keep = np.ones(len(rows.actions), bool)
     for step, pauses in enumerate(idle):
         run = run + 1 if pauses else 0
-        keep[step] = run <= most
+        keep[step] = run <= max_pause
     return Arrays(rows.frames[keep], rows.states[keep], rows.actions[keep])
 
 
-def _in_order(look: Look, jobs: Sequence[Job], workers: int) -> Generator[Sequence[Entry], None, None]:
+def _in_order(read: ReadJob, jobs: Sequence[Job], workers: int) -> Generator[Sequence[Entry], None, None]:
     """Entries in the order of the jobs, with a few bags in flight."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="bags") as pool:
         pending: deque[Future[Sequence[Entry]]] = deque()
         try:
             for job in jobs:
-                pending.append(pool.submit(look, job))
+                pending.append(pool.submit(read, job))
                 if len(pending) > 4 * workers:
                     yield pending.popleft().result()
             while pending:

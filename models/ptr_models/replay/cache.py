@@ -19,9 +19,9 @@ from rich.table import Table
 from ptr_models.common.errors import PtrError
 from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
+from ptr_models.episodes.episode_discovery import Stamp, find_bags
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion
-from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.overview import NAME, both_ends
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.replay.build import Job, default_workers, fill, is_current, unwanted
@@ -75,16 +75,16 @@ def open_episodes(
     return dataset
 
 
-def audit_table(dataset: Dataset, most: int = 20) -> Table:
-    """The episodes that are not in a data set, and why; the first `most` of them."""
+def audit_table(dataset: Dataset, limit: int = 20) -> Table:
+    """The episodes that are not in a data set, and why; the first `limit` of them."""
     total = len(dataset.left_out)
     table = Table(box=None, pad_edge=False, title=f"{total} episodes left out, {len(dataset)} used")
     table.add_column("episode", no_wrap=True)
     table.add_column("left out because", overflow="fold")
-    for entry in dataset.left_out[:most]:
+    for entry in dataset.left_out[:limit]:
         table.add_row(for_markup(both_ends(Path(entry.path).name, NAME)), for_markup(entry.reason))
-    if total > most:
-        table.add_row("...", f"and {total - most} more")
+    if total > limit:
+        table.add_row("...", f"and {total - limit} more")
     return table
 
 

@@ -35,8 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.contract import Contract, ContractError
+from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import Stamp
 from ptr_models.replay.verified import checksum
 
 VERSION = 7

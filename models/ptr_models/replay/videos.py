@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ptr_models.common.video import VideoError, bgr, opened, require_av, require_size
 from ptr_models.contract import Camera, Contract
+from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import Stamp
 from ptr_models.episodes.resize import squash
 from ptr_models.replay.build import Job, default_workers, fill_by
 from ptr_models.replay.cache import DEFAULT_ROOT, rows_of, turn
@@ -72,8 +72,8 @@ def open_videos(
     if _jobs(found, _current(store, found)):
         with turn(store, progress) as writer:
             jobs = _jobs(found, _current(store, found))  # another process may have read them meanwhile
-            look = _VideoLook(writer, contract)
-            fill_by(look, writer, jobs, workers or default_workers(), "videos" if progress else "")
+            read = _VideoReader(writer, contract)
+            fill_by(read, writer, jobs, workers or default_workers(), "videos" if progress else "")
     entries = _current(store, found)
     used = [entry for path in found for entry in entries.get(path, ()) if not entry.problem]
     left_out = [LeftOut(path, entries[path][0].problem) for path in found if entries[path][0].problem]
@@ -136,7 +136,7 @@ def frames_at(path: Path, rate: float) -> Iterator[NDArray[np.uint8]]:
             yield np.asarray(cv2.cvtColor(bgr(frame), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-class _VideoLook:
+class _VideoReader:
     """Reads one file, writes the rows of its parts, and says what the index should know."""
 
     def __init__(self, writer: Writer, contract: Contract) -> None:

@@ -183,11 +183,11 @@ class ClipSampler(_Draws):
         return Clips(image=image, video=episode[rows])
 
 
-def sample_actions(dataset: Dataset, most: int, seed: int) -> NDArray[np.float32]:
+def sample_actions(dataset: Dataset, max_actions: int, seed: int) -> NDArray[np.float32]:
     """Scaled actions (N, 7) of at most that many steps, uniformly over all steps, none twice."""
     ends = np.cumsum(dataset.lengths)
     total = int(ends[-1])
-    chosen = np.sort(np.random.default_rng(seed).choice(total, min(most, total), replace=False))
+    chosen = np.sort(np.random.default_rng(seed).choice(total, min(max_actions, total), replace=False))
     episode = np.searchsorted(ends, chosen, side="right")
     within = chosen - np.where(episode > 0, ends[episode - 1], 0)
     return scale(dataset.actions[dataset.starts[episode] + within], dataset.contract)

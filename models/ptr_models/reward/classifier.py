@@ -32,7 +32,7 @@ from ptr_models.contract import Contract
 from ptr_models.json_input import read_object
 from ptr_models.networks import Encoder, NetworkConfig
 from ptr_models.networks.layers import dense
-from ptr_models.reward.verdict import first_success
+from ptr_models.reward.success_rule import first_success
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.tasks import TaskTable
 

@@ -43,7 +43,7 @@ from ptr_models.typed_values import require_range, require_type, require_types
 FORMAT = 1
 TEXT_ENCODER = "PTR_TEXT_ENCODER"
 """Environment variable: folder of the text encoder, where it is not the one that a checkpoint names."""
-MODEL, OPTIMISER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
+MODEL, OPTIMIZER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
 Q_RANGE = "q_range.json"
 
 
@@ -99,7 +99,7 @@ def save_checkpoint(
     algorithm: Algorithm,
     checkpoint: Checkpoint,
     *,
-    optimiser: bool = True,
+    optimizer: bool = True,
     compact: bool = False,
     random: bool = True,
 ) -> Path:
@@ -107,9 +107,9 @@ def save_checkpoint(
 
     Args:
         path: the folder, which must not exist.
-        algorithm: weights and optimisers.
+        algorithm: weights and optimizers.
         checkpoint: the rest; its `path` and `versions` are set here.
-        optimiser: keep Adam's moments, which fine-tuning carries over.
+        optimizer: keep Adam's moments, which fine-tuning carries over.
         compact: moments as bfloat16 (for shipping).
         random: keep the states of PyTorch's generators and of the sampler, for exact resumption.
     Raises:
@@ -122,8 +122,8 @@ def save_checkpoint(
     try:
         temporary.mkdir(parents=True)
         save_file(model_tensors(algorithm), temporary / MODEL)
-        if optimiser:
-            save_file(moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER)
+        if optimizer:
+            save_file(moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMIZER)
         if random:
             save_file(_random_state(), temporary / RANDOM)
         if checkpoint.q_ranges:
@@ -255,8 +255,8 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
         raise CheckpointError(
             f"the weights in {checkpoint.path} do not fit the configuration: {_last_line(error)}"
         ) from error
-    if OPTIMISER in checkpoint.files and config.algorithm.name == checkpoint.config.algorithm.name:
-        load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
+    if OPTIMIZER in checkpoint.files and config.algorithm.name == checkpoint.config.algorithm.name:
+        load_moments(algorithm, _load(checkpoint.path / OPTIMIZER))
     return algorithm
 
 

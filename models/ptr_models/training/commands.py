@@ -58,13 +58,13 @@ def run_finetune(options: argparse.Namespace) -> int:
 
 
 def _start_finetuning(options: argparse.Namespace, group: Group) -> Trainer:
-    from ptr_models.training import session
+    from ptr_models.training import run_setup
 
     if options.checkpoint is None:
         raise PtrError("fine-tuning starts from a checkpoint; name it with --checkpoint")
     adjust = _beyond(options)
     bags, folder = _bags(options), _folder(options, group)
-    return session.start_finetuning(options.checkpoint, bags, folder, adjust, group, **_overrides(options))
+    return run_setup.start_finetuning(options.checkpoint, bags, folder, adjust, group, **_overrides(options))
 
 
 def _beyond(options: argparse.Namespace) -> list[str | Path]:
@@ -73,7 +73,7 @@ def _beyond(options: argparse.Namespace) -> list[str | Path]:
     Raises:
         PtrError: none would follow, as its schedule has ended.
     """
-    from ptr_models.training import session
+    from ptr_models.training import run_setup
     from ptr_models.training.checkpoint import read_checkpoint
     from ptr_models.training.config import UNLIMITED
 
@@ -81,7 +81,7 @@ def _beyond(options: argparse.Namespace) -> list[str | Path]:
     adjust = _adjustments(options, base.step)
     if options.seconds is not None and options.steps is None:
         adjust = [f"schedule.steps={UNLIMITED}", *adjust]
-    if session.adjusted(base.config, adjust).schedule.steps <= base.step:
+    if run_setup.adjusted(base.config, adjust).schedule.steps <= base.step:
         raise PtrError(
             f"{options.checkpoint} has had all {base.step} updates of its schedule; say how many follow with --steps, "
             "or how long with --seconds"
@@ -141,13 +141,13 @@ def _next_deploy(checkpoint: Path) -> None:
 
 
 def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> int:
-    from ptr_models.training import session
+    from ptr_models.training import run_setup
     from ptr_models.training.distributed import joined
     from ptr_models.training.presets import preset
 
     _report_former_keys(options.config)
     config = preset(options.preset)
-    config = session.adjusted(dataclasses.replace(config, **_overrides(options)), [*first, *_adjustments(options, 0)])
+    config = run_setup.adjusted(dataclasses.replace(config, **_overrides(options)), [*first, *_adjustments(options, 0)])
     if options.print_config:
         print(config.to_yaml(), end="")
         return 0
@@ -158,7 +158,7 @@ def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> i
                 trainer = _resume(options, group)
             else:
                 bags, folder = _bags(options), _folder(options, group)
-                trainer = session.start_pretraining(config, bags, folder, options.task, group)
+                trainer = run_setup.start_pretraining(config, bags, folder, options.task, group)
         code = _run(trainer, title)
         if code == 0 and group.is_main:
             _next_evaluate(options) if title == "joint training" else _next_phase(trainer, options)
@@ -186,15 +186,17 @@ def _next_evaluate(options: argparse.Namespace) -> None:
 
 
 def _resume(options: argparse.Namespace, group: Group) -> Trainer:
-    from ptr_models.training import session
+    from ptr_models.training import run_setup
 
     folder = _folder(options, group)
     if options.exclude and not (options.data or options.target):
         raise PtrError("--resume goes on with the run's own data; give --exclude with --data and --target, or leave it")
-    begin = session.first_step(folder)
+    begin = run_setup.first_step(folder)
     _require_beyond(options, folder, begin)
     bags = _bags(options) if options.data or options.target or _videos(options) else None
-    return session.resume(bags, folder, _adjustments(options, begin), group, cache=options.cache, **_overrides(options))
+    return run_setup.resume(
+        bags, folder, _adjustments(options, begin), group, cache=options.cache, **_overrides(options)
+    )
 
 
 def _require_beyond(options: argparse.Namespace, folder: Path, begin: int) -> None:
@@ -233,7 +235,7 @@ def _sentence(trainer: Trainer, outcome: Outcome) -> str:
 
 def _made(trainer: Trainer) -> str:
     """How many updates of how many this run has made, apart from those of the checkpoint that it fine-tunes."""
-    from ptr_models.training.session import first_step
+    from ptr_models.training.run_setup import first_step
 
     begin = first_step(trainer.folder)
     made = f"{trainer.step - begin} of {trainer.config.schedule.steps - begin} updates"

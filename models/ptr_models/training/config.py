@@ -47,7 +47,7 @@ class DataConfig:
 
     Attributes:
         labelling: rewards and terminals; the discount of returns is `algorithm.discount`.
-        augmentation: random crops and colours; s and s' get draws of their own.
+        augmentation: random crops and colors; s and s' get draws of their own.
         target_episodes: at most this many target demonstrations, chosen by the seed; -1: all.
         aliases: task name to the name whose slot it shares.
         spare_tasks: slots for tasks that are not known yet.

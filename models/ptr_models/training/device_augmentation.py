@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random crops and colour jitter on the device that trains: `replay.augment` for a batch of tensors at once.
+"""Random crops and color jitter on the device that trains: `replay.augment` for a batch of tensors at once.
 
 One CPU thread feeds a GPU too slowly. What is random is drawn on the CPU, from the same generator in the same order
 (`replay.augment.draw`), so that a run sees the same images wherever they are made, up to rounding of single pixels.
@@ -70,7 +70,7 @@ def _steps(
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
     """Operation, images that take it and up to two numbers for each, place after place of the orders.
 
-    A saturation and a hue side by side are one change of HSV, at the second place, as `replay.augment.colour` does it.
+    A saturation and a hue side by side are one change of HSV, at the second place, as `replay.augment.color` does it.
     """
     is_hsv = orders >= SATURATION
     nothing = np.zeros(len(orders))

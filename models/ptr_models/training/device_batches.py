@@ -76,7 +76,7 @@ class DeviceBatches:
             tensors = self._make(batch, step)
             return Staged(tensors, self._stream.record_event())
 
-    def take(self, staged: Staged) -> Any:
+    def wait_for(self, staged: Staged) -> Any:
         """The tensors, for the current stream of this thread; work that is queued there waits for them."""
         if staged.ready is not None:
             current = torch.cuda.current_stream(self._device)

@@ -2,7 +2,7 @@
 """Several processes that train one policy, as torchrun starts them: gloo on CPUs, NCCL on GPUs.
 
 All draw the same batch, each takes its part of the rows, and gradients are averaged during each backward pass
-(`ptr_models.networks.shared_batch`), so that all keep the same weights.
+(`ptr_models.networks.data_parallel`), so that all keep the same weights.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from rich.progress import (
 
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.jsonlines import JsonLines
-from ptr_models.training.watch import watched
+from ptr_models.training.progress_metrics import progress_metrics
 
 LOGGER = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ class RunLog:
         self._show(step, metrics, f"{rate:.1f}/s")
 
     def _show(self, step: int, metrics: Mapping[str, float], rate: str) -> None:
-        items = watched(self._method, metrics)
+        items = progress_metrics(self._method, metrics)
         for item in items:
             if item.metric not in self._explained:
                 LOGGER.info("%s is %s: %s", item.label, item.metric, item.healthy)

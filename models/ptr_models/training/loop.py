@@ -14,13 +14,13 @@ import torch
 
 from ptr_models.algorithms import Algorithm
 from ptr_models.common.output_folder import locked
+from ptr_models.networks.data_parallel import Shard, sharded
 from ptr_models.networks.encoder import Encoder
-from ptr_models.networks.shared_batch import Share, sharing
-from ptr_models.training.averages import Averages, TrainingError, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
 from ptr_models.training.device_batches import DeviceBatches, Staged
 from ptr_models.training.distributed import ALONE, Group
 from ptr_models.training.logs import NoLog, RunLog
+from ptr_models.training.metric_averager import MetricAverager, TrainingError, require_finite
 from ptr_models.training.prefetch import BatchSource, Prefetcher
 from ptr_models.training.runs import checkpoint_folder, prune_checkpoints, remove_leftovers
 from ptr_models.training.signals import stop_signals
@@ -67,7 +67,7 @@ class Trainer:
         self, algorithm: Algorithm, checkpoint: Checkpoint, source: BatchSource, folder: Path, group: Group = ALONE
     ) -> None:
         """Args:
-        algorithm: initialised or loaded.
+        algorithm: initialized or loaded.
         checkpoint: contract, tasks, configuration, and the step to go on from.
         source: batches.
         folder: of the run.
@@ -77,7 +77,7 @@ class Trainer:
         self.config = checkpoint.config
         self.step = checkpoint.step
         self.start = checkpoint
-        self._averages = Averages(checkpoint.pending, self.config.device)
+        self._averages = MetricAverager(checkpoint.pending, self.config.device)
         self._metrics: dict[str, float] = dict(checkpoint.metrics)
         self._sampler = checkpoint.sampler
         self._started = 0.0
@@ -102,7 +102,7 @@ class Trainer:
         with (
             stop_signals() as stop,
             self._own_folder(),
-            sharing(Share(self.group.rank, self.group.size, self.group.start_mean)),
+            sharded(Shard(self.group.rank, self.group.size, self.group.start_mean)),
             self._log(title) as log,
             Prefetcher(self._make_batch, self.source.state_dict, steps) as batches,
         ):
@@ -142,7 +142,7 @@ class Trainer:
         """One update, and what is due after it."""
         schedule = self.config.schedule
         staged, self._sampler = batches.next()
-        tensors = self._batches.take(staged)
+        tensors = self._batches.wait_for(staged)
         try:
             self._averages.add(self.algorithm.update(tensors, self.step))
         except torch.cuda.OutOfMemoryError as error:
@@ -165,7 +165,7 @@ class Trainer:
         return self._batches.stage(batch, step)
 
     def _report(self, log: RunLog | NoLog) -> None:
-        self._metrics = self._averages.take(self.group)
+        self._metrics = self._averages.compute_and_reset(self.group)
         require_finite(self._metrics, self.step)
         log.write(self.step, self._metrics, self._seconds)
 

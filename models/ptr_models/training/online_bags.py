@@ -28,7 +28,7 @@ LABELLED = tuple(name for name in OUTCOMES if name != "unlabelled")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TrialVerdict:
     """What training makes of a trial.
 
     Attributes:
@@ -36,7 +36,7 @@ class Verdict:
         task: its task.
         success: whether its last steps are rewarded; otherwise it ran out of time, which ends nothing: its masks are
             all 1, and its values bootstrap.
-        steps: that are used; a success ends where it was recognised.
+        steps: that are used; a success ends where it was recognized.
         by: classifier or label.
     """
 
@@ -47,7 +47,7 @@ class Verdict:
     by: str
 
 
-class Judge(Protocol):
+class TrialJudge(Protocol):
     """Who decides whether a trial succeeded."""
 
     @property
@@ -57,7 +57,7 @@ class Judge(Protocol):
     def refusal(self, task: str) -> str:
         """Why trials of this task cannot be judged; empty: they can."""
 
-    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
         """A verdict from the images (T+1, H, W, 3 * cameras) and whether the label says success."""
 
 
@@ -67,12 +67,12 @@ class ByLabel:
     outcomes = LABELLED
 
     def refusal(self, task: str) -> str:
-        """See `Judge`; a label is good for every task."""
+        """See `TrialJudge`; a label is good for every task."""
         return ""
 
-    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
-        """See `Judge`."""
-        return Verdict(name, task, labelled, len(images) - 1, "label")
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
+        """See `TrialJudge`."""
+        return TrialVerdict(name, task, labelled, len(images) - 1, "label")
 
 
 class ByClassifier:
@@ -84,20 +84,20 @@ class ByClassifier:
         self.classifier = classifier
 
     def refusal(self, task: str) -> str:
-        """See `Judge`."""
+        """See `TrialJudge`."""
         known = self.classifier.thresholds
         if self.classifier.tasks.canonical(task) in known:
             return ""
         return f"the classifier was not trained for {task!r}; it knows: {', '.join(sorted(known)) or 'none'}"
 
-    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
-        """See `Judge`; a first frame that counts already leaves one step."""
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
+        """See `TrialJudge`; a first frame that counts already leaves one step."""
         at = self.classifier.first_success(images, task)
         steps = len(images) - 1 if at is None else max(at, 1)
-        return Verdict(name, task, at is not None, steps, "classifier")
+        return TrialVerdict(name, task, at is not None, steps, "classifier")
 
 
-class Intake:
+class TrialDataset:
     """Watches a folder of bags; what is complete, readable and judged is the online data set.
 
     The bags are the truth: one that disappears leaves the data set, one whose label changes is labelled again.
@@ -108,7 +108,7 @@ class Intake:
         folder: Path,
         contract: Contract,
         tasks: TaskTable,
-        judge: Judge,
+        judge: TrialJudge,
         capacity: int,
         cache: Path | None = None,
     ) -> None:
@@ -121,28 +121,28 @@ class Intake:
         """
         self._folder, self._contract, self._tasks, self._judge = folder, contract, tasks, judge
         self._capacity, self._cache = capacity, cache
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, TrialVerdict] = {}
         self._signature: tuple = ()
         self.data: Dataset | None = None
         self.left_out: tuple[LeftOut, ...] = ()
 
     @property
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[TrialVerdict]:
         """Of every trial so far, in the order in which they were judged."""
         return list(self._verdicts.values())
 
-    def restore(self, verdicts: Iterable[Verdict]) -> None:
+    def restore(self, verdicts: Iterable[TrialVerdict]) -> None:
         """Go on from trials that an earlier run has judged."""
         self._verdicts = {item.episode: item for item in verdicts}
         self._signature = ()
 
-    def refresh(self) -> list[Verdict]:
+    def refresh(self) -> list[TrialVerdict]:
         """Look for changes; returns the verdicts of trials that are new, oldest first."""
-        signature = self._look()
+        signature = self._snapshot()
         if signature == self._signature:
             return []
         self._signature = signature
-        new: list[Verdict] = []
+        new: list[TrialVerdict] = []
         self.data = None
         if not signature:
             return new
@@ -197,7 +197,7 @@ class Intake:
         keep[backwards[fits]] = True
         return data if keep.all() else data.select(keep)
 
-    def _look(self) -> tuple:
+    def _snapshot(self) -> tuple:
         """Complete bags and when they (or their labels) changed."""
         if not self._folder.is_dir():
             return ()
@@ -213,25 +213,25 @@ def by_recording(data: Dataset) -> list[int]:
     return sorted(range(len(data)), key=lambda index: (_completed(Path(data.paths[index])), data.paths[index]))
 
 
-def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
+def write_verdicts(path: Path, verdicts: Sequence[TrialVerdict]) -> None:
     """One JSON line each; the file is replaced at once."""
     text = "".join(json.dumps(dataclasses.asdict(item)) + "\n" for item in verdicts)
     write_atomically(path, text)
 
 
-def read_verdicts(path: Path, most: int) -> list[Verdict]:
-    """The first `most` verdicts of a file.
+def read_verdicts(path: Path, count: int) -> list[TrialVerdict]:
+    """The first `count` verdicts of a file.
 
     Raises:
         PtrError: it has fewer, or is damaged.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()[:most]
-        found = [Verdict(**parse_object(line, str(path))) for line in lines]
+        lines = path.read_text(encoding="utf-8").splitlines()[:count]
+        found = [TrialVerdict(**parse_object(line, str(path))) for line in lines]
     except (OSError, PtrError, ValueError, TypeError) as error:
         raise PtrError(f"the verdicts {path} cannot be read ({error}); start a new run") from error
-    if len(found) < most:
-        raise PtrError(f"{path} has {len(found)} verdicts, but the checkpoint was trained with {most}; start a new run")
+    if len(found) < count:
+        raise PtrError(f"{path} has {len(found)} verdicts, the checkpoint was trained with {count}; start a new run")
     return found
 
 

@@ -125,7 +125,7 @@ def run_online(options: argparse.Namespace) -> int:
     print(f"Waiting for trials in {trials}; Ctrl-C ends.")
     number = watch(learner, options.until)
     now = learner.progress
-    rate = success_rate(learner.intake.verdicts, 20)
+    rate = success_rate(learner.trials.verdicts, 20)
     print(f"{now.trials} trials, {now.step} updates; success of the last 20: {100 * rate:.0f} %.")
     print(f"Checkpoint: {latest_checkpoint(options.out)}")
     words = ("--resume", "--out", options.out, "--bags", trials)

@@ -52,7 +52,7 @@ class OnlineLog:
 
     def write(self, learner: OnlineLearner) -> None:
         """Report the trials and updates since the last call."""
-        now, verdicts = learner.progress, learner.intake.verdicts
+        now, verdicts = learner.progress, learner.trials.verdicts
         rates = {f"success_rate_{last}": success_rate(verdicts, last) for last in WINDOWS}
         known = {name: value for name, value in rates.items() if not math.isnan(value)}
         self._metrics.append(
@@ -68,7 +68,7 @@ class OnlineLog:
 
     def warn(self, learner: OnlineLearner) -> None:
         """Say once of each trial that can't be used why."""
-        for item in learner.intake.left_out:
+        for item in learner.trials.left_out:
             if item.path not in self._warned:
                 LOGGER.warning("left out: %s: %s", item.path, item.reason)
                 self._warned.add(item.path)

@@ -16,10 +16,10 @@ from ptr_models.training.checkpoint import Checkpoint
 from ptr_models.training.data import Bags
 from ptr_models.training.loop import Trainer
 from ptr_models.training.online import OnlineLearner
-from ptr_models.training.online_bags import ByClassifier, ByLabel, Intake, Judge
+from ptr_models.training.online_bags import ByClassifier, ByLabel, TrialDataset, TrialJudge
 from ptr_models.training.online_log import OnlineLog
+from ptr_models.training.run_setup import resume, start_finetuning
 from ptr_models.training.runs import remove_leftovers
-from ptr_models.training.session import resume, start_finetuning
 from ptr_models.training.signals import stop_signals
 from ptr_models.training.tasks import ONE_HOT
 
@@ -42,7 +42,7 @@ class Trials:
 def start_online(
     path: Path, bags: Bags, trials: Trials, folder: Path, adjust: Sequence[str] = (), **overrides: Any
 ) -> OnlineLearner:
-    """An online run that begins with a fine-tuned checkpoint; nothing is initialised again.
+    """An online run that begins with a fine-tuned checkpoint; nothing is initialized again.
 
     Args:
         path: checkpoint folder, or the folder of a run.
@@ -101,11 +101,11 @@ def _learner(trainer: Trainer, trials: Trials, cache: Path | None) -> OnlineLear
         )
     judge = _judge(start, trials.classifier)
     capacity = start.config.online.capacity
-    intake = Intake(trials.folder, start.contract, start.tasks, judge, capacity, cache)
-    return OnlineLearner(trainer.algorithm, start, trainer.source, intake, trainer.folder)
+    data = TrialDataset(trials.folder, start.contract, start.tasks, judge, capacity, cache)
+    return OnlineLearner(trainer.algorithm, start, trainer.source, data, trainer.folder)
 
 
-def _judge(start: Checkpoint, classifier: Path | None) -> Judge:
+def _judge(start: Checkpoint, classifier: Path | None) -> TrialJudge:
     if classifier is None:
         return ByLabel()
     loaded = SuccessClassifier.load(classifier)

@@ -75,9 +75,9 @@ class Prefetcher:
 
 
 def augmented(batch: Any, rule: Augmentation, seed: int, step: int, part: tuple[int, int] = (0, 1)) -> Any:
-    """A batch with randomly cropped and coloured images, s and s' independently, by seed and step.
+    """A batch with randomly cropped and colored images, s and s' independently, by seed and step.
 
-    The frames of a clip share their crop and colours, as in R3M: what sets them apart is time alone.
+    The frames of a clip share their crop and colors, as in R3M: what sets them apart is time alone.
 
     Args:
         part: index and number of the equal parts of a batch of which this is one.

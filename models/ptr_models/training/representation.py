@@ -89,7 +89,7 @@ def next_of_features(config: TrainingConfig) -> str:
     return f"pre-train a policy from them with ptr train pretrain --preset {config.preset} --set networks.weights=RUN"
 
 
-def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: bool = True) -> dict[str, Any]:
+def load_features(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: bool = True) -> dict[str, Any]:
     """Load the weights that the configuration names, of a publication or a run, and say where the features come from.
 
     Backbones with published weights resize images to what they were trained on, 224 pixels; smaller ones lack detail.

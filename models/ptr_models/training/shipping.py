@@ -20,4 +20,4 @@ def export(path: Path, destination: Path, *, inference: bool = False, card: dict
     checkpoint = read_checkpoint(path)
     algorithm = load_algorithm(checkpoint)
     described = replace(checkpoint, card={**checkpoint.card, **(card or {})})
-    return save_checkpoint(destination, algorithm, described, optimiser=not inference, compact=True, random=False)
+    return save_checkpoint(destination, algorithm, described, optimizer=not inference, compact=True, random=False)

@@ -37,11 +37,11 @@ def stop_signals() -> Iterator[StopRequest]:
         return
     previous = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def note(number: int, _: FrameType | None) -> None:
+    def on_signal(number: int, _: FrameType | None) -> None:
         request.signal = number
         _install(ABRUPT)
 
-    _install(dict.fromkeys(SIGNALS, note))
+    _install(dict.fromkeys(SIGNALS, on_signal))
     try:
         yield request
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 from ptr_models.common.output_folder import in_use
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.jsonlines import read_lines
+from ptr_models.training.progress_metrics import progress_metrics
 from ptr_models.training.runs import (
     RunError,
     checkpoint_step,
@@ -17,7 +18,6 @@ from ptr_models.training.runs import (
     chosen_checkpoint,
     latest_checkpoint,
 )
-from ptr_models.training.watch import watched
 
 
 def describe_run(run: Path) -> str:
@@ -58,7 +58,7 @@ def _progress(config: TrainingConfig, timing: list[dict[str, Any]]) -> str:
 
 def _metrics(config: TrainingConfig, entry: dict[str, Any]) -> str:
     values = {name: value for name, value in entry.items() if name != "step"}
-    items = watched(config.algorithm.name, values)
+    items = progress_metrics(config.algorithm.name, values)
     width = max((len(item.metric) for item in items), default=0)
     return "\n".join(f"  {item.metric:{width}}  {values[item.metric]:>10.4g}   {item.healthy}" for item in items)
 

@@ -22,10 +22,10 @@ def model_tensors(algorithm: Algorithm) -> dict[str, Tensor]:
 
 
 def moments(algorithm: Algorithm, dtype: torch.dtype) -> dict[str, Tensor]:
-    """First and second moments of each optimiser's parameters as `dtype`, and how often each was updated."""
+    """First and second moments of each optimizer's parameters as `dtype`, and how often each was updated."""
     tensors = {}
     for name, parameters in _parameters(algorithm).items():
-        state = algorithm.optimisers[name].state
+        state = algorithm.optimizers[name].state
         for key, parameter in parameters.items():
             if parameter not in state:
                 continue
@@ -37,9 +37,9 @@ def moments(algorithm: Algorithm, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 def load_moments(algorithm: Algorithm, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimisers the moments of `moments`; a parameter that has none there begins afresh."""
+    """Give the optimizers the moments of `moments`; a parameter that has none there begins afresh."""
     for name, parameters in _parameters(algorithm).items():
-        state = algorithm.optimisers[name].state
+        state = algorithm.optimizers[name].state
         for key, parameter in parameters.items():
             if f"{name}/step/{key}" not in tensors:
                 continue
@@ -51,10 +51,10 @@ def load_moments(algorithm: Algorithm, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _parameters(algorithm: Algorithm) -> dict[str, dict[str, torch.nn.Parameter]]:
-    """Per optimiser its parameters by name, in the optimiser's order."""
+    """Per optimizer its parameters by name, in the optimizer's order."""
     named = {
-        name: dict(algorithm.modules[name].named_parameters()) for name in algorithm.optimisers if name != "temperature"
+        name: dict(algorithm.modules[name].named_parameters()) for name in algorithm.optimizers if name != "temperature"
     }
-    if "temperature" in algorithm.optimisers:
+    if "temperature" in algorithm.optimizers:
         named["temperature"] = {"log_temperature": algorithm.log_temperature}
     return named

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ptr_models.common.jpeg import decode
 from ptr_models.common.plain_text import plain
-from ptr_models.common.plotting import COLOURS, FAINT, INK, tidy
+from ptr_models.common.plotting import COLORS, FAINT, INK, tidy
 from ptr_models.episodes.sampling import RecordedStream
 from ptr_models.viewing.recording import Recording
 
@@ -130,10 +130,10 @@ class Drawing:
         return strip
 
 
-def _write(strip: Image, text: str, left: int, colour: tuple[int, int, int] = _TEXT) -> None:
+def _write(strip: Image, text: str, left: int, color: tuple[int, int, int] = _TEXT) -> None:
     """OpenCV's fonts know ASCII alone."""
     known = plain(text).encode("ascii", "replace").decode()
-    cv2.putText(strip, known, (left, CAPTION - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+    cv2.putText(strip, known, (left, CAPTION - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
 
 
 def draw_curves(recording: Recording, width: int) -> Curves:
@@ -150,12 +150,12 @@ def draw_curves(recording: Recording, width: int) -> Curves:
     most = max(1.0, float(np.abs(turns).max(initial=0.0)))  # rounding errors are no rotation
     axes[-2].set_ylim(-1.1 * most, 1.1 * most)
     _lines(axes[-1], recording.seconds(recording.gripper_stamps), {"measured": recording.gripper})
-    axes[-1].step(times, actions[:, 6], where="post", color=COLOURS[1], lw=1.2, label="commanded")
+    axes[-1].step(times, actions[:, 6], where="post", color=COLORS[1], lw=1.2, label="commanded")
     axes[-1].set_ylim(-0.1, 1.1)
     axes[-1].set_ylabel("gripper", fontsize=7, color=INK)
     for axis in axes:
         for stamp, _ in recording.events:
-            axis.axvline(recording.seconds(stamp), color=COLOURS[4], lw=0.8, ls="--")
+            axis.axvline(recording.seconds(stamp), color=COLORS[4], lw=0.8, ls="--")
         axis.set_xlim(0.0, recording.duration)
         axis.legend(frameon=False, fontsize=6.5, ncols=3, loc="upper right", borderpad=0.1)
         tidy(axis)
@@ -164,8 +164,8 @@ def draw_curves(recording: Recording, width: int) -> Curves:
 
 
 def _lines(axis: Axes, times: NDArray[np.float64], curves: Mapping[str, NDArray[Any]], unit: str = "Q") -> None:
-    for colour, (name, values) in zip(COLOURS, curves.items(), strict=False):
-        axis.plot(times, values, color=colour, lw=1.3, label=name)
+    for color, (name, values) in zip(COLORS, curves.items(), strict=False):
+        axis.plot(times, values, color=color, lw=1.3, label=name)
     axis.axhline(0.0, color=FAINT, lw=0.6)
     axis.set_ylabel(unit, fontsize=7, color=INK)
 

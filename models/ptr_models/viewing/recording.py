@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ptr_models.episodes.actions import scale_chunks
 from ptr_models.episodes.bag import decode, find_bag, open_bag, refusing
+from ptr_models.episodes.cdr_fields import arm_state, executed, image_data
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import arm_state, executed, image_data
+from ptr_models.episodes.mcap_scan import Raw, scan
 from ptr_models.episodes.messages import (
     ARM_STATE_TOPIC,
     EVENT_TOPIC,
@@ -27,7 +28,6 @@ from ptr_models.episodes.messages import (
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import actions_from_targets, read_episode, read_metadata
 from ptr_models.episodes.sampling import RecordedStream, as_of
-from ptr_models.episodes.scan import Raw, scan
 from ptr_models.replay.goals import with_goals
 
 if TYPE_CHECKING:

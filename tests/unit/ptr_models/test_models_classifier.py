@@ -21,7 +21,7 @@ from ptr_models.replay import Dataset, open_episodes
 from ptr_models.reward.classifier import INDEX, WEIGHTS, ClassifierError, SuccessClassifier, SuccessNetwork
 from ptr_models.reward.fitting import balanced_weights, calibrate
 from ptr_models.reward.frames import Frames, hold_out, label_frames
-from ptr_models.reward.verdict import Streak, first_success
+from ptr_models.reward.success_rule import Streak, first_success
 from ptr_models.training.tasks import TaskError, TaskTable
 
 PUT, TAKE = "put_carrot_in_pot", "take_carrot_out_of_pot"

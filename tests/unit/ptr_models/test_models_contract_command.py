@@ -116,7 +116,7 @@ def test_a_preset_sees_images_of_its_own_size(large: Path, caplog: pytest.LogCap
 
 
 def test_training_uses_the_size_of_the_preset(large: Path, tmp_path: Path) -> None:
-    from ptr_models.training.session import start_pretraining
+    from ptr_models.training.run_setup import start_pretraining
 
     config = dataclasses.replace(SMALL, networks=dataclasses.replace(SMALL.networks, image_size=96))
     trainer = start_pretraining(config, Bags(prior=[large], cache=tmp_path / "cache"), tmp_path / "run")

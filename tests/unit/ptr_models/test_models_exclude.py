@@ -11,7 +11,7 @@ from ptr_models.analysis.choice import choose_of_run
 from ptr_models.cli import main
 from ptr_models.training import data
 from ptr_models.training.data import Bags
-from ptr_models.training.session import start_finetuning
+from ptr_models.training.run_setup import start_finetuning
 
 
 @pytest.fixture

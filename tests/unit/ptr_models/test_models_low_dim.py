@@ -13,8 +13,8 @@ import pytest
 
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import OBJECT_FEATURES, Contract, ContractError
+from ptr_models.episodes.cdr_fields import object_poses, object_poses_of
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import object_poses, object_poses_of
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.messages import OBJECT_STATES, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -27,7 +27,7 @@ from ptr_models.replay import Augmentation, Sampler, augment, open_episodes
 from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.presets import preset, presets
-from ptr_models.training.session import start_finetuning, start_pretraining
+from ptr_models.training.run_setup import start_finetuning, start_pretraining
 
 LOW_DIM = Contract().low_dim()
 QUARTER = np.sqrt(0.5)

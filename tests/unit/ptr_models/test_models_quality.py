@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from ptr_models.cli import main
 from ptr_models.common.image_checks import frozen_stretches
-from ptr_models.episodes.audit_tape import reason_names
 from ptr_models.episodes.bag import messages, open_bag
+from ptr_models.episodes.bag_audit import reason_names
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.messages import METADATA_TOPIC, image_topic, settings_topic, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata

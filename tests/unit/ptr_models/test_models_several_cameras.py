@@ -27,7 +27,7 @@ from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import contract_of
 from ptr_models.training.presets import preset
-from ptr_models.training.session import Bags, start_finetuning, start_pretraining
+from ptr_models.training.run_setup import Bags, start_finetuning, start_pretraining
 
 ONE = Contract()
 TWO = Contract(cameras=(Camera("over_shoulder"), Camera("wrist")))

@@ -18,7 +18,7 @@ from ptr_models.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from ptr_models.training.session import (
+from ptr_models.training.run_setup import (
     Bags,
     export,
     resume,
@@ -26,7 +26,7 @@ from ptr_models.training.session import (
 )
 
 
-@pytest.mark.parametrize("name", [checkpoints.MODEL, checkpoints.OPTIMISER, checkpoints.RANDOM])
+@pytest.mark.parametrize("name", [checkpoints.MODEL, checkpoints.OPTIMIZER, checkpoints.RANDOM])
 def test_a_flipped_byte_is_noticed(trained: Path, name: str) -> None:
     data = bytearray((trained / name).read_bytes())
     data[len(data) // 2] ^= 1
@@ -112,11 +112,11 @@ def test_an_index_with_a_wrong_value_names_it(
 def test_a_file_that_the_index_does_not_know_is_not_read(trained: Path, tmp_path: Path) -> None:
     """Moments put beside a checkpoint for inference; nobody has verified them."""
     lean = export(trained, tmp_path / "lean", inference=True)
-    (lean / checkpoints.OPTIMISER).write_bytes(b"what it is")
+    (lean / checkpoints.OPTIMIZER).write_bytes(b"what it is")
     (lean / checkpoints.RANDOM).write_bytes(b"what it is")
     checkpoint = read_checkpoint(lean)
     algorithm = checkpoints.load_algorithm(checkpoint)
-    assert not any(optimiser.state for optimiser in algorithm.optimisers.values())
+    assert not any(optimizer.state for optimizer in algorithm.optimizers.values())
     checkpoints.restore_random_state(checkpoint)
 
 

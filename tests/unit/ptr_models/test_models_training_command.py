@@ -19,8 +19,8 @@ from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.devices import DeviceError, resolve_device
 from ptr_models.training.jsonlines import read_lines
+from ptr_models.training.progress_metrics import PROGRESS_METRICS, progress_metrics
 from ptr_models.training.runs import checkpoints_of
-from ptr_models.training.watch import WATCHED, watched
 
 
 def fresh(kind: str, bags: Bags, out: Path, *more: str) -> list[str]:
@@ -186,11 +186,11 @@ def test_the_status_of_a_run(
 
 def test_at_most_four_numbers_are_watched_and_unhealthy_ones_are_marked() -> None:
     metrics = {"bellman_error": 1.0, "cql_gap": -2.0, "q_minus_return": 15.5, "entropy": -7.0, "actor_mse": 0.01}
-    shown = [item.show(metrics[item.metric]) for item in watched("ptr", metrics)]
+    shown = [item.show(metrics[item.metric]) for item in progress_metrics("ptr", metrics)]
     assert shown == ["TD 1", "CQL -2", "Q-R 15.5!", "H -7"]
-    assert [item.metric for item in watched("ptr", {"actor_mse": 0.1, "actor_loss": 3.0})] == ["actor_mse"]
-    assert [item.metric for item in watched("new_method", {"a": 1.0, "b": 2.0})] == ["a", "b"]
-    assert all(item.healthy and item.label for items in WATCHED.values() for item in items)
+    assert [item.metric for item in progress_metrics("ptr", {"actor_mse": 0.1, "actor_loss": 3.0})] == ["actor_mse"]
+    assert [item.metric for item in progress_metrics("new_method", {"a": 1.0, "b": 2.0})] == ["a", "b"]
+    assert all(item.healthy and item.label for items in PROGRESS_METRICS.values() for item in items)
 
 
 def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

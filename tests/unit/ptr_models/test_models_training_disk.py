@@ -21,6 +21,7 @@ from ptr_models.training import checkpoint as checkpoints
 from ptr_models.training.checkpoint import CheckpointError, read_checkpoint
 from ptr_models.training.data import Bags
 from ptr_models.training.jsonlines import JsonLines, read_lines
+from ptr_models.training.run_setup import resume
 from ptr_models.training.runs import (
     checkpoints_of,
     latest_checkpoint,
@@ -28,7 +29,6 @@ from ptr_models.training.runs import (
     remove_leftovers,
     resolve_checkpoint,
 )
-from ptr_models.training.session import resume
 
 
 @pytest.fixture

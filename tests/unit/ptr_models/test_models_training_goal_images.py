@@ -25,7 +25,7 @@ from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags, open_folders
 from ptr_models.training.presets import preset
-from ptr_models.training.session import resume, start_finetuning, start_pretraining
+from ptr_models.training.run_setup import resume, start_finetuning, start_pretraining
 from ptr_models.training.tasks import GoalImageTable
 
 GOAL_IMAGES = replace(SMALL, data=replace(SMALL.data, task_conditioning="goal_image"))

@@ -22,7 +22,7 @@ from ptr_models.replay import open_episodes
 from ptr_models.training.checkpoint import CheckpointError, read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags
-from ptr_models.training.session import resume, start_finetuning, start_pretraining
+from ptr_models.training.run_setup import resume, start_finetuning, start_pretraining
 from ptr_models.training.tasks import LanguageTable, TaskError
 from ptr_models.training.text_encoders import HashingEncoder, TextEncoderError, text_encoder
 

@@ -24,7 +24,7 @@ from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.presets import preset
 from ptr_models.training.representation import describe, first_objective
-from ptr_models.training.session import resume, start_finetuning, start_pretraining
+from ptr_models.training.run_setup import resume, start_finetuning, start_pretraining
 
 SMALL = [
     "batch_size=6",

@@ -148,8 +148,8 @@ def test_q_of_a_file_lies_on_the_control_steps_or_is_refused(root: Path, tmp_pat
 
 
 def test_a_trial_has_the_q_of_its_policy_without_the_steps_that_were_held() -> None:
+    from ptr_models.episodes.mcap_scan import Raw
     from ptr_models.episodes.messages import typestore
-    from ptr_models.episodes.scan import Raw
     from ptr_teleop.console.recording import STEP_TOPIC, _policy_q
 
     store, kind = typestore(), "ptr_msgs/msg/PolicyStep"

@@ -40,7 +40,7 @@ NAMES = ("folder", "instruction")
 """What an episode's task can be named after."""
 REACH = 2.0
 """m; the arm reaches 0.65 m, and its base lies at the origin."""
-MOST_TURN = 10.0
+MAX_TURN = 10.0
 """rad of an angle of a state or an action."""
 OWN_METADATA = "episode_metadata/ptr_metadata"
 """Feature of what a bag knew beside its streams, as JSON, in data sets that `ptr export rlds` wrote."""
@@ -192,7 +192,7 @@ def require_images(images: Mapping[str, Sequence[bytes]]) -> None:
 def require_plausible(states: NDArray[np.float64], actions: NDArray[np.float64]) -> None:
     """Refuse numbers that no robot arm can mean."""
     for what, rows in (("state", states), ("action", actions)):
-        for unit, columns, most in (("m", slice(0, 3), REACH), ("rad", slice(3, 6), MOST_TURN), ("", slice(6, 7), 2.0)):
+        for unit, columns, most in (("m", slice(0, 3), REACH), ("rad", slice(3, 6), MAX_TURN), ("", slice(6, 7), 2.0)):
             values = np.abs(rows[:, columns])
             if values.max() > most:
                 step = int(values.max(axis=1).argmax())

@@ -95,7 +95,7 @@ def import_recordings(
             account.written += result.written
             account.kept += result.kept
             account.left_out += result.left_out
-            _note(account, result.not_taken)
+            _record_not_taken(account, result.not_taken)
             advance(done + 1, len(jobs))
     return account
 
@@ -107,7 +107,7 @@ def _jobs(source: Path, rule: Rule, action_shift: int | None) -> Iterator[_Job]:
         yield _Job(path, rule)
 
 
-def _note(account: Imported, not_taken: Sequence[str]) -> None:
+def _record_not_taken(account: Imported, not_taken: Sequence[str]) -> None:
     """Say once about each kind of images that it is not taken."""
     for name in not_taken:
         why = "bags hold no depth images" if name.startswith("depth_") else "no camera of the contract takes it"

@@ -59,13 +59,13 @@ class Imported:
         """Folders of all episodes, sorted."""
         return sorted({*self.written, *self.kept})
 
-    def account(self, most: int = 20) -> str:
+    def account(self, limit: int = 20) -> str:
         """Counts, and why records were left out: the first of them, and how many more there are."""
         lines = [f"{len(self.written)} written, {len(self.kept)} kept, {len(self.left_out)} left out"]
         lines += [f"  {note}" for note in self.notes]
-        lines += [f"  {item}" for item in self.left_out[:most]]
-        more = Counter(item.reason for item in self.left_out[most:])
-        lines += [f"  {count} more: {reason}" for reason, count in more.most_common(most)]
+        lines += [f"  {item}" for item in self.left_out[:limit]]
+        more = Counter(item.reason for item in self.left_out[limit:])
+        lines += [f"  {count} more: {reason}" for reason, count in more.most_common(limit)]
         return "\n".join(lines)
 
 

@@ -73,7 +73,7 @@ def masked_crc(data: bytes) -> int:
 
 
 def parse_example(data: bytes) -> dict[str, Feature]:
-    """Features of a serialised tf.train.Example: lists of bytes, float32 or int64 arrays.
+    """Features of a serialized tf.train.Example: lists of bytes, float32 or int64 arrays.
 
     Raises:
         EpisodeError: the bytes are no Example, or a feature is there twice.

@@ -21,8 +21,8 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.episodes import pool
+from ptr_models.episodes.episode_discovery import Stamp, find_bags
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.metadata import OUTCOMES
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.episodes.writer import PARTIAL

@@ -112,7 +112,7 @@ class Dataset:
                 index = entry["episode_index"]
                 try:
                     path = self._data_file(entry)
-                    found = rows.take(path, index, entry["length"])
+                    found = rows.read(path, index, entry["length"])
                     where = {key: self._span(key, entry) for key in videos}
                 except EpisodeError as error:
                     yield Record(index, problem=str(error))
@@ -195,7 +195,7 @@ class _Rows:
         self._held: pa.RecordBatch | None = None
         self._opened: Any = None
 
-    def take(self, path: Path, index: int, length: int) -> dict[str, Any]:
+    def read(self, path: Path, index: int, length: int) -> dict[str, Any]:
         """The rows of an episode.
 
         Raises:

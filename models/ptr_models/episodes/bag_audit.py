@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from ptr_models.common.image_checks import frozen_stretches
 from ptr_models.episodes.bag import decode, messages, open_bag
+from ptr_models.episodes.cdr_fields import Executed, executed_command, object_poses_of
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import Executed, executed_command, object_poses_of
+from ptr_models.episodes.mcap_scan import order_problem
 from ptr_models.episodes.messages import (
     ARM_STATE_TOPIC,
     EVENT_TOPIC,
@@ -43,11 +44,10 @@ from ptr_models.episodes.quality import (
 )
 from ptr_models.episodes.reader import actions_from_targets, sample
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, states_of
-from ptr_models.episodes.scan import order_problem
 from ptr_models.episodes.streams import CLOCK_JUMPED, Streams, control_grid
 from ptr_models.json_input import parse_object
 
-AFTER_STAMP = 12  # bytes of a serialised message before what follows the stamp of its header
+AFTER_STAMP = 12  # bytes of a serialized message before what follows the stamp of its header
 
 
 class CameraSettings(NamedTuple):
@@ -179,14 +179,14 @@ def read_tape(path: Path | str, metadata: EpisodeMetadata) -> Tape:
             if kind == IMAGE:
                 tape.frames.setdefault(topic, []).append((stamp, zlib.crc32(memoryview(raw)[AFTER_STAMP:])))
             else:
-                _take(tape, topic, kind, stamp, raw)
+                _add_message(tape, topic, kind, stamp, raw)
     images = [image_topic(camera.name) for camera in metadata.contract.cameras]
     topics = [*images, ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, JOINT_STATE_TOPIC]
     tape.order_problem = order_problem(path, topics)
     return tape
 
 
-def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
+def _add_message(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
     """Decode what the control grid and the rules need."""
     if topic == ARM_STATE_TOPIC:
         tape.arm.append((stamp, arm_sample(decode(raw, kind))))

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ptr_models.algorithms import Algorithm, BehaviourTransformerCloning, make_algorithm
+from ptr_models.algorithms import Algorithm, BehaviorTransformerCloning, make_algorithm
 from ptr_models.algorithms.bet import CLUSTERED
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_atomically
@@ -48,9 +48,9 @@ from ptr_models.training.environment import environment
 from ptr_models.training.jsonlines import JsonLines, read_lines
 from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
-from ptr_models.training.representation import begin as begin_representation
 from ptr_models.training.representation import (
     first_objective,
+    load_features,
     require_finetunable,
     require_frames_alone,
     second_objective,
@@ -112,7 +112,7 @@ def start_pretraining(
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
     _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
     files = 0 if frames is None else _files(frames)
-    card = begin_representation(algorithm, config, files, bags=prior is not None or target is not None)
+    card = load_features(algorithm, config, files, bags=prior is not None or target is not None)
     start = Checkpoint(Path(), contract, table, config, 0, card=card)
     _prepare_folder(folder, start, data_report(bags, prior, target, frames), group)
     return Trainer(algorithm, start, make_source(config, table, _with(prior, frames), target), folder, group)
@@ -298,9 +298,9 @@ def _fit_networks(config: TrainingConfig, contract: Contract) -> NetworkConfig:
 
 
 def _fit_to_actions(algorithm: Algorithm, data: Dataset | None, seed: int) -> None:
-    """Give a Behaviour Transformer the typical actions of its data."""
-    if isinstance(algorithm, BehaviourTransformerCloning) and data is not None:
-        algorithm.fit_centres(sample_actions(data, CLUSTERED, seed), seed)
+    """Give a Behavior Transformer the typical actions of its data."""
+    if isinstance(algorithm, BehaviorTransformerCloning) and data is not None:
+        algorithm.fit_centers(sample_actions(data, CLUSTERED, seed), seed)
 
 
 def _prepare_torch(config: TrainingConfig) -> TrainingConfig:

@@ -20,53 +20,53 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Share:
-    """The part of this process.
+class Shard:
+    """The part of each batch that this process works on.
 
     Attributes:
-        index: its number.   parts: how many there are.
-        start_mean: begins to take the mean of a tensor over them, and returns a function that waits for it.
+        index, num_shards: number of this process, and how many there are.
+        start_mean: starts averaging a tensor over the processes; returns a function that waits for the result.
     """
 
     index: int
-    parts: int
+    num_shards: int
     start_mean: Callable[[Tensor], Callable[[], Tensor]]
 
 
 BUCKET_BYTES = 8 << 20
 """Gradients that are exchanged at once: large enough for the network, small enough to begin early."""
-_share = Share(0, 1, lambda values: lambda: values)
+_shard = Shard(0, 1, lambda values: lambda: values)
 
 
 @contextmanager
-def sharing(share: Share) -> Iterator[None]:
-    """While it lasts, each batch is a part of a larger one."""
-    global _share
-    before, _share = _share, share
+def sharded(shard: Shard) -> Iterator[None]:
+    """Within it, each batch is this process's part of a larger one."""
+    global _shard
+    before, _shard = _shard, shard
     try:
         yield
     finally:
-        _share = before
+        _shard = before
 
 
 def normal(*shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal numbers (B, ...), from PyTorch's global generator; the first axis is the batch."""
-    return _own_rows(torch.randn(_whole(shape), device=device), shape[0])
+    return _own_rows(torch.randn(_global_shape(shape), device=device), shape[0])
 
 
 def uniform(*shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Numbers (B, ...) uniform in [0, 1), from PyTorch's global generator; the first axis is the batch."""
-    return _own_rows(torch.rand(_whole(shape), device=device), shape[0])
+    return _own_rows(torch.rand(_global_shape(shape), device=device), shape[0])
 
 
 @contextmanager
 def averaging_gradients(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[None]:
     """Within it one backward pass; after it the gradients of these parameters are their means over the processes."""
-    if _share.parts == 1:
+    if _shard.num_shards == 1:
         yield
         return
     groups = (group["params"] for optimizer in optimizers for group in optimizer.param_groups)
-    exchange = _GradientExchange([parameter for group in groups for parameter in group], _share.start_mean)
+    exchange = _GradientExchange([parameter for group in groups for parameter in group], _shard.start_mean)
     try:
         yield
         exchange.finish()
@@ -134,14 +134,14 @@ def _buckets(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
     return buckets
 
 
-def whole_rows(own: int) -> int:
+def global_batch_size(own: int) -> int:
     """Rows of the whole batch, of which this process has `own`."""
-    return own * _share.parts
+    return own * _shard.num_shards
 
 
-def _whole(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (whole_rows(shape[0]), *shape[1:])
+def _global_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (global_batch_size(shape[0]), *shape[1:])
 
 
 def _own_rows(noise: Tensor, rows: int) -> Tensor:
-    return noise[_share.index * rows : (_share.index + 1) * rows]
+    return noise[_shard.index * rows : (_shard.index + 1) * rows]

@@ -17,7 +17,7 @@ class TrainingError(PtrError):
     """Training cannot go on."""
 
 
-class Averages:
+class MetricAverager:
     """Sums and counts since the last report; nothing leaves the device until then."""
 
     def __init__(self, state: Mapping[str, Mapping[str, float]] | None = None, device: str = "cpu") -> None:
@@ -38,7 +38,7 @@ class Averages:
             self._sums[name] = self._sums[name] + value.float() if name in self._sums else value.float()
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def take(self, group: Group) -> dict[str, float]:
+    def compute_and_reset(self, group: Group) -> dict[str, float]:
         """The mean of each metric over updates and processes; what is added from now on is a new interval."""
         names = sorted(self._sums)
         sums = self._collect(names, group)

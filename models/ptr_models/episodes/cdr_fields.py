@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fields of serialised messages that training needs, without making message objects.
+"""The fields of serialized messages that training needs, without making message objects.
 
 Each function follows the definition in `messages/` up to the last field that it takes; the rest is skipped. A
 message in big-endian form, which no ROS 2 of today writes, goes the way of `bag.decode`.

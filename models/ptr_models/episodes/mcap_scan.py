@@ -29,7 +29,7 @@ _ONE_PUBLISHER = (*_IN_ORDER, JOINT_STATE)
 """Types of which a robot has one publisher a topic."""
 _NOT_KNOWN = (0, 2**32 - 1)
 """Sequence numbers of messages whose publisher's number the recorder, or its middleware, did not know."""
-MIXED_SHARE, MIXED_LEAST = 0.02, 5
+MIXED_SHARE, MIXED_MIN = 0.02, 5
 """Share and number of messages that may be numbered no higher than the one before. A publisher counts up, and from
 the beginning after a restart; of two that take turns, each turn of the one with the lower numbers is such a message."""
 _MESSAGE = struct.Struct("<BQHIQQ")
@@ -88,7 +88,7 @@ def _mixed_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
         if kind not in _ONE_PUBLISHER or len(set(numbers)) < 2:  # one and the same number counts nothing
             continue
         repeated = int((np.diff(numbers) <= 0).sum())
-        if repeated > max(MIXED_LEAST, MIXED_SHARE * len(numbers)):
+        if repeated > max(MIXED_MIN, MIXED_SHARE * len(numbers)):
             return (
                 f"{repeated} of {len(numbers)} messages of {topic} are numbered no higher than the one before: two "
                 "publishers, so that two robots are mixed in it; leave it out"
