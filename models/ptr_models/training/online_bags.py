@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trials that appear in a folder while training runs: found when complete, judged once, and made into a data set."""
+"""Trials that appear in a folder during training: found when complete, judged once, added to a data set."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ LABELLED = tuple(name for name in OUTCOMES if name != "unlabelled")
 
 @dataclass(frozen=True)
 class TrialVerdict:
-    """What training makes of a trial.
+    """How training uses a trial.
 
     Attributes:
-        episode: its folder's name.
+        episode: name of its folder.
         task: its task.
-        success: whether its last steps are rewarded; otherwise it ran out of time, which ends nothing: its masks are
+        success: whether its last steps are rewarded. Otherwise it ran out of time, which is not terminal: its masks are
             all 1, and its values bootstrap.
-        steps: that are used; a success ends where it was recognized.
+        steps: number of steps to use; a success ends where it was recognized.
         by: classifier or label.
     """
 
@@ -48,26 +48,26 @@ class TrialVerdict:
 
 
 class TrialJudge(Protocol):
-    """Who decides whether a trial succeeded."""
+    """Decides whether a trial succeeded."""
 
     @property
     def outcomes(self) -> Sequence[str]:
         """Labels of the episodes that can be judged."""
 
     def refusal(self, task: str) -> str:
-        """Why trials of this task cannot be judged; empty: they can."""
+        """Why trials of this task cannot be judged; empty if they can."""
 
     def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
-        """A verdict from the images (T+1, H, W, 3 * cameras) and whether the label says success."""
+        """A verdict, given the images (T+1, H, W, 3 * cameras) and whether the label says success."""
 
 
 class ByLabel:
-    """The label that the operator (or the simulator) gave; a trial without one waits for it."""
+    """Judges by the label from the operator (or the simulator). Unlabelled trials wait."""
 
     outcomes = LABELLED
 
     def refusal(self, task: str) -> str:
-        """See `TrialJudge`; a label is good for every task."""
+        """See `TrialJudge`; labels work for every task."""
         return ""
 
     def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
@@ -76,7 +76,7 @@ class ByLabel:
 
 
 class ByClassifier:
-    """The success classifier, whatever the label says; a success ends with the frame that completes it."""
+    """Judges by the success classifier and ignores the label. A success ends with the frame that completes it."""
 
     outcomes = OUTCOMES
 
@@ -91,16 +91,16 @@ class ByClassifier:
         return f"the classifier was not trained for {task!r}; it knows: {', '.join(sorted(known)) or 'none'}"
 
     def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
-        """See `TrialJudge`; a first frame that counts already leaves one step."""
+        """See `TrialJudge`; if the first frame already counts as success, one step remains."""
         at = self.classifier.first_success(images, task)
         steps = len(images) - 1 if at is None else max(at, 1)
         return TrialVerdict(name, task, at is not None, steps, "classifier")
 
 
 class TrialDataset:
-    """Watches a folder of bags; what is complete, readable and judged is the online data set.
+    """The complete, readable and judged bags in a folder: the online data set.
 
-    The bags are the truth: one that disappears leaves the data set, one whose label changes is labelled again.
+    It follows the bags: a deleted bag leaves the data set, and a changed label takes effect.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class TrialDataset:
         """Args:
         folder: where bags appear, at any depth.
         contract: that they must follow.
-        tasks: that the policy knows; a trial of another one is left out, as is one that the judge does not know.
+        tasks: tasks of the policy. Trials of other tasks, or of tasks that the judge does not know, are left out.
         capacity: transitions; the oldest trials beyond it are no longer sampled.
         cache: folder of replay caches, None: the user's.
         """
@@ -128,16 +128,16 @@ class TrialDataset:
 
     @property
     def verdicts(self) -> list[TrialVerdict]:
-        """Of every trial so far, in the order in which they were judged."""
+        """The verdicts of all trials so far, in the order of judgment."""
         return list(self._verdicts.values())
 
     def restore(self, verdicts: Iterable[TrialVerdict]) -> None:
-        """Go on from trials that an earlier run has judged."""
+        """Continue from trials that an earlier run has judged."""
         self._verdicts = {item.episode: item for item in verdicts}
         self._signature = ()
 
     def refresh(self) -> list[TrialVerdict]:
-        """Look for changes; returns the verdicts of trials that are new, oldest first."""
+        """Check for changes; returns the verdicts of new trials, oldest first."""
         signature = self._snapshot()
         if signature == self._signature:
             return []
@@ -150,7 +150,7 @@ class TrialDataset:
             data = open_episodes(
                 [self._folder], self._contract, root=self._cache, outcomes=self._judge.outcomes, progress=False
             )
-        except EpisodeError as error:  # none is usable, one vanished this moment, the cache is full: look again
+        except EpisodeError as error:  # none is usable, one just vanished, or the cache is full: try again
             self._signature = ()
             self.left_out = (LeftOut(str(self._folder), str(error)),)
             return new
@@ -172,13 +172,13 @@ class TrialDataset:
         return new
 
     def _refusal(self, task: str) -> str:
-        """Why trials of a task are left out; empty: they are not."""
+        """Why trials of a task are left out; empty if they are not."""
         if self._tasks.canonical(task) not in self._tasks.names:
             return f"the policy has no task {task!r}"
         return self._judge.refusal(task)
 
     def _judged(self, data: Dataset) -> Dataset:
-        """With the verdicts in place of lengths and outcomes; a label counts as it is now."""
+        """The data with lengths and outcomes from the verdicts. Labels count as they are now."""
         verdicts = [self._verdicts[Path(path).name] for path in data.paths]
         if isinstance(self._judge, ByLabel):
             return data
@@ -189,7 +189,7 @@ class TrialDataset:
         )
 
     def _newest(self, data: Dataset, order: Sequence[int]) -> Dataset:
-        """The newest trials that fit into the capacity, at least one."""
+        """The newest trials that fit into the capacity; at least one."""
         backwards = np.array(order[::-1])
         fits = np.cumsum(data.lengths[backwards]) <= self._capacity
         fits[0] = True
@@ -198,7 +198,7 @@ class TrialDataset:
         return data if keep.all() else data.select(keep)
 
     def _snapshot(self) -> tuple:
-        """Complete bags and when they (or their labels) changed."""
+        """Complete bags and the times at which they or their labels changed."""
         if not self._folder.is_dir():
             return ()
         try:
@@ -209,12 +209,12 @@ class TrialDataset:
 
 
 def by_recording(data: Dataset) -> list[int]:
-    """Indices of the episodes by the time at which their bag was completed, then by name."""
+    """Indices of the episodes, sorted by the time at which their bag was completed, then by name."""
     return sorted(range(len(data)), key=lambda index: (_completed(Path(data.paths[index])), data.paths[index]))
 
 
 def write_verdicts(path: Path, verdicts: Sequence[TrialVerdict]) -> None:
-    """One JSON line each; the file is replaced at once."""
+    """Write one JSON line per verdict; the file is replaced atomically."""
     text = "".join(json.dumps(dataclasses.asdict(item)) + "\n" for item in verdicts)
     write_atomically(path, text)
 
@@ -236,7 +236,7 @@ def read_verdicts(path: Path, count: int) -> list[TrialVerdict]:
 
 
 def _changed(path: Path) -> int:
-    """Newest time of change (ns) of a bag's files; 0 when it is gone."""
+    """Latest modification time (ns) of a bag's files; 0 if it is gone."""
     try:
         return max((file.stat().st_mtime_ns for file in path.iterdir()), default=0)
     except OSError:
@@ -244,7 +244,7 @@ def _changed(path: Path) -> int:
 
 
 def _completed(path: Path) -> int:
-    """Time of change (ns) of the bag itself, which no label touches; 0 when it is gone."""
+    """Modification time (ns) of the bag itself, which labels don't change; 0 if it is gone."""
     return max((_changed_file(file) for file in path.glob("*.mcap")), default=0)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a run stands, from the files in its folder: it may be running, or be over for years."""
+"""The status of a run, read from the files in its folder; the run may be active or finished."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from ptr_models.training.runs import (
 
 
 def describe_run(run: Path) -> str:
-    """A few lines about a run: what it is, how far, how fast, its last metrics, its checkpoints.
+    """A few lines about a run: its method, progress, speed, last metrics and checkpoints.
 
     Raises:
-        RunError: the folder is none of a run.
+        RunError: the folder is not a run.
         ConfigError: its configuration cannot be read.
     """
     if not (run / "config.yaml").is_file():
-        raise RunError(f"{run} is no folder of a run (it has no config.yaml)")
+        raise RunError(f"{run} is not the folder of a run (it has no config.yaml); give the folder of --out")
     config = TrainingConfig.from_yaml(run / "config.yaml")
     metrics, timing = (read_lines(run / name) for name in ("metrics.jsonl", "timing.jsonl"))
     starts = read_lines(run / "environment.jsonl")
@@ -48,7 +48,7 @@ def _count(starts: list[dict[str, Any]]) -> str:
 
 def _progress(config: TrainingConfig, timing: list[dict[str, Any]]) -> str:
     if not timing:
-        return f"no update is reported yet; each {config.schedule.log_every}th will be"
+        return f"no update reported yet; every {config.schedule.log_every}th will be"
     last = timing[-1]
     left = (config.schedule.steps - last["step"]) / max(last["rate"], 1e-9)
     ago = time.time() - last["time"]

@@ -112,7 +112,7 @@ def test_a_preset_sees_images_of_its_own_size(large: Path, caplog: pytest.LogCap
     caplog.set_level("INFO")
     contract = contract_of(Bags(prior=[large]), image_size=80)
     assert contract.image_shape == (80, 80, 3)
-    assert "images are made at 80x80 of the bags' full ones, not at 64x64" in caplog.text
+    assert "images are resized to 80x80 from the bags' full images, not to 64x64" in caplog.text
 
 
 def test_training_uses_the_size_of_the_preset(large: Path, tmp_path: Path) -> None:

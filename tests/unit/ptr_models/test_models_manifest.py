@@ -209,7 +209,7 @@ def test_a_run_remembers_the_set_that_it_began_with(bags: Path, tmp_path: Path) 
     (tmp_path / "data.json").write_text(json.dumps({"target": {"folders": [str(tmp_path / "set.json")]}}))
     assert bags_of_run(tmp_path).target == (tmp_path / "set.json",)
     (tmp_path / "set.json").unlink()
-    with pytest.raises(PtrError, match=r"set\.json, whose bags the run began with, is gone"):
+    with pytest.raises(PtrError, match=r"set\.json, the data of the run, no longer exists"):
         bags_of_run(tmp_path)
 
 

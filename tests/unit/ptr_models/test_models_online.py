@@ -467,4 +467,4 @@ def test_the_command_learns_until_so_many_trials_are_judged(
     assert "2 trials" in capsys.readouterr().out
     assert (run / "metrics.jsonl").read_text().count("success_rate_10") == 1
     assert main(["train", "online", "--out", str(run), "--labels"]) == 2
-    assert "--checkpoint or goes on with --resume" in capsys.readouterr().err
+    assert "--checkpoint or continues with --resume" in capsys.readouterr().err

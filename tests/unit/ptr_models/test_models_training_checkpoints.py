@@ -18,9 +18,9 @@ from ptr_models.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
+from ptr_models.training.export import export
 from ptr_models.training.run_setup import (
     Bags,
-    export,
     resume,
     start_finetuning,
 )
@@ -92,7 +92,7 @@ def test_a_shipped_checkpoint_finetunes_and_one_for_inference_acts(
         (("versions",), {"torch": 2}, "of 'torch' it must be a text"),
         (("config", "networks", "latent"), 10**9, "networks.latent is 1000000000, but model.safetensors has"),
         (("config", "networks", "hidden"), [10**9], "networks.hidden is 1000000000, but model.safetensors has"),
-        (("files", "../../secret"), {"sha256": ""}, "names the file '../../secret', which is not in its folder"),
+        (("files", "../../secret"), {"sha256": ""}, "names the file '../../secret', which is outside its folder"),
         (("contract", "control_rate"), 1e8, "control_rate is 100000000"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_process_that_dies_ends_the_other_one(training_bags: Bags, tmp_path: P
         second.communicate()
     assert first.returncode == 2
     last = errors.strip().splitlines()[-1]
-    assert last.startswith("error: process 0 of 2 has lost another one") and "--resume" in last
+    assert last.startswith("error: process 0 of 2 has lost another process") and "--resume" in last
 
 
 def test_noise_and_gradients_of_a_shared_batch_are_those_of_the_whole() -> None:
@@ -149,7 +149,7 @@ def test_parts_of_a_batch_are_its_rows_in_order(preset_name: str, training_bags:
 
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:
     Group(0, 4).require_divisor(64)
-    with pytest.raises(GroupError, match="batch_size 10 is no multiple of 4"):
+    with pytest.raises(GroupError, match="batch_size 10 is not a multiple of 4"):
         Group(0, 4).require_divisor(10)
 
 

@@ -159,7 +159,7 @@ def test_changed_data_are_told_when_a_run_goes_on(
     assert "have changed" not in caplog.text
     more = make_episode(7, root=tmp_path / "more", task="put_carrot_in_pot").parent
     resume(replace(training_bags, prior=(*training_bags.prior, more), target=()), trained.parent.parent)
-    assert "prior data have changed since the run began (0 bags gone, 1 new)" in caplog.text
+    assert "prior data has changed since the run started (0 bags removed, 1 new)" in caplog.text
     starts = read_lines(trained.parent.parent / "environment.jsonl")
     assert [start["step"] for start in starts] == [0, 4, 4]
 

@@ -137,7 +137,7 @@ def test_actor_critic_and_their_copies_begin_with_the_encoder_of_the_values(
         assert own.keys() == learned.keys() and all(torch.equal(own[name], learned[name]) for name in own)
     fresh = start_pretraining(VALUES, prior_only(training_bags), tmp_path / "fresh").algorithm.actor.encoder
     assert not torch.equal(fresh.dense.weight, learned["dense.weight"])
-    sentence = "began as those of the run values after 3 updates of icvf on the pre-training videos of this project."
+    sentence = "started from the run values after 3 updates of icvf on the pre-training videos of this project."
     assert describe(trainer.start.card) == f"Visual features: {sentence}"
 
 
@@ -233,7 +233,7 @@ def test_the_features_of_r3m_can_be_learned_from_videos_too(training_bags: Bags,
 
 def test_values_are_learned_without_goal_images(training_bags: Bags, tmp_path: Path) -> None:
     config = VALUES.replaced(["data.task_conditioning=goal_image"])
-    with pytest.raises(PtrError, match="values of videos are learned without goals; leave it out"):
+    with pytest.raises(PtrError, match="values of videos are learned without goals; omit it"):
         start_pretraining(config, prior_only(training_bags), tmp_path / "run")
 
 
@@ -283,7 +283,7 @@ def test_from_a_folder_of_mp4_files_to_a_fine_tuned_policy(
     data = ["--data", training_bags.prior[0]]
     assert main(words("--set", f"networks.weights={run}", *data, "--out", pretrained, *cache)) == 0
     printed = capsys.readouterr().out
-    assert "began as those of the run values after 4 updates of icvf on 2 video files." in printed
+    assert "started from the run values after 4 updates of icvf on 2 video files." in printed
     assert f"next: ptr train finetune --checkpoint {pretrained}" in printed
 
     tuned = [
@@ -312,5 +312,5 @@ def test_a_preset_that_needs_actions_refuses_videos_on_the_command_line(
 ) -> None:
     command = ["train", "pretrain", "--preset", "ptr_small", "--videos", str(videos), "--out", str(tmp_path / "run")]
     assert main(command) == 2
-    message = "videos have no actions, but ptr learns from transitions; leave --videos out, or choose a preset"
+    message = "videos have no actions, but ptr learns from transitions; omit --videos, or choose a preset"
     assert message in capsys.readouterr().err

@@ -14,8 +14,8 @@ def export(path: Path, destination: Path, *, inference: bool = False, card: dict
     """Write a smaller copy of a checkpoint for shipping.
 
     Args:
-        inference: weights only; otherwise Adam's moments stay, as bfloat16, so that fine-tuning carries them
-        over. card: facts about where it comes from, added to those it has.
+        inference: weights only. Otherwise Adam's moments are kept as bfloat16, for fine-tuning.
+        card: facts about its origin, added to the existing ones.
     """
     checkpoint = read_checkpoint(path)
     algorithm = load_algorithm(checkpoint)
