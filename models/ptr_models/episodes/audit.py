@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What makes a readable episode unfit for training."""
+"""Check whether a readable episode is fit for training."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ptr_models.episodes.reader import Episode
 
 
 def problem_of(episode: Episode) -> str:
-    """Why an episode must not be trained on, in one sentence; empty: nothing is wrong with it.
+    """Why an episode must not be used for training, in one sentence; empty if it may.
 
-    Holes in a stream, missing streams, values that are not finite and damaged files are found by the reader.
+    The reader already finds gaps, missing streams, non-finite values and damaged files.
     """
     for name, frames in episode.images.items():
         span = frozen(frames, episode.states[:, :3], episode.stamps)
@@ -28,9 +28,9 @@ def problem_of(episode: Episode) -> str:
 def frozen(
     frames: NDArray[np.uint8], positions: NDArray[np.float32], stamps: NDArray[np.int64]
 ) -> tuple[int, int] | None:
-    """First and last row of the first stretch in which an image stays the same while the arm moves, or None.
+    """First and last row of the first stretch with an unchanged image while the arm moves, or None.
 
-    The recorder's audit finds the same in the bag's bytes, sooner and without decoding.
+    The recorder's audit detects the same from the bag's bytes, earlier and without decoding.
 
     Args:
         frames: (N, H, W, 3).

@@ -46,7 +46,7 @@ def _tile(frame: NDArray[np.uint8], width: int, height: int, episode: Episode, i
 
 
 def save_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write an RGB image; the suffix names the format.
+    """Write an RGB image; the suffix selects the format.
 
     Raises:
         EpisodeError: unknown format, or the folder does not exist.
@@ -56,4 +56,4 @@ def save_image(path: Path, image: NDArray[np.uint8]) -> None:
     except cv2.error:
         written = False
     if not written:
-        raise EpisodeError(f"the image {path} cannot be written; name an existing folder and .png or .jpg")
+        raise EpisodeError(f"the image {path} cannot be written; give an existing folder and the suffix .png or .jpg")

@@ -97,7 +97,7 @@ def export_rlds(
     account = Exported() if account is None else account
     found = list(map(Path, find_bags(bags)))
     if out.exists():
-        raise EpisodeError(f"{out} exists already; choose another folder or move it away")
+        raise EpisodeError(f"{out} already exists; choose another folder or move it away")
     _, contract = first_contract(found)
     partial_folder = out.with_name(out.name + PARTIAL)
     with locked(partial_folder):

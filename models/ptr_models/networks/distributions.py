@@ -27,7 +27,7 @@ CLOSED, OPEN = -MARGIN, MARGIN
 STD_FLOOR = math.exp(-4.0)
 """Noise (raw units) that the fit of the spread adds to the data. A dimension that never moves would otherwise drive
 log_std beyond the edge of its range, where no gradient brings it back."""
-LEAST_GAP = 1e-6
+MIN_GAP = 1e-6
 """Smallest difference of two logits that stand side by side, so that the mass between them has a logarithm."""
 
 
@@ -141,7 +141,7 @@ class TanhGaussianBernoulli:
             return torch.cat([functional.logsigmoid(-self.logit), functional.logsigmoid(self.logit)], dim=-1)
         ordered = self.logit.sort(dim=-1, descending=True, stable=True).values
         upper, lower = ordered[..., :-1], ordered[..., 1:]
-        gap = torch.log(-torch.expm1(-(upper - lower).clamp(min=LEAST_GAP)))
+        gap = torch.log(-torch.expm1(-(upper - lower).clamp(min=MIN_GAP)))
         between = functional.logsigmoid(upper) + functional.logsigmoid(-lower) + gap
         never, always = functional.logsigmoid(-ordered[..., :1]), functional.logsigmoid(ordered[..., -1:])
         return torch.cat([never, between, always], dim=-1)

@@ -30,7 +30,7 @@ from ptr_models.replay.verified import checksum
 KINDS = ("demonstration", "trial")
 """Kinds that training can use; practice is left out."""
 COMMIT_SECONDS = 5.0
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """Beyond this many threads they wait for each other."""
 
 Job = tuple[str, Stamp, Entry | None]
@@ -39,7 +39,7 @@ ReadJob = Callable[[Job], Sequence[Entry]]
 
 def default_workers() -> int:
     """Threads that this machine can use for reading bags."""
-    return max(1, min(MOST_WORKERS, os.cpu_count() or 1))
+    return max(1, min(MAX_WORKERS, os.cpu_count() or 1))
 
 
 def unwanted(entry: Entry, outcomes: Sequence[str]) -> str:

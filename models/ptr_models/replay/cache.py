@@ -64,7 +64,7 @@ def open_episodes(
     store = Store(Path(root) if root is not None else DEFAULT_ROOT, contract, max_idle_steps)
     entries = store.intact(_of(found, store.entries()))
     if _jobs(found, entries, outcomes):
-        with turn(store, progress) as writer:
+        with exclusive_writer(store, progress) as writer:
             entries = store.intact(_of(found, store.entries()))  # another process may have read them meanwhile
             jobs = _jobs(found, entries, outcomes)
             fill(writer, contract, jobs, outcomes, workers or default_workers(), progress, max_idle_steps)
@@ -103,7 +103,7 @@ def _jobs(found: Mapping[str, Stamp], entries: Mapping[str, Entry], outcomes: Se
 
 
 @contextmanager
-def turn(store: Store, progress: bool) -> Iterator[Writer]:
+def exclusive_writer(store: Store, progress: bool) -> Iterator[Writer]:
     """The right to append to a store, when another process has finished with it."""
     with ExitStack() as stack:
         try:

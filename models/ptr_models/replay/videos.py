@@ -24,7 +24,7 @@ from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.resize import squash
 from ptr_models.replay.build import Job, default_workers, fill_by
-from ptr_models.replay.cache import DEFAULT_ROOT, rows_of, turn
+from ptr_models.replay.cache import DEFAULT_ROOT, exclusive_writer, rows_of
 from ptr_models.replay.dataset import Dataset, LeftOut
 from ptr_models.replay.store import Arrays, Entry, Store, Writer
 from ptr_models.replay.verified import checksum
@@ -70,7 +70,7 @@ def open_videos(
     contract = dataclasses.replace(contract, cameras=(camera,), control_rate=rate or contract.control_rate)
     store = Store(root or DEFAULT_ROOT, contract.without_latencies())
     if _jobs(found, _current(store, found)):
-        with turn(store, progress) as writer:
+        with exclusive_writer(store, progress) as writer:
             jobs = _jobs(found, _current(store, found))  # another process may have read them meanwhile
             read = _VideoReader(writer, contract)
             fill_by(read, writer, jobs, workers or default_workers(), "videos" if progress else "")

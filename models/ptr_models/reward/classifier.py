@@ -72,7 +72,7 @@ def require_free(path: Path) -> None:
         ClassifierError: something is there.
     """
     if path.exists() and not (path.is_dir() and is_empty(path)):
-        raise ClassifierError(f"{path} exists already; choose another --out")
+        raise ClassifierError(f"{path} already exists; choose another --out")
 
 
 @dataclass(frozen=True)

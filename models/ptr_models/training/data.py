@@ -14,7 +14,7 @@ import numpy as np
 
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.episodes.exclusion import Exclusion, lasting
+from ptr_models.episodes.exclusion import Exclusion, absolute_patterns
 from ptr_models.episodes.manifest import is_manifest
 from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.json_input import read_object
@@ -257,7 +257,7 @@ def _describe(folders: Sequence[Path], data: Dataset, exclude: Sequence[str]) ->
         steps[task] = steps.get(task, 0) + int(length)
     return {
         "folders": [str(Path(folder).resolve()) for folder in folders],
-        "exclude": lasting(exclude),
+        "exclude": absolute_patterns(exclude),
         "episodes": len(data),
         "successes": int(np.sum(data.successes)),
         "transitions": data.transitions,

@@ -150,7 +150,7 @@ def test_a_classifier_survives_its_folder(tmp_path: Path) -> None:
     loaded = SuccessClassifier.load(original.save(tmp_path / "done"))
     assert np.array_equal(loaded.probabilities(images, PUT), original.probabilities(images, PUT))
     assert (loaded.threshold(PUT), loaded.consecutive, loaded.tasks) == (0.7, 3, TABLE)
-    with pytest.raises(ClassifierError, match="exists already"):
+    with pytest.raises(ClassifierError, match="already exists"):
         original.save(tmp_path / "done")
 
 

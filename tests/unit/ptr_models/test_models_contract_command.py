@@ -101,7 +101,7 @@ def test_images_are_read_again_at_the_size_that_is_wanted(large: Path, tmp_path:
 
 def test_images_are_never_blown_up(large: Path, tmp_path: Path) -> None:
     wanted = Contract().with_image_size(128, 128)
-    sentence = "have 128x96 pixels, fewer than the 128x128 that are wanted; train with --set networks.image_size=96"
+    sentence = "have 128x96 pixels, fewer than the required 128x128; train with --set networks.image_size=96"
     with pytest.raises(EpisodeError, match=sentence):
         read_episode(large / "e0", wanted)
     with pytest.raises(EpisodeError, match=f"none of 2 episodes is usable.*{sentence}"):

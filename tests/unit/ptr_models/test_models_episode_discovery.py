@@ -71,7 +71,7 @@ def test_a_link_that_leads_nowhere_is_named_and_hides_nothing(tmp_path: Path, ca
         (here / f"{name}.mcap").symlink_to(tmp_path / "nothing")
     assert list(episode_discovery.find_bags([tmp_path])) == [str(here)]
     for path in (tmp_path / "a_gone", here / "z_gone.mcap"):
-        assert f"the link {path} leads nowhere" in caplog.text
+        assert f"the link {path} is broken" in caplog.text
 
 
 @pytest.mark.parametrize("pattern", ["bad_*", "{root}/all/bad_1", "{root}/*/bad_*", "sub/../bad_1", "{root}/link"])
@@ -93,7 +93,7 @@ def test_an_exclusion_that_leaves_nothing_out_is_named(tmp_path: Path, caplog: p
     exclusion = Exclusion(["2026/*", "b"])
     assert list(episode_discovery.find_bags([tmp_path], exclusion)) == [str(tmp_path / "a")]
     exclusion.warn_of_unused()
-    assert caplog.messages == ["--exclude b leaves nothing out"]
+    assert caplog.messages == ["--exclude b matches nothing"]
 
 
 @pytest.mark.parametrize("pattern", ["bad", "b*d", "sub/bad", "s*/bad"])
@@ -132,7 +132,7 @@ def test_a_stray_file_beside_episodes_is_named_and_the_episodes_are_shown(
     paths = [str(path) for path in sorted((tmp_path / "bags").iterdir())]
     assert main(["inspect", *paths, "--exclude", "episode_0001"]) == 2
     output = capsys.readouterr().out
-    assert f"{stray} is no episode; give the folder of one" in output
+    assert f"{stray} is not an episode; give an episode" in output
     assert [f"episode_000{seed}" in output for seed in range(3)] == [True, False, True]
     assert main(["inspect", *paths, "--json"]) == 2
     assert len(json.loads(capsys.readouterr().out)) == 3

@@ -97,7 +97,7 @@ def test_a_selection_without_a_match_says_what_there_is(
     command = ["data", "select", str(bags), "--operator", "Cleo", "-o", str(tmp_path / "set.json")]
     assert main(command) == 2
     error = capsys.readouterr().err
-    assert "none of 6 episodes fits; there are, by task corn 3, carrot 3; by outcome success 3" in error
+    assert "none of 6 episodes matches; there are, by task corn 3, carrot 3; by outcome success 3" in error
     assert "with a score" not in error
     assert main([*command[:-4], "--score", ">0.95", *command[-2:]]) == 2
     assert "with a score: 4" in capsys.readouterr().err
@@ -107,9 +107,9 @@ def test_a_selection_without_a_match_says_what_there_is(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--score", "half"], "'half' is no comparison with a score from 0 to 1"),
-        (["--score", ">2"], "'>2' is no comparison with a score from 0 to 1"),
-        (["--since", "yesterday"], "'yesterday' is no date; write 2026-03-31"),
+        (["--score", "half"], "'half' is not a comparison with a score from 0 to 1"),
+        (["--score", ">2"], "'>2' is not a comparison with a score from 0 to 1"),
+        (["--since", "yesterday"], "'yesterday' is not a date; write 2026-03-31"),
     ],
 )
 def test_a_criterion_that_makes_no_sense_is_refused(

@@ -63,7 +63,7 @@ def test_weights_of_another_size_are_refused(trained: Path) -> None:
 
 def test_an_existing_checkpoint_is_not_overwritten(trained: Path) -> None:
     checkpoint = read_checkpoint(trained)
-    with pytest.raises(CheckpointError, match="exists already"):
+    with pytest.raises(CheckpointError, match="already exists"):
         save_checkpoint(trained, checkpoints.load_algorithm(checkpoint), checkpoint)
 
 

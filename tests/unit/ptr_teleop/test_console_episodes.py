@@ -64,7 +64,7 @@ def test_an_episode_is_discarded_into_the_folder_of_the_command_line_and_comes_b
     assert (root / "discarded" / "episode_1").is_dir()
     assert listed(library) == {"episode_2": ("success", False), "episode_1": ("success", True)}
     assert (library.listing()["count"], library.listing()["discarded"]) == (1, 1)
-    with pytest.raises(EpisodeError, match="discarded already"):
+    with pytest.raises(EpisodeError, match="already discarded"):
         library.discard("episode_1")
     library.restore("episode_1")
     assert listed(library)["episode_1"] == ("success", False)

@@ -30,7 +30,7 @@ from ptr_models.episodes.importing.naming import TRAJECTORY, SourceFolder, task_
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there, record_name
 from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, parse_example, read_records
 from ptr_models.episodes.jpeg import sane_size
-from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
+from ptr_models.episodes.metadata import EpisodeMetadata, placeholder_start
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.input_limits import MAX_TEXT
 
@@ -361,7 +361,7 @@ def _import_record(
 def _start(episode: BridgeEpisode, name: str) -> int:
     """ns: when the bag began that the episode was before, where that is known."""
     told = episode.own.start_ns if episode.own else 0
-    return told if 0 < told < 2**62 else made_up_start(name)
+    return told if 0 < told < 2**62 else placeholder_start(name)
 
 
 def describe(name: str, episode: BridgeEpisode, rule: Rule) -> EpisodeMetadata:

@@ -27,7 +27,7 @@ from ptr_models.episodes.importing.raw import (
     recordings_in,
 )
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there
-from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
+from ptr_models.episodes.metadata import EpisodeMetadata, placeholder_start
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 
 _SHOWN = 6
@@ -161,7 +161,7 @@ class _Episode:
         """What goes into the bag."""
         rule = self.job.rule
         episode = self.read(tuple(rule.cameras.values()), tuple(rule.further.values()))
-        return describe(title, episode, rule), to_trajectory(episode, made_up_start(title))
+        return describe(title, episode, rule), to_trajectory(episode, placeholder_start(title))
 
     def left_out(self, error: Exception) -> LeftOut:
         """Why it becomes none."""

@@ -75,7 +75,7 @@ def export_lerobot(
     account = Exported() if account is None else account
     found = find_bags(bags)
     if out.exists():
-        raise EpisodeError(f"{out} exists already; choose another folder or move it away")
+        raise EpisodeError(f"{out} already exists; choose another folder or move it away")
     plan = _plan(found, options)
     partial_folder = out.with_name(out.name + PARTIAL)
     with locked(partial_folder):

@@ -29,7 +29,7 @@ from ptr_models.episodes.importing.bridge import require_plausible
 from ptr_models.episodes.importing.naming import task_name
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there
 from ptr_models.episodes.jpeg import sane_size
-from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
+from ptr_models.episodes.metadata import EpisodeMetadata, placeholder_start
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.exchange.lerobot import layout, video
@@ -241,4 +241,4 @@ def _start(metadata: EpisodeMetadata) -> int:
     told = origin.get("start_ns") if isinstance(origin, dict) else None
     if isinstance(told, int) and 0 < told < 2**62:
         return told
-    return made_up_start(metadata.episode_id)
+    return placeholder_start(metadata.episode_id)
