@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads bags into a store in several threads: their metadata, then the streams of those that may be used.
+"""Read bags into a store in several threads: their metadata, then the streams of usable ones.
 
-Decoding of images, resizing and writing let other threads run, so that threads serve as well as processes.
+Decoding, resizing and writing release the GIL, so threads are as fast as processes.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from ptr_models.replay.store import ALL_STEPS, NOT_READ, Arrays, Entry, Writer
 from ptr_models.replay.verified import checksum
 
 KINDS = ("demonstration", "trial")
-"""Kinds that training can use; practice is left out."""
+"""Kinds of episodes that training can use; practice is left out."""
 COMMIT_SECONDS = 5.0
 MAX_WORKERS = 8
-"""Beyond this many threads they wait for each other."""
+"""With more threads than this, they wait for each other."""
 
 Job = tuple[str, Stamp, Entry | None]
 ReadJob = Callable[[Job], Sequence[Entry]]
 
 
 def default_workers() -> int:
-    """Threads that this machine can use for reading bags."""
+    """Default number of threads for reading bags on this machine."""
     return max(1, min(MAX_WORKERS, os.cpu_count() or 1))
 
 
 def unwanted(entry: Entry, outcomes: Sequence[str]) -> str:
-    """Why metadata exclude a bag from a data set with these outcomes; empty: they do not."""
+    """Why its metadata excludes a bag from a data set with these outcomes; empty if it does not."""
     if entry.refusal:
         return entry.refusal
     if entry.outcome not in outcomes:
-        return f"its outcome is {entry.outcome}; wanted: {', '.join(outcomes)}"
-    return "" if entry.kind in KINDS else f"it is {entry.kind}; wanted: {', '.join(KINDS)}"
+        return f"its outcome is {entry.outcome}; required: {', '.join(outcomes)}"
+    return "" if entry.kind in KINDS else f"its kind is {entry.kind}; required: {', '.join(KINDS)}"
 
 
 def is_current(entry: Entry | None, stamp: Stamp, outcomes: Sequence[str]) -> bool:
-    """Whether nothing of a bag has to be read (again)."""
+    """Whether a bag does not have to be read (again)."""
     if entry is None or entry.stamp != stamp or entry.instruction is None:
         return False
     return entry.steps != NOT_READ or bool(unwanted(entry, outcomes))
@@ -70,27 +70,27 @@ def fill(
     """Read bags into a store.
 
     Args:
-        writer: of the store; what is finished is committed every few seconds.
+        writer: of the store; finished bags are committed every few seconds.
         contract: that the bags must follow.
-        jobs: bags with what is known about them.
-        outcomes: of bags whose streams are read.
+        jobs: bags and what is known about them.
+        outcomes: outcomes of the bags whose streams are read.
         workers: threads.
-        progress: show a bar with the time that remains.
+        progress: show a bar with the remaining time.
         max_idle_steps: see `Store`.
     Raises:
-        EpisodeError: the cache cannot be written; bags that are done stay done.
+        EpisodeError: the cache cannot be written; finished bags are kept.
     """
     read = _BagReader(contract, outcomes, writer, max_idle_steps)
     fill_by(lambda job: [read(job)], writer, jobs, workers, "episodes" if progress else "")
 
 
 def fill_by(read: ReadJob, writer: Writer, jobs: Sequence[Job], workers: int, what: str = "") -> None:
-    """Read files into a store, each by a call of `look`, whose entries go into the index together.
+    """Read files into a store, each by a call of `read`, whose entries are added to the index together.
 
     Args:
-        what: is read, for a bar with the time that remains; empty: no bar.
+        what: name of the items, for a bar with the remaining time; empty: no bar.
     Raises:
-        EpisodeError: the cache cannot be written; what is done stays done.
+        EpisodeError: the cache cannot be written; finished files are kept.
     """
     done, waiting, batch, begun = 0, 0, list[Entry](), time.monotonic()
     try:
@@ -111,12 +111,12 @@ def fill_by(read: ReadJob, writer: Writer, jobs: Sequence[Job], workers: int, wh
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise EpisodeError(
             f"the replay cache {writer.folder} cannot be written: {reason}; {done} of {len(jobs)} "
-            f"{what or 'episodes'} are done and kept; make room, or choose another folder with --cache"
+            f"{what or 'episodes'} are done and kept; free disk space, or choose another folder with --cache"
         ) from error
 
 
 class _BagReader:
-    """Reads one bag, writes its rows, and says what the index should know."""
+    """Reads one bag, writes its rows, and returns its entry for the index."""
 
     def __init__(self, contract: Contract, outcomes: Sequence[str], writer: Writer, max_idle_steps: int) -> None:
         self._contract, self._outcomes, self._writer = contract, outcomes, writer
@@ -142,12 +142,12 @@ class _BagReader:
             return entry._replace(steps=0, problem=str(error))
         problem = problem_of(episode)
         if not problem and len(episode) - entry.shift < 1:
-            problem = f"it has {len(episode)} steps; none is left with its action_shift of {entry.shift}"
+            problem = f"it has {len(episode)} steps, none of which is left with its action_shift of {entry.shift}"
         if problem:
             return entry._replace(steps=0, problem=problem)
         rows = _without_pauses(_rows(episode, entry.shift), self._max_idle_steps)
         if len(rows.actions) < 2:
-            return entry._replace(steps=0, problem="all of its steps are idle")
+            return entry._replace(steps=0, problem="all its steps are idle")
         return entry._replace(
             start=self._writer.append(rows),
             steps=len(rows.actions) - 1,
@@ -157,7 +157,7 @@ class _BagReader:
 
 
 def _rows(episode: Episode, shift: int) -> Arrays:
-    """Rows of T + 1 - shift observations, each with the action that was commanded `shift` steps before it."""
+    """Rows of T + 1 - shift observations, each with the action commanded `shift` steps earlier."""
     cameras = [images[shift:] for images in episode.images.values()]
     if not cameras:
         cameras = [np.empty((len(episode.states) - shift, 0, 0, 0), np.uint8)]
@@ -167,9 +167,9 @@ def _rows(episode: Episode, shift: int) -> Arrays:
 
 
 def _without_pauses(rows: Arrays, max_pause: int) -> Arrays:
-    """The rows without those idle steps that `max_pause` of a pause precede; the last row, which has no step, stays.
+    """The rows with at most `max_pause` idle steps per pause. The last row, which has no step, is kept.
 
-    The arm stands still in a pause: what is left looks as if the person had not hesitated.
+    The arm stands still in a pause, so the result looks as if the person had not hesitated.
     """
     if max_pause == ALL_STEPS:
         return rows
@@ -182,7 +182,7 @@ def _without_pauses(rows: Arrays, max_pause: int) -> Arrays:
 
 
 def _in_order(read: ReadJob, jobs: Sequence[Job], workers: int) -> Generator[Sequence[Entry], None, None]:
-    """Entries in the order of the jobs, with a few bags in flight."""
+    """Entries in the order of the jobs, with a few bags in progress."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="bags") as pool:
         pending: deque[Future[Sequence[Entry]]] = deque()
         try:

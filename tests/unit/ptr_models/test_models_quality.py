@@ -238,7 +238,7 @@ def test_ptr_inspect_prints_the_recommendation_and_its_reasons(
     assert main(["inspect", str(folder)]) == 0
     output = capsys.readouterr().out
     assert "recommendation: discard" in output
-    assert "- the arm was told to move in 0 of 20 steps only" in output
+    assert "- the arm was commanded to move in only 0 of 20 steps" in output
     assert f"`ptr discard {folder}` removes it from the data" in output
     assert '"put it there"' in output
     assert main(["inspect", "--json", str(folder)]) == 0
