@@ -175,7 +175,7 @@ def test_each_method_learns_from_objects_and_acts_on_them(
     assert policy.contract == LOW_DIM
     state = np.zeros(17, np.float32)
     assert policy.act(None, state, "put_corn_in_pot").action.shape == (7,)
-    with pytest.raises(PtrError, match=r"state has shape \(7,\); wanted: \(17,\)"):
+    with pytest.raises(PtrError, match=r"state has shape \(7,\); required: \(17,\)"):
         policy.act(None, state[:7], "put_corn_in_pot")
     with pytest.raises(PtrError, match=r"needs uint8 \(0, 0, 0\)"):
         policy.act(np.zeros((64, 64, 3), np.uint8), state, "put_corn_in_pot")
