@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An autoregressive policy over binned actions: p(a) = prod_i p(a_i | s, a_<i), each factor categorical.
 
-The discretized policy of PTR's code: one network per action dimension, conditioned on the bin centers of the
-dimensions before it. Unlike a Gaussian it can hold several ways to act at once.
+The discretized policy of PTR's code: one network per action dimension, conditioned on the bin centers of the previous
+dimensions. Unlike a Gaussian, it can represent several ways to act.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def center_of(index: Tensor, bins: int) -> Tensor:
 
 
 class ConditionalBins(nn.Module):
-    """Logits of one action dimension given the state's features and the dimensions before it."""
+    """Logits of one action dimension, given the state's features and the previous dimensions."""
 
     def __init__(self, features: int, previous: int, hidden: tuple[int, ...], bins: int, gain: float) -> None:
         """Args: previous: number of dimensions before this one.  gain: of the last layer's initial weights."""
@@ -97,7 +97,7 @@ class AutoregressiveCategorical:
         return prefixes, log_mass
 
     def sample_gripper(self) -> Tensor:
-        """The mode in all dimensions but the last, which is drawn given them: (B, A)."""
+        """The mode in all dimensions except the last, which is sampled given the others: (B, A)."""
         before = self.mode[:, :-1]
         logits = self.heads[-1](self.features, before.unsqueeze(1)).squeeze(1)
         drawn = torch.multinomial(logits.softmax(dim=-1), 1)
@@ -108,7 +108,7 @@ class AutoregressiveCategorical:
         return -self.surprise(actions).sum(dim=-1)
 
     def surprise(self, actions: Tensor) -> Tensor:
-        """-log p(a_i | s, a_<i) of each dimension, (B, A), the earlier ones taken from the data."""
+        """-log p(a_i | s, a_<i) of each dimension, (B, A), with the previous ones from the data."""
         target = bin_of(actions, self.bins)
         centers = center_of(target, self.bins).unsqueeze(1)
         surprises = []

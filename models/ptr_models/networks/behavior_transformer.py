@@ -37,17 +37,17 @@ class ModesWithOffsets:
         return self.action_of(self.logits.argmax(dim=-1, keepdim=True)).squeeze(1)
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
-        """Actions of classes drawn at random, and the log-masses of the classes: (B, count, A), (B, count)."""
+        """Actions of sampled classes, and the log-masses of the classes: (B, count, A), (B, count)."""
         log_p = self.logits.log_softmax(dim=-1)
         chosen = torch.multinomial(log_p.exp(), count, replacement=True)
         return self.action_of(chosen), log_p.gather(-1, chosen)
 
     def sample_gripper(self) -> Tensor:
-        """The mode with the gripper, the last dimension, of a class drawn at random: (B, A)."""
+        """The mode, with the gripper (the last dimension) of a sampled class: (B, A)."""
         return torch.cat([self.mode[:, :-1], self.sample(1)[0][:, 0, -1:]], dim=-1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Log-mass (B,) of the class to whose center actions (B, A) are nearest; not a density."""
+        """Log-mass (B,) of the class whose center is nearest to actions (B, A); not a density."""
         return self.logits.log_softmax(dim=-1).gather(-1, self.nearest(actions).unsqueeze(-1)).squeeze(-1)
 
     def action_of(self, classes: Tensor) -> Tensor:
@@ -64,8 +64,8 @@ class BehaviorTransformer(ObservationFeatures):
     """Features of up to `window` frames, causally mixed, to modes with offsets for every frame.
 
     Attributes:
-        window: frames that it sees at most, the present one included.
-        centers: (k, A) typical actions, found in the training data; zeros until then.
+        window: maximum number of frames, including the present one.
+        centres: (k, A) typical actions from the training data; zeros until they are fitted.
     """
 
     def __init__(self, config: NetworkConfig, tasks: int, actions: int = 7) -> None:
@@ -109,7 +109,7 @@ class BehaviorTransformer(ObservationFeatures):
         return ModesWithOffsets(self.classes(x), offsets, self.centres)
 
     def observe(self, image: Tensor, state: Tensor, task: Tensor) -> Tensor:
-        """Features (B, F) of one frame each, which a history can keep."""
+        """Features (B, F) of single frames, for a history."""
         return self.features(self.encode(image), state, task)
 
     def forward(self, image: Tensor, state: Tensor, task: Tensor) -> ModesWithOffsets:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A batch that several processes share, each with its equal part of the rows: what its mathematics must know of it.
+"""Data-parallel training: several processes share a batch, each with an equal part of the rows.
 
-Noise: each process draws that of the whole batch from a generator of the same state and keeps its own rows, so that
-the generators stay in step and the number of processes does not change what is learned. Gradients: losses are means
-over rows, so the gradient of the whole batch is the mean over the processes. It is taken here, in buckets that are
-exchanged while the backward pass goes on, and not by DistributedDataParallel, which wraps one module with one backward
-pass: actor, critics and temperature have losses of their own that run through each other's networks.
+Noise: each process draws the noise of the whole batch from a generator with the same state and keeps its own rows. So
+the generators stay in sync, and the number of processes does not change what is learned.
+
+Gradients: losses are means over rows, so the gradient of the whole batch is the mean over the processes. It is averaged
+in buckets that are exchanged during the backward pass. DistributedDataParallel is not used: it wraps one module with
+one backward pass, but actor, critics and temperature have separate losses that run through each other's networks.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Shard:
 
 
 BUCKET_BYTES = 8 << 20
-"""Gradients that are exchanged at once: large enough for the network, small enough to begin early."""
+"""Bytes of gradients per exchange: large enough for an efficient transfer, small enough to start early."""
 _shard = Shard(0, 1, lambda values: lambda: values)
 
 
@@ -61,7 +62,7 @@ def uniform(*shape: int, device: torch.device | str = "cpu") -> Tensor:
 
 @contextmanager
 def averaging_gradients(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[None]:
-    """Within it one backward pass; after it the gradients of these parameters are their means over the processes."""
+    """Run one backward pass inside; afterward these parameters' gradients are averaged over the processes."""
     if _shard.num_shards == 1:
         yield
         return
@@ -77,8 +78,8 @@ def averaging_gradients(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator
 class _GradientExchange:
     """Buckets of parameters in the order in which a backward pass reaches them, last layers first.
 
-    A bucket's exchange starts when all its gradients are there and those of the buckets before it have started, so
-    that all processes exchange in the same order.
+    A bucket's exchange starts when all its gradients are ready and all previous exchanges have started, so that all
+    processes use the same order.
     """
 
     def __init__(self, parameters: list[nn.Parameter], start_mean: Callable[[Tensor], Callable[[], Tensor]]) -> None:
@@ -94,7 +95,7 @@ class _GradientExchange:
         ]
 
     def finish(self) -> None:
-        """Exchange what is left (buckets with parameters that the loss does not reach), and wait for all."""
+        """Exchange the rest (buckets with parameters that the loss does not reach), and wait for all."""
         while self._next < len(self._buckets):
             self._start()
         for gradients, wait in self._started:
@@ -103,7 +104,7 @@ class _GradientExchange:
                 gradient.copy_(part.view_as(gradient))
 
     def close(self) -> None:
-        """Take the hooks away."""
+        """Remove the hooks."""
         for hook in self._hooks:
             hook.remove()
 
@@ -121,7 +122,7 @@ class _GradientExchange:
 
 
 def _buckets(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Consecutive parameters of one type, up to BUCKET_BYTES together or one larger one alone."""
+    """Consecutive parameters of one type: up to BUCKET_BYTES in total, or a single larger one."""
     buckets: list[list[nn.Parameter]] = []
     room = 0
     for parameter in parameters:
@@ -135,7 +136,7 @@ def _buckets(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
 
 
 def global_batch_size(own: int) -> int:
-    """Rows of the whole batch, of which this process has `own`."""
+    """Rows of the whole batch, if this process has `own` of them."""
     return own * _shard.num_shards
 
 

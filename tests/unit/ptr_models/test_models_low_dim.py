@@ -198,5 +198,5 @@ def test_methods_that_train_an_encoder_refuse_to_go_without(name: str) -> None:
 
 
 def test_a_critic_that_would_see_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="critic would see nothing"):
+    with pytest.raises(ValueError, match="critic would have no input"):
         NetworkConfig(encoder="none")

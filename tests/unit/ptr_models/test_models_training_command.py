@@ -80,7 +80,7 @@ def test_control_c_says_what_is_kept_and_how_to_go_on(
         assert f"ptr train pretrain --resume --out {tmp_path / 'run'}" in text
     else:
         kept = "no update was made" if at == "run_setup.start_pretraining" else "nothing is written yet"
-        assert kept in text and "the same command begins again" in text
+        assert kept in text and "the same command starts again" in text
 
 
 def test_joint_training_without_demonstrations_is_refused(

@@ -96,7 +96,7 @@ def test_videos_alone_are_enough(videos: Path, tmp_path: Path, caplog: pytest.Lo
     with caplog.at_level("INFO"):
         trainer = start_pretraining(VALUES, Bags(videos=(videos,), cache=tmp_path / "cache"), tmp_path / "run")
     assert "videos: 2 parts, 40 frames, 1 files left out" in caplog.text  # 4 s at 5 Hz each
-    assert "broken.mp4 is no intact MP4 video" in caplog.text
+    assert "broken.mp4 is not an intact MP4 video" in caplog.text
     checkpoint = read_checkpoint(trainer.run().checkpoint)
     assert checkpoint.tasks.names == () and checkpoint.contract.image_shape == (64, 64, 3)
     assert describe(checkpoint.card) == "Visual features: trained on 2 video files (icvf)."

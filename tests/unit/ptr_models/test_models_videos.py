@@ -198,10 +198,10 @@ def of_unknown_codec(path: Path) -> Path:
 
 
 BAD = [
-    (truncated, "is no intact MP4 video"),
-    (play_list, "is no intact MP4 video"),
-    (empty, "is no intact MP4 video"),
-    (jpeg, "is no intact MP4 video"),
+    (truncated, "is not an intact MP4 video"),
+    (play_list, "is not an intact MP4 video"),
+    (empty, "is not an intact MP4 video"),
+    (jpeg, "is not an intact MP4 video"),
     (of_unknown_codec, "is of the codec unknown; known: h264, hevc, av1, vp9, mpeg4"),
     (single_frame, "has fewer than two frames at 5 Hz; give a longer video"),
 ]
