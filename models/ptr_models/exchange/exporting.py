@@ -54,12 +54,12 @@ def first_contract(bags: Iterable[Path | str]) -> tuple[Path, Contract]:
 def refusal_of(metadata: EpisodeMetadata, outcomes: Sequence[str], kinds: Sequence[str] = KINDS) -> str:
     """Why a bag is not taken; empty: it is."""
     if metadata.outcome not in outcomes:
-        return f"its outcome is {metadata.outcome}; wanted: {', '.join(outcomes)}"
+        return f"its outcome is {metadata.outcome}; required: {', '.join(outcomes)}"
     if metadata.kind not in kinds:
-        return f"it is {metadata.kind}; wanted: {', '.join(kinds)}"
+        return f"it is {metadata.kind}; required: {', '.join(kinds)}"
     return ""
 
 
 def size_refusal(sizes: object, first: object) -> str:
-    """Why a bag with images of these sizes does not go beside the first one; empty: it does."""
+    """Why a bag with images of these sizes can't be combined with the first one; empty if it can."""
     return "" if sizes == first else f"its images have the sizes {sizes}, those of the first one {first}"

@@ -48,7 +48,7 @@ def unwanted(entry: Entry, outcomes: Sequence[str]) -> str:
         return entry.refusal
     if entry.outcome not in outcomes:
         return f"its outcome is {entry.outcome}; required: {', '.join(outcomes)}"
-    return "" if entry.kind in KINDS else f"its kind is {entry.kind}; required: {', '.join(KINDS)}"
+    return "" if entry.kind in KINDS else f"it is {entry.kind}; required: {', '.join(KINDS)}"
 
 
 def is_current(entry: Entry | None, stamp: Stamp, outcomes: Sequence[str]) -> bool:

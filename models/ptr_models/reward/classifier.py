@@ -186,7 +186,7 @@ class SuccessClassifier:
             return cls(network, contract, tasks, config, *rule)
         except FileNotFoundError:
             raise ClassifierError(
-                f"there is no success classifier at {path}; `ptr train classifier` makes one"
+                f"there is no success classifier at {path}; train one with `ptr train classifier`"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ClassifierError(f"the success classifier {path} cannot be read: {error}") from error

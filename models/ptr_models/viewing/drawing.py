@@ -32,7 +32,7 @@ _PAPER, _TEXT, _CURSOR, _MISSING = (255, 255, 255), (58, 48, 36), (61, 96, 209),
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves that stay as they are while a cursor moves over them.
+    """Static curves with a moving cursor.
 
     Attributes:
         image: (H, W, 3) BGR.
@@ -137,7 +137,7 @@ def _write(strip: Image, text: str, left: int, color: tuple[int, int, int] = _TE
 
 
 def draw_curves(recording: Recording, width: int) -> Curves:
-    """Q where something tells it, motion, rotation and gripper over the time; events are vertical lines."""
+    """Q (if available), motion, rotation and gripper over time; events are vertical lines."""
     panels = 3 + bool(recording.values)
     figure = Figure(figsize=(width / DPI, panels * PANEL / DPI), dpi=DPI, layout="constrained")
     axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False).flat)
@@ -147,7 +147,7 @@ def draw_curves(recording: Recording, width: int) -> Curves:
     _lines(axes[-3], times, dict(zip(("x", "y", "z"), 1e3 * actions[:, :3].T, strict=True)), "mm per step")
     turns = np.rad2deg(actions[:, 3:6]).T
     _lines(axes[-2], times, dict(zip(("roll", "pitch", "yaw"), turns, strict=True)), "degrees per step")
-    most = max(1.0, float(np.abs(turns).max(initial=0.0)))  # rounding errors are no rotation
+    most = max(1.0, float(np.abs(turns).max(initial=0.0)))  # so that rounding errors don't look like rotation
     axes[-2].set_ylim(-1.1 * most, 1.1 * most)
     _lines(axes[-1], recording.seconds(recording.gripper_stamps), {"measured": recording.gripper})
     axes[-1].step(times, actions[:, 6], where="post", color=COLORS[1], lw=1.2, label="commanded")

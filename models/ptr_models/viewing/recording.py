@@ -48,7 +48,7 @@ class Recording:
         actions: (T, 7) m, rad and gripper opening per control period, of the commanded target.
         gripper_stamps, gripper: (N,) ns and measured opening.
         events: (stamp in ns, one sentence), in their order: of the recorder and of the gate to the arm.
-        value_stamps: (V,) ns; empty where nothing tells Q.
+        value_stamps: (V,) ns; empty if Q is not known.
         values: by what they are the value of, (V,) each.
     """
 
@@ -162,7 +162,7 @@ def _span(events: list[tuple[int, Any]], stamps: list[list[int]], folder: Path) 
     begin = starts[0] if starts else min(one[0] for one in seen)
     end = stops[-1] if stops else max(one[-1] for one in seen)
     if end <= begin:
-        raise EpisodeError(f"{folder} ends before it begins; its clock has jumped")
+        raise EpisodeError(f"{folder} ends before it starts, so its clock jumped; leave it out")
     return begin, end
 
 

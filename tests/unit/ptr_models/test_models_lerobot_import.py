@@ -70,7 +70,7 @@ def test_an_episode_that_is_damaged_is_left_out_and_the_others_come(tmp_path: Pa
     assert len(account.written) == 1
     reasons = {item.number: item.reason for item in account.left_out}
     assert "not an intact MP4" in reasons[0]
-    assert "no intact Parquet" in reasons[1]
+    assert "not an intact Parquet" in reasons[1]
     assert "is missing" in reasons[2]
 
 
@@ -115,7 +115,7 @@ def test_cameras_are_taken_as_asked_and_depth_is_left_out() -> None:
         f"observation.images.{name}": {"dtype": "video", "info": {"video.is_depth_map": name == "depth"}}
         for name in ("front", "wrist.cam", "depth")
     }
-    with pytest.raises(EpisodeError, match="say which with --camera over_shoulder=KEY"):
+    with pytest.raises(EpisodeError, match="select one with --camera over_shoulder=KEY"):
         match(features, "widowx", Contract(), {})
     found = match(features, "widowx", Contract(), {"over_shoulder": "front"})
     assert found.cameras["over_shoulder"] == "observation.images.front"

@@ -43,7 +43,7 @@ REACH = 2.0
 MAX_TURN = 10.0
 """rad of an angle of a state or an action."""
 OWN_METADATA = "episode_metadata/ptr_metadata"
-"""Feature of what a bag knew beside its streams, as JSON, in data sets that `ptr export rlds` wrote."""
+"""Feature with the bag's metadata as JSON, in data sets written by `ptr export rlds`."""
 ODD = (PtrError, ValueError, ArithmeticError, np.linalg.LinAlgError)
 """What is raised about an episode that is left out."""
 
@@ -106,7 +106,7 @@ def read_bridge(path: Path, images: tuple[str, ...] = ("image_0",)) -> Iterator[
     """Episodes of one TFRecord file.
 
     Raises:
-        EpisodeError: the file is damaged or an episode lacks a feature.
+        EpisodeError: the file is damaged, or an episode has not all features.
     """
     for number, record in enumerate(read_records(path)):
         assert record is not None  # damage is an error here
@@ -182,11 +182,11 @@ def _is_black(data: bytes) -> bool:
 
 
 def require_images(images: Mapping[str, Sequence[bytes]]) -> None:
-    """Refuse bytes that are no image, and images that claim to be huge."""
+    """Refuse bytes that are not an image, and images that claim to be huge."""
     for name, frames in images.items():
         for step, data in enumerate(frames):
             if sane_size(data) is None:
-                raise EpisodeError(f"{name} of step {step} ({len(data)} bytes) is no image")
+                raise EpisodeError(f"{name} of step {step} ({len(data)} bytes) is not an image")
 
 
 def require_plausible(states: NDArray[np.float64], actions: NDArray[np.float64]) -> None:
@@ -305,14 +305,14 @@ def import_bridge(
 ) -> Imported:
     """Write a bag for each episode of a data set; those that are there already are kept, odd records left out.
 
-    An import that was interrupted goes on when it is called again.
+    Calling it again continues an interrupted import.
 
     Args:
         source: folder or file of the data set.
         out: folder for the bags.
         contract: by default the suite's own; its cameras must be in `CAMERAS`.
         advance: called after each episode with its bytes.
-        account: filled while it runs, for whoever interrupts it; returned.
+        account: filled during the import, so that it is available after an interruption; returned.
         names: what tasks are named after, one of `NAMES`.
         action_shift: control steps by which images and states lag behind actions. 0 in the release, whose conversion
             (bridgedata_raw_to_numpy.py) has shifted what was recorded before 2021-07-23.

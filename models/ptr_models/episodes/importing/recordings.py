@@ -76,7 +76,7 @@ def import_recordings(
         out: folder for the bags.
         contract: by default the suite's own; its cameras must be in `bridge.CAMERAS`.
         advance: called after each recording, or file of the numpy form, with how many are done, and of how many.
-        account: filled while it runs, for whoever interrupts it; returned.
+        account: filled during the import, so that it is available after an interruption; returned.
         names: what tasks are named after, one of `bridge.NAMES`.
         action_shift: control steps by which images and states lag behind actions. None: 1 for recordings before
             2021-07-23, else 0; the numpy form is shifted already.
@@ -108,7 +108,7 @@ def _jobs(source: Path, rule: Rule, action_shift: int | None) -> Iterator[_Job]:
 
 
 def _record_not_taken(account: Imported, not_taken: Sequence[str]) -> None:
-    """Say once about each kind of images that it is not taken."""
+    """Note once for each kind of images that it is not imported."""
     for name in not_taken:
         why = "bags hold no depth images" if name.startswith("depth_") else "no camera of the contract takes it"
         if (note := f"{name} is not taken: {why}") not in account.notes:

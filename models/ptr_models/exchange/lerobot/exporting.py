@@ -61,7 +61,7 @@ def export_lerobot(
     advance: Callable[[int, int], None] = lambda done, total: None,
     account: Exported | None = None,
 ) -> Exported:
-    """Write a data set of bags; an export that was interrupted goes on when it is called again.
+    """Write bags as a data set. Calling it again continues an interrupted export.
 
     Args:
         bags: folders of episodes, at any depth.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A local LeRobotDataset into bags: each episode becomes one, as of `episodes.importing.bridge`."""
+"""Import a local LeRobotDataset: each episode becomes a bag, as in `episodes.importing.bridge`."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def import_lerobot(
 
 
 def _own_contract(source: Path) -> Contract | None:
-    """The contract that an export of ours left; None: there is none."""
+    """The contract stored by an export of this suite; None without one."""
     path = source / layout.PROVENANCE
     if not path.is_file():
         return None
