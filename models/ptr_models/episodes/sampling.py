@@ -152,11 +152,6 @@ def arm_sample(message: Any) -> ArmSample:
     )
 
 
-def state_vector(sample: ArmSample) -> NDArray[np.float32]:
-    """The contract's proprioception (7,) of a measured pose."""
-    return state_vectors([sample])[0]
-
-
 def state_vectors(samples: Sequence[ArmSample]) -> NDArray[np.float32]:
     """The contract's proprioception (N, 7) of measured poses."""
     rotations = matrix_from_quaternion(np.array([sample.quaternion for sample in samples])) @ DEFAULT_ROTATION.T

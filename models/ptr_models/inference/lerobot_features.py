@@ -24,7 +24,6 @@ from ptr_models.typed_values import require_type
 
 LOGGER = logging.getLogger(__name__)
 CONFIG, TRAINING = "config.json", "train_config.json"
-SINGLE_IMAGE = "observation.image"
 FILL_IN = ("smolvla", "pi0", "pi05", "pi0_fast")
 """Types of policies that fill in missing images, so not every image needs a camera."""
 
