@@ -163,7 +163,7 @@ def test_a_bag_that_changed_or_is_gone_is_named(bags: Path, tmp_path: Path, caps
     shutil.rmtree(bag.parent)
     assert main(["data", "list", str(manifest)]) == 2
     error = capsys.readouterr().err
-    assert f"error: {bag.parent}, which {manifest} lists, holds no bag any more" in error
+    assert f"error: {bag.parent}, listed in {manifest}, no longer holds a bag" in error
     assert error.count("\n") == 1
 
 

@@ -156,7 +156,7 @@ def test_changed_data_are_told_when_a_run_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     resume(prior_only(training_bags), trained.parent.parent)
-    assert "have changed" not in caplog.text
+    assert "has changed" not in caplog.text
     more = make_episode(7, root=tmp_path / "more", task="put_carrot_in_pot").parent
     resume(replace(training_bags, prior=(*training_bags.prior, more), target=()), trained.parent.parent)
     assert "prior data has changed since the run started (0 bags removed, 1 new)" in caplog.text

@@ -121,7 +121,7 @@ def test_an_episode_has_its_name_only_when_it_is_complete(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
     with pytest.raises(EpisodeError, match="is closed"):
         writer.write_message("/note", TEXT(data="late"), 11)
-    with pytest.raises(EpisodeError, match="closed already"):
+    with pytest.raises(EpisodeError, match="already closed"):
         writer.close()
 
 
