@@ -163,12 +163,12 @@ def test_it_is_ptr_with_both_of_its_phases_and_the_encoder_goes_on_learning(
 def test_the_encoder_of_videos_serves_robots_with_two_cameras(values: Path, tmp_path: Path) -> None:
     """One encoder sees each view, so that the number of views does not matter to its weights."""
     from ptr_models.algorithms import make_algorithm
-    from ptr_models.training.representation import begin
+    from ptr_models.training.representation import load_features
 
     config = first_objective(from_values(values))
     config = dataclasses.replace(config, networks=dataclasses.replace(config.networks, cameras=2))
     algorithm = make_algorithm(config.algorithm, config.networks, 1)
-    assert begin(algorithm, config)["representation"]["updates"] == 3
+    assert load_features(algorithm, config)["representation"]["updates"] == 3
     learned = encoder_weights(read_checkpoint(values))
     assert torch.equal(algorithm.actor.encoder.dense.weight, learned["dense.weight"])
 
