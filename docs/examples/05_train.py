@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ptr_models.training.checkpoint import read_checkpoint
-from ptr_models.training.session import Bags, start_finetuning
+from ptr_models.training.run_setup import Bags, start_finetuning
 
 checkpoint, demonstrations, out = (Path(argument) for argument in sys.argv[1:4])
 updates = int(sys.argv[4]) if len(sys.argv) > 4 else 500

@@ -16,8 +16,8 @@ from ptr_models.common.files import write_json
 from ptr_models.common.guidance import next_step
 from ptr_models.common.plain_text import plain
 from ptr_models.contract import Camera, Contract, ContractError
+from ptr_models.episodes.episode_discovery import episodes_so_far
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.json_input import read_object
 

@@ -19,7 +19,7 @@ def parse_json(
     error: Callable[[str], Exception] = PtrError,
     *,
     finite: bool = True,
-    most: int = MAX_JSON_BYTES,
+    max_bytes: int = MAX_JSON_BYTES,
 ) -> Any:
     """The value of a JSON text.
 
@@ -28,12 +28,12 @@ def parse_json(
         what: what it is, as the sentence of the error begins: "extra_json", "episode metadata", a path.
         error: makes the error to raise.
         finite: refuse NaN and infinity, which Python writes and JSON does not have.
-        most: bytes that are read.
+        max_bytes: bytes that are read.
     Raises:
         error: it is no JSON, or larger, deeper or with longer numbers than allowed.
     """
-    if len(text) > most:
-        raise error(f"{what} has {len(text)} bytes; at most {most} are read")
+    if len(text) > max_bytes:
+        raise error(f"{what} has {len(text)} bytes; at most {max_bytes} are read")
     try:
         decoded = text if isinstance(text, str) else str(text, "utf-8")
         value = json.loads(decoded, parse_int=_integer, parse_float=_number if finite else float)
@@ -53,10 +53,10 @@ def parse_object(
     error: Callable[[str], Exception] = PtrError,
     *,
     finite: bool = True,
-    most: int = MAX_JSON_BYTES,
+    max_bytes: int = MAX_JSON_BYTES,
 ) -> dict[str, Any]:
     """A JSON object. Arguments and errors as of `parse_json`; anything else is an error."""
-    value = parse_json(text, what, error, finite=finite, most=most)
+    value = parse_json(text, what, error, finite=finite, max_bytes=max_bytes)
     if not isinstance(value, dict):
         raise error(f"{what} holds a JSON {type(value).__name__}, not an object")
     return value

@@ -12,7 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from ptr_models.common.files import write_atomically
-from ptr_models.common.plotting import COLOURS, FAINT, INK, tidy
+from ptr_models.common.plotting import COLORS, FAINT, INK, tidy
 
 SUFFIXES = (".csv", ".tex")
 _SPECIAL = {
@@ -78,10 +78,10 @@ def success_figure(bars: Sequence[Bar], label: str) -> Figure:
     drawing = Figure(figsize=(6.4, 0.42 * len(bars) + 1.2), layout="constrained")
     axis = drawing.subplots()
     for place, bar in enumerate(reversed(bars)):
-        axis.barh(place, bar.rate, color=COLOURS[0] if bar.is_ours else FAINT, height=0.6, alpha=0.85)
+        axis.barh(place, bar.rate, color=COLORS[0] if bar.is_ours else FAINT, height=0.6, alpha=0.85)
         axis.plot(bar.interval, [place, place], color=INK, lw=1.4)
         if bar.other is not None:
-            axis.plot(bar.other, place, "o", mfc="white", mec=COLOURS[1], ms=6, mew=1.6)
+            axis.plot(bar.other, place, "o", mfc="white", mec=COLORS[1], ms=6, mew=1.6)
     axis.set_yticks(range(len(bars)), [bar.title for bar in reversed(bars)])
     axis.set_xlim(0, 1)
     axis.set_xlabel(label, fontsize=8, color=INK)

@@ -21,7 +21,7 @@ from ptr_models.common.output_folder import require_unused
 from ptr_models.common.processes import end_process, interrupted_with_parent
 from ptr_models.contract import Contract
 from ptr_models.contract_cli import adjusted, camera_name, read_contract
-from ptr_models.episodes.finding import episodes_so_far
+from ptr_models.episodes.episode_discovery import episodes_so_far
 from ptr_models.episodes.quality import DISCARD
 from ptr_teleop.devices import device_names
 from ptr_teleop.recorder.files import audit

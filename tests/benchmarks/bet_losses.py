@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two losses of the Behaviour Transformer on real batches: offset loss, with its weight, over class loss.
+"""The two losses of the Behavior Transformer on real batches: offset loss, with its weight, over class loss.
 
 First with what the clusters alone say (all classes equally likely, no offset predicted), then while it trains. Prints
 one JSON line each.
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ptr_models.algorithms import BehaviourTransformerCloning, make_algorithm, to_tensors
+from ptr_models.algorithms import BehaviorTransformerCloning, make_algorithm, to_tensors
 from ptr_models.algorithms.bet import CLUSTERED, kmeans
 from ptr_models.replay import open_episodes
 from ptr_models.replay.windows import WindowSampler, sample_actions
@@ -59,8 +59,8 @@ def measure(options: argparse.Namespace, config: TrainingConfig) -> None:
     table = TaskTable.from_names(data.task_names, config.data.spare_tasks)
     networks = replace(config.networks, image_size=contract.cameras[0].height)
     algorithm = make_algorithm(config.algorithm, networks, table.slots)
-    assert isinstance(algorithm, BehaviourTransformerCloning)
-    algorithm.fit_centres(actions, config.seed)
+    assert isinstance(algorithm, BehaviorTransformerCloning)
+    algorithm.fit_centers(actions, config.seed)
     sampler = WindowSampler(data, table.ids(data.task_names), config.seed, networks.transformer.window)
     losses = []
     for step in range(options.updates):

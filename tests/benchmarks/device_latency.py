@@ -90,7 +90,7 @@ class Watcher:
 
 
 def _identity(velocity: tuple[float, ...]) -> tuple[int, int, int]:
-    """What a command is recognised by: its velocity in tenths of a mm/s."""
+    """What a command is recognized by: its velocity in tenths of a mm/s."""
     return tuple(round(value * 1e4) for value in velocity)
 
 

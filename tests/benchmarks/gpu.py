@@ -32,7 +32,7 @@ from timing import interleaved, machine, random_transitions
 from torch import Tensor
 from torch.nn import functional
 
-from ptr_models.algorithms import AlgorithmConfig, Ptr
+from ptr_models.algorithms import AlgorithmConfig, CQLAgent
 from ptr_models.networks import NetworkConfig
 from ptr_models.networks.config import ENCODERS
 from ptr_models.networks.layers import group_norm
@@ -60,10 +60,10 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def algorithm(options: argparse.Namespace, precision: str) -> Ptr:
+def algorithm(options: argparse.Namespace, precision: str) -> CQLAgent:
     torch.manual_seed(0)
     networks = NetworkConfig(encoder=options.encoder, image_size=options.image_size, precision=precision)
-    return Ptr(AlgorithmConfig(), networks, TASKS, options.device)
+    return CQLAgent(AlgorithmConfig(), networks, TASKS, options.device)
 
 
 def update(options: argparse.Namespace) -> Iterator[Callable[[], Report]]:

@@ -59,7 +59,7 @@ def write_checkpoint(folder: Path, preset_name: str, rate: float) -> list[str]:
     tasks = TaskTable.from_names([TASK], spare=1)
     algorithm = make_algorithm(config.algorithm, config.networks, tasks.slots)
     state = Checkpoint(Path(), contract, tasks, config, step=0)
-    path = save_checkpoint(folder / "checkpoint", algorithm, state, optimiser=False, random=False)
+    path = save_checkpoint(folder / "checkpoint", algorithm, state, optimizer=False, random=False)
     (folder / "contract.json").write_text(contract.to_json())
     return [f"checkpoint:={path}", f"contract_file:={folder / 'contract.json'}"]
 

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from recorded_bags import write_bags
 
-from ptr_models.episodes.finding import find_bags
+from ptr_models.episodes.episode_discovery import find_bags
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.episodes.sampling import choose
 from ptr_models.episodes.streams import control_grid, read_streams

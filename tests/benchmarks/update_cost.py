@@ -18,7 +18,7 @@ import json
 import torch
 from timing import interleaved, machine, operations, random_transitions
 
-from ptr_models.algorithms import AlgorithmConfig, Ptr
+from ptr_models.algorithms import AlgorithmConfig, CQLAgent
 from ptr_models.networks import NetworkConfig
 from ptr_models.networks.config import ENCODERS
 from ptr_models.training.allocator import keep_freed_memory
@@ -54,7 +54,7 @@ def main() -> None:
     torch.manual_seed(0)
     torch.backends.cudnn.benchmark = True
     networks = NetworkConfig(encoder=options.encoder, image_size=options.image_size, precision=options.precision)
-    algorithm = Ptr(AlgorithmConfig(), networks, TASKS, options.device)
+    algorithm = CQLAgent(AlgorithmConfig(), networks, TASKS, options.device)
     batch = random_transitions(options.batch, options.image_size, TASKS, options.device)
 
     @torch.no_grad()

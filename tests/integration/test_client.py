@@ -16,7 +16,7 @@ pytest.importorskip("ptr_msgs.msg")
 from untrained import TASK, write_checkpoint  # noqa: E402
 
 from ptr_bringup.client import NotReadyError, Robot, RunResult, SessionError  # noqa: E402
-from ptr_models.episodes.finding import find_bags  # noqa: E402
+from ptr_models.episodes.episode_discovery import find_bags  # noqa: E402
 from ptr_models.episodes.reader import read_metadata  # noqa: E402
 from ptr_msgs.msg import ArmCommand  # noqa: E402
 

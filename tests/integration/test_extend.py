@@ -101,7 +101,7 @@ def test_the_pages_algorithm_learns(package: Path, monkeypatch: pytest.MonkeyPat
 
     from ptr_models.algorithms import Transitions, make_algorithm
     from ptr_models.training.presets import preset
-    from ptr_models.training.watch import watched
+    from ptr_models.training.progress_metrics import progress_metrics
 
     config = preset("bc_low_dim").replaced(["algorithm.name=lab_cloning", "algorithm.options.weight=0.5"])
     algorithm = make_algorithm(config.algorithm, config.networks, tasks=2)
@@ -112,4 +112,4 @@ def test_the_pages_algorithm_learns(package: Path, monkeypatch: pytest.MonkeyPat
     )
     losses = [algorithm.update(batch, step)["actor_loss"].item() for step in range(60)]
     assert losses[-1] < 0.8 * losses[0]
-    assert [item.label for item in watched("lab_cloning", {"actor_loss": 1.0})] == ["L1"]
+    assert [item.label for item in progress_metrics("lab_cloning", {"actor_loss": 1.0})] == ["L1"]

@@ -56,7 +56,7 @@ def test_a_goal_can_be_given_to_a_server_that_runs_and_only_where_the_policy_tak
     statuses = ros.collect(DiagnosticStatus, "/policy/status", LATCHED)
     ros.start("ptr_policy.server.node", checkpoint=by_goal, max_holds=2)
     assert "has task_conditioning goal_image and needs a goal" in end_of_run(ros)
-    assert "there is no goal" in set_goal(ros, tmp_path / "nowhere.png")
+    assert "does not exist" in set_goal(ros, tmp_path / "nowhere.png")
     assert set_goal(ros, end) == ""
     ros.wait(lambda: values(statuses).get("goal") == str(end), "the status with the goal", TIMEOUT)
     assert values(statuses)["task_conditioning"] == "goal_image"

@@ -20,7 +20,7 @@ from ptr_models.episodes.inspection import inspect  # noqa: E402
 from ptr_models.episodes.reader import find_episodes, read_episode  # noqa: E402
 from ptr_models.inference.policy import Policy  # noqa: E402
 from ptr_models.training.presets import preset  # noqa: E402
-from ptr_models.training.session import Bags, start_pretraining  # noqa: E402
+from ptr_models.training.run_setup import Bags, start_pretraining  # noqa: E402
 from ptr_msgs.action import RunPolicy  # noqa: E402
 from ptr_msgs.msg import PolicyStep  # noqa: E402
 from ptr_msgs.srv import InjectFault, LoadCheckpoint  # noqa: E402

@@ -44,4 +44,4 @@ def write_checkpoint(
             if nan and nan in f"{name}.{key}":
                 value.fill_(float("nan"))
     state = Checkpoint(Path(), contract, tasks, config, step=0, q_ranges=ranges or {})
-    return save_checkpoint(path, algorithm, state, optimiser=False, random=False)
+    return save_checkpoint(path, algorithm, state, optimizer=False, random=False)

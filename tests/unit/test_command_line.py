@@ -289,7 +289,7 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path, number: signal
     assert process.returncode == 128 + number
     assert "Traceback" not in text
     assert (
-        f"interrupted: {len(saved(out))} of 5000 demonstrations are in {out}; the same command goes on from here"
+        f"interrupted: {len(saved(out))} of 5000 demonstrations are in {out}; the same command continues from here"
         in text
     )
 

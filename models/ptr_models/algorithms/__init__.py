@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Learning algorithms: one file each, all with the same shape, found by name."""
+"""Learning algorithms, one file each, with a common interface; looked up by name."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from ptr_models.algorithms.autoregressive_bc import AutoregressiveCloning
 from ptr_models.algorithms.awr import AdvantageWeightedRegression
 from ptr_models.algorithms.batch import Transitions
-from ptr_models.algorithms.bc import BehaviourCloning
-from ptr_models.algorithms.bet import BehaviourTransformerCloning
+from ptr_models.algorithms.bc import BehaviorCloning
+from ptr_models.algorithms.bet import BehaviorTransformerCloning
 from ptr_models.algorithms.config import ALGORITHMS, AlgorithmConfig
-from ptr_models.algorithms.cql import Ptr
+from ptr_models.algorithms.cql import CQLAgent
 from ptr_models.algorithms.icvf import IntentConditionedValues
 from ptr_models.algorithms.masked_autoencoder import MaskedAutoencoder
 from ptr_models.algorithms.sequences import ClipTensors, IntentTensors, WindowTensors, to_tensors
@@ -23,24 +23,24 @@ from ptr_models.networks import Critic, NetworkConfig
 
 
 class ActionDistribution(Protocol):
-    """What an actor says of B states: the distribution of their scaled actions, A dimensions."""
+    """An actor's output for B states: a distribution over scaled actions with A dimensions."""
 
     @property
     def mode(self) -> Tensor:
-        """(B, A), the action to take when it must be one."""
+        """(B, A), the single action to take."""
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
         """Actions (B, count, A) and their log-probabilities (B, count)."""
 
     def sample_gripper(self) -> Tensor:
-        """(B, A), the mode with a gripper that is drawn."""
+        """(B, A), the mode with a sampled gripper."""
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """(B,) of actions (B, A): a log-density, or for discrete distributions a log-mass."""
 
 
 class Algorithm(Protocol):
-    """What training, checkpoints and the policy need of an algorithm.
+    """The interface that training, checkpoints and the policy use.
 
     Attributes:
         actor: maps image (B, H, W, 3), state (B, S) and task (B, K) to an `ActionDistribution`.
@@ -51,7 +51,7 @@ class Algorithm(Protocol):
     actor: nn.Module
     critic: Critic | None
     log_temperature: nn.Parameter
-    optimisers: dict[str, torch.optim.Optimizer]
+    optimizers: dict[str, torch.optim.Optimizer]
     batches: str
 
     @property
@@ -61,7 +61,7 @@ class Algorithm(Protocol):
 
 
 def make_algorithm(config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> Algorithm:
-    """The algorithm that `config.name` names, freshly initialised."""
+    """The algorithm that `config.name` names, freshly initialized."""
     return ALGORITHMS[config.name](config, networks, tasks, device)
 
 
@@ -77,13 +77,13 @@ __all__ = [
     "Algorithm",
     "AlgorithmConfig",
     "AutoregressiveCloning",
-    "BehaviourCloning",
-    "BehaviourTransformerCloning",
+    "BehaviorCloning",
+    "BehaviorTransformerCloning",
     "ClipTensors",
     "IntentConditionedValues",
     "IntentTensors",
     "MaskedAutoencoder",
-    "Ptr",
+    "CQLAgent",
     "TimeContrastive",
     "Transitions",
     "WindowTensors",

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Advantage-weighted regression in one step: the value of the data's own policy, then imitation of what was better.
+"""One-step advantage-weighted regression: learn the value of the behavior policy, then imitate what was better.
 
-Peng et al., "Advantage-Weighted Regression", 2019 (arXiv 1910.00177), on PTR's critic: it regresses on the returns of
-the data with the conservative term and never bootstraps (Brandfonbrener et al. 2021, "Offline RL Without Off-Policy
-Evaluation", arXiv 2106.08909). B states, E critics, N actions of the policy.
+Peng et al., "Advantage-Weighted Regression", 2019 (arXiv 1910.00177), on PTR's critic. The critic regresses on the
+returns of the data with the conservative term and never bootstraps (Brandfonbrener et al. 2021, "Offline RL Without
+Off-Policy Evaluation", arXiv 2106.08909). B states, E critics, N actions of the policy.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ptr_models.algorithms.batch import Transitions
-from ptr_models.algorithms.cql import Ptr, average_weights, descend, imitation_loss, mode_error, spread_loss
+from ptr_models.algorithms.cql import CQLAgent, imitation_loss, mode_error, optimizer_step, spread_loss, update_ema
 from ptr_models.networks import ActorDistribution
 from ptr_models.networks.distributions import over_gripper
 
@@ -30,30 +30,30 @@ def advantage(q_data: Tensor, q_policy: Tensor, log_mass: Tensor | None = None) 
     return q_data.min(dim=0).values - value
 
 
-def advantage_weight(advantages: Tensor, beta: float, most: float) -> Tensor:
-    """min(exp(A / beta), most) of advantages (B,), without gradient."""
-    return (advantages.detach() / beta).clamp(max=60.0).exp().clamp(max=most)
+def advantage_weight(advantages: Tensor, beta: float, max_weight: float) -> Tensor:
+    """min(exp(A / beta), max_weight) of advantages (B,), without gradient."""
+    return (advantages.detach() / beta).clamp(max=60.0).exp().clamp(max=max_weight)
 
 
 # --------------------------------------------------------------------------- one update
-class AdvantageWeightedRegression(Ptr):
-    """PTR's networks; the critic learns from returns alone, the actor from the data alone."""
+class AdvantageWeightedRegression(CQLAgent):
+    """PTR's networks. The critic learns from returns alone, the actor from the actions of the data alone."""
 
     def update(self, batch: Transitions, step: int) -> dict[str, Tensor]:
-        """One update of critic and actor; in the first `bc_steps` updates all actions weigh the same."""
+        """One update of critic and actor. In the first `bc_steps` updates all actions have the same weight."""
         policy = self.actor(batch.image, batch.state, batch.task)
         metrics: dict[str, Tensor] = {}
-        if step >= self.critic_begins:
+        if step >= self.critic_start:
             metrics |= self._update_critic(batch, policy, on_returns=True)
         if step < self.config.bc_steps:
             metrics |= self._imitate(batch, policy)[0]
         else:
-            metrics |= self._imitate_what_was_better(batch, policy)
-        if self.average_actor is not None:
-            average_weights(self.average_actor, self.actor, self.config.ema_decay, step)
+            metrics |= self._imitate_weighted(batch, policy)
+        if self.ema_actor is not None:
+            update_ema(self.ema_actor, self.actor, self.config.ema_decay, step)
         return metrics
 
-    def _imitate_what_was_better(self, batch: Transitions, policy: ActorDistribution) -> dict[str, Tensor]:
+    def _imitate_weighted(self, batch: Transitions, policy: ActorDistribution) -> dict[str, Tensor]:
         config, options = self.config, self.config.awr
         with torch.no_grad():
             samples = policy.draw(config.cql_n_actions)
@@ -64,7 +64,7 @@ class AdvantageWeightedRegression(Ptr):
             counted = weight if batch.success is None else weight * batch.success
         imitated = (policy, batch.action, config.bc_loss, counted)
         loss = imitation_loss(*imitated, valid=batch.valid)
-        descend(self.optimisers["actor"], loss + spread_loss(*imitated, valid=batch.valid))
+        optimizer_step(self.optimizers["actor"], loss + spread_loss(*imitated, valid=batch.valid))
         return {
             "actor_loss": loss.detach(),
             "actor_mse": mode_error(policy, batch.action, batch.valid),

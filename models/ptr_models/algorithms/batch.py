@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 TaskLookup = int | Tensor
-"""K, the columns of a one-hot; or (N, K), the vector of each task id."""
+"""K, the width of a one-hot vector; or (N, K), one vector per task id."""
 
 
 def task_vectors(ids: Tensor, tasks: TaskLookup) -> Tensor:
@@ -29,11 +29,12 @@ class Transitions:
         image, next_image: (B, H, W, 3) uint8 RGB.
         state, next_state: (B, S) float32.
         action: (B, A) scaled to [-0.99, 0.99].
-        reward, mask: (B,); mask 0 ends the episode. Of a chunk: the discounted sum, and 0 where it ends in one.
+        reward, mask: (B,); mask 0 ends the episode. For a chunk: the discounted sum of its rewards, and 0 if the
+            episode ends in it.
         mc_return: (B,) discounted return of the demonstration from here.
         task: (B, K) one-hot, or embeddings of instructions.
-        success: (B,) 1 where the episode succeeded, so that its actions are worth imitating; None: all did.
-        valid: (B, h) 1 at the steps of a chunk that the episode has, 0 at those behind its end; None: single actions.
+        success: (B,) 1 where the episode succeeded and its actions should be imitated; None: all succeeded.
+        valid: (B, h) 1 for the steps of a chunk within the episode, 0 after its end; None: single actions.
     """
 
     image: Tensor
@@ -49,7 +50,7 @@ class Transitions:
     valid: Tensor | None = None
 
     def discount(self, gamma: float) -> float | Tensor:
-        """Of the value of s': gamma, or (B,) gamma^n of chunks with n valid steps."""
+        """The discount of the value of s': gamma, or (B,) gamma^n for chunks with n valid steps."""
         return gamma if self.valid is None else gamma ** self.valid.sum(dim=-1)
 
     @classmethod
@@ -70,7 +71,7 @@ class Transitions:
 
 
 def to_tensor(array: NDArray[Any], dtype: torch.dtype, device: torch.device | str) -> Tensor:
-    """An array as a tensor on a device; copies to a GPU come from pinned memory, and nothing waits for them."""
+    """An array as a tensor on a device. Copies to a GPU use pinned memory and are not waited for."""
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if torch.device(device).type == "cuda":
         tensor = tensor.pin_memory()

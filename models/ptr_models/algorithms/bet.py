@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Behaviour Transformer: classify which of k typical actions comes next, and regress the offset from it.
+"""Behavior Transformer: classify which of k typical actions comes next, then regress the offset from it.
 
 Shafiullah et al., "Behavior Transformers: Cloning k modes with one stone", NeurIPS 2022 (arXiv 2206.11251).
-The k typical actions are the centres of k-means over the actions of the training data. B windows, L frames, k
+The k typical actions are the centers of k-means over the actions of the training data. B windows, L frames, k
 classes, A action dimensions.
 """
 
@@ -17,35 +17,35 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ptr_models.algorithms.config import AlgorithmConfig
-from ptr_models.algorithms.cql import average_weights, descend, frozen_copy
+from ptr_models.algorithms.cql import frozen_copy, optimizer_step, update_ema
 from ptr_models.algorithms.sequences import WindowTensors
-from ptr_models.networks import BehaviourTransformer, NetworkConfig
+from ptr_models.networks import BehaviorTransformer, NetworkConfig
 
 ROUNDS = 100
 BETAS = (0.9, 0.95)  # of AdamW, as in minGPT
 CLUSTERED = 20_000
-"""Actions that k-means looks at; the centres of 24 clusters in 7 dimensions don't need more."""
+"""Actions given to k-means; 24 cluster centers in 7 dimensions don't need more."""
 
 
 def kmeans(points: NDArray[np.float32], count: int, seed: int) -> NDArray[np.float32]:
-    """Centres (count, A) of points (N, A), seeded as k-means++ (Arthur & Vassilvitskii 2007).
+    """Centers (count, A) of points (N, A), seeded as k-means++ (Arthur & Vassilvitskii 2007).
 
-    Where there are fewer different points than centres, some centres coincide.
+    With fewer distinct points than centers, some centers coincide.
     """
-    from scipy.cluster.vq import kmeans2  # here, since only the first step of a Behaviour Transformer needs it
+    from scipy.cluster.vq import kmeans2  # imported here: only the first step of a Behavior Transformer needs it
 
     data = np.asarray(points, dtype=np.float64)
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):
-        warnings.simplefilter("ignore", UserWarning)  # a centre to which no point is nearest stays where it is
-        centres, _ = kmeans2(data, count, iter=ROUNDS, minit="++", seed=np.random.default_rng(seed))
-    return centres.astype(np.float32)
+        warnings.simplefilter("ignore", UserWarning)  # a center with no nearest point keeps its place
+        centers, _ = kmeans2(data, count, iter=ROUNDS, minit="++", seed=np.random.default_rng(seed))
+    return centers.astype(np.float32)
 
 
 # --------------------------------------------------------------------------- the losses
 
 
 def focal_loss(logits: Tensor, target: Tensor, gamma: float) -> Tensor:
-    """-(1 - p)^gamma log p of the true class: cross-entropy that dwells on what is still wrong.
+    """-(1 - p)^gamma log p of the true class: cross-entropy with more weight on hard samples.
 
     Lin et al. 2017, eq. 4.  logits: (N, k).  target: (N,).  Returns (N,).
     """
@@ -54,10 +54,10 @@ def focal_loss(logits: Tensor, target: Tensor, gamma: float) -> Tensor:
 
 
 def offset_loss(offsets: Tensor, target: Tensor, residual: Tensor) -> Tensor:
-    """Squared error of the true class's offset, mean over dimensions; the other classes' offsets are free.
+    """Squared error of the true class's offset, mean over dimensions. Offsets of other classes are not trained.
 
     Args:
-        offsets: (N, k, A).   target: (N,) classes.   residual: (N, A) action minus the centre of its class.
+        offsets: (N, k, A).   target: (N,) classes.   residual: (N, A) action minus the center of its class.
     Returns:
         (N,).
     """
@@ -71,33 +71,33 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
 
 
 # --------------------------------------------------------------------------- one update
-class BehaviourTransformerCloning:
+class BehaviorTransformerCloning:
     """A transformer over windows of frames and the update that trains it; there is no critic."""
 
     critic = None
     batches = "windows"
 
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
-        """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
+        """Initialize the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
-        self.actor = BehaviourTransformer(networks, tasks).to(self.device)
-        self.average_actor = frozen_copy(self.actor) if config.ema_decay > 0 else None
+        self.actor = BehaviorTransformer(networks, tasks).to(self.device)
+        self.ema_actor = frozen_copy(self.actor) if config.ema_decay > 0 else None
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
         groups = list(decayed_groups(self.actor, config.bet.weight_decay))
-        self.optimisers = {"actor": torch.optim.AdamW(groups, lr=config.actor_lr, betas=BETAS, fused=True)}
+        self.optimizers = {"actor": torch.optim.AdamW(groups, lr=config.actor_lr, betas=BETAS, fused=True)}
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint stores, by name."""
         modules: dict[str, nn.Module] = {"actor": self.actor}
-        return modules if self.average_actor is None else modules | {"average_actor": self.average_actor}
+        return modules if self.ema_actor is None else modules | {"average_actor": self.ema_actor}
 
-    def fit_centres(self, actions: NDArray[np.float32], seed: int) -> None:
-        """Find the k typical actions; once, before the first update.  actions: (N, A) scaled."""
-        centres = torch.from_numpy(kmeans(actions, len(self.actor.centres), seed))
-        for actor in (self.actor, self.average_actor):
+    def fit_centers(self, actions: NDArray[np.float32], seed: int) -> None:
+        """Find the k typical actions. Call it once, before the first update.  actions: (N, A) scaled."""
+        centers = torch.from_numpy(kmeans(actions, len(self.actor.centres), seed))
+        for actor in (self.actor, self.ema_actor):
             if actor is not None:
-                actor.centres.copy_(centres)
+                actor.centres.copy_(centers)
 
     def update(self, batch: WindowTensors, step: int) -> dict[str, Tensor]:
         """One update of the actor, on all frames of the windows."""
@@ -106,12 +106,12 @@ class BehaviourTransformerCloning:
         policy = self.actor.decide(frames.unflatten(0, (-1, batch.length)))
         target = policy.nearest(batch.action)
         class_loss = masked_mean(focal_loss(policy.logits, target, options.focal_gamma), batch.valid)
-        residual = batch.action - policy.centres[target]
+        residual = batch.action - policy.centers[target]
         regression = masked_mean(offset_loss(policy.offsets, target, residual), batch.valid)
         loss = class_loss + options.offset_weight * regression
-        descend(self.optimisers["actor"], loss, options.gradient_clip)
-        if self.average_actor is not None:
-            average_weights(self.average_actor, self.actor, self.config.ema_decay, step)
+        optimizer_step(self.optimizers["actor"], loss, options.gradient_clip)
+        if self.ema_actor is not None:
+            update_ema(self.ema_actor, self.actor, self.config.ema_decay, step)
         return {
             "actor_loss": loss.detach(),
             "class_loss": class_loss.detach(),
@@ -122,7 +122,7 @@ class BehaviourTransformerCloning:
 
 
 def decayed_groups(module: nn.Module, weight_decay: float) -> Iterator[dict[str, object]]:
-    """Parameter groups of AdamW: matrices and kernels are decayed; biases, norms and tokens are not."""
+    """Parameter groups for AdamW: matrices and kernels decay; biases, norms and tokens don't."""
     trained = [(name, value) for name, value in module.named_parameters() if value.requires_grad]
     free = ("positions", "pos_embed", "cls_token", "mask_token")
 

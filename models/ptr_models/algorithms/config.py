@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ptr_models.algorithms.options import AwrConfig, BetConfig, ContrastiveConfig, IcvfConfig, MaskedConfig
+from ptr_models.algorithms.method_configs import AwrConfig, BetConfig, ContrastiveConfig, IcvfConfig, MaskedConfig
 from ptr_models.common.registry import Registry
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AlgorithmClass(Protocol):
-    """What makes an algorithm.
+    """A callable that constructs an algorithm.
 
     Attributes:
         batches: what it learns from: transitions, windows, clips or intents (`ptr_models.replay`).
@@ -33,22 +33,22 @@ ALGORITHMS: Registry[AlgorithmClass] = Registry(
     "algorithm",
     "ptr.algorithms",
     {
-        "ptr": "ptr_models.algorithms.cql:Ptr",
+        "ptr": "ptr_models.algorithms.cql:CQLAgent",
         "awr": "ptr_models.algorithms.awr:AdvantageWeightedRegression",
-        "bc": "ptr_models.algorithms.bc:BehaviourCloning",
+        "bc": "ptr_models.algorithms.bc:BehaviorCloning",
         "autoregressive_bc": "ptr_models.algorithms.autoregressive_bc:AutoregressiveCloning",
-        "bet": "ptr_models.algorithms.bet:BehaviourTransformerCloning",
+        "bet": "ptr_models.algorithms.bet:BehaviorTransformerCloning",
         "time_contrastive": "ptr_models.algorithms.time_contrastive:TimeContrastive",
         "masked_autoencoder": "ptr_models.algorithms.masked_autoencoder:MaskedAutoencoder",
         "icvf": "ptr_models.algorithms.icvf:IntentConditionedValues",
     },
 )
-"""Classes with the shape of `ptr_models.algorithms.Algorithm`."""
+"""Classes with the interface of `ptr_models.algorithms.Algorithm`."""
 BC_LOSSES = ("squared", "likelihood")
 ACTOR_CRITICS = ("min", "mean")
 CHOICES = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
 AUTO = "auto"
-"""Target entropy that is found in the data when a run starts."""
+"""Target entropy: derived from the data when a run starts."""
 UNIFORM_DIMENSIONS = ("all", "varying", "parts")
 SINGLE_ACTIONS = ("autoregressive_bc", "bet")
 """Algorithms whose actors can't predict chunks."""
@@ -58,67 +58,66 @@ MAX_CHUNK = 64
 
 @dataclass(frozen=True)
 class AlgorithmConfig:
-    """Losses and optimisers.
+    """Losses and optimizers.
 
     Attributes:
         name: one of ALGORITHMS; other packages add theirs.
-        options: of an algorithm of another package, by name.
+        options: by name, for an algorithm from another package.
         discount: gamma of the returns.
-        tau: of the Polyak averages; fraction of the online critic that enters its target per update.
+        tau: fraction of the online critic that enters its target in each update (Polyak averaging).
         cql_alpha: weight of the conservative (CQL) term.
         chunk: h, actions that the policy predicts, and the critic values, at once; 1: single actions (PTR). Returns
             within a chunk are those of the data, and targets take the value h steps later.
-        chunk_execute: steps of a chunk that are carried out before those of the next one; 0: all that `chunk_lead`
-            leaves.
-        chunk_lead: how many steps before it is needed the next chunk is computed, see `ptr_models.inference.chunks`.
-        chunk_ensemble: m of the weights with which overlapping chunks are averaged; None: each replaces the one before.
+        chunk_execute: steps of a chunk to execute before the next one takes over; 0: all that `chunk_lead` leaves.
+        chunk_lead: the next chunk is computed this many steps before it is needed, see `ptr_models.inference.chunks`.
+        chunk_ensemble: m in the weights that average overlapping chunks; None: each chunk replaces the previous one.
         cql_n_actions: actions from the policy, and as many uniform ones, per state.
-        target_entropy: nats per action; the temperature is tuned until the policy has it. `auto`: minus the number of
-            action dimensions that vary in the data; a run that starts puts the number here, and `varying_dimensions`.
-        init_temperature: with which the tuning begins.
-        varying_dimensions: those whose entropy counts; empty: all (PTR).
-        cql_uniform_dimensions: in which the conservative term's uniform actions differ from the data action: `all`
-            (PTR), the `varying` ones, or in `parts`: of the uniform actions of a state every third differs in all, in
-            translation alone, in rotation alone. Otherwise one part gives them away, and Q learns little about others.
+        target_entropy: nats per action; the temperature is tuned to reach it. `auto`: minus the number of action
+            dimensions that vary in the data; a new run stores the number here and fills in `varying_dimensions`.
+        init_temperature: initial value of the tuned temperature.
+        varying_dimensions: dimensions whose entropy counts; empty: all (PTR).
+        cql_uniform_dimensions: dimensions in which the conservative term's uniform actions differ from the data action:
+            `all` (PTR), the `varying` ones, or `parts`. With `parts` a third of a state's uniform actions differs in
+            all dimensions, a third in translation only, a third in rotation only. Without it, Q can tell uniform
+            actions by one part and learns little about the others.
         actor_lr, critic_lr, temperature_lr: learning rates of Adam.
-        critic_td_lr: that of the critic once temporal differences have begun, 0: `critic_lr`. A critic that knows
-            the returns keeps what it knows when it learns slowly from then on.
+        critic_td_lr: the critic's learning rate after `critic_warmup_steps`; 0: `critic_lr`. A low rate keeps what the
+            critic learned from the returns.
         bc_weight: weight of an imitation term in the actor's loss (0: PTR).
-        bc_gripper_weight: that of the gripper's squared error or cross-entropy; None: `bc_weight`. The gripper decides
-            between two actions that both are in the data, so that Q may have more to say there than on the motion.
-        gripper_at_mode: whether a two-way gripper follows Q at the mode of the motion, with which the policy acts,
-            instead of at samples of the motion: a grasp that is worth it at the mode often is not 8 mm beside it.
+        bc_gripper_weight: weight of the gripper's squared error or cross-entropy; None: `bc_weight`. Both values of the
+            gripper are in the data, so Q can be trusted more there than for the motion.
+        gripper_at_mode: whether a two-way gripper follows Q at the mode of the motion, which the policy executes,
+            instead of at samples of the motion. A grasp that pays off at the mode often fails 8 mm away from it.
         bc_loss: `squared`: error of the mode, summed over dimensions; `likelihood`: -log pi(a).
-            The squared error leaves log_std alone, which a likelihood of its own then fits to the data.
-        bc_std_weight: weight of that likelihood beside `bc_weight`, where log_std also follows Q and the
-            temperature. While the actor only imitates, it is always fitted.
+            The squared error does not train log_std; a separate likelihood term then fits it to the data.
+        bc_std_weight: weight of that likelihood term next to `bc_weight`, where log_std also follows Q and the
+            temperature. While the actor only imitates, log_std is always fitted.
         bc_steps: updates at the start in which the actor only imitates (0: PTR).
         entropy_in_bc_steps: whether the entropy term stays in the actor's loss during them, and the temperature is
             tuned (COG; not in PTR).
         critic_in_bc_steps: whether the critic learns during them.
-        critic_warmup_steps: first updates of the critic, in which it regresses on the returns of the data instead
-            of Bellman targets, with the conservative term (0: PTR). With `critic_in_bc_steps` false they are the last
-            ones of `bc_steps`.
-        critic_encoder: the critic's image encoder begins at `random` (PTR), or as a copy of the `actor`'s when the
-            critic starts to learn, which then needs fewer updates. Of use after `bc_steps`.
+        critic_warmup_steps: first updates of the critic, in which it regresses on the returns of the data (with the
+            conservative term) instead of on Bellman targets (0: PTR). If `critic_in_bc_steps` is false, these are the
+            last updates of `bc_steps`.
+        critic_encoder: initial weights of the critic's image encoder: `random` (PTR), or a copy of the `actor`'s when
+            the critic starts to learn, which then needs fewer updates. Useful with `bc_steps`.
         calibrated: bound the values of policy actions in the CQL term from below by the return of the
             demonstration (Cal-QL; off in PTR).
-        target_bounds: (lowest, highest) return that is possible, to which Bellman targets are clipped; the push on
-            data actions otherwise adds up along an episode when cql_alpha is large (empty: no bounds, as in PTR).
-        max_backup: Bellman targets take the best of `cql_n_actions` next actions (PTR); otherwise there is one.
-        next_policy_actions: the CQL term also pushes on `cql_n_actions` actions of the policy at s' (CQL and COG; not
-            PTR).
-        target_subset: critics, drawn again for each update, of which Bellman targets take the smallest (REDQ has 2;
-            0: all of them, as in PTR).
-        actor_q_weight: weight of Q in the actor's loss; 0 makes a control whose critic is trained and not used.
-        actor_critics: the actor climbs the `min` (PTR) or the `mean` of the critics (REDQ).
-        ema_decay: of the exponential moving average of the actor's weights, with which the policy acts (0: none,
+        target_bounds: (lowest, highest) possible return; Bellman targets are clipped to it. Without bounds, the push on
+            data actions accumulates along an episode when cql_alpha is large (empty: no bounds, as in PTR).
+        max_backup: Bellman targets take the best of `cql_n_actions` next actions (PTR), otherwise a single one.
+        next_policy_actions: the CQL term also pushes down `cql_n_actions` policy actions at s' (CQL and COG; not PTR).
+        target_subset: number of critics, drawn for each update, whose minimum is the Bellman target (REDQ: 2; 0: all,
             as in PTR).
-        action_choice, candidates: how the policy chooses an action unless it is told otherwise, one of CHOICES, and
-            among how many the Q-function chooses, the mode included (PTR acts by the mode).
-        next_algorithm: that of fine-tuning where it is another one, or for icvf that of a pre-training which begins
-            with its encoder; empty: the same one.
-        freeze_backbone: bc: the backbone keeps its weights, the rest of the actor learns.
+        actor_q_weight: weight of Q in the actor's loss; with 0 the critic is trained but not used (a control).
+        actor_critics: the actor maximizes the `min` (PTR) or the `mean` of the critics (REDQ).
+        ema_decay: decay of the exponential moving average of the actor's weights, which the policy uses (0: none, as in
+            PTR).
+        action_choice, candidates: how the policy chooses an action by default, one of CHOICES, and among how many
+            actions the Q-function chooses, including the mode (PTR uses the mode).
+        next_algorithm: the algorithm of fine-tuning if it differs. For icvf: the algorithm of the pre-training that
+            starts from its encoder. Empty: the same algorithm.
+        freeze_backbone: bc only: keep the backbone's weights and train the rest of the actor.
         awr, bet, contrastive, masked, icvf: options of awr, bet, time_contrastive, masked_autoencoder and icvf.
     """
 
@@ -215,7 +214,7 @@ class AlgorithmConfig:
 
     @property
     def executed(self) -> int:
-        """Steps of a chunk that are carried out before those of the next one."""
+        """Steps of a chunk to execute before the next one takes over."""
         return self.chunk_execute or self.chunk - self.chunk_lead
 
     def _require_chunks(self) -> None:
@@ -227,7 +226,7 @@ class AlgorithmConfig:
         if self.chunk_execute < 0 or not 0 <= self.chunk_lead < self.executed:
             raise ValueError(
                 f"chunk_execute is {self.chunk_execute} and chunk_lead {self.chunk_lead}; the first must be 0 or more, "
-                "the second from 0 to one less than the steps that are carried out"
+                "the second from 0 to one less than the executed steps"
             )
         if self.executed + self.chunk_lead > self.chunk:
             raise ValueError(

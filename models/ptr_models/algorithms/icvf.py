@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values of videos without actions: the intent-conditioned value function (ICVF), with which V-PTR begins.
+"""Values of videos without actions: the intent-conditioned value function (ICVF), the first phase of V-PTR.
 
 Ghosh, Bhateja, Levine, "Reinforcement Learning from Passive Data via Latent Intentions", ICML 2023 (arXiv 2304.04782);
 Bhateja et al., "Robotic Offline RL from Internet Videos via Value-Function Pre-Training", 2023 (arXiv 2309.13041).
-V(s, s+, z) is the return of one who wants to reach z, for reaching s+: -1 for each step before it, 0 from then on.
-Whether a step s -> s' serves z is not known from an action; it is if V(z, z) grows along it. B states, E members.
+V(s, s+, z) is the return for reaching s+ of an agent that wants to reach z: -1 for each step before s+, 0 afterward.
+There are no actions, so a step s -> s' counts as serving z if V(., z, z) grows along it. B states, E members.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ptr_models.algorithms.config import AlgorithmConfig
-from ptr_models.algorithms.cql import descend, frozen_copy, polyak_update
+from ptr_models.algorithms.cql import frozen_copy, optimizer_step, polyak_update
 from ptr_models.algorithms.sequences import IntentTensors
 from ptr_models.networks import Actor, NetworkConfig
 from ptr_models.networks.encoder import image_encoder
@@ -22,12 +22,12 @@ from ptr_models.networks.multilinear_value import MultilinearValue
 
 # --------------------------------------------------------------------------- the loss
 def td_target(mask: Tensor, next_value: Tensor, discount: float) -> Tensor:
-    """r + gamma m V(s') with the reward r = -m: -1 until it is reached, 0 when it is, and nothing after that.
+    """r + gamma m V(s') with the reward r = -m: -1 until the goal is reached, then 0 and the end of the episode.
 
     Args:
-        mask: (B,) 0 where s is what is to be reached.   next_value: (E, B) or (B,), of the target network.
+        mask: (B,) 0 where s is the goal.   next_value: (E, B) or (B,), of the target network.
     Returns:
-        of the shape of `next_value`.
+        the shape of `next_value`.
     """
     return mask * (discount * next_value - 1.0)
 
@@ -55,20 +55,20 @@ def expectile_loss(error: Tensor, advantage: Tensor, expectile: float) -> Tensor
 
 # --------------------------------------------------------------------------- one update
 class IntentConditionedValues:
-    """The encoder of an actor, trained to tell values; the rest of the actor is left to `algorithm.next_algorithm`."""
+    """Trains an actor's encoder to predict values. `algorithm.next_algorithm` trains the rest of the actor."""
 
     critic = None
     batches = "intents"
 
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
-        """Initialise the networks from PyTorch's global random state; K = tasks columns of the one-hot."""
+        """Initialize the networks from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         self._encoder = image_encoder(self.actor.encoder)
         self.value = MultilinearValue(networks.multilinear_value, networks.latent_width).to(self.device)
         self.target_encoder, self.target_value = frozen_copy(self._encoder), frozen_copy(self.value)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {"actor": self._adam(self._encoder), "value": self._adam(self.value)}
+        self.optimizers = {"actor": self._adam(self._encoder), "value": self._adam(self.value)}
 
     def _adam(self, module: nn.Module) -> torch.optim.Optimizer:
         options = self.config.icvf
@@ -85,14 +85,14 @@ class IntentConditionedValues:
         }
 
     def update(self, batch: IntentTensors, step: int) -> dict[str, Tensor]:
-        """One update of encoder and values, then of their slow copies."""
+        """One update of encoder and values, then of the target networks."""
         options = self.config.icvf
         target, gain = self._targets(batch)
         seen = torch.cat([batch.image, batch.outcome, batch.intent])
         value = self.value(*self._encoder(seen).chunk(3))
         error = target - value
         loss = expectile_loss(error, gain, options.expectile)
-        descend(list(self.optimisers.values()), loss)
+        optimizer_step(list(self.optimizers.values()), loss)
         polyak_update(self.target_encoder, self._encoder, self.config.tau)
         polyak_update(self.target_value, self.value, self.config.tau)
         value, reached = value.detach(), 1.0 - batch.outcome_mask

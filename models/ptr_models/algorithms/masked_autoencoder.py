@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.algorithms.bet import BETAS, decayed_groups
 from ptr_models.algorithms.config import AlgorithmConfig
-from ptr_models.algorithms.cql import descend
-from ptr_models.algorithms.options import MaskedConfig
+from ptr_models.algorithms.cql import optimizer_step
+from ptr_models.algorithms.method_configs import MaskedConfig
 from ptr_models.common.errors import PtrError
 from ptr_models.networks import Actor, NetworkConfig
+from ptr_models.networks.data_parallel import global_batch_size, uniform
 from ptr_models.networks.encoder import image_encoder
 from ptr_models.networks.masked_decoder import MaskedDecoder, patchify
-from ptr_models.networks.shared_batch import uniform, whole_rows
 from ptr_models.networks.vit import VisionTransformer
 
 
@@ -30,20 +30,20 @@ def visible_patches(noise: Tensor, ratio: float) -> Tensor:
     """Indices (B, V) of the patches that stay, V = floor(N (1 - ratio)) but at least 1.
 
     Args:
-        noise: (B, N) uniform; the smallest stay, so that every subset is equally likely.
+        noise: (B, N) uniform; patches with the smallest values stay, so all subsets are equally likely.
     """
     visible = max(int(noise.shape[1] * (1.0 - ratio)), 1)
     return noise.argsort(dim=1)[:, :visible]
 
 
-def normalised(patches: Tensor) -> Tensor:
+def normalized(patches: Tensor) -> Tensor:
     """Patches (B, N, P) with zero mean and unit variance each."""
     variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
     return (patches - mean) / (variance + 1e-6).sqrt()
 
 
 def reconstruction_loss(predicted: Tensor, patches: Tensor, visible: Tensor) -> Tensor:
-    """Mean squared error over the hidden patches alone.
+    """Mean squared error over the hidden patches.
 
     Args:
         predicted, patches: (B, N, P).   visible: (B, V) indices of the patches that were seen.
@@ -55,11 +55,11 @@ def reconstruction_loss(predicted: Tensor, patches: Tensor, visible: Tensor) -> 
 
 # --------------------------------------------------------------------------- the learning rate
 REFERENCE_BATCH = 256
-"""Images for which `base_lr` holds."""
+"""Batch size that `base_lr` refers to."""
 
 
 def learning_rate(options: MaskedConfig, images: int, step: int) -> float:
-    """Rate of the update after `step` updates: linear warm-up from 0, then half a cosine down to 0.
+    """Learning rate after `step` updates: linear warm-up from 0, then half a cosine down to 0.
 
     Args:
         images: per update, in all processes together.
@@ -76,16 +76,16 @@ def learning_rate(options: MaskedConfig, images: int, step: int) -> float:
 
 # --------------------------------------------------------------------------- one update
 class MaskedAutoencoder:
-    """The Vision Transformer of an actor and a decoder; the rest of the actor is left to `algorithm.next_algorithm`."""
+    """Trains an actor's Vision Transformer, with a decoder. `algorithm.next_algorithm` trains the rest of the actor."""
 
     critic = None
     batches = "transitions"
 
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
-        """Initialise the networks from PyTorch's global random state; K = tasks columns of the one-hot.
+        """Initialize the networks from PyTorch's global random state; K = tasks columns of the one-hot.
 
         Raises:
-            PtrError: the encoder is no Vision Transformer.
+            PtrError: the encoder is not a Vision Transformer.
         """
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks, config.chunk).to(self.device)
@@ -96,7 +96,7 @@ class MaskedAutoencoder:
         self._transformer = transformer
         self.decoder = MaskedDecoder(networks.masked_decoder, transformer).to(self.device)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {"actor": self._adamw(transformer), "decoder": self._adamw(self.decoder)}
+        self.optimizers = {"actor": self._adamw(transformer), "decoder": self._adamw(self.decoder)}
 
     def _adamw(self, module: nn.Module) -> torch.optim.AdamW:
         options = self.config.masked
@@ -114,15 +114,15 @@ class MaskedAutoencoder:
         options, encoder, transformer = self.config.masked, self._encoder, self._transformer
         prepared = transformer.prepare(encoder.pixels(batch.image))
         patches = patchify(prepared.float(), transformer.patch)
-        target = normalised(patches) if options.norm_pix_loss else patches
+        target = normalized(patches) if options.norm_pix_loss else patches
         noise = uniform(*patches.shape[:2], device=patches.device)
         visible = visible_patches(noise, options.ratio)
         with encoder.precision_of(batch.image.device.type):
             predicted = self.decoder(transformer.encode(prepared, visible), visible)
         loss = reconstruction_loss(predicted.float(), target, visible)
-        rate = learning_rate(options, whole_rows(len(prepared)), step)
-        for optimiser in self.optimisers.values():
-            for group in optimiser.param_groups:
+        rate = learning_rate(options, global_batch_size(len(prepared)), step)
+        for optimizer in self.optimizers.values():
+            for group in optimizer.param_groups:
                 group["lr"] = rate
-        descend(list(self.optimisers.values()), loss)
+        optimizer_step(list(self.optimizers.values()), loss)
         return {"reconstruction_loss": loss.detach(), "learning_rate": loss.detach().new_full((), rate)}

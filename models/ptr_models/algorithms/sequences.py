@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of windows, of clips and of intents as tensors, and the choice among all kinds of batches."""
+"""Batches of windows, clips and intents as tensors, and the conversion of any kind of batch."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ptr_models.replay.windows import CLIP, Clips, Windows
 
 @dataclass(frozen=True)
 class WindowTensors:
-    """B windows of L consecutive steps; rows lie window after window.
+    """B windows of L consecutive steps, one window after the other.
 
     Attributes:
         image: (B * L, H, W, 3) uint8 RGB.
         state: (B * L, 7) float32.
         action: (B * L, 7) scaled to [-0.99, 0.99].
-        valid: (B * L,) float32; 0 marks padding behind the end of an episode.
+        valid: (B * L,) float32; 0 marks padding after the end of an episode.
         task: (B * L, K) one-hot, or embeddings of instructions.
         length: L.
     """
@@ -51,10 +51,10 @@ class WindowTensors:
 
 @dataclass(frozen=True)
 class ClipTensors:
-    """B clips of three frames each, in the order of time.
+    """B clips of three frames each, in temporal order.
 
     Attributes:
-        image: (B * 3, H, W, 3) uint8 RGB, clip after clip.   video: (B,) which episode a clip is of.
+        image: (B * 3, H, W, 3) uint8 RGB, clip after clip.   video: (B,) the episode of each clip.
     """
 
     image: Tensor
@@ -69,7 +69,7 @@ class ClipTensors:
 
 @dataclass(frozen=True)
 class IntentTensors:
-    """B successive frames with outcomes and intents, see `replay.intents`.
+    """B pairs of successive frames with outcomes and intents, see `replay.intents`.
 
     Attributes:
         image, next_image, outcome, intent: (B, H, W, 3 * cameras) uint8 RGB, s, s', s+ and z.

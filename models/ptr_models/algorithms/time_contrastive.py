@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Time-contrastive pre-training of the backbone, after R3M: near in time is near in features.
+"""Time-contrastive pre-training of the backbone, after R3M: frames close in time get similar features.
 
 Nair et al., "R3M: A Universal Visual Representation for Robot Manipulation", CoRL 2022 (arXiv 2203.12601),
-without its language term, since the videos here have no sentences; Sermanet et al. 2018. Negatives are the
-other videos of the batch. B clips of an early, a middle and a late frame; D features, the mean of the map.
+without its language term, since the videos here have no captions; Sermanet et al. 2018. Negatives are the other videos
+of the batch. B clips of an early, a middle and a late frame; D features, averaged over the feature map.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ptr_models.algorithms.config import AlgorithmConfig
-from ptr_models.algorithms.cql import adam, descend, trainable
+from ptr_models.algorithms.cql import adam, optimizer_step, trainable
 from ptr_models.algorithms.sequences import ClipTensors
 from ptr_models.networks import Actor, NetworkConfig
 from ptr_models.networks.encoder import image_encoder
@@ -20,12 +20,12 @@ from ptr_models.networks.encoder import image_encoder
 
 # --------------------------------------------------------------------------- the losses
 def similarity(first: Tensor, second: Tensor) -> Tensor:
-    """S(x, y) = -||x - y||, over the last axis; its gradient is 0, not undefined, where x = y."""
+    """S(x, y) = -||x - y|| over the last axis, with gradient 0 (not undefined) at x = y."""
     return -((first - second).square().sum(dim=-1) + 1e-12).sqrt()
 
 
 def info_nce(anchor: Tensor, near: Tensor, far: Tensor, video: Tensor) -> Tensor:
-    """-log of the share of exp S(anchor, near) among itself, exp S(anchor, far) and the other videos' frames.
+    """-log of exp S(anchor, near) over the sum of itself, exp S(anchor, far) and those of other videos.
 
     Args:
         anchor, near, far: (B, D) features of frames of the same clip, `near` nearer in time.
@@ -40,30 +40,30 @@ def info_nce(anchor: Tensor, near: Tensor, far: Tensor, video: Tensor) -> Tensor
 
 
 def time_contrastive_loss(early: Tensor, middle: Tensor, late: Tensor, video: Tensor) -> Tensor:
-    """The middle frame is nearer to the early one than the late one is, and nearer to the late than the early is."""
+    """Mean of both directions: the middle frame is closer to the early (late) frame than the late (early) one is."""
     forward = info_nce(early, middle, late, video)
     backward = info_nce(late, middle, early, video)
     return (forward + backward).mean() / 2
 
 
 def sparsity(features: Tensor, l1: float, l2: float) -> Tensor:
-    """R3M's penalty: l1 times the mean 1-norm plus l2 times the mean 2-norm of features (N, D)."""
+    """R3M's penalty: l1 times the mean L1 norm plus l2 times the mean L2 norm of features (N, D)."""
     return l1 * features.abs().sum(dim=-1).mean() + l2 * features.norm(dim=-1).mean()
 
 
 # --------------------------------------------------------------------------- one update
 class TimeContrastive:
-    """The backbone of an actor, trained on clips; the rest of the actor is left to `algorithm.next_algorithm`."""
+    """Trains an actor's backbone on clips. `algorithm.next_algorithm` trains the rest of the actor."""
 
     critic = None
     batches = "clips"
 
     def __init__(self, config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> None:
-        """Initialise the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
+        """Initialize the actor from PyTorch's global random state; K = tasks columns of the one-hot."""
         self.config, self.device = config, torch.device(device)
         self.actor = Actor(networks, tasks, config.chunk).to(self.device)
         self.log_temperature = nn.Parameter(torch.zeros((), device=self.device))
-        self.optimisers = {"actor": adam(trainable(image_encoder(self.actor.encoder).backbone), config.contrastive.lr)}
+        self.optimizers = {"actor": adam(trainable(image_encoder(self.actor.encoder).backbone), config.contrastive.lr)}
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -76,7 +76,7 @@ class TimeContrastive:
         early, middle, late = features.unflatten(0, (-1, batch.length)).unbind(dim=1)
         contrastive = time_contrastive_loss(early, middle, late, batch.video)
         loss = contrastive + sparsity(features, self.config.contrastive.l1, self.config.contrastive.l2)
-        descend(self.optimisers["actor"], loss)
+        optimizer_step(self.optimizers["actor"], loss)
         with torch.no_grad():
             far = similarity(early, late)
             ordered = (similarity(early, middle) > far) & (similarity(middle, late) > far)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which checkpoint of a run to take, without a trial, and a file in the run that says so and why.
+"""Choose a checkpoint of a run without trials, and store the choice and its reason in the run.
 
 PTR takes the earliest checkpoint of fine-tuning whose values rise along the demonstrations of the target task. For
 methods without a Q-function, and where the actor has only imitated so far, there is no such rule, and the last
@@ -23,7 +23,7 @@ from ptr_models.training.data import Bags, bags_of_run, limited, open_folders
 from ptr_models.training.runs import CHOICE, CheckpointError, checkpoints_of
 
 DEMONSTRATIONS = 10
-"""At most so many are looked at."""
+"""Maximum number of demonstrations to use."""
 RULE = (
     f"the earliest whose values rise: mean rank correlation of Q with time at least {ACCEPT_MEAN}, and at least "
     f"{ACCEPT_SINGLE} on {100 * ACCEPT_SHARE:.0f} % of the demonstrations"
@@ -81,7 +81,7 @@ def choose_of_run(
         run: its folder.
         folders: demonstrations of the target task; none: those that the run was fine-tuned on.
         earliest: updates of fine-tuning that a choice needs; None: `schedule.choose_from` of the run.
-        demonstrations: at most so many, chosen by the run's seed.
+        demonstrations: maximum number, chosen by the run's seed.
         cache: of replay.   exclude: see `episodes.exclusion`; without `folders` what the run left out is left out, too.
         device: that computes the values.
     Raises:
@@ -123,7 +123,7 @@ def _by_trend(paths: Sequence[Path], data: Dataset, earliest: int, device: str) 
 
 
 def _demonstrations(
-    run: Path, folders: Sequence[Path], last: Checkpoint, most: int, cache: Path | None, exclude: Sequence[str]
+    run: Path, folders: Sequence[Path], last: Checkpoint, max_episodes: int, cache: Path | None, exclude: Sequence[str]
 ) -> Dataset:
     config = last.config
     bags = Bags(target=folders) if folders else bags_of_run(run)
@@ -140,7 +140,7 @@ def _demonstrations(
     )
     if not folders:
         data = limited(data, config.data.target_episodes, config.seed)
-    return limited(data, most, config.seed)
+    return limited(data, max_episodes, config.seed)
 
 
 def _write(file: Path, values: dict[str, Any]) -> None:

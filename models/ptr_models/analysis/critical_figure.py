@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ptr_models.analysis.critical import Decisions
 from ptr_models.common.errors import PtrError
-from ptr_models.common.plotting import COLOURS, FAINT, INK, tidy
+from ptr_models.common.plotting import COLORS, FAINT, INK, tidy
 
 CRITICAL = "#d1603d"
 IMAGES = 10
@@ -41,12 +41,12 @@ def _draw(block: SubFigure, item: Decisions, mark: NDArray[np.bool_]) -> None:
     values, cost, errors = (block.add_subplot(grid[row, :]) for row in (1, 2, 3))
     low, high = np.quantile(item.alternatives, (0.1, 0.9), axis=1)
     values.fill_between(steps, low, high, color=FAINT, alpha=0.3, lw=0, label="Q of the alternatives, 10-90 %")
-    values.plot(steps, item.q, color=COLOURS[0], lw=1.6, label="Q of the action taken")
+    values.plot(steps, item.q, color=COLORS[0], lw=1.6, label="Q of the action taken")
     cost.plot(steps, item.separation, color=CRITICAL, lw=1.4, label="action taken minus mean alternative")
-    cost.plot(steps, item.advantage, color=COLOURS[2], lw=1.2, label="advantage over the policy's own action")
+    cost.plot(steps, item.advantage, color=COLORS[2], lw=1.2, label="advantage over the policy's own action")
     cost.axhline(0, color=FAINT, lw=0.6)
-    for colour, (name, error) in zip((COLOURS[0], COLOURS[3], COLOURS[4]), item.errors.items(), strict=False):
-        errors.plot(steps, error, color=colour, lw=1.3, label=f"{name}: error of its action (RMS, scaled)")
+    for color, (name, error) in zip((COLORS[0], COLORS[3], COLORS[4]), item.errors.items(), strict=False):
+        errors.plot(steps, error, color=color, lw=1.3, label=f"{name}: error of its action (RMS, scaled)")
     for axis in (values, cost, errors):
         for step in np.flatnonzero(mark):
             axis.axvspan(step - 0.5, step + 0.5, color=CRITICAL, alpha=0.12, lw=0)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ptr_models.analysis.values import ValueCurve, trend
 from ptr_models.common.errors import PtrError
-from ptr_models.common.plotting import COLOURS, FAINT, INK, tidy
+from ptr_models.common.plotting import COLORS, FAINT, INK, tidy
 from ptr_models.json_input import parse_object
 
 PANELS = (
@@ -36,9 +36,9 @@ def q_figure(curves: Sequence[ValueCurve], columns: int = 5, title: str = "") ->
     for axis, curve in zip(axes, curves, strict=False):
         steps = np.arange(len(curve.mc_return))
         axis.plot(steps, curve.mc_return, color=FAINT, lw=1, ls=":", label="return of the demonstration")
-        axis.fill_between(steps, curve.q.min(axis=0), curve.q.max(axis=0), color=COLOURS[0], alpha=0.2, lw=0)
-        axis.plot(steps, curve.pessimistic, color=COLOURS[0], lw=1.6, label="Q of its action")
-        axis.plot(steps, curve.q_mode, color=COLOURS[1], lw=1.2, label="Q of the policy's action")
+        axis.fill_between(steps, curve.q.min(axis=0), curve.q.max(axis=0), color=COLORS[0], alpha=0.2, lw=0)
+        axis.plot(steps, curve.pessimistic, color=COLORS[0], lw=1.6, label="Q of its action")
+        axis.plot(steps, curve.q_mode, color=COLORS[1], lw=1.2, label="Q of the policy's action")
         axis.set_title(f"rank correlation {trend(curve.pessimistic).spearman:.2f}", fontsize=8, color=INK)
         tidy(axis)
     for axis in axes[len(curves) :]:
@@ -55,10 +55,10 @@ def trend_figure(steps: Sequence[int], scores: Sequence[float], chosen: int | No
     """Trend score per checkpoint, with the chosen step."""
     figure = Figure(figsize=(5.0, 2.6), layout="constrained")
     axis = figure.subplots()
-    axis.plot(steps, scores, color=COLOURS[0], marker="o", ms=4, lw=1.4)
+    axis.plot(steps, scores, color=COLORS[0], marker="o", ms=4, lw=1.4)
     if chosen is not None:
-        axis.axvline(chosen, color=COLOURS[1], lw=1.2, ls="--")
-        axis.annotate(f"chosen: {chosen}", (chosen, axis.get_ylim()[0]), fontsize=8, color=COLOURS[1])
+        axis.axvline(chosen, color=COLORS[1], lw=1.2, ls="--")
+        axis.annotate(f"chosen: {chosen}", (chosen, axis.get_ylim()[0]), fontsize=8, color=COLORS[1])
     axis.set_xlabel("update", fontsize=8)
     axis.set_ylabel("rank correlation of Q with time", fontsize=8)
     tidy(axis)
@@ -79,10 +79,10 @@ def training_figure(entries: Sequence[dict[str, Any]], switch: int | None = None
     figure = Figure(figsize=(3.4 * columns, 2.3 * rows), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axis, (name, keys) in zip(axes, panels, strict=False):
-        for colour, key in zip(COLOURS, keys, strict=False):
+        for color, key in zip(COLORS, keys, strict=False):
             points = [(entry["step"], entry[key]) for entry in entries if key in entry]
             if points:
-                axis.plot(*zip(*points, strict=True), color=colour, lw=1.3, label=key.removeprefix("q_"))
+                axis.plot(*zip(*points, strict=True), color=color, lw=1.3, label=key.removeprefix("q_"))
         if len(keys) > 1:
             axis.legend(frameon=False, fontsize=7)
         if switch is not None and entries[0]["step"] <= switch <= entries[-1]["step"]:

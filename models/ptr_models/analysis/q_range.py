@@ -21,7 +21,7 @@ from ptr_models.training.data import open_folders
 from ptr_models.training.q_range import QRange
 
 DEMONSTRATIONS = 10
-"""At most so many per task are looked at."""
+"""Maximum number of demonstrations per task."""
 QUANTILE = 0.01
 """Share of the values on either side that is left out."""
 BEHIND, AHEAD = 1.0, 0.6
@@ -83,7 +83,7 @@ def _modes_values(policy: Policy, data: Dataset, index: int) -> NDArray[np.float
 def add_q_ranges(
     path: Path, data: Dataset, *, demonstrations: int = DEMONSTRATIONS, device: str = "cpu"
 ) -> dict[str, QRange]:
-    """Compute the ranges of a checkpoint's tasks and keep them in it, beside those of other tasks.
+    """Compute the ranges of a checkpoint's tasks and store them in it, in addition to those of other tasks.
 
     Args:
         path: the checkpoint's folder.

@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"error: {plain(message)}; see {self.prog} --help\n")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
-        """Refuse what is no choice, and name the nearest one."""
+        """Refuse an unknown choice and suggest the nearest one."""
         if action.choices is not None and value not in action.choices:
             what = "command" if isinstance(action, argparse._SubParsersAction) else "choice"
             raise argparse.ArgumentError(action, unknown_text(what, str(value), [str(one) for one in action.choices]))
@@ -70,7 +70,7 @@ def unknown_text(kind: str, name: str, names: Collection[str], where: str = "") 
 
 
 class Name:
-    """Type of an argument: a name that the simulator knows; where there is no simulator, any that is well-formed.
+    """Type of an argument: a name known to the simulator; without a simulator, any well-formed name.
 
     Args:
         kind: task, kitchen or camera.
@@ -144,7 +144,7 @@ way = OneOf("way of choosing actions", lambda: WAYS)
 task, kitchen, camera = Name("task"), Name("kitchen"), Name("camera")
 any_task, any_kitchen = Name("task", free=True), Name("kitchen", free=True)
 LONGEST_INSTRUCTION = 120
-"""Characters; the policy server takes no more."""
+"""Characters; the policy server accepts no more."""
 
 
 def task_or_instruction(text: str) -> str:
@@ -264,7 +264,7 @@ class Checkpoint(Existing):
 
         place = shipped_checkpoint(text)
         if place is None and not path(text).exists():
-            near = _beside(path(text)) or f", or the name of a shipped one: {', '.join(shipped_names()) or 'none'}"
+            near = _beside(path(text)) or f", or a shipped checkpoint: {', '.join(shipped_names()) or 'none'}"
             raise argparse.ArgumentTypeError(f"{text} does not exist; give the folder of a checkpoint or a run{near}")
         place = place or super().__call__(text)
         steps = place.glob("checkpoints/step_*/checkpoint.json")
@@ -295,7 +295,7 @@ def option(
 def several(
     parser: argparse._ActionsContainer, *names: str, old: Sequence[str] = (), **keywords: Any
 ) -> argparse.Action:
-    """Add an option that takes one or more words, and may be repeated."""
+    """Add an option that takes one or more values and may be repeated."""
     keywords = {"nargs": "+", "action": "extend", "default": []} | keywords
     return option(parser, *names, old=old, **keywords)
 

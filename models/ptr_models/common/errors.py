@@ -3,4 +3,4 @@
 
 
 class PtrError(Exception):
-    """Base of all errors of the suite that say what was wrong, with the value, and what to do."""
+    """Base class of the suite's errors. Messages state what was wrong, the value, and what to do."""

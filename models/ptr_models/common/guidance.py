@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a command says at its end: what comes next; and when it is interrupted: how far it came and how to go on."""
+"""The closing messages of commands: the next step, or after an interruption the progress and how to continue."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from types import FrameType
 
 from ptr_models.common.plain_text import plain
 
-AGAIN = "the same command goes on from here"
-BEGINS_AGAIN = "the same command begins again"
+AGAIN = "the same command continues from here"
+BEGINS_AGAIN = "the same command starts again"
 
 
 class Interrupted(KeyboardInterrupt):
-    """A person ended the command; the text says how far it came and how to go on.
+    """A person interrupted the command; the text describes the progress and how to continue.
 
     Attributes:
-        number: of the signal, SIGINT or SIGTERM; the exit code is 128 more.
+        number: of the signal, SIGINT or SIGTERM; the exit code is 128 + number.
     """
 
     def __init__(self, text: str = "", number: int = signal.SIGINT) -> None:
@@ -34,22 +34,22 @@ class Interrupted(KeyboardInterrupt):
 
 
 def next_step(*words: object, about: str = "") -> None:
-    """Print the command that comes next.
+    """Print the command to run next.
 
     Args:
-        words: of it, behind `ptr`.
-        about: what it does, where that is no matter of course.
+        words: the command after `ptr`.
+        about: what it does, if that is not obvious.
     """
     print(f"next: {plain(command_text(*words))}" + (f"   ({about})" if about else ""))
 
 
 def command_text(*words: object) -> str:
-    """A command of `ptr` as a person types it; "…" stands for what only they know."""
+    """A `ptr` command as typed by a person; "…" is a placeholder for their own value."""
     return " ".join([_ptr(), *(word if word == "…" else shlex.quote(word) for word in map(str, words))])
 
 
 def _ptr() -> str:
-    """`ptr`, or where that is not on the PATH, its file, as this command was called."""
+    """`ptr`, or the path of this command if `ptr` is not on the PATH."""
     called = sys.argv[0] if sys.argv else ""
     if os.path.basename(called) != "ptr" or shutil.which("ptr"):
         return "ptr"
@@ -59,9 +59,9 @@ def _ptr() -> str:
 
 @contextmanager
 def resumable(done: Callable[[], str], how: str = AGAIN) -> Iterator[None]:
-    """Whoever interrupts what is inside is told how far it came, as the bar showed it, and how to go on.
+    """If the block is interrupted, report the progress (as in the progress bar) and how to continue.
 
-    What is told further inside stays.
+    A message from an inner block takes precedence.
     """
     try:
         yield
@@ -73,7 +73,7 @@ def resumable(done: Callable[[], str], how: str = AGAIN) -> Iterator[None]:
 
 
 def begins_again(run: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
-    """A command that writes nothing until it says otherwise: whoever interrupts it is told so."""
+    """Wrap a command that at first writes nothing: an interruption then reports that."""
 
     @functools.wraps(run)
     def interruptible(options: Namespace) -> int:
@@ -85,7 +85,7 @@ def begins_again(run: Callable[[Namespace], int]) -> Callable[[Namespace], int]:
 
 @contextmanager
 def termination_interrupts() -> Iterator[None]:
-    """SIGTERM does what Ctrl-C does, so that helpers and locks end too; only where nobody else handles it."""
+    """Let SIGTERM act like Ctrl-C, so that helpers and locks end too, unless it already has a handler."""
     here = threading.current_thread() is threading.main_thread()
     if not here or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
         yield
@@ -99,7 +99,7 @@ def termination_interrupts() -> Iterator[None]:
 
 
 def tell_interrupted(error: KeyboardInterrupt) -> int:
-    """Say what there is to be said after an interruption; returns the exit code."""
+    """Print the message of an interruption; returns the exit code."""
     text = str(error)
     print(f"interrupted: {plain(text, newlines=True)}" if text else "interrupted", file=sys.stderr)
     return 128 + int(getattr(error, "number", signal.SIGINT))

@@ -23,19 +23,19 @@ _NO_FRAME = {0xC4, 0xC8, 0xCC}  # tables, not the header of a frame, although th
 
 
 class TornError(ValueError):
-    """A JPEG is not whole; the message says what is missing."""
+    """A JPEG is incomplete; the message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Structure:
-    """What the header of a JPEG says.
+    """The header of a JPEG.
 
     Attributes:
         width, height: pixels.
         restarts: how many restart markers the scan should have; None: none are announced, or it is progressive.
         tables: whether it brings its Huffman tables.
-        header_end: where the segment begins that starts the scan.
-        scan: where the compressed data begin.
+        header_end: start of the segment that starts the scan.
+        scan: start of the compressed data.
     """
 
     width: int
@@ -90,7 +90,7 @@ def structure(data: bytes) -> Structure:
         TornError: it is no JPEG, or its header is cut off.
     """
     if data[:2] != bytes((0xFF, _START)):
-        raise TornError("it does not begin like a JPEG")
+        raise TornError("it does not start like a JPEG")
     frame, tables, interval, place = None, False, 0, 2
     while place + 4 <= len(data):
         if data[place] != 0xFF:
@@ -141,7 +141,7 @@ def whole(data: bytes) -> Structure:
         if not np.array_equal(marks, 0xD0 + np.arange(found.restarts) % 8):
             raise TornError(f"it has {len(marks)} restart markers or not in their order; {found.restarts} are due")
     elif np.isin(marks, (_START, _END)).any():
-        raise TornError("another image begins in its middle")
+        raise TornError("another image starts in its middle")
     return found
 
 
@@ -160,7 +160,7 @@ def complete(data: bytes) -> bytes:
 
 @functools.cache
 def _standard_tables() -> bytes:
-    """The tables of Annex K as segments: OpenCV's encoder uses exactly these unless it is told to optimise."""
+    """The tables of Annex K as segments: OpenCV's encoder uses exactly these unless it is told to optimize."""
     example = encode(np.zeros((8, 8, 3), np.uint8), 90)
     tables, place = b"", 2
     while example[place + 1] != _SCAN:

@@ -31,7 +31,7 @@ _LONGEST = 120  # characters of a command that are shown
 
 
 class FolderInUseError(PtrError):
-    """Somebody writes into the folder; the message says which."""
+    """Another process writes to the folder; the message says which."""
 
 
 class FolderNotWritableError(PtrError):
@@ -62,7 +62,7 @@ def locked(folder: Path | str) -> Iterator[None]:
     """The folder, which is made if need be, belongs to the caller.
 
     Raises:
-        FolderInUseError: somebody has it.
+        FolderInUseError: another process has it.
         FolderNotWritableError: it can't be made, written or locked.
     """
     lock = FolderLock(folder)
@@ -93,7 +93,7 @@ class FolderLock:
         _write(self._file, Holder(os.getpid(), this_command(), time.time()))
 
     def release(self) -> None:
-        """Let others have the folder; a second call does nothing."""
+        """Release the folder; a second call does nothing."""
         if self._file < 0:
             return
         with contextlib.suppress(OSError):
@@ -103,23 +103,23 @@ class FolderLock:
 
 
 def require_unused(folder: Path) -> None:
-    """Nothing where no other process writes into the folder: for a command whose child process will lock it.
+    """Check that no other process writes to the folder, for a command whose child process will lock it.
 
     Raises:
-        FolderInUseError: one does.
+        FolderInUseError: another process does.
     """
-    used, holder = _look(folder)
+    used, holder = _lock_holder(folder)
     if used:
         raise FolderInUseError(in_use_text(folder, holder))
 
 
 def in_use(folder: Path | str) -> bool:
-    """Whether a process writes into the folder now."""
-    return _look(Path(folder))[0]
+    """Whether a process currently writes to the folder."""
+    return _lock_holder(Path(folder))[0]
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether there is nothing in a folder but, perhaps, its lock."""
+    """Whether a folder is empty, apart from its lock."""
     return all(path.name == LOCK for path in folder.iterdir())
 
 
@@ -127,12 +127,12 @@ def holds_run(folder: Path, command: str, mark: str, besides: Collection[str] = 
     """True when a folder holds a run of a command; False when it is missing or empty.
 
     Args:
-        command: as a person types it.
-        mark: a file that every run of it has.
-        besides: what may be in the folder before a run begins.
+        command: as typed by a person.
+        mark: a file that each of its runs has.
+        besides: names that may be in the folder before a run starts.
 
     Raises:
-        FolderTakenError: it holds something else, or is a file: the command touches neither.
+        FolderTakenError: it holds something else, or is a file; the command changes neither.
     """
     if folder.is_dir() and not folder.is_symlink():
         if (folder / mark).is_file():
@@ -146,7 +146,7 @@ def holds_run(folder: Path, command: str, mark: str, besides: Collection[str] = 
 
 
 def require_run_or_empty(folder: Path, command: str, mark: str, besides: Collection[str] = ()) -> None:
-    """Refuse a folder in which a run of a command can neither begin nor go on; arguments as of `holds_run`.
+    """Refuse a folder in which a run of a command can neither start nor continue; arguments as in `holds_run`.
 
     Raises:
         FolderTakenError: it holds something else.
@@ -155,9 +155,9 @@ def require_run_or_empty(folder: Path, command: str, mark: str, besides: Collect
 
 
 def in_use_text(folder: Path, holder: Holder | None) -> str:
-    """The sentence about a folder that another process has."""
+    """The message about a folder that another process uses."""
     who = "another process" if holder is None else str(holder)
-    return f"{folder} is in use: {who} writes into it; wait for its end, or choose another folder"
+    return f"{folder} is in use: {who} writes to it; wait until it ends, or choose another folder"
 
 
 def this_command() -> str:
@@ -169,7 +169,7 @@ def this_command() -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def _look(folder: Path) -> tuple[bool, Holder | None]:
+def _lock_holder(folder: Path) -> tuple[bool, Holder | None]:
     try:
         file = os.open(folder / LOCK, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
@@ -184,7 +184,7 @@ def _look(folder: Path) -> tuple[bool, Holder | None]:
 
 
 def _write(file: int, holder: Holder) -> None:
-    """Best effort: on a full disk the lock holds all the same."""
+    """Best effort: the lock also works on a full disk."""
     with contextlib.suppress(OSError):
         os.ftruncate(file, 0)
         os.pwrite(file, json.dumps(dataclasses.asdict(holder)).encode(), 0)
@@ -200,5 +200,5 @@ def _read(file: int) -> Holder | None:
 
 def _why_not(folder: Path, error: OSError) -> str:
     if error.errno == errno.EEXIST or (error.errno == errno.ENOTDIR and folder.is_file()):
-        return f"{folder} is a file, no folder; choose another folder"
+        return f"{folder} is a file, not a folder; choose another folder"
     return f"{folder} cannot be written: {error.strerror}; choose another folder"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, FAINT, GRID = "#24303a", "#8a949c", "#e3e7ea"
-COLOURS = ("#1f6f8b", "#d1603d", "#5b8c5a", "#8a5a9e", "#c29b2e")
+COLORS = ("#1f6f8b", "#d1603d", "#5b8c5a", "#8a5a9e", "#c29b2e")
 FOR_PAPERS = (".pdf", ".svg")
 
 
@@ -26,7 +26,7 @@ def save(figure: Figure, path: Path | str) -> Path:
 
 
 def save_for_papers(figure: Figure, path: Path) -> Path:
-    """Write a figure as it is asked for, and beside it as PDF and SVG; returns the path that was asked for."""
+    """Write a figure to the given path, and next to it as PDF and SVG; returns the path."""
     for suffix in FOR_PAPERS:
         save(figure, path.with_suffix(suffix))
     return save(figure, path)

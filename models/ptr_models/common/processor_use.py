@@ -1,34 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How busy this computer is: the share of its processors' time that is not idle."""
+"""Processor use of this computer: the share of its processors' time that is not idle."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 BUSY = 0.9
-"""Share from which the computer itself explains what comes late."""
+"""Share above which a busy computer explains late messages."""
 STAT = Path("/proc/stat")
 _IDLE = slice(3, 5)  # of the line `cpu`, see proc_stat(5): idle, iowait
 _COUNTED = 8  # fields from user to steal; those after them are parts of user and nice
 
 
 class ProcessorUse:
-    """Measures from one moment to the next.
+    """Measures processor use over an interval.
 
     Args:
-        stat: the kernel's counters; where there are none, nothing is known.
+        stat: file of the kernel's counters; if it is missing, the use is not known.
     """
 
     def __init__(self, stat: Path = STAT) -> None:
         self._stat = stat
         self._before = self._read()
 
-    def begin(self) -> None:
-        """Measure from now on."""
+    def start(self) -> None:
+        """Start a new interval."""
         self._before = self._read()
 
     def share(self) -> float | None:
-        """The share in use since `begin`, in [0, 1]; None: not known, or no time has passed."""
+        """The share in use since `start`, in [0, 1]; None: not known, or no time has passed."""
         now = self._read()
         if now is None or self._before is None:
             return None
@@ -36,13 +36,13 @@ class ProcessorUse:
         return min(1.0, max(0.0, 1.0 - idle / total)) if total > 0 else None
 
     def lap(self) -> float | None:
-        """The share in use since the last `begin` or `lap`."""
+        """The share in use since the last `start` or `lap`."""
         share = self.share()
-        self.begin()
+        self.start()
         return share
 
     def _read(self) -> tuple[int, int] | None:
-        """Ticks that were idle, and all."""
+        """Idle ticks and all ticks."""
         try:
             with self._stat.open(encoding="ascii") as file:
                 ticks = [int(word) for word in file.readline().split()[1:]][:_COUNTED]

@@ -44,7 +44,7 @@ class Registry(Generic[T]):
         return name in self._own or name in self._added() or name in self._added(again=True)
 
     def __getitem__(self, name: str) -> T:
-        """What stands behind a name.
+        """The object registered under a name.
 
         Raises:
             UnknownNameError: nothing does.

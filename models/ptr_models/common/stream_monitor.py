@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a stream of messages is: how often they come, and how old the newest is."""
+"""Monitor a stream of messages: its rate, and the age of the newest message."""
 
 from __future__ import annotations
 
 from collections import deque
 
 WINDOW = 2.0
-"""s over which a rate is counted."""
-_MOST = 10_000
-"""Arrivals that are remembered of one stream, whatever floods it."""
+"""s, interval of the rate."""
+_MAX_ARRIVALS = 10_000
+"""Maximum number of stored arrivals per stream, even if it is flooded."""
 
 
 class StreamRate:
     """Arrivals of one stream.
 
     Attributes:
-        newest: s, arrival of the newest message; None: there was none yet.
+        newest: s, arrival of the newest message; None before the first.
     """
 
     def __init__(self) -> None:
         self.newest: float | None = None
         self._first = 0.0
-        self._recent: deque[float] = deque(maxlen=_MOST)
+        self._recent: deque[float] = deque(maxlen=_MAX_ARRIVALS)
 
     def arrived(self, now: float) -> None:
         """A message has arrived at `now` (s)."""
@@ -32,11 +32,11 @@ class StreamRate:
         self._forget(now)
 
     def age(self, now: float) -> float | None:
-        """s since the newest message; None: there was none yet."""
+        """s since the newest message; None before the first."""
         return None if self.newest is None else max(0.0, now - self.newest)
 
     def rate(self, now: float) -> float:
-        """Hz over the last WINDOW, or since the first message while that is shorter; it falls while nothing comes."""
+        """Hz over the last WINDOW, or since the first message if that is shorter. It falls while no messages arrive."""
         self._forget(now)
         since = now - self._first
         if since >= WINDOW:

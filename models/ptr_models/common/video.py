@@ -162,7 +162,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
             context.thread_count = 1
             yield container, stream
     except damage as error:
-        raise VideoError(f"{path} is no intact MP4 video: {error}") from error
+        raise VideoError(f"{path} is not an intact MP4 video: {error}") from error
 
 
 def require_size(path: Path, height: int, width: int) -> None:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes: bags with everything a robot saw and did, and their way into arrays. No ROS, no torch."""
+"""Episodes: bags of what a robot saw and did, and their conversion to arrays. Needs neither ROS nor PyTorch."""

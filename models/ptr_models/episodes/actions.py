@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Actions: as the networks know them, and the displacements between commanded poses that they stand for."""
+"""Actions: scaling for the networks, and conversion to and from displacements of the commanded pose."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ MARGIN = 0.99
 
 
 def scale(actions: ArrayLike, contract: Contract) -> NDArray[np.float32]:
-    """Map raw actions (..., A) in m, rad and gripper opening to [-0.99, 0.99], clipping what lies outside."""
+    """Map raw actions (..., A) in m, rad and gripper opening to [-0.99, 0.99]; values outside are clipped."""
     low, high = np.array(contract.action_low), np.array(contract.action_high)
     scaled = 2.0 * (np.asarray(actions, dtype=np.float64) - low) / (high - low) - 1.0
     return np.clip(scaled, -MARGIN, MARGIN).astype(np.float32)
 
 
 def scale_chunks(actions: ArrayLike, contract: Contract, steps: int) -> NDArray[np.float32]:
-    """The chunk of scaled actions that begins at each step of an episode.
+    """The chunk of scaled actions that starts at each step of an episode.
 
-    Behind the end of the episode the arm stands still and the gripper stays as it was.
+    After the end of the episode the arm stands still and the gripper does not change.
 
     Args:
         actions: (T, A) raw.   steps: h.
@@ -39,7 +39,7 @@ def scale_chunks(actions: ArrayLike, contract: Contract, steps: int) -> NDArray[
 
 
 def standing_still(chunks: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[Any]:
-    """Raw chunks (..., h, A) without motion where a step is not valid (..., h); the last number, the gripper, stays."""
+    """Raw chunks (..., h, A) with zero motion where valid (..., h) is False; the gripper, the last number, is kept."""
     moves = valid[..., None] | (np.arange(chunks.shape[-1]) == chunks.shape[-1] - 1)
     return np.where(moves, chunks, np.zeros((), chunks.dtype))
 
@@ -51,7 +51,7 @@ def unscale(actions: ArrayLike, contract: Contract) -> NDArray[np.float32]:
 
 
 def integrate(position: Array, rotation: Array, deltas: Array) -> tuple[Array, Array]:
-    """Commanded poses that follow from a first one and per-step displacements.
+    """Commanded poses from an initial pose and per-step displacements.
 
     Args:
         position, rotation: (3,) m and (3, 3), the first commanded pose in base_link.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Open the bag of an episode and go through its messages, by rosbags."""
+"""Open the bag of an episode and iterate over its messages, with rosbags."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_bag(path: Path | str) -> Path:
     """The MCAP file of an episode's folder (or the file itself).
 
     Raises:
-        EpisodeError: there is no such path, the folder is empty, or holds none or several MCAP files.
+        EpisodeError: the path does not exist, or the folder is empty or does not hold exactly one MCAP file.
     """
     path = Path(path)
     if path.is_file():
@@ -39,25 +39,25 @@ def find_bag(path: Path | str) -> Path:
 
 @contextmanager
 def mapped(path: Path) -> Iterator[memoryview]:
-    """The bytes of a file of any size, as the operating system brings them in."""
+    """The bytes of a file of any size, memory-mapped."""
     with path.open("rb") as file:
-        if not path.stat().st_size:  # nothing can be mapped
+        if not path.stat().st_size:  # an empty file can't be mapped
             yield memoryview(b"")
             return
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     try:
         yield memoryview(content)
     finally:
-        with suppress(BufferError):  # an error that is under way may still look into it
+        with suppress(BufferError):  # an exception in flight may still refer to it
             content.close()
 
 
 @contextmanager
 def open_bag(path: Path | str) -> Iterator[Reader]:
-    """Open an episode's bag, whose checksums are verified.
+    """Open an episode's bag and verify its checksums.
 
     Raises:
-        EpisodeError: there is none, or it was cut off or damaged.
+        EpisodeError: the bag is missing, truncated or damaged.
     """
     bag = find_bag(path)
     try:
@@ -65,7 +65,7 @@ def open_bag(path: Path | str) -> Iterator[Reader]:
             verify(content)
         reader = Reader(bag)
         reader.open()
-    except Exception as error:  # damage shows itself in many kinds: struct, assertion, key, memory, ...
+    except Exception as error:  # damage causes errors of many kinds: struct, assertion, key, memory, ...
         raise damaged(bag, error) from error
     try:
         yield reader
@@ -74,14 +74,14 @@ def open_bag(path: Path | str) -> Iterator[Reader]:
 
 
 def damaged(bag: Path, error: Exception) -> EpisodeError:
-    """What a bag that cannot be read through is reported as."""
+    """The error for a bag that cannot be read completely."""
     reason = f"{type(error).__name__} {error}".strip().rstrip(".: ")
     return EpisodeError(f"{bag} is cut off or damaged ({reason}); `ptr recover {bag.parent}` saves what is readable")
 
 
 @contextmanager
 def refusing(path: Path | str) -> Iterator[None]:
-    """Whatever a damaged bag makes go wrong inside is an EpisodeError: one bad bag never ends a run."""
+    """Turn any exception inside into an EpisodeError, so that one damaged bag never ends a run."""
     try:
         yield
     except PtrError:
@@ -91,10 +91,10 @@ def refusing(path: Path | str) -> Iterator[None]:
 
 
 def decode(raw: bytes | memoryview, type_name: str) -> Any:
-    """A message object of CDR bytes.
+    """Decode CDR bytes to a message object.
 
     Raises:
-        EpisodeError: the bytes are no such message.
+        EpisodeError: the bytes are not a message of this type.
     """
     try:
         return typestore().deserialize_cdr(raw, type_name)
@@ -103,7 +103,7 @@ def decode(raw: bytes | memoryview, type_name: str) -> Any:
 
 
 def messages(reader: Reader, topics: Iterable[str] | None = None) -> Iterator[tuple[str, str, int, int, bytes]]:
-    """Messages of a bag in the order of their arrival.
+    """Messages of a bag in the order of arrival.
 
     Yields:
         topic, type, source stamp (the header's, else the arrival's; ns), arrival (ns), CDR bytes.

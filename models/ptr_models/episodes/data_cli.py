@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr data`: sets of episodes as files that list them, without copying a bag."""
+"""`ptr data`: sets of episodes, as files that list bags without copying them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from ptr_models.episodes.selection import PARTS, Criteria, ScoreRule, day, last_
 
 EPILOGUE = """\
 examples:
-  ptr data list data/carrot                                          what is there
+  ptr data list data/carrot                                          show the episodes
   ptr data select data --task put_carrot_on_plate --outcome success --since 2026-03-01 -o good.json
   ptr data split good.json --share 0.9 --seed 1 -o train.json held_out.json
   ptr data merge train.json data/corn -o both.json
   ptr train finetune --checkpoint ptr_bernoulli_small --target both.json --out runs/both --steps 800
 
 A set is a file that lists bags with their checksums. Use it wherever a folder of episodes is expected. If a bag has
-changed since, or is gone, the command stops and names it. Labels may change."""
+changed or is missing, the command stops and names it. Labels may change."""
 
 WIDTH = 140  # columns that the table needs; a narrower terminal breaks its lines
 Found = list[tuple[Path, EpisodeMetadata]]
@@ -45,7 +45,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "data",
         help="list, select, split and merge sets of episodes",
-        description="List episodes, and make sets of them: files that list bags. Use a set wherever a folder of "
+        description="List episodes, and create sets of them: files that list bags. Use a set wherever a folder of "
         "episodes is expected. No bag is copied or changed.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -186,7 +186,7 @@ def _select(options: argparse.Namespace) -> int:
         told = "; ".join(" ".join(line.split()) for line in shares([item for _, item in found])[:2])
         scored = sum(item.score is not None for _, item in found)
         also = f"; with a score: {scored}" if criteria.score is not None else ""
-        raise EpisodeError(f"none of {len(found)} episodes fits; there are, {told}{also}")
+        raise EpisodeError(f"none of {len(found)} episodes matches; there are, {told}{also}")
     _write(options.out, chosen, len(found))
     return 0
 
@@ -194,7 +194,7 @@ def _select(options: argparse.Namespace) -> int:
 def _split(options: argparse.Namespace) -> int:
     first, rest = options.out
     if first.absolute() == rest.absolute():
-        raise EpisodeError(f"both sets would be {first}; name two files")
+        raise EpisodeError(f"both sets would be {first}; give two different files")
     found = _read(options)
     parts = split(found, options.share, options.seed, options.by, lambda pair: pair[1].task)
     for path, part in zip((first, rest), parts, strict=True):
@@ -214,9 +214,9 @@ def _write(path: Path, folders: Sequence[Path], of: int, last: bool = True) -> N
     listed = write_manifest(path, _progress(folders, "computing checksums"), this_command())
     again = len(folders) - len(listed)
     names = Counter(folder.name for folder in listed)
-    print(f"{plain(path)}: {len(listed)} of {of} episodes" + (f", {again} were there twice" if again else ""))
+    print(f"{plain(path)}: {len(listed)} of {of} episodes" + (f", {again} duplicates omitted" if again else ""))
     doubled = [name for name, count in names.items() if count > 1]
     if doubled:
-        print(f"  {len(doubled)} names stand for several episodes, such as {plain(doubled[0])}")
+        print(f"  {len(doubled)} names occur more than once, e.g. {plain(doubled[0])}")
     if last:
-        next_step("data", "list", path, about="what is in it")
+        next_step("data", "list", path, about="show its episodes")

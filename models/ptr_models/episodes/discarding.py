@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr discard`: take saved episodes out of the data, into the folder `discarded` beside them, and back."""
+"""`ptr discard`: move saved episodes out of the data into the folder `discarded` next to them, or back."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import next_step
 from ptr_models.common.plain_text import counted, plain
 from ptr_models.episodes.bag import find_bag
+from ptr_models.episodes.episode_discovery import DISCARDED, episodes_so_far
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import DISCARDED, episodes_so_far
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.quality import DISCARD
 
 EPILOGUE = """\
 examples:
-  ptr discard data/carrot/episode_0007                    out of the data
-  ptr discard --restore data/carrot/episode_0007          and back
+  ptr discard data/carrot/episode_0007                    remove it from the data
+  ptr discard --restore data/carrot/episode_0007          bring it back
   ptr discard --recommended data/carrot                   every episode that ptr inspect would discard
-  ptr discard --list data/carrot                          what is discarded
+  ptr discard --list data/carrot                          show discarded episodes
 
 Training ignores the folder `discarded`. Nothing is deleted; to free space, delete the folder yourself (rm -r)."""
 
 
 def discard(path: Path | str) -> Path:
-    """Move an episode into the folder `discarded` beside it; returns its new place.
+    """Move an episode into the folder `discarded` next to it; returns its new path.
 
     Raises:
-        EpisodeError: it is no episode, is discarded already, or can't be moved.
+        EpisodeError: it is not an episode, is already discarded, or can't be moved.
     """
     folder = _episode(Path(path))
     if folder.parent.name == DISCARDED:
-        raise EpisodeError(f"{folder} is discarded already; ptr discard --restore brings it back")
+        raise EpisodeError(f"{folder} is already discarded; bring it back with ptr discard --restore")
     return _move(folder, folder.parent / DISCARDED / folder.name)
 
 
 def restore(path: Path | str) -> Path:
-    """Bring a discarded episode back; returns its place among the others.
+    """Bring a discarded episode back; returns its restored path.
 
     Args:
-        path: where it lies now, or where it lay before.
+        path: its present or its former path.
     Raises:
-        EpisodeError: there is none in the trash, or its place is taken.
+        EpisodeError: it is not among the discarded ones, or its former path is taken.
     """
     path = Path(os.path.abspath(path))
     there = path if path.parent.name == DISCARDED else path.parent / DISCARDED / path.name
     if not there.is_dir():
-        raise EpisodeError(f"{there} does not exist; ptr discard --list {there.parent.parent} shows what is discarded")
+        raise EpisodeError(f"{there} does not exist; list discarded episodes: ptr discard --list {there.parent.parent}")
     return _move(_episode(there), there.parent.parent / there.name)
 
 
@@ -62,7 +62,7 @@ def discarded_in(folder: Path) -> list[Path]:
 
 
 def recommended_in(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """The episodes in some folders that are better discarded, and why."""
+    """Episodes in some folders that should be discarded, and why."""
     for path in (path for folder in folders for path in episodes_so_far(folder)):
         try:
             report = inspect(path)
@@ -74,17 +74,17 @@ def recommended_in(folders: Sequence[Path]) -> Iterator[tuple[Path, str]]:
 
 
 def _episode(path: Path) -> Path:
-    """The folder of an episode, by its absolute path; a link stays a link."""
+    """The absolute path of an episode's folder; links are not resolved."""
     path = Path(os.path.abspath(path))
     if path.is_dir() and not any(path.glob("*.mcap")) and (inside := len(episodes_so_far(path))):
-        raise EpisodeError(f"{path} is a folder of {inside} episodes; name those that you mean")
+        raise EpisodeError(f"{path} is a folder of {inside} episodes; give the episodes themselves")
     find_bag(path)
     return path.parent if path.is_file() else path
 
 
 def _move(source: Path, target: Path) -> Path:
     if os.path.lexists(target):
-        raise EpisodeError(f"{target} is there already; move one of the two away")
+        raise EpisodeError(f"{target} already exists; move one of the two away")
     try:
         target.parent.mkdir(exist_ok=True)
         os.rename(source, target)
@@ -98,12 +98,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser = subparsers.add_parser(
         "discard",
         help="remove bad episodes from the data, or restore them with --restore",
-        description="Move saved episodes into the folder `discarded` beside them, which training and `ptr inspect` "
-        "leave out. --restore undoes it.",
+        description="Move saved episodes into the folder `discarded` next to them, which training and `ptr inspect` "
+        "ignore. --restore undoes it.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    about = "folder of an episode; with --recommended and --list, of episodes"
+    about = "folder of an episode; with --recommended and --list, a folder of episodes"
     parser.add_argument("episodes", nargs="+", type=arguments.path, metavar="EPISODE", help=about)
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--restore", action="store_true", help="bring discarded episodes back")

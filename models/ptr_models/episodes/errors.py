@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong with an episode."""
+"""Errors about episodes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class EpisodeError(PtrError):
 
 
 class StaleSampleError(EpisodeError):
-    """A stream has no sample that is young enough at the time of an observation."""
+    """A stream has no recent enough sample at the time of an observation."""
 
     def __init__(self, stream: str, age: float | None, max_age: float) -> None:
-        """Args: age: s of the newest sample at or before the time, None: there is none."""
+        """Args: age: s, of the newest sample at or before the time; None: there is none."""
         what = "no sample yet" if age is None else f"a newest sample {age:.3f} s old"
         super().__init__(f"stream {stream} has {what}; at most {max_age:.3f} s is allowed")
         self.stream = stream

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Folders of episodes that a person leaves out by path or by pattern: `--exclude`."""
+"""Exclude folders of episodes by path or pattern: `--exclude`."""
 
 from __future__ import annotations
 
@@ -15,28 +15,27 @@ LOGGER = logging.getLogger(__name__)
 
 
 class Exclusion:
-    """Which folders are left out, with everything below them.
+    """Decides which folders are left out, with everything below them.
 
-    A pattern is the path of a folder or a glob. A glob stands for the paths that it matches, and for folders whose
-    name, or whose path below the folder that was given, matches it. An absolute one stands for folders at any depth
-    whose whole path matches it.
+    A pattern is the path of a folder, or a glob. A glob matches existing paths, and folders by their name or by their
+    path below a given folder. An absolute glob matches folders at any depth by their whole path.
     """
 
     def __init__(self, patterns: Sequence[str] = (), inherited: Sequence[str] = ()) -> None:
-        """Args: patterns: paths and globs.   inherited: more of them, which nobody gave just now."""
+        """Args: patterns: paths and globs.   inherited: further ones that were not given on this command line."""
         self._given, self._patterns = tuple(patterns), (*patterns, *inherited)
         self._places: dict[tuple[int, int], str] = {}
         self._used = set[str]()
         for pattern in self._patterns:
             for path in [pattern] if os.path.exists(pattern) else glob.glob(pattern):
-                with contextlib.suppress(OSError):  # a link that leads nowhere
+                with contextlib.suppress(OSError):  # a broken link
                     self._places.setdefault(_identity(os.stat(path)), pattern)
 
     def __bool__(self) -> bool:
         return bool(self._patterns)
 
     def covers(self, folder: str, top: str, status: os.stat_result) -> bool:
-        """Whether a folder in or below `top`, of this status, is left out."""
+        """Whether a folder in or below `top`, with this status, is left out."""
         if not self._patterns:
             return False
         pattern = self._places.get(_identity(status)) or self._match(os.path.basename(folder))
@@ -47,17 +46,17 @@ class Exclusion:
         return True
 
     def warn_of_unused(self) -> None:
-        """Name in the log the patterns that were given and left nothing out: they may be misspelled."""
+        """Log the given patterns that matched nothing; they may be misspelled."""
         for pattern in self._given:
             if pattern not in self._used:
-                LOGGER.warning("--exclude %s leaves nothing out", pattern)
+                LOGGER.warning("--exclude %s matches nothing", pattern)
 
     def _match(self, name: str) -> str | None:
         return next((pattern for pattern in self._patterns if fnmatchcase(name, pattern)), None)
 
 
 def add_exclude(parser: argparse.ArgumentParser) -> None:
-    """The option `--exclude` of a command that takes folders of episodes."""
+    """Add the option `--exclude` to a command that takes folders of episodes."""
     parser.add_argument(
         "--exclude",
         action="append",
@@ -67,18 +66,18 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def lasting(patterns: Sequence[str]) -> list[str]:
-    """The patterns as they are kept in a file, so that they mean the same from every folder."""
+def absolute_patterns(patterns: Sequence[str]) -> list[str]:
+    """The patterns for storage in a file, so that they mean the same from every working directory."""
     return [os.path.abspath(pattern) if os.path.exists(pattern) else pattern for pattern in patterns]
 
 
 def only_in(folder: str, patterns: Sequence[str]) -> list[str]:
-    """Absolute patterns that leave out the same in a folder, and nothing elsewhere; of a manifest the patterns."""
+    """Absolute patterns with the same effect inside a folder and none elsewhere; for a manifest, the patterns as is."""
     if os.path.isfile(folder):
-        return lasting(patterns)
+        return absolute_patterns(patterns)
     inside = glob.escape(os.path.abspath(folder))
     found: list[str] = []
-    for pattern in lasting(patterns):
+    for pattern in absolute_patterns(patterns):
         found += [pattern] if os.path.isabs(pattern) else [f"{inside}/{pattern}", f"{inside}/*/{pattern}"]
     return found
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr inspect`: what is in a bag, whether training can use it, and whether it is worth keeping."""
+"""`ptr inspect`: show what is in a bag, whether training can use it, and whether it is worth keeping."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from rich.table import Table
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
 from ptr_models.common.plain_text import for_markup
-from ptr_models.episodes.audit_tape import Tape, read_tape
 from ptr_models.episodes.bag import find_bag, refusing
+from ptr_models.episodes.bag_audit import BagAudit, audit_bag
 from ptr_models.episodes.contact_sheet import contact_sheet, save_image
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion, add_exclude
@@ -35,7 +35,7 @@ examples:
   ptr inspect data/carrot/episode_0001 --sheet sheet.png     one episode, with its images as a contact sheet
   ptr inspect data/carrot --json                             everything, for programs
 
-A bad episode is taken out with `ptr discard`, and judged again with `ptr label`."""
+Remove a bad episode with `ptr discard`; change its label with `ptr label`."""
 WIDTH = 100  # columns that the table of streams needs; a narrower terminal breaks its lines
 
 
@@ -45,8 +45,8 @@ class EpisodeReport:
 
     Attributes:
         duration: s from the first to the last arrival.
-        steps: control steps, None where a `problem` is in the way.
-        motion: what was commanded, None likewise.
+        steps: control steps; None if there is a `problem`.
+        motion: the commands; None if there is a `problem`.
         recommendation, findings: keep or discard, and why.
     """
 
@@ -62,7 +62,7 @@ class EpisodeReport:
 
 
 def inspect(path: Path | str) -> EpisodeReport:
-    """Look through a bag, without decoding its images.
+    """Inspect a bag without decoding its images.
 
     Raises:
         EpisodeError: it cannot be read at all.
@@ -70,14 +70,14 @@ def inspect(path: Path | str) -> EpisodeReport:
     folder = find_bag(path).parent
     metadata = read_metadata(folder)
     with refusing(path):
-        tape = read_tape(path, metadata)
-        motion, problem = _motion(tape)
-        streams = tape.stream_reports()
-    judgment = judge(problem, motion, streams, tape.stalls, tape.mixed, processor_use_of(metadata))
+        audit = audit_bag(path, metadata)
+        motion, problem = _motion(audit)
+        streams = audit.stream_reports()
+    judgment = judge(problem, motion, streams, audit.stalls, audit.mixed, processor_use_of(metadata))
     return EpisodeReport(
         path=folder,
         metadata=metadata,
-        duration=tape.duration,
+        duration=audit.duration,
         streams=streams,
         steps=None if motion is None else motion.steps,
         problem=problem,
@@ -87,10 +87,10 @@ def inspect(path: Path | str) -> EpisodeReport:
     )
 
 
-def _motion(tape: Tape) -> tuple[Motion | None, str]:
-    """What was commanded, or why training cannot use the episode."""
+def _motion(audit: BagAudit) -> tuple[Motion | None, str]:
+    """The commands, or why training cannot use the episode."""
     try:
-        return tape.motion(), ""
+        return audit.motion(), ""
     except EpisodeError as error:
         return None, str(error)
 
@@ -118,12 +118,12 @@ def show(report: EpisodeReport, console: Console) -> None:
         console.print(f"[red]not usable for training:[/red] {for_markup(report.problem)}")
     else:
         console.print(f"[green]usable:[/green] {report.steps} control steps")
-    colour = "red" if report.recommendation == DISCARD else "green"
-    console.print(f"[{colour}]recommendation: {report.recommendation}[/{colour}]")
+    color = "red" if report.recommendation == DISCARD else "green"
+    console.print(f"[{color}]recommendation: {report.recommendation}[/{color}]")
     for finding in report.findings:
         console.print(f"  - {for_markup(finding)}", soft_wrap=True)
     if report.recommendation == DISCARD:
-        console.print(f"`ptr discard {for_markup(report.path)}` takes it out of the data", soft_wrap=True)
+        console.print(f"`ptr discard {for_markup(report.path)}` removes it from the data", soft_wrap=True)
 
 
 def _table(streams: tuple[StreamReport, ...]) -> Table:
@@ -167,8 +167,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "inspect",
         help="show what is in bags, whether training can use them, and which are better discarded",
         description="Show an episode's task, outcome, contract and streams (rates, gaps, jitter, delays, lost and "
-        "repeated messages), whether training can use it, and whether it is worth keeping. Of several episodes, or a "
-        "folder of them: totals by task, outcome and operator, the remarks and their counts, and one line each.",
+        "repeated messages), whether training can use it, and whether it is worth keeping. For several episodes, or a "
+        "folder of them: totals by task, outcome and operator, the findings and their counts, and one line each.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -194,7 +194,7 @@ def _run(options: argparse.Namespace) -> int:
     episodes, failures = episodes_in(options.paths, Exclusion(options.exclude), errors)
     if options.sheet is not None:
         if len(episodes) != 1:
-            raise EpisodeError(f"--sheet shows one episode, not {len(episodes)}; name one")
+            raise EpisodeError(f"--sheet shows one episode, not {len(episodes)}; give a single one")
         save_image(options.sheet, contact_sheet(read_episode(episodes[0])))
     reports = list[EpisodeReport]()
     one_by_one = options.long or len(episodes) == 1
@@ -219,7 +219,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def episodes_in(paths: Sequence[Path], exclusion: Exclusion, errors: Console) -> tuple[list[Path], int]:
-    """The episodes that some paths name, and how many paths were none, of which each is said; a single one raises."""
+    """The episodes of some paths, and how many paths were unusable, which is printed. A single unusable path raises."""
     found, failures = list[Path](), 0
     for path in paths:
         try:
@@ -243,7 +243,7 @@ def _episodes_of(path: Path, exclusion: Exclusion) -> list[Path]:
     elif is_manifest(path):
         return find_episodes([path], exclusion)
     elif path.is_file() and path.suffix != ".mcap":
-        raise EpisodeError(f"{path} is no episode; give the folder of one, a folder of episodes, or a set (.json)")
+        raise EpisodeError(f"{path} is not an episode; give an episode, a folder of episodes, or a set (.json)")
     return [find_bag(path).parent]
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Decode an image no larger than it is needed: a JPEG can be decoded at half its size for half the work.
+"""Decode an image no larger than needed: a JPEG can be decoded at half its size for half the work.
 
-The decoder makes 4x4 pixels of the lowest frequencies of each 8x8 block, which is a low-pass filter and a
-reduction in one (Independent JPEG Group's library, "scaled decoding"; OpenCV's IMREAD_REDUCED_COLOR_2).
+The decoder computes 4x4 pixels from the lowest frequencies of each 8x8 block: a low-pass filter and a reduction in one
+(Independent JPEG Group's library, "scaled decoding"; OpenCV's IMREAD_REDUCED_COLOR_2).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def sane_size(data: bytes | memoryview) -> tuple[int, int] | None:
     """As `image_size`.
 
     Raises:
-        EpisodeError: more pixels than are decoded; both numbers are in the sentence.
+        EpisodeError: it has more pixels than allowed.
     """
     size = image_size(data)
     if size is not None and size[0] * size[1] > MAX_IMAGE_PIXELS:
@@ -47,15 +47,15 @@ def sane_size(data: bytes | memoryview) -> tuple[int, int] | None:
 
 
 def decode_at_least(data: bytes | NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8] | None:
-    """Decode an image, a JPEG that is twice as large as needed at half its size; None where the bytes are no image.
+    """Decode an image; a JPEG at least twice as large as needed at half its size. None if the bytes are not an image.
 
     Args:
         data: JPEG or PNG.
-        height, width: pixels that the caller needs; the result has at least as many where the image has.
+        height, width: pixels that the caller needs; the result has at least as many if the image has.
     Returns:
         (H, W, 3) uint8 BGR.
     Raises:
-        EpisodeError: the image claims to be larger than is decoded.
+        EpisodeError: the image claims to be larger than allowed.
     """
     encoded = np.frombuffer(data, dtype=np.uint8)
     if not encoded.size:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr label`: judge recorded episodes afterwards. The bag stays as it is; episode.json beside it changes."""
+"""`ptr label`: judge recorded episodes later. Only episode.json changes, not the bag."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ examples:
   ptr label failure data/carrot/episode_0007 --note "it slipped"
   ptr label partial data/carrot/episode_0008 --score 0.5
   ptr label undo data/carrot/episode_0007                           restores the previous judgment
-  ptr label keep data/carrot/episode_00* --task put_carrot_in_pot   another task than was recorded
+  ptr label keep data/carrot/episode_00* --task put_carrot_in_pot   correct the recorded task
   ptr label keep data/carrot.json --instruction "put the carrot into the pot"   every episode of a set (ptr data)"""
 
 
 def relabel(path: Path | str, label: Label) -> EpisodeMetadata:
-    """Add a judgment to an episode, which becomes its outcome; returns the new metadata.
+    """Add a judgment, which becomes the episode's outcome; returns the new metadata.
 
     Raises:
         EpisodeError: the outcome is unknown, the score is outside of [0, 1], or the episode cannot be read or
@@ -43,15 +43,15 @@ def relabel(path: Path | str, label: Label) -> EpisodeMetadata:
 
 
 def take_back(path: Path | str) -> EpisodeMetadata:
-    """Remove the newest judgment of an episode, so that the one before it counts; returns the new metadata.
+    """Remove the newest judgment of an episode, so that the previous one counts; returns the new metadata.
 
     Raises:
-        EpisodeError: nobody has judged it, or the episode cannot be read or written.
+        EpisodeError: it has no judgment, or cannot be read or written.
     """
     folder = find_bag(path).parent
     metadata = read_metadata(folder)
     if not metadata.labels:
-        raise EpisodeError(f"{folder} has no judgment that could be taken back")
+        raise EpisodeError(f"{folder} has no judgment to undo; give it one with ptr label")
     labels = metadata.labels[:-1]
     outcome, score = (labels[-1].outcome, labels[-1].score) if labels else ("unlabelled", None)
     return _write(folder, dataclasses.replace(metadata, labels=labels, outcome=outcome, score=score))
@@ -60,11 +60,11 @@ def take_back(path: Path | str) -> EpisodeMetadata:
 def edit_task(
     path: Path | str, task: str | None, instruction: str | None, by: str = "", note: str = ""
 ) -> EpisodeMetadata:
-    """Correct the task or the instruction of an episode; what was recorded stays in its bag, and in `extra`.
+    """Correct the task or the instruction of an episode. The recorded ones stay in its bag and in `extra`.
 
     Args:
-        task, instruction: None: as it is.
-        by, note: who does it, and why; they go into the history `task_edits`.
+        task, instruction: None: unchanged.
+        by, note: who made the change, and why; stored in the history `task_edits`.
     Raises:
         EpisodeError: the name is not usable, or the episode cannot be read or written.
     """
@@ -93,11 +93,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "label",
         help="judge recorded episodes as success, failure or partial, undo that, or correct task and instruction",
         description="Set the outcome of recorded episodes for training, or correct their task and instruction. Earlier "
-        "judgments and names stay in the episode's history, and the bag itself is not touched.",
+        "judgments and names stay in the episode's history. The bag itself does not change.",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    about = f"the judgment; {UNDO}: take the newest one back; {KEEP}: leave it, for --task and --instruction"
+    about = f"the judgment; {UNDO}: remove the newest one; {KEEP}: no change, with --task or --instruction"
     parser.add_argument("outcome", choices=(*OUTCOMES, UNDO, KEEP), help=about)
     parser.add_argument(
         "episodes", nargs="+", type=arguments.existing, metavar="EPISODE", help="folder of an episode, or a set"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rewards, terminal masks and Monte-Carlo returns of whole episodes, as PTR labels them."""
+"""Rewards, terminal masks and Monte Carlo returns of whole episodes, as in PTR."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TERMINALS = ("rewarded", "last")
 
 @dataclass(frozen=True)
 class Labelling:
-    """How an episode is labelled; the defaults are PTR's launch line.
+    """How an episode is labelled. The defaults are those of PTR's launch command.
 
     Attributes:
         reward_steps: the last n steps of a success are rewarded.
         scale, shift: reward = scale * [is rewarded] + shift.
-        terminal: `rewarded`: every rewarded step ends the episode (mask 0), so its target is exactly its
-            reward; `last`: only the last step does.
-        discount: gamma of the Monte-Carlo return.
+        terminal: `rewarded`: every rewarded step is terminal (mask 0), so its target is exactly its reward;
+            `last`: only the last step is.
+        discount: gamma of the Monte Carlo return.
     """
 
     reward_steps: int = 3
@@ -42,7 +42,7 @@ class Labelling:
 
     @property
     def lowest_return(self) -> float:
-        """Return of a stream that is never rewarded and never ends."""
+        """Return of an infinite sequence of unrewarded steps."""
         return self.shift / (1.0 - self.discount)
 
 
@@ -58,8 +58,8 @@ class Labels:
 def label(length: int, success: bool, labelling: Labelling | None = None) -> Labels:
     """Label an episode of `length` steps.
 
-    A success ends in its last `reward_steps` steps. A failure is never rewarded and never ends: all rewards
-    are `shift`, all masks 1, and the return is that of the endless stream, -25.
+    A success ends with its last `reward_steps` steps. A failure is never rewarded and never terminal: all rewards are
+    `shift`, all masks 1, and the return is that of an infinite sequence, -25.
 
     R_t = r_t + discount * mask_t * R_{t+1}.
     """
@@ -80,10 +80,10 @@ def label(length: int, success: bool, labelling: Labelling | None = None) -> Lab
 
 
 def over_chunks(labels: Labels, chunk: int, discount: float) -> Labels:
-    """Labels of the chunks of up to `chunk` actions that begin at each step of an episode.
+    """Labels of the chunks of up to `chunk` actions that start at each step of an episode.
 
-    The reward is the sum of gamma^k r_{t+k} until the episode ends, by a terminal step or its last one; the mask is 0
-    where a step of the chunk is terminal. The return from a step on is the same.
+    The reward is the sum of gamma^k r_{t+k} up to a terminal step or the last one. The mask is 0 if a step of the chunk
+    is terminal. The return does not change.
     """
     reward, mask = np.zeros(len(labels.reward)), np.ones(len(labels.reward))
     for k in range(min(chunk, len(reward))):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A manifest: a JSON file that lists bags by path and checksum, and stands wherever a folder of episodes does.
+"""A manifest: a JSON file that lists bags by path and checksum. It can be used in place of a folder of episodes.
 
-Paths are relative to the manifest. The checksum is of the bag's MCAP file; labels beside it may change. A bag whose
-size and time of change are still those of the list is taken as unchanged, any other is read again.
+Paths are relative to the manifest. The checksum covers the bag's MCAP file; labels may change. A bag with the listed
+size and modification time counts as unchanged; otherwise its checksum is computed again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ptr_models.typed_values import require_types
 
 FORMAT = "ptr episodes 1"
 SUFFIX = ".json"
-_ADVICE = "make the list again with ptr data select"
+_ADVICE = "create the list again with ptr data select"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Listed:
 
     Attributes:
         path: of the episode's folder, relative to the manifest.
-        sha256: of its MCAP file.   bytes, changed_ns: size and time of change of that.
+        sha256: of its MCAP file.   bytes, changed_ns: size and modification time of that file.
     """
 
     path: str
@@ -43,22 +43,22 @@ class Listed:
 
 
 def is_manifest(path: Path | str) -> bool:
-    """Whether a path is that of a manifest rather than that of a folder."""
+    """Whether a path is a manifest rather than a folder."""
     return os.fspath(path).endswith(SUFFIX) and os.path.isfile(path)
 
 
 def read_manifest(path: Path | str) -> list[tuple[str, Listed]]:
-    """Folders of the bags that a manifest lists, and what it says about each.
+    """The listed bags: their folders and entries.
 
     Raises:
-        EpisodeError: it is none, or lists no bag.
+        EpisodeError: it is not a manifest, or lists no bag.
     """
     path = Path(os.path.realpath(path))
     found = read_object(path, EpisodeError)
     if found.get("format") != FORMAT or not isinstance(found.get("episodes"), list):
-        raise EpisodeError(f"{path} is no list of episodes; ptr data select makes one")
+        raise EpisodeError(f"{path} is not a list of episodes; create one with ptr data select")
     if not found["episodes"]:
-        raise EpisodeError(f"{path} lists no episode")
+        raise EpisodeError(f"{path} lists no episode; {_ADVICE}")
     listed = [_listed(item, path) for item in found["episodes"]]
     return [(os.path.normpath(path.parent / item.path), item) for item in listed]
 
@@ -66,13 +66,13 @@ def read_manifest(path: Path | str) -> list[tuple[str, Listed]]:
 def write_manifest(
     path: Path, folders: Iterable[Path], made_by: str = "", advance: Callable[[], None] = lambda: None
 ) -> list[Path]:
-    """List the bags of some episodes; those that are the same bag by its bytes are listed once.
+    """List the bags of some episodes. Bags with identical bytes are listed once.
 
     Args:
-        made_by: the command, for whoever reads it.
+        made_by: the command, for information.
         advance: called after each bag.
     Returns:
-        The folders that are listed.
+        The listed folders.
     Raises:
         EpisodeError: a bag can't be read.
     """
@@ -91,7 +91,7 @@ def write_manifest(
 
 
 def require_unchanged(folder: str, listed: Listed, size: int, changed_ns: int, manifest: Path | str) -> None:
-    """Refuse a bag that is another one than was listed.
+    """Refuse a bag that has changed since it was listed.
 
     Args:
         size, changed_ns: of the bag now.
@@ -104,12 +104,12 @@ def require_unchanged(folder: str, listed: Listed, size: int, changed_ns: int, m
 
 
 def gone(folder: str, manifest: Path | str) -> EpisodeError:
-    """The error about a bag that is not where it was."""
-    return EpisodeError(f"{folder}, which {manifest} lists, holds no bag any more; bring it back, or {_ADVICE}")
+    """The error for a missing bag."""
+    return EpisodeError(f"{folder}, listed in {manifest}, no longer holds a bag; bring it back, or {_ADVICE}")
 
 
 def _listed(item: Any, path: Path) -> Listed:
     try:
         return Listed(**item)
     except (TypeError, EpisodeError) as error:
-        raise EpisodeError(f"{path} is no list of episodes ({error}); {_ADVICE}") from error
+        raise EpisodeError(f"{path} is not a list of episodes ({error}); {_ADVICE}") from error

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The MCAP file format (https://mcap.dev/spec): records, the index at the end of a file, and its checksums.
 
-A checksum of 0 means that there is none. The chunks of a bag, its data section and its summary each carry a CRC32.
+Each chunk, the data section and the summary have a CRC32. A checksum of 0 means that there is none.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _BLOCK = 2**20
 
 
 class Index(NamedTuple):
-    """What the end of a file says about it.
+    """The index at the end of a file.
 
     Attributes:
         channels: id to topic and type.
-        chunks: (first arrival in ns, place in the file) of each, in the order of arrival.
+        chunks: (first arrival in ns, position in the file) of each, in the order of arrival.
     """
 
     channels: dict[int, tuple[str, str]]
@@ -46,22 +46,22 @@ class Index(NamedTuple):
 
 
 def read_index(content: memoryview) -> Index | None:
-    """The index of an MCAP file; None: it has none.
+    """The index of an MCAP file; None without one.
 
     Raises:
-        ValueError: it is no MCAP file, was cut off, or the checksum of its summary is wrong.
+        ValueError: it is not an MCAP file, is truncated, or the checksum of its summary is wrong.
     """
     summary = _summary(content)
     return _parse_index(summary) if len(summary) else None
 
 
 def verify(content: memoryview) -> None:
-    """Check every checksum of a file but those of chunks that are not compressed, which `unpack_chunk` checks.
+    """Verify all checksums of a file except those of uncompressed chunks, which `unpack_chunk` verifies.
 
-    Chunks that are compressed are unpacked once, with bounds, since rosbags' reader has none.
+    Compressed chunks are unpacked once, with size limits, since rosbags' reader has none.
 
     Raises:
-        ValueError: one is wrong, a chunk is too large, or the file is cut off.
+        ValueError: a checksum is wrong, a chunk is too large, or the file is truncated.
     """
     _summary(content)
     place = len(MAGIC)
@@ -81,12 +81,12 @@ def verify(content: memoryview) -> None:
 
 
 def unpack_chunk(record: memoryview) -> memoryview:
-    """The records of a chunk, whose size and checksum fit.
+    """The records of a chunk, with verified size and checksum.
 
     Args:
         record: the body of the chunk's record.
     Raises:
-        ValueError: they do not, or the chunk is too large.
+        ValueError: they are wrong, or the chunk is too large.
     """
     size, checksum, compression, packed = chunk_head(record)
     if size > MAX_CHUNK_BYTES:
@@ -99,7 +99,7 @@ def unpack_chunk(record: memoryview) -> memoryview:
 
 
 def _decompress(packed: memoryview, compression: str, size: int) -> memoryview:
-    """At most one byte more than `size`."""
+    """Decompress at most `size` + 1 bytes."""
     if not compression:
         return packed
     if compression == "zstd":
@@ -118,12 +118,12 @@ def chunk_head(record: memoryview) -> tuple[int, int, str, memoryview]:
 
 
 def _summary(content: memoryview) -> memoryview:
-    """The summary of a file, empty where it has none."""
+    """The summary of a file; empty if it has none."""
     footer = content[max(0, len(content) - _FOOTER_BYTES) :]
     if content[: len(MAGIC)] != MAGIC:
-        raise ValueError("it does not begin as an MCAP file")
+        raise ValueError("it does not start like an MCAP file")
     if footer[-len(MAGIC) :] != MAGIC or RECORD.unpack_from(footer) != (FOOTER, 20):
-        raise ValueError("it does not end as an MCAP file")
+        raise ValueError("it does not end like an MCAP file")
     start, _, checksum = struct.unpack_from("<QQI", footer, RECORD.size)
     crc_place = len(content) - len(MAGIC) - _CRC.size
     _compare("the summary", zlib.crc32(content[start or len(content) - _FOOTER_BYTES : crc_place]), checksum)
@@ -156,7 +156,7 @@ def records(data: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Opcode and body of each record.
 
     Raises:
-        ValueError: the last one is cut off.
+        ValueError: the last one is truncated.
     """
     place, end = 0, len(data)
     while place < end:
@@ -169,10 +169,10 @@ def records(data: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def string(record: memoryview, place: int) -> tuple[str, int]:
-    """A string and the place behind it.
+    """A string and the position after it.
 
     Raises:
-        ValueError: it is cut off, or not UTF-8.
+        ValueError: it is truncated, or not UTF-8.
     """
     (length,) = struct.unpack_from("<I", record, place)
     if place + 4 + length > len(record):
@@ -181,7 +181,7 @@ def string(record: memoryview, place: int) -> tuple[str, int]:
 
 
 def write_chunk_crc(file: BinaryIO, place: int, checksum: int) -> None:
-    """Write the checksum of the chunk whose record begins at `place` of an open file; its position stays."""
+    """Write the checksum of the chunk whose record starts at `place` in an open file; the file position is kept."""
     end = file.tell()
     file.seek(place + _CHUNK_CRC)
     file.write(_CRC.pack(checksum))
@@ -189,7 +189,7 @@ def write_chunk_crc(file: BinaryIO, place: int, checksum: int) -> None:
 
 
 def seal(path: Path) -> None:
-    """Write the checksums of the data section and of the summary into a complete file, which has zeros there."""
+    """Write the checksums of the data section and the summary into a complete file, which has zeros there."""
     with path.open("r+b") as file:
         file.seek(-_FOOTER_BYTES, 2)
         footer = file.tell()
@@ -200,7 +200,7 @@ def seal(path: Path) -> None:
         while file.tell() < data_end:
             data = zlib.crc32(file.read(min(_BLOCK, data_end - file.tell())), data)
         if RECORD.unpack(file.read(RECORD.size)) != (DATA_END, _CRC.size):
-            raise ValueError(f"{path} has no end of its data section in front of its summary")
+            raise ValueError(f"{path} has no DataEnd record before its summary")
         file.write(_CRC.pack(data))
         file.seek(start)
         crc_place = footer + RECORD.size + 16

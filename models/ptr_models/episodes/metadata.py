@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known about an episode beside its streams: in the bag on /episode/metadata and in episode.json."""
+"""Metadata of an episode: stored in the bag on /episode/metadata and in episode.json."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ Entry = TypeVar("Entry")
 KINDS = ("demonstration", "trial", "practice")
 OUTCOMES = ("success", "failure", "partial", "unlabelled")
 PROCESSOR_USE = "processor_use"
-"""Key in `extra` of the share of the computer's processors that was in use while the recorder wrote."""
+"""Key in `extra`: the share of the computer's processors in use during the recording."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
-def made_up_start(episode_id: str) -> int:
-    """ns: where a bag begins whose time nobody knows; it follows from its name, not from what else is imported."""
+def placeholder_start(episode_id: str) -> int:
+    """Start time (ns) for a bag of unknown time. It depends only on the name, not on what else is imported."""
     return (1_600_000_000 + (zlib.crc32(episode_id.encode()) % 500_000) * 1000) * 10**9
 
 
 @dataclass(frozen=True)
 class Label:
-    """A judgment of an episode: who said what, when (ns since the epoch)."""
+    """A judgment of an episode: what, by whom, and when (ns since the epoch)."""
 
     outcome: str
     stamp_ns: int
@@ -48,7 +48,7 @@ class Label:
 
 @dataclass(frozen=True)
 class TaskEdit:
-    """A correction of what an episode shows: task and instruction from then on, by whom, when (ns since the epoch)."""
+    """A correction of task and instruction: the new ones, by whom, and when (ns since the epoch)."""
 
     task: str
     instruction: str
@@ -71,16 +71,16 @@ class EpisodeMetadata:
         kind: demonstration, trial or practice.
         outcome: success, failure, partial or unlabelled; the newest label's.
         score: optional grade of the newest label, in [0, 1].
-        operator, device: who or what commanded the arm, and through which device or policy.
+        operator, device: who or what commanded the arm, and with which device or policy.
         robot: sim, wx250s, ...   kitchen: the scene's name.   seed: of a simulated scene.
-        contract: what a policy would see and do in this bag.
+        contract: the observations and actions of a policy for this bag.
         start_ns, end_ns: ns since the epoch (0: not known).
         commit: of the software that recorded it, `-dirty` when it was modified.   versions: of packages.
-        calibration: per camera its width, height, distortion_model, d and k as in sensor_msgs/CameraInfo; of those
-            that publish one with a focal length.
-        action_shift: control steps by which images and states lag behind actions: a_k belongs to the observations
-            k + action_shift and the one after it (raw Bridge data until 2021-07-22: 1).
-        lost: per topic the messages that were published and never arrived, of topics that lost any.
+        calibration: per camera its width, height, distortion_model, d and k as in sensor_msgs/CameraInfo, if it
+            publishes them with a focal length.
+        action_shift: control steps by which images and states lag behind actions: a_k leads from observation
+            k + action_shift to the next one (raw Bridge data until 2021-07-22: 1).
+        lost: number of messages that were published but never arrived, for topics that lost any.
         labels: all judgments, oldest first.   task_edits: all corrections of task and instruction, oldest first;
             the recorded ones stay in the bag.
         extra: anything else, JSON values.
@@ -111,13 +111,13 @@ class EpisodeMetadata:
 
     @property
     def words(self) -> str:
-        """The task in free words, maybe none; bags that were imported earlier keep them in `extra`."""
+        """The task in free words; may be empty. Bags of earlier imports store it in `extra`."""
         return (self.instruction or str(self.extra.get("instruction") or "")).strip()
 
     @property
     def begun_ns(self) -> int:
-        """ns since the epoch at which it was recorded; 0: not known."""
-        return 0 if self.start_ns == made_up_start(self.episode_id) else self.start_ns
+        """Start of the recording, ns since the epoch; 0: not known."""
+        return 0 if self.start_ns == placeholder_start(self.episode_id) else self.start_ns
 
     def __post_init__(self) -> None:
         require_types(self, EpisodeError)
@@ -138,7 +138,7 @@ class EpisodeMetadata:
         return dataclasses.replace(self, outcome=label.outcome, score=label.score, labels=(*self.labels, label))
 
     def edited(self, edit: TaskEdit) -> EpisodeMetadata:
-        """The same episode under another task or instruction; what it was recorded as stays in `extra`."""
+        """The same episode with another task or instruction; the recorded ones stay in `extra`."""
         recorded = {"recorded_task": self.task, "recorded_instruction": self.instruction}
         return dataclasses.replace(
             self,
@@ -149,21 +149,21 @@ class EpisodeMetadata:
         )
 
     def to_json(self) -> str:
-        """JSON with sorted keys, two spaces of indentation."""
+        """JSON with sorted keys, indented by two spaces."""
         fields = dataclasses.asdict(self) | {"contract": self.contract.to_dict()}
         return json.dumps(fields, sort_keys=True, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> EpisodeMetadata:
-        """Parse `to_json`'s form; keys of newer versions go to `extra`.
+        """Parse the output of `to_json`; keys of newer versions go to `extra`.
 
         Raises:
-            EpisodeError: no JSON object, or values that make no metadata.
+            EpisodeError: it is not a JSON object, or has invalid values.
             ContractError: its contract is malformed.
         """
         values = parse_object(text, "episode metadata", EpisodeError)
         if not isinstance(values.get("contract"), dict):
-            raise EpisodeError("episode metadata lacks its contract")
+            raise EpisodeError("episode metadata has no contract")
         for name in ("labels", "task_edits"):
             require_type(tuple[dict[str, Any], ...], values.get(name, ()), name, EpisodeError)
         require_type(dict[str, Any], values.get("extra", {}), "extra", EpisodeError)
@@ -181,13 +181,13 @@ class EpisodeMetadata:
 
 
 def processor_use_of(metadata: EpisodeMetadata) -> float | None:
-    """Share of the recording computer's processors that was in use during the episode; None: not known."""
+    """Share of the recording computer's processors in use during the episode; None: not known."""
     use = metadata.extra.get(PROCESSOR_USE)
     return float(use) if isinstance(use, int | float) and 0.0 <= use <= 1.0 else None
 
 
 def _entries(kind: type[Entry], rows: Sequence[dict[str, Any]], what: str) -> tuple[Entry, ...]:
-    """The entries of a history, with names that are known."""
+    """The entries of a history; unknown keys are refused."""
     known = [item.name for item in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for index, values in enumerate(rows):
         for name in values:
@@ -197,11 +197,11 @@ def _entries(kind: type[Entry], rows: Sequence[dict[str, Any]], what: str) -> tu
 
 
 def check_name(name: str, what: str) -> None:
-    """Refuse names that are unsafe as a folder's: empty, with slashes, spaces or a leading dot."""
+    """Refuse names that are unsafe for a folder: empty, or with slashes, spaces or a leading dot."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         similar = re.sub(r"[^A-Za-z0-9_.-]+", "_", str(name)).strip("_.-")[:100]
         hint = f", for example {similar}" if similar else ""
         raise EpisodeError(
             f"{what} {name!r} is not usable; use letters, digits, '_', '-' and '.', "
-            f"beginning with a letter, a digit or '_'{hint}"
+            f"starting with a letter, a digit or '_'{hint}"
         )

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a policy sees of simulated objects in place of images: few numbers from their poses.
+"""Features of simulated objects that a policy can observe instead of images.
 
-The poses are those of a ptr_msgs/ObjectStates: the first is the task's item (or a door's handle), the second its
-target, which is a receptacle (or a door).
+They are computed from the poses of a ptr_msgs/ObjectStates: the first is the task's item (or a door's handle), the
+second its target, a receptacle (or a door).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from ptr_models.contract import OBJECT_FEATURES, Contract
 
 OBJECTS = 2
-"""Objects that features are made of: item and target."""
+"""Number of objects with features: item and target."""
 
 
 def object_features(poses: ArrayLike) -> NDArray[np.float64]:
-    """All of OBJECT_FEATURES, in that order.
+    """All OBJECT_FEATURES, in that order.
 
     An item looks the same after half a turn, so its heading enters as sine and cosine of twice the yaw.
 
@@ -34,5 +34,5 @@ def object_features(poses: ArrayLike) -> NDArray[np.float64]:
 
 
 def features_of(contract: Contract, poses: ArrayLike) -> NDArray[np.float64]:
-    """Those features (..., F) that a contract names, in its order; `poses` as of `object_features`."""
+    """The features (..., F) of a contract, in its order; `poses` as in `object_features`."""
     return object_features(poses)[..., [OBJECT_FEATURES.index(name) for name in contract.objects]]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Many episodes at a glance: totals, what is remarked upon and how often, then one line for each."""
+"""An overview of many episodes: totals, findings and their counts, then one line for each episode."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ptr_models.episodes.inspection import EpisodeReport
     from ptr_models.episodes.metadata import EpisodeMetadata
 
-NAME, TASK = 40, 32  # columns of names that are shown
+NAME, TASK = 40, 32  # widths of the name columns
 NUMBERS = 34  # columns of outcome, steps and seconds, and the spaces before outcome and task
-INDENT = 4  # columns before a remark
-MOST_FINDINGS = 12
+INDENT = 4  # columns before a finding
+MAX_FINDINGS = 12
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
@@ -30,23 +30,23 @@ def show_overview(reports: Sequence[EpisodeReport], failures: int, console: Cons
     """Print totals, counted findings, and a line for each episode.
 
     Args:
-        failures: paths that could not be read, of which each was said already.
+        failures: number of paths that could not be read, which were already reported.
     """
     for line in totals(reports, failures):
         console.print(line, soft_wrap=True, markup=False)
     counted = findings(reports)
     if counted:
         console.print()
-        for count, text in counted[:MOST_FINDINGS]:
+        for count, text in counted[:MAX_FINDINGS]:
             console.print(f"{count:>5} x  {text}", soft_wrap=True, markup=False)
-        if len(counted) > MOST_FINDINGS:
-            console.print(f"           and {len(counted) - MOST_FINDINGS} findings more of other kinds", markup=False)
+        if len(counted) > MAX_FINDINGS:
+            console.print(f"           and {len(counted) - MAX_FINDINGS} more findings of other kinds", markup=False)
     console.print()
     _show_lines(reports, console)
 
 
 def totals(reports: Sequence[EpisodeReport], failures: int = 0) -> list[str]:
-    """Episodes, steps and minutes, then how many there are of each task, outcome and operator."""
+    """Numbers of episodes, steps and minutes, then counts by task, outcome and operator."""
     steps = sum(report.steps or 0 for report in reports)
     minutes = sum(report.duration for report in reports) / 60
     unusable = sum(bool(report.problem) for report in reports)
@@ -59,7 +59,7 @@ def totals(reports: Sequence[EpisodeReport], failures: int = 0) -> list[str]:
 
 
 def shares(episodes: Sequence[EpisodeMetadata]) -> list[str]:
-    """How many episodes there are of each task, outcome, operator, kitchen and contract, a line each."""
+    """Counts of episodes by task, outcome, operator, kitchen and contract, one line each."""
     kinds = {
         "task": [episode.task for episode in episodes],
         "outcome": [episode.outcome for episode in episodes],
@@ -74,17 +74,17 @@ def shares(episodes: Sequence[EpisodeMetadata]) -> list[str]:
 
 
 def findings(reports: Sequence[EpisodeReport]) -> list[tuple[int, str]]:
-    """How many episodes have a finding, most frequent first; those that differ in numbers only count as one."""
+    """Findings with their numbers of episodes, most frequent first. Findings that differ only in numbers are merged."""
     kinds: dict[str, list[str]] = {}
     for report in reports:
         for text in report.findings:
             kinds.setdefault(_NUMBER.sub("N", text), []).append(text)
     counted = sorted(((len(texts), plain(texts[0])) for texts in kinds.values()), key=lambda item: -item[0])
-    return [(count, text if count == 1 else f"such as: {text}") for count, text in counted]
+    return [(count, text if count == 1 else f"e.g. {text}") for count, text in counted]
 
 
 def both_ends(name: str, width: int) -> str:
-    """A name that fits; of a long one its beginning and its end, which tell names of a series apart."""
+    """A name shortened to a width. The start and the end are kept, since they distinguish names of a series."""
     text = plain(name)
     end = width // 3
     return text if len(text) <= width else f"{text[: width - 1 - end]}…{text[-end:]}"
@@ -96,7 +96,7 @@ def _contract(contract: Contract) -> str:
 
 
 def _show_lines(reports: Sequence[EpisodeReport], console: Console) -> None:
-    """A line for each episode, no longer than the terminal, and below it what is remarked upon."""
+    """A line for each episode, no longer than the terminal, followed by its findings."""
     name = max([len("episode"), *(len(plain(report.path.name)) for report in reports)])
     task = max([len("task"), *(len(plain(report.metadata.task)) for report in reports)])
     if console.is_terminal:

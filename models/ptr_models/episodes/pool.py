@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Work on episodes by one process per core, a few of them ahead of what is asked for."""
+"""Process episodes with one process per core, a few episodes ahead of the consumer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cores() -> int:
 
 
 def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -> Iterator[Result]:
-    """Results in the order of the jobs, of which a bounded number is under way. What `work` raises ends it.
+    """Results in the order of the jobs, with a bounded number in progress. An exception of `work` ends it.
 
     Raises:
         EpisodeError: a process was killed.
@@ -35,7 +35,7 @@ def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -
         yield from map(work, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_initialize_worker) as pool:
         waiting: deque[Future[Result]] = deque()
         try:
             for job in jobs:
@@ -46,13 +46,13 @@ def in_order(work: Callable[[Job], Result], jobs: Iterable[Job], workers: int) -
                 yield waiting.popleft().result()
         except BrokenProcessPool as error:
             raise EpisodeError(
-                "a process that works on an episode was killed, perhaps for want of memory; try --workers 1"
+                "a worker process was killed, perhaps because it ran out of memory; try --workers 1"
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin() -> None:
-    """Of each process: the interrupt is the parent's, and one core is one core."""
+def _initialize_worker() -> None:
+    """Ignore SIGINT, which the parent handles, and use one thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)

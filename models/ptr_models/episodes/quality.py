@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is a recorded episode worth keeping? Rules over what a bag measures, without reading a file."""
+"""Rules that decide whether a recorded episode is worth keeping. They use measurements only and read no file."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ptr_models.common.processor_use import BUSY
 KEEP, DISCARD = "keep", "discard"
 
 STILL_POSITION, STILL_ROTATION, STILL_GRIPPER = 0.002, 0.02, 0.05
-"""m, rad and opening of a control step; a step that commands less in all three is idle."""
-SHORTEST = 1.0
-"""s. A shorter episode is a slip of the finger."""
-LEAST_MOVING = 5
-"""Steps that command motion; an episode with fewer shows nothing. A person may think between them for long."""
+"""m, rad and opening per control step; a step that commands less in all three is idle."""
+MIN_DURATION = 1.0
+"""s; a shorter episode was recorded by accident."""
+MIN_MOVING = 5
+"""Minimum number of steps that command motion; an episode with fewer shows nothing. Long pauses between are fine."""
 OFTEN_IDLE = 0.5
-"""Share of idle steps from which an episode is remarked upon; training can leave them out (`data.max_idle_steps`)."""
+"""Share of idle steps that is reported as a finding; training can leave pauses out (`data.max_idle_steps`)."""
 MANY_LOST = 0.05
-"""Share of a stream's messages; losing more makes the bag untrustworthy."""
+"""Share of a stream's messages; if more are lost, the bag can't be trusted."""
 OFTEN_CLIPPED = 0.25
-"""Share of the driven time in which the gate changed commands, from which it is remarked upon."""
+"""Share of the driven time in which the gate changed commands; above it is a finding."""
 LONG_GAP = 5.0
-"""Longest interval of a periodic stream over its median, from which it is remarked upon."""
-LEAST_GAP = 0.1
-"""s; shorter gaps harm nothing."""
+"""Ratio of a periodic stream's longest interval to its median; above it is a finding."""
+MIN_GAP = 0.1
+"""s; shorter gaps do no harm."""
 SENSORS = ("/camera/", "/joint_states", "/arm/state", "/arm/executed")
-"""How the topics begin that are published all the time; only their gaps say something."""
+"""Prefixes of topics that are published continuously; only their gaps matter."""
 SLOW = 0.8
-"""Share of the rate that a stream was asked for, below which it is remarked upon."""
+"""Share of the requested rate of a stream; below it is a finding."""
 OF_COMPUTER = ("/arm/executed",)
-"""Streams that a timer of this computer makes, without any device: only a busy computer lets them pause."""
+"""Streams from a timer of this computer, without any device: they pause only if the computer is busy."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class StreamReport:
         count: messages.
         rate: Hz, mean between the first and the last; 0 for fewer than two.
         longest_gap: s between two source stamps.
-        jitter: s, 95th percentile of how far an interval is from the median interval.
+        jitter: s, 95th percentile of the deviation from the median interval.
         delay: s, median of arrival minus source stamp.
         size: bytes of all messages.
         lost: messages that were published and never arrived.
-        repeated: frames that are byte for byte the one before; 0 for other streams.
-        asked: Hz that were asked for, 0: not known.
-        simulated: the computer makes it, no device.
+        repeated: frames that are identical to the previous one; 0 for other streams.
+        asked: requested Hz, 0: not known.
+        simulated: produced by the computer, not by a device.
     """
 
     topic: str
@@ -72,14 +72,14 @@ class StreamReport:
 
 @dataclass(frozen=True)
 class Motion:
-    """What was commanded on the control grid.
+    """The commands on the control grid.
 
     Attributes:
         steps: control steps.   duration: s from the first to the last instant.
         idle: share of the steps that command no motion.
-        closes, opens: times that the gripper was told to close and to open.
-        clipped: per reason of the gate the share of the driven time in which it changed a command.
-        frozen: per camera the longest time (s) of one frame while the arm moved.
+        closes, opens: how often the gripper was commanded to close and to open.
+        clipped: for each reason of the gate, the share of the driven time in which it changed a command.
+        frozen: for each camera, the longest time (s) with the same frame while the arm moved.
     """
 
     steps: int
@@ -93,7 +93,7 @@ class Motion:
 
 @dataclass(frozen=True)
 class Judgment:
-    """Keep or discard, and why: one sentence per finding, the grave ones first."""
+    """Keep or discard, and why: one sentence per finding, serious ones first."""
 
     recommendation: str
     findings: tuple[str, ...]
@@ -134,7 +134,7 @@ def stream_report(
 
 
 def idle_steps(actions: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which steps (T,) neither move the target nor change the gripper.
+    """Whether each step (T,) neither moves the target nor changes the gripper.
 
     Args:
         actions: (T, 7) m, rad and gripper opening per step.
@@ -146,7 +146,7 @@ def idle_steps(actions: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def idle_share(actions: NDArray[np.floating]) -> float:
-    """Share of the steps that are idle, see `idle_steps`."""
+    """Share of idle steps, see `idle_steps`."""
     return float(np.mean(idle_steps(actions)))
 
 
@@ -167,11 +167,11 @@ def judge(
     """Recommend to keep or to discard an episode.
 
     Args:
-        problem: why training cannot use it; empty: it can.
-        motion: None where there is a problem.
-        stalls: sentences of the recorder about streams that fell silent.
-        mixed: its sentences about streams that two robots published.
-        processor_use: share of the processors that was in use meanwhile; None: not known.
+        problem: why training cannot use it; empty if it can.
+        motion: None if there is a problem.
+        stalls: the recorder's messages about stalled streams.
+        mixed: its messages about streams that two robots published.
+        processor_use: share of the processors in use during the recording; None: not known.
     """
     grave = [f"training cannot use it: {problem}"] if problem else []
     grave += [f"two robots are mixed in it: {text}" for text in mixed]
@@ -191,14 +191,14 @@ def judge(
 
 def _grave(motion: Motion) -> list[str]:
     found = []
-    if motion.duration < SHORTEST:
-        found.append(f"it lasts {motion.duration:.1f} s only")
+    if motion.duration < MIN_DURATION:
+        found.append(f"it lasts only {motion.duration:.1f} s")
     moving = round(motion.steps * (1.0 - motion.idle))
-    if moving < LEAST_MOVING:
-        found.append(f"the arm was told to move in {moving} of {motion.steps} steps only")
+    if moving < MIN_MOVING:
+        found.append(f"the arm was commanded to move in only {moving} of {motion.steps} steps")
     for camera, seconds in motion.frozen.items():
         if seconds >= FROZEN_TIME:
-            found.append(f"camera {camera} showed one frame for {seconds:.1f} s while the arm moved")
+            found.append(f"camera {camera} showed the same frame for {seconds:.1f} s while the arm moved")
     return found
 
 
@@ -212,16 +212,16 @@ def _remarks(motion: Motion) -> list[str]:
         if share > OFTEN_CLIPPED:
             found.append(f"the gate changed commands in {share:.0%} of the driven time ({reason})")
     if motion.closes + motion.opens == 0:
-        found.append("the gripper was never told to open or close")
+        found.append("the gripper was never commanded to open or close")
     return found
 
 
 def _late(stream: StreamReport, busy: str) -> list[str]:
-    """What is said of a stream that was slower than asked for, or paused, with the cause as far as it shows."""
+    """Findings about a stream that was slower than requested, or paused, with the likely cause."""
     why = _cause(stream, busy)
     found = []
     if stream.count > 1 and stream.rate < SLOW * stream.asked:
-        found.append(f"{stream.topic} came at {stream.rate:.1f} Hz, {stream.asked:g} Hz were asked for{why}")
+        found.append(f"{stream.topic} came at {stream.rate:.1f} Hz, {stream.asked:g} Hz were requested{why}")
     if _gapped(stream):
         found.append(f"{stream.topic} paused for {stream.longest_gap:.2f} s, {stream.rate:.0f} Hz on average{why}")
     return found
@@ -231,14 +231,14 @@ def _cause(stream: StreamReport, busy: str) -> str:
     if busy:
         return f": {busy}"
     if stream.simulated:
-        return ": this computer is too slow for it; ask for fewer or smaller images"
+        return ": this computer is too slow for it; request fewer or smaller images"
     if stream.topic.startswith("/camera/"):
-        return "; look at the camera's cable and USB port, and whether there is light enough for a short exposure"
+        return "; check the camera's cable and USB port, and whether there is enough light for a short exposure"
     return ""
 
 
 def _busy(streams: Sequence[StreamReport], processor_use: float | None) -> str:
-    """How it shows that the computer was too busy, empty: it was not."""
+    """Evidence that the computer was too busy; empty if it was not."""
     if processor_use is not None and processor_use >= BUSY:
         return f"the computer was busy, {processor_use:.0%} of its processors were in use"
     if any(stream.topic in OF_COMPUTER and _gapped(stream) for stream in streams):
@@ -249,4 +249,4 @@ def _busy(streams: Sequence[StreamReport], processor_use: float | None) -> str:
 def _gapped(stream: StreamReport) -> bool:
     if not stream.topic.startswith(SENSORS) or stream.rate <= 0.0:
         return False
-    return stream.longest_gap > max(LEAST_GAP, LONG_GAP / stream.rate)
+    return stream.longest_gap > max(MIN_GAP, LONG_GAP / stream.rate)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Read episodes: from a bag to arrays on the control grid."""
+"""Read an episode's bag into arrays on the control grid."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import displacements
 from ptr_models.episodes.bag import decode, find_bag, messages, open_bag, refusing
+from ptr_models.episodes.cdr_fields import Executed
+from ptr_models.episodes.episode_discovery import find_bags
 from ptr_models.episodes.errors import EpisodeError, StaleSampleError
 from ptr_models.episodes.exclusion import Exclusion
-from ptr_models.episodes.fields import Executed
-from ptr_models.episodes.finding import find_bags
 from ptr_models.episodes.jpeg import image_size
 from ptr_models.episodes.messages import EXECUTED_TOPIC, METADATA_TOPIC, OBJECTS_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -31,12 +31,12 @@ class Episode:
 
     Attributes:
         path: its folder.
-        images: per camera (T+1, H, W, 3) uint8 RGB; empty where the contract has no cameras.
+        images: per camera (T+1, H, W, 3) uint8 RGB; empty if the contract has no cameras.
         states: (T+1, S) float32, see `sampling.Observation.state`.
         actions: (T, 7) float32 in m, rad and gripper opening per step: displacement of the commanded target
             between two instants, and the gripper commanded at the second.
         stamps: (T+1,) int64 ns.
-        metadata: what is known about it.
+        metadata: of the episode.
     """
 
     path: Path
@@ -51,12 +51,12 @@ class Episode:
 
 
 def find_episodes(directories: Iterable[Path | str], exclusion: Exclusion | None = None) -> list[Path]:
-    """Folders of complete episodes in and under some directories: see `finding.find_bags`."""
+    """Folders of complete episodes in and under some directories: see `episode_discovery.find_bags`."""
     return [Path(path) for path in find_bags(directories, exclusion)]
 
 
 def read_metadata(path: Path | str) -> EpisodeMetadata:
-    """Metadata of an episode: episode.json beside the bag, or else the newest in the bag.
+    """Metadata of an episode: from episode.json next to the bag, otherwise the newest in the bag.
 
     Raises:
         EpisodeError, ContractError: neither can be read.
@@ -82,20 +82,20 @@ def read_episode(
 ) -> Episode:
     """Read an episode onto the control grid of its contract.
 
-    The grid starts with the first command after the `start` event (and when every stream has a sample), so that
-    its instants are those at which someone decided, and ends with the last one, at the latest at the `stop` event.
-    Where nobody commands at all, the events alone bound it.
+    The grid starts with the first command after the `start` event (once every stream has a sample), so its instants are
+    the times of decisions. It ends with the last command, at the latest at the `stop` event. Without any commands, the
+    events alone bound it.
 
-    The latencies are always those of the bag's own robot. The observations are as late as the required contract's
-    robot would have seen them, so that bags of different robots teach one policy.
+    Latencies are always those of the bag's own robot. Observations are delayed as they would be on the required
+    contract's robot, so that bags of different robots can train one policy.
 
     Args:
         path: the episode's folder.
-        contract: required; None takes the bag's own.
-        metadata: as `read_metadata` gives it, where that was called before.
+        contract: the required one; None: the bag's own.
+        metadata: result of `read_metadata`, if already read.
     Raises:
         ContractError: the bag follows another contract.
-        EpisodeError: it is cut off, has no step, or a stream has a hole.
+        EpisodeError: it is truncated, has no step, or a stream has a gap.
     """
     path = Path(path)
     metadata = metadata or read_metadata(path)
@@ -127,7 +127,7 @@ def _read_episode(path: Path, contract: Contract | None, metadata: EpisodeMetada
 def sample(
     streams: Streams, contract: Contract, stamps: NDArray[np.int64], delay: float | None = None
 ) -> tuple[list[Choice], list[Executed]]:
-    """The samples of the observations, and the commanded targets, at each stamp; `delay` as of `sampling.shifts`."""
+    """The samples for observations, and the commanded targets, at each stamp; `delay` as in `sampling.shifts`."""
     choices, commands = [], []
     for stamp in map(int, stamps):
         try:
@@ -139,10 +139,10 @@ def sample(
 
 
 def _require_enough_pixels(choice: Choice, contract: Contract, recorded: Contract) -> None:
-    """Refuse to blow images up to a size that they were not recorded for.
+    """Refuse to enlarge images beyond their recorded size.
 
     Raises:
-        EpisodeError: the images in the bag are smaller than the contract wants them.
+        EpisodeError: the images in the bag are smaller than the contract requires.
     """
     known = {camera.name: camera for camera in recorded.cameras}
     for camera, (_, data) in zip(contract.cameras, choice.images, strict=True):
@@ -152,12 +152,12 @@ def _require_enough_pixels(choice: Choice, contract: Contract, recorded: Contrac
         if size[0] < camera.height or size[1] < camera.width:
             raise EpisodeError(
                 f"the images of camera {camera.name} have {size[1]}x{size[0]} pixels, fewer than the "
-                f"{camera.width}x{camera.height} that are wanted; train with --set networks.image_size={min(size)}"
+                f"required {camera.width}x{camera.height}; train with --set networks.image_size={min(size)}"
             )
 
 
 def _decode(choices: list[Choice], contract: Contract) -> dict[str, NDArray[np.uint8]]:
-    """Per camera the images (N, H, W, 3) of N choices; one that is chosen several times is decoded once."""
+    """Per camera the images (N, H, W, 3) of N choices; an image that is chosen repeatedly is decoded once."""
     images = {}
     for index, camera in enumerate(contract.cameras):
         frames = np.empty((len(choices), camera.height, camera.width, 3), np.uint8)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr recover`: an episode of what a crash, a full disk or a cut-off copy left of a bag.
+"""`ptr recover`: make an episode from a bag that was damaged by a crash, a full disk or an incomplete copy.
 
-The library `mcap` can't read these: its stream reader gives no message of a chunk that was cut off, and its
-`breakup_chunk` returns a message that was cut off as if it were whole.
+The library `mcap` can't read such bags: its stream reader returns no message of a truncated chunk, and its
+`breakup_chunk` returns a truncated message as if it were complete.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from ptr_models.episodes.writer import PARTIAL, BagWriter
 
 @dataclass(frozen=True)
 class Salvaged:
-    """One message out of a damaged bag: topic, type, arrival and publish time (ns), sequence number, CDR bytes."""
+    """One message of a damaged bag: topic, type, arrival and publish time (ns), sequence number, CDR bytes."""
 
     topic: str
     type_name: str
@@ -53,15 +53,14 @@ class Salvaged:
 
 
 def salvage(data: bytes | memoryview, left_out: Callable[[int], None] = lambda place: None) -> Iterator[Salvaged]:
-    """The messages of an MCAP file from its start to the first byte that makes no sense.
+    """The messages of an MCAP file from its start to the first invalid byte.
 
-    The index at the end of the file is not needed, and a chunk that was cut off gives the messages that are
-    whole. A chunk whose checksum is wrong gives none, since nobody knows which of its numbers are true. Chunks
-    must not be compressed, as the recorder writes them.
+    The index at the end of the file is not needed. A truncated chunk yields its complete messages. A chunk with a wrong
+    checksum yields none, since any of its values may be wrong. Chunks must be uncompressed, as written by the recorder.
 
     Args:
         data: the file.
-        left_out: called for each chunk with a wrong checksum, with its place in the file.
+        left_out: called for each chunk with a wrong checksum, with its position in the file.
     """
     if bytes(data[: len(MAGIC)]) != MAGIC:
         return
@@ -76,14 +75,14 @@ def salvage(data: bytes | memoryview, left_out: Callable[[int], None] = lambda p
                 channels[number] = (string(body, 4)[0], schemas[schema])
             elif code == MESSAGE:
                 number, sequence, arrival, published = struct.unpack_from("<HIQQ", body)
-                if number in channels:  # else they were in a chunk that was left out
+                if number in channels:  # otherwise its channel was in an omitted chunk
                     yield Salvaged(*channels[number], arrival, bytes(body[22:]), published, sequence)
     except (struct.error, KeyError, ValueError):
         return
 
 
 def _channels_of_index(view: memoryview) -> dict[int, tuple[str, str]]:
-    """Topic and type by number where the end of the file is intact."""
+    """Topic and type by channel number, if the end of the file is intact."""
     try:
         index = read_index(view)
     except (struct.error, ValueError):
@@ -94,7 +93,7 @@ def _channels_of_index(view: memoryview) -> dict[int, tuple[str, str]]:
 def _records(
     data: bytes | memoryview, position: int, left_out: Callable[[int], None]
 ) -> Iterator[tuple[int, memoryview]]:
-    """Opcode and body of each whole record, those inside of chunks too, until the end of the data section."""
+    """Opcode and body of each complete record, including those in chunks, up to the end of the data section."""
     view = memoryview(data)
     while position + RECORD.size <= len(view):
         code, length = RECORD.unpack_from(view, position)
@@ -115,7 +114,7 @@ def _records(
 
 
 class Recovered(NamedTuple):
-    """What `recover` made: the new episode's folder, its messages, and the chunks that were left out as damaged."""
+    """The result of `recover`: the new episode's folder, its number of messages, and that of omitted damaged chunks."""
 
     folder: Path
     messages: int
@@ -123,17 +122,17 @@ class Recovered(NamedTuple):
 
 
 def recover(path: Path | str, out: Path | str | None = None) -> Recovered:
-    """Write what is readable of a bag as a new episode `<id>_recovered`; the old folder stays as it is.
+    """Write the readable part of a bag as a new episode `<id>_recovered`. The old folder does not change.
 
     The new episode is unlabelled, since its end may be missing.
 
     Args:
         path: folder of a damaged or `.partial` episode.
-        out: folder for the new episode; by default the one that holds `path`.
+        out: folder for the new episode; by default the parent of `path`.
     Returns:
-        The new episode's folder, how many messages it holds, and how many damaged chunks it lacks.
+        The new episode's folder, its number of messages, and the number of omitted damaged chunks.
     Raises:
-        EpisodeError: nothing of use is readable.
+        EpisodeError: nothing useful is readable.
     """
     bag = find_bag(path)
     folder = bag.parent
@@ -160,7 +159,7 @@ def recover(path: Path | str, out: Path | str | None = None) -> Recovered:
 
 
 def _metadata(folder: Path, messages: list[Salvaged]) -> EpisodeMetadata:
-    """The newest metadata that is intact: beside the bag or inside it."""
+    """The newest intact metadata, next to the bag or in it."""
     texts = [decode(item.cdr, item.type_name).data for item in messages]
     beside = folder / "episode.json"
     if beside.is_file():
@@ -177,9 +176,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `ptr recover`."""
     parser = subparsers.add_parser(
         "recover",
-        help="save what is readable of a bag that was cut off",
-        description=f"Write what is readable of a damaged or {PARTIAL} episode as a new one, ID_recovered. "
-        "The damaged folder stays as it is, and the new episode is unlabelled, since its end may be missing.",
+        help="recover the readable part of a damaged bag",
+        description=f"Write the readable part of a damaged or {PARTIAL} episode as a new episode, ID_recovered. "
+        "The damaged folder does not change. The new episode is unlabelled, since its end may be missing.",
     )
     parser.add_argument(
         "episodes", nargs="+", type=arguments.existing, metavar="EPISODE", help="folder of the damaged episode"
@@ -188,7 +187,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--out",
         type=arguments.output_folder,
         metavar="DIR",
-        help="folder for the new episodes (default: beside the damaged one)",
+        help="folder for the new episodes (default: next to the damaged one)",
     )
     parser.set_defaults(run=_run)
 
@@ -200,5 +199,5 @@ def _run(options: argparse.Namespace) -> int:
         saved.append(folder)
         lost = f"; {damaged} chunks with wrong checksums were left out" if damaged else ""
         print(f"{plain(folder)}: {count} messages recovered from {plain(path)}{lost}")
-    next_step("inspect", *saved, about="whether training can use it; then judge it with ptr label")
+    next_step("inspect", *saved, about="check whether training can use it, then judge it with ptr label")
     return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts that other programs send in requests: bounded and printable before anything repeats, stores or shows them."""
+"""Check texts in requests from other programs: they must be short and printable before they are stored or shown."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from ptr_models.common.errors import PtrError
 
 LAYOUT = "\n\t"
-"""Control characters that a text of several lines has."""
+"""Control characters allowed in text of several lines."""
 
 
 class RequestTextError(PtrError):
-    """A field of a request holds a text that can't be taken; the message names the field."""
+    """A field of a request holds an unacceptable text; the message names the field."""
 
 
 def check_texts(request: Any, longest: Mapping[str, int]) -> None:
-    """Refuse texts that are too long or that a terminal would obey.
+    """Refuse texts that are too long or contain control characters, which a terminal would obey.
 
     Args:
         request: has each text as an attribute.
-        longest: characters that each may have, by field.
+        longest: maximum number of characters, by field.
 
     Raises:
-        RequestTextError: one of them is longer, or holds a control character.
+        RequestTextError: a text is too long, or holds a control character.
     """
     for name, most in longest.items():
         text = str(getattr(request, name))

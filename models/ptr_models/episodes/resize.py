@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Squash images by exact area averaging, three times as fast as OpenCV's INTER_AREA."""
+"""Resize images by exact area averaging, three times as fast as OpenCV's INTER_AREA."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Floats = NDArray[np.float32]
 def squash(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Scale a whole image to (height, width); the aspect ratio is not kept.
 
-    Each new pixel is the mean of the area that it covers, rounded half to even. Sums are of integers below 2^24
-    (for all common sizes), which float32 holds exactly, so that every machine computes the same bits. An image
-    that is smaller than wanted in some direction is interpolated by OpenCV.
+    Each new pixel is the mean of the area that it covers, rounded half to even. For all common sizes the sums are
+    integers below 2^24, which float32 represents exactly, so the result is the same on every machine. An image that is
+    too small in some direction is interpolated by OpenCV.
 
     Args:
         image: (H, W, C) uint8.
@@ -41,14 +41,14 @@ def squash(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint
 
 @functools.lru_cache(maxsize=64)
 def _overlaps(rows: int, height: int, columns: int, width: int, channels: int) -> tuple[Floats, Floats, float]:
-    """Weights from the left (b, a) and from the right (a * C, b * C) of the blocks that repeat, and their total."""
+    """Left weights (b, a) and right weights (a * C, b * C) of the repeating blocks, and their total."""
     down, across = _overlap(rows, height), _overlap(columns, width)
     area = float(down[0].sum() * across[0].sum())
     return down, np.kron(across.T, np.eye(channels, dtype=np.float32)), area
 
 
 def _overlap(source: int, target: int) -> Floats:
-    """By how much each of b new pixels overlaps each of a old ones, in units that make all of it integer: (b, a).
+    """The overlap of each of b new pixels with each of a old ones, in units that make it an integer: (b, a).
 
     a / b is source / target in lowest terms.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The observation at a time: of each stream the newest sample at or before it, unless that is too old.
+"""The observation at a time: the newest sample of each stream at or before that time, unless it is too old.
 
-A recorded bag and the live buffers of the policy server go through the same functions, so that a network sees
-on the robot what it saw in training.
+Recorded bags and the live buffers of the policy server use the same functions, so a network gets the same input on the
+robot as in training.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 def as_of(stamps: Sequence[int], time: int) -> int:
-    """Index of the newest stamp at or before a time, -1 when there is none.
+    """Index of the newest stamp at or before a time, -1 if there is none.
 
     Args:
         stamps: ns, ascending; among equal stamps the last one counts.
@@ -40,20 +40,20 @@ def as_of(stamps: Sequence[int], time: int) -> int:
 
 
 class Stream(Protocol[T_co]):
-    """Samples with stamps, of which the newest at or before a time can be asked for."""
+    """Stamped samples that can be queried for the newest one at or before a time."""
 
     def as_of(self, time: int) -> tuple[int, T_co] | None:
-        """Stamp (ns) and sample, or None when there is none at or before `time` (ns)."""
+        """Stamp (ns) and sample, or None if there is none at or before `time` (ns)."""
         ...
 
 
 class RecordedStream(Generic[T]):
-    """A stream that is complete: the samples of a bag."""
+    """A complete stream: the samples of a bag."""
 
     def __init__(self, samples: Sequence[tuple[int, Any]], decode: Callable[[Any], T] = lambda sample: sample) -> None:
         """Args:
         samples: (stamp in ns, sample), in any order; sorted here, stably.
-        decode: makes a sample of its recorded form, each time that it is asked for.
+        decode: turns a recorded sample into its final form, at each access.
         """
         ordered = sorted(samples, key=lambda pair: pair[0])
         self.stamps = [stamp for stamp, _ in ordered]
@@ -64,7 +64,7 @@ class RecordedStream(Generic[T]):
         return len(self.stamps)
 
     def __getitem__(self, index: int) -> tuple[int, T]:
-        """Stamp (ns) and sample of a place in the order of stamps."""
+        """Stamp (ns) and sample at an index, in the order of stamps."""
         return self.stamps[index], self._decode(self._recorded[index])
 
     @property
@@ -79,7 +79,7 @@ class RecordedStream(Generic[T]):
 
 
 class LatestBuffer(Generic[T]):
-    """A stream that grows: the last samples that arrived. Safe to use from several threads."""
+    """A growing stream: the most recent samples. Thread-safe."""
 
     def __init__(self, size: int = 32) -> None:
         """Args: size: samples to keep."""
@@ -87,7 +87,7 @@ class LatestBuffer(Generic[T]):
         self._lock = threading.Lock()
 
     def append(self, stamp: int, sample: T) -> None:
-        """Add a sample (stamp in ns); one that arrives late goes to its place."""
+        """Add a sample (stamp in ns); a late one is inserted at its position."""
         with self._lock:
             if self._samples and stamp < self._samples[-1][0]:
                 ordered = sorted([*self._samples, (stamp, sample)], key=lambda pair: pair[0])
@@ -110,7 +110,7 @@ class LatestBuffer(Generic[T]):
 
 @dataclass(frozen=True)
 class ArmSample:
-    """What an observation needs of an ArmState.
+    """The fields of an ArmState that an observation needs.
 
     Attributes:
         position: (3,) m, measured end effector in base_link.
@@ -125,10 +125,10 @@ class ArmSample:
 
 @dataclass(frozen=True)
 class Observation:
-    """What a policy sees at one time.
+    """The observation of a policy at one time.
 
     Attributes:
-        images: (C, H, W, 3) uint8 RGB, in the contract's order of cameras; (0, 0, 0, 3) without any.
+        images: (C, H, W, 3) uint8 RGB, in the contract's order of cameras; (0, 0, 0, 3) without cameras.
         state: (S,) float32: x y z (m), roll pitch yaw (rad, relative to "gripper down"), gripper, and then the
             contract's objects.
         image_stamps: ns, one per camera.
@@ -142,7 +142,7 @@ class Observation:
 
 
 def arm_sample(message: Any) -> ArmSample:
-    """Take an ArmSample from an ArmState of rclpy or of rosbags (both have the same attributes)."""
+    """The ArmSample of an ArmState from rclpy or rosbags (both have the same attributes)."""
     pose = message.measured_pose
     position, orientation = pose.position, pose.orientation
     return ArmSample(
@@ -150,11 +150,6 @@ def arm_sample(message: Any) -> ArmSample:
         (orientation.x, orientation.y, orientation.z, orientation.w),
         float(message.gripper_position),
     )
-
-
-def state_vector(sample: ArmSample) -> NDArray[np.float32]:
-    """The contract's proprioception (7,) of a measured pose."""
-    return state_vectors([sample])[0]
 
 
 def state_vectors(samples: Sequence[ArmSample]) -> NDArray[np.float32]:
@@ -166,12 +161,12 @@ def state_vectors(samples: Sequence[ArmSample]) -> NDArray[np.float32]:
 
 
 def decode_image(data: bytes | NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
-    """Decode a JPEG or PNG and squash it to the contract's size: (H, W, 3) uint8 RGB.
+    """Decode a JPEG or PNG and resize it to the contract's size: (H, W, 3) uint8 RGB.
 
     A JPEG that is at least twice as large in both directions is decoded at half its size.
 
     Raises:
-        EpisodeError: the bytes are no image.
+        EpisodeError: the bytes are not an image.
     """
     image = decode_at_least(data, camera.height, camera.width)
     if image is None:
@@ -180,7 +175,7 @@ def decode_image(data: bytes | NDArray[np.uint8], camera: Camera) -> NDArray[np.
 
 
 def resize_image(image: NDArray[np.uint8], camera: Camera) -> NDArray[np.uint8]:
-    """Squash an image (H, W, 3) uint8 to the contract's size by area averaging."""
+    """Resize an image (H, W, 3) uint8 to the contract's size by area averaging."""
     return squash(image, camera.height, camera.width)
 
 
@@ -201,12 +196,12 @@ def newest(stream: Stream[T], name: str, time: int, max_age: float) -> tuple[int
 
 @dataclass(frozen=True)
 class Choice:
-    """The samples that an observation is made of, not decoded yet.
+    """The samples for an observation, not yet decoded.
 
     Attributes:
         images: per camera, in the contract's order, stamp (ns) and encoded image.
         arm: stamp (ns) and measured state.
-        objects: poses (2, 7) of simulated item and target; None where the contract has no objects.
+        objects: poses (2, 7) of simulated item and target; None if the contract has no objects.
     """
 
     images: tuple[tuple[int, bytes | NDArray[np.uint8]], ...]
@@ -225,14 +220,15 @@ def states_of(contract: Contract, choices: Sequence[Choice]) -> NDArray[np.float
 
 
 def shifts(contract: Contract, delay: float | None = None) -> tuple[tuple[int, ...], int]:
-    """By how many ns earlier than the time of an observation its images, per camera, and its arm state are looked for.
+    """Offsets (ns) before the time of an observation at which its images (one per camera) and arm state are sampled.
 
-    The stamp of an image minus its camera's latency is when it was so. All parts of an observation show the world at
-    one moment, `delay` before its time; the slowest camera just makes it, so that nothing of the future is needed.
+    An image shows the world at its stamp minus the camera's latency. All parts of an observation show the world at one
+    moment, `delay` before its time. By default the slowest camera can just provide that, so no future data is needed.
 
     Args:
-        delay: s; None: that of the slowest camera. A larger one makes a quick robot see as late as a slow one. With a
-            smaller one (of a bag of a robot slower than the one that will act) images are later than their time.
+        delay: s; None: the latency of the slowest camera. A larger one makes a fast robot's observations as old as a
+            slow one's. With a smaller one (for a bag of a slower robot than the acting one), images are stamped later
+            than the observation.
     """
     wanted = contract.observation_delay if delay is None else delay
     return tuple(round((wanted - camera.latency) * 1e9) for camera in contract.cameras), round(wanted * 1e9)
@@ -249,14 +245,14 @@ def choose(
     """The samples of the observation at a time, from live buffers or from a bag.
 
     Args:
-        contract: names the cameras, their sizes and latencies, and the ages that are allowed.
+        contract: defines the cameras, their sizes and latencies, and the allowed ages.
         images: per camera name a stream of encoded images (JPEG as in CompressedImage.data).
         arm: stream of measured arm states.
         time: ns.
         delay: see `shifts`.
-        objects: stream of poses (2, 7) of simulated item and target, where the contract has objects.
+        objects: stream of poses (2, 7) of simulated item and target, if the contract has objects.
     Raises:
-        StaleSampleError: a stream has nothing young enough.
+        StaleSampleError: a stream has no recent enough sample.
         EpisodeError: a camera of the contract is not among `images`.
     """
     chosen = []
@@ -269,12 +265,12 @@ def choose(
     if not contract.objects:
         return Choice(tuple(chosen), state)
     if objects is None:
-        raise EpisodeError("the contract has objects, but there is no stream of them; only a simulator knows them")
+        raise EpisodeError("the contract has objects, but there is no stream of them; only a simulator provides one")
     return Choice(tuple(chosen), state, newest(objects, "objects", time - of_arm, contract.state_max_age)[1])
 
 
 def observation_of(contract: Contract, choice: Choice) -> Observation:
-    """The observation that chosen samples make.
+    """The observation made of chosen samples.
 
     Raises:
         EpisodeError: an image is damaged.

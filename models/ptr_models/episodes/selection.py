@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which episodes belong into a set: by what their metadata say, and by chance."""
+"""Select episodes for a set, by their metadata or at random."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptr_models.episodes.metadata import EpisodeMetadata
 
 Item = TypeVar("Item")
 PARTS = ("episode", "task")
-"""What a split keeps whole."""
+"""What a split keeps together."""
 _COMPARISONS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -30,7 +30,7 @@ _SCORE = re.compile(rf"({'|'.join(_COMPARISONS)})\s*(\d+\.?\d*|\.\d+)")
 
 @dataclass(frozen=True)
 class ScoreRule:
-    """A comparison with an episode's score, such as >0.5; an episode without a score never fits."""
+    """A comparison with an episode's score, such as >0.5. An episode without a score never matches."""
 
     comparison: str
     value: float
@@ -41,7 +41,7 @@ class ScoreRule:
         found = _SCORE.fullmatch(text.strip())
         if found is None or not 0.0 <= float(found[2]) <= 1.0:
             raise argparse.ArgumentTypeError(
-                f"{text!r} is no comparison with a score from 0 to 1; write for example '>0.5' or '<=0.9', in quotes"
+                f"{text!r} is not a comparison with a score from 0 to 1; write e.g. '>0.5' or '<=0.9', in quotes"
             )
         return cls(found[1], float(found[2]))
 
@@ -56,7 +56,7 @@ def day(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no date; write 2026-03-31, or 2026-03-31T14:00 with a time"
+            f"{text!r} is not a date; write 2026-03-31, or 2026-03-31T14:00 with a time"
         ) from None
 
 
@@ -67,7 +67,7 @@ def last_moment(text: str) -> datetime:
 
 @dataclass(frozen=True)
 class Criteria:
-    """What an episode must have; an empty field asks for nothing."""
+    """Requirements for an episode; an empty field requires nothing."""
 
     tasks: Sequence[str] = ()
     outcomes: Sequence[str] = ()
@@ -79,7 +79,7 @@ class Criteria:
     until: datetime | None = None
 
     def fits(self, episode: EpisodeMetadata) -> bool:
-        """Whether an episode has all of it."""
+        """Whether an episode meets all of them."""
         named = (
             (self.tasks, episode.task),
             (self.outcomes, episode.outcome),
@@ -104,12 +104,12 @@ class Criteria:
 def split(
     items: Sequence[Item], share: float, seed: int, by: str, task_of: Callable[[Item], Hashable]
 ) -> tuple[list[Item], list[Item]]:
-    """Divide episodes by chance, in their order; the same seed gives the same division.
+    """Split episodes at random, keeping their order. The same seed gives the same split.
 
     Args:
         share: of the first part.
-        by: one of `PARTS`. episode: of each task's episodes the share goes into the first part. task: the share of
-            the tasks does, each with all of its episodes.
+        by: one of `PARTS`. episode: this share of each task's episodes goes into the first part. task: this share of
+            the tasks does, each with all its episodes.
     Raises:
         EpisodeError: one part would be empty.
     """

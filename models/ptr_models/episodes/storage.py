@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The MCAP file of an episode that is being written: rosbags' writer, and what a recorder needs beyond it.
+"""The MCAP file of an episode during recording: rosbags' writer with additions for a recorder.
 
-That is: each message keeps when it was published and its publisher's sequence number beside its arrival, and
-what was written can be handed to the operating system, and to the disk, at any time.
+Each message stores its publish time and its publisher's sequence number along with its arrival. Written data can be
+flushed to the operating system, and to the disk, at any time.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class StreamedMcap(McapWriter):
         write_chunk_crc(self.bio, place, checksum)
 
     def close(self, version: int, metadata: str) -> None:
-        """Write the rest with the index, and the checksums of both."""
+        """Write the rest, the index, and the checksums of both."""
         super().close(version, metadata)
         seal(self.path)
 
     def flush(self) -> None:
-        """Hand everything to the operating system: from here on a crash of this process does not lose it."""
+        """Flush everything to the operating system, so that a crash of this process does not lose it."""
         if self.chunk.msgs:
             self.close_chunk()
         self.bio.flush()
@@ -71,7 +71,7 @@ class StreamedWriter(Writer):
 
     @property
     def streamed(self) -> StreamedMcap:
-        """The open storage."""
+        """The storage, which must be open."""
         assert isinstance(self.storage, StreamedMcap)
         return self.storage
 
@@ -86,11 +86,11 @@ class StreamedWriter(Writer):
 
 
 class DiskSync:
-    """Brings a file to the disk again and again, in a thread of its own: a slow disk holds up nobody.
+    """Syncs a file to the disk periodically in its own thread, so that a slow disk does not block the writer.
 
     Args:
         descriptor: of the file; duplicated, so that its owner may close it at any time.
-        interval: s between two calls.
+        interval: s between two syncs.
     """
 
     def __init__(self, descriptor: int, interval: float) -> None:
@@ -109,7 +109,7 @@ class DiskSync:
                 return
 
     def end(self) -> None:
-        """Wait for the call that is under way and let the file go."""
+        """Wait for a sync in progress and release the file."""
         self._ended.set()
         self._thread.join()
         os.close(self._descriptor)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The streams of a bag that episodes are made of, and the control grid that they are sampled on."""
+"""The streams of a bag that an episode needs, and the control grid on which they are sampled."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.bag import decode
+from ptr_models.episodes.cdr_fields import Executed, arm_state, executed, image_data, object_poses
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import Executed, arm_state, executed, image_data, object_poses
+from ptr_models.episodes.mcap_scan import Raw, scan
 from ptr_models.episodes.messages import (
     ARM_STATE_TOPIC,
     EVENT_TOPIC,
@@ -25,19 +26,18 @@ from ptr_models.episodes.messages import (
     image_topic,
 )
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, as_of, shifts
-from ptr_models.episodes.scan import Raw, scan
 from ptr_models.input_limits import MAX_CONTROL_STEPS
 
 CLOCK_JUMPED = "clock_jumped"
 """Type of the EpisodeEvent that the recorder writes when the system's clock jumps."""
 
 ON_TIME = 0.95
-"""Share of the commands that are near their places on the grid where commands come once a control period."""
+"""Minimum share of commands close to their grid points for a source that commands once per control period."""
 
 
 @dataclass
 class Streams:
-    """The samples of a bag that episodes are made of, by source stamp (ns); decoded when they are asked for.
+    """The samples of a bag that an episode needs, by source stamp (ns); decoded at each access.
 
     Attributes:
         images: per camera, encoded.
@@ -45,7 +45,7 @@ class Streams:
         executed: commanded targets.
         events: (stamp, type) of EpisodeEvents.
         metadata: newest JSON on /episode/metadata, empty if none.
-        objects: poses (2, 7) of simulated item and target; None where the contract has no objects.
+        objects: poses (2, 7) of simulated item and target; None if the contract has no objects.
     """
 
     images: dict[str, RecordedStream[NDArray[np.uint8]]]
@@ -57,7 +57,7 @@ class Streams:
 
 
 def read_streams(path: Path | str, contract: Contract) -> Streams:
-    """Load from a bag what observations and actions of a contract are made of."""
+    """Load the streams that a contract's observations and actions need from a bag."""
     cameras = {camera.name: image_topic(camera.name) for camera in contract.cameras}
     others = [ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, METADATA_TOPIC]
     others += [OBJECTS_TOPIC] if contract.objects else []
@@ -98,7 +98,7 @@ def control_grid(streams: Streams, contract: Contract, delay: float | None = Non
         if not stamps:
             raise EpisodeError(f"stream {name} is empty")
     if any(kind == CLOCK_JUMPED for _, kind in streams.events):
-        raise EpisodeError("the clock jumped while it was recorded, so that its stamps are not true; leave it out")
+        raise EpisodeError("the clock jumped during the recording, so its stamps are wrong; leave it out")
     late = {f"camera {camera.name}": shift for camera, shift in zip(contract.cameras, of_cameras, strict=True)}
     late |= {"arm state": of_arm, OBJECTS_TOPIC: of_arm}
     starts = [stamp for stamp, kind in streams.events if kind == "start"]
@@ -121,17 +121,17 @@ def control_grid(streams: Streams, contract: Contract, delay: float | None = Non
 
 
 def _require_samples(steps: int, seconds: float, samples: int, contract: Contract) -> None:
-    """Refuse a grid that is longer than the samples can serve: each is good for `state_max_age`."""
-    most = samples * (1 + int(contract.state_max_age * contract.control_rate))
-    if steps > min(most, MAX_CONTROL_STEPS):
+    """Refuse a grid that is longer than the samples can cover; each is valid for `state_max_age`."""
+    max_sample_steps = samples * (1 + int(contract.state_max_age * contract.control_rate))
+    if steps > min(max_sample_steps, MAX_CONTROL_STEPS):
         raise EpisodeError(
             f"it spans {seconds:.1f} s, {steps} control steps, but {EXECUTED_TOPIC} has {samples} messages, enough for "
-            f"{min(most, MAX_CONTROL_STEPS)} at most; a clock has jumped, leave it out"
+            f"{min(max_sample_steps, MAX_CONTROL_STEPS)} at most; a clock has jumped, leave it out"
         )
 
 
 def _first_decision(executed: RecordedStream[Executed], begin: int, end: int) -> int | None:
-    """Stamp of the first command from `begin` on and before `end`; None: nobody commanded."""
+    """Stamp of the first command in [begin, end); None: there is none."""
     for index in range(bisect.bisect_left(executed.stamps, begin), len(executed)):
         stamp, sample = executed[index]
         decided = min(sample.decided, stamp)
@@ -141,10 +141,10 @@ def _first_decision(executed: RecordedStream[Executed], begin: int, end: int) ->
 
 
 def _lateness(executed: RecordedStream[Executed], first: int, end: int, period: int) -> int:
-    """ns by which the first command was late, compared with the others that came once a control period.
+    """ns by which the first command was late, relative to the others, which came once per control period.
 
-    On a grid that begins with a late command, the next one is already in force at the end of each step, so its gripper
-    counts for the step before its own. 0 if commands came more often, or irregularly.
+    On a grid that starts with a late command, the next command is already in force at the end of each step, so its
+    gripper would count for the previous step. 0 if commands came more often, or irregularly.
     """
     late = []
     for middle in range(first + period // 2, end, period):
@@ -159,7 +159,7 @@ def _lateness(executed: RecordedStream[Executed], first: int, end: int, period: 
 
 
 def _last_execution(executed: RecordedStream[Executed], end: int) -> int:
-    """Stamp of the last execution of someone's command until `end`, or `end`."""
+    """Stamp of the last execution of a command up to `end`; `end` if there is none."""
     for index in range(as_of(executed.stamps, end), -1, -1):
         stamp, sample = executed[index]
         if sample.source:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Episodes that exist as arrays (bulk simulation, imported data) into bags like those of a live recording."""
+"""Write episodes from arrays (bulk simulation, imported data) as bags like those of a live recording."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ObjectTracks:
-    """Where K simulated objects were at N instants; the first is the task's item, the second its target.
+    """Poses of K simulated objects at N instants; the first is the task's item, the second its target.
 
     Attributes:
         names: (K,).   poses: (N, K, 7) in base_link: position (m), quaternion x y z w.
@@ -58,22 +58,22 @@ class ObjectTracks:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """T control steps between T+1 instants, which lie one control period apart.
+    """T control steps between T+1 instants, one control period apart.
 
-    What was observed has N = T+1 rows, or N = T where a data set keeps no observation after the last action.
+    Observations have N = T+1 rows, or N = T if a data set has no observation after the last action.
 
     Attributes:
-        images: per camera N images, each encoded (JPEG, PNG) or (H, W, 3) uint8 RGB; empty where nothing was seen.
+        images: per camera N images, each encoded (JPEG, PNG) or (H, W, 3) uint8 RGB; empty without cameras.
         measured_position: (N, 3) m.   measured_rotation: (N, 3, 3). Both of ee_gripper_link in base_link.
         commanded_position: (T+1, 3) m.   commanded_rotation: (T+1, 3, 3). The target in force at each
             instant; its displacement from row k to k+1 is action k.
         gripper: (N,) measured opening.
         gripper_commanded: (T+1,); row k+1 is the gripper of action k, row 0 the command before the first
             step.
-        joint_positions: (N, 6) rad, or None where they are not known (then no /joint_states is written).
+        joint_positions: (N, 6) rad; None: not known (then no /joint_states is written).
         start_ns: stamp of the first instant.
-        source: who commanded: scripted, policy, spacemouse, ...
-        objects: of a simulator at the N instants; None where they are not known (then no /simulator/objects).
+        source: of the commands: scripted, policy, spacemouse, ...
+        objects: of a simulator at the N instants; None: not known (then no /simulator/objects).
     """
 
     images: Mapping[str, Sequence[bytes | NDArray[np.uint8]]]
@@ -115,7 +115,7 @@ class Trajectory:
 
     @classmethod
     def from_actions(cls, actions: Array, **fields: Any) -> Trajectory:
-        """Make one from raw actions (T, 7) instead of commanded poses.
+        """Create one from raw actions (T, 7) instead of commanded poses.
 
         The first target is the first measured pose, the first commanded gripper the first measured one.
         `fields` are the remaining attributes, without `commanded_position`, `commanded_rotation` and
@@ -140,8 +140,7 @@ def encode_jpeg(image: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> bytes:
 
 
 def write_episode(root: Path | str, metadata: EpisodeMetadata, trajectory: Trajectory) -> Path:
-    """Write an episode as a live recording would hold it: images, arm states, executed commands, joint
-    states, events.
+    """Write an episode like a live recording: images, arm states, executed commands, joint states, events.
 
     Args:
         root: folder of episodes.

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Write episodes: one folder with one MCAP bag, its metadata.yaml and episode.json.
 
-A bag grows as `<root>/<id>.partial/<id>.mcap` and gets its name when it is complete, so a folder without
-`.partial` is a whole episode. What was written is with the operating system after half a second at most, so that
-a crash of the process costs no more than that; a `durable` writer also brings it to the disk once a second, for
-a machine that loses its power. `ptr recover` makes an episode of what is left.
+A bag grows as `<root>/<id>.partial/<id>.mcap` and gets its final name when it is complete, so a folder without
+`.partial` is a complete episode. Data is flushed to the operating system at least every half second, so a crash of the
+process loses no more than that. A `durable` writer also syncs it to the disk once a second, in case the machine loses
+power. `ptr recover` makes an episode from what is left.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ SYNC_SECONDS = 1.0
 class BagWriter:
     """One episode being written; a context manager.
 
-    Leaving the block normally completes the episode (`close`), leaving it by an exception keeps what is there
-    as a readable `.partial` folder (`abandon`).
+    Leaving the block normally completes the episode (`close`). Leaving it by an exception keeps the data so far as a
+    readable `.partial` folder (`abandon`).
     """
 
     def __init__(
@@ -47,15 +47,15 @@ class BagWriter:
         offered: Callable[[str], Sequence[Qos]] = lambda topic: (),
         durable: bool = False,
     ) -> None:
-        """Create the folder and write the metadata's first version into the bag and beside it.
+        """Create the folder and write the initial metadata into the bag and next to it.
 
         Args:
-            root: folder of episodes, created when absent.
-            metadata: what is known at the start; `close` takes the final form.
+            root: folder of episodes, created if missing.
+            metadata: as known at the start; pass the final one to `close`.
             offered: quality of service that the publishers of a topic offer, for `ros2 bag play`.
-            durable: bring what was written to the disk once a second, and when the episode is complete.
+            durable: sync to the disk once a second, and when the episode is complete.
         Raises:
-            EpisodeError: an episode of that id exists already, complete or not, or the disk refuses.
+            EpisodeError: an episode with this id already exists, complete or not, or the disk is not writable.
         """
         check_name(metadata.episode_id, "episode id")
         self.metadata = metadata
@@ -63,7 +63,7 @@ class BagWriter:
         self.partial = self.directory.with_name(self.directory.name + PARTIAL)
         for path in (self.directory, self.partial):
             if path.exists():
-                raise EpisodeError(f"{path} exists already; choose another episode id or move it away")
+                raise EpisodeError(f"{path} already exists; choose another episode id or move it away")
         self._connections: dict[tuple[str, str], Connection] = {}
         self._first_ns, self._last_ns = 0, metadata.start_ns
         self._flushed = time.monotonic()
@@ -82,7 +82,7 @@ class BagWriter:
         self._write_metadata(metadata.start_ns)
 
     def _rename_bag(self) -> None:
-        """Give the MCAP file the episode's name; rosbags names it after the folder, with `.partial`."""
+        """Rename the MCAP file to the episode's name; rosbags names it after the folder, with `.partial`."""
         storage = self._writer.streamed
         storage.path = storage.path.rename(storage.path.with_name(f"{self.metadata.episode_id}.mcap"))
 
@@ -95,18 +95,18 @@ class BagWriter:
         published_ns: int = 0,
         sequence: int = 0,
     ) -> None:
-        """Append a serialised message.
+        """Append a serialized message.
 
         Args:
             topic: with its leading slash.
             type_name: e.g. sensor_msgs/msg/CompressedImage.
-            stamp_ns: when it arrived (the bag's log time); the message's own stamp stays what it is.
+            stamp_ns: when it arrived (the bag's log time); the message's own stamp does not change.
             cdr: as rclpy gives it with `raw=True`.
-            published_ns: when its publisher sent it (the bag's publish time); 0: not known, the arrival.
+            published_ns: when its publisher sent it (the bag's publish time); 0: not known, use the arrival.
             sequence: its publisher's number; 0: not known.
         Raises:
-            EpisodeError: the type is unknown, the writer is closed, or the disk is full; in the last case the
-                bag is closed first and everything until then is kept.
+            EpisodeError: the type is unknown, the writer is closed, or the disk is full. In the last case the bag is
+                closed first, and all data so far is kept.
         """
         if not self._open:
             raise EpisodeError(f"episode {self.metadata.episode_id} is closed; nothing can be added to it")
@@ -121,10 +121,10 @@ class BagWriter:
         self._last_ns = max(self._last_ns, stamp_ns)
 
     def flush(self) -> None:
-        """Hand what was written to the operating system, at most twice a second; `write` does so, too.
+        """Flush to the operating system, at most twice a second; `write` also does this.
 
         Raises:
-            EpisodeError: the disk is full or broken; the bag is closed first, everything until then is kept.
+            EpisodeError: the disk is full or broken; the bag is closed first, and all data so far is kept.
         """
         now = time.monotonic()
         if not self._open or now - self._flushed < FLUSH_SECONDS:
@@ -147,15 +147,15 @@ class BagWriter:
         """Complete the episode.
 
         Args:
-            metadata: its final form (outcome, end); by default the first one. Where `start_ns` or `end_ns` is
-                0, the stamps of the first and last message take its place.
+            metadata: the final one (outcome, end); by default the initial one. If `start_ns` or `end_ns` is 0, the
+                stamp of the first or last message replaces it.
         Returns:
             The episode's folder, without `.partial`.
         Raises:
             EpisodeError: it was closed before, or the disk is full; then the `.partial` folder stays.
         """
         if not self._open:
-            raise EpisodeError(f"episode {self.metadata.episode_id} is closed already")
+            raise EpisodeError(f"episode {self.metadata.episode_id} is already closed")
         final = metadata or self.metadata
         if final.episode_id != self.metadata.episode_id:
             raise EpisodeError(f"episode {self.metadata.episode_id} cannot be closed as {final.episode_id}")
@@ -169,14 +169,14 @@ class BagWriter:
             self._writer.close()
             write_atomically(self.partial / "episode.json", self.metadata.to_json(), self._durable)
             if self._durable:
-                self._bring_to_disk()
+                self._sync_to_disk()
             self.partial.rename(self.directory)
         except OSError as error:
-            self._let_go()
+            self._abort_file()
             raise self._disk_error(error) from error
         return self.directory
 
-    def _bring_to_disk(self) -> None:
+    def _sync_to_disk(self) -> None:
         for path in (*self.partial.iterdir(), self.partial):
             descriptor = os.open(path, os.O_RDONLY)
             try:
@@ -189,13 +189,13 @@ class BagWriter:
         if sync is not None:
             sync.end()
 
-    def _let_go(self) -> None:
-        """Close the file without an index; a full disk refuses even what is left in the buffer."""
+    def _abort_file(self) -> None:
+        """Close the file without an index; on a full disk even the rest of the buffer can't be written."""
         with contextlib.suppress(OSError):
             self._writer.abort()
 
     def abandon(self) -> Path:
-        """Stop without completing: the `.partial` folder stays, with everything that fitted on the disk."""
+        """Stop without completing: the `.partial` folder stays, with everything that fit on the disk."""
         if self._open:
             self._open = False
             self._end_sync()
@@ -203,7 +203,7 @@ class BagWriter:
                 self._writer.close()
                 write_atomically(self.partial / "episode.json", self.metadata.to_json(), self._durable)
             except OSError:
-                self._let_go()
+                self._abort_file()
         return self.partial
 
     def __enter__(self) -> BagWriter:

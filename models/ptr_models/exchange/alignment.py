@@ -34,12 +34,12 @@ class Steps:
 
 
 def aligned_steps(path: Path, metadata: EpisodeMetadata, contract: Contract) -> Steps:
-    """Pair actions with observations as the bag's action_shift says; no shift is left.
+    """Pair actions with observations according to the bag's action_shift; the result has no shift.
 
     Args:
-        contract: says which cameras are sampled, and with which latencies.
+        contract: defines the cameras to sample, and their latencies.
     Raises:
-        EpisodeError: there is no step, a stream has a hole, or a number is not finite.
+        EpisodeError: there is no step, a stream has a gap, or a number is not finite.
     """
     streams = read_streams(path, contract)
     stamps = control_grid(streams, contract)

@@ -78,7 +78,7 @@ def _register_rlds(formats: argparse._SubParsersAction) -> None:
 
 def _dataset_name(text: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a data set; use small letters, digits and '_'")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid name of a data set; use a-z, digits and '_'")
     return text
 
 
@@ -240,7 +240,7 @@ def _import(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _bar(about: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar; gives a function that is told how many are done, and of how many."""
+    """A progress bar; yields a function to report the number done and the total."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns) as bar:
         task = bar.add_task(about, total=None)

@@ -24,12 +24,12 @@ class Exported:
     steps: int = 0
     left_out: list[tuple[Path, str]] = field(default_factory=list)
 
-    def account(self, most: int = 20) -> str:
+    def account(self, limit: int = 20) -> str:
         """Counts, and the first reasons."""
         lines = [f"{self.episodes} episodes, {self.steps} steps, {len(self.left_out)} bags left out"]
-        lines += [f"  {path.name}: {reason}" for path, reason in self.left_out[:most]]
-        if len(self.left_out) > most:
-            lines.append(f"  and {len(self.left_out) - most} more")
+        lines += [f"  {path.name}: {reason}" for path, reason in self.left_out[:limit]]
+        if len(self.left_out) > limit:
+            lines.append(f"  and {len(self.left_out) - limit} more")
         return "\n".join(lines)
 
 
@@ -54,12 +54,12 @@ def first_contract(bags: Iterable[Path | str]) -> tuple[Path, Contract]:
 def refusal_of(metadata: EpisodeMetadata, outcomes: Sequence[str], kinds: Sequence[str] = KINDS) -> str:
     """Why a bag is not taken; empty: it is."""
     if metadata.outcome not in outcomes:
-        return f"its outcome is {metadata.outcome}; wanted: {', '.join(outcomes)}"
+        return f"its outcome is {metadata.outcome}; required: {', '.join(outcomes)}"
     if metadata.kind not in kinds:
-        return f"it is {metadata.kind}; wanted: {', '.join(kinds)}"
+        return f"it is {metadata.kind}; required: {', '.join(kinds)}"
     return ""
 
 
 def size_refusal(sizes: object, first: object) -> str:
-    """Why a bag with images of these sizes does not go beside the first one; empty: it does."""
+    """Why a bag with images of these sizes can't be combined with the first one; empty if it can."""
     return "" if sizes == first else f"its images have the sizes {sizes}, those of the first one {first}"

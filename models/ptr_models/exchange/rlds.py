@@ -25,8 +25,8 @@ from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.episodes import pool
 from ptr_models.episodes.bag import refusing
+from ptr_models.episodes.episode_discovery import find_bags
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import find_bags
 from ptr_models.episodes.importing.bridge import CAMERAS, OWN_METADATA
 from ptr_models.episodes.importing.tfrecord import Feature, frame_record, serialize_example
 from ptr_models.episodes.jpeg import sane_size
@@ -40,7 +40,7 @@ from ptr_models.input_limits import MAX_RECORD_BYTES
 
 VERSION = "1.0.0"
 SHARD_BYTES = 2**28
-"""Size from which a new file begins."""
+"""File size above which a new file is started."""
 _SPLIT = "train"
 _TFDS = "tensorflow_datasets.core.features"
 
@@ -52,7 +52,7 @@ class Options:
     Attributes:
         outcomes: of the bags that are taken.
         name: of the data set, in its files' names.
-        shard_bytes: size from which a new file begins.
+        shard_bytes: file size above which a new file is started.
         workers: processes.
     """
 
@@ -64,10 +64,10 @@ class Options:
 
 @dataclass(frozen=True)
 class _Record:
-    """A bag as a record, or why it is none.
+    """A bag as a record, or the reason why it can't be one.
 
     Attributes:
-        data: serialized.   steps: in it.   sizes: per image, height and width.   refusal: why it is none.
+        data: serialized.   steps: in it.   sizes: per image, height and width.   refusal: why it can't be exported.
     """
 
     data: bytes = b""
@@ -97,7 +97,7 @@ def export_rlds(
     account = Exported() if account is None else account
     found = list(map(Path, find_bags(bags)))
     if out.exists():
-        raise EpisodeError(f"{out} exists already; choose another folder or move it away")
+        raise EpisodeError(f"{out} already exists; choose another folder or move it away")
     _, contract = first_contract(found)
     partial_folder = out.with_name(out.name + PARTIAL)
     with locked(partial_folder):
@@ -155,7 +155,7 @@ class _Shards:
             os.replace(self._folder / str(number), self._folder / name)
 
     def info(self, description: str) -> dict[str, Any]:
-        """What dataset_info.json says."""
+        """The content of dataset_info.json."""
         split = {
             "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
             "name": _SPLIT,
@@ -246,7 +246,7 @@ def _example(
 
 
 def _features(contract: Contract, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
-    """What features.json says."""
+    """The content of features.json."""
     about_state = f"Measured: {', '.join(contract.state)} (m, rad; gripper 1 = open)."
     observation = {"state": _tensor(about_state, [len(contract.state)])}
     for name, (height, width) in sizes.items():
@@ -265,7 +265,7 @@ def _features(contract: Contract, sizes: Mapping[str, tuple[int, int]]) -> dict[
         "episode_id": _scalar("int32", "Number of the bag."),
         "file_path": _text("Where the original data lay, or the bag's name."),
         "has_language": _scalar("bool", "Whether there is an instruction."),
-        "ptr_metadata": _text("What the bag knew beside its streams, as JSON."),
+        "ptr_metadata": _text("The bag's metadata, as JSON."),
     }
     about |= {f"has_{name}": _scalar("bool", f"Whether there is {name}.") for name in sizes}
     steps = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What others need of a policy. `ptr_models.inference.policy.Policy` is both kinds; anything like it will do."""
+"""Interfaces of a policy. `ptr_models.inference.policy.Policy` implements all of them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from ptr_models.training.q_range import QRange
 
 @dataclass(frozen=True)
 class Decision:
-    """What a policy does in one control step.
+    """A policy's decision in one control step.
 
     Attributes:
         action: (7,) in the contract's units (m, rad per step; gripper 0..1).
         scaled: (7,) the same in [-0.99, 0.99].
-        q: value of the action, or of the chunk that it is part of, the smallest of the critics'; NaN where there is no
-            critic.
+        q: value of the action, or of its chunk, by the smallest critic; NaN without a critic.
         q_spread: largest minus smallest of the critics' values.
-        q_mode: value of the mode of the policy, whatever was chosen.
+        q_mode: value of the policy's mode, whatever was chosen.
         inference_time: s.
     """
 
@@ -36,10 +35,10 @@ class Decision:
 
 
 class ActingPolicy(Protocol):
-    """Acts step by step: trials run it."""
+    """Acts step by step; used in trials."""
 
     def reset(self) -> None:
-        """Forget what was seen: a new episode begins."""
+        """Forget the history; call it when a new episode starts."""
 
     def act(
         self,
@@ -52,41 +51,41 @@ class ActingPolicy(Protocol):
         """Decide for one observation: an image (H, W, 3 * cameras) uint8 RGB, None without cameras, and a state (S,).
 
         Raises:
-            PtrError: the task is unknown, or there is no such choice.
+            PtrError: the task or the choice is unknown.
         """
 
 
 class ServedPolicy(ActingPolicy, Protocol):
-    """One that also says what it must see and where its values lie: the policy server runs it."""
+    """A policy that also describes its observations and values; used by the policy server."""
 
     @property
     def contract(self) -> Contract:
-        """What it must see."""
+        """The observations and actions that it requires."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that it knows; empty: it takes any words."""
+        """Names of the known tasks; empty: any text is accepted."""
 
     @property
     def has_values(self) -> bool:
         """Whether it has a Q-function."""
 
     def q_range(self, task: str) -> QRange | None:
-        """Where Q was along the demonstrations of a task; None: not known."""
+        """The range of Q along the demonstrations of a task; None: not known."""
 
     def close(self) -> None:
-        """Give back threads and connections, if it has any."""
+        """Release threads and connections."""
 
 
 class BatchPolicy(Protocol):
-    """Answers for T observations at once: images (T, H, W, 3 * cameras) and states (T, S), scaled actions.
+    """Handles T observations at once: images (T, H, W, 3 * cameras), states (T, S) and scaled actions.
 
-    The analyses use it; one that acts without a critic has no `values`. A, the width of its actions, is 7 `chunk`.
+    Used by the analyses. A policy without a critic has no `values`. A, the width of its actions, is 7 `chunk`.
     """
 
     @property
     def chunk(self) -> int:
-        """h, actions that it predicts and values at once."""
+        """h, number of actions per chunk."""
 
     def values(
         self,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Policies that predict several actions at once, as one that acts step by step.
+"""Execute policies that predict several actions at once step by step.
 
-A chunk is asked for `lead` steps before it is needed, in a thread: the policy may take so long without a step that
-waits for it, and those of its actions whose time is over by then are dropped. Overlapping chunks are averaged with the
-weights of ACT's temporal ensembling (Zhao et al. 2023, algorithm 2): exp(-m i), the oldest has i = 0.
+A chunk is requested `lead` steps before it is needed, in a thread, so that no step waits for it. Its actions for steps
+that have passed by then are dropped. Overlapping chunks are averaged with the weights of ACT's temporal ensembling
+(Zhao et al. 2023, algorithm 2): exp(-m i), where the oldest has i = 0.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ RANKED = "argmax_q"
 
 
 class ChunkPredictor(Protocol):
-    """Predicts actions; may take its time."""
+    """Predicts chunks of actions; may be slow."""
 
     @property
     def contract(self) -> Contract:
-        """What it sees, and the units of its actions."""
+        """Its observations, and the units of its actions."""
 
     def predict(self, image: Image | None, state: Vector, task: str) -> NDArray[np.float32]:
-        """Actions (h, 7) in the contract's units, for this step and those after it; another draw each time."""
+        """Actions (h, 7) in the contract's units, for this step and the following ones; a new sample on each call."""
 
     def reset(self) -> None:
-        """Forget what was seen: a new episode begins."""
+        """Forget the history; call it when a new episode starts."""
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Release its resources."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,10 @@ class ChunkOptions:
     """How chunks become actions.
 
     Attributes:
-        execute: steps of a chunk that are carried out before those of the next one.
-        lead: how many steps before that the next one is requested; the policy may take so long.
-        ensemble: m of ACT's weights; None: each chunk replaces the one before.
-        candidates: chunks among which a critic chooses; it judges the first action.
+        execute: steps of a chunk to execute before the next one takes over.
+        lead: the next chunk is requested this many steps earlier, which is the time the policy may need.
+        ensemble: m of ACT's weights; None: each chunk replaces the previous one.
+        candidates: number of chunks among which a critic chooses, by their first actions.
     """
 
     execute: int = 8
@@ -71,16 +71,16 @@ class ChunkOptions:
         if not 0 <= self.lead < self.execute:
             raise PtrError(f"lead is {self.lead}; it must be from 0 to {self.execute - 1}, below execute")
         if self.ensemble is not None and not (math.isfinite(self.ensemble) and self.ensemble >= 0.0):
-            raise PtrError(f"ensemble is {self.ensemble}; it must be 0 or more, or left out")
+            raise PtrError(f"ensemble is {self.ensemble}; it must be 0 or more, or omitted")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Actions that were predicted from one observation.
+    """Actions predicted from one observation.
 
     Attributes:
         actions: (h, 7) in the contract's units.
-        q, q_spread: value of the whole chunk, see `Decision`; NaN where nothing values it.
+        q, q_spread: value of the whole chunk, see `Decision`; NaN without a critic.
     """
 
     actions: NDArray[np.float32]
@@ -101,53 +101,53 @@ class _Placed:
 
 
 class ChunkExecutor:
-    """Carries out chunks step by step, whatever predicts them.
+    """Executes chunks step by step.
 
     Args:
-        predict: a chunk from what is known in a step; it runs in a thread of its own.
+        predict: predicts a chunk from the inputs of a step; runs in its own thread.
     """
 
     def __init__(self, options: ChunkOptions, predict: Callable[..., Chunk]) -> None:
         self._options, self._predict = options, predict
         self._worker = ThreadPoolExecutor(1, "policy")
         self._chunks: list[_Placed] = []
-        self._asked: Future[_Placed] | None = None
+        self._pending: Future[_Placed] | None = None
         self._step = 0
         self._next = 0  # the step at which the next chunk takes over
 
     def reset(self) -> None:
-        """Forget what was predicted; a prediction under way is waited for and dropped."""
-        if self._asked is not None:
-            self._asked.exception()
-        self._asked, self._chunks, self._step, self._next = None, [], 0, 0
+        """Drop all predictions; waits for one in progress."""
+        if self._pending is not None:
+            self._pending.exception()
+        self._pending, self._chunks, self._step, self._next = None, [], 0, 0
 
     def next(self, *question: Any) -> tuple[Vector, Chunk]:
-        """The action of this step (7,), and the newest chunk that it comes from.
+        """The action of this step (7,), and the newest chunk behind it.
 
         Args:
-            question: what `predict` gets, if a chunk is due.
+            question: inputs of `predict`, if a chunk is due.
         Raises:
-            PtrError: the chunk is too short, or what `predict` raised.
+            PtrError: the chunk is too short, or `predict` failed.
         """
-        if self._asked is None and self._step >= self._next - self._options.lead:
-            self._asked = self._worker.submit(self._place, self._step, *question)
-        if self._asked is not None and self._step >= self._next:
-            self._adopt(self._asked)
+        if self._pending is None and self._step >= self._next - self._options.lead:
+            self._pending = self._worker.submit(self._place, self._step, *question)
+        if self._pending is not None and self._step >= self._next:
+            self._switch_to(self._pending)
         action = self._action()
         self._step += 1
         return action, self._chunks[-1].chunk
 
     def close(self) -> None:
-        """End the thread."""
+        """Stop the thread."""
         self._worker.shutdown(wait=False, cancel_futures=True)
 
     def _place(self, step: int, *question: Any) -> _Placed:
         return _Placed(step, self._predict(*question))
 
-    def _adopt(self, asked: Future[_Placed]) -> None:
-        """Let the chunk that was asked for take over, once it is there."""
-        self._asked = None
-        placed, needed = asked.result(), self._options.execute + self._options.lead
+    def _switch_to(self, pending: Future[_Placed]) -> None:
+        """Wait for the requested chunk and switch to it."""
+        self._pending = None
+        placed, needed = pending.result(), self._options.execute + self._options.lead
         steps = len(placed.chunk.actions)
         if steps < needed:
             raise PtrError(
@@ -165,13 +165,13 @@ class ChunkExecutor:
 
 
 class ChunkedPolicy:
-    """Acts step by step from the chunks of an external policy.
+    """Acts step by step on the chunks of an external policy.
 
     Args:
-        predictor: of the chunks.
+        predictor: predicts the chunks.
         critic: judges actions, and chooses among `candidates` chunks; None: no values.
-        tasks: that the critic knows; empty: any.
-        stepwise: the predictor remembers what it saw: it is asked once in each step (`execute` is 1).
+        tasks: known by the critic; empty: any.
+        stepwise: the predictor keeps a history and must be called exactly once per step (`execute` is 1).
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class ChunkedPolicy:
 
     @property
     def contract(self) -> Contract:
-        """What the policy sees, and the units of its actions."""
+        """The policy's observations, and the units of its actions."""
         return self._predictor.contract
 
     @property
@@ -199,11 +199,11 @@ class ChunkedPolicy:
         return self._critic is not None
 
     def q_range(self, task: str) -> QRange | None:
-        """None: the demonstrations are not here."""
+        """None: the demonstrations are not available."""
         return None
 
     def reset(self) -> None:
-        """Forget what was predicted; a prediction under way is waited for and dropped."""
+        """Drop all predictions; waits for one in progress."""
         self._executor.reset()
         self._predictor.reset()
 
@@ -211,17 +211,17 @@ class ChunkedPolicy:
         """The action of this step; see `ActingPolicy.act`.
 
         Args:
-            choice: `mode`, or empty: the first chunk that is predicted; `argmax_q`: the one that the critic prefers.
-            candidates: chunks to choose among; 0: as the options say.
+            choice: `mode` or empty: the first predicted chunk; `argmax_q`: the chunk with the highest value.
+            candidates: chunks to choose among; 0: as in the options.
         Raises:
-            PtrError: the policy failed, or there is no such choice.
+            PtrError: the policy failed, or the choice is unknown.
         """
         began = time.perf_counter()
         action, _ = self._executor.next(image, state, task, self._count(choice, candidates))
         return self._decision(action, image, state, task, time.perf_counter() - began)
 
     def close(self) -> None:
-        """End the thread, and give back what the policy holds."""
+        """Stop the thread and release the policy's resources."""
         self._executor.close()
         self._predictor.close()
 
@@ -246,7 +246,7 @@ class ChunkedPolicy:
     def _checked(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
         width = len(self.contract.action)
         if actions.ndim != 2 or len(actions) == 0 or actions.shape[1] != width:
-            raise PtrError(f"the policy's actions have shape {actions.shape}; wanted: (steps, {width})")
+            raise PtrError(f"the policy's actions have shape {actions.shape}; required: (steps, {width})")
         if not np.isfinite(actions).all():
             raise PtrError("the policy's actions contain NaN or infinity")
         return actions

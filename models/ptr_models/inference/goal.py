@@ -18,24 +18,24 @@ from ptr_models.training.tasks import GOAL_IMAGE
 
 
 class GoalError(PtrError):
-    """A goal image can't be used; the message says why and what to do."""
+    """A goal image can't be used."""
 
 
 def set_goal(policy: ServedPolicy, name: str, goal: str) -> None:
-    """Give a policy the image of the desired end.
+    """Give a policy the image of the desired end state.
 
     Args:
         name: of the policy, for errors.
-        goal: folder of a bag, or an image file; empty: none is given.
+        goal: folder of a bag, or an image file; empty: no goal.
     Raises:
-        GoalError: the policy takes no goal image, or there is none at that place.
+        GoalError: the policy does not use goal images, or the path has none.
         PtrError: the bag follows another contract, or can't be read.
     """
     kind = policy.conditioning if isinstance(policy, Policy) else "of its own"
     if goal and kind != GOAL_IMAGE:
         raise GoalError(
-            f"{goal} is a {GOAL_IMAGE}, but the policy {name} has task_conditioning {kind}; leave out the goal "
-            f"(--goal, the parameter `goal`), or take a policy trained with data.task_conditioning={GOAL_IMAGE}"
+            f"{goal} is a {GOAL_IMAGE}, but the policy {name} has task_conditioning {kind}; omit the goal (--goal, "
+            f"the parameter `goal`), or use a policy trained with data.task_conditioning={GOAL_IMAGE}"
         )
     if isinstance(policy, Policy):
         policy.goal = read_goal(Path(goal).expanduser(), policy.contract) if goal else None
@@ -43,19 +43,19 @@ def set_goal(policy: ServedPolicy, name: str, goal: str) -> None:
 
 
 def read_goal(path: Path, contract: Contract) -> NDArray[np.uint8]:
-    """The desired end as the networks see it: (H, W, 3 * cameras) uint8 RGB.
+    """The desired end state as the networks see it: (H, W, 3 * cameras) uint8 RGB.
 
     Args:
-        path: folder of a bag, whose last image of each camera counts, or a JPEG or PNG of the only camera.
+        path: folder of a bag, of which the last image of each camera is used, or a JPEG or PNG for a single camera.
     """
     if not path.exists():
-        raise GoalError(f"there is no goal {path}; name a bag or an image file (.png, .jpg)")
+        raise GoalError(f"the goal {path} does not exist; give a bag or an image file (.png, .jpg)")
     if path.is_dir():
         images = read_episode(path, contract).images
         return np.concatenate([images[camera.name][-1] for camera in contract.cameras], axis=-1)
     if len(contract.cameras) != 1:
         names = ", ".join(camera.name for camera in contract.cameras)
-        raise GoalError(f"{path} is one image, but the policy sees the cameras {names}; name a bag, which has them all")
+        raise GoalError(f"{path} is one image, but the policy uses the cameras {names}; give a bag, which has them all")
     try:
         return decode_image(path.read_bytes(), contract.cameras[0])
     except OSError as error:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a LeRobot policy sees and does, by its config.json, as a contract of the suite.
+"""Convert the features in a LeRobot policy's config.json to a contract of the suite.
 
-The config names features and their shapes, no units and no rate: those come from the data set that the policy was
-trained on, where it is here.
+The config has names and shapes of features, but no units and no rate. These come from the policy's training data set,
+if it is available.
 """
 
 from __future__ import annotations
@@ -24,20 +24,19 @@ from ptr_models.typed_values import require_type
 
 LOGGER = logging.getLogger(__name__)
 CONFIG, TRAINING = "config.json", "train_config.json"
-SINGLE_IMAGE = "observation.image"
 FILL_IN = ("smolvla", "pi0", "pi05", "pi0_fast")
-"""Types that fill in images that are not there: not each of their images needs a camera."""
+"""Types of policies that fill in missing images, so not every image needs a camera."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """Names and shapes of what a policy sees and does.
+    """Names and shapes of a policy's inputs and outputs.
 
     Attributes:
         kind: type of the policy, `act` for example.
         images: height and width by name.
-        state, environment, action: numbers of each; 0: it has none.
-        others: names of what else it sees.
+        state, environment, action: size of each; 0: absent.
+        others: names of further inputs.
     """
 
     kind: str
@@ -54,7 +53,7 @@ def read_features(folder: Path, state: str = layout.STATE) -> Features:
     Args:
         state: the policy's name of its state.
     Raises:
-        PolicyFileError: it can't be read, or lists no features.
+        PolicyFileError: it can't be read, or has no features.
     """
     path = folder / CONFIG
     config = read_object(path, PolicyFileError, finite=False)
@@ -94,10 +93,10 @@ def cameras_of(features: Features, told: Mapping[str, str], usual: Contract) -> 
     """The policy's image by camera.
 
     Args:
-        told: what the file of the policy says of it; empty: nothing.
-        usual: contract whose first camera takes a single image of another name.
+        told: `images` in the policy's YAML file; may be empty.
+        usual: contract whose first camera is used for a single image of another name.
     Raises:
-        PolicyFileError: a name is none of the policy's, or an image of it has no camera.
+        PolicyFileError: the policy does not have an image of this name, or one of its images has no camera.
     """
     shown = ", ".join(features.images) or "none"
     if unknown := [name for name in told.values() if name not in features.images]:
@@ -118,13 +117,13 @@ def cameras_of(features: Features, told: Mapping[str, str], usual: Contract) -> 
 
 
 def contract_of(features: Features, cameras: Mapping[str, str], usual: Contract) -> Contract:
-    """The contract that the policy follows: its cameras and image size, and all else as usual.
+    """The policy's contract: its cameras and image size, the rest as in the usual contract.
 
     Raises:
-        PtrError: its state or action has other numbers than the contract's, or it sees something else.
+        PtrError: its state or action differs from the contract's, or it needs other inputs.
     """
     if features.others:
-        raise PolicyFileError(f"the policy sees {features.others[0]}, which a bag or robot of the suite does not have")
+        raise PolicyFileError(f"the policy needs {features.others[0]}, which bags and robots of the suite do not have")
     for what, count, names in (
         ("action", features.action, usual.action),
         ("state", features.state, usual.proprioception),
@@ -135,7 +134,7 @@ def contract_of(features: Features, cameras: Mapping[str, str], usual: Contract)
                 f"the policy's {what} has {count} numbers; the contract's has {len(names)}: {', '.join(names)}"
             )
     if not (features.images or features.environment):
-        raise PolicyFileError("the policy sees neither images nor the poses of objects")
+        raise PolicyFileError("the policy uses neither images nor poses of objects; choose one that does")
     objects = OBJECT_FEATURES if features.environment else ()
     if not cameras:
         return dataclasses.replace(usual, cameras=(), objects=objects)
@@ -178,7 +177,7 @@ def trained_contract(folder: Path, dataset: Path | None) -> Contract:
 
 
 def _dataset_of(folder: Path) -> Path | None:
-    """The data set that LeRobot's training names, if it is here."""
+    """The data set named in LeRobot's training config, if it exists here."""
     if not (folder / TRAINING).is_file():
         return None
     dataset = read_object(folder / TRAINING, PolicyFileError, finite=False).get("dataset")

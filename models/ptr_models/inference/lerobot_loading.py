@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checkpoint as LeRobot's `save_pretrained` writes it, loaded with LeRobot itself: no download, no pickle, no code.
+"""Load a checkpoint written by LeRobot's `save_pretrained` with LeRobot itself: no download, no pickle, no code.
 
-LeRobot fetches what is missing from a hub, and imports whatever class a processor's JSON names. So the folder is
-checked first, and LeRobot is told that it is offline.
+LeRobot downloads missing files from a hub, and imports any class that a processor's JSON names. So the folder is
+checked first, and LeRobot is set to offline mode.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from ptr_models.json_input import read_object
 
 WEIGHTS, BEFORE, AFTER = "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json"
 WITHIN = ("", "pretrained_model", "checkpoints/last/pretrained_model")
-"""Where a policy lies in the folder of a checkpoint or of a run of LeRobot's training."""
+"""Possible locations of a policy in a checkpoint or run folder of LeRobot."""
 INSTALL = "pip install 'ptr_models[lerobot-policies]', or as docs/how-to/external-policies.md says"
 FETCHED = {"pretrained_backbone_weights": None, "load_vlm_weights": False}
-"""Keys of configs that would fetch weights which the checkpoint has anyway."""
+"""Config keys that would download weights which the checkpoint already contains."""
 
 
 class LeRobotError(PolicyFileError):
-    """LeRobot is not installed, or can't load the policy; the message says what to do."""
+    """LeRobot is not installed, or can't load the policy."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A policy and what stands before and behind it.
+    """A policy with its processors.
 
     Attributes:
         policy: a `PreTrainedPolicy`, in evaluation mode.
-        before: an observation as the policy wants it.   after: its action (1, A) in the data set's units.
+        before: converts an observation to the policy's input.   after: converts its action (1, A) to the data set's
+            units.
     """
 
     policy: Any
@@ -48,14 +49,14 @@ class Loaded:
 
 
 def policy_folder(place: Path) -> Path:
-    """The folder of the policy itself, in that of a checkpoint or run; everything that is needed is in it.
+    """The policy's own folder inside a checkpoint or run folder, checked for completeness.
 
     Raises:
-        LeRobotError: there is none, or it is not complete.
+        LeRobotError: it is missing or incomplete.
     """
     folder = next((place / name for name in WITHIN if (place / name / CONFIG).is_file()), None)
     if folder is None:
-        raise LeRobotError(f"{place} holds no policy of LeRobot ({CONFIG}); give a folder on this machine")
+        raise LeRobotError(f"{place} holds no LeRobot policy ({CONFIG}); give a folder on this machine")
     if not (folder / WEIGHTS).is_file():
         raise LeRobotError(f"{folder} has no {WEIGHTS}; give a folder that `save_pretrained` of LeRobot wrote")
     missing = [name for name in (BEFORE, AFTER) if not (folder / name).is_file()]
@@ -70,10 +71,10 @@ def policy_folder(place: Path) -> Path:
 
 
 def _steps(folder: Path, name: str) -> list[str]:
-    """Names of a processor's steps, none of which leads out of LeRobot or of the folder.
+    """Names of a processor's steps; all must belong to LeRobot, and their files to the folder.
 
     Raises:
-        LeRobotError: one does, or its file is missing.
+        LeRobotError: one does not, or its file is missing.
     """
     path = folder / name
     steps = read_object(path, LeRobotError, finite=False).get("steps")
@@ -82,7 +83,7 @@ def _steps(folder: Path, name: str) -> list[str]:
     for step in steps:
         class_name = str(step.get("class", ""))
         if "registry_name" not in step and not class_name.startswith("lerobot."):
-            raise LeRobotError(f"{path} names {class_name or 'nothing'!r}, which is no step of LeRobot; it is not run")
+            raise LeRobotError(f"{path} names {class_name or 'nothing'!r}, which is not a LeRobot step; it is not run")
         state = step.get("state_file")
         if state is not None and not _inside(folder, str(state)):
             raise LeRobotError(f"{path} names the file {str(state)!r}, which is not in {folder}; copy the policy again")
@@ -95,7 +96,7 @@ def _inside(folder: Path, name: str) -> bool:
 
 
 def load(folder: Path, device: str) -> Loaded:
-    """Load what `policy_folder` found.
+    """Load the policy in a folder returned by `policy_folder`.
 
     Raises:
         LeRobotError: LeRobot or a package that it needs is not installed, or it can't load the policy.
@@ -106,7 +107,7 @@ def load(folder: Path, device: str) -> Loaded:
             return _loaded(folder, device)
     except ImportError as error:
         raise _not_installed(error, folder) from error
-    except Exception as error:  # whatever a damaged file or installation makes a library raise
+    except Exception as error:  # a damaged file or installation can raise anything
         first = (str(error).strip().splitlines() or ["no message"])[0][:400]
         raise LeRobotError(f"LeRobot can't load {folder}: {type(error).__name__}: {first}") from error
 
@@ -132,12 +133,12 @@ def _loaded(folder: Path, device: str) -> Loaded:
 
 
 def _on(device: str, steps: list[str]) -> Mapping[str, Any]:
-    """The override that brings a processor onto a device, if it has a step for that."""
+    """The override that moves a processor to a device, if it has a step for that."""
     return {"device_processor": {"device": device}} if "device_processor" in steps else {}
 
 
 def _stay_offline() -> None:
-    """Tell the library of LeRobot's hub, which may be imported already, that there is no network."""
+    """Set the Hugging Face hub library, which may already be imported, to offline mode."""
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ[name] = "1"
     constants = sys.modules.get("huggingface_hub.constants")

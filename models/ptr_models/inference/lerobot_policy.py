@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy of LeRobot (ACT, Diffusion, SmolVLA, ...: https://github.com/huggingface/lerobot), run in this process.
+"""Run a LeRobot policy (ACT, Diffusion, SmolVLA, ...: https://github.com/huggingface/lerobot) in this process.
 
-Observations go through the policy's own pre-processor, and its actions through its post-processor, as LeRobot 0.4 saves
-them beside the weights.
+Observations go through the policy's own pre-processor and actions through its post-processor, which LeRobot 0.4 saves
+along with the weights.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from ptr_models.inference.policy_file import PolicyFile
 
 @dataclass(frozen=True)
 class LeRobotFile(PolicyFile):
-    """What the YAML file of such a policy says; `images` empty: as the policy's own names say.
+    """The YAML file of such a policy. Empty `images`: use the policy's own names.
 
     Attributes:
         policy: its folder.
-        dataset: folder of the data set that it was trained on; empty: where its training says, if that is here.
+        dataset: folder of its training data set; empty: as in its training config, if it exists here.
     """
 
     state: str = layout.STATE
@@ -46,7 +46,7 @@ class LeRobotPredictor:
         images: the policy's image by camera of the contract.
         state: the policy's name of the state.
     Attributes:
-        steps: actions of a chunk; 0: the policy acts on a history of observations, and has to be asked in each step.
+        steps: actions of a chunk; 0: the policy uses a history of observations and must be called in each step.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class LeRobotPredictor:
 
     @property
     def contract(self) -> Contract:
-        """What the policy was trained for."""
+        """The contract that the policy was trained for."""
         return self._contract
 
     def predict(self, image: Image | None, state: Vector, task: str) -> NDArray[np.float32]:
@@ -74,7 +74,7 @@ class LeRobotPredictor:
         """
         try:
             return self._predict(image, state, task, whole=self.steps > 0)
-        except Exception as error:  # whatever the policy raises
+        except Exception as error:  # the policy can raise anything
             raise LeRobotError(f"the policy failed: {type(error).__name__}: {error}") from error
 
     def reset(self) -> None:
@@ -85,16 +85,16 @@ class LeRobotPredictor:
         """Nothing is held."""
 
     def _try(self) -> int:
-        """Steps of a chunk; 0 where the policy predicts none without a history."""
+        """Steps of a chunk; 0 if the policy predicts none without a history."""
         image = np.zeros(self._contract.image_shape, np.uint8) if self._images else None
         state = np.zeros(len(self._contract.state), np.float32)
         try:
             if getattr(self._loaded.policy.config, "n_obs_steps", 1) == 1:
-                with contextlib.suppress(Exception):  # one that keeps its observations itself: Diffusion, for example
+                with contextlib.suppress(Exception):  # policies with their own history, e.g. Diffusion
                     return len(self._predict(image, state, "try", whole=True))
             self._predict(image, state, "try", whole=False)
             return 0
-        except Exception as error:  # whatever the policy raises
+        except Exception as error:  # the policy can raise anything
             raise LeRobotError(f"the policy fails on its own features: {type(error).__name__}: {error}") from error
         finally:
             self.reset()
@@ -108,7 +108,7 @@ class LeRobotPredictor:
         return torch.stack(found).float().cpu().numpy()
 
     def _observation(self, image: Image | None, state: Vector, task: str) -> dict[str, Any]:
-        """One batch, as LeRobot's own loop makes it: images (1, 3, H, W) in [0, 1], states (1, S)."""
+        """One batch as in LeRobot's own loop: images (1, 3, H, W) in [0, 1], states (1, S)."""
         count = len(self._contract.proprioception)
         seen: dict[str, Any] = {"task": task.replace("_", " ")}
         if self._features.state:
@@ -128,10 +128,10 @@ class LeRobotPredictor:
 
 
 def open_policy(address: str, device: str = "cpu") -> ChunkedPolicy:
-    """Open the policy in a folder, or the one that a YAML file describes.
+    """Open the policy in a folder, or the one described by a YAML file.
 
     Raises:
-        PtrError: it does not fit, LeRobot is not installed or can't load it; the message says why.
+        PtrError: it does not fit, or LeRobot is not installed or can't load it.
     """
     path = Path(address)
     file = LeRobotFile.read(path) if path.is_file() else LeRobotFile(policy=address)

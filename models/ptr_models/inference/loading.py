@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy by what a user calls it: the folder of a checkpoint, or KIND:ADDRESS of an external one."""
+"""Load a policy by reference: the folder of a checkpoint, or KIND:ADDRESS of an external policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLICIES: Registry[Callable[[str, str], ServedPolicy]] = Registry(
         "lerobot": "ptr_models.inference.lerobot_policy:open_policy",
     },
 )
-"""Each opens a policy at an address, the text behind KIND and its colon, on a device (cpu, cuda or cuda:NUMBER)."""
+"""Each opens a policy at an address (the text after `KIND:`) on a device (cpu, cuda or cuda:NUMBER)."""
 
 _ADDRESS, _LONGEST = re.compile(r"[A-Za-z_]\w*:\S.*"), 4096
 
@@ -28,10 +28,10 @@ def load_policy(reference: str, device: str = "cpu") -> ServedPolicy:
     """Load the policy of a checkpoint, or open an external one.
 
     Args:
-        reference: a folder, KIND:ADDRESS, or a file that holds no more than KIND:ADDRESS.
+        reference: a folder, KIND:ADDRESS, or a file that contains only KIND:ADDRESS.
     Raises:
         CheckpointError: the checkpoint is missing or damaged, or has no trained policy.
-        UnknownNameError: no such kind is installed; the message lists those that are.
+        UnknownNameError: this kind is not installed; the message lists the installed ones.
         PtrError: the external policy can't be reached, or does not fit.
     """
     reference = _addressed(reference)
@@ -44,7 +44,7 @@ def load_policy(reference: str, device: str = "cpu") -> ServedPolicy:
 
 
 def _addressed(reference: str) -> str:
-    """What a file says that holds the address of an external policy; or the reference itself."""
+    """The content of a file with the address of an external policy; otherwise the reference itself."""
     path = Path(reference)
     if path.is_file() and path.stat().st_size <= _LONGEST:
         text = path.read_text("utf-8", "replace").strip()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy that openpi serves: `scripts/serve_policy.py` of https://github.com/Physical-Intelligence/openpi.
+"""A policy served by openpi: `scripts/serve_policy.py` of https://github.com/Physical-Intelligence/openpi.
 
-Its protocol (packages/openpi-client there): over a WebSocket the server sends its metadata once; then each message is
-an observation, and each answer holds `actions` (h, A). Both are msgpack, an array is a map of `__ndarray__`, `data`,
-`dtype` and `shape` with keys of bytes. An answer of text is the server's error.
+Its protocol (see packages/openpi-client there) runs over a WebSocket. The server first sends its metadata. Then each
+message is an observation, and each response holds `actions` (h, A). Both are msgpack; an array is a map with the byte
+keys `__ndarray__`, `data`, `dtype` and `shape`. A text response is an error of the server.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from ptr_models.inference.chunks import ChunkedPolicy, Image, Vector
 from ptr_models.inference.policy_file import PolicyFile, PolicyFileError
 
 LARGEST = 64 * 2**20
-"""Bytes of an answer; a chunk of actions has some thousand."""
+"""Maximum bytes of a response; a chunk of actions has a few thousand."""
 NUMBERS = "biuf"
-"""Kinds of NumPy's types that an answer may hold."""
+"""Kinds of NumPy types allowed in a response."""
 
 
 class OpenPiError(PtrError):
-    """The server can't be reached, answers with an error or with something else; the message says what to do."""
+    """The server can't be reached, or responds with an error or invalid data."""
 
 
 @dataclass(frozen=True)
 class OpenPiFile(PolicyFile):
-    """What the YAML file of such a policy says.
+    """The YAML file of such a policy.
 
     Attributes:
         server: address, `ws://HOST:PORT`.
         prompt: the policy's name of the task in words.
-        timeout: s in which the server has to answer.
+        timeout: s, for a response of the server.
     """
 
     images: dict[str, str] = field(default_factory=lambda: {"over_shoulder": "observation/image"})
@@ -58,7 +58,7 @@ class OpenPiClient:
     """The server's actions for one observation at a time.
 
     Raises:
-        OpenPiError: at once if nobody answers at the address.
+        OpenPiError: no server responds at the address.
     """
 
     def __init__(self, file: OpenPiFile, contract: Contract) -> None:
@@ -71,26 +71,26 @@ class OpenPiClient:
 
     @property
     def contract(self) -> Contract:
-        """What the policy was trained for."""
+        """The contract that the policy was trained for."""
         return self._contract
 
     def predict(self, image: Image | None, state: Vector, task: str) -> NDArray[np.float32]:
         """Actions (h, 7) in the contract's units.
 
         Raises:
-            OpenPiError: the server is gone or too slow, or answers with an error or with something else.
+            OpenPiError: the server is gone or too slow, or responds with an error or invalid data.
         """
         answer = self._ask(self._observation(image, state, task))
         actions = answer.get("actions") if isinstance(answer, dict) else None
         if not isinstance(actions, np.ndarray):
-            raise OpenPiError(f"{self._file.server} sent an answer without an `actions` array")
+            raise OpenPiError(f"{self._file.server} sent a response without an `actions` array; check its policy")
         return np.asarray(actions, dtype=np.float32)
 
     def reset(self) -> None:
-        """Nothing: the server is told all that it needs."""
+        """Does nothing: each request contains everything that the server needs."""
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._open.close()
 
     def _observation(self, image: Image | None, state: Vector, task: str) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class OpenPiClient:
             connection.recv(timeout=file.timeout)  # the server's metadata
         except (OSError, ValueError, WebSocketException) as error:
             raise OpenPiError(
-                f"no openpi server answers at {self._file.server} ({error}); start scripts/serve_policy.py there"
+                f"no openpi server responds at {self._file.server} ({error}); start scripts/serve_policy.py there"
             ) from error
         return connection
 
@@ -128,11 +128,11 @@ class OpenPiClient:
             self._connection.send(packed(observation))
             answer = self._connection.recv(timeout=self._file.timeout)
         except TimeoutError as error:
-            self._open.close()  # a late answer would be taken for the next one
-            raise OpenPiError(f"{self._file.server} gave no answer within {self._file.timeout:g} s") from error
+            self._open.close()  # a late response would be mistaken for the next one
+            raise OpenPiError(f"timed out after {self._file.timeout:g} s waiting for {self._file.server}") from error
         except (OSError, WebSocketException) as error:
             self._connection = self._connect()
-            raise OpenPiError(f"the connection to {self._file.server} broke ({error}); it is open again") from error
+            raise OpenPiError(f"the connection to {self._file.server} was lost ({error}); reconnected") from error
         if isinstance(answer, str):
             lines = answer.strip().splitlines() or ["no message"]
             raise OpenPiError(f"{self._file.server} failed: {lines[-1]}")
@@ -140,12 +140,12 @@ class OpenPiClient:
 
 
 def open_policy(address: str, device: str = "cpu") -> ChunkedPolicy:
-    """Open the policy that a YAML file describes.
+    """Open the policy described by a YAML file.
 
     Args:
-        device: of no use here; the server has its own.
+        device: unused; the server has its own.
     Raises:
-        PtrError: the file, its contract, its critic or the server can't be used; the message says why.
+        PtrError: the file, its contract, its critic or the server can't be used.
     """
     file = OpenPiFile.read(Path(address))
     options = file.chunk_options()
@@ -153,14 +153,14 @@ def open_policy(address: str, device: str = "cpu") -> ChunkedPolicy:
 
 
 def packed(value: Any) -> bytes:
-    """A value with NumPy arrays as openpi's msgpack."""
+    """Encode a value with NumPy arrays as openpi's msgpack."""
     import msgpack
 
     return msgpack.packb(value, default=_as_map)
 
 
 def unpacked(data: bytes) -> Any:
-    """The value of openpi's msgpack.
+    """Decode openpi's msgpack.
 
     Raises:
         OpenPiError: it is damaged, or holds an array that is not numeric.
@@ -170,7 +170,7 @@ def unpacked(data: bytes) -> Any:
     try:
         return msgpack.unpackb(data, object_hook=_from_map)
     except (ValueError, TypeError, KeyError, msgpack.exceptions.UnpackException) as error:
-        raise OpenPiError(f"the server's answer can't be read: {error}") from error
+        raise OpenPiError(f"the server's response can't be read: {error}") from error
 
 
 def _as_map(value: Any) -> Any:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A trained policy: one observation in, one action with its value out.
 
-One that was trained on chunks predicts and values h actions at once; `ptr_models.inference.chunks` makes single ones of
-them, as it does for external policies.
+A policy that was trained on chunks predicts and values h actions at once. `ptr_models.inference.chunks` executes them
+step by step, as for external policies.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ptr_models.episodes.actions import MARGIN, scale, unscale
 from ptr_models.inference.acting import Decision
 from ptr_models.inference.chunks import Chunk, ChunkExecutor, ChunkOptions
 from ptr_models.inference.history import History
-from ptr_models.networks import BehaviourTransformer, Critic
+from ptr_models.networks import BehaviorTransformer, Critic
 from ptr_models.replay.goals import with_goals
 from ptr_models.training.checkpoint import Checkpoint, CheckpointError, load_algorithm, read_checkpoint
 from ptr_models.training.q_range import QRange
@@ -34,12 +34,12 @@ from ptr_models.training.representation import next_of_features
 from ptr_models.training.tasks import GOAL_IMAGE
 
 NO_IMAGE = np.empty((0, 0, 0), np.uint8)
-"""Of a contract without cameras."""
+"""The image for a contract without cameras."""
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """A scaled action (7,), or a chunk (7 h,), and values as of `Decision`."""
+    """A scaled action (7,), or a chunk (7 h,), and its values as in `Decision`."""
 
     scaled: NDArray[np.float32]
     q: float
@@ -50,28 +50,27 @@ class _Choice:
 class Policy:
     """Actor and critic of a checkpoint, ready to act.
 
-    An actor that looks back (the Behaviour Transformer) keeps a history of what it saw: call `reset` at the
-    start of an episode.
+    An actor with a window (the Behavior Transformer) keeps a history: call `reset` at the start of an episode.
 
     Attributes:
-        goal: (H, W, 3 * cameras) uint8 RGB of the desired end, where the task is told by a goal image; `goal_name` is
-            where it comes from.
+        goal: (H, W, 3 * cameras) uint8 RGB of the desired end state, if the task is a goal image; `goal_name` is its
+            source.
     """
 
     def __init__(self, checkpoint: Checkpoint, actor: nn.Module, critic: Critic | None, device: torch.device) -> None:
-        """Use `Policy.load`, unless the networks exist already."""
+        """Use `Policy.load` unless you already have the networks."""
         self.checkpoint = checkpoint
         self.goal: NDArray[np.uint8] | None = None
         self.goal_name = ""
         self._actor, self._critic, self._device = actor.eval(), critic.eval() if critic else None, device
-        self._history = History(actor) if isinstance(actor, BehaviourTransformer) else None
+        self._history = History(actor) if isinstance(actor, BehaviorTransformer) else None
         config = checkpoint.config.algorithm
         options = ChunkOptions(config.executed, config.chunk_lead, config.chunk_ensemble)
         self._executor = ChunkExecutor(options, self._predict) if config.chunk > 1 else None
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> Policy:
-        """Read a checkpoint folder; the averaged actor is used where there is one.
+        """Read a checkpoint folder; the averaged actor is used if there is one.
 
         Raises:
             CheckpointError: it is missing, damaged, does not fit its configuration, or has no trained policy.
@@ -88,32 +87,32 @@ class Policy:
 
     @property
     def contract(self) -> Contract:
-        """What the policy must see."""
+        """The observations and actions that the policy requires."""
         return self.checkpoint.contract
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks that it knows."""
+        """Names of the known tasks."""
         return self.checkpoint.tasks.names
 
     @property
     def conditioning(self) -> str:
-        """How it is told its task: one_hot, language or goal_image."""
+        """How its task is given: one_hot, language or goal_image."""
         return self.checkpoint.tasks.conditioning
 
     @property
     def by_goal_image(self) -> bool:
-        """Whether it is told by a goal image."""
+        """Whether its task is given as a goal image."""
         return self.conditioning == GOAL_IMAGE
 
     @property
     def chunk(self) -> int:
-        """h, actions that it predicts and values at once."""
+        """h, number of actions per chunk."""
         return self.checkpoint.config.algorithm.chunk
 
     @property
     def has_values(self) -> bool:
-        """Whether it has a Q-function; without one every value is NaN."""
+        """Whether it has a Q-function; without one all values are NaN."""
         return self._critic is not None
 
     def weights_not_finite(self) -> list[str]:
@@ -128,18 +127,18 @@ class Policy:
         ]
 
     def q_range(self, task: str) -> QRange | None:
-        """Where Q was along the demonstrations of a task; None: the checkpoint does not know."""
+        """The range of Q along the demonstrations of a task; None: not in the checkpoint."""
         return self.checkpoint.q_ranges.get(self.checkpoint.tasks.canonical(task))
 
     def reset(self) -> None:
-        """Forget what was seen: a new episode begins."""
+        """Forget the history; call it when a new episode starts."""
         if self._history is not None:
             self._history.clear()
         if self._executor is not None:
             self._executor.reset()
 
     def close(self) -> None:
-        """End the thread that predicts chunks, if there is one."""
+        """Stop the thread that predicts chunks, if there is one."""
         if self._executor is not None:
             self._executor.close()
 
@@ -151,21 +150,20 @@ class Policy:
         choice: str = "",
         candidates: int = 0,
     ) -> Decision:
-        """Decide.
+        """Decide for one observation.
 
         Args:
-            image: (H, W, 3 * cameras) uint8 RGB at the contract's size; None where it has no cameras.
+            image: (H, W, 3 * cameras) uint8 RGB at the contract's size; None if it has no cameras.
             state: (S,) the contract's state.
             task: name; aliases of the table are allowed.
             choice: `mode`: tanh of the mean (PTR's); `sample`; `sample_gripper`: the mode in all dimensions but the
-                gripper, which is drawn open or closed (see the actors' distributions); `argmax_q`: the best of the
-                mode and `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability
-                softmax(Q); empty: as the checkpoint was trained to be used. With chunks it is a whole chunk that is
-                drawn, valued or chosen.
+                gripper, which is sampled (see the actors' distributions); `argmax_q`: the best of the mode and
+                `candidates - 1` samples by the smallest critic; `softmax_q`: one of them with probability softmax(Q);
+                empty: the checkpoint's default. With chunks, whole chunks are sampled, valued and chosen.
             candidates: number of actions among which the Q-function chooses; 0: the checkpoint's.
         Returns:
-            with chunks `q` and `q_spread` are those of the chunk that is carried out, at the step that it was predicted
-            from; `q_mode` is that of a chunk from now on.
+            with chunks, `q` and `q_spread` are those of the executed chunk at the step of its prediction; `q_mode` is
+            that of a chunk starting now.
         Raises:
             TaskError: the task is unknown; the message lists the known ones.
             PtrError: the image or state has another shape, the choice is unknown, or there is no goal image.
@@ -186,7 +184,7 @@ class Policy:
         return Decision(action, scaled, q, q_spread, q_mode, time.perf_counter() - begin)
 
     def _predict(self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, *choice: Any) -> Chunk:
-        """A chunk of actions that is chosen as a whole; in the executor's thread."""
+        """Choose a whole chunk of actions; runs in the executor's thread."""
         decided = self._choose(image, state, task, *choice)
         actions = unscale(decided.scaled.reshape(self.chunk, -1), self.contract)
         return Chunk(actions, decided.q, decided.q_spread)
@@ -195,7 +193,7 @@ class Policy:
     def _choose(
         self, image: NDArray[np.uint8], state: NDArray[np.float32], task: str, choice: str, candidates: int
     ) -> _Choice:
-        """One of the policy's actions, or chunks, for an observation."""
+        """Choose one of the policy's actions, or chunks, for an observation."""
         pixels, proprioception, told = self._tensors(image[None], state[None], task)
         policy = self._distribution(pixels, proprioception, told)
         actions = policy.mode.unsqueeze(1)
@@ -226,11 +224,13 @@ class Policy:
         """Q of given actions, per critic.
 
         Args:
-            images: (T, H, W, 3 * cameras), or with goals behind them (T, H, W, 6 * cameras).   states: (T, S).
-            scaled_actions: (T, A), or (T, N, A): N actions for each observation. A is 7, or 7 h of chunks (see
+            images: (T, H, W, 3 * cameras), or followed by goals (T, H, W, 6 * cameras).   states: (T, S).
+            scaled_actions: (T, A), or (T, N, A): N actions for each observation. A is 7, or 7 h for chunks (see
                 `episodes.actions.scale_chunks`).
         Returns:
-            (E, T) or (E, T, N); without a critic an error.
+            (E, T) or (E, T, N).
+        Raises:
+            PtrError: there is no critic, or the actions have another width.
         """
         if self._critic is None:
             name = self.checkpoint.config.algorithm.name
@@ -248,13 +248,13 @@ class Policy:
 
     @torch.no_grad()
     def modes(self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str) -> NDArray[np.float32]:
-        """Scaled modes (T, A) of the policy at T observations, which follow each other in one episode."""
+        """Scaled modes (T, A) of the policy at T consecutive observations of one episode."""
         seen = self._tensors(images, states, task)
         policy = self._actor(*seen) if self._history is None else self._history.along(*seen)
         return policy.mode.clamp(-MARGIN, MARGIN).cpu().numpy()
 
     def _distribution(self, pixels: Tensor, state: Tensor, told: Tensor) -> ActionDistribution:
-        """Of the present observation, and of the history before it where the actor looks back."""
+        """The distribution for the present observation, and for its history if the actor has a window."""
         if self._history is None:
             return self._actor(pixels, state, told)
         return self._history.next(pixels, state, told)
@@ -263,7 +263,7 @@ class Policy:
     def samples(
         self, images: NDArray[np.uint8], states: NDArray[np.float32], task: str, count: int, seed: int = 0
     ) -> NDArray[np.float32]:
-        """Scaled actions (T, count, A) drawn from the policy for T observations, the same for the same seed."""
+        """Scaled actions (T, count, A) sampled from the policy for T observations; determined by the seed."""
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             drawn = self._actor(*self._tensors(images, states, task)).sample(count)[0]
@@ -279,7 +279,7 @@ class Policy:
         return pixels.to(self._device), proprioception.to(self._device), told.to(self._device)
 
     def _with_goal(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Images as the encoder takes them: with the goal behind each, or without one."""
+        """Images as the encoder expects them: each followed by the goal, if there is one."""
         channels = self.contract.image_shape[-1]
         if not self.by_goal_image:
             return images[..., :channels]
@@ -287,8 +287,8 @@ class Policy:
             return images
         if self.goal is None:
             raise PtrError(
-                f"the checkpoint {self.checkpoint.path} has task_conditioning {GOAL_IMAGE} and needs a goal; name a "
-                "bag, whose last image shows the desired end, or an image file (--goal, or goal:= of a launch file)"
+                f"the checkpoint {self.checkpoint.path} has task_conditioning {GOAL_IMAGE} and needs a goal; give a "
+                "bag whose last image shows the desired end, or an image file (--goal, or goal:= in a launch file)"
             )
         return with_goals(images, self.goal)
 
@@ -303,7 +303,7 @@ class Policy:
         if image.shape != wanted or image.dtype != np.uint8:
             raise PtrError(f"the image is {image.dtype} {image.shape}; the policy needs uint8 {wanted}")
         if np.shape(state) != (len(self.contract.state),):
-            raise PtrError(f"the state has shape {np.shape(state)}; wanted: ({len(self.contract.state)},)")
+            raise PtrError(f"the state has shape {np.shape(state)}; required: ({len(self.contract.state)},)")
         if choice not in CHOICES:
             raise PtrError(f"unknown choice {choice!r}; known: {', '.join(CHOICES)}")
         if self._critic is None and choice.endswith("_q"):

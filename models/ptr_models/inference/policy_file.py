@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the YAML file of an external policy says, whatever the kind: names, contract, critic, chunks."""
+"""The YAML file of an external policy of any kind: names, contract, critic, chunks."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _CHUNKS = tuple(entry.name for entry in dataclasses.fields(ChunkOptions))
 
 
 class PolicyFileError(PtrError):
-    """The file of a policy, or what it names, can't be used; the message says why."""
+    """The file of a policy, or something that it names, can't be used."""
 
 
 @dataclass(frozen=True)
 class PolicyFile:
-    """What all kinds know; each adds its own keys.
+    """The keys that all kinds share; each kind adds its own.
 
     Attributes:
-        images: by the contract's camera, the name that the policy knows its image by.
-        state: the policy's name of the contract's state.
-        contract: JSON of the contract that the policy was trained for; empty: the kind's usual one.
+        images: the contract's cameras, and the policy's name for each image.
+        state: the policy's name for the contract's state.
+        contract: JSON file of the contract that the policy was trained for; empty: the default of its kind.
         critic: folder of a checkpoint whose Q-function judges the actions; empty: none.
-        chunks: those of `ChunkOptions` that the file gives.
-        folder: of the file; what it names is relative to it.
+        chunks: options of `ChunkOptions` in the file.
+        folder: of the file; its paths are relative to it.
     """
 
     images: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class PolicyFile:
         """Read the file.
 
         Raises:
-            PolicyFileError: it can't be read, has a key that is not known or a value of another type.
+            PolicyFileError: it can't be read, or has an unknown key or a value of the wrong type.
         """
         values = read_yaml(path, "the file of the policy", PolicyFileError)
         values = {} if values is None else values
@@ -73,17 +73,17 @@ class PolicyFile:
         """How chunks become actions.
 
         Args:
-            usual: options in place of those that the file does not give.
+            usual: defaults for options that the file does not give.
         Raises:
-            PtrError: they make no sense.
+            PtrError: the options are invalid.
         """
         return ChunkOptions(**(usual | dict(self.chunks)))
 
     def contract_or(self, usual: Contract) -> Contract:
-        """The contract that the file names, or the usual one.
+        """The contract that the file names, or the default.
 
         Raises:
-            PtrError: its file can't be read, or is no contract.
+            PtrError: its file can't be read, or is not a contract.
         """
         if not self.contract:
             return usual
@@ -94,7 +94,7 @@ class PolicyFile:
             raise PolicyFileError(f"contract file {path} can't be read: {error}") from error
 
     def judge(self, contract: Contract) -> tuple[BatchPolicy | None, tuple[str, ...]]:
-        """The critic that the file names, and the tasks that it knows.
+        """The critic that the file names, and its tasks.
 
         Raises:
             PtrError: it can't be loaded, has another contract, or no Q-function.
@@ -106,16 +106,16 @@ class PolicyFile:
         critic = Policy.load(self.folder / self.critic)
         critic.contract.require(contract, f"the critic {self.critic}")
         if not critic.has_values:
-            raise PolicyFileError(f"the critic {self.critic} has no Q-function; name a checkpoint of PTR")
+            raise PolicyFileError(f"the critic {self.critic} has no Q-function; give a PTR checkpoint")
         if critic.chunk > 1:
             raise PolicyFileError(
-                f"the critic {self.critic} values chunks of {critic.chunk} actions, not single ones; name a checkpoint "
+                f"the critic {self.critic} values chunks of {critic.chunk} actions, not single ones; give a checkpoint "
                 "with algorithm.chunk 1"
             )
         return critic, critic.tasks
 
     def acting(self, predictor: ChunkPredictor, options: ChunkOptions, stepwise: bool = False) -> ChunkedPolicy:
-        """The policy that acts step by step, with the file's critic; arguments as of `ChunkedPolicy`.
+        """The policy that acts step by step, with the file's critic; arguments as in `ChunkedPolicy`.
 
         Raises:
             PtrError: the critic can't be used; the predictor is closed.

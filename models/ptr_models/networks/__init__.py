@@ -3,7 +3,7 @@
 
 from ptr_models.networks.actor import Actor
 from ptr_models.networks.autoregressive import AutoregressiveActor
-from ptr_models.networks.behaviour_transformer import BehaviourTransformer
+from ptr_models.networks.behavior_transformer import BehaviorTransformer
 from ptr_models.networks.config import NetworkConfig
 from ptr_models.networks.critic import Critic
 from ptr_models.networks.distributions import ActorDistribution, TanhGaussian, TanhGaussianBernoulli
@@ -13,7 +13,7 @@ __all__ = [
     "Actor",
     "ActorDistribution",
     "AutoregressiveActor",
-    "BehaviourTransformer",
+    "BehaviorTransformer",
     "Critic",
     "Encoder",
     "NetworkConfig",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 GRIPPER = -1
-"""Place of the gripper among the dimensions of one action."""
+"""Index of the gripper in one action."""
 
 
 def split_gripper(chunk: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -26,10 +26,10 @@ def with_gripper(motion: Tensor, gripper: Tensor) -> Tensor:
 
 
 def sum_over_steps(values: Tensor, valid: Tensor | None) -> Tensor:
-    """Sum of values (..., h * W), W for each step, over the steps that count: (...).
+    """Sum of values (..., h * W), W per step, over valid steps: (...).
 
     Args:
-        valid: (..., h) 1 where a step counts, 0 where it is padding; None: all do.
+        valid: (..., h) 1 for valid steps, 0 for padding; None: all are valid.
     """
     if valid is None:
         return values.sum(dim=-1)

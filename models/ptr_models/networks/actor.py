@@ -18,12 +18,11 @@ LOG_STD_RANGE = (-5.0, 2.0)
 class Actor(ObservationFeatures):
     """Encoder, three dense layers on [embedding, state, task], heads for mean and log standard deviation.
 
-    With `gripper: bernoulli` the last output of the head for the mean is the logit of an open gripper; in a chunk that
-    of each step.
+    With `gripper: bernoulli` the last output per step of the head for the mean is the logit of an open gripper.
     """
 
     def __init__(self, config: NetworkConfig, tasks: int, chunk: int = 1, actions: int = 7) -> None:
-        """Args: tasks: K columns of the one-hot.   chunk: h, actions that it predicts at once, of so many numbers."""
+        """Args: tasks: K, width of the one-hot.   chunk: h, actions predicted at once.   actions: width of one."""
         super().__init__(config, tasks)
         self.chunk = chunk
         widths = (self.width, *config.hidden)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at an archive of weights before it is unpacked: what its members say about their sizes."""
+"""Check the declared size of an archive of weights before unpacking it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ptr_models.input_limits import MAX_ARRAY_BYTES
 
 
 def require_honest_archive(path: Path) -> None:
-    """Refuse a zip archive (.npz, .pt) that would unpack to more than is read.
+    """Refuse a zip archive (.npz, .pt) that would unpack to more than the limit.
 
     Raises:
-        ValueError: it would; both numbers are in the sentence.
+        ValueError: it would; the message has both numbers.
         OSError, zipfile.BadZipFile: it can't be read.
     """
     if not zipfile.is_zipfile(path):
@@ -25,6 +25,6 @@ def require_honest_archive(path: Path) -> None:
 
 
 def reason_of(error: Exception) -> str:
-    """The first line of an error, or its kind where it says nothing."""
+    """The first line of an error's message, or its type if it has none."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pre-norm transformer block, for sequences of frames (causal) and of image patches.
 
-Names of the weights are those of the published Vision Transformers, so that their files load.
+The weights have the names of the published Vision Transformers, so that their files can be loaded.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """Two dense layers with GELU, four times as wide inside."""
+    """Two dense layers with GELU; the hidden layer is four times as wide."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

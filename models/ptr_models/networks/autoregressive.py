@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """An autoregressive policy over binned actions: p(a) = prod_i p(a_i | s, a_<i), each factor categorical.
 
-The discretised policy of PTR's code: one network per action dimension, conditioned on the bin centres of the
-dimensions before it. Unlike a Gaussian it can hold several ways to act at once.
+The discretized policy of PTR's code: one network per action dimension, conditioned on the bin centers of the previous
+dimensions. Unlike a Gaussian, it can represent several ways to act.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def bin_of(values: Tensor, bins: int) -> Tensor:
     return torch.floor((values + 1) / 2 * bins).clamp(0, bins - 1).long()
 
 
-def centre_of(index: Tensor, bins: int) -> Tensor:
-    """Centre of a bin: 2 (b + 0.5) / bins - 1."""
+def center_of(index: Tensor, bins: int) -> Tensor:
+    """Center of a bin: 2 (b + 0.5) / bins - 1."""
     return 2 * (index.float() + 0.5) / bins - 1
 
 
 class ConditionalBins(nn.Module):
-    """Logits of one action dimension given the state's features and the dimensions before it."""
+    """Logits of one action dimension, given the state's features and the previous dimensions."""
 
     def __init__(self, features: int, previous: int, hidden: tuple[int, ...], bins: int, gain: float) -> None:
         """Args: previous: number of dimensions before this one.  gain: of the last layer's initial weights."""
@@ -43,7 +43,7 @@ class ConditionalBins(nn.Module):
         self.logits = dense(widths[-1], bins, gain)
 
     def forward(self, features: Tensor, previous: Tensor) -> Tensor:
-        """(B, F) and (B, M, i) centres of M prefixes to logits (B, M, bins).
+        """(B, F) and (B, M, i) centers of M prefixes to logits (B, M, bins).
 
         The product with the features is computed once per state, not once per prefix.
         """
@@ -72,16 +72,16 @@ class AutoregressiveCategorical:
 
     @cached_property
     def mode(self) -> Tensor:
-        """The most probable action that a beam search finds, (B, A) bin centres."""
+        """The most probable action that a beam search finds, (B, A) bin centers."""
         states, device = len(self.features), self.features.device
         prefixes = torch.zeros(states, 1, 0, device=device)
         score = torch.zeros(states, 1, device=device)
-        centres = centre_of(torch.arange(self.bins, device=device), self.bins)
+        centers = center_of(torch.arange(self.bins, device=device), self.bins)
         for head in self.heads:
             total = (score.unsqueeze(-1) + head(self.features, prefixes).log_softmax(-1)).flatten(1)
             score, best = total.topk(min(self.beam, total.shape[1]), dim=1)
             parent = (best // self.bins).unsqueeze(-1).expand(-1, -1, prefixes.shape[-1])
-            prefixes = torch.cat([prefixes.gather(1, parent), centres[best % self.bins].unsqueeze(-1)], dim=-1)
+            prefixes = torch.cat([prefixes.gather(1, parent), centers[best % self.bins].unsqueeze(-1)], dim=-1)
         return prefixes[:, 0]
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
@@ -93,27 +93,27 @@ class AutoregressiveCategorical:
             log_p = head(self.features, prefixes).log_softmax(-1)
             chosen = torch.multinomial(log_p.exp().flatten(0, 1), 1).view(states, count, 1)
             log_mass = log_mass + log_p.gather(-1, chosen).squeeze(-1)
-            prefixes = torch.cat([prefixes, centre_of(chosen, self.bins)], dim=-1)
+            prefixes = torch.cat([prefixes, center_of(chosen, self.bins)], dim=-1)
         return prefixes, log_mass
 
     def sample_gripper(self) -> Tensor:
-        """The mode in all dimensions but the last, which is drawn given them: (B, A)."""
+        """The mode in all dimensions except the last, which is sampled given the others: (B, A)."""
         before = self.mode[:, :-1]
         logits = self.heads[-1](self.features, before.unsqueeze(1)).squeeze(1)
         drawn = torch.multinomial(logits.softmax(dim=-1), 1)
-        return torch.cat([before, centre_of(drawn, self.bins)], dim=-1)
+        return torch.cat([before, center_of(drawn, self.bins)], dim=-1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
         """Log-mass (B,) of the bins of actions (B, A)."""
         return -self.surprise(actions).sum(dim=-1)
 
     def surprise(self, actions: Tensor) -> Tensor:
-        """-log p(a_i | s, a_<i) of each dimension, (B, A), the earlier ones taken from the data."""
+        """-log p(a_i | s, a_<i) of each dimension, (B, A), with the previous ones from the data."""
         target = bin_of(actions, self.bins)
-        centres = centre_of(target, self.bins).unsqueeze(1)
+        centers = center_of(target, self.bins).unsqueeze(1)
         surprises = []
         for i, head in enumerate(self.heads):
-            logits = head(self.features, centres[..., :i]).squeeze(1)
+            logits = head(self.features, centers[..., :i]).squeeze(1)
             surprises.append(functional.cross_entropy(logits, target[:, i], reduction="none"))
         return torch.stack(surprises, dim=-1)
 

@@ -18,7 +18,7 @@ STAGE_STRIDES = (1, 2, 1, 1)
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut, normalised after each convolution."""
+    """Two 3x3 convolutions and a shortcut, normalized after each convolution."""
 
     expansion = 1
 
@@ -97,8 +97,7 @@ class LightBlock(nn.Module):
 class Tiny(nn.Module):
     """Three stages of 16, 32 and 64 channels for CPUs: (B, 3, 64, 64) in [0, 1] to (B, 64, 16, 16), 20 MMAC.
 
-    The map is as fine as the ResNets' at 128x128, so that learned spatial embeddings can tell where an object
-    is.
+    The map is as fine as that of the ResNets at 128x128, so that learned spatial embeddings can localize objects.
     """
 
     ratio = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ptr_models.networks.options import (
+from ptr_models.networks.method_configs import (
     AutoregressiveConfig,
     MaskedDecoderConfig,
     MultilinearValueConfig,
@@ -22,30 +22,30 @@ GRIPPERS = ("gaussian", "bernoulli")
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Networks of actor and critic; the defaults are PTR's.
+    """Networks of actor and critic. The defaults are PTR's.
 
     Attributes:
-        encoder: one of ENCODERS; `tiny` is for 64x64 images on a CPU, the others are the paper's,
-            but for `resnet50_batchnorm` (the ResNet-50 of R3M) and the Vision Transformers `vit_tiny` and `vit_b16`;
-            `none` sees no images, for contracts without cameras.
+        encoder: one of ENCODERS. `tiny` is for 64x64 images on a CPU; `resnet50_batchnorm` is the ResNet-50 of R3M;
+            `vit_tiny` and `vit_b16` are Vision Transformers; the other ResNets are the paper's; `none` is for
+            contracts without cameras.
         image_size: height and width of the (square) image, pixels; learned embeddings tie a checkpoint to it.
-        cameras: views in an image, stacked along its channels; one encoder sees each, and their embeddings stand
-            side by side. A goal image has as many views as the image that it stands behind.
-        pooling: how a feature map becomes a vector, one of POOLINGS; `class_token` is for Vision Transformers.
+        cameras: views in an image, stacked along its channels. One encoder processes each view, and the embeddings are
+            concatenated. A goal image has as many views as the image.
+        pooling: from the feature map to a vector, one of POOLINGS; `class_token` is for Vision Transformers.
         embeddings: learned spatial masks per channel.
         latent: width of the bottleneck, the embedding of one view.
         hidden: widths of the hidden layers of actor and critic.
         num_critics: size of the ensemble on one critic encoder.
-        critic_injection: feed action and embedding to every layer of the critic (PTR), not to the first alone.
-        critic_layer_norm: normalise the hidden layers of the critic (not in PTR).
-        critic_proprioception: give the critic the arm's state beside the image (not in PTR).
-        state_center, state_scale: the actor sees (state - center) / scale; PTR does not normalise: 0 and 1.
-        gripper: how the actor of ptr, bc and awr says what the gripper does, one of GRIPPERS: as the last dimension
-            of the Gaussian (PTR), or as a probability of open against closed.
-        precision: arithmetic of the encoders; bf16 holds on GPUs and on processors with AMX or avx512_bf16, others
+        critic_injection: feed action and embedding to every layer of the critic (PTR), not only to the first.
+        critic_layer_norm: normalize the hidden layers of the critic (not in PTR).
+        critic_proprioception: give the critic the arm's state in addition to the image (not in PTR).
+        state_center, state_scale: the actor's input is (state - center) / scale; PTR does not normalize: 0 and 1.
+        gripper: the gripper's distribution in the actor of ptr, bc and awr, one of GRIPPERS: the last dimension of the
+            Gaussian (PTR), or a probability of open versus closed.
+        precision: arithmetic of the encoders. bf16 is used on GPUs and on processors with AMX or avx512_bf16; others
             compute in fp32. Everything after the embedding is fp32.
-        weights: file with published weights of the backbone (R3M's for `resnet50_batchnorm`, MAE's for
-            `vit_b16`), or folder of a run with the same encoder, from which a run begins; empty: random ones.
+        weights: initial weights: a file with published weights of the backbone (R3M's for `resnet50_batchnorm`, MAE's
+            for `vit_b16`), or the folder of a run with the same encoder; empty: random.
         autoregressive, transformer, masked_decoder, multilinear_value: networks of autoregressive_bc, bet,
             masked_autoencoder and icvf.
     """
@@ -79,9 +79,9 @@ class NetworkConfig:
         if self.pooling == "class_token" and self.encoder not in VISION_TRANSFORMERS:
             raise ValueError(f"pooling class_token needs one of {', '.join(VISION_TRANSFORMERS)}, not {self.encoder}")
         if self.encoder == "none" and self.weights:
-            raise ValueError("weights are those of a backbone, but encoder is 'none'; leave them out")
+            raise ValueError("weights need a backbone, but encoder is 'none'; omit them")
         if self.encoder == "none" and not self.critic_proprioception:
-            raise ValueError("critic_proprioception must be true where encoder is 'none': the critic would see nothing")
+            raise ValueError("critic_proprioception must be true if encoder is 'none': the critic would have no input")
         if len(self.state_center) != len(self.state_scale):
             raise ValueError("state_center and state_scale must have the same length")
         if min(self.state_scale) <= 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Q-functions: one image encoder, an ensemble of small networks that see the action at every layer."""
+"""The Q-functions: one image encoder, and an ensemble of small networks with the action as input of every layer."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ptr_models.networks.encoder import make_encoder
 
 
 class EnsembleDense(nn.Module):
-    """E fully connected layers on concatenated inputs, each input multiplied where it is smallest.
+    """E fully connected layers on concatenated inputs, without concatenating them.
 
-    The input is [first, action, embedding]; the product with the embedding is computed once per state, not
-    once per action, and the sum of the three equals the product with the concatenation.
+    The input is [first, action, embedding]. The sum of the three products equals the product with the concatenation,
+    but the product with the embedding is computed once per state, not once per action.
     """
 
     def __init__(self, members: int, sizes: tuple[int, int, int], outputs: int, gain: float) -> None:
@@ -33,7 +33,7 @@ class EnsembleDense(nn.Module):
 
         Args:
             first: (B, F) shared by the members, or (E, B, M, F) the members' hidden layers.
-            actions: (B, M, A).   embedding: (B, Z).   Inputs of which `sizes` has 0 are left out.
+            actions: (B, M, A).   embedding: (B, Z).   Inputs with size 0 in `sizes` are omitted.
         Returns:
             (E, B, M, outputs).
         """
@@ -53,8 +53,8 @@ class EnsembleDense(nn.Module):
 class QFunction(nn.Module):
     """E independent networks Q(z, task, a) with action and embedding as inputs of every layer.
 
-    Without `critic_injection` they are inputs of the first layer only, and all gains are 1, as in the original's
-    plain critic.
+    Without `critic_injection` they are inputs of the first layer only, and all gains are 1, as in the original's plain
+    critic.
     """
 
     def __init__(self, config: NetworkConfig, tasks: int, actions: int, embedding: int) -> None:
@@ -83,11 +83,11 @@ class QFunction(nn.Module):
 class Critic(nn.Module):
     """Image encoder and ensemble of Q-functions.
 
-    PTR's critic does not see the arm's state; with `critic_proprioception` it is appended to the embedding.
+    PTR's critic does not get the arm's state. With `critic_proprioception` it is appended to the embedding.
     """
 
     def __init__(self, config: NetworkConfig, tasks: int, chunk: int = 1, actions: int = 7) -> None:
-        """Args: tasks: K columns of the one-hot.   chunk: h, actions that it values at once, of so many numbers."""
+        """Args: tasks: K, width of the one-hot.   chunk: h, actions valued at once.   actions: width of one."""
         super().__init__()
         self.encoder = make_encoder(config)
         self.sees_state = config.critic_proprioception

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distributions of scaled actions given B states: a squashed Gaussian, and one with a two-way gripper.
 
-A Gaussian that is squashed into the box has one peak, so it can't wait with an open gripper and be ready to close it:
-its mean crosses everything in between. `TanhGaussianBernoulli` gives the gripper, the last dimension, two values.
+A squashed Gaussian has one peak, so it can't represent both an open and a closed gripper: its mean passes through
+everything in between. `TanhGaussianBernoulli` gives the gripper, the last dimension, two values.
 
-An action may be a chunk of h steps (`action_chunks`), A dimensions in all. One uniform number per chunk then decides
-the gripper of all steps: step t is open where the number is below its probability. Each step keeps its own probability,
-the gripper does not flutter within a chunk, and there are h + 1 cases to sum over instead of 2^h.
+An action may be a chunk of h steps (`action_chunks`) with A dimensions in total. One uniform number per chunk then
+decides the gripper of all steps: step t is open if the number is below its probability. Each step keeps its own
+probability, the gripper does not flutter within a chunk, and there are h + 1 cases to sum over instead of 2^h.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from torch.nn import functional
 
 from ptr_models.episodes.actions import MARGIN
 from ptr_models.networks.action_chunks import split_gripper, sum_over_steps, with_gripper
-from ptr_models.networks.shared_batch import normal, uniform
+from ptr_models.networks.data_parallel import normal, uniform
 
 CLOSED, OPEN = -MARGIN, MARGIN
 """Scaled commands of a two-way gripper."""
 STD_FLOOR = math.exp(-4.0)
-"""Noise (raw units) that the fit of the spread adds to the data. A dimension that never moves would otherwise drive
-log_std beyond the edge of its range, where no gradient brings it back."""
-LEAST_GAP = 1e-6
-"""Smallest difference of two logits that stand side by side, so that the mass between them has a logarithm."""
+"""Noise (raw units) that the fit of log_std adds to the data. Otherwise a dimension that never moves would drive
+log_std out of its range, where it has no gradient."""
+MIN_LOGIT_GAP = 1e-6
+"""Smallest difference of two adjacent logits, so that the mass between them has a finite logarithm."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """N draws per state, each with all G cases of a discrete gripper (G = 1 when it is continuous, else h + 1).
+    """N samples per state, each with all G cases of a discrete gripper (G = 1 if it is continuous, else h + 1).
 
     Attributes:
-        actions: (B, N * G, A); the G cases of a draw stand side by side.
+        actions: (B, N * G, A); the G cases of a sample are adjacent.
         log_density: (B, N, C) log-densities of the C continuous dimensions.
-        log_mass: (B, G) log-probabilities of the gripper's cases; None when it is continuous.
+        log_mass: (B, G) log-probabilities of the gripper's cases; None if it is continuous.
     """
 
     actions: Tensor
@@ -52,8 +52,8 @@ class TanhGaussian:
 
     Attributes:
         mean, log_std: (B, A).
-        head_log_std: (B, A) the same values as log_std with a gradient that reaches the weights of its head alone,
-            not the layers that it shares with the mean; None: log_std.
+        head_log_std: (B, A) the same values as log_std, but their gradient reaches only the weights of its head, not
+            the layers shared with the mean; None: log_std.
         steps: h, of a chunk.
     """
 
@@ -64,11 +64,11 @@ class TanhGaussian:
 
     @property
     def mode(self) -> Tensor:
-        """tanh(mean), (B, A): what PTR does at test time."""
+        """tanh(mean), (B, A): PTR's action at test time."""
         return torch.tanh(self.mean)
 
     def draw(self, count: int) -> Samples:
-        """Reparameterised samples with the log-density of each dimension."""
+        """Reparameterized samples with the log-density of each dimension."""
         mean, log_std = self.mean.unsqueeze(1), self.log_std.unsqueeze(1)
         noise = normal(mean.shape[0], count, mean.shape[2], device=mean.device)
         raw = mean + log_std.exp() * noise
@@ -76,12 +76,12 @@ class TanhGaussian:
         return Samples(torch.tanh(raw), log_normal - log_tanh_slope(raw))
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
-        """Reparameterised samples and their log-densities: (B, count, A), (B, count)."""
+        """Reparameterized samples and their log-densities: (B, count, A), (B, count)."""
         samples = self.draw(count)
         return samples.actions, samples.log_density.sum(dim=-1)
 
     def sample_gripper(self) -> Tensor:
-        """The mode with the gripper drawn open or closed, P(open) = (mode + 1) / 2: (B, A)."""
+        """The mode with the gripper sampled open or closed, P(open) = (mode + 1) / 2: (B, A)."""
         motion, gripper = split_gripper(self.mode, self.steps)
         return with_gripper(motion, two_way((gripper + 1) / 2))
 
@@ -141,7 +141,7 @@ class TanhGaussianBernoulli:
             return torch.cat([functional.logsigmoid(-self.logit), functional.logsigmoid(self.logit)], dim=-1)
         ordered = self.logit.sort(dim=-1, descending=True, stable=True).values
         upper, lower = ordered[..., :-1], ordered[..., 1:]
-        gap = torch.log(-torch.expm1(-(upper - lower).clamp(min=LEAST_GAP)))
+        gap = torch.log(-torch.expm1(-(upper - lower).clamp(min=MIN_LOGIT_GAP)))
         between = functional.logsigmoid(upper) + functional.logsigmoid(-lower) + gap
         never, always = functional.logsigmoid(-ordered[..., :1]), functional.logsigmoid(ordered[..., -1:])
         return torch.cat([never, between, always], dim=-1)

@@ -11,7 +11,7 @@ from ptr_models.networks.encoder import make_encoder
 
 
 class ObservationFeatures(nn.Module):
-    """Image encoder and normalised state; the part that actors of all kinds share.
+    """Image encoder and normalized state; the part that actors of all kinds share.
 
     Attributes:
         width: F, length of the feature vector: cameras * latent + S + K.

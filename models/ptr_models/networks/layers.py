@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Convolution, pooling and initialisers with the conventions of flax, in which PTR was written.
+"""Convolution, pooling and initializers with the conventions of flax, in which PTR was written.
 
 Two differences to PyTorch matter. `SAME` padding with stride 2 on an even size pads right and bottom only,
 and "kaiming", "xavier" and "lecun normal" are normal distributions truncated at two standard deviations.

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ptr_models.networks.attention import TransformerBlock
-from ptr_models.networks.options import MaskedDecoderConfig
-from ptr_models.networks.vit import VisionTransformer, initialise, sine_positions
+from ptr_models.networks.method_configs import MaskedDecoderConfig
+from ptr_models.networks.vit import VisionTransformer, initialize, sine_positions
 
 
 class MaskedDecoder(nn.Module):
@@ -25,7 +25,7 @@ class MaskedDecoder(nn.Module):
         self.blocks = nn.ModuleList(TransformerBlock(width, options.heads, epsilon=1e-6) for _ in range(options.layers))
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.pixels = nn.Linear(width, encoder.patch**2 * 3)
-        initialise(self)
+        initialize(self)
 
     def forward(self, tokens: Tensor, visible: Tensor) -> Tensor:
         """Predict every patch.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ptr_models.networks.layers import truncated_normal_
-from ptr_models.networks.options import MultilinearValueConfig
+from ptr_models.networks.method_configs import MultilinearValueConfig
 
 
 class MultilinearMember(nn.Module):

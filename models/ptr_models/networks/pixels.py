@@ -12,7 +12,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class PublishedInput(nn.Module):
-    """Resize to the size of the publication and normalise with the statistics of ImageNet."""
+    """Resize to the size of the publication and normalize with the statistics of ImageNet."""
 
     def __init__(self, size: int) -> None:
         """Args: size: height and width in pixels."""

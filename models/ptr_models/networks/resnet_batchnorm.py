@@ -43,7 +43,7 @@ class Bottleneck(nn.Module):
 
 
 class BatchNormResNet50(nn.Module):
-    """(B, C, H, W) in [0, 1], resized to 224x224 and normalised, to (B, 2048, 7, 7)."""
+    """(B, C, H, W) in [0, 1], resized to 224x224 and normalized, to (B, 2048, 7, 7)."""
 
     channels = 2048
     side = 7

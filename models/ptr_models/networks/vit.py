@@ -62,7 +62,7 @@ class VisionTransformer(nn.Module):
 
     Attributes:
         channels: D of the features.   side: height and width of the map.   patch: pixels.
-        prepare: resizes and normalises; its output is what patches are cut from.
+        prepare: resizes and normalizes; its output is what patches are cut from.
     """
 
     def __init__(self, name: str, image_size: int, class_token: bool = False) -> None:
@@ -81,7 +81,7 @@ class VisionTransformer(nn.Module):
         self.pos_embed = nn.Parameter(positions.unsqueeze(0), requires_grad=False)
         self.blocks = nn.ModuleList(TransformerBlock(size.width, size.heads, epsilon=1e-6) for _ in range(size.layers))
         self.norm = nn.LayerNorm(size.width, eps=1e-6)
-        initialise(self)
+        initialize(self)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) in [0, 1] to (B, D, side, side)."""
@@ -106,7 +106,7 @@ class VisionTransformer(nn.Module):
         return self.norm(x)
 
 
-def initialise(module: nn.Module) -> None:
+def initialize(module: nn.Module) -> None:
     """As published: xavier-uniform weights, zero biases, tokens from N(0, 0.02^2)."""
     for part in module.modules():
         if isinstance(part, nn.Linear):

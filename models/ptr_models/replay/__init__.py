@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Replay: from bags to training batches: memory-mapped cache, mixing sampler, augmentation."""
+"""Replay buffer: from bags to training batches, by a memory-mapped cache, mixing samplers and augmentation."""
 
 from ptr_models.replay.augment import Augmentation, augment
 from ptr_models.replay.batch import Batch

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random crops and colour jitter of image batches, as PTR applies them, fast enough for a CPU."""
+"""Random crops and color jitter of image batches as in PTR, fast enough for a CPU."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strengths; the defaults are PTR's.
+    """Strengths of the augmentation. The defaults are PTR's.
 
     Attributes:
         pad: pixels of edge-replicated border; crop offsets are uniform on 0..2*pad.
-        probability: of colour jitter, per image.
+        probability: of color jitter, per image.
         brightness: adds U(-b, b), on a scale of 0..1.
         contrast, saturation: multiply by U(1-c, 1+c).
         hue: adds U(-h, h) turns.
@@ -34,12 +34,12 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Draws:
-    """All that is random about the augmentation of B images of C cameras.
+    """All random numbers for the augmentation of B images of C cameras.
 
     Attributes:
         pad: pixels of the border.
         offsets: (B, 2) int64 of y and x in 0..2*pad.
-        chosen: (B * C,) whether an image of a camera is coloured, camera after camera of each row.
+        chosen: (B * C,) whether an image's colors are jittered, camera after camera for each row.
         strengths: (B * C, 4) of brightness, contrast, saturation and hue.
         orders: (B * C, 4) int64 permutations of these four.
     """
@@ -59,14 +59,14 @@ def draw(
     part: tuple[int, int] = (0, 1),
     frames: int = 1,
 ) -> Draws:
-    """The draws for a batch; arguments as of `augment`."""
+    """The draws for a batch; arguments as in `augment`."""
     rule, clips = settings or Augmentation(), batch // frames
     offsets = _own(generator.integers(0, 2 * rule.pad + 1, size=(clips * part[1], 2)), part)
-    colours = _draw_colours(clips * cameras, generator, rule, part)
+    colors = _draw_colors(clips * cameras, generator, rule, part)
     if frames > 1:
         shared = (np.arange(batch)[:, None] // frames * cameras + np.arange(cameras)).ravel()
-        offsets, colours = offsets.repeat(frames, axis=0), tuple(item[shared] for item in colours)
-    return Draws(rule.pad, offsets, *colours)
+        offsets, colors = offsets.repeat(frames, axis=0), tuple(item[shared] for item in colors)
+    return Draws(rule.pad, offsets, *colors)
 
 
 def augment(
@@ -76,16 +76,16 @@ def augment(
     part: tuple[int, int] = (0, 1),
     frames: int = 1,
 ) -> NDArray[np.uint8]:
-    """Randomly crop and colour each image of a batch; every camera of a stack is coloured on its own.
+    """Randomly crop each image of a batch and jitter its colors. Each camera of a stack gets its own color jitter.
 
     Args:
         images: (B, H, W, 3 * cameras) uint8 RGB.
         generator: source of all draws.
         settings: strengths.
-        part: index and number of the equal parts of a batch of which `images` is one; draws are those of the whole.
-        frames: consecutive images, of one clip, that share their draws; each camera has its own all the same.
+        part: index of this part of a batch, and number of equal parts; the draws are those of the whole batch.
+        frames: number of consecutive images (of a clip) that share their draws; each camera still has its own.
     Returns:
-        A new array of the same shape; images without pixels as they are.
+        A new array of the same shape; images without pixels are returned unchanged.
     """
     if not images.size:
         return images
@@ -93,11 +93,11 @@ def augment(
     draws = draw(batch, channels // 3, generator, settings, part, frames)
     cropped = crop(images, draws.offsets, draws.pad)
     if channels == 3:
-        return _coloured(cropped, draws.chosen, draws.strengths, draws.orders)
+        return _colored(cropped, draws.chosen, draws.strengths, draws.orders)
     split = cropped.reshape(batch, height, width, channels // 3, 3).transpose(0, 3, 1, 2, 4)
     flat = np.ascontiguousarray(split).reshape(-1, height, width, 3)
-    coloured = _coloured(flat, draws.chosen, draws.strengths, draws.orders)
-    stacked = coloured.reshape(batch, channels // 3, height, width, 3).transpose(0, 2, 3, 1, 4)
+    colored = _colored(flat, draws.chosen, draws.strengths, draws.orders)
+    stacked = colored.reshape(batch, channels // 3, height, width, 3).transpose(0, 2, 3, 1, 4)
     return np.ascontiguousarray(stacked).reshape(images.shape)
 
 
@@ -120,8 +120,8 @@ def crop(images: NDArray[np.uint8], offsets: NDArray[np.int64], pad: int) -> NDA
 def jitter(
     images: NDArray[np.uint8], generator: np.random.Generator, rule: Augmentation, part: tuple[int, int] = (0, 1)
 ) -> NDArray[np.uint8]:
-    """Colour each image with the rule's probability: four operations in random order, clipped to [0, 1] after
-    each.
+    """Jitter the colors of each image with the rule's probability: four operations in random order, each clipped to
+    [0, 1].
 
     Args:
         images: (B, H, W, 3) uint8 RGB.
@@ -129,13 +129,13 @@ def jitter(
         rule: strengths.
         part: as in `augment`.
     """
-    return _coloured(images, *_draw_colours(len(images), generator, rule, part))
+    return _colored(images, *_draw_colors(len(images), generator, rule, part))
 
 
-def _draw_colours(
+def _draw_colors(
     count: int, generator: np.random.Generator, rule: Augmentation, part: tuple[int, int]
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Which of `count` images are coloured, with what strengths, in which orders: see `Draws`."""
+    """Whether to jitter each of `count` images, with what strengths, and in which order: see `Draws`."""
     whole = count * part[1]
     chosen = generator.random(whole) < rule.probability
     limits = np.array([rule.brightness, rule.contrast, rule.saturation, rule.hue])
@@ -144,26 +144,26 @@ def _draw_colours(
     return _own(chosen, part), _own(strengths, part), _own(orders, part)
 
 
-def _coloured(
+def _colored(
     images: NDArray[np.uint8], chosen: NDArray[np.bool_], strengths: NDArray[np.float64], orders: NDArray[np.int64]
 ) -> NDArray[np.uint8]:
-    coloured = images.copy()
+    colored = images.copy()
     for index in np.flatnonzero(chosen):
-        pixels = colour(images[index].astype(np.float32) * np.float32(1 / 255), strengths[index], orders[index])
+        pixels = color(images[index].astype(np.float32) * np.float32(1 / 255), strengths[index], orders[index])
         pixels *= np.float32(255)
         pixels += np.float32(1e-3)
-        coloured[index] = pixels
-    return coloured
+        colored[index] = pixels
+    return colored
 
 
 def _own(draws: NDArray, part: tuple[int, int]) -> NDArray:
-    """The draws of one part of a batch, from those of the whole."""
+    """The draws of one part of a batch."""
     index, parts = part
     rows = len(draws) // parts
     return draws[index * rows : (index + 1) * rows]
 
 
-def colour(pixels: Floats, draw: NDArray[np.float64], order: NDArray[np.int64]) -> Floats:
+def color(pixels: Floats, draw: NDArray[np.float64], order: NDArray[np.int64]) -> Floats:
     """Apply brightness (0), contrast (1), saturation (2) and hue (3) in the given order to one image.
 
     Args:
@@ -203,7 +203,7 @@ def _clip(pixels: Floats) -> None:
 
 
 def _shift_hue(pixels: Floats, saturation: float, turns: float) -> Floats:
-    """Multiply the saturation and turn the hue; both stay within RGB's [0, 1], and they commute."""
+    """Multiply the saturation and rotate the hue. Both stay within RGB's [0, 1], and they commute."""
     hsv = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
     rows, width = hsv.reshape(len(hsv), -1), hsv.shape[1]
     np.multiply(rows, _row([1.0, saturation, 1.0], width), out=rows)
@@ -213,7 +213,7 @@ def _shift_hue(pixels: Floats, saturation: float, turns: float) -> Floats:
 
 
 def _row(values: ArrayLike, width: int) -> Floats:
-    """One row of an image whose pixels all have these channels (3,), flat (3 * width,)."""
+    """One flat image row (3 * width,) whose pixels all have these channels (3,)."""
     row = np.empty((width, 3), np.float32)
     row[:] = values
     return row.reshape(-1)

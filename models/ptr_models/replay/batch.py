@@ -17,14 +17,14 @@ class Batch:
     """B transitions; an action may be a chunk of h of them, and A = 7 h.
 
     Attributes:
-        image, next_image: (B, H, W, 3 * cameras) uint8 RGB; (B, 0, 0, 0) where the contract has no cameras. With goal
-            images (B, H, W, 6 * cameras): the goal is behind the image, the same one in both.
+        image, next_image: (B, H, W, 3 * cameras) uint8 RGB; (B, 0, 0, 0) if the contract has no cameras. With goal
+            images (B, H, W, 6 * cameras): the image, then its goal, which is the same in both.
         state, next_state: (B, S) float32.
         action: (B, A) float32 in [-0.99, 0.99].
-        reward, mask, mc_return: (B,) float32; mask 0 is terminal. Reward and mask of a chunk are those of all steps.
+        reward, mask, mc_return: (B,) float32; mask 0 is terminal. For a chunk, reward and mask cover all its steps.
         task: (B,) int64 ids.
         success: (B,) whether the episode succeeded.
-        valid: (B, h) False at the steps of a chunk that lie behind the end of the episode; None: single actions.
+        valid: (B, h) False at the steps of a chunk after the end of the episode; None: single actions.
     """
 
     image: NDArray[np.uint8]

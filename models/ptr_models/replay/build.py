@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Look at bags in several threads: their metadata, and where those admit them their streams, into a store.
+"""Read bags into a store in several threads: their metadata, then the streams of usable ones.
 
-Decoding of images, resizing and writing let other threads run, so that threads serve as well as processes.
+Decoding, resizing and writing release the GIL, so threads are as fast as processes.
 """
 
 from __future__ import annotations
@@ -9,50 +9,52 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ptr_models.common.errors import PtrError
+from ptr_models.common.image_checks import FROZEN_TIME, frozen_stretches
 from ptr_models.contract import Contract
-from ptr_models.episodes.audit import problem_of
+from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import Stamp
 from ptr_models.episodes.quality import idle_steps
 from ptr_models.episodes.reader import Episode, read_episode, read_metadata
 from ptr_models.replay.store import ALL_STEPS, NOT_READ, Arrays, Entry, Writer
 from ptr_models.replay.verified import checksum
 
 KINDS = ("demonstration", "trial")
-"""Kinds that training can use; practice is left out."""
+"""Kinds of episodes that training can use; practice is left out."""
 COMMIT_SECONDS = 5.0
-MOST_WORKERS = 8
-"""Beyond this many threads they wait for each other."""
+MAX_WORKERS = 8
+"""With more threads than this, they wait for each other."""
 
 Job = tuple[str, Stamp, Entry | None]
-Look = Callable[[Job], Sequence[Entry]]
+ReadJob = Callable[[Job], Sequence[Entry]]
 
 
 def default_workers() -> int:
-    """Threads that this machine can use for reading bags."""
-    return max(1, min(MOST_WORKERS, os.cpu_count() or 1))
+    """Default number of threads for reading bags on this machine."""
+    return max(1, min(MAX_WORKERS, os.cpu_count() or 1))
 
 
 def unwanted(entry: Entry, outcomes: Sequence[str]) -> str:
-    """Why metadata exclude a bag from a data set with these outcomes; empty: they do not."""
+    """Why its metadata excludes a bag from a data set with these outcomes; empty if it does not."""
     if entry.refusal:
         return entry.refusal
     if entry.outcome not in outcomes:
-        return f"its outcome is {entry.outcome}; wanted: {', '.join(outcomes)}"
-    return "" if entry.kind in KINDS else f"it is {entry.kind}; wanted: {', '.join(KINDS)}"
+        return f"its outcome is {entry.outcome}; required: {', '.join(outcomes)}"
+    return "" if entry.kind in KINDS else f"it is {entry.kind}; required: {', '.join(KINDS)}"
 
 
 def is_current(entry: Entry | None, stamp: Stamp, outcomes: Sequence[str]) -> bool:
-    """Whether nothing of a bag has to be read (again)."""
+    """Whether a bag does not have to be read (again)."""
     if entry is None or entry.stamp != stamp or entry.instruction is None:
         return False
     return entry.steps != NOT_READ or bool(unwanted(entry, outcomes))
@@ -70,31 +72,31 @@ def fill(
     """Read bags into a store.
 
     Args:
-        writer: of the store; what is finished is committed every few seconds.
+        writer: of the store; finished bags are committed every few seconds.
         contract: that the bags must follow.
-        jobs: bags with what is known about them.
-        outcomes: of bags whose streams are read.
+        jobs: bags and what is known about them.
+        outcomes: outcomes of the bags whose streams are read.
         workers: threads.
-        progress: show a bar with the time that remains.
+        progress: show a bar with the remaining time.
         max_idle_steps: see `Store`.
     Raises:
-        EpisodeError: the cache cannot be written; bags that are done stay done.
+        EpisodeError: the cache cannot be written; finished bags are kept.
     """
-    look = _Look(contract, outcomes, writer, max_idle_steps)
-    fill_by(lambda job: [look(job)], writer, jobs, workers, "episodes" if progress else "")
+    read = _BagReader(contract, outcomes, writer, max_idle_steps)
+    fill_by(lambda job: [read(job)], writer, jobs, workers, "episodes" if progress else "")
 
 
-def fill_by(look: Look, writer: Writer, jobs: Sequence[Job], workers: int, what: str = "") -> None:
-    """Read files into a store, each by a call of `look`, whose entries go into the index together.
+def fill_by(read: ReadJob, writer: Writer, jobs: Sequence[Job], workers: int, what: str = "") -> None:
+    """Read files into a store, each by a call of `read`, whose entries are added to the index together.
 
     Args:
-        what: is read, for a bar with the time that remains; empty: no bar.
+        what: name of the items, for a bar with the remaining time; empty: no bar.
     Raises:
-        EpisodeError: the cache cannot be written; what is done stays done.
+        EpisodeError: the cache cannot be written; finished files are kept.
     """
     done, waiting, batch, begun = 0, 0, list[Entry](), time.monotonic()
     try:
-        with _bar(bool(what)) as bar, closing(_in_order(look, jobs, workers)) as found:
+        with _bar(bool(what)) as bar, closing(_in_order(read, jobs, workers)) as found:
             task = bar.add_task(f"reading {what}", total=len(jobs))
             try:
                 for entries in found:
@@ -111,12 +113,44 @@ def fill_by(look: Look, writer: Writer, jobs: Sequence[Job], workers: int, what:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise EpisodeError(
             f"the replay cache {writer.folder} cannot be written: {reason}; {done} of {len(jobs)} "
-            f"{what or 'episodes'} are done and kept; make room, or choose another folder with --cache"
+            f"{what or 'episodes'} are done and kept; free disk space, or choose another folder with --cache"
         ) from error
 
 
-class _Look:
-    """Reads one bag, writes its rows, and says what the index should know."""
+def problem_of(episode: Episode) -> str:
+    """Why an episode must not be used for training, in one sentence; empty if it may.
+
+    The reader already finds gaps, missing streams, non-finite values and damaged files.
+    """
+    for name, frames in episode.images.items():
+        span = frozen(frames, episode.states[:, :3], episode.stamps)
+        if span is not None:
+            begin, end = ((int(episode.stamps[row]) - int(episode.stamps[0])) * 1e-9 for row in span)
+            return f"camera {name} shows the same image from {begin:.1f} s to {end:.1f} s while the arm moves"
+    return ""
+
+
+def frozen(
+    frames: NDArray[np.uint8], positions: NDArray[np.float32], stamps: NDArray[np.int64]
+) -> tuple[int, int] | None:
+    """First and last row of the first stretch with an unchanged image while the arm moves, or None.
+
+    The recorder's audit detects the same from the bag's bytes, earlier and without decoding.
+
+    Args:
+        frames: (N, H, W, 3).
+        positions: (N, 3) m of the end effector.
+        stamps: (N,) ns.
+    """
+    contents = [zlib.crc32(np.ascontiguousarray(frame).data) for frame in frames]
+    for first, last, duration in frozen_stretches(stamps, contents, stamps, positions):
+        if duration >= FROZEN_TIME:
+            return first, last
+    return None
+
+
+class _BagReader:
+    """Reads one bag, writes its rows, and returns its entry for the index."""
 
     def __init__(self, contract: Contract, outcomes: Sequence[str], writer: Writer, max_idle_steps: int) -> None:
         self._contract, self._outcomes, self._writer = contract, outcomes, writer
@@ -142,12 +176,12 @@ class _Look:
             return entry._replace(steps=0, problem=str(error))
         problem = problem_of(episode)
         if not problem and len(episode) - entry.shift < 1:
-            problem = f"it has {len(episode)} steps; none is left with its action_shift of {entry.shift}"
+            problem = f"it has {len(episode)} steps, none of which is left with its action_shift of {entry.shift}"
         if problem:
             return entry._replace(steps=0, problem=problem)
         rows = _without_pauses(_rows(episode, entry.shift), self._max_idle_steps)
         if len(rows.actions) < 2:
-            return entry._replace(steps=0, problem="all of its steps are idle")
+            return entry._replace(steps=0, problem="all its steps are idle")
         return entry._replace(
             start=self._writer.append(rows),
             steps=len(rows.actions) - 1,
@@ -157,7 +191,7 @@ class _Look:
 
 
 def _rows(episode: Episode, shift: int) -> Arrays:
-    """Rows of T + 1 - shift observations, each with the action that was commanded `shift` steps before it."""
+    """Rows of T + 1 - shift observations, each with the action commanded `shift` steps earlier."""
     cameras = [images[shift:] for images in episode.images.values()]
     if not cameras:
         cameras = [np.empty((len(episode.states) - shift, 0, 0, 0), np.uint8)]
@@ -166,28 +200,28 @@ def _rows(episode: Episode, shift: int) -> Arrays:
     return Arrays(frames, episode.states[shift:], actions)
 
 
-def _without_pauses(rows: Arrays, most: int) -> Arrays:
-    """The rows without those idle steps that `most` of a pause precede; the last row, which has no step, stays.
+def _without_pauses(rows: Arrays, max_pause: int) -> Arrays:
+    """The rows with at most `max_pause` idle steps per pause. The last row, which has no step, is kept.
 
-    The arm stands still in a pause: what is left looks as if the person had not hesitated.
+    The arm stands still in a pause, so the result looks as if the person had not hesitated.
     """
-    if most == ALL_STEPS:
+    if max_pause == ALL_STEPS:
         return rows
     idle, run = idle_steps(rows.actions[:-1]), 0
     keep = np.ones(len(rows.actions), bool)
     for step, pauses in enumerate(idle):
         run = run + 1 if pauses else 0
-        keep[step] = run <= most
+        keep[step] = run <= max_pause
     return Arrays(rows.frames[keep], rows.states[keep], rows.actions[keep])
 
 
-def _in_order(look: Look, jobs: Sequence[Job], workers: int) -> Generator[Sequence[Entry], None, None]:
-    """Entries in the order of the jobs, with a few bags in flight."""
+def _in_order(read: ReadJob, jobs: Sequence[Job], workers: int) -> Generator[Sequence[Entry], None, None]:
+    """Entries in the order of the jobs, with a few bags in progress."""
     with ThreadPoolExecutor(max(1, workers), thread_name_prefix="bags") as pool:
         pending: deque[Future[Sequence[Entry]]] = deque()
         try:
             for job in jobs:
-                pending.append(pool.submit(look, job))
+                pending.append(pool.submit(read, job))
                 if len(pending) > 4 * workers:
                     yield pending.popleft().result()
             while pending:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags as memory-mapped arrays: each frame once, decoded and squashed. Disposable: the bags are the truth.
+"""Bags as memory-mapped arrays of decoded, resized frames. The cache can be deleted: it is derived from the bags.
 
-What was read once is not read again: a bag that is added, changed or labelled again costs its own reading only.
+Each bag is read only once. Adding, changing or relabelling a bag only reads that bag again.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from rich.table import Table
 from ptr_models.common.errors import PtrError
 from ptr_models.common.plain_text import for_markup
 from ptr_models.contract import Contract
+from ptr_models.episodes.episode_discovery import Stamp, find_bags
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion
-from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.overview import NAME, both_ends
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.replay.build import Job, default_workers, fill, is_current, unwanted
@@ -31,7 +31,7 @@ from ptr_models.replay.verified import VerifiedRows
 
 DEFAULT_ROOT = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ptr" / "replay"
 OUTCOMES = ("success", "failure", "partial")
-"""Outcomes that training can use; an unlabelled episode is left out until someone labels it."""
+"""Outcomes that training can use; an unlabelled episode is left out until it is labelled."""
 
 
 def open_episodes(
@@ -45,26 +45,26 @@ def open_episodes(
     workers: int | None = None,
     progress: bool = True,
 ) -> Dataset:
-    """The episodes in and under some directories, as arrays; bags that the cache does not hold yet are read.
+    """The episodes in and under some directories, as arrays. Bags that are not yet in the cache are read.
 
     Args:
         directories: folders with episodes, at any depth.
-        contract: that they must follow; the others are left out.
-        root: where caches lie; by default ~/.cache/ptr/replay.
-        outcomes: of episodes to take.
-        exclusion: folders that are left out.
-        max_idle_steps: idle steps in a row that are kept of a pause; by default all.
+        contract: required; episodes with another one are left out.
+        root: folder of the caches; by default ~/.cache/ptr/replay.
+        outcomes: outcomes of the episodes to use.
+        exclusion: folders to leave out.
+        max_idle_steps: consecutive idle steps to keep of each pause; by default all.
         workers: threads that read bags; by default one per core, at most 8.
-        progress: show a bar while reading, and a table of episodes that are left out.
+        progress: show a bar while reading, and a table of omitted episodes.
     Raises:
         ContractError: all episodes follow another contract.
-        EpisodeError: there is no episode, or none that is usable, or the cache cannot be written.
+        EpisodeError: there is no episode, no usable one, or the cache cannot be written.
     """
     found = find_bags((os.path.realpath(directory) for directory in directories), exclusion)
     store = Store(Path(root) if root is not None else DEFAULT_ROOT, contract, max_idle_steps)
     entries = store.intact(_of(found, store.entries()))
     if _jobs(found, entries, outcomes):
-        with turn(store, progress) as writer:
+        with exclusive_writer(store, progress) as writer:
             entries = store.intact(_of(found, store.entries()))  # another process may have read them meanwhile
             jobs = _jobs(found, entries, outcomes)
             fill(writer, contract, jobs, outcomes, workers or default_workers(), progress, max_idle_steps)
@@ -75,26 +75,26 @@ def open_episodes(
     return dataset
 
 
-def audit_table(dataset: Dataset, most: int = 20) -> Table:
-    """The episodes that are not in a data set, and why; the first `most` of them."""
+def audit_table(dataset: Dataset, limit: int = 20) -> Table:
+    """The episodes that are not in a data set, and why; the first `limit` of them."""
     total = len(dataset.left_out)
     table = Table(box=None, pad_edge=False, title=f"{total} episodes left out, {len(dataset)} used")
     table.add_column("episode", no_wrap=True)
     table.add_column("left out because", overflow="fold")
-    for entry in dataset.left_out[:most]:
+    for entry in dataset.left_out[:limit]:
         table.add_row(for_markup(both_ends(Path(entry.path).name, NAME)), for_markup(entry.reason))
-    if total > most:
-        table.add_row("...", f"and {total - most} more")
+    if total > limit:
+        table.add_row("...", f"and {total - limit} more")
     return table
 
 
 def _of(found: Mapping[str, Stamp], entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    """The entries of these bags: a cache may hold many others."""
+    """The entries of these bags; the cache may hold many others."""
     return {path: entries[path] for path in found if path in entries}
 
 
 def _jobs(found: Mapping[str, Stamp], entries: Mapping[str, Entry], outcomes: Sequence[str]) -> list[Job]:
-    """Bags of which something has to be read."""
+    """Bags that have to be read, at least in part."""
     return [
         (path, stamp, entries.get(path))
         for path, stamp in found.items()
@@ -103,20 +103,20 @@ def _jobs(found: Mapping[str, Stamp], entries: Mapping[str, Entry], outcomes: Se
 
 
 @contextmanager
-def turn(store: Store, progress: bool) -> Iterator[Writer]:
-    """The right to append to a store, when another process has finished with it."""
+def exclusive_writer(store: Store, progress: bool) -> Iterator[Writer]:
+    """Exclusive write access to a store, as soon as no other process has it."""
     with ExitStack() as stack:
         try:
             writer = stack.enter_context(store.writer(wait=False))
         except BlockingIOError:
             if progress:
-                print(f"another process fills the cache {store.folder}; waiting for it", file=sys.stderr)
+                print(f"another process is filling the cache {store.folder}; waiting for it", file=sys.stderr)
             writer = stack.enter_context(store.writer())
         yield writer
 
 
 def dataset_of(store: Store, entries: Sequence[Entry], outcomes: Sequence[str]) -> Dataset:
-    """The data set of bags that a store has read. Arguments and errors as of `open_episodes`."""
+    """The data set of bags that a store has read. Arguments and errors as in `open_episodes`."""
     used, left_out = [], []
     for entry in entries:
         reason = unwanted(entry, outcomes) or entry.problem
@@ -130,7 +130,7 @@ def dataset_of(store: Store, entries: Sequence[Entry], outcomes: Sequence[str]) 
 
 
 def rows_of(store: Store, used: Sequence[Entry], left_out: Sequence[LeftOut]) -> Dataset:
-    """The data set of these entries, one at least, each of which has rows."""
+    """The data set of these entries: at least one, all with rows."""
     starts = np.array([entry.start for entry in used], dtype=np.int64)
     lengths = np.array([entry.steps for entry in used], dtype=np.int64)
     crcs = np.array([entry.frames_crc for entry in used], dtype=np.int64)
@@ -151,7 +151,7 @@ def rows_of(store: Store, used: Sequence[Entry], left_out: Sequence[LeftOut]) ->
 
 
 def _refuse(contract: Contract, left_out: Sequence[LeftOut]) -> None:
-    """Say why nothing is usable; where all bags follow other contracts, what differs in the first."""
+    """Raise why nothing is usable; if all bags follow other contracts, what differs in the first."""
     first = left_out[0]
     try:
         disagree = all(contract.differences(read_metadata(item.path).contract, source=True) for item in left_out)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr cache`: which replay caches there are, and away with them."""
+"""`ptr cache`: list and delete replay caches."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from ptr_models.replay.store import stored_contract
 EPILOGUE = """\
 examples:
   ptr cache list                   folders, contracts, sizes
-  ptr cache clear 3f2a             the one whose name begins like this
-  ptr cache clear --all            everything: bags are read again when they are needed"""
+  ptr cache clear 3f2a             delete the cache whose name starts like this
+  ptr cache clear --all            delete all; bags are read again when needed"""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def run_clear(options: argparse.Namespace) -> int:
     ]
     if not chosen and not options.all:
         wrong = f"no cache in {options.cache} is called {' or '.join(options.names)}; " if options.names else ""
-        raise PtrError(f"{wrong}name one of `ptr cache list`, or give --all")
+        raise PtrError(f"{wrong}give a name from `ptr cache list`, or --all")
     for item in chosen:
         shutil.rmtree(item.folder)
         print(f"deleted {item.folder} ({item.size / 1e9:.2f} GB)")

@@ -20,7 +20,7 @@ Rows: TypeAlias = "NDArray[Any] | VerifiedRows | JoinedRows"
 
 
 class JoinedRows:
-    """The rows of two arrays, one behind the other: of bags and of videos. What is asked for is read, nothing else."""
+    """The rows of two arrays in sequence: of bags, then of videos. Only requested rows are read."""
 
     def __init__(self, first: Rows, second: Rows) -> None:
         self._first, self._second = first, second
@@ -32,7 +32,7 @@ class JoinedRows:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        """Rows by their numbers (N,) from 0 on, or by a slice."""
+        """Rows by their indices (N,), or by a slice."""
         rows = np.arange(len(self))[key] if isinstance(key, slice) else np.asarray(key)
         border = len(self._first)
         is_second = rows >= border
@@ -59,22 +59,22 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Episodes of one replay cache: what is kept in memory is one entry per episode, frames stay on disk.
+    """Episodes of one replay cache. Memory holds one entry per episode; frames stay on disk.
 
     Attributes:
-        contract: of all its episodes.
-        frames: (N, H, W, 3 * cameras) uint8 RGB, memory-mapped, verified when they are used for the first time;
-            (N, 0, 0, 0) where the contract has no cameras.
+        contract: of all episodes.
+        frames: (N, H, W, 3 * cameras) uint8 RGB, memory-mapped, verified at first use; (N, 0, 0, 0) if the contract
+            has no cameras.
         states: (N, S) float32, memory-mapped.
-        actions: (N, 7) float32, raw units, memory-mapped; the row of an episode's last frame is not used.
+        actions: (N, 7) float32, raw units, memory-mapped; the row of an episode's last frame is unused.
         starts: (E,) first row of each episode.
-        lengths: (E,) steps; an episode has one row more.
+        lengths: (E,) steps; an episode has one more row.
         tasks: (E,) task names.
         successes: (E,) whether the episode counts as a success.
         paths: (E,) folders of the bags.
         left_out: episodes that were refused.
-        instructions: (E,) the task in free words, empty where a bag has none; () where that was not looked at.
-        goal_images: whether each image gets a goal behind it, another frame of its episode.
+        instructions: (E,) the task in free words, empty if a bag has none; () if they were not read.
+        goal_images: whether each image is followed by a goal, another frame of its episode.
     """
 
     contract: Contract
@@ -105,10 +105,10 @@ class Dataset:
         return len(self.lengths)
 
     def select(self, keep: Sequence[bool] | NDArray[np.bool_]) -> Dataset:
-        """The same arrays with some of the episodes.
+        """The same arrays, with a selection of the episodes.
 
         Args:
-            keep: (E,) which episodes stay.
+            keep: (E,) which episodes to keep.
         """
         mask = np.asarray(keep, dtype=bool)
         if not mask.any():
@@ -125,7 +125,7 @@ class Dataset:
         )
 
     def followed_by(self, other: Dataset) -> Dataset:
-        """The episodes of both, under this contract; images of the other are of the same shape."""
+        """The episodes of both, with this contract. The images of both must have the same shape."""
         told = self.instructions and other.instructions
         return dataclasses.replace(
             self,
@@ -142,19 +142,19 @@ class Dataset:
         )
 
     def by_instruction(self) -> Dataset:
-        """The same with instructions as tasks; where a bag has none, the name of its task."""
+        """The same, with instructions as tasks, or the name of the task if a bag has none."""
         tasks = self.tasks
         told = zip(self.instructions, tasks, strict=True) if self.instructions else zip(tasks, tasks, strict=True)
         return dataclasses.replace(self, tasks=tuple(words or task for words, task in told))
 
     def by_goal_image(self) -> Dataset:
-        """The same with a goal image as the task: (H, W, 6 * cameras) where an image had 3 * cameras channels."""
+        """The same, with a goal image as the task: images get 6 * cameras channels instead of 3 * cameras."""
         return dataclasses.replace(self, goal_images=True)
 
     def episode(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
         """Frames (T+1, H, W, 3 * cameras), states (T+1, S) and raw actions (T, 7) of one episode.
 
-        With goal images each frame has the last one behind it.
+        With goal images, each frame is followed by the last one.
         """
         start, length = int(self.starts[index]), int(self.lengths[index])
         rows = slice(start, start + length + 1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Successive frames with an outcome s+ and an intent z, other frames: what values are learned from without actions.
+"""Successive frames with an outcome s+ and an intent z (other frames), for learning values without actions.
 
-Ghosh et al. 2023 (arXiv 2304.04782). Outcome and intent are frames of the same video's future, of any video, or the
-state itself.
+Ghosh et al. 2023 (arXiv 2304.04782). Outcome and intent are future frames of the same video, frames of any video, or
+the state itself.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ptr_models.replay.dataset import Dataset
 
 @dataclass(frozen=True)
 class Intents:
-    """B successive frames with their outcomes and intents.
+    """B pairs of successive frames with their outcomes and intents.
 
     Attributes:
         image, next_image: (B, H, W, 3 * cameras) uint8 RGB, s and s'.
         outcome, intent: (B, H, W, 3 * cameras) uint8 RGB, s+ and z.
-        outcome_mask, intent_mask: (B,) float32; 0 where s is the outcome, or the intent: it is reached.
+        outcome_mask, intent_mask: (B,) float32; 0 where s is the outcome, or the intent, and so has reached it.
     """
 
     image: NDArray[np.uint8]
@@ -51,7 +51,7 @@ class IntentSampler:
     def __init__(self, dataset: Dataset, seed: int, future: float, current: float, same: float) -> None:
         """Args:
         future: share of outcomes and intents that are drawn uniformly from the frames after the state.
-        current: share that is the state itself. The others are drawn uniformly from all frames.
+        current: share that is the state itself. The rest is drawn uniformly from all frames.
         same: share of outcomes that are the intent itself.
         """
         self.dataset, self._future, self._current, self._same = dataset, future, current, same
@@ -63,7 +63,7 @@ class IntentSampler:
         return int(self._steps[-1])
 
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Intents:
-        """Draw `size` steps and read some of them: what other processes read is drawn here, too."""
+        """Draw `size` steps and read the given rows. Rows that other processes read are also drawn."""
         episode, step = _places(self._generator.integers(0, len(self), size), self._steps)
         now = self.dataset.starts[episode] + step
         remaining = self.dataset.lengths[episode] - step
@@ -73,7 +73,7 @@ class IntentSampler:
         return self._gather(now[rows], outcome[rows], intent[rows])
 
     def _goals(self, now: NDArray[np.int64], remaining: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Rows of frames for states in the rows `now`, of whose episodes so many steps remain; all (B,)."""
+        """Rows of goal frames for states in rows `now`, with the remaining steps of their episodes; all (B,)."""
         kind = self._generator.random(len(now))
         later = now + self._generator.integers(1, remaining + 1)
         episode, frame = _places(self._generator.integers(0, self._frames[-1], len(now)), self._frames)
@@ -101,6 +101,6 @@ class IntentSampler:
 
 
 def _places(indices: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
-    """Episodes and places within them, each (B,), of indices into what ends at `ends` (E,) in each episode."""
+    """Episodes and positions within them, each (B,), of indices into episodes that end at `ends` (E,)."""
     episode = np.searchsorted(ends, indices, side="right")
     return episode, indices - np.where(episode > 0, ends[episode - 1], 0)

@@ -14,7 +14,7 @@ from ptr_models.replay.batch import ALL_ROWS
 
 
 class AnySampler(Protocol):
-    """A `Sampler`, `WindowSampler`, `ClipSampler` or `IntentSampler`; each has batches of its own kind."""
+    """A `Sampler`, `WindowSampler`, `ClipSampler` or `IntentSampler`; each returns its own kind of batch."""
 
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Any: ...
 
@@ -27,7 +27,7 @@ class MixingSampler:
     """Draws the prior rows, then the target rows, each from its own sampler."""
 
     def __init__(self, prior: AnySampler | None, target: AnySampler | None, fraction: float) -> None:
-        """Args: fraction: of prior rows in [0, 1]; rounded down, the rest of a batch is target data."""
+        """Args: fraction: share of prior rows in [0, 1], rounded down; the rest of a batch is target data."""
         if not 0.0 <= fraction <= 1.0:
             raise EpisodeError(f"the mixing fraction is {fraction}; it must be in [0, 1]")
         if (fraction > 0.0 and prior is None) or (fraction < 1.0 and target is None):
@@ -42,7 +42,7 @@ class MixingSampler:
         return rows, size - rows
 
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Any:
-        """Draw a batch, first the prior rows, then the target rows, and read some of them."""
+        """Draw a batch (prior rows, then target rows) and read the given rows."""
         prior, target = self.split(size)
         start, stop, _ = rows.indices(size)
         parts = [

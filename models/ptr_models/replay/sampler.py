@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transitions of one data set, uniformly with replacement, or with tasks balanced.
+"""Draw transitions of one data set with replacement, uniformly or with balanced tasks.
 
-What is kept in memory is one entry per episode and one per length, never one per transition: rows, labels and
-scaled actions are computed for the transitions of a batch when they are drawn.
+Memory holds one entry per episode and one per length, but none per transition: rows, labels and scaled actions are
+computed when the transitions of a batch are drawn.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ptr_models.replay.goals import FUTURE, steps_to_goals, with_goals
 
 
 class Sampler:
-    """Transitions of one data set with replacement."""
+    """Draws transitions of one data set with replacement."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Sampler:
                 its transitions uniformly. 0 is PTR's rule (uniform over transitions), 0.5 the square root,
                 1 gives each task the same share.
             goal_future: share of goal images that are drawn from the future of their state, see `goals`.
-            chunk: h, actions of a transition, which goes from s_t to s_{t+h}. Every step of an episode begins one;
-                where fewer than h steps remain, it is shorter and ends in the last frame.
+            chunk: h, actions of a transition, which goes from s_t to s_{t+h}. Each step of an episode starts one; if
+                fewer than h steps remain, it is shorter and ends with the last frame.
         Raises:
             EpisodeError: a task of the data has no id, or an option is out of range.
         """
@@ -69,7 +69,7 @@ class Sampler:
         return int(self._offsets[-1])
 
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Batch:
-        """Draw `size` transitions and read some of them: what other processes read is drawn here, too."""
+        """Draw `size` transitions and read the given rows. Rows that other processes read are also drawn."""
         if self._balance is None:
             indices = self._generator.integers(0, len(self), size)
         else:
@@ -81,10 +81,10 @@ class Sampler:
         return self.gather(indices[rows], ahead[rows])
 
     def gather(self, indices: NDArray[np.int64], ahead: NDArray[np.int64] | None = None) -> Batch:
-        """The transitions of given indices (B,) in [0, len(self)): episode after episode, step after step.
+        """The transitions with given indices (B,) in [0, len(self)), counted episode by episode, step by step.
 
-        With goal images an episode counts as one that ended at the goal, and reached it: whatever it was to be, it
-        shows how to get there. Whether it is worth imitating, its own outcome says.
+        With goal images, an episode counts as one that ended at the goal and reached it: whatever its task, it shows
+        how to get there. Its own outcome still decides whether it is imitated.
 
         Args:
             ahead: (B,) steps to the goals, at least 1 and within the episode; None: the goals are the last frames.
@@ -121,9 +121,9 @@ class Sampler:
     def _actions(
         self, rows: NDArray[np.int64], remaining: NDArray[np.int64]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
-        """Scaled actions (B, 7 h) from these rows on, and which of their steps the episodes have, (B, h).
+        """Scaled actions (B, 7 h) from these rows on, and which of their steps lie within the episode, (B, h).
 
-        Behind the end the arm stands still, and the gripper stays as it was.
+        After the end the arm stands still and the gripper does not change.
         """
         data = self.dataset
         if self._chunk == 1:
@@ -134,7 +134,7 @@ class Sampler:
         return scale(standing_still(raw, valid), data.contract).reshape(len(rows), -1), valid
 
     def _places(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
-        """Episodes, steps within them, and steps that remain to their last frames, each (B,)."""
+        """Episodes, steps within them, and remaining steps to their last frames, each (B,)."""
         episodes = np.searchsorted(self._offsets, indices, side="right") - 1
         steps = indices - self._offsets[episodes]
         return episodes, steps, self._lengths[episodes] - steps
@@ -149,7 +149,7 @@ class Sampler:
 
 
 class _TaskBalance:
-    """Draws (episode, step) so that tasks appear in proportion to a power of their number of transitions."""
+    """Draws (episode, step) so that tasks appear in proportion to a power of their numbers of transitions."""
 
     def __init__(self, tasks: NDArray[np.int64], lengths: NDArray[np.int64], balance: float) -> None:
         self._order = np.argsort(tasks, kind="stable")
@@ -172,10 +172,10 @@ class _TaskBalance:
 
 
 def _label_tables(longest: int, labelling: Labelling | None, chunk: int = 1) -> NDArray[np.float32]:
-    """Reward, mask and return (2, 3, longest + 1) by success and number of steps that remain, 1 at the last.
+    """Reward, mask and return (2, 3, longest + 1) by success and number of remaining steps, which is 1 at the last.
 
-    Labels follow from the end of an episode alone, so one episode of the greatest length holds those of all. Reward and
-    mask are those of chunks.
+    Labels depend only on the distance to the end, so the longest episode has the labels of all others. Reward and mask
+    are those of chunks.
     """
     tables = np.zeros((2, 3, longest + 1), np.float32)
     for success in (False, True):

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The files of a replay cache: three arrays that grow at their end, and an index of what lies where.
+"""The files of a replay cache: three append-only arrays, and an index of their contents.
 
 A store is a folder named after a hash of the contract, of the format, and of how pauses are trimmed:
 
-    index.sqlite   the contract, and one row per bag: its sizes and times, task, outcome, place or problem
-    frames.bin     (N, H, W, 3 * cameras) uint8; no file where the contract has no cameras
+    index.sqlite   the contract, and one row per bag: its sizes and times, task, outcome, position or problem
+    frames.bin     (N, H, W, 3 * cameras) uint8; absent if the contract has no cameras
     states.bin     (N, S) float32
     actions.bin    (N, 7) float32, raw units; zeros in the row of an episode's last frame
     lock           held by the one process that appends
 
-The index holds a checksum of the frames of each episode, which is verified when they are first used, and one of its
-states and actions, which is verified when the cache is opened: an episode with a wrong one is read again.
+The index holds two checksums per episode. That of the frames is verified at their first use. That of states and actions
+is verified when the cache is opened; if it is wrong, the episode is read again.
 
-The index names an episode only after its rows are on disk, so a process that is killed loses what it had not
-indexed yet and nothing else. No row is ever written twice: a data set that is open stays as it is while another
-process appends. Rows of bags that changed, or were removed, are wasted until the folder is deleted.
+An episode is added to the index only after its rows are on disk, so a killed process loses only what it had not yet
+indexed. No row is ever overwritten: an open data set does not change while another process appends. Rows of changed or
+removed bags are wasted until the folder is deleted.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptr_models.contract import Contract, ContractError
+from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import Stamp
 from ptr_models.replay.verified import checksum
 
 VERSION = 7
 ALL_STEPS = -1
-"""Idle steps that are kept where pauses are not trimmed."""
+"""Value of `max_idle_steps` if pauses are not trimmed."""
 NOT_READ = -1
-"""Steps of a bag whose streams were not looked at."""
+"""Value of `steps` for a bag whose streams were not read."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS contract (json TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS bags (
@@ -64,7 +64,7 @@ _JOINED = f"""
 SELECT {", ".join(f"bags.{name}" for name in _COLUMNS.split(", "))}, instructions.instruction
 FROM bags LEFT JOIN instructions USING (path, label_bytes, label_time)
 """
-"""Instructions came later than version 6: an older suite that shares the cache neither knows them nor minds."""
+"""Instructions were added after version 6. An older version that shares the cache ignores them."""
 
 
 class Entry(NamedTuple):
@@ -74,12 +74,12 @@ class Entry(NamedTuple):
         path: folder of the episode.
         stamp: of the files that the rest was read from.
         task, kind, outcome: of its metadata.
-        refusal: why its metadata exclude it, empty: they do not.
-        start: first row.   steps: of the episode, NOT_READ: nobody looked.
-        problem: why its streams exclude it, empty: they do not.
-        shift: control steps by which its images lag behind its actions, which its rows make up for.
+        refusal: why its metadata excludes it; empty if it does not.
+        start: first row.   steps: of the episode; NOT_READ: not read yet.
+        problem: why its streams exclude it; empty if they do not.
+        shift: control steps by which its images lag behind its actions; its rows are already corrected.
         frames_crc: CRC32 of its frames.   motion_crc: of its states and actions.
-        instruction: of its metadata, may be empty; None: nobody looked.
+        instruction: of its metadata, may be empty; None: not read yet.
     """
 
     path: str
@@ -98,7 +98,7 @@ class Entry(NamedTuple):
 
     @property
     def sound(self) -> bool:
-        """Whether the values are of those that are ever written; a damaged index holds others."""
+        """Whether the values are plausible; a damaged index may hold others."""
         texts = (self.path, self.task, self.kind, self.outcome, self.refusal, self.problem, self.instruction or "")
         numbers = (*self.stamp, self.start, self.steps, self.shift, self.frames_crc, self.motion_crc)
         if not (all(isinstance(text, str) for text in texts) and all(isinstance(number, int) for number in numbers)):
@@ -116,12 +116,12 @@ class Arrays(NamedTuple):
 
 
 class Store:
-    """One cache folder. Reading needs no lock; `writer` gives the right to append."""
+    """One cache folder. Reading needs no lock; `writer` gives exclusive access for appending."""
 
     def __init__(self, root: Path, contract: Contract, max_idle_steps: int = ALL_STEPS) -> None:
         """Args:
-        root: where caches lie; the folder is created by the first `writer`.
-        max_idle_steps: idle steps in a row that are kept of a pause; ALL_STEPS: all of them.
+        root: folder of the caches; the cache's own folder is created by the first `writer`.
+        max_idle_steps: consecutive idle steps to keep of each pause; ALL_STEPS: all.
         """
         self.contract, self.max_idle_steps = contract, max_idle_steps
         trimmed = "" if max_idle_steps == ALL_STEPS else f" {max_idle_steps}"
@@ -129,10 +129,10 @@ class Store:
         self.folder = root / key
 
     def entries(self) -> dict[str, Entry]:
-        """All bags that were looked at, by path; those of which the index says nonsense are not among them.
+        """All known bags, by path, without those with implausible values.
 
         Raises:
-            EpisodeError: the index is damaged; delete the folder, and it is made again.
+            EpisodeError: the index is damaged; delete the folder, and it will be created again.
         """
         if not (self.folder / "index.sqlite").is_file():
             return {}
@@ -153,7 +153,7 @@ class Store:
         }
 
     def intact(self, entries: Mapping[str, Entry]) -> dict[str, Entry]:
-        """Those entries whose states and actions are what was written; frames are verified when they are used.
+        """The entries whose states and actions have the right checksum; frames are verified at their first use.
 
         Raises:
             EpisodeError: a file is missing or too short.
@@ -181,12 +181,12 @@ class Store:
             raise self.damaged(error) from error
 
     def damaged(self, error: Exception) -> EpisodeError:
-        """What to raise when the files contradict each other."""
+        """The error for files that contradict each other."""
         return EpisodeError(f"the replay cache {self.folder} is damaged ({error}); delete the folder")
 
     @contextmanager
     def writer(self, wait: bool = True) -> Iterator[Writer]:
-        """The right to append, which one process has at a time; others wait for it.
+        """Exclusive access for appending; other processes wait for it.
 
         Raises:
             BlockingIOError: `wait` is false, and another process has it.
@@ -242,7 +242,7 @@ class Writer:
         Args:
             arrays: T+1 rows each.
         Raises:
-            OSError: the disk is full, or refuses.
+            OSError: the disk is full or not writable.
         """
         with self._lock:
             start, self._rows = self._rows, self._rows + len(arrays.states)
@@ -251,10 +251,10 @@ class Writer:
         return start
 
     def commit(self, entries: Sequence[Entry]) -> None:
-        """Enter bags into the index, once their rows are on disk.
+        """Add bags to the index, after syncing their rows to the disk.
 
         Raises:
-            OSError, sqlite3.Error: the disk is full, or refuses.
+            OSError, sqlite3.Error: the disk is full or not writable.
         """
         if any(entry.steps > 0 for entry in entries):
             for file in self._files.values():
@@ -266,7 +266,7 @@ class Writer:
             self._connection.executemany("INSERT OR REPLACE INTO instructions VALUES (?, ?, ?, ?)", told)
 
     def close(self) -> None:
-        """Close the files; what was not committed is lost."""
+        """Close the files; uncommitted episodes are lost."""
         for file in self._files.values():
             os.close(file)
 
@@ -285,7 +285,7 @@ def _row_bytes(dtype: type, shape: tuple[int, ...]) -> int:
 
 
 def _write_at(file: int, rows: NDArray, start: int) -> None:
-    """Write rows where the array's row `start` lies."""
+    """Write rows at the position of the array's row `start`."""
     content, place = rows.data.cast("B"), start * rows[0].nbytes
     while content:
         written = os.pwrite(file, content, place)
@@ -293,7 +293,7 @@ def _write_at(file: int, rows: NDArray, start: int) -> None:
 
 
 def stored_contract(folder: Path) -> Contract | None:
-    """The contract of a cache folder, None where there is no readable cache."""
+    """The contract of a cache folder; None if there is no readable cache."""
     try:
         with closing(sqlite3.connect(f"file:{folder / 'index.sqlite'}?mode=ro", uri=True)) as connection:
             return Contract.from_json(connection.execute("SELECT json FROM contract").fetchone()[0])

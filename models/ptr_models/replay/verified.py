@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of a replay cache whose checksum is verified when an episode is used for the first time."""
+"""Rows of a replay cache, with checksums that are verified at the first use of an episode."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ptr_models.episodes.errors import EpisodeError
 
 
 class VerifiedRows:
-    """An array on disk that is read like the array itself; episodes with a wrong checksum are an error.
+    """Wraps an array on disk and verifies episodes as they are read; a wrong checksum is an error.
 
-    Verifying everything at the start would read the whole cache, which may be larger than the memory.
+    Verifying everything at the start would read the whole cache, which may be larger than memory.
 
     Args:
         rows: (N, ...) the array.
-        starts: (E,) first row of each episode.   lengths: (E,) steps; an episode has one row more.
+        starts: (E,) first row of each episode.   lengths: (E,) steps; an episode has one more row.
         checksums: (E,) CRC32 of the rows of each.
         where: name of the cache, for the error.
     """
@@ -57,10 +57,10 @@ class VerifiedRows:
         return len(self._rows)
 
     def __getitem__(self, key: Any) -> NDArray[np.uint8]:
-        """Rows, as of the array.
+        """Rows, indexed like the array.
 
         Raises:
-            EpisodeError: an episode that one of them belongs to has a wrong checksum.
+            EpisodeError: the episode of one of them has a wrong checksum.
         """
         if self._remaining:
             first = key[0] if isinstance(key, tuple) else key
@@ -88,7 +88,7 @@ class VerifiedRows:
 
 
 def checksum(*arrays: NDArray[Any]) -> int:
-    """CRC32 of the bytes of arrays, one after the other."""
+    """CRC32 of the concatenated bytes of arrays."""
     value = 0
     for array in arrays:
         value = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, value)

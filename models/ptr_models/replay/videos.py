@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MP4 files as a data set of frames: each video is decoded once, a frame at a time, and kept in a replay cache.
+"""MP4 files as a data set of frames: each video is decoded once, frame by frame, and stored in a replay cache.
 
-Frames are taken at a constant rate, squashed to the size of the contract, and cut into parts of a bounded size, each of
-which is an episode: a video of an hour needs no more memory than one of a minute. States and actions are zeros; what
-learns from such a data set must not look at them.
+Frames are sampled at a constant rate, resized to the contract's size, and split into parts of bounded size. Each part
+is an episode, so long videos need no more memory than short ones. States and actions are zeros; algorithms that learn
+from such a data set must not use them.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from numpy.typing import NDArray
 
 from ptr_models.common.video import VideoError, bgr, opened, require_av, require_size
 from ptr_models.contract import Camera, Contract
+from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import Stamp
 from ptr_models.episodes.resize import squash
 from ptr_models.replay.build import Job, default_workers, fill_by
-from ptr_models.replay.cache import DEFAULT_ROOT, rows_of, turn
+from ptr_models.replay.cache import DEFAULT_ROOT, exclusive_writer, rows_of
 from ptr_models.replay.dataset import Dataset, LeftOut
 from ptr_models.replay.store import Arrays, Entry, Store, Writer
 from ptr_models.replay.verified import checksum
 
 VIDEO = "video"
-"""Task of every video, and the camera that its frames are of."""
+"""Task of every video, and the name of its camera."""
 ENDING = ".mp4"
 PART_FRAMES, PART_BYTES = 1000, 64 * 2**20
-"""Most frames, and most bytes of frames, of one part of a video; at 5 Hz a thousand are 200 s."""
+"""Maximum number of frames, and of their bytes, in one part of a video; at 5 Hz a thousand are 200 s."""
 PART = "#"
-"""Between the path of a file and the number of a part other than the first; no path of a video ends so."""
+"""Separates the path of a file from the number of a part (except the first); no path of a video ends like this."""
 
 
 def open_videos(
@@ -47,18 +47,18 @@ def open_videos(
     workers: int | None = None,
     progress: bool = True,
 ) -> Dataset:
-    """The frames of MP4 files; files that the cache does not hold yet are read.
+    """The frames of MP4 files. Files that are not yet in the cache are read.
 
     Args:
-        places: MP4 files, and folders with such files at any depth.
-        contract: whose image size they get.
-        rate: frames that are taken per second; 0: the contract's control rate. A video with fewer has all of its own.
-        root: where caches lie, see `cache.open_episodes`.
+        places: MP4 files, or folders of them, at any depth.
+        contract: defines the image size.
+        rate: frames per second; 0: the contract's control rate. A video with a lower rate keeps all its frames.
+        root: folder of the caches, see `cache.open_episodes`.
         workers: threads that read files; by default one per core, at most 8.
         progress: show a bar while reading.
     Raises:
-        EpisodeError: the contract has several cameras, there is no MP4 file, or none that is usable; the message says
-            what is wrong with the first.
+        EpisodeError: the contract has several cameras, there is no MP4 file, or no usable one; the message says what is
+            wrong with the first.
         VideoError: av is not installed.
     """
     if len(contract.cameras) != 1:
@@ -70,10 +70,10 @@ def open_videos(
     contract = dataclasses.replace(contract, cameras=(camera,), control_rate=rate or contract.control_rate)
     store = Store(root or DEFAULT_ROOT, contract.without_latencies())
     if _jobs(found, _current(store, found)):
-        with turn(store, progress) as writer:
+        with exclusive_writer(store, progress) as writer:
             jobs = _jobs(found, _current(store, found))  # another process may have read them meanwhile
-            look = _VideoLook(writer, contract)
-            fill_by(look, writer, jobs, workers or default_workers(), "videos" if progress else "")
+            read = _VideoReader(writer, contract)
+            fill_by(read, writer, jobs, workers or default_workers(), "videos" if progress else "")
     entries = _current(store, found)
     used = [entry for path in found for entry in entries.get(path, ()) if not entry.problem]
     left_out = [LeftOut(path, entries[path][0].problem) for path in found if entries[path][0].problem]
@@ -91,7 +91,7 @@ def find_videos(places: Sequence[Path]) -> dict[str, Stamp]:
     found: dict[str, Stamp] = {}
     for place in places:
         if place.is_file() and place.suffix.lower() != ENDING:
-            raise EpisodeError(f"{place} is no {ENDING} file; give MP4 files, or folders with such files")
+            raise EpisodeError(f"{place} is not an {ENDING} file; give MP4 files, or folders of them")
         inside = [place] if place.is_file() else _inside(place)
         if not inside:
             raise EpisodeError(f"{place} holds no {ENDING} file" if place.is_dir() else f"{place} does not exist")
@@ -102,7 +102,7 @@ def find_videos(places: Sequence[Path]) -> dict[str, Stamp]:
 
 
 def _inside(folder: Path) -> list[Path]:
-    """MP4 files in and under a folder; one that is hidden, or a link that leads nowhere, is none."""
+    """MP4 files in and under a folder, without hidden files and broken links."""
     entered: set[tuple[int, int]] = set()
     files: list[Path] = []
     for place, folders, names in os.walk(folder, followlinks=True):
@@ -120,7 +120,7 @@ def frames_at(path: Path, rate: float) -> Iterator[NDArray[np.uint8]]:
     """The first frame at or after each multiple of 1 / rate s from the first one on, (H, W, 3) uint8 RGB.
 
     Raises:
-        VideoError: it is no intact MP4 video, or of a codec or size that is not decoded.
+        VideoError: it is not an intact MP4 video, or its codec or size is not supported.
     """
     with opened(path) as (container, stream):
         begin, number = math.nan, 0
@@ -136,8 +136,8 @@ def frames_at(path: Path, rate: float) -> Iterator[NDArray[np.uint8]]:
             yield np.asarray(cv2.cvtColor(bgr(frame), cv2.COLOR_BGR2RGB), np.uint8)
 
 
-class _VideoLook:
-    """Reads one file, writes the rows of its parts, and says what the index should know."""
+class _VideoReader:
+    """Reads one file, writes the rows of its parts, and returns their entries for the index."""
 
     def __init__(self, writer: Writer, contract: Contract) -> None:
         self._writer, self._contract = writer, contract
@@ -152,12 +152,12 @@ class _VideoLook:
             return [_refused(path, stamp, str(error))]
         if not parts:
             rate = self._contract.control_rate
-            return [_refused(path, stamp, f"{path} has fewer than two frames at {rate:g} Hz; a longer video is needed")]
+            return [_refused(path, stamp, f"{path} has fewer than two frames at {rate:g} Hz; give a longer video")]
         names = (path if number == 0 else f"{path}{PART}{number}" for number in range(len(parts)))
         return [part._replace(path=name, stamp=stamp) for name, part in zip(names, parts, strict=True)]
 
     def _parts(self, path: Path) -> Iterator[Entry]:
-        """Entries of the parts of two frames or more, whose rows are written."""
+        """Write the parts with two frames or more; yields their entries."""
         height, width, _ = self._contract.image_shape
         waiting: list[NDArray[np.uint8]] = []
         for frame in frames_at(path, self._contract.control_rate):
@@ -192,7 +192,7 @@ def _refused(path: str, stamp: Stamp, problem: str) -> Entry:
 
 
 def _current(store: Store, found: Mapping[str, Stamp]) -> dict[str, list[Entry]]:
-    """The parts of each file as it is now, in the order of time; none where one of them is damaged."""
+    """The parts of each unchanged file, in temporal order; files with a damaged part are omitted."""
     known: dict[str, list[tuple[int, Entry]]] = {}
     entries = store.entries()
     for path, entry in entries.items():
@@ -205,5 +205,5 @@ def _current(store: Store, found: Mapping[str, Stamp]) -> dict[str, list[Entry]]
 
 
 def _jobs(found: Mapping[str, Stamp], entries: Mapping[str, Sequence[Entry]]) -> list[Job]:
-    """Files that are to be read."""
+    """Files that have to be read."""
     return [(path, stamp, None) for path, stamp in found.items() if path not in entries]

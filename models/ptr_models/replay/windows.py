@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches that are more than single transitions: windows of consecutive steps, clips of three frames.
+"""Batches of windows of consecutive steps, and of clips of three frames.
 
-Rows lie window after window (clip after clip), so that one augmentation fits all kinds of batches.
+Rows are stored window after window (clip after clip), so one augmentation works for all kinds of batches.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Windows:
         image: (B * L, H, W, 3 * cameras) uint8 RGB; with goal images 6 * cameras, each window has one goal.
         state: (B * L, 7) float32.
         action: (B * L, 7) float32 in [-0.99, 0.99].
-        valid: (B, L) False where an episode was shorter than the window; such a row repeats its last step.
+        valid: (B, L) False for padding, which repeats the last step of an episode shorter than the window.
         task: (B,) int64 ids.
     """
 
@@ -59,11 +59,11 @@ class Windows:
 
 @dataclass(frozen=True)
 class Clips:
-    """B clips of three frames of one episode, in the order of time.
+    """B clips of three frames of one episode, in temporal order.
 
     Attributes:
         image: (B * 3, H, W, 3 * cameras) uint8 RGB; with goal images 6 * cameras, the goal is the last frame.
-        video: (B,) int64, which episode a clip is of.
+        video: (B,) int64, the episode of each clip.
     """
 
     image: NDArray[np.uint8]
@@ -74,14 +74,14 @@ class Clips:
 
     @staticmethod
     def concatenate(first: Clips, second: Clips) -> Clips:
-        """The clips of both, in this order; videos of the second get numbers of their own."""
+        """The clips of both, in this order; the videos of the second get new numbers."""
         if len(first) and len(second):
             second = Clips(second.image, second.video + first.video.max() + 1)
         return _joined(first, second)
 
 
 class _Draws:
-    """A generator whose state can be kept."""
+    """A random generator whose state can be stored."""
 
     def __init__(self, seed: int) -> None:
         self._generator = np.random.default_rng(seed)
@@ -96,21 +96,21 @@ class _Draws:
 
 
 class WindowSampler(_Draws):
-    """Windows within episodes that succeeded, uniformly over their first steps, with replacement.
+    """Draws windows of successful episodes with replacement, uniformly over their first steps.
 
     An episode of T >= L steps has T - L + 1 windows; a shorter one has a single window, padded at its end. Failed
-    episodes have none: windows are for imitation.
+    episodes have none, since windows are used for imitation.
     """
 
     def __init__(
         self, dataset: Dataset, task_ids: Mapping[str, int], seed: int, length: int, goal_future: float = FUTURE
     ) -> None:
-        """Args: length: L, steps of a window.   goal_future: as of `Sampler`."""
+        """Args: length: L, steps of a window.   goal_future: as in `Sampler`."""
         super().__init__(seed)
         self.dataset, self.length, self._goal_future = dataset, length, goal_future
         self._ends = np.cumsum(np.where(dataset.successes, np.maximum(dataset.lengths - length + 1, 1), 0))
         if not len(self):
-            raise EpisodeError(f"none of {len(dataset)} episodes is a success that can be imitated")
+            raise EpisodeError(f"none of {len(dataset)} episodes is a success; imitation needs at least one")
         self._task = np.array([task_ids[name] for name in dataset.tasks], dtype=np.int64)
 
     def __len__(self) -> int:
@@ -118,16 +118,16 @@ class WindowSampler(_Draws):
         return int(self._ends[-1])
 
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Windows:
-        """Draw `size` windows and read some of them: what other processes read is drawn here, too."""
+        """Draw `size` windows and read the given rows. Rows that other processes read are also drawn."""
         indices = self._generator.integers(0, len(self), size)
         if not self.dataset.goal_images:
             return self.gather(indices[rows])
         episode, first = self._places(indices)
-        remaining = np.maximum(self.dataset.lengths[episode] - first - self.length, 0) + 1  # behind the last step
+        remaining = np.maximum(self.dataset.lengths[episode] - first - self.length, 0) + 1  # after the last step
         return self.gather(indices[rows], steps_to_goals(remaining, self._goal_future, self._generator)[rows])
 
     def gather(self, indices: NDArray[np.int64], ahead: NDArray[np.int64] | None = None) -> Windows:
-        """The windows of given indices (B,) in [0, len(self)).
+        """The windows with given indices (B,) in [0, len(self)).
 
         Args:
             ahead: (B,) steps from the last step of each window to its goal; None: the goals are the last frames.
@@ -157,7 +157,7 @@ class WindowSampler(_Draws):
 
 
 class ClipSampler(_Draws):
-    """Three different frames of an episode, uniformly over episodes and over times, with replacement."""
+    """Draws three different frames of an episode, uniformly over episodes and times, with replacement."""
 
     def __init__(self, dataset: Dataset, seed: int) -> None:
         """Raises: EpisodeError: no episode has three frames."""
@@ -165,14 +165,14 @@ class ClipSampler(_Draws):
         self.dataset = dataset
         self._episodes = np.flatnonzero(dataset.lengths + 1 >= CLIP)
         if not len(self._episodes):
-            raise EpisodeError(f"none of {len(dataset)} episodes has {CLIP} frames, which a clip needs")
+            raise EpisodeError(f"none of {len(dataset)} episodes has the {CLIP} frames that a clip needs")
 
     def __len__(self) -> int:
-        """Number of episodes that clips are taken from."""
+        """Number of episodes with enough frames."""
         return len(self._episodes)
 
     def sample(self, size: int, rows: slice = ALL_ROWS) -> Clips:
-        """Draw `size` clips and read some of them: what other processes read is drawn here, too."""
+        """Draw `size` clips and read the given rows. Rows that other processes read are also drawn."""
         data = self.dataset
         episode = self._episodes[self._generator.integers(0, len(self), size)]
         times = [np.sort(self._generator.choice(int(data.lengths[e]) + 1, CLIP, replace=False)) for e in episode]
@@ -183,11 +183,11 @@ class ClipSampler(_Draws):
         return Clips(image=image, video=episode[rows])
 
 
-def sample_actions(dataset: Dataset, most: int, seed: int) -> NDArray[np.float32]:
-    """Scaled actions (N, 7) of at most that many steps, uniformly over all steps, none twice."""
+def sample_actions(dataset: Dataset, max_actions: int, seed: int) -> NDArray[np.float32]:
+    """Scaled actions (N, 7) of at most `max_actions` steps, drawn uniformly without replacement."""
     ends = np.cumsum(dataset.lengths)
     total = int(ends[-1])
-    chosen = np.sort(np.random.default_rng(seed).choice(total, min(most, total), replace=False))
+    chosen = np.sort(np.random.default_rng(seed).choice(total, min(max_actions, total), replace=False))
     episode = np.searchsorted(ends, chosen, side="right")
     within = chosen - np.where(episode > 0, ends[episode - 1], 0)
     return scale(dataset.actions[dataset.starts[episode] + within], dataset.contract)

@@ -32,7 +32,7 @@ from ptr_models.contract import Contract
 from ptr_models.json_input import read_object
 from ptr_models.networks import Encoder, NetworkConfig
 from ptr_models.networks.layers import dense
-from ptr_models.reward.verdict import first_success
+from ptr_models.reward.success_rule import first_success
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.tasks import TaskTable
 
@@ -72,7 +72,7 @@ def require_free(path: Path) -> None:
         ClassifierError: something is there.
     """
     if path.exists() and not (path.is_dir() and is_empty(path)):
-        raise ClassifierError(f"{path} exists already; choose another --out")
+        raise ClassifierError(f"{path} already exists; choose another --out")
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class SuccessClassifier:
             return cls(network, contract, tasks, config, *rule)
         except FileNotFoundError:
             raise ClassifierError(
-                f"there is no success classifier at {path}; `ptr train classifier` makes one"
+                f"there is no success classifier at {path}; train one with `ptr train classifier`"
             ) from None
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
             raise ClassifierError(f"the success classifier {path} cannot be read: {error}") from error

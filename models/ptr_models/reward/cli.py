@@ -27,7 +27,7 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
     """Add `classifier` to `ptr train`."""
     parser = kinds.add_parser(
         "classifier",
-        help="train a classifier that tells from an image whether a task is done",
+        help="train a classifier that decides from an image whether a task is done",
         description=DESCRIPTION,
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -57,7 +57,7 @@ def add_classifier(kinds: argparse._SubParsersAction) -> None:
         default=[],
         type=arguments.any_task,
         metavar=("TASK", "TASK"),
-        help="two tasks that undo each other: one is done where the other begins",
+        help="two tasks that undo each other: one is done where the other starts",
     )
     add("--steps", type=arguments.count, default=600, metavar="N", help="updates (default: 600)")
     add("--last", type=arguments.count, default=3, metavar="N", help="frames at the end of a success (default: 3)")

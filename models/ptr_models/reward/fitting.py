@@ -13,13 +13,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch.nn import functional
 
-from ptr_models.algorithms.cql import adam, descend
+from ptr_models.algorithms.cql import adam, optimizer_step
 from ptr_models.common.errors import PtrError
 from ptr_models.networks import NetworkConfig
 from ptr_models.replay import Augmentation, Dataset, augment
 from ptr_models.reward.classifier import SuccessClassifier, SuccessNetwork
 from ptr_models.reward.frames import Frames, hold_out, label_frames
-from ptr_models.reward.verdict import first_success
+from ptr_models.reward.success_rule import first_success
 from ptr_models.training.checkpoint import Checkpoint, load_algorithm
 from ptr_models.training.devices import resolve_device
 
@@ -187,7 +187,7 @@ def _descend(
     generator = np.random.default_rng(options.seed)
     weights = balanced_weights(frames)
     device = next(network.parameters()).device
-    optimiser = adam(network.parameters(), options.rate)
+    optimizer = adam(network.parameters(), options.rate)
     for step in range(options.steps):
         chosen = generator.choice(len(frames), options.batch_size, p=weights)
         images = augment(np.asarray(data.frames[frames.rows[chosen]]), generator, rule)
@@ -195,7 +195,7 @@ def _descend(
         logits = network(torch.from_numpy(images).to(device), one_hot.to(device))
         truth = torch.from_numpy(frames.done[chosen]).to(device, torch.float32)
         loss = functional.binary_cross_entropy_with_logits(logits, truth)
-        descend(optimiser, loss)
+        optimizer_step(optimizer, loss)
         if progress is not None:
             progress(step + 1, float(loss.detach()))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a classifier does on held-out episodes: a table for the terminal and an image beside its weights."""
+"""The results of a classifier on held-out episodes: a table for the terminal, and a figure next to its weights."""
 
 from __future__ import annotations
 

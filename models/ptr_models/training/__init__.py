@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training runs: configuration, loop, checkpoints, and the policy that comes out."""
+"""Training runs: configuration, loop and checkpoints."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which action dimensions the data use, and the target entropy that follows from it.
+"""Which action dimensions vary in the data, and the target entropy that follows.
 
-An operator who never turns the wrist leaves rotation out of the data. A policy with a target entropy of -7 nats then
-gives almost none to the rotation and makes up for it with nearly uniform motion.
+If the operator never turns the wrist, the data has no rotation. A policy with a target entropy of -7 nats then has
+almost no entropy in the rotation and compensates with nearly uniform motion.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ptr_models.training.config import TrainingConfig
 
 LOGGER = logging.getLogger(__name__)
 SAMPLED = 20_000
-"""Actions of each data set that are looked at."""
+"""Number of actions sampled from each data set."""
 VARIES = 0.01
 """Standard deviation (scaled units; 1 is half the range) above which a dimension varies."""
 
@@ -33,7 +33,7 @@ def varying_dimensions(actions: ArrayLike) -> tuple[int, ...]:
 
 
 def with_target_entropy(config: TrainingConfig, data: Sequence[Dataset | None]) -> TrainingConfig:
-    """The configuration with a number where `algorithm.target_entropy` is `auto`: minus the dimensions that vary.
+    """The configuration with `algorithm.target_entropy: auto` replaced by minus the number of dimensions that vary.
 
     A two-way gripper has no differential entropy and does not count.
     """

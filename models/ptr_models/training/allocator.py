@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keep freed memory in the process: an update allocates the same gigabyte of activations again and again."""
+"""Keep freed memory in the process: each update allocates the same gigabyte of activations."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ NEVER = 2**31 - 1
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc not to hand freed blocks back to the kernel, which would clear their pages again.
+    """Tell glibc's malloc not to return freed blocks to the kernel, which would have to clear their pages again.
 
-    Large blocks come from mmap by default and are unmapped when freed, so that the activations of each update cost
-    tens of thousands of page faults: 15 to 20 % of the time of a small network's update on a CPU.
+    By default large blocks come from mmap and are unmapped when freed. The activations of each update then cost tens of
+    thousands of page faults: 15 to 20 % of the time of a small network's update on a CPU.
 
     Returns:
-        whether it was done; other C libraries keep their own rules.
+        whether it was done; other C libraries don't support it.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -28,5 +28,5 @@ def keep_freed_memory() -> bool:
     options = ((MMAP_MAX, 0), (TRIM_THRESHOLD, NEVER), (TOP_PAD, 64 << 20))
     done = all([mallopt(option, value) for option, value in options])
     if not done:
-        LOGGER.debug("mallopt refused: freed memory goes back to the kernel")
+        LOGGER.debug("mallopt failed: freed memory is returned to the kernel")
     return done

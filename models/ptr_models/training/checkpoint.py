@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoints: a folder with safetensors and JSON, written whole or not at all, verified when read.
+"""Checkpoints: folders with safetensors and JSON, written atomically and verified when read.
 
 checkpoint.json          contract, tasks, configuration, step, metrics, versions, SHA-256 of the other files
 model.safetensors        float32 weights: actor.*, critic.*, target_critic.*, average_actor.*, log_temperature
 optimiser.safetensors    first and second moments of Adam; absent in a checkpoint for inference only
-random.safetensors       states of PyTorch's generators; with the samplers' in checkpoint.json a resumed run
-                         goes on as if it had not stopped; absent in a shipped checkpoint
-q_range.json             where Q was along demonstrations (`q_range`); absent until it was computed
+random.safetensors       states of PyTorch's generators; with the sampler states in checkpoint.json, a resumed run
+                         continues as if it had not stopped; absent in a shipped checkpoint
+q_range.json             the range of Q along demonstrations (`q_range`); absent until computed
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ from ptr_models.typed_values import require_range, require_type, require_types
 
 FORMAT = 1
 TEXT_ENCODER = "PTR_TEXT_ENCODER"
-"""Environment variable: folder of the text encoder, where it is not the one that a checkpoint names."""
-MODEL, OPTIMISER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
+"""Environment variable: folder of the text encoder, if it is no longer the one that a checkpoint names."""
+MODEL, OPTIMIZER, RANDOM = "model.safetensors", "optimiser.safetensors", "random.safetensors"
 Q_RANGE = "q_range.json"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint folder holds beside the weights.
+    """What a checkpoint folder holds apart from the weights.
 
     Attributes:
         path: the folder.
         contract, tasks, config: of the run that wrote it.
-        step: updates done since the beginning of pre-training.
+        step: updates done since the start of pre-training.
         metrics: of the last log entry.
         pending: sums and counts of the metrics since then.
-        sampler: state of the batch sampler, {} when it was not kept.
+        sampler: state of the batch sampler, {} if it was not stored.
         versions: of the software that wrote it.
-        card: free facts about where it comes from (data, commands, figures).
+        card: facts about its origin in free form (data, commands, figures).
         q_ranges: range of Q along demonstrations by task, for these weights.
-        files: names of the files that were verified; no other is read.
+        files: names of the verified files; no others are read.
     """
 
     path: Path
@@ -80,7 +80,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class _Index:
-    """The types of checkpoint.json."""
+    """The fields of checkpoint.json and their types."""
 
     step: int
     contract: dict[str, Any]
@@ -99,31 +99,31 @@ def save_checkpoint(
     algorithm: Algorithm,
     checkpoint: Checkpoint,
     *,
-    optimiser: bool = True,
+    optimizer: bool = True,
     compact: bool = False,
     random: bool = True,
 ) -> Path:
-    """Write a checkpoint folder; it appears under its name only when it is complete.
+    """Write a checkpoint folder. It gets its final name only when it is complete.
 
     Args:
         path: the folder, which must not exist.
-        algorithm: weights and optimisers.
+        algorithm: weights and optimizers.
         checkpoint: the rest; its `path` and `versions` are set here.
-        optimiser: keep Adam's moments, which fine-tuning carries over.
+        optimizer: store Adam's moments, which fine-tuning continues with.
         compact: moments as bfloat16 (for shipping).
-        random: keep the states of PyTorch's generators and of the sampler, for exact resumption.
+        random: store the states of PyTorch's generators and of the sampler, for exact resumption.
     Raises:
-        CheckpointError: it exists already, or the disk is full or not writable; nothing is left behind.
+        CheckpointError: it already exists, or the disk is full or not writable; nothing is left behind.
     """
     path = Path(path)
     if path.exists():
-        raise CheckpointError(f"the checkpoint {path} exists already; choose another name")
+        raise CheckpointError(f"the checkpoint {path} already exists; choose another name")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
         save_file(model_tensors(algorithm), temporary / MODEL)
-        if optimiser:
-            save_file(moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMISER)
+        if optimizer:
+            save_file(moments(algorithm, torch.bfloat16 if compact else torch.float32), temporary / OPTIMIZER)
         if random:
             save_file(_random_state(), temporary / RANDOM)
         if checkpoint.q_ranges:
@@ -144,7 +144,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
     """Read the JSON of a checkpoint and verify the SHA-256 of every file.
 
     Args:
-        path: checkpoint folder, or the folder of a run: its chosen checkpoint, or else its newest.
+        path: checkpoint folder, or run folder: then its chosen checkpoint, or else its newest.
     Raises:
         CheckpointError: it is missing or damaged.
     """
@@ -179,7 +179,7 @@ def read_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def _tasks(values: Mapping[str, Any], where: str) -> TaskTable:
-    """The table of tasks, with sane values."""
+    """The table of tasks, validated."""
     for name, kind in (("names", tuple[str, ...]), ("slots", int), ("aliases", dict[str, str])):
         require_type(kind, values[name], f"{where}tasks.{name}", CheckpointError)
     names, slots, aliases = tuple(values["names"]), values["slots"], values["aliases"]
@@ -195,27 +195,27 @@ def _tasks(values: Mapping[str, Any], where: str) -> TaskTable:
 def _language_table(
     names: tuple[str, ...], slots: int, aliases: dict[str, str], described: Any, where: str
 ) -> LanguageTable:
-    """A table of instructions, with the encoder that it was made with."""
+    """A table of instructions with its original text encoder."""
     require_type(dict[str, str], described, f"{where}tasks.text_encoder", CheckpointError)
     require_range(f"{where}len(tasks.names)", len(names), 0, MAX_TASK_SLOTS, CheckpointError)
     name = os.environ.get(TEXT_ENCODER, "") if described["name"] != HASHING else ""
     try:
         encoder = text_encoder(name or described["name"])
     except TextEncoderError as error:
-        raise CheckpointError(f"{error}; where it has moved, set {TEXT_ENCODER} to its folder") from error
+        raise CheckpointError(f"{error}; if it has moved, set {TEXT_ENCODER} to its folder") from error
     if (encoder.width, encoder.fingerprint) != (slots, described["fingerprint"]):
         raise CheckpointError(
-            f"the text encoder {encoder.name} is not the one that the checkpoint was trained with: it has fingerprint "
-            f"{encoder.fingerprint}, not {described['fingerprint']}; set {TEXT_ENCODER} to the folder of that one"
+            f"the checkpoint was trained with another text encoder than {encoder.name}: fingerprint "
+            f"{described['fingerprint']}, not {encoder.fingerprint}; set {TEXT_ENCODER} to the folder of that encoder"
         )
     return LanguageTable(names, slots, aliases, encoder=encoder)
 
 
 def _require_room(config: TrainingConfig, slots: int, size: int) -> None:
-    """Refuse networks with a layer that is wider than the file of weights could hold, before they are made.
+    """Refuse networks with a layer too wide for the file of weights, before creating them.
 
     Args:
-        size: of the weights, bytes; each takes 4.
+        size: of the weights, bytes; 4 per weight.
     """
     networks = config.networks
     require_range("networks.image_size", networks.image_size, 1, MAX_IMAGE_SIDE, CheckpointError)
@@ -232,13 +232,13 @@ def _require_room(config: TrainingConfig, slots: int, size: int) -> None:
 
 
 def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None) -> Algorithm:
-    """The algorithm with a checkpoint's weights and, where it has them and the algorithm is the same, Adam's moments.
+    """The algorithm with a checkpoint's weights and, if it has them and the algorithm is the same, Adam's moments.
 
     Args:
-        config: instead of the checkpoint's, e.g. with other learning rates; the networks must be the same.
+        config: replaces the checkpoint's, e.g. with other learning rates; the networks must be the same.
             Without it the algorithm is on the CPU, wherever it was trained.
     Raises:
-        CheckpointError: weights are missing or of another shape.
+        CheckpointError: weights are missing or have another shape.
     """
     config = config or replace(checkpoint.config, device="cpu")
     algorithm = make_algorithm(config.algorithm, config.networks, checkpoint.tasks.slots, config.device)
@@ -255,13 +255,13 @@ def load_algorithm(checkpoint: Checkpoint, config: TrainingConfig | None = None)
         raise CheckpointError(
             f"the weights in {checkpoint.path} do not fit the configuration: {_last_line(error)}"
         ) from error
-    if OPTIMISER in checkpoint.files and config.algorithm.name == checkpoint.config.algorithm.name:
-        load_moments(algorithm, _load(checkpoint.path / OPTIMISER))
+    if OPTIMIZER in checkpoint.files and config.algorithm.name == checkpoint.config.algorithm.name:
+        load_moments(algorithm, _load(checkpoint.path / OPTIMIZER))
     return algorithm
 
 
 def encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """The weights of the actor's image encoder, by its own names.
+    """The weights of the actor's image encoder, under the encoder's own names.
 
     Raises:
         CheckpointError: they cannot be read, or there is no image encoder.
@@ -275,7 +275,7 @@ def encoder_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def write_q_ranges(path: Path, ranges: Mapping[str, QRange]) -> None:
-    """Add the ranges of Q to a checkpoint that is there, or replace them; the checkpoint is whole at every moment.
+    """Add ranges of Q to an existing checkpoint, or replace them. The checkpoint is valid at all times.
 
     Raises:
         CheckpointError: it cannot be read or written.
@@ -292,7 +292,7 @@ def write_q_ranges(path: Path, ranges: Mapping[str, QRange]) -> None:
 
 
 def restore_random_state(checkpoint: Checkpoint) -> None:
-    """Set PyTorch's generators to their states when the checkpoint was written, where they were kept."""
+    """Restore the states of PyTorch's generators, if the checkpoint has them."""
     if RANDOM not in checkpoint.files:
         return
     states = _load(checkpoint.path / RANDOM)
@@ -348,9 +348,9 @@ def _facts(file: Path) -> dict[str, Any]:
 def _verify_files(path: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
     for name in (MODEL, *files):
         if Path(name).name != name:
-            raise CheckpointError(f"{path / INDEX} names the file {name!r}, which is not in its folder")
+            raise CheckpointError(f"{path / INDEX} names the file {name!r}, which is outside its folder")
         if name not in files or not (path / name).is_file():
-            raise CheckpointError(f"{path} lacks {name}; the checkpoint is incomplete, use another one")
+            raise CheckpointError(f"{path} has no {name}; the checkpoint is incomplete, use another one")
     for name, facts in files.items():
         if hashlib.sha256((path / name).read_bytes()).hexdigest() != facts["sha256"]:
             raise CheckpointError(f"{path / name} is damaged (its SHA-256 differs); use another checkpoint")
@@ -364,7 +364,7 @@ def _load(path: Path) -> dict[str, Tensor]:
 
 
 def _flush(place: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk."""
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(place, os.O_RDONLY)
     try:
         os.fsync(descriptor)

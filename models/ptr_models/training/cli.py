@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr train`: the words of the command line; what they do is in `commands`."""
+"""The command line of `ptr train`; `commands` implements it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ptr_models.training.settings import add_settings
 
 TRAIN = """\
 A run is a folder: config.yaml (every value), data.json (bags, and those left out), environment.jsonl, metrics.jsonl,
-timing.jsonl, tensorboard/, checkpoints/, and after fine-tuning choice.json. Wherever a checkpoint is asked for, the
-folder of a run stands for its chosen checkpoint, or else its newest.
+timing.jsonl, tensorboard/, checkpoints/, and after fine-tuning choice.json. Options that take a checkpoint also take
+the folder of a run: its chosen checkpoint, or else its newest.
 
-Ctrl-C and SIGTERM save a checkpoint and end with 130 and 143; --resume goes on exactly where it was, also after
-kill -9. Several processes: torchrun --nproc-per-node 2 -m ptr_models train ..."""
+Ctrl-C and SIGTERM save a checkpoint and exit with 130 and 143. --resume continues exactly where the run stopped, also
+after kill -9. Several processes: torchrun --nproc-per-node 2 -m ptr_models train ..."""
 PRETRAIN = """\
 Train new networks on episodes of many tasks. With --target, demonstrations of a new task enter the batches after
 schedule.target_from updates: both phases of PTR in one run."""
@@ -29,22 +29,22 @@ examples:
   ptr train pretrain --out runs/pretrain --resume                continue, also after kill -9
   ptr train pretrain --preset ptr_paper --print-config           all keys that --set and --config know
   ptr train pretrain --preset v_ptr_small --videos data/videos --out runs/values --steps 22000
-                     values of videos without actions, from which V-PTR begins:
+                     learn values from videos without actions; V-PTR starts from them:
   ptr train pretrain --preset v_ptr_small --set networks.weights=runs/values --data data/sim --out runs/v_ptr \\
                      --steps 22000
   torchrun --standalone --nproc-per-node 4 -m ptr_models train pretrain --data data/bridge --preset ptr_paper \\
                      --out runs/paper                            four GPUs share each batch"""
 JOINT = """\
-Train new networks in one phase, with the target demonstrations mixed in from the first update (schedule.mix): what
-PTR is compared with. Give it as many --steps as pre-training and fine-tuning had together. Without --data it learns
-from the target demonstrations alone."""
+Train new networks in one phase, with the target demonstrations mixed in from the first update (schedule.mix). This is
+the baseline for PTR. Give it as many --steps as pre-training and fine-tuning together. Without --data it learns from
+the target demonstrations alone."""
 JOINT_EXAMPLES = """\
 examples:
   ptr train joint --preset cog_joint_small --data data/sim --target data/carrot --out runs/joint --steps 22500
   ptr train joint --preset bc_target_small --target data/carrot --out runs/from_scratch --steps 2000"""
 FINETUNE = """\
 Continue a checkpoint with demonstrations of a new task (--target) mixed into pre-training data (--data). At the end
-the values that each checkpoint gives to the demonstrations decide which one is chosen, without a trial."""
+one of its checkpoints is chosen by the values it gives to the demonstrations; no trials are needed."""
 FINETUNE_EXAMPLES = """\
 examples:
   ptr train finetune --checkpoint runs/pretrain --data data/sim --target data/carrot --out runs/carrot --steps 2000 \\
@@ -70,7 +70,8 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--checkpoint",
         type=arguments.checkpoint,
         metavar="DIR",
-        help="checkpoint to start from, the folder of its run, or the name of a shipped one (ptr_bernoulli_small)",
+        help="checkpoint to start from, the folder of its run, or the name of a shipped checkpoint "
+        "(ptr_bernoulli_small)",
     )
     joint = _add(kinds, "joint", "train on all data in one phase", commands.run_joint, JOINT, JOINT_EXAMPLES)
     for parser in (pretrain, joint):
@@ -78,7 +79,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     for parser in (pretrain, finetune, joint):
         _add_data_arguments(parser)
         _add_run_arguments(parser)
-    about = "MP4 files, and folders with them, whose frames are pre-training data of a preset that needs no actions"
+    about = "MP4 files, or folders of them, whose frames are pre-training data for a preset that needs no actions"
     arguments.several(pretrain, "--videos", type=arguments.existing, metavar="PATH", help=about)
     add_online(kinds)
     add_classifier(kinds)
@@ -153,7 +154,7 @@ def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=arguments.existing_file,
         metavar="YAML",
-        help="file with values that replace those of preset or checkpoint",
+        help="YAML file with values that override the preset or checkpoint",
     )
     add_settings(parser, "e.g. schedule.mix=0.8; may be repeated")
 
@@ -170,13 +171,13 @@ def _add_tools(kinds: argparse._SubParsersAction) -> None:
         "export",
         "make a small checkpoint for shipping",
         commands.run_export,
-        "Copy a checkpoint without what only resuming needs.",
+        "Copy a checkpoint without the data that only resuming needs.",
     )
     _add_checkpoint(export)
     arguments.also_by_place(
         export, "out", "destination", type=arguments.output_folder, metavar="DIR", help="new checkpoint folder"
     )
-    export.add_argument("--inference", action="store_true", help="weights only: it can act, but fine-tunes less well")
+    export.add_argument("--inference", action="store_true", help="weights only: can act, but fine-tunes less well")
     export.add_argument(
         "--card", type=arguments.existing_file, metavar="JSON", help="facts to store in it: data, commands, figures"
     )
@@ -188,8 +189,8 @@ def _add_q_range(kinds: argparse._SubParsersAction) -> None:
         "q-range",
         "compute the range of Q along demonstrations, for the policy server's alarm",
         commands.run_q_range,
-        "Compute the range of Q at each step of each task's demonstrations and keep it in the checkpoint. Fine-tuning "
-        "does that by itself for its target task.",
+        "Compute the range of Q at each step of each task's demonstrations and store it in the checkpoint. Fine-tuning "
+        "does this automatically for its target task.",
     )
     _add_checkpoint(parser)
     arguments.several(

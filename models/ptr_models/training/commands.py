@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `ptr train` does. PyTorch is imported inside, so that --help does not wait for it."""
+"""The implementation of `ptr train`. PyTorch is imported inside functions, so --help does not wait for it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ptr_models.training.loop import Outcome, Trainer
 
 KINDS = {"pre-training": "pretrain", "joint training": "joint", "fine-tuning": "finetune"}
-BEFORE = "the data were being read, no update was made, and checkpoints stay as they were"
+BEFORE = "the data were being read; no update was made and no checkpoint changed"
 ENDINGS = {"steps": "all updates are done", "seconds": "the time is used up", "signal": "it was asked to stop"}
 
 
@@ -34,7 +34,7 @@ def run_pretrain(options: argparse.Namespace) -> int:
 
 @begins_again
 def run_joint(options: argparse.Namespace) -> int:
-    """`ptr train joint`: pre-training whose target data enter with the first update."""
+    """`ptr train joint`: pre-training with the target data from the first update."""
     if not (options.resume or options.target or options.print_config):
         raise PtrError("joint training needs demonstrations of the target task; name their folder with --target")
     return _train_fresh(options, "joint training", ["schedule.target_from=0"])
@@ -58,22 +58,22 @@ def run_finetune(options: argparse.Namespace) -> int:
 
 
 def _start_finetuning(options: argparse.Namespace, group: Group) -> Trainer:
-    from ptr_models.training import session
+    from ptr_models.training import run_setup
 
     if options.checkpoint is None:
         raise PtrError("fine-tuning starts from a checkpoint; name it with --checkpoint")
     adjust = _beyond(options)
     bags, folder = _bags(options), _folder(options, group)
-    return session.start_finetuning(options.checkpoint, bags, folder, adjust, group, **_overrides(options))
+    return run_setup.start_finetuning(options.checkpoint, bags, folder, adjust, group, **_overrides(options))
 
 
 def _beyond(options: argparse.Namespace) -> list[str | Path]:
-    """Adjustments with which updates follow those that the checkpoint to begin with has had.
+    """Adjustments for a run that continues after the updates of its initial checkpoint.
 
     Raises:
-        PtrError: none would follow, as its schedule has ended.
+        PtrError: no updates would follow, as the checkpoint's schedule has ended.
     """
-    from ptr_models.training import session
+    from ptr_models.training import run_setup
     from ptr_models.training.checkpoint import read_checkpoint
     from ptr_models.training.config import UNLIMITED
 
@@ -81,10 +81,10 @@ def _beyond(options: argparse.Namespace) -> list[str | Path]:
     adjust = _adjustments(options, base.step)
     if options.seconds is not None and options.steps is None:
         adjust = [f"schedule.steps={UNLIMITED}", *adjust]
-    if session.adjusted(base.config, adjust).schedule.steps <= base.step:
+    if run_setup.adjusted(base.config, adjust).schedule.steps <= base.step:
         raise PtrError(
-            f"{options.checkpoint} has had all {base.step} updates of its schedule; say how many follow with --steps, "
-            "or how long with --seconds"
+            f"{options.checkpoint} has finished all {base.step} updates of its schedule; give the number of further "
+            "updates with --steps, or a time with --seconds"
         )
     return adjust
 
@@ -108,7 +108,7 @@ def run_status(options: argparse.Namespace) -> int:
 
 def run_export(options: argparse.Namespace) -> int:
     """`ptr train export`."""
-    from ptr_models.training.shipping import export
+    from ptr_models.training.export import export
 
     card = read_object(options.card) if options.card else {}
     path = export(options.source, options.destination, inference=options.inference, card=card)
@@ -141,13 +141,13 @@ def _next_deploy(checkpoint: Path) -> None:
 
 
 def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> int:
-    from ptr_models.training import session
+    from ptr_models.training import run_setup
     from ptr_models.training.distributed import joined
     from ptr_models.training.presets import preset
 
     _report_former_keys(options.config)
     config = preset(options.preset)
-    config = session.adjusted(dataclasses.replace(config, **_overrides(options)), [*first, *_adjustments(options, 0)])
+    config = run_setup.adjusted(dataclasses.replace(config, **_overrides(options)), [*first, *_adjustments(options, 0)])
     if options.print_config:
         print(config.to_yaml(), end="")
         return 0
@@ -158,7 +158,7 @@ def _train_fresh(options: argparse.Namespace, title: str, first: list[str]) -> i
                 trainer = _resume(options, group)
             else:
                 bags, folder = _bags(options), _folder(options, group)
-                trainer = session.start_pretraining(config, bags, folder, options.task, group)
+                trainer = run_setup.start_pretraining(config, bags, folder, options.task, group)
         code = _run(trainer, title)
         if code == 0 and group.is_main:
             _next_evaluate(options) if title == "joint training" else _next_phase(trainer, options)
@@ -186,34 +186,36 @@ def _next_evaluate(options: argparse.Namespace) -> None:
 
 
 def _resume(options: argparse.Namespace, group: Group) -> Trainer:
-    from ptr_models.training import session
+    from ptr_models.training import run_setup
 
     folder = _folder(options, group)
     if options.exclude and not (options.data or options.target):
-        raise PtrError("--resume goes on with the run's own data; give --exclude with --data and --target, or leave it")
-    begin = session.first_step(folder)
+        raise PtrError("--resume uses the run's own data; give --exclude together with --data and --target, or omit it")
+    begin = run_setup.first_step(folder)
     _require_beyond(options, folder, begin)
     bags = _bags(options) if options.data or options.target or _videos(options) else None
-    return session.resume(bags, folder, _adjustments(options, begin), group, cache=options.cache, **_overrides(options))
+    return run_setup.resume(
+        bags, folder, _adjustments(options, begin), group, cache=options.cache, **_overrides(options)
+    )
 
 
 def _require_beyond(options: argparse.Namespace, folder: Path, begin: int) -> None:
-    """Refuse `--steps` that a run has made already; `begin` updates came before it."""
+    """Refuse `--steps` that a run has already done; `begin` updates came before the run."""
     from ptr_models.training.runs import checkpoint_step, latest_checkpoint
 
     newest = latest_checkpoint(folder)
     done = 0 if newest is None else checkpoint_step(newest) - begin
     if options.steps is not None and options.steps < done:
         raise PtrError(
-            f"{folder} has made {done} updates already, --steps {options.steps} leaves none to make; --steps counts "
-            "from the run's beginning"
+            f"{folder} has already done {done} updates, so --steps {options.steps} leaves none; --steps counts from "
+            "the start of the run"
         )
 
 
 def _run(trainer: Trainer, title: str) -> int:
-    """Train; 0, or 128 + the number of the signal that ended it."""
+    """Train; returns 0, or 128 + the number of the signal that stopped it."""
     again = ("train", KINDS[title], "--resume", "--out", trainer.folder)
-    how = f"the newest checkpoint is kept, if there is one: {command_text(*again)} goes on from it"
+    how = f"the newest checkpoint is kept, if there is one; continue with {command_text(*again)}"
     with resumable(lambda: f"{_made(trainer)} were made", how):
         outcome = trainer.run(title)
     if trainer.group.is_main:
@@ -232,8 +234,8 @@ def _sentence(trainer: Trainer, outcome: Outcome) -> str:
 
 
 def _made(trainer: Trainer) -> str:
-    """How many updates of how many this run has made, apart from those of the checkpoint that it fine-tunes."""
-    from ptr_models.training.session import first_step
+    """Updates done and planned in this run, without those of the checkpoint that it fine-tunes."""
+    from ptr_models.training.run_setup import first_step
 
     begin = first_step(trainer.folder)
     made = f"{trainer.step - begin} of {trainer.config.schedule.steps - begin} updates"
@@ -257,12 +259,12 @@ def _bags(options: argparse.Namespace) -> Bags:
 
 
 def _videos(options: argparse.Namespace) -> list[Path]:
-    """What `--videos` names, where the command has it."""
+    """The paths of `--videos`, if the command has the option."""
     return getattr(options, "videos", [])
 
 
 def _folder(options: argparse.Namespace, group: Group) -> Path:
-    """The folder of the run, which nothing else is in, nor writes into: known before hours of reading begin."""
+    """The folder of the run. Checked before hours of reading: nothing else is in it or writes to it."""
     from ptr_models.training.runs import CONFIG
 
     if options.out is None:
@@ -279,7 +281,7 @@ def _overrides(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _adjustments(options: argparse.Namespace, done: int) -> list[str | Path]:
-    """The files of --config and --aliases, --steps and --seconds, then --set; `done` updates came before this run."""
+    """Values from --config, --aliases, --steps and --seconds, then --set; `done` updates came before this run."""
     from ptr_models.training.tasks import read_aliases
 
     found: list[str | Path] = [] if options.config is None else [options.config]
@@ -293,7 +295,7 @@ def _adjustments(options: argparse.Namespace, done: int) -> list[str | Path]:
 
 
 def _report_former_keys(file: Path | None) -> None:
-    """Say what is now called otherwise in a file of `--config`; its values count all the same."""
+    """Report keys in a `--config` file that have been renamed; their values still count."""
     from ptr_models.training.config import ConfigError
     from ptr_models.training.renamed_keys import former_keys, now_called
     from ptr_models.yaml_input import read_yaml

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that decides a training run, as dataclasses; read from and written to YAML."""
+"""The whole configuration of a training run, as dataclasses; read from and written to YAML."""
 
 from __future__ import annotations
 
@@ -28,43 +28,42 @@ from ptr_models.training.text_encoders import HASHING
 from ptr_models.yaml_input import parse_yaml, read_yaml
 
 RETIRED = {
-    "data.action_shift": "each bag says how far its images lag behind its actions (ptr import bridge --action-shift)",
+    "data.action_shift": "each bag stores how far its images lag behind its actions (ptr import bridge --action-shift)",
     "algorithm.masked.rate": "algorithm.masked.base_lr is the learning rate for a batch of 256",
 }
-"""Keys of earlier versions, which checkpoints may still have, and what stands in their place."""
+"""Keys of earlier versions, which checkpoints may still have, and what replaced them."""
 TASK_CONDITIONINGS = (ONE_HOT, LANGUAGE, GOAL_IMAGE)
 AUGMENT_ON = ("auto", "cpu", "device")
 COMPILE_MODES = ("", "default", "reduce-overhead", "max-autotune")
 
 
 class ConfigError(PtrError):
-    """A configuration has an unknown key or a value that makes no sense."""
+    """A configuration has an unknown key or an invalid value."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What training takes from the bags.
+    """What training uses from the bags.
 
     Attributes:
         labelling: rewards and terminals; the discount of returns is `algorithm.discount`.
-        augmentation: random crops and colours; s and s' get draws of their own.
+        augmentation: random crops and colors, drawn independently for s and s'.
         target_episodes: at most this many target demonstrations, chosen by the seed; -1: all.
         aliases: task name to the name whose slot it shares.
         spare_tasks: slots for tasks that are not known yet.
-        task_conditioning: `one_hot`: each task has a number (PTR); `language`: each instruction, or the words of the
-            task's name where a bag has none, is embedded by `text_encoder`, and any words can be a task;
-            `goal_image`: an image of the desired end, in training a later frame of the same episode.
-        text_encoder: `hashing` (shares words, knows no meanings), or the folder of a sentence-transformers model.
+        task_conditioning: `one_hot`: each task has a number (PTR). `language`: `text_encoder` embeds each instruction,
+            or the words of the task's name if a bag has none; any text can be a task. `goal_image`: an image of the
+            desired end state; in training, a later frame of the same episode.
+        text_encoder: `hashing` (compares words, not meanings), or the folder of a sentence-transformers model.
         goal_future: share of goal images that are drawn uniformly from the frames after their state; the others are the
             last frames of their episodes.
         task_balance: b in [0, 1]; a task with n transitions of a data set is drawn with p
             proportional to n^(1 - b). 0: by data size, as PTR; 0.5: square root; 1: all tasks alike.
-        augment_on: `cpu`, in the thread that draws the batches; `device`, where the networks train; `auto`: on the
-            device if that is a GPU. The images are the same, up to rounding.
-        cameras: of the bags, in the order in which policies see them; empty: those of most bags.
-        video_rate: frames per second that are taken of `--videos`; 0: as many as the control rate of the bags, or 5.
-        max_idle_steps: of a pause, in which the arm is told neither to move nor to grip, this many control steps are
-            kept; -1: all.
+        augment_on: `cpu`: in the thread that draws the batches; `device`: where the networks train; `auto`: on the
+            device if it is a GPU. The images are the same, up to rounding.
+        cameras: cameras of the bags, in the order in which policies see them; empty: those of most bags.
+        video_rate: frames per second to use from `--videos`; 0: the control rate of the bags, or 5.
+        max_idle_steps: control steps to keep of each pause (the arm is commanded neither to move nor to grip); -1: all.
     """
 
     labelling: Labelling = field(default_factory=Labelling)
@@ -83,12 +82,12 @@ class DataConfig:
 
     @property
     def by_instruction(self) -> bool:
-        """Whether tasks are told by their instructions."""
+        """Whether tasks are given as instructions."""
         return self.task_conditioning == LANGUAGE
 
     @property
     def by_goal_image(self) -> bool:
-        """Whether tasks are told by images of their ends."""
+        """Whether tasks are given as goal images."""
         return self.task_conditioning == GOAL_IMAGE
 
     def augments_on_device(self, device: str) -> bool:
@@ -115,22 +114,22 @@ class DataConfig:
 
 
 UNLIMITED = 1_000_000_000
-"""Updates of a run that nothing but time or a person ends."""
+"""Updates of a run that only a time limit or a person ends."""
 
 
 @dataclass(frozen=True)
 class ScheduleConfig:
-    """When what happens, in updates since the beginning of pre-training.
+    """The schedule, in updates since the start of pre-training.
 
     Attributes:
-        steps: the run ends when this many updates are done.
-        seconds: or when it has run this long (0: no limit).
+        steps: the run ends after this many updates.
+        seconds: or after this time (0: no limit).
         target_from: updates before the target demonstrations enter the batches; 0 is joint training.
         mix: fraction of pre-training data in a batch from then on.
         checkpoint_every, log_every: updates; a checkpoint is also written when the target data enter.
-        keep_checkpoints: the newest so many stay, and milestones: each tenth, and the one at `target_from` (0: all).
-        choose_from: updates of fine-tuning before which no checkpoint is chosen for its values, if there are later
-            ones.
+        keep_checkpoints: number of newest checkpoints to keep (0: all). Milestones always stay: every tenth, and the
+            one at `target_from`.
+        choose_from: updates of fine-tuning before a checkpoint can be chosen by its values, if there are later ones.
     """
 
     steps: int = UNLIMITED
@@ -143,7 +142,7 @@ class ScheduleConfig:
     choose_from: int = 10_000
 
     def is_milestone(self, step: int) -> bool:
-        """Whether the checkpoint after `step` updates stays, however many are kept."""
+        """Whether the checkpoint after `step` updates is always kept."""
         return step == self.target_from or step % (10 * self.checkpoint_every) == 0
 
     def __post_init__(self) -> None:
@@ -156,7 +155,7 @@ class ScheduleConfig:
 
 
 NEED_IMAGES = ("time_contrastive", "masked_autoencoder", "icvf")
-"""Algorithms that learn from images alone."""
+"""Algorithms that learn from images only."""
 
 
 @dataclass(frozen=True)
@@ -164,13 +163,12 @@ class TrainingConfig:
     """A whole run.
 
     Attributes:
-        preset: where the values come from.
+        preset: name of the preset that the values come from.
         seed: of initial weights, batches, augmentation and action samples.
         batch_size: transitions per update.
-        device: cpu, cuda or auto, which is cuda where there is a GPU; a run keeps what it found.
-        threads: of PyTorch on the CPU; 0: its own choice.
-        compile: mode in which torch.compile compiles the encoders (`reduce-overhead`: with CUDA graphs); empty: it
-            does not.
+        device: cpu, cuda or auto (cuda if there is a GPU); a run stores the device that it found.
+        threads: CPU threads of PyTorch; 0: PyTorch's default.
+        compile: mode of torch.compile for the encoders (`reduce-overhead`: with CUDA graphs); empty: not compiled.
     """
 
     preset: str = "ptr_paper"
@@ -202,7 +200,7 @@ class TrainingConfig:
 
     @property
     def labelling(self) -> Labelling:
-        """The rule of the data's labels, whose returns are discounted as the algorithm discounts."""
+        """The labelling rule of the data, with the algorithm's discount."""
         return dataclasses.replace(self.data.labelling, discount=self.algorithm.discount)
 
     def to_dict(self) -> dict[str, Any]:
@@ -210,22 +208,22 @@ class TrainingConfig:
         return _plain(dataclasses.asdict(self))
 
     def to_yaml(self) -> str:
-        """All values, also those that are defaults."""
+        """All values, including defaults."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], base: TrainingConfig | None = None) -> TrainingConfig:
-        """`base` (or the defaults) with some values replaced; former names of keys (`renamed_keys`) are as good.
+        """`base` (or the defaults) with some values replaced. Former names of keys (`renamed_keys`) also work.
 
         Raises:
-            ConfigError: an unknown key (the message names the nearest), a key under its former and its present name, or
-            a value of the wrong type or range.
+            ConfigError: an unknown key (the message names the nearest), a key given under both its former and its
+            present name, or a value of the wrong type or range.
         """
         return _merge(base or cls(), present_names(values, ConfigError), "")
 
     @classmethod
     def from_yaml(cls, path: Path | str, base: TrainingConfig | None = None) -> TrainingConfig:
-        """Read a YAML file; keys that it lacks keep the value of `base`."""
+        """Read a YAML file; missing keys keep the value of `base`."""
         values = read_yaml(path, "the configuration", ConfigError) or {}
         if not isinstance(values, dict):
             raise ConfigError(f"the configuration {path} is not a mapping of names to values")
@@ -247,7 +245,7 @@ class TrainingConfig:
 
 
 def without_retired(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """The configuration of an earlier version without the keys that are gone."""
+    """The configuration of an earlier version without keys that no longer exist."""
     return {
         key: without_retired(value, f"{path}{key}.") if isinstance(value, Mapping) else value
         for key, value in values.items()
@@ -270,7 +268,7 @@ def _merge(base: Any, values: Mapping[str, Any], path: str) -> Any:
     for key, value in values.items():
         name = f"{path}{key}"
         if name in RETIRED:
-            raise ConfigError(f"the configuration key {name} is gone: {RETIRED[name]}")
+            raise ConfigError(f"the configuration key {name} no longer exists: {RETIRED[name]}")
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)
             raise ConfigError(f"unknown configuration key {name!r}; the nearest known one is {path}{near[0]!s}")
@@ -288,7 +286,7 @@ def _merge(base: Any, values: Mapping[str, Any], path: str) -> Any:
 
 
 def _convert(kind: Any, value: Any, name: str) -> Any:
-    """`value` as the annotated type; ints pass as floats, lists as tuples, number-like strings as numbers."""
+    """`value` converted to the annotated type: int to float, list to tuple, numeric string to number."""
     origin = typing.get_origin(kind)
     if origin is tuple and isinstance(value, list | tuple):
         element = typing.get_args(kind)[0]
@@ -309,7 +307,7 @@ def _convert(kind: Any, value: Any, name: str) -> Any:
 
 
 def _convert_union(kind: types.UnionType, value: Any, name: str) -> Any:
-    """`value` as the first member of a union that it fits."""
+    """`value` converted to the first matching member of a union."""
     for member in typing.get_args(kind):
         try:
             return None if member is types.NoneType and value is None else _convert(member, value, name)

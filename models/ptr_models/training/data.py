@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The episodes of a run: which folders, under which contract, how many of them."""
+"""The episodes of a run: their folders, contract and number."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
-from ptr_models.episodes.exclusion import Exclusion, lasting
+from ptr_models.episodes.exclusion import Exclusion, absolute_patterns
 from ptr_models.episodes.manifest import is_manifest
 from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.json_input import read_object
@@ -34,13 +34,13 @@ SPREAD = 25
 
 @dataclass(frozen=True)
 class Bags:
-    """Where the data of a run lie.
+    """Where the data of a run is.
 
     Attributes:
         prior: folders with pre-training episodes.   target: folders with demonstrations of the new task.
         cache: folder of replay caches, None: the user's.
-        exclude: paths and globs of folders of episodes that are left out, see `episodes.exclusion`.
-        videos: MP4 files, and folders with such files, whose frames are pre-training data without actions.
+        exclude: paths and globs of episode folders to leave out, see `episodes.exclusion`.
+        videos: MP4 files, or folders of them, whose frames are pre-training data without actions.
     """
 
     prior: Sequence[Path] = ()
@@ -53,15 +53,15 @@ class Bags:
 def contract_of(
     bags: Bags, low_dim: bool = False, image_size: int | None = None, cameras: Sequence[str] = ()
 ) -> Contract:
-    """The most frequent contract of a few episodes spread over the folders; bags of another one are left out.
+    """The most frequent contract among a few episodes spread over the folders. Bags with another one are left out.
 
-    Its latencies are those of the target data, since that is the robot which the policy will act on. Where there are
-    videos alone, it is the usual contract.
+    Its latencies are those of the target data, whose robot the policy will act on. With videos alone, it is the default
+    contract.
 
     Args:
-        low_dim: see simulated objects instead of images, whether the bags have images or not.
-        image_size: height and width of the images, which are made of the full ones in the bags; None: as the bags say.
-        cameras: that are seen, in this order; none: those of the bags.
+        low_dim: observe simulated objects instead of images, whether the bags have images or not.
+        image_size: height and width of the images, resized from the full ones in the bags; None: as the bags say.
+        cameras: cameras to use, in this order; empty: those of the bags.
     """
     if bags.videos and not (bags.prior or bags.target):
         return _sized([Contract()], image_size)[0]
@@ -78,7 +78,7 @@ def contract_of(
 
 
 def _seeing(contracts: Sequence[Contract], cameras: Sequence[str]) -> list[Contract]:
-    """Of the contracts with these cameras what has no others; where none are named, all.
+    """Contracts with these cameras, reduced to them; without names, all contracts as they are.
 
     Raises:
         PtrError: there are none.
@@ -96,24 +96,24 @@ def _seeing(contracts: Sequence[Contract], cameras: Sequence[str]) -> list[Contr
 
 
 def _sized(contracts: Sequence[Contract], size: int | None) -> list[Contract]:
-    """The contracts with images of a size, which differences between the bags are told of in the log."""
+    """The contracts with images of this size. Other sizes in the bags are logged."""
     if size is None:
         return list(contracts)
     others = {camera for contract in contracts for camera in contract.cameras}
     sizes = sorted({f"{camera.width}x{camera.height}" for camera in others} - {f"{size}x{size}"})
     if sizes:
-        LOGGER.info("images are made at %dx%d of the bags' full ones, not at %s", size, size, ", ".join(sizes))
+        LOGGER.info("images are resized to %dx%d from the bags' full images, not to %s", size, size, ", ".join(sizes))
     return [contract.with_image_size(size, size) for contract in contracts]
 
 
 def _contracts(folders: Sequence[Path], low_dim: bool, exclusion: Exclusion) -> list[Contract]:
-    """The contracts of a few episodes spread over some folders; at least one, or the error that the first one gives."""
+    """The contracts of a few episodes spread over some folders: at least one, otherwise the first error is raised."""
     episodes = find_episodes(folders, exclusion)
     found = []
     for path in episodes[:: -(-len(episodes) // SPREAD)]:
         try:
             found.append(read_metadata(path).contract)
-        except PtrError:  # a damaged bag has no say; it is left out with its reason later
+        except PtrError:  # a damaged bag does not count; it is left out later, with its reason
             continue
     found = found or [read_metadata(episodes[0]).contract]
     return [contract.low_dim() for contract in found] if low_dim else found
@@ -122,7 +122,7 @@ def _contracts(folders: Sequence[Path], low_dim: bool, exclusion: Exclusion) -> 
 def open_bags(
     bags: Bags, contract: Contract, max_idle_steps: int = ALL_STEPS, task_conditioning: str = ONE_HOT
 ) -> tuple[Dataset | None, Dataset | None]:
-    """Prior and target data, None where no folder is named; what they hold goes to the log.
+    """Prior and target data, None if no folder is given. Their size is logged.
 
     Args:
         max_idle_steps, task_conditioning: see `config.DataConfig`.
@@ -161,7 +161,7 @@ def _tell_of_left_out(data: Dataset) -> None:
 
 
 def open_frames(bags: Bags, contract: Contract, config: DataConfig) -> Dataset | None:
-    """The frames of the videos, None where none are named; what they hold goes to the log."""
+    """The frames of the videos, None if there are none. Their number is logged."""
     if not bags.videos:
         return None
     data = open_videos(bags.videos, contract, config.video_rate, root=bags.cache)
@@ -172,7 +172,7 @@ def open_frames(bags: Bags, contract: Contract, config: DataConfig) -> Dataset |
 
 
 def _tell_of_unseen(folders: Sequence[Path], contract: Contract, exclusion: Exclusion) -> None:
-    """Name the cameras of the bags in the log that a contract with other cameras does not see."""
+    """Log the cameras of the bags that a contract does not use."""
     seen = {camera.name for camera in contract.cameras}
     recorded = {camera.name for found in _contracts(folders, False, exclusion) for camera in found.cameras}
     if seen and recorded - seen:
@@ -196,10 +196,10 @@ def open_folders(
     """The episodes in some folders, for a command with the option `--exclude`.
 
     Args:
-        cache: folder of replay caches, None: the user's.   exclude: what the option holds; what leaves out nothing is
-            named in the log.   inherited: more patterns, such as those of a run.
+        cache: folder of replay caches, None: the user's.   exclude: the option's patterns; those that match nothing are
+            logged.   inherited: more patterns, e.g. those of a run.
         max_idle_steps: see `config.DataConfig`.
-        goal_images: images have goals behind them, see `Dataset.by_goal_image`.
+        goal_images: add goal images, see `Dataset.by_goal_image`.
     """
     exclusion = Exclusion(exclude, inherited)
     data = open_episodes(folders, contract, root=cache, exclusion=exclusion, max_idle_steps=max_idle_steps)
@@ -210,7 +210,7 @@ def open_folders(
 def data_report(
     bags: Bags, prior: Dataset | None, target: Dataset | None, videos: Dataset | None = None
 ) -> dict[str, Any]:
-    """What goes into data.json: per data set its folders, counts, steps per task, and what was left out and why."""
+    """The content of data.json: for each data set its folders, counts, steps per task, and what is left out and why."""
     pairs = (("prior", bags.prior, prior), ("target", bags.target, target), ("videos", bags.videos, videos))
     return {name: _describe(folders, data, bags.exclude) for name, folders, data in pairs if data is not None}
 
@@ -219,7 +219,7 @@ def bags_of_run(folder: Path, cache: Path | None = None) -> Bags:
     """The folders of bags that a run's data.json names.
 
     Raises:
-        PtrError: there is no such file, it cannot be read, or a folder is no longer there.
+        PtrError: the file is missing or unreadable, or a folder no longer exists.
     """
     try:
         data = read_object(folder / DATA, advice="name the data with --data and --target", finite=False)
@@ -229,12 +229,12 @@ def bags_of_run(folder: Path, cache: Path | None = None) -> Bags:
         raise PtrError(f"{folder / DATA} cannot be read ({error!r}); name the data with --data and --target") from error
     for path in (path for paths in found.values() for path in paths):
         if not path.is_dir() and not is_manifest(path) and path not in found.get("videos", ()):
-            raise PtrError(f"{path}, whose bags the run began with, is gone; say where it is now: --data and --target")
+            raise PtrError(f"{path}, the data of the run, no longer exists; give its new path with --data and --target")
     return Bags(found.get("prior", ()), found.get("target", ()), cache, exclude, found.get("videos", ()))
 
 
 def warn_of_changes(folder: Path, data: dict[str, Any]) -> None:
-    """Say so when a run goes on with other bags than it began with: then it draws other batches."""
+    """Warn when a run continues with other bags than it started with, since its batches will differ."""
     try:
         before = read_object(folder / DATA, finite=False)
         bags = {name: set(before.get(name, {}).get("bags", ())) for name in SETS}
@@ -244,7 +244,7 @@ def warn_of_changes(folder: Path, data: dict[str, Any]) -> None:
         old, new = bags[name], set(data.get(name, {}).get("bags", ()))
         if old != new:
             LOGGER.warning(
-                "%s data have changed since the run began (%d bags gone, %d new): it goes on, but not as it would have",
+                "%s data has changed since the run started (%d bags removed, %d new); its batches will differ",
                 name,
                 len(old - new),
                 len(new - old),
@@ -257,7 +257,7 @@ def _describe(folders: Sequence[Path], data: Dataset, exclude: Sequence[str]) ->
         steps[task] = steps.get(task, 0) + int(length)
     return {
         "folders": [str(Path(folder).resolve()) for folder in folders],
-        "exclude": lasting(exclude),
+        "exclude": absolute_patterns(exclude),
         "episodes": len(data),
         "successes": int(np.sum(data.successes)),
         "transitions": data.transitions,
@@ -268,7 +268,7 @@ def _describe(folders: Sequence[Path], data: Dataset, exclude: Sequence[str]) ->
 
 
 def limited(dataset: Dataset, episodes: int, seed: int) -> Dataset:
-    """At most that many episodes, chosen by the seed; -1: all."""
+    """At most this many episodes, chosen by the seed; -1: all."""
     if episodes < 0 or episodes >= len(dataset):
         return dataset
     keep = np.zeros(len(dataset), dtype=bool)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random crops and colour jitter on the device that trains: `replay.augment` for a batch of tensors at once.
+"""Random crops and color jitter on the device that trains: `replay.augment` for a batch of tensors at once.
 
-One CPU thread feeds a GPU too slowly. What is random is drawn on the CPU, from the same generator in the same order
-(`replay.augment.draw`), so that a run sees the same images wherever they are made, up to rounding of single pixels.
+One CPU thread is too slow to feed a GPU. Random numbers are drawn on the CPU, from the same generator in the same order
+(`replay.augment.draw`). A run sees the same images wherever they are augmented, up to rounding of single pixels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _CHANNELS_OF_SECTOR = ((0, 3, 1), (2, 0, 1), (1, 0, 3), (1, 2, 0), (3, 1, 0), (0
 
 
 def apply(images: Tensor, draws: Draws) -> Tensor:
-    """Crop and color images as the draws say.
+    """Crop images and jitter their colors according to the draws.
 
     Args:
         images: (B, H, W, 3 * cameras) uint8 RGB, on any device.
@@ -49,7 +49,7 @@ def crop(images: Tensor, offsets: Tensor, pad: int) -> Tensor:
 
 
 def _color(images: Tensor, draws: Draws) -> Tensor:
-    """Color those of N images (N, H, W, 3) that the draws chose; each step works on the images that take it now."""
+    """Jitter the colors of the chosen images of (N, H, W, 3). Each step handles the images that need it next."""
     (chosen,) = np.nonzero(draws.chosen)
     if not len(chosen):
         return images
@@ -68,9 +68,9 @@ def _color(images: Tensor, draws: Draws) -> Tensor:
 def _steps(
     strengths: NDArray[np.float64], orders: NDArray[np.int64]
 ) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]]:
-    """Operation, images that take it and up to two numbers for each, place after place of the orders.
+    """For each place of the orders: an operation, its images, and up to two numbers per image.
 
-    A saturation and a hue side by side are one change of HSV, at the second place, as `replay.augment.colour` does it.
+    A saturation and a hue side by side are one change of HSV, at the second place, as in `replay.augment.color`.
     """
     is_hsv = orders >= SATURATION
     nothing = np.zeros(len(orders))
@@ -100,7 +100,7 @@ def _change_contrast(pixels: Tensor, amount: Tensor, _: Tensor) -> Tensor:
 
 
 def _change_hsv(pixels: Tensor, saturation: Tensor, turns: Tensor) -> Tensor:
-    """Multiply the saturation and turn the hue; factors (N, 1, 1)."""
+    """Multiply the saturation and rotate the hue; factors (N, 1, 1)."""
     hue, old, value = rgb_to_hsv(pixels)
     return hsv_to_rgb(hue + 360.0 * (turns % 1.0), (old * saturation).clamp_max_(1.0), value)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches of arrays as augmented tensors on the device that trains, copied while the update before computes."""
+"""Batches of arrays as augmented tensors on the training device, copied during the previous update."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ptr_models.training.tasks import TaskTable
 
 @dataclass(frozen=True)
 class Staged:
-    """Tensors on their way.
+    """Tensors being copied.
 
     Attributes:
-        tensors: a batch, as an algorithm's update takes it.
-        ready: CUDA event behind the copies and the augmentation; None: nothing to wait for.
+        tensors: a batch, as expected by an algorithm's update.
+        ready: CUDA event after copies and augmentation; None: nothing to wait for.
     """
 
     tensors: Any
@@ -34,9 +34,9 @@ class Staged:
 
 
 class DeviceBatches:
-    """Makes tensors of batches in one thread, and hands them over in another.
+    """Converts batches to tensors in one thread, for use in another.
 
-    On a GPU copies come from pinned memory and run, with the augmentation, on a stream of their own.
+    On a GPU, copies use pinned memory. Copies and augmentation run on a separate stream.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class DeviceBatches:
         part: tuple[int, int] = (0, 1),
     ) -> None:
         """Args:
-        device: as in the configuration; which GPU that is, the calling thread's current one decides.
-        tasks: makes task vectors of ids.
+        device: as in the configuration; `cuda` is the calling thread's current GPU.
+        tasks: turns task ids into vectors.
         rule, seed: of the augmentation.
         on_device: augment tensors on the device, not arrays on the CPU.
-        part: index and number of the equal parts of a batch that this process trains on.
+        part: index of this process's part of a batch, and number of parts.
         """
         self._device = own_device(device)
         self._tasks = tasks if isinstance(tasks, int) else tasks.to(self._device)
@@ -69,27 +69,27 @@ class DeviceBatches:
         return cls(device, tasks, data.augmentation, config.seed, data.augments_on_device(device), part)
 
     def stage(self, batch: Any, step: int) -> Staged:
-        """Begin to copy and augment the batch of the update after `step` updates."""
+        """Start copying and augmenting the batch of the update after `step` updates."""
         if self._stream is None:
             return Staged(self._make(batch, step))
         with torch.cuda.stream(self._stream):
             tensors = self._make(batch, step)
             return Staged(tensors, self._stream.record_event())
 
-    def take(self, staged: Staged) -> Any:
-        """The tensors, for the current stream of this thread; work that is queued there waits for them."""
+    def wait_for(self, staged: Staged) -> Any:
+        """The tensors, usable in this thread's current stream. Work queued there waits for them."""
         if staged.ready is not None:
             current = torch.cuda.current_stream(self._device)
             current.wait_event(staged.ready)
             for tensor in _tensors(staged.tensors):
-                tensor.record_stream(current)  # so that its memory is not given away while this stream uses it
+                tensor.record_stream(current)  # keeps its memory while this stream uses it
         return staged.tensors
 
     def _make(self, batch: Any, step: int) -> Any:
         if not self._on_device:
             batch = augmented(batch, self._rule, self._seed, step, self._part)
             return to_tensors(batch, self._tasks, self._device)
-        generator = np.random.default_rng([self._seed, step])  # as `augmented` has it
+        generator = np.random.default_rng([self._seed, step])  # as in `augmented`
         tensors, images = to_tensors(batch, self._tasks, self._device), {}
         for name in images_of(batch):
             count, channels = getattr(batch, name).shape[0], getattr(batch, name).shape[-1]
@@ -99,7 +99,7 @@ class DeviceBatches:
 
 
 def own_device(name: str) -> torch.device:
-    """The device with its number: `cuda` alone means another GPU in another thread."""
+    """The device with its index: plain `cuda` can be another GPU in another thread."""
     device = torch.device(name)
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())

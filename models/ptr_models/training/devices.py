@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where tensors live."""
+"""Devices for tensors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ptr_models.common.errors import PtrError
 
 
 class DeviceError(PtrError):
-    """There is no such device here."""
+    """The device does not exist on this machine."""
 
 
 def resolve_device(name: str) -> str:
-    """`auto` as `cuda` where PyTorch sees a GPU and `cpu` elsewhere; other names as they are.
+    """Replace `auto` by `cuda` if PyTorch sees a GPU, otherwise by `cpu`. Other names stay.
 
     Raises:
-        DeviceError: PyTorch knows no such device, or this machine has none.
+        DeviceError: PyTorch does not know the device, or this machine does not have it.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -26,7 +26,7 @@ def resolve_device(name: str) -> str:
         raise DeviceError(f"unknown device {name!r}; known: auto, cpu, cuda, cuda:NUMBER") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"there is no device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs here; use --device cpu, or "
-            "install the driver and PyTorch's CUDA build"
+            f"there is no device {name!r}: PyTorch sees {torch.cuda.device_count()} GPUs; use --device cpu, or install "
+            "the driver and a CUDA build of PyTorch"
         )
     return name

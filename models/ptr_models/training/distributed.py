@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several processes that train one policy, as torchrun starts them: gloo on CPUs, NCCL on GPUs.
+"""Data-parallel training by several processes, started by torchrun: gloo on CPUs, NCCL on GPUs.
 
-All draw the same batch, each takes its part of the rows, and gradients are averaged during each backward pass
-(`ptr_models.networks.shared_batch`), so that all keep the same weights.
+All processes draw the same batch, and each trains on its part of the rows. Gradients are averaged during each backward
+pass (`ptr_models.networks.data_parallel`), so all keep the same weights.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Result = TypeVar("Result")
 
 
 class GroupError(PtrError):
-    """Processes that train together have lost each other, or differ where they must not."""
+    """Processes that train together lost contact, or differ where they must not."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those that train together; alone it is the first of one.
+    """This process among those that train together; by default a group of one.
 
     Attributes:
-        rank: its number, 0 writes the files.   size: how many there are.
+        rank: its number; rank 0 writes the files.   size: number of processes.
     """
 
     rank: int = 0
@@ -50,10 +50,10 @@ class Group:
         """Refuse a batch that cannot be divided into equal parts.
 
         Raises:
-            GroupError: with both numbers.
+            GroupError: names both numbers.
         """
         if batch_size % self.size:
-            raise GroupError(f"batch_size {batch_size} is no multiple of {self.size} processes; change one of them")
+            raise GroupError(f"batch_size {batch_size} is not a multiple of {self.size} processes; change one of them")
 
     def highest(self, value: int) -> int:
         """The largest value of all processes."""
@@ -64,7 +64,7 @@ class Group:
         return self._reduced(values.clone(), dist.ReduceOp.SUM) / self.size
 
     def start_mean(self, values: Tensor) -> Callable[[], Tensor]:
-        """Begin to take the element-wise mean over the processes; the function returned waits for it.
+        """Start averaging element-wise over the processes; the returned function waits for the result.
 
         Args:
             values: overwritten.
@@ -80,10 +80,10 @@ class Group:
         return wait
 
     def require_equal(self, value: float, what: str) -> None:
-        """Refuse to go on when a number differs between the processes.
+        """Refuse to continue if a number differs between the processes.
 
         Raises:
-            GroupError: with the name of the number and both values.
+            GroupError: names the number and both values.
         """
         own = torch.tensor(value, dtype=torch.float64)
         low, high = (float(self._reduced(own.clone(), op)) for op in (dist.ReduceOp.MIN, dist.ReduceOp.MAX))
@@ -103,8 +103,8 @@ class Group:
             return exchange()
         except RuntimeError as error:
             raise GroupError(
-                f"process {self.rank} of {self.size} has lost another one ({_reason(error)}); that one's message says "
-                "why, and --resume continues from the newest checkpoint"
+                f"process {self.rank} of {self.size} has lost another process ({_reason(error)}); see the message of "
+                "that process, then continue from the newest checkpoint with --resume"
             ) from error
 
 
@@ -113,16 +113,16 @@ ALONE = Group()
 
 @contextmanager
 def joined(device: str) -> Iterator[Group]:
-    """The group of processes that torchrun's environment describes; without it this process alone.
+    """The group of processes described by torchrun's environment; without it, this process alone.
 
     Args:
-        device: as in the configuration; on a machine with several GPUs each process takes one.
+        device: as in the configuration; on a machine with several GPUs each process uses one.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
     if os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]) == os.environ["WORLD_SIZE"]:
-        for backend in ("GLOO", "NCCL"):  # all on one machine: nothing to be reached from elsewhere
+        for backend in ("GLOO", "NCCL"):  # all on one machine: not reachable from elsewhere
             os.environ.setdefault(f"{backend}_SOCKET_IFNAME", "lo")
     on_gpus = torch.device(resolve_device(device)).type == "cuda"
     if on_gpus:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where and with what a run computes, for whoever asks later."""
+"""The software and hardware of a run, recorded for later."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ptr_models.provenance import source_commit
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of what computes."""
+    """Versions of Python and of the packages that compute."""
     return {
         "ptr_models": __version__,
         "python": platform.python_version(),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A file of JSON objects, one a line, to which a run appends; training outlives a disk that is full."""
+"""A file of JSON objects, one per line, to which a run appends. Training continues if the disk is full."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ LOGGER = logging.getLogger(__name__)
 
 
 class JsonLines:
-    """Appends whole lines or nothing. What can't be written now is written later, when it can."""
+    """Appends whole lines or nothing. Lines that can't be written now are written later."""
 
     def __init__(self, path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
-        """Args: keep: which entries of an earlier attempt stay; from the first other one on, all go.
+        """Args: keep: whether an entry of an earlier attempt stays. The first rejected entry ends the file.
 
         Raises:
-            PtrError: it is no file that can be written.
+            PtrError: it is not a writable file.
         """
         self.path = path
         self._waiting = b""
@@ -34,13 +34,13 @@ class JsonLines:
             raise PtrError(f"{path} cannot be opened: {error}; move it away") from error
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Add an entry. A full disk is a warning, once; the lines wait in memory."""
+        """Add an entry. If the disk is full, warn once and keep the lines in memory."""
         self._waiting += json.dumps(entry).encode() + b"\n"
         try:
             self._write()
         except OSError as error:
             if not self._refused:
-                LOGGER.warning("%s cannot be written (%s); training goes on, its lines wait", self.path, error)
+                LOGGER.warning("%s cannot be written (%s); training continues, its lines are kept", self.path, error)
             self._refused = True
 
     def _write(self) -> None:
@@ -55,7 +55,7 @@ class JsonLines:
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The entries of a file; a last line that was cut off is left out, and a missing file is empty."""
+    """The entries of a file, without a truncated last line; empty if the file is missing."""
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
@@ -70,7 +70,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _rewrite(path: Path, keep: Callable[[dict[str, Any]], bool]) -> int:
-    """Drop entries from the end on that are not to stay; the length of what is left, bytes."""
+    """Truncate the file at the first entry that must not stay; returns the remaining length, bytes."""
     length = 0
     if path.exists():
         with path.open("rb+") as stream:

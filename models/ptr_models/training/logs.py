@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a run reports: a progress bar or lines, metrics.jsonl, timing.jsonl, TensorBoard."""
+"""The reports of a run: a progress bar or log lines, metrics.jsonl, timing.jsonl, TensorBoard."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from rich.progress import (
 
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.jsonlines import JsonLines
-from ptr_models.training.watch import watched
+from ptr_models.training.progress_metrics import progress_metrics
 
 LOGGER = logging.getLogger(__name__)
 
 
 class NoLog:
-    """For processes that report nothing."""
+    """The log of processes that report nothing."""
 
     def __enter__(self) -> NoLog:
         return self
@@ -40,7 +40,7 @@ class NoLog:
 
 
 class RunLog:
-    """Writes the metrics of an interval everywhere; a context manager."""
+    """Writes the metrics of an interval to all outputs; a context manager."""
 
     def __init__(
         self,
@@ -53,9 +53,9 @@ class RunLog:
     ) -> None:
         """Args:
         folder: of the run.
-        config: its method decides which numbers are shown.
+        config: its algorithm decides which metrics are shown.
         start: updates done.
-        complete: entries of more updates than these are of an attempt that was interrupted, and go.
+        complete: entries after this many updates come from an interrupted attempt and are removed.
         title: of the bar.
         """
         self._metrics, self._timing = (
@@ -80,7 +80,7 @@ class RunLog:
         self._curves.close()
 
     def advance(self, step: int, fraction: float | None = None) -> None:
-        """`step` updates are done; the used `fraction` of a time budget moves the bar instead."""
+        """Report that `step` updates are done. With a time budget, its used `fraction` moves the bar instead."""
         done = step - self._start
         if fraction is not None and fraction > 0:
             self._bar.update(self._task, completed=done, total=max(done, round(done / fraction)))
@@ -101,7 +101,7 @@ class RunLog:
         self._show(step, metrics, f"{rate:.1f}/s")
 
     def _show(self, step: int, metrics: Mapping[str, float], rate: str) -> None:
-        items = watched(self._method, metrics)
+        items = progress_metrics(self._method, metrics)
         for item in items:
             if item.metric not in self._explained:
                 LOGGER.info("%s is %s: %s", item.label, item.metric, item.healthy)
@@ -113,10 +113,10 @@ class RunLog:
 
 
 class Curves:
-    """TensorBoard's files; training goes on without them where they can't be written."""
+    """TensorBoard's files. Training continues without them if they can't be written."""
 
     def __init__(self, folder: Path, complete: int, config: TrainingConfig) -> None:
-        """Args: complete: curves of an interrupted attempt are cut off after this many updates."""
+        """Args: complete: curves of an interrupted attempt are truncated after this many updates."""
         self._writer: Any = None
         try:
             from torch.utils.tensorboard import SummaryWriter
@@ -140,7 +140,7 @@ class Curves:
             self._give_up(error)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining points."""
         if self._writer is None:
             return
         try:
@@ -149,7 +149,7 @@ class Curves:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        LOGGER.warning("curves for TensorBoard cannot be written any more (%s); training goes on", error)
+        LOGGER.warning("TensorBoard curves can no longer be written (%s); training continues", error)
         self._writer = None
 
 

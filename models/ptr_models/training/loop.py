@@ -14,29 +14,29 @@ import torch
 
 from ptr_models.algorithms import Algorithm
 from ptr_models.common.output_folder import locked
+from ptr_models.networks.data_parallel import Shard, sharded
 from ptr_models.networks.encoder import Encoder
-from ptr_models.networks.shared_batch import Share, sharing
-from ptr_models.training.averages import Averages, TrainingError, require_finite
 from ptr_models.training.checkpoint import Checkpoint, save_checkpoint
 from ptr_models.training.device_batches import DeviceBatches, Staged
 from ptr_models.training.distributed import ALONE, Group
 from ptr_models.training.logs import NoLog, RunLog
+from ptr_models.training.metric_averager import MetricAverager, TrainingError, require_finite
 from ptr_models.training.prefetch import BatchSource, Prefetcher
 from ptr_models.training.runs import checkpoint_folder, prune_checkpoints, remove_leftovers
 from ptr_models.training.signals import stop_signals
 
 _OUT_OF_TIME = 1
-"""Among the reasons to end, which are otherwise numbers of signals (2 and more)."""
+"""A reason to stop; the others are signal numbers (2 and more)."""
 
 
 def compile_encoders(algorithm: Algorithm, mode: str, **options: Any) -> int:
-    """Compile all image encoders of an algorithm in place; weights, names and checkpoints stay as they are.
+    """Compile all image encoders of an algorithm in place. Weights, names and checkpoints don't change.
 
     Args:
-        mode: of torch.compile; `reduce-overhead` replays CUDA graphs.
-        options: further ones of torch.compile, e.g. its backend.
+        mode: of torch.compile; `reduce-overhead` uses CUDA graphs.
+        options: further options of torch.compile, e.g. its backend.
     Returns:
-        how many there are; each is compiled by its first call.
+        the number of encoders; each is compiled on its first call.
     """
     encoders = [item for module in algorithm.modules.values() for item in module.modules() if isinstance(item, Encoder)]
     for encoder in encoders:
@@ -49,8 +49,8 @@ class Outcome:
     """How a run ended.
 
     Attributes:
-        step: updates done.  seconds: it took.  reason: steps, seconds or signal.  checkpoint: the last one.
-        signal: number of the signal that ended it, or 0.
+        step: updates done.  seconds: duration.  reason: steps, seconds or signal.  checkpoint: the last one.
+        signal: number of the signal that stopped it, or 0.
     """
 
     step: int
@@ -61,23 +61,23 @@ class Outcome:
 
 
 class Trainer:
-    """One run: from a state of the algorithm to a later one, with checkpoints on the way."""
+    """One run: updates an algorithm and writes checkpoints."""
 
     def __init__(
         self, algorithm: Algorithm, checkpoint: Checkpoint, source: BatchSource, folder: Path, group: Group = ALONE
     ) -> None:
         """Args:
-        algorithm: initialised or loaded.
-        checkpoint: contract, tasks, configuration, and the step to go on from.
+        algorithm: initialized or loaded.
+        checkpoint: contract, tasks, configuration, and the step to continue from.
         source: batches.
         folder: of the run.
-        group: the processes that train together; the first one writes.
+        group: the processes that train together; rank 0 writes.
         """
         self.algorithm, self.source, self.folder, self.group = algorithm, source, folder, group
         self.config = checkpoint.config
         self.step = checkpoint.step
         self.start = checkpoint
-        self._averages = Averages(checkpoint.pending, self.config.device)
+        self._averages = MetricAverager(checkpoint.pending, self.config.device)
         self._metrics: dict[str, float] = dict(checkpoint.metrics)
         self._sampler = checkpoint.sampler
         self._started = 0.0
@@ -90,19 +90,19 @@ class Trainer:
             title: of the progress bar.
         Raises:
             CheckpointError: a checkpoint cannot be written; earlier ones are kept.
-            FolderInUseError: somebody else writes into this folder.
+            FolderInUseError: another process writes to this folder.
             GroupError: another process of the group was lost.
             TrainingError: a loss is not finite.
         """
         self._started = time.monotonic()
-        self._meet()
+        self._require_agreement()
         if self.config.compile:
             compile_encoders(self.algorithm, self.config.compile)
         steps = range(self.step, self.config.schedule.steps)
         with (
             stop_signals() as stop,
             self._own_folder(),
-            sharing(Share(self.group.rank, self.group.size, self.group.start_mean)),
+            sharded(Shard(self.group.rank, self.group.size, self.group.start_mean)),
             self._log(title) as log,
             Prefetcher(self._make_batch, self.source.state_dict, steps) as batches,
         ):
@@ -111,13 +111,13 @@ class Trainer:
                 self._advance(batches, log)
                 number = self.group.highest(stop.signal or self._out_of_time())
             checkpoint = self.save()
-            if self._averages.updates and number <= _OUT_OF_TIME:  # after a signal the interval goes on with --resume
+            if self._averages.updates and number <= _OUT_OF_TIME:  # after a signal, --resume continues the interval
                 self._report(log)
         reason = {0: "steps", _OUT_OF_TIME: "seconds"}.get(number, "signal")
         return Outcome(self.step, self._seconds, reason, checkpoint, number if reason == "signal" else 0)
 
     def save(self) -> Path:
-        """Write checkpoints/step_N unless it was written already; the newest stay, and milestones."""
+        """Write checkpoints/step_N unless it exists, then delete old checkpoints except milestones."""
         path = checkpoint_folder(self.folder, self.step)
         pending = self._averages.state(self.group)
         require_finite(pending.get("sums", {}), self.step)
@@ -128,7 +128,7 @@ class Trainer:
                 metrics=self._metrics,
                 pending=pending,
                 sampler=self._sampler,
-                q_ranges={},  # those of the weights that it began with
+                q_ranges={},  # the old ones belong to the initial weights
             )
             save_checkpoint(path, self.algorithm, state)
             prune_checkpoints(self.folder, self.config.schedule.keep_checkpoints, self.config.schedule.is_milestone)
@@ -139,15 +139,15 @@ class Trainer:
         return time.monotonic() - self._started
 
     def _advance(self, batches: Prefetcher, log: RunLog | NoLog) -> None:
-        """One update, and what is due after it."""
+        """One update, then logging and saving if due."""
         schedule = self.config.schedule
         staged, self._sampler = batches.next()
-        tensors = self._batches.take(staged)
+        tensors = self._batches.wait_for(staged)
         try:
             self._averages.add(self.algorithm.update(tensors, self.step))
         except torch.cuda.OutOfMemoryError as error:
             raise TrainingError(
-                f"the GPU's memory is too small for batch_size {self.config.batch_size}; lower it"
+                f"the GPU ran out of memory with batch_size {self.config.batch_size}; lower it"
             ) from error
         self.step += 1
         log.advance(self.step, self._seconds / schedule.seconds if schedule.seconds else None)
@@ -157,7 +157,7 @@ class Trainer:
             self.save()
 
     def _make_batch(self, step: int) -> Staged:
-        """This process's rows of the batch after `step` updates; all draw the whole one, by the same seed."""
+        """This process's rows of the batch after `step` updates. All processes draw the same batch, from one seed."""
         config, group = self.config, self.group
         share = config.batch_size // group.size
         rows = slice(group.rank * share, (group.rank + 1) * share)
@@ -165,7 +165,7 @@ class Trainer:
         return self._batches.stage(batch, step)
 
     def _report(self, log: RunLog | NoLog) -> None:
-        self._metrics = self._averages.take(self.group)
+        self._metrics = self._averages.compute_and_reset(self.group)
         require_finite(self._metrics, self.step)
         log.write(self.step, self._metrics, self._seconds)
 
@@ -173,8 +173,8 @@ class Trainer:
         limit = self.config.schedule.seconds
         return _OUT_OF_TIME if limit and self._seconds >= limit else 0
 
-    def _meet(self) -> None:
-        """What must hold among several processes before their first update."""
+    def _require_agreement(self) -> None:
+        """Check that several processes agree before their first update."""
         if self.group.size == 1:
             return
         self.group.require_divisor(self.config.batch_size)
@@ -188,7 +188,7 @@ class Trainer:
 
     @contextmanager
     def _own_folder(self) -> Iterator[None]:
-        """The run is written by this process and no other; what a killed one left half-written goes."""
+        """Lock the run folder for this process, and delete half-written files of a killed one."""
         if not self.group.is_main:
             yield
             return

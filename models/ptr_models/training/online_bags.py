@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trials that appear in a folder while training runs: found when complete, judged once, and made into a data set."""
+"""Trials that appear in a folder during training: found when complete, judged once, added to a data set."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ LABELLED = tuple(name for name in OUTCOMES if name != "unlabelled")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What training makes of a trial.
+class TrialVerdict:
+    """How training uses a trial.
 
     Attributes:
-        episode: its folder's name.
+        episode: name of its folder.
         task: its task.
-        success: whether its last steps are rewarded; otherwise it ran out of time, which ends nothing: its masks are
+        success: whether its last steps are rewarded. Otherwise it ran out of time, which is not terminal: its masks are
             all 1, and its values bootstrap.
-        steps: that are used; a success ends where it was recognised.
+        steps: number of steps to use; a success ends where it was recognized.
         by: classifier or label.
     """
 
@@ -47,36 +47,36 @@ class Verdict:
     by: str
 
 
-class Judge(Protocol):
-    """Who decides whether a trial succeeded."""
+class TrialJudge(Protocol):
+    """Decides whether a trial succeeded."""
 
     @property
     def outcomes(self) -> Sequence[str]:
         """Labels of the episodes that can be judged."""
 
     def refusal(self, task: str) -> str:
-        """Why trials of this task cannot be judged; empty: they can."""
+        """Why trials of this task cannot be judged; empty if they can."""
 
-    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
-        """A verdict from the images (T+1, H, W, 3 * cameras) and whether the label says success."""
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
+        """A verdict, given the images (T+1, H, W, 3 * cameras) and whether the label says success."""
 
 
 class ByLabel:
-    """The label that the operator (or the simulator) gave; a trial without one waits for it."""
+    """Judges by the label from the operator (or the simulator). Unlabelled trials wait."""
 
     outcomes = LABELLED
 
     def refusal(self, task: str) -> str:
-        """See `Judge`; a label is good for every task."""
+        """See `TrialJudge`; labels work for every task."""
         return ""
 
-    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
-        """See `Judge`."""
-        return Verdict(name, task, labelled, len(images) - 1, "label")
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
+        """See `TrialJudge`."""
+        return TrialVerdict(name, task, labelled, len(images) - 1, "label")
 
 
 class ByClassifier:
-    """The success classifier, whatever the label says; a success ends with the frame that completes it."""
+    """Judges by the success classifier and ignores the label. A success ends with the frame that completes it."""
 
     outcomes = OUTCOMES
 
@@ -84,23 +84,23 @@ class ByClassifier:
         self.classifier = classifier
 
     def refusal(self, task: str) -> str:
-        """See `Judge`."""
+        """See `TrialJudge`."""
         known = self.classifier.thresholds
         if self.classifier.tasks.canonical(task) in known:
             return ""
         return f"the classifier was not trained for {task!r}; it knows: {', '.join(sorted(known)) or 'none'}"
 
-    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> Verdict:
-        """See `Judge`; a first frame that counts already leaves one step."""
+    def judge(self, name: str, task: str, images: NDArray[np.uint8], labelled: bool) -> TrialVerdict:
+        """See `TrialJudge`; if the first frame already counts as success, one step remains."""
         at = self.classifier.first_success(images, task)
         steps = len(images) - 1 if at is None else max(at, 1)
-        return Verdict(name, task, at is not None, steps, "classifier")
+        return TrialVerdict(name, task, at is not None, steps, "classifier")
 
 
-class Intake:
-    """Watches a folder of bags; what is complete, readable and judged is the online data set.
+class TrialDataset:
+    """The complete, readable and judged bags in a folder: the online data set.
 
-    The bags are the truth: one that disappears leaves the data set, one whose label changes is labelled again.
+    It follows the bags: a deleted bag leaves the data set, and a changed label takes effect.
     """
 
     def __init__(
@@ -108,41 +108,41 @@ class Intake:
         folder: Path,
         contract: Contract,
         tasks: TaskTable,
-        judge: Judge,
+        judge: TrialJudge,
         capacity: int,
         cache: Path | None = None,
     ) -> None:
         """Args:
         folder: where bags appear, at any depth.
         contract: that they must follow.
-        tasks: that the policy knows; a trial of another one is left out, as is one that the judge does not know.
+        tasks: tasks of the policy. Trials of other tasks, or of tasks that the judge does not know, are left out.
         capacity: transitions; the oldest trials beyond it are no longer sampled.
         cache: folder of replay caches, None: the user's.
         """
         self._folder, self._contract, self._tasks, self._judge = folder, contract, tasks, judge
         self._capacity, self._cache = capacity, cache
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: dict[str, TrialVerdict] = {}
         self._signature: tuple = ()
         self.data: Dataset | None = None
         self.left_out: tuple[LeftOut, ...] = ()
 
     @property
-    def verdicts(self) -> list[Verdict]:
-        """Of every trial so far, in the order in which they were judged."""
+    def verdicts(self) -> list[TrialVerdict]:
+        """The verdicts of all trials so far, in the order of judgment."""
         return list(self._verdicts.values())
 
-    def restore(self, verdicts: Iterable[Verdict]) -> None:
-        """Go on from trials that an earlier run has judged."""
+    def restore(self, verdicts: Iterable[TrialVerdict]) -> None:
+        """Continue from trials that an earlier run has judged."""
         self._verdicts = {item.episode: item for item in verdicts}
         self._signature = ()
 
-    def refresh(self) -> list[Verdict]:
-        """Look for changes; returns the verdicts of trials that are new, oldest first."""
-        signature = self._look()
+    def refresh(self) -> list[TrialVerdict]:
+        """Check for changes; returns the verdicts of new trials, oldest first."""
+        signature = self._snapshot()
         if signature == self._signature:
             return []
         self._signature = signature
-        new: list[Verdict] = []
+        new: list[TrialVerdict] = []
         self.data = None
         if not signature:
             return new
@@ -150,7 +150,7 @@ class Intake:
             data = open_episodes(
                 [self._folder], self._contract, root=self._cache, outcomes=self._judge.outcomes, progress=False
             )
-        except EpisodeError as error:  # none is usable, one vanished this moment, the cache is full: look again
+        except EpisodeError as error:  # none is usable, one just vanished, or the cache is full: try again
             self._signature = ()
             self.left_out = (LeftOut(str(self._folder), str(error)),)
             return new
@@ -172,13 +172,13 @@ class Intake:
         return new
 
     def _refusal(self, task: str) -> str:
-        """Why trials of a task are left out; empty: they are not."""
+        """Why trials of a task are left out; empty if they are not."""
         if self._tasks.canonical(task) not in self._tasks.names:
             return f"the policy has no task {task!r}"
         return self._judge.refusal(task)
 
     def _judged(self, data: Dataset) -> Dataset:
-        """With the verdicts in place of lengths and outcomes; a label counts as it is now."""
+        """The data with lengths and outcomes from the verdicts. Labels count as they are now."""
         verdicts = [self._verdicts[Path(path).name] for path in data.paths]
         if isinstance(self._judge, ByLabel):
             return data
@@ -189,7 +189,7 @@ class Intake:
         )
 
     def _newest(self, data: Dataset, order: Sequence[int]) -> Dataset:
-        """The newest trials that fit into the capacity, at least one."""
+        """The newest trials that fit into the capacity; at least one."""
         backwards = np.array(order[::-1])
         fits = np.cumsum(data.lengths[backwards]) <= self._capacity
         fits[0] = True
@@ -197,8 +197,8 @@ class Intake:
         keep[backwards[fits]] = True
         return data if keep.all() else data.select(keep)
 
-    def _look(self) -> tuple:
-        """Complete bags and when they (or their labels) changed."""
+    def _snapshot(self) -> tuple:
+        """Complete bags and the times at which they or their labels changed."""
         if not self._folder.is_dir():
             return ()
         try:
@@ -209,34 +209,34 @@ class Intake:
 
 
 def by_recording(data: Dataset) -> list[int]:
-    """Indices of the episodes by the time at which their bag was completed, then by name."""
+    """Indices of the episodes, sorted by the time at which their bag was completed, then by name."""
     return sorted(range(len(data)), key=lambda index: (_completed(Path(data.paths[index])), data.paths[index]))
 
 
-def write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
-    """One JSON line each; the file is replaced at once."""
+def write_verdicts(path: Path, verdicts: Sequence[TrialVerdict]) -> None:
+    """Write one JSON line per verdict; the file is replaced atomically."""
     text = "".join(json.dumps(dataclasses.asdict(item)) + "\n" for item in verdicts)
     write_atomically(path, text)
 
 
-def read_verdicts(path: Path, most: int) -> list[Verdict]:
-    """The first `most` verdicts of a file.
+def read_verdicts(path: Path, count: int) -> list[TrialVerdict]:
+    """The first `count` verdicts of a file.
 
     Raises:
         PtrError: it has fewer, or is damaged.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()[:most]
-        found = [Verdict(**parse_object(line, str(path))) for line in lines]
+        lines = path.read_text(encoding="utf-8").splitlines()[:count]
+        found = [TrialVerdict(**parse_object(line, str(path))) for line in lines]
     except (OSError, PtrError, ValueError, TypeError) as error:
         raise PtrError(f"the verdicts {path} cannot be read ({error}); start a new run") from error
-    if len(found) < most:
-        raise PtrError(f"{path} has {len(found)} verdicts, but the checkpoint was trained with {most}; start a new run")
+    if len(found) < count:
+        raise PtrError(f"{path} has {len(found)} verdicts, the checkpoint was trained with {count}; start a new run")
     return found
 
 
 def _changed(path: Path) -> int:
-    """Newest time of change (ns) of a bag's files; 0 when it is gone."""
+    """Latest modification time (ns) of a bag's files; 0 if it is gone."""
     try:
         return max((file.stat().st_mtime_ns for file in path.iterdir()), default=0)
     except OSError:
@@ -244,7 +244,7 @@ def _changed(path: Path) -> int:
 
 
 def _completed(path: Path) -> int:
-    """Time of change (ns) of the bag itself, which no label touches; 0 when it is gone."""
+    """Modification time (ns) of the bag itself, which labels don't change; 0 if it is gone."""
     return max((_changed_file(file) for file in path.glob("*.mcap")), default=0)
 
 

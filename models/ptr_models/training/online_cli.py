@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr train online`: learn on from trials as they are recorded."""
+"""`ptr train online`: continue to learn from trials as they are recorded."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from ptr_models.training.online import OnlineLearner
 
 DESCRIPTION = """\
-Continue a fine-tuned checkpoint with trials of the policy that appear in a folder. After each trial it makes as many
-updates as the trial has steps; half of every batch is online data (online.mix), half is drawn as in fine-tuning. A
-success classifier (`ptr train classifier`) or the label decides whether a trial succeeded. Ends on Ctrl-C; --resume
-continues."""
+Continue a fine-tuned checkpoint with trials of the policy that appear in a folder. Each trial is followed by as many
+updates as it has steps. Half of every batch is online data (online.mix), half is drawn as in fine-tuning. A success
+classifier (`ptr train classifier`) or the label decides whether a trial succeeded. Stop it with Ctrl-C, continue with
+--resume."""
 EPILOGUE = """\
 examples:
   ptr train online --checkpoint runs/carrot --target data/carrot --data data/mix --classifier runs/carrot_done \\
@@ -49,7 +49,7 @@ def add_online(kinds: argparse._SubParsersAction) -> None:
         dest="trials",
         type=arguments.output_folder,
         metavar="DIR",
-        help="folder where the bags of trials appear (default: OUT/trials)",
+        help="folder in which bags of trials appear (default: OUT/trials)",
     )
     add("--until", type=arguments.count, metavar="N", help="end after this many judged trials")
     add("--seed", type=arguments.seed, metavar="N", help="seed of batches and augmentation")
@@ -59,7 +59,7 @@ def add_online(kinds: argparse._SubParsersAction) -> None:
 
 
 def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
-    """What every online run needs, whoever collects its trials."""
+    """Arguments of every online run, no matter what collects its trials."""
     add = parser.add_argument
     add(
         "--checkpoint",
@@ -80,12 +80,12 @@ def add_learning_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
-    """Who says whether a trial succeeded: exactly one of --classifier and --labels."""
+    """Arguments for judging trials: exactly one of --classifier and --labels."""
     judge = parser.add_mutually_exclusive_group(required=True)
     judge.add_argument(
         "--classifier", type=arguments.existing_folder, metavar="DIR", help="success classifier that judges the trials"
     )
-    judge.add_argument("--labels", action="store_true", help="use the trials' labels; unlabelled ones wait")
+    judge.add_argument("--labels", action="store_true", help="use the labels of the trials; unlabelled trials wait")
 
 
 def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
@@ -99,9 +99,9 @@ def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
     from ptr_models.training.online_session import Trials, resume_online, start_online
 
     if options.resume == (options.checkpoint is not None):
-        raise PtrError("an online run starts with --checkpoint or goes on with --resume; give one of them")
+        raise PtrError("an online run starts with --checkpoint or continues with --resume; give one of them")
     if options.resume and (options.target or options.data or options.exclude):
-        raise PtrError("--resume goes on with the run's own data; leave --target, --data and --exclude out")
+        raise PtrError("--resume uses the run's own data; omit --target, --data and --exclude")
     names = ("seed", "threads", "device")
     overrides = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     where = Trials(trials, options.classifier)
@@ -112,7 +112,7 @@ def open_learner(options: argparse.Namespace, trials: Path) -> OnlineLearner:
 
 
 def run_online(options: argparse.Namespace) -> int:
-    """`ptr train online`; after a signal the exit code is 128 + its number."""
+    """`ptr train online`. After a signal, the exit code is 128 + its number."""
     from ptr_models.training.online import success_rate
     from ptr_models.training.online_session import watch
     from ptr_models.training.runs import CONFIG, latest_checkpoint
@@ -125,7 +125,7 @@ def run_online(options: argparse.Namespace) -> int:
     print(f"Waiting for trials in {trials}; Ctrl-C ends.")
     number = watch(learner, options.until)
     now = learner.progress
-    rate = success_rate(learner.intake.verdicts, 20)
+    rate = success_rate(learner.trials.verdicts, 20)
     print(f"{now.trials} trials, {now.step} updates; success of the last 20: {100 * rate:.0f} %.")
     print(f"Checkpoint: {latest_checkpoint(options.out)}")
     words = ("--resume", "--out", options.out, "--bags", trials)

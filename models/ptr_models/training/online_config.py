@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class OnlineConfig:
-    """What `ptr train online` does with new trials; the defaults are the original's.
+    """How `ptr train online` uses new trials. The defaults are those of the original PTR code.
 
     Attributes:
         mix: fraction of online transitions in a batch; the rest is drawn as in fine-tuning.
         updates_per_transition: updates for each step of a new trial.
-        min_transitions: updates begin when there are more online transitions than these.
+        min_transitions: updates start when there are more online transitions than this.
         capacity: online transitions; older trials are no longer sampled.
-        only_success: sample successful trials alone.
-        keep: newest checkpoints that are kept, at least 1.
+        only_success: sample only successful trials.
+        keep: number of newest checkpoints to keep, at least 1.
     """
 
     mix: float = 0.5

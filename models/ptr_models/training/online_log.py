@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an online run reports: a progress bar of trials or lines, metrics.jsonl, TensorBoard."""
+"""The reports of an online run: a progress bar of trials or log lines, metrics.jsonl, TensorBoard."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ptr_models.training.online import OnlineLearner, success_rate
 
 LOGGER = logging.getLogger(__name__)
 WINDOWS = (10, 20)
-"""Newest trials over which the success rate is shown."""
+"""Numbers of newest trials over which success rates are shown."""
 
 
 class OnlineLog:
-    """Writes where the learner stands after each group of trials; a context manager."""
+    """Reports the learner's progress after each group of trials; a context manager."""
 
     def __init__(self, folder: Path, config: TrainingConfig, learner: OnlineLearner, trials: int | None) -> None:
-        """Args: trials: the run ends with so many; None: it goes on until it is stopped."""
+        """Args: trials: the run ends after this many; None: it runs until stopped."""
         done = learner.progress
         self._metrics = JsonLines(folder / "metrics.jsonl", lambda entry: entry.get("trials", 0) <= done.trials)
         self._curves = Curves(folder / "tensorboard", done.step, config)
@@ -52,7 +52,7 @@ class OnlineLog:
 
     def write(self, learner: OnlineLearner) -> None:
         """Report the trials and updates since the last call."""
-        now, verdicts = learner.progress, learner.intake.verdicts
+        now, verdicts = learner.progress, learner.trials.verdicts
         rates = {f"success_rate_{last}": success_rate(verdicts, last) for last in WINDOWS}
         known = {name: value for name, value in rates.items() if not math.isnan(value)}
         self._metrics.append(
@@ -67,8 +67,8 @@ class OnlineLog:
             LOGGER.info("trial %d: %d transitions  %s", now.trials, now.transitions, shown)
 
     def warn(self, learner: OnlineLearner) -> None:
-        """Say once of each trial that can't be used why."""
-        for item in learner.intake.left_out:
+        """Log once, for each trial that can't be used, why."""
+        for item in learner.trials.left_out:
             if item.path not in self._warned:
                 LOGGER.warning("left out: %s: %s", item.path, item.reason)
                 self._warned.add(item.path)

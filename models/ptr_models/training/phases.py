@@ -18,10 +18,10 @@ from ptr_models.training.tasks import TaskTable
 
 
 class PhasedSource:
-    """PTR's two phases: prior data alone, then the mixture; the phase follows from the step."""
+    """PTR's two phases: prior data alone, then the mixture. The step determines the phase."""
 
     def __init__(self, prior: AnySampler | None, target: AnySampler | None, target_from: int, mix: float) -> None:
-        """Args: target_from: updates before the target data enter; without target data there is one phase."""
+        """Args: target_from: updates before the target data enter. Without target data there is one phase."""
         if prior is None:
             target_from, mix = 0, 0.0
         first = MixingSampler(prior, target, 1.0) if prior is not None else None
@@ -29,11 +29,11 @@ class PhasedSource:
         self._target_from = target_from
 
     def phase(self, step: int) -> int:
-        """Phase (0 or 1) of the update after `step` updates are done."""
+        """Phase (0 or 1) of the update after `step` updates."""
         return int(step >= self._target_from)
 
     def sample(self, size: int, step: int, rows: slice = ALL_ROWS) -> Batch:
-        """A batch for the update after `step` updates are done, or some of its rows."""
+        """A batch, or some of its rows, for the update after `step` updates."""
         source = self._phases[self.phase(step)]
         assert source is not None  # without prior data phase 0 is empty
         return source.sample(size, rows)
@@ -60,8 +60,8 @@ def make_source(
 
     if kind == "intents" and config.data.by_goal_image:
         raise PtrError(
-            "data.task_conditioning is goal_image, but values of videos are learned without goals; leave it out, and "
-            "set it when a policy is pre-trained from them"
+            "data.task_conditioning is goal_image, but values of videos are learned without goals; omit it here, and "
+            "set it when you pre-train a policy from them"
         )
 
     def sampler(data: Dataset | None, seed: int) -> AnySampler | None:

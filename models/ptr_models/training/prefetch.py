@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Batches that are drawn and augmented in a thread while the update before them computes."""
+"""Batches that are drawn and augmented in a thread during the previous update."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ptr_models.replay.batch import ALL_ROWS
 from ptr_models.replay.windows import CLIP, Clips
 
 AHEAD = 2
-"""Batches that wait; one would do if all took the same time."""
+"""Number of batches prepared in advance; 1 would do if all took the same time."""
 
 
 class BatchSource(Protocol):
-    """Batches of the phase that an update belongs to."""
+    """Draws the batches of each update's phase."""
 
     def sample(self, size: int, step: int, rows: slice = ALL_ROWS) -> Any: ...
 
@@ -28,12 +28,12 @@ class BatchSource(Protocol):
 
 
 class Prefetcher:
-    """Makes the batches of some updates, in order and a few ahead; a context manager."""
+    """Prepares batches in order, a few updates ahead; a context manager."""
 
     def __init__(self, make: Callable[[int], Any], state: Callable[[], dict[str, Any]], steps: range) -> None:
         """Args:
-        make: the batch of the update after so many updates.
-        state: of the draws; it is kept with each batch, since the thread is ahead of the training.
+        make: makes the batch for the update after a given number of updates.
+        state: state of the draws; stored with each batch, since the thread is ahead of the training.
         steps: updates done before each batch.
         """
         self._make, self._state = make, state
@@ -50,7 +50,7 @@ class Prefetcher:
         self._thread.join()
 
     def next(self) -> tuple[Any, dict[str, Any]]:
-        """The next batch and the state of the draws after it; what went wrong in the thread is raised here."""
+        """The next batch and the state of the draws after it. Errors of the thread are raised here."""
         item = self._queue.get()
         if isinstance(item, BaseException):
             raise item
@@ -75,12 +75,12 @@ class Prefetcher:
 
 
 def augmented(batch: Any, rule: Augmentation, seed: int, step: int, part: tuple[int, int] = (0, 1)) -> Any:
-    """A batch with randomly cropped and coloured images, s and s' independently, by seed and step.
+    """A batch with random crops and colors, independently for s and s', determined by seed and step.
 
-    The frames of a clip share their crop and colours, as in R3M: what sets them apart is time alone.
+    The frames of a clip share their crop and colors, as in R3M, so that they differ only in time.
 
     Args:
-        part: index and number of the equal parts of a batch of which this is one.
+        part: index of this part of a batch, and number of equal parts.
     """
     generator = np.random.default_rng([seed, step])
     return replace(
@@ -90,10 +90,10 @@ def augmented(batch: Any, rule: Augmentation, seed: int, step: int, part: tuple[
 
 
 def frames_of(batch: Any) -> int:
-    """How many consecutive images of a batch share their draws: those of a clip."""
+    """How many consecutive images of a batch share their draws (the frames of a clip)."""
     return CLIP if isinstance(batch, Clips) else 1
 
 
 def images_of(batch: Any) -> list[str]:
-    """The names of a batch's images, in the order in which they are augmented."""
+    """The names of a batch's image arrays, in the order of augmentation."""
     return [name for name in ("image", "next_image", "outcome", "intent") if hasattr(batch, name)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where Q was, step by step, along the demonstrations of a task: what the alarm of the policy server compares with.
+"""The range of Q at each step of a task's demonstrations: the reference for the policy server's alarm.
 
 A checkpoint keeps it in `q_range.json`, one entry per task. `ptr_models.analysis.q_range` computes it.
 """
@@ -25,8 +25,8 @@ class QRange:
     """Bounds of Q at each control step of a task.
 
     Attributes:
-        low, high: (T,) of the value of the actor's mode, smallest critic; the last ones hold ever after.
-        demonstrations: how many it was taken from.
+        low, high: (T,) bounds of the value of the actor's mode by the smallest critic; later steps use the last ones.
+        demonstrations: number of demonstrations behind it.
     """
 
     low: tuple[float, ...]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration keys that had another name, so that checkpoints, files and commands that have it still work."""
+"""Former names of configuration keys, so that old checkpoints, files and commands still work."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ RENAMED = {
     "algorithm.masked.normalise": "norm_pix_loss",
     "networks.critics": "num_critics",
 }
-"""By former key, with its sections, the present one in the same section. The names are those of CORL (`tau`,
+"""Former key, with its sections, to the present one in the same section. The names are those of CORL (`tau`,
 `cql_alpha`, `cql_n_actions`, `bc_steps`), LeRobot (`actor_lr`, `critic_lr`, `temperature_lr`, `num_critics`) and MAE
 (`norm_pix_loss`); `action_choice` is that of the policy server's parameter."""
 _SECTIONS = {key.rpartition(".")[0] for key in RENAMED}
-"""No other is looked into, so that a YAML file that refers to itself is no endless one."""
+"""Only these sections are searched, so a YAML file that refers to itself causes no endless loop."""
 
 
 def present_key(key: str) -> str:
-    """The present name of a key, with its sections: `algorithm.cql_alpha` for `algorithm.alpha`."""
+    """The present name of a key with its sections: `algorithm.cql_alpha` for `algorithm.alpha`."""
     section, separator, _ = key.rpartition(".")
     return f"{section}{separator}{RENAMED[key]}" if key in RENAMED else key
 
@@ -47,13 +47,13 @@ def present_assignment(assignment: str) -> str:
 
 
 def present_names(values: Mapping[str, Any], error: Callable[[str], Exception], path: str = "") -> dict[str, Any]:
-    """A configuration, as nested mappings, whose former keys have their present names.
+    """A configuration (nested mappings) with former keys replaced by their present names.
 
     Args:
         error: makes the error to raise.
-        path: of the section that `values` are in, with a dot at its end.
+        path: section of `values`, ending with a dot.
     Raises:
-        error: a key is there under both names.
+        error: a key is given under both names.
     """
     renamed: dict[str, Any] = {}
     for key, value in values.items():
@@ -67,7 +67,7 @@ def present_names(values: Mapping[str, Any], error: Callable[[str], Exception], 
 
 
 def former_keys(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
-    """The former keys in a configuration, with their sections; arguments as of `present_names`."""
+    """The former keys in a configuration, with their sections; arguments as in `present_names`."""
     for key, value in values.items():
         name = f"{path}{key}"
         if name in RENAMED:
@@ -77,10 +77,10 @@ def former_keys(values: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 
 def now_called(former: str) -> str:
-    """The sentence about a former key."""
+    """The message about a former key."""
     return f"{former} is now called {present_key(former)}"
 
 
 def both_names(former: str) -> str:
-    """The sentence about a key that is given under its former name and under its present one."""
-    return f"{now_called(former)}, and both are given; leave {former} out"
+    """The message about a key that is given under both its former and its present name."""
+    return f"{now_called(former)}, and both are given; remove {former}"

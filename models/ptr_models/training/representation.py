@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the visual features of a run come from: published weights, or pre-training on its own videos.
+"""The source of a run's visual features: published weights, or pre-training on its own videos.
 
-Methods of this kind have two objectives: `algorithm.name` trains the backbone, `algorithm.next_algorithm` the policy on
-top of it. Published weights take the place of the first, and so does a run that trained the same encoder. V-PTR is of
-the second kind: values of videos, then pre-training of PTR from their encoder, then fine-tuning.
+Such methods have two objectives: `algorithm.name` trains the backbone, `algorithm.next_algorithm` the policy on top of
+it. Published weights, or a run that trained the same encoder, can replace the first objective. V-PTR uses such a run:
+it learns values of videos, pre-trains PTR from their encoder, then fine-tunes.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from ptr_models.training.config import TrainingConfig
 
 LOGGER = logging.getLogger(__name__)
 CARD = "representation"
-"""Key of a checkpoint's card."""
+"""Key in a checkpoint's card."""
 BEFORE_PRETRAINING = ("icvf",)
-"""First objectives behind which the second begins with a pre-training of its own, not with fine-tuning."""
+"""First objectives after which the second starts with its own pre-training, not with fine-tuning."""
 FRAMES_ALONE = ("clips", "intents")
-"""Kinds of batches that videos without actions are enough for."""
+"""Kinds of batches that videos without actions can provide."""
 _ENCODER = ("encoder", "image_size", "pooling", "embeddings", "latent")
-"""Keys of `networks` that two runs have to agree in, for one to begin with the encoder of the other."""
+"""Keys of `networks` in which two runs must agree so that one can start from the encoder of the other."""
 
 
 def second_objective(config: TrainingConfig) -> TrainingConfig:
-    """The configuration of what follows: `next_algorithm` in the place of the algorithm's name, where there is one."""
+    """The configuration of the second objective: `next_algorithm`, if set, becomes the algorithm's name."""
     following = config.algorithm.next_algorithm
     if not following:
         return config
@@ -43,12 +43,12 @@ def second_objective(config: TrainingConfig) -> TrainingConfig:
 
 
 def first_objective(config: TrainingConfig) -> TrainingConfig:
-    """The configuration of pre-training; with weights that are there already it is that of the second objective.
+    """The configuration of pre-training. With existing weights, it is that of the second objective.
 
-    Imitation then has the target data from the first update; V-PTR has both phases of PTR still before it.
+    Imitation then uses the target data from the first update; V-PTR still has both phases of PTR ahead.
 
-    The learning rate of a masked autoencoder gets the length of its schedule: all updates of the run, and at most those
-    before the target data enter.
+    The learning-rate schedule of a masked autoencoder gets its length: all updates of the run, but at most those before
+    the target data enter.
     """
     if config.networks.weights and config.algorithm.next_algorithm:
         target_from = config.schedule.target_from if config.algorithm.name in BEFORE_PRETRAINING else 0
@@ -62,42 +62,42 @@ def first_objective(config: TrainingConfig) -> TrainingConfig:
 
 
 def require_frames_alone(config: TrainingConfig) -> None:
-    """Raise PtrError where a run learns from more than frames, so that videos without actions are of no use to it."""
+    """Raise PtrError if a run learns from more than frames and can't use videos without actions."""
     kind = batches_of(config.algorithm.name)
     if kind not in FRAMES_ALONE:
         raise PtrError(
-            f"videos have no actions, but {config.algorithm.name} learns from {kind}; leave --videos out, or choose a "
+            f"videos have no actions, but {config.algorithm.name} learns from {kind}; omit --videos, or choose a "
             "preset that learns from frames alone, e.g. v_ptr_small"
         )
 
 
 def require_finetunable(checkpoint: Checkpoint) -> None:
-    """Raise PtrError for values of videos: what comes next is the pre-training of a policy."""
+    """Raise PtrError for values of videos, from which a policy must be pre-trained first."""
     if is_before_pretraining(checkpoint.config):
         raise PtrError(f"{checkpoint.path} holds values of videos; {next_of_features(checkpoint.config)}")
 
 
 def is_before_pretraining(config: TrainingConfig) -> bool:
-    """Whether another pre-training follows, that of the second objective."""
+    """Whether the pre-training of the second objective follows."""
     return bool(config.algorithm.next_algorithm) and config.algorithm.name in BEFORE_PRETRAINING
 
 
 def next_of_features(config: TrainingConfig) -> str:
-    """What makes a policy of the features that a run with two objectives has learned by the first."""
+    """How to train a policy on the features that the first objective of a run has learned."""
     if not is_before_pretraining(config):
         return "train one on top of them with ptr train finetune"
     return f"pre-train a policy from them with ptr train pretrain --preset {config.preset} --set networks.weights=RUN"
 
 
-def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: bool = True) -> dict[str, Any]:
-    """Load the weights that the configuration names, of a publication or a run, and say where the features come from.
+def load_features(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: bool = True) -> dict[str, Any]:
+    """Load the weights named in the configuration (published, or of a run), and describe the features' source.
 
-    Backbones with published weights resize images to what they were trained on, 224 pixels; smaller ones lack detail.
+    Backbones with published weights resize images to their training size, 224 pixels. Smaller images lack detail.
 
     Args:
-        videos: files without actions that the features are trained on.   bags: whether images of bags are among them.
+        videos: number of files without actions that train the features.   bags: whether images of bags train them too.
     Returns:
-        an entry for the checkpoint's card; empty for methods that learn features with the policy.
+        an entry for the checkpoint's card; empty for methods that learn features together with the policy.
     Raises:
         WeightsError: the file cannot be read or does not fit the backbone.
         PtrError: the run has another encoder, or its checkpoint is missing or damaged.
@@ -115,8 +115,8 @@ def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: b
     given, prepare = config.networks.image_size, getattr(encoders[0].backbone, "prepare", None)
     if isinstance(prepare, PublishedInput) and given < (wanted := prepare.size):
         LOGGER.warning(
-            "images of %d pixels are enlarged to the %d of the published weights and lack their detail; for a fair "
-            "comparison take bags whose contract has images of %d pixels",
+            "images of %d pixels are enlarged to the %d pixels of the published weights and lack detail; for a fair "
+            "comparison use bags whose contract has images of %d pixels",
             given,
             wanted,
             wanted,
@@ -125,7 +125,7 @@ def begin(algorithm: Algorithm, config: TrainingConfig, videos: int = 0, bags: b
 
 
 def _load_run(encoders: Sequence[Encoder], config: TrainingConfig, path: Path) -> dict[str, Any]:
-    """Give encoders the weights of that of a run: backbone, pooling and bottleneck."""
+    """Load a run's encoder weights (backbone, pooling and bottleneck) into encoders."""
     source = read_checkpoint(path)
     for name in _ENCODER:
         theirs, own = getattr(source.config.networks, name), getattr(config.networks, name)
@@ -140,7 +140,7 @@ def _load_run(encoders: Sequence[Encoder], config: TrainingConfig, path: Path) -
 
 
 def describe(card: Mapping[str, Any]) -> str:
-    """One sentence about a checkpoint's features; empty where the method learns them with the policy."""
+    """One sentence about the source of a checkpoint's features; empty if they are learned together with the policy."""
     entry = card.get(CARD)
     if entry is None:
         return ""
@@ -148,7 +148,7 @@ def describe(card: Mapping[str, Any]) -> str:
         return f"Visual features: trained on {_videos(entry)} ({entry['objective']})."
     if entry["source"] == "run":
         run = f"{entry['run']} after {entry['updates']} updates of {entry['objective']}"
-        return f"Visual features: began as those of the run {run} on {_videos(entry)}."
+        return f"Visual features: started from the run {run} on {_videos(entry)}."
     pixels = f", on images of {entry['pixels']} pixels" if "pixels" in entry else ""
     weights = f"{entry['layout']}'s published weights, {entry['file']}, SHA-256 {entry['sha256']}"
     return f"Visual features: {weights}{pixels}."

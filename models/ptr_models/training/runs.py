@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder of a run: which checkpoints it has, which one counts, which may go, and who writes in it.
+"""The folder of a run: its checkpoints, the chosen one, and which ones to delete.
 
-config.yaml          the whole configuration, nothing left to defaults
+config.yaml          the whole configuration, including defaults
 data.json            folders of bags, counts, the episodes left out and why
 environment.jsonl    one line per start: command, versions, devices, commit
-metrics.jsonl        averages of the metrics: a function of seed, data and configuration alone
-timing.jsonl         when each of its lines was written, and updates per second
+metrics.jsonl        averages of the metrics; they depend only on seed, data and configuration
+timing.jsonl         the time of each of these lines, and updates per second
 tensorboard/         the same as curves
-checkpoints/step_N/  after N updates since the beginning of pre-training
-choice.json          which checkpoint was chosen and why, once it was
+checkpoints/step_N/  after N updates since the start of pre-training
+choice.json          the chosen checkpoint and why, if one was chosen
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class CheckpointError(PtrError):
 
 
 class RunError(PtrError):
-    """A run folder is in use, or not what it should be."""
+    """A run folder is in use or invalid."""
 
 
 def checkpoint_folder(run: Path | str, step: int) -> Path:
-    """Where the checkpoint after `step` updates lies."""
+    """The folder of the checkpoint after `step` updates."""
     return Path(run) / "checkpoints" / f"step_{step:08d}"
 
 
@@ -57,10 +57,10 @@ def latest_checkpoint(run: Path | str) -> Path | None:
 
 
 def chosen_checkpoint(run: Path | str) -> Path | None:
-    """The checkpoint that choice.json names, or None where nothing was chosen.
+    """The checkpoint that choice.json names, or None if none was chosen.
 
     Raises:
-        CheckpointError: the file cannot be read, or its checkpoint is gone.
+        CheckpointError: the file cannot be read, or its checkpoint no longer exists.
     """
     file = Path(run) / CHOICE
     try:
@@ -71,12 +71,12 @@ def chosen_checkpoint(run: Path | str) -> Path | None:
     except KeyError as error:
         raise CheckpointError(f"{file} cannot be read ({error!r}); delete it, or choose again") from error
     if not (path / INDEX).is_file():
-        raise CheckpointError(f"{file} names {path.name}, which is not there; delete it, or choose again")
+        raise CheckpointError(f"{file} names {path.name}, which does not exist; delete it, or choose again")
     return path
 
 
 def resolve_checkpoint(path: Path | str) -> Path:
-    """A checkpoint folder as it is; for the folder of a run its chosen checkpoint, or else its newest.
+    """The given checkpoint folder; for a run folder, its chosen checkpoint, or else its newest.
 
     Raises:
         CheckpointError: it is neither.
@@ -91,23 +91,23 @@ def resolve_checkpoint(path: Path | str) -> Path:
 
 
 def prune_checkpoints(run: Path, keep: int, milestone: Callable[[int], bool]) -> list[Path]:
-    """Delete all but the newest `keep` checkpoints (0: none is deleted) and the milestones.
+    """Delete all checkpoints except the newest `keep` (0: keep all) and the milestones.
 
     Args:
-        milestone: whether the checkpoint after that many updates stays in any case.
+        milestone: whether the checkpoint after a number of updates is always kept.
     Returns:
-        what was deleted.
+        the deleted folders.
     """
     old = checkpoints_of(run)[:-keep] if keep > 0 else []
     gone = [path for path in old if not milestone(checkpoint_step(path))]
     for path in gone:
         doomed = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        path.rename(doomed)  # never half a checkpoint under its name
+        path.rename(doomed)  # no partial checkpoint keeps its name
         shutil.rmtree(doomed, ignore_errors=True)
     return gone
 
 
 def remove_leftovers(run: Path) -> None:
-    """Delete what a killed process left half-written or half-deleted; only while the run is locked."""
+    """Delete half-written or half-deleted files of a killed process. Call it only while the run is locked."""
     for path in (run / "checkpoints").glob(".step_*.tmp"):
         shutil.rmtree(path, ignore_errors=True)

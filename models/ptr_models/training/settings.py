@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--set KEY=VALUE`, the option of every command that trains."""
+"""`--set KEY=VALUE`, an option of every training command."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ptr_models.training.renamed_keys import RENAMED, both_names, now_called, pr
 
 
 def add_settings(parser: argparse.ArgumentParser, about: str, dest: str = "set") -> None:
-    """Add `--set`, which may be repeated; the assignments have present keys, in their order.
+    """Add `--set`, which may be repeated. The parsed assignments have present keys, in the given order.
 
     Args:
-        about: what the help says.
+        about: help text.
         dest: name of the attribute.
     """
     parser.add_argument(
@@ -25,7 +25,7 @@ def add_settings(parser: argparse.ArgumentParser, about: str, dest: str = "set")
 
 
 class _AddSetting(argparse.Action):
-    """Collects assignments. A former key becomes the present one and says so; both names are an error."""
+    """Collects assignments. A former key is replaced by the present one, with a message. Both names are an error."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -38,7 +38,7 @@ class _AddSetting(argparse.Action):
         values: str | Sequence[Any] | None,
         option_string: str | None = None,
     ) -> None:
-        """Take one assignment."""
+        """Add one assignment."""
         assignment = str(values)
         key = assignment.partition("=")[0]
         if not getattr(namespace, self.dest):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SIGINT and SIGTERM as a wish to end after the current update."""
+"""SIGINT and SIGTERM as a request to stop after the current update."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ABRUPT: dict[signal.Signals, Handler] = {signal.SIGINT: signal.default_int_handl
 
 
 class StopRequest:
-    """Whether, and by which signal, the process was asked to end."""
+    """Whether, and by which signal, the process was asked to stop."""
 
     signal: int = 0
 
@@ -26,10 +26,9 @@ class StopRequest:
 
 @contextmanager
 def stop_signals() -> Iterator[StopRequest]:
-    """Note the first SIGINT or SIGTERM; the second ends the process at once.
+    """Record the first SIGINT or SIGTERM; the second ends the process immediately.
 
-    Also where SIGINT was ignored, as it is in a shell's background jobs. Only in the main thread, elsewhere nothing is
-    noted.
+    This also works where SIGINT was ignored, as in a shell's background jobs. It has no effect outside the main thread.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
@@ -37,11 +36,11 @@ def stop_signals() -> Iterator[StopRequest]:
         return
     previous = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def note(number: int, _: FrameType | None) -> None:
+    def on_signal(number: int, _: FrameType | None) -> None:
         request.signal = number
         _install(ABRUPT)
 
-    _install(dict.fromkeys(SIGNALS, note))
+    _install(dict.fromkeys(SIGNALS, on_signal))
     try:
         yield request
     finally:

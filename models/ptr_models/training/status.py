@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a run stands, from the files in its folder: it may be running, or be over for years."""
+"""The status of a run, read from the files in its folder; the run may be active or finished."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from ptr_models.common.output_folder import in_use
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.jsonlines import read_lines
+from ptr_models.training.progress_metrics import progress_metrics
 from ptr_models.training.runs import (
     RunError,
     checkpoint_step,
@@ -17,18 +18,17 @@ from ptr_models.training.runs import (
     chosen_checkpoint,
     latest_checkpoint,
 )
-from ptr_models.training.watch import watched
 
 
 def describe_run(run: Path) -> str:
-    """A few lines about a run: what it is, how far, how fast, its last metrics, its checkpoints.
+    """A few lines about a run: its method, progress, speed, last metrics and checkpoints.
 
     Raises:
-        RunError: the folder is none of a run.
+        RunError: the folder is not a run.
         ConfigError: its configuration cannot be read.
     """
     if not (run / "config.yaml").is_file():
-        raise RunError(f"{run} is no folder of a run (it has no config.yaml)")
+        raise RunError(f"{run} is not the folder of a run (it has no config.yaml); give the folder of --out")
     config = TrainingConfig.from_yaml(run / "config.yaml")
     metrics, timing = (read_lines(run / name) for name in ("metrics.jsonl", "timing.jsonl"))
     starts = read_lines(run / "environment.jsonl")
@@ -48,7 +48,7 @@ def _count(starts: list[dict[str, Any]]) -> str:
 
 def _progress(config: TrainingConfig, timing: list[dict[str, Any]]) -> str:
     if not timing:
-        return f"no update is reported yet; each {config.schedule.log_every}th will be"
+        return f"no update reported yet; every {config.schedule.log_every}th will be"
     last = timing[-1]
     left = (config.schedule.steps - last["step"]) / max(last["rate"], 1e-9)
     ago = time.time() - last["time"]
@@ -58,7 +58,7 @@ def _progress(config: TrainingConfig, timing: list[dict[str, Any]]) -> str:
 
 def _metrics(config: TrainingConfig, entry: dict[str, Any]) -> str:
     values = {name: value for name, value in entry.items() if name != "step"}
-    items = watched(config.algorithm.name, values)
+    items = progress_metrics(config.algorithm.name, values)
     width = max((len(item.metric) for item in items), default=0)
     return "\n".join(f"  {item.metric:{width}}  {values[item.metric]:>10.4g}   {item.healthy}" for item in items)
 

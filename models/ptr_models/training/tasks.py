@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a network is told of its task: the column of a one-hot vector, an embedding of the instruction, or an image."""
+"""The task input of a network: a one-hot vector, an embedding of the instruction, or a goal image."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ _DOORS = re.compile(r"(open|close)_(cabinet|oven|low_fridge|fridge|microwave)")
 _VARIANTS = re.compile(r"_(distractors|cardboard_?fence)$")
 
 MANY = 300
-"""Tasks of a run above which it is likely that one task has many names; PTR's largest data set had about 100."""
+"""With more tasks than this, one task probably has many names; PTR's largest data set had about 100."""
 LISTED = 10
-"""Names that an error lists."""
+"""Number of names that an error lists."""
 
 
 class TaskError(PtrError):
-    """A task is unknown, or there is no slot left for it."""
+    """A task is unknown, or no slot is left for it."""
 
 
 @dataclass(frozen=True)
 class TaskTable:
     """Slots of the task vector: names, then spare ones.
 
-    A spare slot was never active in pre-training, so its weights are exactly the initial ones: giving it to a
-    new task equals PTR's table, which knows the target task from the first step. A target task whose name (or
-    alias) is known re-uses the slot and what was learned with it.
+    A spare slot was never active in pre-training, so its weights are still the initial ones. Giving it to a new task is
+    therefore equivalent to PTR's table, which includes the target task from the first step. A target task with a known
+    name (or alias) reuses that slot and what was learned with it.
 
     Attributes:
         names: of the used slots; the index is the id.
         slots: length of the task vector.
         aliases: name to the name whose slot it shares.
-        conditioning: which kind of table it is.
+        conditioning: kind of table.
     """
 
     conditioning: ClassVar[str] = ONE_HOT
@@ -65,21 +65,21 @@ class TaskTable:
     def canonical(self, name: str) -> str:
         """The name under which a task has its slot.
 
-        Own aliases come first, then PTR's: variants of the scene are the same task, and so are all doors.
+        The table's aliases come first, then PTR's: scene variants are the same task, and so are all doors.
         """
         name = self.aliases.get(name, name)
         door = _DOORS.fullmatch(_VARIANTS.sub("", name))
         return f"{door[1]}_door" if door else _VARIANTS.sub("", name)
 
     def lookup(self) -> int | NDArray[np.float32]:
-        """What makes task vectors of ids: the length of a one-hot, or the vector of each id (N, slots)."""
+        """How ids become task vectors: the length of a one-hot, or the vector of each id (N, slots)."""
         return self.slots
 
     def vector(self, name: str) -> NDArray[np.float32]:
         """The task vector (slots,) of a task.
 
         Raises:
-            TaskError: it has none; the message lists the known tasks.
+            TaskError: the task is unknown; the message lists the known tasks.
         """
         vector = np.zeros(self.slots, np.float32)
         vector[self.id(name)] = 1.0
@@ -89,7 +89,7 @@ class TaskTable:
         """Slot of a task.
 
         Raises:
-            TaskError: it has none; the message lists the known tasks.
+            TaskError: the task is unknown; the message lists the known tasks.
         """
         try:
             return self._ids[self.canonical(name)]
@@ -97,7 +97,7 @@ class TaskTable:
             raise TaskError(f"unknown task {name!r}; this policy knows: {', '.join(self.names) or 'none'}") from None
 
     def ids(self, names: Iterable[str]) -> dict[str, int]:
-        """Slot of each name as it stands in the data."""
+        """Slot of each name in the data."""
         return {name: self.id(name) for name in names}
 
     @functools.cached_property
@@ -105,11 +105,11 @@ class TaskTable:
         return {name: number for number, name in enumerate(self.names)}
 
     def with_aliases(self, aliases: Mapping[str, str]) -> TaskTable:
-        """With further aliases; those that it has already are replaced where the names are the same."""
+        """The table with further aliases, which replace existing ones of the same name."""
         return replace(self, aliases={**self.aliases, **aliases})
 
     def extended(self, names: Iterable[str]) -> TaskTable:
-        """With spare slots given to the names that have none, in alphabetical order.
+        """The table with spare slots assigned to new names, in alphabetical order.
 
         Raises:
             TaskError: more new names than spare slots.
@@ -120,34 +120,34 @@ class TaskTable:
             listed = ", ".join(new[:LISTED]) + (", ..." if len(new) > LISTED else "")
             raise TaskError(
                 f"{len(new)} new tasks ({listed}) but {free} spare slots; pre-train with a larger "
-                "data.spare_tasks, or give a new task the slot of a similar one with --aliases"
+                "data.spare_tasks, or let a new task share the slot of a similar one with --aliases"
             )
         return TaskTable((*self.names, *new), self.slots, self.aliases)
 
     def one_hot(self, names: Iterable[str]) -> TaskTable:
-        """A table with a slot for each of these names; errors as of `extended`."""
+        """A table with a slot for each of these names; errors as in `extended`."""
         return self.extended(names)
 
     @property
     def warning(self) -> str:
-        """What to say of a table with more tasks than demonstrations of a kitchen have; empty: nothing."""
+        """A warning if there are suspiciously many tasks; otherwise empty."""
         if len(self.names) <= MANY:
             return ""
         return (
-            f"{len(self.names)} tasks get a slot each, and what is learned with one is not shared with the others; let "
-            "names of the same task share a slot with --aliases FILE, or import Bridge data with --names folder"
+            f"{len(self.names)} tasks get a slot each and share nothing that is learned; let names of the same task "
+            "share a slot with --aliases FILE, or import Bridge data with --names folder"
         )
 
 
 @dataclass(frozen=True)
 class LanguageTable(TaskTable):
-    """Tasks that are known by their words: each instruction is its own entry, and its vector is its embedding.
+    """Tasks given in words: each instruction is an entry, and its vector is its embedding.
 
-    Any words can be a task, those that were in no demonstration, too.
+    Any text can be a task, even if it was in no demonstration.
 
     Attributes:
         names: instructions of the data, in `canonical` form; slots: width of the encoder's vectors.
-        encoder: makes the vectors.
+        encoder: computes the vectors.
     """
 
     conditioning: ClassVar[str] = LANGUAGE
@@ -160,7 +160,7 @@ class LanguageTable(TaskTable):
         return replace(table, names=tuple(sorted({table.canonical(text) for text in texts})))
 
     def canonical(self, name: str) -> str:
-        """An instruction, or the words of a task's name: small letters, single spaces, no period at the end."""
+        """An instruction, or the words of a task's name: lower case, single spaces, no final period."""
         return " ".join(self.aliases.get(name, name).replace("_", " ").lower().rstrip(".!").split())
 
     def lookup(self) -> NDArray[np.float32]:
@@ -171,14 +171,14 @@ class LanguageTable(TaskTable):
         """The vector (slots,) of any instruction.
 
         Raises:
-            TaskError: it holds no words.
+            TaskError: the instruction is empty.
         """
         if not (text := self.canonical(name)):
-            raise TaskError("the instruction is empty; say in words what to do")
+            raise TaskError("the instruction is empty; describe the task in words")
         return self.encoder.encode([text])[0]
 
     def extended(self, names: Iterable[str]) -> LanguageTable:
-        """With further instructions; there is room for any number."""
+        """The table with further instructions; their number is not limited."""
         return replace(self, names=tuple(dict.fromkeys([*self.names, *sorted(map(self.canonical, names))])))
 
     def one_hot(self, names: Iterable[str]) -> TaskTable:
@@ -187,15 +187,15 @@ class LanguageTable(TaskTable):
 
     @property
     def warning(self) -> str:
-        """Nothing: wordings share what they have in common."""
+        """Empty: similar instructions share what is learned."""
         return ""
 
 
 @dataclass(frozen=True)
 class GoalImageTable(TaskTable):
-    """Tasks that are known by an image of their end, which is part of what the encoder sees: the task vector is empty.
+    """Tasks given by a goal image, which is part of the encoder's input; the task vector is empty.
 
-    Names only say which demonstrations belong together, for ranges of Q and for success classifiers.
+    Names only group demonstrations, for ranges of Q and for success classifiers.
     """
 
     conditioning: ClassVar[str] = GOAL_IMAGE
@@ -214,7 +214,7 @@ class GoalImageTable(TaskTable):
         return np.empty(0, np.float32)
 
     def extended(self, names: Iterable[str]) -> GoalImageTable:
-        """With further names; there is room for any number."""
+        """The table with further names; their number is not limited."""
         return replace(self, names=tuple(dict.fromkeys([*self.names, *sorted(map(self.canonical, names))])))
 
     def one_hot(self, names: Iterable[str]) -> TaskTable:
@@ -223,7 +223,7 @@ class GoalImageTable(TaskTable):
 
     @property
     def warning(self) -> str:
-        """Nothing: names are not what the networks see."""
+        """Empty: the networks don't see names."""
         return ""
 
 
@@ -231,14 +231,14 @@ def read_aliases(path: Path) -> dict[str, str]:
     """Aliases from a YAML file of lines `name: name whose slot it shares`.
 
     Raises:
-        TaskError: it cannot be read, is no mapping of names to names, or an alias leads to another alias.
+        TaskError: it cannot be read, is not a mapping of names to names, or an alias refers to another alias.
     """
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise TaskError(f"the file of aliases {path} cannot be read: {error}") from error
     if not isinstance(found, dict):
-        raise TaskError(f"the file of aliases {path} holds no lines of the form NAME: NAME")
+        raise TaskError(f"the file of aliases {path} is not a mapping; write lines of the form NAME: NAME")
     for name, other in found.items():
         try:
             check_name(name, "task name")
@@ -246,5 +246,5 @@ def read_aliases(path: Path) -> dict[str, str]:
         except EpisodeError as error:
             raise TaskError(f"{path}: {error}") from error
         if found.get(other, other) != other:
-            raise TaskError(f"{path}: {name} is an alias of {other}, which is one of {found[other]}; name that one")
+            raise TaskError(f"{path}: {name} is an alias of {other}, an alias of {found[other]}; use {found[other]}")
     return found

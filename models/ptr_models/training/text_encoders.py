@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instructions as vectors: a policy is told its task in words instead of by a number."""
+"""Instructions as vectors, for policies that are given their task in words instead of as a number."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ HASHING = "hashing"
 WIDTH = 128
 ARTICLES = frozenset({"a", "an", "the"})
 PAIR_WEIGHT = 0.5
-"""Of two words in a row, beside single words with 1: who is put on whom."""
+"""Weight of two consecutive words; single words have 1. Pairs tell "a on b" from "b on a"."""
 
 PICKLED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
-"""Ends of names of files that are never opened."""
+"""Suffixes of files that are never opened."""
 
 
 class TextEncoderError(PtrError):
-    """A text encoder cannot be used; the message says why and what to do."""
+    """A text encoder cannot be used."""
 
 
 class TextEncoder(Protocol):
@@ -51,7 +51,7 @@ class TextEncoder(Protocol):
 class HashingEncoder:
     """Words and pairs of words, each hashed to one of `WIDTH` dimensions and a sign ("feature hashing").
 
-    Wordings share what their words share, and nothing else: "cup" and "mug" are strangers. Source: Weinberger et al.,
+    Two texts are similar only as far as they share words: "cup" and "mug" are unrelated. Source: Weinberger et al.,
     Feature Hashing for Large Scale Multitask Learning, ICML 2009.
     """
 
@@ -73,7 +73,7 @@ class HashingEncoder:
 
 
 class SentenceEncoder:
-    """A frozen model of the sentence-transformers kind, from a folder; nothing is downloaded, no code in it is run.
+    """A frozen sentence-transformers model from a folder. Nothing is downloaded, and no code from the folder is run.
 
     Args:
         folder: as `SentenceTransformer.save` writes it, with weights as safetensors.
@@ -85,19 +85,19 @@ class SentenceEncoder:
         weights = sorted(folder.rglob("*.safetensors"))
         if not weights:
             raise TextEncoderError(
-                f"{folder} holds no model with *.safetensors; name a folder of the sentence-transformers kind, or "
+                f"{folder} holds no model with *.safetensors; give the folder of a sentence-transformers model, or "
                 f"use data.text_encoder={HASHING}"
             )
         pickled = sorted(path.name for path in folder.rglob("*") if path.suffix in PICKLED)
         if pickled:
             raise TextEncoderError(
-                f"{folder} holds {pickled[0]}, which could run code when it is loaded; keep the *.safetensors only"
+                f"{folder} holds {pickled[0]}, which could run code when loaded; keep only the *.safetensors"
             )
         try:
             from sentence_transformers import SentenceTransformer
         except ImportError:
             raise TextEncoderError(
-                f"the text encoder {folder} needs a further package: pip install sentence-transformers"
+                f"the text encoder {folder} needs another package: pip install sentence-transformers"
             ) from None
         try:
             self._model = SentenceTransformer(
@@ -125,7 +125,7 @@ class SentenceEncoder:
 
 @functools.cache
 def text_encoder(name: str) -> TextEncoder:
-    """The encoder `hashing`, or the model in a folder; one of each in a process.
+    """The encoder `hashing`, or the model in a folder; each is created once per process.
 
     Raises:
         TextEncoderError: it cannot be used.

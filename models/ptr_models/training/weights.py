@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an algorithm has learned, as named tensors on the CPU: weights and Adam's moments."""
+"""The learned state of an algorithm as named tensors on the CPU: weights and Adam's moments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ptr_models.algorithms import Algorithm
 
 
 def model_tensors(algorithm: Algorithm) -> dict[str, Tensor]:
-    """Weights and buffers of its modules as float32, named MODULE.PARAMETER, and the log-temperature."""
+    """Weights and buffers of the modules as float32, named MODULE.PARAMETER, and the log-temperature."""
     tensors = {
         f"{name}.{key}": value.detach().to("cpu", torch.float32).contiguous()
         for name, module in algorithm.modules.items()
@@ -22,10 +22,10 @@ def model_tensors(algorithm: Algorithm) -> dict[str, Tensor]:
 
 
 def moments(algorithm: Algorithm, dtype: torch.dtype) -> dict[str, Tensor]:
-    """First and second moments of each optimiser's parameters as `dtype`, and how often each was updated."""
+    """First and second moments of each optimizer's parameters as `dtype`, and their numbers of updates."""
     tensors = {}
     for name, parameters in _parameters(algorithm).items():
-        state = algorithm.optimisers[name].state
+        state = algorithm.optimizers[name].state
         for key, parameter in parameters.items():
             if parameter not in state:
                 continue
@@ -37,9 +37,9 @@ def moments(algorithm: Algorithm, dtype: torch.dtype) -> dict[str, Tensor]:
 
 
 def load_moments(algorithm: Algorithm, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimisers the moments of `moments`; a parameter that has none there begins afresh."""
+    """Load the result of `moments` into the optimizers. Parameters without stored moments start from scratch."""
     for name, parameters in _parameters(algorithm).items():
-        state = algorithm.optimisers[name].state
+        state = algorithm.optimizers[name].state
         for key, parameter in parameters.items():
             if f"{name}/step/{key}" not in tensors:
                 continue
@@ -51,10 +51,10 @@ def load_moments(algorithm: Algorithm, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _parameters(algorithm: Algorithm) -> dict[str, dict[str, torch.nn.Parameter]]:
-    """Per optimiser its parameters by name, in the optimiser's order."""
+    """The parameters of each optimizer by name, in the optimizer's order."""
     named = {
-        name: dict(algorithm.modules[name].named_parameters()) for name in algorithm.optimisers if name != "temperature"
+        name: dict(algorithm.modules[name].named_parameters()) for name in algorithm.optimizers if name != "temperature"
     }
-    if "temperature" in algorithm.optimisers:
+    if "temperature" in algorithm.optimizers:
         named["temperature"] = {"log_temperature": algorithm.log_temperature}
     return named

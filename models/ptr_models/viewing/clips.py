@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small videos of bags for the page of a report: in the page itself while they fit, and beside it."""
+"""Small videos of bags for a report page: embedded in the page as long as they fit, otherwise next to it."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ MOST_INSIDE = 6_000_000
 
 
 def clips(bags: Sequence[Path | None], page: Path, most_inside: int = MOST_INSIDE) -> list[str]:
-    """What the `src` of a video is for each bag: a data URI, or a link to a file beside the page.
+    """The `src` of a video for each bag: a data URI, or a link to a file next to the page.
 
-    The files are in the folder `videos` beside the page, and made again when their bag is newer.
+    The files are in the folder `videos` next to the page, and are created again if their bag is newer.
 
     Args:
-        bags: folders of episodes; None: there is none.
+        bags: folders of episodes, or None.
         page: file of the report.
     Returns:
-        one for each bag; empty where there is no video: no bag, one that cannot be read, or av is not installed.
+        one for each bag; empty without a video: no bag, an unreadable bag, or av is not installed.
     """
     found, inside = [], 0
     for bag in bags:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ptr_models.common.jpeg import decode
 from ptr_models.common.plain_text import plain
-from ptr_models.common.plotting import COLOURS, FAINT, INK, tidy
+from ptr_models.common.plotting import COLORS, FAINT, INK, tidy
 from ptr_models.episodes.sampling import RecordedStream
 from ptr_models.viewing.recording import Recording
 
@@ -32,7 +32,7 @@ _PAPER, _TEXT, _CURSOR, _MISSING = (255, 255, 255), (58, 48, 36), (61, 96, 209),
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves that stay as they are while a cursor moves over them.
+    """Static curves with a moving cursor.
 
     Attributes:
         image: (H, W, 3) BGR.
@@ -130,14 +130,14 @@ class Drawing:
         return strip
 
 
-def _write(strip: Image, text: str, left: int, colour: tuple[int, int, int] = _TEXT) -> None:
+def _write(strip: Image, text: str, left: int, color: tuple[int, int, int] = _TEXT) -> None:
     """OpenCV's fonts know ASCII alone."""
     known = plain(text).encode("ascii", "replace").decode()
-    cv2.putText(strip, known, (left, CAPTION - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+    cv2.putText(strip, known, (left, CAPTION - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
 
 
 def draw_curves(recording: Recording, width: int) -> Curves:
-    """Q where something tells it, motion, rotation and gripper over the time; events are vertical lines."""
+    """Q (if available), motion, rotation and gripper over time; events are vertical lines."""
     panels = 3 + bool(recording.values)
     figure = Figure(figsize=(width / DPI, panels * PANEL / DPI), dpi=DPI, layout="constrained")
     axes = list(figure.subplots(panels, 1, sharex=True, squeeze=False).flat)
@@ -147,15 +147,15 @@ def draw_curves(recording: Recording, width: int) -> Curves:
     _lines(axes[-3], times, dict(zip(("x", "y", "z"), 1e3 * actions[:, :3].T, strict=True)), "mm per step")
     turns = np.rad2deg(actions[:, 3:6]).T
     _lines(axes[-2], times, dict(zip(("roll", "pitch", "yaw"), turns, strict=True)), "degrees per step")
-    most = max(1.0, float(np.abs(turns).max(initial=0.0)))  # rounding errors are no rotation
+    most = max(1.0, float(np.abs(turns).max(initial=0.0)))  # so that rounding errors don't look like rotation
     axes[-2].set_ylim(-1.1 * most, 1.1 * most)
     _lines(axes[-1], recording.seconds(recording.gripper_stamps), {"measured": recording.gripper})
-    axes[-1].step(times, actions[:, 6], where="post", color=COLOURS[1], lw=1.2, label="commanded")
+    axes[-1].step(times, actions[:, 6], where="post", color=COLORS[1], lw=1.2, label="commanded")
     axes[-1].set_ylim(-0.1, 1.1)
     axes[-1].set_ylabel("gripper", fontsize=7, color=INK)
     for axis in axes:
         for stamp, _ in recording.events:
-            axis.axvline(recording.seconds(stamp), color=COLOURS[4], lw=0.8, ls="--")
+            axis.axvline(recording.seconds(stamp), color=COLORS[4], lw=0.8, ls="--")
         axis.set_xlim(0.0, recording.duration)
         axis.legend(frameon=False, fontsize=6.5, ncols=3, loc="upper right", borderpad=0.1)
         tidy(axis)
@@ -164,8 +164,8 @@ def draw_curves(recording: Recording, width: int) -> Curves:
 
 
 def _lines(axis: Axes, times: NDArray[np.float64], curves: Mapping[str, NDArray[Any]], unit: str = "Q") -> None:
-    for colour, (name, values) in zip(COLOURS, curves.items(), strict=False):
-        axis.plot(times, values, color=colour, lw=1.3, label=name)
+    for color, (name, values) in zip(COLORS, curves.items(), strict=False):
+        axis.plot(times, values, color=color, lw=1.3, label=name)
     axis.axhline(0.0, color=FAINT, lw=0.6)
     axis.set_ylabel(unit, fontsize=7, color=INK)
 

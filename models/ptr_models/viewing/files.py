@@ -42,7 +42,7 @@ def write_video(path: Path, drawing: Drawing, fps: int, crf: int = CRF) -> Path:
 
 
 def _animate(path: Path, drawing: Drawing, fps: int) -> None:
-    """WebP or GIF that goes on for ever."""
+    """WebP or GIF in an endless loop."""
     from PIL import Image
 
     images = [Image.fromarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)) for frame in drawing]

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from ptr_models.episodes.actions import scale_chunks
 from ptr_models.episodes.bag import decode, find_bag, open_bag, refusing
+from ptr_models.episodes.cdr_fields import arm_state, executed, image_data
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import arm_state, executed, image_data
+from ptr_models.episodes.mcap_scan import Raw, scan
 from ptr_models.episodes.messages import (
     ARM_STATE_TOPIC,
     EVENT_TOPIC,
@@ -27,7 +28,6 @@ from ptr_models.episodes.messages import (
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import actions_from_targets, read_episode, read_metadata
 from ptr_models.episodes.sampling import RecordedStream, as_of
-from ptr_models.episodes.scan import Raw, scan
 from ptr_models.replay.goals import with_goals
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Recording:
         actions: (T, 7) m, rad and gripper opening per control period, of the commanded target.
         gripper_stamps, gripper: (N,) ns and measured opening.
         events: (stamp in ns, one sentence), in their order: of the recorder and of the gate to the arm.
-        value_stamps: (V,) ns; empty where nothing tells Q.
+        value_stamps: (V,) ns; empty if Q is not known.
         values: by what they are the value of, (V,) each.
     """
 
@@ -162,7 +162,7 @@ def _span(events: list[tuple[int, Any]], stamps: list[list[int]], folder: Path) 
     begin = starts[0] if starts else min(one[0] for one in seen)
     end = stops[-1] if stops else max(one[-1] for one in seen)
     if end <= begin:
-        raise EpisodeError(f"{folder} ends before it begins; its clock has jumped")
+        raise EpisodeError(f"{folder} ends before it starts, so its clock jumped; leave it out")
     return begin, end
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ptr_models.common.errors import PtrError
-from ptr_models.common.plotting import COLOURS
+from ptr_models.common.plotting import COLORS
 from ptr_models.viewing.recording import Recording
 
 APPLICATION = "ptr"
@@ -55,7 +55,7 @@ def write_rrd(recording: Recording, path: Path) -> Path:
         for stamp, value in zip(recording.value_stamps.tolist(), values, strict=True):
             log(stamp, f"q/{name.replace(' ', '_')}", rerun.Scalars(float(value)))
     for stamp, text in recording.events:
-        log(stamp, "events", rerun.TextLog(text, color=COLOURS[1]))
+        log(stamp, "events", rerun.TextLog(text, color=COLORS[1]))
     stream.flush()
     stream.disconnect()
     return path

@@ -23,7 +23,7 @@ from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.inference.policy import Policy
 from ptr_models.json_input import read_object
 from ptr_models.reward.classifier import SuccessClassifier
-from ptr_models.reward.verdict import Streak
+from ptr_models.reward.success_rule import Streak
 from ptr_models.training.runs import resolve_checkpoint
 from ptr_policy.bulk.collect import trajectory_of
 from ptr_policy.bulk.practice_scene import PracticeScene

@@ -26,7 +26,7 @@ from ptr_bringup.sim.world import World
 from ptr_models.analysis.values import Candidate, choose, rank_correlation, score_checkpoints
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_json
-from ptr_models.common.plotting import COLOURS, INK, save, tidy
+from ptr_models.common.plotting import COLORS, INK, save, tidy
 from ptr_models.inference.goal import set_goal
 from ptr_models.inference.policy import Policy
 from ptr_models.json_input import read_object
@@ -155,9 +155,9 @@ def figure(tried: Sequence[Tried], found: Verdict) -> Figure:
     axis = drawing.subplots()
     steps = [item.step for item in tried]
     intervals = np.array([wilson_interval(item.successes, item.trials) for item in tried]).T
-    axis.fill_between(steps, *intervals, color=COLOURS[1], alpha=0.15, lw=0)
-    axis.plot(steps, [item.rate for item in tried], color=COLOURS[1], marker="o", ms=4, label="success (95 %)")
-    axis.plot(steps, [item.score for item in tried], color=COLOURS[0], marker="s", ms=4, label="trend score")
+    axis.fill_between(steps, *intervals, color=COLORS[1], alpha=0.15, lw=0)
+    axis.plot(steps, [item.rate for item in tried], color=COLORS[1], marker="o", ms=4, label="success (95 %)")
+    axis.plot(steps, [item.score for item in tried], color=COLORS[0], marker="s", ms=4, label="trend score")
     axis.axvline(found.chosen, color=INK, lw=1, ls="--", label="chosen")
     axis.set_xlabel("update", fontsize=8, color=INK)
     axis.legend(frameon=False, fontsize=7)

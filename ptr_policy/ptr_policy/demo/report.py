@@ -21,7 +21,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_atomically, write_json
 from ptr_models.common.guidance import command_text
 from ptr_models.common.plotting import FOR_PAPERS, save_for_papers
-from ptr_models.episodes.finding import episodes_so_far
+from ptr_models.episodes.episode_discovery import episodes_so_far
 from ptr_models.json_input import read_object
 from ptr_models.viewing.clips import clips
 from ptr_policy.demo import figures

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from ptr_models.episodes.finding import episodes_so_far
+from ptr_models.episodes.episode_discovery import episodes_so_far
 from ptr_models.json_input import read_object
 from ptr_models.training.jsonlines import read_lines
 from ptr_models.training.runs import latest_checkpoint

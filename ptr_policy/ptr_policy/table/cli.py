@@ -22,7 +22,7 @@ from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.output_folder import locked, require_unused
 from ptr_models.common.plain_text import plain
 from ptr_models.contract import Contract
-from ptr_models.episodes.exclusion import Exclusion, add_exclude, lasting
+from ptr_models.episodes.exclusion import Exclusion, absolute_patterns, add_exclude
 from ptr_models.episodes.reader import find_episodes
 from ptr_models.json_input import read_object
 from ptr_models.training.renamed_keys import present_assignment
@@ -288,7 +288,7 @@ def plan_from(options: argparse.Namespace) -> TablePlan:
     return TablePlan(
         out=options.out.resolve(),
         data=options.data.resolve(),
-        exclude=tuple(lasting(options.exclude)),
+        exclude=tuple(absolute_patterns(options.exclude)),
         methods=(*methods(options.methods, size), *options.policies),
         size=size,
         tasks=(*own, *options.tasks) or _targets(),
@@ -314,7 +314,7 @@ def _cameras(options: argparse.Namespace, size: str) -> tuple[str, ...]:
 
     named = [setting for setting in options.settings if setting.startswith("data.cameras=")]
     wanted = preset(f"ptr_{size}").replaced(named).data.cameras
-    bags = Bags((options.data,), exclude=lasting(options.exclude))
+    bags = Bags((options.data,), exclude=absolute_patterns(options.exclude))
     return tuple(camera.name for camera in contract_of(bags, cameras=wanted).cameras)
 
 

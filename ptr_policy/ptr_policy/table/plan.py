@@ -12,8 +12,8 @@ from ptr_bringup.sim.levels import DEFAULT_LEVEL
 from ptr_bringup.sim.tasks import TARGET_TASKS
 from ptr_models.common.assets import absolute
 from ptr_models.common.errors import PtrError
+from ptr_models.episodes.episode_discovery import episodes_so_far
 from ptr_models.episodes.exclusion import only_in
-from ptr_models.episodes.finding import episodes_so_far
 from ptr_models.json_input import parse_json, read_object
 from ptr_models.training.runs import checkpoint_step, latest_checkpoint, resolve_checkpoint
 from ptr_policy.stages import PTR, Stage, number_in

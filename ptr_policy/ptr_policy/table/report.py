@@ -18,7 +18,7 @@ from scipy import stats
 from ptr_models.common.files import write_atomically, write_json
 from ptr_models.common.guidance import command_text
 from ptr_models.common.plotting import FOR_PAPERS, save_for_papers
-from ptr_models.episodes.finding import episodes_so_far
+from ptr_models.episodes.episode_discovery import episodes_so_far
 from ptr_models.provenance import source_commit
 from ptr_models.training.runs import chosen_checkpoint, latest_checkpoint
 from ptr_models.viewing.clips import clips

@@ -16,13 +16,13 @@ import numpy as np
 from ptr_models.common.errors import PtrError
 from ptr_models.common.jpeg import decode
 from ptr_models.episodes import discarding, labelling
+from ptr_models.episodes.cdr_fields import image_data
+from ptr_models.episodes.episode_discovery import DISCARDED, LABEL, episodes_so_far
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import image_data
-from ptr_models.episodes.finding import DISCARDED, LABEL, episodes_so_far
+from ptr_models.episodes.mcap_scan import scan
 from ptr_models.episodes.messages import image_topic
 from ptr_models.episodes.metadata import Label, check_name
 from ptr_models.episodes.reader import read_metadata
-from ptr_models.episodes.scan import scan
 from ptr_teleop.console.recording import Recording, read_recording
 from ptr_teleop.console.values import ValueSource
 

@@ -16,11 +16,11 @@ from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.bag import decode, refusing
 from ptr_models.episodes.errors import EpisodeError
+from ptr_models.episodes.mcap_scan import Raw, scan
 from ptr_models.episodes.messages import EVENT_TOPIC
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import actions_from_targets, read_metadata, sample
 from ptr_models.episodes.sampling import RecordedStream
-from ptr_models.episodes.scan import Raw, scan
 from ptr_models.episodes.streams import Streams, control_grid, read_streams
 from ptr_teleop.console.views import REASONS, number, shortened
 

@@ -113,7 +113,7 @@ def parse_extra(text: str) -> dict[str, Any]:
     """
     if not text.strip():
         return {}
-    return parse_object(text, "extra_json", RecorderError, most=MAX_EXTRA_BYTES)
+    return parse_object(text, "extra_json", RecorderError, max_bytes=MAX_EXTRA_BYTES)
 
 
 def episode_id(task: str, now: int) -> str:

@@ -161,7 +161,7 @@ class RecorderCore:
         self._writer = self._open_writer(metadata)
         self.metadata, self.state, self.audit = metadata, State.RECORDING, None
         self._watch.begin()
-        self._processor_use.begin()
+        self._processor_use.start()
         self._interval = CommandInterval()
         for stamp, topic, data in self._prelude(now):
             self._write(topic, self._streams[topic].type, stamp, data)

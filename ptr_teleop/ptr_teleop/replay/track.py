@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation, Slerp
 
+from ptr_models.episodes.cdr_fields import arm_state, executed
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import arm_state, executed
+from ptr_models.episodes.mcap_scan import Raw, scan
 from ptr_models.episodes.messages import ARM_STATE_TOPIC, EXECUTED_TOPIC
-from ptr_models.episodes.scan import Raw, scan
 
 GAIN = 3.0  # 1/s: share of a deviation that is corrected per second
 TAIL = 0.2  # s after the last command that still belong to the motion: it acts for so long

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ptr_models.episodes.audit_tape import reason_names
 from ptr_models.episodes.bag import decode, messages, open_bag
+from ptr_models.episodes.bag_audit import reason_names
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.episodes.recovery import recover

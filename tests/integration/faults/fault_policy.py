@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy whose behaviour is known: it moves in circles for ever. Its weights are set by hand, not learned.
+"""A policy whose behavior is known: it moves in circles for ever. Its weights are set by hand, not learned.
 
 A fault can only be seen to stop the arm when something moves it. The circles come from feedback alone: a step of
 the displacement is a rotation about the centre, and where the arm is further out than the circle, or turned, or at
@@ -67,7 +67,7 @@ def write_checkpoint(path: Path, contract: Contract | None = None, goes_wrong: s
                 _afraid_of_closing(module, UNITS[goes_wrong])
     ranges = {TASK: QRange((-1.0,), (1.0,), demonstrations=10)}  # the values of such a critic are near 0
     state = Checkpoint(Path(), contract or Contract(), tasks, config, step=0, q_ranges=ranges)
-    return save_checkpoint(path, algorithm, state, optimiser=False, random=False)
+    return save_checkpoint(path, algorithm, state, optimizer=False, random=False)
 
 
 def _circling(actor: nn.Module) -> None:

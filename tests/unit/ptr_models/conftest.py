@@ -91,7 +91,7 @@ def trained(training_bags: Any, training_folder: Path, tmp_path: Path) -> Path:
     """A copy of a run of four updates of pre-training; its checkpoint."""
     from training_runs import SMALL, prior_only
 
-    from ptr_models.training.session import start_pretraining
+    from ptr_models.training.run_setup import start_pretraining
 
     if not (training_folder / "run").exists():
         start_pretraining(SMALL, prior_only(training_bags), training_folder / "run").run()

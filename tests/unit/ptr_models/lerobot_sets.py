@@ -14,9 +14,9 @@ import pyarrow.parquet as pq
 from ptr_models.common.rotations import DEFAULT_ROTATION, matrix_from_rpy
 from ptr_models.contract import Camera, Contract
 from ptr_models.episodes.bag import decode
+from ptr_models.episodes.mcap_scan import scan
 from ptr_models.episodes.messages import image_topic
 from ptr_models.episodes.metadata import EpisodeMetadata
-from ptr_models.episodes.scan import scan
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.exchange.lerobot.exporting import Options
 from ptr_models.exchange.lerobot.importing import Options as ImportOptions

@@ -53,7 +53,7 @@ def test_an_image_that_lost_a_packet_in_its_middle_is_torn() -> None:
 
 
 def test_two_images_glued_together_are_torn() -> None:
-    with pytest.raises(TornError, match="another image begins in its middle"):
+    with pytest.raises(TornError, match="another image starts in its middle"):
         whole(PLAIN[: len(PLAIN) // 2] + PLAIN)
 
 

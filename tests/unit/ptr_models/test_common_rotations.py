@@ -23,7 +23,7 @@ from ptr_models.common.rotations import (
     rpy_from_matrix,
 )
 from ptr_models.episodes.actions import displacements, integrate
-from ptr_models.episodes.sampling import ArmSample, state_vector
+from ptr_models.episodes.sampling import ArmSample, state_vectors
 
 angles = arrays(np.float64, (4, 3), elements=st.floats(-3.1, 3.1))
 
@@ -111,11 +111,11 @@ def test_a_yaw_delta_turns_about_the_base_axis_whatever_the_gripper_does() -> No
 
 def test_a_gripper_that_points_down_has_zero_angles() -> None:
     quaternion = tuple(quaternion_from_matrix(DEFAULT_ROTATION))
-    state = state_vector(ArmSample((0.3, 0.0, 0.15), quaternion, 1.0))
+    state = state_vectors([ArmSample((0.3, 0.0, 0.15), quaternion, 1.0)])[0]
     assert_allclose(state, [0.3, 0, 0.15, 0, 0, 0, 1], atol=1e-6)
 
 
 def test_the_home_pose_has_a_pitch_of_minus_ninety_degrees() -> None:
-    state = state_vector(ArmSample((0.4583, 0.0, 0.3607), (0.0, 0.0, 0.0, 1.0), 0.0))
+    state = state_vectors([ArmSample((0.4583, 0.0, 0.3607), (0.0, 0.0, 0.0, 1.0), 0.0)])[0]
     assert_allclose(np.abs(state[4]), 1.5708, atol=1e-4)
     assert state[4] < 0

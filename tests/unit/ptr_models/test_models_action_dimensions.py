@@ -21,7 +21,7 @@ from ptr_models.replay.dataset import Dataset
 from ptr_models.training.action_dimensions import varying_dimensions, with_target_entropy
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.data import Bags
-from ptr_models.training.session import start_finetuning, start_pretraining
+from ptr_models.training.run_setup import start_finetuning, start_pretraining
 
 AUTO = SMALL.replaced(["algorithm.target_entropy=auto"])
 

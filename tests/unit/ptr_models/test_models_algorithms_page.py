@@ -19,8 +19,8 @@ from ptr_models.algorithms import (
     make_algorithm,
 )
 from ptr_models.networks import NetworkConfig
-from ptr_models.networks.options import MaskedDecoderConfig, TransformerConfig
-from ptr_models.training.watch import WATCHED
+from ptr_models.networks.method_configs import MaskedDecoderConfig, TransformerConfig
+from ptr_models.training.progress_metrics import PROGRESS_METRICS
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/algorithms.md").read_text(encoding="utf-8")
 BEGINNINGS = {
@@ -75,7 +75,7 @@ def batch_for(kind: str) -> Transitions | WindowTensors | ClipTensors | IntentTe
 @pytest.mark.parametrize("name", ALGORITHMS.names)
 def test_the_page_names_exactly_the_metrics_that_a_method_logs(name: str) -> None:
     assert documented(name) == logged(name)
-    assert {item.metric for item in WATCHED[name]} <= documented(name)
+    assert {item.metric for item in PROGRESS_METRICS[name]} <= documented(name)
 
 
 def test_a_warm_up_logs_a_part_of_them() -> None:

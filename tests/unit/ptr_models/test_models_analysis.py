@@ -167,4 +167,4 @@ def test_an_analysis_that_is_interrupted_says_how_to_go_on(
 
     monkeypatch.setattr("ptr_models.analysis.figures.read_metrics", interrupt)
     assert main(["analyze", "training", str(tmp_path), "--out", str(tmp_path / "curves.png")]) == 130
-    assert "interrupted: nothing is written yet; the same command begins again" in capsys.readouterr().err
+    assert "interrupted: nothing is written yet; the same command starts again" in capsys.readouterr().err

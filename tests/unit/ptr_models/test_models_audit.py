@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from ptr_models.contract import Contract
-from ptr_models.episodes.audit import frozen, problem_of
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import read_episode
 from ptr_models.episodes.trajectory import write_episode
 from ptr_models.replay import open_episodes
+from ptr_models.replay.build import frozen, problem_of
 
 PERIOD = 200_000_000
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random crops and colour jitter."""
+"""Random crops and color jitter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from ptr_models.replay.augment import Augmentation, augment, colour, crop, jitter
+from ptr_models.replay.augment import Augmentation, augment, color, crop, jitter
 
 STILL = Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
 
@@ -66,22 +66,22 @@ def test_zero_strengths_leave_the_images_as_they_are() -> None:
     assert difference.max() <= 1
 
 
-def test_about_a_fifth_of_the_images_keeps_its_colours() -> None:
+def test_about_a_fifth_of_the_images_keeps_its_colors() -> None:
     images = random_images(2000, size=2)
-    coloured = jitter(images, np.random.default_rng(0), Augmentation())
-    kept = (coloured == images).all(axis=(1, 2, 3)).mean()
+    colored = jitter(images, np.random.default_rng(0), Augmentation())
+    kept = (colored == images).all(axis=(1, 2, 3)).mean()
     assert kept == pytest.approx(0.2, abs=0.03)
 
 
 def test_contrast_is_about_the_mean_of_the_channel() -> None:
     pixels = np.repeat(np.array([[0.2, 0.4], [0.6, 0.8]], np.float32)[..., None], 3, axis=-1)
-    result = colour(pixels, np.array([0.0, 0.1, 0.0, 0.0]), np.array([1]))
+    result = color(pixels, np.array([0.0, 0.1, 0.0, 0.0]), np.array([1]))
     assert_allclose(result[..., 0], [[0.17, 0.39], [0.61, 0.83]], atol=1e-6)
 
 
 def test_brightness_adds_and_clips() -> None:
     pixels = np.full((2, 2, 3), 0.9, np.float32)
-    assert_allclose(colour(pixels, np.array([0.2, 0, 0, 0]), np.array([0])), 1.0)
+    assert_allclose(color(pixels, np.array([0.2, 0, 0, 0]), np.array([0])), 1.0)
 
 
 @given(
@@ -94,8 +94,8 @@ def test_saturation_and_hue_are_those_of_hsv(rgb: tuple[float, float, float], sa
     expected = colorsys.hsv_to_rgb((h + hue) % 1.0, min(s * (1 + saturation), 1.0), v)
     pixels = np.broadcast_to(np.array(rgb, np.float32), (4, 4, 3)).copy()
     draw = np.array([0.0, 0.0, saturation, hue])
-    together = colour(pixels.copy(), draw, np.array([2, 3]))
-    apart = colour(colour(pixels.copy(), draw, np.array([3])), draw, np.array([2]))
+    together = color(pixels.copy(), draw, np.array([2, 3]))
+    apart = color(color(pixels.copy(), draw, np.array([3])), draw, np.array([2]))
     assert_allclose(together[1, 2], expected, atol=2e-3)
     assert_allclose(apart, together, atol=2e-3)
 
@@ -103,8 +103,8 @@ def test_saturation_and_hue_are_those_of_hsv(rgb: tuple[float, float, float], sa
 def test_brightness_before_and_after_contrast_differ_so_the_order_matters() -> None:
     pixels = np.linspace(0, 1, 48, dtype=np.float32).reshape(4, 4, 3)
     draw = np.array([0.2, 0.1, 0.1, 0.03])
-    one = colour(pixels.copy(), draw, np.array([0, 1, 2, 3]))
-    two = colour(pixels.copy(), draw, np.array([1, 0, 3, 2]))
+    one = color(pixels.copy(), draw, np.array([0, 1, 2, 3]))
+    two = color(pixels.copy(), draw, np.array([1, 0, 3, 2]))
     assert np.abs(one - two).max() > 1e-3
 
 
@@ -113,9 +113,9 @@ def test_each_camera_of_a_stack_is_coloured_on_its_own_and_cropped_alike() -> No
     stacked = np.concatenate([image, image], axis=-1)
     cropped = augment(stacked, np.random.default_rng(0), Augmentation(probability=0.0))
     assert (cropped[..., :3] == cropped[..., 3:]).all()
-    coloured = augment(stacked, np.random.default_rng(0))
-    assert (coloured[..., :3] != coloured[..., 3:]).any()
-    assert coloured.shape == stacked.shape
+    colored = augment(stacked, np.random.default_rng(0))
+    assert (colored[..., :3] != colored[..., 3:]).any()
+    assert colored.shape == stacked.shape
 
 
 def test_the_same_seed_gives_the_same_images_and_the_input_is_untouched() -> None:

@@ -15,24 +15,24 @@ from torch import Tensor, nn
 from ptr_models.algorithms import AlgorithmConfig, make_algorithm
 from ptr_models.algorithms.batch import Transitions
 from ptr_models.networks import AutoregressiveActor, NetworkConfig
-from ptr_models.networks.autoregressive import AutoregressiveCategorical, ConditionalBins, bin_of, centre_of
-from ptr_models.networks.options import AutoregressiveConfig
+from ptr_models.networks.autoregressive import AutoregressiveCategorical, ConditionalBins, bin_of, center_of
+from ptr_models.networks.method_configs import AutoregressiveConfig
 
 
 @pytest.mark.parametrize(
-    ("value", "index", "centre"),
+    ("value", "index", "center"),
     [(0.0, 50, 0.01), (-1.0, 0, -0.99), (0.99, 99, 0.99), (1.0, 99, 0.99), (0.5, 75, 0.51)],
 )
-def test_a_hundred_bins_cover_the_action_box(value: float, index: int, centre: float) -> None:
+def test_a_hundred_bins_cover_the_action_box(value: float, index: int, center: float) -> None:
     found = bin_of(torch.tensor([value]), 100)
     assert found.item() == index
-    assert centre_of(found, 100).item() == pytest.approx(centre, abs=1e-6)
+    assert center_of(found, 100).item() == pytest.approx(center, abs=1e-6)
 
 
 @given(st.floats(-1.0, 1.0, width=32))
-def test_the_centre_of_a_bin_is_near_every_value_in_it(value: float) -> None:
+def test_the_center_of_a_bin_is_near_every_value_in_it(value: float) -> None:
     values = torch.tensor([value])
-    assert abs(centre_of(bin_of(values, 100), 100) - values).item() <= 0.01 + 1e-6
+    assert abs(center_of(bin_of(values, 100), 100) - values).item() <= 0.01 + 1e-6
 
 
 def random_policy(dimensions: int, bins: int, beam: int = 20, states: int = 3, scale: float = 2.0):
@@ -43,8 +43,8 @@ def random_policy(dimensions: int, bins: int, beam: int = 20, states: int = 3, s
 
 
 def every_action(dimensions: int, bins: int) -> Tensor:
-    centres = centre_of(torch.arange(bins), bins).tolist()
-    return torch.tensor(list(itertools.product(centres, repeat=dimensions)))
+    centers = center_of(torch.arange(bins), bins).tolist()
+    return torch.tensor(list(itertools.product(centers, repeat=dimensions)))
 
 
 def all_log_masses(policy: AutoregressiveCategorical, actions: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def test_the_log_probability_is_the_sum_over_dimensions_given_the_earlier_ones()
     torch.testing.assert_close(policy.log_prob(action), first + second)
 
 
-def test_earlier_dimensions_count_as_the_centres_of_their_bins() -> None:
+def test_earlier_dimensions_count_as_the_centers_of_their_bins() -> None:
     policy = random_policy(2, 5)
     torch.testing.assert_close(
         policy.log_prob(torch.tensor([[0.21, 0.0]] * 3)), policy.log_prob(torch.tensor([[0.59, 0.0]] * 3))

@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from test_models_cql_behaviour import NETWORKS, TASKS, push_error, pushes
+from test_models_cql_behavior import NETWORKS, TASKS, push_error, pushes
 
 from ptr_models.algorithms import AdvantageWeightedRegression, AlgorithmConfig, make_algorithm
 from ptr_models.algorithms.awr import advantage, advantage_weight
-from ptr_models.algorithms.options import AwrConfig
+from ptr_models.algorithms.method_configs import AwrConfig
 
 
 def test_the_advantage_is_over_the_mean_of_the_policys_actions() -> None:
@@ -28,14 +28,14 @@ def test_the_advantage_is_exact_over_a_two_way_gripper() -> None:
 
 
 def test_weights_are_exponential_and_bounded() -> None:
-    weights = advantage_weight(torch.tensor([0.0, 0.3, -0.6, 500.0]), beta=0.3, most=20.0)
+    weights = advantage_weight(torch.tensor([0.0, 0.3, -0.6, 500.0]), beta=0.3, max_weight=20.0)
     np.testing.assert_allclose(weights, [1.0, math.e, math.exp(-2.0), 20.0], rtol=1e-5)
     with pytest.raises(ValueError, match=r"beta is 0.*positive"):
         AwrConfig(beta=0.0)
 
 
 def test_good_pushes_are_imitated_and_bad_ones_are_not() -> None:
-    """Behaviour cloning learns the mean of both, 0.3 away in each of two dimensions (test_models_cql_behaviour)."""
+    """Behavior cloning learns the mean of both, 0.3 away in each of two dimensions (test_models_cql_behavior)."""
     torch.manual_seed(0)
     options = {"actor_lr": 2e-3, "critic_lr": 2e-3, "cql_alpha": 0.1, "bc_steps": 50}
     algorithm = make_algorithm(AlgorithmConfig(name="awr", **options), NETWORKS, TASKS)

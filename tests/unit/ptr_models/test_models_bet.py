@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Behaviour Transformer: clusters of actions, focal loss, offsets, causality, history."""
+"""Behavior Transformer: clusters of actions, focal loss, offsets, causality, history."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from ptr_models.algorithms import AlgorithmConfig, make_algorithm
 from ptr_models.algorithms.bet import decayed_groups, focal_loss, kmeans, masked_mean, offset_loss
-from ptr_models.algorithms.options import BetConfig
+from ptr_models.algorithms.method_configs import BetConfig
 from ptr_models.algorithms.sequences import WindowTensors
 from ptr_models.inference.history import History
-from ptr_models.networks import BehaviourTransformer, NetworkConfig
-from ptr_models.networks.behaviour_transformer import ModesWithOffsets
-from ptr_models.networks.options import TransformerConfig
+from ptr_models.networks import BehaviorTransformer, NetworkConfig
+from ptr_models.networks.behavior_transformer import ModesWithOffsets
+from ptr_models.networks.method_configs import TransformerConfig
 
 NETWORKS = NetworkConfig(
     encoder="tiny",
@@ -31,24 +31,24 @@ NETWORKS = NetworkConfig(
 # --------------------------------------------------------------------------- clusters
 def test_kmeans_finds_separate_clusters_in_any_order() -> None:
     generator = np.random.default_rng(0)
-    centres = np.array([[0.0, 0.0], [0.9, 0.9], [-0.9, 0.5], [0.5, -0.9]], dtype=np.float32)
-    points = (centres.repeat(50, axis=0) + generator.normal(0, 0.02, (200, 2))).astype(np.float32)
+    centers = np.array([[0.0, 0.0], [0.9, 0.9], [-0.9, 0.5], [0.5, -0.9]], dtype=np.float32)
+    points = (centers.repeat(50, axis=0) + generator.normal(0, 0.02, (200, 2))).astype(np.float32)
     found = kmeans(generator.permutation(points), 4, seed=3)
-    distances = np.linalg.norm(found[:, None] - centres, axis=-1)
+    distances = np.linalg.norm(found[:, None] - centers, axis=-1)
     assert sorted(distances.argmin(axis=1)) == [0, 1, 2, 3]
     assert distances.min(axis=1).max() < 0.01
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(1, 40), st.integers(1, 8), st.integers(0, 1000))
-def test_every_centre_is_the_mean_of_the_points_nearest_to_it(points: int, count: int, seed: int) -> None:
+def test_every_center_is_the_mean_of_the_points_nearest_to_it(points: int, count: int, seed: int) -> None:
     data = np.random.default_rng(seed).uniform(-1, 1, (points, 2)).astype(np.float32)
-    centres = kmeans(data, count, seed)
-    assert centres.shape == (count, 2)
-    np.testing.assert_array_equal(centres, kmeans(data, count, seed))
-    nearest = np.linalg.norm(data[:, None] - centres, axis=-1).argmin(axis=1)
+    centers = kmeans(data, count, seed)
+    assert centers.shape == (count, 2)
+    np.testing.assert_array_equal(centers, kmeans(data, count, seed))
+    nearest = np.linalg.norm(data[:, None] - centers, axis=-1).argmin(axis=1)
     for k in np.unique(nearest):
-        np.testing.assert_allclose(data[nearest == k].mean(axis=0), centres[k], atol=1e-5)
+        np.testing.assert_allclose(data[nearest == k].mean(axis=0), centers[k], atol=1e-5)
 
 
 # --------------------------------------------------------------------------- losses
@@ -59,17 +59,17 @@ def test_the_focal_loss_of_a_probability_of_seven_tenths() -> None:
     assert focal_loss(logits, target, 0.0).item() == pytest.approx(0.3567, abs=1e-4)  # cross-entropy
 
 
-def test_centre_plus_offset_reconstructs_every_action() -> None:
+def test_center_plus_offset_reconstructs_every_action() -> None:
     generator = torch.Generator().manual_seed(0)
     actions = torch.rand(32, 7, generator=generator) * 2 - 1
-    centres = torch.from_numpy(kmeans(actions.numpy(), 5, seed=0))
-    policy = ModesWithOffsets(torch.zeros(32, 5), torch.zeros(32, 5, 7), centres)
+    centers = torch.from_numpy(kmeans(actions.numpy(), 5, seed=0))
+    policy = ModesWithOffsets(torch.zeros(32, 5), torch.zeros(32, 5, 7), centers)
     target = policy.nearest(actions)
     offsets = torch.randn(32, 5, 7, generator=generator)
-    offsets[torch.arange(32), target] = actions - centres[target]
-    exact = ModesWithOffsets(torch.zeros(32, 5), offsets, centres)
+    offsets[torch.arange(32), target] = actions - centers[target]
+    exact = ModesWithOffsets(torch.zeros(32, 5), offsets, centers)
     torch.testing.assert_close(exact.action_of(target.unsqueeze(1)).squeeze(1), actions)
-    assert offset_loss(offsets, target, actions - centres[target]).abs().max() == 0
+    assert offset_loss(offsets, target, actions - centers[target]).abs().max() == 0
 
 
 def test_only_the_offset_of_the_true_class_is_trained() -> None:
@@ -85,9 +85,9 @@ def test_padding_does_not_count() -> None:
 
 # --------------------------------------------------------------------------- the distribution
 def test_the_mode_is_the_best_class_with_its_own_offset() -> None:
-    centres = torch.tensor([[0.5, 0.5], [-0.5, 0.0]])
+    centers = torch.tensor([[0.5, 0.5], [-0.5, 0.0]])
     offsets = torch.tensor([[[0.1, 0.0], [0.0, 0.2]]])
-    policy = ModesWithOffsets(torch.tensor([[0.0, 1.0]]), offsets, centres)
+    policy = ModesWithOffsets(torch.tensor([[0.0, 1.0]]), offsets, centers)
     torch.testing.assert_close(policy.mode, torch.tensor([[-0.5, 0.2]]))
     torch.manual_seed(0)
     samples, log_mass = policy.sample(4000)
@@ -104,10 +104,10 @@ def frames(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch
     return image, torch.randn(count, 7, generator=generator), torch.eye(2)[:1].expand(count, -1)
 
 
-def lively(window: int = 4) -> BehaviourTransformer:
+def lively(window: int = 4) -> BehaviorTransformer:
     """An untrained actor whose decisions differ visibly."""
     torch.manual_seed(0)
-    actor = BehaviourTransformer(NETWORKS, tasks=2).eval()
+    actor = BehaviorTransformer(NETWORKS, tasks=2).eval()
     for parameter in actor.parameters():
         if parameter.dim() >= 2:
             torch.nn.init.normal_(parameter, std=0.3)
@@ -182,7 +182,7 @@ def test_padded_rows_leave_no_trace_in_the_gradient() -> None:
     for action in (batch.action, spoilt):
         torch.manual_seed(0)
         algorithm = make_algorithm(config, NETWORKS, tasks=2)
-        algorithm.fit_centres(batch.action.numpy(), seed=0)
+        algorithm.fit_centers(batch.action.numpy(), seed=0)
         algorithm.update(WindowTensors(batch.image, batch.state, action, valid, batch.task, 4), 0)
         metrics.append(torch.cat([parameter.flatten() for parameter in algorithm.actor.parameters()]))
     torch.testing.assert_close(*metrics, rtol=0, atol=0)
@@ -196,7 +196,7 @@ def test_the_gradient_is_clipped_to_a_norm_of_one() -> None:
 
 
 def test_weight_decay_spares_biases_norms_and_positions() -> None:
-    actor = BehaviourTransformer(NETWORKS, tasks=2)
+    actor = BehaviorTransformer(NETWORKS, tasks=2)
     decayed, free = decayed_groups(actor, 0.1)
     names = {id(value): name for name, value in actor.named_parameters()}
     assert (decayed["weight_decay"], free["weight_decay"]) == (0.1, 0.0)
@@ -214,8 +214,8 @@ def test_the_defaults_are_those_of_the_published_kitchen() -> None:
     assert (transformer.layers, transformer.heads, transformer.width) == (6, 6, 120)
 
 
-def test_the_optimiser_is_that_of_mingpt() -> None:
+def test_the_optimizer_is_that_of_mingpt() -> None:
     algorithm = make_algorithm(AlgorithmConfig(name="bet"), NETWORKS, tasks=2)
-    optimiser = algorithm.optimisers["actor"]
-    assert isinstance(optimiser, torch.optim.AdamW)
-    assert optimiser.param_groups[0]["betas"] == (0.9, 0.95) and optimiser.param_groups[0]["lr"] == 1e-4
+    optimizer = algorithm.optimizers["actor"]
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.param_groups[0]["betas"] == (0.9, 0.95) and optimizer.param_groups[0]["lr"] == 1e-4

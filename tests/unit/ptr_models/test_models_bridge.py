@@ -202,7 +202,7 @@ ODD: dict[str, tuple[dict[str, Sequence[bytes] | np.ndarray], str]] = {
     "an instruction of signs": ({"language_instruction": [b"..."] * 3}, "gives no task name"),
     "an action that is no number": ({"action": np.full(21, np.nan)}, "not finite"),
     "an image missing": ({"observation/image_0": [b"x"] * 2}, "it has 3 actions but"),
-    "an image that is none": ({"observation/image_0": [b"<html>"] * 3}, "image_0 of step 0 .6 bytes. is no image"),
+    "an image that is none": ({"observation/image_0": [b"<html>"] * 3}, "image_0 of step 0 .6 bytes. is not an image"),
     "a state far away": ({"observation/state": np.full(21, 1e38)}, "the state of step 0 holds 1e[+]38 m; at most 2"),
     "an action too far": ({"action": np.full(21, 5.0)}, "the action of step 0 holds 5 m; at most 2"),
 }

@@ -361,16 +361,16 @@ def spoil(folder: Path, what: str) -> None:
         ("hostile states", "obs_dict.pkl: it names 'posix.system'"),
         ("no states", "obs_dict.pkl has no full_state"),
         ("few states", "it has 4 actions but {'states': 3}"),
-        ("five numbers", "its actions are no rows of 7 numbers"),
-        ("no numbers", "its actions are no rows of 7 numbers"),
+        ("five numbers", "its actions are not rows of 7 numbers"),
+        ("no numbers", "its actions are not rows of 7 numbers"),
         ("not finite", "its actions have a value that is not finite"),
         ("far away", "the action of step 0 holds 9 m; at most 2"),
-        ("cut off", "obs_dict.pkl is no intact pickle"),
+        ("cut off", "obs_dict.pkl is not an intact pickle"),
         ("no actions", "it has no policy_out.pkl"),
         ("no images", "it has no folder images0"),
-        ("an image missing", "images0 lacks im_2.jpg"),
+        ("an image missing", "images0 has no im_2.jpg"),
         ("the last image missing", "it has 4 actions but {'states': 5, 'image_0': 4}"),
-        ("no image", "image_0 of step 2 (6 bytes) is no image"),
+        ("no image", "image_0 of step 2 (6 bytes) is not an image"),
     ],
 )
 def test_an_odd_recording_is_left_out_with_its_reason_and_the_others_come(
@@ -408,7 +408,7 @@ def test_a_hostile_numpy_file_is_left_out_and_runs_nothing(tmp_path: Path) -> No
     reasons = {str(item).split("/")[-3]: item.reason for item in account.left_out}
     assert "names 'posix.system'" in reasons["bad"] and "names 'posix.system'" in reasons["worse"]
     assert reasons["numbers"] == "it holds an array of float64; a list of episodes is needed"
-    assert "no intact .npy file" in reasons["text"]
+    assert "not an intact .npy file" in reasons["text"]
 
 
 @pytest.mark.parametrize(

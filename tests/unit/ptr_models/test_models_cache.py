@@ -109,7 +109,9 @@ def test_a_shift_that_changes_is_read_again_and_one_that_leaves_no_step_excludes
     folder = make_episode(0, steps=5)
     make_episode(1, steps=5, action_shift=5)
     data = load()
-    assert [item.reason for item in data.left_out] == ["it has 5 steps; none is left with its action_shift of 5"]
+    assert [item.reason for item in data.left_out] == [
+        "it has 5 steps, none of which is left with its action_shift of 5"
+    ]
     metadata = EpisodeMetadata.from_json((folder / "episode.json").read_text())
     (folder / "episode.json").write_text(dataclasses.replace(metadata, action_shift=2).to_json())
     assert list(load().lengths) == [3]
@@ -258,7 +260,7 @@ def test_a_full_disk_says_so_and_keeps_what_is_done(
             return write(file, content[: max(1, len(content) // 2)] if len(written) == 1 else content, place)
 
         full.setattr(store.os, "pwrite", pwrite)
-        with pytest.raises(EpisodeError, match="No space left on device; 2 of 6 episodes are done and kept; make room"):
+        with pytest.raises(EpisodeError, match="No space left on device; 2 of 6 episodes are done and kept; free"):
             load(workers=1)
     reads.clear()
     data = load()

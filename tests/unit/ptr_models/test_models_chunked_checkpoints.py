@@ -28,7 +28,7 @@ from ptr_models.training.checkpoint import Checkpoint, read_checkpoint, save_che
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.presets import preset, presets
-from ptr_models.training.session import start_finetuning, start_pretraining
+from ptr_models.training.run_setup import start_finetuning, start_pretraining
 from ptr_models.training.tasks import TaskTable
 
 TASK = "put_corn_in_pot"

@@ -21,7 +21,7 @@ from ptr_models.replay import Dataset, open_episodes
 from ptr_models.reward.classifier import INDEX, WEIGHTS, ClassifierError, SuccessClassifier, SuccessNetwork
 from ptr_models.reward.fitting import balanced_weights, calibrate
 from ptr_models.reward.frames import Frames, hold_out, label_frames
-from ptr_models.reward.verdict import Streak, first_success
+from ptr_models.reward.success_rule import Streak, first_success
 from ptr_models.training.tasks import TaskError, TaskTable
 
 PUT, TAKE = "put_carrot_in_pot", "take_carrot_out_of_pot"
@@ -150,7 +150,7 @@ def test_a_classifier_survives_its_folder(tmp_path: Path) -> None:
     loaded = SuccessClassifier.load(original.save(tmp_path / "done"))
     assert np.array_equal(loaded.probabilities(images, PUT), original.probabilities(images, PUT))
     assert (loaded.threshold(PUT), loaded.consecutive, loaded.tasks) == (0.7, 3, TABLE)
-    with pytest.raises(ClassifierError, match="exists already"):
+    with pytest.raises(ClassifierError, match="already exists"):
         original.save(tmp_path / "done")
 
 

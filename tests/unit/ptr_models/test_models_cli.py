@@ -223,7 +223,7 @@ def test_findings_that_differ_in_numbers_are_counted_together() -> None:
         return dataclasses.replace(REPORT, findings=findings)
 
     found = findings([report("lost 5 of 100 images", "the arm stood"), report("lost 7 of 90 images")])
-    assert found == [(2, "such as: lost 5 of 100 images"), (1, "the arm stood")]
+    assert found == [(2, "e.g. lost 5 of 100 images"), (1, "the arm stood")]
 
 
 def test_of_long_names_both_ends_are_shown() -> None:

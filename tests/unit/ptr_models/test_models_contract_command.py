@@ -101,7 +101,7 @@ def test_images_are_read_again_at_the_size_that_is_wanted(large: Path, tmp_path:
 
 def test_images_are_never_blown_up(large: Path, tmp_path: Path) -> None:
     wanted = Contract().with_image_size(128, 128)
-    sentence = "have 128x96 pixels, fewer than the 128x128 that are wanted; train with --set networks.image_size=96"
+    sentence = "have 128x96 pixels, fewer than the required 128x128; train with --set networks.image_size=96"
     with pytest.raises(EpisodeError, match=sentence):
         read_episode(large / "e0", wanted)
     with pytest.raises(EpisodeError, match=f"none of 2 episodes is usable.*{sentence}"):
@@ -112,11 +112,11 @@ def test_a_preset_sees_images_of_its_own_size(large: Path, caplog: pytest.LogCap
     caplog.set_level("INFO")
     contract = contract_of(Bags(prior=[large]), image_size=80)
     assert contract.image_shape == (80, 80, 3)
-    assert "images are made at 80x80 of the bags' full ones, not at 64x64" in caplog.text
+    assert "images are resized to 80x80 from the bags' full images, not to 64x64" in caplog.text
 
 
 def test_training_uses_the_size_of_the_preset(large: Path, tmp_path: Path) -> None:
-    from ptr_models.training.session import start_pretraining
+    from ptr_models.training.run_setup import start_pretraining
 
     config = dataclasses.replace(SMALL, networks=dataclasses.replace(SMALL.networks, image_size=96))
     trainer = start_pretraining(config, Bags(prior=[large], cache=tmp_path / "cache"), tmp_path / "run")

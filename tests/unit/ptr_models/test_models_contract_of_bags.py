@@ -43,5 +43,5 @@ def test_what_a_run_excludes_is_left_out_and_stays_so_when_it_goes_on(
 
 def test_data_that_have_moved_since_a_run_began_are_asked_for(tmp_path: Path) -> None:
     (tmp_path / "data.json").write_text(json.dumps({"prior": {"folders": [str(tmp_path / "gone")]}}))
-    with pytest.raises(PtrError, match="gone, whose bags the run began with, is gone; .*--data and --target"):
+    with pytest.raises(PtrError, match="gone, the data of the run, no longer exists; .*--data and --target"):
         bags_of_run(tmp_path)

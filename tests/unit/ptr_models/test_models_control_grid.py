@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_models.contract import Contract
-from ptr_models.episodes.fields import Executed
+from ptr_models.episodes.cdr_fields import Executed
 from ptr_models.episodes.reader import actions_from_targets, sample
 from ptr_models.episodes.sampling import ArmSample, RecordedStream
 from ptr_models.episodes.streams import Streams, control_grid

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from ptr_models.algorithms import AlgorithmConfig, BehaviourCloning, Ptr, Transitions, make_algorithm
+from ptr_models.algorithms import AlgorithmConfig, BehaviorCloning, CQLAgent, Transitions, make_algorithm
 from ptr_models.algorithms.cql import (
     actor_loss,
     bellman_target,
@@ -50,9 +50,9 @@ def transitions(batch: int = 8, seed: int = 0, task: int | None = None) -> Trans
     )
 
 
-def make(seed: int = 0, **options: object) -> Ptr:
+def make(seed: int = 0, **options: object) -> CQLAgent:
     torch.manual_seed(seed)
-    return Ptr(AlgorithmConfig(**options), NETWORKS, TASKS)
+    return CQLAgent(AlgorithmConfig(**options), NETWORKS, TASKS)
 
 
 def weights(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -145,12 +145,12 @@ def test_critic_loss_is_the_mean_bellman_error_plus_alpha_times_the_mean_gap() -
 
 def test_an_action_without_rivals_settles_half_alpha_above_its_target() -> None:
     q, target, alpha = torch.zeros(1, 1, requires_grad=True), torch.tensor([2.0]), 10.0
-    optimiser = torch.optim.SGD([q], lr=0.1)
+    optimizer = torch.optim.SGD([q], lr=0.1)
     for _ in range(200):
         gap = torch.tensor([[3.0]]) - q  # the sampled actions do not touch this entry
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         critic_loss(q, target, gap, alpha)[0].backward()
-        optimiser.step()
+        optimizer.step()
     assert q.item() == pytest.approx(7.0, abs=1e-3)
 
 
@@ -235,11 +235,11 @@ def test_the_actor_learns_from_the_critic_of_the_same_step(monkeypatch: pytest.M
     algorithm, batch = make(), transitions()
     calls: list[str] = []
     encode = algorithm.critic.encode
-    step = algorithm.optimisers["critic"].step
-    actor_step = algorithm.optimisers["actor"].step
+    step = algorithm.optimizers["critic"].step
+    actor_step = algorithm.optimizers["actor"].step
     monkeypatch.setattr(algorithm.critic, "encode", lambda *a: (calls.append("encode"), encode(*a))[1])
-    monkeypatch.setattr(algorithm.optimisers["critic"], "step", lambda: (calls.append("critic"), step())[1])
-    monkeypatch.setattr(algorithm.optimisers["actor"], "step", lambda: (calls.append("actor"), actor_step())[1])
+    monkeypatch.setattr(algorithm.optimizers["critic"], "step", lambda: (calls.append("critic"), step())[1])
+    monkeypatch.setattr(algorithm.optimizers["actor"], "step", lambda: (calls.append("actor"), actor_step())[1])
     algorithm.update(batch, 0)
     assert calls == ["encode", "critic", "encode", "actor"]
 
@@ -288,7 +288,7 @@ def test_one_adam_with_two_groups_equals_two_adams() -> None:
     for parameters in (algorithm.critic, critic):
         q = parameters.q(parameters.encode(batch.image, batch.state), batch.task, batch.action.unsqueeze(1))
         q.square().mean().backward()
-    algorithm.optimisers["critic"].step()
+    algorithm.optimizers["critic"].step()
     both.step()
     for name, value in weights(critic).items():
         torch.testing.assert_close(value, weights(algorithm.critic)[name], atol=1e-7, rtol=1e-6)
@@ -320,7 +320,7 @@ def test_averaged_actor_follows_slowly() -> None:
     start = weights(algorithm.actor)
     for step in range(3):
         algorithm.update(transitions(seed=step), step)
-    average, online = weights(algorithm.average_actor), weights(algorithm.actor)
+    average, online = weights(algorithm.ema_actor), weights(algorithm.actor)
     name = "mean.weight"
     assert not torch.equal(average[name], online[name]) and not torch.equal(average[name], start[name])
 
@@ -338,4 +338,4 @@ def test_every_algorithm_reduces_the_error_of_its_actor_on_one_batch(options: di
 
 def test_imitation_has_no_critic() -> None:
     algorithm = make_algorithm(AlgorithmConfig(name="bc"), NETWORKS, TASKS)
-    assert isinstance(algorithm, BehaviourCloning) and algorithm.critic is None
+    assert isinstance(algorithm, BehaviorCloning) and algorithm.critic is None

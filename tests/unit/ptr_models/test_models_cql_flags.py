@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ptr_models.algorithms import AlgorithmConfig, Ptr, Transitions
+from ptr_models.algorithms import AlgorithmConfig, CQLAgent, Transitions
 from ptr_models.algorithms import cql as module
 from ptr_models.algorithms.cql import actor_loss
 from ptr_models.episodes.labels import label
@@ -45,12 +45,12 @@ def transitions(batch: int = 6, size: int = 16, seed: int = 0) -> Transitions:
     )
 
 
-def make(networks: dict[str, object] | None = None, **options: object) -> Ptr:
+def make(networks: dict[str, object] | None = None, **options: object) -> CQLAgent:
     torch.manual_seed(0)
-    return Ptr(AlgorithmConfig(**options), NetworkConfig(**(vars(NETWORKS) | (networks or {}))), TASKS)
+    return CQLAgent(AlgorithmConfig(**options), NetworkConfig(**(vars(NETWORKS) | (networks or {}))), TASKS)
 
 
-def updated(algorithm: Ptr, seed: int = 1) -> dict[str, Tensor]:
+def updated(algorithm: CQLAgent, seed: int = 1) -> dict[str, Tensor]:
     """All weights after one update with the noise of that seed."""
     torch.manual_seed(seed)
     algorithm.update(transitions(), 0)
@@ -60,7 +60,7 @@ def updated(algorithm: Ptr, seed: int = 1) -> dict[str, Tensor]:
 
 
 # ----------------------------------------------------------------------------- PTR, written out
-def reference_update(algorithm: Ptr, batch: Transitions) -> None:
+def reference_update(algorithm: CQLAgent, batch: Transitions) -> None:
     """Critic, targets, actor, temperature, each loss from its definition; noise is drawn in the suite's order."""
     actor, critic, target = algorithm.actor, algorithm.critic, algorithm.target_critic
     temperature = algorithm.log_temperature.detach().exp()
@@ -86,21 +86,21 @@ def reference_update(algorithm: Ptr, batch: Transitions) -> None:
     pushed = [value - log_pi[:, j] for j, value in enumerate(q(critic, z, pi_actions))]
     pushed += [value + 7 * math.log(2) for value in q(critic, z, random_actions)]
     gap = torch.stack(pushed).exp().sum(0).log() - data
-    critic_optimiser = torch.optim.Adam(critic.parameters(), 3e-4)
+    critic_optimizer = torch.optim.Adam(critic.parameters(), 3e-4)
     ((data - y) ** 2 + 10.0 * gap).mean().backward()
-    critic_optimiser.step()
+    critic_optimizer.step()
     with torch.no_grad():
         for slow, fast in zip(target.parameters(), critic.parameters(), strict=True):
             slow.copy_(0.005 * fast + 0.995 * slow)
-    actor_optimiser = torch.optim.Adam(actor.parameters(), 1e-4)
+    actor_optimizer = torch.optim.Adam(actor.parameters(), 1e-4)
     actions, log_density = draw(policy, 1)
     (
         temperature * log_density[:, 0] - q(critic, critic.encode(batch.image, batch.state), actions)[0].amin(0)
     ).mean().backward()
-    actor_optimiser.step()
-    temperature_optimiser = torch.optim.Adam([algorithm.log_temperature], 3e-4)
+    actor_optimizer.step()
+    temperature_optimizer = torch.optim.Adam([algorithm.log_temperature], 3e-4)
     (algorithm.log_temperature.exp() * (-log_density.detach().mean() + 7.0)).backward()
-    temperature_optimiser.step()
+    temperature_optimizer.step()
 
 
 def test_without_options_an_update_is_that_of_the_written_losses() -> None:
@@ -222,10 +222,10 @@ def test_likelihood_warm_up_imitates_while_the_critic_learns() -> None:
 
 # ----------------------------------------------------------------------------- the critic's forms
 def test_layer_norm_keeps_values_bounded_far_from_the_data() -> None:
-    def spread(normalised: bool) -> float:
+    def spread(normalized: bool) -> float:
         torch.manual_seed(0)
         critic = Critic(
-            NetworkConfig(**(vars(NETWORKS) | {"critic_layer_norm": normalised, "critic_injection": False})), TASKS
+            NetworkConfig(**(vars(NETWORKS) | {"critic_layer_norm": normalized, "critic_injection": False})), TASKS
         )
         values = critic.q(torch.randn(4, 16), torch.eye(TASKS)[[0, 1, 2, 0]], torch.randn(4, 8, 7) * 1e4)
         return values.abs().max().item()
@@ -283,7 +283,7 @@ def test_only_the_encoders_use_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_an_update_costs_nine_forward_passes_of_the_encoder() -> None:
     networks = NetworkConfig(encoder="resnet_small", image_size=64)
-    algorithm, batch = Ptr(AlgorithmConfig(), networks, TASKS), transitions(batch=1, size=64)
+    algorithm, batch = CQLAgent(AlgorithmConfig(), networks, TASKS), transitions(batch=1, size=64)
     with FlopCounterMode(display=False) as one, torch.no_grad():
         algorithm.critic.encoder(batch.image)
     with FlopCounterMode(display=False) as whole:
@@ -295,17 +295,17 @@ def test_each_row_of_a_batch_gets_uniform_actions_of_its_own() -> None:
     algorithm, batch = make(), transitions()
     with torch.no_grad():
         policy = algorithm.actor(batch.image, batch.state, batch.task)
-        draws = [algorithm._contrast(policy, policy)[2] for _ in range(2)]
+        draws = [algorithm._sample_cql_actions(policy, policy)[2] for _ in range(2)]
     assert torch.stack(draws).abs().max() <= 1.0
     assert len(torch.cat(draws).reshape(-1, 7).unique(dim=0)) == 2 * 6 * 4
 
 
 def test_adam_is_the_originals() -> None:
     algorithm = make()
-    rates = {name: optimiser.param_groups[0]["lr"] for name, optimiser in algorithm.optimisers.items()}
+    rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in algorithm.optimizers.items()}
     assert rates == {"actor": 1e-4, "critic": 3e-4, "temperature": 3e-4}
-    for optimiser in algorithm.optimisers.values():
-        group = optimiser.param_groups[0]
+    for optimizer in algorithm.optimizers.values():
+        group = optimizer.param_groups[0]
         assert (group["betas"], group["eps"], group["weight_decay"]) == ((0.9, 0.999), 1e-8, 0)
 
 

@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 from test_models_cql_flags import NETWORKS, TASKS, make, transitions, updated
 from torch import Tensor
 
-from ptr_models.algorithms import Algorithm, AlgorithmConfig, Ptr, Transitions, make_algorithm
+from ptr_models.algorithms import Algorithm, AlgorithmConfig, CQLAgent, Transitions, make_algorithm
 from ptr_models.algorithms import bc as bc_module
 from ptr_models.algorithms import cql as module
 from ptr_models.algorithms.cql import actor_loss, bellman_target, conservative_gap, log_likelihood
@@ -119,7 +119,7 @@ def test_the_critic_learns_at_its_own_rate_once_temporal_differences_have_begun(
     for step in range(2):
         before = weights(algorithm, "critic")
         if step == 1:
-            algorithm.optimisers["critic"].state.clear()
+            algorithm.optimizers["critic"].state.clear()
         algorithm.update(batch, step)
         after = weights(algorithm, "critic")
         ways.append(max((after[key] - before[key]).abs().max().item() for key in before))
@@ -292,7 +292,7 @@ def test_the_gripper_may_follow_the_value_at_the_mode_of_the_motion(at_mode: boo
     torch.manual_seed(0)
     networks = NetworkConfig(**(vars(NETWORKS) | {"gripper": "bernoulli"}))
     config = AlgorithmConfig(actor_lr=1e-2, gripper_at_mode=at_mode, init_temperature=1e-6)
-    algorithm, batch = Ptr(config, networks, TASKS), transitions()
+    algorithm, batch = CQLAgent(config, networks, TASKS), transitions()
 
     def q(embedding: Tensor, __: Tensor, actions: Tensor) -> Tensor:
         mode = algorithm.actor(batch.image, batch.state, batch.task).mode[:, None, :6]
@@ -310,7 +310,7 @@ def test_the_gripper_may_follow_the_value_at_the_mode_of_the_motion(at_mode: boo
 def test_the_conservative_term_sums_over_both_grippers(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     config = NetworkConfig(**(vars(NETWORKS) | {"gripper": "bernoulli"}))
-    algorithm, batch, seen = Ptr(AlgorithmConfig(cql_n_actions=2), config, TASKS), transitions(), {}
+    algorithm, batch, seen = CQLAgent(AlgorithmConfig(cql_n_actions=2), config, TASKS), transitions(), {}
     gap = module.conservative_gap
     monkeypatch.setattr(module, "conservative_gap", lambda *a: seen.update(gap=(*a, gap(*a))) or gap(*a))
     algorithm.critic.q_function.register_forward_hook(lambda _, inputs, __: keep_first(seen, inputs[2]))

@@ -57,7 +57,7 @@ def test_all_are_moved_or_none(make_episode: Callable[..., Path], capsys: pytest
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["{folder}"], "is a folder of 1 episodes; name those that you mean"),
+        (["{folder}"], "is a folder of 1 episodes; give the episodes themselves"),
         (["--restore", "{episode}"], "discarded/episode_0000 does not exist"),
         (["--list", "{episode}/episode_0000.mcap"], "does not exist"),
     ],
@@ -89,7 +89,7 @@ def test_a_judgment_is_taken_back(make_episode: Callable[..., Path], capsys: pyt
     assert cli.main(["label", "undo", str(episode)]) == 0
     assert read_metadata(episode).outcome == "unlabelled"
     assert cli.main(["label", "undo", str(episode)]) == 2
-    assert "no judgment that could be taken back" in capsys.readouterr().err
+    assert "no judgment to undo" in capsys.readouterr().err
 
 
 def test_the_task_of_an_episode_is_corrected_and_the_recorded_one_kept(make_episode: Callable[..., Path]) -> None:

@@ -11,9 +11,9 @@ import pytest
 from earlier_bags import DEFINITIONS, earlier_types, header, pose, with_earlier_definitions
 from rosbags.rosbag2 import Reader
 
-from ptr_models.episodes.audit_tape import reason_names
 from ptr_models.episodes.bag import decode
-from ptr_models.episodes.fields import arm_state, executed
+from ptr_models.episodes.bag_audit import reason_names
+from ptr_models.episodes.cdr_fields import arm_state, executed
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.messages import ARM_STATE, ARM_STATE_TOPIC, EVENT_TOPIC, SAFETY_TOPIC, typestore
 from ptr_models.episodes.reader import read_episode

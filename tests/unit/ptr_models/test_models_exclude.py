@@ -11,7 +11,7 @@ from ptr_models.analysis.choice import choose_of_run
 from ptr_models.cli import main
 from ptr_models.training import data
 from ptr_models.training.data import Bags
-from ptr_models.training.session import start_finetuning
+from ptr_models.training.run_setup import start_finetuning
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_command_leaves_out_what_it_is_told(
     words = [word.format(**places) for word in command.split()] + ["--cache", str(training_bags.cache)]
     assert main([*words, "--exclude", "*_0001", "--exclude", "no_such"]) == 0
     assert opened == [["episode_0000", "episode_0002", "episode_0003"]]
-    assert "--exclude no_such leaves nothing out" in caplog.messages
+    assert "--exclude no_such matches nothing" in caplog.messages
 
 
 def test_a_choice_by_the_runs_own_demonstrations_leaves_out_what_the_run_left_out(
@@ -64,4 +64,4 @@ def test_a_choice_by_the_runs_own_demonstrations_leaves_out_what_the_run_left_ou
     caplog.clear()
     choose_of_run(run, cache=bags.cache)
     assert opened == [["episode_0011"]]
-    assert "leaves nothing out" not in caplog.text  # *_0001 is of the other folder
+    assert "matches nothing" not in caplog.text  # *_0001 is of the other folder

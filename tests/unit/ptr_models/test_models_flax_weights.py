@@ -83,8 +83,9 @@ def convolve(x: np.ndarray, kernel: np.ndarray, stride: int = 1, padding: tuple[
 
 def group_norm(x: np.ndarray, scale: np.ndarray, bias: np.ndarray) -> np.ndarray:
     grouped = x.reshape(*x.shape[:3], 4, -1)
-    centred = grouped - grouped.mean(axis=(1, 2, 4), keepdims=True)
-    return (centred / np.sqrt((centred**2).mean(axis=(1, 2, 4), keepdims=True) + 1e-5)).reshape(x.shape) * scale + bias
+    centered = grouped - grouped.mean(axis=(1, 2, 4), keepdims=True)
+    scaled = centered / np.sqrt((centered**2).mean(axis=(1, 2, 4), keepdims=True) + 1e-5)
+    return scaled.reshape(x.shape) * scale + bias
 
 
 def encode(image: np.ndarray, w: Weights, scope: str) -> np.ndarray:

@@ -12,12 +12,12 @@ import torch
 
 from ptr_models.algorithms import AlgorithmConfig, make_algorithm
 from ptr_models.algorithms.icvf import advantage, expectile_loss, td_target
-from ptr_models.algorithms.options import IcvfConfig
+from ptr_models.algorithms.method_configs import IcvfConfig
 from ptr_models.algorithms.sequences import IntentTensors
 from ptr_models.contract import Contract
 from ptr_models.networks import NetworkConfig
+from ptr_models.networks.method_configs import MultilinearValueConfig
 from ptr_models.networks.multilinear_value import MultilinearMember, MultilinearValue
-from ptr_models.networks.options import MultilinearValueConfig
 from ptr_models.replay import Dataset, open_episodes
 from ptr_models.replay.intents import Intents, IntentSampler
 

@@ -16,7 +16,7 @@ from ptr_models.episodes.sampling import decode_image
 
 
 def drawn(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth colours with a few edges, (H, W, 3)."""
+    """Smooth colors with a few edges, (H, W, 3)."""
     generator = np.random.default_rng(seed)
     coarse = generator.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -49,7 +49,7 @@ def test_bytes_that_are_no_text_are_refused() -> None:
 
 def test_what_is_too_long_is_refused_with_both_numbers(tmp_path: Path) -> None:
     with pytest.raises(PtrError, match="x has 12 bytes; at most 10 are read"):
-        parse_json('"0123456789"', "x", most=10)
+        parse_json('"0123456789"', "x", max_bytes=10)
     large = tmp_path / "large.json"
     with large.open("wb") as file:
         file.truncate(10**9)

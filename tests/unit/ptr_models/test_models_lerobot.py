@@ -46,7 +46,7 @@ def test_the_commands_say_what_they_did(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["import", "lerobot", str(tmp_path / "set"), "--out", str(tmp_path / "back"), "--workers", "1"]) == 0
     assert "1 written, 0 kept, 0 left out" in capsys.readouterr().out
     assert main([*words]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_without_the_extra_a_sentence_says_what_to_install(

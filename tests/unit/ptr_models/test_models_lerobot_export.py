@@ -202,7 +202,7 @@ def test_two_processes_export_the_same_as_one(tmp_path: Path) -> None:
 def test_what_exists_is_not_overwritten(tmp_path: Path) -> None:
     write_bag(tmp_path / "bags")
     (tmp_path / "set").mkdir()
-    with pytest.raises(EpisodeError, match="exists already"):
+    with pytest.raises(EpisodeError, match="already exists"):
         export_lerobot([tmp_path / "bags"], tmp_path / "set", ALONE)
 
 

@@ -69,8 +69,8 @@ def test_an_episode_that_is_damaged_is_left_out_and_the_others_come(tmp_path: Pa
     account = import_alone(root, tmp_path / "bags")
     assert len(account.written) == 1
     reasons = {item.number: item.reason for item in account.left_out}
-    assert "no intact MP4" in reasons[0]
-    assert "no intact Parquet" in reasons[1]
+    assert "not an intact MP4" in reasons[0]
+    assert "not an intact Parquet" in reasons[1]
     assert "is missing" in reasons[2]
 
 
@@ -115,7 +115,7 @@ def test_cameras_are_taken_as_asked_and_depth_is_left_out() -> None:
         f"observation.images.{name}": {"dtype": "video", "info": {"video.is_depth_map": name == "depth"}}
         for name in ("front", "wrist.cam", "depth")
     }
-    with pytest.raises(EpisodeError, match="say which with --camera over_shoulder=KEY"):
+    with pytest.raises(EpisodeError, match="select one with --camera over_shoulder=KEY"):
         match(features, "widowx", Contract(), {})
     found = match(features, "widowx", Contract(), {"over_shoulder": "front"})
     assert found.cameras["over_shoulder"] == "observation.images.front"
@@ -203,7 +203,7 @@ def test_a_video_that_is_none_opens_nothing(tmp_path: Path, content: bytes) -> N
     root = write_old(tmp_path / "old", 1)
     next(root.rglob("*.mp4")).write_bytes(content)
     account = import_alone(root, tmp_path / "bags")
-    assert "no intact MP4 video" in account.left_out[0].reason
+    assert "not an intact MP4 video" in account.left_out[0].reason
 
 
 def test_a_table_that_claims_too_much_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

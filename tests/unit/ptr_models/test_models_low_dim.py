@@ -13,8 +13,8 @@ import pytest
 
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import OBJECT_FEATURES, Contract, ContractError
+from ptr_models.episodes.cdr_fields import object_poses, object_poses_of
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import object_poses, object_poses_of
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.messages import OBJECT_STATES, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -27,7 +27,7 @@ from ptr_models.replay import Augmentation, Sampler, augment, open_episodes
 from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.presets import preset, presets
-from ptr_models.training.session import start_finetuning, start_pretraining
+from ptr_models.training.run_setup import start_finetuning, start_pretraining
 
 LOW_DIM = Contract().low_dim()
 QUARTER = np.sqrt(0.5)
@@ -175,7 +175,7 @@ def test_each_method_learns_from_objects_and_acts_on_them(
     assert policy.contract == LOW_DIM
     state = np.zeros(17, np.float32)
     assert policy.act(None, state, "put_corn_in_pot").action.shape == (7,)
-    with pytest.raises(PtrError, match=r"state has shape \(7,\); wanted: \(17,\)"):
+    with pytest.raises(PtrError, match=r"state has shape \(7,\); required: \(17,\)"):
         policy.act(None, state[:7], "put_corn_in_pot")
     with pytest.raises(PtrError, match=r"needs uint8 \(0, 0, 0\)"):
         policy.act(np.zeros((64, 64, 3), np.uint8), state, "put_corn_in_pot")
@@ -198,5 +198,5 @@ def test_methods_that_train_an_encoder_refuse_to_go_without(name: str) -> None:
 
 
 def test_a_critic_that_would_see_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="critic would see nothing"):
+    with pytest.raises(ValueError, match="critic would have no input"):
         NetworkConfig(encoder="none")

@@ -97,7 +97,7 @@ def test_a_selection_without_a_match_says_what_there_is(
     command = ["data", "select", str(bags), "--operator", "Cleo", "-o", str(tmp_path / "set.json")]
     assert main(command) == 2
     error = capsys.readouterr().err
-    assert "none of 6 episodes fits; there are, by task corn 3, carrot 3; by outcome success 3" in error
+    assert "none of 6 episodes matches; there are, by task corn 3, carrot 3; by outcome success 3" in error
     assert "with a score" not in error
     assert main([*command[:-4], "--score", ">0.95", *command[-2:]]) == 2
     assert "with a score: 4" in capsys.readouterr().err
@@ -107,9 +107,9 @@ def test_a_selection_without_a_match_says_what_there_is(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--score", "half"], "'half' is no comparison with a score from 0 to 1"),
-        (["--score", ">2"], "'>2' is no comparison with a score from 0 to 1"),
-        (["--since", "yesterday"], "'yesterday' is no date; write 2026-03-31"),
+        (["--score", "half"], "'half' is not a comparison with a score from 0 to 1"),
+        (["--score", ">2"], "'>2' is not a comparison with a score from 0 to 1"),
+        (["--since", "yesterday"], "'yesterday' is not a date; write 2026-03-31"),
     ],
 )
 def test_a_criterion_that_makes_no_sense_is_refused(
@@ -163,7 +163,7 @@ def test_a_bag_that_changed_or_is_gone_is_named(bags: Path, tmp_path: Path, caps
     shutil.rmtree(bag.parent)
     assert main(["data", "list", str(manifest)]) == 2
     error = capsys.readouterr().err
-    assert f"error: {bag.parent}, which {manifest} lists, holds no bag any more" in error
+    assert f"error: {bag.parent}, listed in {manifest}, no longer holds a bag" in error
     assert error.count("\n") == 1
 
 
@@ -209,7 +209,7 @@ def test_a_run_remembers_the_set_that_it_began_with(bags: Path, tmp_path: Path) 
     (tmp_path / "data.json").write_text(json.dumps({"target": {"folders": [str(tmp_path / "set.json")]}}))
     assert bags_of_run(tmp_path).target == (tmp_path / "set.json",)
     (tmp_path / "set.json").unlink()
-    with pytest.raises(PtrError, match=r"set\.json, whose bags the run began with, is gone"):
+    with pytest.raises(PtrError, match=r"set\.json, the data of the run, no longer exists"):
         bags_of_run(tmp_path)
 
 

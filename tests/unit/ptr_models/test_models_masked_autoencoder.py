@@ -10,13 +10,13 @@ import torch
 
 from ptr_models.algorithms import AlgorithmConfig, make_algorithm
 from ptr_models.algorithms.batch import Transitions
-from ptr_models.algorithms.masked_autoencoder import learning_rate, normalised, reconstruction_loss, visible_patches
-from ptr_models.algorithms.options import MaskedConfig
+from ptr_models.algorithms.masked_autoencoder import learning_rate, normalized, reconstruction_loss, visible_patches
+from ptr_models.algorithms.method_configs import MaskedConfig
 from ptr_models.common.errors import PtrError
 from ptr_models.networks import Encoder, NetworkConfig
+from ptr_models.networks.data_parallel import Shard, sharded
 from ptr_models.networks.masked_decoder import MaskedDecoder, patchify
-from ptr_models.networks.options import MaskedDecoderConfig
-from ptr_models.networks.shared_batch import Share, sharing
+from ptr_models.networks.method_configs import MaskedDecoderConfig
 from ptr_models.networks.vit import VisionTransformer, sine_positions
 
 DECODER = MaskedDecoderConfig(layers=1, heads=3, width=48)
@@ -40,8 +40,8 @@ def test_patches_are_cut_row_by_row_with_the_channels_last() -> None:
     assert patches[0, 1].tolist() == [2.0, 18.0, 3.0, 19.0, 6.0, 22.0, 7.0, 23.0]
 
 
-def test_normalised_patches_have_no_mean_and_unit_variance() -> None:
-    patches = normalised(torch.rand(2, 5, 48) * 3 + 7)
+def test_normalized_patches_have_no_mean_and_unit_variance() -> None:
+    patches = normalized(torch.rand(2, 5, 48) * 3 + 7)
     torch.testing.assert_close(patches.mean(-1), torch.zeros(2, 5), atol=1e-5, rtol=0)
     torch.testing.assert_close(patches.var(-1), torch.ones(2, 5), atol=1e-4, rtol=0)
 
@@ -123,7 +123,7 @@ def test_it_learns_to_continue_stripes() -> None:
         none = torch.zeros(16)
         batch = Transitions(image, image, none, none, none, none, none, none, none)
         losses.append(float(algorithm.update(batch, step)["reconstruction_loss"]))
-    assert sum(losses[:3]) / 3 > 0.8  # 1 is the variance of the normalised target
+    assert sum(losses[:3]) / 3 > 0.8  # 1 is the variance of the normalized target
     assert sum(losses[-3:]) / 3 < 0.4
 
 
@@ -146,9 +146,9 @@ def test_both_optimizers_take_the_rate_of_the_whole_batch() -> None:
     algorithm = make_algorithm(config, NETWORKS, tasks=1)
     image, none = torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8), torch.zeros(4)
     batch = Transitions(image, image, none, none, none, none, none, none, none)
-    with sharing(Share(1, 8, lambda values: lambda: values)):  # 32 images in all
+    with sharded(Shard(1, 8, lambda values: lambda: values)):  # 32 images in all
         logged = [float(algorithm.update(batch, step)["learning_rate"]) for step in range(4)]
     peak = 1.5e-4 / 8
     assert logged == pytest.approx([0.0, peak / 2, peak, peak / 2])
-    rates = [group["lr"] for optimizer in algorithm.optimisers.values() for group in optimizer.param_groups]
+    rates = [group["lr"] for optimizer in algorithm.optimizers.values() for group in optimizer.param_groups]
     assert rates == pytest.approx([peak / 2] * 4)

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
+from ptr_models.episodes.metadata import EpisodeMetadata, placeholder_start
 
 
 def test_a_time_that_an_import_made_up_is_not_known() -> None:
-    start = made_up_start("bridge_train_00000_00001")
+    start = placeholder_start("bridge_train_00000_00001")
     assert EpisodeMetadata("bridge_train_00000_00001", task="t", start_ns=start).begun_ns == 0
     assert EpisodeMetadata("e", task="t", start_ns=start + 1).begun_ns == start + 1
     assert EpisodeMetadata("e", task="t").begun_ns == 0

@@ -25,7 +25,7 @@ from ptr_models.replay import open_episodes
 from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.presets import preset, presets
 from ptr_models.training.representation import describe, is_before_pretraining
-from ptr_models.training.session import Bags, resume, start_finetuning, start_pretraining
+from ptr_models.training.run_setup import Bags, resume, start_finetuning, start_pretraining
 
 TARGET = "put_knife_in_pot"
 SMALL = [
@@ -127,13 +127,13 @@ def test_every_actor_speaks_of_actions_in_the_same_way(name: str) -> None:
     assert torch.equal(policy.sample_gripper()[:, :6], policy.mode[:, :6])
     assert samples.shape == (3, 5, 7) and log_prob.shape == (3, 5)
     assert policy.mode.abs().max() <= 1.0
-    if name != "bet":  # whose untrained centres coincide
+    if name != "bet":  # whose untrained centers coincide
         torch.testing.assert_close(policy.log_prob(samples[:, 2]), log_prob[:, 2], atol=1e-3, rtol=1e-3)
 
 
 # --------------------------------------------------------------------------- learning one demonstration
 UNLIKE = "algorithm.bet.offset_weight=20"
-"""The demonstration's random actions lie 0.17 (squared, per dimension) from the centres, those of real data 0.002."""
+"""The demonstration's random actions lie 0.17 (squared, per dimension) from the centers, those of real data 0.002."""
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_sixteen_images_are_told_apart_in_either_precision(precision: str, monke
     assert errors[-1] < 0.02
 
 
-def test_the_gradient_of_behaviour_cloning_is_the_error() -> None:
+def test_the_gradient_of_behavior_cloning_is_the_error() -> None:
     """A Gaussian of deviation 1: the gradient of -log likelihood is (mean - action) / B; here without the 1/2."""
     mean = torch.tensor([[0.2, -0.4], [0.1, 0.3]], requires_grad=True)
     action = torch.tensor([[0.5, 0.1], [-0.2, 0.3]])
@@ -237,7 +237,7 @@ def test_the_backbone_keeps_its_features_while_the_policy_learns(bags: Bags, tmp
     before, after = (dict(trainer.algorithm.actor.named_parameters()) for trainer in (first, tuned))
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not any(name.startswith("encoder.backbone.") for name in changed)
-    average = dict(tuned.algorithm.average_actor.named_parameters())
+    average = dict(tuned.algorithm.ema_actor.named_parameters())
     assert all(torch.equal(average[name], before[name]) for name in before if name.startswith("encoder.backbone."))
 
 
@@ -255,7 +255,7 @@ def test_published_weights_take_the_place_of_pretraining(
     mixed = start_pretraining(config, bags, tmp_path / "mixed")
     assert set(mixed.source.sample(4, 0).task) == {mixed.start.tasks.id(TARGET)}  # BC on the demonstrations at once
     checkpoint = trainer.run().checkpoint
-    for module in (trainer.algorithm.actor, trainer.algorithm.average_actor):
+    for module in (trainer.algorithm.actor, trainer.algorithm.ema_actor):
         assert all(torch.equal(v, weights[k]) for k, v in module.encoder.backbone.state_dict().items())
     (tmp_path / "mae_pretrain_vit_base.pth").unlink()  # the checkpoint has them
     check_that_it_acts(Policy.load(checkpoint))
@@ -285,13 +285,13 @@ def test_the_rate_of_a_masked_autoencoder_falls_over_the_updates_of_its_run(bags
 
 
 # --------------------------------------------------------------------------- runs
-def test_the_typical_actions_of_a_behaviour_transformer_survive_checkpoints(bags: Bags, tmp_path: Path) -> None:
+def test_the_typical_actions_of_a_behavior_transformer_survive_checkpoints(bags: Bags, tmp_path: Path) -> None:
     trainer = start_pretraining(miniature("bet_small"), dataclasses.replace(bags, target=()), tmp_path / "first")
-    centres = trainer.algorithm.actor.centres.clone()
-    assert len(torch.unique(centres, dim=0)) == 24  # of 24 steps, for 64 centres
+    centers = trainer.algorithm.actor.centres.clone()
+    assert len(torch.unique(centers, dim=0)) == 24  # of 24 steps, for 64 centers
     tuned = start_finetuning(trainer.run().checkpoint, bags, tmp_path / "tuned", ["schedule.steps=5"])
-    assert torch.equal(tuned.algorithm.actor.centres, centres)
-    assert torch.equal(tuned.algorithm.average_actor.centres, centres)
+    assert torch.equal(tuned.algorithm.actor.centres, centers)
+    assert torch.equal(tuned.algorithm.ema_actor.centres, centers)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_bag_of_two_robots_is_better_discarded_and_left_out_of_training(
     written: Callable[..., Path], tmp_path: Path, make_episode: Callable[..., Path], starts: tuple[int, int]
 ) -> None:
     folder = written(by_publishers(starts))
-    with pytest.raises(EpisodeError, match=r"messages of /\S+ are numbered no higher .*: two publishers"):
+    with pytest.raises(EpisodeError, match=r"messages of /\S+ are not numbered higher .* mixes two publishers"):
         read_episode(folder)
     report = inspect(folder)
     assert report.recommendation == DISCARD

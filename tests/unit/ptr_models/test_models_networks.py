@@ -126,7 +126,7 @@ def test_group_norm_has_four_groups_and_biased_variance() -> None:
     torch.testing.assert_close(group_norm(8)(x).flatten()[:4], expected, atol=1e-4, rtol=0)
 
 
-def test_bottleneck_normalises_with_a_small_epsilon_and_squashes() -> None:
+def test_bottleneck_normalizes_with_a_small_epsilon_and_squashes() -> None:
     encoder = Encoder(TINY)
     assert encoder.norm.eps == 1e-6
     squashed = torch.tanh(nn.functional.layer_norm(torch.tensor([1.0, 2, 3, 4]), (4,), eps=encoder.norm.eps))

@@ -27,16 +27,16 @@ from ptr_models.episodes.labelling import relabel
 from ptr_models.episodes.metadata import Label
 from ptr_models.networks import NetworkConfig, TanhGaussian
 from ptr_models.training import online_bags, online_session
-from ptr_models.training.averages import TrainingError
 from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import ConfigError, ScheduleConfig, TrainingConfig
 from ptr_models.training.data import Bags
+from ptr_models.training.metric_averager import TrainingError
 from ptr_models.training.online import OnlineLearner, success_rate, updates_called_for
-from ptr_models.training.online_bags import ByClassifier, ByLabel, Intake, Judge, Verdict
+from ptr_models.training.online_bags import ByClassifier, ByLabel, TrialDataset, TrialJudge, TrialVerdict
 from ptr_models.training.online_config import OnlineConfig
 from ptr_models.training.online_session import Trials, resume_online, start_online, watch
+from ptr_models.training.run_setup import start_pretraining
 from ptr_models.training.runs import checkpoints_of, latest_checkpoint
-from ptr_models.training.session import start_pretraining
 from ptr_models.training.tasks import TaskTable
 
 PUT, TAKE = "put_knife_in_pot", "take_lime_out_of_pot"
@@ -103,9 +103,11 @@ def start(finetuned: Path, bags: Bags, tmp_path: Path) -> Callable[..., OnlineLe
     return begin
 
 
-def intake_of(folder: Path, judge: Judge, capacity: int = 1000, tasks: Sequence[str] = (PUT, TAKE)) -> Intake:
-    """An intake without a learner."""
-    return Intake(folder, Contract(), TaskTable(tuple(tasks), 4), judge, capacity, folder.parent / "cache")
+def trials_of(
+    folder: Path, judge: TrialJudge, capacity: int = 1000, tasks: Sequence[str] = (PUT, TAKE)
+) -> TrialDataset:
+    """Trials without a learner."""
+    return TrialDataset(folder, Contract(), TaskTable(tuple(tasks), 4), judge, capacity, folder.parent / "cache")
 
 
 def weights_of(learner: OnlineLearner) -> dict[str, torch.Tensor]:
@@ -129,30 +131,30 @@ class Third:
     def refusal(self, task: str) -> str:
         return ""
 
-    def judge(self, name: str, task: str, images: np.ndarray, labelled: bool) -> Verdict:
+    def judge(self, name: str, task: str, images: np.ndarray, labelled: bool) -> TrialVerdict:
         done = int(name[-1]) % 2 == 0
-        return Verdict(name, task, done, 2 if done else len(images) - 1, "classifier")
+        return TrialVerdict(name, task, done, 2 if done else len(images) - 1, "classifier")
 
 
 # --------------------------------------------------------------------------- the folder that is watched
 def test_trials_are_taken_in_when_they_are_complete(trial: Callable[..., Path], tmp_path: Path) -> None:
-    intake = intake_of(tmp_path / "trials", ByLabel())
-    assert intake.refresh() == [] and intake.data is None
+    trials = trials_of(tmp_path / "trials", ByLabel())
+    assert trials.refresh() == [] and trials.data is None
     path = trial(1, **SUCCESS)
     path.rename(path.with_name(f"{path.name}.partial"))
-    assert intake.refresh() == [] and intake.data is None
+    assert trials.refresh() == [] and trials.data is None
     path.with_name(f"{path.name}.partial").rename(path)
-    assert intake.refresh() == [Verdict(path.name, PUT, True, 12, "label")]
-    assert intake.refresh() == []
-    assert intake.data is not None and len(intake.data) == 1
+    assert trials.refresh() == [TrialVerdict(path.name, PUT, True, 12, "label")]
+    assert trials.refresh() == []
+    assert trials.data is not None and len(trials.data) == 1
 
 
 def test_an_unlabelled_trial_waits_for_its_label(trial: Callable[..., Path], tmp_path: Path) -> None:
     path = trial(1, outcome="unlabelled")
-    intake = intake_of(tmp_path / "trials", ByLabel())
-    assert intake.refresh() == [] and intake.data is None
+    trials = trials_of(tmp_path / "trials", ByLabel())
+    assert trials.refresh() == [] and trials.data is None
     relabel(path, Label("failure", time.time_ns(), "operator"))
-    assert [item.success for item in intake.refresh()] == [False]
+    assert [item.success for item in trials.refresh()] == [False]
 
 
 def test_what_could_not_be_read_is_read_when_it_can(
@@ -162,20 +164,20 @@ def test_what_could_not_be_read_is_read_when_it_can(
         raise EpisodeError("the replay cache cannot be written: no space left on device")
 
     path = trial(1, **SUCCESS)
-    intake = intake_of(tmp_path / "trials", ByLabel())
+    trials = trials_of(tmp_path / "trials", ByLabel())
     with monkeypatch.context() as patch:
         patch.setattr(online_bags, "open_episodes", full)
-        assert intake.refresh() == [] and "no space" in intake.left_out[0].reason
-    assert [item.episode for item in intake.refresh()] == [path.name] and not intake.left_out
+        assert trials.refresh() == [] and "no space" in trials.left_out[0].reason
+    assert [item.episode for item in trials.refresh()] == [path.name] and not trials.left_out
 
 
 def test_a_corrected_label_counts_at_once(trial: Callable[..., Path], tmp_path: Path) -> None:
     path = trial(1, **SUCCESS)
-    intake = intake_of(tmp_path / "trials", ByLabel())
-    intake.refresh()
+    trials = trials_of(tmp_path / "trials", ByLabel())
+    trials.refresh()
     relabel(path, Label("failure", time.time_ns(), "operator"))
-    assert intake.refresh() == []
-    assert intake.data is not None and not intake.data.successes[0]
+    assert trials.refresh() == []
+    assert trials.data is not None and not trials.data.successes[0]
 
 
 def test_damaged_and_strange_trials_are_left_out_with_their_reason(trial: Callable[..., Path], tmp_path: Path) -> None:
@@ -184,42 +186,42 @@ def test_damaged_and_strange_trials_are_left_out_with_their_reason(trial: Callab
     bag = next(damaged.glob("*.mcap"))
     bag.write_bytes(bag.read_bytes()[: bag.stat().st_size // 3])
     trial(3, task="fold_towel", **SUCCESS)
-    intake = intake_of(tmp_path / "trials", ByLabel())
-    assert [item.episode for item in intake.refresh()] == ["episode_0001"]
-    reasons = {Path(item.path).name: item.reason for item in intake.left_out}
+    trials = trials_of(tmp_path / "trials", ByLabel())
+    assert [item.episode for item in trials.refresh()] == ["episode_0001"]
+    reasons = {Path(item.path).name: item.reason for item in trials.left_out}
     assert set(reasons) == {"episode_0002", "episode_0003"}
     assert reasons["episode_0003"] == "the policy has no task 'fold_towel'"
 
 
 def test_a_trial_that_disappears_is_no_longer_sampled(trial: Callable[..., Path], tmp_path: Path) -> None:
     first, _ = trial(1, **SUCCESS), trial(2, **FAILURE)
-    intake = intake_of(tmp_path / "trials", ByLabel())
-    intake.refresh()
+    trials = trials_of(tmp_path / "trials", ByLabel())
+    trials.refresh()
     shutil.rmtree(first)
-    assert intake.refresh() == []
-    assert intake.data is not None and intake.data.successes.tolist() == [False]
-    assert len(intake.verdicts) == 2
+    assert trials.refresh() == []
+    assert trials.data is not None and trials.data.successes.tolist() == [False]
+    assert len(trials.verdicts) == 2
     shutil.rmtree(tmp_path / "trials")
-    assert intake.refresh() == [] and intake.data is None
+    assert trials.refresh() == [] and trials.data is None
 
 
 def test_beyond_the_capacity_the_oldest_trials_go(trial: Callable[..., Path], tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         trial(seed, **SUCCESS)
         time.sleep(0.002)  # times of change are what orders them
-    intake = intake_of(tmp_path / "trials", ByLabel(), capacity=30)
-    intake.refresh()
-    assert intake.data is not None
-    assert [Path(path).name for path in intake.data.paths] == ["episode_0002", "episode_0003"]
+    trials = trials_of(tmp_path / "trials", ByLabel(), capacity=30)
+    trials.refresh()
+    assert trials.data is not None
+    assert [Path(path).name for path in trials.data.paths] == ["episode_0002", "episode_0003"]
 
 
 def test_a_trial_ends_where_the_classifier_sees_success(trial: Callable[..., Path], tmp_path: Path) -> None:
     trial(1, **SUCCESS)
     trial(2, outcome="unlabelled")
-    intake = intake_of(tmp_path / "trials", Third())
-    assert [(item.success, item.steps) for item in intake.refresh()] == [(False, 12), (True, 2)]
-    assert intake.data is not None
-    assert intake.data.lengths.tolist() == [12, 2] and intake.data.successes.tolist() == [False, True]
+    trials = trials_of(tmp_path / "trials", Third())
+    assert [(item.success, item.steps) for item in trials.refresh()] == [(False, 12), (True, 2)]
+    assert trials.data is not None
+    assert trials.data.lengths.tolist() == [12, 2] and trials.data.successes.tolist() == [False, True]
 
 
 def test_the_classifier_judges_by_frames_in_a_row() -> None:
@@ -229,8 +231,8 @@ def test_the_classifier_judges_by_frames_in_a_row() -> None:
 
     judge = ByClassifier(Probabilities())  # type: ignore[arg-type]
     images = np.zeros((13, 4, 4, 3), np.uint8)
-    assert judge.judge("a", PUT, images, False) == Verdict("a", PUT, True, 7, "classifier")
-    assert judge.judge("b", TAKE, images, True) == Verdict("b", TAKE, False, 12, "classifier")
+    assert judge.judge("a", PUT, images, False) == TrialVerdict("a", PUT, True, 7, "classifier")
+    assert judge.judge("b", TAKE, images, True) == TrialVerdict("b", TAKE, False, 12, "classifier")
 
 
 def test_a_trial_of_a_task_that_the_classifier_does_not_know_is_left_out(
@@ -242,9 +244,9 @@ def test_a_trial_of_a_task_that_the_classifier_does_not_know_is_left_out(
 
     trial(1, **SUCCESS)
     trial(2, task=TAKE, **SUCCESS)
-    intake = intake_of(tmp_path / "trials", Narrow())
-    assert [item.episode for item in intake.refresh()] == ["episode_0001"]
-    (left_out,) = intake.left_out
+    trials = trials_of(tmp_path / "trials", Narrow())
+    assert [item.episode for item in trials.refresh()] == ["episode_0001"]
+    (left_out,) = trials.left_out
     assert left_out.reason == f"the classifier was not trained for {TAKE!r}; it knows: {PUT}"
 
 
@@ -252,7 +254,7 @@ def test_a_trial_of_a_task_that_the_classifier_does_not_know_is_left_out(
 def test_half_of_a_batch_is_online_data(start: Callable[..., OnlineLearner], trial: Callable[..., Path]) -> None:
     trial(1, **FAILURE)
     learner = start()
-    learner.take_in()
+    learner.add_new_trials()
     for size, online in ((64, 32), (9, 4)):
         batch = learner.sample(size)
         assert len(batch) == size
@@ -266,7 +268,7 @@ def test_a_trial_that_ran_out_of_time_bootstraps(
 ) -> None:
     trial(1, **FAILURE)
     learner = start()
-    learner.take_in()
+    learner.add_new_trials()
     batch = learner.sample(200)
     assert set(batch.mask[100:].tolist()) == {1.0} and set(batch.reward[100:].tolist()) == {-1.0}
     assert set(batch.mc_return[100:].tolist()) == {-25.0}
@@ -277,14 +279,14 @@ def test_the_end_of_a_success_is_rewarded_and_terminal(
 ) -> None:
     trial(1, **SUCCESS)
     learner = start("online", "online.mix=1.0")
-    learner.take_in()
+    learner.add_new_trials()
     batch = learner.sample(400)
     assert np.array_equal(batch.reward == 10.0, batch.mask == 0.0)
     assert 0.15 < (batch.mask == 0.0).mean() < 0.35  # 3 of 12 steps
 
 
 def test_updates_follow_once_there_are_enough_transitions() -> None:
-    trials = [Verdict(str(index), PUT, index % 2 == 0, 8, "label") for index in range(4)]
+    trials = [TrialVerdict(str(index), PUT, index % 2 == 0, 8, "label") for index in range(4)]
     online = OnlineConfig(min_transitions=16, updates_per_transition=0.4)
     assert [updates_called_for(trials[:n], n - 1, online) for n in (1, 2, 3, 4)] == [0, 0, 4, 4]
     assert updates_called_for(trials, 0, replace(online, only_success=True)) == 0
@@ -293,7 +295,7 @@ def test_updates_follow_once_there_are_enough_transitions() -> None:
 
 @given(st.lists(st.integers(1, 40), max_size=8), st.integers(0, 8), st.integers(0, 60), st.floats(0, 2))
 def test_how_trials_are_grouped_makes_no_difference(steps: list[int], split: int, least: int, each: float) -> None:
-    trials = [Verdict(str(index), PUT, True, count, "label") for index, count in enumerate(steps)]
+    trials = [TrialVerdict(str(index), PUT, True, count, "label") for index, count in enumerate(steps)]
     online = OnlineConfig(min_transitions=least, updates_per_transition=each)
     parts = updates_called_for(trials[:split], 0, online) + updates_called_for(trials, min(split, len(trials)), online)
     assert updates_called_for(trials, 0, online) == parts
@@ -307,7 +309,7 @@ def test_a_trial_brings_its_updates_and_a_checkpoint(
     original = load_algorithm(begin).modules["actor"].state_dict()
     carried = learner.algorithm.modules["actor"].state_dict()
     assert all(torch.equal(carried[key], value) for key, value in original.items())
-    assert all(learner.algorithm.optimisers[name].state for name in ("actor", "critic"))  # moments carry over
+    assert all(learner.algorithm.optimizers[name].state for name in ("actor", "critic"))  # moments carry over
     assert latest_checkpoint(learner.folder) is not None
     trial(1, **SUCCESS)
     assert learner.learn()
@@ -364,10 +366,10 @@ def test_only_so_many_checkpoints_are_kept(start: Callable[..., OnlineLearner], 
 def test_only_successes_are_sampled_when_asked(start: Callable[..., OnlineLearner], trial: Callable[..., Path]) -> None:
     learner = start("online", "online.only_success=true")
     trial(1, **FAILURE)
-    learner.take_in()
+    learner.add_new_trials()
     assert learner.progress.transitions == 0
     trial(2, **SUCCESS)
-    learner.take_in()
+    learner.add_new_trials()
     assert learner.progress.transitions == 12 and learner.sample(8).success.all()
 
 
@@ -386,7 +388,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     hidden[0].rename(recorded[0])
     killed.learn()
     hidden[1].rename(recorded[1])
-    killed.take_in()
+    killed.add_new_trials()
     assert killed.improve() == 3  # and is killed before it has saved them
     resumed = resume_online(Trials(tmp_path / "trials"), tmp_path / "killed", cache=tmp_path / "other_cache")
     assert resumed.step == killed.step - 3
@@ -412,7 +414,7 @@ def test_a_run_that_was_stopped_between_updates_does_the_rest_later(
 
 
 def test_success_rate_of_the_newest_trials() -> None:
-    trials = [Verdict(str(index), PUT, index >= 10, 5, "label") for index in range(15)]
+    trials = [TrialVerdict(str(index), PUT, index >= 10, 5, "label") for index in range(15)]
     assert success_rate(trials, 10) == 0.5 and success_rate(trials, 5) == 1.0
     assert np.isnan(success_rate([], 10))
 
@@ -433,7 +435,7 @@ def test_the_learner_waits_for_trials_that_somebody_else_records(
     trial(2, **FAILURE)
     watching.join(60)
     assert not watching.is_alive()
-    assert [item.success for item in learner.intake.verdicts] == [True, False]
+    assert [item.success for item in learner.trials.verdicts] == [True, False]
     assert latest_checkpoint(learner.folder).name == f"step_{learner.step:08d}"
 
 
@@ -465,4 +467,4 @@ def test_the_command_learns_until_so_many_trials_are_judged(
     assert "2 trials" in capsys.readouterr().out
     assert (run / "metrics.jsonl").read_text().count("success_rate_10") == 1
     assert main(["train", "online", "--out", str(run), "--labels"]) == 2
-    assert "--checkpoint or goes on with --resume" in capsys.readouterr().err
+    assert "--checkpoint or continues with --resume" in capsys.readouterr().err

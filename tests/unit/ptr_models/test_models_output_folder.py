@@ -47,7 +47,7 @@ def writer(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_second_writer_is_told_who_the_first_is(tmp_path: Path, writer: subprocess.Popen[str]) -> None:
-    pattern = rf"out is in use: process {writer.pid} \(-c train finetune, since \d\d:\d\d\) writes into it"
+    pattern = rf"out is in use: process {writer.pid} \(-c train finetune, since \d\d:\d\d\) writes to it"
     with pytest.raises(FolderInUseError, match=pattern), locked(tmp_path / "out"):
         pass
     with pytest.raises(FolderInUseError, match=pattern):
@@ -89,7 +89,7 @@ def test_looking_makes_no_folder(tmp_path: Path) -> None:
 
 def test_a_file_in_the_place_of_the_folder_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FolderNotWritableError, match="file is a file, no folder"), locked(tmp_path / "file"):
+    with pytest.raises(FolderNotWritableError, match="file is a file, not a folder"), locked(tmp_path / "file"):
         pass
 
 

@@ -62,7 +62,7 @@ def test_idle_steps_beyond_the_limit_are_left_out_and_the_others_stay_in_order(l
 
 def test_an_episode_that_is_nothing_but_a_pause_is_left_out_with_that_reason(load: Callable[..., Dataset]) -> None:
     (left_out,) = load(max_idle_steps=0).left_out
-    assert (Path(left_out.path).name, left_out.reason) == ("nothing", "all of its steps are idle")
+    assert (Path(left_out.path).name, left_out.reason) == ("nothing", "all its steps are idle")
 
 
 def test_training_opens_bags_with_the_setting_of_its_preset(

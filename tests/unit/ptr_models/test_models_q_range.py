@@ -17,8 +17,9 @@ from ptr_models.cli import main
 from ptr_models.inference.policy import Policy
 from ptr_models.training.checkpoint import Q_RANGE, CheckpointError, read_checkpoint, write_q_ranges
 from ptr_models.training.data import Bags
+from ptr_models.training.export import export
 from ptr_models.training.q_range import QRange, QRangeError, from_json, to_json
-from ptr_models.training.session import export, resume, start_finetuning
+from ptr_models.training.run_setup import resume, start_finetuning
 
 RISING = np.linspace(-8.0, 10.0, 19)  # one unit per step, 18 in all: 3 % of it is 0.54
 

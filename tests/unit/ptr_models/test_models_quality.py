@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from ptr_models.cli import main
 from ptr_models.common.image_checks import frozen_stretches
-from ptr_models.episodes.audit_tape import reason_names
 from ptr_models.episodes.bag import messages, open_bag
+from ptr_models.episodes.bag_audit import reason_names
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.messages import METADATA_TOPIC, image_topic, settings_topic, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata
@@ -91,9 +91,9 @@ def test_a_good_episode_is_kept_without_remarks() -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"idle": 0.94}, "the arm was told to move in 3 of 50 steps only"),
-        ({"duration": 0.4}, "it lasts 0.4 s only"),
-        ({"frozen": {"wrist": 0.9}}, "camera wrist showed one frame for 0.9 s while the arm moved"),
+        ({"idle": 0.94}, "the arm was commanded to move in only 3 of 50 steps"),
+        ({"duration": 0.4}, "it lasts only 0.4 s"),
+        ({"frozen": {"wrist": 0.9}}, "camera wrist showed the same frame for 0.9 s while the arm moved"),
     ],
 )
 def test_what_spoils_an_episode_is_a_reason_to_discard_it(change: dict[str, Any], sentence: str) -> None:
@@ -108,7 +108,7 @@ def test_what_spoils_an_episode_is_a_reason_to_discard_it(change: dict[str, Any]
         ({"idle": 0.6}, "idle in 60% of the steps; training can leave out pauses (data.max_idle_steps)"),
         ({"steps": 200, "idle": 0.9}, "idle in 90% of the steps"),  # a person who thinks between taps
         ({"clipped": {"VELOCITY_LIMIT": 0.5, "WORKSPACE_LIMIT": 0.1}}, "in 50% of the driven time (VELOCITY_LIMIT)"),
-        ({"closes": 0, "opens": 0}, "never told to open or close"),
+        ({"closes": 0, "opens": 0}, "never commanded to open or close"),
     ],
 )
 def test_what_is_odd_is_remarked_upon_and_the_episode_kept(change: dict[str, Any], sentence: str) -> None:
@@ -140,14 +140,14 @@ def test_a_camera_slower_than_asked_for_is_remarked_upon_and_the_episode_kept() 
     judgment = judge("", GOOD, [SLOW, TIMER], [])
     assert judgment.recommendation == KEEP
     (finding,) = judgment.findings
-    assert "came at 4.2 Hz, 15 Hz were asked for; look at the camera's cable" in finding
+    assert "came at 4.2 Hz, 15 Hz were requested; check the camera's cable" in finding
     assert judge("", GOOD, [dataclasses.replace(SLOW, rate=13.0), TIMER], []).findings == ()
     assert judge("", GOOD, [dataclasses.replace(SLOW, asked=0.0), TIMER], []).findings == ()  # nobody knows
 
 
 def test_a_busy_computer_is_told_from_a_bad_cable() -> None:
     (finding,) = judge("", GOOD, [SLOW, TIMER], [], processor_use=0.97).findings
-    assert finding.endswith("were asked for: the computer was busy, 97% of its processors were in use")
+    assert finding.endswith("were requested: the computer was busy, 97% of its processors were in use")
     late = dataclasses.replace(TIMER, longest_gap=0.4)
     findings = judge("", GOOD, [SLOW, late], [], processor_use=0.5).findings
     assert all(text.endswith("the computer was busy, its own timers paused as well") for text in findings)
@@ -158,7 +158,7 @@ def test_a_busy_computer_is_told_from_a_bad_cable() -> None:
 
 def test_no_hardware_is_blamed_for_a_simulated_camera() -> None:
     (finding,) = judge("", GOOD, [dataclasses.replace(SLOW, simulated=True), TIMER], []).findings
-    assert finding.endswith("15 Hz were asked for: this computer is too slow for it; ask for fewer or smaller images")
+    assert finding.endswith("15 Hz were requested: this computer is too slow for it; request fewer or smaller images")
 
 
 def test_what_training_cannot_use_is_to_be_discarded_and_says_why() -> None:
@@ -196,7 +196,7 @@ def test_a_bag_is_audited_by_what_is_in_it(tmp_path: Path, make_trajectory: Call
     assert streams["/camera/over_shoulder/image/compressed"].repeated == 5
     assert streams["/joint_states"].lost == 4
     assert report.recommendation == DISCARD
-    assert "camera over_shoulder showed one frame for 1.0 s while the arm moved" in report.findings
+    assert "camera over_shoulder showed the same frame for 1.0 s while the arm moved" in report.findings
 
 
 @pytest.mark.parametrize(
@@ -238,8 +238,8 @@ def test_ptr_inspect_prints_the_recommendation_and_its_reasons(
     assert main(["inspect", str(folder)]) == 0
     output = capsys.readouterr().out
     assert "recommendation: discard" in output
-    assert "- the arm was told to move in 0 of 20 steps only" in output
-    assert f"`ptr discard {folder}` takes it out of the data" in output
+    assert "- the arm was commanded to move in only 0 of 20 steps" in output
+    assert f"`ptr discard {folder}` removes it from the data" in output
     assert '"put it there"' in output
     assert main(["inspect", "--json", str(folder)]) == 0
     assert json.loads(capsys.readouterr().out)[0]["motion"]["idle"] == 1.0

@@ -84,7 +84,7 @@ def test_a_former_key_sets_the_present_one_and_nothing_else(former: str, tmp_pat
 @pytest.mark.parametrize("former", FORMER)
 def test_a_key_under_both_names_is_refused_in_one_sentence(former: str, tmp_path: Path) -> None:
     present, value = FORMER[former]
-    sentence = f"^{former} is now called {present}, and both are given; leave {former} out$"
+    sentence = f"^{former} is now called {present}, and both are given; remove {former}$"
     for order in ((former, present), (present, former)):
         with pytest.raises(ConfigError, match=sentence):
             TrainingConfig().replaced([f"{key}={value}" for key in order])
@@ -165,7 +165,7 @@ def test_set_under_both_names_ends_the_command_with_a_sentence(kind: str, capsys
     words = ["--out", "nowhere", "--set", "networks.num_critics=3", "--set", "networks.critics=3"]
     assert main(["train", kind, *words]) == 2
     said = capsys.readouterr().err
-    assert "networks.critics is now called networks.num_critics, and both are given; leave networks.critics out" in said
+    assert "networks.critics is now called networks.num_critics, and both are given; remove networks.critics" in said
 
 
 def test_a_parser_begins_anew_with_each_command_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,7 +107,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "keys that are no names": (lambda path: {3: 4}, "a key of type int"),
     "a structured array": (lambda path: np.zeros(2, "i4,f8"), "an array of 'V12'"),
     "an array of text": (lambda path: np.array(["a"]), "an array of '.?U1'"),
-    "an array of arrays of objects": (lambda path: np.zeros((2, 2), object), "an array of objects that is no list"),
+    "an array of arrays of objects": (lambda path: np.zeros((2, 2), object), "an array of objects that is not a list"),
 }
 
 
@@ -148,13 +148,13 @@ CRAFTED = {
     "an array of 8 GB": (array_pickle("(I1000000000\nt", "S''\n"), "declares 1000000000 items .* has 0 bytes"),
     "an array of many sides": (array_pickle("(" + "I9\n" * 40 + "t", "S''\n"), "no proper type or shape"),
     "a negative shape": (array_pickle("(I-1\nt", "S'12345678'\n"), "no proper type or shape"),
-    "an array without a state": (array_pickle("(I1\nt", "N")[:60].split(b"tR")[0] + b"tR.", "no intact pickle"),
-    "no mark": (b"I1\nt.", "no intact pickle"),
-    "an empty stack": (b"0.", "no intact pickle"),
-    "an unknown memo": (b"g7\n.", "no intact pickle"),
-    "an unknown opcode": (b"\xff.", "no intact pickle"),
-    "cut off": (pickle.dumps([1, 2, 3])[:-1], "no intact pickle"),
-    "nothing": (b"", "no intact pickle"),
+    "an array without a state": (array_pickle("(I1\nt", "N")[:60].split(b"tR")[0] + b"tR.", "not an intact pickle"),
+    "no mark": (b"I1\nt.", "not an intact pickle"),
+    "an empty stack": (b"0.", "not an intact pickle"),
+    "an unknown memo": (b"g7\n.", "not an intact pickle"),
+    "an unknown opcode": (b"\xff.", "not an intact pickle"),
+    "cut off": (pickle.dumps([1, 2, 3])[:-1], "not an intact pickle"),
+    "nothing": (b"", "not an intact pickle"),
 }
 
 

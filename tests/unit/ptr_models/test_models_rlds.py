@@ -159,7 +159,7 @@ def test_bags_that_do_not_fit_are_left_out_and_listed(
     for reason in ("its outcome is failure", "it is practice", "control_rate", "episode_0004"):
         assert reason in text
     assert main(command) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_nothing_to_export_leaves_no_data_set(make_episode: Make, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import contract_of
 from ptr_models.training.presets import preset
-from ptr_models.training.session import Bags, start_finetuning, start_pretraining
+from ptr_models.training.run_setup import Bags, start_finetuning, start_pretraining
 
 ONE = Contract()
 TWO = Contract(cameras=(Camera("over_shoulder"), Camera("wrist")))
@@ -173,5 +173,5 @@ def test_a_run_takes_the_cameras_that_it_names_from_the_bags_that_have_them(bags
     with pytest.raises(PtrError, match="data.cameras is side_1, but the bags have over_shoulder, wrist"):
         contract_of(both, cameras=["side_1"])
     checkpoint = wrist.run().checkpoint
-    with pytest.raises(PtrError, match="when a run begins with fresh networks; this checkpoint sees wrist"):
+    with pytest.raises(PtrError, match="can only be chosen for new networks; this checkpoint uses wrist"):
         start_finetuning(checkpoint, as_target(both), tmp_path / "tuned", ["data.cameras=[over_shoulder]"])

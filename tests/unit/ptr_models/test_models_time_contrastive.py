@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ptr_models.algorithms import AlgorithmConfig, make_algorithm
-from ptr_models.algorithms.options import ContrastiveConfig
+from ptr_models.algorithms.method_configs import ContrastiveConfig
 from ptr_models.algorithms.sequences import ClipTensors
 from ptr_models.algorithms.time_contrastive import info_nce, similarity, sparsity, time_contrastive_loss
 from ptr_models.networks import NetworkConfig

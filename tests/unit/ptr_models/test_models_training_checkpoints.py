@@ -18,15 +18,15 @@ from ptr_models.training.checkpoint import (
     read_checkpoint,
     save_checkpoint,
 )
-from ptr_models.training.session import (
+from ptr_models.training.export import export
+from ptr_models.training.run_setup import (
     Bags,
-    export,
     resume,
     start_finetuning,
 )
 
 
-@pytest.mark.parametrize("name", [checkpoints.MODEL, checkpoints.OPTIMISER, checkpoints.RANDOM])
+@pytest.mark.parametrize("name", [checkpoints.MODEL, checkpoints.OPTIMIZER, checkpoints.RANDOM])
 def test_a_flipped_byte_is_noticed(trained: Path, name: str) -> None:
     data = bytearray((trained / name).read_bytes())
     data[len(data) // 2] ^= 1
@@ -63,7 +63,7 @@ def test_weights_of_another_size_are_refused(trained: Path) -> None:
 
 def test_an_existing_checkpoint_is_not_overwritten(trained: Path) -> None:
     checkpoint = read_checkpoint(trained)
-    with pytest.raises(CheckpointError, match="exists already"):
+    with pytest.raises(CheckpointError, match="already exists"):
         save_checkpoint(trained, checkpoints.load_algorithm(checkpoint), checkpoint)
 
 
@@ -92,7 +92,7 @@ def test_a_shipped_checkpoint_finetunes_and_one_for_inference_acts(
         (("versions",), {"torch": 2}, "of 'torch' it must be a text"),
         (("config", "networks", "latent"), 10**9, "networks.latent is 1000000000, but model.safetensors has"),
         (("config", "networks", "hidden"), [10**9], "networks.hidden is 1000000000, but model.safetensors has"),
-        (("files", "../../secret"), {"sha256": ""}, "names the file '../../secret', which is not in its folder"),
+        (("files", "../../secret"), {"sha256": ""}, "names the file '../../secret', which is outside its folder"),
         (("contract", "control_rate"), 1e8, "control_rate is 100000000"),
     ],
 )
@@ -112,11 +112,11 @@ def test_an_index_with_a_wrong_value_names_it(
 def test_a_file_that_the_index_does_not_know_is_not_read(trained: Path, tmp_path: Path) -> None:
     """Moments put beside a checkpoint for inference; nobody has verified them."""
     lean = export(trained, tmp_path / "lean", inference=True)
-    (lean / checkpoints.OPTIMISER).write_bytes(b"what it is")
+    (lean / checkpoints.OPTIMIZER).write_bytes(b"what it is")
     (lean / checkpoints.RANDOM).write_bytes(b"what it is")
     checkpoint = read_checkpoint(lean)
     algorithm = checkpoints.load_algorithm(checkpoint)
-    assert not any(optimiser.state for optimiser in algorithm.optimisers.values())
+    assert not any(optimizer.state for optimizer in algorithm.optimizers.values())
     checkpoints.restore_random_state(checkpoint)
 
 

@@ -13,8 +13,8 @@ from ptr_models.analysis.choice import choose_of_run
 from ptr_models.analysis.values import Candidate, TrendScore
 from ptr_models.common.errors import PtrError
 from ptr_models.training.data import Bags
+from ptr_models.training.run_setup import resume
 from ptr_models.training.runs import CheckpointError, resolve_checkpoint
-from ptr_models.training.session import resume
 
 
 @pytest.fixture

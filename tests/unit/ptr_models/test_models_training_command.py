@@ -19,8 +19,8 @@ from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.devices import DeviceError, resolve_device
 from ptr_models.training.jsonlines import read_lines
+from ptr_models.training.progress_metrics import PROGRESS_METRICS, progress_metrics
 from ptr_models.training.runs import checkpoints_of
-from ptr_models.training.watch import WATCHED, watched
 
 
 def fresh(kind: str, bags: Bags, out: Path, *more: str) -> list[str]:
@@ -65,7 +65,7 @@ def test_fine_tuning_at_another_image_size_is_refused_before_data_are_read(
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("at", ["session.start_pretraining", "session.Trainer.run", "presets.preset"])
+@pytest.mark.parametrize("at", ["run_setup.start_pretraining", "run_setup.Trainer.run", "presets.preset"])
 def test_control_c_says_what_is_kept_and_how_to_go_on(
     at: str, training_bags: Bags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -75,12 +75,12 @@ def test_control_c_says_what_is_kept_and_how_to_go_on(
     monkeypatch.setattr(f"ptr_models.training.{at}", interrupt)
     assert main(train_command(training_bags, tmp_path / "run", "--steps", "2")) == 130
     text = capsys.readouterr().err
-    if at == "session.Trainer.run":
-        assert "interrupted: 0 of 2 updates were made; the newest checkpoint is kept, if there is one: " in text
-        assert f"ptr train pretrain --resume --out {tmp_path / 'run'} goes on from it" in text
+    if at == "run_setup.Trainer.run":
+        assert "interrupted: 0 of 2 updates were made; the newest checkpoint is kept, if there is one; " in text
+        assert f"ptr train pretrain --resume --out {tmp_path / 'run'}" in text
     else:
-        kept = "no update was made" if at == "session.start_pretraining" else "nothing is written yet"
-        assert kept in text and "the same command begins again" in text
+        kept = "no update was made" if at == "run_setup.start_pretraining" else "nothing is written yet"
+        assert kept in text and "the same command starts again" in text
 
 
 def test_joint_training_without_demonstrations_is_refused(
@@ -132,7 +132,7 @@ def test_finetuning_that_would_make_no_update_is_refused_and_a_time_alone_is_eno
     words += ["--cache", str(training_bags.cache), "--threads", "1", "--out", str(tmp_path / "tuned")]
     ended = ["--set", f"schedule.steps={base.step}"]
     assert main([*words, *ended]) == 2
-    assert f"has had all {base.step} updates of its schedule; say how many follow" in capsys.readouterr().err
+    assert f"has finished all {base.step} updates of its schedule" in capsys.readouterr().err
     assert not (tmp_path / "tuned").exists()
     assert main([*words, "--seconds", "0.1"]) == 0
     assert checkpoints_of(tmp_path / "tuned")[-1].name > f"step_{base.step:08}"
@@ -181,16 +181,16 @@ def test_the_status_of_a_run(
     for words in ("preset test, ptr on cpu, running", "update 4 of 4", "bellman_error", "1 checkpoints", "newest:"):
         assert words in text
     assert main(["train", "status", str(tmp_path)]) == 2
-    assert "no folder of a run" in capsys.readouterr().err
+    assert "not the folder of a run" in capsys.readouterr().err
 
 
 def test_at_most_four_numbers_are_watched_and_unhealthy_ones_are_marked() -> None:
     metrics = {"bellman_error": 1.0, "cql_gap": -2.0, "q_minus_return": 15.5, "entropy": -7.0, "actor_mse": 0.01}
-    shown = [item.show(metrics[item.metric]) for item in watched("ptr", metrics)]
+    shown = [item.show(metrics[item.metric]) for item in progress_metrics("ptr", metrics)]
     assert shown == ["TD 1", "CQL -2", "Q-R 15.5!", "H -7"]
-    assert [item.metric for item in watched("ptr", {"actor_mse": 0.1, "actor_loss": 3.0})] == ["actor_mse"]
-    assert [item.metric for item in watched("new_method", {"a": 1.0, "b": 2.0})] == ["a", "b"]
-    assert all(item.healthy and item.label for items in WATCHED.values() for item in items)
+    assert [item.metric for item in progress_metrics("ptr", {"actor_mse": 0.1, "actor_loss": 3.0})] == ["actor_mse"]
+    assert [item.metric for item in progress_metrics("new_method", {"a": 1.0, "b": 2.0})] == ["a", "b"]
+    assert all(item.healthy and item.label for items in PROGRESS_METRICS.values() for item in items)
 
 
 def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from ptr_models.training import checkpoint as checkpoints
 from ptr_models.training.checkpoint import CheckpointError, read_checkpoint
 from ptr_models.training.data import Bags
 from ptr_models.training.jsonlines import JsonLines, read_lines
+from ptr_models.training.run_setup import resume
 from ptr_models.training.runs import (
     checkpoints_of,
     latest_checkpoint,
@@ -28,7 +29,6 @@ from ptr_models.training.runs import (
     remove_leftovers,
     resolve_checkpoint,
 )
-from ptr_models.training.session import resume
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_training_goes_on_where_curves_cannot_be_written(
     trainer = resume(prior_only(training_bags), trained.parent.parent, ["schedule.steps=6"])
     monkeypatch.setattr(SummaryWriter, "add_scalar", full)
     assert trainer.run().step == 6
-    assert caplog.text.count("curves for TensorBoard cannot be written") == 1
+    assert caplog.text.count("TensorBoard curves can no longer be written") == 1
 
 
 def test_metrics_that_are_no_file_are_refused(trained: Path, training_bags: Bags) -> None:

@@ -25,7 +25,7 @@ from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags, open_folders
 from ptr_models.training.presets import preset
-from ptr_models.training.session import resume, start_finetuning, start_pretraining
+from ptr_models.training.run_setup import resume, start_finetuning, start_pretraining
 from ptr_models.training.tasks import GoalImageTable
 
 GOAL_IMAGES = replace(SMALL, data=replace(SMALL.data, task_conditioning="goal_image"))
@@ -73,7 +73,7 @@ def test_image_and_goal_go_through_one_encoder_side_by_side(run: Path) -> None:
 def test_a_policy_acts_on_its_goal_and_on_no_name(run: Path, training_bags: Bags) -> None:
     policy, bag = Policy.load(run), bag_of(training_bags)
     image = np.zeros(policy.contract.image_shape, np.uint8)
-    with pytest.raises(PtrError, match="has task_conditioning goal_image and needs a goal; name a bag"):
+    with pytest.raises(PtrError, match="has task_conditioning goal_image and needs a goal; give a bag"):
         policy.act(image, STATE, "put_carrot_in_pot")
     set_goal(policy, "run", str(bag))
     assert policy.goal is not None and np.array_equal(policy.goal, read_episode(bag).images["over_shoulder"][-1])
@@ -93,10 +93,10 @@ def test_a_goal_is_a_bag_or_an_image_of_the_only_camera(training_bags: Bags, tmp
         goal = read_goal(tmp_path / name, contract)
         assert goal.shape == (64, 64, 3) and np.abs(goal.astype(int) - (50, 100, 200)).max() <= error
     with pytest.raises(
-        GoalError, match="is one image, but the policy sees the cameras over_shoulder, wrist; name a bag"
+        GoalError, match="is one image, but the policy uses the cameras over_shoulder, wrist; give a bag"
     ):
         read_goal(tmp_path / "goal.png", contract.with_cameras(("over_shoulder", "wrist")))
-    with pytest.raises(GoalError, match="there is no goal .*nowhere; name a bag or an image file"):
+    with pytest.raises(GoalError, match="the goal .*nowhere does not exist; give a bag or an image file"):
         read_goal(tmp_path / "nowhere", contract)
     (tmp_path / "words.png").write_text("no image")
     with pytest.raises(PtrError, match="cannot be decoded"):

@@ -11,7 +11,7 @@ import pytest
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.replay import MixingSampler, Sampler, open_episodes
-from ptr_models.training.session import (
+from ptr_models.training.run_setup import (
     Bags,
     PhasedSource,
     limited,

@@ -19,7 +19,7 @@ from ptr_models.episodes.actions import unscale
 from ptr_models.inference.policy import Policy
 from ptr_models.networks import Encoder
 from ptr_models.replay import open_episodes
-from ptr_models.training.session import (
+from ptr_models.training.run_setup import (
     Bags,
     start_pretraining,
 )

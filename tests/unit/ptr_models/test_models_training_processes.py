@@ -20,15 +20,15 @@ from safetensors.torch import load_file
 from training_runs import train_command, wait_for_checkpoint
 
 from ptr_models.cli import main
-from ptr_models.networks import shared_batch
-from ptr_models.networks.shared_batch import Share, averaging_gradients, normal, sharing, uniform
-from ptr_models.training.checkpoint import MODEL, OPTIMISER
+from ptr_models.networks import data_parallel
+from ptr_models.networks.data_parallel import Shard, averaging_gradients, normal, sharded, uniform
+from ptr_models.training.checkpoint import MODEL, OPTIMIZER
 from ptr_models.training.data import Bags
 from ptr_models.training.distributed import ALONE, Group, GroupError, joined
 from ptr_models.training.jsonlines import read_lines
 from ptr_models.training.prefetch import augmented
 from ptr_models.training.presets import preset
-from ptr_models.training.session import start_pretraining
+from ptr_models.training.run_setup import start_pretraining
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 
@@ -46,7 +46,7 @@ def test_two_processes_learn_what_one_learns(training_bags: Bags, tmp_path: Path
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Checkpoint:") == 1  # of the first process alone
     assert main(both_phases(training_bags, alone, 5)) == 0
-    for name in (MODEL, OPTIMISER):
+    for name in (MODEL, OPTIMIZER):
         one, two = (load_file(run / "checkpoints" / "step_00000005" / name) for run in (alone, shared))
         assert one.keys() == two.keys()
         for key in one:  # weights, Adam's moments, log-temperature; the mixture begins after 3 updates
@@ -79,7 +79,7 @@ def test_a_process_that_dies_ends_the_other_one(training_bags: Bags, tmp_path: P
         second.communicate()
     assert first.returncode == 2
     last = errors.strip().splitlines()[-1]
-    assert last.startswith("error: process 0 of 2 has lost another one") and "--resume" in last
+    assert last.startswith("error: process 0 of 2 has lost another process") and "--resume" in last
 
 
 def test_noise_and_gradients_of_a_shared_batch_are_those_of_the_whole() -> None:
@@ -88,7 +88,7 @@ def test_noise_and_gradients_of_a_shared_batch_are_those_of_the_whole() -> None:
     parts = []
     for index in range(3):
         torch.manual_seed(3)
-        with sharing(Share(index, 3, lambda values: lambda: values / 2)):
+        with sharded(Shard(index, 3, lambda values: lambda: values / 2)):
             parts.append((normal(2, 2, 7), uniform(2, 4)))
             weight, bias = torch.ones(2, 3, requires_grad=True), torch.ones(3, requires_grad=True)
             with averaging_gradients([torch.optim.Adam([weight]), torch.optim.Adam([bias])]):
@@ -99,7 +99,7 @@ def test_noise_and_gradients_of_a_shared_batch_are_those_of_the_whole() -> None:
 
 
 def test_exchanges_start_during_the_backward_pass_last_layer_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shared_batch, "BUCKET_BYTES", 1)
+    monkeypatch.setattr(data_parallel, "BUCKET_BYTES", 1)
     first, unused, last = (torch.nn.Parameter(torch.ones(size)) for size in (2, 3, 4))
     events: list[str] = []
 
@@ -110,7 +110,7 @@ def test_exchanges_start_during_the_backward_pass_last_layer_first(monkeypatch: 
     hidden = first * 3.0
     hidden.register_hook(lambda _: events.append("first layer's turn"))
     with (
-        sharing(Share(0, 2, start_mean)),
+        sharded(Shard(0, 2, start_mean)),
         averaging_gradients([torch.optim.Adam([first, unused, last])]),
     ):
         (hidden.sum() * last).sum().backward()
@@ -149,7 +149,7 @@ def test_parts_of_a_batch_are_its_rows_in_order(preset_name: str, training_bags:
 
 def test_a_batch_that_cannot_be_divided_is_refused() -> None:
     Group(0, 4).require_divisor(64)
-    with pytest.raises(GroupError, match="batch_size 10 is no multiple of 4"):
+    with pytest.raises(GroupError, match="batch_size 10 is not a multiple of 4"):
         Group(0, 4).require_divisor(10)
 
 

@@ -21,11 +21,11 @@ from training_runs import SMALL, prior_only, spawn, train_command, wait_for_chec
 
 from ptr_models.cli import main
 from ptr_models.common.output_folder import locked
-from ptr_models.training.checkpoint import MODEL, OPTIMISER, read_checkpoint
+from ptr_models.training.checkpoint import MODEL, OPTIMIZER, read_checkpoint
 from ptr_models.training.data import Bags
 from ptr_models.training.jsonlines import read_lines
+from ptr_models.training.run_setup import resume, start_pretraining
 from ptr_models.training.runs import checkpoints_of, latest_checkpoint
-from ptr_models.training.session import resume, start_pretraining
 from ptr_models.training.signals import stop_signals
 
 STEPS = 20
@@ -55,7 +55,7 @@ def assert_same(run: Path, whole: Path) -> None:
     """All metrics and the last weights, to the bit; and nothing is left behind."""
     assert (run / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
     last = f"checkpoints/step_{STEPS:08d}"
-    for name in (MODEL, OPTIMISER):
+    for name in (MODEL, OPTIMIZER):
         assert (run / last / name).read_bytes() == (whole / last / name).read_bytes()
     assert [path.name for path in checkpoints_of(run)] == [path.name for path in checkpoints_of(whole)]
     assert not [path for path in (run / "checkpoints").iterdir() if path.name.startswith(".")]
@@ -88,7 +88,7 @@ def test_a_run_killed_while_it_writes_a_checkpoint_goes_on_too(
         from ptr_models.training import checkpoint
         write = checkpoint.save_file
         def dying(tensors, path):
-            if path.name == checkpoint.OPTIMISER and "step_00000008" in str(path):
+            if path.name == checkpoint.OPTIMIZER and "step_00000008" in str(path):
                 path.write_bytes(b"half of it")
                 os.kill(os.getpid(), signal.SIGKILL)
             write(tensors, path)
@@ -156,10 +156,10 @@ def test_changed_data_are_told_when_a_run_goes_on(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     resume(prior_only(training_bags), trained.parent.parent)
-    assert "have changed" not in caplog.text
+    assert "has changed" not in caplog.text
     more = make_episode(7, root=tmp_path / "more", task="put_carrot_in_pot").parent
     resume(replace(training_bags, prior=(*training_bags.prior, more), target=()), trained.parent.parent)
-    assert "prior data have changed since the run began (0 bags gone, 1 new)" in caplog.text
+    assert "prior data has changed since the run started (0 bags removed, 1 new)" in caplog.text
     starts = read_lines(trained.parent.parent / "environment.jsonl")
     assert [start["step"] for start in starts] == [0, 4, 4]
 

@@ -15,12 +15,12 @@ from ptr_models.cli import main
 from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract, ContractError
 from ptr_models.training import checkpoint as checkpoints
-from ptr_models.training.averages import TrainingError
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.config import TrainingConfig
 from ptr_models.training.data import Bags
+from ptr_models.training.metric_averager import TrainingError
+from ptr_models.training.run_setup import start_finetuning, start_pretraining
 from ptr_models.training.runs import checkpoint_step, checkpoints_of
-from ptr_models.training.session import start_finetuning, start_pretraining
 
 
 def test_pretraining_writes_configuration_metrics_and_a_checkpoint(training_bags: Bags, tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_finetuning_carries_everything_over_and_takes_a_spare_slot(
         checkpoints.model_tensors(trainer.algorithm),
         checkpoints.moments(trainer.algorithm, torch.float32),
     )
-    for tensors, file in zip(before, (checkpoints.MODEL, checkpoints.OPTIMISER), strict=True):
+    for tensors, file in zip(before, (checkpoints.MODEL, checkpoints.OPTIMIZER), strict=True):
         stored = checkpoints.load_file(trained / file)
         assert stored.keys() == tensors.keys() and all(torch.equal(stored[name], tensors[name]) for name in stored)
     outcome = trainer.run()

@@ -63,8 +63,8 @@ def test_a_file_of_aliases_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: b\nb: c\n", "a is an alias of b, which is one of c; name that one"),
-        ("- a\n", "holds no lines of the form NAME: NAME"),
+        ("a: b\nb: c\n", "a is an alias of b, an alias of c; use c"),
+        ("- a\n", "is not a mapping; write lines of the form NAME: NAME"),
         ("a: [b]\n", "is not usable"),
         ("a: put pear in pan\n", "'put pear in pan' is not usable"),
         ("a: {\n", "cannot be read"),

@@ -24,7 +24,7 @@ from ptr_models.training.config import ConfigError, TrainingConfig
 from ptr_models.training.data import Bags
 from ptr_models.training.presets import preset
 from ptr_models.training.representation import describe, first_objective
-from ptr_models.training.session import resume, start_finetuning, start_pretraining
+from ptr_models.training.run_setup import resume, start_finetuning, start_pretraining
 
 SMALL = [
     "batch_size=6",
@@ -96,7 +96,7 @@ def test_videos_alone_are_enough(videos: Path, tmp_path: Path, caplog: pytest.Lo
     with caplog.at_level("INFO"):
         trainer = start_pretraining(VALUES, Bags(videos=(videos,), cache=tmp_path / "cache"), tmp_path / "run")
     assert "videos: 2 parts, 40 frames, 1 files left out" in caplog.text  # 4 s at 5 Hz each
-    assert "broken.mp4 is no intact MP4 video" in caplog.text
+    assert "broken.mp4 is not an intact MP4 video" in caplog.text
     checkpoint = read_checkpoint(trainer.run().checkpoint)
     assert checkpoint.tasks.names == () and checkpoint.contract.image_shape == (64, 64, 3)
     assert describe(checkpoint.card) == "Visual features: trained on 2 video files (icvf)."
@@ -137,7 +137,7 @@ def test_actor_critic_and_their_copies_begin_with_the_encoder_of_the_values(
         assert own.keys() == learned.keys() and all(torch.equal(own[name], learned[name]) for name in own)
     fresh = start_pretraining(VALUES, prior_only(training_bags), tmp_path / "fresh").algorithm.actor.encoder
     assert not torch.equal(fresh.dense.weight, learned["dense.weight"])
-    sentence = "began as those of the run values after 3 updates of icvf on the pre-training videos of this project."
+    sentence = "started from the run values after 3 updates of icvf on the pre-training videos of this project."
     assert describe(trainer.start.card) == f"Visual features: {sentence}"
 
 
@@ -163,12 +163,12 @@ def test_it_is_ptr_with_both_of_its_phases_and_the_encoder_goes_on_learning(
 def test_the_encoder_of_videos_serves_robots_with_two_cameras(values: Path, tmp_path: Path) -> None:
     """One encoder sees each view, so that the number of views does not matter to its weights."""
     from ptr_models.algorithms import make_algorithm
-    from ptr_models.training.representation import begin
+    from ptr_models.training.representation import load_features
 
     config = first_objective(from_values(values))
     config = dataclasses.replace(config, networks=dataclasses.replace(config.networks, cameras=2))
     algorithm = make_algorithm(config.algorithm, config.networks, 1)
-    assert begin(algorithm, config)["representation"]["updates"] == 3
+    assert load_features(algorithm, config)["representation"]["updates"] == 3
     learned = encoder_weights(read_checkpoint(values))
     assert torch.equal(algorithm.actor.encoder.dense.weight, learned["dense.weight"])
 
@@ -233,7 +233,7 @@ def test_the_features_of_r3m_can_be_learned_from_videos_too(training_bags: Bags,
 
 def test_values_are_learned_without_goal_images(training_bags: Bags, tmp_path: Path) -> None:
     config = VALUES.replaced(["data.task_conditioning=goal_image"])
-    with pytest.raises(PtrError, match="values of videos are learned without goals; leave it out"):
+    with pytest.raises(PtrError, match="values of videos are learned without goals; omit it"):
         start_pretraining(config, prior_only(training_bags), tmp_path / "run")
 
 
@@ -283,7 +283,7 @@ def test_from_a_folder_of_mp4_files_to_a_fine_tuned_policy(
     data = ["--data", training_bags.prior[0]]
     assert main(words("--set", f"networks.weights={run}", *data, "--out", pretrained, *cache)) == 0
     printed = capsys.readouterr().out
-    assert "began as those of the run values after 4 updates of icvf on 2 video files." in printed
+    assert "started from the run values after 4 updates of icvf on 2 video files." in printed
     assert f"next: ptr train finetune --checkpoint {pretrained}" in printed
 
     tuned = [
@@ -312,5 +312,5 @@ def test_a_preset_that_needs_actions_refuses_videos_on_the_command_line(
 ) -> None:
     command = ["train", "pretrain", "--preset", "ptr_small", "--videos", str(videos), "--out", str(tmp_path / "run")]
     assert main(command) == 2
-    message = "videos have no actions, but ptr learns from transitions; leave --videos out, or choose a preset"
+    message = "videos have no actions, but ptr learns from transitions; omit --videos, or choose a preset"
     assert message in capsys.readouterr().err

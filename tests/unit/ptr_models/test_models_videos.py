@@ -198,12 +198,12 @@ def of_unknown_codec(path: Path) -> Path:
 
 
 BAD = [
-    (truncated, "is no intact MP4 video"),
-    (play_list, "is no intact MP4 video"),
-    (empty, "is no intact MP4 video"),
-    (jpeg, "is no intact MP4 video"),
+    (truncated, "is not an intact MP4 video"),
+    (play_list, "is not an intact MP4 video"),
+    (empty, "is not an intact MP4 video"),
+    (jpeg, "is not an intact MP4 video"),
     (of_unknown_codec, "is of the codec unknown; known: h264, hevc, av1, vp9, mpeg4"),
-    (single_frame, "has fewer than two frames at 5 Hz; a longer video is needed"),
+    (single_frame, "has fewer than two frames at 5 Hz; give a longer video"),
 ]
 
 
@@ -232,7 +232,7 @@ def test_frames_that_are_too_large_are_not_decoded(tmp_path: Path, monkeypatch: 
     [
         ("nothing", "nothing does not exist"),
         ("folder", "folder holds no .mp4 file"),
-        ("film.avi", "film.avi is no .mp4 file; give MP4 files, or folders with such files"),
+        ("film.avi", "film.avi is not an .mp4 file; give MP4 files, or folders of them"),
     ],
 )
 def test_a_place_without_videos_is_refused(name: str, message: str, tmp_path: Path) -> None:

@@ -121,17 +121,17 @@ def test_an_episode_has_its_name_only_when_it_is_complete(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["e"]
     with pytest.raises(EpisodeError, match="is closed"):
         writer.write_message("/note", TEXT(data="late"), 11)
-    with pytest.raises(EpisodeError, match="closed already"):
+    with pytest.raises(EpisodeError, match="already closed"):
         writer.close()
 
 
 def test_an_existing_episode_is_never_overwritten(tmp_path: Path) -> None:
     with BagWriter(tmp_path, EpisodeMetadata("e", "t")):
         pass
-    with pytest.raises(EpisodeError, match="exists already"):
+    with pytest.raises(EpisodeError, match="already exists"):
         BagWriter(tmp_path, EpisodeMetadata("e", "t"))
     BagWriter(tmp_path, EpisodeMetadata("f", "t")).abandon()
-    with pytest.raises(EpisodeError, match="f.partial exists already"):
+    with pytest.raises(EpisodeError, match="f.partial already exists"):
         BagWriter(tmp_path, EpisodeMetadata("f", "t"))
 
 

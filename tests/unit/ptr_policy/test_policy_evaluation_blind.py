@@ -89,7 +89,7 @@ def test_the_policy_server_gets_folders_that_are_named_by_letter(tmp_path: Path)
 def test_the_policy_server_gets_an_external_policy_behind_a_file_that_is_named_by_letter(tmp_path: Path) -> None:
     with aliases({"B": Checkpoint("heron", f"lerobot:{tmp_path / 'grey'}")}) as links:
         assert Path(links["B"]).name == "B" and not is_external(links["B"])
-        with pytest.raises(PtrError, match="grey holds no policy of LeRobot"):
+        with pytest.raises(PtrError, match="grey holds no LeRobot policy"):
             load_policy(links["B"])
     assert not Path(links["B"]).exists()
 

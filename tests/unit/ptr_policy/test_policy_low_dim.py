@@ -22,8 +22,8 @@ from ptr_models.episodes.reader import read_episode
 from ptr_models.inference.policy import Policy
 from ptr_models.training.data import Bags
 from ptr_models.training.presets import preset
+from ptr_models.training.run_setup import start_pretraining
 from ptr_models.training.runs import latest_checkpoint
-from ptr_models.training.session import start_pretraining
 from ptr_policy.bulk.collect import collect, decision_steps, orders
 from ptr_policy.bulk.practice import Practice, PracticeOptions
 from ptr_policy.bulk.practice_scene import PracticeScene

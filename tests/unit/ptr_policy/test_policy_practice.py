@@ -26,8 +26,8 @@ from ptr_models.reward.fitting import FitOptions, HeldOut, fit_classifier
 from ptr_models.training.checkpoint import read_checkpoint
 from ptr_models.training.config import ScheduleConfig, TrainingConfig
 from ptr_models.training.data import Bags
+from ptr_models.training.run_setup import start_pretraining
 from ptr_models.training.runs import latest_checkpoint
-from ptr_models.training.session import start_pretraining
 from ptr_policy.bulk.collect import collect, orders
 from ptr_policy.bulk.practice import Practice, PracticeOptions, PracticeTrial, following, least_done, read_made, stuck
 from ptr_policy.bulk.practice_report import show, summary

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ptr_models.cli import main
+from ptr_models.episodes.episode_discovery import find_bags
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import find_bags
 from ptr_models.training import data
 from ptr_policy.bulk.rule import Tried, draw, show, verdict
 

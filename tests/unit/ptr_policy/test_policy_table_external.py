@@ -89,7 +89,7 @@ def test_its_row_stands_in_every_file_with_where_it_was_trained(
 
 
 def test_one_that_cannot_be_loaded_is_named_before_anything_is_trained(tmp_path: Path) -> None:
-    with pytest.raises(PtrError, match="external policy act: .*nowhere holds no policy of LeRobot"):
+    with pytest.raises(PtrError, match="external policy act: .*nowhere holds no LeRobot policy"):
         require_loadable(plan_of(tmp_path, f"act=lerobot:{tmp_path}/nowhere"))
     with pytest.raises(PtrError, match="two external policies are called act"):
         require_loadable(plan_of(tmp_path, "act=lerobot:a", "act=lerobot:b"))

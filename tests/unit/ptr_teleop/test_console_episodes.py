@@ -64,7 +64,7 @@ def test_an_episode_is_discarded_into_the_folder_of_the_command_line_and_comes_b
     assert (root / "discarded" / "episode_1").is_dir()
     assert listed(library) == {"episode_2": ("success", False), "episode_1": ("success", True)}
     assert (library.listing()["count"], library.listing()["discarded"]) == (1, 1)
-    with pytest.raises(EpisodeError, match="discarded already"):
+    with pytest.raises(EpisodeError, match="already discarded"):
         library.discard("episode_1")
     library.restore("episode_1")
     assert listed(library)["episode_1"] == ("success", False)
@@ -148,8 +148,8 @@ def test_q_of_a_file_lies_on_the_control_steps_or_is_refused(root: Path, tmp_pat
 
 
 def test_a_trial_has_the_q_of_its_policy_without_the_steps_that_were_held() -> None:
+    from ptr_models.episodes.mcap_scan import Raw
     from ptr_models.episodes.messages import typestore
-    from ptr_models.episodes.scan import Raw
     from ptr_teleop.console.recording import STEP_TOPIC, _policy_q
 
     store, kind = typestore(), "ptr_msgs/msg/PolicyStep"

@@ -30,7 +30,7 @@ from ptr_models.episodes.importing.naming import TRAJECTORY, SourceFolder, task_
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there, record_name
 from ptr_models.episodes.importing.tfrecord import RECORD_OVERHEAD, Feature, parse_example, read_records
 from ptr_models.episodes.jpeg import sane_size
-from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
+from ptr_models.episodes.metadata import EpisodeMetadata, placeholder_start
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.input_limits import MAX_TEXT
 
@@ -40,10 +40,10 @@ NAMES = ("folder", "instruction")
 """What an episode's task can be named after."""
 REACH = 2.0
 """m; the arm reaches 0.65 m, and its base lies at the origin."""
-MOST_TURN = 10.0
+MAX_TURN = 10.0
 """rad of an angle of a state or an action."""
 OWN_METADATA = "episode_metadata/ptr_metadata"
-"""Feature of what a bag knew beside its streams, as JSON, in data sets that `ptr export rlds` wrote."""
+"""Feature with the bag's metadata as JSON, in data sets written by `ptr export rlds`."""
 ODD = (PtrError, ValueError, ArithmeticError, np.linalg.LinAlgError)
 """What is raised about an episode that is left out."""
 
@@ -106,7 +106,7 @@ def read_bridge(path: Path, images: tuple[str, ...] = ("image_0",)) -> Iterator[
     """Episodes of one TFRecord file.
 
     Raises:
-        EpisodeError: the file is damaged or an episode lacks a feature.
+        EpisodeError: the file is damaged, or an episode has not all features.
     """
     for number, record in enumerate(read_records(path)):
         assert record is not None  # damage is an error here
@@ -182,17 +182,17 @@ def _is_black(data: bytes) -> bool:
 
 
 def require_images(images: Mapping[str, Sequence[bytes]]) -> None:
-    """Refuse bytes that are no image, and images that claim to be huge."""
+    """Refuse bytes that are not an image, and images that claim to be huge."""
     for name, frames in images.items():
         for step, data in enumerate(frames):
             if sane_size(data) is None:
-                raise EpisodeError(f"{name} of step {step} ({len(data)} bytes) is no image")
+                raise EpisodeError(f"{name} of step {step} ({len(data)} bytes) is not an image")
 
 
 def require_plausible(states: NDArray[np.float64], actions: NDArray[np.float64]) -> None:
     """Refuse numbers that no robot arm can mean."""
     for what, rows in (("state", states), ("action", actions)):
-        for unit, columns, most in (("m", slice(0, 3), REACH), ("rad", slice(3, 6), MOST_TURN), ("", slice(6, 7), 2.0)):
+        for unit, columns, most in (("m", slice(0, 3), REACH), ("rad", slice(3, 6), MAX_TURN), ("", slice(6, 7), 2.0)):
             values = np.abs(rows[:, columns])
             if values.max() > most:
                 step = int(values.max(axis=1).argmax())
@@ -305,14 +305,14 @@ def import_bridge(
 ) -> Imported:
     """Write a bag for each episode of a data set; those that are there already are kept, odd records left out.
 
-    An import that was interrupted goes on when it is called again.
+    Calling it again continues an interrupted import.
 
     Args:
         source: folder or file of the data set.
         out: folder for the bags.
         contract: by default the suite's own; its cameras must be in `CAMERAS`.
         advance: called after each episode with its bytes.
-        account: filled while it runs, for whoever interrupts it; returned.
+        account: filled during the import, so that it is available after an interruption; returned.
         names: what tasks are named after, one of `NAMES`.
         action_shift: control steps by which images and states lag behind actions. 0 in the release, whose conversion
             (bridgedata_raw_to_numpy.py) has shifted what was recorded before 2021-07-23.
@@ -361,7 +361,7 @@ def _import_record(
 def _start(episode: BridgeEpisode, name: str) -> int:
     """ns: when the bag began that the episode was before, where that is known."""
     told = episode.own.start_ns if episode.own else 0
-    return told if 0 < told < 2**62 else made_up_start(name)
+    return told if 0 < told < 2**62 else placeholder_start(name)
 
 
 def describe(name: str, episode: BridgeEpisode, rule: Rule) -> EpisodeMetadata:

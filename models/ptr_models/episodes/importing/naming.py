@@ -31,7 +31,7 @@ def task_name(instruction: str) -> str:
 
 
 def session_of(parts: Sequence[str]) -> tuple[int, datetime] | None:
-    """Which part of a path is the dated folder of a session, and when that began; None: there is none."""
+    """The index of a session's dated folder in a path, and its date; None without one."""
     for index in reversed(range(len(parts))):
         with contextlib.suppress(ValueError):
             return index, datetime.strptime(parts[index], _SESSION)

@@ -4,7 +4,7 @@
 A recording is a folder .../KITCHEN/TASK/NUMBER/DATE/raw/traj_group0/traj0 with images0/im_0.jpg ..., obs_dict.pkl
 (full_state), policy_out.pkl (actions) and perhaps lang.txt. It has one observation more than actions. Units, frames
 and gripper (1 = open) are those of the RLDS release. What was recorded before 2021-07-23 has images and states that
-lag behind the actions by one step; the conversion to numpy shifts that away, a recording still has it.
+lag behind the actions by one step. The conversion to numpy corrects that; a recording still has the lag.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def read_numpy(path: Path) -> list[Any]:
     """The episodes of a file of the numpy form, each for `numpy_episode`.
 
     Raises:
-        EpisodeError: it is none of this form.
+        EpisodeError: it does not have this format.
     """
     size = path.stat().st_size
     if size > MAX_NUMPY_BYTES:
@@ -138,7 +138,7 @@ def read_numpy(path: Path) -> list[Any]:
             read_header = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
             shape, _, kind = read_header(file)
         except (ValueError, EOFError, SyntaxError, MemoryError, RecursionError) as error:
-            raise EpisodeError(f"it is no intact .npy file ({str(error)[:100]})") from error
+            raise EpisodeError(f"it is not an intact .npy file ({str(error)[:100]})") from error
         if not kind.hasobject:
             raise EpisodeError(f"it holds an array of {kind}; a list of episodes is needed")
         found = load(file, path.name)
@@ -191,7 +191,7 @@ def _rows(values: Any, what: str) -> NDArray[np.float64]:
     rows = list(values) if isinstance(values, list | tuple | np.ndarray) else []
     sound = [isinstance(row, np.ndarray | list | tuple) and len(row) == 7 and _are_numbers(row) for row in rows]
     if not rows or not all(sound):
-        raise EpisodeError(f"its {what} are no rows of 7 numbers")
+        raise EpisodeError(f"its {what} are not rows of 7 numbers")
     table = np.array([np.asarray(row, dtype=np.float64) for row in rows])
     if not np.isfinite(table).all():
         raise EpisodeError(f"its {what} have a value that is not finite")
@@ -213,7 +213,7 @@ def _frames(folder: Path) -> list[bytes]:
     numbers = sorted(int(found[1]) for name in names if (found := _IMAGE.fullmatch(name)))
     if numbers != list(range(len(numbers))):
         missing = next(number for number in range(len(numbers)) if number not in set(numbers))
-        raise EpisodeError(f"{folder.name} lacks im_{missing}.jpg")
+        raise EpisodeError(f"{folder.name} has no im_{missing}.jpg")
     paths = [folder / f"im_{number}.jpg" for number in numbers]
     size = sum(path.stat().st_size for path in paths)
     if size > MAX_RECORD_BYTES:
@@ -231,7 +231,7 @@ def _instructions(path: Path) -> list[str]:
 
 
 def _without_confidence(lines: Sequence[str]) -> list[str]:
-    """The lines that people wrote; how sure an annotator was is none."""
+    """The lines that people wrote, without the annotators' confidence."""
     return [plain_words(line) for line in lines if "confidence" not in line]
 
 
@@ -264,5 +264,5 @@ def _checked(
 def _encoded(frames: Sequence[Any], image: str) -> list[bytes]:
     for step, frame in enumerate(frames):
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            raise EpisodeError(f"{_folder_of(image)} of step {step} is no image of height x width x 3 bytes")
+            raise EpisodeError(f"{_folder_of(image)} of step {step} is not an image of height x width x 3 bytes")
     return [encode_jpeg(frame) for frame in frames]

@@ -27,7 +27,7 @@ from ptr_models.episodes.importing.raw import (
     recordings_in,
 )
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there
-from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
+from ptr_models.episodes.metadata import EpisodeMetadata, placeholder_start
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 
 _SHOWN = 6
@@ -76,7 +76,7 @@ def import_recordings(
         out: folder for the bags.
         contract: by default the suite's own; its cameras must be in `bridge.CAMERAS`.
         advance: called after each recording, or file of the numpy form, with how many are done, and of how many.
-        account: filled while it runs, for whoever interrupts it; returned.
+        account: filled during the import, so that it is available after an interruption; returned.
         names: what tasks are named after, one of `bridge.NAMES`.
         action_shift: control steps by which images and states lag behind actions. None: 1 for recordings before
             2021-07-23, else 0; the numpy form is shifted already.
@@ -95,7 +95,7 @@ def import_recordings(
             account.written += result.written
             account.kept += result.kept
             account.left_out += result.left_out
-            _note(account, result.not_taken)
+            _record_not_taken(account, result.not_taken)
             advance(done + 1, len(jobs))
     return account
 
@@ -107,8 +107,8 @@ def _jobs(source: Path, rule: Rule, action_shift: int | None) -> Iterator[_Job]:
         yield _Job(path, rule)
 
 
-def _note(account: Imported, not_taken: Sequence[str]) -> None:
-    """Say once about each kind of images that it is not taken."""
+def _record_not_taken(account: Imported, not_taken: Sequence[str]) -> None:
+    """Note once for each kind of images that it is not imported."""
     for name in not_taken:
         why = "bags hold no depth images" if name.startswith("depth_") else "no camera of the contract takes it"
         if (note := f"{name} is not taken: {why}") not in account.notes:
@@ -161,7 +161,7 @@ class _Episode:
         """What goes into the bag."""
         rule = self.job.rule
         episode = self.read(tuple(rule.cameras.values()), tuple(rule.further.values()))
-        return describe(title, episode, rule), to_trajectory(episode, made_up_start(title))
+        return describe(title, episode, rule), to_trajectory(episode, placeholder_start(title))
 
     def left_out(self, error: Exception) -> LeftOut:
         """Why it becomes none."""

@@ -27,7 +27,7 @@ _SHARD = re.compile(r"(?P<split>[A-Za-z0-9_]+)\.tfrecord-(?P<shard>\d+)-of-\d+")
 class LeftOut:
     """A record that became no bag: its file and number, and why; without a number the rest of the file.
 
-    `place` is what it is called in the account, where a file's name says too little.
+    `place` is its name in the report, if the file's name is not specific enough.
     """
 
     file: Path
@@ -46,7 +46,7 @@ class LeftOut:
 class Imported:
     """What became of the records of a data set: bags that were written and that were there, and what was left out.
 
-    `notes` are said once, after the counts.
+    `notes` are printed once, after the counts.
     """
 
     written: list[Path] = field(default_factory=list)
@@ -59,13 +59,13 @@ class Imported:
         """Folders of all episodes, sorted."""
         return sorted({*self.written, *self.kept})
 
-    def account(self, most: int = 20) -> str:
+    def account(self, limit: int = 20) -> str:
         """Counts, and why records were left out: the first of them, and how many more there are."""
         lines = [f"{len(self.written)} written, {len(self.kept)} kept, {len(self.left_out)} left out"]
         lines += [f"  {note}" for note in self.notes]
-        lines += [f"  {item}" for item in self.left_out[:most]]
-        more = Counter(item.reason for item in self.left_out[most:])
-        lines += [f"  {count} more: {reason}" for reason, count in more.most_common(most)]
+        lines += [f"  {item}" for item in self.left_out[:limit]]
+        more = Counter(item.reason for item in self.left_out[limit:])
+        lines += [f"  {count} more: {reason}" for reason, count in more.most_common(limit)]
         return "\n".join(lines)
 
 

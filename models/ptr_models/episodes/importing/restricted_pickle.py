@@ -68,7 +68,7 @@ class _Array:
 
 
 class _Mark:
-    """Where the newest group of items on the stack begins."""
+    """The start of the newest group of items on the stack."""
 
 
 def read_pickle(path: Path) -> Any:
@@ -97,7 +97,7 @@ def load(file: BinaryIO, name: str) -> Any:
     except PickleError as error:
         raise PickleError(f"{name}: {error}") from None
     except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError, RecursionError) as error:
-        raise PickleError(f"{name} is no intact pickle ({type(error).__name__})") from error
+        raise PickleError(f"{name} is not an intact pickle ({type(error).__name__})") from error
 
 
 class _Machine:
@@ -284,7 +284,7 @@ def _finished(value: Any) -> Any:
 
 
 def _called(function: str, given: tuple[Any, ...]) -> Any:
-    """What one of the few known functions gives; none of them is called."""
+    """The result of one of the few known functions, without calling it."""
     if function in _ARRAYS:
         return _Array()
     if function == "numpy.dtype":
@@ -325,7 +325,7 @@ def _array(shape: Any, dtype: Any, data: Any, order: Any) -> Any:
     kind, items = dtype.made(), math.prod(sides)
     if kind.hasobject:
         if not isinstance(data, list) or len(data) != items or len(sides) != 1:
-            raise PickleError("an array of objects that is no list")
+            raise PickleError("an array of objects that is not a list")
         return data
     if isinstance(data, str):  # bytes of Python 2
         data = data.encode("latin1")

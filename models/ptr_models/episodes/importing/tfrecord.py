@@ -19,7 +19,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.input_limits import MAX_RECORD_BYTES
 
 RECORD_OVERHEAD = 16
-"""Bytes of a record beside its data: the length and two checksums."""
+"""Bytes of a record in addition to its data: the length and two checksums."""
 
 Feature = list[bytes] | NDArray[np.float32] | NDArray[np.int64]
 
@@ -48,7 +48,7 @@ def read_records(path: Path, damaged: Callable[[int | None, str], None] | None =
             length, check = struct.unpack("<QI", head)
             if check != masked_crc(head[:8]) or length > MAX_RECORD_BYTES:
                 reason = f"the length {length} has a wrong checksum or is above {MAX_RECORD_BYTES}"
-                return complain(None, where, f"{reason}; this is no intact TFRecord file")
+                return complain(None, where, f"{reason}; this is not an intact TFRecord file")
             data, tail = file.read(length), file.read(4)
             if len(data) < length or len(tail) < 4:
                 reason = f"the file is cut off after {len(data)} of {length} bytes; copy it again"
@@ -73,15 +73,15 @@ def masked_crc(data: bytes) -> int:
 
 
 def parse_example(data: bytes) -> dict[str, Feature]:
-    """Features of a serialised tf.train.Example: lists of bytes, float32 or int64 arrays.
+    """Features of a serialized tf.train.Example: lists of bytes, float32 or int64 arrays.
 
     Raises:
-        EpisodeError: the bytes are no Example, or a feature is there twice.
+        EpisodeError: the bytes are not an Example, or a feature occurs twice.
     """
     try:
         example = _example_class().FromString(data)
     except (DecodeError, UnicodeDecodeError) as error:
-        raise EpisodeError(f"{len(data)} bytes are no tf.train.Example ({error})") from error
+        raise EpisodeError(f"{len(data)} bytes are not a tf.train.Example ({error})") from error
     features: dict[str, Feature] = {}
     for entry in example.features.feature:
         if entry.key in features:

@@ -64,7 +64,7 @@ def definition(type_name: str) -> tuple[str, str]:
 
 
 def header_stamp(cdr: bytes | memoryview) -> int:
-    """Stamp (ns) of a serialised message that begins with a std_msgs/Header, without decoding the rest."""
+    """Stamp (ns) of a serialized message that starts with a std_msgs/Header, without decoding the rest."""
     seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
     return seconds * 1_000_000_000 + nanoseconds
 

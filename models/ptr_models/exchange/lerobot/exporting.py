@@ -21,8 +21,8 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.output_folder import locked
 from ptr_models.contract import Contract
 from ptr_models.episodes import pool
+from ptr_models.episodes.episode_discovery import Stamp, find_bags
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.finding import Stamp, find_bags
 from ptr_models.episodes.metadata import OUTCOMES
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.episodes.writer import PARTIAL
@@ -61,7 +61,7 @@ def export_lerobot(
     advance: Callable[[int, int], None] = lambda done, total: None,
     account: Exported | None = None,
 ) -> Exported:
-    """Write a data set of bags; an export that was interrupted goes on when it is called again.
+    """Write bags as a data set. Calling it again continues an interrupted export.
 
     Args:
         bags: folders of episodes, at any depth.
@@ -75,7 +75,7 @@ def export_lerobot(
     account = Exported() if account is None else account
     found = find_bags(bags)
     if out.exists():
-        raise EpisodeError(f"{out} exists already; choose another folder or move it away")
+        raise EpisodeError(f"{out} already exists; choose another folder or move it away")
     plan = _plan(found, options)
     partial_folder = out.with_name(out.name + PARTIAL)
     with locked(partial_folder):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A local LeRobotDataset into bags: each episode becomes one, as of `episodes.importing.bridge`."""
+"""Import a local LeRobotDataset: each episode becomes a bag, as in `episodes.importing.bridge`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ptr_models.episodes.importing.bridge import require_plausible
 from ptr_models.episodes.importing.naming import task_name
 from ptr_models.episodes.importing.records import Imported, LeftOut, is_there
 from ptr_models.episodes.jpeg import sane_size
-from ptr_models.episodes.metadata import EpisodeMetadata, made_up_start
+from ptr_models.episodes.metadata import EpisodeMetadata, placeholder_start
 from ptr_models.episodes.reader import read_metadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.exchange.lerobot import layout, video
@@ -136,7 +136,7 @@ def import_lerobot(
 
 
 def _own_contract(source: Path) -> Contract | None:
-    """The contract that an export of ours left; None: there is none."""
+    """The contract stored by an export of this suite; None without one."""
     path = source / layout.PROVENANCE
     if not path.is_file():
         return None
@@ -241,4 +241,4 @@ def _start(metadata: EpisodeMetadata) -> int:
     told = origin.get("start_ns") if isinstance(origin, dict) else None
     if isinstance(told, int) and 0 < told < 2**62:
         return told
-    return made_up_start(metadata.episode_id)
+    return placeholder_start(metadata.episode_id)

@@ -21,7 +21,7 @@ VERSION, OLD_VERSION = "v3.0", "v2.1"
 CHUNK_FILES = 1000
 """Files per chunk folder."""
 DATA_MEGABYTES, VIDEO_MEGABYTES = 100, 200
-"""Size from which a new file begins."""
+"""File size above which a new file is started."""
 
 INFO, STATS, TASKS, PROVENANCE = "meta/info.json", "meta/stats.json", "meta/tasks.parquet", "meta/ptr.json"
 EPISODES_PATH = "meta/episodes/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
@@ -50,7 +50,7 @@ _PLACE = re.compile(r"\{(\w+)(?::0?(\d+)d)?\}")
 
 
 class UnwritableError(EpisodeError):
-    """The disk refuses, which is no fault of an episode: the whole run ends."""
+    """The disk can't be written. This ends the whole run, since no episode is at fault."""
 
 
 def full(error: BaseException) -> bool:
@@ -89,7 +89,7 @@ def below(root: Path, relative: str) -> Path:
     """A regular file of a data set; a path that leaves its folder is refused.
 
     Raises:
-        EpisodeError: it does leave, or there is no such file.
+        EpisodeError: it leaves the folder, or the file does not exist.
     """
     path = root / relative
     if not path.resolve().is_relative_to(root.resolve()):

@@ -43,7 +43,7 @@ class Fit:
 
 
 def names_of(feature: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of a vector's numbers: a list, or a list in a mapping such as {"motors": [...]}; empty: not told."""
+    """Names of a vector's numbers: a list, or a list in a mapping such as {"motors": [...]}; empty: not given."""
     names = feature.get("names")
     if isinstance(names, dict):
         names = next((value for value in names.values() if isinstance(value, list)), None)
@@ -68,7 +68,7 @@ def match(
         cameras: camera to feature, as asked for; the rest is chosen here.
         state_names, action_names: in place of the data set's.
     Raises:
-        EpisodeError: it does not fit; the sentence says why, and what would.
+        EpisodeError: it does not match; the message says why, and what would match.
     """
     state, action = columns(features, robot, state_names, action_names)
     chosen, left_out = _cameras(features, contract, cameras)
@@ -81,7 +81,7 @@ def columns(
     state_names: tuple[str, ...] | None = None,
     action_names: tuple[str, ...] | None = None,
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Where the state's and the action's numbers are, in the order of the contract; as of `match`."""
+    """The indices of the state's and the action's numbers, in the order of the contract; as in `match`."""
     return (
         _axes(features, layout.STATE, STATE_AXES, robot, state_names),
         _axes(features, layout.ACTION, ACTION_AXES, robot, action_names),
@@ -162,7 +162,7 @@ def _cameras(
     if wanted:
         raise EpisodeError(
             f"no image of the data set is camera {wanted[0]} of the contract; it has: {', '.join(images) or 'none'}; "
-            f"say which with --camera {wanted[0]}=KEY"
+            f"select one with --camera {wanted[0]}=KEY"
         )
     for name, key in rest.items():
         plain = re.sub(r"[^A-Za-z0-9_]+", "_", name)[:64]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A local LeRobotDataset of v2.1 or v3.0, episode by episode, as something that nobody vouches for.
+"""Read a local LeRobotDataset v2.1 or v3.0, episode by episode, as untrusted input.
 
 What a file declares is looked at before it is read, paths stay in the folder, JSON is bounded, and nothing is
 unpickled or fetched.
@@ -59,12 +59,12 @@ class Record:
 
 
 class Dataset:
-    """What info.json says; `records` reads the episodes."""
+    """The content of info.json; `records` reads the episodes."""
 
     def __init__(self, root: Path) -> None:
         """Raises: EpisodeError: no data set, or of another version."""
         if not root.is_dir():
-            raise EpisodeError(f"{root} is no folder; give the folder of a LeRobotDataset")
+            raise EpisodeError(f"{root} is not a folder; give the folder of a LeRobotDataset")
         if not (root / layout.INFO).is_file():
             raise EpisodeError(f"{root} holds no {layout.INFO}; give the folder of a LeRobotDataset")
         self.root = root
@@ -84,7 +84,7 @@ class Dataset:
         if not isinstance(features, dict) or len(features) > _MOST_FEATURES:
             raise EpisodeError(f"{root} lists no features in {layout.INFO}")
         if not all(isinstance(item, dict) for item in features.values()):
-            raise EpisodeError(f"{root} lists a feature in {layout.INFO} that is no object")
+            raise EpisodeError(f"{root} lists a feature in {layout.INFO} that is not an object")
         self.features: dict[str, dict[str, Any]] = features
         self._data_path = _text(info, "data_path")
         self._video_path = _text(info, "video_path") if self.video_keys else ""
@@ -99,7 +99,7 @@ class Dataset:
         return [name for name, item in self.features.items() if item.get("dtype") == "video"]
 
     def records(self, columns: tuple[str, ...], videos: tuple[str, ...], images: tuple[str, ...]) -> Iterator[Record]:
-        """All episodes in their order; what is wrong with one is told in its place.
+        """All episodes in order; an error of one is reported in its place.
 
         Args:
             columns: features of numbers to read.   videos, images: features of images.
@@ -112,7 +112,7 @@ class Dataset:
                 index = entry["episode_index"]
                 try:
                     path = self._data_file(entry)
-                    found = rows.take(path, index, entry["length"])
+                    found = rows.read(path, index, entry["length"])
                     where = {key: self._span(key, entry) for key in videos}
                 except EpisodeError as error:
                     yield Record(index, problem=str(error))
@@ -195,11 +195,11 @@ class _Rows:
         self._held: pa.RecordBatch | None = None
         self._opened: Any = None
 
-    def take(self, path: Path, index: int, length: int) -> dict[str, Any]:
+    def read(self, path: Path, index: int, length: int) -> dict[str, Any]:
         """The rows of an episode.
 
         Raises:
-            EpisodeError: they are not there, or not as many as said, or damaged.
+            EpisodeError: they are missing or damaged, or their number is wrong.
         """
         try:
             if path != self._path:
@@ -292,7 +292,7 @@ def _table(path: Path) -> Iterator[pq.ParquetFile]:
                         )
             yield table
     except (pa.ArrowException, OSError, MemoryError) as error:
-        raise EpisodeError(f"{path} is no intact Parquet file: {error}") from error
+        raise EpisodeError(f"{path} is not an intact Parquet file: {error}") from error
 
 
 def _entry(item: Mapping[str, Any], task: str) -> dict[str, Any]:
@@ -305,7 +305,7 @@ def _entry(item: Mapping[str, Any], task: str) -> dict[str, Any]:
 def _place(item: Mapping[str, Any], key: str) -> tuple[int, int, float]:
     begin = item.get(f"videos/{key}/from_timestamp")
     if not isinstance(begin, (int, float)) or not 0 <= begin < 1e9:
-        raise EpisodeError(f"the table of episodes has {begin!r} where the video of {key} begins")
+        raise EpisodeError(f"the table of episodes has {begin!r} as the start of the video of {key}")
     return _number(item, f"videos/{key}/chunk_index"), _number(item, f"videos/{key}/file_index"), float(begin)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One bag as the rows and videos of one episode, in a folder of its own.
+"""Convert one bag to the rows and videos of one episode, in its own folder.
 
 The rows are the control steps that training reads (`episodes.reader`), so that a time of k / fps is true; the frames
 are of the size that was recorded.
@@ -110,7 +110,7 @@ def stage(path: Path, folder: Path, plan: Plan) -> None:
     """Write a bag's rows and videos into a folder, which appears when it is complete.
 
     Raises:
-        EpisodeError, ContractError: as of `read_episode`, or an image has another size than the one before it.
+        EpisodeError, ContractError: as in `read_episode`, or an image has another size than the previous one.
     """
     metadata = read_metadata(path)
     plan.contract.require(metadata.contract, f"episode {path}")

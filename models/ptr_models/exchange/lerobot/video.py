@@ -46,7 +46,7 @@ class Joined:
         self._fps, self.frames, self.bytes = fps, 0, 0
 
     def append(self, path: Path) -> tuple[float, float]:
-        """Add a video; returns where it begins and ends, in s."""
+        """Add a video; returns its start and end, s."""
         begin = self.frames
         with _opened(path) as (container, stream):
             if self._stream is None:
@@ -80,7 +80,7 @@ def decode(path: Path, begin: float, times: NDArray[np.float64], fps: float) -> 
 
     Args:
         path: an MP4 file.
-        begin: s, where the episode begins in it.
+        begin: s, start of the episode in it.
         times: s after that, ascending.
     Raises:
         EpisodeError: no MP4, not of a codec that is decoded, too large, or a frame is missing.

@@ -14,10 +14,10 @@ def export(path: Path, destination: Path, *, inference: bool = False, card: dict
     """Write a smaller copy of a checkpoint for shipping.
 
     Args:
-        inference: weights only; otherwise Adam's moments stay, as bfloat16, so that fine-tuning carries them
-        over. card: facts about where it comes from, added to those it has.
+        inference: weights only. Otherwise Adam's moments are kept as bfloat16, for fine-tuning.
+        card: facts about its origin, added to the existing ones.
     """
     checkpoint = read_checkpoint(path)
     algorithm = load_algorithm(checkpoint)
     described = replace(checkpoint, card={**checkpoint.card, **(card or {})})
-    return save_checkpoint(destination, algorithm, described, optimiser=not inference, compact=True, random=False)
+    return save_checkpoint(destination, algorithm, described, optimizer=not inference, compact=True, random=False)

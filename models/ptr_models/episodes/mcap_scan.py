@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Go through the messages of a bag fast: no copies, and no descriptions of topics that nobody asks for.
+"""Scan the messages of a bag fast, without copying them.
 
-Maps the file into memory, takes the index at its end (https://mcap.dev/spec), and walks through the chunks, so
-that images that no control step uses are not even copied. What it yields equals `bag.messages`, which goes
-through rosbags and serves the files that have no index.
+It maps the file into memory, reads the index at its end (https://mcap.dev/spec), and walks through the chunks. Images
+that no control step uses are not even copied. The result equals that of `bag.messages`, which uses rosbags and also
+handles files without an index.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.mcap_format import CHUNK, MESSAGE, RECORD, Index, read_index, unpack_chunk
 from ptr_models.episodes.messages import ARM_STATE, EXECUTED_COMMAND, IMAGE, JOINT_STATE, has_header, header_stamp
 
-MOST_BACK = 0.1
-"""s by which a stamp may be before one that was written earlier; messages overtake each other by less."""
+MAX_BACKWARD = 0.1
+"""s by which a stamp may precede one that was written earlier; messages overtake each other by less."""
 _IN_ORDER = (ARM_STATE, EXECUTED_COMMAND, IMAGE)
-"""Types whose stamps grow; that of an event is when it happened, which may be said later."""
+"""Types with increasing stamps. An event's stamp is when it happened; it may be published later."""
 _ONE_PUBLISHER = (*_IN_ORDER, JOINT_STATE)
-"""Types of which a robot has one publisher a topic."""
+"""Types for which a robot has one publisher per topic."""
 _NOT_KNOWN = (0, 2**32 - 1)
-"""Sequence numbers of messages whose publisher's number the recorder, or its middleware, did not know."""
-MIXED_SHARE, MIXED_LEAST = 0.02, 5
-"""Share and number of messages that may be numbered no higher than the one before. A publisher counts up, and from
-the beginning after a restart; of two that take turns, each turn of the one with the lower numbers is such a message."""
+"""Sequence numbers that mean: not known by the recorder or its middleware."""
+MIXED_SHARE, MIXED_MIN = 0.02, 5
+"""Allowed share and number of messages with a sequence number not higher than the previous one. A publisher counts up,
+and starts again after a restart. With two alternating publishers, every message of the lower-numbered one counts."""
 _MESSAGE = struct.Struct("<BQHIQQ")
 
 
 class Raw(NamedTuple):
-    """A message that is not decoded.
+    """An undecoded message.
 
     Attributes:
         stamp, arrival: ns; the stamp is the header's, else the arrival.
@@ -56,9 +56,9 @@ def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[R
     Args:
         path: an episode's folder, or its bag.
     Returns:
-        Per topic its type and its messages in the order of their arrival; a topic that was not recorded is absent.
+        For each topic its type and its messages in the order of arrival; topics that were not recorded are absent.
     Raises:
-        EpisodeError: there is no bag, it is cut off or damaged, or `order_problem` finds something.
+        EpisodeError: the bag is missing, truncated or damaged, or `order_problem` finds something.
     """
     found = _as_written(path, topics)
     problem = _order_problem(found)
@@ -70,10 +70,10 @@ def scan(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str, list[R
 
 
 def order_problem(path: Path | str, topics: Iterable[str]) -> str:
-    """Whether the messages of a bag are out of order, in one sentence; empty: they are not.
+    """One sentence if the messages of a bag are out of order; otherwise empty.
 
-    The clock went back while it was recorded, and sorting by stamps would interleave what happened before and after; or
-    two publishers of one topic, two robots, are interleaved as they came. Errors as of `scan`.
+    Either the clock jumped back during the recording, so that sorting by stamps would mix the times before and after.
+    Or one topic had two publishers (two robots), whose messages are interleaved. Errors as in `scan`.
     """
     return _order_problem(_as_written(path, topics))
 
@@ -85,13 +85,13 @@ def _order_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
 def _mixed_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
     for topic, (kind, raws) in sorted(found.items()):
         numbers = np.array([raw.sequence for raw in raws if raw.sequence not in _NOT_KNOWN])
-        if kind not in _ONE_PUBLISHER or len(set(numbers)) < 2:  # one and the same number counts nothing
+        if kind not in _ONE_PUBLISHER or len(set(numbers)) < 2:  # a constant number tells nothing
             continue
         repeated = int((np.diff(numbers) <= 0).sum())
-        if repeated > max(MIXED_LEAST, MIXED_SHARE * len(numbers)):
+        if repeated > max(MIXED_MIN, MIXED_SHARE * len(numbers)):
             return (
-                f"{repeated} of {len(numbers)} messages of {topic} are numbered no higher than the one before: two "
-                "publishers, so that two robots are mixed in it; leave it out"
+                f"{repeated} of {len(numbers)} messages of {topic} are not numbered higher than the previous one, so "
+                "it mixes two publishers (two robots); leave it out"
             )
     return ""
 
@@ -105,10 +105,10 @@ def _clock_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
             if len(values) < 2:
                 continue
             back = np.maximum.accumulate(values) - np.array(values)
-            if back.max() > MOST_BACK * 1e9:
+            if back.max() > MAX_BACKWARD * 1e9:
                 return (
-                    f"the clock went back by {back.max() * 1e-9:.2f} s while {topic} was recorded, so that the order "
-                    "of its messages is not that of their stamps; leave it out"
+                    f"the clock jumped back by {back.max() * 1e-9:.2f} s while {topic} was recorded, so its messages "
+                    "are not in the order of their stamps; leave it out"
                 )
     return ""
 
@@ -122,7 +122,7 @@ def _as_written(path: Path | str, topics: Iterable[str]) -> dict[str, tuple[str,
         index = read_index(content)
         if index is not None:
             return _scan(content, index, wanted)
-    except Exception as error:  # damage shows itself in many kinds: struct, unicode, value, memory, ...
+    except Exception as error:  # damage causes errors of many kinds: struct, unicode, value, memory, ...
         raise damaged(bag, error) from error
     found: dict[str, tuple[str, list[Raw]]] = {}
     with open_bag(bag) as reader:
@@ -147,7 +147,7 @@ def _chunk(content: memoryview, place: int) -> memoryview:
     opcode, length = RECORD.unpack_from(content, place)
     record = content[place + RECORD.size : place + RECORD.size + length]
     if opcode != CHUNK or len(record) != length:
-        raise ValueError(f"there is no whole chunk at byte {place}")
+        raise ValueError(f"there is no complete chunk at byte {place}")
     return unpack_chunk(record)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find complete episodes in folders and manifests: fast enough for tens of thousands."""
+"""Find complete episodes in folders and manifests, fast enough for tens of thousands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LABEL = "episode.json"
 
 
 class Stamp(NamedTuple):
-    """Sizes (bytes) and times of change (ns) of a bag and of the episode.json beside it; -1: there is none."""
+    """Sizes (bytes) and modification times (ns) of a bag and of its episode.json; -1: missing."""
 
     bag_bytes: int
     bag_time: int
@@ -33,14 +33,14 @@ def find_bags(directories: Iterable[Path | str], exclusion: Exclusion | None = N
     """Folders of complete episodes in and under some directories, sorted.
 
     Folders that end in `.partial` and everything below `discarded/` are left out. Links are followed, each folder is
-    entered once, and a link that leads nowhere is named in the log.
+    entered once, and broken links are logged.
 
     Args:
-        directories: where to look, at any depth; a file is a manifest (`episodes.manifest`) that lists bags.
-        exclusion: folders that are left out.
+        directories: folders to search, at any depth, or manifests (`episodes.manifest`), which are files.
+        exclusion: folders to leave out.
     Raises:
-        EpisodeError: a directory does not exist, or there is no episode in it, or all are left out, or a bag of a
-            manifest has changed or is gone.
+        EpisodeError: a directory does not exist or has no episode, all episodes are left out, or a bag of a manifest
+            has changed or is missing.
     """
     found: dict[str, Stamp] = {}
     exclusion = exclusion or Exclusion()
@@ -56,17 +56,17 @@ def find_bags(directories: Iterable[Path | str], exclusion: Exclusion | None = N
             raise EpisodeError(f"{directory} holds no complete episode")
         found |= inside
     if exclusion and not found:
-        raise EpisodeError("no complete episode is left; there is none, or --exclude leaves out all of them")
+        raise EpisodeError("no complete episode is left; --exclude leaves out all of them, or there is none")
     return {path: found[path] for path in sorted(found, key=lambda path: path.split(os.sep))}
 
 
 def episodes_so_far(directory: Path) -> list[Path]:
-    """Folders of complete episodes in and under a directory to which others write meanwhile; one not there has none."""
+    """Complete episodes in and under a directory that is still being written; empty if it does not exist."""
     return [Path(path) for path, _ in _walk(os.fspath(directory), Exclusion())]
 
 
 def _listed(manifest: Path | str, exclusion: Exclusion) -> Iterator[tuple[str, Stamp]]:
-    """The bags of a manifest, each as it was when it was listed."""
+    """The bags of a manifest; each must be unchanged since it was listed."""
     top = os.path.dirname(os.path.realpath(manifest))
     for folder, listed in read_manifest(manifest):
         if os.path.isdir(folder) and exclusion.covers(folder, top, os.stat(folder)):
@@ -79,17 +79,17 @@ def _listed(manifest: Path | str, exclusion: Exclusion) -> Iterator[tuple[str, S
 
 
 def _stamp(folder: str) -> Stamp | None:
-    """The stamp of one episode's folder; None: there is no bag."""
+    """The stamp of one episode's folder; None without a bag."""
     return next((stamp for found, stamp in _walk(folder, Exclusion()) if found == folder), None)
 
 
 def _walk(directory: str, exclusion: Exclusion) -> Iterator[tuple[str, Stamp]]:
-    """Folders with a bag, links followed: that is how people make subsets. A folder is entered once."""
+    """Folders with a bag. Links are followed, since people use them for subsets. Each folder is entered once."""
     folders, entered = [directory], set[tuple[int, int]]()
     while folders:
         folder = folders.pop()
         bag = label = None
-        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # somebody moved it away
+        with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # moved away meanwhile
             status = os.stat(folder)
             if (status.st_dev, status.st_ino) in entered:
                 continue
@@ -98,7 +98,7 @@ def _walk(directory: str, exclusion: Exclusion) -> Iterator[tuple[str, Stamp]]:
             entered.add((status.st_dev, status.st_ino))
             for entry in entries:
                 if entry.is_symlink() and not os.path.exists(entry.path):
-                    LOGGER.warning("the link %s leads nowhere; it is left out", entry.path)
+                    LOGGER.warning("the link %s is broken; it is left out", entry.path)
                     continue
                 if entry.is_dir():
                     if not (entry.name.endswith(PARTIAL) or entry.name == DISCARDED):

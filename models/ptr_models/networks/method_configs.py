@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class AutoregressiveConfig:
-    """The binned policy of autoregressive behaviour cloning; defaults as in PTR's code.
+    """The binned policy of autoregressive behavior cloning; defaults as in PTR's code.
 
     Attributes:
         bins: per action dimension.
@@ -27,7 +27,7 @@ class AutoregressiveConfig:
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The causal transformer of the Behaviour Transformer; defaults as published for the kitchen.
+    """The causal transformer of the Behavior Transformer; defaults as published for the kitchen.
 
     Attributes:
         window: frames that it sees at most.

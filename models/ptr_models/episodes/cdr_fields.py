@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The fields of serialised messages that training needs, without making message objects.
+"""Read the fields that training needs from serialized messages, without creating message objects.
 
-Each function follows the definition in `messages/` up to the last field that it takes; the rest is skipped. A
-message in big-endian form, which no ROS 2 of today writes, goes the way of `bag.decode`.
+Each function follows the definition in `messages/` up to the last field that it needs and skips the rest. Big-endian
+messages, which no current ROS 2 writes, are decoded by `bag.decode`.
 
-CDR: four bytes of encapsulation, then the fields, each aligned to its size; a string is its length (with the
-final zero) and its bytes.
+CDR: four bytes of encapsulation, then the fields, each aligned to its size. A string is its length (including the final
+zero) and its bytes.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _BETWEEN_POSE_AND_GRIPPER = 7 * 8 + 18 * 8
 
 
 class Executed(NamedTuple):
-    """What was sent to the driver.
+    """A command as sent to the driver.
 
     Attributes:
         pose: commanded target: position x y z (m) and quaternion x y z w.
         gripper: commanded opening, 0 = closed, 1 = open.
-        source: of the command behind it, empty while nobody commands.
+        source: of the command behind it; empty if there is none.
         decided: stamp of that command (ns).
     """
 
@@ -58,29 +58,29 @@ def image_data(cdr: Data) -> NDArray[np.uint8]:
 
 
 def arm_state(cdr: Data) -> ArmSample:
-    """What an observation needs of a ptr_msgs/ArmState."""
+    """The fields of a ptr_msgs/ArmState that an observation needs."""
     return _read(cdr, ARM_STATE, _arm_state, arm_sample)
 
 
 def executed(cdr: Data) -> Executed:
-    """What actions are made of, of a ptr_msgs/ExecutedCommand."""
+    """The fields of a ptr_msgs/ExecutedCommand that actions need."""
     return _read(cdr, EXECUTED_COMMAND, _executed, executed_command)
 
 
 def executed_command(message: Any) -> Executed:
-    """The same of a message object."""
+    """The same from a message object."""
     target, at, decided = message.target.position, message.target.orientation, message.command_stamp
     pose = (target.x, target.y, target.z, at.x, at.y, at.z, at.w)
     return Executed(pose, message.gripper_position, message.source, decided.sec * 10**9 + decided.nanosec)
 
 
 def object_poses(cdr: Data) -> NDArray[np.float64]:
-    """Poses (2, 7) of item and target of a ptr_msgs/ObjectStates: position (m), quaternion x y z w."""
+    """Poses (2, 7) of item and target from a ptr_msgs/ObjectStates: position (m), quaternion x y z w."""
     return _read(cdr, OBJECT_STATES, _object_poses, object_poses_of)
 
 
 def object_poses_of(message: Any) -> NDArray[np.float64]:
-    """The same of a message object.
+    """The same from a message object.
 
     Raises:
         EpisodeError: it has fewer poses.
@@ -140,11 +140,11 @@ def _object_poses(body: memoryview) -> NDArray[np.float64]:
 
 def _require_both(count: int) -> None:
     if count < OBJECTS:
-        raise EpisodeError(f"a message of type {OBJECT_STATES} has {count} poses; item and target are needed")
+        raise EpisodeError(f"a message of type {OBJECT_STATES} has {count} poses; it needs two, item and target")
 
 
 def _behind_string(body: memoryview, place: int) -> int:
-    """The place behind a string that begins at or after a place."""
+    """The position after a string that starts at or after a position."""
     place = _aligned(place, 4)
     return place + 4 + _LENGTH.unpack_from(body, place)[0]
 

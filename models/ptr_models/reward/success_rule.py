@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From probabilities per frame to one judgment per episode: N frames in a row at or above a threshold.
+"""The rule from probabilities per frame to success of an episode: N frames in a row at or above a threshold.
 
-One frame that looks like success for a moment (the gripper hides the object) is no success; PTR's original takes
-every frame's probability as reward, V-PTR makes it sparse in this way.
+A single frame that looks like success (e.g. because the gripper hides the object) does not count. The original PTR uses
+each frame's probability as reward; V-PTR makes rewards sparse in this way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ptr_models.common.errors import PtrError
 
 
 class Streak:
-    """Counts frames in a row; for a running trial, frame by frame."""
+    """Counts successful frames in a row, frame by frame in a running trial."""
 
     def __init__(self, threshold: float, needed: int) -> None:
         """Args: threshold: probability that counts.  needed: frames in a row, at least 1."""
@@ -31,6 +31,6 @@ class Streak:
 
 
 def first_success(probabilities: Iterable[float], threshold: float, needed: int) -> int | None:
-    """Index of the frame that completes the first streak, or None; what `Streak` says while a trial runs."""
+    """Index of the frame that completes the first streak, or None; equivalent to `Streak` in a running trial."""
     streak = Streak(threshold, needed)
     return next((index for index, value in enumerate(probabilities) if streak.add(float(value))), None)

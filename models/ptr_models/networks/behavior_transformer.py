@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Behaviour Transformer: a causal transformer over frames that picks one of k typical actions and corrects it.
+"""Behavior Transformer: a causal transformer over frames that picks one of k typical actions and corrects it.
 
 Shafiullah et al., "Behavior Transformers: Cloning k modes with one stone", NeurIPS 2022 (arXiv 2206.11251).
 """
@@ -21,15 +21,15 @@ from ptr_models.networks.features import ObservationFeatures
 
 @dataclass(frozen=True)
 class ModesWithOffsets:
-    """k point masses: mode k is centre k plus the offset that the network predicts for it.
+    """k point masses: mode k is center k plus the offset that the network predicts for it.
 
     Attributes:
-        logits: (B, k).   offsets: (B, k, A).   centres: (k, A).
+        logits: (B, k).   offsets: (B, k, A).   centers: (k, A).
     """
 
     logits: Tensor
     offsets: Tensor
-    centres: Tensor
+    centers: Tensor
 
     @property
     def mode(self) -> Tensor:
@@ -37,35 +37,35 @@ class ModesWithOffsets:
         return self.action_of(self.logits.argmax(dim=-1, keepdim=True)).squeeze(1)
 
     def sample(self, count: int) -> tuple[Tensor, Tensor]:
-        """Actions of classes drawn at random, and the log-masses of the classes: (B, count, A), (B, count)."""
+        """Actions of sampled classes, and the log-masses of the classes: (B, count, A), (B, count)."""
         log_p = self.logits.log_softmax(dim=-1)
         chosen = torch.multinomial(log_p.exp(), count, replacement=True)
         return self.action_of(chosen), log_p.gather(-1, chosen)
 
     def sample_gripper(self) -> Tensor:
-        """The mode with the gripper, the last dimension, of a class drawn at random: (B, A)."""
+        """The mode, with the gripper (the last dimension) of a sampled class: (B, A)."""
         return torch.cat([self.mode[:, :-1], self.sample(1)[0][:, 0, -1:]], dim=-1)
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Log-mass (B,) of the class to whose centre actions (B, A) are nearest; not a density."""
+        """Log-mass (B,) of the class whose center is nearest to actions (B, A); not a density."""
         return self.logits.log_softmax(dim=-1).gather(-1, self.nearest(actions).unsqueeze(-1)).squeeze(-1)
 
     def action_of(self, classes: Tensor) -> Tensor:
-        """Centre plus offset of classes (B, M): (B, M, A)."""
+        """Center plus offset of classes (B, M): (B, M, A)."""
         index = classes.unsqueeze(-1).expand(-1, -1, self.offsets.shape[-1])
-        return self.centres[classes] + self.offsets.gather(1, index)
+        return self.centers[classes] + self.offsets.gather(1, index)
 
     def nearest(self, actions: Tensor) -> Tensor:
-        """Class (B,) of each action (B, A): the nearest centre."""
-        return torch.cdist(actions, self.centres).argmin(dim=-1)
+        """Class (B,) of each action (B, A): the nearest center."""
+        return torch.cdist(actions, self.centers).argmin(dim=-1)
 
 
-class BehaviourTransformer(ObservationFeatures):
+class BehaviorTransformer(ObservationFeatures):
     """Features of up to `window` frames, causally mixed, to modes with offsets for every frame.
 
     Attributes:
-        window: frames that it sees at most, the present one included.
-        centres: (k, A) typical actions, found in the training data; zeros until then.
+        window: maximum number of frames, including the present one.
+        centres: (k, A) typical actions from the training data; zeros until they are fitted.
     """
 
     def __init__(self, config: NetworkConfig, tasks: int, actions: int = 7) -> None:
@@ -81,11 +81,11 @@ class BehaviourTransformer(ObservationFeatures):
         self.norm = nn.LayerNorm(options.width)
         self.classes = nn.Linear(options.width, options.modes, bias=False)
         self.offsets = nn.Linear(options.width, options.modes * actions)
-        self.centres: Tensor
+        self.centres: Tensor  # the name in checkpoints
         self.register_buffer("centres", torch.zeros(options.modes, actions))
-        self._initialise()
+        self._initialize()
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         """As GPT-2: normal with std 0.02, smaller where a block adds to the stream; biases 0."""
         for module in (self.embed, self.blocks, self.classes, self.offsets):
             for layer in module.modules():
@@ -109,7 +109,7 @@ class BehaviourTransformer(ObservationFeatures):
         return ModesWithOffsets(self.classes(x), offsets, self.centres)
 
     def observe(self, image: Tensor, state: Tensor, task: Tensor) -> Tensor:
-        """Features (B, F) of one frame each, which a history can keep."""
+        """Features (B, F) of single frames, for a history."""
         return self.features(self.encode(image), state, task)
 
     def forward(self, image: Tensor, state: Tensor, task: Tensor) -> ModesWithOffsets:

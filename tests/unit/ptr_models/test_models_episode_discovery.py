@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ptr_models.cli import main
-from ptr_models.episodes import finding
+from ptr_models.episodes import episode_discovery
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion, only_in
 from ptr_models.episodes.reader import read_metadata
@@ -24,7 +24,7 @@ def episode(folder: Path) -> Path:
 
 
 def test_a_folder_that_does_not_exist_yet_has_no_episodes(tmp_path: Path) -> None:
-    assert finding.episodes_so_far(tmp_path / "later") == []
+    assert episode_discovery.episodes_so_far(tmp_path / "later") == []
 
 
 def test_an_episode_that_is_moved_away_while_they_are_counted_is_not_counted(
@@ -38,16 +38,16 @@ def test_an_episode_that_is_moved_away_while_they_are_counted_is_not_counted(
             goes.rename(tmp_path / "discarded")
         return scan(folder)
 
-    monkeypatch.setattr(finding.os, "scandir", scan_late)
-    assert finding.episodes_so_far(tmp_path) == [stays]
+    monkeypatch.setattr(episode_discovery.os, "scandir", scan_late)
+    assert episode_discovery.episodes_so_far(tmp_path) == [stays]
 
 
 def test_an_episode_that_is_being_written_is_not_even_looked_into(tmp_path: Path, monkeypatch) -> None:
     episode(tmp_path / "one.partial")
     scanned: list[str] = []
     scan = os.scandir
-    monkeypatch.setattr(finding.os, "scandir", lambda folder: scanned.append(folder) or scan(folder))
-    assert finding.episodes_so_far(tmp_path) == []
+    monkeypatch.setattr(episode_discovery.os, "scandir", lambda folder: scanned.append(folder) or scan(folder))
+    assert episode_discovery.episodes_so_far(tmp_path) == []
     assert scanned == [str(tmp_path)]
 
 
@@ -59,9 +59,9 @@ def test_links_to_episodes_and_folders_are_followed_once(tmp_path: Path) -> None
     subset.mkdir()
     (subset / "link").symlink_to(chosen)
     (subset / "loop").symlink_to(subset)
-    assert list(finding.find_bags([subset])) == [str(subset / "link")]
+    assert list(episode_discovery.find_bags([subset])) == [str(subset / "link")]
     (tmp_path / "everything").symlink_to(tmp_path / "all")
-    assert len(finding.find_bags([tmp_path / "everything"])) == 2
+    assert len(episode_discovery.find_bags([tmp_path / "everything"])) == 2
 
 
 def test_a_link_that_leads_nowhere_is_named_and_hides_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -69,9 +69,9 @@ def test_a_link_that_leads_nowhere_is_named_and_hides_nothing(tmp_path: Path, ca
     for name in ("a_gone", "z_gone"):
         (tmp_path / name).symlink_to(tmp_path / "nothing")
         (here / f"{name}.mcap").symlink_to(tmp_path / "nothing")
-    assert list(finding.find_bags([tmp_path])) == [str(here)]
+    assert list(episode_discovery.find_bags([tmp_path])) == [str(here)]
     for path in (tmp_path / "a_gone", here / "z_gone.mcap"):
-        assert f"the link {path} leads nowhere" in caplog.text
+        assert f"the link {path} is broken" in caplog.text
 
 
 @pytest.mark.parametrize("pattern", ["bad_*", "{root}/all/bad_1", "{root}/*/bad_*", "sub/../bad_1", "{root}/link"])
@@ -84,16 +84,16 @@ def test_what_is_excluded_by_path_or_glob_is_left_out_with_all_below_it(
     (tmp_path / "link").symlink_to(bad)
     monkeypatch.chdir(tmp_path / "all")
     exclusion = Exclusion([pattern.format(root=tmp_path)])
-    assert list(finding.find_bags([tmp_path / "all"], exclusion)) == [str(good)]
+    assert list(episode_discovery.find_bags([tmp_path / "all"], exclusion)) == [str(good)]
 
 
 def test_an_exclusion_that_leaves_nothing_out_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     episode(tmp_path / "a")
     episode(tmp_path / "2026" / "a")
     exclusion = Exclusion(["2026/*", "b"])
-    assert list(finding.find_bags([tmp_path], exclusion)) == [str(tmp_path / "a")]
+    assert list(episode_discovery.find_bags([tmp_path], exclusion)) == [str(tmp_path / "a")]
     exclusion.warn_of_unused()
-    assert caplog.messages == ["--exclude b leaves nothing out"]
+    assert caplog.messages == ["--exclude b matches nothing"]
 
 
 @pytest.mark.parametrize("pattern", ["bad", "b*d", "sub/bad", "s*/bad"])
@@ -103,19 +103,22 @@ def test_an_exclusion_from_one_folder_leaves_others_alone(tmp_path: Path, patter
     for folder in (here, there):
         episode(folder / "sub" / "bad")
     exclusion = Exclusion(only_in(str(here), [pattern]))
-    assert list(finding.find_bags([here, there], exclusion)) == [str(here / "good"), str(there / "sub" / "bad")]
+    assert list(episode_discovery.find_bags([here, there], exclusion)) == [
+        str(here / "good"),
+        str(there / "sub" / "bad"),
+    ]
 
 
 def test_an_exclusion_of_everything_is_an_error(tmp_path: Path) -> None:
     episode(tmp_path / "a")
     with pytest.raises(EpisodeError, match="--exclude leaves out all of them"):
-        finding.find_bags([tmp_path], Exclusion(["*"]))
+        episode_discovery.find_bags([tmp_path], Exclusion(["*"]))
 
 
 def test_a_file_in_place_of_a_folder_of_episodes_is_called_a_file(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(EpisodeError, match=r"notes\.txt is a file; give a folder with episodes"):
-        finding.find_bags([tmp_path / "notes.txt"])
+        episode_discovery.find_bags([tmp_path / "notes.txt"])
 
 
 def test_a_stray_file_beside_episodes_is_named_and_the_episodes_are_shown(
@@ -129,7 +132,7 @@ def test_a_stray_file_beside_episodes_is_named_and_the_episodes_are_shown(
     paths = [str(path) for path in sorted((tmp_path / "bags").iterdir())]
     assert main(["inspect", *paths, "--exclude", "episode_0001"]) == 2
     output = capsys.readouterr().out
-    assert f"{stray} is no episode; give the folder of one" in output
+    assert f"{stray} is not an episode; give an episode" in output
     assert [f"episode_000{seed}" in output for seed in range(3)] == [True, False, True]
     assert main(["inspect", *paths, "--json"]) == 2
     assert len(json.loads(capsys.readouterr().out)) == 3

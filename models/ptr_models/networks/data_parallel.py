@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A batch that several processes share, each with its equal part of the rows: what its mathematics must know of it.
+"""Data-parallel training: several processes share a batch, each with an equal part of the rows.
 
-Noise: each process draws that of the whole batch from a generator of the same state and keeps its own rows, so that
-the generators stay in step and the number of processes does not change what is learned. Gradients: losses are means
-over rows, so the gradient of the whole batch is the mean over the processes. It is taken here, in buckets that are
-exchanged while the backward pass goes on, and not by DistributedDataParallel, which wraps one module with one backward
-pass: actor, critics and temperature have losses of their own that run through each other's networks.
+Noise: each process draws the noise of the whole batch from a generator with the same state and keeps its own rows. So
+the generators stay in sync, and the number of processes does not change what is learned.
+
+Gradients: losses are means over rows, so the gradient of the whole batch is the mean over the processes. It is averaged
+in buckets that are exchanged during the backward pass. DistributedDataParallel is not used: it wraps one module with
+one backward pass, but actor, critics and temperature have separate losses that run through each other's networks.
 """
 
 from __future__ import annotations
@@ -20,53 +21,53 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Share:
-    """The part of this process.
+class Shard:
+    """The part of each batch that this process works on.
 
     Attributes:
-        index: its number.   parts: how many there are.
-        start_mean: begins to take the mean of a tensor over them, and returns a function that waits for it.
+        index, num_shards: number of this process, and how many there are.
+        start_mean: starts averaging a tensor over the processes; returns a function that waits for the result.
     """
 
     index: int
-    parts: int
+    num_shards: int
     start_mean: Callable[[Tensor], Callable[[], Tensor]]
 
 
 BUCKET_BYTES = 8 << 20
-"""Gradients that are exchanged at once: large enough for the network, small enough to begin early."""
-_share = Share(0, 1, lambda values: lambda: values)
+"""Bytes of gradients per exchange: large enough for an efficient transfer, small enough to start early."""
+_shard = Shard(0, 1, lambda values: lambda: values)
 
 
 @contextmanager
-def sharing(share: Share) -> Iterator[None]:
-    """While it lasts, each batch is a part of a larger one."""
-    global _share
-    before, _share = _share, share
+def sharded(shard: Shard) -> Iterator[None]:
+    """Within it, each batch is this process's part of a larger one."""
+    global _shard
+    before, _shard = _shard, shard
     try:
         yield
     finally:
-        _share = before
+        _shard = before
 
 
 def normal(*shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Standard normal numbers (B, ...), from PyTorch's global generator; the first axis is the batch."""
-    return _own_rows(torch.randn(_whole(shape), device=device), shape[0])
+    return _own_rows(torch.randn(_global_shape(shape), device=device), shape[0])
 
 
 def uniform(*shape: int, device: torch.device | str = "cpu") -> Tensor:
     """Numbers (B, ...) uniform in [0, 1), from PyTorch's global generator; the first axis is the batch."""
-    return _own_rows(torch.rand(_whole(shape), device=device), shape[0])
+    return _own_rows(torch.rand(_global_shape(shape), device=device), shape[0])
 
 
 @contextmanager
 def averaging_gradients(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator[None]:
-    """Within it one backward pass; after it the gradients of these parameters are their means over the processes."""
-    if _share.parts == 1:
+    """Run one backward pass inside; afterward these parameters' gradients are averaged over the processes."""
+    if _shard.num_shards == 1:
         yield
         return
     groups = (group["params"] for optimizer in optimizers for group in optimizer.param_groups)
-    exchange = _GradientExchange([parameter for group in groups for parameter in group], _share.start_mean)
+    exchange = _GradientExchange([parameter for group in groups for parameter in group], _shard.start_mean)
     try:
         yield
         exchange.finish()
@@ -77,8 +78,8 @@ def averaging_gradients(optimizers: Iterable[torch.optim.Optimizer]) -> Iterator
 class _GradientExchange:
     """Buckets of parameters in the order in which a backward pass reaches them, last layers first.
 
-    A bucket's exchange starts when all its gradients are there and those of the buckets before it have started, so
-    that all processes exchange in the same order.
+    A bucket's exchange starts when all its gradients are ready and all previous exchanges have started, so that all
+    processes use the same order.
     """
 
     def __init__(self, parameters: list[nn.Parameter], start_mean: Callable[[Tensor], Callable[[], Tensor]]) -> None:
@@ -94,7 +95,7 @@ class _GradientExchange:
         ]
 
     def finish(self) -> None:
-        """Exchange what is left (buckets with parameters that the loss does not reach), and wait for all."""
+        """Exchange the rest (buckets with parameters that the loss does not reach), and wait for all."""
         while self._next < len(self._buckets):
             self._start()
         for gradients, wait in self._started:
@@ -103,7 +104,7 @@ class _GradientExchange:
                 gradient.copy_(part.view_as(gradient))
 
     def close(self) -> None:
-        """Take the hooks away."""
+        """Remove the hooks."""
         for hook in self._hooks:
             hook.remove()
 
@@ -121,7 +122,7 @@ class _GradientExchange:
 
 
 def _buckets(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
-    """Consecutive parameters of one type, up to BUCKET_BYTES together or one larger one alone."""
+    """Consecutive parameters of one type: up to BUCKET_BYTES in total, or a single larger one."""
     buckets: list[list[nn.Parameter]] = []
     room = 0
     for parameter in parameters:
@@ -134,14 +135,14 @@ def _buckets(parameters: list[nn.Parameter]) -> list[list[nn.Parameter]]:
     return buckets
 
 
-def whole_rows(own: int) -> int:
-    """Rows of the whole batch, of which this process has `own`."""
-    return own * _share.parts
+def global_batch_size(own: int) -> int:
+    """Rows of the whole batch, if this process has `own` of them."""
+    return own * _shard.num_shards
 
 
-def _whole(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return (whole_rows(shape[0]), *shape[1:])
+def _global_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (global_batch_size(shape[0]), *shape[1:])
 
 
 def _own_rows(noise: Tensor, rows: int) -> Tensor:
-    return noise[_share.index * rows : (_share.index + 1) * rows]
+    return noise[_shard.index * rows : (_shard.index + 1) * rows]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the losses that only some methods use, as plain data."""
+"""Options of the losses of single methods, as plain data."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BetConfig:
-    """Losses and optimizer of the Behaviour Transformer; defaults as published for the kitchen.
+    """Losses and optimizer of the Behavior Transformer; defaults as published for the kitchen.
 
     Attributes:
         focal_gamma: exponent of the focal loss on the class; 0 is cross-entropy.
-        offset_weight: s, weight of the squared error of the offset, a mean over dimensions. Published: 1000 for the
-            kitchen with 64 modes, 500 for CARLA with 32 (both with actions of about [-1, 1], as here), 100 000 for
-            block pushing, whose actions are a hundredth of that.
+        offset_weight: s, weight of the squared error of the offset (mean over dimensions). Published: 1000 for the
+            kitchen with 64 modes, 500 for CARLA with 32 modes (both with actions in about [-1, 1], as here), 100 000
+            for block pushing, whose actions are 100 times smaller.
         weight_decay: of AdamW, on weight matrices only.
-        gradient_clip: largest norm of the gradient of all weights.
+        gradient_clip: largest gradient norm over all weights.
     """
 
     focal_gamma: float = 2.0
@@ -34,8 +34,8 @@ class AwrConfig:
     """Advantage-weighted regression (Peng et al. 2019).
 
     Attributes:
-        beta: of the weights exp(A / beta), in units of Q.
-        max_weight: bound of a weight.
+        beta: temperature of the weights exp(A / beta), in units of Q.
+        max_weight: upper bound of a weight.
     """
 
     beta: float = 0.3
@@ -52,7 +52,7 @@ class ContrastiveConfig:
 
     Attributes:
         lr: learning rate of Adam.
-        l1, l2: weights of the norms of the features, which keep them sparse and small.
+        l1, l2: weights of the penalties that keep the features sparse and small.
     """
 
     lr: float = 1e-4
@@ -67,10 +67,10 @@ class MaskedConfig:
     Attributes:
         ratio: share of the patches that are hidden.
         norm_pix_loss: predict patches with zero mean and unit variance.
-        base_lr: learning rate of AdamW for a batch of 256 images; it grows in proportion to the batch.
-        warmup: share of the updates in which the rate climbs linearly from 0 (published: 40 of 800 epochs).
-        updates: after which the rate has fallen to 0, by a half-cycle cosine from the end of the warm-up. 0: the
-            length of the pre-training run, see `training.representation`; without one the rate is constant.
+        base_lr: learning rate of AdamW for a batch of 256 images; it scales with the batch size.
+        warmup: share of the updates in which the rate rises linearly from 0 (published: 40 of 800 epochs).
+        updates: number of updates after which the rate is 0; it falls by a half-cycle cosine after the warm-up. 0: the
+            length of the pre-training run, see `training.representation`; if there is none, the rate is constant.
         weight_decay: of AdamW, on weight matrices only.
     """
 
@@ -94,16 +94,16 @@ class MaskedConfig:
 class IcvfConfig:
     """Values of videos without actions; defaults are those of the authors' code (github.com/dibyaghosh/icvf_release).
 
-    Its target network follows with `algorithm.tau`, 0.005 there, too. The V-PTR paper's numbers for Ego4D were not
-    found in its code, which begins with a trained encoder. One difference: a frame of the future is at least one step
-    ahead here, so that the state itself is drawn by `current_goal`, or by chance among all frames.
+    Its target network follows with `algorithm.tau`, which is 0.005 there as well. The V-PTR paper's numbers for Ego4D
+    are not in its code, which starts from a trained encoder. One difference: a future frame is at least one step ahead
+    here, so the state itself is drawn only by `current_goal`, or by chance among all frames.
 
     Attributes:
         discount: gamma of the values; that of PTR is `algorithm.discount`.
-        expectile: of the loss (tau in the paper); 0.5 values the videos as they are, towards 1 as the best of them.
-        lr, epsilon: learning rate and epsilon of Adam, those for images; for vectors they have 3e-4 and 1e-8.
+        expectile: of the loss (tau in the paper); 0.5 values the average of the videos, values near 1 the best of them.
+        lr, epsilon: learning rate and epsilon of Adam, published for images; for vectors: 3e-4 and 1e-8.
         random_goal, future_goal, current_goal: shares of outcomes and intents that are any frame of all videos, a later
-            one of the same video, and the state itself; their sum is 1.
+            frame of the same video, and the state itself; they add up to 1.
         same_goal: share of outcomes that are the intent itself.
     """
 

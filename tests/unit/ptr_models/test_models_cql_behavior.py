@@ -8,7 +8,7 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from ptr_models.algorithms import Algorithm, AlgorithmConfig, Ptr, Transitions, make_algorithm
+from ptr_models.algorithms import Algorithm, AlgorithmConfig, CQLAgent, Transitions, make_algorithm
 from ptr_models.episodes.labels import label
 from ptr_models.networks import NetworkConfig
 
@@ -16,9 +16,9 @@ NETWORKS = NetworkConfig(encoder="tiny", image_size=16, latent=32, hidden=(32, 3
 TASKS = 6
 
 
-def make(seed: int = 0, **options: object) -> Ptr:
+def make(seed: int = 0, **options: object) -> CQLAgent:
     torch.manual_seed(seed)
-    return Ptr(AlgorithmConfig(**options), NETWORKS, TASKS)
+    return CQLAgent(AlgorithmConfig(**options), NETWORKS, TASKS)
 
 
 # ----------------------------------------------------------------------------- a chain of five states
@@ -46,7 +46,7 @@ def chain(batch: int, rng: np.random.Generator, length: int = 5) -> Transitions:
 
 
 @torch.no_grad()
-def chain_values(algorithm: Ptr) -> tuple[torch.Tensor, torch.Tensor]:
+def chain_values(algorithm: CQLAgent) -> tuple[torch.Tensor, torch.Tensor]:
     """Values of the data action and the mean over random actions in the five states."""
     rng = np.random.default_rng(0)
     batch = chain(200, rng)

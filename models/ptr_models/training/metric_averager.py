@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Means of metrics over an interval of updates, over all processes, and across an interruption."""
+"""Means of metrics over an interval of updates and over all processes; an interval survives an interruption."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ptr_models.training.distributed import Group
 
 
 class TrainingError(PtrError):
-    """Training cannot go on."""
+    """Training cannot continue."""
 
 
-class Averages:
-    """Sums and counts since the last report; nothing leaves the device until then."""
+class MetricAverager:
+    """Sums and counts since the last report. They stay on the device until the next one."""
 
     def __init__(self, state: Mapping[str, Mapping[str, float]] | None = None, device: str = "cpu") -> None:
-        """Args: state: of `state`, to go on from."""
+        """Args: state: result of `state`, to continue from."""
         state = state or {}
         sums = state.get("sums", {})
         self._sums = {name: torch.tensor(value, device=device) for name, value in sums.items()}
@@ -33,13 +33,13 @@ class Averages:
         return max(self._counts.values(), default=0)
 
     def add(self, metrics: Mapping[str, Tensor]) -> None:
-        """Take the metrics of one update, 0-d tensors without gradient; not each update need have all."""
+        """Add the metrics of one update: 0-d tensors without gradient. An update may lack some metrics."""
         for name, value in metrics.items():
             self._sums[name] = self._sums[name] + value.float() if name in self._sums else value.float()
             self._counts[name] = self._counts.get(name, 0) + 1
 
-    def take(self, group: Group) -> dict[str, float]:
-        """The mean of each metric over updates and processes; what is added from now on is a new interval."""
+    def compute_and_reset(self, group: Group) -> dict[str, float]:
+        """The mean of each metric over updates and processes. Then a new interval starts."""
         names = sorted(self._sums)
         sums = self._collect(names, group)
         means = {name: total / self._counts[name] for name, total in zip(names, sums, strict=True)}
@@ -47,7 +47,7 @@ class Averages:
         return means
 
     def state(self, group: Group) -> dict[str, dict[str, float]]:
-        """Sums (their mean over processes) and counts, for JSON: float32 survives it to the bit."""
+        """Sums (averaged over processes) and counts, for JSON, which stores float32 exactly."""
         names = sorted(self._sums)
         sums = self._collect(names, group)
         return {"sums": dict(zip(names, sums, strict=True)), "counts": dict(self._counts)} if names else {}
@@ -60,16 +60,16 @@ class Averages:
 
 
 def require_finite(metrics: Mapping[str, float], step: int) -> None:
-    """Refuse to go on with, or to save, what has diverged.
+    """Refuse to continue or save a run that has diverged.
 
     Args:
-        metrics: means or sums of losses and errors, among others.   step: updates done.
+        metrics: means or sums, including losses and errors.   step: updates done.
     Raises:
-        TrainingError: one of the losses or errors is not finite.
+        TrainingError: a loss or error is not finite.
     """
     for name, value in metrics.items():
         if name.endswith(("_loss", "_error")) and not math.isfinite(value):
             raise TrainingError(
                 f"{name} is {value} before update {step}: the run has diverged; lower the learning rates and "
-                "go on from an earlier checkpoint"
+                "continue from an earlier checkpoint"
             )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Put a run together: bags, task table, algorithm, phases."""
+"""Set up a training run: bags, task table, algorithm, phases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ptr_models.algorithms import Algorithm, BehaviourTransformerCloning, make_algorithm
+from ptr_models.algorithms import Algorithm, BehaviorTransformerCloning, make_algorithm
 from ptr_models.algorithms.bet import CLUSTERED
 from ptr_models.common.errors import PtrError
 from ptr_models.common.files import write_atomically
@@ -48,22 +48,20 @@ from ptr_models.training.environment import environment
 from ptr_models.training.jsonlines import JsonLines, read_lines
 from ptr_models.training.loop import Trainer
 from ptr_models.training.phases import PhasedSource, make_source
-from ptr_models.training.representation import begin as begin_representation
 from ptr_models.training.representation import (
     first_objective,
+    load_features,
     require_finetunable,
     require_frames_alone,
     second_objective,
 )
 from ptr_models.training.runs import CHOICE, CONFIG, CheckpointError, RunError, checkpoints_of, latest_checkpoint
-from ptr_models.training.shipping import export
 from ptr_models.training.tasks import GoalImageTable, LanguageTable, TaskTable
 from ptr_models.training.text_encoders import text_encoder
 
 __all__ = [
     "Bags",
     "PhasedSource",
-    "export",
     "limited",
     "resume",
     "start_finetuning",
@@ -75,24 +73,24 @@ Adjustments = Sequence[str | Path]
 """Changes of a configuration: assignments, and YAML files."""
 
 FINETUNING_AVERAGE = 0.99
-"""Slowest running average of the actor in fine-tuning, which is short: 0.999 would still act as before it."""
+"""Slowest moving average of the actor in fine-tuning, which is short: with 0.999 the policy would hardly change."""
 
 
 def start_pretraining(
     config: TrainingConfig, bags: Bags, folder: Path, tasks: Sequence[str] = (), group: Group = ALONE
 ) -> Trainer:
-    """A run from fresh networks.
+    """Start a run with new networks.
 
     Args:
-        config: images are made in its size of the full ones in the bags; without an encoder objects are seen.
-        bags: prior data; with target data, those enter at `schedule.target_from`. Target data alone are one phase.
-            Frames of videos are prior data of methods that learn from frames alone.
+        config: the bags' full images are resized to its image size. Without an encoder, objects are observed.
+        bags: prior data; target data enters at `schedule.target_from`. Target data alone makes a single phase. Video
+            frames are prior data for methods that learn from frames alone.
         folder: of the run; must not hold checkpoints yet.
         tasks: further names that get a slot from the start.
         group: processes that train together.
     """
     if latest_checkpoint(folder) is not None:
-        raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
+        raise PtrError(f"{folder} already holds checkpoints of a run; choose another --out, or continue with --resume")
     config = first_objective(config)
     if bags.videos:
         require_frames_alone(config)
@@ -102,7 +100,7 @@ def start_pretraining(
     config = replace(config, networks=_fit_networks(config, contract))
     prior, target = open_bags(bags, contract, config.data.max_idle_steps, config.data.task_conditioning)
     if prior is not None and target is not None and config.schedule.target_from <= 0 and config.schedule.mix == 0:
-        LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; leave --data out, or change it")
+        LOGGER.warning("schedule.mix is 0: no pre-training episode will be drawn; omit --data, or change schedule.mix")
     frames = open_frames(bags, contract, config.data)
     names = {name for data in (prior, target) if data is not None for name in data.tasks}
     table = _table([*names, *tasks], config.data)
@@ -112,7 +110,7 @@ def start_pretraining(
     algorithm = make_algorithm(config.algorithm, config.networks, table.slots, config.device)
     _fit_to_actions(algorithm, target if prior is None else prior, config.seed)
     files = 0 if frames is None else _files(frames)
-    card = begin_representation(algorithm, config, files, bags=prior is not None or target is not None)
+    card = load_features(algorithm, config, files, bags=prior is not None or target is not None)
     start = Checkpoint(Path(), contract, table, config, 0, card=card)
     _prepare_folder(folder, start, data_report(bags, prior, target, frames), group)
     return Trainer(algorithm, start, make_source(config, table, _with(prior, frames), target), folder, group)
@@ -121,19 +119,19 @@ def start_pretraining(
 def start_finetuning(
     path: Path, bags: Bags, folder: Path, adjust: Adjustments = (), group: Group = ALONE, **overrides: Any
 ) -> Trainer:
-    """A run that goes on from a checkpoint with the target data mixed in from its first update.
+    """Start a run from a checkpoint, with the target data mixed in from its first update.
 
-    Networks, Adam's moments, temperature and targets carry over; new tasks take spare slots.
+    Networks, Adam's moments, temperature and targets carry over. New tasks use spare slots.
 
     Args:
         path: checkpoint folder, or the folder of a run.
-        bags: target data and, to mix them with, prior data.
+        bags: target data, and prior data to mix with it.
         adjust: changes of the checkpoint's configuration: `section.key=value`, or paths of YAML files.
         group: processes that train together.
         overrides: changes of top-level values, e.g. seed, threads, device.
     """
     if latest_checkpoint(folder) is not None:
-        raise PtrError(f"{folder} holds checkpoints of a run already; choose another --out, or continue with --resume")
+        raise PtrError(f"{folder} already holds checkpoints of a run; choose another --out, or continue with --resume")
     if not bags.target:
         raise PtrError("fine-tuning needs demonstrations of the target task; name their folder with --target")
     base = read_checkpoint(path)
@@ -147,12 +145,14 @@ def start_finetuning(
         raise PtrError(f"the checkpoint was trained with algorithm.chunk {steps}, which can't become {wanted}")
     if config.networks.image_size != base.config.networks.image_size:
         sizes = f"{base.config.networks.image_size} pixels a side, not of {config.networks.image_size}"
-        raise PtrError(f"the checkpoint sees images of {sizes}; leave networks.image_size out, or pre-train with it")
+        raise PtrError(f"the checkpoint sees images of {sizes}; omit networks.image_size, or pre-train with it")
     if config.networks.weights != base.config.networks.weights:
-        raise PtrError("networks.weights is read when a run begins with fresh networks; give it to ptr train pretrain")
+        raise PtrError(
+            "networks.weights is only used when a run starts with new networks; give it to ptr train pretrain"
+        )
     if config.data.cameras != base.config.data.cameras:
         seen = ", ".join(camera.name for camera in base.contract.cameras) or "none"
-        raise PtrError(f"data.cameras is chosen when a run begins with fresh networks; this checkpoint sees {seen}")
+        raise PtrError(f"data.cameras can only be chosen for new networks; this checkpoint uses {seen}")
     if base.step < config.algorithm.bc_steps:
         LOGGER.warning(
             "the checkpoint has %d updates, but the actor only imitates until %d; algorithm.bc_steps=0 changes that",
@@ -170,7 +170,7 @@ def start_finetuning(
 
 
 def _table(names: Sequence[str], data: DataConfig) -> TaskTable:
-    """The tasks of a run that begins."""
+    """The task table of a new run."""
     if data.by_instruction:
         return LanguageTable.of(names, text_encoder(data.text_encoder), data.aliases)
     if data.by_goal_image:
@@ -179,7 +179,7 @@ def _table(names: Sequence[str], data: DataConfig) -> TaskTable:
 
 
 def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
-    """Target data from the first update, the second of two objectives, and an average that follows in hundreds."""
+    """Use target data from the first update, the second objective, and a moving average over hundreds of updates."""
     config = second_objective(config)
     average = min(config.algorithm.ema_decay, FINETUNING_AVERAGE)
     return replace(
@@ -190,10 +190,10 @@ def _for_finetuning(config: TrainingConfig, begin: int) -> TrainingConfig:
 
 
 def _newest_readable(folder: Path, newest: Path) -> Checkpoint:
-    """The newest checkpoint of a run; where it is damaged, the error offers the one before.
+    """The newest checkpoint of a run.
 
     Raises:
-        CheckpointError: it is damaged; nothing is thrown away unasked.
+        CheckpointError: it is damaged; the message names the newest intact one. Nothing is deleted.
     """
     try:
         return read_checkpoint(newest)
@@ -202,7 +202,7 @@ def _newest_readable(folder: Path, newest: Path) -> Checkpoint:
         if intact is None:
             raise
         raise CheckpointError(
-            f"{error}. {intact.name} is intact: move {newest} away, and --resume goes on from there"
+            f"{error}. {intact.name} is intact: move {newest} away to continue from it with --resume"
         ) from error
 
 
@@ -226,7 +226,7 @@ def resume(
     """Continue a run from its newest checkpoint, exactly as if it had not been interrupted.
 
     Args:
-        bags: the run's data; None: the folders that it began with, whose cache is at `cache`.
+        bags: the run's data; None: the folders that it started with, whose cache is at `cache`.
         folder, adjust, group, overrides: as in `start_finetuning`.
     """
     path = latest_checkpoint(folder)
@@ -249,32 +249,32 @@ def resume(
 
 
 def _with(prior: Dataset | None, frames: Dataset | None) -> Dataset | None:
-    """Pre-training data with the frames of videos behind them, where there are any."""
+    """Pre-training data, followed by the frames of videos, if any."""
     if prior is None or frames is None:
         return frames if prior is None else prior
     return prior.followed_by(frames)
 
 
 def _files(frames: Dataset) -> int:
-    """How many video files a data set is of."""
+    """Number of video files in a data set."""
     return sum(path.lower().endswith(ENDING) for path in frames.paths)
 
 
 def first_step(folder: Path) -> int:
-    """Updates that were done before a run began: 0, or those of the checkpoint that it fine-tunes."""
+    """Updates done before a run started: 0, or those of the checkpoint that it fine-tunes."""
     entries = read_lines(folder / "environment.jsonl")
     return int(entries[0].get("step", 0)) if entries else 0
 
 
 def adjusted(config: TrainingConfig, adjust: Adjustments) -> TrainingConfig:
-    """A configuration with YAML files and `section.key=value` assignments applied, in this order of the list."""
+    """A configuration with YAML files and `section.key=value` assignments applied, in the order of the list."""
     for item in adjust:
         config = TrainingConfig.from_yaml(item, config) if isinstance(item, Path) else config.replaced([item])
     return config
 
 
 def _overridden(config: TrainingConfig, overrides: dict[str, Any]) -> TrainingConfig:
-    """A checkpoint's configuration on this machine: its device was that of another one."""
+    """A checkpoint's configuration for this machine; its device may be that of another one."""
     return replace(config, **({"device": "auto"} | overrides))
 
 
@@ -282,10 +282,10 @@ def _fit_networks(config: TrainingConfig, contract: Contract) -> NetworkConfig:
     """The networks for a contract.
 
     Raises:
-        PtrError: they can't see what it offers.
+        PtrError: the networks and the contract don't match.
     """
     if config.networks.encoder != "none" and not contract.cameras:
-        raise PtrError("the bags have no images; choose a preset that sees objects, e.g. ptr_low_dim")
+        raise PtrError("the bags have no images; choose a preset that observes objects, e.g. ptr_low_dim")
     numbers = len(config.networks.state_center)
     if numbers != len(contract.state):
         raise PtrError(
@@ -298,17 +298,17 @@ def _fit_networks(config: TrainingConfig, contract: Contract) -> NetworkConfig:
 
 
 def _fit_to_actions(algorithm: Algorithm, data: Dataset | None, seed: int) -> None:
-    """Give a Behaviour Transformer the typical actions of its data."""
-    if isinstance(algorithm, BehaviourTransformerCloning) and data is not None:
-        algorithm.fit_centres(sample_actions(data, CLUSTERED, seed), seed)
+    """Fit a Behavior Transformer's typical actions to its data."""
+    if isinstance(algorithm, BehaviorTransformerCloning) and data is not None:
+        algorithm.fit_centers(sample_actions(data, CLUSTERED, seed), seed)
 
 
 def _prepare_torch(config: TrainingConfig) -> TrainingConfig:
-    """Threads, memory and seed of PyTorch; the configuration with the device that was found."""
+    """Set threads, memory and seed of PyTorch; returns the configuration with the device that was found."""
     if config.threads > 0:
         torch.set_num_threads(config.threads)
     keep_freed_memory()
-    torch.backends.cudnn.benchmark = True  # batches are all of one size: the fastest convolutions are searched once
+    torch.backends.cudnn.benchmark = True  # all batches have one size: it searches only once
     torch.manual_seed(config.seed)
     return replace(config, device=resolve_device(config.device))
 
@@ -316,7 +316,7 @@ def _prepare_torch(config: TrainingConfig) -> TrainingConfig:
 def _prepare_folder(
     folder: Path, start: Checkpoint, data: dict[str, Any], group: Group, *, resumed: bool = False
 ) -> None:
-    """Write down what the run is made of; a choice among its checkpoints is no longer one among all."""
+    """Record the run's inputs, and delete an earlier choice, which would miss its new checkpoints."""
     if not group.is_main:
         return
     with locked(folder):

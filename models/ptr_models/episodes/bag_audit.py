@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the audit of an episode needs of its bag: stamps and checksums of all streams, and the commands.
+"""Measure an episode's bag for its audit: stamps and checksums of all streams, and the commands.
 
-One pass over the messages, as they arrived; images are not decoded and nothing large is kept, so that the recorder
-can audit an episode of any length.
+It takes one pass over the messages, in the order of arrival. Images are not decoded and nothing large is kept, so the
+recorder can audit an episode of any length.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from ptr_models.common.image_checks import frozen_stretches
 from ptr_models.episodes.bag import decode, messages, open_bag
+from ptr_models.episodes.cdr_fields import Executed, executed_command, object_poses_of
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.episodes.fields import Executed, executed_command, object_poses_of
+from ptr_models.episodes.mcap_scan import order_problem
 from ptr_models.episodes.messages import (
     ARM_STATE_TOPIC,
     EVENT_TOPIC,
@@ -43,34 +44,33 @@ from ptr_models.episodes.quality import (
 )
 from ptr_models.episodes.reader import actions_from_targets, sample
 from ptr_models.episodes.sampling import ArmSample, RecordedStream, arm_sample, states_of
-from ptr_models.episodes.scan import order_problem
 from ptr_models.episodes.streams import CLOCK_JUMPED, Streams, control_grid
 from ptr_models.json_input import parse_object
 
-AFTER_STAMP = 12  # bytes of a serialised message before what follows the stamp of its header
+AFTER_STAMP = 12  # bytes of a serialized message up to the end of its header's stamp
 
 
 class CameraSettings(NamedTuple):
-    """What a camera was asked for: Hz (0: not known), and whether it is simulated."""
+    """Requested rate of a camera (Hz, 0: not known), and whether it is simulated."""
 
     rate: float = 0.0
     simulated: bool = False
 
 
 @dataclass
-class Tape:
-    """The measures of a bag, by source stamp (ns).
+class BagAudit:
+    """Measurements of a bag, by source stamp (ns).
 
     Attributes:
         duration: s from the first to the last arrival.
         rows: per (topic, type) source stamp, arrival and size of each message.
         frames: per image topic stamp and checksum of each frame.
-        arm, executed: decoded; with the latter the bits of SafetyEvent.
-        objects: poses (2, 7) of simulated item and target, where the contract has objects.
-        events: (stamp, kind).   stalls: what the recorder said about streams that fell silent.
-        mixed: what it said about streams that two robots published.
-        settings: what cameras were asked for, by the topic that says so.
-        order_problem: whether messages are out of order, in one sentence, see `scan.order_problem`.
+        arm, executed: decoded samples.   reasons: bits of SafetyEvent for each executed command.
+        objects: poses (2, 7) of simulated item and target, if the contract has objects.
+        events: (stamp, kind).   stalls: the recorder's messages about stalled streams.
+        mixed: its messages about streams that two robots published.
+        settings: requested camera settings, by their topic.
+        order_problem: one sentence if messages are out of order, see `mcap_scan.order_problem`.
     """
 
     metadata: EpisodeMetadata
@@ -88,7 +88,7 @@ class Tape:
     order_problem: str = ""
 
     def stream_reports(self) -> tuple[StreamReport, ...]:
-        """Every stream but the metadata, by topic."""
+        """All streams except the metadata, by topic."""
         asked = {image_topic(camera): self.settings.get(settings_topic(camera)) for camera in self.cameras}
         return tuple(
             stream_report(
@@ -113,7 +113,7 @@ class Tape:
         return sum(one[1] == other[1] for one, other in zip(frames, frames[1:], strict=False))
 
     def motion(self) -> Motion:
-        """What was commanded on the control grid.
+        """The commands on the control grid.
 
         Raises:
             EpisodeError: training cannot use the episode.
@@ -146,13 +146,13 @@ class Tape:
         )
 
     def _clipped(self, begin: int, end: int) -> dict[str, float]:
-        """Per reason the share of the executed commands of a source that it changed."""
+        """For each reason, the share of a source's executed commands that it changed."""
         inside = [bits for stamp, bits in self.reasons if begin <= stamp <= end]
         counts = Counter(name for bits in inside for name in reason_names(bits))
         return {name: count / len(inside) for name, count in counts.most_common()}
 
     def _frozen(self) -> dict[str, float]:
-        """Per camera the longest time (s) of one frame while the arm moved."""
+        """For each camera, the longest time (s) with the same frame while the arm moved."""
         arm = sorted(self.arm, key=lambda entry: entry[0])
         stamps = np.array([stamp for stamp, _ in arm], np.int64)
         positions = np.array([sample.position for _, sample in arm]).reshape(-1, 3)
@@ -165,51 +165,51 @@ class Tape:
         return found
 
 
-def read_tape(path: Path | str, metadata: EpisodeMetadata) -> Tape:
-    """Go through a bag once.
+def audit_bag(path: Path | str, metadata: EpisodeMetadata) -> BagAudit:
+    """Measure a bag in one pass.
 
     Raises:
-        EpisodeError: it is cut off or damaged.
+        EpisodeError: it is truncated or damaged.
     """
-    tape = Tape(metadata)
+    audit = BagAudit(metadata)
     with open_bag(path) as reader:
-        tape.duration = reader.duration * 1e-9
+        audit.duration = reader.duration * 1e-9
         for topic, kind, stamp, arrival, raw in messages(reader):
-            tape.rows.setdefault((topic, kind), []).append((stamp, arrival, len(raw)))
+            audit.rows.setdefault((topic, kind), []).append((stamp, arrival, len(raw)))
             if kind == IMAGE:
-                tape.frames.setdefault(topic, []).append((stamp, zlib.crc32(memoryview(raw)[AFTER_STAMP:])))
+                audit.frames.setdefault(topic, []).append((stamp, zlib.crc32(memoryview(raw)[AFTER_STAMP:])))
             else:
-                _take(tape, topic, kind, stamp, raw)
+                _add_message(audit, topic, kind, stamp, raw)
     images = [image_topic(camera.name) for camera in metadata.contract.cameras]
     topics = [*images, ARM_STATE_TOPIC, EXECUTED_TOPIC, EVENT_TOPIC, JOINT_STATE_TOPIC]
-    tape.order_problem = order_problem(path, topics)
-    return tape
+    audit.order_problem = order_problem(path, topics)
+    return audit
 
 
-def _take(tape: Tape, topic: str, kind: str, stamp: int, raw: bytes) -> None:
-    """Decode what the control grid and the rules need."""
+def _add_message(audit: BagAudit, topic: str, kind: str, stamp: int, raw: bytes) -> None:
+    """Decode a message if the control grid or the rules need it."""
     if topic == ARM_STATE_TOPIC:
-        tape.arm.append((stamp, arm_sample(decode(raw, kind))))
+        audit.arm.append((stamp, arm_sample(decode(raw, kind))))
     elif topic == EXECUTED_TOPIC:
         message = decode(raw, kind)
-        tape.executed.append((stamp, executed_command(message)))
+        audit.executed.append((stamp, executed_command(message)))
         if message.source:
-            tape.reasons.append((stamp, message.reason))
-    elif topic == OBJECTS_TOPIC and tape.metadata.contract.objects:
-        tape.objects.append((stamp, object_poses_of(decode(raw, kind))))
-    elif topic in map(settings_topic, tape.cameras):
-        tape.settings[topic] = _settings(decode(raw, kind).data)
+            audit.reasons.append((stamp, message.reason))
+    elif topic == OBJECTS_TOPIC and audit.metadata.contract.objects:
+        audit.objects.append((stamp, object_poses_of(decode(raw, kind))))
+    elif topic in map(settings_topic, audit.cameras):
+        audit.settings[topic] = _settings(decode(raw, kind).data)
     elif topic == EVENT_TOPIC:
         message = decode(raw, kind)
-        tape.events.append((stamp, message.type))
+        audit.events.append((stamp, message.type))
         if message.type in ("stream_stalled", "messages_lost", CLOCK_JUMPED):
-            tape.stalls.append(message.message)
+            audit.stalls.append(message.message)
         elif message.type == "two_publishers":
-            tape.mixed.append(message.message)
+            audit.mixed.append(message.message)
 
 
 def _settings(text: str) -> CameraSettings:
-    """Of the JSON of a camera's settings; what older bags, or other programs, leave out is not known."""
+    """Parse the JSON of a camera's settings. Older bags and other programs may omit values."""
     try:
         values = parse_object(text, "settings of a camera", EpisodeError)
     except EpisodeError:
