@@ -3,7 +3,8 @@
 
 const SILENCE = 1000; // ms without a state after which the connection counts as lost
 const RETRIES = [250, 500, 1000, 2000]; // ms
-const PATIENCE = 15000; // ms for an answer: an episode is audited before it is answered
+const TIMEOUT = 15000; // ms for a response: an episode is audited before the console responds
+const NO_RESPONSE = `The console did not respond within ${TIMEOUT / 1000} s. Try again.`;
 
 export function socketUrl(path) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
@@ -29,11 +30,11 @@ export class Connection extends EventTarget {
   // Resolves to {done, text}; never rejects.
   ask(request, fields = {}) {
     if (this.#lost || this.#socket?.readyState !== WebSocket.OPEN) {
-      return Promise.resolve({ done: false, text: "There is no connection to the console." });
+      return Promise.resolve({ done: false, text: "There is no connection to the console. Try again once the page is connected." });
     }
     const id = this.#next++;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#settle(id, { done: false, text: "The console did not answer." }), PATIENCE);
+      const timer = setTimeout(() => this.#settle(id, { done: false, text: NO_RESPONSE }), TIMEOUT);
       this.#waiting.set(id, { resolve, timer });
       this.#socket.send(JSON.stringify({ id, request, ...fields }));
     });
@@ -81,7 +82,7 @@ export class Connection extends EventTarget {
     if (this.#lost) return;
     this.#lost = true;
     for (const id of [...this.#waiting.keys()]) {
-      this.#settle(id, { done: false, text: "The connection was lost before the console answered." });
+      this.#settle(id, { done: false, text: "The connection was interrupted before the console responded. Try again." });
     }
     this.dispatchEvent(new CustomEvent("lost", { detail: "The connection to the console is lost. The arm holds." }));
   }

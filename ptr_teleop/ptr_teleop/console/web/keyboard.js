@@ -4,6 +4,8 @@ import { byId, make, sentence, setText, writes } from "./dom.js";
 import { DrivingSocket } from "./driving.js";
 
 const PERIOD = 50; // ms between two packets while nothing changes
+const REFUSED = [1008, 1013]; // close codes with which the console has said why: policy violation, try again later
+const INTERRUPTED = "The connection was interrupted, so driving stopped. Click \"Drive with keys\" to continue.";
 const PAD = [
   ["w", "forward"], ["s", "back"], ["a", "left"], ["d", "right"], ["q", "up"], ["e", "down"],
   ["i", "pitch +"], ["k", "pitch −"], ["j", "roll +"], ["l", "roll −"], ["u", "yaw +"], ["o", "yaw −"],
@@ -18,6 +20,7 @@ export class KeyboardDriving {
   #connection;
   #episode;
   #socket = null;
+  #stopped = false; // the person stopped driving
   #driving = false;
   #slow = false;
   #shift = false;
@@ -29,7 +32,7 @@ export class KeyboardDriving {
   constructor(connection, episode) {
     this.#connection = connection;
     this.#episode = episode;
-    byId("keys-switch").addEventListener("click", () => (this.#socket ? this.stop() : this.#start()));
+    byId("keys-switch").addEventListener("click", () => (this.#socket ? this.#stop() : this.#start()));
     byId("slow").addEventListener("click", () => this.#setSlow(!this.#slow));
     byId("pad").append(...PAD.map(([key, what]) => this.#padButton(key, what)));
     byId("shortcuts").append(...RECORDING.map(([key, name]) => this.#shortcut(key, name)));
@@ -37,7 +40,7 @@ export class KeyboardDriving {
     addEventListener("keyup", (event) => this.#onKey(event, false));
     addEventListener("blur", () => this.#releaseAll());
     document.addEventListener("visibilitychange", () => this.#releaseAll());
-    connection.addEventListener("lost", () => this.stop());
+    connection.addEventListener("lost", () => this.#socket?.close());
     connection.addEventListener("state", () => this.#enableShortcuts());
   }
 
@@ -45,8 +48,9 @@ export class KeyboardDriving {
     return this.#driving;
   }
 
-  stop() {
-    this.#socket?.close();
+  #stop() {
+    this.#stopped = true;
+    this.#socket.close();
   }
 
   async #start() {
@@ -56,12 +60,13 @@ export class KeyboardDriving {
     this.#socket = new DrivingSocket("page_keyboard", {
       say: (text, grave) => this.#say(text, grave),
       opened: () => this.#began(),
-      ended: () => this.#ended(),
+      ended: ({ code }) => this.#ended(code),
     });
   }
 
   // The first packet says that nothing is held: a key that was down before does not count.
   #began() {
+    this.#stopped = false;
     this.#show(true);
     this.#send();
     this.#timer = setInterval(() => this.#send(), PERIOD);
@@ -69,11 +74,13 @@ export class KeyboardDriving {
     scrollTo({ top: 0 }); // on a small screen the pad is now under the image
   }
 
-  #ended() {
+  #ended(code) {
+    const interrupted = this.#driving && !this.#stopped && !REFUSED.includes(code);
     clearInterval(this.#timer);
     this.#socket = null;
     this.#releaseAll();
     this.#show(false);
+    if (interrupted) this.#say(INTERRUPTED, true);
   }
 
   #show(driving) {

@@ -22,7 +22,7 @@ export class HeadsetDriving {
     this.#connection = connection;
     this.#look = look;
     byId("vr").addEventListener("click", () => (this.#session ? this.#session.end() : this.#enter()));
-    connection.addEventListener("lost", () => this.#session?.end());
+    connection.addEventListener("lost", () => this.#interrupt());
     this.#wireOverlay();
     this.#offer();
   }
@@ -83,6 +83,12 @@ export class HeadsetDriving {
       if (viewer && !phone) panel.draw(time, viewer, layer, this.#image());
     };
     session.requestAnimationFrame(onFrame);
+  }
+
+  #interrupt() {
+    if (!this.#session) return;
+    this.#say("The connection was interrupted, so VR ended. Click \"Enter VR\" to continue.", true);
+    this.#session.end();
   }
 
   #ended() {
