@@ -82,9 +82,9 @@ def audit_finding(robot: ToldRobot, page: Any) -> None:
     """An episode was saved that is better discarded."""
     saved(robot, page)
     findings = ["no motion: the gripper moved 2 mm in 6.4 s", "camera over_shoulder: 3 of 190 images are torn"]
-    robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success); recommendation: discard, since {findings[0]}",
-                   saved=4, recommendation="discard", findings=findings,
-                   episode=f"20261129-101112-000-{TASK}")  # fmt: skip
+    why = f"recommendation: discard, because {findings[0]}"
+    robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success); {why}", saved=4,
+                   recommendation="discard", findings=findings, episode=f"20261129-101112-000-{TASK}")  # fmt: skip
 
 
 def fault(robot: ToldRobot, page: Any) -> None:

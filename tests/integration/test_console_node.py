@@ -170,7 +170,7 @@ def test_a_recorder_that_has_fallen_silent_is_asked_for_nothing(ros, monkeypatch
         began = time.monotonic()
         answer = asyncio.run(robot.carry_out(request))
         assert not answer.done and time.monotonic() - began < 0.1
-        assert answer.text == ("the recorder has said nothing for 3 s; look whether it still runs, and start it again")
+        assert answer.text == ("the recorder has been silent for 3 s; check that it is running, and restart it if not")
     ros.spin(0.3)
     assert asked == []
     for request in requests:

@@ -37,7 +37,7 @@ def test_partial_and_discarded_episodes_are_not_saved_ones(folder: Path) -> None
 
 def test_an_episode_that_training_cannot_use_is_named_with_its_reason(folder: Path) -> None:
     (line,) = cli.doubtful(cli.saved_episodes(folder))
-    assert line.startswith("saved: better discarded or recorded again: training cannot use it: stream camera")
+    assert line.startswith("saved: better discarded, or recorded again: training cannot use it: stream camera")
 
 
 def test_the_session_is_the_launch_file_with_what_was_asked_for() -> None:

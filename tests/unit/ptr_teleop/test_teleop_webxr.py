@@ -188,7 +188,7 @@ def test_the_ray_of_a_packet_goes_before_that_of_its_pose() -> None:
         ('{"v": 2}', "version is 2"),
         ('{"v": true}', "version is True"),
         ("x" * (MAX_SIZE + 1), f"at most {MAX_SIZE}"),
-        ('{"v": 1, "seq": 0, "t": NaN, "hands": {}}', "NaN is no number"),
+        ('{"v": 1, "seq": 0, "t": NaN, "hands": {}}', "NaN is not a number"),
         ('{"v": 1, "seq": 0, "t": 1e999, "hands": {}}', "t is inf"),
         ('{"v": 1, "seq": 0, "t": 1' + "0" * 400 + ', "hands": {}}', "t is 1000"),
         ('{"v": 1, "seq": -1, "t": 0, "hands": {}}', "seq is -1"),
@@ -331,7 +331,7 @@ def test_pressing_the_stick_says_where_forward_is_but_not_while_driving(headset:
     assert "release the grip" in headset.device.notices()[0]
     headset.send()
     reading = headset.send(stick_pressed=True, ray=[1.0, 0.0, 0.0], position=[1.0, 0.0, 0.0])
-    assert "forward is here" in headset.device.notices()[0]
+    assert "forward is set" in headset.device.notices()[0]
     assert reading.hand.position == pytest.approx([1, 0, 0], abs=1e-12)
 
 
