@@ -32,8 +32,8 @@ from ptr_bringup.sim.world import World
 from ptr_models.episodes.discarding import discard
 from ptr_models.episodes.labelling import relabel
 from ptr_models.episodes.metadata import Label
-from ptr_teleop.console.hand_axes import CameraPlace
-from ptr_teleop.console.state import Heard
+from ptr_teleop.console.hand_axes import CameraModel
+from ptr_teleop.console.state import Received
 from ptr_teleop.console.values import ValueSource
 
 SIZES = {"laptop": (1366, 768), "tablet": (820, 1180), "phone": (390, 844)}
@@ -49,7 +49,7 @@ def scene(seed: int) -> tuple[bytes, dict[str, Any]]:
         world.reset(seed)
         image = world.render(640, 480)[:, :, ::-1]
         info = pinhole_info(640, 480, math.radians(world.kitchen.fovy), "camera")
-        axes = CameraPlace(pose_message(world.camera_pose()[1]), info).axes(world.tool_pose.position)
+        axes = CameraModel(pose_message(world.camera_pose()[1]), info).axes(world.tool_pose.position)
     return cv2.imencode(".jpg", np.ascontiguousarray(image))[1].tobytes(), {OVER_SHOULDER: axes}
 
 
@@ -108,7 +108,7 @@ def policy(robot: ToldRobot, page: Any) -> None:
     robot.arm("policy", "policy")
     for step in range(40):
         robot.state.points.append([step, -0.4 - 0.03 * step + 0.05 * math.sin(step), 0.06, -0.4])
-    robot.state.policy = Heard({"task": TASK, "step": 40, "held": False, "reason": "", "milliseconds": 31.0}, EVER)
+    robot.state.policy = Received({"task": TASK, "step": 40, "held": False, "reason": "", "milliseconds": 31.0}, EVER)
     alarm = "Q of the actions is below the range that the demonstrations had"
     robot.state.policy_status = STATUS | {"level": "warn", "drift": True, "message": alarm}
 
@@ -214,7 +214,7 @@ def take(browser: Any, state: str, size: str, folder: Path) -> Path:
         page.wait_for_selector("#connection[data-level=ok]")
         STATES[state](robot, page)
         for _ in range(40):  # a few states, and a camera that is alive
-            robot.state.streams.heard(f"/camera/{OVER_SHOULDER}/image/compressed", time.monotonic())
+            robot.state.streams.receive(f"/camera/{OVER_SHOULDER}/image/compressed", time.monotonic())
             page.wait_for_timeout(33)
         page.wait_for_selector("#connection[data-level=ok]")  # a busy machine may have lost it meanwhile
         path = folder / f"{state}-{size}.png"

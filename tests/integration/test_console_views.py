@@ -27,7 +27,7 @@ from told_robot import (  # noqa: E402
 
 from ptr_teleop.console.requests import JudgeTrial, RebootMotors, Release, SceneReady, SetTorque, UndoJudgment  # noqa: E402
 from ptr_teleop.console.robot import Answer  # noqa: E402
-from ptr_teleop.console.state import Heard  # noqa: E402
+from ptr_teleop.console.state import Received  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_views")
 
@@ -199,10 +199,10 @@ def test_a_warm_motor_asks_for_rest_and_stops_nothing(robot: ToldRobot, page: An
 
 def test_an_ill_camera_wears_a_badge_and_is_named(robot: ToldRobot, page: Any) -> None:
     health = {"level": "error", "state": "frozen", "message": "the same image for 2.1 s"}
-    robot.state.cameras = {"wrist": Heard(health, EVER)}
+    robot.state.cameras = {"wrist": Received(health, EVER)}
     until(page, "document.querySelector('.camera.stale .trouble')?.textContent === 'frozen'")
     assert page.evaluate("document.querySelector('#tab-robot').dataset.level") == "error"
-    robot.state.cameras = {"wrist": Heard(health | {"level": "ok", "state": ""}, EVER)}
+    robot.state.cameras = {"wrist": Received(health | {"level": "ok", "state": ""}, EVER)}
     until(page, "document.querySelector('.trouble').hidden")
     assert "Camera wrist: frozen." in page.evaluate("said")
 
@@ -211,7 +211,7 @@ def test_every_camera_is_shown_with_its_own_image_and_badge(browser: Any) -> Non
     robot = ToldRobot("over_shoulder", "wrist")
     robot.frames["wrist"].put(lambda: image(200))
     health = {"level": "warn", "state": "dark", "message": "its images are dark"}
-    robot.state.cameras = {"wrist": Heard(health, EVER)}
+    robot.state.cameras = {"wrist": Received(health, EVER)}
     level = "(k) => document.querySelectorAll('.camera canvas:not(.hand-axes)')[k].getContext('2d')"
     level += ".getImageData(80, 60, 1, 1).data[0]"
     with serving(robot) as address, phone(browser, address) as page:
@@ -222,7 +222,7 @@ def test_every_camera_is_shown_with_its_own_image_and_badge(browser: Any) -> Non
 
 
 def test_drift_of_q_is_an_alarm_and_its_range_is_drawn(robot: ToldRobot, page: Any) -> None:
-    robot.state.policy = Heard({"task": "a", "step": 7, "held": False, "reason": "", "milliseconds": 30.0}, EVER)
+    robot.state.policy = Received({"task": "a", "step": 7, "held": False, "reason": "", "milliseconds": 30.0}, EVER)
     for step in range(20):
         robot.state.points.append([step, 0.1, 0.05, 0.1])
     until(page, "document.body.dataset.view === 'policy'")

@@ -104,7 +104,7 @@ def test_the_session_says_where_the_page_is(
     said = "[console-3] [INFO] [1.5] [console]: the console is at http://127.0.0.1:8765/"
     program = f"import time; print({said!r}, flush=True); time.sleep(1.0)"
     monkeypatch.setattr(cli, "launch_command", lambda *_: [sys.executable, "-c", program])
-    monkeypatch.setattr(cli, "POLL", 0.02)
+    monkeypatch.setattr(cli, "POLL_PERIOD", 0.02)
     cli.run(argparse.Namespace(out=tmp_path / "data", task="t", episodes=1))
     assert capsys.readouterr().out.count("the console is at http://127.0.0.1:8765/\n") == 1
 

@@ -357,7 +357,7 @@ def test_a_folder_that_is_gone_is_named_and_the_recorder_goes_on(bench: Bench, t
     bench.feed(T0)
     moved = bench.folder.path.rename(tmp_path / "moved")
     assert bench.folder.free_bytes() == 0
-    with pytest.raises(FolderError, match="is gone; bring it back"):
+    with pytest.raises(FolderError, match="is gone; restore it"):
         bench.core.start(EpisodeRequest("put_carrot_on_plate"), T0)
     moved.rename(bench.folder.path)
     assert bench.core.start(EpisodeRequest("put_carrot_on_plate"), T0).task == "put_carrot_on_plate"
@@ -377,7 +377,7 @@ def test_the_audit_is_part_of_what_is_said_after_a_save(bench: Bench) -> None:
 
 def test_the_last_saved_episode_can_be_discarded_and_counts_no_more(bench: Bench) -> None:
     bench.feed(T0)
-    with pytest.raises(RecorderError, match="no episode is left that this recorder saved last"):
+    with pytest.raises(RecorderError, match="this recorder has no saved episode left"):
         bench.core.discard_last(T0)
     bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     with pytest.raises(RecorderError, match="is being recorded"):
