@@ -232,7 +232,7 @@ def test_saved_episodes_are_listed_judged_discarded_and_each_undone(
     assert asked(robot, page, 4)[-1] == RestoreEpisode("episode_1")
     until(page, "!document.querySelector('#episodes li')")
     page.check("#show-discarded")
-    page.click("#episodes button:text-is('Bring back')")
+    page.click("#episodes button:text-is('Restore')")
     assert asked(robot, page, 5)[-1] == RestoreEpisode("episode_1")
     assert not folder.exists()
 

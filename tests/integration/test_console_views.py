@@ -239,7 +239,7 @@ def test_drift_of_q_is_an_alarm_and_its_range_is_drawn(robot: ToldRobot, page: A
     alarm = {"level": "warn", "drift": True, "message": "Q is below the range of the demonstrations"}
     robot.state.policy_status = STATUS | alarm
     until(page, "document.querySelector('#alerts').textContent.includes('Q is below the range')")
-    assert page.inner_text("#policy-state") == "outside of what it knows"
+    assert page.inner_text("#policy-state") == "outside its training data"
 
 
 def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys(robot: ToldRobot, page: Any) -> None:
@@ -302,7 +302,7 @@ def test_after_the_last_trial_the_evaluation_is_finished_or_its_judgment_undone(
     last = {"phase": "review", "undo": "trial 20: failure", "number": 20, "message": "all trials are made"}
     robot.state.trial = TRIAL | last
     until(page, "document.querySelector('#scene-ready-text').textContent === 'Finish the evaluation'")
-    assert page.inner_text("#trial-phase") == "all trials are made"
+    assert page.inner_text("#trial-phase") == "all trials are done"
     page.keyboard.press("u")
     assert asked(robot, page, 1) == [UndoJudgment()]
     robot.state.trial = JUDGED | {"number": 20}

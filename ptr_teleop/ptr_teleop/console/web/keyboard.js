@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Driving with the keys of a keyboard, or with a finger on their images. A key counts while it is held down.
+// Driving with the keyboard or with the on-screen keys. A key acts while it is held down.
 import { byId, make, sentence, setText, writes } from "./dom.js";
 import { DrivingSocket } from "./driving.js";
 
@@ -55,22 +55,22 @@ export class KeyboardDriving {
 
   async #start() {
     const answer = await this.#connection.ask("device", { device: "page_keyboard" });
-    this.#say(answer.done ? "" : answer.text, !answer.done);
+    this.#showMessage(answer.done ? "" : answer.text, !answer.done);
     if (!answer.done || this.#socket) return;
     this.#socket = new DrivingSocket("page_keyboard", {
-      say: (text, grave) => this.#say(text, grave),
-      opened: () => this.#began(),
+      show: (text, isError) => this.#showMessage(text, isError),
+      opened: () => this.#started(),
       ended: ({ code }) => this.#ended(code),
     });
   }
 
-  // The first packet says that nothing is held: a key that was down before does not count.
-  #began() {
+  // The first packet reports no held key, so a key that was already down has no effect.
+  #started() {
     this.#stopped = false;
     this.#show(true);
     this.#send();
     this.#timer = setInterval(() => this.#send(), PERIOD);
-    byId("keys-switch").blur(); // the space bar is the gripper's now
+    byId("keys-switch").blur(); // the space bar now moves the gripper
     scrollTo({ top: 0 }); // on a small screen the pad is now under the image
   }
 
@@ -80,7 +80,7 @@ export class KeyboardDriving {
     this.#socket = null;
     this.#releaseAll();
     this.#show(false);
-    if (interrupted) this.#say(INTERRUPTED, true);
+    if (interrupted) this.#showMessage(INTERRUPTED, true);
   }
 
   #show(driving) {
@@ -140,7 +140,7 @@ export class KeyboardDriving {
     button.dataset.name = name;
     button.addEventListener("click", () => {
       this.#episode.press(name);
-      button.blur(); // the space bar is the gripper's
+      button.blur(); // the space bar moves the gripper
     });
     return button;
   }
@@ -168,9 +168,9 @@ export class KeyboardDriving {
     this.#socket?.send({ keys: [...this.#held], deadman: this.#held.size > 0, slow });
   }
 
-  #say(text, grave) {
+  #showMessage(text, isError) {
     setText(byId("drive-message"), sentence(text));
-    byId("drive-message").classList.toggle("grave", grave);
+    byId("drive-message").classList.toggle("grave", isError);
   }
 }
 
