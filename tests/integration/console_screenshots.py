@@ -118,7 +118,7 @@ def evaluating(robot: ToldRobot, page: Any) -> None:
     robot.recorder(saved=3)
     robot.reference.put(lambda: scene(4)[0])
     robot.state.reference = {"camera": OVER_SHOULDER, "number": 1}
-    robot.state.trial = TRIAL | {"message": "lay out the scene as in the image, then step back"}
+    robot.state.trial = TRIAL | {"message": "set up the scene as in the image, then step back"}
     outcomes = ["success", "failure"]
     robot.state.evaluation = {"task": TASK, "policy": "", "planned": 20, "judged": 2, "successes": 1, "low": 0.0945,
                               "high": 0.9055, "outcomes": outcomes}  # fmt: skip
@@ -129,7 +129,7 @@ def evaluation_begins(robot: ToldRobot, page: Any) -> None:
     evaluating(robot, page)
     robot.state.reference = None
     robot.state.policy_status = STATUS
-    words = "lay out the scene for the task, then step back"
+    words = "set up the scene for the task, then step back"
     robot.state.trial |= {"number": 1, "policy_label": "policy", "blind": False, "message": words}
     robot.state.evaluation |= {"judged": 0, "successes": 0, "low": 0.0, "high": 1.0, "outcomes": []}
 
@@ -146,7 +146,7 @@ def evaluation_ends(robot: ToldRobot, page: Any) -> None:
     """All trials are made: the last judgment can still be taken back."""
     evaluating(robot, page)
     robot.state.reference = None
-    words = "all trials are made; the last judgment can still be undone"
+    words = "all trials are done; the last judgment can still be undone"
     robot.state.trial |= {"phase": "review", "number": 20, "undo": "trial 20: failure", "message": words}
     robot.state.evaluation |= {"judged": 20, "successes": 12, "low": 0.3866, "high": 0.7812,
                                "outcomes": ["success", "failure", "success", "partial", "success"] * 4}  # fmt: skip

@@ -246,7 +246,7 @@ def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys
     robot.reference.put(lambda: image(200))
     robot.state.reference = {"camera": "wrist", "number": 1}
     robot.state.trial = TRIAL | {"phase": "staging"}
-    until(page, "document.querySelector('#trial-phase').textContent === 'the arm goes to its start'")
+    until(page, "document.querySelector('#trial-phase').textContent === 'the arm moves to its start'")
     assert page.is_hidden("#scene-ready")
     robot.state.trial = TRIAL
     until(page, "!document.querySelector('#laying-out').hidden")
@@ -262,7 +262,7 @@ def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys
     page.keyboard.press("r")
     assert asked(robot, page, 1) == [SceneReady()]
     assert page.is_hidden("#undo-judgment")
-    assert "Trial 3 of 20: lay out the scene." in page.evaluate("said")
+    assert "Trial 3 of 20: set up the scene." in page.evaluate("said")
 
     robot.state.trial = JUDGED
     until(page, "!document.querySelector('.reference') && !document.querySelector('#judging').hidden")
@@ -299,7 +299,7 @@ def test_the_judgment_before_is_undone_by_a_key_or_a_button_while_the_next_scene
 
 
 def test_after_the_last_trial_the_evaluation_is_finished_or_its_judgment_undone(robot: ToldRobot, page: Any) -> None:
-    last = {"phase": "review", "undo": "trial 20: failure", "number": 20, "message": "all trials are made"}
+    last = {"phase": "review", "undo": "trial 20: failure", "number": 20, "message": "all trials are done"}
     robot.state.trial = TRIAL | last
     until(page, "document.querySelector('#scene-ready-text').textContent === 'Finish the evaluation'")
     assert page.inner_text("#trial-phase") == "all trials are done"
@@ -327,7 +327,7 @@ def test_a_trial_that_a_person_judges_can_be_ended_by_judging_it(robot: ToldRobo
 
 
 def test_a_refused_judgment_is_shown_and_can_be_repeated(robot: ToldRobot, page: Any) -> None:
-    robot.answer = Answer(False, "no trial waits for a label")
+    robot.answer = Answer(False, "no trial is waiting for a label")
     robot.state.trial = JUDGED
     page.click("#judge-failure")
     until(page, "document.querySelector('#trial-message').textContent === 'No trial waits for a label.'")

@@ -29,7 +29,7 @@ from ptr_models.inference.policy import Policy
 from ptr_policy.bulk.evaluate import goals_of, run_trial
 from ptr_policy.bulk.sight import robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
-from ptr_policy.server.drift import DriftWatch
+from ptr_policy.server.drift import DriftMonitor
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Watched:
     def reset(self) -> None:
         """A new episode begins."""
         self._policy.reset()
-        self._watch, self._steps = DriftWatch(self._range, self._window), 0
+        self._watch, self._steps = DriftMonitor(self._range, self._window), 0
         self.alarm: int | None = None
 
     def act(
@@ -78,7 +78,7 @@ class Watched:
     ) -> Decision:
         """The policy's decision, unchanged."""
         decision = self._policy.act(image, state, task, choice, candidates)
-        if self._watch.see(decision.q_mode) and self.alarm is None:
+        if self._watch.update(decision.q_mode) and self.alarm is None:
             self.alarm = self._steps
         self._steps += 1
         return decision

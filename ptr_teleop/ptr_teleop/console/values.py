@@ -45,7 +45,9 @@ class ValueSource:
         if found is None and self._checkpoint:
             found = self._of_checkpoint(path, len(steps))
         if found is None:
-            raise EpisodeError(f"Q along {path.name} is not known; add it to {self._file or 'a file'} (`ptr analyze q --json`)")
+            raise EpisodeError(
+                f"Q along {path.name} is not known; add it to {self._file or 'a file'} (`ptr analyze q --json`)"
+            )
         source, q = found
         if len(q) != len(steps) - 1:
             raise EpisodeError(f"Q of {source} has {len(q)} values, but {path.name} has {len(steps) - 1} steps")

@@ -28,7 +28,7 @@ from ptr_policy.bulk.collect import collect, decision_steps, orders
 from ptr_policy.bulk.practice import Practice, PracticeOptions
 from ptr_policy.bulk.practice_scene import PracticeScene
 from ptr_policy.bulk.sight import look
-from ptr_policy.server.loading import ServerError, Wanted, load
+from ptr_policy.server.loading import LoadRequest, ServerError, load
 from ptr_policy.table.cli import plan_from
 from ptr_policy.table.plan import all_stages
 
@@ -156,7 +156,7 @@ def test_the_policy_server_refuses_a_policy_that_needs_a_simulator(tmp_path: Pat
     collect(tmp_path / "bags", orders(1, 0, [KITCHEN], [TASK]), 1, 64, 48, LOW_DIM)
     train(tmp_path / "bags", tmp_path / "run")
     with pytest.raises(ServerError, match="poses of simulated objects, which no camera gives"):
-        load(Wanted(str(tmp_path / "run")))
+        load(LoadRequest(str(tmp_path / "run")))
 
 
 def test_the_table_of_twins_collects_without_images_and_leaves_out_who_has_none(tmp_path: Path) -> None:

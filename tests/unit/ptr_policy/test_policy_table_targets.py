@@ -78,7 +78,7 @@ def evaluation(
     """Two trials with each policy, of which so many succeed; `made`: so many trials in all."""
     asked = Protocol(TOWEL, "", tuple(paths), 2, seed=0, paths=paths, **protocol)
     file = TrialFile(directory / "trials.jsonl")
-    for trial in asked.keep(directory).trials()[:made]:
+    for trial in asked.save(directory).trials()[:made]:
         outcome = "success" if trial.scene < wins[trial.policy] else "failure"
         file.append(Result(trial, outcome, "seen", judge="person", started="2026-01-01T00:00:00+00:00"))
 
@@ -253,7 +253,7 @@ def test_an_unfinished_blind_evaluation_counts_nothing_yet_and_is_gone_on_with(t
     letters = seal(directory, [Checkpoint(f"{name}-s0", str(run)) for name, run in runs.items()])
     wins = {letter: 2 if it.name == "ptr-s0" else 0 for letter, it in letters.items()}
     asked = Protocol(TOWEL, "", tuple(letters), 2, seed=0, blind=True)
-    file, planned = TrialFile(directory / "trials.jsonl"), asked.keep(directory).trials()
+    file, planned = TrialFile(directory / "trials.jsonl"), asked.save(directory).trials()
     for trial in planned[:3]:
         file.append(Result(trial, "success" if trial.scene < wins[trial.policy] else "failure", "seen"))
     found = read_evaluations(towel)

@@ -39,7 +39,7 @@ function trial({ trial }) {
   if (!trial) return [];
   const place = `trial ${trial.number} of ${trial.planned}`;
   const texts = {
-    ready: `${place}: ${trial.message || "lay out the scene"}`,
+    ready: `${place}: ${trial.message || "set up the scene"}`,
     label: `${place}: how did it go?`,
     review: trial.message,
   };
