@@ -129,9 +129,7 @@ def evaluate(
         write_summary(directory, planned, file)
         failed[result.trial] += result.outcome == "invalid" and result.judge == SIMULATOR
         if failed[result.trial] == ATTEMPTS:
-            raise TrialsError(
-                f"trial {result.trial.index + 1} was invalid {ATTEMPTS} times ({result.reason}); fix the setup and continue"
-            )
+            raise TrialsError(f"trial {result.trial.index + 1} was invalid {ATTEMPTS} times: {result.reason}")
 
 
 def undoable_result(file: TrialFile) -> Result | None:

@@ -214,7 +214,7 @@ def test_a_stage_that_fails_ends_the_one_beside_it(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_ended_well_together_with_one_that_failed_has_its_time(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(stages, "POLL", 60.0)  # both have ended when they are looked at
+    monkeypatch.setattr(stages, "POLL_PERIOD", 60.0)  # both have ended when they are looked at
     done = tmp_path / "done"
     code = f"import pathlib, time\nwhile not pathlib.Path({str(done)!r}).exists(): time.sleep(0.01)\ntime.sleep(1.0)\n"
     broken = dataclasses.replace(stage_of(code + "raise SystemExit(1)", 1, 1), name="broken")

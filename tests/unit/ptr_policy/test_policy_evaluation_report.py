@@ -59,7 +59,7 @@ def outcome_of(trial: Trial, better: str) -> str:
 
 
 def blind_evaluation(directory: Path, made: int = 12) -> str:
-    """An evaluation of zebra (better) and heron in 6 scenes, of which some trials are made; zebra's letter."""
+    """An evaluation of zebra (better) and heron in 6 scenes, of which some trials are done; zebra's letter."""
     letters = seal(directory, SECRETS)
     better = next(letter for letter, checkpoint in letters.items() if checkpoint.name == "zebra")
     protocol = Protocol("put_<knife>_in_pot", "kitchen", tuple(letters), 6, seed=4, blind=True)
@@ -239,6 +239,6 @@ def test_evaluations_of_other_scenes_are_compared_as_separate_trials(tmp_path: P
 
 
 def test_a_folder_without_trials_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(TrialsError, match="holds no finished trial"):
+    with pytest.raises(TrialsError, match="has no finished trial"):
         write_report(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
