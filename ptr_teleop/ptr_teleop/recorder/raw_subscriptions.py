@@ -31,7 +31,7 @@ class Arrival(NamedTuple):
 
     Attributes:
         stamp: ns, when it arrived.   published: ns, when it was sent.
-        sequence: the publisher's sequence number; 0: not known.   publisher: its GID.
+        sequence: the publisher's sequence number; 0: not known.   publisher: its GID or another identity.
     """
 
     topic: str
