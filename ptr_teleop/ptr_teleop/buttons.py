@@ -44,7 +44,7 @@ class RecorderButtons:
         self._stop: Client = node.create_client(StopEpisode, "recorder/stop")
         self._discard_last: Client = node.create_client(Trigger, "recorder/discard_last")
         self._recording, self._recommendation = False, ""
-        self._heard: float | None = None
+        self._status_at: float | None = None
         node.create_subscription(EpisodeStatus, "episode/status", self._on_status, LATCHED)
 
     def press(self, button: Button, device: str) -> None:
@@ -52,7 +52,7 @@ class RecorderButtons:
         if button is Button.TOGGLE:
             button = Button.SAVE if self._recording else Button.START
         client = self._start if button is Button.START else self._stop
-        if button is Button.DISCARD and not self._recording and self._heard is not None:
+        if button is Button.DISCARD and not self._recording and self._status_at is not None:
             if self._recommendation != DISCARD:
                 self._notify(
                     "no episode is being recorded; to discard the last one anyway, use `ptr record discard --last`"
@@ -62,7 +62,7 @@ class RecorderButtons:
         if not client.service_is_ready():
             self._notify(f"'{button.value}' was pressed, but no recorder is running; start it")
             return
-        silent = 0.0 if self._heard is None else self._clock() - self._heard
+        silent = 0.0 if self._status_at is None else self._clock() - self._status_at
         if silent > SILENCE:
             self._recording = False
             self._notify(
@@ -74,7 +74,7 @@ class RecorderButtons:
         client.call_async(request).add_done_callback(self._on_answer)
 
     def _on_status(self, message: EpisodeStatus) -> None:
-        self._heard = self._clock()
+        self._status_at = self._clock()
         self._recording, self._recommendation = message.state == EpisodeStatus.RECORDING, message.recommendation
 
     def _request(self, button: Button, device: str) -> StartEpisode.Request | StopEpisode.Request:

@@ -95,7 +95,7 @@ class TeleopNode(RunnableNode, Node):
         for subscription in self._subscriptions_of_device:
             self.destroy_subscription(subscription)
         self._device = device
-        self._clutch, self._heard = Clutch(self._factory.caps(name), armed), False
+        self._clutch, self._received = Clutch(self._factory.caps(name), armed), False
         topics = self._factory.topics(name)
         wanted = ((TwistStamped, topics.twist, self._on_twist), (Joy, topics.joy, self._on_joy))
         self._subscriptions_of_device = [
@@ -177,7 +177,7 @@ class TeleopNode(RunnableNode, Node):
     def _step(self) -> None:
         now = time.monotonic()
         reading = self._device.read(now)
-        self._heard = self._heard or reading is not None
+        self._received = self._received or reading is not None
         self._after_reading()
         requested = self._command_for(reading, now)
         if requested is not None:
@@ -244,7 +244,7 @@ class TeleopNode(RunnableNode, Node):
         return Status(
             self._device.source,
             self._clutch.state,
-            self._heard,
+            self._received,
             other,
             self._arm is not None,
             self._event,

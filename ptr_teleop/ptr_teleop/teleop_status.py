@@ -21,7 +21,7 @@ class Status:
     Attributes:
         device: name of the active device.
         state: state of its clutch.
-        heard: the device has sent data.
+        received: the device has sent data.
         other: source of another node that has control; empty: none.
         arm: /arm/state has arrived.
         event: last notice of the device.
@@ -31,7 +31,7 @@ class Status:
 
     device: str
     state: State
-    heard: bool
+    received: bool
     other: str
     arm: bool
     event: str
@@ -45,7 +45,7 @@ class Status:
             return "no device is selected; set the parameter device"
         if not self.arm:
             return "no /arm/state has arrived; start the arm node"
-        if not self.heard:
+        if not self.received:
             return f"no data from {self.device} yet"
         if self.other:
             return f"{self.device} is refused: {self.other} has control; release its deadman first"
@@ -61,7 +61,7 @@ class Status:
     @property
     def ok(self) -> bool:
         """Nothing prevents the person from driving."""
-        return self.arm and self.heard and not self.other and self.state in (State.RELEASED, State.HELD)
+        return self.arm and self.received and not self.other and self.state in (State.RELEASED, State.HELD)
 
     def message(self, name: str) -> DiagnosticStatus:
         """As a message of the node `name`."""

@@ -88,7 +88,7 @@ class JoyDevice(Outbox):
         self._layout, self._response, self._timeout = layout, response or Response(), timeout
         self._panel, self._motion = ButtonPanel(layout.buttons), MotionDeadman()
         self._axes: np.ndarray = np.zeros(0)
-        self._heard, self._trusted = -np.inf, True
+        self._received_at, self._trusted = -np.inf, True
         self._rejections = Rejections(self._notices)
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
@@ -98,16 +98,16 @@ class JoyDevice(Outbox):
             self._rejections.add(f"a Joy was refused: its axes are {deflections.tolist()}", now)
             self._trusted = False
             return
-        self._axes, self._heard, self._trusted = deflections, now, True
+        self._axes, self._received_at, self._trusted = deflections, now, True
         self._pressed |= self._panel.advance(buttons)
 
     def read(self, now: float) -> Reading | None:
         """See `Device.read`."""
-        if self._layout.buttons.deadman >= 0 and self._heard < 0.0:
+        if self._layout.buttons.deadman >= 0 and self._received_at < 0.0:
             return None  # not yet known whether the deadman is held
         speeds = self._response.shape(self._deflections())
         gripper, button = self._panel.gripper, self._layout.buttons.deadman
-        fresh = self._trusted and now - self._heard <= self._timeout
+        fresh = self._trusted and now - self._received_at <= self._timeout
         if button >= 0:
             held = self._panel.down(button)
         else:

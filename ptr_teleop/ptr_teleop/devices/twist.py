@@ -65,8 +65,8 @@ class TwistDevice(Outbox):
         elif self._layout.deadman >= 0 and self._joy_stamp < 0:
             return None  # not yet known whether the deadman is held
         gripper, button = self._panel.gripper, self._layout.deadman
-        heard = self._twist_at if button < 0 else min(self._twist_at, self._joy_at)
-        fresh = self._trusted and now - heard <= self._timeout
+        received_at = self._twist_at if button < 0 else min(self._twist_at, self._joy_at)
+        fresh = self._trusted and now - received_at <= self._timeout
         if button >= 0:
             held = self._panel.down(button)
         else:
