@@ -143,7 +143,7 @@ def judging_after_fault(robot: ToldRobot, page: Any) -> None:
 
 
 def evaluation_ends(robot: ToldRobot, page: Any) -> None:
-    """All trials are made: the last judgment can still be taken back."""
+    """All trials are done: the last judgment can still be undone."""
     evaluating(robot, page)
     robot.state.reference = None
     words = "all trials are done; the last judgment can still be undone"

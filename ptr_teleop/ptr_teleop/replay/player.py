@@ -38,7 +38,7 @@ class ReplayError(PtrError):
 
 
 @dataclass(frozen=True)
-class EndError:
+class EndDeviation:
     """Distance of the arm from its recorded end pose, in m and rad."""
 
     position: float
@@ -84,7 +84,7 @@ class Player:
         if not result.success:
             raise ReplayError(f"the arm did not reach the start of the recording: {result.message}")
 
-    def play(self, track: Track, progress: Callable[[float], None] = lambda time: None) -> EndError:
+    def play(self, track: Track, progress: Callable[[float], None] = lambda time: None) -> EndDeviation:
         """Follow a track at its own rate.
 
         Args:
@@ -102,7 +102,7 @@ class Player:
                 self._caller.sleep(PERIOD - (self._now() - began - elapsed))
         finally:
             self._send(np.zeros(6), track.gripper(track.duration), held=False)
-        return EndError(*_pose(self._state.message.measured_pose).distance(track.final))
+        return EndDeviation(*_pose(self._state.message.measured_pose).distance(track.final))
 
     def _require_arm(self) -> ArmState:
         if self._state.age > STATE_TIMEOUT:

@@ -383,7 +383,7 @@ def test_the_last_saved_episode_can_be_discarded_and_counts_no_more(bench: Bench
     with pytest.raises(RecorderError, match="is being recorded"):
         bench.core.discard_last(T0)
     path, _ = bench.core.stop(True, "success", T0 + SECOND)
-    with pytest.raises(RecorderError, match="still being looked through"):
+    with pytest.raises(RecorderError, match="still being audited"):
         bench.core.discard_last(T0 + SECOND)
     bench.core.review(path, Audit("", "discard", ("it lasts 0.4 s only",)))
     place, event = bench.core.discard_last(T0 + 2 * SECOND)
