@@ -52,7 +52,7 @@ def test_demonstrations_are_the_scenes_in_the_order_of_their_names(tmp_path: Pat
 def test_demonstrations_without_the_camera_are_refused(tmp_path: Path) -> None:
     demonstration(tmp_path, "one", 40)
     demonstration(tmp_path, "two", 200)
-    with pytest.raises(TrialsError, match="no picture of camera wrist, of over_shoulder"):
+    with pytest.raises(TrialsError, match="no image of camera wrist, only of over_shoulder"):
         References(tmp_path, PLAN, tmp_path, "wrist").image(PLAN[0])
 
 
