@@ -255,7 +255,7 @@ def test_a_person_ends_a_trial_and_clears_the_arm_and_a_server_that_hangs_ends_t
     assert "The arm was stopped" in reach(robot, "label", 1)["message"]
     label(robot, 1, "failure", score=float("nan"))
     reach(robot, "staging", 2)
-    robot.wait(lambda: "clear it to go on" in robot.trials[-1].data, "the wish to clear the arm", TIMEOUT)
+    robot.wait(lambda: "clear it to continue" in robot.trials[-1].data, "the wish to clear the arm", TIMEOUT)
     robot.call(Trigger, "/arm/clear")
     assert "keep away" in reach(robot, "ready", 2)["message"]  # whoever cleared the arm may have a hand at it
     robot.wait(lambda: robot.states[-1].mode == ArmState.IDLE, "the arm that is free again", TIMEOUT)

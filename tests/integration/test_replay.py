@@ -102,7 +102,7 @@ def test_without_a_yes_nothing_moves(robot, episode: Path) -> None:
     process = replay(robot, episode)
     robot.wait(lambda: not process.running, "the refusal", timeout=60.0)
     assert process.wait() == 2
-    assert "nothing was moved; give --yes" in process.output
+    assert "nothing was moved; confirm, or give --yes" in process.output
 
 
 def test_a_stop_of_the_arm_ends_the_replay_with_a_sentence(robot, episode: Path) -> None:

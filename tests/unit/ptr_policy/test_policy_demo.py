@@ -336,9 +336,9 @@ def test_each_manner_and_level_but_one_has_a_shipped_checkpoint_to_begin_with(ki
 def test_without_a_shipped_checkpoint_one_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["demo", "--level", "standard", "--manner", "machine", "--out", str(tmp_path / "run")]
     assert cli.main(command) == 2
-    assert "name one with --checkpoint" in capsys.readouterr().err
+    assert "give one with --checkpoint" in capsys.readouterr().err
     assert cli.main([*command, "--checkpoint", str(tmp_path)]) == 2
-    assert "name one with --checkpoint" not in capsys.readouterr().err  # this folder is refused, not the choice
+    assert "give one with --checkpoint" not in capsys.readouterr().err  # this folder is refused, not the choice
 
 
 def test_data_demonstrations_and_trials_are_of_one_level(plan: Plan) -> None:

@@ -205,7 +205,7 @@ def test_a_trial_that_is_being_judged_ends_before_every_question_is_answered() -
     assert desk.types("partial\n")
     assert desk.said[1:] == ["How much of the task, in percent (0-100)?"]
     desk.typed += ["60\n", "it slipped\n"]
-    assert desk.person.judge(TRIAL, "The run was ended.") == Judgment("partial", "it slipped", 0.6, "person")
+    assert desk.person.judge(TRIAL, "A fault ended the run.") == Judgment("partial", "it slipped", 0.6, "person")
     assert desk.said[2:] == ["Why?"]
 
 

@@ -47,7 +47,7 @@ def test_a_judgment_is_undone(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert judge(folder, 2, "--outcome", "undo") == 0
     assert successes(folder) == (2, 3)
     assert judge(folder, 1, "--outcome", "undo") == 2
-    assert "was judged once only" in capsys.readouterr().err
+    assert "was judged only once" in capsys.readouterr().err
 
 
 def test_an_invalid_trial_is_made_again(folder: Path) -> None:

@@ -155,7 +155,7 @@ def test_practice_at_ten_hertz_writes_what_happened(tmp_path: Path) -> None:
 def test_the_policy_server_refuses_a_policy_that_needs_a_simulator(tmp_path: Path) -> None:
     collect(tmp_path / "bags", orders(1, 0, [KITCHEN], [TASK]), 1, 64, 48, LOW_DIM)
     train(tmp_path / "bags", tmp_path / "run")
-    with pytest.raises(ServerError, match="poses of simulated objects, which no camera gives"):
+    with pytest.raises(ServerError, match="poses of simulated objects, which no camera provides"):
         load(LoadRequest(str(tmp_path / "run")))
 
 

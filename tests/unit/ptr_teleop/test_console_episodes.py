@@ -143,7 +143,7 @@ def test_q_of_a_file_lies_on_the_control_steps_or_is_refused(root: Path, tmp_pat
     file.write_text('{"demonstrations": [{}]}')
     with pytest.raises(EpisodeError, match="contains no values"):
         library.values_along("episode_1")
-    with pytest.raises(EpisodeError, match="no file of values"):
+    with pytest.raises(EpisodeError, match="is not known; add it to a file"):
         EpisodeLibrary(lambda: str(root)).values_along("episode_1")
 
 

@@ -391,7 +391,7 @@ def test_the_last_saved_episode_can_be_discarded_and_counts_no_more(bench: Bench
     assert (event.kind, event.episode_id) == ("discard", path.name)
     assert (bench.core.saved, bench.core.audit) == (0, None)
     assert bench.core.message == f"discarded {path.name}; `ptr discard --restore {place}` restores it"
-    with pytest.raises(RecorderError, match="no episode is left"):  # not the one before it
+    with pytest.raises(RecorderError, match="no saved episode left"):  # not the one before it
         bench.core.discard_last(T0 + 2 * SECOND)
 
 
