@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy: its server at control rate, and its evaluation."""
+"""Policies: the policy server, evaluation, bulk simulation, the demo and the table of methods."""

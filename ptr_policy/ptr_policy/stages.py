@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Long work as stages: commands that a person could type, with a progress bar over what they leave on disk."""
+"""Runs long work as stages: commands that a person could type, with a progress bar over their results on disk."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ptr_models.common.processes import end_process
 from ptr_models.typed_values import require_type
 
 PTR = (sys.executable, "-m", "ptr_models.cli")
-POLL = 0.25  # s between two updates of the bars
-TAIL = 25  # lines of a failed stage's log that are shown
+POLL_PERIOD = 0.25  # s between two updates of the bars
+TAIL = 25  # lines shown of a failed stage's log
 
 
 class StageError(PtrError):
@@ -30,16 +30,16 @@ class StageError(PtrError):
 
 @dataclass(frozen=True)
 class Stage:
-    """A command, and how far it is.
+    """A command and its progress.
 
     Attributes:
         name: one or two words, also the name of the log file.
-        title: what a person reads beside the bar.
+        title: shown beside the bar.
         command: argument vector.
         total: units of progress at the end.
-        done: returns the units that are finished.
-        unit: what one unit is.
-        kind, method: of a stage of a table: what is done, and for which method.
+        done: returns the number of finished units.
+        unit: name of the units.
+        kind, method: for a stage of a table: the kind of work, and the method.
     """
 
     name: str
@@ -53,10 +53,10 @@ class Stage:
 
 
 def number_in(values: Mapping[str, Any], name: str, path: Path) -> int:
-    """An integer of a JSON file that says how far something is.
+    """An integer in a JSON file of progress.
 
     Raises:
-        PtrError: it is not there, or no integer.
+        PtrError: missing, or not an integer.
     """
     require_type(int, values.get(name), f"{path}: {name}", PtrError)
     return int(values[name])
@@ -77,9 +77,9 @@ def progress_bar(console: Console) -> Progress:
 
 
 def progress_text(*stages: Stage) -> str:
-    """How far stages are, as their bars show it."""
+    """The progress of stages, as their bars show it."""
     if not stages:
-        return "nothing is made yet"
+        return "nothing is done yet"
     titles = [stage.title[:1].lower() + stage.title[1:] for stage in stages]
     counts = [f"{min(stage.done(), stage.total)} of {stage.total} {stage.unit}" for stage in stages]
     return ", ".join(f"{title}: {count}" for title, count in zip(titles, counts, strict=True))
@@ -91,34 +91,34 @@ def run_stage(stage: Stage, logs: Path, progress: Progress) -> None:
 
 
 def run_together(stages: Sequence[Stage], logs: Path, progress: Progress, seconds: dict[str, float]) -> None:
-    """Run the commands of stages that don't need each other at once, each to its end.
+    """Run the commands of independent stages in parallel.
 
-    Their output goes to `logs/NAME.log`. Ctrl-C ends the commands as Ctrl-C in their own terminals would. When one of
-    them fails, the others are ended, too.
+    Their output goes to `logs/NAME.log`. Ctrl-C ends the commands like Ctrl-C in their own terminals. If one fails, the
+    others are ended.
 
     Args:
-        seconds: gets how long each stage that came to its end took, by its name, also when another one failed.
+        seconds: gets the duration of each finished stage by name, even if another one failed.
     Raises:
-        StageError: a command exited with an error, or left less than its total.
+        StageError: a command exited with an error, or produced less than its total.
     """
     logs.mkdir(parents=True, exist_ok=True)
-    begin = time.monotonic()
+    started = time.monotonic()
     with contextlib.ExitStack() as ending:
         running = [ending.enter_context(_Running(stage, logs, progress)) for stage in stages]
         while running:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                running[0].process.wait(POLL)
+                running[0].process.wait(POLL_PERIOD)
             ended = [one for one in running if one.process.poll() is not None]
             for one in running:
                 one.show()
             running = [one for one in running if one not in ended]
-            seconds |= {one.stage.name: time.monotonic() - begin for one in ended if not one.trouble()}
+            seconds |= {one.stage.name: time.monotonic() - started for one in ended if not one.trouble()}
             if troubles := [trouble for one in ended if (trouble := one.trouble())]:
                 raise StageError(troubles[0])
 
 
 class _Running:
-    """The command of a stage at work; left, it is ended."""
+    """The running command of a stage; a context manager that ends it."""
 
     def __init__(self, stage: Stage, logs: Path, progress: Progress) -> None:
         self.stage, self._progress = stage, progress
@@ -136,11 +136,11 @@ class _Running:
         end_process(self.process, group=True)
 
     def show(self) -> None:
-        """Bring the bar to where the stage is."""
+        """Update the bar."""
         self._progress.update(self._bar, completed=min(self.stage.done(), self.stage.total))
 
     def trouble(self) -> str:
-        """What is wrong with its end, an error or less than the total; empty: nothing."""
+        """Error of an ended stage: its exit code, or less than the total; empty: none."""
         returncode, finished, stage = self.process.returncode, self.stage.done(), self.stage
         if returncode == 0 and finished >= stage.total:
             return ""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The human: devices that drive the arm, and the recorder of episodes."""
+"""Teleoperation: input devices that drive the arm, the episode recorder and the operator's console."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device's buttons ask of the recorder, and of the scene."""
+"""A device's buttons: what each asks of the recorder or the scene."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ptr_msgs.srv import StartEpisode, StopEpisode
 from ptr_teleop.devices.base import Button
 
 SILENCE = 2.0
-"""s without a status, of which a recorder sends four a second, after which it is taken for dead. ROS's graph names a
-killed node for some ten seconds more, and its services swallow what they are asked."""
+"""s without a status after which a recorder counts as dead; it sends four a second. ROS's graph lists a killed node for
+about ten more seconds, and calls to its services get no response."""
 OUTCOMES = {
     Button.SAVE: "success",
     Button.FAIL: "failure",
@@ -30,50 +30,51 @@ OUTCOMES = {
 
 
 class RecorderButtons:
-    """Calls the recorder's services, and tells what it refuses.
+    """Calls the recorder's services and reports what it refuses.
 
     Args:
-        node: whose clients they are; its parameters `task`, `instruction` and `operator_name` go into an episode
-            that is started, as they are at that moment.
-        tell: says a sentence to the person at the device.
-        clock: s of a clock that never jumps.
+        node: owns the clients. A new episode gets its parameters `task`, `instruction` and `operator_name`.
+        notify: shows a sentence to the person at the device.
+        clock: steady time, s.
     """
 
-    def __init__(self, node: Node, tell: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._node, self._tell, self._clock = node, tell, clock
+    def __init__(self, node: Node, notify: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._node, self._notify, self._clock = node, notify, clock
         self._start: Client = node.create_client(StartEpisode, "recorder/start")
         self._stop: Client = node.create_client(StopEpisode, "recorder/stop")
         self._discard_last: Client = node.create_client(Trigger, "recorder/discard_last")
         self._recording, self._recommendation = False, ""
-        self._heard: float | None = None
+        self._status_at: float | None = None
         node.create_subscription(EpisodeStatus, "episode/status", self._on_status, LATCHED)
 
     def press(self, button: Button, device: str) -> None:
-        """Ask the recorder for what the button says; `discard` between episodes follows the audit's recommendation."""
+        """Send the button's request to the recorder. `discard` between episodes follows the audit's recommendation."""
         if button is Button.TOGGLE:
             button = Button.SAVE if self._recording else Button.START
         client = self._start if button is Button.START else self._stop
-        if button is Button.DISCARD and not self._recording and self._heard is not None:
+        if button is Button.DISCARD and not self._recording and self._status_at is not None:
             if self._recommendation != DISCARD:
-                self._tell("nothing is recorded; `ptr record discard --last` discards the last episode all the same")
+                self._notify(
+                    "no episode is being recorded; to discard the last one anyway, use `ptr record discard --last`"
+                )
                 return
             client = self._discard_last
         if not client.service_is_ready():
-            self._tell(f"'{button.value}' was pressed, but no recorder runs; start it")
+            self._notify(f"'{button.value}' was pressed, but no recorder is running; start it")
             return
-        silent = 0.0 if self._heard is None else self._clock() - self._heard
+        silent = 0.0 if self._status_at is None else self._clock() - self._status_at
         if silent > SILENCE:
             self._recording = False
-            self._tell(
-                f"'{button.value}' was pressed, but the recorder has said nothing for {silent:.0f} s; "
-                "look whether it still runs, and start it again"
+            self._notify(
+                f"'{button.value}' was pressed, but the recorder has been silent for {silent:.0f} s; "
+                "check that it is running, and restart it if not"
             )
             return
         request = Trigger.Request() if client is self._discard_last else self._request(button, device)
         client.call_async(request).add_done_callback(self._on_answer)
 
     def _on_status(self, message: EpisodeStatus) -> None:
-        self._heard = self._clock()
+        self._status_at = self._clock()
         self._recording, self._recommendation = message.state == EpisodeStatus.RECORDING, message.recommendation
 
     def _request(self, button: Button, device: str) -> StartEpisode.Request | StopEpisode.Request:
@@ -93,28 +94,28 @@ class RecorderButtons:
     def _on_answer(self, future: Future) -> None:
         answer = future.result()
         if answer is not None and not answer.success:
-            self._tell(f"the recorder refused: {answer.message}")
+            self._notify(f"the recorder refused: {answer.message}")
 
 
 class SceneButton:
-    """Asks for the next scene (the arm to its start, in simulation new objects), and tells why there is none.
+    """Asks for the next scene (the arm at its start and, in simulation, new objects) and reports why there is none.
 
     Args:
-        tell: says a sentence to the person at the device.
+        notify: shows a sentence to the person at the device.
     """
 
-    def __init__(self, node: Node, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, node: Node, notify: Callable[[str], None]) -> None:
+        self._notify = notify
         self._next: Client = node.create_client(Trigger, "scene/next")
 
     def press(self) -> None:
-        """The button was pressed."""
+        """Ask for the next scene."""
         if not self._next.service_is_ready():
-            self._tell("the next scene was asked for, but no node `scene` runs; collect.launch.xml starts it")
+            self._notify("the next scene was requested, but no node `scene` is running; collect.launch.xml starts it")
             return
         self._next.call_async(Trigger.Request()).add_done_callback(self._on_answer)
 
     def _on_answer(self, future: Future) -> None:
         answer = future.result()
         if answer is not None and not answer.success:
-            self._tell(f"there is no new scene: {answer.message}")
+            self._notify(f"there is no new scene: {answer.message}")

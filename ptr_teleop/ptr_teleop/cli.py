@@ -29,9 +29,9 @@ from ptr_teleop.terminal.cli import drive, require_terminal
 
 KEYBOARD = "keyboard"
 DRIVEN_BY_NODES = ("joy", "twist")
-"""Devices whose driver is a ROS node that somebody else starts."""
-POLL = 0.25  # s between two looks at the folder
-TAIL = 15  # lines of the log that are shown after a failure
+"""Devices whose driver is a ROS node that the user starts."""
+POLL_PERIOD = 0.25  # s between two checks of the folder
+TAIL = 15  # lines of the log shown after a failure
 ADDRESS = re.compile(r"the console is at (\S+)")
 
 DESCRIPTION = """\
@@ -42,7 +42,7 @@ page_keyboard, joy or twist. Ctrl-C ends the session and keeps what is saved."""
 
 
 class CollectError(PtrError):
-    """The session ended early; the message says how."""
+    """The session could not run to its end; the message says why."""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -53,7 +53,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    about = "task to demonstrate, e.g. put_sweet_potato_on_plate; ptr sim tasks lists those of the simulator"
+    about = "task to demonstrate, e.g. put_sweet_potato_on_plate; ptr sim tasks lists the simulated ones"
     arguments.also_by_place(parser, "task", type=arguments.any_task, metavar="TASK", help=about)
     about = "folder that gets one bag per demonstration"
     parser.add_argument("--out", required=True, type=arguments.output_folder, metavar="DIR", help=about)
@@ -71,20 +71,20 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         help="simulated kitchen (default: toykitchen1)",
     )
     parser.add_argument(
-        "--seed", type=arguments.seed, default=0, metavar="N", help="of the simulated scenes (default: 0)"
+        "--seed", type=arguments.seed, default=0, metavar="N", help="seed of the simulated scenes (default: 0)"
     )
     parser.add_argument("--device", choices=device_names(), default="scripted", help="what drives (default: scripted)")
     parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
     arguments.add_image_size(parser)
     arguments.add_cameras(parser, camera_name, "those of the contract")
-    about = "contract to record with, made by ptr contract make (default: the suite's)"
+    about = "contract to record with, as written by ptr contract make (default: the suite's)"
     parser.add_argument("--contract", type=arguments.existing_file, metavar="FILE.json", help=about)
     add_namespace(parser, STARTS)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Start the launch file, drive or show its progress, and wait for its end."""
+    """Start the launch file, drive by keyboard or show progress, and wait until it ends."""
     by_keys = getattr(options, "device", "") == KEYBOARD
     if by_keys:
         require_terminal()
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
 
     with _resumable(saved, options), started(command, log) as process:
         if by_keys:
-            print(f"the robot starts; its log is {log}")
+            print(f"starting the robot; its log is {log}")
             drive(options.task, options.operator, process, options.namespace)
             ended_by_person = process.poll() is None
             print(f"{len(saved())} of {options.episodes} demonstrations are saved in {options.out}")
@@ -117,13 +117,13 @@ def run(options: argparse.Namespace) -> None:
     if process.returncode and not ended_by_person:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-TAIL:])
         raise CollectError(f"the session ended with code {process.returncode}; the end of {log}:\n{tail}")
-    next_step("inspect", options.out, about="what is in them; ptr discard takes out the bad ones")
+    next_step("inspect", options.out, about="shows what is in them; ptr discard removes bad ones")
 
 
 def take_domain(options: argparse.Namespace) -> None:
-    """Give a simulated session a ROS domain of its own, and say which.
+    """Give a simulated session its own ROS domain, and print which.
 
-    A real arm, a robot with a namespace, and devices whose drivers are nodes of others, are in the domain of the user.
+    The user's domain is kept for a real arm, for a robot with a namespace, and for devices driven by the user's nodes.
     """
     alone = not getattr(options, "namespace", "")
     if alone and getattr(options, "robot", "") == "sim" and options.device not in DRIVEN_BY_NODES:
@@ -134,7 +134,7 @@ def take_domain(options: argparse.Namespace) -> None:
 
 @contextlib.contextmanager
 def started(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A command as a process of a session of its own, whose output goes to a log; it is ended at the end."""
+    """Run a command in its own session with its output in a log; it is ended when the context is left."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
@@ -159,35 +159,35 @@ def _watch(
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     address = ""
     with Progress(*columns) as progress:
-        progress.console.print(f"the robot starts; its log is {log}", markup=False, soft_wrap=True)
+        progress.console.print(f"starting the robot; its log is {log}", markup=False, soft_wrap=True)
         bar = progress.add_task(options.task, total=options.episodes)
         while process.poll() is None:
             if not address and (address := console_address(log)):
                 progress.console.print(f"the console is at {address}")
             progress.update(bar, completed=len(saved()))
             with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(POLL)
+                process.wait(POLL_PERIOD)
         progress.update(bar, completed=len(saved()))
 
 
 def _resumable(saved: Callable[[], set[Path]], options: argparse.Namespace) -> contextlib.AbstractContextManager[None]:
-    """Whoever ends the session is told how many demonstrations there are, and how to record the others."""
+    """On an interrupt, say how many demonstrations are saved and how to record the rest."""
 
     def done() -> str:
         left = options.episodes - len(saved())
         if left <= 0:
             return f"all {options.episodes} demonstrations are saved in {options.out}"
-        more = f"the same command with --episodes {left} records the other {left}"
+        more = f"to record the other {left}, run the same command with --episodes {left}"
         return f"{len(saved())} of {options.episodes} demonstrations are saved in {options.out}; {more}"
 
-    return resumable(done, f"ptr inspect {options.out} shows what there is")
+    return resumable(done, f"ptr inspect {options.out} shows what was recorded")
 
 
 def _require_known(task: str, cameras: Sequence[str]) -> None:
-    """Refuse a task or a camera that the simulator does not have.
+    """Reject a task or camera that the simulator does not have.
 
     Raises:
-        CollectError: it has none of that name; the message names the nearest one.
+        CollectError: unknown name; the message names the nearest one.
     """
     try:
         arguments.task(task)
@@ -198,10 +198,10 @@ def _require_known(task: str, cameras: Sequence[str]) -> None:
 
 
 def contract_file(options: argparse.Namespace) -> Path | None:
-    """The file of the contract that the session records with; None: the suite's own. `--image-size` makes one.
+    """File of the contract that the session records with; None: the suite's own. `--image-size` writes one.
 
     Raises:
-        PtrError: the file of --contract is none of a contract.
+        PtrError: the file given with --contract is not a contract.
     """
     given = getattr(options, "contract", None)
     contract = read_contract(given) if given else Contract().with_cameras(cameras_of(options))
@@ -242,7 +242,7 @@ def launch_command(options: argparse.Namespace, contract: Path | None = None) ->
 
 
 def console_address(log: Path) -> str:
-    """Where the operator's page is, as the session's log says; empty: it does not say yet."""
+    """Address of the operator's page, from the session's log; empty: not in the log yet."""
     found = ADDRESS.search(log.read_text(errors="replace"))
     return found.group(1) if found else ""
 
@@ -258,5 +258,5 @@ def doubtful(episodes: Iterable[Path]) -> list[str]:
     for path in episodes:
         judged = audit(path)
         if judged.recommendation == DISCARD:
-            lines.append(f"{path.name}: better discarded or recorded again: {'; '.join(judged.findings)}")
+            lines.append(f"{path.name}: better discarded, or recorded again: {'; '.join(judged.findings)}")
     return lines

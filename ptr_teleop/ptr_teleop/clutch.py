@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a device's reading to a command: releasing the deadman holds pose and gripper, pressing it starts over.
+"""Turns a device's readings into commands. Releasing the deadman holds pose and gripper; pressing it starts over.
 
-A device gives either a speed or the pose of a hand (a VR controller or a phone, `devices.webxr`). A hand is followed
-relatively: what counts is how far it has moved since the deadman was pressed, added to where the arm was commanded to
-be at that time. The error to that target becomes a twist, so that what the arm's gate clips is not lost, and nothing
-drifts.
+A device gives either a speed or the pose of a hand (a VR controller or a phone, `devices.webxr`). Hand motion is
+relative: the target is the arm's commanded pose when the deadman was pressed, plus the hand's motion since then. The
+error to that target becomes a twist. So motion that the gate clips is made up for later, and nothing drifts.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from ptr_models.common.rotations import rotation_vector_from_matrix
 from ptr_teleop.devices.base import Hand, Reading
 
 GAIN = 8.0
-"""1/s, with which the arm approaches the hand's target. The loop's delay is about 40 ms (two control ticks of the
-arm and one of the device); a proportional loop does not overshoot while gain x delay is below 1/e."""
-MET = 0.1
-"""Of the opening: a trigger this near to the arm's opening has met it."""
+"""1/s, proportional gain towards the hand's target. The loop's delay is about 40 ms (two control ticks of the arm and
+one of the device); a proportional loop does not overshoot while gain x delay is below 1/e."""
+MATCH_TOLERANCE = 0.1
+"""Share of the opening: a trigger this close to the gripper's opening matches it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class TeleopCommand:
-    """What the human wants of the arm now.
+    """What the human asks of the arm now.
 
     Attributes:
         twist: (6,) m/s and rad/s in base_link; zero while the deadman is released.
@@ -54,7 +53,7 @@ class TeleopCommand:
 
 
 class State(enum.Enum):
-    """Of the clutch."""
+    """State of the clutch."""
 
     UNARMED = "waits for a release of the deadman"
     RELEASED = "released"
@@ -63,26 +62,26 @@ class State(enum.Enum):
 
 
 class Clutch:
-    """Keeps the gripper over releases of the deadman, references the hand at each press, and caps the speed.
+    """Holds the gripper while the deadman is released, takes a new hand reference at each press, and caps the speed.
 
     Args:
-        caps: m/s and rad/s that no axis of the twist exceeds; None: the device knows its own.
-        armed: False: a deadman that is down already does not count until it has been released once.
+        caps: m/s and rad/s, limits of each axis of the twist; None: the device limits itself.
+        armed: False: a deadman that is already pressed is ignored until it has been released once.
     """
 
     def __init__(self, caps: tuple[float, float] | None, armed: bool = False) -> None:
         self._caps = caps
         self.state = State.RELEASED if armed else State.UNARMED
         self._gripper = 1.0
-        self._met = True
+        self._matched = True
         self._former_trigger: float | None = None
         self._reference: tuple[Hand, Arm] | None = None
 
     def advance(self, reading: Reading, arm: Arm) -> TeleopCommand | None:
-        """The command for a reading; None when there is nothing to say (released or lost, and said so before)."""
+        """The command for a reading; None: nothing to send (released or lost, and already sent)."""
         former = self.state
         if reading.lost:
-            return self.lose()
+            return self.hold_lost()
         if not reading.deadman:
             self.state = State.RELEASED
             return self._hold(False) if former in (State.HELD, State.LOST) else None
@@ -96,12 +95,12 @@ class Clutch:
         return TeleopCommand(self._capped(twist), self._gripper, True)
 
     def refuse(self) -> TeleopCommand | None:
-        """Somebody else is in charge: the deadman must be released before it counts again."""
+        """Another source has control: the deadman must be released before it counts again."""
         was_held, self.state = self.state in (State.HELD, State.LOST), State.UNARMED
         return self._hold(False) if was_held else None
 
-    def lose(self) -> TeleopCommand | None:
-        """Stop at once, but stay in command: a lost device is no release, which would hand the arm to a policy.
+    def hold_lost(self) -> TeleopCommand | None:
+        """Stop at once but keep control: a lost device is not a release, which would hand the arm to a policy.
 
         Returns:
             None unless the deadman was held.
@@ -116,22 +115,22 @@ class Clutch:
 
     def _press(self, arm: Arm) -> None:
         self._gripper, self._reference = arm.gripper, None
-        self._met, self._former_trigger = False, None
+        self._matched, self._former_trigger = False, None
 
     def _advance_gripper(self, reading: Reading, arm: Arm) -> None:
         if reading.toggle:
-            self._gripper, self._met = 0.0 if self._gripper > 0.5 else 1.0, False
+            self._gripper, self._matched = 0.0 if self._gripper > 0.5 else 1.0, False
         elif reading.gripper is not None:
             opening = float(np.clip(reading.gripper, 0.0, 1.0))
-            self._met = self._met or not reading.trigger or self._meets(opening)
-            if self._met:
+            self._matched = self._matched or not reading.trigger or self._matches(opening)
+            if self._matched:
                 self._gripper = opening
 
-    def _meets(self, opening: float) -> bool:
-        """Has the trigger reached or crossed the gripper's opening? Before, it would drop what the gripper holds."""
+    def _matches(self, opening: float) -> bool:
+        """Has the trigger reached or crossed the gripper's opening? Earlier, it would drop a grasped object."""
         before, self._former_trigger = self._former_trigger, opening
         crossed = before is not None and (before - self._gripper) * (opening - self._gripper) < 0.0
-        return crossed or abs(opening - self._gripper) <= MET
+        return crossed or abs(opening - self._gripper) <= MATCH_TOLERANCE
 
     def _follow(self, hand: Hand, arm: Arm) -> np.ndarray:
         """Twist (6,) towards the hand's target."""
@@ -144,7 +143,7 @@ class Clutch:
         return GAIN * np.concatenate([position - arm.position, turn])
 
     def _capped(self, twist: np.ndarray) -> np.ndarray:
-        """Scale translation and rotation down to their caps, keeping their directions."""
+        """Scale translation and rotation down to their caps, each keeping its direction."""
         if self._caps is None:
             return twist
         parts = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of all devices, and a device made from them."""
+"""Declares the parameters of all devices and makes devices from them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SCRIPTED_STEP = 0.2  # s: one command of the scripted operator is one control st
 
 
 class NoDevice(Outbox):
-    """Wishes nothing."""
+    """Never moves the arm."""
 
     source = "none"
     valid_for = 0.1
@@ -38,14 +38,14 @@ class NoDevice(Outbox):
 
 @dataclass(frozen=True)
 class JoyTopics:
-    """Where a device listens; empty: not at all."""
+    """Topics that a device subscribes to; empty: none."""
 
     twist: str = ""
     joy: str = ""
 
 
 class DeviceFactory:
-    """Declares the devices' parameters on a node and makes devices by name."""
+    """Makes devices by name, from parameters of a node."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -66,19 +66,19 @@ class DeviceFactory:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all devices."""
+        """Names of all devices."""
         return device_names()
 
     @property
     def valid_for(self) -> float:
-        """s, for how long a twist holds: two periods of the slowest commands."""
+        """s for which a twist is valid: two periods at the lowest command rate."""
         return 2.0 / self._value("rate")
 
     def make(self, name: str) -> Device:
         """A device.
 
         Raises:
-            DeviceError: unknown, not plugged in, or a parameter of it is wrong.
+            DeviceError: unknown name, not plugged in, or a wrong parameter.
             BrokenPluginError: its package can't be loaded.
         """
         if name not in self.names:
@@ -88,7 +88,7 @@ class DeviceFactory:
         return ADDED[name](self._node, self.valid_for, *self._speeds)
 
     def topics(self, name: str) -> JoyTopics:
-        """The topics of drivers that a device listens to."""
+        """The driver topics that a device subscribes to."""
         if name == "scripted":
             return JoyTopics("scripted/twist", "scripted/joy")
         if name == "joy":
@@ -98,7 +98,7 @@ class DeviceFactory:
         return JoyTopics()
 
     def caps(self, name: str) -> tuple[float, float] | None:
-        """m/s and rad/s that no axis exceeds; the scripted operator knows its own."""
+        """Limits of each axis, m/s and rad/s; None for the scripted operator, which limits itself."""
         return None if name == "scripted" else self._speeds
 
     @property
@@ -116,7 +116,7 @@ class DeviceFactory:
 
     def _declare_response(self, name: str, deadzone: float, expo: float) -> None:
         node = self._node
-        declare(node, f"{name}.gain", [1.0] * 6, "share of the two limits for x y z roll pitch yaw; < 0: reversed")
+        declare(node, f"{name}.gain", [1.0] * 6, "share of the two limits for x y z roll pitch yaw; negative: reversed")
         declare(node, f"{name}.deadzone", deadzone, "dead zone, as a share of full deflection", (0.0, 0.9))
         declare(node, f"{name}.expo", expo, "response curve: 0 straight, 1 cubic", (0.0, 1.0))
 
@@ -129,15 +129,21 @@ class DeviceFactory:
 
     def _declare_page(self) -> None:
         node = self._node
-        declare(node, "max_packet_age", MAX_AGE, "s, age of a page's packet at which the arm holds", (0.05, 0.5))
+        declare(node, "max_packet_age", MAX_AGE, "s, the arm holds when the page's newest packet is older", (0.05, 0.5))
         declare(node, "webxr.hand", "right", "controller that drives: right or left")
-        declare(node, "webxr.scale", 1.0, "m of the arm per m of the hand, at the start", SCALES)
-        declare(node, "webxr.yaw", 0.0, "rad, heading in the room that is the arm's forward, at the start", (-3.2, 3.2))
+        declare(node, "webxr.scale", 1.0, "initial motion scale, m of the arm per m of the hand", SCALES)
+        declare(
+            node,
+            "webxr.yaw",
+            0.0,
+            "rad, heading in the local-floor frame that is the arm's forward, at the start",
+            (-3.2, 3.2),
+        )
 
     def _declare_joy(self) -> None:
         node = self._node
         declare(node, "joy.topic", "joy", "Joy of the device joy")
-        declare(node, "joy.layout", "game_controller", f"what publishes it: one of {', '.join(LAYOUTS)}")
+        declare(node, "joy.layout", "game_controller", f"driver that publishes it: one of {', '.join(LAYOUTS)}")
         self._declare_response("joy", 0.08, 0.3)
         declare(node, "twist.topic", "spacenav/twist", "TwistStamped of the device twist, m/s and rad/s in base_link")
         declare(node, "twist.joy_topic", "spacenav/joy", "Joy with the buttons of the device twist")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Waking a node's executor when a file can be read: a terminal, a HID device."""
+"""Wakes a node's executor when a file is readable: a terminal, a HID device."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 
 class FileWatcher:
-    """Calls `wake` from a thread of its own when the file can be read, and again only after `handled`.
+    """Calls `wake` from its own thread when the file is readable, and again only after `handled`.
 
     Args:
-        file: a file descriptor that stays open until `close` has returned.
-        wake: must be safe to call from another thread, as a guard condition's trigger is.
+        file: descriptor that stays open until `close` has returned.
+        wake: must be thread-safe, like a guard condition's trigger.
     """
 
     def __init__(self, file: int, wake: Callable[[], None]) -> None:
@@ -27,7 +27,7 @@ class FileWatcher:
         self._thread.start()
 
     def handled(self) -> None:
-        """Everything that could be read has been read."""
+        """All available data has been read."""
         self._handled.set()
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `teleop`: one device in, /teleop/command out; its buttons start and end episodes.
+"""The node `teleop`: one device in, /teleop/command out. The device's buttons start and end episodes.
 
-A device is read when something of it arrives, and at `rate` beside that: commands repeat while the deadman is
-held, and silence is noticed.
+A device is read whenever it sends data, and also at `rate`: commands repeat while the deadman is held, and silence is
+detected.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from ptr_teleop.buttons import RecorderButtons, SceneButton
 from ptr_teleop.clutch import Arm, Clutch, State, TeleopCommand
 from ptr_teleop.control_authority import ControlAuthority
 from ptr_teleop.device_factory import DeviceFactory
-from ptr_teleop.devices.base import Button, Device, DeviceError, Reading, TakesJoy, TakesPackets, TakesTwists
+from ptr_teleop.devices.base import Button, Device, DeviceError, JoyReceiver, PacketReceiver, Reading, TwistReceiver
 from ptr_teleop.file_watcher import FileWatcher
 from ptr_teleop.teleop_status import Status, StatusPublisher
 
 PAGE_TOPICS = {"webxr": "teleop/webxr", "page_keyboard": "teleop/page_keyboard"}
 ARM_AGE = 0.5
-"""s; a hand can't be followed by an arm whose pose is older."""
+"""s; with an older pose of the arm, hand motion is not followed."""
 REPEAT = 1.0
-"""s after which a sentence is told again."""
+"""s before the same notice is repeated."""
 
 
 class TeleopNode(RunnableNode, Node):
@@ -50,7 +50,7 @@ class TeleopNode(RunnableNode, Node):
         self._factory = DeviceFactory(self)
         names = ", ".join(self._factory.names)
         name = declare(self, "device", "joy", f"input device: one of {names}", read_only=False)
-        declare(self, "task", "", "name of the task that a recorded episode gets", read_only=False)
+        declare(self, "task", "", "task name written into recorded episodes", read_only=False)
         declare(self, "instruction", "", "the task in free words, written into the episode", read_only=False)
         declare(self, "operator_name", "", "who drives, written into the episode", read_only=False)
         self._state_topic = self.resolve_topic_name("arm/state")
@@ -63,7 +63,7 @@ class TeleopNode(RunnableNode, Node):
         self._subscriptions_of_device: list[Subscription] = []
         self._watcher: FileWatcher | None = None
         self._commands = self.create_publisher(ArmCommand, "teleop/command", QoSProfile(depth=10))
-        self._recorder, self._scene = RecorderButtons(self, self._tell), SceneButton(self, self._tell)
+        self._recorder, self._scene = RecorderButtons(self, self._notify), SceneButton(self, self._notify)
         self._status = StatusPublisher(self)
         self._guard = self.create_guard_condition(self._step)
         self._use(name, self._factory.make(name), armed=name == "scripted")
@@ -73,15 +73,15 @@ class TeleopNode(RunnableNode, Node):
         self.add_on_set_parameters_callback(self._on_set_parameters)
 
     def close(self) -> None:
-        """Stop the arm where a person drives it, and give the device back.
+        """Stop the arm if a person is driving it, and release the device.
 
-        The deadman stays held, as with a device that is lost: a policy that runs on would get the arm back just when
-        nobody can take it over any more.
+        The deadman stays held, as with a lost device. Otherwise a running policy would get the arm back just when
+        nobody can take over any more.
         """
-        requested = self._clutch.lose()
+        requested = self._clutch.hold_lost()
         if requested is not None:
             self._publish(requested)
-            self._tell("teleoperation ended while its deadman was held; start it again, or clear the arm")
+            self._notify("teleoperation ended while its deadman was held; restart it, or clear the arm")
             self._status.update(self._state())
         self._watch(None)
         self._device.close()
@@ -91,11 +91,11 @@ class TeleopNode(RunnableNode, Node):
     # --- the device ---------------------------------------------------------------------------------------
 
     def _use(self, name: str, device: Device, armed: bool = False) -> None:
-        """Make a device the active one; it counts once its deadman has been released."""
+        """Make a device the active one; it is armed once its deadman has been released."""
         for subscription in self._subscriptions_of_device:
             self.destroy_subscription(subscription)
         self._device = device
-        self._clutch, self._heard = Clutch(self._factory.caps(name), armed), False
+        self._clutch, self._received = Clutch(self._factory.caps(name), armed), False
         topics = self._factory.topics(name)
         wanted = ((TwistStamped, topics.twist, self._on_twist), (Joy, topics.joy, self._on_joy))
         self._subscriptions_of_device = [
@@ -106,7 +106,7 @@ class TeleopNode(RunnableNode, Node):
         self._watch(device.fileno())
 
     def _watch(self, file: int | None) -> None:
-        """Wake up when this file can be read, and no other."""
+        """Wake up when this file is readable, and for no other file."""
         if self._watcher is not None and self._watcher.file != file:
             self._watcher.close()
             self._watcher = None
@@ -114,12 +114,12 @@ class TeleopNode(RunnableNode, Node):
             self._watcher = FileWatcher(file, self._guard.trigger)
 
     def _on_set_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        """Switch to the device that was set, or say why not."""
+        """Switch to the device that was set, or return why not."""
         names = [parameter.value for parameter in parameters if parameter.name == "device"]
         if not names or names[-1] == self._device.source:
             return SetParametersResult(successful=True)
         if self._clutch.state is State.HELD:
-            reason = f"{self._device.source} is in charge; release its deadman first"
+            reason = f"{self._device.source} has control; release its deadman first"
             return SetParametersResult(successful=False, reason=reason)
         try:
             device = self._factory.make(str(names[-1]))
@@ -128,7 +128,7 @@ class TeleopNode(RunnableNode, Node):
         self._watch(None)
         self._device.close()
         self._use(device.source, device)
-        self.get_logger().info(f"the device is {device.source} now")
+        self.get_logger().info(f"the device is now {device.source}")
         self._step()
         return SetParametersResult(successful=True)
 
@@ -144,38 +144,40 @@ class TeleopNode(RunnableNode, Node):
         self._arm, self._arm_at = message, time.monotonic()
 
     def _on_command(self, message: ArmCommand) -> None:
-        """Follow who else drives; the node's own commands come back too."""
+        """Track which other nodes drive; the node's own commands arrive here too."""
         stamp = nanoseconds(message.header.stamp)
         if stamp not in self._own_stamps:
             self._authority.receive(message.source, message.deadman, stamp * 1e-9, time.monotonic())
 
     def _on_page(self, name: str, message: String) -> None:
         now = time.monotonic()
-        if self._device.source == name and isinstance(self._device, TakesPackets):
+        if self._device.source == name and isinstance(self._device, PacketReceiver):
             self._device.on_packet(message.data, now)
             self._step()
         elif self.count_publishers("teleop/command") == 1:  # otherwise another node may listen to the page
-            self._refuse(f"{name} is refused: {self._device.source} is the active device; choose {name} first", now)
+            self._notify_refusal(
+                f"{name} is refused: {self._device.source} is the active device; select {name} first", now
+            )
 
     def _on_twist(self, message: TwistStamped) -> None:
         linear, angular = message.twist.linear, message.twist.angular
         twist = (linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
-        if isinstance(self._device, TakesTwists):
+        if isinstance(self._device, TwistReceiver):
             self._device.on_twist(twist, nanoseconds(message.header.stamp), time.monotonic())
         self._step()
 
     def _on_joy(self, message: Joy) -> None:
         stamp, now = nanoseconds(message.header.stamp), time.monotonic()
-        if isinstance(self._device, TakesJoy):
+        if isinstance(self._device, JoyReceiver):
             self._device.on_joy(message.buttons, message.axes, stamp, now)
         self._step()
 
-    # --- one look at the device ---------------------------------------------------------------------------
+    # --- one reading of the device ------------------------------------------------------------------------
 
     def _step(self) -> None:
         now = time.monotonic()
         reading = self._device.read(now)
-        self._heard = self._heard or reading is not None
+        self._received = self._received or reading is not None
         self._after_reading()
         requested = self._command_for(reading, now)
         if requested is not None:
@@ -192,20 +194,21 @@ class TeleopNode(RunnableNode, Node):
         if self._watcher is not None:
             self._watcher.handled()
         for notice in self._device.notices():
-            self._tell(notice)
+            self._notify(notice)
 
     def _command_for(self, reading: Reading | None, now: float) -> TeleopCommand | None:
         if reading is None or self._arm is None:
             return None
         if reading.hand is not None and now - self._arm_at > ARM_AGE:
             reading = Reading(lost=True)
-            self._refuse(f"the arm is silent: no {self._state_topic} has come for half a second", now)
+            self._notify_refusal(f"the arm is silent: no {self._state_topic} for {ARM_AGE} s; check the arm node", now)
         if reading.deadman and self._arm.mode == ArmState.PROTECTIVE_STOP:
-            self._refuse("the arm is stopped: clear it, then release the deadman and hold it again", now)
+            self._notify_refusal("the arm is stopped: clear it, then release the deadman and hold it again", now)
             return self._clutch.refuse()
         other = self._authority.other(now)
         if reading.deadman and other is not None:
-            self._refuse(f"{self._device.source} is refused: {other} is in charge; release its deadman first", now)
+            refused = f"{self._device.source} is refused: {other} has control; release its deadman first"
+            self._notify_refusal(refused, now)
             return self._clutch.refuse()
         return self._clutch.advance(reading, _arm_from(self._arm))
 
@@ -224,24 +227,24 @@ class TeleopNode(RunnableNode, Node):
             self._authority.release()
         self._commands.publish(command)
 
-    # --- what the person is told --------------------------------------------------------------------------
+    # --- notices to the person ----------------------------------------------------------------------------
 
-    def _tell(self, sentence: str) -> None:
+    def _notify(self, sentence: str) -> None:
         self._event = sentence
         self.get_logger().warning(sentence)
 
-    def _refuse(self, sentence: str, now: float) -> None:
-        """Tell something that may come again and again, once a second at most."""
+    def _notify_refusal(self, sentence: str, now: float) -> None:
+        """Show a notice that may repeat, at most once a second."""
         if now - self._refused_at.get(sentence, -REPEAT) >= REPEAT:
             self._refused_at[sentence] = now
-            self._tell(sentence)
+            self._notify(sentence)
 
     def _state(self) -> Status:
         other = self._authority.other(time.monotonic()) or ""
         return Status(
             self._device.source,
             self._clutch.state,
-            self._heard,
+            self._received,
             other,
             self._arm is not None,
             self._event,

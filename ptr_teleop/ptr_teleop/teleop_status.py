@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the person at the device must know: NODE/status, and the same once a second on /diagnostics."""
+"""The state of teleoperation for the person at the device: NODE/status, and once a second /diagnostics."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from ptr_teleop.clutch import State
 
 @dataclass(frozen=True)
 class Status:
-    """Of the node.
+    """State of the node.
 
     Attributes:
-        device: name of the active one.
-        state: of its clutch.
-        heard: something has come from the device.
-        other: source of another node that is in charge; empty: none.
-        arm: /arm/state is there.
-        event: the last thing that the device said.
-        devices: names of all.
-        values: figures of the device.
+        device: name of the active device.
+        state: state of its clutch.
+        received: the device has sent data.
+        other: source of another node that has control; empty: none.
+        arm: /arm/state has arrived.
+        event: last notice of the device.
+        devices: names of all devices.
+        values: figures of the device, by name.
     """
 
     device: str
     state: State
-    heard: bool
+    received: bool
     other: str
     arm: bool
     event: str
@@ -40,17 +40,17 @@ class Status:
 
     @property
     def sentence(self) -> str:
-        """What it comes to."""
+        """The state as one sentence, with what to do."""
         if self.device == "none":
-            return "no device is chosen; set the parameter device"
+            return "no device is selected; set the parameter device"
         if not self.arm:
-            return "no /arm/state has come; start the arm node"
-        if not self.heard:
-            return f"nothing has come from {self.device} yet"
+            return "no /arm/state has arrived; start the arm node"
+        if not self.received:
+            return f"no data from {self.device} yet"
         if self.other:
-            return f"{self.device} is refused: {self.other} is in charge; release its deadman first"
+            return f"{self.device} is refused: {self.other} has control; release its deadman first"
         return {
-            State.UNARMED: f"{self.device} waits until its deadman is released once",
+            State.UNARMED: f"release the deadman of {self.device} once to arm it",
             State.RELEASED: "hold a key to move"
             if "keyboard" in self.device
             else f"hold the deadman of {self.device} to move",
@@ -59,12 +59,12 @@ class Status:
         }[self.state]
 
     @property
-    def well(self) -> bool:
-        """Nothing stands in the way of the person."""
-        return self.arm and self.heard and not self.other and self.state in (State.RELEASED, State.HELD)
+    def ok(self) -> bool:
+        """Nothing prevents the person from driving."""
+        return self.arm and self.received and not self.other and self.state in (State.RELEASED, State.HELD)
 
     def message(self, name: str) -> DiagnosticStatus:
-        """As a message of the node of this name."""
+        """As a message of the node `name`."""
         held = self.state in (State.HELD, State.LOST)
         values = {
             "device": self.device,
@@ -74,7 +74,7 @@ class Status:
             "last_event": self.event,
             **self.values,
         }
-        level = DiagnosticStatus.OK if self.well or self.device == "none" else DiagnosticStatus.WARN
+        level = DiagnosticStatus.OK if self.ok or self.device == "none" else DiagnosticStatus.WARN
         pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
         return DiagnosticStatus(level=level, name=name, message=self.sentence, values=pairs)
 
@@ -89,13 +89,13 @@ class StatusPublisher:
         self._last: Status | None = None
 
     def update(self, status: Status) -> None:
-        """Publish it, if it is news."""
+        """Publish it if it has changed."""
         if status != self._last:
             self._last = status
             self._status.publish(status.message(self._node.get_name()))
 
     def repeat(self, status: Status) -> None:
-        """Publish it in any case, and on /diagnostics too."""
+        """Publish it even if unchanged, on /diagnostics too."""
         self._last = status
         message = status.message(self._node.get_name())
         self._status.publish(message)

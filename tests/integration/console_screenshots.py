@@ -32,8 +32,8 @@ from ptr_bringup.sim.world import World
 from ptr_models.episodes.discarding import discard
 from ptr_models.episodes.labelling import relabel
 from ptr_models.episodes.metadata import Label
-from ptr_teleop.console.hand_axes import CameraPlace
-from ptr_teleop.console.state import Heard
+from ptr_teleop.console.hand_axes import CameraModel
+from ptr_teleop.console.state import Received
 from ptr_teleop.console.values import ValueSource
 
 SIZES = {"laptop": (1366, 768), "tablet": (820, 1180), "phone": (390, 844)}
@@ -49,7 +49,7 @@ def scene(seed: int) -> tuple[bytes, dict[str, Any]]:
         world.reset(seed)
         image = world.render(640, 480)[:, :, ::-1]
         info = pinhole_info(640, 480, math.radians(world.kitchen.fovy), "camera")
-        axes = CameraPlace(pose_message(world.camera_pose()[1]), info).axes(world.tool_pose.position)
+        axes = CameraModel(pose_message(world.camera_pose()[1]), info).axes(world.tool_pose.position)
     return cv2.imencode(".jpg", np.ascontiguousarray(image))[1].tobytes(), {OVER_SHOULDER: axes}
 
 
@@ -82,9 +82,9 @@ def audit_finding(robot: ToldRobot, page: Any) -> None:
     """An episode was saved that is better discarded."""
     saved(robot, page)
     findings = ["no motion: the gripper moved 2 mm in 6.4 s", "camera over_shoulder: 3 of 190 images are torn"]
-    robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success); recommendation: discard, since {findings[0]}",
-                   saved=4, recommendation="discard", findings=findings,
-                   episode=f"20261129-101112-000-{TASK}")  # fmt: skip
+    why = f"recommendation: discard, because {findings[0]}"
+    robot.recorder(message=f"saved 20261129-101112-000-{TASK} (success); {why}", saved=4,
+                   recommendation="discard", findings=findings, episode=f"20261129-101112-000-{TASK}")  # fmt: skip
 
 
 def fault(robot: ToldRobot, page: Any) -> None:
@@ -108,7 +108,7 @@ def policy(robot: ToldRobot, page: Any) -> None:
     robot.arm("policy", "policy")
     for step in range(40):
         robot.state.points.append([step, -0.4 - 0.03 * step + 0.05 * math.sin(step), 0.06, -0.4])
-    robot.state.policy = Heard({"task": TASK, "step": 40, "held": False, "reason": "", "milliseconds": 31.0}, EVER)
+    robot.state.policy = Received({"task": TASK, "step": 40, "held": False, "reason": "", "milliseconds": 31.0}, EVER)
     alarm = "Q of the actions is below the range that the demonstrations had"
     robot.state.policy_status = STATUS | {"level": "warn", "drift": True, "message": alarm}
 
@@ -118,7 +118,7 @@ def evaluating(robot: ToldRobot, page: Any) -> None:
     robot.recorder(saved=3)
     robot.reference.put(lambda: scene(4)[0])
     robot.state.reference = {"camera": OVER_SHOULDER, "number": 1}
-    robot.state.trial = TRIAL | {"message": "lay out the scene as in the image, then step back"}
+    robot.state.trial = TRIAL | {"message": "set up the scene as in the image, then step back"}
     outcomes = ["success", "failure"]
     robot.state.evaluation = {"task": TASK, "policy": "", "planned": 20, "judged": 2, "successes": 1, "low": 0.0945,
                               "high": 0.9055, "outcomes": outcomes}  # fmt: skip
@@ -129,7 +129,7 @@ def evaluation_begins(robot: ToldRobot, page: Any) -> None:
     evaluating(robot, page)
     robot.state.reference = None
     robot.state.policy_status = STATUS
-    words = "lay out the scene for the task, then step back"
+    words = "set up the scene for the task, then step back"
     robot.state.trial |= {"number": 1, "policy_label": "policy", "blind": False, "message": words}
     robot.state.evaluation |= {"judged": 0, "successes": 0, "low": 0.0, "high": 1.0, "outcomes": []}
 
@@ -143,10 +143,10 @@ def judging_after_fault(robot: ToldRobot, page: Any) -> None:
 
 
 def evaluation_ends(robot: ToldRobot, page: Any) -> None:
-    """All trials are made: the last judgment can still be taken back."""
+    """All trials are done: the last judgment can still be undone."""
     evaluating(robot, page)
     robot.state.reference = None
-    words = "all trials are made; the last judgment can still be undone"
+    words = "all trials are done; the last judgment can still be undone"
     robot.state.trial |= {"phase": "review", "number": 20, "undo": "trial 20: failure", "message": words}
     robot.state.evaluation |= {"judged": 20, "successes": 12, "low": 0.3866, "high": 0.7812,
                                "outcomes": ["success", "failure", "success", "partial", "success"] * 4}  # fmt: skip
@@ -214,7 +214,7 @@ def take(browser: Any, state: str, size: str, folder: Path) -> Path:
         page.wait_for_selector("#connection[data-level=ok]")
         STATES[state](robot, page)
         for _ in range(40):  # a few states, and a camera that is alive
-            robot.state.streams.heard(f"/camera/{OVER_SHOULDER}/image/compressed", time.monotonic())
+            robot.state.streams.receive(f"/camera/{OVER_SHOULDER}/image/compressed", time.monotonic())
             page.wait_for_timeout(33)
         page.wait_for_selector("#connection[data-level=ok]")  # a busy machine may have lost it meanwhile
         path = folder / f"{state}-{size}.png"

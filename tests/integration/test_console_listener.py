@@ -25,7 +25,7 @@ from ptr_teleop.console.state import ConsoleState, Cursors  # noqa: E402
 pytestmark = pytest.mark.xdist_group("console_listener")
 
 
-class Heard:
+class Received:
     """A listener on the test's node, and a second node that plays the robot."""
 
     def __init__(self, ros: Any) -> None:
@@ -54,13 +54,13 @@ class Heard:
 
 
 @pytest.fixture
-def heard(ros) -> Iterator[Heard]:
-    heard = Heard(ros)
+def heard(ros) -> Iterator[Received]:
+    heard = Received(ros)
     yield heard
     heard.robot.destroy_node()
 
 
-def test_motors_and_cameras_are_heard_and_a_warning_is_noted_once(heard: Heard) -> None:
+def test_motors_and_cameras_are_heard_and_a_warning_is_noted_once(heard: Received) -> None:
     motors = heard.robot.create_publisher(MotorStates, "/arm/motors", LATCHED)
     for celsius in (61.0, 62.0, 63.0):
         message = MotorStates(level=MotorStates.WARN, message=f"let the arm rest: shoulder {celsius:.0f} deg C")
@@ -77,7 +77,7 @@ def test_motors_and_cameras_are_heard_and_a_warning_is_noted_once(heard: Heard) 
     assert "Camera wrist: Image stream frozen." in heard.events
 
 
-def test_a_trial_and_its_reference_are_forgotten_with_the_evaluator(heard: Heard) -> None:
+def test_a_trial_and_its_reference_are_forgotten_with_the_evaluator(heard: Received) -> None:
     trial = {"phase": "ready", "index": 0, "planned": 4, "policy_label": "A"}
     image = CompressedImage(format="jpeg", data=b"\xff\xd8\xff reference")
     image.header.frame_id = "wrist"
@@ -95,7 +95,7 @@ def test_a_trial_and_its_reference_are_forgotten_with_the_evaluator(heard: Heard
     heard.until("no trial", lambda seen: seen["trial"] is None)
 
 
-def test_the_status_of_a_policy_server_that_has_gone_is_forgotten(heard: Heard) -> None:
+def test_the_status_of_a_policy_server_that_has_gone_is_forgotten(heard: Received) -> None:
     status = DiagnosticStatus(name="policy", level=DiagnosticStatus.WARN, message="Q has drifted")
     status.values = [KeyValue(key="drift", value="true"), KeyValue(key="q_low", value="-1.5")]
     publisher = heard.say("/policy/status", status)

@@ -29,7 +29,7 @@ from ptr_teleop.console.episodes import EpisodeLibrary  # noqa: E402
 from ptr_teleop.console.frames import NewestFrame  # noqa: E402
 from ptr_teleop.console.requests import Finish, Record, Relabel, Stop  # noqa: E402
 from ptr_teleop.console.ros_robot import RosRobot  # noqa: E402
-from ptr_teleop.console.state import ConsoleState, Heard  # noqa: E402
+from ptr_teleop.console.state import ConsoleState, Received  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_node")
 
@@ -113,7 +113,7 @@ def test_stop_without_an_arm_says_that_nothing_could_be_stopped(ros) -> None:
     console = ros.start(MODULE, port=0)
     status, answer = post_stop(address(ros, console))
     assert (status, answer["done"]) == (503, False)
-    assert "no arm node runs" in answer["text"] and "power switch" in answer["text"]
+    assert "no arm node is running" in answer["text"] and "power switch" in answer["text"]
     console.end()
 
 
@@ -165,16 +165,16 @@ def test_a_recorder_that_has_fallen_silent_is_asked_for_nothing(ros, monkeypatch
         "the recorder's services",
     )
     requests = (Record("put_knife_in_pot", "", ""), Finish(True, "success", None, ""), Relabel("", "failure", None, ""))
-    state.recorder = Heard({"streams": []}, time.monotonic() - 3.2)
+    state.recorder = Received({"streams": []}, time.monotonic() - 3.2)
     for request in requests:
         began = time.monotonic()
         answer = asyncio.run(robot.carry_out(request))
         assert not answer.done and time.monotonic() - began < 0.1
-        assert answer.text == ("the recorder has said nothing for 3 s; look whether it still runs, and start it again")
+        assert answer.text == ("the recorder has been silent for 3 s; check that it is running, and restart it if not")
     ros.spin(0.3)
     assert asked == []
     for request in requests:
-        state.recorder = Heard({"streams": []}, time.monotonic())
+        state.recorder = Received({"streams": []}, time.monotonic())
         asyncio.run(robot.carry_out(request))
     ros.wait(lambda: len(asked) == len(requests), "the calls to a recorder that speaks")
     for server in servers:

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,31 @@ def test_shift_and_the_button_make_keys_slow(robot: ToldRobot, page: Any) -> Non
     page.click("#slow")
     packets(robot, page, keys=[], slow=True)
     assert page.get_attribute("#slow", "aria-pressed") == "true"
+
+
+def test_a_page_whose_driving_a_stalled_machine_ended_says_to_click_again(
+    robot: ToldRobot, page: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drive(robot, page)
+    stall, snapshot = threading.Event(), robot.state.snapshot
+    stall.set()
+
+    def stalling(*arguments: Any) -> dict[str, Any]:
+        if stall.is_set():  # once, in the server's only thread: nothing is sent meanwhile
+            stall.clear()
+            time.sleep(3.0)
+        return snapshot(*arguments)
+
+    monkeypatch.setattr(robot.state, "snapshot", stalling)
+    until(page, "document.querySelector('#controls').hidden")
+    until(page, "document.querySelector('#connection').textContent === 'connected'")
+    said = page.inner_text("#drive-message")
+    assert said == 'The connection was interrupted, so driving stopped. Click "Drive with keys" to continue.'
+    drive(robot, page)
+    assert page.inner_text("#drive-message") == ""
+    page.click("#keys-switch")
+    until(page, "document.querySelector('#controls').hidden")
+    assert page.inner_text("#drive-message") == ""  # the person wanted that
 
 
 def test_keys_begin_and_end_episodes_while_keys_drive_and_only_then(robot: ToldRobot, page: Any) -> None:
@@ -205,7 +232,7 @@ def test_saved_episodes_are_listed_judged_discarded_and_each_undone(
     assert asked(robot, page, 4)[-1] == RestoreEpisode("episode_1")
     until(page, "!document.querySelector('#episodes li')")
     page.check("#show-discarded")
-    page.click("#episodes button:text-is('Bring back')")
+    page.click("#episodes button:text-is('Restore')")
     assert asked(robot, page, 5)[-1] == RestoreEpisode("episode_1")
     assert not folder.exists()
 

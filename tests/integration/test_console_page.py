@@ -118,7 +118,7 @@ def test_a_saved_episode_is_discarded_brought_back_unjudged_and_played(robot, pa
     page.click("#last-discard")
     robot.wait(lambda: (robot.episodes / "discarded" / path.name).is_dir(), "the discarded episode")
     until(robot, page, counted.format(before), "a count without it")
-    page.click("text=Bring it back")
+    page.click("text=Restore it")
     robot.wait(path.is_dir, "the episode back in its place")
     page.click("#last-undo")
     robot.wait(lambda: read_metadata(path).outcome == "unlabelled", "no judgment")

@@ -27,7 +27,7 @@ from told_robot import (  # noqa: E402
 
 from ptr_teleop.console.requests import JudgeTrial, RebootMotors, Release, SceneReady, SetTorque, UndoJudgment  # noqa: E402
 from ptr_teleop.console.robot import Answer  # noqa: E402
-from ptr_teleop.console.state import Heard  # noqa: E402
+from ptr_teleop.console.state import Received  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_views")
 
@@ -199,10 +199,10 @@ def test_a_warm_motor_asks_for_rest_and_stops_nothing(robot: ToldRobot, page: An
 
 def test_an_ill_camera_wears_a_badge_and_is_named(robot: ToldRobot, page: Any) -> None:
     health = {"level": "error", "state": "frozen", "message": "the same image for 2.1 s"}
-    robot.state.cameras = {"wrist": Heard(health, EVER)}
+    robot.state.cameras = {"wrist": Received(health, EVER)}
     until(page, "document.querySelector('.camera.stale .trouble')?.textContent === 'frozen'")
     assert page.evaluate("document.querySelector('#tab-robot').dataset.level") == "error"
-    robot.state.cameras = {"wrist": Heard(health | {"level": "ok", "state": ""}, EVER)}
+    robot.state.cameras = {"wrist": Received(health | {"level": "ok", "state": ""}, EVER)}
     until(page, "document.querySelector('.trouble').hidden")
     assert "Camera wrist: frozen." in page.evaluate("said")
 
@@ -211,7 +211,7 @@ def test_every_camera_is_shown_with_its_own_image_and_badge(browser: Any) -> Non
     robot = ToldRobot("over_shoulder", "wrist")
     robot.frames["wrist"].put(lambda: image(200))
     health = {"level": "warn", "state": "dark", "message": "its images are dark"}
-    robot.state.cameras = {"wrist": Heard(health, EVER)}
+    robot.state.cameras = {"wrist": Received(health, EVER)}
     level = "(k) => document.querySelectorAll('.camera canvas:not(.hand-axes)')[k].getContext('2d')"
     level += ".getImageData(80, 60, 1, 1).data[0]"
     with serving(robot) as address, phone(browser, address) as page:
@@ -222,7 +222,7 @@ def test_every_camera_is_shown_with_its_own_image_and_badge(browser: Any) -> Non
 
 
 def test_drift_of_q_is_an_alarm_and_its_range_is_drawn(robot: ToldRobot, page: Any) -> None:
-    robot.state.policy = Heard({"task": "a", "step": 7, "held": False, "reason": "", "milliseconds": 30.0}, EVER)
+    robot.state.policy = Received({"task": "a", "step": 7, "held": False, "reason": "", "milliseconds": 30.0}, EVER)
     for step in range(20):
         robot.state.points.append([step, 0.1, 0.05, 0.1])
     until(page, "document.body.dataset.view === 'policy'")
@@ -239,14 +239,14 @@ def test_drift_of_q_is_an_alarm_and_its_range_is_drawn(robot: ToldRobot, page: A
     alarm = {"level": "warn", "drift": True, "message": "Q is below the range of the demonstrations"}
     robot.state.policy_status = STATUS | alarm
     until(page, "document.querySelector('#alerts').textContent.includes('Q is below the range')")
-    assert page.inner_text("#policy-state") == "outside of what it knows"
+    assert page.inner_text("#policy-state") == "outside its training data"
 
 
 def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys(robot: ToldRobot, page: Any) -> None:
     robot.reference.put(lambda: image(200))
     robot.state.reference = {"camera": "wrist", "number": 1}
     robot.state.trial = TRIAL | {"phase": "staging"}
-    until(page, "document.querySelector('#trial-phase').textContent === 'the arm goes to its start'")
+    until(page, "document.querySelector('#trial-phase').textContent === 'the arm moves to its start'")
     assert page.is_hidden("#scene-ready")
     robot.state.trial = TRIAL
     until(page, "!document.querySelector('#laying-out').hidden")
@@ -262,7 +262,7 @@ def test_the_scene_is_laid_out_over_the_start_image_and_the_trial_judged_by_keys
     page.keyboard.press("r")
     assert asked(robot, page, 1) == [SceneReady()]
     assert page.is_hidden("#undo-judgment")
-    assert "Trial 3 of 20: lay out the scene." in page.evaluate("said")
+    assert "Trial 3 of 20: set up the scene." in page.evaluate("said")
 
     robot.state.trial = JUDGED
     until(page, "!document.querySelector('.reference') && !document.querySelector('#judging').hidden")
@@ -299,10 +299,10 @@ def test_the_judgment_before_is_undone_by_a_key_or_a_button_while_the_next_scene
 
 
 def test_after_the_last_trial_the_evaluation_is_finished_or_its_judgment_undone(robot: ToldRobot, page: Any) -> None:
-    last = {"phase": "review", "undo": "trial 20: failure", "number": 20, "message": "all trials are made"}
+    last = {"phase": "review", "undo": "trial 20: failure", "number": 20, "message": "all trials are done"}
     robot.state.trial = TRIAL | last
     until(page, "document.querySelector('#scene-ready-text').textContent === 'Finish the evaluation'")
-    assert page.inner_text("#trial-phase") == "all trials are made"
+    assert page.inner_text("#trial-phase") == "all trials are done"
     page.keyboard.press("u")
     assert asked(robot, page, 1) == [UndoJudgment()]
     robot.state.trial = JUDGED | {"number": 20}
@@ -327,7 +327,7 @@ def test_a_trial_that_a_person_judges_can_be_ended_by_judging_it(robot: ToldRobo
 
 
 def test_a_refused_judgment_is_shown_and_can_be_repeated(robot: ToldRobot, page: Any) -> None:
-    robot.answer = Answer(False, "no trial waits for a label")
+    robot.answer = Answer(False, "no trial is waiting for a label")
     robot.state.trial = JUDGED
     page.click("#judge-failure")
     until(page, "document.querySelector('#trial-message').textContent === 'No trial waits for a label.'")

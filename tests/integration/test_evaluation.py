@@ -123,11 +123,11 @@ def test_two_checkpoints_are_tried_blind_and_after_a_crash_the_rest_is_made(robo
     shown = [lay_out(robot, 0)]
     assert not robot.references[-1].data  # nobody has been in this scene yet
     refused = robot.call(LabelTrial, "/evaluation/label", LabelTrial.Request(outcome="success"))
-    assert (refused.success, "no trial waits for a label" in refused.message) == (False, True)
+    assert (refused.success, "no trial is waiting for a label" in refused.message) == (False, True)
     label(robot, 0, "failure", score=float("nan"))
     assert reach(robot, "ready", 1)["undo"] == "trial 1: failure"
-    assert robot.call(Trigger, "/evaluation/undo").message == "taken back: trial 1: failure"
-    assert "The judgment before, failure," in reach(robot, "label", 0)["message"]
+    assert robot.call(Trigger, "/evaluation/undo").message == "undone: trial 1: failure"
+    assert "The previous judgment, failure," in reach(robot, "label", 0)["message"]
     label(robot, 0, "partial", score=0.5, reason="it slipped")
     shown.append(lay_out(robot, 1))
     robot.wait(lambda: robot.references[-1].data, "the picture of the first trial in this scene")
@@ -160,10 +160,10 @@ def test_a_killed_evaluator_leaves_a_recording_that_the_next_one_can_end(robot) 
     assert results[0]["bag"] == results[1]["bag"]
     labels = read_metadata(robot.results / results[1]["bag"]).labels
     assert [(it.outcome, it.score, it.note) for it in labels[-2:]] == [
-        ("failure", None, "the person beside the robot says failure"),
+        ("failure", None, "the person at the robot judged it a failure"),
         ("partial", 0.5, "it slipped"),
     ]
-    assert [result["reason"] for result in results[-2:]] == ["the person beside the robot says failure", "it is one"]
+    assert [result["reason"] for result in results[-2:]] == ["the person at the robot judged it a failure", "it is one"]
     results = [*results[1:4], results[5]]  # one line for each trial
     assert [result["trial"]["index"] for result in results] == [0, 1, 2, 3]
     assert {result["trial"]["policy"] for result in results[2:]} == {"A", "B"}
@@ -255,13 +255,13 @@ def test_a_person_ends_a_trial_and_clears_the_arm_and_a_server_that_hangs_ends_t
     assert "The arm was stopped" in reach(robot, "label", 1)["message"]
     label(robot, 1, "failure", score=float("nan"))
     reach(robot, "staging", 2)
-    robot.wait(lambda: "clear it to go on" in robot.trials[-1].data, "the wish to clear the arm", TIMEOUT)
+    robot.wait(lambda: "clear it to continue" in robot.trials[-1].data, "the wish to clear the arm", TIMEOUT)
     robot.call(Trigger, "/arm/clear")
     assert "keep away" in reach(robot, "ready", 2)["message"]  # whoever cleared the arm may have a hand at it
     robot.wait(lambda: robot.states[-1].mode == ArmState.IDLE, "the arm that is free again", TIMEOUT)
     assert robot.call(Trigger, "/evaluation/ready").success
 
-    robot.wait(lambda: "lay out the scene" in robot.trials[-1].data, "the next scene", TIMEOUT)
+    robot.wait(lambda: "set up the scene" in robot.trials[-1].data, "the next scene", TIMEOUT)
     assert robot.call(Trigger, "/evaluation/ready").success
     reach(robot, "running", 2)
     robot.steps.clear()

@@ -96,7 +96,7 @@ def test_a_cancelled_run_ends_as_complete_and_releases_the_arm(robot) -> None:
     handle = robot.result(client.send_goal_async(goal), "acceptance")
     robot.wait(lambda: robot.steps, "the first step")
     second = robot.act(RunPolicy, "/run_policy", RunPolicy.Goal(task=TASK))
-    assert "is going on; cancel it first" in second.message
+    assert "is in progress; cancel it first" in second.message
     robot.result(handle.cancel_goal_async(), "the cancellation")
     result = robot.result(handle.get_result_async(), "the end of the run").result
     assert (result.completed, result.message) == (True, "cancelled by the caller")

@@ -289,7 +289,7 @@ def test_checkpoints_change_without_a_restart_and_a_bad_one_leaves_the_old(
     handle = send(plant, max_steps=5000)
     wait(plant, lambda: acting(plant), "an action")
     during = load(plant, second)
-    assert not during.success and "is going on; cancel it first" in during.message
+    assert not during.success and "is in progress; cancel it first" in during.message
     wait(plant, lambda: plant.statuses[-1].level == DiagnosticStatus.WARN, "the drift alarm")
     values = {item.key: item.value for item in plant.statuses[-1].values}
     assert (values["drift"], values["q_low"], values["q_high"]) == ("true", "500.000", "600.000")

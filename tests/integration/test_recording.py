@@ -57,7 +57,7 @@ def start(ros, task: str = TASK) -> StartEpisode.Response:
     def started() -> bool:
         request = StartEpisode.Request(task=task, kind="practice")
         answers.append(ros.call(StartEpisode, "/recorder/start", request))
-        return answers[-1].success or "nothing came on" not in answers[-1].message
+        return answers[-1].success or "no messages on" not in answers[-1].message
 
     ros.wait(started, "streams at the recorder")
     return answers[-1]

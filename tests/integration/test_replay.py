@@ -83,7 +83,7 @@ def test_the_arm_follows_the_recording_at_its_rate_and_ends_where_it_ended(robot
     position, rotation = distance(robot.states[-1].measured_pose, track.final.position, track.final.rotation)
     assert position < 0.008
     assert rotation < 0.05
-    assert "from where it was recorded" in process.output
+    assert "from its recorded pose" in process.output
     driven = [state for state in robot.states if state.source == "replay"]
     stamps = [state.header.stamp.sec + state.header.stamp.nanosec * 1e-9 for state in driven]
     assert stamps[-1] - stamps[0] == pytest.approx(track.duration + 0.6, abs=0.4)
@@ -102,7 +102,7 @@ def test_without_a_yes_nothing_moves(robot, episode: Path) -> None:
     process = replay(robot, episode)
     robot.wait(lambda: not process.running, "the refusal", timeout=60.0)
     assert process.wait() == 2
-    assert "nothing was moved; give --yes" in process.output
+    assert "nothing was moved; confirm, or give --yes" in process.output
 
 
 def test_a_stop_of_the_arm_ends_the_replay_with_a_sentence(robot, episode: Path) -> None:
@@ -111,5 +111,5 @@ def test_a_stop_of_the_arm_ends_the_replay_with_a_sentence(robot, episode: Path)
     assert robot.call(Trigger, "/arm/stop").success
     robot.wait(lambda: not process.running, "the end of the replay")
     assert process.wait() == 2
-    assert "the arm was stopped during the replay" in process.output
+    assert "the arm was stopped during playback" in process.output
     assert robot.call(Trigger, "/arm/clear").success

@@ -202,7 +202,7 @@ def test_devices_are_switched_while_the_deadman_is_released(robot: Robot) -> Non
     page = Page(robot)
     page.until(lambda: "to move" in robot.statuses[-1].message, "the node")
     page.until(lambda: robot.commands and robot.commands[-1].twist.linear.x > 0.0, "a command forward", "w")
-    refusal = (False, "page_keyboard is in charge; release its deadman first")
+    refusal = (False, "page_keyboard has control; release its deadman first")
     assert robot.switch("webxr", lambda: page.hold("w")) == refusal
     page.until(lambda: "to move" in robot.statuses[-1].message, "a release")
     assert robot.switch("tiller")[1].startswith("there is no device 'tiller'; known: spacemouse, webxr")
@@ -230,7 +230,7 @@ def test_a_second_node_is_refused_with_the_name_of_who_is_in_charge(robot: Robot
     message = TwistStamped()
     message.twist.linear.z = 0.05
     page.hold()
-    refusal = "twist is refused: page_keyboard is in charge; release its deadman first"
+    refusal = "twist is refused: page_keyboard has control; release its deadman first"
     page.until(lambda: any(refusal in s.message for s in others), "the name of who is in charge", "a")
     driver.publish(message)
     page.until(lambda: refusal in other.output, "the refusal", "a")
@@ -244,7 +244,7 @@ def test_a_second_node_is_refused_with_the_name_of_who_is_in_charge(robot: Robot
 
 def test_a_person_at_the_page_takes_over_from_a_policy_and_hands_back(robot: Robot) -> None:
     robot.ros.start("ptr_teleop.node", device="none", max_packet_age=0.5)  # as deploy.launch.xml starts it
-    robot.said("no device is chosen")
+    robot.said("no device is selected")
     policy = robot.ros.node.create_publisher(ArmCommand, "/policy/command", 10)
     robot.ros.wait(lambda: policy.get_subscription_count() > 0, "the arm at the policy's topic")
 

@@ -24,7 +24,7 @@ from ptr_teleop.console.requests import Request
 from ptr_teleop.console.robot import Answer
 from ptr_teleop.console.security import Guard
 from ptr_teleop.console.server import ConsoleServer, Door
-from ptr_teleop.console.state import ConsoleState, Heard
+from ptr_teleop.console.state import ConsoleState, Received
 from ptr_teleop.console.values import ValueSource
 
 EVER = time.monotonic() + 1e6  # heard just now, whenever the page asks
@@ -82,7 +82,7 @@ class ToldRobot:
         self.values = ValueSource()
         self.answer = Answer(True, "it is done")
         for stream in streams:
-            self.state.streams.heard(stream, time.monotonic())
+            self.state.streams.receive(stream, time.monotonic())
         for frame in self.frames.values():
             frame.put(lambda: image(90))
         self.arm("idle")
@@ -101,7 +101,7 @@ class ToldRobot:
 
     def arm(self, mode: str, source: str = "", axes: dict[str, Any] | None = None) -> None:
         shown = {"mode": mode, "source": source, "position": [0.3, 0.0, 0.1], "gripper": 1.0, "axes": axes or {}}
-        self.state.arm = Heard(shown, EVER)
+        self.state.arm = Received(shown, EVER)
 
     def recorder(self, state: str = "idle", message: str = "", **fields: Any) -> None:
         shown = {
@@ -109,11 +109,11 @@ class ToldRobot:
             "saved": 0, "goal": 10, "message": message, "free_gb": 80.0, "recommendation": "", "findings": [],
             "streams": [],
         }  # fmt: skip
-        self.state.recorder = Heard(shown | fields, EVER)
+        self.state.recorder = Received(shown | fields, EVER)
 
     def teleop(self, message: str, level: str = "ok") -> None:
         shown = {"level": level, "message": message, "device": "page_keyboard", "in_charge": "", "devices": []}
-        self.state.teleop = Heard(shown, EVER)
+        self.state.teleop = Received(shown, EVER)
 
     def reasons(self, *reasons: tuple[str, str]) -> None:
         listed = [{"code": text.replace(" ", "_"), "grade": grade, "text": text} for grade, text in reasons]
@@ -125,7 +125,7 @@ class ToldRobot:
             for name in NAMES
         ]
         motors[1] |= {"temperature": 61.0, "torque": torque, "errors": [error] if error else []}
-        self.state.motors = Heard({"level": level, "message": message, "motors": motors}, EVER)
+        self.state.motors = Received({"level": level, "message": message, "motors": motors}, EVER)
 
 
 def image(level: int) -> bytes:

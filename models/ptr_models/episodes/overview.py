@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.padding import Padding
 
-from ptr_models.common.plain_text import for_markup, plain
-from ptr_models.episodes.quality import DISCARD
+from ptr_models.common.plain_text import counted, for_markup, plain
+from ptr_models.episodes.quality import COMPUTER_BUSY, DISCARD
 
 if TYPE_CHECKING:
     from ptr_models.contract import Contract
@@ -34,13 +34,13 @@ def show_overview(reports: Sequence[EpisodeReport], failures: int, console: Cons
     """
     for line in totals(reports, failures):
         console.print(line, soft_wrap=True, markup=False)
-    counted = findings(reports)
-    if counted:
+    found = findings(reports)
+    if found:
         console.print()
-        for count, text in counted[:MAX_FINDINGS]:
+        for count, text in found[:MAX_FINDINGS]:
             console.print(f"{count:>5} x  {text}", soft_wrap=True, markup=False)
-        if len(counted) > MAX_FINDINGS:
-            console.print(f"           and {len(counted) - MAX_FINDINGS} more findings of other kinds", markup=False)
+        if len(found) > MAX_FINDINGS:
+            console.print(f"           and {len(found) - MAX_FINDINGS} more findings of other kinds", markup=False)
     console.print()
     _show_lines(reports, console)
 
@@ -74,13 +74,33 @@ def shares(episodes: Sequence[EpisodeMetadata]) -> list[str]:
 
 
 def findings(reports: Sequence[EpisodeReport]) -> list[tuple[int, str]]:
-    """Findings with their numbers of episodes, most frequent first. Findings that differ only in numbers are merged."""
+    """How many episodes have a finding, most frequent first. Findings that differ only in numbers count as one.
+
+    A busy computer counts once per episode, however many streams it slowed down.
+    """
     kinds: dict[str, list[str]] = {}
     for report in reports:
-        for text in report.findings:
+        split = [_split_cause(text) for text in report.findings]
+        for text, _ in split:
             kinds.setdefault(_NUMBER.sub("N", text), []).append(text)
-    counted = sorted(((len(texts), plain(texts[0])) for texts in kinds.values()), key=lambda item: -item[0])
-    return [(count, text if count == 1 else f"e.g. {text}") for count, text in counted]
+        if causes := [cause for _, cause in split if cause]:
+            kinds.setdefault(COMPUTER_BUSY, []).append(causes[0])
+    found = sorted(((len(texts), plain(texts[0])) for texts in kinds.values()), key=lambda item: -item[0])
+    return [(count, text if count == 1 else f"e.g. {text}") for count, text in found]
+
+
+def remarks(report: EpisodeReport) -> list[str]:
+    """An episode's findings for its line. What a busy computer explains becomes one remark: the totals say the rest."""
+    split = [_split_cause(text) for text in report.findings]
+    slowed = {text.partition(" ")[0] for text, cause in split if cause}
+    busy = [f"{COMPUTER_BUSY} ({counted(len(slowed), 'stream')} slow or paused)"] if slowed else []
+    return [text for text, cause in split if not cause] + busy
+
+
+def _split_cause(finding: str) -> tuple[str, str]:
+    """A finding without the busy computer that explains it, and that cause; empty: it does not."""
+    text, mark, details = finding.partition(f": {COMPUTER_BUSY}")
+    return text, f"{COMPUTER_BUSY}{details}" if mark else ""
 
 
 def both_ends(name: str, width: int) -> str:
@@ -113,5 +133,5 @@ def _show_lines(reports: Sequence[EpisodeReport], console: Console) -> None:
         line = f"{names}  {outcome:<15}{steps:>6}{report.duration:>8.1f}"
         console.print(line, markup=False, soft_wrap=True)
         mark = "[red]discard:[/red] " if report.recommendation == DISCARD else ""
-        if remarks := mark + for_markup("; ".join(report.findings)):
-            console.print(Padding(remarks, (0, 0, 0, INDENT)))
+        if text := mark + for_markup("; ".join(remarks(report))):
+            console.print(Padding(text, (0, 0, 0, INDENT)))

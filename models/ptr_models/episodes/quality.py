@@ -36,6 +36,8 @@ SLOW = 0.8
 """Share of the requested rate of a stream; below it is a finding."""
 OF_COMPUTER = ("/arm/executed",)
 """Streams from a timer of this computer, without any device: they pause only if the computer is busy."""
+COMPUTER_BUSY = "the computer was busy"
+"""How the cause of a slow or paused stream begins where the computer explains it."""
 
 
 @dataclass(frozen=True)
@@ -240,9 +242,9 @@ def _cause(stream: StreamReport, busy: str) -> str:
 def _busy(streams: Sequence[StreamReport], processor_use: float | None) -> str:
     """Evidence that the computer was too busy; empty if it was not."""
     if processor_use is not None and processor_use >= BUSY:
-        return f"the computer was busy, {processor_use:.0%} of its processors were in use"
+        return f"{COMPUTER_BUSY}, {processor_use:.0%} of its processors were in use"
     if any(stream.topic in OF_COMPUTER and _gapped(stream) for stream in streams):
-        return "the computer was busy, its own timers paused as well"
+        return f"{COMPUTER_BUSY}, its own timers paused as well"
     return ""
 
 

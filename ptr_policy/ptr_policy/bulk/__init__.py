@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulation in bulk, in process and without a clock: pre-training data, and evaluation by the hundred."""
+"""Bulk simulation without ROS and real time: pre-training data, and hundreds of trials."""

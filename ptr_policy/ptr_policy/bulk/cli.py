@@ -52,7 +52,7 @@ def _add_checkpoint(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_policy(parser: argparse.ArgumentParser) -> None:
-    """As `_add_checkpoint`, or an external policy."""
+    """Like `_add_checkpoint`, but also accepts an external policy."""
     about = (
         "checkpoint, the folder of its run, the name of a shipped one (ptr_small), or KIND:ADDRESS of an external "
         "policy (openpi:FILE.yaml)"
@@ -99,7 +99,7 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
         "bags. Existing ones are kept, so you can run the same command again to continue.",
     )
     parser.add_argument("--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the bags")
-    about = "demonstrations in all, one bag each (default: 500)"
+    about = "total number of demonstrations, one bag each (default: 500)"
     parser.add_argument("--episodes", type=arguments.count, default=500, metavar="N", help=about)
     arguments.add_tasks(parser)
     _add_level(parser)
@@ -161,8 +161,8 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     told.add_argument(
         "--wording",
         choices=("plain", "training", "held-out"),
-        help="tell a policy with task_conditioning language the task in words, in each trial other ones: the plainest, "
-        "those of ptr sim collect --wordings several, or some that no demonstration carries",
+        help="for a policy with task_conditioning language, give the task in words that change with each trial: the "
+        "plainest, those of ptr sim collect --wordings several, or some that no demonstration has",
     )
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_evaluate)
@@ -174,7 +174,7 @@ def _add_decoding(kinds: argparse._SubParsersAction) -> None:
         help="find the best way of choosing actions for a checkpoint",
         description="Run a checkpoint in validation scenes with each way of choosing actions (mode, sample, "
         "sample_gripper and, with a Q-function, argmax_q and softmax_q), and name the one that succeeds most often. "
-        "The scenes are none of those of ptr sim evaluate.",
+        "The scenes differ from those of ptr sim evaluate.",
     )
     _add_checkpoint(parser)
     arguments.add_tasks(parser, required=True)
@@ -268,9 +268,9 @@ def _drift(options: argparse.Namespace) -> int:
 def _rule(options: argparse.Namespace) -> int:
     from ptr_policy.bulk.rule import draw, rule, show
 
-    tried, verdict = rule(options)
-    show(tried, verdict)
-    print(f"image: {draw(tried, verdict, options.run_folder / 'rule.png')}")
+    tried, result = rule(options)
+    show(tried, result)
+    print(f"image: {draw(tried, result, options.run_folder / 'rule.png')}")
     next_step("analyze", "choose", "--run", options.run_folder, about="the rule's choice, without trials")
     return 0
 
@@ -290,7 +290,7 @@ def _collect(options: argparse.Namespace) -> int:
         options.wordings == "several",
     )
     if options.no_images and options.cameras:
-        raise PtrError("--no-images writes no images, so that --camera has no meaning; leave one of them out")
+        raise PtrError("--no-images writes no images, so --camera has no effect; leave one of them out")
     contract = Contract(control_rate=options.control_rate)
     contract = contract.with_cameras(options.cameras) if options.cameras else contract
     contract = contract.low_dim() if options.no_images else adjusted(contract, options.image_size)

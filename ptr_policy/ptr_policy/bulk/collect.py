@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Demonstrations of the scripted operator by the thousand, one bag each, faster than real time."""
+"""Records demonstrations of the scripted operator in bulk, one bag each, faster than real time."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from ptr_models.episodes.metadata import EpisodeMetadata, Label
 from ptr_models.episodes.trajectory import ObjectTracks, Trajectory, write_episode
 from ptr_policy.bulk.sight import robot_for
 
-LONGEST = 60
+MAX_DECISIONS = 60
 """Decisions of the operator after which an attempt has failed."""
 ATTEMPTS = 30
-"""Scenes that an order may take until a demonstration succeeds: people fail too, and their failures are left out."""
+"""Scenes to try until a demonstration succeeds; failures are left out, as they are with people."""
 WIDE_START = Variation(start=(0.045, 0.045, 0.035))
-"""Half of the demonstrations begin anywhere near the usual start, so that the way back to it is in the data."""
+"""Half of the demonstrations start further from the usual start, so that the data covers the way back to it."""
 MACHINE = dataclasses.replace(MANNERS["machine"], tremor=0.004)
-"""The clean operator of bulk data; a live one has less tremor, since the arm adds its own."""
+"""The clean operator for bulk data; a live one has less tremor, since the arm adds its own."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """One demonstration that is wanted; everything in it follows from these."""
+    """One requested demonstration; these fields determine everything in it."""
 
     index: int
     kitchen: str
@@ -57,14 +57,14 @@ class Order:
 
     @property
     def instruction(self) -> str:
-        """The task in words: the plainest ones, or those of one of several people."""
+        """The task in words: the plainest wording, or that of one of several people."""
         texts = wordings(task_named(self.task))
         draw = np.random.default_rng([self.seed, self.index])
         return texts[int(draw.integers(len(texts)))] if self.several_wordings else texts[0]
 
     @property
     def episode_id(self) -> str:
-        """Name of the episode, the same whenever the same is ordered."""
+        """Name of the episode; equal orders have equal names."""
         return f"{self.kitchen}-{self.task}-{self.level}-{self.manner}-s{self.seed}-{self.index:06d}"
 
 
@@ -80,7 +80,7 @@ def orders(
     """Spread demonstrations evenly over kitchens and tasks (default: all of pre-training), in a seeded order.
 
     Args:
-        several_wordings: draw the instruction of each from those of several people.
+        several_wordings: draw the instructions from the wordings of several people.
     Raises:
         PtrError: a kitchen, a task, the level or the manner is unknown.
     """
@@ -102,11 +102,11 @@ def collect(
     """Write a bag for each order that has none yet, with a progress bar; return how many were written.
 
     Args:
-        width, height: of the images, which only a contract with cameras has.
+        width, height: size of the images, for a contract with cameras.
         contract: of the bags; None: the suite's.
     Raises:
-        FolderInUseError: somebody else writes into the folder.
-        PtrError: the operator failed at a demonstration in every attempt, or can't keep the contract's rate.
+        FolderInUseError: another process writes into the folder.
+        PtrError: the operator failed in every attempt of a demonstration, or does not support the contract's rate.
     """
     contract = contract or Contract()
     decision_steps(contract.period)
@@ -117,32 +117,32 @@ def collect(
 def _write_missing(root: Path, wanted: Sequence[Order], jobs: int, size: tuple[int, int], contract: Contract) -> int:
     missing = [order for order in wanted if not (root / order.episode_id).exists()]
     for order in missing:
-        _remove_rest(root / f"{order.episode_id}.partial")
+        _remove_partial(root / f"{order.episode_id}.partial")
     groups = [list(group) for _, group in itertools.groupby(sorted(missing, key=_pair), key=_pair)]
     work = [(root, group, *size, contract) for group in groups]
     written = 0
     bar = track(_run(work, jobs), "simulating demonstrations", total=len(missing), disable=not missing)
-    with resumable(lambda: f"{_there(root, wanted)} of {len(wanted)} demonstrations are in {root}"):
+    with resumable(lambda: f"{_existing(root, wanted)} of {len(wanted)} demonstrations are in {root}"):
         for path in bar:
             written += path is not None
     return written
 
 
-def _there(root: Path, wanted: Sequence[Order]) -> int:
+def _existing(root: Path, wanted: Sequence[Order]) -> int:
     return sum((root / order.episode_id).exists() for order in wanted)
 
 
 def decision_steps(period: float) -> int:
-    """Control steps of a decision of the scripted operator, which makes one every 0.2 s, like a person.
+    """Control steps per decision of the scripted operator, which makes one every 0.2 s, like a person.
 
     Raises:
-        PtrError: it is no whole number.
+        PtrError: not a whole number.
     """
     steps = round(PERIOD / period)
     if steps < 1 or abs(steps * period - PERIOD) > 1e-6:
         raise PtrError(
-            f"the scripted operator decides {1 / PERIOD:g} times a second; a control rate of {1 / period:g} Hz is no "
-            "multiple of that"
+            f"the scripted operator decides {1 / PERIOD:g} times a second; a control rate of {1 / period:g} Hz is not "
+            "a multiple of that"
         )
     return steps
 
@@ -150,25 +150,26 @@ def decision_steps(period: float) -> int:
 def demonstrate(
     robot: SimulatedRobot, seed: int, manner: Manner, cameras: Sequence[str] = (OVER_SHOULDER,)
 ) -> list[Snapshot] | None:
-    """One attempt: what was seen at each instant (T+1); None if it failed.
+    """One attempt: the snapshot at each instant (T+1); None: it failed.
 
-    Images take most of the time, so they are drawn afterwards, and only of an attempt that succeeded.
+    Rendering takes most of the time, so images are rendered afterwards, only for a successful attempt.
     """
     steps = decision_steps(robot.period)
     world = robot.world
     robot.reset(seed, WIDE_START if seed % 2 else None)
     operator = operator_for(world, seed, manner)
-    seen, looks = [robot.observe(())], [world.appearance()]
-    while not operator.done and len(seen) <= LONGEST * steps:
+    seen, appearances = [robot.observe(())], [world.appearance()]
+    while not operator.done and len(seen) <= MAX_DECISIONS * steps:
         action = operator.act(robot.commanded, world.gripper, world.scene())
         action[:6] /= steps
         for _ in range(steps):
             robot.act(action)
             seen.append(robot.observe(()))
-            looks.append(world.appearance())
+            appearances.append(world.appearance())
     if not world.successful():
         return None
-    return [dataclasses.replace(it, images=robot.images(cameras, look)) for it, look in zip(seen, looks, strict=True)]
+    pairs = zip(seen, appearances, strict=True)
+    return [dataclasses.replace(it, images=robot.images(cameras, appearance)) for it, appearance in pairs]
 
 
 def _pair(order: Order) -> tuple[str, str]:
@@ -187,10 +188,10 @@ def _run(work: list[tuple], jobs: int) -> Iterator[Path]:
 
 
 def _worker() -> None:
-    """Ctrl-C is the parent's to handle; helpers give way to it."""
+    """Leave Ctrl-C to the parent process, and limit the threads of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's drawing in software: one process per core, one thread each
+    os.environ.setdefault("LP_NUM_THREADS", "1")  # Mesa's software rendering: one process per core, one thread each
 
 
 def _collect_group(part: tuple[Path, list[Order], int, int, Contract]) -> list[Path]:
@@ -210,7 +211,7 @@ def _collect_one(root: Path, robot: SimulatedRobot, order: Order, contract: Cont
         if seen is not None:
             trajectory = trajectory_of(seen, tuple(robot.world.object_poses()))
             return write_episode(root, _metadata(order, manner, scene, contract), trajectory)
-    raise PtrError(f"the scripted operator failed {ATTEMPTS} times at {order.episode_id}")
+    raise PtrError(f"the scripted operator failed {ATTEMPTS} times at {order.episode_id}; try another --seed")
 
 
 def _metadata(order: Order, manner: Manner, scene: int, contract: Contract) -> EpisodeMetadata:
@@ -236,10 +237,10 @@ def trajectory_of(
     images: Sequence[Mapping[str, bytes]] = (),
     source: str = "scripted",
 ) -> Trajectory:
-    """What was seen at T+1 instants as the streams of a bag.
+    """Snapshots at T+1 instants as the streams of a bag.
 
     Args:
-        names: (K,) of the objects.   images: (T+1,) JPEGs by camera that exist already.   source: who commanded.
+        names: (K,) of the objects.   images: (T+1,) existing JPEGs by camera.   source: source of the commands.
     """
     views: Sequence[Mapping[str, bytes | NDArray[np.uint8]]] = images or [it.images for it in seen]
     return Trajectory(
@@ -256,8 +257,8 @@ def trajectory_of(
     )
 
 
-def _remove_rest(partial: Path) -> None:
-    """Remove what an interrupted run left of an episode that is simulated again."""
+def _remove_partial(partial: Path) -> None:
+    """Remove an incomplete episode of an interrupted run."""
     if partial.is_dir():
         for file in partial.iterdir():
             file.unlink()

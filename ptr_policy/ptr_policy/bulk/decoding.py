@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which way of choosing actions suits a checkpoint best, found by trials in scenes that no comparison uses.
+"""Finds the best way of choosing actions for a checkpoint, with trials in scenes that no comparison uses.
 
-Decoding is a part of every method: the mode of a unimodal gripper may never close, where a drawn one does. Each method
-gets the decoding that succeeds most often in the same validation scenes.
+Decoding is part of every method: the mode of a unimodal gripper may never close where a sample does. Each method gets
+the decoding that succeeds most often in the same validation scenes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from ptr_policy.bulk.evaluate import BulkTrial, evaluate
 from ptr_policy.evaluation.statistics import wilson_interval
 
 VALIDATION = "validation"
-"""Purpose of the scenes; those of trials have other seeds."""
+"""Purpose of the scenes; trials have other seeds."""
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How often one way of choosing actions succeeded, and in how many steps on average (None: never)."""
+    """One way of choosing actions and its trials."""
 
     name: str
     trials: tuple[BulkTrial, ...]
@@ -52,12 +52,12 @@ class Decoding:
 
 
 def decodings_of(checkpoint: Any, wanted: Sequence[str] = ()) -> list[str]:
-    """Names of the ways that a checkpoint knows: those by Q need a Q-function.
+    """Names of the decodings that a checkpoint supports; those by Q need a Q-function.
 
     Args:
         checkpoint: folder.   wanted: names; empty: all.
     Raises:
-        PtrError: a wanted one is unknown, or needs the Q-function that the checkpoint lacks.
+        PtrError: a requested one is unknown, or needs a Q-function that the checkpoint lacks.
     """
     values = has_critic(read_checkpoint(checkpoint))
     known = [name for name in CHOICES if values or not name.endswith("_q")]
@@ -68,7 +68,7 @@ def decodings_of(checkpoint: Any, wanted: Sequence[str] = ()) -> list[str]:
 
 
 def try_decodings(options: argparse.Namespace) -> list[Decoding]:
-    """Trials of every decoding in the same validation scenes."""
+    """Run trials of every decoding in the same validation scenes."""
     found = []
     for name in decodings_of(options.checkpoint, options.decodings):
         settings = argparse.Namespace(**(vars(options) | {"choice": name}))
@@ -77,7 +77,7 @@ def try_decodings(options: argparse.Namespace) -> list[Decoding]:
 
 
 def best_decoding(found: Sequence[Decoding]) -> Decoding:
-    """The one with most successes; among equals the one that was tried first."""
+    """The decoding with most successes; the first of equal ones."""
     return max(found, key=lambda item: item.successes)
 
 

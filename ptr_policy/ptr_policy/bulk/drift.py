@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does the drift alarm tell failures from successes? Trials in simulation, in right scenes and in wrong ones.
+"""Tests whether the drift alarm distinguishes failures from successes, with trials in right and wrong scenes.
 
-A wrong scene is that of another task: the object that the policy looks for is not there, or another one is. What the
-alarm sees is what it sees live; nothing is done about it.
+A wrong scene is that of another task: the policy's object is missing or replaced by another one. The alarm gets the
+same values as on the robot, but has no effect.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from ptr_models.inference.policy import Policy
 from ptr_policy.bulk.evaluate import goals_of, run_trial
 from ptr_policy.bulk.sight import robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
-from ptr_policy.server.drift import DriftWatch
+from ptr_policy.server.drift import DriftMonitor
 
 
 @dataclass(frozen=True)
-class WatchedTrial:
+class MonitoredTrial:
     """One trial.
 
     Attributes:
-        task: that the policy was told.   scene: task whose scene was laid.
+        task: given to the policy.   scene: task whose scene was set up.
         steps: until success, or all.
-        alarm: first step at which the alarm was on; None: it never was.
+        alarm: first step with the alarm on; None: it was never on.
     """
 
     task: str
@@ -55,8 +55,8 @@ class WatchedTrial:
         return dataclasses.asdict(self)
 
 
-class Watched:
-    """A policy with the alarm beside it; `alarm` is the first step of the episode at which it was on, or None."""
+class MonitoredPolicy:
+    """A policy with the drift alarm; `alarm` is the first step of the episode with the alarm on, or None."""
 
     def __init__(self, policy: Policy, task: str, drift_time: float) -> None:
         self._policy, self._range = policy, policy.q_range(task)
@@ -68,9 +68,9 @@ class Watched:
         self.reset()
 
     def reset(self) -> None:
-        """A new episode begins."""
+        """Start a new episode."""
         self._policy.reset()
-        self._watch, self._steps = DriftWatch(self._range, self._window), 0
+        self._watch, self._steps = DriftMonitor(self._range, self._window), 0
         self.alarm: int | None = None
 
     def act(
@@ -78,13 +78,13 @@ class Watched:
     ) -> Decision:
         """The policy's decision, unchanged."""
         decision = self._policy.act(image, state, task, choice, candidates)
-        if self._watch.see(decision.q_mode) and self.alarm is None:
+        if self._watch.update(decision.q_mode) and self.alarm is None:
             self.alarm = self._steps
         self._steps += 1
         return decision
 
 
-def watch_trials(options: argparse.Namespace) -> list[WatchedTrial]:
+def watch_trials(options: argparse.Namespace) -> list[MonitoredTrial]:
     """All trials of `ptr sim drift`."""
     torch.set_num_threads(1)
     policy = Policy.load(options.checkpoint)
@@ -101,7 +101,7 @@ def watch_trials(options: argparse.Namespace) -> list[WatchedTrial]:
 
 
 def _scenes(tasks: Sequence[str], wrong: int) -> list[tuple[str, str]]:
-    """Pairs of a task and the scene that is laid: its own, and those of `wrong` tasks that follow it in the list."""
+    """Pairs of a task and a scene: the task's own, and those of the next `wrong` tasks in the list."""
     if wrong >= len(tasks):
         raise PtrError(f"{wrong} wrong scenes for each task need more than the {len(tasks)} tasks of --tasks")
     return [(task, tasks[(index + k) % len(tasks)]) for index, task in enumerate(tasks) for k in range(wrong + 1)]
@@ -109,20 +109,20 @@ def _scenes(tasks: Sequence[str], wrong: int) -> list[tuple[str, str]]:
 
 def _in_one_scene(
     policy: Policy, task: str, scene: str, kitchen: str, options: argparse.Namespace
-) -> Iterator[WatchedTrial]:
-    watched = Watched(policy, task, options.drift_time)
+) -> Iterator[MonitoredTrial]:
+    monitored = MonitoredPolicy(policy, task, options.drift_time)
     goals = goals_of(options.goal, task)
     with World(kitchen, scene, options.level) as world:
         robot = robot_for(world, policy.contract)
         for index in range(options.episodes):
             set_goal(policy, str(options.checkpoint), goals[index % len(goals)])
             seed = scene_seed("trial", options.seed, index)
-            done = run_trial(robot, watched, policy.contract, task, seed, options.max_steps)
-            yield WatchedTrial(task, scene, kitchen, seed, done.success, done.steps, watched.alarm)
+            done = run_trial(robot, monitored, policy.contract, task, seed, options.max_steps)
+            yield MonitoredTrial(task, scene, kitchen, seed, done.success, done.steps, monitored.alarm)
 
 
-def show(trials: Sequence[WatchedTrial]) -> None:
-    """Print how often the alarm was on, and from which step, for what came of the trials."""
+def show(trials: Sequence[MonitoredTrial]) -> None:
+    """Print how often the alarm was on, and from which step, by scene and outcome."""
     table = Table("scene", "trial", box=None, pad_edge=False)
     for heading in ("with alarm", "95 % interval", "median step of the alarm"):
         table.add_column(heading, justify="right")

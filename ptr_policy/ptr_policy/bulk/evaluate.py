@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trials of a policy in simulation, by the hundred: no ROS, no clock, success by object poses."""
+"""Bulk trials of a policy in simulation: no ROS, no real time, success judged by object poses."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ from ptr_models.episodes.reader import find_episodes, read_metadata
 from ptr_models.inference.acting import ActingPolicy
 from ptr_models.inference.goal import set_goal
 from ptr_models.inference.loading import load_policy
-from ptr_policy.bulk.sight import look, robot_for
+from ptr_policy.bulk.sight import observe, robot_for
 from ptr_policy.evaluation.statistics import wilson_interval
 
-AGAIN_FROM_START = "nothing is kept; the same command makes the same trials again"
+AGAIN_FROM_START = "nothing was saved; run the same command again to repeat the same trials"
 AFTER_SUCCESS = 5
-"""Control steps that a policy goes on after the task has succeeded, so that it can still spoil it."""
+"""Control steps for which a policy continues after success, so that it can still undo it."""
 
 
 @dataclass(frozen=True)
 class BulkTrial:
-    """One trial, and its outcome; `steps` until success, or all; `mean_q` None where there is no Q-function."""
+    """One trial and its outcome; `steps` until success, or all; `mean_q` None: no Q-function."""
 
     task: str
     kitchen: str
@@ -60,9 +60,9 @@ def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTr
     """All trials of `ptr sim evaluate`, with a progress bar.
 
     Args:
-        purpose: of the scenes; those of another purpose are others.
+        purpose: seeds the scenes; another purpose gives other scenes.
     """
-    torch.set_num_threads(1)  # one observation at a time: more threads only wait for each other
+    torch.set_num_threads(1)  # with one observation at a time, more threads only wait for each other
     pairs = list(itertools.product(options.tasks, options.kitchens))
     trials: list[BulkTrial] = []
     total = len(pairs) * options.episodes
@@ -74,18 +74,18 @@ def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTr
             goals = goals_of(options.goal, task)
             with World(kitchen, task, options.level) as world:
                 robot = robot_for(world, policy.contract)
-                told = _told(options, task)
+                instructions = _instructions(options, task)
                 for index in range(options.episodes):
                     seed = scene_seed(purpose, options.seed, index)
-                    words = told[index % len(told)]
+                    words = instructions[index % len(instructions)]
                     set_goal(policy, str(options.checkpoint), goals[index % len(goals)])
                     choice = options.choice or ""
                     trials.append(run_trial(robot, policy, policy.contract, words, seed, options.max_steps, choice))
     return trials
 
 
-def _told(options: argparse.Namespace, task: str) -> tuple[str, ...]:
-    """What the policy is told, trial by trial.
+def _instructions(options: argparse.Namespace, task: str) -> tuple[str, ...]:
+    """The tasks or instructions given to the policy, in turn.
 
     Raises:
         PtrError: the task has no such wordings.
@@ -99,12 +99,12 @@ def _told(options: argparse.Namespace, task: str) -> tuple[str, ...]:
 
 
 def goals_of(goal: Path | None, task: str) -> tuple[str, ...]:
-    """Where the goal images of trials come from, which take turns; one empty text where none is given.
+    """Sources of the trials' goal images, used in turn; one empty text: no goal.
 
     Args:
-        goal: an image file; a bag; or a folder or set of bags, of which the successes in the task count.
+        goal: an image file; a bag; or a folder or set of bags, of which the successes in the task are used.
     Raises:
-        PtrError: there is no such demonstration in the folder.
+        PtrError: no such demonstration in the folder.
     """
     if goal is None:
         return ("",)
@@ -113,13 +113,15 @@ def goals_of(goal: Path | None, task: str) -> tuple[str, ...]:
     known = ((path, read_metadata(path)) for path in find_episodes([goal]))
     found = tuple(str(path) for path, about in known if (about.task, about.outcome) == (task, "success"))
     if not found:
-        raise PtrError(f"{goal} holds no successful demonstration of {task}, whose end could be the goal; name another")
+        raise PtrError(
+            f"{goal} has no successful demonstration of {task} that could give a goal image; give another --goal"
+        )
     return found
 
 
 def successes_text(trials: Sequence[BulkTrial], total: int) -> str:
-    """How many trials are made, and how many of them succeeded."""
-    return f"{len(trials)} of {total} trials are made, {sum(trial.success for trial in trials)} succeeded"
+    """Number of finished trials and of successes."""
+    return f"{len(trials)} of {total} trials are done, {sum(trial.success for trial in trials)} succeeded"
 
 
 def run_trial(
@@ -131,14 +133,14 @@ def run_trial(
     max_steps: int,
     choice: str = "",
 ) -> BulkTrial:
-    """Let a policy act in one scene; it sees what its contract says."""
+    """Run a policy in one scene, with the observations of its contract."""
     world = robot.world
     robot.reset(seed)
     policy.reset()
     values, left, steps = [], AFTER_SUCCESS, max_steps
     for step in range(max_steps):
-        seen = look(robot, contract)
-        decision = policy.act(seen.image, seen.state, task, choice)
+        observation = observe(robot, contract)
+        decision = policy.act(observation.image, observation.state, task, choice)
         values.append(decision.q)
         robot.act(decision.action, "policy")
         if world.successful():
@@ -152,7 +154,7 @@ def run_trial(
 
 
 def show(trials: Sequence[BulkTrial]) -> None:
-    """Print successes per task and kitchen, and in all, with their Wilson intervals."""
+    """Print successes per task and kitchen and in total, with Wilson intervals."""
     table = Table("task", "kitchen", box=None, pad_edge=False)
     for heading in ("successes", "95 % interval", "steps"):
         table.add_column(heading, justify="right")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Practice without a person, in simulation: trials of two tasks that undo each other, one bag each.
+"""Autonomous practice in simulation: trials of two tasks that undo each other, one bag each.
 
-The policy that acts is the newest checkpoint of a run that learns from these bags, in this process or another one.
+The acting policy is the newest checkpoint of a run that learns from these bags, in this process or another one.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from ptr_models.reward.success_rule import Streak
 from ptr_models.training.runs import resolve_checkpoint
 from ptr_policy.bulk.collect import trajectory_of
 from ptr_policy.bulk.practice_scene import PracticeScene
-from ptr_policy.bulk.sight import Sight, look
+from ptr_policy.bulk.sight import SimObservation, observe
 
 CONSECUTIVE = 3
-"""Frames in a row in which the poses of the objects must say success: as many as are rewarded."""
+"""Consecutive frames in which the objects' poses must show success: the number of rewarded frames."""
 ORDERS = ("classifier", "outcome", "alternate")
 
 
 @dataclass(frozen=True)
 class PracticeOptions:
-    """How trials are made.
+    """Options of practice.
 
     Attributes:
-        forward, backward: two tasks that undo each other.   kitchen: where.   seed: of all that is random.
-        max_steps: control steps until a trial runs out of time.
-        choice: how the policy chooses, see `Policy.act`; empty: as the checkpoint says.
-        noise: standard deviation of Gaussian noise that is added to its scaled action (0: none).
-        order: which task is next: `classifier`: the one that looks least done now; `outcome`: the other one after
-            a success, the same after a failure; `alternate`: by turns.
-        patience: the scene is laid out anew after so many failures of one task in a row (0: never); where an object
-            lies so that nobody could grasp it, no trial would teach anything.
+        forward, backward: two tasks that undo each other.   kitchen: where.   seed: of all random numbers.
+        max_steps: maximum control steps of a trial.
+        choice: how the policy chooses, see `Policy.act`; empty: the checkpoint's way.
+        noise: standard deviation of Gaussian noise on the scaled action (0: none).
+        order: which task is next: `classifier`: the one with the lowest probability of success now; `outcome`: the
+            other one after a success, the same after a failure; `alternate`: in turn.
+        patience: failures of one task in a row after which the scene is reset (0: never); if an object can't be
+            grasped where it lies, further trials teach nothing.
     """
 
     forward: str
@@ -62,12 +62,12 @@ class PracticeOptions:
 
 @dataclass(frozen=True)
 class PracticeTrial:
-    """One trial that was made.
+    """One finished trial.
 
     Attributes:
-        index: from 0.   judged: what its bag says.   success: what the poses of the objects say.
-        steps: of the policy.   policy: updates of the checkpoint that acted.   by_hand: whether the scene was laid
-            out before it.
+        index: from 0.   judged: success according to its bag.   success: according to the objects' poses.
+        steps: of the policy.   policy: updates of the checkpoint that acted.   by_hand: whether the scene was reset
+            before it.
     """
 
     index: int
@@ -80,7 +80,7 @@ class PracticeTrial:
 
 
 class Practice:
-    """Makes one trial after the other in a scene, with the newest checkpoint of a run."""
+    """Runs one trial after the other in a scene, with the newest checkpoint of a run."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Practice:
     ) -> None:
         """Args:
         run: folder whose newest (or chosen) checkpoint acts, or a checkpoint.   bags: folder of the trials' bags.
-        classifier: ends and judges trials; None: the poses of the objects do, in place of an operator.
+        classifier: ends and judges trials; None: the objects' poses do, in place of an operator.
         made: trials of this run so far.
         """
         if options.order not in ORDERS or (options.order == "classifier" and classifier is None):
@@ -107,7 +107,7 @@ class Practice:
         self._policy: Policy | None = None
 
     def next(self) -> PracticeTrial:
-        """Make a trial and write its bag. Draws of the learner in the same process are not disturbed."""
+        """Run a trial and write its bag. The learner's random numbers in the same process are not affected."""
         index, options = len(self.made), self._options
         seed = scene_seed("practice noise", options.seed, index)
         policy = self._newest_policy()
@@ -131,7 +131,7 @@ class Practice:
         return self._policy
 
     def _check(self, contract: Contract) -> None:
-        """Refuse a policy that this scene, or the classifier, is not for."""
+        """Reject a policy that does not fit this scene or the classifier."""
         if abs(contract.period - self._scene.robot.period) > 1e-6:
             raise PtrError(
                 f"the policy's control rate is {contract.control_rate:g} Hz, but the scene's is "
@@ -140,25 +140,25 @@ class Practice:
         if self._classifier is not None and not contract.cameras:
             raise PtrError("a success classifier judges images, but this policy sees none; judge by --labels")
 
-    def _next_task(self, policy: Policy, anew: bool) -> str:
+    def _next_task(self, policy: Policy, reset: bool) -> str:
         tasks = (self._options.forward, self._options.backward)
         if self._options.order == "classifier":
-            image = look(self._scene.robot, policy.contract).image
+            image = observe(self._scene.robot, policy.contract).image
             return least_done(tasks, lambda task: self._judge(task)[0](image))
-        return following(tasks, None if anew or not self.made else self.made[-1], self._options.order)
+        return following(tasks, None if reset or not self.made else self.made[-1], self._options.order)
 
-    def _act(self, policy: Policy, task: str, generator: np.random.Generator) -> tuple[list[Sight], bool]:
-        """Let the policy act until the task counts as done or the time is up.
+    def _act(self, policy: Policy, task: str, generator: np.random.Generator) -> tuple[list[SimObservation], bool]:
+        """Run the policy until the task counts as done or the time is up.
 
         Returns:
-            what was seen at T+1 instants, and the verdict.
+            observations at T+1 instants, and whether the trial is judged a success.
         """
         robot, options = self._scene.robot, self._options
         done, streak = self._judge(task)
         policy.reset()
-        seen: list[Sight] = []
+        seen: list[SimObservation] = []
         while True:
-            now = look(robot, policy.contract)
+            now = observe(robot, policy.contract)
             seen.append(now)
             judged = streak.add(done(now.image))
             if len(seen) > 1 and (judged or len(seen) > options.max_steps):
@@ -168,7 +168,7 @@ class Practice:
             robot.act(unscale(np.clip(noisy, -MARGIN, MARGIN), policy.contract), "policy")
 
     def _judge(self, task: str) -> tuple[Callable[[np.ndarray | None], float], Streak]:
-        """Probability of success from an image, or 0 or 1 by the poses of the objects; and the rule of frames."""
+        """The probability of success from an image (0 or 1 if by the objects' poses), and the rule over frames."""
         classifier = self._classifier
         if classifier is None:
             return lambda _: float(self._scene.done(task)), Streak(0.5, CONSECUTIVE)
@@ -179,7 +179,7 @@ class Practice:
 
         return probability, rule
 
-    def _trajectory(self, seen: Sequence[Sight]) -> Trajectory:
+    def _trajectory(self, seen: Sequence[SimObservation]) -> Trajectory:
         images = [it.images for it in seen]
         names = tuple(self._scene.robot.world.object_poses())
         return trajectory_of([it.snapshot for it in seen], names, images, "policy")
@@ -196,7 +196,7 @@ class Practice:
             device=policy.checkpoint.path.name,
             robot="sim",
             kitchen=self._options.kitchen,
-            contract=policy.contract.without_latencies(),  # in lock-step nothing is late
+            contract=policy.contract.without_latencies(),  # no latency in lock-step
             start_ns=(trial.index + 1) * 100 * 10**9,
             labels=(Label(outcome, 0, by),),
             extra={"practice": dataclasses.asdict(trial)},
@@ -204,14 +204,14 @@ class Practice:
 
 
 def stuck(made: Sequence[PracticeTrial], patience: int) -> bool:
-    """Whether the last `patience` trials all were failures of one task, since a scene was laid out."""
+    """Whether the last `patience` trials since a reset of the scene were all failures of one task."""
     last = made[-patience:] if patience > 0 else []
     again = len({trial.task for trial in last}) == 1 and not any(trial.by_hand for trial in last[1:])
     return len(last) == patience > 0 and again and not any(trial.judged for trial in last)
 
 
 def following(tasks: tuple[str, str], last: PracticeTrial | None, order: str) -> str:
-    """The task after a trial: by turns, or with `outcome` the same one again after a failure."""
+    """The task after a trial: in turn, or with `outcome` the same one again after a failure."""
     if last is None:
         return tasks[0]
     if order == "outcome" and not last.judged:
@@ -220,7 +220,7 @@ def following(tasks: tuple[str, str], last: PracticeTrial | None, order: str) ->
 
 
 def least_done(tasks: Sequence[str], probability: Callable[[str], float]) -> str:
-    """The task with the lowest probability of success in the present image; of equal ones the first."""
+    """The task with the lowest probability of success in the current image; the first of equal ones."""
     return min(tasks, key=probability)
 
 
@@ -236,5 +236,5 @@ def read_made(bags: Path) -> list[PracticeTrial]:
             values = read_object(path)["extra"]["practice"]
             found.append(PracticeTrial(**values))
         except (PtrError, ValueError, KeyError, TypeError) as error:
-            raise PtrError(f"{path} is not of a practice trial ({error!r}); give another --out") from error
+            raise PtrError(f"{path} is not from a practice trial ({error!r}); give another --out") from error
     return found

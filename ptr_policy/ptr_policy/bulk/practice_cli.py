@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr sim practice`: a policy practises alone, and with --learn improves at once."""
+"""`ptr sim practice`: a policy practices on its own and, with --learn, improves meanwhile."""
 
 from __future__ import annotations
 
@@ -120,26 +120,26 @@ def run_practice(options: argparse.Namespace) -> int:
     contract = _contract(options.checkpoint or options.out)
     with locked(bags), PracticeScene(how.kitchen, how.forward, how.backward, how.seed, contract) as scene:
         practice = Practice(acts, bags, scene, how, classifier, made)
-        again = "the same command with --resume in place of --checkpoint, --target and --data goes on from here"
+        again = "to continue, run the same command with --resume instead of --checkpoint, --target and --data"
         done = f"of {options.trials} trials are in {bags}"
         with resumable(lambda: f"{len(practice.made)} {done}", again if options.learn else AGAIN):
-            _practise_and_learn(practice, options) if options.learn else _practise(practice, options)
+            _practice_and_learn(practice, options) if options.learn else _practice(practice, options)
     show(practice.made)
     words = ("--task", options.task, options.reset, "--kitchen", options.kitchen)
-    next_step("sim", "evaluate", "--checkpoint", acts, *words, about="its rate in scenes that a person laid")
+    next_step("sim", "evaluate", "--checkpoint", acts, *words, about="its success rate in scenes set up by a person")
     return 0
 
 
 def _contract(checkpoint: Path) -> Contract:
-    """Of the policy that will practise."""
+    """The contract of the practicing policy."""
     from ptr_models.training.checkpoint import read_checkpoint
     from ptr_models.training.runs import resolve_checkpoint
 
     return read_checkpoint(resolve_checkpoint(checkpoint)).contract
 
 
-def _practise(practice: Practice, options: argparse.Namespace) -> None:
-    """All trials; somebody else learns."""
+def _practice(practice: Practice, options: argparse.Namespace) -> None:
+    """Run all trials; another process learns."""
     from rich.progress import track
 
     from ptr_policy.bulk.practice_report import write_summary
@@ -149,8 +149,8 @@ def _practise(practice: Practice, options: argparse.Namespace) -> None:
         write_summary(practice.made, options.out / "practice.json")
 
 
-def _practise_and_learn(practice: Practice, options: argparse.Namespace) -> None:
-    """All trials, and after each one the updates that it calls for."""
+def _practice_and_learn(practice: Practice, options: argparse.Namespace) -> None:
+    """Run all trials, and after each the updates it allows."""
     from ptr_models.training.online_cli import open_learner
     from ptr_models.training.online_log import OnlineLog
     from ptr_policy.bulk.practice_report import write_summary

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How practice went: true successes of both tasks in blocks of trials, and how far the judge can be trusted."""
+"""Report of practice: true successes of both tasks in blocks of trials, and errors of the judge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BLOCK = 10
 
 
 def summary(trials: Sequence[PracticeTrial], block: int = BLOCK) -> dict[str, Any]:
-    """Per task blocks of `block` trials; over all, errors of the judge and scenes laid out by hand.
+    """Blocks of `block` trials per task, and over all trials the errors of the judge and the resets of the scene.
 
     Returns:
         JSON values: tasks (name to list of blocks with trials, successes, wilson_95), false_successes,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A simulated scene that nobody tidies up: what one trial leaves is where the next one begins."""
+"""A simulated scene without resets: each trial starts where the last one ended."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from ptr_models.contract import Contract
 from ptr_policy.bulk.sight import robot_for
 
 LIFT = 0.15
-"""m above the counter to which an arm rises before it goes back."""
+"""m above the counter, height to which the arm rises before it returns."""
 OPENING = 3
-"""Control steps with an open gripper, so that what it holds falls where it is."""
+"""Control steps with an open gripper, so that a held object drops in place."""
 
 
 class PracticeScene:
     """One item and one receptacle, or a door, and two tasks that undo each other; a context manager.
 
     Attributes:
-        robot: arm and world.   by_hand: how often the scene was laid out, the first time included.
+        robot: arm and world.   by_hand: number of resets of the scene, including the first.
     """
 
     def __init__(self, kitchen: str, forward: str, backward: str, seed: int, contract: Contract | None = None) -> None:
         """Args:
             forward, backward: tasks with the same item and receptacle.
-            seed: of all that is random.
-            contract: whose control rate is kept; None: the suite's.
+            seed: of all random numbers.
+            contract: gives the control rate; None: the suite's.
         Raises:
             PtrError: kitchen or task is unknown, the tasks do not undo each other, or the rate is not simulated.
         """
@@ -59,27 +59,27 @@ class PracticeScene:
     ) -> None:
         self._world.close()
 
-    def prepare(self, trial: int, anew: bool = False) -> bool:
-        """Bring the arm to a varied start; lay the scene out if the object is out of reach, or if it must be `anew`.
+    def prepare(self, trial: int, reset: bool = False) -> bool:
+        """Move the arm to a varied start. Reset the scene if the object is out of reach, or if `reset` is set.
 
         Args: trial: number of the trial, from 0.
-        Returns: whether the scene was laid out.
+        Returns: whether the scene was reset.
         """
-        if anew or not self.by_hand or not (self._return(trial) and self.within_reach()):
+        if reset or not self.by_hand or not (self._return(trial) and self.within_reach()):
             self.robot.reset(scene_seed("practice", self._seed, trial))
             self.by_hand += 1
             return True
         return False
 
     def done(self, task: str) -> bool:
-        """Whether the task is done as things are, by the poses of the objects."""
+        """Whether the task is done, judged by the objects' poses."""
         chosen, door, scene = self._tasks[task], self._world.door, self._world.scene()
         if isinstance(chosen, DoorTask) and isinstance(scene, DoorScene):
             return door is not None and door_success(chosen, door.door, scene)
         return isinstance(chosen, Task) and isinstance(scene, Scene) and success(chosen, scene)
 
     def within_reach(self) -> bool:
-        """Whether the object lies on the counter below the arm's workspace box; a door always is in reach."""
+        """Whether the object is on the counter below the arm's workspace box; a door is always in reach."""
         scene = self._world.scene()
         if isinstance(scene, DoorScene):
             return True
@@ -92,7 +92,7 @@ class PracticeScene:
         return bool(inside and z > 0.0)
 
     def _return(self, trial: int) -> bool:
-        """Open, rise, go to the start of this trial; whether the arm got there."""
+        """Open the gripper, rise and move to the start of this trial; returns whether the arm got there."""
         here = self.robot.commanded.position
         for _ in range(OPENING):
             self.robot.act([0, 0, 0, 0, 0, 0, 1.0], "policy")

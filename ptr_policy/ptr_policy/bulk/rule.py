@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Is the rule that chooses a checkpoint without trials any good? Its score beside success, for every checkpoint.
+"""Tests the rule that chooses a checkpoint without trials: its score and the success rate of every checkpoint.
 
-The rule (`ptr_models.analysis.values.choose`) looks at demonstrations alone. In simulation the truth can be had, so
-each checkpoint of a fine-tuning run is also tried, all of them in the same scenes.
+The rule (`ptr_models.analysis.values.choose`) uses demonstrations only. In simulation, each checkpoint of a fine-tuning
+run is also evaluated, all in the same scenes.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ from ptr_policy.evaluation.statistics import wilson_interval
 
 
 @dataclass(frozen=True)
-class Tried:
-    """One checkpoint: what the rule says of it, and what it does."""
+class CheckpointResult:
+    """One checkpoint: the rule's score, and its trials."""
 
     step: int
     score: float
@@ -54,13 +54,13 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How the rule did in one run.
+class RuleResult:
+    """How well the rule chose in one run.
 
     Attributes:
-        chosen: update of the checkpoint that it takes.
-        rate: its success.   mean, best: success over all checkpoints, and of the best one.
-        correlation: Spearman's, of score and success over checkpoints; None when one of them is constant.
+        chosen: update of the chosen checkpoint.
+        rate: its success rate.   mean, best: mean over all checkpoints, and the best one's.
+        correlation: Spearman's, of score and success over checkpoints; None: one of them is constant.
     """
 
     chosen: int
@@ -71,12 +71,12 @@ class Verdict:
 
     @property
     def regret(self) -> float:
-        """Success that an oracle would have had more."""
+        """Difference of the success rate to that of an oracle's choice."""
         return self.best - self.rate
 
 
-def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
-    """All of `ptr sim rule`; what is in `rule.json` already is not tried again."""
+def rule(options: argparse.Namespace) -> tuple[list[CheckpointResult], RuleResult]:
+    """Run `ptr sim rule`; checkpoints already in `rule.json` are not evaluated again."""
     paths = sorted((options.run_folder / "checkpoints").glob("step_*"))
     if not paths:
         raise PtrError(f"{options.run_folder} holds no checkpoints; give the folder of a fine-tuning run")
@@ -98,11 +98,11 @@ def rule(options: argparse.Namespace) -> tuple[list[Tried], Verdict]:
                 known[candidate.step] = successes(robot, candidate.path, options)
                 _write(place, options, candidates, known)
     tried = _tried(candidates, known, options.episodes)
-    return tried, verdict(tried, choose(candidates, earliest).step)
+    return tried, rule_result(tried, choose(candidates, earliest).step)
 
 
 def successes(robot: SimulatedRobot, checkpoint: Path, options: argparse.Namespace) -> int:
-    """Successful trials of a checkpoint; every checkpoint meets the same scenes."""
+    """Number of successful trials of a checkpoint, in the same scenes for all checkpoints."""
     policy = Policy.load(checkpoint)
     goals, successful = goals_of(options.goal, options.task), 0
     for index in track(range(options.episodes), checkpoint.name, transient=True):
@@ -112,11 +112,11 @@ def successes(robot: SimulatedRobot, checkpoint: Path, options: argparse.Namespa
     return successful
 
 
-def verdict(tried: Sequence[Tried], chosen: int) -> Verdict:
-    """Compare the choice with the mean, with the best, and the score with success."""
+def rule_result(tried: Sequence[CheckpointResult], chosen: int) -> RuleResult:
+    """Compare the choice with the mean and the best checkpoint, and correlate score and success."""
     rates, scores = np.array([item.rate for item in tried]), np.array([item.score for item in tried])
     constant = len(tried) < 2 or np.ptp(rates) == 0 or np.ptp(scores) == 0
-    return Verdict(
+    return RuleResult(
         chosen=chosen,
         rate=next(item.rate for item in tried if item.step == chosen),
         mean=float(rates.mean()),
@@ -125,8 +125,8 @@ def verdict(tried: Sequence[Tried], chosen: int) -> Verdict:
     )
 
 
-def show(tried: Sequence[Tried], found: Verdict) -> None:
-    """Print one row per checkpoint and what the rule is worth here."""
+def show(tried: Sequence[CheckpointResult], found: RuleResult) -> None:
+    """Print one row per checkpoint, and how well the rule chose."""
     table = Table(box=None, pad_edge=False)
     for heading in ("update", "trend score", "rises", "successes", "95 % interval", ""):
         table.add_column(heading, justify="right")
@@ -149,7 +149,7 @@ def show(tried: Sequence[Tried], found: Verdict) -> None:
     )
 
 
-def figure(tried: Sequence[Tried], found: Verdict) -> Figure:
+def figure(tried: Sequence[CheckpointResult], found: RuleResult) -> Figure:
     """Score and success over the run, the chosen checkpoint marked."""
     drawing = Figure(figsize=(5.2, 3.0), layout="constrained")
     axis = drawing.subplots()
@@ -165,19 +165,19 @@ def figure(tried: Sequence[Tried], found: Verdict) -> Figure:
     return drawing
 
 
-def draw(tried: Sequence[Tried], found: Verdict, path: Path) -> Path:
+def draw(tried: Sequence[CheckpointResult], found: RuleResult, path: Path) -> Path:
     """Write the image."""
     return save(figure(tried, found), path)
 
 
 def _question(options: argparse.Namespace) -> dict[str, Any]:
-    """What the results depend on, besides the checkpoints."""
+    """The settings on which the results depend, besides the checkpoints."""
     names = ("task", "kitchen", "level", "episodes", "seed", "max_steps")
     return {name: getattr(options, name) for name in names}
 
 
 def _known(place: Path, options: argparse.Namespace) -> dict[int, int]:
-    """Successes per update of an earlier run of the same question."""
+    """Successes by update from an earlier run with the same settings."""
     if not place.is_file():
         return {}
     stored = read_object(place)
@@ -186,9 +186,9 @@ def _known(place: Path, options: argparse.Namespace) -> dict[int, int]:
     return {item["step"]: item["successes"] for item in stored["checkpoints"]}
 
 
-def _tried(candidates: Sequence[Candidate], known: dict[int, int], trials: int) -> list[Tried]:
+def _tried(candidates: Sequence[Candidate], known: dict[int, int], trials: int) -> list[CheckpointResult]:
     return [
-        Tried(item.step, item.trend.score, item.trend.accepted, known[item.step], trials)
+        CheckpointResult(item.step, item.trend.score, item.trend.accepted, known[item.step], trials)
         for item in candidates
         if item.step in known
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a policy sees of a simulated robot: its contract's image and state, as a bag or the live buffers give them."""
+"""A policy's observation of a simulated robot: its contract's image and state, as from a bag or live buffers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ptr_models.episodes.trajectory import encode_jpeg
 
 
 @dataclass(frozen=True)
-class Sight:
-    """The robot at the beginning of a control step, and what a policy sees of it.
+class SimObservation:
+    """The robot at the start of a control step, and the policy's observation of it.
 
     Attributes:
-        snapshot: all that is known.
-        images: JPEG by camera; empty where the contract has no cameras.
+        snapshot: full state of the robot and the scene.
+        images: JPEG by camera; empty: the contract has no cameras.
         image: (H, W, 3 * cameras) uint8 RGB at the contract's size, or None.   state: (S,) float32.
     """
 
@@ -34,22 +34,22 @@ class Sight:
     state: NDArray[np.float32]
 
 
-def look(robot: SimulatedRobot, contract: Contract) -> Sight:
-    """Observe. Images pass through JPEG and the contract's resize, as they do live; none is made without cameras."""
+def observe(robot: SimulatedRobot, contract: Contract) -> SimObservation:
+    """Observe the robot. Images pass through JPEG and the contract's resize, as on the real robot."""
     snapshot = robot.observe([camera.name for camera in contract.cameras])
     state = snapshot.state
     if contract.objects:
         state = np.concatenate([state, features_of(contract, snapshot.objects[:OBJECTS])])
     images = {name: encode_jpeg(image) for name, image in snapshot.images.items()}
     views = [decode_image(images[camera.name], camera) for camera in contract.cameras]
-    return Sight(snapshot, images, np.concatenate(views, axis=-1) if views else None, state.astype(np.float32))
+    return SimObservation(snapshot, images, np.concatenate(views, axis=-1) if views else None, state.astype(np.float32))
 
 
 def robot_for(world: World, contract: Contract, width: int = 320, height: int = 240) -> SimulatedRobot:
-    """A robot that keeps the contract's control rate and has its cameras.
+    """A simulated robot with the contract's control rate and cameras.
 
     Raises:
-        PtrError: the simulator can't, or has no such camera.
+        PtrError: the simulator does not support the rate, or has no such camera.
     """
     unknown = [camera.name for camera in contract.cameras if camera.name not in CAMERAS]
     if unknown:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole path once, in simulation: record, fine-tune, deploy, evaluate, report."""
+"""The complete workflow in simulation: record, fine-tune, deploy, evaluate, report."""

@@ -29,7 +29,7 @@ from ptr_policy.demo.plan import WORDS, Plan
 
 PLAN = "plan.json"
 DESCRIPTION = """\
-Run the whole path once, in simulation, with the programs that run on the real arm. Ten demonstrations of a task in a
+Run the complete workflow in simulation, with the same programs as on the real arm. Ten demonstrations of a task in a
 kitchen that pre-training never saw are recorded over ROS 2. The shipped checkpoint is fine-tuned on them with PTR and,
 for comparison, with behavior cloning. The policy server deploys each result, the evaluator runs ten recorded trials,
 and a report shows the results."""
@@ -151,8 +151,8 @@ def _run(options: argparse.Namespace) -> int:
     defaults = DEFAULTS[options.manner, options.level]
     if not (options.checkpoint or defaults.checkpoint):
         raise PtrError(
-            f"no shipped checkpoint has learned --level {options.level} with --manner {options.manner}; name one with "
-            "--checkpoint, or leave one of the two out"
+            f"no shipped checkpoint was trained for --level {options.level} with --manner {options.manner}; give "
+            "one with --checkpoint, or leave out one of the two"
         )
     checkpoint = resolve_checkpoint(options.checkpoint or checkpoint_path(defaults.checkpoint)).resolve()
     plan = Plan(
@@ -181,7 +181,7 @@ def _run(options: argparse.Namespace) -> int:
         console.print(f"the earlier run of another plan is now in {for_markup(moved)}")
     task, kitchen = for_markup(plan.task.replace("_", " ")), for_markup(plan.kitchen)
     console.print(f"[bold]{task}[/bold] in {kitchen}, seed {plan.seed}")
-    os.environ.pop(NAMESPACE, None)  # the robot of the demonstration has none: it is alone in its domain
+    os.environ.pop(NAMESPACE, None)  # the demonstration's robot has none: it is alone in its domain
     with locked(plan.out):
         domain = take_own_domain()
         if domain is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one run of the demonstration does: the task, the seeds, the sizes and where everything is written."""
+"""The plan of a demonstration run: task, seeds, sizes and paths."""
 
 from __future__ import annotations
 

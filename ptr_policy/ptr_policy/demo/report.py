@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gather what a run of the demonstration left behind into one report, for programs (JSON) and for people (HTML)."""
+"""Writes the report of a demonstration run, for programs (JSON) and for people (HTML)."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ TITLES = {
 }
 SHOWN_DEMONSTRATIONS = 3
 """How many of the demonstrations are videos on the page."""
-MOST_INSIDE = 2_000_000
-"""Bytes of the videos of the demonstrations, and of the trials of each checkpoint, that the page holds in itself."""
+MAX_INLINE = 2_000_000
+"""Bytes of videos embedded in the page, for the demonstrations and for each checkpoint's trials."""
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 
 
@@ -87,7 +87,7 @@ def read_result(folder: Path) -> Result:
     """Read what the evaluator concluded from its trials.
 
     Raises:
-        PtrError: it has not finished one.
+        PtrError: there is no finished evaluation.
     """
     path = folder / "summary.json"
     if not path.is_file():
@@ -96,7 +96,9 @@ def read_result(folder: Path) -> Result:
     try:
         return _result_of(summary, folder, path)
     except (KeyError, TypeError, ValueError) as error:
-        raise PtrError(f"{path} is no summary of an evaluation ({error!r}); delete it and evaluate again") from error
+        raise PtrError(
+            f"{path} is not the summary of an evaluation ({error!r}); delete it and evaluate again"
+        ) from error
 
 
 def _result_of(summary: dict[str, Any], folder: Path, path: Path) -> Result:
@@ -156,7 +158,7 @@ def _page(plan: Plan, report: dict[str, Any], results: dict[str, Result], drawn:
 
 
 def _caution(results: dict[str, Result]) -> str:
-    """What to keep in mind when PTR and behavior cloning are compared; empty where the intervals are apart."""
+    """A caution about comparing PTR with behavior cloning; empty: the intervals do not overlap."""
     if "bc" not in results:
         return ""
     (ptr_low, ptr_high), (bc_low, bc_high) = results["ptr"].interval, results["bc"].interval
@@ -182,7 +184,7 @@ def _side(plan: Plan, name: str, result: Result) -> dict[str, Any]:
 
 def _videos(plan: Plan, bags: Sequence[tuple[str, Path | None]]) -> list[dict[str, str]]:
     """Title, video and link of each bag."""
-    sources = clips([bag for _, bag in bags], plan.page, MOST_INSIDE)
+    sources = clips([bag for _, bag in bags], plan.page, MAX_INLINE)
     return [
         {"title": title, "video": source, "bag": "" if bag is None else quote(os.path.relpath(bag, plan.out))}
         for (title, bag), source in zip(bags, sources, strict=True)
@@ -190,7 +192,7 @@ def _videos(plan: Plan, bags: Sequence[tuple[str, Path | None]]) -> list[dict[st
 
 
 def _next_steps(plan: Plan, result: Result) -> list[dict[str, str]]:
-    """What one does after the demonstration, and the command for it."""
+    """Suggested next steps after the demonstration, with their commands."""
     bag = next((bag for bag in result.bags if bag), str(plan.bags))
     mine = ("collect", plan.task, "--kitchen", plan.kitchen, "--device", "page_keyboard", "--out", "data/by_hand")
     steps = [
@@ -205,7 +207,7 @@ def _next_steps(plan: Plan, result: Result) -> list[dict[str, str]]:
 
 
 def _files(plan: Plan, drawn: Sequence[figures.Figure]) -> list[str]:
-    """What lies beside the page for a paper."""
+    """Files beside the page for use in a paper."""
     plots = [figure.path for figure in drawn if not figure.strip] + [plan.out / "figures" / "results.png"]
     paths = [plot.with_suffix(suffix) for plot in plots for suffix in FOR_PAPERS]
     paths += [plan.out / f"results{suffix}" for suffix in SUFFIXES]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run the stages of the demonstration that have not finished yet, and keep how long each took."""
+"""Runs the unfinished stages of the demonstration and records their durations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ptr_policy.stages import Stage, progress_bar, progress_text, run_together
 
 @dataclass(frozen=True)
 class StageTime:
-    """How long a stage took, s, which group of stages ran at once with it, and whether it has come to its end."""
+    """Duration of a stage (s), whether it has finished, and its group of parallel stages."""
 
     name: str
     title: str
@@ -31,9 +31,9 @@ class StageTime:
 
 
 def run_all(plan: Plan, console: Console) -> list[StageTime]:
-    """Run every stage that has not finished yet, and return how long each took, interrupted attempts included.
+    """Run every unfinished stage, and return the duration of each, including interrupted attempts.
 
-    Times are kept in `stages.json`, so that an interrupted run goes on where it was.
+    Times are kept in `stages.json`, so that an interrupted run can continue.
     """
     book = Path(plan.out / "stages.json")
     times = _times_in(book)
@@ -65,7 +65,7 @@ def run_all(plan: Plan, console: Console) -> list[StageTime]:
 
 
 def total_seconds(times: Sequence[StageTime]) -> float:
-    """How long all stages took, s, those of one group at once."""
+    """Total duration, s; stages of one group run in parallel."""
     groups: dict[int, float] = {}
     for entry in times:
         groups[entry.group] = max(groups.get(entry.group, 0.0), entry.seconds)
@@ -73,16 +73,16 @@ def total_seconds(times: Sequence[StageTime]) -> float:
 
 
 def _time_of(stage: Stage, group: int, times: Mapping[str, StageTime]) -> StageTime:
-    """What earlier attempts of a stage took."""
+    """The time of a stage's earlier attempts."""
     entry = times.get(stage.name, StageTime(stage.name, stage.title, 0.0))
     return replace(entry, title=stage.title, group=group)
 
 
 def _times_in(book: Path) -> dict[str, StageTime]:
-    """How long each stage took so far, by its name."""
+    """The stages' times so far, by name."""
     if not book.is_file():
         return {}
     try:
         return {entry["name"]: StageTime(**entry) for entry in parse_json(book.read_bytes(), str(book))}
     except (KeyError, TypeError) as error:
-        raise PtrError(f"{book} holds no times of stages ({error!r}); delete it to run them again") from error
+        raise PtrError(f"{book} has no valid stage times ({error!r}); delete it to run the stages again") from error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stages of the demonstration as the commands that a person would type, and how far each one is."""
+"""The stages of the demonstration as commands that a person could type, and their progress."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from ptr_policy.stages import PTR, Stage, number_in
 
 _IMITATE = ("algorithm.bc_steps=1000000", "algorithm.critic_warmup_steps=0")  # all updates imitate, none trains Q
 IMITATION = {"machine": _IMITATE, "human": (*_IMITATE, "algorithm.action_choice=sample_gripper")}
-"""Settings of fine-tuning that make it behavior cloning, by the operator's manner, with the decoding that suits it: who
-waits before closing teaches a mode that never closes."""
+"""Settings of fine-tuning that make it behavior cloning, by the operator's manner, with a suitable decoding: an
+operator who waits before closing teaches a mode that never closes."""
 
 
 def stage_groups(plan: Plan) -> Iterator[tuple[Stage, ...]]:
-    """Everything before the report, in order. Stages of one group run at once; a group is made when the one before it
-    has ended."""
+    """Everything before the report, in order. Stages of a group run in parallel, after the previous group."""
     yield (_pretraining_data(plan),)
     yield (_record(plan),)
     trained = [_finetune(plan, "ptr", "Fine-tuning PTR on them")]
@@ -35,7 +34,7 @@ def stage_groups(plan: Plan) -> Iterator[tuple[Stage, ...]]:
 
 
 def _pretraining_data(plan: Plan) -> Stage:
-    """Fine-tuning mixes pre-training data in, as PTR does; it is made again rather than shipped."""
+    """Pre-training data to mix into fine-tuning, as PTR does; it is simulated rather than shipped."""
     command = [*PTR, "sim", "collect", "--out", str(plan.pretraining)]
     command += ["--episodes", str(plan.pretraining_episodes), "--seed", "0", "--jobs", "2"]
     command += ["--level", plan.level, "--manner", plan.manner, "--camera", *plan.cameras]
@@ -62,7 +61,7 @@ def _record(plan: Plan) -> Stage:
 
 
 def _finetune(plan: Plan, name: str, title: str, *settings: str) -> Stage:
-    """From the pre-trained checkpoint, or from where an interrupted run of it was."""
+    """Fine-tune the pre-trained checkpoint, or resume an interrupted run."""
     run = plan.run(name)
     command = [*PTR, "train", "finetune", "--out", str(run), "--threads", "1"]
     if latest_checkpoint(run) is not None:

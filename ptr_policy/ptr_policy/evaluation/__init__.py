@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evaluation: recorded trials from seeded starts, and honest intervals."""
+"""Evaluation: recorded trials from seeded starts, with confidence intervals."""

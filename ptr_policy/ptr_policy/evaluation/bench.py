@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The bench of a running robot: stage, recorder, policy server and judge, over ROS."""
+"""Runs a trial on a robot over ROS: scene, recorder, policy server and judge."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ from ptr_msgs.action import RunPolicy
 from ptr_msgs.srv import LabelEpisode, LoadCheckpoint, StartEpisode, StopEpisode
 from ptr_policy.evaluation.human_judge import HumanJudge
 from ptr_policy.evaluation.live_status import LiveStatus
-from ptr_policy.evaluation.references import References, picture_path
+from ptr_policy.evaluation.references import References, image_path
 from ptr_policy.evaluation.runner import RunEnd
 from ptr_policy.evaluation.trial_monitor import TrialMonitor
 from ptr_policy.evaluation.trials import Judgment, Result, Trial
 
-LOOK = 0.2  # s between two looks at the outcome
-AFTER_SUCCESS = 1.0  # s that the policy goes on after the task has succeeded
-SETTLE = 0.7  # s until everything lies still, and the picture is of the new scene
-LOADING = 180.0  # s that a checkpoint may take to load
-CLEARING = 3600.0  # s that a stopped arm may wait for a person
-ENDING = 1.0  # s until a cancelled run has ended
-FINISHING = 120.0  # s that a person who drives when the run ends may go on
-SILENT = 20.0  # s without a step, held ones too, after which the policy server counts as gone
-STARTS = 3  # tries to bring an arm to its start that is stopped on its way
+POLL_PERIOD = 0.2  # s between two checks of the outcome
+AFTER_SUCCESS = 1.0  # s for which the policy continues after success
+SETTLE = 0.7  # s until all objects are at rest and the image shows the new scene
+LOAD_TIMEOUT = 180.0  # s to load a checkpoint
+CLEAR_TIMEOUT = 3600.0  # s to wait for a person to clear a stopped arm
+CANCEL_DELAY = 1.0  # s until a cancelled run has ended
+DRIVE_TIMEOUT = 120.0  # s for which a person may keep driving after the run
+STEP_TIMEOUT = 20.0  # s without a step, held or not, after which the policy server counts as gone
+START_ATTEMPTS = 3  # attempts to move an arm to its start if it is stopped on its way
 
 
 @dataclass(frozen=True)
 class BenchOptions:
-    """How trials are made.
+    """How trials are run.
 
     Attributes:
-        directory: of the evaluation; bags and pictures are named relative to it where they lie below it.
+        directory: of the evaluation; paths of bags and images below it are relative to it.
         record: False: no bags.
         max_steps: of a run; 0: the policy server's.
         action_choice: empty: the policy server's.
-        checkpoints: folder that the policy server loads for each policy; none: it keeps the one that it has.
+        checkpoints: folder that the policy server loads for each policy; none: it keeps the loaded one.
         new_task: a task that gets a spare slot in each checkpoint that lacks it.
         goal: bag or image file of the desired end; empty: the policy server's.
     """
@@ -67,9 +67,10 @@ class RobotBench:
     """See `ptr_policy.evaluation.runner.Bench`.
 
     Args:
-        node: of the session, spun by another thread.
-        stage: where trials are laid out.   simulated: a simulator does that.
-        person: who judges; None: the simulator.
+        node: node of the session, spun by another thread.
+        stage: sets up scenes.   simulated: in a simulator.
+        live_status, monitor: publish and observe the trials.
+        person: the judge; None: the simulator judges.
     """
 
     def __init__(
@@ -79,15 +80,15 @@ class RobotBench:
         options: BenchOptions,
         stage: Stage,
         simulated: bool,
-        desk: LiveStatus,
-        watch: TrialMonitor,
+        live_status: LiveStatus,
+        monitor: TrialMonitor,
         references: References,
         person: HumanJudge | None,
     ) -> None:
         self._caller, self._options = caller, options
-        self._stage, self._simulated, self._live_status, self._monitor = stage, simulated, desk, watch
+        self._stage, self._simulated, self._live_status, self._monitor = stage, simulated, live_status, monitor
         self._references, self._person = references, person
-        desk.asks = person is not None
+        live_status.asks = person is not None
         self._loaded: str | None = None
         self._shown_steps, self._driver_news = 0, ""
         self._action = caller.named("run_policy")
@@ -100,42 +101,42 @@ class RobotBench:
         self._label: Client = node.create_client(LabelEpisode, "recorder/label")
 
     def stage(self, trial: Trial, undoable: Result | None) -> bool:
-        """Load the policy, lay out the scene and bring the arm to its start; see `Bench.stage`."""
+        """Load the policy, set up the scene and move the arm to its start; see `Bench.stage`."""
         self._live_status.open_trial(trial)
-        self._live_status.show("staging", f"policy {trial.policy} is being loaded")
+        self._live_status.show("staging", f"loading policy {trial.policy}")
         self._load_policy(trial.policy)
         self._bring_to_start(trial)
         if self._person is not None:
-            reference = self._references.picture(trial)
+            reference = self._references.image(trial)
             self._live_status.show_reference(reference)
             how = "for the task" if reference is None else "as in the image"
             undo = "" if undoable is None else _judged(undoable)
-            self._live_status.show("ready", f"lay out the scene {how}, then step back", undo=undo)
+            self._live_status.show("ready", f"set up the scene {how}, then step back", undo=undo)
             if not self._person.lay_out(trial, undo):
                 return False
-            self._live_status.show("staging", "the policy is about to begin; keep away from the arm")
+            self._live_status.show("staging", "the policy is about to start; keep clear of the arm")
         self._caller.sleep(SETTLE)
         return True
 
     def _load_policy(self, name: str) -> None:
-        """Have the policy server load a checkpoint, unless it has it."""
+        """Have the policy server load a checkpoint, unless it is loaded already."""
         self._caller.wait(self._run.server_is_ready, f"the action {self._action}; is the policy server active?", 60.0)
         if self._loaded is None:
-            self._end_what_was_left()
+            self._end_leftovers()
         path = self._options.checkpoints.get(name, "")
         if path and path != self._loaded:
             request = LoadCheckpoint.Request(checkpoint=path, new_task=self._options.new_task)
-            self._caller.call(self._load, request, LOADING)
+            self._caller.call(self._load, request, LOAD_TIMEOUT)
         if self._options.goal and path != self._loaded:
             self._caller.set_parameters(self._parameters, {"goal": self._options.goal})
         self._loaded = path
 
-    def _end_what_was_left(self) -> None:
-        """An evaluator that was killed leaves a run and a recording: cancel the one, keep the other, unlabelled."""
+    def _end_leftovers(self) -> None:
+        """After a killed evaluator, cancel its run and keep its recording, unlabelled."""
         canceled = self._cancel.call_async(CancelGoal.Request())
         answer = self._caller.result(canceled, f"a response from {self._action}", 20.0)
         if answer.goals_canceling:
-            self._caller.sleep(ENDING)
+            self._caller.sleep(CANCEL_DELAY)
         if not self._options.record:
             return
         status = self._caller.named("episode/status")
@@ -146,10 +147,10 @@ class RobotBench:
             self._caller.call(self._stop, request)
 
     def _bring_to_start(self, trial: Trial) -> None:
-        """Move the arm and reset a simulated scene. An arm that is stopped on its way is cleared, and tried again."""
-        for left in reversed(range(STARTS)):
+        """Move the arm and reset a simulated scene. If the arm is stopped on its way, clear it and try again."""
+        for left in reversed(range(START_ATTEMPTS)):
             self._release_arm(trial)
-            self._live_status.show("staging", "the arm moves to its start; keep away from it")
+            self._live_status.show("staging", "the arm is moving to its start; keep clear of it")
             try:
                 return self._stage.begin(trial.kitchen, trial.task, trial.seed, simulated=self._simulated)
             except SessionError:
@@ -157,45 +158,45 @@ class RobotBench:
                     raise
 
     def _release_arm(self, trial: Trial) -> None:
-        """An arm that was stopped is cleared by a person, or with the simulated scene.
+        """Have a stopped arm cleared, by a person or with the simulated scene.
 
-        Who clears it may have a hand at it: it moves when they say that it may, not as soon as it can.
+        The person may still touch the arm, so it moves only after they confirm.
         """
         if not self._monitor.stopped:
             return
         if self._person is None:
             self._stage.recover(trial.kitchen, trial.task, trial.seed)
         else:
-            self._live_status.show("staging", f"the arm is stopped: {self._monitor.why_stopped}; clear it to go on")
+            self._live_status.show("staging", f"the arm is stopped: {self._monitor.why_stopped}; clear it to continue")
         clear = self._caller.named("arm/clear")
-        self._caller.wait(lambda: not self._monitor.stopped, f"the arm to be cleared ({clear})", CLEARING)
+        self._caller.wait(lambda: not self._monitor.stopped, f"the arm to be cleared ({clear})", CLEAR_TIMEOUT)
         if self._person is not None:
-            self._live_status.show("ready", "the arm is cleared: keep away; it moves to its start when you are ready")
-            self._person.confirm("The arm is cleared: keep away from it, then press Enter.")
+            self._live_status.show("ready", "the arm is cleared: keep away and confirm; it then moves to its start")
+            self._person.confirm("The arm is cleared: keep clear of it, then press Enter.")
 
     def start_recording(self, trial: Trial) -> None:
-        """Begin a bag, if trials are recorded."""
+        """Start a bag, if trials are recorded."""
         if self._options.record:
             known = {"device": "policy", "policy": trial.policy, "trial": trial.index, "scene": trial.scene}
             request = StartEpisode.Request(task=trial.task, kind="trial", extra_json=json.dumps(known))
             self._caller.call(self._start, request)
 
     def run_policy(self, trial: Trial) -> RunEnd:
-        """Let the policy act until it ends, or a moment after the task has succeeded; a person may take over."""
-        pictures = self._picture(trial, "start")
+        """Run the policy until it ends or shortly after success; a person may take over."""
+        images = self._save_image(trial, "start")
         early = ", or end the trial by judging it" if self._person is not None else ""
         self._live_status.show("running", f"policy {trial.policy} acts; a person may take over at any time{early}")
         if self._person is not None:
             self._person.attend(trial)
         log = self._monitor.log
-        log.begin()
+        log.start()
         self._shown_steps, self._driver_news = 0, ""
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             result = self._act(trial)
         finally:
             log.end()
-        duration = time.monotonic() - began
+        duration = time.monotonic() - started
         log.stopped = log.stopped or self._monitor.stopped
         if not (result.completed or result.steps or log.stopped):
             raise SessionError(f"the policy server refused the run: {result.message}")
@@ -210,7 +211,7 @@ class RobotBench:
             duration=duration,
             q=tuple(log.q),
             human_steps=tuple(log.human_steps),
-            pictures=(*pictures, *self._picture(trial, "end")),
+            pictures=(*images, *self._save_image(trial, "end")),
         )
 
     def _act(self, trial: Trial) -> RunPolicy.Result:
@@ -222,24 +223,26 @@ class RobotBench:
                 raise SessionError("the policy server refused the run")
             ended = handle.get_result_async()
             self._follow(ended, handle)
-        except BaseException:  # nobody would watch the run, also one whose acceptance is still on its way
-            self._cancel.call_async(CancelGoal.Request())  # every goal
-            time.sleep(LOOK)  # it has to leave before the process ends
+        except BaseException:  # the run would be unsupervised, even if its acceptance is still on its way
+            self._cancel.call_async(CancelGoal.Request())  # cancels every goal
+            time.sleep(POLL_PERIOD)  # it must be sent before the process ends
             raise
         return caller.result(ended, f"the end of {self._action}", 20.0).result
 
     def _follow(self, ended: Future, handle: ClientGoalHandle) -> None:
-        """Return when the run has ended. It is cancelled when the task has succeeded for long enough, when the arm was
-        stopped, or when a person judges the trial."""
+        """Wait for the end of the run. Cancel it if the task has been successful for AFTER_SUCCESS, if the arm was
+        stopped, or if a person judges the trial."""
         log, succeeded_at = self._monitor.log, math.inf
         steps, stepped_at = 0, time.monotonic()
         while not ended.done():
             self._show_takeovers()
             if len(log.q) > steps:
                 steps, stepped_at = len(log.q), time.monotonic()
-            elif time.monotonic() - stepped_at > SILENT:
-                raise SessionError(f"the policy server has made no step for {SILENT:.0f} s; start it again and go on")
-            if log.stopped or (self._person is not None and self._person.judges):
+            elif time.monotonic() - stepped_at > STEP_TIMEOUT:
+                raise SessionError(
+                    f"the policy server has made no step for {STEP_TIMEOUT:.0f} s; restart it and continue"
+                )
+            if log.stopped or (self._person is not None and self._person.judging):
                 handle.cancel_goal_async()
                 return
             if self._person is None:
@@ -248,7 +251,7 @@ class RobotBench:
                 if time.monotonic() - succeeded_at >= AFTER_SUCCESS:
                     handle.cancel_goal_async()
                     return
-            self._caller.sleep(LOOK)
+            self._caller.sleep(POLL_PERIOD)
 
     def _show_takeovers(self) -> None:
         log = self._monitor.log
@@ -263,26 +266,26 @@ class RobotBench:
             self._live_status.show("running", self._driver_news, takeover_steps=steps, assisted=True)
 
     def _let_person_finish(self) -> None:
-        """Who drives when the policy's steps are over ends what they do; the bag goes on meanwhile."""
+        """If a person drives at the end of the run, wait until they finish; recording continues meanwhile."""
         self._show_takeovers()
         if self._monitor.log.human and self._monitor.log.human_steps:
             released = "the end of the person's driving; release the deadman"
-            self._caller.wait(lambda: not self._monitor.log.human, released, FINISHING)
+            self._caller.wait(lambda: not self._monitor.log.human, released, DRIVE_TIMEOUT)
 
-    def _picture(self, trial: Trial, when: str) -> tuple[str, ...]:
-        """Keep the camera's newest picture; its name, or nothing where there is no camera."""
-        path = picture_path(self._options.directory, trial, when)
-        return (self._relative(path),) if self._monitor.save_picture(path) else ()
+    def _save_image(self, trial: Trial, when: str) -> tuple[str, ...]:
+        """Save the camera's newest image; returns its path, or nothing without an image."""
+        path = image_path(self._options.directory, trial, when)
+        return (self._relative(path),) if self._monitor.save_image(path) else ()
 
     def judge(self, trial: Trial, run: RunEnd) -> Judgment:
-        """Success or failure, now that nothing moves any more.
+        """Judge the trial, now that nothing moves.
 
-        A run that a fault of the set-up ended is invalid. An arm that was stopped is the policy's failure: what it
-        does to the arm is its own.
+        A run that ended by a fault of the setup is invalid. A stopped arm counts as a failure of the policy, which
+        caused it.
         """
         stopped = self._monitor.why_stopped if self._monitor.log.stopped else ""
         if self._person is not None:
-            note = "" if run.completed else f"The run was ended by a fault: {run.message}."
+            note = "" if run.completed else f"A fault ended the run: {run.message}."
             note = f"The arm was stopped: {stopped}." if stopped else note
             self._live_status.show("label", note or "how did it go?", takeover_steps=len(run.human_steps), fault=note)
             return self._person.judge(trial, note)
@@ -298,15 +301,15 @@ class RobotBench:
 
     def confirm_last(self, last: Result) -> bool:
         """See `Bench.confirm_last`."""
-        assert self._person is not None  # a simulator takes nothing back
+        assert self._person is not None  # a simulator undoes nothing
         undo = _judged(last)
-        self._live_status.show("review", "all trials are made; the last judgment can still be undone", undo=undo)
+        self._live_status.show("review", "all trials are done; the last judgment can still be undone", undo=undo)
         return self._person.finish(undo)
 
     def judge_again(self, result: Result) -> Judgment:
         """See `Bench.judge_again`."""
-        assert self._person is not None  # a simulator takes nothing back
-        note = f"The judgment before, {result.outcome}, is taken back once you give another one."
+        assert self._person is not None  # a simulator undoes nothing
+        note = f"The previous judgment, {result.outcome}, is replaced once you give another one."
         self._live_status.open_trial(result.trial)
         self._live_status.show("label", note, takeover_steps=len(result.human_steps))
         judgment = self._person.judge_again(result.trial, note)
@@ -318,13 +321,13 @@ class RobotBench:
         return judgment
 
     def stop_recording(self, judgment: Judgment | None) -> str:
-        """End the bag with its label (none: unlabelled) and return its folder; empty: not recorded."""
+        """End the bag with its label (None: unlabelled) and return its folder; empty: not recorded."""
         if not self._options.record:
             return ""
         request = StopEpisode.Request(save=True, **_bag_label(judgment, len(self._monitor.log.human_steps)))
-        if self._caller.stop.is_set():  # the session is ending: tell the recorder, and do not wait for it
+        if self._caller.stop.is_set():  # the session is ending: tell the recorder without waiting for its response
             self._stop.call_async(request)
-            time.sleep(LOOK)
+            time.sleep(POLL_PERIOD)
             return ""
         return self._relative(Path(self._caller.call(self._stop, request).path))
 
@@ -338,7 +341,7 @@ def _judged(result: Result) -> str:
 
 
 def _bag_label(judgment: Judgment | None, human_steps: int) -> dict[str, str | float]:
-    """The label of a trial's bag: its note says what it rests on, and that a person drove; invalid: unlabelled."""
+    """The label of a trial's bag. Its note gives the reason and whether a person drove; invalid: unlabelled."""
     judgment = judgment or Judgment("invalid", "")
     helped = f" (a person drove during {human_steps} steps)" if human_steps else ""
     return {

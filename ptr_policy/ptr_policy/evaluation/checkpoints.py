@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The checkpoints under test, and letters that stand for them as long as nobody is to know which is which.
+"""The checkpoints under test, and the letters that hide their names in a blind evaluation.
 
-The person who judges a trial must not know whose it is. Letters are dealt by chance that no seed repeats; the policy
-server gets each checkpoint under a folder that is named by its letter, so that its log, its status and the bags say
-no more. What the letters mean is kept in `sealed.json`, encoded so that nobody reads it by accident; it is a cover
-against prejudice, not against intent.
+The person who judges a trial must not know which policy acted. Letters are assigned at random, without a seed. The
+policy server loads each checkpoint from a folder named by its letter, so that its log, its status and the bags reveal
+nothing. `sealed.json` maps letters to checkpoints, encoded so that nobody reads it by accident. This protects against
+bias, not against intent.
 """
 
 from __future__ import annotations
@@ -30,25 +30,25 @@ from ptr_policy.evaluation.summary import write_json
 from ptr_policy.evaluation.trials import TrialsError
 
 SEALED = "sealed.json"
-_LINKS = "ptr-blind-"  # how the folders of links begin
+_LINKS = "ptr-blind-"  # prefix of the folders of links
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that is evaluated: what it is called, and its folder, or KIND:ADDRESS of an external policy."""
+    """A checkpoint under test: its name, and its folder or KIND:ADDRESS of an external policy."""
 
     name: str
     path: str
 
 
 def parse_checkpoints(text: str, name: str = "policy") -> tuple[Checkpoint, ...]:
-    """Checkpoints of a text like `scratch=runs/a, act=lerobot:runs/b`, or of one folder.
+    """Parse checkpoints from a text like `scratch=runs/a, act=lerobot:runs/b`, or from one folder.
 
     Args:
-        name: of a single folder that has none of its own.
+        name: name of a single folder without one.
     Raises:
-        TrialsError: a name is missing or there twice.
-        CheckpointError: there is no checkpoint in a folder.
+        TrialsError: a name is missing or used twice.
+        CheckpointError: a folder contains no checkpoint.
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     found = []
@@ -66,21 +66,21 @@ def parse_checkpoints(text: str, name: str = "policy") -> tuple[Checkpoint, ...]
 
 
 def deal_letters(checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
-    """A letter for each checkpoint, by chance; none that is a checkpoint's name."""
+    """Assign each checkpoint a random letter that is not the name of a checkpoint."""
     taken = {checkpoint.name.upper() for checkpoint in checkpoints}
     letters = [letter for letter in string.ascii_uppercase if letter not in taken]
     if len(letters) < len(checkpoints):
-        raise TrialsError(f"{len(checkpoints)} checkpoints are too many; {len(letters)} letters are left for them")
+        raise TrialsError(f"{len(checkpoints)} checkpoints are too many for {len(letters)} letters; evaluate fewer")
     shuffled = list(checkpoints)
     secrets.SystemRandom().shuffle(shuffled)
     return dict(zip(letters, shuffled, strict=False))
 
 
 def seal(directory: Path, checkpoints: Sequence[Checkpoint]) -> dict[str, Checkpoint]:
-    """The letters of an evaluation: dealt when it begins, the same when it goes on.
+    """The letters of an evaluation: assigned when it starts, and kept when it is continued.
 
     Raises:
-        TrialsError: the folder belongs to other checkpoints.
+        TrialsError: the folder holds an evaluation of other checkpoints.
     """
     if not (directory / SEALED).exists():
         letters = deal_letters(checkpoints)
@@ -93,7 +93,7 @@ def seal(directory: Path, checkpoints: Sequence[Checkpoint]) -> dict[str, Checkp
 
 
 def unseal(directory: Path) -> dict[str, Checkpoint]:
-    """What the letters stand for.
+    """The checkpoint of each letter.
 
     Raises:
         TrialsError: the file is missing or damaged.
@@ -108,11 +108,10 @@ def unseal(directory: Path) -> dict[str, Checkpoint]:
 
 @contextmanager
 def aliases(letters: Mapping[str, Checkpoint]) -> Iterator[dict[str, str]]:
-    """Folders named by letter, each a link to its checkpoint, as long as the context lasts.
+    """Create links named by letter to the checkpoints, for the duration of the context.
 
-    An external policy gets a file of that name, which holds its address.
-
-    Links of evaluations that were killed are removed: whoever still works holds a lock on its folder.
+    An external policy gets a file with its address instead. Links of killed evaluations are removed; running
+    evaluations hold a lock on their folder.
     """
     _remove_abandoned()
     with tempfile.TemporaryDirectory(prefix=_LINKS) as folder, _locked(Path(folder)):
@@ -127,15 +126,15 @@ def aliases(letters: Mapping[str, Checkpoint]) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """A lock on a folder of our own that ends with the process, however that ends.
+    """Lock a folder of this user until the context or the process ends.
 
     Raises:
-        OSError: somebody else holds it, or the folder is not ours.
+        OSError: another process holds the lock, or the folder belongs to another user.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         if os.fstat(descriptor).st_uid != os.getuid():
-            raise PermissionError(f"{folder} belongs to somebody else")
+            raise PermissionError(f"{folder} belongs to another user")
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
     finally:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Run trials with the running policy server (ptr launch ptr_bringup deploy.launch.xml ...). Each has its own seeded
 start, is recorded as a bag and judged by the simulator or, on a real robot, by you. Finished trials are saved at
-once; run the same command again to make the missing ones, or with a larger --trials to add more.
+once; run the same command again for the missing ones, or with a larger --trials to add more.
 
 Several checkpoints are tried in the same scenes, interleaved, under letters that hide which is which until all
 trials are done:
@@ -35,7 +35,7 @@ trials are done:
 
 
 class EvaluationError(PtrError):
-    """An evaluation can't go on; the message says why."""
+    """An evaluation can't continue; the message says why."""
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -69,7 +69,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         type=arguments.count,
         default=10,
         metavar="N",
-        help="trials to make with each checkpoint (default: 10)",
+        help="trials per checkpoint (default: 10)",
     )
     add("--seed", type=arguments.seed, default=0, metavar="N", help="of scenes, starts and order (default: 0)")
     add(
@@ -110,11 +110,11 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def _candidate(text: str) -> str:
-    """A checkpoint with or without a name; the policy server looks for it, perhaps on another machine."""
+    """A checkpoint with or without a name; its path is on the policy server's machine."""
     name, separator, place = text.rpartition("=")
     arguments.path(place)
     if "," in text or (separator and not name.strip()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no checkpoint; write DIR or NAME=DIR, without commas")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a checkpoint; write DIR or NAME=DIR, without commas")
     return text
 
 
@@ -127,13 +127,13 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "all are compared, in their common scenes where they have some; the report goes to the first.",
     )
     report.add_argument("folders", nargs="+", type=arguments.existing_folder, metavar="FOLDER", help="of an evaluation")
-    report.add_argument("--open", action="store_true", help="show hidden names before all trials are made")
+    report.add_argument("--open", action="store_true", help="show hidden names before all trials are done")
     report.set_defaults(run=_report)
     judge = kinds.add_parser(
         "judge",
         help="judge a trial again, or undo a judgment",
         description="Correct the judgment of a trial, and write the report again. The bag's label is corrected with "
-        "it. An invalid trial is made again by the next `ptr evaluate` with the same --out.",
+        "it. An invalid trial is repeated by the next `ptr evaluate` with the same --out.",
     )
     judge.add_argument("folder", type=arguments.existing_folder, metavar="FOLDER", help="of an evaluation")
     about = "number of the trial, 1 is the first"
@@ -171,10 +171,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Make the trials with a progress bar."""
+    """Run the trials with a progress bar."""
     for name, value in (("--task", options.task), ("--out", options.out)):
         if not value:
-            raise EvaluationError(f"`ptr evaluate` needs {name}")
+            raise EvaluationError(f"`ptr evaluate` needs {name}; add it")
     require_unused(options.out)
     try:
         from ptr_bringup.ros.session import run_session
@@ -207,7 +207,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
-    """Make the trials, showing a bar and a line per trial."""
+    """Run the trials, with a progress bar and a line per trial."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -234,7 +234,7 @@ def _with_progress(node: EvaluatorNode, caller: Caller) -> int:
             summary = run_trials(node, caller, show)
         except SessionEndedError:
             made = f"{int(progress.tasks[bar].completed)} of {int(progress.tasks[bar].total or 0)}"
-            progress.console.print(f"interrupted: {made} trials are made; {AGAIN}", markup=False)
+            progress.console.print(f"interrupted: {made} trials are done; {AGAIN}", markup=False)
             raise
         progress.update(bar, completed=summary["planned"], total=summary["planned"])
     for line in conclude(directory_of(node)):

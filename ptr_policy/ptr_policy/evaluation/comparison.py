@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two policies in the same scenes: is one better, and by how much?
+"""Compares two policies in the same scenes: is one better, and by how much?
 
-Trials of one scene are a pair: the scene that is hard for one policy is often hard for the other. Only the scenes
-in which the two disagree tell them apart (McNemar 1947).
+The trials of one scene form a pair, because a scene that is hard for one policy is often hard for the other. Only
+scenes in which the two disagree are informative (McNemar 1947).
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ class Pairs:
 
     @property
     def scenes(self) -> int:
-        """All of them."""
+        """Number of scenes."""
         return self.both + self.first_only + self.second_only + self.neither
 
     @property
     def difference(self) -> float:
-        """Success rate of the first minus that of the second; 0 where there is no scene."""
+        """Success rate of the first minus that of the second; 0 without scenes."""
         return (self.first_only - self.second_only) / self.scenes if self.scenes else 0.0
 
 
 def mcnemar_exact(pairs: Pairs) -> float:
-    """Two-sided p-value of McNemar's exact test: the scenes of disagreement are fair coin tosses if the two are equal.
+    """Two-sided p-value of McNemar's exact test: if the two are equal, scenes of disagreement are fair coin tosses.
 
     Exact conditional form, e.g. Fagerland, Lydersen & Laake 2013, BMC Med. Res. Methodol. 13:91, eq. 5.
     """
@@ -55,14 +55,14 @@ def mcnemar_exact(pairs: Pairs) -> float:
 
 
 def binomial_p(heads: int, tosses: int) -> float:
-    """Probability of a result at least as uneven as this one of a fair coin, counting both sides."""
+    """Two-sided probability of a result at least this uneven with a fair coin."""
     return float(binomtest(heads, tosses).pvalue) if tosses else 1.0
 
 
 def tango_interval(pairs: Pairs, confidence: float = 0.95) -> tuple[float, float]:
     """Score interval of the difference of paired success rates (Tango 1998, Stat. Med. 17:891-908).
 
-    It holds the differences that a score test would not reject; (-1, 1) where there is no scene.
+    It contains the differences that a score test would not reject; (-1, 1) without scenes.
     """
     if pairs.scenes == 0:
         return -1.0, 1.0
@@ -71,7 +71,7 @@ def tango_interval(pairs: Pairs, confidence: float = 0.95) -> tuple[float, float
 
 
 def _crossing(pairs: Pairs, wanted: float, bound: float) -> float:
-    """The difference between the estimate and `bound` at which the score has a wanted value; it falls in between."""
+    """The difference between the estimate and `bound` at which the score equals `wanted`, by bisection."""
     inner, outer = pairs.difference, bound
     for _ in range(_HALVINGS):
         middle = (inner + outer) / 2
@@ -97,9 +97,9 @@ def _score(pairs: Pairs, difference: float) -> float:
 
 
 def newcombe_interval(first: tuple[int, int], second: tuple[int, int], confidence: float = 0.95) -> tuple[float, float]:
-    """Interval of the difference of two success rates of separate trials, of unequal scenes.
+    """Interval of the difference of two success rates from separate trials in different scenes.
 
-    Square and add of two Wilson intervals (Newcombe 1998, Stat. Med. 17:873-890, method 10).
+    Square-and-add of two Wilson intervals (Newcombe 1998, Stat. Med. 17:873-890, method 10).
 
     Args:
         first, second: (successes, trials), at least one trial each.
@@ -115,7 +115,7 @@ def newcombe_interval(first: tuple[int, int], second: tuple[int, int], confidenc
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values of several comparisons made at once (Holm 1979), so that 5 % stays 5 % for all together."""
+    """Adjust the p-values of simultaneous comparisons (Holm 1979), so that the family-wise error rate stays 5 %."""
     adjusted = [0.0] * len(p_values)
     largest = 0.0
     for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small pictures of the report: camera pictures as data, and curves of Q as paths of an SVG."""
+"""Inline graphics of the report: camera images as data URIs, and curves of Q as SVG paths."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import cv2
 
 from ptr_policy.evaluation.trials import Result
 
-PICTURE_WIDTH, PICTURE_QUALITY = 320, 72
+IMAGE_WIDTH, IMAGE_QUALITY = 320, 72
 CURVE_WIDTH, CURVE_HEIGHT, MARGIN = 240.0, 46.0, 3.0
 """Units of the SVG's view box."""
 
 
-def inline_picture(path: Path) -> str:
-    """A picture as a data URI, scaled down; empty where there is none, or none that can be read."""
+def inline_image(path: Path) -> str:
+    """An image as a data URI, scaled down; empty: missing or unreadable."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if image is None:
         return ""
-    height = max(1, round(image.shape[0] * PICTURE_WIDTH / image.shape[1]))
-    small = cv2.resize(image, (PICTURE_WIDTH, height), interpolation=cv2.INTER_AREA)
-    written, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, PICTURE_QUALITY])
+    height = max(1, round(image.shape[0] * IMAGE_WIDTH / image.shape[1]))
+    small = cv2.resize(image, (IMAGE_WIDTH, height), interpolation=cv2.INTER_AREA)
+    written, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, IMAGE_QUALITY])
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode() if written else ""
 
 
@@ -33,8 +33,8 @@ class Curve:
     """Q along a trial.
 
     Attributes:
-        paths: `d` of the SVG's paths; steps without an action part them.
-        human: x and width of the stretches in which a person drove.
+        paths: `d` attributes of the SVG's paths; steps without an action split the curve.
+        human: x and width of the periods in which a person drove.
         first, last: Q of the first and the last action.
     """
 
@@ -45,7 +45,7 @@ class Curve:
 
 
 def curves(results: Sequence[Result]) -> list[Curve | None]:
-    """The curve of each trial, all on the same axes; None where no Q was seen."""
+    """The curve of each trial, all on the same axes; None: no Q."""
     values = [q for result in results for q in result.q if q is not None]
     if not values:
         return [None] * len(results)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation found: counts, intervals, comparisons and trials, gathered from its folder for the report."""
+"""The results of an evaluation for its report: counts, intervals, comparisons and trials, read from its folder."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation as it lies on disk, finished or not.
+    """An evaluation on disk, finished or not.
 
     Attributes:
-        results: the newest of each trial that was made, in the order of the plan.
+        results: the newest result of each finished trial, in the order of the plan.
         planned: all trials.
-        hidden: True: names stay letters, since trials are missing that a person is still to judge without them.
-        names: of each policy; the letter with the word "policy" while they are hidden.
+        hidden: True: names are still letters, because a person must judge the missing trials blind.
+        names: by policy; "policy" and the letter while hidden.
     """
 
     directory: Path
@@ -43,7 +43,7 @@ class Evaluation:
 
     @property
     def judged(self) -> tuple[Result, ...]:
-        """Trials that count."""
+        """Trials that are not invalid."""
         return tuple(result for result in self.results if result.outcome != "invalid")
 
     def of(self, policy: str) -> tuple[Result, ...]:
@@ -55,14 +55,14 @@ def read_evaluation(directory: Path, disclose: bool = False) -> Evaluation:
     """Read a folder.
 
     Args:
-        disclose: show the names of hidden policies before all trials are made.
+        disclose: show the names of hidden policies before all trials are done.
     Raises:
-        TrialsError: it holds no trials, or files that cannot be read.
+        TrialsError: no trials, or files that can't be read.
     """
     file = directory / "trials.jsonl"
     results = TrialFile(file).read() if file.is_file() else []
     if not results:
-        raise TrialsError(f"{directory} holds no finished trial (trials.jsonl); give the folder of an evaluation")
+        raise TrialsError(f"{directory} has no finished trial (trials.jsonl); give the folder of an evaluation")
     protocol = read_protocol(directory) if (directory / FILE).is_file() else _older(results)
     planned = protocol.trials() if (directory / FILE).is_file() else tuple(dict.fromkeys(r.trial for r in results))
     made = newest(planned, results)
@@ -79,13 +79,13 @@ def read_evaluation(directory: Path, disclose: bool = False) -> Evaluation:
 
 
 def _older(results: Sequence[Result]) -> Protocol:
-    """The protocol of a folder that an older version wrote, as far as its trials tell."""
+    """The protocol of a folder from an older version, reconstructed from its trials."""
     first = results[0].trial
     return Protocol(first.task, first.kitchen, (first.policy,), len({r.trial for r in results}), seed=0)
 
 
 def findings(evaluation: Evaluation) -> dict[str, Any]:
-    """Everything of `report.json`."""
+    """The content of `report.json`."""
     protocol = evaluation.protocol
     policies = [_policy(evaluation, policy) for policy in protocol.policies]
     return {
@@ -109,7 +109,7 @@ def findings(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _policy(evaluation: Evaluation, policy: str) -> dict[str, Any]:
-    """Counts of one policy: alone, and with what a person helped with."""
+    """Counts of one policy, without and with a person's help."""
     judged, checkpoint = evaluation.of(policy), evaluation.names[policy]
     alone = sum(result.autonomous_success for result in judged)
     return {
@@ -128,7 +128,7 @@ def _policy(evaluation: Evaluation, policy: str) -> dict[str, Any]:
 
 
 def compare(policies: Sequence[tuple[str, Sequence[Result]]]) -> list[dict[str, Any]]:
-    """Each pair of policies: in their common scenes where they have some, else as separate trials.
+    """Compare each pair of policies: in their common scenes if any, otherwise as separate trials.
 
     Args:
         policies: name and judged trials of each.
@@ -152,8 +152,8 @@ def _pair(first: str, mine: Sequence[Result], second: str, other: Sequence[Resul
     counts = [(sum(results.values()), len(results)) for results in (a, b)]
     low, high = newcombe_interval(counts[0], counts[1])
     difference = counts[0][0] / counts[0][1] - counts[1][0] / counts[1][1]
-    verdict = "tells them apart" if low > 0 or high < 0 else "does not tell them apart"
-    advice = f"They were not tried in the same scenes; the interval of the difference {verdict}."
+    excludes = "excludes" if low > 0 or high < 0 else "includes"
+    advice = f"They were not tried in the same scenes; the interval of the difference {excludes} 0."
     entry = {"paired": False, "difference": difference, "interval_95": [low, high], "advice": advice}
     return {"first": first, "second": second, **entry}
 
@@ -164,10 +164,10 @@ def _scene(result: Result) -> tuple[str, str, int]:
 
 
 def command(protocol: Protocol, evaluation: Evaluation, out: Path | None = None) -> str:
-    """The command that makes the same trials, beside a running robot and policy server.
+    """The command that repeats the same trials with a running robot and policy server.
 
     Args:
-        out: folder of the trials; None: a new one, beside that of the evaluation.
+        out: folder of the trials; None: a new one beside that of the evaluation.
     """
     words = ["ptr", "evaluate", "--task", protocol.task]
     options: Mapping[str, Any] = {
@@ -183,7 +183,7 @@ def command(protocol: Protocol, evaluation: Evaluation, out: Path | None = None)
             words += [option, str(value)]
     checkpoints = [evaluation.names[policy] for policy in protocol.policies]
     if protocol.blind:
-        checkpoints.sort(key=lambda item: item.name)  # the order of the letters is nobody's business
+        checkpoints.sort(key=lambda item: item.name)  # do not reveal the order of the letters
     elif len(checkpoints) > 1:
         words.append("--open")
     elif not checkpoints[0].path and protocol.policies[0]:
@@ -195,7 +195,7 @@ def command(protocol: Protocol, evaluation: Evaluation, out: Path | None = None)
 
 
 def next_steps(evaluation: Evaluation) -> list[dict[str, str]]:
-    """What is done after an evaluation, and the command for it."""
+    """Suggested next steps after an evaluation, with their commands."""
     steps: list[tuple[Any, ...]] = []
     made = [result for result in evaluation.results if result.bag]
     failed = [result for result in made if result.outcome in ("failure", "partial")]
@@ -205,7 +205,7 @@ def next_steps(evaluation: Evaluation) -> list[dict[str, str]]:
         steps.append((about, "view", evaluation.directory / shown.bag))
     paths = [checkpoint.path for checkpoint in evaluation.names.values() if checkpoint.path]
     if made and len(paths) == 1 and not is_external(paths[0]):
-        about = "Train on with these trials as data, the failures too (docs/how-to/improve-online.md):"
+        about = "Continue training with these trials as data, including failures (docs/how-to/improve-online.md):"
         bags = (evaluation.directory / made[0].bag).parent
         words = ["--checkpoint", paths[0], "--bags", bags, "--labels", "--target", "…", "--out", "runs/online"]
         steps.append((about, "train", "online", *words))
@@ -219,7 +219,7 @@ def next_steps(evaluation: Evaluation) -> list[dict[str, str]]:
 
 
 def combined(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """Comparisons between the policies of several evaluations.
+    """Compare the policies of several evaluations.
 
     Raises:
         PtrError: two of them have the same name.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The person beside the robot: lays out the scene and judges, at the terminal or on the operator's page.
+"""The person at the robot: sets up scenes and judges trials, at the terminal or on the operator's page.
 
-Both are asked at the same time; the first answer counts.
+Both ask at the same time; the first answer counts.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ from typing import Protocol, TextIO
 
 from ptr_policy.evaluation.trials import OUTCOMES, Judgment, Trial, TrialsError
 
-POLL = 0.1  # s between two looks for an answer
-UNDO = "u"  # typed at the terminal, it takes the judgment before back
-REVIEW = 60.0  # s for an undo of the last judgment, after which the evaluation ends by itself
+POLL_PERIOD = 0.1  # s between two checks for an answer
+UNDO = "u"  # typed at the terminal to undo the previous judgment
+REVIEW_TIME = 60.0  # s in which the last judgment can be undone before the evaluation ends by itself
 
 
 class Page(Protocol):
-    """What the operator's page sends."""
+    """Input from the operator's page."""
 
-    def take_ready(self) -> bool:
-        """True once after the page has said that the scene is laid out, or that the last judgment stands."""
+    def pop_ready(self) -> bool:
+        """True once after the page has confirmed the scene, or the last judgment."""
 
-    def take_undo(self) -> bool:
-        """True once after the page has taken the judgment before back."""
+    def pop_undo(self) -> bool:
+        """True once after the page has undone the previous judgment."""
 
     @property
     def labelled(self) -> bool:
-        """Whether the page has sent a label that nobody has taken yet."""
+        """Whether the page has sent a label that has not been popped yet."""
 
-    def take_label(self) -> Judgment | None:
+    def pop_label(self) -> Judgment | None:
         """That label, once."""
 
 
 @dataclass(frozen=True)
 class Terminal:
-    """Lines that are typed, taken without waiting for them.
+    """A terminal with non-blocking input.
 
     Attributes:
-        say: prints a line.
-        line: the next line that was typed, None when there is none.
+        print: prints a line.
+        line: the next line that was typed; None: none.
     """
 
-    say: Callable[[str], None]
+    print: Callable[[str], None]
     line: Callable[[], str | None]
 
 
-def open_terminal(say: Callable[[str], None] = print, stream: TextIO | None = None) -> Terminal | None:
-    """The terminal of this process, or None where it has none, as under a launch file."""
+def open_terminal(output: Callable[[str], None] = print, stream: TextIO | None = None) -> Terminal | None:
+    """The terminal of this process; None: it has none, for example under a launch file."""
     stream = stream or sys.stdin
     if stream is None or not stream.isatty():
         return None
@@ -60,14 +60,14 @@ def open_terminal(say: Callable[[str], None] = print, stream: TextIO | None = No
         ready, _, _ = select.select([stream], [], [], 0.0)
         return (stream.readline() or None) if ready else None  # an empty one is the end of the input
 
-    return Terminal(say, line)
+    return Terminal(output, line)
 
 
 def judgment(outcome: str, score: float | None, reason: str, judge: str) -> Judgment:
     """A person's label.
 
     Raises:
-        TrialsError: it is none, or lacks what belongs to it; the sentence says what.
+        TrialsError: unknown outcome, or a missing score or reason.
     """
     reason, judge = reason.strip(), judge.strip() or "person"
     if outcome not in OUTCOMES:
@@ -75,15 +75,15 @@ def judgment(outcome: str, score: float | None, reason: str, judge: str) -> Judg
     if outcome == "partial" and not (score is not None and math.isfinite(score) and 0.0 <= score <= 1.0):
         raise TrialsError(f"a partial success needs a score between 0 and 1, not {score}")
     if outcome in ("partial", "invalid") and not reason:
-        raise TrialsError(f"a trial that is {outcome} needs a reason; say in a few words what happened")
-    said = reason or f"the person beside the robot says {outcome}"
-    return Judgment(outcome, said, score if outcome == "partial" else None, judge)
+        raise TrialsError(f"a trial that is {outcome} needs a reason; describe in a few words what happened")
+    stated = reason or f"the person at the robot judged it a {outcome}"
+    return Judgment(outcome, stated, score if outcome == "partial" else None, judge)
 
 
 def questions() -> Generator[str, str, Judgment]:
-    """What the terminal asks after a trial: yields each question, is sent the line that is typed, returns the label.
+    """The terminal's questions after a trial: yields each question, is sent the typed line, returns the label.
 
-    A line that is no answer is asked for again.
+    After an invalid line, the question is repeated.
     """
     outcome, score, reason = "", None, ""
     while not outcome:
@@ -96,13 +96,13 @@ def questions() -> Generator[str, str, Judgment]:
 
 
 def _outcome(text: str) -> str:
-    """The outcome that a text is or begins to be, such as `s` or `fail`; empty: none, such as `stop`."""
-    said = text.strip().lower()
-    return next((outcome for outcome in OUTCOMES if said and outcome.startswith(said)), "")
+    """The outcome of which a text is a prefix, such as `s` or `fail`; empty: none, as for `stop`."""
+    prefix = text.strip().lower()
+    return next((outcome for outcome in OUTCOMES if prefix and outcome.startswith(prefix)), "")
 
 
 def _share(text: str) -> float | None:
-    """0..1 of a text like `60 %`; None when it is no percentage."""
+    """0..1 from a text like `60 %`; None: not a percentage."""
     try:
         percent = float(text.strip().rstrip("%"))
     except ValueError:
@@ -111,36 +111,36 @@ def _share(text: str) -> float | None:
 
 
 class Interview:
-    """The questions after a trial, of which the first may be answered while it goes on.
+    """The questions after a trial; the first may be answered during the trial.
 
     Attributes:
-        question: that waits for an answer.
-        label: what the answers came to; None: there is more to ask.
-        begun: an outcome was said.
+        question: the open question.
+        label: result of the answers; None: a question is open.
+        started: an outcome was given.
     """
 
     def __init__(self) -> None:
         self._asking = questions()
         self.question = next(self._asking)
         self.label: Judgment | None = None
-        self.begun = False
+        self.started = False
 
     def answer(self, line: str) -> None:
-        """Take a line that was typed."""
+        """Process a typed line."""
         try:
             question = self._asking.send(line)
         except StopIteration as end:
-            self.label, self.begun = end.value, True
+            self.label, self.started = end.value, True
             return
-        self.begun = self.begun or question != self.question
+        self.started = self.started or question != self.question
         self.question = question
 
 
 class HumanJudge:
-    """Asks at the terminal, where there is one, and on the page, and takes the answer that comes first.
+    """Asks on the page and, if there is one, at the terminal; the first answer counts.
 
     Args:
-        pause: waits so many seconds, or raises when the session ends.
+        pause: waits for a number of seconds; raises if the session ends.
     """
 
     def __init__(self, page: Page, terminal: Terminal | None, pause: Callable[[float], None]) -> None:
@@ -148,26 +148,27 @@ class HumanJudge:
         self._interview = Interview()
 
     def lay_out(self, trial: Trial, undo: str = "") -> bool:
-        """Wait until the scene is ready; False: the judgment before is taken back instead.
+        """Wait until the scene is ready; False: the previous judgment is undone instead.
 
         Args:
-            undo: the judgment that may be taken back, in words; empty: none.
+            undo: the judgment that can be undone, in words; empty: none.
         """
         name = f"Trial {trial.index + 1}, scene {trial.scene + 1}, {trial.task}"
-        return self.confirm(f"{name}: lay out the scene, step back, then press Enter.", undo)
+        return self.confirm(f"{name}: set up the scene, step back, then press Enter.", undo)
 
     def finish(self, undo: str) -> bool:
-        """All trials are made: wait for the end, at most `REVIEW`; `undo` and the answer are as of `lay_out`."""
-        return self.confirm(f"All trials are made. Press Enter to finish (it ends in {REVIEW:.0f} s).", undo, REVIEW)
+        """After the last trial, wait for confirmation, at most `REVIEW_TIME`; `undo` and result as in `lay_out`."""
+        request = f"All trials are done. Press Enter to finish (it ends in {REVIEW_TIME:.0f} s)."
+        return self.confirm(request, undo, REVIEW_TIME)
 
-    def confirm(self, wish: str, undo: str = "", limit: float = math.inf) -> bool:
-        """Wait until the person says that something is done, or `limit` s; `undo` and the answer as of `lay_out`."""
-        self._ask(f"{wish} To undo ({undo}): {UNDO}, Enter." if undo else wish)
+    def confirm(self, request: str, undo: str = "", limit: float = math.inf) -> bool:
+        """Wait for the person's confirmation, at most `limit` s; `undo` and result as in `lay_out`."""
+        self._ask(f"{request} To undo ({undo}): {UNDO}, Enter." if undo else request)
         waited = 0.0
         while waited < limit:
-            if undo and self._page.take_undo():
+            if undo and self._page.pop_undo():
                 return False
-            if self._page.take_ready():
+            if self._page.pop_ready():
                 return True
             line = self._line()
             if line is not None and line.strip().lower() != UNDO:
@@ -175,59 +176,59 @@ class HumanJudge:
             if line is not None and undo:
                 return False
             if line is not None:
-                self._say(f"There is no judgment to undo. {wish}")
-            self._pause(POLL)
-            waited += POLL
+                self._print(f"There is no judgment to undo. {request}")
+            self._pause(POLL_PERIOD)
+            waited += POLL_PERIOD
         return True
 
     def judge_again(self, trial: Trial, note: str) -> Judgment:
-        """Ask again what came of a trial; arguments as of `judge`."""
+        """Ask again for the judgment of a trial; arguments as in `judge`."""
         self._interview = Interview()
         return self.judge(trial, note)
 
     def attend(self, trial: Trial) -> None:
-        """The policy begins to act; from now on the trial may be judged."""
+        """The policy starts; from now on the person can judge the trial."""
         self._interview = Interview()
-        self._ask(f"Trial {trial.index + 1}: the policy acts. Judging ends the trial: {self._interview.question}")
+        self._ask(f"Trial {trial.index + 1}: the policy is acting. Judging ends the trial: {self._interview.question}")
 
     @property
-    def judges(self) -> bool:
-        """Whether somebody has begun to judge the trial; what the terminal has to ask yet is asked at once."""
-        self._listen()
-        return self._page.labelled or self._interview.begun
+    def judging(self) -> bool:
+        """Whether the person has started to judge the trial; the terminal's next question is asked at once."""
+        self._read_answers()
+        return self._page.labelled or self._interview.started
 
     def judge(self, trial: Trial, note: str = "") -> Judgment:
-        """Ask what came of the trial, unless somebody has said so while it went on.
+        """Ask for the judgment of the trial, unless it was given during the trial.
 
         Args:
-            note: what the person should know, such as why the run ended early.
+            note: information for the person, such as why the run ended early.
         """
-        self._listen()
-        if not (self._page.labelled or self._interview.begun):
-            self._say(f"{note} Trial {trial.index + 1}: {self._interview.question}".strip())
+        self._read_answers()
+        if not (self._page.labelled or self._interview.started):
+            self._print(f"{note} Trial {trial.index + 1}: {self._interview.question}".strip())
         while True:
-            label = self._page.take_label() or self._interview.label
+            label = self._page.pop_label() or self._interview.label
             if label is not None:
                 return label
-            self._pause(POLL)
-            self._listen()
+            self._pause(POLL_PERIOD)
+            self._read_answers()
 
-    def _listen(self) -> None:
-        """Take what was typed as answers, and ask what follows."""
+    def _read_answers(self) -> None:
+        """Process typed lines as answers, and ask the following questions."""
         while self._interview.label is None and (line := self._line()) is not None:
             self._interview.answer(line)
             if self._interview.label is None:
-                self._say(self._interview.question)
+                self._print(self._interview.question)
 
     def _ask(self, question: str) -> None:
-        """Ask again; what was typed before does not answer it."""
+        """Ask a question; lines typed before do not count as answers."""
         while self._line() is not None:
             pass
-        self._say(question)
+        self._print(question)
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if self._terminal is not None:
-            self._terminal.say(text)
+            self._terminal.print(text)
 
     def _line(self) -> str | None:
         return None if self._terminal is None else self._terminal.line()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The evaluation as others see it: its live state and the picture to match, and what the operator's page answers."""
+"""The evaluation's live state and reference image on ROS topics, and the services for the operator's page."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from ptr_policy.evaluation.human_judge import judgment
 from ptr_policy.evaluation.trials import Judgment, Trial, TrialsError
 
 LABEL = {"outcome": 40, "reason": 2000, "annotator": 80}
-"""Characters of the texts of a label."""
+"""Maximum length of a label's texts, characters."""
 PHASES = ("idle", "staging", "ready", "running", "label", "review", "done")
-"""Between evaluations; checkpoint and arm are made ready; a person lays out the scene; the policy acts; a person
-judges; a person may take the last judgment back; all trials are made."""
-GO_AHEAD = {"ready": "the trial begins", "review": "the evaluation ends"}
-"""Phases that wait for /evaluation/ready, and what it brings."""
+"""Between evaluations; checkpoint and arm are prepared; a person sets up the scene; the policy acts; a person judges; a
+person may undo the last judgment; all trials are done."""
+GO_AHEAD = {"ready": "the trial starts", "review": "the evaluation ends"}
+"""Phases that wait for /evaluation/ready, and its effect."""
 
 
 class LiveStatus:
-    """Publishes /evaluation/trial, summary and the reference picture; offers /evaluation/ready, undo and label.
+    """Publishes /evaluation/trial, summary and the reference image; offers /evaluation/ready, undo and label.
 
     Args:
-        camera: whose pictures the reference is to be laid over.
+        camera: over whose images the page shows the reference.
     Attributes:
-        asks: a person judges, who may also label a trial while the policy still acts, and so end it.
-        blind: letters stand for the policies, and who watches must not learn which is which.
+        asks: a person judges. They may also label a trial while the policy is acting, which ends it.
+        blind: letters stand for the policies, and viewers must not learn which is which.
     """
 
     def __init__(self, node: Node, camera: str = "") -> None:
@@ -58,11 +58,11 @@ class LiveStatus:
         node.create_service(LabelTrial, "evaluation/label", self._on_label)
 
     def expect(self, planned: int, scenes: int) -> None:
-        """How much there is to do."""
+        """Set the number of trials and scenes."""
         self._state.update(planned=planned, scenes=scenes)
 
     def open_trial(self, trial: Trial) -> None:
-        """A trial begins."""
+        """Start a trial."""
         self._state.update(
             index=trial.index,
             scene=trial.scene,
@@ -76,10 +76,10 @@ class LiveStatus:
         )
 
     def show(self, phase: str, message: str = "", undo: str = "", **values: Any) -> None:
-        """Publish where the trial is; answers to an earlier phase are forgotten, but for a label that ended the run.
+        """Publish the trial's phase. Answers to an earlier phase are dropped, except for a label that ended the run.
 
         Args:
-            undo: the judgment that may be taken back now, in words.
+            undo: the judgment that can be undone now, in words.
         """
         with self._lock:
             if phase != self._state["phase"]:
@@ -90,54 +90,54 @@ class LiveStatus:
             text = json.dumps(self._state, sort_keys=True)
         self._trial.publish(String(data=text))
 
-    def show_reference(self, picture: bytes | None) -> None:
-        """Publish the picture that the scene should look like; None: there is none yet."""
+    def show_reference(self, image: bytes | None) -> None:
+        """Publish the image that the scene should match; None: none yet."""
         message = CompressedImage(format="jpeg")
         message.header.frame_id = self._camera
         message.header.stamp = self._node.get_clock().now().to_msg()
-        message.data = picture or b""
+        message.data = image or b""
         self._reference.publish(message)
 
     def announce(self, summary: Mapping[str, Any]) -> None:
         """Publish the counts so far, as `summary.json` has them."""
         self._summary.publish(String(data=json.dumps(summary)))
 
-    def take_ready(self) -> bool:
-        """See `person.Page`."""
+    def pop_ready(self) -> bool:
+        """See `human_judge.Page`."""
         with self._lock:
             ready, self._ready = self._ready, False
         return ready
 
-    def take_undo(self) -> bool:
-        """See `person.Page`."""
+    def pop_undo(self) -> bool:
+        """See `human_judge.Page`."""
         with self._lock:
             undo, self._undo = self._undo, False
         return undo
 
     @property
     def labelled(self) -> bool:
-        """See `person.Page`."""
+        """See `human_judge.Page`."""
         return self._label is not None
 
-    def take_label(self) -> Judgment | None:
-        """See `person.Page`."""
+    def pop_label(self) -> Judgment | None:
+        """See `human_judge.Page`."""
         with self._lock:
             label, self._label = self._label, None
         return label
 
     def _on_ready(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
-            begins = GO_AHEAD.get(self._state["phase"], "")
-            response.success = bool(begins)
+            effect = GO_AHEAD.get(self._state["phase"], "")
+            response.success = bool(effect)
             self._ready = self._ready or response.success
-        response.message = begins or self._not_now("a scene to be laid out")
+        response.message = effect or self._not_now("a scene to be set up")
         return response
 
     def _on_undo(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
             response.success = bool(self._state["undo"])
             self._undo = self._undo or response.success
-        response.message = f"taken back: {self._state['undo']}" if response.success else self._not_now("an undo")
+        response.message = f"undone: {self._state['undo']}" if response.success else self._not_now("an undo")
         return response
 
     def _on_label(self, request: LabelTrial.Request, response: LabelTrial.Response) -> LabelTrial.Response:
@@ -156,4 +156,4 @@ class LiveStatus:
         return response
 
     def _not_now(self, wanted: str) -> str:
-        return f"no trial waits for {wanted}: the evaluation is in phase {self._state['phase']}"
+        return f"no trial is waiting for {wanted}: the evaluation is in phase {self._state['phase']}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What happened during a trial, step by step: Q of each action, and whether a person drove."""
+"""Log of a trial, step by step: Q of each action, and whether a person drove."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Takeover:
-    """A person took the arm, or handed it back.
+    """A person took over the arm, or handed it back.
 
     Attributes:
         stamp: ns, of the arm state that showed it.
         source: device of the person.
         taken: False: handed back.
-        step: control steps of the policy before it.
+        step: number of preceding control steps of the policy.
     """
 
     stamp: int
@@ -26,13 +26,13 @@ class Takeover:
 
 
 class TrialLog:
-    """Fed by the messages of a run, in the order of their arrival.
+    """Updated by the messages of a run, in order of arrival.
 
     Attributes:
-        q: Q of the action of each control step so far, None where none was sent.
+        q: Q of the action of each control step so far; None: no action was sent.
         human_steps: indices of the steps during which a person drove.
-        changes: takeovers and hand-backs that nobody has looked at yet.
-        human: a person drives now.
+        changes: takeovers and hand-backs that have not been processed yet.
+        human: a person is driving.
         stopped: the arm was stopped during the run.
     """
 
@@ -44,17 +44,17 @@ class TrialLog:
         self.stopped = False
         self._running = False
 
-    def begin(self) -> None:
-        """A run begins; a person who drives already takes over at its first step."""
+    def start(self) -> None:
+        """Start a run; a person who is already driving takes over at its first step."""
         self.q, self.human_steps, self.stopped, self._running = [], [], False, True
         self.changes.clear()
 
     def end(self) -> None:
-        """The run has ended: what a person drives from now on, such as clearing the scene, is no takeover."""
+        """End the run: later driving by a person, such as clearing the scene, is not a takeover."""
         self._running = False
 
     def arm(self, stamp: int, teleoperated: bool, source: str, stopped: bool = False) -> None:
-        """An arm state (stamp in ns)."""
+        """Process an arm state (stamp in ns)."""
         self.stopped = self.stopped or (stopped and self._running)
         if teleoperated == self.human:
             return
@@ -65,7 +65,7 @@ class TrialLog:
                 self._mark(len(self.q) - 1)
 
     def step(self, q: float, held: bool) -> None:
-        """A control step of the policy."""
+        """Process a control step of the policy."""
         if not self._running:
             return
         self.q.append(None if held or not math.isfinite(q) else round(float(q), 4))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `evaluator`: makes the trials of a plan with the running policy server, then ends."""
+"""The node `evaluator`: runs the trials of a plan with the running policy server, then ends."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ JUDGES = ("auto", "simulator", "person")
 
 
 class EvaluatorNode(Node):
-    """Holds the parameters of an evaluation, and says how it goes."""
+    """Holds the parameters of an evaluation and publishes its status."""
 
     def __init__(self, overrides: Mapping[str, Any] | None = None, namespace: str = "") -> None:
         """Args: overrides: values of parameters, by name.   namespace: of the robot; empty: none."""
@@ -57,8 +57,8 @@ class EvaluatorNode(Node):
         declare(self, "new_task", "", "a task that gets a spare slot in each checkpoint that lacks it")
         declare(self, "goal", "", "bag or image file of the goal; empty: the policy server's")
         declare(self, "judge", "auto", "simulator, person, or auto: the simulator where there is one")
-        declare(self, "reference", "", "folder of demonstrations whose first pictures are the scenes to lay out")
-        declare(self, "camera", "over_shoulder", "camera of the pictures; empty: none")
+        declare(self, "reference", "", "folder of demonstrations whose first images are the scenes to set up")
+        declare(self, "camera", "over_shoulder", "camera whose images are kept; empty: none")
         declare(self, "simulator_timeout", 20.0, "s to wait for a simulator before asking a person", (0.0, 600.0))
         camera = str(self.value("camera"))
         self.live_status, self.monitor = LiveStatus(self, camera), TrialMonitor(self, camera)
@@ -76,10 +76,10 @@ class Subject:
     """What is evaluated.
 
     Attributes:
-        policies: names, or letters that stand for them.
-        blind: letters.
+        policies: names, or letters in a blind evaluation.
+        blind: names are hidden.
         folders: checkpoint of each policy, as the policy server gets it; empty: the server has one.
-        known: the folders of it that everybody may know.
+        known: the folders that are not hidden.
     """
 
     policies: tuple[str, ...]
@@ -89,7 +89,7 @@ class Subject:
 
 
 def log_trials(node: EvaluatorNode, caller: Caller) -> int:
-    """Make the trials and log each; exit code 0."""
+    """Run the trials and log each; exit code 0."""
     logger = node.get_logger()
     run_trials(node, caller, lambda result, planned: logger.info(describe(result, len(planned))))
     for line in conclude(directory_of(node)):
@@ -101,15 +101,15 @@ def directory_of(node: EvaluatorNode) -> Path:
     """The folder of the evaluation."""
     for name in ("task", "directory"):
         if not node.value(name):
-            raise TrialsError(f"parameter `{name}` is empty; give it")
+            raise TrialsError(f"parameter `{name}` is empty; set it")
     return Path(str(node.value("directory")))
 
 
 def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any]:
-    """Make the trials that the node's parameters describe, show each, write the report, and return the summary."""
+    """Run the trials given by the node's parameters, show each, write the report, and return the summary."""
     directory = directory_of(node)
     with locked(directory), subject_of(node, directory) as subject:
-        protocol = protocol_of(node, subject).keep(directory)
+        protocol = protocol_of(node, subject).save(directory)
         planned = protocol.trials()
         file = TrialFile(directory / "trials.jsonl")
         node.live_status.blind = subject.blind
@@ -124,19 +124,19 @@ def run_trials(node: EvaluatorNode, caller: Caller, show: Show) -> dict[str, Any
     write_report(directory)
     if warning := warning_of_held_steps(newest(planned, file.read())):
         node.get_logger().warning(warning)
-    node.live_status.show("done", "all trials are made")
+    node.live_status.show("done", "all trials are done")
     return summary
 
 
 def goal_of(node: EvaluatorNode) -> str:
-    """Where the goal image is, for a policy server with another working folder; empty: none is named."""
+    """Absolute path of the goal image, for a policy server with another working folder; empty: none."""
     goal = str(node.value("goal"))
     return os.path.abspath(os.path.expanduser(goal)) if goal else ""
 
 
 @contextlib.contextmanager
 def subject_of(node: EvaluatorNode, directory: Path) -> Iterator[Subject]:
-    """What is evaluated; several checkpoints get letters, unless names are to be shown."""
+    """What is evaluated; several checkpoints get letters, unless `open` is set."""
     text = str(node.value("checkpoint"))
     if not text.strip():
         yield Subject((str(node.value("policy")),), False, {}, {})
@@ -151,7 +151,7 @@ def subject_of(node: EvaluatorNode, directory: Path) -> Iterator[Subject]:
 
 
 def protocol_of(node: EvaluatorNode, subject: Subject) -> Protocol:
-    """What is kept of this evaluation beside its trials."""
+    """The protocol stored beside the trials."""
     return Protocol(
         task=node.value("task"),
         kitchen=node.value("kitchen"),
@@ -172,7 +172,7 @@ def protocol_of(node: EvaluatorNode, subject: Subject) -> Protocol:
 def make_bench(
     node: EvaluatorNode, caller: Caller, directory: Path, subject: Subject, planned: Sequence[Trial]
 ) -> RobotBench:
-    """The bench, with a person where there is no simulator or where one is wanted."""
+    """The bench, with a person as judge if requested or if there is no simulator."""
     judge = str(node.value("judge"))
     if judge not in JUDGES:
         raise TrialsError(f"parameter `judge` is {judge!r}; known: {', '.join(JUDGES)}")
@@ -188,11 +188,11 @@ def make_bench(
     )
     simulated = stage.simulated(node.value("simulator_timeout"))
     if judge == "simulator" and not simulated:
-        raise SessionError("no simulator answers that could judge; start it, or let a person judge")
+        raise SessionError("no simulator is running that could judge; start it, or let a person judge")
     person = None
     if judge == "person" or not simulated:
         person = HumanJudge(node.live_status, open_terminal(), caller.sleep)
-        node.get_logger().info("the operator's page asks for each scene and label, and so does a terminal")
+        node.get_logger().info("confirm each scene and judge each trial on the operator's page or at the terminal")
     demonstrations = str(node.value("reference"))
     folder = Path(demonstrations) if demonstrations else None
     references = References(directory, planned, folder, str(node.value("camera")))
@@ -200,7 +200,7 @@ def make_bench(
 
 
 def describe(result: Result, planned: int) -> str:
-    """One line on a trial."""
+    """A trial in one line."""
     q = "" if result.mean_q is None else f", mean Q {result.mean_q:.2f}"
     assisted = f", a person drove during {len(result.human_steps)} of them" if result.assisted else ""
     trial = result.trial
@@ -208,7 +208,7 @@ def describe(result: Result, planned: int) -> str:
 
 
 def conclude(directory: Path) -> list[str]:
-    """One line per policy, one per comparison, and where the report is; from the report that was written."""
+    """One line per policy and per comparison, and the report's path; read from the written report."""
     report = read_object(directory / "report.json", finite=False)
     lines = []
     for policy in report["policies"]:
@@ -222,7 +222,7 @@ def conclude(directory: Path) -> list[str]:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the node until its trials are made."""
+    """Run the node until its trials are done."""
     return run_session(EvaluatorNode, log_trials, "evaluator", args)
 
 

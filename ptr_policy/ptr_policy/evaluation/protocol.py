@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an evaluation is about, kept as `evaluation.json` beside its trials: enough to go on with it and report it."""
+"""The protocol of an evaluation, stored as `evaluation.json` beside its trials to continue and report it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from ptr_policy.evaluation.trials import Trial, TrialsError
 
 FILE = "evaluation.json"
 MAY_CHANGE = ("scenes", "started", "versions")
-"""An evaluation may go on with more scenes, on another day, after an update."""
+"""Fields that may change when an evaluation is continued."""
 
 
 def plan_trials(task: str, kitchen: str, policies: Sequence[str], scenes: int, seed: int) -> tuple[Trial, ...]:
     """All trials of an evaluation, in order.
 
-    The scenes depend on the seed alone: every policy, also one that is evaluated on another day, meets the same
-    ones, and none of a demonstration's.
+    The scenes depend on the seed only: every policy, even if evaluated on another day, gets the same ones. They differ
+    from the scenes of demonstrations.
 
     Args:
-        policies: their names, or the letters that stand for them.
-        scenes: start positions; each policy tries each of them once.
+        policies: names, or letters in a blind evaluation.
+        scenes: number of start positions; each policy tries each once.
     """
     if not policies or len(set(policies)) < len(policies):
-        raise TrialsError(f"the policies {list(policies)} are none, or not all different; name each once")
+        raise TrialsError(f"the policies {list(policies)} must be at least one, and all different; name each once")
     orders = block_orders(len(policies), seed)
     trials: list[Trial] = []
     for scene in range(scenes):
@@ -42,11 +42,11 @@ def plan_trials(task: str, kitchen: str, policies: Sequence[str], scenes: int, s
 
 
 def block_orders(policies: int, seed: int) -> Iterator[tuple[int, ...]]:
-    """Endless orders of blocks: after any number of blocks, counts of policies per place differ by one at most.
+    """Endless block orders: after any number of blocks, the counts of policies per position differ by at most one.
 
-    A block holds one scene, tried once by each policy, so that a change of the light, of the arm's temperature or of
-    the person's patience meets all of them alike. The order within blocks follows a Williams design (Williams 1949,
-    Aust. J. Sci. Res. A 2:149-168): a Latin square in which each policy also follows each other one equally often.
+    A block is one scene, tried once by each policy, so that changes in light, motor temperature or the judge's patience
+    affect all policies alike. The order within blocks follows a Williams design (Williams 1949, Aust. J. Sci. Res. A
+    2:149-168): a Latin square in which each policy also follows every other one equally often.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, 17]))
     while True:
@@ -57,7 +57,7 @@ def block_orders(policies: int, seed: int) -> Iterator[tuple[int, ...]]:
 
 
 def williams_squares(size: int) -> list[list[tuple[int, ...]]]:
-    """One Latin square for an even size, two for an odd one; over all rows each symbol follows each other one equally
+    """One Latin square for an even size, two for an odd one; over all rows, each symbol follows every other one equally
     often."""
     zigzag = [(step + 1) // 2 if step % 2 else -(step // 2) for step in range(size)]  # 0 1 -1 2 -2 ...
     square = [tuple((row + step) % size for step in zigzag) for row in range(size)]
@@ -66,14 +66,14 @@ def williams_squares(size: int) -> list[list[tuple[int, ...]]]:
 
 @dataclass(frozen=True)
 class Protocol:
-    """How an evaluation is made.
+    """Settings of an evaluation.
 
     Attributes:
         policies: names, or letters while names are hidden; the plan depends on their order.
-        scenes: start positions; each policy tries each once.
-        blind: True: letters, see `checkpoints.py`.
-        paths: folder of each policy's checkpoint, by name; empty while names are hidden, and where the policy server
-            had its checkpoint already.
+        scenes: number of start positions; each policy tries each once.
+        blind: names are hidden, see `checkpoints.py`.
+        paths: folder of each policy's checkpoint, by name; empty while names are hidden, or if the policy server had
+            its checkpoint already.
         max_steps: of a trial; 0: the policy server's.   action_choice: empty: the policy server's.
         new_task: a task that got a spare slot in each checkpoint.
         goal: bag or image file that showed the desired end; empty: none, or the policy server's.
@@ -98,13 +98,13 @@ class Protocol:
         """The plan."""
         return plan_trials(self.task, self.kitchen, self.policies, self.scenes, self.seed)
 
-    def keep(self, directory: Path) -> Protocol:
-        """Write it, or, where the evaluation is going on, note that it does.
+    def save(self, directory: Path) -> Protocol:
+        """Write the protocol; if the evaluation is continued, check that it is the same, and keep its start time.
 
         Raises:
             TrialsError: the folder holds another evaluation.
         """
-        kept = self
+        saved = self
         if (directory / FILE).exists():
             before = read_protocol(directory)
             for item in dataclasses.fields(self):
@@ -114,16 +114,16 @@ class Protocol:
                         f"{directory} holds another evaluation (its {item.name} is {old!r}, not {new!r}); "
                         "give another directory"
                     )
-            kept = dataclasses.replace(self, started=before.started)
-        write_json(directory / FILE, dataclasses.asdict(kept))
-        return kept
+            saved = dataclasses.replace(self, started=before.started)
+        write_json(directory / FILE, dataclasses.asdict(saved))
+        return saved
 
 
 def read_protocol(directory: Path) -> Protocol:
     """The protocol of a folder.
 
     Raises:
-        TrialsError: there is none, or it is damaged.
+        TrialsError: missing or damaged.
     """
     path = directory / FILE
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that a scene should look like, so that every policy starts from the same one."""
+"""Reference images of scenes, so that every policy starts from the same scene."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ptr_models.episodes.streams import read_streams
 from ptr_policy.evaluation.trials import Trial, TrialsError
 
 
-def picture_path(directory: Path, trial: Trial, when: str) -> Path:
-    """Where the picture of the scene at the `start` or `end` of a trial is kept."""
+def image_path(directory: Path, trial: Trial, when: str) -> Path:
+    """Path of the scene's image at the `start` or `end` of a trial."""
     return directory / "pictures" / f"trial_{trial.index + 1:04d}_{when}.jpg"
 
 
 class References:
-    """The picture to match in each scene: of a demonstration, or of the first trial that was made there.
+    """The image to match in each scene: from a demonstration, or from the first trial in that scene.
 
     Args:
         directory: of the evaluation.
         planned: its trials.
-        demonstrations: folder of bags whose first pictures are the scenes, in the order of their names; None: none.
-        camera: whose pictures; empty: the first one of each bag.
+        demonstrations: folder of bags whose first images are the scenes, in the order of their names; None: none.
+        camera: name of the camera; empty: the first one of each bag.
     Raises:
         TrialsError: there are fewer demonstrations than scenes.
     """
@@ -42,25 +42,25 @@ class References:
                 f"{len(self._bags)} trials with each policy, or give more demonstrations"
             )
 
-    def picture(self, trial: Trial) -> bytes | None:
-        """JPEG of the scene that this trial should start from; None: it is the first there."""
+    def image(self, trial: Trial) -> bytes | None:
+        """JPEG of the scene that this trial should start from; None: it is the first trial in that scene."""
         if self._bags:
-            return first_picture(self._bags[trial.scene], self._camera)
+            return first_image(self._bags[trial.scene], self._camera)
         first = self._first[trial.scene]
-        path = picture_path(self._directory, first, "start")
+        path = image_path(self._directory, first, "start")
         return path.read_bytes() if first != trial and path.exists() else None
 
 
-def first_picture(bag: Path, camera: str = "") -> bytes:
-    """The first picture of a camera in a bag (of its first one when none is named), as it was recorded.
+def first_image(bag: Path, camera: str = "") -> bytes:
+    """The first image of a camera in a bag (by default its first camera), as recorded.
 
     Raises:
-        TrialsError: there is none.
+        TrialsError: no such image.
     """
     contract = read_metadata(bag).contract
     known = [one.name for one in contract.cameras]
     name = camera or known[0]
     images = read_streams(bag, contract).images[name] if name in known else None
     if images is None or not len(images):
-        raise TrialsError(f"{bag} holds no picture of camera {name}, of {', '.join(known)}; give other demonstrations")
+        raise TrialsError(f"{bag} has no image of camera {name}, only of {', '.join(known)}; give other demonstrations")
     return bytes(images[0][1])

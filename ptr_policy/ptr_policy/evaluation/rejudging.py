@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A judgment that was wrong: another one for the same trial, after which the report is written again."""
+"""Corrects the judgment of a trial, and writes the report again."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def rejudge(directory: Path, number: int, outcome: str, reason: str = "", score:
     """Judge a trial again, as a person; the earlier judgment stays in trials.jsonl.
 
     Args:
-        number: of the trial, as the terminal and the report count: 1 is the first.
-        outcome: one of `trials.OUTCOMES` (an invalid trial is made again by the next `ptr evaluate`), or UNDO: the
-            judgment before the newest one counts again.
+        number: number of the trial, as in the terminal and the report; 1 is the first.
+        outcome: one of `trials.OUTCOMES` (an invalid trial is repeated by the next `ptr evaluate`), or UNDO: restore
+            the previous judgment.
     Raises:
-        TrialsError: there is no such trial, nothing to undo, or the files can't be read or written.
+        TrialsError: no such trial, nothing to undo, or the files can't be read or written.
         FolderInUseError: the evaluation is running.
     """
     with locked(directory):
@@ -30,7 +30,7 @@ def rejudge(directory: Path, number: int, outcome: str, reason: str = "", score:
         judged = [result for result in file.read() if result.trial.index == number - 1]
         if not judged:
             made = ", ".join(str(result.trial.index + 1) for result in evaluation.results)
-            raise TrialsError(f"{directory} has no trial {number} that was made; those that were: {made}")
+            raise TrialsError(f"{directory} has no finished trial {number}; finished ones: {made}")
         fresh = _before(judged, number) if outcome == UNDO else _judged(judged[-1], outcome, reason, score)
         file.append(fresh)
         write_json(directory / "summary.json", summarise(evaluation.planned, file.read()))
@@ -39,14 +39,14 @@ def rejudge(directory: Path, number: int, outcome: str, reason: str = "", score:
 
 
 def _judged(last: Result, outcome: str, reason: str, score: float | None) -> Result:
-    said = reason or f"judged again; before: {last.outcome}"
-    return last.judged(Judgment(outcome, said, score, "person"))
+    stated = reason or f"judged again; before: {last.outcome}"
+    return last.judged(Judgment(outcome, stated, score, "person"))
 
 
 def _before(judged: list[Result], number: int) -> Result:
-    """The judgment of the same run of the policy that differs from the newest one and came before it."""
+    """The last judgment of the same run that differs from the newest one."""
     last = judged[-1]
     earlier = [one for one in judged[:-1] if one.started == last.started and one != last]
     if not earlier:
-        raise TrialsError(f"trial {number} was judged once only; give the right outcome instead of {UNDO}")
+        raise TrialsError(f"trial {number} was judged only once; give the right outcome instead of {UNDO}")
     return earlier[-1]

@@ -14,7 +14,7 @@ import jinja2
 from ptr_models.common.files import write_atomically
 from ptr_models.common.plotting import FOR_PAPERS, save_for_papers
 from ptr_models.viewing.clips import clips
-from ptr_policy.evaluation.drawing import CURVE_HEIGHT, CURVE_WIDTH, curves, inline_picture
+from ptr_policy.evaluation.drawing import CURVE_HEIGHT, CURVE_WIDTH, curves, inline_image
 from ptr_policy.evaluation.findings import Evaluation, combined, findings, read_evaluation
 from ptr_policy.evaluation.power import format_p
 from ptr_policy.evaluation.summary import warning_of_held_steps, write_json
@@ -31,12 +31,12 @@ def write_report(directory: Path, others: Sequence[Path] = (), disclose: bool = 
     """Write report.json, report.html, and results and trials for a paper into the folder of an evaluation.
 
     Args:
-        others: further evaluations whose policies are compared with its.
-        disclose: show hidden names before all trials are made.
+        others: further evaluations to compare with.
+        disclose: show hidden names before all trials are done.
     Returns:
         the page.
     Raises:
-        TrialsError: a folder holds no trials, or files that cannot be read.
+        TrialsError: a folder has no trials, or its files can't be read.
     """
     evaluation = read_evaluation(directory, disclose)
     report = findings(evaluation)
@@ -72,7 +72,7 @@ def _write_for_papers(directory: Path, report: dict[str, Any]) -> None:
 
 
 def render(evaluation: Evaluation, report: dict[str, Any]) -> str:
-    """The page; it needs nothing but itself."""
+    """The self-contained page."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -92,7 +92,7 @@ def render(evaluation: Evaluation, report: dict[str, Any]) -> str:
 
 
 def _dots(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
-    """Per policy its trials in the order of the scenes."""
+    """Trials by policy, in the order of the scenes."""
     found: dict[str, list[dict[str, Any]]] = {policy: [] for policy in evaluation.protocol.policies}
     for result in sorted(evaluation.results, key=lambda item: item.trial.scene):
         trial = result.trial
@@ -103,20 +103,20 @@ def _dots(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
 
 
 def _scenes(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Trials with their pictures: one group per scene, the policies side by side; of a single policy all in one."""
+    """Trials with their images: one group per scene, policies side by side; a single policy has one group."""
     root, policies = evaluation.directory, evaluation.protocol.policies
     grouped: dict[int, list[dict[str, Any]]] = {}
     several = len(policies) > 1
     bags = [root / result.bag if result.bag else None for result in evaluation.results]
     videos = clips(bags, root / "report.html")
     for result, curve, video in zip(evaluation.results, curves(evaluation.results), videos, strict=True):
-        pictures = {Path(name).stem.rpartition("_")[2]: root / name for name in result.pictures}
+        images = {Path(name).stem.rpartition("_")[2]: root / name for name in result.pictures}
         entry = {
             "result": result,
             "number": result.trial.index + 1,
             "name": evaluation.names[result.trial.policy].name,
-            "start": inline_picture(pictures["start"]) if "start" in pictures else "",
-            "end": inline_picture(pictures["end"]) if "end" in pictures else "",
+            "start": inline_image(images["start"]) if "start" in images else "",
+            "end": inline_image(images["end"]) if "end" in images else "",
             "curve": curve,
             "video": video,
             "bag": quote(os.path.relpath(root / result.bag, root)) if result.bag else "",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sequence of an evaluation: stage, record, run, judge, write down; trial after trial."""
+"""The sequence of an evaluation: for each trial set up, record, run, judge and save."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import Any, Protocol
 from ptr_policy.evaluation.summary import summarise, write_json
 from ptr_policy.evaluation.trials import SIMULATOR, Judgment, Result, Trial, TrialFile, TrialsError
 
-ATTEMPTS = 3  # a trial that the simulator calls invalid is made so often in all; a person decides how often they try
+ATTEMPTS = 3  # for a trial that the simulator judges invalid; a person decides how often to repeat one
 
 
 @dataclass(frozen=True)
 class RunEnd:
-    """How a run of the policy ended: the result of the action /run_policy.
+    """The result of a policy run (action /run_policy).
 
     Attributes:
         completed: False: a fault ended it.
-        mean_q: None when no action was sent.
+        mean_q: None: no action was sent.
         duration: s.
         q, human_steps, pictures: see `Result`.
     """
@@ -39,38 +39,38 @@ class RunEnd:
 
 
 class Bench(Protocol):
-    """What a trial needs of the robot and of the people around it."""
+    """Interface of a trial to the robot and the judge."""
 
     def stage(self, trial: Trial, undoable: Result | None) -> bool:
-        """Lay out the scene and bring the arm to its start.
+        """Set up the scene and move the arm to its start.
 
         Args:
-            undoable: the result whose judgment a person may take back; None: there is none.
+            undoable: the result whose judgment a person may undo; None: none.
         Returns:
-            False: it was taken back, and the trial does not begin.
+            False: the judgment was undone, and the trial does not start.
         """
 
     def confirm_last(self, last: Result) -> bool:
-        """All trials are made; False: a person takes the judgment of the last one back."""
+        """All trials are done; False: a person undoes the judgment of the last one."""
 
     def judge_again(self, result: Result) -> Judgment:
-        """Another judgment of a trial, also for the label of its bag, whose history keeps the one before."""
+        """Judge a trial again and relabel its bag, whose history keeps the previous label."""
 
     def start_recording(self, trial: Trial) -> None:
-        """Begin a bag, if trials are recorded."""
+        """Start a bag, if trials are recorded."""
 
     def run_policy(self, trial: Trial) -> RunEnd:
-        """Let the policy act until it ends, or a moment after the task has succeeded; a person may take over."""
+        """Run the policy until it ends or shortly after success; a person may take over."""
 
     def judge(self, trial: Trial, run: RunEnd) -> Judgment:
-        """Success or failure, now that nothing moves any more."""
+        """Judge the trial, now that nothing moves."""
 
     def stop_recording(self, judgment: Judgment | None) -> str:
-        """End the bag with its label (none: unlabelled) and return its folder; empty: not recorded."""
+        """End the bag with its label (None: unlabelled) and return its folder; empty: not recorded."""
 
 
 def make_trial(bench: Bench, trial: Trial, undoable: Result | None = None) -> Result:
-    """Make one trial, or judge the one before again. The bag is kept whatever happens in it."""
+    """Run one trial, or judge the previous one again. The bag is kept in any case."""
     started = datetime.now(tz=timezone.utc).isoformat(timespec="seconds")
     if not bench.stage(trial, undoable):
         assert undoable is not None
@@ -103,16 +103,15 @@ def make_trial(bench: Bench, trial: Trial, undoable: Result | None = None) -> Re
 def evaluate(
     bench: Bench, planned: Sequence[Trial], directory: Path, report: Callable[[Result], None]
 ) -> dict[str, Any]:
-    """Make the trials of a plan that are not in `directory` yet, and return the summary of all.
+    """Run the trials of a plan that are not in `directory` yet, and return the summary of all.
 
-    Writes `trials.jsonl`, one line per finished trial, and updates `summary.json`. A person may take the newest
-    judgment back before the next trial begins, or the last one before the evaluation ends, and give another one, which
-    gets a line of its own.
+    Writes `trials.jsonl`, one line per finished trial, and updates `summary.json`. A person may undo the newest
+    judgment before the next trial starts, or the last one before the evaluation ends. The new one gets its own line.
 
     Args:
-        report: called with each trial that was made or judged again.
+        report: called with each trial that was finished or judged again.
     Raises:
-        TrialsError: the simulator called a trial invalid in all its attempts, or the files can't be used.
+        TrialsError: the simulator judged a trial invalid in all attempts, or the files can't be read or written.
     """
     file = TrialFile(directory / "trials.jsonl")
     failed: Counter[Trial] = Counter()
@@ -140,7 +139,7 @@ def undoable_result(file: TrialFile) -> Result | None:
 
 
 def write_summary(directory: Path, planned: Sequence[Trial], file: TrialFile) -> dict[str, Any]:
-    """Write `summary.json` from the trials so far, and return what is in it."""
+    """Write `summary.json` from the trials so far, and return its content."""
     summary = summarise(planned, file.read())
     write_json(directory / "summary.json", summary)
     return summary

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The counts of an evaluation so far, for `summary.json` and for who watches."""
+"""The counts of an evaluation so far, for `summary.json` and the operator's page."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ptr_policy.evaluation.trials import OUTCOMES, Result, Trial
 
 
 def newest(planned: Sequence[Trial], results: Iterable[Result]) -> list[Result]:
-    """The last result of each planned trial that was made, in the order of the plan."""
+    """The last result of each finished trial, in the order of the plan."""
     found = {result.trial: result for result in results}
     return [found[trial] for trial in planned if trial in found]
 
 
 def summarise(planned: Sequence[Trial], results: Iterable[Result]) -> dict[str, Any]:
-    """Counts and the trials, over all and per policy.
+    """Trials, and counts over all and per policy.
 
-    A success counts if the policy reached it without help; `assisted` are the trials in which a person drove.
+    A success counts only without help; `assisted` are the trials in which a person drove.
     """
     made = newest(planned, results)
     names = sorted({trial.policy for trial in planned})
@@ -55,9 +55,9 @@ def _counts(made: Sequence[Result]) -> dict[str, Any]:
 
 
 def warning_of_held_steps(results: Sequence[Result]) -> str:
-    """What to tell whoever reads the counts, where the policy often had no action; empty where it had.
+    """A warning for readers of the counts if many steps were held; empty: at most one of 20.
 
-    Of 20 control steps one may be held: that costs a trial of 40 steps less than half a second.
+    One held step in 20 costs a trial of 40 steps less than half a second.
     """
     held, steps = sum(result.held_steps for result in results), sum(result.steps for result in results)
     if held * 20 <= steps:
@@ -69,6 +69,6 @@ def warning_of_held_steps(results: Sequence[Result]) -> str:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Replace a JSON file as a whole, so that a crash leaves the old one; makes its folder."""
+    """Replace a JSON file atomically; creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps(values, indent=2, sort_keys=True) + "\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches the robot during trials: the policy's steps, who drives, and what the camera sees."""
+"""Monitors the robot during trials: the policy's steps, who drives, and the camera's images."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ptr_policy.evaluation.log import Takeover, TrialLog
 
 
 class TrialMonitor:
-    """Feeds a `TrialLog`, keeps the newest picture, and notes takeovers in the bag that is being recorded.
+    """Updates a `TrialLog`, keeps the newest image, and records takeovers in the current bag.
 
     Args:
-        camera: whose pictures are kept; empty: none are.
+        camera: name of the camera; empty: none.
     Attributes:
-        stopped: the arm is stopped now.   why_stopped: as the arm said last.
-        recording: the recorder is at an episode; None: it has not been heard yet.
+        stopped: the arm is stopped.   why_stopped: the arm's last reason.
+        recording: the recorder is recording; None: not known yet.
     """
 
     def __init__(self, node: Node, camera: str) -> None:
         self.log = TrialLog()
         self._node, self._episode = node, ""
-        self._picture: bytes | None = None
+        self._image: bytes | None = None
         self.stopped, self.why_stopped = False, ""
         self.recording: bool | None = None
         self._events = node.create_publisher(EpisodeEvent, "episode/event", QoSProfile(depth=50))
@@ -40,23 +40,18 @@ class TrialMonitor:
         node.create_subscription(EpisodeStatus, "episode/status", self._on_episode, LATCHED)
         if camera:
             topic = f"camera/{camera}/image/compressed"
-            node.create_subscription(CompressedImage, topic, self._on_picture, sensor)
+            node.create_subscription(CompressedImage, topic, self._on_image, sensor)
 
-    def picture(self) -> bytes | None:
-        """The newest picture of the camera, as it came; None: none came."""
-        return self._picture
-
-    def save_picture(self, path: Path) -> bool:
-        """Write the newest picture; False: there is none."""
-        picture = self.picture()
-        if picture is None:
+    def save_image(self, path: Path) -> bool:
+        """Write the newest image; False: there is none."""
+        if self._image is None:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(picture)
+        path.write_bytes(self._image)
         return True
 
     def announce(self, change: Takeover) -> None:
-        """Tell the recorder, and so the bag, that a person took the arm or handed it back."""
+        """Publish an event for the bag: a person took over the arm or handed it back."""
         header = Header(frame_id="base_link", stamp=stamp_from_nanoseconds(change.stamp))
         kind, verb = ("takeover", "took the arm over") if change.taken else ("note", "handed the arm back")
         text = f"{change.source or 'a person'} {verb} after {change.step} steps of the policy"
@@ -78,5 +73,5 @@ class TrialMonitor:
         self._episode = message.episode_id
         self.recording = message.state == EpisodeStatus.RECORDING
 
-    def _on_picture(self, message: CompressedImage) -> None:
-        self._picture = bytes(message.data)
+    def _on_image(self, message: CompressedImage) -> None:
+        self._image = bytes(message.data)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trials: what is to be made, what came of it, and the file that each finished one is written to at once."""
+"""Trials, their results, and the file to which each finished one is written at once."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from ptr_models.json_input import parse_object
 OUTCOMES = ("success", "failure", "partial", "invalid")
 SIMULATOR = "simulator"
 """Judge of a trial that no person judged."""
-LISTS = ("q", "human_steps", "pictures")  # fields of a result that JSON knows as lists
+LISTS = ("q", "human_steps", "pictures")  # fields of a result that are lists in JSON
 
 
 class TrialsError(PtrError):
-    """The file of trials can't be read or written, or holds other trials."""
+    """The trials file can't be read or written, or holds other trials."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial that is to be made.
+    """One planned trial.
 
     Attributes:
         index: 0 is the first.
-        policy: its name, or the letter that stands for it while names are hidden.
-        seed: of the scene and of the arm's start.
-        scene: which of the scenes, 0 is the first; -1 (files of older versions): a scene of its own.
+        policy: its name, or its letter while names are hidden.
+        seed: of the scene and the arm's start.
+        scene: index of the scene, 0 is the first; -1 (files of older versions): its own scene.
     """
 
     index: int
@@ -49,21 +49,21 @@ class Trial:
 
 @dataclass(frozen=True)
 class Result:
-    """One trial that was made.
+    """One finished trial.
 
     Attributes:
-        outcome: one of OUTCOMES; an invalid trial (a fault of the set-up) counts neither way.
-        reason: one sentence on what the outcome rests on.
+        outcome: one of OUTCOMES; an invalid trial (a fault of the setup) does not count.
+        reason: one sentence.
         score: 0..1 of a partial success.
         judge: `simulator`, `person`, or the person's name.
         steps, held_steps: control steps of the policy, and those without an action.
-        mean_q: mean Q of the actions; None when none was sent.
-        duration: s, of the run.
-        bag: folder of the recording, relative to the file of trials where it lies below; empty: none.
+        mean_q: mean Q of the actions; None: none was sent.
+        duration: duration of the run, s.
+        bag: folder of the recording, relative to the trials file if below it; empty: none.
         started: ISO 8601, UTC.
-        q: Q of the action of each control step, None where there was none.
+        q: Q of the action of each control step; None: no action.
         human_steps: control steps of the policy during which a person drove the arm.
-        pictures: of the scene before and after, relative to the file of trials; none: there was no camera.
+        pictures: images of the scene before and after, relative to the trials file; none: no camera.
     """
 
     trial: Trial
@@ -83,12 +83,12 @@ class Result:
 
     @property
     def assisted(self) -> bool:
-        """True when a person drove the arm during the trial."""
+        """Whether a person drove the arm during the trial."""
         return bool(self.human_steps)
 
     @property
     def autonomous_success(self) -> bool:
-        """True when the policy did it alone; what a person helped with does not count for it."""
+        """Whether the policy succeeded without a person's help."""
         return self.outcome == "success" and not self.assisted
 
     def judged(self, judgment: Judgment) -> Result:
@@ -113,7 +113,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Judgment:
-    """What came of a trial, and who says so: see `Result`."""
+    """The outcome of a trial and its judge; see `Result`."""
 
     outcome: str
     reason: str
@@ -122,7 +122,7 @@ class Judgment:
 
 
 class TrialFile:
-    """One JSON line per finished trial, on disk before the next one starts; a crash loses none."""
+    """One JSON line per finished trial, on disk before the next one starts, so that a crash loses none."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -149,7 +149,7 @@ class TrialFile:
             try:
                 results.append(Result.from_dict(parse_object(line, "it", TrialsError)))
             except (TrialsError, ValueError, TypeError, KeyError) as error:
-                raise TrialsError(f"{self.path}, line {number}: no trial ({error}); move it away") from error
+                raise TrialsError(f"{self.path}, line {number}: not a trial ({error}); move the file away") from error
         return results
 
     def append(self, result: Result) -> None:
@@ -163,10 +163,10 @@ class TrialFile:
             raise TrialsError(f"trials cannot be written to {self.path}: {error.strerror}") from error
 
     def remaining(self, planned: Sequence[Trial]) -> list[Trial]:
-        """Trials of the plan that are not finished; invalid ones are made again.
+        """Unfinished trials of the plan; invalid ones are repeated.
 
         Raises:
-            TrialsError: the file holds trials that are not of this plan.
+            TrialsError: the file holds trials of another plan.
         """
         results = self.read()
         strangers = [result.trial for result in results if result.trial not in planned]

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The policy server: observations in, commands out, at control rate."""
+"""The policy server: observations in, commands out, at the control rate."""

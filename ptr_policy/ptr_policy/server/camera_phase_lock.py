@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When within an image's period a control step is made: just after the image is there.
+"""Synchronizes control steps with camera frames: a step starts just after an image arrives.
 
-A step that begins at any time looks at an image that has waited for it by half a camera period on average, a whole
-one at worst: 33 ms at 30 Hz, more than everything else on the way to the motors. When the control period is a multiple
-of the camera's, steps can follow the images: a run begins with such a step, and its grid is shifted by a few
-thousandths per step as the two clocks drift apart; an image that is late is waited for a little. Among the images of
-a period the run begins with the one whose command has to wait least for the arm's own loop.
+A step at an arbitrary time uses an image that is on average half a camera period old, at worst a whole one: 33 ms at
+30 Hz, more than everything else on the way to the motors. If the control period is a multiple of the camera's, steps
+can follow the images. A run starts with such a step, and its grid is shifted by a few thousandths of a period per step
+as the two clocks drift apart. A step waits briefly for a late image. Among the images of a period, a run starts with
+the one whose command waits least for the arm's own loop.
 """
 
 from __future__ import annotations
@@ -15,47 +15,47 @@ import numpy as np
 from ptr_policy.server.period_estimator import PeriodEstimate
 
 LEAD = 0.01
-"""s from the acceptance of a run to its first step, at least."""
+"""s, minimum time from the acceptance of a run to its first step."""
 GUARD = 0.0015
 """s from the usual arrival of an image to the step."""
 TIMEOUT = 0.3
-"""Share of the camera's period for which a step waits for an image that is late."""
-WAY = 0.003
-"""s for the observation, from the command to the arm, and from there back, together."""
-SPARE = 0.006
-"""s by which a step may take longer than the one that was rehearsed, and its command still meets the tick of the arm
-that it was meant for. One that misses it waits for a whole period of the arm's loop."""
-SHARE = 0.01
-"""Share of the control period by which a step is shifted at most, and by which a multiple of images may miss it."""
+"""Share of the camera's period for which a step waits for a late image."""
+TRANSPORT_DELAY = 0.003
+"""s, total delay of the observation, of the command to the arm, and of the way back."""
+SLACK = 0.006
+"""s by which a step may take longer than the rehearsed one while its command still meets the arm's intended tick. A
+command that misses it waits for a whole period of the arm's loop."""
+MAX_SHIFT = 0.01
+"""Share of the control period: the maximum shift of a step, and the tolerance for a multiple of the camera's period."""
 
 
 class CameraPhaseLock:
-    """Where the steps of a run belong.
+    """Phase of a run's control steps relative to the images.
 
     Args:
-        period: s, of control.
-        camera: beat of the images; None: not known.
-        shift: s by which the image of an observation is older than the observation (`shifts` of the contract).
+        period: control period, s.
+        camera: timing of the images; None: not known.
+        shift: s by which an observation's image is older than the observation (`shifts` of the contract).
     """
 
     def __init__(self, period: float, camera: PeriodEstimate | None, shift: float = 0.0) -> None:
         self._period = period
         self._per_step = _multiple(period, camera)
-        self._camera = camera if self._per_step else None  # that steps follow
+        self._camera = camera if self._per_step else None
         self._offset = GUARD if camera is None else max(camera.latency, shift) + GUARD
 
     @property
     def follows(self) -> bool:
-        """Whether steps can follow the images at all."""
+        """Whether steps can follow the images."""
         return self._camera is not None
 
     def first(self, now: float, work: float, arm: PeriodEstimate | None = None) -> float:
         """s from now to the first step.
 
         Args:
-            now: s, of the clock of the beats.
-            work: s from the beginning of a step to its command.
-            arm: beat of the arm's loop; None: not known.
+            now: s, on the clock of the estimates.
+            work: s from the start of a step to its command.
+            arm: timing of the arm's loop; None: not known.
         """
         camera = self._camera
         if camera is None:
@@ -64,31 +64,31 @@ class CameraPhaseLock:
         choices = [wait + number * camera.period for number in range(self._per_step)]
         if arm is None or not _multiple(self._period, arm):
             return choices[0]
-        return min(choices, key=lambda one: arm.wait(now + one + work + WAY + SPARE, arm.latency))
+        return min(choices, key=lambda one: arm.wait(now + one + work + TRANSPORT_DELAY + SLACK, arm.latency))
 
-    def worth_waiting(self, now: float, newest: float, waited: float) -> bool:
-        """Whether a step had better wait for its image.
+    def should_wait(self, now: float, newest: float, waited: float) -> bool:
+        """Whether a step should wait for its image.
 
         Args:
-            now, newest: s, and the stamp of the newest image.
-            waited: s that the step is late already.
+            now, newest: current time and stamp of the newest image, s.
+            waited: s by which the step is already late.
         """
         if self._camera is None or waited >= TIMEOUT * self._camera.period:
             return False
         return now - newest > self._offset + self._camera.period / 2
 
     def correction(self, due: float) -> float:
-        """s by which a step that is due at a time (s) had better be later; negative: earlier."""
+        """s by which to delay a step that is due at `due` (s); negative: advance it."""
         if self._camera is None:
             return 0.0
         later = self._camera.wait(due, self._offset)
         nearest = later if later <= self._camera.period / 2 else later - self._camera.period
-        return float(np.clip(nearest, -SHARE * self._period, SHARE * self._period))
+        return float(np.clip(nearest, -MAX_SHIFT * self._period, MAX_SHIFT * self._period))
 
 
-def _multiple(period: float, beat: PeriodEstimate | None) -> int:
-    """How many samples come in a control period; 0: not a whole number of them."""
-    if beat is None:
+def _multiple(period: float, samples: PeriodEstimate | None) -> int:
+    """Number of samples per control period; 0: not a whole number."""
+    if samples is None:
         return 0
-    number = round(period / beat.period)
-    return number if abs(number * beat.period - period) <= SHARE * period else 0
+    number = round(period / samples.period)
+    return number if abs(number * samples.period - period) <= MAX_SHIFT * period else 0

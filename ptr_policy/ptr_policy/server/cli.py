@@ -10,9 +10,9 @@ from typing import Any
 from ptr_models.common import arguments
 from ptr_models.common.namespaces import add_namespace
 
-STARTS, RUNS = 60.0, 3600.0
+START_TIMEOUT, RUN_TIMEOUT = 60.0, 3600.0
 """s to wait for the server, and for the end of a run."""
-LOADS = 120.0
+LOAD_TIMEOUT = 120.0
 """s to wait for a checkpoint to be loaded."""
 
 
@@ -24,9 +24,9 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     run = kinds.add_parser(
         "run",
         help="run the policy once; Ctrl-C ends it",
-        description="Let the policy drive the arm until it has made its steps, a fault ends it, or Ctrl-C does.",
+        description="Let the policy drive the arm until its steps are done, a fault ends the run, or you press Ctrl-C.",
     )
-    about = "task that the policy is told: its name, or words where it was trained with task_conditioning language"
+    about = "task for the policy: its name, or words if it was trained with task_conditioning language"
     arguments.also_by_place(run, "task", type=arguments.task_or_instruction, metavar="TASK", help=about)
     run.add_argument(
         "--max-steps",
@@ -66,13 +66,13 @@ def _run(options: argparse.Namespace) -> int:
         client: ActionClient = GoalClient(node, RunPolicy, "run_policy")
         parameters = node.create_client(SetParameters, "policy_server/set_parameters")
         if options.goal is not None:
-            caller.set_parameters(parameters, {"goal": os.path.abspath(options.goal.expanduser())}, STARTS)
+            caller.set_parameters(parameters, {"goal": os.path.abspath(options.goal.expanduser())}, START_TIMEOUT)
         name = caller.named("run_policy")
-        caller.wait(client.server_is_ready, f"the action {name}; is the policy server running?", STARTS)
+        caller.wait(client.server_is_ready, f"the action {name}; is the policy server running?", START_TIMEOUT)
         goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice or "")
-        handle = caller.result(client.send_goal_async(goal), f"{name} to accept the goal", STARTS)
+        handle = caller.result(client.send_goal_async(goal), f"{name} to accept the goal", START_TIMEOUT)
         try:
-            result = caller.result(handle.get_result_async(), "the end of the run", RUNS).result
+            result = caller.result(handle.get_result_async(), "the end of the run", RUN_TIMEOUT).result
         except SessionEndedError:
             handle.cancel_goal_async()
             caller.stop.clear()  # one more wait, for the arm to be released
@@ -92,7 +92,7 @@ def _load(options: argparse.Namespace) -> int:
         client = node.create_client(LoadCheckpoint, "policy_server/load")
         path = os.path.abspath(options.checkpoint)  # links stay as they are
         request = LoadCheckpoint.Request(checkpoint=path, new_task=options.new_task or "")
-        answer = caller.call(client, request, LOADS)
+        answer = caller.call(client, request, LOAD_TIMEOUT)
         print(f"{answer.message}, contract {answer.contract_hash}")
         return 0
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The control loop of a run of the policy (`_on_step`): the action /run_policy, and what is sent at each step.
+"""The control loop of the policy server (`_on_step`): serves the action /run_policy and publishes at each step.
 
-`step_timer` says when a step is due, `run` what to do in it.
+`step_timer` decides when a step is due, `run` what happens in it.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from ptr_policy.server.step_timer import StepTimer
 from ptr_policy.server.streams import ObservationStreams
 
 GOAL = {"task": 120, "action_choice": 40}  # characters of the texts of a goal
-WATCH_PERIOD = 0.02  # s between two looks at the streams while an action is being carried out
+WATCH_PERIOD = 0.02  # s between two checks of the streams while an action is carried out
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What holds for every run unless its goal says otherwise; the fields are those of RunOptions."""
+    """Defaults of every run, which its goal may override; fields as in RunOptions."""
 
     choice: str
     max_steps: int
@@ -47,7 +47,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Serving:
-    """A checkpoint, and the streams of its contract."""
+    """A checkpoint and the streams of its contract."""
 
     loaded: Loaded
     streams: ObservationStreams
@@ -55,11 +55,11 @@ class _Serving:
 
 @dataclass
 class _Current:
-    """What there is while a run goes on.
+    """State of the current run.
 
     Attributes:
-        finished: wakes the action up.
-        moving: an action is being carried out.
+        finished: completes the ROS action.
+        moving: the policy's action is being carried out.
     """
 
     run: Run
@@ -75,11 +75,11 @@ class Runner:
 
     Attributes:
         active: whether runs are accepted.
-        run: the one that goes on, or the last one.
+        run: the current or the last run.
     """
 
     def __init__(self, node: Node, settings: Settings, report: Callable[[], None]) -> None:
-        """Args: report: called whenever the state of a run has changed."""
+        """Args: report: called when the state of a run has changed."""
         self._node, self._settings, self._report = node, settings, report
         self.active = False
         self.run: Run | None = None
@@ -95,22 +95,22 @@ class Runner:
 
     @property
     def busy(self) -> bool:
-        """Whether a run goes on."""
+        """Whether a run is in progress."""
         return self._current is not None
 
     @property
     def loaded(self) -> Loaded | None:
-        """The checkpoint; None: runs are refused until one is adopted."""
+        """The loaded checkpoint; None: runs are refused."""
         return None if self._serving is None else self._serving.loaded
 
-    def adopt(self, loaded: Loaded) -> None:
-        """Run this checkpoint from now on; not while a run goes on. Streams are those of its contract."""
-        self._give_back()
+    def set_checkpoint(self, loaded: Loaded) -> None:
+        """Use this checkpoint and the streams of its contract from now on. Not during a run."""
+        self._release_checkpoint()
         self.run = None
         self._serving = _Serving(loaded, ObservationStreams(self._node, loaded.contract, loaded.delay))
 
     def end(self, reason: str, failed: bool = False) -> None:
-        """Give the arm back, stop the clock and wake the action up; nothing where no run goes on."""
+        """End the current run, if any: release the arm, stop the timers, complete the action."""
         current, self._current = self._current, None
         if current is None or self._serving is None:
             return
@@ -122,14 +122,14 @@ class Runner:
         self._report()
 
     def close(self) -> None:
-        """Take everything back."""
+        """Destroy all interfaces."""
         self._server.destroy()
-        self._give_back()
+        self._release_checkpoint()
         self._node.destroy_subscription(self._episodes)
         self._node.destroy_publisher(self._commands)
         self._node.destroy_publisher(self._steps)
 
-    def _give_back(self) -> None:
+    def _release_checkpoint(self) -> None:
         if self._serving is not None:
             self._serving.streams.close()
             self._serving.loaded.policy.close()
@@ -145,13 +145,13 @@ class Runner:
             options = self._options(goal.request)
             work = rehearse(serving.loaded.policy, options)
             run = Run(serving.loaded.policy, options)
-        except Exception as error:  # also what a network raises that its rehearsal shows
+        except Exception as error:  # also any error of the network in the rehearsal
             sentence = str(error) if isinstance(error, PtrError) else f"{type(error).__name__}: {error}"
             logger.error(sentence)
             goal.abort()
             return RunPolicy.Result(completed=False, message=sentence, mean_q=float("nan"))
         logger.info(f"{run.options.task}: at most {run.options.max_steps} steps")
-        await self._begin(serving, run, goal, work)
+        await self._start(serving, run, goal, work)
         sentence = f"{run.options.task}: {run.ended}"
         if run.failed:
             logger.error(sentence)
@@ -169,17 +169,17 @@ class Runner:
         )
 
     def _ready(self) -> _Serving:
-        """What a run would be made with.
+        """The checkpoint and streams of a new run.
 
         Raises:
-            ServerError: none can begin now.
+            ServerError: no run can start now.
         """
         if not self.active:
             raise ServerError("the policy server is not active; activate it first")
         if self._serving is None:
             raise ServerError("no checkpoint is loaded; call /policy_server/load first")
         if self._current is not None:
-            raise ServerError(f"a run of {self._current.run.options.task} is going on; cancel it first")
+            raise ServerError(f"a run of {self._current.run.options.task} is in progress; cancel it first")
         if self._serving.streams.arm_stopped:
             raise ServerError("the arm is stopped; clear it first (the console, `ptr arm clear`)")
         return self._serving
@@ -196,13 +196,13 @@ class Runner:
             drift_time=settings.drift_time,
         )
 
-    def _begin(self, serving: _Serving, run: Run, goal: ServerGoalHandle, work: float) -> Future:
-        """Start the clock of a run; the future is done when the run has ended.
+    def _start(self, serving: _Serving, run: Run, goal: ServerGoalHandle, work: float) -> Future:
+        """Start the timers of a run; the future is done when the run has ended.
 
         Args:
-            work: s that a step takes.
+            work: duration of a step, s.
         """
-        serving.streams.begin()
+        serving.streams.start_run()
         self.run = run
         self._current = _Current(
             run,
@@ -225,13 +225,13 @@ class Runner:
             self.end("cancelled by the caller")
             return
         run, contract, streams = current.run, serving.loaded.contract, serving.streams
-        began = self._node.get_clock().now()
+        started = self._node.get_clock().now()
         alarmed = run.drift.alarm
-        step = run.step(lambda: streams.observe(began), lateness)
+        step = run.step(lambda: streams.observe(started), lateness)
         current.moving = step.decision is not None and not step.held
         if step.decision is not None and not step.held:
-            self._commands.publish(command_message(contract, step.decision.action, began))
-        message = step_message(step, run.options.task, contract, streams, began)
+            self._commands.publish(command_message(contract, step.decision.action, started))
+        message = step_message(step, run.options.task, contract, streams, started)
         message.episode_id = self._episode_id
         self._steps.publish(message)
         feedback = RunPolicy.Feedback(step=step.index, held=step.held)
@@ -243,7 +243,7 @@ class Runner:
             self.end(run.ended, run.failed)
 
     def _log(self, step: Step, drift: str) -> None:
-        """Log what is new. Args: drift: sentence of a drift that begins with this step."""
+        """Log held steps and drift. Args: drift: the alarm's sentence if it starts with this step."""
         logger = self._node.get_logger()
         if step.held:
             logger.warning(f"step {step.index} held: {step.reason}", throttle_duration_sec=1.0)
@@ -251,9 +251,9 @@ class Runner:
             logger.warning(f"step {step.index}: {drift}")
 
     def _on_watch(self) -> None:
-        """An action holds for a whole period; the arm stops before its end when a stream can't be trusted any more.
+        """Stop the arm before the end of the period if a stream can no longer be trusted.
 
-        A run does not outlive a stop of the arm: whoever clears it decides what comes next.
+        A stop of the arm ends the run: whoever clears it decides what comes next.
         """
         current, serving = self._current, self._serving
         if current is None or serving is None:

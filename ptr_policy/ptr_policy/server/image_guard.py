@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Images that are dark, torn or frozen: no policy may act on them. Cameras have `ptr_bringup.camera.health`."""
+"""Rejects dark, corrupt and frozen images as policy inputs. For cameras, see `ptr_bringup.camera.health`."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Position = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class _Reference:
-    """An image, its stamp (ns), where the end effector (m) was when it was taken (None: not known), and how far (m)
-    from there it has been while the image stayed the same."""
+    """An image, its stamp (ns), the end effector's position (m) when it was taken (None: not known), and its largest
+    distance (m) from there while the image stayed the same."""
 
     stamp: int
     data: bytes
@@ -36,26 +36,26 @@ class _Reference:
 
 
 class ImageGuard:
-    """Remembers what each camera showed, for one run."""
+    """Checks the images of one run; remembers the last one of each camera."""
 
     def __init__(self) -> None:
         self._references: dict[str, _Reference] = {}
 
-    def check(self, contract: Contract, choice: Choice, where: Callable[[int], Position | None]) -> None:
-        """Look at chosen samples before they are decoded.
+    def check(self, contract: Contract, choice: Choice, position_at: Callable[[int], Position | None]) -> None:
+        """Check the chosen samples before they are decoded.
 
         Args:
-            where: measured position of the end effector (m) at a stamp (ns), None when that is not known. It has to be
-                that of the image's stamp: the state of the observation may be older or younger than its image.
+            position_at: measured position of the end effector (m) at a stamp (ns); None: not known. It is called with
+                the image's stamp, because the observation's state may be older or newer than its image.
         Raises:
-            ImageError: a JPEG is not whole, or a later image is the same byte for byte although the arm moved (a
-                sensor has noise, and the arm is in the image).
+            ImageError: a JPEG is truncated or damaged, or a later image is byte for byte the same although the arm
+                moved (a sensor has noise, and the arm is in the image).
         """
         for camera, (stamp, data) in zip(contract.cameras, choice.images, strict=True):
             content = bytes(data)
             if content.startswith(_JPEG):
                 _require_whole(camera.name, content)
-            now, before = _Reference(stamp, content, where(stamp)), self._references.get(camera.name)
+            now, before = _Reference(stamp, content, position_at(stamp)), self._references.get(camera.name)
             if before is None or before.data != content or before.position is None:
                 self._references[camera.name] = now
             elif now.stamp > before.stamp and now.position is not None:
@@ -73,19 +73,19 @@ def _require_whole(camera: str, content: bytes) -> None:
 
 
 def _require_rest(camera: str, before: _Reference, now: _Reference) -> None:
-    """The furthest way counts: an arm that is held swings back a little, and a circle ends where it began."""
+    """Use the largest distance: a held arm swings back a little, and a circle ends where it started."""
     if before.moved > FROZEN_TRAVEL:
         raise ImageError(
             f"the image of camera {camera} is frozen: it has not changed for {(now.stamp - before.stamp) * 1e-9:.2f} "
-            f"s, in which the arm moved {before.moved:.3f} m"
+            f"s, while the arm moved {before.moved:.3f} m"
         )
 
 
 def require_light(contract: Contract, observation: Observation) -> None:
-    """Look at the decoded images.
+    """Check the brightness of the decoded images.
 
     Raises:
-        ImageError: one is dark.
+        ImageError: an image is dark.
     """
     for camera, image in zip(contract.cameras, observation.images, strict=True):
         if (level := brightness(image)) < DARK:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loading a checkpoint for serving: its contract must be the robot's, and it must be able to act."""
+"""Loads a checkpoint for serving: checks its contract against the robot's, and that it can act."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from ptr_models.latency_file import with_measured_latencies
 from ptr_models.training.devices import resolve_device
 from ptr_policy.server.run import RunOptions, ServerError, rehearse
 
-WARM_UPS = 3  # decisions before the first real one: allocation and the choice of kernels are slow once
-SLOWEST, FASTEST = 1.0, 50.0  # Hz, control rates that are served
+WARM_UPS = 3  # decisions before the first real one: allocation and kernel selection are slow the first time
+MIN_RATE, MAX_RATE = 1.0, 50.0  # Hz, supported control rates
 
 
 @dataclass(frozen=True)
-class Wanted:
+class LoadRequest:
     """What to load, and for which robot.
 
     Attributes:
         checkpoint: folder of a checkpoint or of a run, or KIND:ADDRESS of an external policy.
-        new_task: gets a spare slot, where fine-tuning would begin; empty: none.
-        goal: bag or image file that shows the desired end; empty: none.
-        cameras: of the robot.
+        new_task: task that gets a spare slot, as at the start of fine-tuning; empty: none.
+        goal: bag or image file of the desired end; empty: none.
+        cameras: the robot's cameras.
         contract_file: JSON of the robot's contract; empty: the suite's, with these cameras.
         latency_file: YAML of the robot's measured latencies; empty: none.
         device: auto, cpu, cuda or cuda:NUMBER.
-        threads: of inference on a processor.
+        threads: CPU threads of inference.
     """
 
     checkpoint: str
@@ -54,12 +54,12 @@ class Loaded:
     """A policy that is ready to act.
 
     Attributes:
-        name: the folder, as it was asked for.
+        name: the folder, as requested.
         policy: warmed up.
         contract: the policy's, with the latencies of the robot.
-        delay: s by which its observations trail the world.
+        delay: s by which its observations lag behind the world.
         warning: about latencies that differ from those of its demonstrations; empty: none.
-        device: where it computes.
+        device: where it runs.
     """
 
     name: str
@@ -70,11 +70,11 @@ class Loaded:
     device: str
 
 
-def load(wanted: Wanted) -> Loaded:
+def load(wanted: LoadRequest) -> Loaded:
     """Load a checkpoint, compare its contract with the robot's, and warm it up.
 
     Raises:
-        PtrError: no such checkpoint, a damaged one, another contract, weights that are not finite, no such device.
+        PtrError: missing or damaged checkpoint, another contract, weights that are not finite, or no such device.
     """
     if not wanted.checkpoint:
         raise ServerError("parameter `checkpoint` is empty; give the folder of a checkpoint")
@@ -88,15 +88,15 @@ def load(wanted: Wanted) -> Loaded:
         raise
 
 
-def _ready(policy: ServedPolicy, wanted: Wanted, device: str) -> Loaded:
+def _ready(policy: ServedPolicy, wanted: LoadRequest, device: str) -> Loaded:
     if isinstance(policy, Policy) and wanted.new_task:
         tasks = policy.checkpoint.tasks.extended([wanted.new_task])
         policy.checkpoint = dataclasses.replace(policy.checkpoint, tasks=tasks)
     contract = policy.contract
     if contract.objects:
         raise ServerError(
-            f"the checkpoint {wanted.checkpoint} sees the poses of simulated objects, which no camera gives; try it "
-            "with ptr sim evaluate"
+            f"the checkpoint {wanted.checkpoint} sees the poses of simulated objects, which no camera provides; use "
+            "ptr sim evaluate"
         )
     robot = with_measured_latencies(robot_contract(wanted.contract_file, wanted.cameras), wanted.latency_file)
     contract.require(robot, f"the robot (for the checkpoint {wanted.checkpoint})", source=True)
@@ -114,7 +114,7 @@ def _ready(policy: ServedPolicy, wanted: Wanted, device: str) -> Loaded:
 
 
 def _warm_up(policy: ServedPolicy) -> None:
-    """Decide a few times about nothing."""
+    """Make a few decisions on an empty observation."""
     if isinstance(policy, Policy) and policy.by_goal_image:
         policy.goal = np.zeros(policy.contract.image_shape, np.uint8)
     known = policy.tasks[:1] or ("warm up",)
@@ -124,20 +124,20 @@ def _warm_up(policy: ServedPolicy) -> None:
 
 def _require_servable(policy: ServedPolicy, name: str) -> None:
     rate = policy.contract.control_rate
-    if not SLOWEST <= rate <= FASTEST:
+    if not MIN_RATE <= rate <= MAX_RATE:
         raise ServerError(
-            f"the checkpoint {name} wants a control rate of {rate:g} Hz; {SLOWEST:g} to {FASTEST:g} Hz are served"
+            f"the checkpoint {name} has a control rate of {rate:g} Hz; {MIN_RATE:g} to {MAX_RATE:g} Hz are supported"
         )
     broken = policy.weights_not_finite() if isinstance(policy, Policy) else []
     if broken:
         raise ServerError(
-            f"the checkpoint {name} has weights that are not finite ({broken[0]} and {len(broken) - 1} more); take an "
+            f"the checkpoint {name} has weights that are not finite ({broken[0]} and {len(broken) - 1} more); use an "
             "earlier checkpoint of its run"
         )
 
 
 def robot_contract(path: str, cameras: Sequence[str]) -> Contract:
-    """The robot's contract from a JSON file; without one the suite's with these cameras."""
+    """The robot's contract from a JSON file, or without one the suite's with these cameras."""
     if path:
         try:
             return Contract.from_json(Path(path).read_text(encoding="utf-8"))

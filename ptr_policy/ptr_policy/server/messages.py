@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between the policy server's plain data and ROS messages."""
+"""Converts the policy server's plain data to ROS messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def command_message(contract: Contract, action: np.ndarray, decided: Time) -> Ar
     """The command that carries out an action (7,) during one control period.
 
     Args:
-        decided: when its step began. A server that was stopped in between sends a command whose age tells.
+        decided: start of its step. If the server was paused since then, the command's age shows it.
     """
     command = ArmCommand(source=SOURCE, deadman=True, gripper_position=float(np.clip(action[6], 0.0, 1.0)))
     command.header.stamp = decided.to_msg()
@@ -31,17 +31,17 @@ def command_message(contract: Contract, action: np.ndarray, decided: Time) -> Ar
 
 
 def release_message(contract: Contract, gripper: float, now: Time) -> ArmCommand:
-    """The command that gives the arm back: it holds its pose and its gripper."""
+    """The command that releases the arm, which then holds its pose and gripper."""
     command = ArmCommand(source=SOURCE, deadman=False, gripper_position=gripper)
     command.header.stamp = now.to_msg()
     command.header.frame_id = contract.frame
     return command
 
 
-def step_message(step: Step, task: str, contract: Contract, streams: ObservationStreams, began: Time) -> PolicyStep:
-    """What /policy/step says of a step; the episode is left to the caller."""
+def step_message(step: Step, task: str, contract: Contract, streams: ObservationStreams, started: Time) -> PolicyStep:
+    """The message of a step for /policy/step; the caller sets the episode."""
     message = PolicyStep(task=task, step=step.index, held=step.held, reason=step.reason)
-    message.header.stamp = began.to_msg()
+    message.header.stamp = started.to_msg()
     message.header.frame_id = contract.frame
     message.inference_time = step.duration
     if step.decision is not None:
@@ -53,13 +53,13 @@ def step_message(step: Step, task: str, contract: Contract, streams: Observation
         images, state = step.observation.image_stamps, step.observation.state_stamp
     if images[0] is not None:
         message.image_stamp = stamp_from_nanoseconds(images[0])
-    message.image_age = max(_age(stamp, began) for stamp in images)
-    message.state_age = _age(state, began)
+    message.image_age = max(_age(stamp, started) for stamp in images)
+    message.state_age = _age(state, started)
     return message
 
 
 def _age(stamp: int | None, now: Time) -> float:
-    """Age in s of a stamp in ns; infinite for what was not there."""
+    """Age in s of a stamp in ns; infinite: no stamp."""
     return float("inf") if stamp is None else (now.nanoseconds - stamp) * 1e-9
 
 

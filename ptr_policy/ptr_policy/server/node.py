@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `policy_server`: a checkpoint drives the arm at control rate while the action /run_policy runs."""
+"""The node `policy_server`: a checkpoint drives the arm at the control rate during the action /run_policy."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from ptr_models.episodes.request_text import check_texts
 from ptr_msgs.srv import LoadCheckpoint
 from ptr_policy.server.run import ServerError
 
-EXPECTED = (PtrError, OSError, ValueError)  # their text is a sentence for the user
-LOAD = {"checkpoint": 4096, "new_task": 120}  # characters of the texts of a request
+EXPECTED = (PtrError, OSError, ValueError)  # errors whose message is a sentence for the user
+LOAD = {"checkpoint": 4096, "new_task": 120}  # maximum length of a request's texts, characters
 ON_DRIFT = ("warn", "hold", "end")
 Transition = Callable[["PolicyServerNode", LifecycleState], TransitionCallbackReturn]
 
 
-def told(transition: Transition) -> Transition:
-    """Let a transition that raises fail with its cause in the log; rclpy would swallow the exception."""
+def logged(transition: Transition) -> Transition:
+    """Log the exception of a transition and let it fail; rclpy would swallow the exception."""
 
     @functools.wraps(transition)
     def attempt(self: PolicyServerNode, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return transition(self, state)
         except Exception as error:
-            self.note(error)
+            self.log_failure(error)
             return TransitionCallbackReturn.FAILURE
 
     return attempt
@@ -46,7 +46,7 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
     def __init__(self) -> None:
         super().__init__("policy_server")
         declare(self, "checkpoint", "", "folder of the checkpoint, or KIND:ADDRESS of an external policy")
-        declare(self, "wait_for_checkpoint", False, "without a checkpoint: start, and wait for /policy_server/load")
+        declare(self, "wait_for_checkpoint", False, "without a checkpoint: start and wait for /policy_server/load")
         declare(self, "new_task", "", "a task that gets a spare slot, as at the start of fine-tuning")
         declare(
             self, "goal", "", "bag or image file of the desired end, for task_conditioning goal_image", read_only=False
@@ -73,16 +73,16 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
 
     # Life cycle
 
-    @told
+    @logged
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the checkpoint, compare contracts, warm up, and listen."""
-        from ptr_policy.server.control_loop import (  # PyTorch takes seconds, in which signals must count
+        from ptr_policy.server.control_loop import (  # importing PyTorch takes seconds; signals must be handled before
             Runner,
             Settings,
         )
         from ptr_policy.server.status import StatusPublisher
 
-        self._give_back()  # of an attempt that failed half-way
+        self._release_resources()  # of a failed attempt
         waits = self._value("wait_for_checkpoint") and not self._value("checkpoint")
         loaded = None if waits else self._load(str(self._value("checkpoint")), str(self._value("new_task")))
         settings = Settings(
@@ -93,46 +93,46 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         self._runner = Runner(self, settings, self._report)
         self._service = self.create_service(LoadCheckpoint, "~/load", self._on_load)
         if loaded is not None:
-            self._adopt(loaded)
+            self._set_checkpoint(loaded)
         self._report()
         return TransitionCallbackReturn.SUCCESS
 
-    @told
+    @logged
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Accept runs."""
         self._runner.active = True
         return super().on_activate(state)
 
-    @told
+    @logged
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """End a run and accept no other."""
+        """End the current run and accept no other."""
         self._runner.active = False
         self._runner.end("the policy server was deactivated", failed=True)
         return super().on_deactivate(state)
 
-    @told
+    @logged
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget the checkpoint."""
-        self._give_back()
+        """Unload the checkpoint."""
+        self._release_resources()
         return TransitionCallbackReturn.SUCCESS
 
-    @told
+    @logged
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release the arm; a run that goes on ends as failed."""
+        """Release the arm; a run in progress ends as failed."""
         if self._runner is not None:
             self._runner.active = False
             self._runner.end("the policy server was shut down", failed=True)
         return TransitionCallbackReturn.SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Something went wrong in a transition: release the arm and start over, unconfigured."""
+        """After an error in a transition: release the arm and return to unconfigured."""
         if self._runner is not None:
             self._runner.end("the policy server failed", failed=True)
-        self._give_back()
+        self._release_resources()
         return TransitionCallbackReturn.SUCCESS
 
-    def note(self, error: Exception) -> None:
-        """Keep the cause of a failed transition, and log it where no other does."""
+    def log_failure(self, error: Exception) -> None:
+        """Keep the cause of a failed transition, and log it unless `start` raises it."""
         expected = isinstance(error, EXPECTED)
         self.problem = str(error) if expected else f"{type(error).__name__}: {error}"
         if not expected:
@@ -143,19 +143,19 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
     # The process
 
     def start(self) -> None:
-        """Configure and activate, unless somebody else is to do so.
+        """Configure and activate, if `autostart` is set.
 
         Raises:
-            ServerError: with the reason, when that fails.
+            ServerError: a transition failed; the message gives the reason.
         """
         if not self._value("autostart"):
             return
         for transition in (self.trigger_configure, self.trigger_activate):
             if transition() != TransitionCallbackReturn.SUCCESS:
-                raise ServerError(f"the policy server cannot start: {self.problem or 'see above'}")
+                raise ServerError(f"the policy server cannot start: {self.problem or 'see the log above'}")
 
     def close(self) -> None:
-        """Release the arm; a run that goes on ends as failed, and its caller is still to be told so."""
+        """Release the arm; a run in progress ends as failed, and its caller still gets the result."""
         if self._runner is not None and self._runner.busy:
             self._runner.active = False
             self._runner.end("the policy server is ending", failed=True)
@@ -167,8 +167,8 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         try:
             check_texts(request, LOAD)
             if self._runner.busy:
-                raise ServerError(f"a run of {self._runner.run.options.task} is going on; cancel it first")
-            self._adopt(self._load(request.checkpoint, request.new_task))
+                raise ServerError(f"a run of {self._runner.run.options.task} is in progress; cancel it first")
+            self._set_checkpoint(self._load(request.checkpoint, request.new_task))
             response.success, response.message = True, f"{request.checkpoint} is loaded"
         except EXPECTED as error:
             response.success, response.message = False, str(error)
@@ -181,15 +181,15 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
         return response
 
     def _load(self, checkpoint: str, new_task: str) -> Any:
-        from ptr_policy.server.loading import Wanted, load
+        from ptr_policy.server.loading import LoadRequest, load
 
         names = ("goal", "contract_file", "latency_file", "device", "threads")
         options = {name: self._value(name) for name in names}
         cameras = tuple(str(name) for name in self._value("cameras"))
-        return load(Wanted(checkpoint, new_task, cameras=cameras, **options))
+        return load(LoadRequest(checkpoint, new_task, cameras=cameras, **options))
 
     def _on_set_parameters(self, parameters: Sequence[Parameter]) -> SetParametersResult:
-        """Take another goal, or say why not; without a checkpoint it is looked at when there is one."""
+        """Set another goal, or return why not; without a checkpoint it is checked when one is loaded."""
         goals = [str(parameter.value) for parameter in parameters if parameter.name == "goal"]
         loaded = None if self._runner is None else self._runner.loaded
         if not goals or loaded is None:
@@ -198,16 +198,16 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
 
         try:
             if self._runner.busy:
-                raise ServerError(f"a run of {self._runner.run.options.task} is going on; cancel it first")
+                raise ServerError(f"a run of {self._runner.run.options.task} is in progress; cancel it first")
             set_goal(loaded.policy, loaded.name, goals[-1])
         except EXPECTED as error:
             return SetParametersResult(successful=False, reason=str(error))
-        self.get_logger().info(f"the goal is {goals[-1] or 'none'} now")
+        self.get_logger().info(f"the goal is now {goals[-1] or 'none'}")
         self._report(now=True)
         return SetParametersResult(successful=True)
 
-    def _adopt(self, loaded: Any) -> None:
-        self._runner.adopt(loaded)
+    def _set_checkpoint(self, loaded: Any) -> None:
+        self._runner.set_checkpoint(loaded)
         logger = self.get_logger()
         logger.info(f"{loaded.name} is loaded on {loaded.device}, contract {loaded.contract.hash}")
         if loaded.warning:
@@ -219,11 +219,11 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
 
         self._status.publish(status_of(self._runner.loaded, self._runner.run), now=now)
 
-    def _give_back(self) -> None:
-        """Take back what `configure` made."""
-        for thing in (self._runner, self._status):
-            if thing is not None:
-                thing.close()
+    def _release_resources(self) -> None:
+        """Destroy what `configure` created."""
+        for resource in (self._runner, self._status):
+            if resource is not None:
+                resource.close()
         if self._service is not None:
             self.destroy_service(self._service)
         self._runner = self._status = self._service = None

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy server decides in a step: act on what is seen, or hold and say why.
+"""The decision in a control step: act on the observation, or hold and give the reason.
 
-Plain: the policy, the observation and the clock are passed in. The loop is in `runner`, timed by `step_timer`.
+No ROS: the policy, the observation and the clock are passed in. The loop is in `control_loop`, timed by `step_timer`.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from ptr_models.common.errors import PtrError
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.sampling import Observation
 from ptr_models.inference.acting import Decision, ServedPolicy
-from ptr_policy.server.drift import DriftWatch
+from ptr_policy.server.drift import DriftMonitor
 from ptr_policy.server.step_grid import ON_TIME, Lateness
 
 HOLD_TIME = 3.0
-"""s of holding that end a run which does not say how many steps may be held in a row."""
-CALM = 5.0
-"""s without a late step after which the former ones are history."""
+"""s of holding after which a run ends if it sets no limit of its own."""
+LATE_RESET = 5.0
+"""s without a late step after which earlier ones no longer count."""
 
 
 class ServerError(PtrError):
@@ -34,8 +34,8 @@ class Step:
     """One control step: a decision to carry out, or the reason why there is none.
 
     Attributes:
-        index: 0 at the first step of a run.
-        duration: s from the beginning of the observation to the action.
+        index: 0 for the first step of a run.
+        duration: s from the start of the observation to the action.
     """
 
     index: int
@@ -46,24 +46,23 @@ class Step:
 
     @property
     def held(self) -> bool:
-        """True: no action is sent."""
+        """Whether no action is sent."""
         return bool(self.reason)
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a run goes.
+    """Options of a run.
 
     Attributes:
         task: known to the policy.
-        choice: how the action is chosen: mode, sample, sample_gripper, argmax_q or softmax_q; empty: as the
-            checkpoint says.
-        max_steps: the run is complete after so many.
-        max_holds: so many holds in a row end the run as failed; steps that were missed count as held. 0: as many as
-            HOLD_TIME has steps, at any control rate.
-        candidates: actions that argmax_q and softmax_q choose from; 0: as the checkpoint says.
-        on_drift: what happens when Q has left the range of the demonstrations: warn, hold or end.
-        drift_time: s for which it must have left it.
+        choice: how the action is chosen: mode, sample, sample_gripper, argmax_q or softmax_q; empty: the checkpoint's.
+        max_steps: steps after which the run is complete.
+        max_holds: held steps in a row that end the run as failed; missed steps count as held. 0: the number of steps
+            in HOLD_TIME.
+        candidates: actions that argmax_q and softmax_q choose from; 0: the checkpoint's.
+        on_drift: reaction when Q has left the range of the demonstrations: warn, hold or end.
+        drift_time: s for which Q must be outside it.
     """
 
     task: str
@@ -76,12 +75,12 @@ class RunOptions:
 
 
 def rehearse(policy: ServedPolicy, options: RunOptions) -> float:
-    """Make one decision about nothing, so that what a run can't do is known before it begins.
+    """Make one decision on an empty observation, so that errors show before the run starts.
 
     Returns:
-        s, that the decision took.
+        duration of the decision, s.
     Raises:
-        PtrError: the task or the choice is unknown to the policy; the message lists the known ones.
+        PtrError: the policy does not know the task or the choice; the message lists the known ones.
     """
     image = np.zeros(policy.contract.image_shape, np.uint8)
     state = np.zeros(len(policy.contract.state), np.float32)
@@ -89,14 +88,14 @@ def rehearse(policy: ServedPolicy, options: RunOptions) -> float:
 
 
 class Run:
-    """One run of the policy: counts its steps and knows when it ends.
+    """One run of the policy: counts its steps and decides when it ends.
 
     Attributes:
         steps, held_steps: control steps so far, and those without an action.
-        late_steps: steps that began too late, and those that were missed altogether.
-        drift: how Q compares with the demonstrations.
-        ended: empty while the run goes on, then one sentence.
-        failed: True when a fault ended it.
+        late_steps: steps that started too late or were missed.
+        drift: compares Q with the demonstrations.
+        ended: empty during the run, then the reason in one sentence.
+        failed: True: a fault ended the run.
     """
 
     def __init__(
@@ -110,38 +109,38 @@ class Run:
         self.ended = ""
         self.failed = False
         self._policy, self._clock = policy, clock
-        self._policy.reset()  # the rehearsal was seen, too
+        self._policy.reset()  # forget the rehearsal
         window = round(options.drift_time * policy.contract.control_rate)
-        self.drift = DriftWatch(policy.q_range(options.task), max(1, window))
+        self.drift = DriftMonitor(policy.q_range(options.task), max(1, window))
         self._max_holds = options.max_holds or round(HOLD_TIME * policy.contract.control_rate)
         self._holds_in_a_row = self._steps_on_time = 0
         self._q: list[float] = []
 
     @property
     def mean_q(self) -> float:
-        """Mean over the actions that were sent; NaN when there was none."""
+        """Mean Q of the sent actions; NaN: none was sent."""
         return float(np.mean(self._q)) if self._q else float("nan")
 
     @property
     def late(self) -> bool:
-        """True until steps have been on time for CALM since the last one that was late or missed."""
-        return self.late_steps > 0 and self._steps_on_time * self._policy.contract.period < CALM
+        """True until steps have been on time for LATE_RESET since the last one that was late or missed."""
+        return self.late_steps > 0 and self._steps_on_time * self._policy.contract.period < LATE_RESET
 
     def step(self, observe: Callable[[], Observation], lateness: Lateness = ON_TIME) -> Step:
-        """Take one control step.
+        """Make one control step.
 
         Args:
-            observe: gives the observation as of now, or raises EpisodeError (a stream is too old or damaged).
-            lateness: of this step against the clock of the run.
+            observe: returns the current observation, or raises EpisodeError (a stream is too old or damaged).
+            lateness: how late this step is.
         """
-        began = self._clock()
-        decision, observation, reason = self._decide(observe, lateness, began)
-        step = Step(self.steps, decision, observation, reason, self._clock() - began)
+        started = self._clock()
+        decision, observation, reason = self._decide(observe, lateness, started)
+        step = Step(self.steps, decision, observation, reason, self._clock() - started)
         self._count(step, lateness)
         return step
 
     def end(self, reason: str, failed: bool) -> None:
-        """End it for a reason from outside."""
+        """End the run for an external reason."""
         self.ended, self.failed = reason, self.failed or failed
 
     def _count(self, step: Step, lateness: Lateness) -> None:
@@ -162,9 +161,9 @@ class Run:
             self.end(f"{self.steps} steps are done", failed=False)
 
     def _decide(
-        self, observe: Callable[[], Observation], lateness: Lateness, began: float
+        self, observe: Callable[[], Observation], lateness: Lateness, started: float
     ) -> tuple[Decision | None, Observation | None, str]:
-        """The decision, what it was made from, and why it is not carried out."""
+        """The decision, its observation, and why it is not carried out."""
         if lateness.too_late:
             return None, None, lateness.sentence
         try:
@@ -177,9 +176,9 @@ class Run:
             decision = self._act(observation)
         except Exception as error:  # whatever a network or a GPU driver raises: the arm holds
             return None, observation, f"the policy failed: {type(error).__name__}: {_first_line(error)}"
-        reason = self._distrust(decision, self._clock() - began)
+        reason = self._rejection(decision, self._clock() - started)
         if not reason:
-            self.drift.see(decision.q_mode)
+            self.drift.update(decision.q_mode)
             if self.drift.alarm and self.options.on_drift != "warn":
                 reason = self.drift.sentence
         return decision, observation, reason
@@ -189,7 +188,7 @@ class Run:
         stacked = np.concatenate(list(observation.images), axis=-1)
         return self._policy.act(stacked, observation.state, options.task, options.choice, options.candidates)
 
-    def _distrust(self, decision: Decision, took: float) -> str:
+    def _rejection(self, decision: Decision, took: float) -> str:
         """Why a decision must not be carried out; empty: it may."""
         values = [float(value) for value in (decision.q, decision.q_spread, decision.q_mode)]
         period = self._policy.contract.period
@@ -198,7 +197,7 @@ class Run:
         if self._policy.has_values and not np.all(np.isfinite(values)):
             return f"the Q-function is not finite: {values[0]} with a spread of {values[1]}, {values[2]} of the mode"
         if took > period:
-            return f"the decision took {took:.3f} s of a period of {period:.3f} s"
+            return f"the decision took {took:.3f} s, longer than the period of {period:.3f} s"
         return ""
 
 

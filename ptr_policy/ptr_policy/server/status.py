@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the policy server is, for /policy/status: what is loaded, how the run goes, whether something is wrong."""
+"""The policy server's status for /policy/status: checkpoint, run and problems."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.E
 
 @dataclass(frozen=True)
 class Status:
-    """One state of the server: a level of DiagnosticStatus, a sentence, and values by name."""
+    """A status of the server: a level of DiagnosticStatus, a sentence, and values by name."""
 
     level: bytes
     message: str
@@ -27,11 +27,11 @@ class Status:
 
 
 def status_of(loaded: Loaded | None, run: Run | None) -> Status:
-    """The state of a server.
+    """The status of a server.
 
     Args:
-        loaded: its checkpoint; None: there is none yet.
-        run: the one that goes on, or the last one.
+        loaded: its checkpoint; None: none yet.
+        run: the current or the last run.
     """
     values = {**_values_of_checkpoint(loaded), **_values_of_run(run)}
     if loaded is None:
@@ -41,9 +41,9 @@ def status_of(loaded: Loaded | None, run: Run | None) -> Status:
     if run.failed:
         return Status(ERROR, run.ended, values)
     if run.drift.alarm and not run.ended:
-        return Status(WARN, "Q is outside the range of the demonstrations; look at the scene", values)
+        return Status(WARN, "Q is outside the range of the demonstrations; check the scene", values)
     if run.late and not run.ended:
-        return Status(WARN, "steps come late; is the machine busy?", values)
+        return Status(WARN, "control steps are late; is the machine busy?", values)
     return Status(OK, run.ended or "running", values)
 
 
@@ -60,7 +60,7 @@ def _values_of_checkpoint(loaded: Loaded | None) -> dict[str, str]:
 
 
 def _values_of_run(run: Run | None) -> dict[str, str]:
-    """Values of a run, empty where there is none; numbers as text, empty where one is not known."""
+    """Values of a run as text; empty: no run, or not known."""
     if run is None:
         return dict.fromkeys(("task", "q_low", "q_high", "drift", "steps", "held_steps", "late_steps", "ended"), "")
     drift = run.drift
@@ -81,7 +81,7 @@ def _text(number: float) -> str:
 
 
 class StatusPublisher:
-    """Publishes the state, latched, when its level or sentence changes and once a second while it is asked to."""
+    """Publishes the status, latched: when its level or sentence changes, otherwise at most once a second."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -90,7 +90,7 @@ class StatusPublisher:
         self._sent = 0
 
     def publish(self, status: Status, *, now: bool = False) -> None:
-        """Send it if it is new or due; `now`: in any case."""
+        """Publish it if it is new or due; `now`: in any case."""
         time = self._node.get_clock().now().nanoseconds
         headline = (status.level, status.message)
         if now or headline != self._last or abs(time - self._sent) >= 10**9:
@@ -100,5 +100,5 @@ class StatusPublisher:
             self._publisher.publish(message)
 
     def close(self) -> None:
-        """Take the topic back."""
+        """Destroy the publisher."""
         self._node.destroy_publisher(self._publisher)

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steady beat of control steps: when each is due, how late it came, and how many were missed."""
+"""The time grid of control steps: when each is due, how late it was, and how many were missed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 TOLERANCE = 0.5
-"""Share of a period by which a step may come late. Later, its action would be cut short by the next one."""
+"""Share of a period by which a step may be late. Beyond that, the next step would cut its action short."""
 
 
 @dataclass(frozen=True)
 class Lateness:
-    """How a step kept its time.
+    """How late a step was.
 
     Attributes:
-        late: s after the time at which it was due.
-        missed: steps before it that were due and did not happen. They are not made up.
+        late: s after it was due.
+        missed: preceding steps that were due and did not happen; they are not made up.
         period: s.
     """
 
@@ -25,12 +25,12 @@ class Lateness:
 
     @property
     def too_late(self) -> bool:
-        """Whether the step has to hold: it was late, or steps before it were missed."""
+        """Whether the step must hold: it was late, or preceding steps were missed."""
         return self.missed > 0 or self.late > TOLERANCE * self.period
 
     @property
     def sentence(self) -> str:
-        """What happened."""
+        """The lateness as a sentence."""
         missed = f", {self.missed} steps before it were missed" if self.missed else ""
         return f"the step began {self.late:.3f} s after its time (the period is {self.period:.3f} s){missed}"
 
@@ -39,7 +39,7 @@ ON_TIME = Lateness(0.0, 0, 1.0)
 
 
 class StepGrid:
-    """Compares the moments at which steps begin with an even grid of times.
+    """Compares the start times of steps with an even grid.
 
     Attributes:
         due: s, when the next step is due.
@@ -51,7 +51,7 @@ class StepGrid:
         self.due = first
 
     def tick(self, now: float) -> Lateness:
-        """A step begins now (s); a clock that was set back begins the grid again."""
+        """Count a step that starts at `now` (s); if the clock was set back, the grid restarts."""
         late = now - self.due
         if late < -self._period:
             self.due, late = now, 0.0

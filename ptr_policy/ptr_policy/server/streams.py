@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the policy server listens to: images and the arm's state, as live buffers."""
+"""The policy server's inputs: live buffers of images and arm states."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ from ptr_policy.server.image_guard import ImageGuard, require_light
 from ptr_policy.server.period_estimator import PeriodEstimate, PeriodEstimator
 
 MARGIN = 0.01
-"""s beyond a control period after which a silent stream ends the motion. What is left of the 0.1 s that are promised
-is for the way to the arm and for a busy machine's delays on it."""
-HEALTHY = 2.0 / 30.0 + 0.05
-"""s. The newest image of a healthy camera of 30 Hz may be so old: one period to expose and to transfer it, another
-until the next one is there, and some jitter. A shorter control period does not make it younger."""
-KEPT_IMAGES, KEPT_STATES = 48, 160
-"""Samples of the longest latency and the ages that are allowed, 0.8 s, from a camera of 60 Hz and an arm of 200 Hz."""
-SHORTLY = 50_000_000
-"""ns by which an arm state may be older than the image that it is compared with."""
-_EVER = 2**63 - 1  # ns
+"""s beyond a control period after which a silent stream ends the motion. The rest of the promised 0.1 s covers the way
+to the arm and delays on a busy machine."""
+HEALTHY_AGE = 2.0 / 30.0 + 0.05
+"""s, maximum age of the newest image of a healthy 30 Hz camera: one period to expose and transfer it, another until the
+next one arrives, and some jitter. It does not depend on the control period."""
+BUFFERED_IMAGES, BUFFERED_STATES = 48, 160
+"""Samples in the longest latency plus allowed age, 0.8 s, of a 60 Hz camera and a 200 Hz arm."""
+MAX_STATE_AGE = 50_000_000
+"""ns by which an arm state may be older than the image it is compared with."""
+_ANY_TIME = 2**63 - 1  # ns
 
 
 class ObservationStreams:
     """Subscribes to the streams of a contract and assembles observations, as training does.
 
     Attributes:
-        gripper_commanded: opening that the arm was last told.
-        arm_stopped: the arm is stopped until somebody clears it.
+        gripper_commanded: last commanded opening.
+        arm_stopped: the arm is stopped and must be cleared.
     """
 
     def __init__(self, node: Node, contract: Contract, delay: float) -> None:
         """Args: delay: s by which observations trail the world."""
         self._node, self._contract, self._delay = node, contract, delay
         self._frames, self._ticks = PeriodEstimator(), PeriodEstimator()
-        self._images = {camera.name: LatestBuffer[bytes](KEPT_IMAGES) for camera in contract.cameras}
-        self._arm = LatestBuffer[ArmSample](KEPT_STATES)
+        self._images = {camera.name: LatestBuffer[bytes](BUFFERED_IMAGES) for camera in contract.cameras}
+        self._arm = LatestBuffer[ArmSample](BUFFERED_STATES)
         self._guard = ImageGuard()
         self.gripper_commanded = 1.0
         self.arm_stopped = False
@@ -69,12 +69,12 @@ class ObservationStreams:
         ]
         self._subscriptions.append(node.create_subscription(ArmState, "arm/state", self._on_state, sensor))
 
-    def begin(self) -> None:
-        """A run begins: images are compared with those of this run only."""
+    def start_run(self) -> None:
+        """Start a run: images are compared only with those of this run."""
         self._guard = ImageGuard()
 
     def close(self) -> None:
-        """Listen no more."""
+        """End the subscriptions."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
@@ -90,12 +90,12 @@ class ObservationStreams:
         return observation
 
     def trusted(self, now: Time) -> bool:
-        """Whether a motion that was begun may go on: no stream is silent, no image frozen or torn.
+        """Whether the current motion may continue: no stream is silent, no image frozen or corrupt.
 
-        Cheap enough to be asked between two steps; nothing is decoded.
+        Cheap enough to call between steps; nothing is decoded.
         """
         stamps = (*self.newest_images, self.newest_state)
-        if any(stamp is None or (now.nanoseconds - stamp) * 1e-9 > self._longest_silence for stamp in stamps):
+        if any(stamp is None or (now.nanoseconds - stamp) * 1e-9 > self._max_silence for stamp in stamps):
             return False
         try:
             self._choose(now)
@@ -104,15 +104,15 @@ class ObservationStreams:
         return True
 
     def _choose(self, now: Time) -> Choice:
-        """The samples of the observation as of now; errors as of `observe`, but for what decoding shows."""
+        """The samples of the current observation; errors as in `observe`, except those that need decoding."""
         choice = choose(self._contract, self._images, self._arm, now.nanoseconds, self._delay)
         self._require_fresh(choice, now.nanoseconds)
-        self._guard.check(self._contract, choice, self._where)
+        self._guard.check(self._contract, choice, self._position_at)
         return choice
 
     @property
     def newest_images(self) -> tuple[int | None, ...]:
-        """Stamps (ns) of the newest images, by camera; None: there was none yet."""
+        """Stamps (ns) of the newest images, by camera; None: none yet."""
         return tuple(_stamp(buffer) for buffer in self._images.values())
 
     @property
@@ -120,36 +120,36 @@ class ObservationStreams:
         """Stamp (ns) of the newest arm state."""
         return _stamp(self._arm)
 
-    def _where(self, stamp: int) -> tuple[float, float, float] | None:
-        """Measured position (m) of the end effector at a stamp (ns); None: no state was taken shortly before it."""
+    def _position_at(self, stamp: int) -> tuple[float, float, float] | None:
+        """Measured position (m) of the end effector at a stamp (ns); None: no state within MAX_STATE_AGE before it."""
         found = self._arm.as_of(stamp)
-        return None if found is None or stamp - found[0] > SHORTLY else found[1].position
+        return None if found is None or stamp - found[0] > MAX_STATE_AGE else found[1].position
 
     @property
-    def _longest_silence(self) -> float:
-        return max(self._contract.period + MARGIN, HEALTHY)
+    def _max_silence(self) -> float:
+        return max(self._contract.period + MARGIN, HEALTHY_AGE)
 
     def _require_fresh(self, choice: Choice, now: int) -> None:
-        """Be stricter than the contract where its ages would let the arm move on for too long."""
+        """Enforce a stricter age limit than the contract's if that would let the arm move for too long."""
         names = [*(f"camera {camera.name}" for camera in self._contract.cameras), "arm state"]
         of_cameras, of_arm = shifts(self._contract, self._delay)
         stamps = [*(stamp for stamp, _ in choice.images), choice.arm[0]]
         for name, stamp, shift in zip(names, stamps, (*of_cameras, of_arm), strict=True):
             age = (now - shift - stamp) * 1e-9
-            if age > self._longest_silence:
-                raise StaleSampleError(name, age, self._longest_silence)
+            if age > self._max_silence:
+                raise StaleSampleError(name, age, self._max_silence)
 
     def phase(self) -> CameraPhaseLock:
-        """Where control steps belong between the images of the first camera, as of now."""
+        """Phase of control steps relative to the first camera's images, as of now."""
         (shift, *_), _ = shifts(self._contract, self._delay)
-        return CameraPhaseLock(self._contract.period, self._frames.beat(self._now()), shift * 1e-9)
+        return CameraPhaseLock(self._contract.period, self._frames.estimate(self._now()), shift * 1e-9)
 
-    def arm_beat(self) -> PeriodEstimate | None:
-        """The beat of the arm's loop, as of now."""
-        return self._ticks.beat(self._now())
+    def arm_timing(self) -> PeriodEstimate | None:
+        """Timing of the arm's loop, as of now."""
+        return self._ticks.estimate(self._now())
 
     def newest_image(self) -> float:
-        """Stamp (s) of the newest image of the first camera; minus infinity: there was none yet."""
+        """Stamp (s) of the newest image of the first camera; minus infinity: none yet."""
         stamp = self.newest_images[0]
         return -math.inf if stamp is None else stamp * 1e-9
 
@@ -157,11 +157,11 @@ class ObservationStreams:
         stamp = nanoseconds(message.header.stamp)
         self._images[name].append(stamp, bytes(message.data))
         if name == self._contract.cameras[0].name:
-            self._frames.note(stamp, self._now())
+            self._frames.add(stamp, self._now())
 
     def _on_state(self, message: ArmState) -> None:
-        arrival = self._now()  # its stamp is that of the joint states
-        self._ticks.note(arrival, arrival)
+        arrival = self._now()  # the message's stamp is that of the joint states
+        self._ticks.add(arrival, arrival)
         self._arm.append(nanoseconds(message.header.stamp), arm_sample(message))
         self.gripper_commanded = message.commanded_gripper_position
         self.arm_stopped = message.mode == ArmState.PROTECTIVE_STOP
@@ -171,5 +171,5 @@ class ObservationStreams:
 
 
 def _stamp(buffer: LatestBuffer[Any]) -> int | None:
-    found = buffer.as_of(_EVER)
+    found = buffer.as_of(_ANY_TIME)
     return None if found is None else found[0]

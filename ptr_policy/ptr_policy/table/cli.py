@@ -194,7 +194,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _make(plan: TablePlan, console: Console) -> int:
-    """Run what is missing of a table, and show it."""
+    """Run the missing stages of a table, and show it."""
     from ptr_policy.stages import progress_bar, progress_text
     from ptr_policy.table.forecast import Forecast
     from ptr_policy.table.report import write_report
@@ -216,11 +216,11 @@ def _make(plan: TablePlan, console: Console) -> int:
 
 
 def _show_missing(plan: TablePlan, console: Console) -> None:
-    """Say which trials a person is still to judge, and which evaluated policies are in no cell."""
-    from ptr_policy.table.judged import missing_trials, read_evaluations, strangers
+    """Print the trials that a person still has to judge, and evaluated policies that are in no cell."""
+    from ptr_policy.table.judged import missing_trials, read_evaluations, unmatched_policies
 
     evaluations = read_evaluations(plan)
-    for text in strangers(plan, evaluations):
+    for text in unmatched_policies(plan, evaluations):
         console.print(f"not counted: {plain(text)}", markup=False, soft_wrap=True)
     for step in missing_trials(plan, evaluations):
         console.print(f"{plain(step.about)}\n  {plain(step.command)}", markup=False, highlight=False, soft_wrap=True)
@@ -229,10 +229,10 @@ def _show_missing(plan: TablePlan, console: Console) -> None:
 def _run_stages(
     plan: TablePlan, console: Console, progress: Progress, forecast: Forecast, current: list[Stage]
 ) -> None:
-    """Run each stage that is not done; a bar, or without a terminal a line per stage, says how long the rest takes.
+    """Run each unfinished stage; a bar, or without a terminal a line per stage, shows the remaining time.
 
     Args:
-        current: gets each stage as it begins.
+        current: gets each stage when it starts.
     """
     from ptr_policy.stages import run_stage
     from ptr_policy.table.plan import all_stages
@@ -243,13 +243,13 @@ def _run_stages(
         current.append(stage)
         before = stage.done()
         if before >= stage.total:
-            forecast.was_there(stage)
+            forecast.add_existing(stage)
         else:
             begin = time.monotonic()
             try:
                 run_stage(stage, plan.out / "logs", progress)
             finally:
-                forecast.made(stage, min(stage.done(), stage.total) - before, time.monotonic() - begin)
+                forecast.add(stage, min(stage.done(), stage.total) - before, time.monotonic() - begin)
             left = forecast.remaining()
             total = None if left is None else round(forecast.spent + left)
             progress.update(whole, completed=round(forecast.spent), total=total)
@@ -319,10 +319,10 @@ def _cameras(options: argparse.Namespace, size: str) -> tuple[str, ...]:
 
 
 def check_cameras(plan: TablePlan) -> None:
-    """Look at the cameras before anything is trained.
+    """Check the cameras before anything is trained.
 
     Raises:
-        PtrError: the simulator lacks one, or a checkpoint that is there already sees another one.
+        PtrError: the simulator lacks one, or an existing checkpoint uses another one.
     """
     from ptr_bringup.sim.cameras import CAMERAS
     from ptr_models.contract_cli import contract_from
@@ -345,7 +345,7 @@ def check_cameras(plan: TablePlan) -> None:
 
 
 def check_targets(plan: TablePlan) -> None:
-    """Look at own demonstrations before anything is trained.
+    """Check own demonstrations before anything is trained.
 
     Raises:
         PtrError: they do not fit the pre-training bags.
@@ -370,7 +370,7 @@ def check_targets(plan: TablePlan) -> None:
 
 
 def check_same(out: Path, plan: dict) -> None:
-    """Refuse to mix two plans in one folder; the methods may differ, so that rows can be added.
+    """Reject a different plan for an existing folder; methods may differ, so that rows can be added.
 
     Raises:
         PtrError: the folder belongs to another plan; the message names the first value that differs.

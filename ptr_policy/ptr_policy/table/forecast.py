@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How far a table is, and how long the rest takes, from the times of the stages that were made."""
+"""Progress and remaining time of a table, from the durations of finished stages."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def all_work(plan: TablePlan) -> Iterator[Work]:
 
 
 class Forecast:
-    """Keeps the times of stages in the table's folder, and says how long the others take."""
+    """Keeps the durations of stages in the table's folder, and estimates those of the others."""
 
     def __init__(self, plan: TablePlan) -> None:
         self._plan, self._file = plan, plan.out / FILE
@@ -67,25 +67,25 @@ class Forecast:
             for name, (kind, method, units, seconds) in stored.items():
                 self._spent[name] = (str(kind), str(method), int(units), float(seconds))
         except (TypeError, ValueError) as error:
-            raise PtrError(f"{self._file} holds no times of stages ({error}); delete it") from error
+            raise PtrError(f"{self._file} has no valid stage times ({error}); delete it") from error
 
-    def made(self, stage: Stage, units: int, seconds: float) -> None:
-        """Keep that so many units of a stage took so long; what it took before an interruption is added."""
+    def add(self, stage: Stage, units: int, seconds: float) -> None:
+        """Record the duration of `units` of a stage, in addition to earlier, interrupted attempts."""
         *_, before, spent = self._spent.get(stage.name, ("", "", 0, 0.0))
         self._spent[stage.name] = (stage.kind, stage.method, before + units, spent + seconds)
         write_json(self._file, self._spent)
 
-    def was_there(self, stage: Stage) -> None:
-        """Keep that a stage is done; how long it took counts only where it is known."""
+    def add_existing(self, stage: Stage) -> None:
+        """Record a stage that was already done; its duration counts only if known."""
         self._spent.setdefault(stage.name, (stage.kind, stage.method, stage.total, 0.0))
 
     @property
     def spent(self) -> float:
-        """Seconds that all stages took so far."""
+        """Seconds spent on all stages so far."""
         return sum(seconds for *_, seconds in self._spent.values())
 
     def remaining(self) -> float | None:
-        """Seconds that the rest takes at the speeds so far; None before anything is known of one of its kinds."""
+        """Remaining seconds at the speeds so far; None: the speed of a remaining kind is not known yet."""
         done: dict[tuple[str, str], int] = defaultdict(int)
         for kind, method, units, _ in self._spent.values():
             done[kind, method] += units
@@ -103,7 +103,7 @@ class Forecast:
         return total
 
     def _seconds_per_unit(self, kind: str, method: str) -> float | None:
-        """Of this kind and method, or else of this kind, or for training of any training."""
+        """Speed for this kind and method; if not known, for this kind, or for training of any kind of training."""
         kinds = TRAINING if kind in TRAINING else (kind,)
         for chosen, of in (((kind,), method), ((kind,), None), (kinds, method), (kinds, None)):
             times = [it for it in self._spent.values() if it[0] in chosen and of in (None, it[1]) and it[2] and it[3]]

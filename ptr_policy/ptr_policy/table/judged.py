@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cells whose trials a person judges: what `ptr evaluate` left, whose trials they are, and what is still to be done."""
+"""Cells whose trials a person judges: the results of `ptr evaluate`, their cells, and the missing trials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ptr_policy.table.methods import Method, Recipe
 from ptr_policy.table.plan import TablePlan
 
 OWN_CHOICE = "the checkpoint's"
-"""Way of choosing actions of an evaluation that named none."""
+"""Shown for an evaluation without `--choice`."""
 
 Key = tuple[str, str, int]
 """Method, task, seed."""
@@ -28,7 +28,7 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Judged:
-    """Trials of a cell that count, and how their actions were chosen."""
+    """The valid trials of a cell, and how their actions were chosen."""
 
     decoding: str
     results: tuple[Result, ...]
@@ -37,17 +37,17 @@ class Judged:
 
 @dataclass(frozen=True)
 class Step:
-    """What is to be done, and the command for it."""
+    """A step to be done, and its command."""
 
     about: str
     command: str
 
 
 def read_evaluations(plan: TablePlan) -> list[Evaluation]:
-    """The evaluations in the table's own folder and in those that were named.
+    """The evaluations in the table's own folder and in `--trials-from`.
 
     Raises:
-        PtrError: a folder that was named holds none, or one can't be read.
+        PtrError: a given folder has none, or one can't be read.
     """
     if not plan.judged_tasks:
         return []
@@ -61,7 +61,7 @@ def read_evaluations(plan: TablePlan) -> list[Evaluation]:
 
 
 def judged_cells(plan: TablePlan, evaluations: Sequence[Evaluation]) -> dict[Key, Judged]:
-    """The trials of each cell, over all evaluations; names that are hidden yet have none.
+    """The trials of each cell, over all evaluations; policies with hidden names are left out.
 
     Raises:
         PtrError: the actions of a cell were chosen in several ways.
@@ -80,8 +80,8 @@ def judged_cells(plan: TablePlan, evaluations: Sequence[Evaluation]) -> dict[Key
     return {key: cell for key, cell in cells.items() if cell.results}
 
 
-def strangers(plan: TablePlan, evaluations: Sequence[Evaluation]) -> list[str]:
-    """A sentence on each policy that was evaluated and is in no cell of the table."""
+def unmatched_policies(plan: TablePlan, evaluations: Sequence[Evaluation]) -> list[str]:
+    """A sentence for each evaluated policy that is in no cell of the table."""
     found = []
     for evaluation in evaluations:
         matched = {policy for policy, _ in _matched(plan, evaluation)}
@@ -130,26 +130,26 @@ def label(key: Key) -> str:
 
 
 def missing_trials(plan: TablePlan, evaluations: Sequence[Evaluation]) -> list[Step]:
-    """What is to be done at the arm, until every judged cell has its trials."""
+    """The steps at the arm until every judged cell has its trials."""
     cells = judged_cells(plan, evaluations)
     steps = []
     for task in plan.judged_tasks:
-        begun: set[Key] = set()
+        started: set[Key] = set()
         for evaluation in evaluations:
             named = read_evaluation(evaluation.directory, disclose=True)
             inside = {key for _, key in _matched(plan, named) if key[1] == task}
             if inside and _is_open(plan, evaluation, cells):
-                steps.append(_go_on(plan, named))
-                begun |= inside
+                steps.append(_continue_evaluation(plan, named))
+                started |= inside
         keys = [(method, seed) for method in plan.methods for seed in plan.seeds_of(method)]
-        new = [(method, seed) for method, seed in keys if (method.name, task, seed) not in begun | set(cells)]
+        new = [(method, seed) for method, seed in keys if (method.name, task, seed) not in started | set(cells)]
         trained = [
             (method, seed)
             for method, seed in new
             if method.recipe is Recipe.EXTERNAL or latest_checkpoint(plan.run(method, task, seed))
         ]
         if trained:
-            steps.append(_begin(plan, task, trained))
+            steps.append(_start_evaluation(plan, task, trained))
     return steps
 
 
@@ -161,20 +161,20 @@ def _is_open(plan: TablePlan, evaluation: Evaluation, cells: dict[Key, Judged]) 
     return any(len(cell.results) < plan.budget.trials for cell in matched)
 
 
-def _go_on(plan: TablePlan, evaluation: Evaluation) -> Step:
-    """The rest of an evaluation, whose names are disclosed."""
+def _continue_evaluation(plan: TablePlan, evaluation: Evaluation) -> Step:
+    """The remaining trials of an evaluation with disclosed names."""
     scenes = max(evaluation.protocol.scenes, plan.budget.trials)
     planned = scenes * len(evaluation.protocol.policies)
     about = (
-        f"{evaluation.protocol.task.replace('_', ' ')}: {len(evaluation.judged)} of {planned} trials are judged. Go on "
-        "with them beside a running robot and policy server:"
+        f"{evaluation.protocol.task.replace('_', ' ')}: {len(evaluation.judged)} of {planned} trials are judged. "
+        "Continue with a running robot and policy server:"
     )
     protocol = dataclasses.replace(evaluation.protocol, scenes=scenes)
     return Step(about, command(protocol, evaluation, evaluation.directory))
 
 
-def _begin(plan: TablePlan, task: str, cells: Sequence[tuple[Method, int]]) -> Step:
-    """One evaluation of all cells of a task that have none: interleaved, in the same scenes, under letters."""
+def _start_evaluation(plan: TablePlan, task: str, cells: Sequence[tuple[Method, int]]) -> Step:
+    """One evaluation of all cells of a task without trials: interleaved, in the same scenes, with letters as names."""
     trials, target = plan.budget.trials, plan.targets.get(task)
     checkpoints = ",".join(f"{policy_name(method, seed)}={plan.policy(method, task, seed)}" for method, seed in cells)
     out = next(path for path in _places(plan.evaluations / task) if not (path / "trials.jsonl").exists())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that the table depends on, and the commands that make it, one after the other."""
+"""The plan of the table, and the commands that produce it, in order."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ class TablePlan:
 
 
 def all_stages(plan: TablePlan) -> Iterator[Stage]:
-    """Each command of the table, in order; a stage is made when those before it have ended."""
+    """The stages of the table, in order; each is created when those before it have ended."""
     for (task, kitchen), seed in itertools.product(plan.tasks, plan.seeds):
         if task not in plan.targets:
             yield _demonstrate(plan, task, kitchen, seed)
@@ -214,7 +214,7 @@ def _demonstrate(plan: TablePlan, task: str, kitchen: str, seed: int) -> Stage:
 
 
 def _learn_values(plan: TablePlan, method: Method, seed: int) -> Stage:
-    """Values of the images of the pre-training bags; actions are not looked at."""
+    """Learn values from the images of the pre-training bags; actions are not used."""
     run, steps = plan.values(method, seed), plan.budget.pretraining
     command = _fresh(plan, method, run, seed)
     name, title = f"values_{method.name}_{seed}", f"{method.title}: values of the videos, seed {seed}"
@@ -263,7 +263,7 @@ def _train(plan: TablePlan, method: Method, task: str, seed: int) -> Stage:
 
 
 def _validate(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int) -> Stage:
-    """Every decoding in the same validation scenes, which are none of those of the trials."""
+    """Try every decoding in the same validation scenes, which differ from those of the trials."""
     run = plan.run(method, task, seed)
     command = [*PTR, "sim", "decoding", "--checkpoint", run, "--task", task, "--kitchen", kitchen]
     command += ["--trials", plan.budget.validation, "--level", plan.level, "--json", run / DECODING]
@@ -340,5 +340,5 @@ def read_trials(run: Path, decoding: str) -> list[dict]:
     file = trials_file(run, decoding)
     trials = parse_json(file.read_bytes(), str(file), finite=False) if file.is_file() else []
     if not (isinstance(trials, list) and all(isinstance(trial, dict) for trial in trials)):
-        raise PtrError(f"{file} holds no list of trials; delete it to try this cell again")
+        raise PtrError(f"{file} is not a list of trials; delete it to try this cell again")
     return trials

@@ -204,11 +204,15 @@ def _cells(plan: TablePlan, row: Row) -> list[str]:
 def caption(plan: TablePlan) -> str:
     """What the table was made with, and how it is read."""
     budget = plan.budget
-    real = " The last column: the real arm, other tasks and objects, as its authors report." if plan.is_full else ""
+    real = (
+        " The last column is the real arm, with other tasks and objects, as reported by its authors."
+        if plan.is_full
+        else ""
+    )
     external = [method.title for method in plan.methods if method.recipe is Recipe.EXTERNAL]
     seen = f" Policies see the cameras {' and '.join(plan.cameras)}." if len(plan.cameras) > 1 else ""
     if external:
-        real = f" Trained elsewhere, on what the table does not know: {', '.join(external)}.{real}"
+        real = f" Trained elsewhere, on data unknown to the table: {', '.join(external)}.{real}"
     values = [method.title for method in plan.methods if method.recipe is Recipe.VALUES]
     before = f" {', '.join(values)}: as many updates before, on the images alone." if values else ""
     return (
@@ -242,8 +246,8 @@ def _trials_text(plan: TablePlan) -> str:
     if plan.judged_tasks:
         names = ", ".join(task.replace("_", " ") for task in plan.judged_tasks)
         texts.append(
-            f"Judged by a person, with `ptr evaluate`: {names}. What a person helped with is no success, and actions "
-            "are chosen as each evaluation says."
+            f"Judged by a person, with `ptr evaluate`: {names}. Trials with a person's help do not count as "
+            "successes, and actions are chosen as in each evaluation."
         )
     return " ".join(texts)
 
@@ -300,10 +304,10 @@ def write_page(plan: TablePlan, rows: Sequence[Row], image: Path, evaluations: S
 
 
 def _next_steps(plan: TablePlan, rows: Sequence[Row]) -> list[dict[str, str]]:
-    """What one does after a table, and the command for it."""
+    """Suggested next steps after a table, with their commands."""
     own = ["--target", *(target.folder for target in plan.targets.values())] if plan.targets else []
     words = ("--data", plan.data, *own, "--out", f"{plan.out}_seeds", "…", "--seed", *range(max(plan.seeds) + 2))
-    about = "Take more seeds: intervals over runs need several; the other options as before, in a new folder:"
+    about = "Use more seeds, since intervals over runs need several; other options as before, in a new folder:"
     steps: list[tuple[object, ...]] = [(about, "table", *words)]
     made = [(row.total.successes / row.total.trials, row) for row in rows if row.total.trials]
     tried = [cell for cell in max(made, key=lambda item: item[0])[1].cells if cell.judge != "person"] if made else []

@@ -128,7 +128,7 @@ def check_readable(targets: Iterable[Target], contract: Contract) -> None:
 
 
 def warn_of_levels(targets: Iterable[Target], level: str) -> None:
-    """Say so where simulated demonstrations are of another level than the trials."""
+    """Warn if simulated demonstrations have another level than the trials."""
     for target in targets:
         others = [name for name in target.levels if name != level]
         if others:
@@ -141,7 +141,7 @@ def warn_of_levels(targets: Iterable[Target], level: str) -> None:
 
 
 def warn_of_known_tasks(targets: Iterable[Target], data: Path, exclude: Sequence[str]) -> None:
-    """Say so where a target task is among the pre-training bags: then it is no new task."""
+    """Warn if a target task is among the pre-training bags, because it is then not a new task."""
     canonical = TaskTable((), 0).canonical
     counts: Counter[str] = Counter()
     for path in find_episodes([data], Exclusion(exclude)):
@@ -152,7 +152,7 @@ def warn_of_known_tasks(targets: Iterable[Target], data: Path, exclude: Sequence
     for target in targets:
         if count := counts[canonical(target.task)]:
             LOGGER.warning(
-                "%d of the pre-training bags are of %s, so that it is no new task for methods that pre-train; leave "
+                "%d of the pre-training bags are of %s, so it is not a new task for methods that pre-train; leave "
                 "them out with --exclude",
                 count,
                 target.task,

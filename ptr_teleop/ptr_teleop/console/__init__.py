@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The operator's console: one web page to see, record, label, drive and stop.
 
-`node` and `ros_robot` know ROS; everything else is plain asyncio and is tested without it.
+Only `node`, `listener`, `ros_robot` and the views use ROS; everything else is plain asyncio, tested without it.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The names under which this machine can be reached, and the address as a person gets it."""
+"""The names under which this machine can be reached, and the address of the page."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 
 
 def machine_names() -> list[str]:
-    """This machine's host name, the same in mDNS, and its address towards the network, if it has one."""
+    """This machine's host name, its mDNS name, and its address in the network, if any."""
     host = socket.gethostname()
     names = [host] if "." in host else [host, f"{host}.local"]
     address = network_address()
@@ -21,10 +21,10 @@ def machine_names() -> list[str]:
 
 
 def network_address() -> str | None:
-    """The IPv4 address that packets to other machines leave from; None without a network. Nothing is sent."""
+    """The source IPv4 address of packets to other machines; None without a network. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("192.0.2.1", 9))  # an address for documentation (RFC 5737): only the route is looked up
+            probe.connect(("192.0.2.1", 9))  # a documentation address (RFC 5737): only the route is looked up
             address = str(probe.getsockname()[0])
         except OSError:
             return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many connections a door holds, and which log lines are written: a flood must cost little."""
+"""Limits the connections of a door and the log lines, so that a flood costs little."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DoorLimits:
-    """What a door holds at a time.
+    """Maximum number of open connections of a door.
 
     Attributes:
-        connections: of all clients together.   per_address: of one address.
+        connections: of all clients together.   per_address: from one address.
     """
 
     connections: int
@@ -23,9 +23,9 @@ class DoorLimits:
 
 
 LOCAL = DoorLimits(connections=256, per_address=256)
-"""Everybody on this machine has one address."""
+"""All clients on this machine share one address."""
 REMOTE = DoorLimits(connections=96, per_address=24)
-"""A page has one connection for its state, one per camera, one to drive, and up to six for files."""
+"""A page uses one connection for its state, one per camera, one to drive, and up to six for files."""
 
 
 class Admission:
@@ -36,23 +36,23 @@ class Admission:
         self._held: Counter[str] = Counter()
 
     def refusal(self, address: str) -> str:
-        """Why another connection of an address is not admitted; empty: it is, and counts until `release`."""
+        """Why another connection from an address is refused; empty: it is admitted, and counts until `release`."""
         if self._held.total() >= self._limits.connections:
             return f"{self._limits.connections} connections are open"
         if self._held[address] >= self._limits.per_address:
-            return f"{self._limits.per_address} connections of one address are open"
+            return f"{self._limits.per_address} connections from one address are open"
         self._held[address] += 1
         return ""
 
     def release(self, address: str) -> None:
-        """A connection has ended."""
+        """Count a connection as closed."""
         self._held[address] -= 1
         if self._held[address] <= 0:
             del self._held[address]
 
 
 class OncePerInterval(logging.Filter):
-    """Lets one record of each kind through per interval, with the number of those that it kept back.
+    """Passes one record of each kind per interval, with the number of records suppressed since.
 
     Args:
         interval: s.
@@ -64,16 +64,16 @@ class OncePerInterval(logging.Filter):
         self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """True when a record is written; its kind is its text without the values."""
+        """Whether a record is written; its kind is its format string."""
         kind, now = (record.name, str(record.msg)[:200]), self._clock()
         if kind not in self._kinds and len(self._kinds) >= 100:
             self._kinds.clear()
-        written, kept_back = self._kinds.get(kind, (-self._interval, 0))
+        written, suppressed = self._kinds.get(kind, (-self._interval, 0))
         if now - written < self._interval:
-            self._kinds[kind] = written, kept_back + 1
+            self._kinds[kind] = written, suppressed + 1
             return False
         self._kinds[kind] = now, 0
-        if kept_back:
-            record.msg = f"{record.getMessage()} (and {kept_back} more of the kind)"
+        if suppressed:
+            record.msg = f"{record.getMessage()} ({suppressed} similar lines suppressed)"
             record.args = None
         return True

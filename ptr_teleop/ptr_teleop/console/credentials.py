@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This machine's own token, key and certificate: made at the first start, kept for its user alone."""
+"""This machine's token, key and certificate: created at the first start, readable by its user only."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ptr_models.common.errors import PtrError
 
-LIFETIME = timedelta(days=397)  # the longest that every browser takes
-RENEWAL = timedelta(days=30)  # before its end a certificate is made again
+LIFETIME = timedelta(days=397)  # the longest that every browser accepts
+RENEWAL = timedelta(days=30)  # a certificate is renewed this long before it expires
 TOKEN_BYTES = 24
 USABLE_TOKEN = re.compile(r"[A-Za-z0-9_-]{24,200}")
 
@@ -32,10 +32,10 @@ class CredentialsError(PtrError):
 
 @dataclass(frozen=True)
 class Credentials:
-    """What lets other machines in.
+    """Credentials for access from other machines.
 
     Attributes:
-        token: what an address carries, so that the console answers it.
+        token: must be part of the page's address.
         certificate, key: PEM files.
         fingerprint: SHA-256 of the certificate, as browsers show it.
     """
@@ -54,17 +54,17 @@ class Credentials:
 
 
 def default_folder() -> Path:
-    """Where they are kept: `$XDG_CONFIG_HOME/ptr/console`, by default `~/.config/ptr/console`."""
+    """Folder of the credentials: `$XDG_CONFIG_HOME/ptr/console`, by default `~/.config/ptr/console`."""
     base = os.environ.get("XDG_CONFIG_HOME", "")
     return (Path(base) if base else Path.home() / ".config") / "ptr" / "console"
 
 
 def obtain(folder: Path, names: Sequence[str]) -> Credentials:
-    """Read token and certificate, and make what is missing, too old or for other names.
+    """Read token and certificate; create what is missing, about to expire or made for other names.
 
     Args:
-        folder: made when absent, with access for its owner only.
-        names: host names and IP addresses that the certificate is to hold for.
+        folder: created if absent, with access for its owner only.
+        names: host names and IP addresses that the certificate must cover.
     Raises:
         CredentialsError: a file can't be read or written.
     """
@@ -76,8 +76,8 @@ def obtain(folder: Path, names: Sequence[str]) -> Credentials:
         raise CredentialsError(
             f"token and certificate cannot be kept in {folder} ({error.strerror}); make it writable"
         ) from error
-    print_ = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
-    return Credentials(token, folder / "certificate.pem", folder / "key.pem", print_)
+    fingerprint = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+    return Credentials(token, folder / "certificate.pem", folder / "key.pem", fingerprint)
 
 
 def _token(path: Path) -> str:
@@ -108,7 +108,7 @@ def _certificate(path: Path, key_path: Path, names: Sequence[str]) -> x509.Certi
 
 
 def _usable(certificate: bytes, key: bytes, names: Sequence[str]) -> x509.Certificate | None:
-    """The certificate, when it fits its key, holds for all names and is not about to end."""
+    """The certificate, if it fits its key, covers all names and is not about to expire; otherwise None."""
     try:
         parsed = x509.load_pem_x509_certificate(certificate)
         private = serialization.load_pem_private_key(key, password=None)
@@ -145,26 +145,26 @@ def _name(name: str) -> x509.GeneralName:
 
 
 def _require_private(path: Path) -> None:
-    """Refuse a secret that somebody else can read, or has written.
+    """Reject a secret that another user can read or has written.
 
     Raises:
-        CredentialsError: it is not this user's own, or its permissions let others in.
+        CredentialsError: it belongs to another user, or its permissions allow others to read it.
     """
     status = path.stat()
     if status.st_uid != os.geteuid():
-        raise CredentialsError(f"{path} belongs to another user (number {status.st_uid}); delete it, and start again")
+        raise CredentialsError(f"{path} belongs to another user (uid {status.st_uid}); delete it and restart")
     if status.st_mode & 0o077:
         raise CredentialsError(
-            f"{path} can be read by others (mode {status.st_mode & 0o777:04o}): they may know what is in it. "
-            "Delete it, and start again for a new one"
+            f"{path} can be read by others (mode {status.st_mode & 0o777:04o}), who may know the secret; delete it "
+            "and restart to create a new one"
         )
 
 
 def keep_address(folder: Path, address: str, robot: str = "") -> Path:
-    """Write the address with its token where its user alone can read it; returns the file.
+    """Write the address with its token to a file that only its user can read; returns the file.
 
     Args:
-        robot: its namespace: each of several robots has a file of its own.
+        robot: namespace; each robot has its own file.
     Raises:
         CredentialsError: it can't be written.
     """
@@ -177,7 +177,7 @@ def keep_address(folder: Path, address: str, robot: str = "") -> Path:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Replace a file at once with one that only its owner can read."""
+    """Replace a file atomically with one that only its owner can read."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Accepts the connections of one door: a few for each address, and none that says nothing.
+"""Accepts the connections of one door: a limited number per address, and none that stays silent.
 
-asyncio's own server takes whoever comes, and keeps a client that never sends a request for ever. A thousand of those at
-the door to other machines would use up the process's file descriptors, and nobody could press stop at the other door.
+asyncio's own server accepts every client, and keeps one that never sends a request forever. A thousand of those at the
+door to other machines would use up the process's file descriptors, and the stop button at the other door would fail.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from ptr_teleop.console.admission import Admission, DoorLimits
 
 HANDSHAKE = 4.0  # s for TLS
 HEADER = 5.0  # s from there to a whole request
-SWEEP = 0.5  # s between two looks for silent connections
+SWEEP = 0.5  # s between two checks for silent connections
 BACKLOG = 128
-PAUSE = 0.01  # s after a refusal: whoever floods one door leaves time for the other
-FILES = 1024  # file descriptors that doors and ROS together never need
+PAUSE = 0.01  # s after a refusal, so that a flood at one door leaves time for the other
+FILES = 1024  # file descriptors, more than doors and ROS together need
 LOG = logging.getLogger(__name__)
 
 
 class CountedSocket(socket.socket):
-    """A socket that says when it is closed."""
+    """A socket that calls back when it is closed."""
 
     on_close: Callable[[], None] | None = None
 
     def close(self) -> None:
-        """Close it, and say so once."""
+        """Close it, and call back once."""
         super().close()
         done, self.on_close = self.on_close, None
         if done is not None:
@@ -47,11 +47,11 @@ class DoorKeeper:
 
     Args:
         host, port: 0: any port that is free.
-        make: makes the protocol of a connection.
-        tls: None: not encrypted.
+        make: creates the protocol of a connection.
+        tls: None: unencrypted.
 
     Raises:
-        OSError: the address is taken or does not exist.
+        OSError: the address is in use or does not exist.
     """
 
     def __init__(
@@ -65,21 +65,21 @@ class DoorKeeper:
         self.port = int(self._listening.getsockname()[1])
 
     def start(self) -> None:
-        """Begin to accept."""
-        self._keep(self._accept())
-        self._keep(self._sweep())
+        """Start accepting connections."""
+        self._create_task(self._accept())
+        self._create_task(self._sweep())
 
     def close(self) -> None:
-        """Accept nobody any more; connections that are open go on."""
+        """Stop accepting; open connections stay open."""
         for task in self._tasks:
             task.cancel()
         self._listening.close()
 
-    def spoke(self, peer: Any) -> None:
-        """A client (its address and port) has sent a whole request."""
+    def confirm(self, peer: Any) -> None:
+        """Keep the connection of a client (its address and port) that has sent a whole request."""
         self._silent.pop(peer, None)
 
-    def _keep(self, work: Any) -> None:
+    def _create_task(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -101,36 +101,36 @@ class DoorKeeper:
             connection = CountedSocket(accepted.family, accepted.type, accepted.proto, accepted.detach())
             connection.setblocking(False)
             connection.on_close = lambda address=peer[0]: self._admission.release(address)
-            self._keep(self._serve(connection, peer))
+            self._create_task(self._serve(connection, peer))
 
     async def _serve(self, connection: CountedSocket, peer: Any) -> None:
         limits = {"ssl_handshake_timeout": HANDSHAKE} if self._tls else {}
         if self._tls and sys.version_info >= (3, 11):
             limits["ssl_shutdown_timeout"] = HANDSHAKE
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 self._make, connection, ssl=self._tls, **limits
             )
-        except OSError as error:  # no TLS, or none in time; SSLError is one
+        except OSError as error:  # no TLS, or not in time; SSLError is an OSError
             LOG.debug("no connection with %s: %s", peer[0], error)
             return
         if not transport.is_closing():
-            self._silent[peer] = begun, transport
+            self._silent[peer] = started, transport
 
     async def _sweep(self) -> None:
-        """Drop who has been connected for a while and has not asked for anything."""
+        """Drop connections that have been open for a while without a request."""
         while True:
             await asyncio.sleep(SWEEP)
             limit = time.monotonic() - HEADER
-            for peer, (begun, transport) in list(self._silent.items()):
-                if transport.is_closing() or begun < limit:
+            for peer, (started, transport) in list(self._silent.items()):
+                if transport.is_closing() or started < limit:
                     del self._silent[peer]
                     transport.abort()
 
 
 def reserve_files() -> None:
-    """Let this process have enough file descriptors for full doors and for ROS, where the system allows it."""
+    """Raise the limit of file descriptors to what full doors and ROS need, if the system allows it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < FILES:
         wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)

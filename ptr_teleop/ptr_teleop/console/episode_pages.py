@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Saved episodes over HTTP: the list, thumbnails, and what the player shows."""
+"""Saved episodes over HTTP: the list, thumbnails, and the player's data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from aiohttp import web
 from ptr_models.common.errors import PtrError
 from ptr_teleop.console.robot import Robot
 
-IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # by how their files begin
-AT_ONCE = 2  # requests that read the disk
+IMAGES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}  # by magic number
+MAX_READERS = 2  # requests that read the disk at the same time
 
 T = TypeVar("T")
 
 
 def image_response(image: bytes) -> web.Response:
-    """An image, of a type that is shown and not run.
+    """An image, only of types that a browser displays and does not execute.
 
     Raises:
-        web.HTTPNotFound: it is none.
+        web.HTTPNotFound: not an image.
     """
     kind = next((kind for magic, kind in IMAGES.items() if image.startswith(magic)), None)
     if kind is None:
@@ -31,11 +31,11 @@ def image_response(image: bytes) -> web.Response:
 
 
 class EpisodePages:
-    """Answers of a robot's `EpisodeLibrary`, read in threads: disks are slow, and the stop button must not wait."""
+    """Serves a robot's `EpisodeLibrary`. It reads in threads: disks are slow, and the stop button must not wait."""
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
-        self._free = asyncio.Semaphore(AT_ONCE)
+        self._free = asyncio.Semaphore(MAX_READERS)
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         """Add the routes."""
@@ -68,7 +68,7 @@ class EpisodePages:
         return image_response(await self._read(read))
 
     async def _read(self, read: Callable[..., T], *arguments: Any) -> T:
-        """What a blocking call returns; what it refuses becomes a page with its sentence."""
+        """The result of a blocking call; an error becomes a page with its message."""
         async with self._free:
             try:
                 return await asyncio.to_thread(read, *arguments)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The saved episodes of a folder: what the page lists, and what a person does with one of them."""
+"""The saved episodes of a folder: the page's list, and actions on single episodes."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from ptr_models.episodes.reader import read_metadata
 from ptr_teleop.console.recording import Recording, read_recording
 from ptr_teleop.console.values import ValueSource
 
-NEWEST = 200  # episodes that are listed
-THUMBNAIL = 240  # pixels of its width
-THUMBNAILS = 400  # that are kept
-OPEN = 2  # recordings that are kept: one that is played, and the one before
+MAX_LISTED = 200  # episodes
+THUMBNAIL_WIDTH = 240  # pixels
+MAX_THUMBNAILS = 400  # in memory
+MAX_RECORDINGS = 2  # in memory: the one being played and the previous one
 
 
 class EpisodeLibrary:
-    """Episodes directly in a folder, and those in its folder `discarded`. Every method blocks; threads may share it.
+    """Episodes directly in a folder, and those in its sub-folder `discarded`. All methods block; thread-safe.
 
     Args:
-        directory: the folder at present; empty: none is known.
-        values: where Q along an episode comes from, if it is known.
+        directory: returns the current folder; empty: not known.
+        values: source of Q along episodes, if any.
     """
 
     def __init__(self, directory: Callable[[], str], values: ValueSource | None = None) -> None:
@@ -48,15 +48,15 @@ class EpisodeLibrary:
         self._open: OrderedDict[tuple[str, int], Recording] = OrderedDict()
 
     def listing(self) -> dict[str, Any]:
-        """The newest episodes, newest first, as JSON values; `count` is of all, without the discarded ones.
+        """The newest episodes, newest first, as JSON values; `count` is the number of all that are not discarded.
 
         Raises:
-            EpisodeError: no folder is known, or it is not on this machine.
+            EpisodeError: the folder is not known, or not on this machine.
         """
         root = self._root()
         kept = [path for path in episodes_so_far(root) if path.parent == root]
         trash = episodes_so_far(root / DISCARDED)
-        newest = sorted([*kept, *trash], key=lambda path: path.name, reverse=True)[:NEWEST]
+        newest = sorted([*kept, *trash], key=lambda path: path.name, reverse=True)[:MAX_LISTED]
         with self._lock:
             return {
                 "directory": str(root),
@@ -66,10 +66,10 @@ class EpisodeLibrary:
             }
 
     def thumbnail(self, name: str) -> bytes:
-        """A small JPEG of how an episode ended.
+        """A small JPEG of an episode's last image.
 
         Raises:
-            EpisodeError: there is no such episode, or no image in it.
+            EpisodeError: no such episode, or no image in it.
         """
         path = self.find(name)
         key = (name, _changed(path))
@@ -77,22 +77,22 @@ class EpisodeLibrary:
             image = _small(_last_image(path))
             with self._lock:
                 self._thumbnails[key] = image
-                while len(self._thumbnails) > THUMBNAILS:
+                while len(self._thumbnails) > MAX_THUMBNAILS:
                     self._thumbnails.popitem(last=False)
         return self._thumbnails.get(key) or self.thumbnail(name)
 
     def recording(self, name: str) -> Recording:
-        """An episode to be played.
+        """An episode for playback.
 
         Raises:
-            EpisodeError: there is no such episode, or it can't be read.
+            EpisodeError: no such episode, or it can't be read.
         """
         path = self.find(name)
         key = (name, _changed(path))
         with self._lock:
             if key not in self._open:
                 self._open[key] = read_recording(path)
-                while len(self._open) > OPEN:
+                while len(self._open) > MAX_RECORDINGS:
                     self._open.popitem(last=False)
             self._open.move_to_end(key)
             return self._open[key]
@@ -101,53 +101,53 @@ class EpisodeLibrary:
         """Q of each step of an episode, see `ValueSource.along`.
 
         Raises:
-            EpisodeError: nobody knows it.
+            EpisodeError: Q is not known.
         """
         return self.values.along(self.find(name), self.recording(name).view["steps"])
 
     def discard(self, name: str) -> str:
-        """Move an episode to the discarded ones, as `ptr discard` does; returns what was done, in a sentence."""
+        """Move an episode to `discarded`, like `ptr discard`; returns a sentence for the person."""
         with self._lock:
             discarding.discard(self.find(name))
         return f"{name} is discarded"
 
     def restore(self, name: str) -> str:
-        """Bring a discarded episode back, as `ptr discard --restore` does."""
+        """Restore a discarded episode, like `ptr discard --restore`."""
         check_name(name, "episode id")
         with self._lock:
             discarding.restore(self._root() / name)
-        return f"{name} is back"
+        return f"{name} is restored"
 
     def relabel(self, name: str, outcome: str, score: float | None, note: str, by: str) -> str:
-        """Judge an episode again, as `ptr label` does."""
+        """Relabel an episode, like `ptr label`."""
         label = Label(outcome, time.time_ns(), by, score, note)
         with self._lock:
             labelling.relabel(self.find(name), label)
         return f"{name} is now labeled {outcome}"
 
     def undo(self, name: str) -> str:
-        """Take the newest judgment of an episode back, as `ptr label undo` does."""
+        """Undo the newest judgment of an episode, like `ptr label undo`."""
         with self._lock:
             metadata = labelling.take_back(self.find(name))
-        return f"the newest judgment of {name} is taken back; it is {metadata.outcome}"
+        return f"the newest judgment of {name} is undone; it is now labeled {metadata.outcome}"
 
     def find(self, name: str) -> Path:
         """The folder of an episode, discarded or not.
 
         Raises:
-            EpisodeError: there is none.
+            EpisodeError: no such episode.
         """
         check_name(name, "episode id")
         root = self._root()
         for path in (root / name, root / DISCARDED / name):
             if path.is_dir():
                 return path
-        raise EpisodeError(f"there is no episode {name} in {root}; it was moved or deleted")
+        raise EpisodeError(f"there is no episode {name} in {root}; it may have been moved or deleted")
 
     def _root(self) -> Path:
         directory = self._directory()
         if not directory:
-            raise EpisodeError("no recorder runs; start one, or set the console's parameter `episodes` to a folder")
+            raise EpisodeError("no recorder is running; start one, or set the console's parameter `episodes`")
         root = Path(directory).expanduser().absolute()
         if not root.is_dir():
             raise EpisodeError(f"{root} is not on this machine; start the console where the episodes are")
@@ -163,28 +163,28 @@ class EpisodeLibrary:
 
 
 def _described(path: Path) -> dict[str, Any]:
-    """What the list says of an episode; one that can't be read says why."""
+    """An episode's entry in the list; if it can't be read, with the reason."""
     entry: dict[str, Any] = {"id": path.name, "discarded": path.parent.name == DISCARDED, "problem": ""}
     try:
-        it = read_metadata(path)
+        metadata = read_metadata(path)
     except PtrError as error:
         return entry | {"problem": str(error)}
-    seconds = (it.end_ns - it.start_ns) * 1e-9
+    seconds = (metadata.end_ns - metadata.start_ns) * 1e-9
     return entry | {
-        "task": it.task,
-        "kind": it.kind,
-        "outcome": it.outcome,
-        "score": it.score,
-        "judgments": len(it.labels),
-        "operator": it.operator,
-        "device": it.device,
-        "start": it.start_ns * 1e-9,
-        "seconds": round(seconds, 1) if it.start_ns and seconds > 0.0 else None,
+        "task": metadata.task,
+        "kind": metadata.kind,
+        "outcome": metadata.outcome,
+        "score": metadata.score,
+        "judgments": len(metadata.labels),
+        "operator": metadata.operator,
+        "device": metadata.device,
+        "start": metadata.start_ns * 1e-9,
+        "seconds": round(seconds, 1) if metadata.start_ns and seconds > 0.0 else None,
     }
 
 
 def _changed(path: Path) -> int:
-    """When an episode's bag was written (ns)."""
+    """Modification time of an episode's bag (ns)."""
     return max((bag.stat().st_mtime_ns for bag in path.glob("*.mcap")), default=-1)
 
 
@@ -195,13 +195,13 @@ def _last_image(path: Path) -> np.ndarray:
     for _, raws in found.values():
         if raws:
             return image_data(raws[-1].data)
-    raise EpisodeError(f"{path.name} holds no image")
+    raise EpisodeError(f"{path.name} has no image")
 
 
 def _small(encoded: np.ndarray) -> bytes:
     image = decode(encoded)
     if image is None:
         raise EpisodeError("the last image can't be decoded")
-    height = max(1, round(THUMBNAIL * image.shape[0] / image.shape[1]))
-    small = cv2.resize(image, (THUMBNAIL, height), interpolation=cv2.INTER_AREA)
+    height = max(1, round(THUMBNAIL_WIDTH * image.shape[0] / image.shape[1]))
+    small = cv2.resize(image, (THUMBNAIL_WIDTH, height), interpolation=cv2.INTER_AREA)
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()

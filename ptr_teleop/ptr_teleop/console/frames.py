@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class _Readers:
-    """The event loop of those who wait for a new image, and what wakes them up."""
+    """The event loop of the waiting readers, and the event that wakes them."""
 
     loop: asyncio.AbstractEventLoop
     changed: asyncio.Event
 
 
 class NewestFrame:
-    """A place for one image: a new one replaces the old, however slowly it is read.
+    """Holds one image; a new one replaces the old, however slow the readers are.
 
-    `put` is called by any thread; `after` by coroutines of one event loop.
+    Any thread may call `put`; `after` is for coroutines of one event loop.
     """
 
     def __init__(self) -> None:
@@ -27,10 +27,10 @@ class NewestFrame:
         self._readers: _Readers | None = None
 
     def put(self, jpeg: Callable[[], bytes]) -> int:
-        """Replace the image, and return the new one's number.
+        """Replace the image and return its number.
 
         Args:
-            jpeg: gives its bytes; called only when somebody looks.
+            jpeg: returns its bytes; called only when a reader wants them.
         """
         number = 1 if self._held is None else self._held[0] + 1
         self._held = (number, jpeg)
@@ -38,17 +38,17 @@ class NewestFrame:
         if readers is not None and not readers.loop.is_closed():
             try:
                 readers.loop.call_soon_threadsafe(readers.changed.set)
-            except RuntimeError:  # the loop was closed just now: nobody waits any more
+            except RuntimeError:  # the loop was closed just now: nobody is waiting
                 pass
         return number
 
     def newest(self) -> bytes | None:
-        """The image that is held now; None before the first one."""
+        """The current image; None before the first one."""
         held = self._held
         return None if held is None else held[1]()
 
     async def after(self, number: int) -> tuple[int, bytes]:
-        """The newest image, once there is one whose number is not `number`, and its own number."""
+        """Wait for an image other than `number`; returns its number and bytes."""
         readers, loop = self._readers, asyncio.get_running_loop()
         if readers is None or readers.loop is not loop:
             self._readers = readers = _Readers(loop, asyncio.Event())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the axes that the keys move along lie in a camera's image: those of base_link, drawn at the hand."""
+"""Projects the axes of base_link, along which the keys move the hand, into a camera's image."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from sensor_msgs.msg import CameraInfo
 from ptr_models.common.rotations import matrix_from_quaternion
 
 LENGTH = 0.07  # m from the hand to an arrow's tip
-NEAR = 0.02  # m in front of the camera; what is nearer has no place in its image
+NEAR = 0.02  # m in front of the camera; closer points are not projected
 
 Array = NDArray[np.float64]
 
 
 @dataclass
-class CameraPlace:
-    """What is known about a camera.
+class CameraModel:
+    """Pose and calibration of a camera, as far as known.
 
     Attributes:
         pose: of its optical frame (x right, y down, z forward) in base_link; None: not known.
@@ -32,9 +32,9 @@ class CameraPlace:
     info: CameraInfo | None = None
 
     def axes(self, hand: Array) -> dict[str, Any] | None:
-        """The hand and both ends of each axis in shares of the image's width and height.
+        """The hand and both ends of each axis, as shares of the image's width and height.
 
-        Lens distortion is left out.
+        Lens distortion is ignored.
 
         Args:
             hand: (3,) m in base_link.
@@ -54,7 +54,7 @@ def _project(pose: Pose, info: CameraInfo, points: Array) -> list[list[float]] |
     at, o = pose.position, pose.orientation
     rotation = matrix_from_quaternion([o.x, o.y, o.z, o.w])
     seen = (points - [at.x, at.y, at.z]) @ rotation
-    if not seen[:, 2].min() > NEAR:  # NaN is not
+    if not seen[:, 2].min() > NEAR:  # also for NaN
         return None
     k = np.array(info.k, dtype=np.float64).reshape(3, 3)
     pixels = (seen @ k.T)[:, :2] / seen[:, 2:]

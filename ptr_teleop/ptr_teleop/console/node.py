@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `console`: listens to the robot, and serves the page in a thread of its own."""
+"""The node `console`: listens to the robot and serves the page in its own thread."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from ptr_teleop.console.state import ConsoleState
 from ptr_teleop.console.values import ValueSource
 
 TERMINAL_MARK = "PTR_TERMINAL_MARK"
-"""Variable by which `ptr launch` says how lines begin that it shows on the terminal and keeps out of its logs."""
+"""Variable in which `ptr launch` gives the prefix of lines that it prints on the terminal but keeps out of its logs."""
 STALLED = 0.5  # s of silence after which a stream is shown as stalled
-PORTS = 10  # that are tried: several robots of one machine have a page each
+PORTS = 10  # number of ports tried: several robots on one machine have a page each
 
 
 class ConsoleNode(RunnableNode, Node):
-    """`Listener` turns messages into what pages show, `RosRobot` turns what pages ask for into calls."""
+    """`Listener` turns messages into the pages' state, `RosRobot` turns the pages' requests into service calls."""
 
     def __init__(self) -> None:
         super().__init__("console")
@@ -53,28 +53,28 @@ class ConsoleNode(RunnableNode, Node):
         self._announce(doors, self._server.start())
 
     def close(self) -> None:
-        """Close every page's connection."""
+        """Close the connections of all pages."""
         self._server.stop()
 
     def _declare(self) -> None:
-        declare(self, "port", 8765, "port of the page on this machine; if it is in use, the next free one", (0, 65000))
-        declare(self, "remote", False, "also answer other machines, encrypted, if they have the token")
+        declare(self, "port", 8765, "port of the page on this machine; if in use, the next free one", (0, 65000))
+        declare(self, "remote", False, "also serve other machines, encrypted, if they have the token")
         declare(
             self,
             "remote_port",
             8766,
-            "port of the page for other machines; if it is in use, the next free one",
+            "port of the page for other machines; if in use, the next free one",
             (0, 65000),
         )
-        declare(self, "names", [""], "further host names and addresses of this machine that other machines use")
+        declare(self, "names", [""], "additional host names and addresses under which other machines reach this one")
         declare(self, "credentials", "", f"folder of token, key and certificate; empty: {default_folder()}")
         declare(self, "cameras", ["over_shoulder"], "names of the cameras: /camera/NAME/image/compressed")
-        declare(self, "tasks", [""], "names of the tasks that the page offers")
-        declare(self, "task", "", "task that is selected at first")
+        declare(self, "tasks", [""], "task names offered by the page")
+        declare(self, "task", "", "initially selected task")
         declare(self, "episodes", "", "folder of the episodes that the page lists; empty: where the recorder writes")
         declare(self, "values", "", "JSON file of `ptr analyze q` with Q along these episodes; empty: none")
         declare(self, "checkpoint", "", "checkpoint that computes Q along an episode on request; empty: none")
-        declare(self, "operator_name", "", "who drives: initial value of the page's field")
+        declare(self, "operator_name", "", "initial value of the page's field for who drives")
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
@@ -93,7 +93,7 @@ class ConsoleNode(RunnableNode, Node):
         return doors
 
     def _announce(self, doors: Sequence[Door], ports: Sequence[int]) -> None:
-        """Say where the page is. The token is for the terminal alone: others read logs and /rosout."""
+        """Print the page's address. The token goes to the terminal only: others can read logs and /rosout."""
         whose = f"the console of {self._robot}" if self._robot else "the console"
         self.get_logger().info(f"{whose} is at {url('http', '127.0.0.1', ports[0])}")
         if len(doors) > 1:
@@ -106,12 +106,12 @@ class ConsoleNode(RunnableNode, Node):
 
 
 def _directory_of(state: ConsoleState) -> str:
-    """Where the recorder writes, as it said last; empty: none was heard."""
+    """The recorder's folder, from its last status; empty: no status yet."""
     return "" if state.recorder is None else str(state.recorder.value["directory"])
 
 
 def _show_on_terminal(text: str) -> None:
-    """Print a text where only the person at the terminal sees it; nothing where output goes to a file or a pipe."""
+    """Print a text that only the person at the terminal sees; print nothing if output goes to a file or a pipe."""
     mark = os.environ.get(TERMINAL_MARK, "")
     if not mark and not sys.stdout.isatty():
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A policy and its evaluation as a page gets them."""
+"""Policy and evaluation messages as JSON values for the page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOT_JSON = (ValueError, TypeError, KeyError, IndexError, AttributeError, Overflo
 
 
 def policy_view(message: PolicyStep) -> dict[str, Any]:
-    """What the running policy does, and why when it does nothing."""
+    """What the running policy does, and if it holds, why."""
     return {
         "task": shortened(message.task),
         "step": int(message.step),
@@ -27,13 +27,13 @@ def policy_view(message: PolicyStep) -> dict[str, Any]:
 
 
 def policy_point(message: PolicyStep) -> list[Any]:
-    """A point of the curve: step, Q of the action, spread of the critics, Q of the actor's mode; None while held."""
+    """A point of the curve: step, Q of the action, spread of the critics, Q of the actor's mode; None when held."""
     values = (message.q, message.q_spread, message.q_mode)
     return [int(message.step), *(None if message.held else number(value, 4) for value in values)]
 
 
 def policy_status_view(message: DiagnosticStatus) -> dict[str, Any]:
-    """How the policy server is: its checkpoint, the range of Q that the task's demonstrations had, and its alarms."""
+    """The policy server's state: its checkpoint, the range of Q of the task's demonstrations, and its alarms."""
     values = values_of(message)
     return {
         "level": LEVELS.get(message.level, "error"),
@@ -41,8 +41,8 @@ def policy_status_view(message: DiagnosticStatus) -> dict[str, Any]:
         "checkpoint": values.get("checkpoint", ""),
         "takes_goal": values.get("task_conditioning", "") == "goal_image",
         "goal": values.get("goal", ""),
-        "q_low": _written(values.get("q_low", "")),
-        "q_high": _written(values.get("q_high", "")),
+        "q_low": _parsed(values.get("q_low", "")),
+        "q_high": _parsed(values.get("q_high", "")),
         "drift": values.get("drift", "").strip().lower() in ("true", "1", "yes"),
         "held_steps": values.get("held_steps", ""),
         "late_steps": values.get("late_steps", ""),
@@ -51,7 +51,7 @@ def policy_status_view(message: DiagnosticStatus) -> dict[str, Any]:
 
 
 def evaluation_view(text: str) -> dict[str, Any] | None:
-    """Counts and Wilson's interval of the summary that the evaluator publishes; None: it is none."""
+    """Counts and Wilson interval from the evaluator's published summary; None: not a valid summary."""
     try:
         summary = json.loads(text, parse_constant=lambda _: None)
         low, high = summary["wilson_95"]
@@ -70,7 +70,7 @@ def evaluation_view(text: str) -> dict[str, Any] | None:
 
 
 def trial_view(text: str) -> dict[str, Any] | None:
-    """The trial that an evaluation is at; None: the text says of none."""
+    """The current trial of an evaluation; None: not a valid trial."""
     try:
         trial = json.loads(text, parse_constant=lambda _: None)
         phase = trial["phase"]
@@ -90,8 +90,8 @@ def trial_view(text: str) -> dict[str, Any] | None:
         return None
 
 
-def _written(text: str) -> float | None:
-    """A number that was written as text; None when it is none."""
+def _parsed(text: str) -> float | None:
+    """A number from its text; None: not a finite number."""
     try:
         return number(float(text), 4)
     except ValueError:

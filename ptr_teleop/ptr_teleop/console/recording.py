@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A saved episode as the page plays it: its images, and what was done and happened meanwhile."""
+"""A saved episode for playback in the page: its images, actions and events."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from ptr_models.episodes.streams import Streams, control_grid, read_streams
 from ptr_teleop.console.views import REASONS, number, shortened
 
 SAFETY_TOPIC, STEP_TOPIC = "/arm/safety", "/policy/step"
-LARGEST = 1 << 30  # bytes of a bag that is played
-MOST_EVENTS = 500
+MAX_BAG_SIZE = 1 << 30  # bytes
+MAX_EVENTS = 500
 
 Found = dict[str, tuple[str, list[Raw]]]
 
 
 @dataclass(frozen=True)
 class Recording:
-    """An episode that is played.
+    """An episode for playback.
 
     Attributes:
         view: everything but the images, as JSON values; times are s since the first image or step.
-        images: per camera its encoded images, in the order of `view["cameras"]`.
+        images: encoded images by camera, in the order of `view["cameras"]`.
     """
 
     view: dict[str, Any]
@@ -47,23 +47,23 @@ class Recording:
         """A JPEG or PNG as it was recorded.
 
         Raises:
-            EpisodeError: there is none.
+            EpisodeError: no such image.
         """
         images = self.images.get(camera)
         if images is None or not 0 <= index < len(images):
-            raise EpisodeError(f"there is no image {index} of the camera {camera[:40]}")
+            raise EpisodeError(f"there is no image {index} of camera {camera[:40]}")
         return images[index][1].tobytes()
 
 
 def read_recording(path: Path) -> Recording:
-    """Read an episode; what its steps can't be made of is said in `view["problem"]`, and its images still play.
+    """Read an episode. If its control steps can't be read, `view["problem"]` says why, and its images still play.
 
     Raises:
-        EpisodeError: the bag can't be read, or is too large.
+        EpisodeError: the bag can't be read or is too large.
     """
     size = sum(bag.stat().st_size for bag in path.glob("*.mcap"))
-    if size > LARGEST:
-        raise EpisodeError(f"{path.name} has {size / 1e9:.1f} GB, too much for this page; open it with Foxglove")
+    if size > MAX_BAG_SIZE:
+        raise EpisodeError(f"{path.name} has {size / 1e9:.1f} GB, too much for this page; open it in Foxglove")
     metadata = read_metadata(path)
     with refusing(path):
         return _read(path, metadata)
@@ -73,10 +73,10 @@ def _read(path: Path, metadata: EpisodeMetadata) -> Recording:
     streams = read_streams(path, metadata.contract)
     found = scan(path, [EVENT_TOPIC, SAFETY_TOPIC, STEP_TOPIC])
     stamps, actions, problem = _steps(streams, metadata.contract)
-    begin = min([*(images.stamps[0] for images in streams.images.values() if images), *stamps[:1]], default=0)
+    start = min([*(images.stamps[0] for images in streams.images.values() if images), *stamps[:1]], default=0)
 
     def seconds(stamp: int) -> float:
-        return round((int(stamp) - begin) * 1e-9, 3)
+        return round((int(stamp) - start) * 1e-9, 3)
 
     cameras = {name: [seconds(stamp) for stamp in images.stamps] for name, images in streams.images.items() if images}
     ends = [times[-1] for times in cameras.values()] + [seconds(stamp) for stamp in stamps[-1:]]
@@ -96,7 +96,7 @@ def _read(path: Path, metadata: EpisodeMetadata) -> Recording:
 
 
 def _steps(streams: Streams, contract: Contract) -> tuple[NDArray[np.int64], NDArray[np.float32], str]:
-    """Stamps (T+1,) and actions (T, 7) of the control steps, as training reads them; or none, and why."""
+    """Stamps (T+1,) and actions (T, 7) of the control steps, as training reads them; or none, and why not."""
     try:
         stamps = control_grid(streams, contract, contract.observation_delay)
         _, commands = sample(streams, contract, stamps, contract.observation_delay)
@@ -107,7 +107,7 @@ def _steps(streams: Streams, contract: Contract) -> tuple[NDArray[np.int64], NDA
 
 
 def _events(found: Found) -> list[dict[str, Any]]:
-    """What happened, in order; `at` in ns."""
+    """The events in order; `at` in ns."""
     events: list[dict[str, Any]] = []
     for stamp, message in _decoded(found, EVENT_TOPIC):
         kind = str(message.type).replace("_", " ")
@@ -116,11 +116,11 @@ def _events(found: Found) -> list[dict[str, Any]]:
         reasons = [text for bit, (_, _, text) in REASONS.items() if message.reason & bit]
         if reasons:
             events.append({"at": stamp, "kind": "safety", "text": shortened(", ".join(reasons))})
-    return sorted(events, key=lambda event: event["at"])[:MOST_EVENTS]
+    return sorted(events, key=lambda event: event["at"])[:MAX_EVENTS]
 
 
 def _policy_q(found: Found, seconds: Callable[[int], float]) -> dict[str, Any] | None:
-    """Q of each action of the policy that acted; None: none did, or it has no Q."""
+    """Q of each action of the policy that acted; None: no policy acted, or it has no Q."""
     points = [
         (seconds(stamp), number(message.q, 4))
         for stamp, message in _decoded(found, STEP_TOPIC)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A page's text becomes a request, checked field by field; and the packets of a page that drives are checked."""
+"""Parses a page's text into a request, field by field, and checks the packets of a page that drives."""
 
 from __future__ import annotations
 
@@ -33,36 +33,36 @@ from ptr_teleop.console.requests import (
 )
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-LONGEST = 80  # characters of a name
-LARGEST = 4096  # bytes of a message of a page
+MAX_TASK_NAME = 80  # characters
+MAX_MESSAGE = 4096  # bytes
 TASK, OPERATOR, NOTE, NAME = 120, 80, 2000, 200  # characters
 OUTCOMES = ("success", "failure", "partial", "unlabelled")
 JUDGMENTS = ("success", "failure", "partial", "invalid")
 
 
 def name_and_instruction(text: str) -> tuple[str, str]:
-    """The name of a task, and the words that it was given in; the words are empty when it was given by its name.
+    """The name of a task, and its instruction; the instruction is empty if the text is already a name.
 
-    `Put the knife / in the pot` becomes `put_the_knife_in_the_pot`. The name is empty when the words have neither a
-    Latin letter nor a digit.
+    `Put the knife / in the pot` becomes `put_the_knife_in_the_pot`. The name is empty if the text has neither a Latin
+    letter nor a digit.
     """
     text = text.strip()
-    if len(text) <= LONGEST and _NAME.fullmatch(text):
+    if len(text) <= MAX_TASK_NAME and _NAME.fullmatch(text):
         return text, ""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     words = re.findall(r"[a-z0-9]+", plain)
-    return "_".join(words)[:LONGEST].rstrip("_"), text
+    return "_".join(words)[:MAX_TASK_NAME].rstrip("_"), text
 
 
 class RequestError(PtrError):
-    """What the page sent is refused; the text is the sentence that it shows."""
+    """An invalid message from the page; the page shows the message of this error."""
 
 
 def parse_request(text: str) -> tuple[int, Request]:
-    """The number of a request, which its answer carries, and what it asks for.
+    """The number of a request, which its answer repeats, and the request.
 
     Raises:
-        RequestError: it is none.
+        RequestError: not a valid request.
     """
     fields = parse_object(text)
     number = fields.pop("id", None)
@@ -79,10 +79,10 @@ def parse_request(text: str) -> tuple[int, Request]:
 
 
 def check_packet(text: str) -> None:
-    """Refuse a packet of a page that drives, unless it is a JSON object with finite numbers; it is passed on unread.
+    """Check that a packet of a page that drives is a JSON object with finite numbers.
 
     Raises:
-        RequestError: it is none.
+        RequestError: it is not.
     """
     parse_object(text)
 
@@ -91,10 +91,10 @@ def parse_object(text: str) -> dict[str, Any]:
     """A JSON object with finite numbers.
 
     Raises:
-        RequestError: it is none, or longer than LARGEST.
+        RequestError: not such an object, or longer than MAX_MESSAGE.
     """
-    if len(text) > LARGEST or len(text.encode("utf-8", "replace")) > LARGEST:
-        raise RequestError(f"a message may have {LARGEST} bytes, this one has more")
+    if len(text) > MAX_MESSAGE or len(text.encode("utf-8", "replace")) > MAX_MESSAGE:
+        raise RequestError(f"a message may have at most {MAX_MESSAGE} bytes")
     try:
         value = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
@@ -102,18 +102,18 @@ def parse_object(text: str) -> dict[str, Any]:
             raise RequestError("a message is nested too deeply") from None
         raise RequestError(f"a message is not JSON with finite numbers ({str(error)[:80]})") from None
     if not isinstance(value, dict):
-        raise RequestError("a message has to be a JSON object")
+        raise RequestError("a message must be a JSON object")
     return value
 
 
 def _not_finite(constant: str) -> float:
-    raise ValueError(f"{constant} is no finite number")
+    raise ValueError(f"{constant} is not a finite number")
 
 
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"{digits[:20]} is no finite number")
+        raise ValueError(f"{digits[:20]} is not a finite number")
     return value
 
 
@@ -122,7 +122,7 @@ def _record(fields: dict[str, Any]) -> Record:
     task, instruction = name_and_instruction(words)
     if not task:
         wrong = "has no Latin letter and no digit" if words.strip() else "is empty"
-        raise RequestError(f"the task {wrong}: choose or write one before recording")
+        raise RequestError(f"the task {wrong}; choose or enter one before recording")
     return Record(task, instruction, _text(fields, "operator", OPERATOR, "").strip())
 
 
@@ -154,14 +154,14 @@ def _judge_trial(fields: dict[str, Any]) -> JudgeTrial:
     outcome, score = _outcome(fields, JUDGMENTS)
     reason = _text(fields, "reason", NOTE, "").strip()
     if outcome in ("partial", "invalid") and not reason:
-        raise RequestError(f"a trial that is {outcome} needs a reason: say it in a few words")
+        raise RequestError(f"a trial that is {outcome} needs a reason; give it in a few words")
     return JudgeTrial(outcome, score, reason, _text(fields, "by", OPERATOR, "").strip())
 
 
 def _truth(fields: dict[str, Any], name: str) -> bool:
     value = fields.pop(name, None)
     if not isinstance(value, bool):
-        raise RequestError(f"`{name}` has to be true or false, not {_shown(value)}")
+        raise RequestError(f"`{name}` must be true or false, not {_shown(value)}")
     return value
 
 
@@ -180,19 +180,19 @@ def _outcome(fields: dict[str, Any], known: Sequence[str], default: str | None =
 
 
 def _text(fields: dict[str, Any], name: str, longest: int, default: str | None = None) -> str:
-    """A field of text without control characters, which ROS could not carry or a terminal would obey."""
+    """A text field without control characters, which ROS can't carry or a terminal would interpret."""
     value = fields.pop(name, default)
     if not isinstance(value, str):
-        raise RequestError(f"`{name}` has to be text, not {_shown(value)}")
+        raise RequestError(f"`{name}` must be text, not {_shown(value)}")
     if len(value) > longest:
-        raise RequestError(f"`{name}` may have {longest} characters, this one has {len(value)}")
+        raise RequestError(f"`{name}` may have at most {longest} characters, not {len(value)}")
     if any(not (letter.isprintable() or letter == "\n") for letter in value):
-        raise RequestError(f"`{name}` holds characters that can't be printed")
+        raise RequestError(f"`{name}` contains unprintable characters")
     return value
 
 
 def _shown(value: Any) -> str:
-    """A value as an error names it, however long it is."""
+    """A value for an error message, shortened."""
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a page may ask for; `request_reader` makes it of the page's text."""
+"""The requests of a page; `request_reader` parses them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ DEVICES = ("webxr", "page_keyboard")
 
 @dataclass(frozen=True)
 class Record:
-    """Begin an episode.
+    """Start an episode.
 
     Attributes:
-        task: its name.   instruction: the task in the person's words, empty when they gave the name.
+        task: name of the task.   instruction: the task in the person's words; empty: they entered its name.
     """
 
     task: str
@@ -23,10 +23,10 @@ class Record:
 
 @dataclass(frozen=True)
 class Finish:
-    """End the episode that is being recorded.
+    """End the current episode.
 
     Attributes:
-        score: 0..1 with the outcome `partial`, otherwise None.
+        score: 0..1 for the outcome `partial`, otherwise None.
     """
 
     save: bool
@@ -37,7 +37,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Relabel:
-    """Change the label of a finished episode; an empty `episode` is the last one."""
+    """Change the label of a finished episode; an empty `episode` means the last one."""
 
     episode: str
     outcome: str
@@ -47,26 +47,26 @@ class Relabel:
 
 @dataclass(frozen=True)
 class NextScene:
-    """Bring the arm to its start, and in simulation lay the next scene."""
+    """Move the arm to its start and, in simulation, set up the next scene."""
 
 
 @dataclass(frozen=True)
 class DiscardEpisode:
-    """Move a saved episode to the discarded ones."""
+    """Move a saved episode to `discarded`."""
 
     episode: str
 
 
 @dataclass(frozen=True)
 class RestoreEpisode:
-    """Bring a discarded episode back."""
+    """Restore a discarded episode."""
 
     episode: str
 
 
 @dataclass(frozen=True)
 class UndoLabel:
-    """Take the newest judgment of an episode back."""
+    """Undo the newest judgment of an episode."""
 
     episode: str
 
@@ -80,14 +80,14 @@ class UseDevice:
 
 @dataclass(frozen=True)
 class UseGoal:
-    """Let the end of a saved episode be the goal of the policy that is served."""
+    """Make the last image of a saved episode the goal of the served policy."""
 
     episode: str
 
 
 @dataclass(frozen=True)
 class ChooseTask:
-    """What the next episode is of, also when a device's button begins it; fields as in `Record`."""
+    """Set the task of the next episode, also if a device's button starts it; fields as in `Record`."""
 
     task: str
     instruction: str
@@ -106,34 +106,34 @@ class Release:
 
 @dataclass(frozen=True)
 class SetTorque:
-    """Switch the torque of all motors on or off; the page has asked the person to support the arm."""
+    """Switch the torque of all motors on or off. The page has asked the person to support the arm."""
 
     on: bool
 
 
 @dataclass(frozen=True)
 class RebootMotors:
-    """Reboot the motors that report an error; the arm sags meanwhile."""
+    """Reboot motors that report an error; the arm sags meanwhile."""
 
 
 @dataclass(frozen=True)
 class SceneReady:
-    """The scene of the next trial is laid out."""
+    """Report that the scene of the next trial is set up."""
 
 
 @dataclass(frozen=True)
 class UndoJudgment:
-    """Take the judgment of the trial before back, to give another one."""
+    """Undo the judgment of the previous trial, to give another one."""
 
 
 @dataclass(frozen=True)
 class JudgeTrial:
-    """Label the trial of an evaluation that has just ended.
+    """Judge the evaluation trial that has just ended.
 
     Attributes:
-        outcome: success, failure, partial or invalid (the trial is made again).
-        score: 0..1 with the outcome `partial`, otherwise None.
-        reason: why; needed for `partial` and `invalid`.
+        outcome: success, failure, partial or invalid (the trial is repeated).
+        score: 0..1 for the outcome `partial`, otherwise None.
+        reason: required for `partial` and `invalid`.
         by: who judges.
     """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the server needs of everything behind it; `ros_robot` has it over ROS, tests have their own."""
+"""The server's interface to the robot; `ros_robot` implements it over ROS, tests have their own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.requests import Request
 from ptr_teleop.console.state import ConsoleState
 
-if TYPE_CHECKING:  # it knows messages; a server can be tested without ROS
+if TYPE_CHECKING:  # it imports ROS messages; the server is tested without ROS
     from ptr_teleop.console.episodes import EpisodeLibrary
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a request.
+    """The result of a request.
 
     Attributes:
-        done: it was carried out.   text: one sentence for the person.
+        done: True: carried out.   text: one sentence for the person.
     """
 
     done: bool
@@ -28,7 +28,7 @@ class Answer:
 
 
 class Robot(Protocol):
-    """The arm, the recorder and the teleoperation node, as a page sees them."""
+    """The arm, the recorder and the teleoperation node, as seen by a page."""
 
     state: ConsoleState
     frames: Mapping[str, NewestFrame]
@@ -36,10 +36,10 @@ class Robot(Protocol):
     reference: NewestFrame  # the start image that a trial's scene has to match
 
     async def carry_out(self, request: Request) -> Answer:
-        """Do what a page asks for; never raises, always ends."""
+        """Carry out a page's request; never raises and always returns."""
 
     def drive(self, device: str, packet: str) -> None:
-        """Pass on a packet of a page that drives, unchanged.
+        """Forward a packet of a page that drives, unchanged.
 
         Args:
             device: one of `requests.DEVICES`.

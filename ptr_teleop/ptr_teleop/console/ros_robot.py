@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robot as a page sees it, over ROS: requests become service calls, packets become messages."""
+"""The robot as seen by a page, over ROS: requests become service calls, packets become messages."""
 
 from __future__ import annotations
 
@@ -47,36 +47,36 @@ from ptr_teleop.console.requests import (
 from ptr_teleop.console.robot import Answer
 from ptr_teleop.console.state import ConsoleState
 
-ABSENT = {  # what a person is told when nobody offers a service, by the beginning of its name
-    "arm/stop": "no arm node runs, so nothing could be told to stop; use the arm's power switch",
-    "arm/": "no arm node runs",
-    "teleop/": "no teleoperation node runs; start it",
-    "recorder/": "no recorder runs; start it",
-    "scene/": "no node lays scenes; start the session with collect.launch.xml",
-    "policy_server/": "no policy server runs; start one",
-    "evaluation/": "no evaluation runs that waits for a person; start one",
+UNAVAILABLE = {  # message if nobody offers a service, by the beginning of its name
+    "arm/stop": "no arm node is running, so nothing could be told to stop; use the arm's power switch",
+    "arm/": "no arm node is running; start it",
+    "teleop/": "no teleoperation node is running; start it",
+    "recorder/": "no recorder is running; start it",
+    "scene/": "no node sets up scenes; start the session with collect.launch.xml",
+    "policy_server/": "no policy server is running; start one",
+    "evaluation/": "no evaluation is waiting for a person; start one",
 }
 UNCONFIRMED = "the stop was sent, but the arm did not confirm it within {:.0f} s; use its power switch if it moves"
-TIMEOUT = 5.0  # s for an answer of the recorder, which audits an episode before it answers
-STOP_TIMEOUT = 1.0  # s for an answer of the arm
-RECORDER_DEAD = 2.0  # s without its status; ROS's graph names a killed node for some ten seconds more
-SCENE_TIMEOUT = 60.0  # s: the arm goes to its start slowly
+TIMEOUT = 5.0  # s for a response of the recorder, which audits an episode before it responds
+STOP_TIMEOUT = 1.0  # s for a response of the arm
+RECORDER_TIMEOUT = 2.0  # s without its status; ROS's graph lists a killed node for about ten more seconds
+SCENE_TIMEOUT = 60.0  # s: the arm moves to its start slowly
 MOTOR_TIMEOUT = 15.0  # s: motors reboot one after the other
 
 
-async def ask(client: Client, request: Any, patience: float) -> Answer:
-    """The answer of a service that answers with `success` and `message`."""
-    response = await call(client, request, patience)
+async def ask(client: Client, request: Any, timeout: float) -> Answer:
+    """The answer of a service whose response has `success` and `message`."""
+    response = await call(client, request, timeout)
     if isinstance(response, Answer):
         return response
     return Answer(bool(response.success), str(response.message) or "done")
 
 
-async def call(client: Client, request: Any, patience: float) -> Any:
+async def call(client: Client, request: Any, timeout: float) -> Any:
     """The response of a service, or an Answer that says why there is none."""
     name, full_name = client.srv_name, service_name(client)
     if not client.service_is_ready():
-        return Answer(False, next(text for start, text in ABSENT.items() if name.startswith(start)))
+        return Answer(False, next(text for start, text in UNAVAILABLE.items() if name.startswith(start)))
     loop = asyncio.get_running_loop()
     arrived: asyncio.Future[Any] = loop.create_future()
 
@@ -88,12 +88,12 @@ async def call(client: Client, request: Any, patience: float) -> Any:
     asked = client.call_async(request)
     asked.add_done_callback(deliver)
     try:
-        return await asyncio.wait_for(arrived, patience)
+        return await asyncio.wait_for(arrived, timeout)
     except asyncio.TimeoutError:
         client.remove_pending_request(asked)
         if name == "arm/stop":
-            return Answer(False, UNCONFIRMED.format(patience))
-        return Answer(False, f"{full_name} did not answer within {patience:.0f} s; look at the log of its node")
+            return Answer(False, UNCONFIRMED.format(timeout))
+        return Answer(False, f"{full_name} did not respond within {timeout:.0f} s; try again, or check its node's log")
 
 
 def _settle(arrived: asyncio.Future[Any], future: Future) -> None:
@@ -106,7 +106,7 @@ def _settle(arrived: asyncio.Future[Any], future: Future) -> None:
 
 
 class RosRobot:
-    """See `robot.Robot`. Made by the node; used by the server's thread while another one spins the node."""
+    """See `robot.Robot`. Created by the node, used by the server's thread while another thread spins the node."""
 
     def __init__(
         self,
@@ -165,7 +165,7 @@ class RosRobot:
         return await answering(request)
 
     async def _stop_arm(self, _: Stop) -> Answer:
-        """By two ways: the topic needs no answer and nobody's time, the service says that it was done."""
+        """Stop in two ways: the topic needs no response, and the service confirms that the arm has stopped."""
         self._stop_request.publish(Bool(data=True))
         return await ask(self._stop, Trigger.Request(), STOP_TIMEOUT)
 
@@ -182,48 +182,48 @@ class RosRobot:
         return await ask(self._ready, Trigger.Request(), TIMEOUT)
 
     async def _judge_trial(self, request: JudgeTrial) -> Answer:
-        wish = LabelTrial.Request(
+        label = LabelTrial.Request(
             outcome=request.outcome,
             score=_score(request),
             reason=request.reason,
             annotator=request.by or self._operator,
         )
-        return await ask(self._label_trial, wish, TIMEOUT)
+        return await ask(self._label_trial, label, TIMEOUT)
 
     async def _undo_judgment(self, _: UndoJudgment) -> Answer:
         return await ask(self._undo, Trigger.Request(), TIMEOUT)
 
     async def _use_device(self, request: UseDevice) -> Answer:
-        return await _set(self._teleop, {"device": request.device}, f"{request.device} may drive now")
+        return await _set(self._teleop, {"device": request.device}, f"{request.device} can drive now")
 
     async def _use_goal(self, request: UseGoal) -> Answer:
         found = await self._with_saved(lambda name: str(self.episodes.find(name)), request.episode)
         if not found.done:
             return found
-        return await _set(self._policy, {"goal": found.text}, f"the goal is the end of {request.episode} now")
+        return await _set(self._policy, {"goal": found.text}, f"the goal is now the last image of {request.episode}")
 
     async def _record(self, request: Record) -> Answer:
         teleop = self.state.teleop
         device = teleop.value["in_charge"] or teleop.value["device"] if teleop else ""
         self._operator = request.operator
-        wish = StartEpisode.Request(
+        start = StartEpisode.Request(
             task=request.task,
             kind="demonstration",
             operator_name=request.operator,
             instruction=request.instruction,
             extra_json=json.dumps({"device": device} if device else {}),
         )
-        return await self._ask_recorder(self._start_episode, wish, TIMEOUT)
+        return await self._ask_recorder(self._start_episode, start, TIMEOUT)
 
     async def _finish(self, request: Finish) -> Answer:
-        wish = StopEpisode.Request(save=request.save, outcome=request.outcome, score=_score(request), note=request.note)
-        return await self._ask_recorder(self._stop_episode, wish, 2 * TIMEOUT)
+        stop = StopEpisode.Request(save=request.save, outcome=request.outcome, score=_score(request), note=request.note)
+        return await self._ask_recorder(self._stop_episode, stop, 2 * TIMEOUT)
 
     async def _with_saved(self, act: Callable[..., str], name: str, *arguments: Any) -> Answer:
-        """Do something with a saved episode, in a thread of its own: bags are large, and disks slow."""
+        """Act on a saved episode, in a thread: bags are large and disks slow."""
         recorder = self.state.recorder
         if recorder is not None and recorder.value["state"] == "saving" and recorder.value["episode"] == name:
-            return Answer(False, f"{name} is being looked through; try again in a moment")
+            return Answer(False, f"{name} is being audited; try again in a moment")
         try:
             return Answer(True, await asyncio.to_thread(act, name, *arguments))
         except (PtrError, OSError) as error:
@@ -231,38 +231,38 @@ class RosRobot:
 
     async def _relabel(self, request: Relabel) -> Answer:
         if request.episode:
-            known = (request.outcome, request.score, request.note, self._operator)
-            return await self._with_saved(self.episodes.relabel, request.episode, *known)
-        wish = LabelEpisode.Request(
+            label = (request.outcome, request.score, request.note, self._operator)
+            return await self._with_saved(self.episodes.relabel, request.episode, *label)
+        relabel = LabelEpisode.Request(
             episode_id=request.episode,
             outcome=request.outcome,
             score=_score(request),
             note=request.note,
             annotator=self._operator,
         )
-        return await self._ask_recorder(self._label_episode, wish, TIMEOUT)
+        return await self._ask_recorder(self._label_episode, relabel, TIMEOUT)
 
     async def _next(self, _: NextScene) -> Answer:
         return await ask(self._next_scene, Trigger.Request(), SCENE_TIMEOUT)
 
-    async def _ask_recorder(self, client: Client, wish: Any, patience: float) -> Answer:
-        """Ask the recorder, unless it was heard before and is silent now: a killed one would swallow the call."""
-        heard = self.state.recorder
-        silent = 0.0 if heard is None else time.monotonic() - heard.at
-        if silent > RECORDER_DEAD:
-            why = f"the recorder has said nothing for {silent:.0f} s; look whether it still runs, and start it again"
+    async def _ask_recorder(self, client: Client, request: Any, timeout: float) -> Answer:
+        """Call the recorder, unless it has fallen silent: if it was killed, the call would get no response."""
+        last = self.state.recorder
+        silent = 0.0 if last is None else time.monotonic() - last.at
+        if silent > RECORDER_TIMEOUT:
+            why = f"the recorder has been silent for {silent:.0f} s; check that it is running, and restart it if not"
             return Answer(False, why)
-        return await ask(client, wish, patience)
+        return await ask(client, request, timeout)
 
     async def _choose(self, request: ChooseTask) -> Answer:
-        """Tell it to the node whose device's button may begin the episode."""
+        """Pass the task on to the teleoperation node, whose device's button may start the episode."""
         self._operator = request.operator
         values = {
             "task": request.task,
             "instruction": request.instruction,
             "operator_name": request.operator,
         }
-        return await _set(self._teleop, values, f"the next episode is of {request.task}")
+        return await _set(self._teleop, values, f"the next episode will be of {request.task}")
 
 
 async def _set(client: Client, values: Mapping[str, str], done: str) -> Answer:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is answered: the right host name, the page's own origin, and the token on the door to other machines.
+"""Access control: the host name, the page's own origin, and the token on the door to other machines.
 
-A page of any website can send requests to this machine through the operator's browser. It can't set the headers
-`Host` and `Origin`, so they tell it apart (DNS rebinding, cross-site requests, cross-site WebSockets).
+Any website's page can send requests to this machine through the operator's browser. It can't set the headers `Host` and
+`Origin`, which therefore reveal it (DNS rebinding, cross-site requests, cross-site WebSockets).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 COOKIE = "ptr_console"
-LONGEST_PATH = 2048
+MAX_PATH = 2048
 """Characters of a path with its query; the page's longest has the token."""
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9._-]{1,253})(:[0-9]{1,5})?")
 """A name or an address with or without a port, and nothing else (RFC 9110, 7.2)."""
@@ -42,10 +42,10 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a request is not answered.
+    """Why a request is refused.
 
     Attributes:
-        status: of HTTP.   text: one sentence for the person in front of the page.
+        status: HTTP status.   text: one sentence for the person at the page.
     """
 
     status: int
@@ -53,22 +53,22 @@ class Refusal:
 
 
 def path_refusal(path: str) -> Refusal | None:
-    """Why a path is not looked for; None: it is."""
-    if len(path) > LONGEST_PATH:
-        return Refusal(414, f"This address has {len(path)} characters; no page has one of more than {LONGEST_PATH}.")
+    """Why a path is refused; None: it is not."""
+    if len(path) > MAX_PATH:
+        return Refusal(414, f"This address has {len(path)} characters; the limit is {MAX_PATH}.")
     if "%00" in path:
-        return Refusal(400, "This address holds a character that no page's has.")
+        return Refusal(400, "This address contains an invalid character (%00).")
     return None
 
 
 @dataclass(frozen=True)
 class Guard:
-    """What one door lets in.
+    """Access rules of one door.
 
     Attributes:
         scheme: http or https.
-        hosts: host names and addresses under which the door may be called, in lower case.
-        token: that every request has to carry; empty: none, for the door that only this machine reaches.
+        hosts: accepted host names and addresses, lower case.
+        token: required in every request; empty: none, for the door that only this machine can reach.
     """
 
     scheme: str
@@ -78,17 +78,17 @@ class Guard:
     def refusal(
         self, method: str, upgrade: bool, headers: Mapping[str, str], tokens: Collection[str]
     ) -> Refusal | None:
-        """Why a request is refused; None: it is answered.
+        """Why a request is refused; None: it is not.
 
         Args:
-            upgrade: it asks for a WebSocket.
+            upgrade: the request asks for a WebSocket.
             headers: with case-insensitive names, as aiohttp gives them.
-            tokens: what it carries as its token, in the address or in the cookie.
+            tokens: its tokens, from the address and the cookie.
         """
         hosts = headers.getall("Host", []) if hasattr(headers, "getall") else [headers.get("Host", "")]
         host = hosts[0] if len(hosts) == 1 else ""
         if not self._knows(host):
-            return Refusal(421, f"This console does not answer to the name '{host[:80]}': use the address it printed.")
+            return Refusal(421, f"This console is not known as '{host[:80]}': use the address that it printed.")
         if upgrade or method not in ("GET", "HEAD"):
             origin = headers.get("Origin", "")
             if origin.lower() != f"{self.scheme}://{host}".lower():

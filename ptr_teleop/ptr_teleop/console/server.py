@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The console's web server: its routes, its two doors, and the thread that it runs in."""
+"""The console's web server: its routes, its two doors, and its thread."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from ptr_teleop.console.security import COOKIE, HEADERS, Guard, path_refusal
 from ptr_teleop.console.sockets import Sockets
 
 PAGES = Path(__file__).parent / "web"
-LARGEST_BODY = 16 * 1024  # bytes
+MAX_BODY = 16 * 1024  # bytes
 KEEPALIVE = 15.0  # s for which a connection may wait for its next request
-LINGERING = 2.0  # s in which the rest of a request's body is still read
+LINGERING = 2.0  # s for which the rest of a request's body is still read
 LOGGERS = ("aiohttp.server", "aiohttp.web", "asyncio", "ptr_teleop.console.server", "ptr_teleop.console.door_keeper")
 MONTH = 30 * 86400  # s that a browser keeps the token
 LOG = logging.getLogger(__name__)
@@ -45,13 +45,13 @@ class ServerError(PtrError):
 
 @dataclass(frozen=True)
 class Door:
-    """One address that the server listens at.
+    """One address at which the server listens.
 
     Attributes:
-        port: 0: any that is free.
-        tls: None: not encrypted.
-        ports: so many are tried from `port` on, when it is taken.
-        limits: connections that it holds.
+        port: 0: any free port.
+        tls: None: unencrypted.
+        ports: number of ports to try, from `port` on, if it is in use.
+        limits: maximum number of connections.
     """
 
     host: str
@@ -63,10 +63,10 @@ class Door:
 
 
 class ConsoleServer:
-    """Serves the page of a robot, in a thread of its own.
+    """Serves a robot's page in its own thread.
 
     Args:
-        doors: where it listens.
+        doors: addresses at which it listens.
     """
 
     def __init__(self, robot: Robot, doors: Sequence[Door]) -> None:
@@ -79,16 +79,16 @@ class ConsoleServer:
         self._keepers: list[DoorKeeper] = []
 
     def start(self) -> list[int]:
-        """Begin to listen, and return the port of each door.
+        """Start listening, and return the port of each door.
 
         Raises:
-            ServerError: a door's address is taken or does not exist.
+            ServerError: a door's address is in use or does not exist.
         """
         self._thread.start()
         try:
             return self._ports.result()
         except BaseException:
-            self._thread.join(timeout=5.0)  # it ends by itself: nothing listens
+            self._thread.join(timeout=5.0)  # it ends by itself, since nothing listens
             raise
 
     def stop(self) -> None:
@@ -138,7 +138,7 @@ class ConsoleServer:
         )
         runners.append(runner)
         await runner.setup()
-        make = cast(web.Server, runner.server)  # there since it was set up
+        make = cast(web.Server, runner.server)  # set by `setup`
         for port in range(door.port, door.port + door.ports):
             try:
                 keeper = DoorKeeper(door.host, port, make, door.tls, door.limits)
@@ -146,7 +146,7 @@ class ConsoleServer:
                 if error.errno != errno.EADDRINUSE or port == door.port + door.ports - 1:
                     raise ServerError(
                         f"the console can't listen at {door.host}, port {port} ({error.strerror}); "
-                        "end what does, or choose another port"
+                        "stop the process that uses the port, or choose another one"
                     ) from error
             else:
                 break
@@ -157,7 +157,7 @@ class ConsoleServer:
 
     def _application(self, guard: Guard, admitted: _Admitted) -> web.Application:
         middlewares = [_guarding(guard, self._robot, admitted)]
-        application = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
+        application = web.Application(middlewares=middlewares, client_max_size=MAX_BODY)
         application.on_response_prepare.append(_set_headers)
         application.router.add_get("/", _front_page(guard))
         application.router.add_get("/stop", _file("stop.html"))
@@ -171,7 +171,7 @@ class ConsoleServer:
         return application
 
     async def _on_stop(self, request: web.Request) -> web.Response:
-        """Stop the arm: for the page's script (JSON) and for a form without any script (a page)."""
+        """Stop the arm; responds to the page's script with JSON, to a plain form with a page."""
         answer = await self._robot.carry_out(Stop())
         status = 200 if answer.done else 503
         if "application/json" in request.headers.get("Accept", ""):
@@ -186,7 +186,7 @@ class ConsoleServer:
 
 
 async def _end_tasks() -> None:
-    """Cancel what still runs in this loop, for example a connection that is being accepted."""
+    """Cancel the remaining tasks of this loop, for example a connection that is being accepted."""
     rest = asyncio.all_tasks() - {asyncio.current_task()}
     for task in rest:
         task.cancel()
@@ -194,7 +194,7 @@ async def _end_tasks() -> None:
 
 
 def _front_page(guard: Guard) -> Handler:
-    """The page; a token in its address moves to a cookie that scripts and other sites can't read."""
+    """The page. A token in its address moves to a cookie that scripts and other sites can't read."""
 
     async def respond(request: web.Request) -> web.StreamResponse:
         response = web.FileResponse(PAGES / "index.html")
@@ -214,19 +214,19 @@ def _file(name: str) -> Handler:
 
 
 class _Admitted:
-    """Tells a door's keeper, once there is one, who has sent a request."""
+    """Tells a door's keeper, once there is one, which clients have sent a request."""
 
     keeper: DoorKeeper | None = None
 
-    def note(self, request: web.Request) -> None:
+    def confirm(self, request: web.Request) -> None:
         if self.keeper is not None and request.transport is not None:
-            self.keeper.spoke(request.transport.get_extra_info("peername"))
+            self.keeper.confirm(request.transport.get_extra_info("peername"))
 
 
 def _guarding(guard: Guard, robot: Robot, admitted: _Admitted) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        admitted.note(request)
+        admitted.confirm(request)
         upgrade = "websocket" in request.headers.get("Upgrade", "").lower()
         tokens = [request.cookies.get(COOKIE, ""), request.query.get("token", "")]
         refusal = guard.refusal(request.method, upgrade, request.headers, tokens) or path_refusal(request.raw_path)
@@ -245,7 +245,7 @@ def _guarding(guard: Guard, robot: Robot, admitted: _Admitted) -> Middleware:
             return web.Response(status=404, text="There is no such page.")
         except Exception:
             LOG.exception("a request failed: %s %s", request.method, request.path)
-            return web.Response(status=500, text="The console made a mistake: its log says which.")
+            return web.Response(status=500, text="Internal server error; see the console's log.")
 
     return middleware
 

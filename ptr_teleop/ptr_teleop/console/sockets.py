@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The page's three kinds of WebSocket: what it sees and asks, what its cameras show, and what it drives with.
+"""The page's three kinds of WebSocket: state and requests, camera images, and driving.
 
-No client can make the server's memory grow: a state or an image is made when the last one has left, a camera's
-next image is sent when the page asks for it, and what a page sends is limited in size, rate and number.
+No client can make the server's memory grow. A state is created when the previous one has been sent, an image is sent
+when the page asks for it, and a page's messages are limited in size, rate and number.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
 from ptr_teleop.console.frames import NewestFrame
-from ptr_teleop.console.request_reader import LARGEST, RequestError, check_packet, parse_request
+from ptr_teleop.console.request_reader import MAX_MESSAGE, RequestError, check_packet, parse_request
 from ptr_teleop.console.robot import Answer, Robot
 from ptr_teleop.console.state import Cursors
 
 PERIOD = 0.1  # s between two states
 HEARTBEAT = 4.0  # s between two pings; a page that does not answer within half of it is closed
-HARD_LIMIT = 16 * LARGEST  # bytes; a longer message closes the socket before it is read
-REQUESTS = (20.0, 40)  # Hz, burst: of questions and wishes
-PACKETS = (250.0, 60)  # Hz, burst: of a page that drives; headsets draw up to 120 frames a second
-IMAGES = (120.0, 20)  # Hz, burst: of a page that asks for images
+HARD_LIMIT = 16 * MAX_MESSAGE  # bytes; a longer message closes the socket before it is read
+REQUESTS = (20.0, 40)  # Hz, burst: requests
+PACKETS = (250.0, 60)  # Hz, burst: packets of a page that drives; headsets draw up to 120 frames a second
+IMAGES = (120.0, 20)  # Hz, burst: requests for images
 STRIKES = 100  # refused messages in a row after which a socket is closed
-MOST_SOCKETS = 48  # of all pages together
+MAX_SOCKETS = 48  # of all pages together
 
 Act = Callable[[web.WebSocketResponse, str], Awaitable[None]]
 
 
 class TokenBucket:
-    """Lets through `rate` messages a second on average and `burst` at once.
+    """Admits `rate` messages a second on average and `burst` at once.
 
     Args:
         rate: Hz.   burst: messages.   now: s, steady clock.
@@ -45,7 +45,7 @@ class TokenBucket:
         self._tokens, self._at = self._burst, now
 
     def admits(self, now: float) -> bool:
-        """True when a message at `now` (s) is within the limit; it then counts."""
+        """Whether a message at `now` (s) is within the limit; if so, it is counted."""
         self._tokens = min(self._burst, self._tokens + max(0.0, now - self._at) * self._rate)
         self._at = max(self._at, now)
         if self._tokens < 1.0:
@@ -55,7 +55,7 @@ class TokenBucket:
 
 
 class Sockets:
-    """Handlers of the WebSockets of one robot."""
+    """WebSocket handlers of one robot."""
 
     def __init__(self, robot: Robot) -> None:
         self._robot = robot
@@ -63,7 +63,7 @@ class Sockets:
         self._open_sockets: set[web.WebSocketResponse] = set()
 
     async def close(self) -> None:
-        """Close every socket; the pages then say that the console has ended."""
+        """Close every socket; the pages then show that the connection is lost."""
         for socket in list(self._open_sockets):
             with contextlib.suppress(asyncio.TimeoutError, ConnectionError):
                 await asyncio.wait_for(socket.close(code=WSCloseCode.GOING_AWAY), 0.5)
@@ -71,8 +71,8 @@ class Sockets:
     @contextlib.asynccontextmanager
     async def _open(self, request: web.Request) -> AsyncIterator[web.WebSocketResponse]:
         """A socket without compression, so that a small message can't become a large one."""
-        if len(self._open_sockets) >= MOST_SOCKETS:
-            raise web.HTTPServiceUnavailable(text="Too many pages are open: close some.")
+        if len(self._open_sockets) >= MAX_SOCKETS:
+            raise web.HTTPServiceUnavailable(text="Too many pages are open; close some.")
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=HARD_LIMIT, compress=False)
         await socket.prepare(request)
         self._open_sockets.add(socket)
@@ -82,13 +82,13 @@ class Sockets:
             self._open_sockets.discard(socket)
 
     async def control(self, request: web.Request) -> web.WebSocketResponse:
-        """What the page sees, ten times a second, and what it asks for."""
+        """Send the state ten times a second, and answer requests."""
         async with self._open(request) as socket, _beside(self._show(socket)):
             await self._receive(socket, REQUESTS, self._answer)
         return socket
 
     async def _show(self, socket: web.WebSocketResponse) -> None:
-        """Send the state until the page is gone; a page that reads slowly gets it less often."""
+        """Send the state until the page is gone; a slow page gets it less often."""
         cursors = Cursors()
         await socket.send_str(json.dumps(self._robot.state.hello()))
         while not socket.closed:
@@ -96,12 +96,12 @@ class Sockets:
             await asyncio.sleep(PERIOD)
 
     async def _answer(self, socket: web.WebSocketResponse, text: str) -> None:
-        number, wish = parse_request(text)
-        answer = await self._robot.carry_out(wish)
+        number, request = parse_request(text)
+        answer = await self._robot.carry_out(request)
         await _reply(socket, answer, number)
 
     async def camera(self, request: web.Request) -> web.WebSocketResponse:
-        """The newest image each time that the page asks for one with any message."""
+        """Send the newest image whenever the page asks for one, with any message."""
         frame = self._robot.frames.get(request.match_info["name"])
         if frame is None:
             raise web.HTTPNotFound(text="There is no such camera.")
@@ -114,14 +114,14 @@ class Sockets:
         return socket
 
     async def driving(self, request: web.Request) -> web.WebSocketResponse:
-        """Packets of the page that drives; one page at a time."""
+        """Forward packets of the page that drives; one page at a time."""
         device = request.match_info["device"]
         async with self._open(request) as socket:
             if self._driver is None:
                 await self._drive(socket, device, request.remote or "?")
             else:
-                taken = f"The page at {self._robot.state.driver} drives: stop driving there."
-                await _reply(socket, Answer(False, taken))
+                occupied = f"The page at {self._robot.state.driver} is driving; stop driving there first."
+                await _reply(socket, Answer(False, occupied))
                 await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
         return socket
 
@@ -137,11 +137,11 @@ class Sockets:
             self._driver, self._robot.state.driver = None, ""
 
     async def _receive(self, socket: web.WebSocketResponse, limit: tuple[float, int], act: Act) -> None:
-        """Act on each message, or say in one sentence why not, until the page is gone or does nothing right."""
+        """Act on each message, or reply why not, until the page is gone or has sent too many invalid messages."""
         bucket = TokenBucket(*limit, time.monotonic())
         strikes = 0
         async for message in socket:
-            if message.type is WSMsgType.ERROR:  # too long, or no WebSocket message at all
+            if message.type is WSMsgType.ERROR:  # too long, or not a WebSocket message
                 self._robot.state.refused += 1
                 break
             try:
@@ -160,12 +160,12 @@ def _text(message: WSMessage, bucket: TokenBucket) -> str:
     """The text of a message.
 
     Raises:
-        RequestError: it has none, or comes too soon.
+        RequestError: not a text message, or above the rate limit.
     """
     if not bucket.admits(time.monotonic()):
-        raise RequestError("too many messages: this one was not read")
+        raise RequestError("too many messages; this one was not read")
     if message.type is not WSMsgType.TEXT:
-        raise RequestError("a message has to be text")
+        raise RequestError("a message must be text")
     return str(message.data)
 
 
@@ -180,7 +180,7 @@ async def _send_images(socket: web.WebSocketResponse, frame: NewestFrame, asked:
 
 @contextlib.asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let a coroutine run beside the body, and end with it."""
+    """Run a coroutine concurrently with the body, and cancel it afterwards."""
     task = asyncio.create_task(work)
     try:
         yield

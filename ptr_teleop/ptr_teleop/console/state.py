@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every page shows: the newest of each thing, and what happened lately.
+"""The state that every page shows: the newest messages and recent events.
 
-Written by the thread that listens to the robot, read by the server's. Each attribute is a value of JSON that is
+Written by the thread that listens to the robot, read by the server's thread. Each attribute is a JSON value that is
 replaced as a whole.
 """
 
@@ -17,12 +17,12 @@ from ptr_models.common.stream_monitor import StreamRate
 
 POINTS = 600  # of the Q curve: two minutes at 5 Hz
 EVENTS = 60
-RECORDER_SILENCE = 0.8  # s; the recorder speaks 4 times a second
-DIAGNOSTICS_SILENCE = 5.0  # s; motors and cameras are reported once a second
+RECORDER_TIMEOUT = 0.8  # s; the recorder publishes 4 times a second
+DIAGNOSTICS_TIMEOUT = 5.0  # s; motors and cameras are reported once a second
 
 
-class Journal:
-    """A numbered list that forgets its oldest entries; written by one thread, read by others.
+class EventLog:
+    """A numbered list that drops its oldest entries; written by one thread, read by others.
 
     Args:
         length: entries that are kept.
@@ -34,16 +34,16 @@ class Journal:
         self._lock = threading.Lock()
 
     def append(self, entry: Any) -> None:
-        """Add an entry, and forget the oldest when there are too many."""
+        """Add an entry; drops the oldest if there are too many."""
         with self._lock:
             self._entries.append(entry)
             self._count += 1
 
     def since(self, cursor: int) -> tuple[list[Any], int]:
-        """Entries that are still there and were appended after `cursor`, and the cursor for the next time.
+        """Entries appended after `cursor`, as far as still kept, and the cursor for the next call.
 
         Args:
-            cursor: 0 at first, then what the last call returned.
+            cursor: 0 at first, then the one that the last call returned.
         """
         with self._lock:
             new = min(max(self._count - cursor, 0), len(self._entries))
@@ -62,13 +62,13 @@ class StreamMonitor:
         self._streams = {name: StreamRate() for name in limits}
         self._lock = threading.Lock()
 
-    def heard(self, name: str, now: float) -> None:
-        """Note that a message arrived at `now` (s, steady clock)."""
+    def receive(self, name: str, now: float) -> None:
+        """Record that a message arrived at `now` (s, steady clock)."""
         with self._lock:
             self._streams[name].arrived(now)
 
     def report(self, now: float) -> list[dict[str, Any]]:
-        """One entry a stream: name, alive, age in s (None: never heard) and rate in Hz."""
+        """One entry per stream: name, alive, age in s (None: no message yet) and rate in Hz."""
         with self._lock:
             return [self._entry(name, stream, now) for name, stream in self._streams.items()]
 
@@ -85,15 +85,15 @@ class StreamMonitor:
 
 @dataclass
 class Cursors:
-    """How far one page has read the journals."""
+    """How far one page has read the logs."""
 
     points: int = 0
     events: int = 0
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A value of JSON, and when it arrived (s, steady clock)."""
+class Received:
+    """A JSON value, and when it arrived (s, steady clock)."""
 
     value: dict[str, Any]
     at: float
@@ -105,8 +105,8 @@ class ConsoleState:
     Args:
         cameras: names of the cameras.
         tasks: names that the page offers.
-        task, operator: what its fields hold at first.
-        robot: its namespace, which the page shows; empty: none.
+        task, operator: initial values of the page's fields.
+        robot: namespace, shown by the page; empty: none.
         limits: s of silence after which a stream counts as stalled, by its name.
     """
 
@@ -122,28 +122,28 @@ class ConsoleState:
         fields = {"task": task, "operator": operator, "robot": robot}
         self.settings = {"cameras": list(cameras), "tasks": list(tasks), **fields}
         self.streams = StreamMonitor(limits)
-        self.points = Journal(POINTS)
-        self.events = Journal(EVENTS)
-        self.arm: Heard | None = None
+        self.points = EventLog(POINTS)
+        self.events = EventLog(EVENTS)
+        self.arm: Received | None = None
         self.safety: dict[str, Any] = {"reasons": [], "detail": "", "source": ""}
-        self.recorder: Heard | None = None
-        self.teleop: Heard | None = None
-        self.policy: Heard | None = None
+        self.recorder: Received | None = None
+        self.teleop: Received | None = None
+        self.policy: Received | None = None
         self.policy_status: dict[str, Any] | None = None
         self.evaluation: dict[str, Any] | None = None
         self.trial: dict[str, Any] | None = None
         self.reference: dict[str, Any] | None = None  # camera and number of the start image to match
-        self.motors: Heard | None = None
-        self.cameras: dict[str, Heard] = {}
+        self.motors: Received | None = None
+        self.cameras: dict[str, Received] = {}
         self.driver = ""  # address of the page that drives
         self.refused = 0  # messages of pages that were not acted upon
 
     def hello(self) -> dict[str, Any]:
-        """What a page is told once."""
+        """Sent to a page once, when it connects."""
         return {"kind": "hello", **self.settings}
 
     def snapshot(self, cursors: Cursors, now: float) -> dict[str, Any]:
-        """What a page is told again and again; moves its cursors on.
+        """Sent to a page repeatedly; advances its cursors.
 
         Args:
             now: s, steady clock.
@@ -161,8 +161,8 @@ class ConsoleState:
             "evaluation": self._blinded(self.evaluation, "policy"),
             "trial": self.trial,
             "reference": self.reference,
-            "motors": _fresh(self.motors, now, DIAGNOSTICS_SILENCE),
-            "cameras": {name: _fresh(heard, now, DIAGNOSTICS_SILENCE) for name, heard in self.cameras.items()},
+            "motors": _fresh(self.motors, now, DIAGNOSTICS_TIMEOUT),
+            "cameras": {name: _fresh(view, now, DIAGNOSTICS_TIMEOUT) for name, view in self.cameras.items()},
             "streams": self._streams(now),
             "points": points,
             "events": events,
@@ -171,26 +171,26 @@ class ConsoleState:
         }
 
     def _blinded(self, value: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
-        """The value without what would tell a person who labels trials whose they are."""
+        """The value without the field that would reveal the policy to a person who judges blind trials."""
         blind = self.trial is not None and self.trial["phase"] != "idle" and self.trial.get("blind", True)
         return {**value, key: ""} if value is not None and blind else value
 
     def _streams(self, now: float) -> list[dict[str, Any]]:
-        """The streams that the console hears itself, then those that only the recorder does."""
+        """The streams that the console receives itself, then those that only the recorder receives."""
         own = self.streams.report(now)
         if self.recorder is None:
             return own
         quiet = now - self.recorder.at
-        rows = [{"name": "recorder", "alive": quiet <= RECORDER_SILENCE, "age": round(quiet, 2), "rate": None}]
-        heard = {row["name"] for row in own}
+        rows = [{"name": "recorder", "alive": quiet <= RECORDER_TIMEOUT, "age": round(quiet, 2), "rate": None}]
+        known = {row["name"] for row in own}
         for stream in self.recorder.value["streams"]:
-            if stream["required"] and stream["name"] not in heard:
+            if stream["required"] and stream["name"] not in known:
                 age = None if stream["age"] is None else stream["age"] + quiet
-                alive = age is not None and age <= RECORDER_SILENCE
+                alive = age is not None and age <= RECORDER_TIMEOUT
                 rows.append({"name": stream["name"], "alive": alive, "age": age, "rate": stream["rate"]})
         return own + rows
 
 
-def _fresh(heard: Heard | None, now: float, longest: float) -> dict[str, Any] | None:
-    """The value, unless it is older than `longest` s."""
-    return heard.value if heard is not None and now - heard.at <= longest else None
+def _fresh(received: Received | None, now: float, max_age: float) -> dict[str, Any] | None:
+    """The value, unless it is older than `max_age` s."""
+    return received.value if received is not None and now - received.at <= max_age else None

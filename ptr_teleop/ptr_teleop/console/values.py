@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Q along saved episodes: of a file that `ptr analyze` has written (`q` or `critical`), or of a checkpoint."""
+"""Q along saved episodes, from a file of `ptr analyze` (`q` or `critical`) or computed by a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ptr_models.common.processes import interrupted_with_parent
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.json_input import read_object
 
-TIMEOUT = 300.0  # s that a checkpoint may take for one episode
+TIMEOUT = 300.0  # s for a checkpoint to compute one episode
 
 
 class ValueSource:
-    """Where Q of each step of an episode comes from.
+    """Gives Q of each step of an episode.
 
     Args:
-        file: of `ptr analyze q --json` or `critical --json`; empty: none.
-        checkpoint: that computes what the file does not have; empty: none.
+        file: written by `ptr analyze q --json` or `critical --json`; empty: none.
+        checkpoint: computes what the file does not contain; empty: none.
     """
 
     def __init__(self, file: str = "", checkpoint: str = "") -> None:
@@ -30,26 +30,28 @@ class ValueSource:
 
     @property
     def known(self) -> bool:
-        """Whether there is a file or a checkpoint at all."""
+        """Whether there is a file or a checkpoint."""
         return bool(self._file or self._checkpoint)
 
     def along(self, path: Path, steps: list[float]) -> dict[str, Any]:
-        """Q along an episode: whose, at which times and how much, as `recording` has it of a policy.
+        """Q along an episode: its source, times and values, in the form that `recording` uses for a policy.
 
         Args:
-            path: its folder.   steps: times of its control instants, s, T+1.
+            path: folder of the episode.   steps: times of its control instants, s, T+1.
         Raises:
-            EpisodeError: nobody knows it, or it is of other steps.
+            EpisodeError: Q is not known, or has another number of steps.
         """
         found = self._of_file(path.name)
         if found is None and self._checkpoint:
             found = self._of_checkpoint(path, len(steps))
         if found is None:
-            raise EpisodeError(f"{self._file or 'no file of values'} holds no Q along {path.name}")
-        whose, q = found
+            raise EpisodeError(
+                f"Q along {path.name} is not known; add it to {self._file or 'a file'} (`ptr analyze q --json`)"
+            )
+        source, q = found
         if len(q) != len(steps) - 1:
-            raise EpisodeError(f"Q of {whose} has {len(q)} values, but {path.name} has {len(steps) - 1} steps")
-        return {"of": whose, "at": steps[:-1], "q": q}
+            raise EpisodeError(f"Q of {source} has {len(q)} values, but {path.name} has {len(steps) - 1} steps")
+        return {"of": source, "at": steps[:-1], "q": q}
 
     def _of_file(self, name: str) -> tuple[str, list[float]] | None:
         return _values(Path(self._file).expanduser(), name) if self._file else None
@@ -71,12 +73,12 @@ def _values(file: Path, name: str) -> tuple[str, list[float]] | None:
 
 
 def _of(content: dict[str, Any], name: str, where: str) -> tuple[str, list[float]] | None:
-    """Whose Q it is, and Q along one episode; None: it is not in there."""
+    """The source of Q, and Q along one episode; None: not contained."""
     try:
         episode = next((item for item in content["demonstrations"] if item["name"] == name), None)
         return None if episode is None else (str(content.get("checkpoint", where)), list(map(float, episode["q"])))
     except (KeyError, TypeError, ValueError) as error:
-        raise EpisodeError(f"{where} holds no values ({error!r}); make it with `ptr analyze q --json`") from error
+        raise EpisodeError(f"{where} contains no values ({error!r}); make it with `ptr analyze q --json`") from error
 
 
 def _run(command: list[str]) -> None:

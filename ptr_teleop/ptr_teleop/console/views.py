@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the robot says as a page gets it: values of JSON, without numbers that JSON does not know."""
+"""The robot's messages as JSON values for the page, without numbers that JSON can't represent."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ RECORDER_STATES = {
     EpisodeStatus.SAVING: "saving",
     EpisodeStatus.FAULT: "fault",
 }
-REASONS = {  # bit of SafetyEvent.reason: (its name, how grave, what a person reads and hears)
+REASONS = {  # bit of SafetyEvent.reason: (name, severity, text shown and spoken)
     SafetyEvent.WORKSPACE_LIMIT: ("workspace_limit", "clip", "at the edge of the workspace"),
     SafetyEvent.UNREACHABLE: ("unreachable", "refuse", "out of the arm's reach"),
     SafetyEvent.VELOCITY_LIMIT: ("velocity_limit", "clip", "too fast, slowed down"),
-    SafetyEvent.NOT_FINITE: ("not_finite", "refuse", "a command without numbers"),
+    SafetyEvent.NOT_FINITE: ("not_finite", "refuse", "a command with invalid numbers"),
     SafetyEvent.JOINT_LIMIT: ("joint_limit", "refuse", "at a joint's limit"),
     SafetyEvent.STALE_COMMAND: ("stale_command", "refuse", "a command that came too late"),
     SafetyEvent.STATE_TIMEOUT: ("state_timeout", "refuse", "joint states are too old"),
-    SafetyEvent.COMMAND_TIMEOUT: ("command_timeout", "hold", "nobody commands any more"),
+    SafetyEvent.COMMAND_TIMEOUT: ("command_timeout", "hold", "commands have stopped"),
     SafetyEvent.STOPPED: ("stopped", "refuse", "stopped"),
-    SafetyEvent.PREEMPTED: ("preempted", "hold", "somebody else is in command"),
+    SafetyEvent.PREEMPTED: ("preempted", "hold", "another source has control"),
     SafetyEvent.COLLISION: ("collision", "refuse", "too close to the table or to itself"),
     SafetyEvent.MOTOR_FAULT: ("motor_fault", "refuse", "a motor reports a fault"),
-    SafetyEvent.OUT_OF_RANGE: ("out_of_range", "refuse", "the command holds a value that it can't have"),
+    SafetyEvent.OUT_OF_RANGE: ("out_of_range", "refuse", "a value in the command is out of range"),
 }
 MOTOR_LEVELS = {MotorStates.OK: "ok", MotorStates.WARN: "warn", MotorStates.FAULT: "fault"}
-HARDWARE_ERRORS = {  # bit of MotorState.hardware_error_status: what a person reads
+HARDWARE_ERRORS = {  # bit of MotorState.hardware_error_status: text shown
     MotorState.INPUT_VOLTAGE: "supply voltage",
     MotorState.OVERHEATING: "overheating",
     MotorState.ENCODER: "encoder",
     MotorState.ELECTRICAL_SHOCK: "electrical shock",
     MotorState.OVERLOAD: "overload",
 }
-GRAVITY = {"ok": 0, "warn": 1, "error": 2}
+SEVERITY = {"ok": 0, "warn": 1, "error": 2}
 LEVELS = {DiagnosticStatus.OK: "ok", DiagnosticStatus.WARN: "warn"}  # everything else: error
-LONGEST = 400  # characters of a sentence
+MAX_LENGTH = 400  # characters of a sentence
 
 
 def arm_view(message: ArmState) -> dict[str, Any]:
-    """Mode, who commands, position (m) and gripper (0 closed, 1 open), measured."""
+    """Mode, commanding source, and measured position (m) and gripper (0 closed, 1 open)."""
     position = message.measured_pose.position
     return {
         "mode": MODES.get(message.mode, "unknown"),
@@ -66,7 +66,7 @@ def arm_view(message: ArmState) -> dict[str, Any]:
 
 
 def safety_view(message: SafetyEvent) -> dict[str, Any]:
-    """Why the gate changes or refuses commands at present; no reasons: it does not."""
+    """Why the gate currently changes or refuses commands; no reasons: it does not."""
     reasons = [
         {"code": code, "grade": grade, "text": text}
         for bit, (code, grade, text) in REASONS.items()
@@ -76,7 +76,7 @@ def safety_view(message: SafetyEvent) -> dict[str, Any]:
 
 
 def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
-    """The recorder's state, its count against the goal, its streams and its last audit."""
+    """The recorder's state, its episode count and goal, its streams and its last audit."""
     streams = [
         {
             "name": stream.topic,
@@ -104,7 +104,7 @@ def recorder_view(message: EpisodeStatus) -> dict[str, Any]:
 
 
 def teleop_view(message: DiagnosticStatus) -> dict[str, Any]:
-    """The teleoperation node's device, who is in charge, and its sentence."""
+    """The teleoperation node's device, the source in control, and its message."""
     values = values_of(message)
     return {
         "level": LEVELS.get(message.level, "error"),
@@ -117,7 +117,7 @@ def teleop_view(message: DiagnosticStatus) -> dict[str, Any]:
 
 
 def motors_view(message: MotorStates) -> dict[str, Any]:
-    """The judgment with its sentence, and the readings of each motor (deg C, V, effort in the driver's unit)."""
+    """The motors' level and message, and each motor's readings (deg C, V, effort in the driver's unit)."""
     return {
         "level": MOTOR_LEVELS.get(message.level, "fault"),
         "message": shortened(message.message),
@@ -139,17 +139,17 @@ def _motor_view(motor: MotorState) -> dict[str, Any]:
 
 
 def camera_views(message: DiagnosticArray, cameras: Sequence[str], prefix: str = "") -> dict[str, dict[str, Any]]:
-    """What an array of diagnostics says of the cameras, by camera; of several reports the gravest.
+    """The cameras' diagnostics, by camera; the most severe one if there are several.
 
-    A status belongs to a camera when it is named `camera NAME`, after the name of a node and a colon or not. In a
-    namespace all of that comes after the prefix of its names.
+    The status of a camera is named `camera NAME`, optionally after a node's name and a colon. In a namespace, all of
+    that follows the namespace's prefix.
     """
     found: dict[str, dict[str, Any]] = {}
     for status in message.status:
         name = status.name.removeprefix(prefix).rpartition(": ")[2].removeprefix("camera ")
         if name in cameras and status.name.startswith(prefix) and status.name.endswith(f"camera {name}"):
             view = _camera_view(status)
-            if name not in found or GRAVITY[view["level"]] > GRAVITY[found[name]["level"]]:
+            if name not in found or SEVERITY[view["level"]] > SEVERITY[found[name]["level"]]:
                 found[name] = view
     return found
 
@@ -160,15 +160,17 @@ def _camera_view(status: DiagnosticStatus) -> dict[str, Any]:
 
 
 def values_of(message: DiagnosticStatus) -> dict[str, str]:
-    """The pairs of a status, none of them too long."""
+    """The key-value pairs of a status, shortened."""
     return {item.key: shortened(item.value) for item in message.values[:50]}
 
 
 def shortened(text: str) -> str:
-    """A text of at most LONGEST characters: of a longer one the first words, and a sign that there are more."""
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rpartition(' ')[0] or text[: LONGEST - 1]}…"
+    """A text of at most MAX_LENGTH characters; a longer one is cut after a word and ends in an ellipsis."""
+    return (
+        text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH - 1].rpartition(' ')[0] or text[: MAX_LENGTH - 1]}…"
+    )
 
 
 def number(value: float, digits: int) -> float | None:
-    """A number for JSON; None when it is not finite."""
+    """A number for JSON; None: not finite."""
     return round(float(value), digits) if math.isfinite(value) else None

@@ -6,12 +6,12 @@ from typing import Any
 
 from ptr_models.common.registry import Registry
 
-OWN = ("spacemouse", "webxr", "page_keyboard", "keyboard", "joy", "twist", "scripted", "none")
+BUILT_IN = ("spacemouse", "webxr", "page_keyboard", "keyboard", "joy", "twist", "scripted", "none")
 ADDED: Registry[Callable[..., Any]] = Registry("device", "ptr.devices", {})
-"""Devices of other packages: called with the teleop node (for parameters of their own), the s that a twist holds, and
-the caps on speed (m/s) and turn rate (rad/s)."""
+"""Devices of other packages: called with the teleop node (to declare parameters), the validity of a twist (s), and the
+limits of linear (m/s) and angular velocity (rad/s)."""
 
 
 def device_names() -> tuple[str, ...]:
-    """All devices that can be chosen, the suite's own first."""
-    return (*OWN, *(name for name in ADDED.names if name not in OWN))
+    """All devices that can be selected, built-in ones first."""
+    return (*BUILT_IN, *(name for name in ADDED.names if name not in BUILT_IN))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every input device gives: a wish for the arm, the buttons that were pressed, and what a person must know."""
+"""The interface of input devices: readings, pressed buttons, and notices for the person."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DeviceError(PtrError):
 
 
 class Button(enum.Enum):
-    """What a press asks of the recorder, and of the scene."""
+    """What a button asks of the recorder or the scene."""
 
     START = "start"
     SAVE = "save"
@@ -31,12 +31,12 @@ class Button(enum.Enum):
 
 @dataclass(frozen=True)
 class Hand:
-    """Where the hand is, for devices that are moved through space.
+    """Pose of the hand, for devices that are moved through space.
 
     Attributes:
         position: (3,) m along the axes of base_link, from any fixed origin.
-        rotation: (3, 3), of the hand's own axes against those of base_link.
-        scale: m that the arm moves for each metre of the hand.
+        rotation: (3, 3), from the hand's axes to those of base_link.
+        scale: m of the arm per m of the hand.
     """
 
     position: np.ndarray
@@ -46,16 +46,16 @@ class Hand:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a device wishes of the arm.
+    """What a device requests of the arm.
 
     Attributes:
-        twist: (6,) m/s along and rad/s about the axes of base_link; not used when there is a `hand`.
-        gripper: wished opening, 0 = closed, 1 = open; None: leave it as it is.
+        twist: (6,) m/s along and rad/s about the axes of base_link; ignored if there is a `hand`.
+        gripper: requested opening, 0 = closed, 1 = open; None: unchanged.
         deadman: True while the human holds the device's deadman.
-        hand: pose of the hand that the arm follows, relative to where both were when the deadman was pressed.
-        trigger: `gripper` is the position of a trigger, which counts once it has met the arm's opening.
+        hand: pose that the arm follows, relative to both poses when the deadman was pressed.
+        trigger: `gripper` is the position of a trigger; it takes effect once it matches the gripper's opening.
         toggle: open a closed gripper, close an open one.
-        lost: the device fell silent or can't be trusted: hold, but this is no release of the deadman.
+        lost: the device is silent or can't be trusted: hold, without releasing the deadman.
     """
 
     twist: np.ndarray = field(default_factory=lambda: np.zeros(6))
@@ -68,56 +68,56 @@ class Reading:
 
 
 class Device(Protocol):
-    """An input device: `source` names it in every command, `valid_for` (s) is for how long a reading's twist holds."""
+    """An input device. `source` names it in every command; a reading's twist is valid for `valid_for` s."""
 
     source: str
     valid_for: float
 
     def read(self, now: float) -> Reading | None:
-        """The wish at time `now` (s, steady clock); None: nothing new since the last reading."""
+        """The request at time `now` (s, steady clock); None: nothing new since the last reading."""
 
     def presses(self) -> frozenset[Button]:
         """Buttons that were pressed since the last call."""
 
     def notices(self) -> list[str]:
-        """Sentences for the person since the last call: what was refused, lost or changed."""
+        """Notices for the person since the last call: what was refused, lost or changed."""
 
     def values(self) -> dict[str, str]:
         """Figures of the device for its status, by name."""
 
     def fileno(self) -> int | None:
-        """The file whose readability means that `read` has something new; None: it is fed otherwise."""
+        """The file that is readable when `read` has new data; None: the device gets its data otherwise."""
 
     def close(self) -> None:
-        """Give the device back (terminal modes, file descriptors)."""
+        """Release the device (terminal modes, file descriptors)."""
 
 
 @runtime_checkable
-class TakesPackets(Protocol):
-    """A device that a page feeds."""
+class PacketReceiver(Protocol):
+    """A device that gets packets from the page."""
 
     def on_packet(self, text: str, now: float) -> None:
-        """Take a packet that arrived at `now` (s, steady clock)."""
+        """Process a packet that arrived at `now` (s, steady clock)."""
 
 
 @runtime_checkable
-class TakesTwists(Protocol):
-    """A device that a driver feeds with twists."""
+class TwistReceiver(Protocol):
+    """A device that gets twists from a driver."""
 
     def on_twist(self, twist: Sequence[float], stamp_ns: int, now: float) -> None:
-        """Take a twist: (6,) m/s and rad/s in base_link."""
+        """Process a twist: (6,) m/s and rad/s in base_link."""
 
 
 @runtime_checkable
-class TakesJoy(Protocol):
-    """A device that a driver feeds with axes and buttons."""
+class JoyReceiver(Protocol):
+    """A device that gets axes and buttons from a driver."""
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
-        """Take the state of axes and buttons."""
+        """Process the state of axes and buttons."""
 
 
 class Outbox:
-    """The presses and notices of a device until they are fetched; base class of the devices."""
+    """Base class of devices: keeps presses and notices until they are fetched."""
 
     def __init__(self) -> None:
         self._pressed: set[Button] = set()

@@ -14,30 +14,30 @@ class Press(enum.Enum):
 
 
 class PressTimer:
-    """Tells a press that was let go soon from one that is held.
+    """Distinguishes short presses from long ones.
 
     Args:
-        long: s that make a press long; it is told when they are over, not at the release.
+        long: s after which a press is long; it is reported then, not at the release.
     """
 
     def __init__(self, long: float = 1.0) -> None:
         self._long = long
         self._since: float | None = None
-        self._told = False
+        self._reported = False
 
     def advance(self, down: bool, now: float) -> Press | None:
-        """What to tell, given whether the button is down at `now` (s)."""
+        """The press that is complete, given whether the button is down at `now` (s); None: none."""
         if not down:
-            press = Press.SHORT if self._since is not None and not self._told else None
-            self.forget()
+            press = Press.SHORT if self._since is not None and not self._reported else None
+            self.reset()
             return press
         if self._since is None:
             self._since = now
-        elif not self._told and now - self._since >= self._long:
-            self._told = True
+        elif not self._reported and now - self._since >= self._long:
+            self._reported = True
             return Press.LONG
         return None
 
-    def forget(self) -> None:
-        """As if the button had never been down."""
-        self._since, self._told = None, False
+    def reset(self) -> None:
+        """Forget the current press."""
+        self._since, self._reported = None, False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""HID devices as Linux shows them: /dev/hidrawN gives one report per read, /sys/class/hidraw says whose it is."""
+"""HID devices on Linux: /dev/hidrawN gives one report per read, /sys/class/hidraw identifies the device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CLASS = Path("/sys/class/hidraw")
-LONGEST_REPORT = 64  # bytes
+MAX_REPORT = 64  # bytes
 MULTI_AXIS = bytes.fromhex("05010908")
 """Usage page Generic Desktop, usage Multi-axis Controller (USB HID Usage Tables 1.5, section 4)."""
 
@@ -19,11 +19,11 @@ class HidrawNode:
     """One HID interface.
 
     Attributes:
-        path: its device file.
+        path: device file.
         vendor, product: USB or Bluetooth identifiers.
-        name: as the device calls itself.
-        multi_axis: its report descriptor begins a multi-axis controller, as the 3-D part of a SpaceMouse does; its
-            receiver shows further interfaces, which look like keyboards.
+        name: reported by the device.
+        multi_axis: its report descriptor is a multi-axis controller's, like that of a SpaceMouse's 3-D part. A
+            SpaceMouse receiver has further interfaces, which look like keyboards.
     """
 
     path: Path
@@ -34,7 +34,7 @@ class HidrawNode:
 
 
 def find(sysfs: Path = CLASS, devices: Path = Path("/dev")) -> list[HidrawNode]:
-    """Every HID interface of this machine, in the order of their numbers."""
+    """All HID interfaces of this machine, ordered by number."""
     nodes = []
     for entry in sorted(sysfs.glob("hidraw*"), key=lambda path: int(path.name.removeprefix("hidraw"))):
         try:
@@ -52,9 +52,9 @@ def find(sysfs: Path = CLASS, devices: Path = Path("/dev")) -> list[HidrawNode]:
 
 
 class HidrawFile:
-    """An open hidraw file that is never waited for, and that one process has at a time.
+    """An open hidraw file with non-blocking reads, locked for one process.
 
-    Its `read` is the one that pyspacemouse expects of a HID device; `reports` counts what came.
+    `read` has the signature that pyspacemouse expects of a HID device; `reports` counts the reports read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,13 +68,13 @@ class HidrawFile:
         self.reports = 0
 
     def read(self, size: int) -> bytes:
-        """The oldest report that waits, filled up with zeros to `size` bytes; empty when none waits.
+        """The oldest pending report, padded with zeros to `size` bytes; empty: none is pending.
 
         Raises:
             OSError: the device is gone.
         """
         try:
-            report = os.read(self._file, LONGEST_REPORT)
+            report = os.read(self._file, MAX_REPORT)
         except BlockingIOError:
             return b""
         if not report:
@@ -87,7 +87,7 @@ class HidrawFile:
         return self._file
 
     def close(self) -> None:
-        """Close the file; a second time does nothing."""
+        """Close the file; a second call has no effect."""
         if not self.closed:
             self.closed = True
             os.close(self._file)

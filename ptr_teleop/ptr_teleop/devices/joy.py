@@ -21,12 +21,12 @@ from ptr_teleop.devices.response import Response
 
 @dataclass(frozen=True)
 class JoyLayout:
-    """Where things are in a Joy.
+    """Indices of axes and buttons in a Joy.
 
     Attributes:
         axes: index in Joy.axes of x, y, z, roll, pitch, yaw; -1: none.
         turning: the same while the button `turn` is held.
-        turn: button that turns the sticks from moving to turning; -1: none.
+        turn: button that switches the sticks from translation to rotation; -1: none.
         buttons: see `Buttons`.
     """
 
@@ -52,7 +52,7 @@ LAYOUTS = {
         turning=(-1, -1, 4, 0, 1, 3),
         turn=5,
     ),
-    # spacenav: two buttons, no deadman; both together can't be told apart from one after the other
+    # spacenav: two buttons, no deadman; a chord of both can't be told apart from one after the other
     "spacenav": JoyLayout(
         axes=(0, 1, 2, 3, 4, 5),
         buttons=Buttons(deadman=-1, close=0, open=1, start=-1, save=-1, fail=-1, discard=-1),
@@ -64,11 +64,11 @@ class JoyDevice(Outbox):
     """Turns deflections into a twist.
 
     Args:
-        valid_for: s, for how long a twist holds.
+        valid_for: s for which a twist is valid.
         speed: m/s at full deflection.   turn: rad/s at full deflection.
-        layout: where the axes and buttons are.
-        response: how the axes answer.
-        timeout: s, an older message counts as silence; joy_node repeats itself at 20 Hz (`autorepeat_rate`).
+        layout: indices of axes and buttons.
+        response: response curve of the axes.
+        timeout: s, an older message counts as silence; joy_node repeats at 20 Hz (`autorepeat_rate`).
     """
 
     source = "joy"
@@ -88,26 +88,26 @@ class JoyDevice(Outbox):
         self._layout, self._response, self._timeout = layout, response or Response(), timeout
         self._panel, self._motion = ButtonPanel(layout.buttons), MotionDeadman()
         self._axes: np.ndarray = np.zeros(0)
-        self._heard, self._trusted = -np.inf, True
+        self._received_at, self._trusted = -np.inf, True
         self._rejections = Rejections(self._notices)
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
-        """Take the state of axes and buttons; the stamp is not used: its clock may be another one."""
+        """Process the state of axes and buttons; the stamp is ignored, because it may be of another clock."""
         deflections = np.asarray(axes, dtype=float)
         if not np.isfinite(deflections).all():
             self._rejections.add(f"a Joy was refused: its axes are {deflections.tolist()}", now)
             self._trusted = False
             return
-        self._axes, self._heard, self._trusted = deflections, now, True
+        self._axes, self._received_at, self._trusted = deflections, now, True
         self._pressed |= self._panel.advance(buttons)
 
     def read(self, now: float) -> Reading | None:
         """See `Device.read`."""
-        if self._layout.buttons.deadman >= 0 and self._heard < 0.0:
-            return None  # it is not known yet whether the deadman is held
+        if self._layout.buttons.deadman >= 0 and self._received_at < 0.0:
+            return None  # not yet known whether the deadman is held
         speeds = self._response.shape(self._deflections())
         gripper, button = self._panel.gripper, self._layout.buttons.deadman
-        fresh = self._trusted and now - self._heard <= self._timeout
+        fresh = self._trusted and now - self._received_at <= self._timeout
         if button >= 0:
             held = self._panel.down(button)
         else:
@@ -115,7 +115,7 @@ class JoyDevice(Outbox):
         return Reading(speeds * self._scale, gripper, held) if fresh else Reading(lost=held)
 
     def _deflections(self) -> np.ndarray:
-        """(6,): x, y, z, roll, pitch, yaw, of 1; axes that the message has not count as released."""
+        """(6,): x, y, z, roll, pitch, yaw, in [-1, 1]; axes missing from the message count as released."""
         indices = self._layout.turning if self._panel.down(self._layout.turn) else self._layout.axes
         count = len(self._axes)
         return np.array([self._axes[index] if 0 <= index < count else 0.0 for index in indices])
@@ -125,7 +125,7 @@ def layout_named(name: str) -> JoyLayout:
     """One of `LAYOUTS`.
 
     Raises:
-        DeviceError: there is none of that name.
+        DeviceError: unknown name.
     """
     if name not in LAYOUTS:
         raise DeviceError(f"joy.layout is {name!r}; known: {', '.join(LAYOUTS)}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The buttons of a Joy: what their indices mean, which are down, and which went down."""
+"""The buttons of a Joy: their indices, and which are down or were just pressed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ptr_teleop.devices.base import Button
 
 @dataclass(frozen=True)
 class Buttons:
-    """Where things are in `Joy.buttons`; -1: not there.
+    """Indices in `Joy.buttons`; -1: none.
 
     Attributes:
-        deadman: -1: the device has none; it counts as held while it is deflected.
-        toggle: starts an episode, or saves the one that is recorded as success.
-        next: the arm goes to its start, and in simulation the next scene is laid.
+        deadman: -1: none; the deadman counts as held while the device is deflected.
+        toggle: starts an episode, or saves the current one as a success.
+        next: moves the arm to its start and, in simulation, sets up the next scene.
     """
 
     deadman: int = 0
@@ -29,8 +29,8 @@ class Buttons:
     toggle: int = -1
     next: int = -1
 
-    def of_recorder(self) -> dict[Button, int]:
-        """The index of each button that asks something of the recorder or the scene."""
+    def request_buttons(self) -> dict[Button, int]:
+        """The index of each button that sends a request to the recorder or the scene."""
         return {
             Button.START: self.start,
             Button.SAVE: self.save,
@@ -42,17 +42,17 @@ class Buttons:
 
 
 class ButtonPanel:
-    """Which buttons are down, and which of them went down."""
+    """Which buttons are down, and which were just pressed."""
 
     def __init__(self, layout: Buttons) -> None:
         self._layout = layout
         self._down: frozenset[int] = frozenset()
 
     def advance(self, buttons: Sequence[int]) -> frozenset[Button]:
-        """Take the state of all buttons; returns what was pressed of the recorder's."""
+        """Process the state of all buttons; returns the requests whose buttons were just pressed."""
         before, self._down = self._down, frozenset(k for k, value in enumerate(buttons) if value)
         fresh = self._down - before
-        return frozenset(button for button, index in self._layout.of_recorder().items() if index in fresh)
+        return frozenset(button for button, index in self._layout.request_buttons().items() if index in fresh)
 
     def down(self, index: int) -> bool:
         """True while the button of this index is held."""
@@ -60,6 +60,6 @@ class ButtonPanel:
 
     @property
     def gripper(self) -> float | None:
-        """The opening that the two gripper buttons ask for; None while neither or both are held."""
+        """The opening requested by the two gripper buttons; None while neither or both are held."""
         close, open_ = self.down(self._layout.close), self.down(self._layout.open)
         return None if close == open_ else float(open_)

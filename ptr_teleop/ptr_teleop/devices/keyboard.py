@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A terminal's keyboard, also over SSH.
 
-A terminal tells of key presses only, not of releases: while a key is held, the terminal repeats it. A motion
-key counts as held until `HOLD` seconds after its last repeat; the first repeat comes later than that (the
-keyboard's delay, often 0.25-0.5 s), so that a tap is a short nudge. With Shift a motion key is slow.
+A terminal reports key presses but not releases; while a key is held, it repeats. A motion key counts as held until
+`HOLD` seconds after its last repeat. The first repeat comes later than that (the keyboard's delay, often 0.25-0.5 s),
+so a tap is a short nudge. With Shift a motion key is slow.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class KeyboardDevice(Outbox):
 
     Args:
         speed: m/s of a translation key.   turn: rad/s of a rotation key.
-        valid_for: s, for how long a reading's twist holds.
-        stream: the terminal; it is put into raw-ish (cbreak) mode until `close`.
+        valid_for: s for which a reading's twist is valid.
+        stream: the terminal; it is in cbreak mode until `close`.
     """
 
     source = "keyboard"
@@ -44,13 +44,13 @@ class KeyboardDevice(Outbox):
         self._gone = False
         self._file = (stream or sys.stdin).fileno()
         if not os.isatty(self._file):
-            raise DeviceError("the keyboard device needs a terminal, but standard input is none; start it in one")
+            raise DeviceError("the device keyboard needs a terminal, but standard input is not one; use a terminal")
         self._modes = termios.tcgetattr(self._file)
         tty.setcbreak(self._file)
 
     def read(self, now: float) -> Reading:
         """See `Device.read`."""
-        self._take_keys(now)
+        self._read_keys(now)
         held = {key: share for key, (until, share) in self._held.items() if now < until}
         toggle, self._toggle = self._toggle, False
         twist = sum((share * direction(key) for key, share in held.items()), np.zeros(6))
@@ -60,7 +60,7 @@ class KeyboardDevice(Outbox):
         """See `Device.values`."""
         return {"speed": f"{SPEEDS[self._speed]:.0%}"}
 
-    def _take_keys(self, now: float) -> None:
+    def _read_keys(self, now: float) -> None:
         while not self._gone and select.select([self._file], [], [], 0)[0]:
             try:
                 keys = os.read(self._file, 64).decode(errors="ignore")
@@ -68,7 +68,7 @@ class KeyboardDevice(Outbox):
                 keys = ""
             if not keys:
                 self._gone = True
-                self._notices.append("the keyboard's terminal was closed: the arm holds; start teleop in a new one")
+                self._notices.append("the keyboard's terminal was closed: the arm holds; restart teleop in a new one")
             for key in keys:
                 self._press(key, now)
 

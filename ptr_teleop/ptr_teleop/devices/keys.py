@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the keys mean, in a terminal and in the console's page."""
+"""Key bindings of the terminal and of the console's page."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ BUTTONS = {
 }  # fmt: skip
 SLOWER, FASTER = "-", "+="
 SPEEDS = (0.1, 0.25, 0.5, 0.75, 1.0)
-"""Steps of a terminal's speed, as shares of the full one."""
+"""Speed steps in a terminal, as shares of full speed."""
 SLOW = 0.25
-"""Share of the speed while Shift is held, in a terminal."""
+"""Share of the speed in slow mode (Shift)."""
 HELP = """\
 w/s forward/back  a/d left/right  q/e up/down  j/l roll  i/k pitch  u/o yaw  space gripper
 with Shift: a quarter of the speed  -/+ slower/faster
@@ -30,7 +30,7 @@ n arm to its start, and in simulation the next scene"""
 
 
 def direction(keys: Iterable[str]) -> np.ndarray:
-    """The twist (6,), of 1 per axis, of the motion keys among `keys`; opposite keys cancel."""
+    """The twist (6,), 1 per axis, of the motion keys among `keys`; opposite keys cancel."""
     twist = np.zeros(6)
     for key in keys:
         if key in MOTIONS:

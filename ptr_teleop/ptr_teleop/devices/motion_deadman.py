@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The deadman of a device that has no button to spare: deflecting it is holding it."""
+"""The deadman of a device without a button for it: it is held while the device is deflected."""
 
 from __future__ import annotations
 
 LINGER = 0.3
-"""s for which it stays held after the last deflection, so that passing through the middle is no release."""
+"""s for which it stays held after the last deflection, so that passing through the center is not a release."""
 
 
 class MotionDeadman:
@@ -15,7 +15,7 @@ class MotionDeadman:
         self._active_at = -float("inf")
 
     def advance(self, active: bool, now: float) -> bool:
-        """True while held, given whether anything is deflected at `now` (s)."""
+        """True while held, given whether the device is deflected at `now` (s)."""
         if active:
             self._active_at = now
         return now - self._active_at < self._linger

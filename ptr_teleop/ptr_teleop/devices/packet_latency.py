@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How old the newest packet is of a sender whose clock is not ours.
+"""Age of the newest packet from a sender with another clock.
 
-The sender stamps each packet with its own clock. The smallest difference seen between arrival here and that stamp
-is the two clocks' offset plus the link's best delay; what a packet has more than that, it waited on the way. So a
-queue that fills up somewhere is noticed though packets still arrive.
+The sender stamps each packet with its own clock. The smallest difference between arrival and stamp is the offset of
+the two clocks plus the link's best delay. Anything beyond that is time spent waiting on the way. So a queue that fills
+up somewhere is detected even though packets still arrive.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from __future__ import annotations
 import enum
 
 MAX_AGE = 0.15
-"""s; an older packet does not move the arm, unless a parameter says otherwise."""
+"""s, default; an older packet does not move the arm."""
 DRIFT = 2e-4
-"""s per s that two clocks may drift apart; a quartz has less than 1e-4."""
+"""s per s, maximum drift between two clocks; quartz clocks stay below 1e-4."""
 JUMP = 0.5
-"""s; a packet that seems to arrive that much before it was sent tells that the sender's clock was set."""
+"""s; a packet that seems to arrive this long before it was sent means that the sender's clock was set."""
 TIMEOUT = 1.0
 """s of silence after which another sender may take over."""
 
 
 class Arrival(enum.Enum):
-    """What a packet is worth."""
+    """How a packet is treated."""
 
-    ACCEPTED = "taken"
+    ACCEPTED = "accepted"
     FIRST = "the first of its session"
-    OUTDATED = "not newer than the one before"
-    FOREIGN = "of a second sender"
+    OUTDATED = "not newer than the previous one"
+    FOREIGN = "from a second sender"
     JUMPED = "the sender's clock jumped"
 
 
 class PacketLatency:
-    """Sequence, session and age of packets."""
+    """Tracks session, sequence and age of packets."""
 
     def __init__(self) -> None:
         self._session: str | None = None
@@ -41,16 +41,16 @@ class PacketLatency:
         self._arrived = 0.0
 
     @property
-    def begun(self) -> bool:
+    def started(self) -> bool:
         """True after the first packet."""
         return self._session is not None
 
     def receive(self, session: str, sequence: int, sent: float, now: float) -> Arrival:
-        """Take a packet.
+        """Process a packet.
 
         Args:
-            session: random name that the sender chose at its start.
-            sequence: growing number within the session.
+            session: random name that the sender chose when it started.
+            sequence: increasing number within the session.
             sent: s, the sender's clock.   now: s, our steady clock.
         """
         if session != self._session:
@@ -70,7 +70,7 @@ class PacketLatency:
         return Arrival.ACCEPTED
 
     def age(self, now: float) -> float:
-        """s since the newest packet was sent, as far as that can be known; infinite before the first."""
+        """s since the newest packet was sent, estimated; infinite before the first."""
         if self._session is None:
             return float("inf")
         return max(now - self._sent - self._offset, 0.0)

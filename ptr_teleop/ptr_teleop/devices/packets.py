@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading JSON packets that came from a page: each field is checked, and refused with one sentence."""
+"""Reads JSON packets from the page and checks each field; an error is one sentence."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ MAX_SIZE = 4096
 
 
 class PacketError(PtrError):
-    """A packet was refused; the text says which field and why."""
+    """A packet was refused; the message says which field and why."""
 
 
 def load(text: str) -> dict[str, Any]:
     """The JSON object of a packet of this version.
 
     Raises:
-        PacketError: too large, not JSON, not an object, NaN or infinite, another version.
+        PacketError: too large, not JSON, not an object, NaN or infinite, or another version.
     """
     size = len(text.encode(errors="replace"))
     if size > MAX_SIZE:
@@ -35,9 +35,7 @@ def load(text: str) -> dict[str, Any]:
     if not isinstance(packet, dict):
         raise PacketError(f"a packet was refused: it is a JSON {type(packet).__name__}, not an object")
     if packet.get("v") != VERSION or isinstance(packet["v"], bool):
-        raise PacketError(
-            f"a packet was refused: its version is {packet.get('v')!r}, not {VERSION}; load the page again"
-        )
+        raise PacketError(f"a packet was refused: its version is {packet.get('v')!r}, not {VERSION}; reload the page")
     return packet
 
 
@@ -63,7 +61,7 @@ def flag(packet: dict[str, Any], key: str) -> bool:
 
 
 def word(packet: dict[str, Any], key: str, longest: int = 64) -> str:
-    """A string that isn't long."""
+    """A string of at most `longest` characters."""
     value = packet.get(key)
     if not isinstance(value, str) or len(value) > longest:
         raise PacketError(f"a packet was refused: {key} is {_short(value)}, not a text of at most {longest} characters")
@@ -79,7 +77,7 @@ def _number(value: Any, key: str, low: float, high: float) -> float:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+    raise ValueError(f"{name} is not a number")
 
 
 def _short(value: Any) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keyboard of the console's page: which keys are held, several times a second."""
+"""The keyboard of the console's page, which sends the held keys several times a second."""
 
 from __future__ import annotations
 
@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptr_teleop.devices.base import Outbox, Reading
-from ptr_teleop.devices.keys import GRIPPER, MOTIONS, direction
+from ptr_teleop.devices.keys import GRIPPER, MOTIONS, SLOW, direction
 from ptr_teleop.devices.packet_latency import MAX_AGE, Arrival, PacketLatency
 from ptr_teleop.devices.packets import PacketError, flag, load, number, word
 from ptr_teleop.devices.rejections import Rejections
-
-SLOW = 0.25
-"""Share of the speed that is left in slow mode."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +20,9 @@ class KeyState:
 
     Attributes:
         session, sequence, sent: see `PacketLatency.receive`; `sent` in s.
-        keys: what is held down.
+        keys: held keys.
         deadman: the page may drive.
-        slow: at a quarter of the speed.
+        slow: drive at a quarter of the speed.
     """
 
     session: str
@@ -40,7 +37,7 @@ def parse(text: str) -> KeyState:
     """The packet of a JSON text.
 
     Raises:
-        PacketError: with one sentence that names the field.
+        PacketError: the message names the field.
     """
     packet = load(text)
     keys = packet.get("keys")
@@ -53,11 +50,11 @@ def parse(text: str) -> KeyState:
 
 
 class PageKeyboardDevice(Outbox):
-    """Keys held in the page become a twist of fixed speed, as long as packets come.
+    """Turns keys held in the page into a twist of fixed speed, while packets arrive.
 
     Args:
         speed: m/s of a translation key.   turn: rad/s of a rotation key.
-        valid_for: s, for how long a reading's twist holds.
+        valid_for: s for which a reading's twist is valid.
         max_age: s, an older packet does not move the arm.
     """
 
@@ -74,7 +71,7 @@ class PageKeyboardDevice(Outbox):
         self._rejections = Rejections(self._notices)
 
     def on_packet(self, text: str, now: float) -> None:
-        """Take a packet that arrived at `now` (s, steady clock)."""
+        """Process a packet that arrived at `now` (s, steady clock)."""
         try:
             state = parse(text)
         except PacketError as error:
@@ -85,7 +82,7 @@ class PageKeyboardDevice(Outbox):
             self._rejections.add(f"a packet of the page's keyboard was refused: it is {arrival.value}", now)
             return
         if arrival is Arrival.JUMPED:
-            self._notices.append("the clock of the page jumped: ages are measured again")
+            self._notices.append("the page's clock jumped: packet ages are measured afresh")
         before, self._state = self._state, state
         if state.deadman and GRIPPER in state.keys and (before is None or GRIPPER not in before.keys):
             self._toggle = True

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counting what is refused, and saying so once a second at most."""
+"""Counts refused input, with a notice at most once a second."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ PERIOD = 1.0  # s
 
 
 class Rejections:
-    """Puts a refusal's sentence among the notices, unless one was put there less than `PERIOD` ago."""
+    """Adds a notice for a refusal, unless one was added less than `PERIOD` ago."""
 
     def __init__(self, notices: MutableSequence[str]) -> None:
         self._notices = notices
-        self._told = -PERIOD
+        self._noticed = -PERIOD
         self.count = 0
 
     def add(self, sentence: str, now: float) -> None:
         """Count one refusal at `now` (s, steady clock)."""
         self.count += 1
-        if now - self._told >= PERIOD:
-            self._told = now
+        if now - self._noticed >= PERIOD:
+            self._noticed = now
             self._notices.append(sentence)

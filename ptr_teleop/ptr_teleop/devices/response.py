@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a spring-loaded axis to a speed: dead zone, response curve and gain."""
+"""Maps the deflection of a spring-loaded axis to a speed: dead zone, response curve and gain."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ptr_teleop.devices.base import DeviceError
 
 @dataclass(frozen=True)
 class Response:
-    """How the six axes of a device answer.
+    """Response of a device's six axes.
 
     Attributes:
-        gain: per axis x, y, z, roll, pitch, yaw; a negative one turns the axis round.
-        deadzone: deflection, of 1, below which an axis counts as released; it is subtracted from what is above.
-        expo: 0 = straight, 1 = cubic: fine near the middle, full at the end.
+        gain: per axis x, y, z, roll, pitch, yaw; negative: reversed.
+        deadzone: share of full deflection below which an axis counts as released; subtracted from larger ones.
+        expo: 0 = linear, 1 = cubic: fine near the center, full at the end.
     """
 
     gain: Sequence[float] = (1.0,) * 6
@@ -31,11 +31,11 @@ class Response:
             raise DeviceError(f"a device's gain needs six numbers (x y z roll pitch yaw), not {list(self.gain)}")
         if not 0.0 <= self.deadzone < 1.0 or not 0.0 <= self.expo <= 1.0:
             raise DeviceError(
-                f"deadzone {self.deadzone} must lie in [0, 1) and expo {self.expo} in [0, 1]; change the parameter"
+                f"deadzone {self.deadzone} must be in [0, 1) and expo {self.expo} in [0, 1]; change the parameter"
             )
 
     def shape(self, axes: np.ndarray) -> np.ndarray:
-        """Speeds (6,), of 1, for deflections (6,), of 1; what is beyond the end stop counts as the end stop."""
+        """Speeds (6,) for deflections (6,), both as shares of full; deflections beyond [-1, 1] are clipped."""
         deflection = np.clip(axes, -1.0, 1.0)
         beyond = np.maximum(np.abs(deflection) - self.deadzone, 0.0) / (1.0 - self.deadzone)
         curved = (1.0 - self.expo) * beyond + self.expo * beyond**3

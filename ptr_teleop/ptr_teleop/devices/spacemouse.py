@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A 3Dconnexion SpaceMouse: pyspacemouse knows the models and parses their reports, hidraw brings them.
+"""A 3Dconnexion SpaceMouse: pyspacemouse knows the models and parses their reports, hidraw delivers them.
 
-Reports come every 8 to 16 ms while the cap is deflected, and stop soon after it is back in the middle; so silence
-while it is deflected means that something was lost.
+Reports come every 8 to 16 ms while the cap is deflected, and stop soon after it is back in the center. So silence while
+it is deflected means that data was lost.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ptr_teleop.devices.response import Response
 from ptr_teleop.devices.spacemouse_hid import OpenSpaceMouse, locate
 
 SILENCE = 0.25
-"""s without a report after which a deflected cap is not believed any more."""
+"""s without a report after which a deflected cap is no longer trusted."""
 RETRY = 1.0
 """s between two attempts to find a device that was unplugged."""
 
@@ -24,11 +24,11 @@ class SpaceMouseDevice(Outbox):
     """Reads reports and turns deflections into a twist.
 
     Args:
-        valid_for: s, for how long a reading's twist holds.
+        valid_for: s for which a reading's twist is valid.
         speed: m/s at full deflection.   turn: rad/s at full deflection.
-        response: how the axes answer.
+        response: response curve of the axes.
         path: device file; empty: the first SpaceMouse that is plugged in.
-        model: pyspacemouse's name of the model; empty: by the identifiers of the device.
+        model: pyspacemouse's name of the model; empty: detected by the device's identifiers.
     """
 
     source = "spacemouse"
@@ -49,7 +49,7 @@ class SpaceMouseDevice(Outbox):
 
     def read(self, now: float) -> Reading:
         """See `Device.read`."""
-        gripper = self._take_reports(now)
+        gripper = self._read_reports(now)
         if self._opened.closed:
             self._reopen(now)
             return Reading(lost=True)
@@ -74,14 +74,14 @@ class SpaceMouseDevice(Outbox):
         """Close the device file."""
         self._opened.close()
 
-    def _take_reports(self, now: float) -> float | None:
-        """Parse every report that waits; returns the opening that the buttons wish."""
+    def _read_reports(self, now: float) -> float | None:
+        """Parse all pending reports; returns the opening requested by the buttons."""
         gripper = None
         try:
-            while not self._opened.closed and self._opened.take_report():
+            while not self._opened.closed and self._opened.read_report():
                 self._reported = now
-                wish = self._opened.advance_buttons(now)
-                gripper = gripper if wish is None else wish
+                requested = self._opened.advance_buttons(now)
+                gripper = gripper if requested is None else requested
         except OSError as error:
             self._opened.close()
             self._retry_at = now + RETRY
@@ -92,7 +92,7 @@ class SpaceMouseDevice(Outbox):
     def _fell_silent(self, speeds: np.ndarray, now: float) -> bool:
         silent = bool(speeds.any()) and now - self._reported > SILENCE
         if silent and not self._silent:
-            self._notices.append("the SpaceMouse fell silent while it was deflected: the arm holds; let it go once")
+            self._notices.append("the SpaceMouse fell silent while it was deflected: the arm holds; release it once")
         self._silent = silent
         return silent
 

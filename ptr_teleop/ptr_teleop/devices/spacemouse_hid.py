@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A SpaceMouse that is plugged in: its hidraw file, and pyspacemouse's knowledge of the models and their reports."""
+"""Access to a plugged-in SpaceMouse: its hidraw file, and pyspacemouse's models and parsers."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ptr_teleop.devices.hidraw import HidrawFile, find
 CLOSE = ("LEFT", "MENU")
 OPEN = ("RIGHT", "FIT")
 RECORDER = {"BTN_1": Button.TOGGLE, "BTN_2": Button.FAIL, "BTN_3": Button.NEXT, "ESC": Button.DISCARD}
-"""By pyspacemouse's names; the Pro and Enterprise models have them."""
+"""By pyspacemouse's button names; the Pro and Enterprise models have these buttons."""
 INSTALL = "pip install 'pyspacemouse>=2.1'"
 
 
 class SpaceMouseButtons:
-    """Left closes, right opens; both together start an episode or save it, and discard it when held for 1 s.
+    """Left closes, right opens. Both together start or save an episode; held for 1 s, they discard it.
 
-    Two buttons must be enough; more are used where a model has them. The gripper moves with the first of the two: a
-    chord takes that back, so that it leaves the gripper alone.
+    Two buttons must suffice; more are used if a model has them. The gripper moves with the first button of a chord; the
+    chord then reverts that, so that the gripper stays as it was.
 
     Args:
-        names: of the model's buttons, in the order of its states.
+        names: names of the model's buttons, in the order of their states.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -47,10 +47,10 @@ class SpaceMouseButtons:
         return not self._in_chord and bool(self._down & {self._close, self._open})
 
     def advance(self, states: Sequence[int], now: float) -> float | None:
-        """Take the state of all buttons at `now` (s).
+        """Process the state of all buttons at `now` (s). Requests to the recorder are added to `pressed`.
 
         Returns:
-            The opening that is wished; None: none. What is asked of the recorder is added to `pressed`.
+            The requested opening; None: none.
         """
         before = self._down
         self._down = frozenset(name for name, state in zip(self._names, states, strict=False) if state)
@@ -89,9 +89,9 @@ def locate(path: str, model: str) -> tuple[Path, Any]:
 
     Args:
         path: device file; empty: the first SpaceMouse that is plugged in.
-        model: pyspacemouse's name; empty: by the identifiers of the device.
+        model: pyspacemouse's name; empty: detected by the device's identifiers.
     Raises:
-        DeviceError: there is none, or the model is unknown.
+        DeviceError: no SpaceMouse, or an unknown model.
     """
     models = specifications()
     if model and model not in models:
@@ -105,12 +105,12 @@ def locate(path: str, model: str) -> tuple[Path, Any]:
         wanted = node.path == Path(path) if path else node.multi_axis
         if wanted and spec is not None and (node.vendor, node.product) == (spec.vendor_id, spec.product_id):
             return node.path, spec
-    what = f"{path} is no SpaceMouse that pyspacemouse knows" if path else "no SpaceMouse is plugged in"
-    raise DeviceError(f"{what} ({len(nodes)} HID devices were looked at); plug one in, or choose another device")
+    what = f"{path} is not a SpaceMouse that pyspacemouse knows" if path else "no SpaceMouse is plugged in"
+    raise DeviceError(f"{what} ({len(nodes)} HID devices were checked); plug one in, or select another device")
 
 
 class OpenSpaceMouse:
-    """A SpaceMouse that is plugged in: its file, pyspacemouse's parser on it, and its buttons.
+    """An open SpaceMouse: its file, pyspacemouse's parser, and its buttons.
 
     Raises:
         DeviceError: the file can't be opened.
@@ -122,7 +122,7 @@ class OpenSpaceMouse:
         try:
             self._file = HidrawFile(path)
         except PermissionError:
-            raise DeviceError(f"no access to {path}; `ptr doctor` says the one command that gives it") from None
+            raise DeviceError(f"no access to {path}; `ptr doctor` shows the command that grants it") from None
         except BlockingIOError:
             raise DeviceError(f"the SpaceMouse at {path} drives another arm; set spacemouse.path to another") from None
         except OSError as error:
@@ -132,8 +132,8 @@ class OpenSpaceMouse:
         self.model: str = specification.name
         self.buttons = SpaceMouseButtons(specification.button_names)
 
-    def take_report(self) -> bool:
-        """Parse the oldest report that waits; False when none does.
+    def read_report(self) -> bool:
+        """Parse the oldest pending report; False: none is pending.
 
         Raises:
             OSError: the device is gone.
@@ -151,7 +151,7 @@ class OpenSpaceMouse:
 
     @property
     def axes(self) -> np.ndarray:
-        """(6,) deflections x, y, z, roll, pitch, yaw of REP 103, of 1."""
+        """(6,) deflections x, y, z, roll, pitch, yaw as in REP 103, in [-1, 1]."""
         state = self._state
         if state is None:
             return np.zeros(6)
@@ -159,12 +159,12 @@ class OpenSpaceMouse:
 
     @property
     def reports(self) -> int:
-        """How many reports have come."""
+        """Number of reports read."""
         return self._file.reports
 
     @property
     def closed(self) -> bool:
-        """True once the device is gone or given back."""
+        """True once the device is gone or closed."""
         return self._file.closed
 
     def fileno(self) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any source of TwistStamped, with or without a Joy for its buttons: spacenav, the scripted operator, your own node."""
+"""Any source of TwistStamped, optionally with a Joy for buttons: spacenav, the scripted operator, your own node."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class TwistDevice(Outbox):
 
     Args:
         source: name of the source in every command.
-        valid_for: s, for how long a twist holds.
+        valid_for: s for which a twist is valid.
         timeout: s, an older twist or joy counts as silence.
-        paired: the source stamps twist and joy of one decision alike: give one reading per pair, and only
-            when both have arrived. Otherwise each reading has the newest of either.
-        layout: where the buttons are.
+        paired: the source gives twist and joy of one decision the same stamp: return one reading per pair, once both
+            have arrived. Otherwise each reading has the newest of either.
+        layout: indices of the buttons.
     """
 
     def __init__(
@@ -43,16 +43,16 @@ class TwistDevice(Outbox):
         self._rejections = Rejections(self._notices)
 
     def on_twist(self, twist: Sequence[float], stamp_ns: int, now: float) -> None:
-        """Take a twist: (6,) m/s and rad/s in base_link."""
+        """Process a twist: (6,) m/s and rad/s in base_link."""
         speeds = np.asarray(twist, dtype=float)
         if not np.isfinite(speeds).all():
-            self._rejections.add(f"a twist of {self.source} was refused: it holds {speeds.tolist()}", now)
+            self._rejections.add(f"a twist from {self.source} was refused: it contains {speeds.tolist()}", now)
             self._trusted = False
             return
         self._twist, self._twist_stamp, self._twist_at, self._trusted = speeds, stamp_ns, now, True
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
-        """Take the state of the buttons; a button counts when it goes down."""
+        """Process the state of the buttons; a button takes effect when it goes down."""
         self._pressed |= self._panel.advance(buttons)
         self._joy_stamp, self._joy_at = stamp_ns, now
 
@@ -63,10 +63,10 @@ class TwistDevice(Outbox):
                 return None
             self._read_stamp = self._twist_stamp
         elif self._layout.deadman >= 0 and self._joy_stamp < 0:
-            return None  # it is not known yet whether the deadman is held
+            return None  # not yet known whether the deadman is held
         gripper, button = self._panel.gripper, self._layout.deadman
-        heard = self._twist_at if button < 0 else min(self._twist_at, self._joy_at)
-        fresh = self._trusted and now - heard <= self._timeout
+        received_at = self._twist_at if button < 0 else min(self._twist_at, self._joy_at)
+        fresh = self._trusted and now - received_at <= self._timeout
         if button >= 0:
             held = self._panel.down(button)
         else:

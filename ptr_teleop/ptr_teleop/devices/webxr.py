@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VR controller or a phone in a WebXR session of the console's page. The clutch is `ptr_teleop.clutch`.
 
-Grip is the deadman, trigger the gripper, A starts and saves, B saves as failure (held: discards), the thumb-stick
-sets the scale, and pressing it says where forward is. Sources of these choices: Bridge (grip, trigger, A) and
-DROID (A success, B failure, stick press redefines forward); the scale's range is that of SpesRobotics' teleop.
+The grip is the deadman and the trigger the gripper. A starts and saves, B saves as a failure (held: discards). The
+thumb-stick sets the scale; pressing it redefines forward. These choices follow Bridge (grip, trigger, A) and DROID
+(A success, B failure, stick press redefines forward); the scale's range is that of SpesRobotics' teleop.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from ptr_teleop.devices.webxr_packet import HANDS, Controller, WebXRPacket, pars
 
 BASE_FROM_WEBXR = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 LEVEL = 0.5
-"""Least horizontal part of a direction that still says where forward is: 30 degrees from the vertical."""
+"""Minimum horizontal part of a direction that defines forward: 30 degrees from the vertical."""
 GRIPPED = 0.5
-"""Squeeze from which the deadman counts as held."""
+"""Squeeze above which the deadman counts as held."""
 SCALES = (0.2, 1.0)
 SCALE_SPEED = 0.5
-"""Of the scale per s, with the thumb-stick at its end."""
+"""Change of the scale per s with the thumb-stick at its end."""
 STICK_DEAD_ZONE = 0.3
 
 
 class Frame:
-    """Turns directions, positions and rotations of a WebXR session into those of base_link.
+    """Transforms directions, positions and rotations of a WebXR session to base_link.
 
     WebXR's local-floor frame has x right, y up and z backward; base_link has x forward, y left and z up (REP 103).
-    Which way is forward depends on where the person stands: the yaw of "forward is here" says it.
+    Forward depends on where the person stands; `calibrate` sets its yaw.
 
     Args:
-        yaw: rad, heading in the room (counterclockwise, 0 = WebXR's -z) that is the arm's forward.
+        yaw: rad, heading in the local-floor frame (counterclockwise, 0 = WebXR's -z) that is the arm's forward.
     """
 
     def __init__(self, yaw: float = 0.0) -> None:
@@ -47,13 +47,13 @@ class Frame:
 
     @property
     def rotation(self) -> np.ndarray:
-        """(3, 3), from vectors of the room to vectors of base_link."""
+        """(3, 3), from the local-floor frame to base_link."""
         cosine, sine = math.cos(self.yaw), math.sin(self.yaw)
         back = np.array([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
         return back @ BASE_FROM_WEBXR
 
     def calibrate(self, ray: np.ndarray) -> bool:
-        """Make the horizontal heading of a ray (3,), in the room, the arm's forward; False: it is too steep."""
+        """Make the horizontal heading of a ray (3,), local-floor frame, the arm's forward; False: it is too steep."""
         x, y, _ = BASE_FROM_WEBXR @ ray
         if math.hypot(x, y) < LEVEL:
             return False
@@ -61,20 +61,20 @@ class Frame:
         return True
 
     def position(self, position: np.ndarray) -> np.ndarray:
-        """A position (3,) m of the room, along the axes of base_link, from the room's origin."""
+        """A position (3,) m of the local-floor frame, in the axes of base_link, from the same origin."""
         return self.rotation @ position
 
     def orientation(self, quaternion: np.ndarray) -> np.ndarray:
-        """A rotation matrix (3, 3) such that turns of the hand in the room are turns about base_link's axes."""
+        """A rotation matrix (3, 3) such that rotations of the hand become rotations about base_link's axes."""
         return self.rotation @ matrix_from_quaternion(quaternion)
 
 
 @dataclass(frozen=True)
 class JumpGuard:
-    """What a hand can't do between two packets: tracking was lost and found elsewhere.
+    """Largest plausible motion of a hand between two packets; more means that tracking jumped.
 
     Attributes:
-        distance: m.   angle: rad.   interval: s, for which they hold; for a longer gap they grow in proportion.
+        distance: m.   angle: rad.   interval: s, to which both apply; they grow in proportion for longer gaps.
     """
 
     distance: float = 0.05
@@ -82,12 +82,12 @@ class JumpGuard:
     interval: float = 1.0 / 30.0
 
     def refusal(self, before: Controller, after: Controller, gap: float) -> str:
-        """Empty when a hand can have moved like that in `gap` s, or a few words with the figures."""
-        room = max(gap / self.interval, 1.0)
+        """Empty if a hand can move like that in `gap` s, otherwise the figures in words."""
+        factor = max(gap / self.interval, 1.0)
         distance = float(np.linalg.norm(after.position - before.position))
         cosine = min(abs(float(before.orientation @ after.orientation)), 1.0)
         angle = 2.0 * math.acos(cosine)
-        if distance <= self.distance * room and angle <= self.angle * room:
+        if distance <= self.distance * factor and angle <= self.angle * factor:
             return ""
         return f"{distance * 100:.0f} cm and {math.degrees(angle):.0f} degrees in {gap * 1000:.0f} ms"
 
@@ -96,11 +96,11 @@ class WebXRDevice(Outbox):
     """Turns packets into the pose of a hand.
 
     Args:
-        valid_for: s, for how long a reading's twist holds.
-        hand: right or left; a phone, which has no hand, counts when that hand is not there.
-        scale: m of the arm per m of the hand, at the start.   yaw: rad, see `Frame`.
+        valid_for: s for which a reading's twist is valid.
+        hand: right or left; a phone, which has no handedness, is used if that hand is absent.
+        scale: initial motion scale, m of the arm per m of the hand.   yaw: rad, see `Frame`.
         max_age: s, an older packet does not move the arm.
-        guard: which movements can't be true.
+        guard: limits of plausible hand motion.
     """
 
     source = "webxr"
@@ -126,11 +126,11 @@ class WebXRDevice(Outbox):
         self._controller: Controller | None = None
         self._sent = 0.0
         self._blocked = False
-        self._late = False
+        self._lost = False
         self._b, self._packets, self._buttons_at = PressTimer(), 0, 0.0
 
     def on_packet(self, text: str, now: float) -> None:
-        """Take a packet that arrived at `now` (s, steady clock)."""
+        """Process a packet that arrived at `now` (s, steady clock)."""
         try:
             packet = parse(text)
         except PacketError as error:
@@ -145,19 +145,19 @@ class WebXRDevice(Outbox):
         self._examine(controller, packet, arrival)
         before, self._controller, self._sent = self._controller, controller, packet.sent
         if controller is None:
-            self._b.forget()
+            self._b.reset()
         else:
-            self._take_buttons(before or controller, controller, now)
+            self._update_buttons(before or controller, controller, now)
 
     def read(self, now: float) -> Reading | None:
         """See `Device.read`."""
-        if not self._latency.begun:
+        if not self._latency.started:
             return None
         age = self._latency.age(now)
         if age > self._max_age or self._controller is None:
-            self._say_late(age)
+            self._notify_lost(age)
             return Reading(lost=True)
-        self._late = False
+        self._lost = False
         controller = self._controller
         held = controller.grip > GRIPPED
         self._blocked = self._blocked and held
@@ -178,7 +178,7 @@ class WebXRDevice(Outbox):
         }
 
     def _examine(self, controller: Controller | None, packet: WebXRPacket, arrival: Arrival) -> None:
-        """Hold until the grip is released when the hand's pose can't be trusted."""
+        """If the hand's pose can't be trusted, hold until the grip is released."""
         before = self._controller
         if before is None or controller is None or min(before.grip, controller.grip) <= GRIPPED:
             return
@@ -191,15 +191,15 @@ class WebXRDevice(Outbox):
             self._notices.append(f"{jump}: the arm holds; release the grip and press it again")
             self._blocked = True
 
-    def _say_late(self, age: float) -> None:
+    def _notify_lost(self, age: float) -> None:
         before = self._controller
-        if self._late or (before is not None and before.grip <= GRIPPED):
+        if self._lost or (before is not None and before.grip <= GRIPPED):
             return
-        self._late = True
+        self._lost = True
         why = f"the last WebXR packet is {age:.2f} s old" if age > self._max_age else "the controller is not tracked"
         self._notices.append(f"{why}: the arm holds")
 
-    def _take_buttons(self, before: Controller, after: Controller, now: float) -> None:
+    def _update_buttons(self, before: Controller, after: Controller, now: float) -> None:
         if after.a and not before.a:
             self._pressed.add(Button.TOGGLE)
         press = self._b.advance(after.b, now)
@@ -216,6 +216,6 @@ class WebXRDevice(Outbox):
         if controller.grip > GRIPPED:
             self._notices.append("forward was not set: release the grip first, then point forward and press the stick")
         elif self.frame.calibrate(controller.ray):
-            self._notices.append(f"forward is here: the yaw is {self.frame.yaw:.3f} rad (parameter webxr.yaw keeps it)")
+            self._notices.append(f"forward is set: the yaw is {self.frame.yaw:.3f} rad (parameter webxr.yaw keeps it)")
         else:
             self._notices.append("forward was not set: the controller points up or down; point it forward")

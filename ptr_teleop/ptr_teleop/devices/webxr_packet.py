@@ -12,8 +12,8 @@ import numpy as np
 from ptr_teleop.devices.packets import PacketError, flag, load, number, vector, word
 
 HANDS = ("right", "left", "none")
-FARTHEST = 50.0
-"""m from the origin of the room; a pose beyond is nonsense."""
+MAX_DISTANCE = 50.0
+"""m from the origin; a pose beyond is invalid."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Controller:
     Attributes:
         position: (3,) m, grip space in the local-floor frame: x right, y up, z backward.
         orientation: (4,) unit quaternion x, y, z, w in that frame.
-        ray: (3,) where it points to, in that frame.
+        ray: (3,) pointing direction in that frame.
         grip, trigger: 0 = released, 1 = squeezed.
         a, b, stick_pressed: buttons.
         stick: x right, y down (as WebXR has it), each in [-1, 1].
@@ -59,7 +59,7 @@ def parse(text: str) -> WebXRPacket:
     """The packet of a JSON text.
 
     Raises:
-        PacketError: with one sentence that names the field.
+        PacketError: the message names the field.
     """
     packet = load(text)
     hands = packet.get("hands")
@@ -76,11 +76,11 @@ def _controller(hand: Any) -> Controller:
     orientation = np.array(vector(hand, "orientation", 4, 2.0))
     length = float(np.linalg.norm(orientation))
     if not 0.9 <= length <= 1.1:
-        raise PacketError(f"a packet was refused: orientation is no unit quaternion, its length is {length:.3f}")
+        raise PacketError(f"a packet was refused: orientation is not a unit quaternion, its length is {length:.3f}")
     orientation /= length
     x, y = vector(hand, "stick", 2, 1.01)
     return Controller(
-        np.array(vector(hand, "position", 3, FARTHEST)),
+        np.array(vector(hand, "position", 3, MAX_DISTANCE)),
         orientation,
         _ray(hand, orientation),
         number(hand, "grip", -0.01, 1.01),
@@ -93,12 +93,12 @@ def _controller(hand: Any) -> Controller:
 
 
 def _ray(hand: dict[str, Any], orientation: np.ndarray) -> np.ndarray:
-    """Where the controller points: as the packet says it, or else along -z of the pose."""
+    """Pointing direction of the controller: from the packet, or else -z of the pose."""
     if "ray" not in hand:
         x, y, z, w = orientation
         return -np.array([2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)])
     ray = np.array(vector(hand, "ray", 3, 2.0))
     length = math.sqrt(float(ray @ ray))
     if not 0.9 <= length <= 1.1:
-        raise PacketError(f"a packet was refused: ray is no unit vector, its length is {length:.3f}")
+        raise PacketError(f"a packet was refused: ray is not a unit vector, its length is {length:.3f}")
     return ray / length

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The recorder: every stream of an episode into one bag, as it arrives."""
+"""The recorder: writes all streams of an episode into one bag, as they arrive."""

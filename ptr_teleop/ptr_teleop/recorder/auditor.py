@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks through finished episodes, one after the other, while the recorder goes on."""
+"""Audits finished episodes in the background, one after the other."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ptr_teleop.recorder.episode import Audit
 
 
 class Auditor:
-    """A thread of its own for audits: a long episode takes longer than a caller of a service waits.
+    """Runs audits in its own thread: auditing a long episode takes longer than a service caller waits.
 
     Args:
-        audit: looks through a finished episode.
-        finished: called in that thread when `results` has something new.
+        audit: audits a finished episode.
+        finished: called in that thread when `results` has a new entry.
     """
 
     def __init__(self, audit: Callable[[Path], Audit], finished: Callable[[], None]) -> None:
@@ -26,11 +26,11 @@ class Auditor:
         threading.Thread(target=self._work, daemon=True, name="auditor").start()
 
     def submit(self, path: Path) -> None:
-        """Look through the episode in this folder as soon as those before it are done."""
+        """Queue the episode in this folder."""
         self._waiting.put(path)
 
     def results(self) -> list[tuple[Path, Audit]]:
-        """What was finished since the last call."""
+        """Audits finished since the last call."""
         found = []
         while not self._done.empty():
             found.append(self._done.get_nowait())
@@ -45,5 +45,5 @@ class Auditor:
     def _judge(self, path: Path) -> Audit:
         try:
             return self._audit(path)
-        except Exception as error:  # whatever a damaged disk makes of a bag: the recorder has to go on
-            return Audit(f"it could not be looked through: {error}", "discard", (str(error),))
+        except Exception as error:  # whatever a damaged disk makes of a bag: the recorder must keep running
+            return Audit(f"it could not be audited: {error}", "discard", (str(error),))

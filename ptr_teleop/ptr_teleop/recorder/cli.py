@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr record`: begin and end an episode of the recorder that runs."""
+"""`ptr record`: start and end an episode with the running recorder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ptr_models.common.namespaces import add_namespace
 from ptr_models.episodes.quality import DISCARD
 from ptr_teleop.recorder.episode import RecorderError
 
-DISCOVERY = 5.0  # s for the recorder to appear
-ANSWER = 60.0  # s for its answer: a long episode takes a while to bring to the disk
+DISCOVERY_TIMEOUT = 5.0  # s for the recorder to appear
+RESPONSE_TIMEOUT = 60.0  # s for its response: writing a long episode to disk takes a while
 
 
 def register(subparsers: argparse._SubParsersAction) -> None:
@@ -58,8 +58,8 @@ def _start(options: argparse.Namespace) -> None:
 def _save(options: argparse.Namespace) -> None:
     fields = {"outcome": options.outcome, "score": options.score, "note": options.note}
     answer = _ask(options, "StopEpisode", "recorder/stop", save=True, **fields)
-    looks = "the audit goes on; `ptr inspect` shows what it finds"  # a long episode
-    print(f"{answer.path}\nrecommendation: {answer.recommendation or looks}")
+    pending = "the audit is still running; `ptr inspect` shows its findings"  # a long episode
+    print(f"{answer.path}\nrecommendation: {answer.recommendation or pending}")
     for finding in answer.findings:
         print(f"  - {finding}")
     if answer.recommendation == DISCARD:
@@ -78,10 +78,10 @@ def _next(options: argparse.Namespace) -> None:
 
 
 def _ask(options: argparse.Namespace, service_type: str, name: str, /, package: str = "ptr_msgs", **fields: Any) -> Any:
-    """The recorder's answer to a request of a service, when it did what was asked.
+    """The recorder's response to a successful request.
 
     Raises:
-        PtrError: no recorder runs, it refused, or it does not answer.
+        PtrError: no recorder is running, it refused, or it did not respond.
     """
     try:
         from ptr_bringup.ros.session import Caller, connected
@@ -94,4 +94,4 @@ def _ask(options: argparse.Namespace, service_type: str, name: str, /, package: 
         return caller, caller.node.create_client(service, name)
 
     with connected("ptr_record", make, options.namespace) as (caller, client):
-        return caller.call(client, service.Request(**fields), ANSWER, discovery=DISCOVERY)
+        return caller.call(client, service.Request(**fields), RESPONSE_TIMEOUT, discovery=DISCOVERY_TIMEOUT)

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices when the system's clock jumps, which a time server or a person does."""
+"""Detects jumps of the system clock, caused by a time server or a person."""
 
 from __future__ import annotations
 
 JUMP = 0.1
-"""s. Stamps that are wrong by more mix up a control step; a clock that is being slewed moves by 0.5 ms in a second."""
+"""s. Larger stamp errors mix up control steps; a clock that is being slewed moves by 0.5 ms per second."""
 
 
 class ClockWatch:
-    """Compares the system's clock with one that never jumps."""
+    """Compares the system clock with a steady one."""
 
     def __init__(self) -> None:
         self._before: tuple[int, int] | None = None
 
     def jump(self, now: int, steady: int) -> float:
-        """By how many s the clock jumped since the last call; 0.0: it did not.
+        """s by which the clock has jumped since the last call; 0.0: it has not.
 
         Args:
-            now: ns of the system's clock.   steady: ns of a clock that never jumps.
+            now: system time, ns.   steady: steady time, ns.
         """
         before, self._before = self._before, (now, steady)
         if before is None:

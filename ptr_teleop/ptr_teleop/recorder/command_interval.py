@@ -1,28 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the first command of an episode to after its last: where the control grid of its reader lies.
+"""Where an episode's control grid starts and ends: just before its first command and after its last.
 
-The bag holds everything from shortly before the service call that starts the episode to the one that ends it.
-The grid goes from the `start` event to the `stop` event, and these are placed before the first and after the last
-command: step k of the grid is then what the k-th command did, and nobody's reaction time at either end becomes an
-action.
+The bag holds everything from shortly before the service call that starts the episode to the one that ends it. The
+reader's grid runs from the `start` event to the `stop` event. These are placed around the commands, so that step k of
+the grid is what the k-th command did, and reaction times at either end do not become actions.
 """
 
 from __future__ import annotations
 
 from ptr_teleop.recorder.episode import CommandTiming
 
-LEAD = 5_000_000  # ns that the grid is ahead of the first command: no command jitters across an instant
-LAST_STEP = 90_000_000  # ns that the grid goes on beyond the last command, so that jitter costs no step
+LEAD = 5_000_000  # ns from the grid's start to the first command: jitter moves no command across an instant
+LAST_STEP = 90_000_000  # ns from the end of the last command to the grid's end: jitter costs no step
 
 
 class CommandInterval:
-    """Keeps track of when commands act."""
+    """Tracks when commands are in effect."""
 
     def __init__(self) -> None:
         self._acted_until: int | None = None
 
-    def follow(self, command: CommandTiming) -> int | None:
-        """Take note of a command; the stamp of the start (ns) when it was the first that acts."""
+    def update(self, command: CommandTiming) -> int | None:
+        """Process a command; returns the stamp of the start (ns) if it is the first with its deadman held."""
         if not command.held:
             return None
         first = self._acted_until is None
@@ -30,5 +29,5 @@ class CommandInterval:
         return command.stamp - LEAD if first else None
 
     def end(self, now: int) -> int:
-        """Where the grid ends (ns): after the last command, or now."""
+        """Stamp of the grid's end (ns): after the last command, or now."""
         return now if self._acted_until is None else min(now, self._acted_until + LAST_STEP)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Between the recorder's plain data and ROS messages."""
+"""Converts between the recorder's plain data and ROS messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_scene(data: bytes) -> dict[str, Any]:
 
 
 def read_calibration(data: bytes) -> dict[str, Any] | None:
-    """What a serialised CameraInfo says about the camera, None when it is uncalibrated (no focal length)."""
+    """Calibration in a serialised CameraInfo; None: uncalibrated (no focal length)."""
     info = deserialize_message(data, CameraInfo)
     if not info.k[0] > 0.0:
         return None
@@ -49,13 +49,13 @@ def event_message(event: Event) -> EpisodeEvent:
 
 
 def event_key(message: EpisodeEvent) -> tuple[int, int, str, str, str]:
-    """What tells one event from another."""
+    """Identifies an event."""
     stamp = message.header.stamp
     return stamp.sec, stamp.nanosec, message.episode_id, message.type, message.message
 
 
 def status_message(core: RecorderCore, now: int, goal: int, directory: str, free: int) -> EpisodeStatus:
-    """What the recorder is doing (times in ns, free space in bytes)."""
+    """The recorder's status (times in ns, free space in bytes)."""
     metadata, audit = core.metadata, core.audit
     status = EpisodeStatus(state=int(core.state), saved=core.saved, goal=goal, message=core.message)
     stamp = metadata.start_ns if metadata and core.state is State.RECORDING else now

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an episode is asked for, what happens in it, and what writes it: the recorder's plain data."""
+"""The recorder's plain data: a requested episode, its events, and the interface of its writer."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class State(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Event:
-    """Something that belongs into the bag: the fields of EpisodeEvent."""
+    """An event of an episode, written into its bag: the fields of EpisodeEvent."""
 
-    stamp: int  # ns, when it happened
+    stamp: int  # ns
     episode_id: str
     kind: str
     text: str
@@ -41,12 +41,12 @@ class Event:
 
 @dataclass(frozen=True)
 class CommandTiming:
-    """When a command acts.
+    """When a command is in effect.
 
     Attributes:
         stamp: ns, when its source decided.
-        valid_for: ns, for how long it holds.
-        held: the deadman is held; a release does not act.
+        valid_for: ns.
+        held: the deadman is held; a release has no effect.
     """
 
     stamp: int
@@ -55,11 +55,11 @@ class CommandTiming:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a caller asks for when an episode starts.
+class EpisodeRequest:
+    """A request to start an episode.
 
     Attributes:
-        task: its name.   instruction: the same in free words.
+        task: name of the task.   instruction: the task in free words.
         extra: further metadata; the keys of FIELDS become fields of EpisodeMetadata.
     """
 
@@ -75,11 +75,11 @@ FIELDS = ("device", "kitchen", "seed", "calibration")
 
 @dataclass(frozen=True)
 class Audit:
-    """What a finished episode is like.
+    """The audit of a finished episode.
 
     Attributes:
-        problem: why training cannot use it; empty: it can.
-        recommendation: keep or discard.   findings: why, one sentence each.
+        problem: why training cannot use the episode; empty: it can.
+        recommendation: keep or discard.   findings: reasons, one sentence each.
     """
 
     problem: str = ""
@@ -88,7 +88,7 @@ class Audit:
 
 
 class Writer(Protocol):
-    """What the recorder needs of a bag writer (`ptr_models.episodes.writer.BagWriter`)."""
+    """Interface of a bag writer (`ptr_models.episodes.writer.BagWriter`)."""
 
     def write(
         self, topic: str, type_name: str, stamp_ns: int, cdr: bytes, published_ns: int = 0, sequence: int = 0
@@ -96,7 +96,7 @@ class Writer(Protocol):
         """Append a serialised message."""
 
     def flush(self) -> None:
-        """Hand what was written to the operating system."""
+        """Hand written data to the operating system."""
 
     def close(self, metadata: EpisodeMetadata) -> Path:
         """Finish the bag and return its folder."""
@@ -109,7 +109,7 @@ def parse_extra(text: str) -> dict[str, Any]:
     """The JSON object in `StartEpisode.extra_json`; empty text is an empty object.
 
     Raises:
-        RecorderError: it is no JSON object.
+        RecorderError: it is not a JSON object.
     """
     if not text.strip():
         return {}

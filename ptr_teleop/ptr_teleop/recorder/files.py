@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies beside the bags: the contract that is read, the label that is changed, the audit of a bag."""
+"""File access of the recorder: reading the contract, changing labels, auditing bags."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def read_contract(path: str, cameras: Sequence[str], latency_file: str = "") -> 
     """The contract in a JSON file, or the suite's with these cameras when `path` is empty.
 
     Args:
-        latency_file: the robot's measured latencies, see `ptr_models.latency_file`; empty: as the contract has them.
+        latency_file: the robot's measured latencies, see `ptr_models.latency_file`; empty: those of the contract.
     Raises:
-        EpisodeError: the file can't be read, or names other cameras than are recorded.
-        ContractError: it is malformed, or the file of latencies is.
+        EpisodeError: the file can't be read, or names cameras that are not recorded.
+        ContractError: the contract or the latency file is malformed.
     """
     return with_measured_latencies(_named_contract(path, cameras), latency_file)
 
@@ -43,10 +43,10 @@ def _named_contract(path: str, cameras: Sequence[str]) -> Contract:
 
 
 def relabel(root: Path, name: str, label: Label) -> EpisodeMetadata:
-    """Give a finished episode of a folder a new label; the old ones stay in its history.
+    """Give a finished episode in a folder a new label; earlier labels stay in its history.
 
     Raises:
-        EpisodeError: there is no such episode, the label makes no sense, or the folder can't be written.
+        EpisodeError: no such episode, an invalid label, or the folder can't be written.
     """
     check_name(name, "episode id")
     if not (root / name).is_dir():
@@ -55,7 +55,7 @@ def relabel(root: Path, name: str, label: Label) -> EpisodeMetadata:
 
 
 def audit(path: Path) -> Audit:
-    """What a finished episode is like, by going through its bag."""
+    """Audit a finished episode by reading its bag."""
     try:
         report = inspect(path)
     except PtrError as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The folder that a recorder writes into: one writer at a time, and room left on the disk."""
+"""The folder that a recorder writes into: locked for one writer, with a check of free disk space."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ DISCARDED = "discarded"
 
 
 class FolderError(PtrError):
-    """The folder of episodes can't be used; the message says why."""
+    """The episode folder can't be used; the message says why."""
 
 
 class EpisodeFolder:
-    """A folder of episodes that is locked for this process until `close` (the lock dies with the process).
+    """An episode folder, locked for this process until `close` (the lock dies with the process).
 
     Raises:
-        FolderError: it cannot be made or written, or somebody else writes into it.
+        FolderError: it can't be created or written, or another process writes into it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,29 +32,29 @@ class EpisodeFolder:
             raise FolderError(str(error)) from error
 
     def close(self) -> None:
-        """Let others have the folder."""
+        """Release the lock."""
         self._lock.release()
 
     def free_bytes(self) -> int:
-        """Bytes that are free on its disk for this user; none when the folder is gone or its disk does not answer."""
+        """Free bytes on its disk for this user; 0 if the folder is gone or its disk does not respond."""
         try:
             return shutil.disk_usage(self.path).free
         except OSError:
             return 0
 
     def require(self) -> None:
-        """Nothing, as long as an episode can be written.
+        """Check that an episode can be written.
 
         Raises:
-            FolderError: the folder was removed, its disk unmounted or made read-only since the recorder began.
+            FolderError: since the recorder started, the folder was removed, or its disk unmounted or made read-only.
         """
         if not self.path.is_dir():
-            raise FolderError(f"{self.path} is gone; bring it back, then start the recorder again")
+            raise FolderError(f"{self.path} is gone; restore it, then restart the recorder")
         if not os.access(self.path, os.W_OK | os.X_OK):
             raise FolderError(f"episodes cannot be written to {self.path} any more; make it writable")
 
     def discard(self, episode: Path) -> Path:
-        """Move a finished episode to the sub-folder of discarded ones and return its new place."""
+        """Move a finished episode to the sub-folder `discarded` and return its new path."""
         target = self.path / DISCARDED / episode.name
         target.parent.mkdir(exist_ok=True)
         os.rename(episode, target)

@@ -41,27 +41,27 @@ from ptr_teleop.recorder.conversions import (
     read_scene,
     status_message,
 )
-from ptr_teleop.recorder.episode import Audit, Event, State, Wanted, parse_extra
+from ptr_teleop.recorder.episode import Audit, EpisodeRequest, Event, State, parse_extra
 from ptr_teleop.recorder.files import audit, read_contract, relabel
 from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.raw_subscriptions import RawSubscriptions
-from ptr_teleop.recorder.recorder import GIGABYTE, RecorderCore, Room
+from ptr_teleop.recorder.recorder import GIGABYTE, DiskLimits, RecorderCore
 from ptr_teleop.recorder.streams import EVENTS, OBJECTS, info_topic, streams_for
 
-DRAIN = 0.02  # s between two looks into the queues
-TICK = 0.1  # s between two looks at the streams and the disk
+DRAIN = 0.02  # s between two reads of the queues
+TICK = 0.1  # s between two checks of the streams and the disk
 REPORT = 0.25  # s between two statuses
-ADAPT = 0.5  # s between two looks at what publishers offer
-AUDIT_WAIT = 2.0  # s that a stop waits for the audit before it answers without one
+ADAPT = 0.5  # s between two checks of the publishers' QoS
+AUDIT_WAIT = 2.0  # s that a stop waits for the audit before it responds without one
 START = {"task": 120, "kind": 40, "operator_name": 80, "instruction": 500, "extra_json": 65536}
 STOP = {"outcome": 40, "note": 2000}
 LABEL = {"episode_id": 200, "outcome": 40, "note": 2000, "annotator": 80}
-"""Characters of the texts of the requests."""
-SCENE_AGE = 5.0  # s; older objects belong to a simulator that has ended, however busy the computer is
+"""Maximum length of the requests' texts, characters."""
+SCENE_AGE = 5.0  # s; older objects come from a simulator that has ended, even on a busy computer
 
 
 class RecorderNode(RunnableNode, Node):
-    """Feeds serialised messages to the recorder's core and answers its services."""
+    """Feeds serialised messages to the recorder's core and handles its services."""
 
     def __init__(self) -> None:
         super().__init__("recorder")
@@ -88,11 +88,11 @@ class RecorderNode(RunnableNode, Node):
                 "commit": source_commit() or "",
             },
             tasks=[name for name in self.get_parameter("tasks").value if name],
-            room=Room(warn=float(self.get_parameter("minimum_free_gb").value) * GIGABYTE),
+            disk=DiskLimits(warn=float(self.get_parameter("minimum_free_gb").value) * GIGABYTE),
             changed=self._publish_status,
         )
         for stream in streams:
-            definition(stream.type)  # parsed once, now: the first episode must not wait for it
+            definition(stream.type)  # parsed now, so that the first episode does not wait for it
         self._simulated = bool(self.get_parameter("use_sim_time").value)
         self._raw = RawSubscriptions(self, streams, self._now if self._simulated else None)
         self._own_events: set[tuple[int, int, str, str, str]] = set()
@@ -103,7 +103,7 @@ class RecorderNode(RunnableNode, Node):
         self.get_logger().info(f"episodes go to {self._folder.path}")
 
     def close(self) -> None:
-        """Keep an episode that is being recorded, unlabelled, and let the folder go."""
+        """Keep an episode that is being recorded, unlabelled, and release the folder."""
         try:
             path = self._core.close(self._now())
             if path is not None:
@@ -125,12 +125,12 @@ class RecorderNode(RunnableNode, Node):
         declare(self, "minimum_free_gb", 2.0, "GB of free disk below which the status warns", (0.0, 1e6))
 
     def _offer(self) -> None:
-        """Publishers, services and timers; the timers keep real time, whatever the simulator's clock does."""
+        """Create publishers, services and timers. The timers run in real time, whatever the simulator's clock does."""
         self._status = self.create_publisher(EpisodeStatus, "episode/status", LATCHED)
         self._events = self.create_publisher(EpisodeEvent, relative(EVENTS), QoSProfile(depth=50))
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", QoSProfile(depth=10))
         self.create_service(StartEpisode, "recorder/start", self._on_start)
-        patient = ReentrantCallbackGroup()  # while a stop waits for its audit, everything else goes on
+        patient = ReentrantCallbackGroup()  # everything else runs while a stop waits for its audit
         self.create_service(StopEpisode, "recorder/stop", self._on_stop, callback_group=patient)
         self.create_service(LabelEpisode, "recorder/label", self._on_label)
         self.create_service(Trigger, "recorder/discard_last", self._on_discard_last)
@@ -147,7 +147,7 @@ class RecorderNode(RunnableNode, Node):
         return BagWriter(self._folder.path, metadata, self._raw.offered, durable=True)
 
     def _drain(self) -> None:
-        """Give the core what has arrived; the recorder's own events are in the bag already."""
+        """Pass arrived messages to the core, except the recorder's own events, which are in the bag already."""
         for arrival in self._raw.drain():
             if arrival.topic == EVENTS and self._is_own(arrival.data):
                 continue
@@ -166,7 +166,7 @@ class RecorderNode(RunnableNode, Node):
         try:
             check_texts(request, START)
             check_name(request.task, "task name")
-            wanted = Wanted(
+            wanted = EpisodeRequest(
                 task=request.task,
                 kind=request.kind or "demonstration",
                 operator=request.operator_name,
@@ -183,7 +183,7 @@ class RecorderNode(RunnableNode, Node):
         return response
 
     async def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response) -> StopEpisode.Response:
-        """Answer when the bag is closed, with its audit when that does not take long; the status has it in any case."""
+        """Respond when the bag is closed, with the audit if it finishes in time; the status always reports it."""
         self._drain()
         try:
             check_texts(request, STOP)
@@ -192,15 +192,15 @@ class RecorderNode(RunnableNode, Node):
         except (PtrError, OSError) as error:
             return self._refused(response, error)
         self._announce(event)
-        found = await self._look_through(path) if request.save else None
+        found = await self._audit(path) if request.save else None
         response.success, response.message = True, self._core.message
         response.episode_id, response.path = path.name, str(path)
         if found is not None:
             response.recommendation, response.findings = found.recommendation, list(found.findings)
         return response
 
-    async def _look_through(self, path: Path) -> Audit | None:
-        """The audit of an episode, None when it takes longer than a caller should wait."""
+    async def _audit(self, path: Path) -> Audit | None:
+        """The audit of an episode; None: it takes longer than AUDIT_WAIT."""
         future: Future[Audit] = Future(executor=self.executor)
         self._awaited[path] = (time.monotonic() + AUDIT_WAIT, future)
         self._auditor.submit(path)
@@ -210,10 +210,10 @@ class RecorderNode(RunnableNode, Node):
         for path, found in self._auditor.results():
             self._core.review(path, found)
             self._publish_status()
-            self._answer(path, found)
+            self._respond(path, found)
 
-    def _answer(self, path: Path, found: Audit | None) -> None:
-        """Let the stop of an episode go on, if it still waits."""
+    def _respond(self, path: Path, found: Audit | None) -> None:
+        """Let the stop of an episode respond, if it still waits."""
         _, future = self._awaited.pop(path, (0.0, None))
         if future is not None:
             future.set_result(found)
@@ -230,7 +230,7 @@ class RecorderNode(RunnableNode, Node):
             metadata = relabel(self._folder.path, name, label)
         except PtrError as error:
             return self._refused(response, error)
-        self._core.note_label(metadata)
+        self._core.set_label(metadata)
         self._announce(Event(label.stamp_ns, metadata.episode_id, "label", label.outcome))
         response.success, response.message = True, self._core.message
         return response
@@ -252,7 +252,7 @@ class RecorderNode(RunnableNode, Node):
         return response
 
     def _surroundings(self) -> dict[str, Any]:
-        """The simulated scene, when there is one, the calibration of the cameras that have one, and the namespace."""
+        """The simulated scene, the calibration of calibrated cameras, and the namespace."""
         objects = self._core.latest(OBJECTS, self._now(), SCENE_AGE)
         found = {} if objects is None else read_scene(objects)
         calibration = {}
@@ -268,7 +268,7 @@ class RecorderNode(RunnableNode, Node):
         self._drain()
         late = [path for path, (deadline, _) in self._awaited.items() if time.monotonic() > deadline]
         for path in late:
-            self._answer(path, None)
+            self._respond(path, None)
         state = self._core.state
         for event in self._core.tick(self._now(), None if self._simulated else time.monotonic_ns()):
             self.get_logger().warning(event.text)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the messages of other robots out of an episode, on the topics that all robots of a ROS domain share.
+"""Keeps the messages of other robots out of an episode, on topics that all robots of a ROS domain share.
 
-/tf, /tf_static and /diagnostics carry every robot. A message belongs to another robot when its publisher's node is in
-a namespace beside this one: /right for /left. Nodes without a namespace, and those of namespaces within, belong here.
+/tf, /tf_static and /diagnostics carry every robot's messages. A message belongs to another robot if its publisher's
+node is in a sibling namespace: /right for /left. Nodes without a namespace and in nested namespaces belong to this one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ptr_teleop.recorder.raw_subscriptions import Arrival
 
 TIMEOUT = 3.0
-"""s that a message waits for the graph to name its publisher's node; it may arrive before that. Then it is kept."""
-PUBLISHERS = 256
-"""publishers that are remembered; with more, the graph is asked again."""
+"""s that a message waits for the graph to list its publisher's node, which may come later; after that it is kept."""
+MAX_PUBLISHERS = 256
+"""Publishers that are remembered; with more, the graph is queried again."""
 _UNKNOWN = "_NODE_NAMESPACE_UNKNOWN_"
 
 
@@ -29,8 +29,8 @@ class OwnMessages:
     """Sorts messages by the namespace of their publishers.
 
     Args:
-        node: whose namespace counts; without one every message is kept.
-        clock: s of a clock that never jumps.
+        node: its namespace is the robot's; without a namespace every message is kept.
+        clock: steady time, s.
     """
 
     def __init__(self, node: Node, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,14 +40,14 @@ class OwnMessages:
         self._waiting: list[tuple[float, Arrival]] = []
 
     def sort(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
-        """The messages of this robot, among them earlier ones whose publisher is known by now."""
+        """The messages of this robot, including earlier ones whose publisher is known by now."""
         if not prefix(self._home):
             return list(arrivals)
         now, kept = self._clock(), []
         candidates, self._waiting = [*self._waiting, *((now, arrival) for arrival in arrivals)], []
         asked: set[str] = set()
         for since, arrival in candidates:
-            if arrival.topic not in SHARED or not arrival.publisher:  # Jazzy names no publisher
+            if arrival.topic not in SHARED or not arrival.publisher:  # Jazzy does not name the publisher
                 kept.append(arrival)
                 continue
             if arrival.publisher not in self._namespaces and arrival.topic not in asked:
@@ -61,7 +61,7 @@ class OwnMessages:
         return kept
 
     def _ask(self, topic: str) -> None:
-        if len(self._namespaces) > PUBLISHERS:
+        if len(self._namespaces) > MAX_PUBLISHERS:
             self._namespaces.clear()
         for info in self._node.get_publishers_info_by_topic(relative(topic)):
             if info.node_namespace and info.node_namespace != _UNKNOWN:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Subscriptions that are emptied in one go, many times a second, instead of waking an executor for each message.
+"""Subscriptions that are drained many times a second instead of waking an executor for each message.
 
-At 400 messages a second that would cost more than all that the recorder does with them. When each message arrived is
-known to the middleware.
+At 400 messages a second, waking it would cost more than everything the recorder does with them. The middleware knows
+when each message arrived.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from ptr_teleop.recorder.own_messages import OwnMessages
 from ptr_teleop.recorder.streams import Stream
 
 QUEUE = 200
-"""Messages per stream: 2 s of the fastest, for when the processor or the disk is busy. The middleware keeps the memory
-of as many as ever waited at once (tests/benchmarks/queue_memory.py)."""
+"""Messages per stream: 2 s of the fastest, in case the processor or the disk is busy. The middleware keeps memory for
+as many as ever waited at once (tests/benchmarks/queue_memory.py)."""
 
 
 class Arrival(NamedTuple):
-    """A message as it came: topic, CDR bytes, and what the middleware knows of it.
+    """A message as it arrived: topic, CDR bytes, and what the middleware knows about it.
 
     Attributes:
         stamp: ns, when it arrived.   published: ns, when it was sent.
-        sequence: its number at its publisher, 0: not known.   publisher: whose it is.
+        sequence: the publisher's sequence number; 0: not known.   publisher: its GID or another identity.
     """
 
     topic: str
@@ -43,12 +43,12 @@ class Arrival(NamedTuple):
 
 
 class RawSubscriptions:
-    """One subscription for each stream, in the node's namespace; bags have its topics without the namespace.
+    """One subscription per stream, in the node's namespace; bags have the topics without the namespace.
 
     Args:
-        node: whose subscriptions they are.
+        node: owns the subscriptions.
         streams: what to subscribe to.
-        clock: ns now, when the middleware's system clock is not the node's (simulated time); None: it is.
+        clock: simulated time, ns; None: the node uses the system clock, like the middleware.
     """
 
     def __init__(self, node: Node, streams: Iterable[Stream], clock: Callable[[], int] | None = None) -> None:
@@ -60,10 +60,10 @@ class RawSubscriptions:
         self._subscriptions = {topic: self._open(topic, self._request(topic)) for topic in self._streams}
 
     def drain(self) -> list[Arrival]:
-        """What has arrived since the last call, in the order of arrival."""
+        """Messages since the last call, in order of arrival."""
         found: list[Arrival] = []
-        for topic, tap in self._subscriptions.items():
-            found += [self._arrival(topic, *taken) for taken in take(tap, raw=True)]
+        for topic, subscription in self._subscriptions.items():
+            found += [self._arrival(topic, *taken) for taken in take(subscription, raw=True)]
         found = self._own.sort(found)
         found.sort(key=lambda arrival: arrival.stamp)
         return found
@@ -71,7 +71,7 @@ class RawSubscriptions:
     def _arrival(self, topic: str, data: bytes, info: dict[str, Any]) -> Arrival:
         publisher = bytes((info.get("publisher_gid") or {}).get("data", b""))
         sequence = info.get("publication_sequence_number") or 0
-        if not publisher and not self._alone[topic]:  # Jazzy names no publisher, but numbers the messages of each
+        if not publisher and not self._alone[topic]:  # Jazzy does not name the publisher, but numbers its messages
             if self._streams[topic].shared:
                 sequence = 0
             else:
@@ -86,27 +86,27 @@ class RawSubscriptions:
         )
 
     def adapt(self, recording: bool) -> None:
-        """Subscribe as reliably as the publishers offer; call it now and then.
+        """Match the QoS of the subscriptions to what the publishers offer; call it regularly.
 
-        While an episode is recorded only what hears a publisher not at all is subscribed to again.
+        During an episode, only subscriptions that are incompatible with a publisher are replaced.
         """
-        for topic, tap in self._subscriptions.items():
-            wanted, present = self._request(topic), _key(tap.qos_profile)
-            if wanted == present or (recording and _hears(present, wanted)):
+        for topic, subscription in self._subscriptions.items():
+            wanted, present = self._request(topic), _key(subscription.qos_profile)
+            if wanted == present or (recording and _compatible(present, wanted)):
                 continue
-            self._node.destroy_subscription(tap)
+            self._node.destroy_subscription(subscription)
             self._subscriptions[topic] = self._open(topic, wanted)
 
     def offered(self, topic: str) -> list[Qos]:
-        """Quality of service that the publishers of a topic offer, for the bag."""
+        """QoS that the publishers of a topic offer, for the bag."""
         return [_recorded(info.qos_profile) for info in self._node.get_publishers_info_by_topic(relative(topic))]
 
     def _request(self, topic: str) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
-        """The most that every publisher of a topic offers; before there is one, what is usual for the stream."""
+        """The strongest QoS that every publisher of a topic offers; before there is one, the stream's default."""
         offers = [info.qos_profile for info in self._node.get_publishers_info_by_topic(relative(topic))]
         self._alone[topic] = len(offers) == 1
         stream = self._streams[topic]
-        # A latched message must not be missed because its publisher was found only after the episode had begun.
+        # A latched message must not be missed because its publisher was discovered after the episode started.
         reliable, kept = stream.reliable, stream.lasting
         if offers:
             reliable = all(offer.reliability is ReliabilityPolicy.RELIABLE for offer in offers)
@@ -134,17 +134,17 @@ def _key(profile: QoSProfile) -> tuple[ReliabilityPolicy, DurabilityPolicy]:
     return profile.reliability, profile.durability
 
 
-def _hears(
+def _compatible(
     subscribed: tuple[ReliabilityPolicy, DurabilityPolicy], offered: tuple[ReliabilityPolicy, DurabilityPolicy]
 ) -> bool:
-    """Whether a subscription is compatible with what publishers offer: it asks for no more than that."""
+    """Whether a subscription asks for no more than the publishers offer."""
     reliable = offered[0] is ReliabilityPolicy.RELIABLE or subscribed[0] is not ReliabilityPolicy.RELIABLE
     kept = offered[1] is DurabilityPolicy.TRANSIENT_LOCAL or subscribed[1] is not DurabilityPolicy.TRANSIENT_LOCAL
     return reliable and kept
 
 
 def _recorded(profile: QoSProfile) -> Qos:
-    """A profile as a bag keeps it; the numbers of the policies are the same in both."""
+    """A profile in the bag's form; the numbers of the policies are the same in both."""
 
     def time(duration: Any) -> QosTime:
         return QosTime(*divmod(duration.nanoseconds, 10**9))

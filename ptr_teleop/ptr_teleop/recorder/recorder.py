@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the recorder decides: when an episode may start, what is written, how it ends. It writes through
-`ptr_models.episodes.writer.BagWriter`.
+"""The recorder's logic: when an episode may start, what is written, how it ends.
 
-Plain data and clocks that are passed in (ns since the epoch); the node feeds it serialised messages.
+No ROS: times are passed in (ns since the epoch), and the node feeds it serialised messages. It writes through
+`ptr_models.episodes.writer.BagWriter`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from ptr_teleop.recorder.episode import (
     FIELDS,
     Audit,
     CommandTiming,
+    EpisodeRequest,
     Event,
     RecorderError,
     State,
-    Wanted,
     Writer,
     episode_id,
 )
@@ -36,16 +36,16 @@ from ptr_teleop.recorder.folder import EpisodeFolder
 from ptr_teleop.recorder.health import STALLED, Health, StreamWatch
 from ptr_teleop.recorder.streams import COMMANDS, EVENTS, Stream
 
-PRELUDE = 0.3  # s: what arrived this shortly before the start belongs to the first observation
+PRELUDE = 0.3  # s before the start, in which arrived messages belong to the first observation
 AFTER_STAMP = 12  # bytes of a serialised message with a header: encapsulation and stamp
 GIGABYTE = 10**9
-_ONLY = b""
-"""Lane of a topic whose newest message is that of all its publishers."""
+_ANY_PUBLISHER = b""
+"""Key of a topic of which the newest message counts, whoever published it."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Room:
-    """Bytes that should be free on the disk: less is said in the status, forbids a start, ends an episode.
+class DiskLimits:
+    """Free bytes on the disk below which the status warns, no episode starts, and the current one ends.
 
     The last is what it takes to finish a bag with its index while other programs write as well.
     """
@@ -61,7 +61,7 @@ def domain() -> str:
 
 
 def _same(one: bytes, other: bytes, type_name: str) -> bool:
-    """True when two serialised messages of a type differ at most in their stamps."""
+    """True if two serialised messages of a type differ at most in their stamps."""
     start = AFTER_STAMP if has_header(type_name) else 0
     return one[start:] == other[start:]
 
@@ -78,8 +78,8 @@ class RecorderCore:
         read_command: reads the timing of a serialised ArmCommand.
         facts: fields of EpisodeMetadata that are the same for each episode (robot, commit, versions).
         tasks: known task names; empty: any well-formed name.
-        room: free space that it asks for.
-        changed: called when the state has changed in the middle of a call.
+        disk: limits of free disk space.
+        changed: called when the state has changed during a call.
         processor_use: measures how busy this computer is during an episode.
     """
 
@@ -93,12 +93,12 @@ class RecorderCore:
         read_command: Callable[[bytes], CommandTiming],
         facts: Mapping[str, Any] | None = None,
         tasks: Sequence[str] = (),
-        room: Room | None = None,
+        disk: DiskLimits | None = None,
         changed: Callable[[], None] = lambda: None,
         processor_use: ProcessorUse | None = None,
     ) -> None:
         self.state = State.IDLE
-        self._usable: list[str] = []  # folders; one that has been discarded since is not there any more
+        self._usable: list[str] = []  # folders; those discarded since are gone
         self.message = "nothing has been recorded yet"
         self.metadata: EpisodeMetadata | None = None
         self.audit: Audit | None = None
@@ -107,31 +107,31 @@ class RecorderCore:
         self._watch, self._clock = StreamWatch(streams), ClockWatch()
         self._open_writer, self._encode, self._read_command = open_writer, encode, read_command
         self._changed, self._processor_use = changed, processor_use or ProcessorUse()
-        self._facts, self._tasks, self._room = dict(facts or {}), tuple(tasks), room or Room()
+        self._facts, self._tasks, self._disk = dict(facts or {}), tuple(tasks), disk or DiskLimits()
         self._writer: Writer | None = None
-        self._latest: dict[tuple[str, bytes], tuple[int, bytes]] = {}  # by topic and its lane, oldest first
+        self._latest: dict[tuple[str, bytes], tuple[int, bytes]] = {}  # by topic and publisher, oldest first
         self._interval = CommandInterval()
         self._unaudited: dict[Path, str] = {}
         self._last_saved: Path | None = None
 
     @property
     def saved(self) -> int:
-        """Episodes that were saved, can be used and have not been discarded since."""
+        """Number of saved episodes that training can use and that have not been discarded since."""
         return sum(map(os.path.isdir, self._usable))
 
     def receive(
         self, topic: str, data: bytes, now: int, published: int = 0, sequence: int = 0, publisher: bytes = b""
     ) -> Event | None:
-        """Take a serialised message that arrived at `now`; it is written while an episode is recorded.
+        """Process a serialised message that arrived at `now`; during an episode it is written.
 
         Args:
-            published: ns, when it was sent.   sequence, publisher: its number, and whose; 0: not known.
+            published: ns, when it was sent.   sequence, publisher: its sequence number and publisher; 0: not known.
         Returns:
-            The start event when this was the first command of an episode.
+            The start event if this is the first command of an episode.
         """
         stream = self._streams[topic]
-        self._watch[topic].hear(now, publisher, sequence)
-        key = topic, publisher if stream.shared and stream.lasting else _ONLY
+        self._watch[topic].receive(now, publisher, sequence)
+        key = topic, publisher if stream.shared and stream.lasting else _ANY_PUBLISHER
         before = self._latest.pop(key, None)
         self._latest[key] = (now, data)
         if self._writer is None or (stream.lasting and before is not None and _same(before[1], data, stream.type)):
@@ -140,27 +140,27 @@ class RecorderCore:
         return self._follow_command(data, now) if topic in COMMANDS else None
 
     def latest(self, topic: str, now: int, max_age: float | None = None) -> bytes | None:
-        """The newest message of a topic, None when there is none or when it is older than `max_age` (s)."""
-        stamp, data = self._latest.get((topic, _ONLY), (0, None))
+        """The newest message of a topic; None: none yet, or older than `max_age` (s)."""
+        stamp, data = self._latest.get((topic, _ANY_PUBLISHER), (0, None))
         return None if max_age is not None and now - stamp > max_age * 1e9 else data
 
     def health(self, now: int) -> list[Health]:
-        """How every stream is."""
+        """Health of every stream."""
         return self._watch.health(now)
 
-    def start(self, wanted: Wanted, now: int) -> EpisodeMetadata:
-        """Begin an episode; what arrived just before goes in first.
+    def start(self, wanted: EpisodeRequest, now: int) -> EpisodeMetadata:
+        """Start an episode; messages from just before are written first.
 
         Raises:
-            RecorderError: one is being recorded, a stream is missing, the task is unknown, the disk is full.
-            FolderError: the folder is gone or can't be written any more.
-            PtrError: the metadata or the bag were refused.
+            RecorderError: an episode is being recorded, a stream is missing, the task is unknown, or the disk is full.
+            FolderError: the folder is gone or no longer writable.
+            PtrError: invalid metadata, or the bag can't be opened.
         """
         self._require_startable(wanted, now)
         metadata = self._describe(wanted, now)
         self._writer = self._open_writer(metadata)
         self.metadata, self.state, self.audit = metadata, State.RECORDING, None
-        self._watch.begin()
+        self._watch.start()
         self._processor_use.start()
         self._interval = CommandInterval()
         for stamp, topic, data in self._prelude(now):
@@ -172,12 +172,12 @@ class RecorderCore:
     def stop(
         self, save: bool, outcome: str, now: int, score: float | None = None, note: str = "", by: str = ""
     ) -> tuple[Path, Event]:
-        """End the episode: label and keep it, or move it to the discarded ones. Returns its folder.
+        """End the episode: label and keep it, or move it to `discarded`. Returns its folder and the stop event.
 
-        One that is kept counts as saved once `review` has taken an audit that says that it can be used.
+        A kept episode counts as saved once `review` has got an audit that finds it usable.
 
         Raises:
-            RecorderError: none is being recorded, or the label makes no sense; the episode then goes on.
+            RecorderError: no episode is being recorded, or the label is invalid; then recording continues.
             PtrError: the bag could not be finished; it stays as `.partial`.
         """
         if self._writer is None or self.metadata is None:
@@ -203,7 +203,7 @@ class RecorderCore:
         return path, event
 
     def review(self, path: Path, audit: Audit) -> None:
-        """Take the audit of an episode that `stop` has kept, and say what the episode is like."""
+        """Process the audit of an episode that `stop` has kept; the message then says how usable it is."""
         done = self._unaudited.pop(path)
         self._last_saved = path
         if not audit.problem:
@@ -216,84 +216,80 @@ class RecorderCore:
         if audit.problem:
             self.message = f"kept {path.name}, but it cannot be used: {audit.problem}"
         elif audit.recommendation != "keep":
-            self.message = f"{done}; recommendation: {audit.recommendation}, since {audit.findings[0]}"
+            self.message = f"{done}; recommendation: {audit.recommendation}, because {audit.findings[0]}"
         else:
             self.message = self._disk_warning() or done
 
     def discard_last(self, now: int) -> tuple[Path, Event]:
-        """Move the episode that was saved last to the discarded ones, as its audit may recommend.
+        """Move the last saved episode to `discarded`, as its audit may recommend.
 
         Raises:
-            RecorderError: one is being recorded or looked through, or none was saved.
+            RecorderError: an episode is being recorded or audited, or none was saved.
             OSError: it can't be moved.
         """
         if self.state is State.RECORDING:
-            raise RecorderError("an episode is being recorded; end it first, then the last one can be discarded")
+            raise RecorderError("an episode is being recorded; end it before discarding the last one")
         if self._unaudited:
-            raise RecorderError("the last episode is still being looked through; try again in a moment")
+            raise RecorderError("the last episode is still being audited; try again in a moment")
         if self._last_saved is None or not self._last_saved.is_dir():
-            raise RecorderError("no episode is left that this recorder saved last; `ptr discard` takes any other")
+            raise RecorderError("this recorder has no saved episode left to discard; use `ptr discard` for any other")
         path, self._last_saved = self._folder.discard(self._last_saved), None
-        self.audit, self.message = None, f"discarded {path.name}; `ptr discard --restore {path}` brings it back"
+        self.audit, self.message = None, f"discarded {path.name}; `ptr discard --restore {path}` restores it"
         return path, Event(now, path.name, "discard", "discarded after it was saved")
 
     def tick(self, now: int, steady: int | None = None) -> list[Event]:
-        """Look at the clock, the streams and the disk: events for what has changed.
+        """Check the clock, the streams and the disk; returns an event for each change.
 
         Args:
-            steady: ns of a clock that never jumps; None: `now` is simulated time, which may.
+            steady: steady time, ns; None: `now` is simulated time, which may jump.
         """
         jump = 0.0 if steady is None else self._clock.jump(now, steady)
         if self.state is not State.RECORDING or self._writer is None:
             return []
         changes = self._watch.changes(now)
         if jump:
-            changes.insert(0, (CLOCK_JUMPED, f"the system's clock jumped by {jump:+.2f} s"))
+            changes.insert(0, (CLOCK_JUMPED, f"the system clock jumped by {jump:+.2f} s"))
         events = [self._record(now, kind, text) for kind, text in changes]
         if events and self.state is State.RECORDING:
             self.message = events[-1].text
-        if self.state is State.RECORDING and self._folder.free_bytes() < self._room.finish:
-            events += self._end_for_room(now)
+        if self.state is State.RECORDING and self._folder.free_bytes() < self._disk.finish:
+            events += self._end_for_full_disk(now)
         self._flush()
         return events
 
     def close(self, now: int) -> Path | None:
-        """The recorder ends: an episode that is being recorded is kept, unlabelled."""
+        """End the recorder; an episode that is being recorded is kept, unlabelled."""
         if self._writer is None or self.metadata is None:
             return None
         self._record(now, "stop", "the recorder ended; kept unlabelled", self._interval.end(now))
         return None if self._writer is None else self._finish(self._writer, self._ended(self.metadata, now))
 
-    def note_label(self, metadata: EpisodeMetadata) -> None:
-        """An episode was labelled again."""
+    def set_label(self, metadata: EpisodeMetadata) -> None:
+        """Update the status after an episode was relabelled."""
         if self.state is not State.RECORDING:
             self.metadata = metadata
             self.message = f"{metadata.episode_id} is now labelled {metadata.outcome}"
 
-    def _require_startable(self, wanted: Wanted, now: int) -> None:
+    def _require_startable(self, wanted: EpisodeRequest, now: int) -> None:
         if self.state is State.RECORDING and self.metadata is not None:
             raise RecorderError(f"{self.metadata.episode_id} is still being recorded; stop it first")
         if self._tasks and wanted.task not in self._tasks:
             raise RecorderError(f"unknown task {wanted.task!r}; known: {', '.join(self._tasks)}")
         missing = self._watch.silent(now)
         if missing:
-            raise RecorderError(
-                f"nothing came on {', '.join(missing)} in the last {STALLED:.1f} s; start what publishes it"
-            )
+            raise RecorderError(f"no messages on {', '.join(missing)} in the last {STALLED:.1f} s; start its publisher")
         contested = self._watch.contested(now)
         if contested:
             raise RecorderError(
-                f"{', '.join(contested)} has two publishers: two robots run in this ROS domain ({domain()}); end one, "
-                "or give each its own ROS_DOMAIN_ID or namespace"
+                f"{', '.join(contested)} has two publishers: two robots are running in this ROS domain ({domain()}); "
+                "end one, or give each its own ROS_DOMAIN_ID or namespace"
             )
         self._folder.require()
         free = self._folder.free_bytes()
-        if free < self._room.refuse:
-            raise RecorderError(
-                f"only {free / GIGABYTE:.2f} GB are free for {self._folder.path}; make room for new episodes"
-            )
+        if free < self._disk.refuse:
+            raise RecorderError(f"only {free / GIGABYTE:.2f} GB are free for {self._folder.path}; free some disk space")
 
-    def _describe(self, wanted: Wanted, now: int) -> EpisodeMetadata:
+    def _describe(self, wanted: EpisodeRequest, now: int) -> EpisodeMetadata:
         extra = dict(wanted.extra)
         known = {key: extra.pop(key) for key in FIELDS if key in extra}
         return EpisodeMetadata(
@@ -309,7 +305,7 @@ class RecorderCore:
         )
 
     def _prelude(self, now: int) -> list[tuple[int, str, bytes]]:
-        """Stamp, topic and data of what the first observation needs, oldest first; what lasts counts as new."""
+        """Stamp, topic and data of messages for the first observation, oldest first; lasting ones are stamped `now`."""
         limit = now - int(PRELUDE * 1e9)
         found = []
         for (topic, _), (stamp, data) in self._latest.items():
@@ -320,13 +316,13 @@ class RecorderCore:
         return sorted(found, key=lambda one: one[0])
 
     def _follow_command(self, data: bytes, now: int) -> Event | None:
-        began = self._interval.follow(self._read_command(data))
+        began = self._interval.update(self._read_command(data))
         if began is None or self.metadata is None:
             return None
         return self._record(now, "start", f"task {self.metadata.task}", began)
 
     def _record(self, now: int, kind: str, text: str, stamp: int | None = None) -> Event:
-        """Write an event into the bag and return it, for others to hear."""
+        """Write an event into the bag and return it for publishing."""
         name = self.metadata.episode_id if self.metadata else ""
         event = Event(now if stamp is None else stamp, name, kind, text)
         self._write(EVENTS, self._streams[EVENTS].type, now, self._encode(event))
@@ -335,13 +331,13 @@ class RecorderCore:
     def _write(
         self, topic: str, type_name: str, stamp: int, data: bytes, published: int = 0, sequence: int = 0
     ) -> None:
-        """Write, or end in FAULT with the `.partial` folder left behind (disk full, folder gone)."""
+        """Write; on an error (disk full, folder gone) end in FAULT and leave the `.partial` folder."""
         if self._writer is None:
             return
         try:
             self._writer.write(topic, type_name, stamp, data, published, sequence)
         except (PtrError, OSError) as error:
-            self._break_off(error)
+            self._abort(error)
 
     def _flush(self) -> None:
         if self._writer is None:
@@ -349,19 +345,19 @@ class RecorderCore:
         try:
             self._writer.flush()
         except (PtrError, OSError) as error:
-            self._break_off(error)
+            self._abort(error)
 
-    def _break_off(self, error: Exception) -> None:
+    def _abort(self, error: Exception) -> None:
         writer, self._writer = self._writer, None
-        self.state, self.message = State.FAULT, f"recording broke off: {error}"
+        self.state, self.message = State.FAULT, f"recording was aborted: {error}"
         self._changed()
         if writer is not None:
             writer.abandon()
 
-    def _end_for_room(self, now: int) -> list[Event]:
-        """The disk is about to be full: say so at once, since no policy may go on, and finish the bag in time."""
-        event = self._record(now, "disk_full", f"less than {self._room.finish / 1e6:.0f} MB are left on the disk")
-        self.state, self.message = State.FAULT, "the disk is full; the episode is brought to an end"
+    def _end_for_full_disk(self, now: int) -> list[Event]:
+        """The disk is about to be full: report it at once, so that no policy continues, and finish the bag in time."""
+        event = self._record(now, "disk_full", f"less than {self._disk.finish / 1e6:.0f} MB are left on the disk")
+        self.state, self.message = State.FAULT, "the disk is full; the episode is being ended"
         self._changed()
         try:
             path = self.close(now)
@@ -369,7 +365,7 @@ class RecorderCore:
             return [event]
         if path is not None:
             self.state = State.FAULT
-            self.message = f"the disk is full: kept {path.name} unlabelled; make room for new episodes"
+            self.message = f"the disk is full: kept {path.name} unlabelled; free some disk space"
         return [event]
 
     def _ended(self, metadata: EpisodeMetadata, now: int) -> EpisodeMetadata:
@@ -391,6 +387,6 @@ class RecorderCore:
 
     def _disk_warning(self) -> str:
         free = self._folder.free_bytes()
-        if free >= self._room.warn:
+        if free >= self._disk.warn:
             return ""
         return f"only {free / GIGABYTE:.2f} GB are free for {self._folder.path}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which streams an episode has, and which of them it cannot do without."""
+"""The streams of an episode, and which of them are required."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ptr_models.episodes.messages import settings_topic
 
 @dataclass(frozen=True)
 class Stream:
-    """One topic of the recording.
+    """One recorded topic.
 
     Attributes:
-        topic, type: e.g. /arm/state and ptr_msgs/msg/ArmState; as bags have it, without the robot's namespace.
-        required: without messages on it no episode starts, and silence during one is an event.
-        lasting: what was said last holds until something else is said. The newest message goes into the beginning of
-            each bag, and a later one is kept when it differs from the one before.
-        reliable: subscribe reliably (commands, events) until the publishers' offers are known; otherwise best effort.
-        shared: may have several publishers. With two of any other stream the bag would hold two robots. What is both
-            shared and lasting lasts for each publisher.
+        topic, type: e.g. /arm/state and ptr_msgs/msg/ArmState; as in bags, without the robot's namespace.
+        required: no episode starts without messages on it, and silence during an episode is an event.
+        lasting: the last message holds until the next one. It is written at the start of each bag; a later one is
+            written only if it differs from the one before.
+        reliable: subscribe reliably (commands, events) until the publishers' QoS is known; otherwise best effort.
+        shared: may have several publishers. Two publishers of any other stream would mix two robots in one bag. If
+            also lasting, the last message of each publisher holds.
     """
 
     topic: str

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Play a recorded episode on the arm."""
+"""Playback of a recorded episode on the arm."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr replay`: a recorded episode on the arm or in the simulator."""
+"""`ptr replay`: play a recorded episode on the arm or in the simulator."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptr_models.episodes.reader import read_metadata
 
 DESCRIPTION = """\
 Play a recorded episode on the running robot (`ptr launch ptr_bringup robot.launch.xml`): a slow move to where it
-started, then its commanded motion and gripper at the recorded rate, through the arm's safety gate. To end the replay,
+started, then its commanded motion and gripper at the recorded rate, through the arm's safety gate. To end playback,
 take over with a device or press Ctrl-C."""
 
 
@@ -35,7 +35,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask, move to the start, play, and say how near the end was."""
+    """Ask, move to the start, play, and print how far from the recorded end the gripper stopped."""
     from rclpy.node import Node
     from rich.progress import Progress
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.scene and seed is None:
         raise ReplayError(f"{metadata.episode_id} was not recorded in a simulated scene; leave out --scene")
     if not options.yes and not _confirmed():
-        raise ReplayError("nothing was moved; give --yes to begin without being asked")
+        raise ReplayError("nothing was moved; confirm, or give --yes to start without being asked")
 
     def work(_: Node, caller: Caller) -> int:
         player = Player(caller)
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
             result = player.play(track, lambda time: progress.update(bar, completed=time))
         print(
             f"the gripper ended {result.position * 1e3:.1f} mm and {math.degrees(result.rotation):.1f} degrees "
-            "from where it was recorded"
+            "from its recorded pose"
         )
         return 0
 
@@ -73,4 +73,4 @@ def run(options: argparse.Namespace) -> int:
 def _confirmed() -> bool:
     if not sys.stdin.isatty():
         return False
-    return input("Is the way free? [y/N] ").strip().lower() in ("y", "yes")
+    return input("Is the arm's path clear? [y/N] ").strip().lower() in ("y", "yes")

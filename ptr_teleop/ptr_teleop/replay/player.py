@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays a track on the arm: a slow move to its start, then its twists at the recorded rate.
 
-The commands go where a policy's go, so that a human with a device in hand takes the arm at any time, and through
-the same gate as every command.
+The commands use a policy's topic, so that a human with a device can take over at any time. They pass the same gate as
+every command.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from ptr_teleop.replay.track import Pose, Track
 
 SOURCE = "replay"
 PERIOD = 0.05  # s between two commands
-SETTLE = 0.6  # s that the end of the track is held, for the rest of the feedback and of the motion
-APPROACH = 4.0  # s that the move to the start takes at least
-SILENT = 0.5  # s without an arm state after which nothing is sent any more
+SETTLE = 0.6  # s that the end of the track is held, for the remaining feedback and motion
+APPROACH = 4.0  # s, minimum duration of the move to the start
+STATE_TIMEOUT = 0.5  # s without an arm state after which playback ends
 
 
 class ReplayError(PtrError):
-    """The replay could not begin or was ended; the message says why."""
+    """Playback could not start or was ended; the message says why."""
 
 
 @dataclass(frozen=True)
-class Result:
-    """How near the arm came to where it was at the end of the recording, in m and rad."""
+class EndDeviation:
+    """Distance of the arm from its recorded end pose, in m and rad."""
 
     position: float
     rotation: float
@@ -49,7 +49,7 @@ class Player:
     """Drives the arm along tracks.
 
     Args:
-        caller: of a node that another thread spins.
+        caller: belongs to a node that another thread spins.
     """
 
     def __init__(self, caller: Caller) -> None:
@@ -61,10 +61,10 @@ class Player:
         self._state = Newest(node, ArmState, "arm/state", qos_profile_sensor_data)
 
     def lay_scene(self, kitchen: str, task: str, seed: int) -> None:
-        """Lay the simulated scene of a recording.
+        """Set up the simulated scene of a recording.
 
         Raises:
-            SessionError: there is no simulator, or it refuses.
+            SessionError: there is no simulator, or it refused.
         """
         request = ResetScene.Request(kitchen=kitchen, task=task, seed=seed)
         self._caller.call(self._reset, request, timeout=60.0, discovery=10.0)
@@ -73,24 +73,24 @@ class Player:
         """Move slowly to the first pose of a track.
 
         Raises:
-            ReplayError: it refuses. SessionError: it does not answer.
+            ReplayError: the arm refused. SessionError: it did not respond.
         """
         what = f"{self._caller.named('arm/state')}; is the arm node running?"
         self._caller.wait(lambda: self._state.there, what, 10.0)
         goal = MoveTo.Goal(pose=_message(track.pose(0.0)), gripper_position=track.gripper(0.0), duration=APPROACH)
         result = self._caller.act(self._move, goal, "arm/move_to", 60.0)
         if result is None:
-            raise ReplayError("the arm refused to move to the start of the recording")
+            raise ReplayError("the arm refused to move to the start of the recording; see the arm node's log")
         if not result.success:
             raise ReplayError(f"the arm did not reach the start of the recording: {result.message}")
 
-    def play(self, track: Track, progress: Callable[[float], None] = lambda time: None) -> Result:
+    def play(self, track: Track, progress: Callable[[float], None] = lambda time: None) -> EndDeviation:
         """Follow a track at its own rate.
 
         Args:
             progress: called with the time (s) at each command.
         Raises:
-            ReplayError: somebody else took the arm, it was stopped, or its state is old.
+            ReplayError: another source took the arm, it was stopped, or its state is too old.
             SessionEndedError: the user ended it.
         """
         began = self._now()
@@ -102,16 +102,16 @@ class Player:
                 self._caller.sleep(PERIOD - (self._now() - began - elapsed))
         finally:
             self._send(np.zeros(6), track.gripper(track.duration), held=False)
-        return Result(*_pose(self._state.message.measured_pose).distance(track.final))
+        return EndDeviation(*_pose(self._state.message.measured_pose).distance(track.final))
 
     def _require_arm(self) -> ArmState:
-        if self._state.age > SILENT:
-            raise ReplayError(f"no {self._caller.named('arm/state')} for {SILENT} s; the replay was ended")
+        if self._state.age > STATE_TIMEOUT:
+            raise ReplayError(f"no {self._caller.named('arm/state')} for {STATE_TIMEOUT} s; playback was ended")
         state = self._state.message
         if state.mode == ArmState.PROTECTIVE_STOP:
-            raise ReplayError("the arm was stopped during the replay")
+            raise ReplayError("the arm was stopped during playback; clear it, then start again")
         if state.source not in ("", SOURCE):
-            raise ReplayError(f"{state.source} took the arm; the replay was ended")
+            raise ReplayError(f"{state.source} took the arm; playback was ended")
         return state
 
     def _send(self, twist: np.ndarray, gripper: float, held: bool = True) -> None:

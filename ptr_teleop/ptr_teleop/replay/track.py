@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commanded motion of a recorded episode, and the twist that follows it at a later time.
+"""The commanded motion of a recorded episode, and the twist that follows it during playback.
 
-A twist is the motion of the next moment (feed-forward) and a share of how far the arm's target is off the track
-(feedback), so that neither delays nor clipped commands add up to a drift.
+A twist is the motion of the next period (feed-forward) plus a share of the arm's deviation from the track (feedback),
+so that neither delays nor clipped commands add up to a drift.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.mcap_scan import Raw, scan
 from ptr_models.episodes.messages import ARM_STATE_TOPIC, EXECUTED_TOPIC
 
-GAIN = 3.0  # 1/s: share of a deviation that is corrected per second
-TAIL = 0.2  # s after the last command that still belong to the motion: it acts for so long
+GAIN = 3.0  # 1/s, feedback gain on the deviation
+TAIL = 0.2  # s after the last command that belong to the motion: it is valid for so long
 
 Array = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class Pose:
     rotation: Rotation
 
     def distance(self, other: Pose) -> tuple[float, float]:
-        """How far apart two poses are, in m and rad."""
+        """Distance of two poses, in m and rad."""
         turn = (self.rotation * other.rotation.inv()).magnitude()
         return float(np.linalg.norm(self.position - other.position)), float(turn)
 
@@ -58,7 +58,7 @@ class Track:
         return float(self._times[-1])
 
     def pose(self, time: float) -> Pose:
-        """The commanded pose at a time (s), the first or last one outside of the recording."""
+        """The commanded pose at a time (s); outside of the recording, the first or last one."""
         time = min(max(time, 0.0), self.duration)
         position = [np.interp(time, self._times, column) for column in self._positions.T]
         return Pose(np.array(position), self._slerp(time))
@@ -68,7 +68,7 @@ class Track:
         return float(self._gripper[max(0, int(np.searchsorted(self._times, time, side="right")) - 1)])
 
     def twist(self, time: float, period: float, target: Pose, target_time: float) -> Array:
-        """The twist (6,) in m/s and rad/s, about the axes of base_link, of the next period (s).
+        """The twist (6,) for the next `period` (s), m/s and rad/s in the axes of base_link.
 
         Args:
             target: the arm's commanded pose at `target_time` (s).
@@ -83,20 +83,20 @@ def read_track(path: Path | str) -> Track:
     """The motion of an episode, from its first to its last command.
 
     Raises:
-        EpisodeError: the bag can't be read, nobody commanded in it, or a number is not finite.
+        EpisodeError: the bag can't be read, holds no commands, or has a number that is not finite.
     """
     found = scan(path, [EXECUTED_TOPIC, ARM_STATE_TOPIC])
     commands = sorted((raw.stamp, executed(raw.data)) for raw in _raws(found, EXECUTED_TOPIC))
     driven = [stamp for stamp, command in commands if command.source]
     if len(driven) < 2:
-        raise EpisodeError(f"{path} holds no commands that could be replayed: nobody drove the arm in it")
+        raise EpisodeError(f"{path} holds no commands to play: nobody drove the arm in it")
     end = driven[-1] + round(TAIL * 1e9)
     kept = {stamp: command for stamp, command in commands if driven[0] <= stamp <= end}
     times = np.array([(stamp - driven[0]) * 1e-9 for stamp in kept])
     poses = np.array([(*command.pose, command.gripper) for command in kept.values()])
     final = _measured(path, found, end)
     if not (np.isfinite(poses).all() and np.isfinite(final.position).all()):
-        raise EpisodeError(f"{path} holds commands that are not finite; it cannot be replayed")
+        raise EpisodeError(f"{path} holds commands that are not finite; it cannot be played")
     return Track(times, poses[:, :3], poses[:, 3:7], poses[:, 7], final)
 
 
@@ -108,6 +108,6 @@ def _measured(path: Path | str, found: dict[str, tuple[str, list[Raw]]], end: in
     """The newest measured pose at the end."""
     before = [raw for raw in _raws(found, ARM_STATE_TOPIC) if raw.stamp <= end]
     if not before:
-        raise EpisodeError(f"{path} holds no arm state; it cannot be replayed")
+        raise EpisodeError(f"{path} holds no arm state; it cannot be played")
     sample = arm_state(max(before, key=lambda raw: raw.stamp).data)
     return Pose(np.array(sample.position), Rotation.from_quat(sample.quaternion))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Driving and recording at a terminal: its keys, and a line that says what happens."""
+"""Driving and recording at a terminal: its keys, and a status line."""

@@ -14,14 +14,13 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.namespaces import add_namespace
 from ptr_models.common.processes import end_process, interrupted_with_parent
 
-POLL = 0.25  # s between two looks at the processes
-ENDS = 10.0  # s for the node to end
+POLL_PERIOD = 0.25  # s between two checks of the processes
+END_TIMEOUT = 10.0  # s for the node to end
 
 EPILOGUE = """\
 examples:
-  ptr teleop put_carrot_on_plate                       drive and record a robot that runs, also over SSH
-  ptr collect put_carrot_on_plate --out data/carrot --device keyboard      start the robot, too
-
+  ptr teleop put_carrot_on_plate                       drive and record with a running robot, also over SSH
+  ptr collect put_carrot_on_plate --out data/carrot --device keyboard      start the robot as well
 The keys are shown at the start. Ctrl-C ends the session; it first asks what to do with an episode being recorded."""
 
 
@@ -39,7 +38,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    about = "task that a recorded episode gets, e.g. put_carrot_on_plate"
+    about = "task written into recorded episodes, e.g. put_carrot_on_plate"
     arguments.also_by_place(parser, "task", type=arguments.any_task, metavar="TASK", help=about)
     parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
     add_namespace(parser)
@@ -47,21 +46,21 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 
 
 def require_terminal() -> None:
-    """Refuse to begin where no keys can be read.
+    """Check that keys can be read.
 
     Raises:
-        TerminalError: standard input is no terminal.
+        TerminalError: standard input is not a terminal.
     """
     if not sys.stdin.isatty():
-        raise TerminalError("the keyboard needs a terminal, but standard input is none; start it in one")
+        raise TerminalError("the keyboard needs a terminal, but standard input is not one; use a terminal")
 
 
 def drive(task: str, operator: str = "", robot: subprocess.Popen[bytes] | None = None, namespace: str = "") -> int:
-    """Drive by keys until Ctrl-C, which the node answers; returns its exit code.
+    """Drive by keys until Ctrl-C, which the node handles; returns its exit code.
 
     Args:
         task, operator: written into each episode.
-        robot: the process of what is driven; when it ends, so does this. None: somebody else's.
+        robot: process of the driven robot; driving ends with it. None: started elsewhere.
         namespace: of the robot; empty: none.
     Raises:
         TerminalError: there is no terminal.
@@ -72,10 +71,10 @@ def drive(task: str, operator: str = "", robot: subprocess.Popen[bytes] | None =
     try:
         while node.poll() is None and (robot is None or robot.poll() is None):
             with contextlib.suppress(subprocess.TimeoutExpired):
-                node.wait(POLL)
+                node.wait(POLL_PERIOD)
         if node.poll() is None:
-            node.terminate()  # SIGINT would ask a person about an episode that is over
-            node.wait(ENDS)
+            node.terminate()  # with SIGINT it would ask about an episode that has ended
+            node.wait(END_TIMEOUT)
     finally:
         end_process(node)
         signal.signal(signal.SIGINT, before)
@@ -92,5 +91,5 @@ def node_command(task: str, operator: str, namespace: str = "") -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """As a YAML text, whatever it looks like: `yes`, `1` and the empty one stay texts."""
+    """A YAML string, whatever the text looks like: `yes`, `1` and the empty text stay strings."""
     return "'" + text.replace("'", "''") + "'"

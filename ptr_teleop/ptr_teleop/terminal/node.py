@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node `teleop` with a terminal's keyboard, and a line in that terminal that says what happens."""
+"""The node `teleop` with a terminal's keyboard and a status line in that terminal."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from ptr_teleop.devices.keys import HELP
 from ptr_teleop.node import TeleopNode
 from ptr_teleop.terminal.status_line import StatusLine, View, line_of
 
-DRAW = 0.2  # s between two looks at what the line says
-GONE = 10.0
-"""s without a recorder after which nobody waits for it any more; on a busy machine it may take a while to save."""
+DRAW_PERIOD = 0.2  # s between two updates of the status line
+RECORDER_TIMEOUT = 10.0
+"""s of a silent recorder after which Ctrl-C no longer waits for it; on a busy machine saving may take a while."""
 RECORDER = {
     EpisodeStatus.IDLE: "ready",
     EpisodeStatus.RECORDING: "recording",
@@ -39,12 +39,12 @@ ARM = {
     ArmState.MOVING: "the arm moves by itself",
 }
 QUESTION = """\
-an episode is being recorded; what becomes of it?
+an episode is being recorded; what should happen to it?
   enter save as success   f save as failure   x discard   Ctrl-C keep it unlabelled"""
 
 
 class TerminalTeleop(TeleopNode):
-    """Drives by keys until Ctrl-C; what becomes of an episode that is being recorded then is asked first."""
+    """Drives by keys until Ctrl-C. During an episode, Ctrl-C first asks what to do with it."""
 
     def __init__(self) -> None:
         self._line = StatusLine()
@@ -52,62 +52,62 @@ class TerminalTeleop(TeleopNode):
         self._episode_at = 0.0
         self._interrupts = self._answered = 0
         super().__init__()
-        self._line.say(f"{HELP}\nCtrl-C ends")
+        self._line.print(f"{HELP}\nCtrl-C ends")
         self.create_subscription(EpisodeStatus, "episode/status", self._on_episode, LATCHED)
         self.create_subscription(DiagnosticStatus, "scene/status", self._on_scene, LATCHED)
-        self.create_timer(DRAW, self._look, clock=STEADY)
+        self.create_timer(DRAW_PERIOD, self._update, clock=STEADY)
 
     def start(self) -> None:
-        """From now on Ctrl-C is counted, and `_look` does what it asks for."""
+        """Count Ctrl-C from now on; `_update` acts on it."""
         signal.signal(signal.SIGINT, lambda *_: setattr(self, "_interrupts", self._interrupts + 1))
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         super().close()
         self._line.end()
 
-    def _tell(self, sentence: str) -> None:
+    def _notify(self, sentence: str) -> None:
         self._event = sentence
-        self._line.say(sentence)
+        self._line.print(sentence)
 
     def _on_episode(self, message: EpisodeStatus) -> None:
         before, self._episode, self._episode_at = self._episode, message, time.monotonic()
         if before is None:
             return
         if message.message != before.message:
-            self._line.say(message.message)
+            self._line.print(message.message)
         if message.goal and before.saved < message.goal <= message.saved:
-            self._line.say(f"all {message.goal} are saved; Ctrl-C ends")
+            self._line.print(f"all {message.goal} are saved; Ctrl-C ends")
         if message.findings and (message.episode_id, message.findings) != (before.episode_id, before.findings):
             for finding in message.findings:
-                self._line.say(f"  - {finding}")
+                self._line.print(f"  - {finding}")
             if message.recommendation == DISCARD:
-                self._line.say("  x discards it, r records the next one")
+                self._line.print("  x discards it, r records the next one")
 
     def _on_scene(self, message: DiagnosticStatus) -> None:
-        self._line.say(f"scene: {message.message}")
+        self._line.print(f"scene: {message.message}")
 
-    def _look(self) -> None:
-        """End where Ctrl-C says so, and keep the line up to date."""
+    def _update(self) -> None:
+        """Act on Ctrl-C, and update the status line."""
         recorder = self._recorder_state()
         if self._interrupts > self._answered and recorder == "recording":
             self._answered += 1
             if self._answered == 1:
-                self._line.say(QUESTION)
+                self._line.print(QUESTION)
             else:
                 self._recorder.press(Button.KEEP, self._device.source)
-        elif self._interrupts and (recorder in ("ready", "fault") or self._recorder_silent() > GONE):
+        elif self._interrupts and (recorder in ("ready", "fault") or self._recorder_silent() > RECORDER_TIMEOUT):
             self.exit_code = 0
         self._line.show(line_of(self._view(recorder)))
 
     def _recorder_state(self) -> str:
-        """One word, empty: no recorder."""
+        """One word; empty: no recorder."""
         if self._episode is None or self._recorder_silent() > SILENCE:
             return ""
         return RECORDER.get(self._episode.state, "")
 
     def _recorder_silent(self) -> float:
-        """s since the recorder was heard."""
+        """s since the recorder's last status."""
         return math.inf if self._episode is None else time.monotonic() - self._episode_at
 
     def _view(self, recorder: str) -> View:

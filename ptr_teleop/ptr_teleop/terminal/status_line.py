@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a person at a terminal sees of the robot: one line that is kept up to date, and sentences above it."""
+"""The terminal's view of the robot: one status line, and sentences above it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TextIO
 
 from ptr_models.common.plain_text import plain
 
-WIDTH = 100  # columns, where the terminal does not say
+WIDTH = 100  # columns, if the terminal does not report any
 CLEAR = "\r\x1b[K"
-AUDITED = 60  # characters of a finding that fit into the line
+MAX_FINDING = 60  # characters of a finding in the line
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,13 @@ class View:
     """The robot at one time.
 
     Attributes:
-        recorder: ready, recording, saving or fault; empty: none is heard.
-        seconds: of the episode that is recorded.
-        task: of the episode.   saved, goal: episodes of this session; goal 0: none.
-        arm: what it does, and who drives it; empty: none is heard.
+        recorder: ready, recording, saving or fault; empty: no recorder.
+        seconds: length of the current episode so far.
+        task: task of the episode.   saved, goal: episodes of this session; goal 0: none.
+        arm: what the arm does and who drives it; empty: no arm.
         gripper: commanded opening, 0 = closed, 1 = open.
-        speed: of the keys, such as 50%.
-        recommendation, finding: of the audit of the last episode, empty: none.
+        speed: speed of the keys, such as 50%.
+        recommendation, finding: result of the last episode's audit; empty: none.
     """
 
     recorder: str = ""
@@ -42,7 +42,7 @@ class View:
 
 
 def line_of(view: View) -> str:
-    """The view in one line, the most important first."""
+    """The view in one line, most important first."""
     goal = f"/{view.goal}" if view.goal else ""
     parts = [_recording(view)]
     if view.recorder:
@@ -53,7 +53,7 @@ def line_of(view: View) -> str:
     if view.speed:
         parts.append(f"speed {view.speed}")
     if view.recommendation and view.recorder != "recording":
-        why = f": {view.finding[:AUDITED]}" if view.finding else ""
+        why = f": {view.finding[:MAX_FINDING]}" if view.finding else ""
         parts.append(f"audit: {view.recommendation}{why}")
     return plain(" | ".join(parts))
 
@@ -74,7 +74,7 @@ def _opening(opening: float) -> str:
 
 
 class StatusLine:
-    """The last line of a terminal. Without one, sentences are printed and the line is not.
+    """The last line of a terminal. If the output is not a terminal, only sentences are printed.
 
     Args:
         stream: where to write.
@@ -86,19 +86,19 @@ class StatusLine:
         self._text = ""
 
     def show(self, text: str) -> None:
-        """Replace the line."""
+        """Replace the status line."""
         if self._live and text != self._text:
             self._text = text
             self._write(CLEAR + text[: self._columns() - 1])
 
-    def say(self, sentence: str) -> None:
-        """Print a sentence above the line, to stay."""
+    def print(self, sentence: str) -> None:
+        """Print a sentence above the status line."""
         text, self._text = self._text, ""
         self._write((CLEAR if self._live else "") + plain(sentence, newlines=True) + "\n")
         self.show(text)
 
     def end(self) -> None:
-        """Leave the line as it is, and go to the next one."""
+        """Keep the line as it is, and move to the next one."""
         if self._text:
             self._text = ""
             self._write("\n")

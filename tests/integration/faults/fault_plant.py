@@ -48,7 +48,7 @@ MARKS = {
     "policy_server": "/policy/step",
 }
 """A topic that each publishes from its start on."""
-PASSING = ("nothing came on", "has two publishers")
+PASSING = ("no messages on", "has two publishers")
 """Why the recorder refuses an episode in the first moments after a fault."""
 BOX = np.array([[0.16, -0.20, 0.10], [0.42, 0.20, 0.30]])
 """m, the workspace box of these tests: it ends above the things of the kitchen, so that the arm is stopped by the

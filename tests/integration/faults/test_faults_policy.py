@@ -80,14 +80,14 @@ def test_no_checkpoint_is_changed_during_a_run(plant: Plant, checkpoint: Path) -
     with plant.trial(PolicyRun):
         answer = load(plant, checkpoint)
         assert not answer.success
-        assert "is going on; cancel it first" in answer.message
+        assert "is in progress; cancel it first" in answer.message
         plant.wait_moving()
 
 
 def test_a_second_run_and_an_unknown_task_are_refused(plant: Plant) -> None:
     with plant.trial(PolicyRun):
         second = plant.ros.act(RunPolicy, "/run_policy", RunPolicy.Goal(task=TASK))
-        assert not second.completed and "is going on; cancel it first" in second.message
+        assert not second.completed and "is in progress; cancel it first" in second.message
         plant.wait_moving()
     unknown = plant.ros.act(RunPolicy, "/run_policy", RunPolicy.Goal(task="fold_towel"))
     assert not unknown.completed and "'fold_towel'" in unknown.message

@@ -73,5 +73,5 @@ def test_a_folder_that_is_gone_begins_no_episode(small: Plant) -> None:
     answer = small.ask("/recorder/start", StartEpisode.Request(task="put_carrot_on_plate", kind="practice"))
     moved.rename(small.folder)
     assert not answer.success
-    assert "is gone; bring it back" in answer.message
+    assert "is gone; restore it" in answer.message
     assert fault_bag.read(small.keep(small.record()).path)  # the next one is recorded as before

@@ -226,6 +226,21 @@ def test_findings_that_differ_in_numbers_are_counted_together() -> None:
     assert found == [(2, "e.g. lost 5 of 100 images"), (1, "the arm stood")]
 
 
+def test_a_busy_computer_is_told_once_with_a_count_and_briefly_per_episode() -> None:
+    def report(use: int) -> EpisodeReport:
+        why = f": the computer was busy, {use}% of its processors were in use"
+        slow = [f"/camera/{name}/image/compressed came at 4.2 Hz, 30 Hz were asked for" for name in ("left", "right")]
+        paused = "/camera/left/image/compressed paused for 1.00 s, 4 Hz on average"
+        return dataclasses.replace(REPORT, findings=(*(text + why for text in (*slow, paused)), "the arm stood"))
+
+    reports, output = [report(97), report(95)], io.StringIO()
+    assert (2, "such as: the computer was busy, 97% of its processors were in use") in findings(reports)
+    show_overview(reports, 0, Console(file=output, width=80))
+    text = output.getvalue()
+    assert text.count("of its processors were in use") == 1
+    assert text.count("    the arm stood; the computer was busy (2 streams slow or paused)") == 2
+
+
 def test_of_long_names_both_ends_are_shown() -> None:
     assert both_ends("toykitchen1-put_carrot_in_pot-s0-000123", 12) == "toykitc…0123"
     assert both_ends("short", 12) == "short"

@@ -22,7 +22,7 @@ from ptr_models.episodes.reader import read_episode
 from ptr_models.inference.acting import Decision
 from ptr_policy.bulk.collect import MACHINE, Order, collect, demonstrate, orders
 from ptr_policy.bulk.evaluate import BulkTrial, goals_of, run_trial, show
-from ptr_policy.bulk.sight import look, robot_for
+from ptr_policy.bulk.sight import observe, robot_for
 
 KITCHEN, TASK = "toykitchen2", "put_corn_in_pot"
 CONTRACT = Contract()
@@ -174,7 +174,7 @@ def test_a_demonstration_has_the_cameras_of_its_contract_and_a_policy_sees_them_
     assert list(recorded) == ["wrist", "over_shoulder"]
     assert (recorded["wrist"][0] != recorded["over_shoulder"][0]).any()
     robot.reset(1)
-    seen, alone = look(robot, TWO).image, look(robot, CONTRACT).image
+    seen, alone = observe(robot, TWO).image, observe(robot, CONTRACT).image
     assert seen is not None and alone is not None and seen.shape == (64, 64, 6)
     assert np.array_equal(seen[..., 3:], alone) and not np.array_equal(seen[..., :3], alone)
 
@@ -193,5 +193,5 @@ def test_goals_are_an_image_a_bag_or_the_successes_of_the_task_in_a_folder(tmp_p
     assert goals_of(tmp_path / "end.png", TASK) == (str(tmp_path / "end.png"),)
     assert goals_of(Path(bags[1]), TASK) == (bags[1],)  # whoever names a bag knows what it shows
     assert goals_of(tmp_path / "bags", TASK) == (bags[0], bags[2])
-    with pytest.raises(PtrError, match="holds no successful demonstration of put_carrot_on_plate"):
+    with pytest.raises(PtrError, match="has no successful demonstration of put_carrot_on_plate"):
         goals_of(tmp_path / "bags", "put_carrot_on_plate")

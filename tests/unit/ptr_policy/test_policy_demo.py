@@ -214,7 +214,7 @@ def test_a_stage_that_fails_ends_the_one_beside_it(tmp_path: Path) -> None:
 
 
 def test_a_stage_that_ended_well_together_with_one_that_failed_has_its_time(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(stages, "POLL", 60.0)  # both have ended when they are looked at
+    monkeypatch.setattr(stages, "POLL_PERIOD", 60.0)  # both have ended when they are looked at
     done = tmp_path / "done"
     code = f"import pathlib, time\nwhile not pathlib.Path({str(done)!r}).exists(): time.sleep(0.01)\ntime.sleep(1.0)\n"
     broken = dataclasses.replace(stage_of(code + "raise SystemExit(1)", 1, 1), name="broken")
@@ -336,9 +336,9 @@ def test_each_manner_and_level_but_one_has_a_shipped_checkpoint_to_begin_with(ki
 def test_without_a_shipped_checkpoint_one_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["demo", "--level", "standard", "--manner", "machine", "--out", str(tmp_path / "run")]
     assert cli.main(command) == 2
-    assert "name one with --checkpoint" in capsys.readouterr().err
+    assert "give one with --checkpoint" in capsys.readouterr().err
     assert cli.main([*command, "--checkpoint", str(tmp_path)]) == 2
-    assert "name one with --checkpoint" not in capsys.readouterr().err  # this folder is refused, not the choice
+    assert "give one with --checkpoint" not in capsys.readouterr().err  # this folder is refused, not the choice
 
 
 def test_data_demonstrations_and_trials_are_of_one_level(plan: Plan) -> None:

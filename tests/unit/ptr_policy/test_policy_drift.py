@@ -10,7 +10,7 @@ import pytest
 
 from ptr_models.common.errors import PtrError
 from ptr_models.training.q_range import QRange
-from ptr_policy.bulk.drift import Watched, _scenes, watch_trials
+from ptr_policy.bulk.drift import MonitoredPolicy, _scenes, watch_trials
 
 
 class Scripted:
@@ -32,18 +32,20 @@ class Scripted:
 
 
 def test_the_first_step_of_the_alarm_is_kept_and_each_episode_begins_again() -> None:
-    watched = Watched(Scripted([0, 5, 5, 0, 5, 5, 5, 0, 5, 5, 5], QRange((-1.0,), (1.0,), 1)), "t", drift_time=0.6)
+    monitored = MonitoredPolicy(
+        Scripted([0, 5, 5, 0, 5, 5, 5, 0, 5, 5, 5], QRange((-1.0,), (1.0,), 1)), "t", drift_time=0.6
+    )
     for _ in range(11):
-        watched.act(None, None, "t", "")
-    assert watched.alarm == 6
-    watched.reset()
-    watched.act(None, None, "t", "")
-    assert watched.alarm is None
+        monitored.act(None, None, "t", "")
+    assert monitored.alarm == 6
+    monitored.reset()
+    monitored.act(None, None, "t", "")
+    assert monitored.alarm is None
 
 
 def test_a_checkpoint_without_a_range_is_refused() -> None:
     with pytest.raises(PtrError, match="here has no range of Q for t; add it with ptr train q-range"):
-        Watched(Scripted([], None), "t", 1.0)
+        MonitoredPolicy(Scripted([], None), "t", 1.0)
 
 
 def test_wrong_scenes_are_those_of_the_tasks_that_follow() -> None:

@@ -54,7 +54,7 @@ def test_letters_are_dealt_by_chance_and_are_nobody_s_name() -> None:
 def test_no_file_of_a_blind_evaluation_shows_a_name(tmp_path: Path) -> None:
     directory = tmp_path / "runs" / "evaluation"
     letters = seal(directory, SECRETS)
-    Protocol("task", "kitchen", tuple(letters), 3, seed=0, blind=True).keep(directory)
+    Protocol("task", "kitchen", tuple(letters), 3, seed=0, blind=True).save(directory)
     shown = "".join(path.read_text() for path in directory.iterdir()).lower()
     assert shown
     for hidden in ("zebra", "heron", "striped", "grey"):
@@ -110,11 +110,11 @@ def test_links_of_a_killed_evaluation_are_removed_and_those_of_a_running_one_sta
 
 
 def test_an_evaluation_may_get_more_scenes_and_nothing_else(tmp_path: Path) -> None:
-    Protocol("task", "kitchen", ("A", "B"), 3, seed=0, started="then").keep(tmp_path)
-    more = Protocol("task", "kitchen", ("A", "B"), 8, seed=0, started="now").keep(tmp_path)
+    Protocol("task", "kitchen", ("A", "B"), 3, seed=0, started="then").save(tmp_path)
+    more = Protocol("task", "kitchen", ("A", "B"), 8, seed=0, started="now").save(tmp_path)
     assert (more.scenes, more.started) == (8, "then")
     assert read_protocol(tmp_path) == more
     assert len(more.trials()) == 16
     with pytest.raises(TrialsError, match="its seed is 0, not 1"):
-        Protocol("task", "kitchen", ("A", "B"), 8, seed=1).keep(tmp_path)
+        Protocol("task", "kitchen", ("A", "B"), 8, seed=1).save(tmp_path)
     assert json.loads((tmp_path / "evaluation.json").read_text())["seed"] == 0

@@ -121,7 +121,7 @@ def test_the_number_of_scenes_is_the_first_with_the_power_that_was_asked_for(dis
 
 def test_equal_rates_need_no_end_of_scenes() -> None:
     assert scenes_for_difference(0.3, 0.0) is None
-    with pytest.raises(ValueError, match="disagree in at least so many"):
+    with pytest.raises(ValueError, match="must be at least the difference"):
         scenes_for_difference(0.1, 0.2)
 
 

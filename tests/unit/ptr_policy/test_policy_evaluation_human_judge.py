@@ -23,11 +23,11 @@ class FakePage:
     def __init__(self, ready_after: int = -1, label: Judgment | None = None, undo: bool = False) -> None:
         self.looks, self._ready_after, self._label, self._undo = 0, ready_after, label, undo
 
-    def take_undo(self) -> bool:
+    def pop_undo(self) -> bool:
         undo, self._undo = self._undo, False
         return undo
 
-    def take_ready(self) -> bool:
+    def pop_ready(self) -> bool:
         self.looks += 1
         return self.looks == self._ready_after
 
@@ -35,7 +35,7 @@ class FakePage:
     def labelled(self) -> bool:
         return self._label is not None
 
-    def take_label(self) -> Judgment | None:
+    def pop_label(self) -> Judgment | None:
         label, self._label = self._label, None
         return label
 
@@ -45,9 +45,9 @@ class LatePage(FakePage):
 
     labelled = False
 
-    def take_label(self) -> Judgment | None:
+    def pop_label(self) -> Judgment | None:
         self.looks += 1
-        return super().take_label() if self.looks > 1 else None
+        return super().pop_label() if self.looks > 1 else None
 
 
 class FakeTerminal:
@@ -97,7 +97,7 @@ class Typist:
     def types(self, *lines: str) -> bool:
         """Type lines while the policy acts; whether that ends the run."""
         self.typed += lines
-        return self.person.judges
+        return self.person.judging
 
 
 def test_a_person_is_asked_until_the_answer_is_one() -> None:
@@ -139,7 +139,7 @@ def test_the_last_judgment_is_undone_by_a_key_or_on_the_page_before_the_evaluati
     person = HumanJudge(FakePage(), terminal.terminal, patience())
     assert not person.finish("trial 3: failure")
     assert terminal.said == [
-        "All trials are made. Press Enter to finish (it ends in 60 s). To undo (trial 3: failure): u, Enter."
+        "All trials are done. Press Enter to finish (it ends in 60 s). To undo (trial 3: failure): u, Enter."
     ]
     assert person.finish("trial 3: failure")
     assert not HumanJudge(FakePage(undo=True), None, patience()).finish("trial 3: failure")
@@ -185,7 +185,7 @@ def test_what_was_typed_before_the_question_does_not_answer_it() -> None:
         person.lay_out(TRIAL)
     person = HumanJudge(FakePage(), FakeTerminal(typed_before="s\n").terminal, patience())
     person.attend(TRIAL)
-    assert not person.judges
+    assert not person.judging
     with pytest.raises(StopIteration):
         person.judge(TRIAL)
 
@@ -205,7 +205,7 @@ def test_a_trial_that_is_being_judged_ends_before_every_question_is_answered() -
     assert desk.types("partial\n")
     assert desk.said[1:] == ["How much of the task, in percent (0-100)?"]
     desk.typed += ["60\n", "it slipped\n"]
-    assert desk.person.judge(TRIAL, "The run was ended.") == Judgment("partial", "it slipped", 0.6, "person")
+    assert desk.person.judge(TRIAL, "A fault ended the run.") == Judgment("partial", "it slipped", 0.6, "person")
     assert desk.said[2:] == ["Why?"]
 
 
@@ -216,7 +216,7 @@ def test_a_line_that_is_no_outcome_does_not_end_the_trial() -> None:
         assert not desk.types(line)
         assert desk.said[-1].startswith("(s)uccess")
     desk.typed.append("i\n")
-    assert desk.person.judges
+    assert desk.person.judging
 
 
 def test_a_label_of_one_trial_is_not_that_of_the_next() -> None:
@@ -225,7 +225,7 @@ def test_a_label_of_one_trial_is_not_that_of_the_next() -> None:
     assert desk.types("s\n")
     assert desk.person.judge(TRIAL).outcome == "success"
     desk.person.attend(TRIAL)
-    assert not desk.person.judges
+    assert not desk.person.judging
     with pytest.raises(StopIteration):
         desk.person.judge(TRIAL)
 
@@ -271,7 +271,7 @@ def test_labels_that_lack_something_are_refused(outcome: str, score: float | Non
 
 def test_steps_during_which_a_person_drove_are_marked() -> None:
     log = TrialLog()
-    log.begin()
+    log.start()
     for q in (1.0, 1.5):
         log.step(q, held=False)
     log.arm(200, True, "spacemouse")  # in the middle of the second step
@@ -289,7 +289,7 @@ def test_steps_during_which_a_person_drove_are_marked() -> None:
 @given(st.lists(st.sampled_from(["step", "take", "release"])))
 def test_a_step_counts_once_however_often_a_person_takes_the_arm(events: list[str]) -> None:
     log = TrialLog()
-    log.begin()
+    log.start()
     for stamp, event in enumerate(events):
         if event == "step":
             log.step(1.0, held=False)
@@ -304,7 +304,7 @@ def test_a_step_counts_once_however_often_a_person_takes_the_arm(events: list[st
 def test_who_drives_when_the_run_begins_drives_its_first_step() -> None:
     log = TrialLog()
     log.arm(1, True, "spacemouse")
-    log.begin()
+    log.start()
     log.step(1.0, held=False)
     assert log.human_steps == [0]
 
@@ -312,7 +312,7 @@ def test_who_drives_when_the_run_begins_drives_its_first_step() -> None:
 def test_an_arm_that_is_stopped_between_runs_did_not_stop_in_one() -> None:
     log = TrialLog()
     log.arm(1, False, "", stopped=True)
-    log.begin()
+    log.start()
     assert not log.stopped
     log.arm(2, False, "", stopped=True)
     log.arm(3, False, "", stopped=False)

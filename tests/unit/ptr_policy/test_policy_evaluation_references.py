@@ -13,7 +13,7 @@ from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.sampling import decode_image
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_policy.evaluation.protocol import plan_trials
-from ptr_policy.evaluation.references import References, picture_path
+from ptr_policy.evaluation.references import References, image_path
 from ptr_policy.evaluation.trials import TrialsError
 
 PLAN = plan_trials("put_knife_in_pot", "kitchen", ["A", "B"], 2, seed=3)
@@ -33,11 +33,11 @@ def demonstration(folder: Path, name: str, grey: int) -> None:
 
 def test_the_first_trial_of_a_scene_is_the_picture_of_the_second(tmp_path: Path) -> None:
     references = References(tmp_path, PLAN)
-    assert [references.picture(trial) for trial in PLAN] == [None] * 4
-    path = picture_path(tmp_path, PLAN[2], "start")
+    assert [references.image(trial) for trial in PLAN] == [None] * 4
+    path = image_path(tmp_path, PLAN[2], "start")
     path.parent.mkdir()
     path.write_bytes(b"jpeg")
-    assert [references.picture(trial) for trial in PLAN] == [None, None, None, b"jpeg"]
+    assert [references.image(trial) for trial in PLAN] == [None, None, None, b"jpeg"]
 
 
 def test_demonstrations_are_the_scenes_in_the_order_of_their_names(tmp_path: Path) -> None:
@@ -45,15 +45,15 @@ def test_demonstrations_are_the_scenes_in_the_order_of_their_names(tmp_path: Pat
         demonstration(tmp_path, name, grey)
     references = References(tmp_path, PLAN, tmp_path)
     camera = Contract().cameras[0]
-    greys = [round(float(decode_image(references.picture(trial), camera).mean()), -1) for trial in PLAN]
+    greys = [round(float(decode_image(references.image(trial), camera).mean()), -1) for trial in PLAN]
     assert greys == [40, 40, 200, 200]
 
 
 def test_demonstrations_without_the_camera_are_refused(tmp_path: Path) -> None:
     demonstration(tmp_path, "one", 40)
     demonstration(tmp_path, "two", 200)
-    with pytest.raises(TrialsError, match="no picture of camera wrist, of over_shoulder"):
-        References(tmp_path, PLAN, tmp_path, "wrist").picture(PLAN[0])
+    with pytest.raises(TrialsError, match="no image of camera wrist, only of over_shoulder"):
+        References(tmp_path, PLAN, tmp_path, "wrist").image(PLAN[0])
 
 
 def test_too_few_demonstrations_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
     """An evaluation of three trials, of which the last one failed."""
     protocol = Protocol("put_knife_in_pot", "kitchen", ("mine",), 3, seed=1)
     file = TrialFile(tmp_path / "trials.jsonl")
-    for trial, outcome in zip(protocol.keep(tmp_path).trials(), ("success", "success", "failure"), strict=True):
+    for trial, outcome in zip(protocol.save(tmp_path).trials(), ("success", "success", "failure"), strict=True):
         file.append(Result(trial, outcome, "as seen", started=f"2026-01-01T00:00:0{trial.index}+00:00"))
     return tmp_path
 
@@ -47,7 +47,7 @@ def test_a_judgment_is_undone(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert judge(folder, 2, "--outcome", "undo") == 0
     assert successes(folder) == (2, 3)
     assert judge(folder, 1, "--outcome", "undo") == 2
-    assert "was judged once only" in capsys.readouterr().err
+    assert "was judged only once" in capsys.readouterr().err
 
 
 def test_an_invalid_trial_is_made_again(folder: Path) -> None:
@@ -59,4 +59,4 @@ def test_an_invalid_trial_is_made_again(folder: Path) -> None:
 
 def test_a_trial_that_was_not_made_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert judge(folder, 7, "--outcome", "success") == 2
-    assert "has no trial 7 that was made; those that were: 1, 2, 3" in capsys.readouterr().err
+    assert "has no finished trial 7; finished ones: 1, 2, 3" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_policy.evaluation.checkpoints import Checkpoint, seal
 from ptr_policy.evaluation.protocol import Protocol
-from ptr_policy.evaluation.references import picture_path
+from ptr_policy.evaluation.references import image_path
 from ptr_policy.evaluation.report import write_report
 from ptr_policy.evaluation.trials import Result, Trial, TrialFile, TrialsError
 
@@ -59,13 +59,13 @@ def outcome_of(trial: Trial, better: str) -> str:
 
 
 def blind_evaluation(directory: Path, made: int = 12) -> str:
-    """An evaluation of zebra (better) and heron in 6 scenes, of which some trials are made; zebra's letter."""
+    """An evaluation of zebra (better) and heron in 6 scenes, of which some trials are done; zebra's letter."""
     letters = seal(directory, SECRETS)
     better = next(letter for letter, checkpoint in letters.items() if checkpoint.name == "zebra")
     protocol = Protocol("put_<knife>_in_pot", "kitchen", tuple(letters), 6, seed=4, blind=True)
     file = TrialFile(directory / "trials.jsonl")
-    for trial in protocol.keep(directory).trials()[:made]:
-        picture = picture_path(directory, trial, "start")
+    for trial in protocol.save(directory).trials()[:made]:
+        picture = image_path(directory, trial, "start")
         picture.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(picture), np.full((480, 640, 3), 90, np.uint8))
         file.append(
@@ -113,7 +113,7 @@ def test_the_command_of_an_open_evaluation_keeps_its_order_and_that_of_a_server_
     for names, words in cases.items():
         folder = tmp_path / names[0]
         given = {name: paths[name] for name in names if name in paths}
-        protocol = Protocol("wipe", "", names, 1, seed=4, paths=given).keep(folder)
+        protocol = Protocol("wipe", "", names, 1, seed=4, paths=given).save(folder)
         TrialFile(folder / "trials.jsonl").append(Result(protocol.trials()[0], "success", "seen"))
         write_report(folder)
         report = json.loads((folder / "report.json").read_text())
@@ -156,7 +156,7 @@ def test_a_folder_of_an_older_version_is_reported(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("held", "told"), [(2, False), (16, True)])
 def test_many_held_steps_are_told_before_the_counts(held: int, told: bool, tmp_path: Path) -> None:
-    (trial,) = Protocol("put_knife_in_pot", "kitchen", ("after",), 1, seed=0).keep(tmp_path).trials()
+    (trial,) = Protocol("put_knife_in_pot", "kitchen", ("after",), 1, seed=0).save(tmp_path).trials()
     TrialFile(tmp_path / "trials.jsonl").append(Result(trial, "failure", "", steps=40, held_steps=held))
     page = write_report(tmp_path).read_text()
     assert (f"{held} of 40 control steps were held" in page.partition('class="score"')[0]) == told
@@ -173,7 +173,7 @@ def test_trials_are_videos_and_the_page_says_what_to_do_with_them(tmp_path: Path
         gripper=np.ones(7),
     )
     file = TrialFile(tmp_path / "trials.jsonl")
-    for trial in protocol.keep(tmp_path).trials():
+    for trial in protocol.save(tmp_path).trials():
         name = f"trial_{trial.index}"
         write_episode(tmp_path / "bags", EpisodeMetadata(name, task=trial.task, outcome="failure"), trajectory)
         file.append(Result(trial, "failure", "it fell", bag=f"bags/{name}"))
@@ -213,7 +213,7 @@ def test_counts_and_trials_are_there_for_a_paper(tmp_path: Path) -> None:
 
 def single(directory: Path, policy: str, seed: int, outcomes: list[bool]) -> Path:
     protocol = Protocol("put_knife_in_pot", "kitchen", (policy,), len(outcomes), seed=seed)
-    for trial, won in zip(protocol.keep(directory).trials(), outcomes, strict=True):
+    for trial, won in zip(protocol.save(directory).trials(), outcomes, strict=True):
         TrialFile(directory / "trials.jsonl").append(Result(trial, "success" if won else "failure", ""))
     return directory
 
@@ -233,12 +233,12 @@ def test_evaluations_of_other_scenes_are_compared_as_separate_trials(tmp_path: P
     write_report(one, [other])
     (pair,) = json.loads((one / "report.json").read_text())["comparisons"]
     assert pair["interval_95"] == pytest.approx([-0.8090, -0.1705], abs=5e-5)
-    assert pair["advice"].endswith("tells them apart.")
+    assert pair["advice"].endswith("excludes 0.")
     with pytest.raises(PtrError, match="need different names"):
         write_report(one, [single(tmp_path / "third", "before", 5, [True])])
 
 
 def test_a_folder_without_trials_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(TrialsError, match="holds no finished trial"):
+    with pytest.raises(TrialsError, match="has no finished trial"):
         write_report(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()

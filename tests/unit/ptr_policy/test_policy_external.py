@@ -14,7 +14,7 @@ from openpi_server import OpenPiServer, file_for, openpi_server
 from ptr_models import cli
 from ptr_models.contract import Contract, ContractError
 from ptr_models.episodes.sampling import Observation
-from ptr_policy.server.loading import Wanted, load
+from ptr_policy.server.loading import LoadRequest, load
 from ptr_policy.server.run import Run, RunOptions
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "integration"))
@@ -36,7 +36,7 @@ def observation() -> Observation:
 
 
 def test_the_server_runs_it_like_a_checkpoint(server: OpenPiServer, tmp_path: Path) -> None:
-    loaded = load(Wanted(f"openpi:{file_for(server, tmp_path)}", new_task="fold_towel"))
+    loaded = load(LoadRequest(f"openpi:{file_for(server, tmp_path)}", new_task="fold_towel"))
     run = Run(loaded.policy, RunOptions("fold the towel", "", max_steps=3, max_holds=3))
     steps = [run.step(observation) for _ in range(3)]
     assert [step.reason for step in steps] == ["", "", ""]
@@ -47,7 +47,7 @@ def test_the_server_runs_it_like_a_checkpoint(server: OpenPiServer, tmp_path: Pa
 
 def test_a_critic_values_its_actions(server: OpenPiServer, tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "critic")
-    loaded = load(Wanted(f"openpi:{file_for(server, tmp_path, 'critic: critic')}"))
+    loaded = load(LoadRequest(f"openpi:{file_for(server, tmp_path, 'critic: critic')}"))
     decision = Run(loaded.policy, RunOptions(TASK, "", 3, 3)).step(observation).decision
     assert np.isfinite([decision.q, decision.q_spread]).all()
     loaded.policy.close()
@@ -56,7 +56,7 @@ def test_a_critic_values_its_actions(server: OpenPiServer, tmp_path: Path) -> No
 def test_one_of_another_contract_is_refused_and_let_go(server: OpenPiServer, tmp_path: Path) -> None:
     (tmp_path / "fast.json").write_text(Contract(control_rate=10.0).to_json())
     with pytest.raises(ContractError, match="control_rate"):
-        load(Wanted(f"openpi:{file_for(server, tmp_path, 'contract: fast.json')}"))
+        load(LoadRequest(f"openpi:{file_for(server, tmp_path, 'contract: fast.json')}"))
 
 
 def test_simulated_trials_run_it(server: OpenPiServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

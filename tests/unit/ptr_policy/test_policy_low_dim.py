@@ -27,8 +27,8 @@ from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.bulk.collect import collect, decision_steps, orders
 from ptr_policy.bulk.practice import Practice, PracticeOptions
 from ptr_policy.bulk.practice_scene import PracticeScene
-from ptr_policy.bulk.sight import look
-from ptr_policy.server.loading import ServerError, Wanted, load
+from ptr_policy.bulk.sight import observe
+from ptr_policy.server.loading import LoadRequest, ServerError, load
 from ptr_policy.table.cli import plan_from
 from ptr_policy.table.plan import all_stages
 
@@ -93,12 +93,12 @@ def test_the_twin_s_bags_are_those_with_images_without_the_images(tmp_path: Path
 
 def test_what_a_policy_sees_in_a_trial_is_what_the_bag_says(robot: SimulatedRobot) -> None:
     robot.reset(3)
-    seen = look(robot, LOW_DIM)
+    seen = observe(robot, LOW_DIM)
     poses = list(robot.world.object_poses().values())[:2]  # item and target, before distractors
     ordered = [np.concatenate([at, np.roll(turn, -1)]) for at, turn in poses]  # w x y z to x y z w
     assert (seen.image, seen.images, seen.snapshot.images) == (None, {}, {})
     assert seen.state[7:] == pytest.approx(object_features(ordered), abs=1e-6)
-    with_image = look(robot, Contract())
+    with_image = observe(robot, Contract())
     assert with_image.image is not None and with_image.image.shape == (64, 64, 3)
     assert np.array_equal(with_image.state, seen.state[:7])
 
@@ -118,7 +118,7 @@ def test_a_rate_that_the_gate_can_t_keep_is_refused(robot: SimulatedRobot) -> No
     with pytest.raises(ValueError, match=r"0.142857 s can't be simulated.*20, 10, 5 Hz"):
         SimulatedRobot(robot.world, period=1 / 7)
     assert [decision_steps(1 / rate) for rate in (5.0, 10.0, 20.0)] == [1, 2, 4]
-    with pytest.raises(PtrError, match="2.5 Hz is no multiple"):
+    with pytest.raises(PtrError, match="2.5 Hz is not a multiple"):
         collect(Path("nowhere"), [], 1, 64, 48, Contract(control_rate=2.5))
 
 
@@ -147,7 +147,7 @@ def test_practice_at_ten_hertz_writes_what_happened(tmp_path: Path) -> None:
         assert (made.steps, len(episode)) == (6, 6)
         assert (episode.stamps[-1] - episode.stamps[0]) * 1e-9 == pytest.approx(0.6)
         assert lasted == pytest.approx(0.6 + 0.05)  # and the gate's first tick after the reset
-        assert episode.states[-1] == pytest.approx(look(scene.robot, policy.contract).state, abs=1e-5)
+        assert episode.states[-1] == pytest.approx(observe(scene.robot, policy.contract).state, abs=1e-5)
     with PracticeScene(KITCHEN, TASK, BACK, 5) as scene, pytest.raises(PtrError, match="10 Hz, but the scene's is 5"):
         Practice(tmp_path / "run", tmp_path / "other", scene, options, None).next()
 
@@ -155,8 +155,8 @@ def test_practice_at_ten_hertz_writes_what_happened(tmp_path: Path) -> None:
 def test_the_policy_server_refuses_a_policy_that_needs_a_simulator(tmp_path: Path) -> None:
     collect(tmp_path / "bags", orders(1, 0, [KITCHEN], [TASK]), 1, 64, 48, LOW_DIM)
     train(tmp_path / "bags", tmp_path / "run")
-    with pytest.raises(ServerError, match="poses of simulated objects, which no camera gives"):
-        load(Wanted(str(tmp_path / "run")))
+    with pytest.raises(ServerError, match="poses of simulated objects, which no camera provides"):
+        load(LoadRequest(str(tmp_path / "run")))
 
 
 def test_the_table_of_twins_collects_without_images_and_leaves_out_who_has_none(tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_only_an_object_out_of_reach_is_brought_back_by_hand(scene: PracticeScen
     assert not scene.within_reach()
     assert scene.prepare(1) and scene.within_reach()
     assert scene.by_hand == 2
-    assert not scene.prepare(2) and scene.prepare(3, anew=True)
+    assert not scene.prepare(2) and scene.prepare(3, reset=True)
     assert scene.by_hand == 3
 
 

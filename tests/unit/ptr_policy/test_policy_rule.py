@@ -11,35 +11,40 @@ from ptr_models.cli import main
 from ptr_models.episodes.episode_discovery import find_bags
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.training import data
-from ptr_policy.bulk.rule import Tried, draw, show, verdict
+from ptr_policy.bulk.rule import CheckpointResult, draw, rule_result, show
 
 RUN = [
-    Tried(100, 0.20, False, 2, 20),
-    Tried(200, 0.93, True, 16, 20),
-    Tried(300, 0.95, True, 18, 20),
-    Tried(400, 0.91, True, 14, 20),
+    CheckpointResult(100, 0.20, False, 2, 20),
+    CheckpointResult(200, 0.93, True, 16, 20),
+    CheckpointResult(300, 0.95, True, 18, 20),
+    CheckpointResult(400, 0.91, True, 14, 20),
 ]
 
 
 def test_regret_and_mean_of_a_choice() -> None:
-    found = verdict(RUN, chosen=200)
+    found = rule_result(RUN, chosen=200)
     assert (found.rate, found.best, found.mean) == pytest.approx((0.8, 0.9, 0.625))
     assert found.regret == pytest.approx(0.1)
 
 
 def test_scores_in_the_order_of_success_have_correlation_one() -> None:
-    assert verdict(RUN, 200).correlation == pytest.approx(1.0)
-    backwards = [Tried(item.step, -item.score, False, item.successes, 20) for item in RUN]
-    assert verdict(backwards, 200).correlation == pytest.approx(-1.0)
+    assert rule_result(RUN, 200).correlation == pytest.approx(1.0)
+    backwards = [CheckpointResult(item.step, -item.score, False, item.successes, 20) for item in RUN]
+    assert rule_result(backwards, 200).correlation == pytest.approx(-1.0)
 
 
 def test_a_constant_series_has_no_correlation() -> None:
-    assert verdict([Tried(100, 0.9, True, 20, 20), Tried(200, 0.95, True, 20, 20)], 100).correlation is None
-    assert verdict(RUN[:1], 100).correlation is None
+    assert (
+        rule_result(
+            [CheckpointResult(100, 0.9, True, 20, 20), CheckpointResult(200, 0.95, True, 20, 20)], 100
+        ).correlation
+        is None
+    )
+    assert rule_result(RUN[:1], 100).correlation is None
 
 
 def test_the_table_and_the_image_say_what_was_chosen(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    found = verdict(RUN, 200)
+    found = rule_result(RUN, 200)
     show(RUN, found)
     printed = capsys.readouterr().out
     assert "16/20" in printed and "chosen" in printed and "regret 10 points" in " ".join(printed.split())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps follow the images: rhythms are told from samples, and the grid of a run is laid by them."""
+"""Steps follow the images: periods are estimated from samples, and the grid of a run follows them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptr_policy.server.camera_phase_lock import GUARD, LEAD, SPARE, WAY, CameraPhaseLock
-from ptr_policy.server.period_estimator import LEAST, PeriodEstimate, PeriodEstimator
+from ptr_policy.server.camera_phase_lock import GUARD, LEAD, SLACK, TRANSPORT_DELAY, CameraPhaseLock
+from ptr_policy.server.period_estimator import MIN_SAMPLES, PeriodEstimate, PeriodEstimator
 
 START = 1_790_000_000 * 10**9  # ns, of a clock that counts since 1970
 
@@ -18,12 +18,12 @@ def heard(
     period: float, latency: float = 0.005, count: int = 60, jitter: float = 0.0, seed: int = 0
 ) -> PeriodEstimator:
     """A stream whose first sample was taken at START; `jitter` (s) is the spread of its stamps and ways."""
-    rhythm, random = PeriodEstimator(), np.random.default_rng(seed)
+    estimator, random = PeriodEstimator(), np.random.default_rng(seed)
     for number in range(count):
         stamp = number * period + random.normal(0.0, jitter)
         arrival = stamp + latency + abs(random.normal(0.0, jitter))
-        rhythm.note(START + round(stamp * 1e9), START + round(arrival * 1e9))
-    return rhythm
+        estimator.add(START + round(stamp * 1e9), START + round(arrival * 1e9))
+    return estimator
 
 
 def after(count: int, period: float) -> int:
@@ -31,31 +31,31 @@ def after(count: int, period: float) -> int:
 
 
 @given(st.sampled_from([30.0, 29.97, 25.0, 15.0, 60.0]), st.floats(0.0, 0.08), st.integers(0, 5))
-def test_an_even_stream_has_the_rhythm_that_it_was_made_with(rate: float, latency: float, seed: int) -> None:
-    beat = heard(1 / rate, latency, jitter=0.001, seed=seed).beat(after(60, 1 / rate))
+def test_an_even_stream_has_the_period_and_latency_it_was_made_with(rate: float, latency: float, seed: int) -> None:
+    beat = heard(1 / rate, latency, jitter=0.001, seed=seed).estimate(after(60, 1 / rate))
     assert beat.period == pytest.approx(1 / rate, rel=0.002)
     assert beat.latency == pytest.approx(latency, abs=0.002)
     assert abs(beat.stamp - (START * 1e-9 + 59 / rate)) < 0.001
 
 
-def test_lost_samples_do_not_change_the_rhythm() -> None:
-    rhythm = PeriodEstimator()
+def test_lost_samples_do_not_change_the_period() -> None:
+    estimator = PeriodEstimator()
     for number in range(60):
         if number % 7:
-            rhythm.note(START + number * 40_000_000, START + number * 40_000_000 + 3_000_000)
-    assert rhythm.beat(START + 59 * 40_000_000).period == pytest.approx(0.04)
+            estimator.add(START + number * 40_000_000, START + number * 40_000_000 + 3_000_000)
+    assert estimator.estimate(START + 59 * 40_000_000).period == pytest.approx(0.04)
 
 
-def test_too_few_samples_silence_and_uneven_samples_have_no_rhythm() -> None:
-    assert heard(0.04, count=LEAST - 1).beat(after(LEAST - 1, 0.04)) is None
-    assert heard(0.04).beat(after(60, 0.04) + 150_000_000) is None
-    assert heard(0.04, jitter=0.015).beat(after(60, 0.04)) is None
+def test_too_few_samples_silence_and_uneven_samples_have_no_estimate() -> None:
+    assert heard(0.04, count=MIN_SAMPLES - 1).estimate(after(MIN_SAMPLES - 1, 0.04)) is None
+    assert heard(0.04).estimate(after(60, 0.04) + 150_000_000) is None
+    assert heard(0.04, jitter=0.015).estimate(after(60, 0.04)) is None
 
 
-def test_a_clock_that_is_set_back_begins_the_rhythm_again() -> None:
-    rhythm = heard(0.04)
-    rhythm.note(START, START)
-    assert rhythm.beat(START) is None
+def test_a_clock_that_is_set_back_restarts_the_estimate() -> None:
+    estimator = heard(0.04)
+    estimator.add(START, START)
+    assert estimator.estimate(START) is None
 
 
 @given(st.floats(0.0, 10.0), st.floats(0.001, 0.02))
@@ -76,7 +76,7 @@ def test_among_the_images_the_run_takes_one_whose_command_waits_little_for_the_a
     arm = PeriodEstimate(period=0.02, stamp=100.0 + tick, latency=0.0)
     step = now + CameraPhaseLock(0.2, camera).first(100.0 + now, work, arm)
     assert (step - phase - 0.006 - GUARD + 1e-6) % (1 / 30) < 2e-6
-    left = (tick - step - work - WAY - SPARE) % 0.02
+    left = (tick - step - work - TRANSPORT_DELAY - SLACK) % 0.02
     assert left <= 0.02 / 3 + 1e-6 or left > 0.02 - 1e-6
 
 
@@ -112,7 +112,7 @@ def test_an_image_that_is_to_be_seen_late_is_waited_for() -> None:
 def test_a_step_waits_a_little_for_an_image_that_is_late_and_not_for_one_that_is_there() -> None:
     phase = CameraPhaseLock(0.2, PeriodEstimate(1 / 30, 100.0, 0.006))
     missed, there = 100.0 - 1 / 30, 100.0
-    assert phase.worth_waiting(100.0075, missed, waited=0.0)
-    assert phase.worth_waiting(100.0165, missed, waited=0.009)
-    assert not phase.worth_waiting(100.0185, missed, waited=0.011)
-    assert not phase.worth_waiting(100.0085, there, waited=0.001)
+    assert phase.should_wait(100.0075, missed, waited=0.0)
+    assert phase.should_wait(100.0165, missed, waited=0.009)
+    assert not phase.should_wait(100.0185, missed, waited=0.011)
+    assert not phase.should_wait(100.0085, there, waited=0.001)

@@ -117,7 +117,7 @@ def test_holds_in_a_row_end_the_run_as_failed() -> None:
         (Parrot(Answer(ACTION, q=math.nan)), "the Q-function is not finite: nan"),
         (Parrot(Answer(ACTION, q_spread=math.inf)), "with a spread of inf"),
         (Parrot(Answer(ACTION, q_mode=-math.inf)), "-inf of the mode"),
-        (Parrot(Answer(ACTION), takes=0.25), "took 0.250 s of a period of 0.200 s"),
+        (Parrot(Answer(ACTION), takes=0.25), "took 0.250 s, longer than the period of 0.200 s"),
         (Parrot(RuntimeError("CUDA error: out of memory\nmore")), "the policy failed: RuntimeError: CUDA error"),
     ],
 )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ptr_models.contract import Contract
 from ptr_models.episodes.sampling import ArmSample, Choice, Observation
 from ptr_models.training.q_range import QRange
-from ptr_policy.server.drift import DriftWatch
+from ptr_policy.server.drift import DriftMonitor
 from ptr_policy.server.image_guard import ImageError, ImageGuard, require_light
 from ptr_policy.server.step_grid import StepGrid
 
@@ -79,7 +79,7 @@ def test_an_image_that_stays_the_same_while_the_arm_moves_is_frozen() -> None:
     guard = ImageGuard()
     look(guard, jpeg(1), 1.0, 0.30)
     look(guard, jpeg(1), 1.2, 0.304)
-    with pytest.raises(ImageError, match=r"over_shoulder is frozen: .* 0\.40 s, in which the arm moved 0\.006 m"):
+    with pytest.raises(ImageError, match=r"over_shoulder is frozen: .* 0\.40 s, while the arm moved 0\.006 m"):
         look(guard, jpeg(1), 1.4, 0.306)
     look(guard, jpeg(2), 1.6, 0.33)
     look(guard, jpeg(2), 1.8, 0.334)
@@ -116,7 +116,7 @@ def test_without_the_arms_position_at_an_image_nothing_is_said_until_it_is_known
     look(guard, jpeg(1), 1.2, 0.33)
     look(guard, jpeg(1), 1.4, None)
     look(guard, jpeg(1), 1.6, 0.331)
-    with pytest.raises(ImageError, match=r"0\.60 s, in which the arm moved 0\.020 m"):
+    with pytest.raises(ImageError, match=r"0\.60 s, while the arm moved 0\.020 m"):
         look(guard, jpeg(1), 1.8, 0.35)
 
 
@@ -147,30 +147,30 @@ RANGE = QRange((-5.0, -4.0, -3.0), (0.0, 1.0, 2.0), 10)
 
 
 def test_the_alarm_needs_so_many_values_outside_in_a_row_and_ends_with_one_inside() -> None:
-    watch = DriftWatch(RANGE, 3)
-    begun = [watch.see(q) for q in (-1.0, -9.0, -9.0, 0.0, -9.0, 9.0, -9.0, -9.0, 0.0)]
+    watch = DriftMonitor(RANGE, 3)
+    begun = [watch.update(q) for q in (-1.0, -9.0, -9.0, 0.0, -9.0, 9.0, -9.0, -9.0, 0.0)]
     assert begun == [False] * 6 + [True] + [False] * 2
     assert not watch.alarm
 
 
 def test_bounds_follow_the_steps_and_the_last_ones_hold() -> None:
-    watch = DriftWatch(RANGE, 1)
+    watch = DriftMonitor(RANGE, 1)
     found = []
     for _ in range(4):
-        watch.see(0.5)
+        watch.update(0.5)
         found.append((watch.low, watch.high, watch.alarm))
     assert found == [(-5, 0, True), (-4, 1, False), (-3, 2, False), (-3, 2, False)]
 
 
 def test_the_sentence_names_the_side() -> None:
-    watch = DriftWatch(RANGE, 1)
-    watch.see(7.25)
+    watch = DriftMonitor(RANGE, 1)
+    watch.update(7.25)
     assert "for 1 steps: 7.2 is above 0.0" in watch.sentence
-    watch.see(-7.25)
+    watch.update(-7.25)
     assert "-7.2 is below -4.0" in watch.sentence
 
 
 def test_without_a_range_there_is_no_alarm() -> None:
-    watch = DriftWatch(None, 1)
-    assert not watch.see(-100.0) and not watch.alarm
+    watch = DriftMonitor(None, 1)
+    assert not watch.update(-100.0) and not watch.alarm
     assert math.isnan(watch.low)

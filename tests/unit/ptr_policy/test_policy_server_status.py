@@ -60,7 +60,7 @@ def test_a_run_on_time_is_well() -> None:
 def test_a_late_step_is_a_warning_until_steps_have_been_on_time_for_five_seconds() -> None:
     for on_time in (0, 24):
         status = status_after(LATE, *[ON_TIME] * on_time)
-        assert (status.level, status.message) == (WARN, "steps come late; is the machine busy?")
+        assert (status.level, status.message) == (WARN, "control steps are late; is the machine busy?")
     status = status_after(LATE, *[ON_TIME] * 25)
     assert (status.level, status.message) == (OK, "running")
     assert status.values["late_steps"] == "1", "it still counts"

@@ -178,17 +178,17 @@ def test_the_remaining_time_is_that_of_what_is_left_at_the_speed_so_far(plan: Ta
     finish_pretraining(chosen)
     stages = {stage.name.partition("_")[0] + "_" + stage.method: stage for stage in all_stages(chosen)}
     forecast = Forecast(chosen)
-    forecast.made(stages["demonstrate_"], 10, 20.0)
+    forecast.add(stages["demonstrate_"], 10, 20.0)
     assert forecast.remaining() is None and "not known" in forecast.text()
-    forecast.made(stages["pretrain_ptr"], 500, 50.0)  # half of it, then interrupted
-    forecast.made(stages["validate_ptr"], 1, 30.0)
-    forecast.made(stages["try_ptr"], 20, 10.0)
+    forecast.add(stages["pretrain_ptr"], 500, 50.0)  # half of it, then interrupted
+    forecast.add(stages["validate_ptr"], 1, 30.0)
+    forecast.add(stages["try_ptr"], 20, 10.0)
     again = Forecast(chosen)
     # 500 and 100 updates of PTR, 1100 of BC at 0.1 s; a validation of 30 s; 20 and 40 trials at 0.5 s
     assert again.remaining() == pytest.approx(60.0 + 110.0 + 30.0 + 30.0)
     assert again.text() == "about 4 min left"
     assert again.spent == 110.0
-    again.was_there(stages["train_ptr"])
+    again.add_existing(stages["train_ptr"])
     assert again.remaining() == pytest.approx(220.0)
 
 

@@ -133,6 +133,6 @@ def test_a_person_judges_it_in_the_same_evaluation_as_the_methods(tmp_path: Path
     asked = Protocol("fold_towel", "", ("mine",), 2, seed=0, paths=paths)
     directory = plan.evaluations / "fold_towel"
     file = TrialFile(directory / "trials.jsonl")
-    for trial in asked.keep(directory).trials():
+    for trial in asked.save(directory).trials():
         file.append(Result(trial, "success", "seen", judge="person", started="2026-01-01T00:00:00+00:00"))
     assert [str(row.total) for row in read_rows(plan, read_evaluations(plan))] == ["-", "2/2"]

@@ -26,7 +26,7 @@ from ptr_policy.evaluation.protocol import Protocol
 from ptr_policy.evaluation.trials import Result, TrialFile
 from ptr_policy.table.cli import check_same, check_targets, plan_from
 from ptr_policy.table.forecast import all_work
-from ptr_policy.table.judged import OWN_CHOICE, missing_trials, read_evaluations, strangers
+from ptr_policy.table.judged import OWN_CHOICE, missing_trials, read_evaluations, unmatched_policies
 from ptr_policy.table.plan import TablePlan, all_stages
 from ptr_policy.table.report import read_rows, write_report
 
@@ -78,7 +78,7 @@ def evaluation(
     """Two trials with each policy, of which so many succeed; `made`: so many trials in all."""
     asked = Protocol(TOWEL, "", tuple(paths), 2, seed=0, paths=paths, **protocol)
     file = TrialFile(directory / "trials.jsonl")
-    for trial in asked.keep(directory).trials()[:made]:
+    for trial in asked.save(directory).trials()[:made]:
         outcome = "success" if trial.scene < wins[trial.policy] else "failure"
         file.append(Result(trial, outcome, "seen", judge="person", started="2026-01-01T00:00:00+00:00"))
 
@@ -219,7 +219,7 @@ def test_the_missing_cells_get_one_blind_evaluation_that_the_launch_file_knows(t
     more = dataclasses.replace(towel, budget=dataclasses.replace(towel.budget, trials=3))
     assert "reference:=" not in missing_trials(more, [])[0].command  # two demonstrations show no three scenes
     page = write_report(towel)[1].with_suffix(".html").read_text()
-    assert "Trials to be made" in page and f"task:={TOWEL}" in page
+    assert "Missing trials" in page and f"task:={TOWEL}" in page
 
 
 def test_trials_of_the_table_s_own_folder_and_of_others_fill_their_cells(towel: TablePlan, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_trials_of_the_table_s_own_folder_and_of_others_fill_their_cells(towel: 
     found = read_evaluations(chosen)
     assert [str(row.total) for row in read_rows(chosen, found)] == ["2/2", "1/2"]
     assert [str(row.of(best=False)) for row in read_rows(chosen, found)] == ["-", "1/2"]
-    assert (missing_trials(chosen, found), strangers(chosen, found)) == ([], [])
+    assert (missing_trials(chosen, found), unmatched_policies(chosen, found)) == ([], [])
     text, _ = write_report(chosen)
     assert "| PTR | 2/2 | 2/2 |" in text and "Judged by a person, with `ptr evaluate`: fold towel." in text
     assert "Simulation" not in text
@@ -243,7 +243,7 @@ def test_checkpoints_of_another_machine_are_told_by_the_name_of_their_policy(tow
     evaluation(towel.evaluations / "x", paths, {"bc-s0": 1, "ptr": 2}, made=4)
     found = read_evaluations(towel)
     assert [str(row.total) for row in read_rows(towel, found)] == ["-", "1/2"]
-    (sentence,) = strangers(towel, found)
+    (sentence,) = unmatched_policies(towel, found)
     assert ": ptr, task fold_towel, is no cell of this table" in sentence
 
 
@@ -253,11 +253,11 @@ def test_an_unfinished_blind_evaluation_counts_nothing_yet_and_is_gone_on_with(t
     letters = seal(directory, [Checkpoint(f"{name}-s0", str(run)) for name, run in runs.items()])
     wins = {letter: 2 if it.name == "ptr-s0" else 0 for letter, it in letters.items()}
     asked = Protocol(TOWEL, "", tuple(letters), 2, seed=0, blind=True)
-    file, planned = TrialFile(directory / "trials.jsonl"), asked.keep(directory).trials()
+    file, planned = TrialFile(directory / "trials.jsonl"), asked.save(directory).trials()
     for trial in planned[:3]:
         file.append(Result(trial, "success" if trial.scene < wins[trial.policy] else "failure", "seen"))
     found = read_evaluations(towel)
-    assert [str(row.total) for row in read_rows(towel, found)] == ["-", "-"] and not strangers(towel, found)
+    assert [str(row.total) for row in read_rows(towel, found)] == ["-", "-"] and not unmatched_policies(towel, found)
     (step,) = missing_trials(towel, found)
     assert step.about.startswith("fold towel: 3 of 4 trials are judged.")
     assert step.command == (

@@ -10,7 +10,7 @@ from ptr_teleop.console.admission import Admission, DoorLimits, OncePerInterval
 
 def test_one_address_does_not_fill_the_door() -> None:
     door = Admission(DoorLimits(connections=5, per_address=2))
-    assert [door.refusal("10.0.0.1") for _ in range(3)] == ["", "", "2 connections of one address are open"]
+    assert [door.refusal("10.0.0.1") for _ in range(3)] == ["", "", "2 connections from one address are open"]
     assert door.refusal("10.0.0.2") == ""
 
 
@@ -32,5 +32,5 @@ def test_a_line_of_one_kind_is_written_once_per_interval_with_the_number_kept_ba
     now[0] = 10.0
     last = line("last")
     assert once.filter(last)
-    assert last.getMessage() == "refused last (and 999 more of the kind)"
+    assert last.getMessage() == "refused last (999 similar lines suppressed)"
     assert once.filter(logger.makeRecord("flooded", logging.WARNING, "", 0, "something else", None, None))

@@ -17,7 +17,7 @@ from ptr_models.episodes.errors import EpisodeError  # noqa: E402
 from ptr_models.episodes.metadata import EpisodeMetadata, Label  # noqa: E402
 from ptr_models.episodes.reader import read_episode, read_metadata  # noqa: E402
 from ptr_models.episodes.trajectory import Trajectory, write_episode  # noqa: E402
-from ptr_teleop.console.episodes import THUMBNAIL, EpisodeLibrary  # noqa: E402
+from ptr_teleop.console.episodes import THUMBNAIL_WIDTH, EpisodeLibrary  # noqa: E402
 from ptr_teleop.console.values import ValueSource  # noqa: E402
 
 STEPS, LEVELS = 6, (40, 220)  # gray levels of the first and of the last image
@@ -107,7 +107,7 @@ def test_without_a_folder_the_list_says_what_to_do(directory: str) -> None:
 
 def test_a_thumbnail_is_small_and_shows_the_end(library: EpisodeLibrary) -> None:
     image = cv2.imdecode(np.frombuffer(library.thumbnail("episode_1"), np.uint8), cv2.IMREAD_COLOR)
-    assert image.shape == (round(THUMBNAIL * 24 / 32), THUMBNAIL, 3)
+    assert image.shape == (round(THUMBNAIL_WIDTH * 24 / 32), THUMBNAIL_WIDTH, 3)
     assert image.mean() == pytest.approx(LEVELS[1], abs=3)
 
 
@@ -141,9 +141,9 @@ def test_q_of_a_file_lies_on_the_control_steps_or_is_refused(root: Path, tmp_pat
     with pytest.raises(EpisodeError, match="5 values, but episode_2 has 6 steps"):
         library.values_along("episode_2")
     file.write_text('{"demonstrations": [{}]}')
-    with pytest.raises(EpisodeError, match="holds no values"):
+    with pytest.raises(EpisodeError, match="contains no values"):
         library.values_along("episode_1")
-    with pytest.raises(EpisodeError, match="no file of values"):
+    with pytest.raises(EpisodeError, match="is not known; add it to a file"):
         EpisodeLibrary(lambda: str(root)).values_along("episode_1")
 
 

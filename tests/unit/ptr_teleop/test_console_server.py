@@ -23,7 +23,7 @@ from ptr_teleop.console.addresses import LOCAL_NAMES
 from ptr_teleop.console.admission import DoorLimits
 from ptr_teleop.console.credentials import obtain
 from ptr_teleop.console.frames import NewestFrame
-from ptr_teleop.console.request_reader import LARGEST
+from ptr_teleop.console.request_reader import MAX_MESSAGE
 from ptr_teleop.console.requests import Record, Request, Stop
 from ptr_teleop.console.robot import Answer
 from ptr_teleop.console.security import Guard
@@ -119,7 +119,7 @@ def test_a_page_is_told_its_settings_then_the_state_again_and_again(served: Serv
             assert (hello["kind"], hello["cameras"]) == ("hello", ["wrist"])
             assert [event["text"] for event in first["events"]] == ["before"]
             assert [(row["name"], row["alive"]) for row in first["streams"]][0] == ("/camera/wrist", False)
-            served.robot.state.streams.heard("/camera/wrist", time.monotonic())
+            served.robot.state.streams.receive("/camera/wrist", time.monotonic())
             later = json.loads(await page.receive_str())
             assert later["events"] == []
             assert later["streams"][0]["alive"]
@@ -223,7 +223,7 @@ def test_a_second_page_that_would_drive_is_refused_with_the_address_of_the_first
         async with served.socket(session, "/drive/webxr") as first:
             await until(lambda: served.robot.state.driver)
             async with served.socket(session, "/drive/page_keyboard") as second:
-                assert "127.0.0.1 drives" in (await answer(second))["text"]
+                assert "127.0.0.1 is driving" in (await answer(second))["text"]
                 assert (await second.receive()).type is aiohttp.WSMsgType.CLOSE
             await first.send_str('{"v": 1}')
             await until(lambda: served.robot.packets)
@@ -238,11 +238,11 @@ def test_a_second_page_that_would_drive_is_refused_with_the_address_of_the_first
 @pytest.mark.parametrize(
     ("message", "sentence"),
     [
-        (b"\x00\xff", "has to be text"),
+        (b"\x00\xff", "must be text"),
         ("hello", "not JSON"),
-        ('{"x": NaN}', "NaN is no finite number"),
-        ("[1]", "has to be a JSON object"),
-        ("x" * (LARGEST + 1), f"may have {LARGEST} bytes"),
+        ('{"x": NaN}', "NaN is not a finite number"),
+        ("[1]", "must be a JSON object"),
+        ("x" * (MAX_MESSAGE + 1), f"may have {MAX_MESSAGE} bytes"),
     ],
 )
 def test_a_malformed_packet_is_answered_in_one_sentence_counted_and_not_passed_on(

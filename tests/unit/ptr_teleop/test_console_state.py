@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptr_teleop.console.frames import NewestFrame
-from ptr_teleop.console.state import ConsoleState, Cursors, Heard, Journal, StreamMonitor
+from ptr_teleop.console.state import ConsoleState, Cursors, EventLog, Received, StreamMonitor
 
 PERIOD = 0.1  # s between two states that a page gets
 
@@ -31,12 +31,12 @@ def test_a_stream_is_dead_within_a_second_of_its_last_message() -> None:
     monitor = StreamMonitor({"/camera/wrist": 0.5})
     assert monitor.report(0.0) == [{"name": "/camera/wrist", "alive": False, "age": None, "rate": 0.0}]
     for tick in range(31):
-        monitor.heard("/camera/wrist", tick / 30)
+        monitor.receive("/camera/wrist", tick / 30)
     (row,) = monitor.report(1.0)
     assert row["alive"] and row["rate"] == pytest.approx(30.0)
     (row,) = monitor.report(2.0 - PERIOD)
     assert not row["alive"] and row["rate"] == 0.0
-    monitor.heard("/camera/wrist", 2.0)
+    monitor.receive("/camera/wrist", 2.0)
     assert monitor.report(2.0)[0]["alive"]
 
 
@@ -47,8 +47,8 @@ def test_a_stream_that_only_the_recorder_hears_goes_red_with_it_within_a_second(
         {"name": "/arm/state", "required": True, "age": 0.0, "rate": 50.0, "lost": 0},
     ]
     for name in ("/camera/wrist", "/arm/state"):
-        state.streams.heard(name, 9.9)
-    state.recorder = Heard({"streams": streams}, at=10.0)
+        state.streams.receive(name, 9.9)
+    state.recorder = Received({"streams": streams}, at=10.0)
     assert dead(state, 10.2) == []
     assert dead(state, 10.0 + 1.0 - PERIOD) == ["/camera/wrist", "/arm/state", "recorder", "/arm/executed"]
 
@@ -71,14 +71,14 @@ def test_a_page_gets_each_point_once_and_a_late_one_gets_the_newest(state: Conso
 
 
 def test_what_fell_silent_is_not_shown_as_if_it_were_true(state: ConsoleState) -> None:
-    state.arm = Heard({"mode": "teleop"}, at=10.0)
+    state.arm = Received({"mode": "teleop"}, at=10.0)
     assert state.snapshot(Cursors(), 10.5)["arm"] == {"mode": "teleop"}
     assert state.snapshot(Cursors(), 11.5)["arm"] is None
 
 
 @given(st.lists(st.sampled_from(["append", "read"]), max_size=60), st.integers(1, 8))
 def test_a_journal_gives_what_is_new_and_still_there_in_order(steps: list[str], length: int) -> None:
-    journal, cursor, written, unread = Journal(length), 0, 0, []
+    journal, cursor, written, unread = EventLog(length), 0, 0, []
     for step in steps:
         if step == "append":
             journal.append(written)

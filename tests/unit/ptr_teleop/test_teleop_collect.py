@@ -37,7 +37,7 @@ def test_partial_and_discarded_episodes_are_not_saved_ones(folder: Path) -> None
 
 def test_an_episode_that_training_cannot_use_is_named_with_its_reason(folder: Path) -> None:
     (line,) = cli.doubtful(cli.saved_episodes(folder))
-    assert line.startswith("saved: better discarded or recorded again: training cannot use it: stream camera")
+    assert line.startswith("saved: better discarded, or recorded again: training cannot use it: stream camera")
 
 
 def test_the_session_is_the_launch_file_with_what_was_asked_for() -> None:
@@ -104,7 +104,7 @@ def test_the_session_says_where_the_page_is(
     said = "[console-3] [INFO] [1.5] [console]: the console is at http://127.0.0.1:8765/"
     program = f"import time; print({said!r}, flush=True); time.sleep(1.0)"
     monkeypatch.setattr(cli, "launch_command", lambda *_: [sys.executable, "-c", program])
-    monkeypatch.setattr(cli, "POLL", 0.02)
+    monkeypatch.setattr(cli, "POLL_PERIOD", 0.02)
     cli.run(argparse.Namespace(out=tmp_path / "data", task="t", episodes=1))
     assert capsys.readouterr().out.count("the console is at http://127.0.0.1:8765/\n") == 1
 

@@ -13,9 +13,9 @@ from ptr_models.common.processor_use import ProcessorUse
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.metadata import EpisodeMetadata, Label
-from ptr_teleop.recorder.episode import Audit, CommandTiming, Event, RecorderError, State, Wanted, parse_extra
+from ptr_teleop.recorder.episode import Audit, CommandTiming, EpisodeRequest, Event, RecorderError, State, parse_extra
 from ptr_teleop.recorder.folder import EpisodeFolder, FolderError
-from ptr_teleop.recorder.recorder import RecorderCore, Room
+from ptr_teleop.recorder.recorder import DiskLimits, RecorderCore
 from ptr_teleop.recorder.streams import COMMANDS, EVENTS, streams_for
 
 SECOND = 10**9
@@ -97,7 +97,7 @@ def bench(tmp_path: Path) -> Bench:
 
 def test_an_episode_runs_from_its_first_command_to_after_its_last(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     assert bench.command(T0 + SECOND, held=False) is None
     started = bench.command(T0 + 2 * SECOND)
     assert (started.kind, started.stamp) == ("start", T0 + 2 * SECOND - 5_000_000)
@@ -112,7 +112,7 @@ def test_an_episode_runs_from_its_first_command_to_after_its_last(bench: Bench) 
 def test_what_arrived_just_before_the_start_is_in_the_bag(bench: Bench) -> None:
     bench.feed(T0 - SECOND)
     bench.feed(T0 - SECOND // 10)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     stamps = [stamp for topic, stamp, _ in bench.writers[0].messages if topic in REQUIRED]
     assert stamps == [T0 - SECOND // 10] * len(REQUIRED)
 
@@ -121,7 +121,7 @@ def test_a_constant_stream_is_kept_once(bench: Bench) -> None:
     info = "/camera/over_shoulder/camera_info"
     bench.core.receive(info, b"0000stamp..1facts", T0 - 100 * SECOND)
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     bench.core.receive(info, b"0000stamp..2facts", T0 + 1)
     bench.core.receive(info, b"0000stamp..3other", T0 + 2)
     kept = [data for topic, _, data in bench.writers[0].messages if topic == info]
@@ -132,7 +132,7 @@ def test_what_was_said_last_about_a_state_begins_the_bag(bench: Bench) -> None:
     topic = "/policy/status"
     bench.core.receive(topic, b"drift: none", T0 - 100 * SECOND)
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     bench.core.receive(topic, b"drift: none", T0 + 1)
     bench.core.receive(topic, b"drift: none, and held", T0 + 2)
     assert [(stamp - T0, data) for name, stamp, data in bench.writers[0].messages if name == topic] == [
@@ -151,7 +151,7 @@ def test_what_each_of_several_publishers_said_last_begins_the_bag_in_order(bench
     ):
         bench.core.receive(topic, data, T0 - age * SECOND, publisher=publisher)
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     bench.core.receive(topic, b"theirs", T0 + 1, publisher=b"them")
     bench.core.receive(topic, b"theirs, and more", T0 + 2, publisher=b"them")
     kept = [(stamp - T0, data) for name, stamp, data in bench.writers[0].messages if name == topic]
@@ -160,8 +160,8 @@ def test_what_each_of_several_publishers_said_last_begins_the_bag_in_order(bench
 
 def test_without_a_camera_no_episode_starts(bench: Bench) -> None:
     bench.feed(T0, "/camera/over_shoulder/image/compressed")
-    with pytest.raises(RecorderError, match="nothing came on /camera/over_shoulder/image/compressed"):
-        bench.core.start(Wanted("put_knife_in_pot"), T0)
+    with pytest.raises(RecorderError, match="no messages on /camera/over_shoulder/image/compressed"):
+        bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     assert bench.core.state is State.IDLE
     assert not bench.writers
 
@@ -170,7 +170,7 @@ def test_without_a_camera_no_episode_starts(bench: Bench) -> None:
 def test_a_task_name_that_is_no_folder_name_is_refused(bench: Bench, task: str) -> None:
     bench.feed(T0)
     with pytest.raises(EpisodeError):
-        bench.core.start(Wanted(task), T0)
+        bench.core.start(EpisodeRequest(task), T0)
     assert bench.core.state is State.IDLE
 
 
@@ -178,14 +178,14 @@ def test_an_unknown_task_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     bench = Bench(tmp_path, tasks=["put_knife_in_pot", "take_carrot_off_plate"])
     bench.feed(T0)
     with pytest.raises(RecorderError, match="known: put_knife_in_pot, take_carrot_off_plate"):
-        bench.core.start(Wanted("put_fork_in_pot"), T0)
+        bench.core.start(EpisodeRequest("put_fork_in_pot"), T0)
 
 
 def test_one_episode_at_a_time(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     with pytest.raises(RecorderError, match="still being recorded"):
-        bench.core.start(Wanted("put_knife_in_pot"), T0)
+        bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
 
 
 def test_a_stop_without_an_episode_is_refused(bench: Bench) -> None:
@@ -195,7 +195,7 @@ def test_a_stop_without_an_episode_is_refused(bench: Bench) -> None:
 
 def test_an_unknown_outcome_is_refused_and_the_episode_goes_on(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     with pytest.raises(RecorderError, match="known: success, failure"):
         bench.core.stop(True, "great", T0)
     assert bench.core.state is State.RECORDING
@@ -204,7 +204,7 @@ def test_an_unknown_outcome_is_refused_and_the_episode_goes_on(bench: Bench) -> 
 def test_saving_labels_and_counts(bench: Bench) -> None:
     bench.feed(T0)
     extra = {"device": "joy", "seed": 7, "x": 1}
-    bench.core.start(Wanted("put_knife_in_pot", operator="ada", extra=extra), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot", operator="ada", extra=extra), T0)
     path, _ = bench.core.stop(True, "partial", T0 + SECOND, score=0.5, note="dropped it")
     metadata = bench.writers[0].metadata
     assert path == bench.folder.path / metadata.episode_id
@@ -218,7 +218,7 @@ def test_saving_labels_and_counts(bench: Bench) -> None:
 
 def test_a_note_is_kept_without_a_judgment(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot", operator="ada"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot", operator="ada"), T0)
     bench.core.stop(True, "unlabelled", T0 + SECOND, note="the program ended")
     metadata = bench.writers[0].metadata
     assert metadata.outcome == "unlabelled"
@@ -227,7 +227,7 @@ def test_a_note_is_kept_without_a_judgment(bench: Bench) -> None:
 
 def test_an_episode_that_cannot_be_used_is_kept_and_does_not_count(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     path, _ = bench.core.stop(True, "success", T0 + SECOND)
     bench.core.review(path, Audit("a hole of 0.5 s", "discard", ("training cannot use it: a hole of 0.5 s",)))
     assert path.is_dir()
@@ -237,7 +237,7 @@ def test_an_episode_that_cannot_be_used_is_kept_and_does_not_count(bench: Bench)
 
 def test_discarding_moves_and_never_deletes(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     path, _ = bench.core.stop(False, "unlabelled", T0 + SECOND)
     assert path.parent == bench.folder.path / "discarded"
     assert path.is_dir()
@@ -246,7 +246,7 @@ def test_discarding_moves_and_never_deletes(bench: Bench) -> None:
 
 def test_a_recorder_that_ends_keeps_the_episode_unlabelled(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     path = bench.core.close(T0 + SECOND)
     assert path.is_dir()
     assert bench.writers[0].metadata.outcome == "unlabelled"
@@ -256,7 +256,7 @@ def test_a_recorder_that_ends_keeps_the_episode_unlabelled(bench: Bench) -> None
 
 def test_a_stream_that_stalls_and_recovers_is_two_events(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     later = T0 + 8 * SECOND // 10
     bench.feed(later, "/arm/state")
     events = bench.core.tick(later)
@@ -271,7 +271,7 @@ def test_messages_that_never_arrived_are_an_event_and_in_the_metadata(bench: Ben
     for sequence in (1, 5):  # before the episode: nobody's loss
         bench.core.receive(TELEOP, b"{}", T0, T0, sequence, b"joy")
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     data = json.dumps({"stamp": T0, "valid_for": 1, "held": False}).encode()
     for sequence, publisher in ((6, b"joy"), (1, b"webxr"), (9, b"joy"), (2, b"webxr"), (10, b"joy")):
         bench.core.receive(TELEOP, data, T0 + SECOND // 2, T0, sequence, publisher)
@@ -286,16 +286,16 @@ def test_a_stream_with_two_publishers_forbids_a_start_until_one_has_gone(bench: 
     bench.feed(T0)
     for publisher in (b"one", b"other"):
         bench.core.receive("/joint_states", b"", T0, T0, 1, publisher)
-    with pytest.raises(RecorderError, match="/joint_states has two publishers: two robots run in this ROS domain"):
-        bench.core.start(Wanted("put_knife_in_pot"), T0)
+    with pytest.raises(RecorderError, match="/joint_states has two publishers: two robots are running in this"):
+        bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     later = T0 + 2 * SECOND
     bench.feed(later)
-    bench.core.start(Wanted("put_knife_in_pot"), later)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), later)
 
 
 def test_a_second_publisher_during_an_episode_is_one_event_in_its_bag(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     for publisher in (b"one", b"other"):
         bench.core.receive("/arm/state", b"", T0 + 1, T0, 1, publisher)
     (event,) = bench.core.tick(T0 + 2)
@@ -307,7 +307,7 @@ def test_two_people_and_a_policy_may_command_in_one_episode(bench: Bench) -> Non
     bench.feed(T0)
     for publisher in (b"one", b"other"):
         bench.core.receive(TELEOP, b"{}", T0, T0, 1, publisher)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
 
 
 def test_every_stream_says_how_it_is(bench: Bench) -> None:
@@ -325,8 +325,8 @@ def test_a_disk_that_runs_full_ends_the_episode_while_it_can_be_finished(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
-    monkeypatch.setattr(EpisodeFolder, "free_bytes", lambda self: int(Room().finish) - 1)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
+    monkeypatch.setattr(EpisodeFolder, "free_bytes", lambda self: int(DiskLimits().finish) - 1)
     (event,) = bench.core.tick(T0 + SECOND // 10)
     assert event.kind == "disk_full"
     assert bench.core.state is State.FAULT
@@ -340,7 +340,7 @@ def test_a_disk_that_is_full_too_soon_leaves_the_recorder_running_with_a_sentenc
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.feed(T0)
-    metadata = bench.core.start(Wanted("put_carrot_on_plate"), T0)
+    metadata = bench.core.start(EpisodeRequest("put_carrot_on_plate"), T0)
     monkeypatch.setattr(EpisodeFolder, "free_bytes", lambda self: 0)
     monkeypatch.setattr(bench.writers[0], "close", refuse)
     assert [event.kind for event in bench.core.tick(T0 + SECOND // 10)] == ["disk_full"]
@@ -357,41 +357,41 @@ def test_a_folder_that_is_gone_is_named_and_the_recorder_goes_on(bench: Bench, t
     bench.feed(T0)
     moved = bench.folder.path.rename(tmp_path / "moved")
     assert bench.folder.free_bytes() == 0
-    with pytest.raises(FolderError, match="is gone; bring it back"):
-        bench.core.start(Wanted("put_carrot_on_plate"), T0)
+    with pytest.raises(FolderError, match="is gone; restore it"):
+        bench.core.start(EpisodeRequest("put_carrot_on_plate"), T0)
     moved.rename(bench.folder.path)
-    assert bench.core.start(Wanted("put_carrot_on_plate"), T0).task == "put_carrot_on_plate"
+    assert bench.core.start(EpisodeRequest("put_carrot_on_plate"), T0).task == "put_carrot_on_plate"
 
 
 def test_the_audit_is_part_of_what_is_said_after_a_save(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     states: list[State] = []
     bench.core._changed = lambda: states.append(bench.core.state)
     path, _ = bench.core.stop(True, "success", T0 + SECOND)
     assert states == [State.SAVING]
     bench.core.review(path, Audit("", "discard", ("the arm was idle in 90% of the steps",)))
-    assert bench.core.message.endswith("recommendation: discard, since the arm was idle in 90% of the steps")
+    assert bench.core.message.endswith("recommendation: discard, because the arm was idle in 90% of the steps")
     assert (bench.core.saved, bench.core.audit.recommendation) == (1, "discard")
 
 
 def test_the_last_saved_episode_can_be_discarded_and_counts_no_more(bench: Bench) -> None:
     bench.feed(T0)
-    with pytest.raises(RecorderError, match="no episode is left that this recorder saved last"):
+    with pytest.raises(RecorderError, match="this recorder has no saved episode left"):
         bench.core.discard_last(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     with pytest.raises(RecorderError, match="is being recorded"):
         bench.core.discard_last(T0)
     path, _ = bench.core.stop(True, "success", T0 + SECOND)
-    with pytest.raises(RecorderError, match="still being looked through"):
+    with pytest.raises(RecorderError, match="still being audited"):
         bench.core.discard_last(T0 + SECOND)
     bench.core.review(path, Audit("", "discard", ("it lasts 0.4 s only",)))
     place, event = bench.core.discard_last(T0 + 2 * SECOND)
     assert (place.parent.name, place.is_dir(), path.exists()) == ("discarded", True, False)
     assert (event.kind, event.episode_id) == ("discard", path.name)
     assert (bench.core.saved, bench.core.audit) == (0, None)
-    assert bench.core.message == f"discarded {path.name}; `ptr discard --restore {place}` brings it back"
-    with pytest.raises(RecorderError, match="no episode is left"):  # not the one before it
+    assert bench.core.message == f"discarded {path.name}; `ptr discard --restore {place}` restores it"
+    with pytest.raises(RecorderError, match="no saved episode left"):  # not the one before it
         bench.core.discard_last(T0 + 2 * SECOND)
 
 
@@ -401,7 +401,7 @@ def test_the_metadata_say_how_busy_the_computer_was_during_the_episode(tmp_path:
     bench = Bench(tmp_path / "episodes", processor_use=ProcessorUse(stat))
     bench.feed(T0)
     stat.write_text("cpu 900 0 0 0 0 0 0 0\n")  # before the episode
-    bench.core.start(Wanted("put_knife_in_pot", extra={"session": 3}), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot", extra={"session": 3}), T0)
     stat.write_text("cpu 930 0 0 10 0 0 0 0\n")
     bench.core.stop(True, "success", T0 + SECOND)
     assert bench.writers[0].metadata.extra == {"session": 3, "processor_use": 0.75}
@@ -409,10 +409,10 @@ def test_the_metadata_say_how_busy_the_computer_was_during_the_episode(tmp_path:
 
 def test_the_next_episode_may_begin_while_the_one_before_is_looked_through(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     path, _ = bench.core.stop(True, "success", T0 + SECOND)
     bench.feed(T0 + SECOND)
-    second = bench.core.start(Wanted("put_knife_in_pot"), T0 + SECOND)
+    second = bench.core.start(EpisodeRequest("put_knife_in_pot"), T0 + SECOND)
     bench.core.review(path, Audit("a hole of 0.5 s", "discard", ("training cannot use it: a hole of 0.5 s",)))
     assert (bench.core.state, bench.core.saved) == (State.RECORDING, 0)
     assert bench.core.message == f"recording {second.episode_id}"
@@ -421,7 +421,7 @@ def test_the_next_episode_may_begin_while_the_one_before_is_looked_through(bench
 
 def test_a_score_that_is_no_share_is_refused_and_the_episode_goes_on(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     with pytest.raises(RecorderError, match="between 0 and 1"):
         bench.core.stop(True, "partial", T0, score=7.0)
     assert bench.core.state is State.RECORDING
@@ -429,7 +429,7 @@ def test_a_score_that_is_no_share_is_refused_and_the_episode_goes_on(bench: Benc
 
 def test_a_full_disk_ends_in_a_fault_that_says_so_and_the_next_episode_can_start(bench: Bench) -> None:
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     bench.writers[0].error = OSError(errno.ENOSPC, "No space left on device")
     bench.feed(T0 + 1)
     assert bench.core.state is State.FAULT
@@ -438,28 +438,28 @@ def test_a_full_disk_ends_in_a_fault_that_says_so_and_the_next_episode_can_start
     with pytest.raises(RecorderError, match="no episode is being recorded"):
         bench.core.stop(True, "success", T0 + 2)
     bench.feed(T0 + SECOND)
-    bench.core.start(Wanted("put_knife_in_pot"), T0 + SECOND)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0 + SECOND)
     assert bench.core.state is State.RECORDING
 
 
 def test_little_room_warns_and_no_room_refuses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EpisodeFolder, "free_bytes", lambda self: int(1.5e9))
     bench.feed(T0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     assert "only 1.50 GB are free" in bench.core.message
     bench.core.stop(True, "success", T0 + SECOND)
     monkeypatch.setattr(EpisodeFolder, "free_bytes", lambda self: 10_000_000)
     bench.feed(T0 + SECOND)
     with pytest.raises(RecorderError, match="only 0.01 GB are free"):
-        bench.core.start(Wanted("put_knife_in_pot"), T0 + SECOND)
+        bench.core.start(EpisodeRequest("put_knife_in_pot"), T0 + SECOND)
 
 
 def test_a_clock_that_jumps_is_an_event_in_the_bag(bench: Bench) -> None:
     bench.feed(T0)
     bench.core.tick(T0, 0)
-    bench.core.start(Wanted("put_knife_in_pot"), T0)
+    bench.core.start(EpisodeRequest("put_knife_in_pot"), T0)
     (event,) = bench.core.tick(T0 + SECOND // 10 - 3 * SECOND // 2, SECOND // 10)
-    assert (event.kind, event.text) == ("clock_jumped", "the system's clock jumped by -1.50 s")
+    assert (event.kind, event.text) == ("clock_jumped", "the system clock jumped by -1.50 s")
     assert bench.writers[0].events()[-1]["kind"] == "clock_jumped"
     assert bench.core.message == event.text
 
@@ -483,6 +483,6 @@ def test_metadata_that_would_break_the_recorder_is_refused(text: str, sentence: 
 def test_extra_metadata_of_a_wrong_type_begins_no_episode(bench: Bench, extra: dict) -> None:
     bench.feed(T0)
     with pytest.raises(EpisodeError, match=next(iter(extra))):
-        bench.core.start(Wanted("put_knife_in_pot", extra=extra), T0)
+        bench.core.start(EpisodeRequest("put_knife_in_pot", extra=extra), T0)
     assert bench.core.state is State.IDLE
     assert not bench.writers

@@ -43,5 +43,5 @@ def test_a_bag_that_cannot_be_read_at_all_is_reported_and_the_next_one_is_audite
     auditor.submit(Path("b"))
     assert finished.acquire(timeout=10.0) and finished.acquire(timeout=10.0)
     (_, first), (_, second) = auditor.results()
-    assert (first.problem, first.recommendation) == ("it could not be looked through: Input/output error", "discard")
+    assert (first.problem, first.recommendation) == ("it could not be audited: Input/output error", "discard")
     assert second == Audit()

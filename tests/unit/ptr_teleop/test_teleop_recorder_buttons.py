@@ -56,7 +56,7 @@ def test_a_button_that_the_recorder_refuses_is_told_to_the_person() -> None:
     node, told = Node(), []
     buttons = RecorderButtons(node, told.append)
     buttons.press(Button.START, "joy")
-    assert told == ["'start' was pressed, but no recorder runs; start it"]
+    assert told == ["'start' was pressed, but no recorder is running; start it"]
     node.answer = StartEpisode.Response(success=False, message="only 0.10 GB are free for /data; make room")
     buttons.press(Button.START, "joy")
     assert told[1:] == ["the recorder refused: only 0.10 GB are free for /data; make room"]
@@ -85,7 +85,7 @@ def test_discard_between_episodes_follows_the_recommendation_of_the_audit_and_no
     node.on_status(EpisodeStatus(state=EpisodeStatus.IDLE, recommendation="keep"))
     buttons.press(Button.DISCARD, "keyboard")
     assert not node.asked
-    assert told == ["nothing is recorded; `ptr record discard --last` discards the last episode all the same"]
+    assert told == ["no episode is being recorded; to discard the last one anyway, use `ptr record discard --last`"]
     node.on_status(EpisodeStatus(state=EpisodeStatus.IDLE, recommendation="discard"))
     buttons.press(Button.DISCARD, "keyboard")
     node.on_status(EpisodeStatus(state=EpisodeStatus.RECORDING))
@@ -104,7 +104,7 @@ def test_a_recorder_that_was_killed_is_not_asked_though_its_services_are_still_n
     buttons.press(Button.SAVE, "joy")
     assert not node.asked
     assert told == [
-        "'save' was pressed, but the recorder has said nothing for 3 s; look whether it still runs, and start it again"
+        "'save' was pressed, but the recorder has been silent for 3 s; check that it is running, and restart it if not"
     ]
     node.on_status(EpisodeStatus(state=EpisodeStatus.RECORDING))
     buttons.press(Button.SAVE, "joy")

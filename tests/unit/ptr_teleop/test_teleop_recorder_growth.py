@@ -10,10 +10,10 @@ from pathlib import Path
 from ptr_models.contract import Contract
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.writer import BagWriter
-from ptr_teleop.recorder.episode import Audit, CommandTiming, Wanted
+from ptr_teleop.recorder.episode import Audit, CommandTiming, EpisodeRequest
 from ptr_teleop.recorder.folder import EpisodeFolder
-from ptr_teleop.recorder.health import PUBLISHERS, StreamMonitor
-from ptr_teleop.recorder.recorder import RecorderCore, Room
+from ptr_teleop.recorder.health import MAX_PUBLISHERS, StreamMonitor
+from ptr_teleop.recorder.recorder import DiskLimits, RecorderCore
 from ptr_teleop.recorder.streams import streams_for
 
 SECOND = 10**9
@@ -29,7 +29,7 @@ def record(core: RecorderCore, number: int) -> None:
         for topic in REQUIRED:
             core.receive(topic, bytes(64), now, now, 11 * number + tick + 1, b"publisher")
         if tick == 0:
-            core.start(Wanted("put_knife_in_pot"), now)
+            core.start(EpisodeRequest("put_knife_in_pot"), now)
         core.tick(now, now)
         now += SECOND // 10
     path, _ = core.stop(True, "success", now)
@@ -54,7 +54,7 @@ def test_no_object_of_an_episode_outlives_it(tmp_path: Path) -> None:
         open_writer,
         lambda event: bytes(32),
         lambda data: CommandTiming(0, 0, False),
-        room=Room(0.0, 0.0, 0.0),
+        disk=DiskLimits(0.0, 0.0, 0.0),
     )
     for number in range(5):
         record(core, number)
@@ -69,8 +69,8 @@ def test_publishers_that_have_come_and_gone_are_forgotten() -> None:
     monitor = StreamMonitor(STREAMS[0])
     for number in range(1000):
         now = T0 + number * 10 * SECOND
-        monitor.hear(now, b"one that stays", 2 * number + 1)  # each other one is lost
-        monitor.hear(now, b"of process %d" % number, 1)
+        monitor.receive(now, b"one that stays", 2 * number + 1)  # each other one is lost
+        monitor.receive(now, b"of process %d" % number, 1)
     assert monitor.lost == 999
     kept = [len(value) for value in vars(monitor).values() if isinstance(value, dict | deque)]
-    assert max(kept) <= PUBLISHERS
+    assert max(kept) <= MAX_PUBLISHERS

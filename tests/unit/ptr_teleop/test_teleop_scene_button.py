@@ -39,6 +39,6 @@ def test_why_there_is_no_next_scene_is_told_and_a_new_one_speaks_for_itself() ->
     node.answer = Trigger.Response(success=True, message="put_carrot_on_plate in toykitchen1, seed 4")
     button.press()
     assert told == [
-        "the next scene was asked for, but no node `scene` runs; collect.launch.xml starts it",
+        "the next scene was requested, but no node `scene` is running; collect.launch.xml starts it",
         "there is no new scene: an episode is being recorded",
     ]

@@ -188,7 +188,7 @@ def test_the_ray_of_a_packet_goes_before_that_of_its_pose() -> None:
         ('{"v": 2}', "version is 2"),
         ('{"v": true}', "version is True"),
         ("x" * (MAX_SIZE + 1), f"at most {MAX_SIZE}"),
-        ('{"v": 1, "seq": 0, "t": NaN, "hands": {}}', "NaN is no number"),
+        ('{"v": 1, "seq": 0, "t": NaN, "hands": {}}', "NaN is not a number"),
         ('{"v": 1, "seq": 0, "t": 1e999, "hands": {}}', "t is inf"),
         ('{"v": 1, "seq": 0, "t": 1' + "0" * 400 + ', "hands": {}}', "t is 1000"),
         ('{"v": 1, "seq": -1, "t": 0, "hands": {}}', "seq is -1"),
@@ -199,8 +199,8 @@ def test_the_ray_of_a_packet_goes_before_that_of_its_pose() -> None:
         (packet(right=controller(position=[0, 0])), "position is .0, 0., not 3 numbers"),
         (packet(right=controller(position=[0, 0, "1"])), "position holds '1', not a number"),
         (packet(right=controller(position=[0, 0, 51])), "position is 51"),
-        (packet(right=controller(orientation=[0, 0, 0, 0])), "no unit quaternion, its length is 0.000"),
-        (packet(right=controller(ray=[0, 0, 0])), "ray is no unit vector"),
+        (packet(right=controller(orientation=[0, 0, 0, 0])), "not a unit quaternion, its length is 0.000"),
+        (packet(right=controller(ray=[0, 0, 0])), "ray is not a unit vector"),
         (packet(right=controller(grip=1.5)), "grip is 1.5, outside"),
         (packet(right=controller(a=1)), "a is 1, not true or false"),
         (packet(session="x" * 65), "session is"),
@@ -331,7 +331,7 @@ def test_pressing_the_stick_says_where_forward_is_but_not_while_driving(headset:
     assert "release the grip" in headset.device.notices()[0]
     headset.send()
     reading = headset.send(stick_pressed=True, ray=[1.0, 0.0, 0.0], position=[1.0, 0.0, 0.0])
-    assert "forward is here" in headset.device.notices()[0]
+    assert "forward is set" in headset.device.notices()[0]
     assert reading.hand.position == pytest.approx([1, 0, 0], abs=1e-12)
 
 

@@ -48,7 +48,7 @@ def test_sentences_stay_above_the_line() -> None:
     terminal = Terminal()
     line = StatusLine(terminal)
     line.show("ready")
-    line.say("saved")
+    line.print("saved")
     assert terminal.getvalue() == f"{CLEAR}ready{CLEAR}saved\n{CLEAR}ready"
     line.end()
     assert terminal.getvalue().endswith("ready\n")
@@ -58,6 +58,6 @@ def test_in_a_file_there_are_sentences_and_no_line() -> None:
     file = io.StringIO()
     line = StatusLine(file)
     line.show("ready")
-    line.say("saved")
+    line.print("saved")
     line.end()
     assert file.getvalue() == "saved\n"

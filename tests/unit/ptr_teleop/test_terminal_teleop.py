@@ -58,7 +58,7 @@ class Terminal(TerminalTeleop):
 
     def interrupt(self) -> int | None:
         self._interrupts += 1
-        self._look()
+        self._update()
         return self.exit_code
 
 
@@ -93,10 +93,10 @@ def test_ctrl_c_during_an_episode_asks_and_ends_once_it_is_answered() -> None:
     assert terminal.interrupt() is None
     assert "enter save as success   f save as failure   x discard" in terminal.said.getvalue()
     terminal.hear(EpisodeStatus.SAVING)
-    terminal._look()
+    terminal._update()
     assert terminal.exit_code is None  # the audit is still to come
     terminal.hear(EpisodeStatus.IDLE)
-    terminal._look()
+    terminal._update()
     assert (terminal.exit_code, terminal._recorder.pressed) == (0, [])
 
 
@@ -105,14 +105,14 @@ def test_a_second_ctrl_c_keeps_the_episode_unlabelled() -> None:
     terminal.hear(EpisodeStatus.RECORDING)
     terminal.interrupt()
     terminal.interrupt()
-    terminal._look()
+    terminal._update()
     assert terminal._recorder.pressed == [Button.KEEP]
     assert terminal.exit_code is None
     terminal._episode_at -= 5.0  # it saves on a busy machine
-    terminal._look()
+    terminal._update()
     assert terminal.exit_code is None
     terminal._episode_at -= 60.0  # it is gone
-    terminal._look()
+    terminal._update()
     assert terminal.exit_code == 0
 
 
@@ -162,7 +162,7 @@ def node(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         time.sleep(60.0)
     """)
     monkeypatch.setattr(cli, "node_command", lambda *_: [sys.executable, "-c", program])
-    monkeypatch.setattr(cli, "POLL", 0.02)
+    monkeypatch.setattr(cli, "POLL_PERIOD", 0.02)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     return said
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What must not be overlooked, above everything else: the latched stop, the motors, the policy.
+// Alerts at the top of the page: the latched stop, the motors, the policy.
 import { byId, make, sentence, setChildren } from "./dom.js";
 
-// shown: name of the view that is shown; go(view): shows another one.
+// shown: name of the current view; go(view): switches to another one.
 export function showAlerts(state, shown, go) {
   byId("latched").hidden = state.arm?.mode !== "stopped";
   const alerts = [...motorAlerts(state.motors), ...policyAlerts(state.policy_status)];
@@ -20,7 +20,7 @@ function motorAlerts(motors) {
 function policyAlerts(status) {
   if (!status || status.level === "ok") return [];
   const ended = status.level === "error" && status.ended;
-  const title = ended ? "The policy has ended" : status.drift ? "The policy leaves what it knows" : "Policy";
+  const title = ended ? "The policy has ended" : status.drift ? "The policy is outside its training data" : "Policy";
   return [{ level: status.level, title, text: status.message, view: "policy", action: "See the policy" }];
 }
 

@@ -1,45 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
-// When to say what: the gravest thing that is true now and has not been said yet, never a backlog of old ones.
+// Decides what to speak: the most severe current item that has not been spoken yet, never a backlog of old ones.
 
-const REPEAT = 8000; // ms before the same thing is said again, however often it comes and goes
+const REPEAT = 8000; // ms before the same item is repeated, however often it comes and goes
 const GAP = 400; // ms of silence between two sentences
 
 export class Announcer {
-  #say;
-  #unsaid = new Set(); // keys that have become true and wait to be said
+  #speak;
+  #pending = new Set(); // keys of new items that have not been spoken yet
   #before = new Set();
-  #saidAt = new Map();
-  #grade = -1; // of the sentence that is being said
+  #spokenAt = new Map();
+  #grade = -1; // of the sentence that is being spoken
   #quietSince = -Infinity;
 
-  // say(text, urgent): begins to speak and returns at once; urgent: ends what is being said.
-  constructor(say) {
-    this.#say = say;
+  // speak(text, urgent): starts to speak and returns at once; urgent: interrupts the current sentence.
+  constructor(speak) {
+    this.#speak = speak;
   }
 
-  // items: [{key, text, grade}], what is true now; grade: 0 a remark .. 3 a fault; speaking: is something being said?
-  // Returns the largest grade of those that have just become true, -1 when none has.
+  // items: [{key, text, grade}], the current ones; grade: 0 a remark .. 3 a fault; speaking: is a sentence being spoken?
+  // Returns the largest grade of the new items, -1: none is new.
   update(now, items, speaking) {
     const fresh = items.filter(({ key }) => !this.#before.has(key));
-    for (const { key } of fresh) this.#unsaid.add(key);
+    for (const { key } of fresh) this.#pending.add(key);
     this.#before = new Set(items.map(({ key }) => key));
-    for (const key of this.#unsaid) if (!this.#before.has(key)) this.#unsaid.delete(key);
+    for (const key of this.#pending) if (!this.#before.has(key)) this.#pending.delete(key);
     if (!speaking && this.#grade >= 0) [this.#grade, this.#quietSince] = [-1, now];
-    const next = this.#gravest(now, items);
-    if (next && (speaking ? next.grade > this.#grade : now - this.#quietSince >= GAP)) this.#begin(next, now, speaking);
+    const next = this.#mostSevere(now, items);
+    if (next && (speaking ? next.grade > this.#grade : now - this.#quietSince >= GAP)) this.#start(next, now, speaking);
     return Math.max(-1, ...fresh.map(({ grade }) => grade));
   }
 
-  #gravest(now, items) {
+  #mostSevere(now, items) {
     const due = items.filter(({ key }) =>
-      this.#unsaid.has(key) && now - (this.#saidAt.get(key) ?? -Infinity) >= REPEAT);
+      this.#pending.has(key) && now - (this.#spokenAt.get(key) ?? -Infinity) >= REPEAT);
     return due.sort((one, other) => other.grade - one.grade)[0];
   }
 
-  #begin({ key, text, grade }, now, urgent) {
-    this.#unsaid.delete(key);
-    this.#saidAt.set(key, now);
+  #start({ key, text, grade }, now, urgent) {
+    this.#pending.delete(key);
+    this.#spokenAt.set(key, now);
     this.#grade = grade;
-    this.#say(text, urgent);
+    this.#speak(text, urgent);
   }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Live images: the page asks for the next one when the last one is drawn, so that it never lags behind.
+// Live images. The page requests the next one when the last one is drawn, so that it never lags behind.
 import { make, sentence, setText } from "./dom.js";
 import { socketUrl } from "./connection.js";
 import { drawHandAxes } from "./hand_axes.js";
 
-const AGAIN = 1000; // ms before a lost camera socket is opened again
+const RETRY = 1000; // ms before a lost camera socket is reopened
 
 export class Camera {
   constructor(name, parent) {
@@ -30,7 +30,7 @@ export class Camera {
     this.#open();
   }
 
-  // health: {level, state, message} of /diagnostics, or nothing.
+  // health: {level, state, message} from /diagnostics, or undefined.
   show(streams, health) {
     const stream = streams.find((entry) => entry.name === this.stream);
     if (!stream) return;
@@ -44,7 +44,7 @@ export class Camera {
     this.trouble.title = health?.message ?? "";
   }
 
-  // axes: where the keys move the hand in this image, or nothing.
+  // axes: directions in which the keys move the hand in this image, or null.
   showAxes(axes) {
     this.overlay.hidden = !axes;
     if (axes) drawHandAxes(this.overlay, axes);
@@ -59,7 +59,7 @@ export class Camera {
       if (document.hidden) await new Promise((seen) => document.addEventListener("visibilitychange", seen, { once: true }));
       if (socket.readyState === WebSocket.OPEN) socket.send("next");
     });
-    socket.addEventListener("close", () => setTimeout(() => this.#open(), AGAIN));
+    socket.addEventListener("close", () => setTimeout(() => this.#open(), RETRY));
   }
 
   async #draw(blob) {
@@ -70,7 +70,7 @@ export class Camera {
       this.canvas.getContext("2d").drawImage(image, 0, 0);
       image.close();
     } catch {
-      this.badge.textContent = "an image that cannot be shown";
+      this.badge.textContent = "the image can't be shown";
     }
   }
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The start image that a trial's scene has to match, laid over the live image: as a mixture or as their difference.
+// The start image that a trial's scene has to match, over the live image: blended, or as their difference.
 import { byId, make, setText } from "./dom.js";
 
-const AGAIN = 1000; // ms before a reference that did not arrive is asked for again
+const RETRY = 1000; // ms before a reference that did not arrive is requested again
 
 export class Compare {
   #image = make("img", "reference");
   #number = null;
-  #whole = false; // the reference was loaded
+  #loaded = false;
   #difference = false;
-  #aside = false; // the reference is hidden while key or image is held: flipping shows small shifts best
+  #aside = false; // the reference is hidden while the key or image is held: switching reveals small shifts best
 
-  // shortcuts(): may keys act now?
+  // shortcuts(): are key shortcuts active?
   constructor(shortcuts) {
     this.#image.alt = "Reference start image";
     this.#image.addEventListener("load", () => this.#arrived(true));
@@ -27,13 +27,13 @@ export class Compare {
     for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, () => this.#flip(false));
   }
 
-  // reference: {camera, number} or null; wanted: the view asks for it.
+  // reference: {camera, number} or null; wanted: the view shows it.
   show({ reference, trial }, cameras, wanted) {
     const layingOut = wanted && ["staging", "ready"].includes(trial?.phase);
     const camera = layingOut && reference ? cameras.find(({ name }) => name === reference.camera) : null;
     if (camera && this.#number !== reference.number) this.#load(reference.number);
     byId("no-reference").hidden = !layingOut || trial.phase !== "ready" || Boolean(reference);
-    byId("compare").hidden = !camera || !this.#whole;
+    byId("compare").hidden = !camera || !this.#loaded;
     if (byId("compare").hidden) {
       this.#image.remove();
       return;
@@ -43,14 +43,14 @@ export class Compare {
   }
 
   #load(number) {
-    this.#whole = false;
+    this.#loaded = false;
     this.#number = number;
     this.#image.src = `/reference?${number}`;
   }
 
-  #arrived(whole) {
-    this.#whole = whole;
-    if (!whole) setTimeout(() => (this.#number = null), AGAIN); // then it is asked for again
+  #arrived(loaded) {
+    this.#loaded = loaded;
+    if (!loaded) setTimeout(() => (this.#number = null), RETRY); // then it is requested again
   }
 
   #toggle() {
@@ -68,8 +68,8 @@ export class Compare {
     byId("difference").setAttribute("aria-pressed", String(this.#difference));
     byId("opacity").disabled = this.#difference;
     setText(byId("compare-hint"), this.#difference
-      ? "Black where the scene matches. Move objects until nothing shines."
-      : "Move objects until both images are one. Hold the image (or O): live alone.");
+      ? "Black where the scene matches. Move objects until everything is black."
+      : "Move objects until both images match. Hold the image (or O) to see only the live one.");
     const share = this.#difference ? 1 : byId("opacity").value / 100;
     this.#image.style.opacity = String(this.#aside ? 0 : share);
     this.#image.style.mixBlendMode = this.#difference ? "difference" : "normal";

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// The socket that the page sees and asks through. It tells when the console has gone, and comes back by itself.
+// The socket for state and requests. It reports when the console is gone, and reconnects by itself.
 
-const SILENCE = 1000; // ms without a state after which the connection counts as lost
+const STATE_TIMEOUT = 1000; // ms without a state after which the connection counts as lost
 const RETRIES = [250, 500, 1000, 2000]; // ms
-const PATIENCE = 15000; // ms for an answer: an episode is audited before it is answered
+const TIMEOUT = 15000; // ms for a response: an episode is audited before the console responds
+const NO_RESPONSE = `The console did not respond within ${TIMEOUT / 1000} s. Try again.`;
 
 export function socketUrl(path) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
@@ -12,9 +13,9 @@ export function socketUrl(path) {
 
 export class Connection extends EventTarget {
   // Events: hello (detail: settings), state (detail: state), lost (detail: sentence), found,
-  // retry (the console could not be reached, and is tried again).
+  // retry (the console could not be reached; another attempt follows).
   #socket = null;
-  #heard = 0;
+  #receivedAt = 0;
   #lost = false;
   #attempt = 0;
   #next = 1;
@@ -29,11 +30,11 @@ export class Connection extends EventTarget {
   // Resolves to {done, text}; never rejects.
   ask(request, fields = {}) {
     if (this.#lost || this.#socket?.readyState !== WebSocket.OPEN) {
-      return Promise.resolve({ done: false, text: "There is no connection to the console." });
+      return Promise.resolve({ done: false, text: "There is no connection to the console. Try again once the page is connected." });
     }
     const id = this.#next++;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => this.#settle(id, { done: false, text: "The console did not answer." }), PATIENCE);
+      const timer = setTimeout(() => this.#settle(id, { done: false, text: NO_RESPONSE }), TIMEOUT);
       this.#waiting.set(id, { resolve, timer });
       this.#socket.send(JSON.stringify({ id, request, ...fields }));
     });
@@ -42,17 +43,17 @@ export class Connection extends EventTarget {
   #open() {
     const socket = new WebSocket(socketUrl("/socket"));
     this.#socket = socket;
-    this.#heard = performance.now();
+    this.#receivedAt = performance.now();
     socket.addEventListener("message", (event) => {
-      if (socket === this.#socket) this.#take(JSON.parse(event.data));
+      if (socket === this.#socket) this.#receive(JSON.parse(event.data));
     });
     socket.addEventListener("close", () => {
       if (socket === this.#socket) this.#retry();
     });
   }
 
-  #take(message) {
-    this.#heard = performance.now();
+  #receive(message) {
+    this.#receivedAt = performance.now();
     if (message.kind === "answer") {
       this.#settle(message.id, message);
       return;
@@ -74,21 +75,21 @@ export class Connection extends EventTarget {
   }
 
   #watch() {
-    if (performance.now() - this.#heard > SILENCE) this.#lose();
+    if (performance.now() - this.#receivedAt > STATE_TIMEOUT) this.#disconnect();
   }
 
-  #lose() {
+  #disconnect() {
     if (this.#lost) return;
     this.#lost = true;
     for (const id of [...this.#waiting.keys()]) {
-      this.#settle(id, { done: false, text: "The connection was lost before the console answered." });
+      this.#settle(id, { done: false, text: "The connection was interrupted before the console responded. Try again." });
     }
     this.dispatchEvent(new CustomEvent("lost", { detail: "The connection to the console is lost. The arm holds." }));
   }
 
   #retry() {
     this.#socket = null;
-    this.#lose();
+    this.#disconnect();
     this.dispatchEvent(new Event("retry"));
     const wait = RETRIES[Math.min(this.#attempt++, RETRIES.length - 1)];
     setTimeout(() => this.#open(), wait);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Q of the running policy's actions as a curve, in front of the range that the demonstrations had.
+// Q of the running policy's actions as a curve, over the range of Q in the demonstrations.
 import { byId } from "./dom.js";
 
-const KEPT = 600; // points
+const MAX_POINTS = 600;
 const MARGIN = { left: 44, right: 8, top: 8, bottom: 8 }; // CSS pixels
 
 export class Curve {
   #points = []; // [step, q, spread of the critics, q of the mode]
   #range = null; // [lowest, highest] Q of the task's demonstrations
 
-  // Returns true when it has to be drawn again.
-  expect(status) {
+  // Sets the range of Q; returns true if the curve must be redrawn.
+  setRange(status) {
     const known = status && status.q_low !== null && status.q_high !== null;
     const range = known ? [status.q_low, status.q_high] : null;
     if (JSON.stringify(range) === JSON.stringify(this.#range)) return false;
@@ -21,10 +21,10 @@ export class Curve {
   add(points) {
     if (points.length === 0) return false;
     for (const point of points) {
-      if (this.#points.length && point[0] < this.#points.at(-1)[0]) this.#points = []; // a new run begins
+      if (this.#points.length && point[0] < this.#points.at(-1)[0]) this.#points = []; // a new run
       this.#points.push(point);
     }
-    this.#points = this.#points.slice(-KEPT);
+    this.#points = this.#points.slice(-MAX_POINTS);
     return true;
   }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Short words for what every part of the page does. Text is only ever set as text.
+// DOM helpers for all parts of the page. Text is only ever set as text, never as HTML.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -14,14 +14,14 @@ export function make(tag, className, text) {
   return element;
 }
 
-// Replaces the children only when what they show has changed, so that focus and selection stay.
+// Replaces the children only if their content has changed, so that focus and selection stay.
 export function setChildren(parent, key, makeChildren) {
   if (parent.dataset.key === key) return;
   parent.dataset.key = key;
   parent.replaceChildren(...makeChildren());
 }
 
-// A message of a sentence: begins with a capital letter, ends with a full stop.
+// Turns a message into a sentence: capital letter, full stop.
 export function sentence(text) {
   const trimmed = text.trim();
   if (!trimmed) return "";
@@ -30,7 +30,7 @@ export function sentence(text) {
   return /[.!?…]$/.test(whole) ? whole : `${whole}.`;
 }
 
-// Is this a field that takes what is typed?
+// Is this an input field?
 export function writes(element) {
   return Boolean(element.closest?.("input:not([type=range], [type=checkbox]), textarea, select"));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Recording: begin, end with an outcome, change the last label, and count towards the goal.
+// Recording: start, end with an outcome, change the last label, and count towards the goal.
 import { byId, make, sentence, setChildren, setText } from "./dom.js";
 
 const STATES = { idle: "not recording", recording: "recording", saving: "saving", fault: "fault", unknown: "unknown" };
@@ -8,18 +8,18 @@ export class Episode {
   #connection;
   #busy = false;
   #state = null;
-  #last = ""; // the last episode
-  #said = ""; // what was done here since the recorder's last message
-  #heard = "";
-  #discarded = ""; // the one that was discarded here
-  #stopped = false; // the arm is
-  #evaluating = false; // the bag is the evaluation's
+  #last = ""; // id of the last episode
+  #result = ""; // result of an action on this page since the recorder's last message
+  #message = ""; // the recorder's last message
+  #discarded = ""; // id of the episode that was discarded here
+  #stopped = false; // the arm is stopped
+  #evaluating = false; // the evaluation controls the recorder
 
   constructor(connection) {
     this.#connection = connection;
     const on = (id, act) => byId(id).addEventListener("click", act);
     on("record", () => this.#ask("record", { task: byId("task").value, operator: byId("operator").value }));
-    on("next-scene", () => this.#ask("next_scene", {}, "The arm moves to its start; keep away from it."));
+    on("next-scene", () => this.#ask("next_scene", {}, "The arm is moving to its start; keep clear of it."));
     on("success", () => this.#finish(true, "success"));
     on("failure", () => this.#finish(true, "failure"));
     on("partial", () => this.#finish(true, "partial"));
@@ -41,7 +41,7 @@ export class Episode {
     if (!byId("operator").value) byId("operator").value = settings.operator;
   }
 
-  // May one of record, success, failure, discard be pressed now?
+  // Can record, success, failure or discard be pressed now?
   can(name) {
     if (this.#busy || this.#evaluating) return false;
     return name === "record" ? this.#free && !this.#stopped : this.#state === "recording";
@@ -51,7 +51,7 @@ export class Episode {
     if (this.can(name)) byId(name).click();
   }
 
-  // The next episode may begin while the last one is looked through.
+  // The next episode can start while the last one is being audited.
   get #free() {
     return ["idle", "fault", "saving"].includes(this.#state);
   }
@@ -79,11 +79,11 @@ export class Episode {
     byId("task").disabled = byId("operator").disabled = recording;
     this.#last = recording ? "" : recorder?.episode ?? "";
     byId("last").hidden = byId("relabel").hidden = !this.#last;
-    setText(byId("last-discard"), this.#discarded === this.#last ? "Bring it back" : "Discard it");
+    setText(byId("last-discard"), this.#discarded === this.#last ? "Restore it" : "Discard it");
     byId("last-undo").disabled = this.#busy || this.#discarded === this.#last;
     if (this.#discarded === this.#last) byId("relabel").hidden = true;
-    if (recorder?.message !== this.#heard) [this.#heard, this.#said] = [recorder?.message, ""];
-    if (recorder && !this.#busy) setText(byId("episode-message"), sentence(this.#said || recorder.message));
+    if (recorder?.message !== this.#message) [this.#message, this.#result] = [recorder?.message, ""];
+    if (recorder && !this.#busy) setText(byId("episode-message"), sentence(this.#result || recorder.message));
     this.#showAudit(recorder);
   }
 
@@ -98,7 +98,7 @@ export class Episode {
     ]);
   }
 
-  // The device in hand may begin the episode, and should then record what was chosen here.
+  // A device's button may start the episode, which should then record the task chosen here.
   #choose() {
     const task = byId("task").value;
     if (task.trim()) this.#connection.ask("task", { task, operator: byId("operator").value });
@@ -122,10 +122,10 @@ export class Episode {
     const episode = this.#last;
     const answer = await this.#ask(request, { episode });
     if (answer.done && request !== "undo") this.#discarded = request === "discard" ? episode : "";
-    this.#said = answer.done ? answer.text : "";
+    this.#result = answer.done ? answer.text : "";
   }
 
-  async #ask(request, fields, meanwhile = "The recorder is asked.") {
+  async #ask(request, fields, meanwhile = "Waiting for the recorder.") {
     this.#busy = true;
     for (const button of document.querySelectorAll(".episode button")) button.disabled = true;
     setText(byId("episode-message"), meanwhile);
@@ -133,7 +133,7 @@ export class Episode {
     for (const button of document.querySelectorAll(".episode button")) button.disabled = false;
     setText(byId("episode-message"), sentence(answer.text));
     byId("episode-message").classList.toggle("grave", !answer.done);
-    setTimeout(() => (this.#busy = false), answer.done ? 0 : 4000); // a refusal stays long enough to be read
+    setTimeout(() => (this.#busy = false), answer.done ? 0 : 4000); // an error stays long enough to be read
     return answer;
   }
 }

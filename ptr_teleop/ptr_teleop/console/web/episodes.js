@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The saved episodes: play one, judge it again, discard it, and undo each of these.
+// The saved episodes: play, relabel or discard them, and undo.
 import { byId, make, sentence, setChildren, setText } from "./dom.js";
 import { Player } from "./player.js";
 
@@ -7,17 +7,17 @@ const OUTCOMES = [
   ["success", "success"], ["failure", "failure"], ["partial 0.25", "partial, 25 %"], ["partial 0.5", "partial, 50 %"],
   ["partial 0.75", "partial, 75 %"], ["unlabelled", "no label"],
 ];
-const SIMULATED = 1e9; // s; clocks of bulk simulations begin at 0
+const SIMULATED = 1e9; // s; clocks of bulk simulations start at 0
 const REVERSED = { discard: "restore", restore: "discard", relabel: "undo" };
 
 export class Episodes {
   #connection;
   #player;
   #visible = false;
-  #key = ""; // what the recorder said when the list was read
-  #undo = null; // {request, episode} that reverses what was done last
+  #key = ""; // the recorder's state when the list was read
+  #undo = null; // {request, episode} that reverses the last action
   #listing = null;
-  #takesGoal = false; // the policy that is served is told its task by an image
+  #takesGoal = false; // the served policy gets its task as a goal image
 
   constructor(connection) {
     this.#connection = connection;
@@ -26,14 +26,14 @@ export class Episodes {
     byId("episodes-undo").addEventListener("click", () => this.#undo && this.#ask(this.#undo.request, this.#undo.episode));
   }
 
-  // visible: the view is shown now.
+  // visible: whether the view is shown.
   shown(visible) {
     this.#visible = visible;
     if (visible) this.#read();
     else this.#player.pause();
   }
 
-  // A list that is looked at is read again when the recorder has saved, labeled or audited something.
+  // A visible list is reloaded when the recorder has saved, labeled or audited an episode.
   show(recorder, policyStatus) {
     const takesGoal = Boolean(policyStatus?.takes_goal);
     if (takesGoal !== this.#takesGoal) {
@@ -51,10 +51,10 @@ export class Episodes {
     const response = await fetch("/episodes", { cache: "no-store" }).catch(() => null);
     if (!response?.ok) {
       this.#listing = null;
-      this.#say(response ? await response.text() : "the console does not answer", true);
+      this.#showMessage(response ? await response.text() : "the console does not respond", true);
     } else {
       this.#listing = await response.json();
-      if (byId("episodes-message").classList.contains("grave")) this.#say("", false);
+      if (byId("episodes-message").classList.contains("grave")) this.#showMessage("", false);
     }
     this.#paint();
   }
@@ -95,13 +95,13 @@ export class Episodes {
     if (!episode.problem && !episode.discarded) {
       actions.append(this.#judgment(episode));
       actions.append(this.#button("Undo", episode.judgments === 0, () => this.#ask("undo", episode.id)));
-      actions.lastChild.title = "Take the newest judgment back";
+      actions.lastChild.title = "Undo the newest judgment";
       if (this.#takesGoal) {
         actions.append(this.#button("Use as goal", false, () => this.#ask("goal", episode.id)));
-        actions.lastChild.title = "Its last image is what the policy is to bring about";
+        actions.lastChild.title = "Use its last image as the policy's goal";
       }
     }
-    const [name, request] = episode.discarded ? ["Bring back", "restore"] : ["Discard", "discard"];
+    const [name, request] = episode.discarded ? ["Restore", "restore"] : ["Discard", "discard"];
     actions.append(this.#button(name, false, () => this.#ask(request, episode.id)));
     return actions;
   }
@@ -133,19 +133,19 @@ export class Episodes {
 
   async #ask(request, episode, fields = {}) {
     const answer = await this.#connection.ask(request, { episode, ...fields });
-    this.#say(answer.text, !answer.done);
+    this.#showMessage(answer.text, !answer.done);
     if (answer.done) this.#undo = REVERSED[request] ? { request: REVERSED[request], episode } : null;
-    byId("episodes").dataset.key = ""; // a refused choice goes back to what is true
+    byId("episodes").dataset.key = ""; // a refused choice reverts to the actual label
     await this.#read();
   }
 
-  #say(text, grave) {
+  #showMessage(text, isError) {
     setText(byId("episodes-message"), sentence(text));
-    byId("episodes-message").classList.toggle("grave", grave);
+    byId("episodes-message").classList.toggle("grave", isError);
   }
 }
 
-// When, how long and by whom, in one line.
+// Date, length and operator in one line.
 function about({ id, start, seconds, operator, device, kind }) {
   const when = start > SIMULATED ? new Date(1000 * start).toLocaleString([], { dateStyle: "medium", timeStyle: "short", hour12: false }) : id;
   const length = seconds === null || seconds === undefined ? "" : `${seconds.toFixed(1)}\u00a0s`;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The axes that the keys move along, drawn at the hand over a camera's image.
+// The axes along which the keys move the hand, drawn over a camera's image.
 
-const AXES = [ // of base_link: colour, key ahead, key behind
+const AXES = [ // of base_link: color, key for +, key for -
   ["#ff6b5e", "w", "s"],
   ["#5fe08a", "a", "d"],
   ["#6fb4ff", "q", "e"],
@@ -10,7 +10,7 @@ const OUTLINE = "#000c";
 const HEAD = 9; // CSS pixels of an arrow's head
 const SHORT = 14; // CSS pixels: an axis that points at the camera gets no letter behind it
 
-// canvas: lies over the image; axes: {hand, ahead, behind} in shares of the image, or nothing.
+// canvas: over the image; axes: {hand, ahead, behind} as shares of the image's size, or null.
 export function drawHandAxes(canvas, axes) {
   const [width, height] = [canvas.clientWidth, canvas.clientHeight];
   if (width === 0) return;

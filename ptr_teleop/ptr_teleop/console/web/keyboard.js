@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Driving with the keys of a keyboard, or with a finger on their images. A key counts while it is held down.
+// Driving with the keyboard or with the on-screen keys. A key acts while it is held down.
 import { byId, make, sentence, setText, writes } from "./dom.js";
 import { DrivingSocket } from "./driving.js";
 
 const PERIOD = 50; // ms between two packets while nothing changes
+const REFUSED = [1008, 1013]; // close codes with which the console has said why: policy violation, try again later
+const INTERRUPTED = "The connection was interrupted, so driving stopped. Click \"Drive with keys\" to continue.";
 const PAD = [
   ["w", "forward"], ["s", "back"], ["a", "left"], ["d", "right"], ["q", "up"], ["e", "down"],
   ["i", "pitch +"], ["k", "pitch −"], ["j", "roll +"], ["l", "roll −"], ["u", "yaw +"], ["o", "yaw −"],
@@ -18,6 +20,7 @@ export class KeyboardDriving {
   #connection;
   #episode;
   #socket = null;
+  #stopped = false; // the person stopped driving
   #driving = false;
   #slow = false;
   #shift = false;
@@ -29,7 +32,7 @@ export class KeyboardDriving {
   constructor(connection, episode) {
     this.#connection = connection;
     this.#episode = episode;
-    byId("keys-switch").addEventListener("click", () => (this.#socket ? this.stop() : this.#start()));
+    byId("keys-switch").addEventListener("click", () => (this.#socket ? this.#stop() : this.#start()));
     byId("slow").addEventListener("click", () => this.#setSlow(!this.#slow));
     byId("pad").append(...PAD.map(([key, what]) => this.#padButton(key, what)));
     byId("shortcuts").append(...RECORDING.map(([key, name]) => this.#shortcut(key, name)));
@@ -37,7 +40,7 @@ export class KeyboardDriving {
     addEventListener("keyup", (event) => this.#onKey(event, false));
     addEventListener("blur", () => this.#releaseAll());
     document.addEventListener("visibilitychange", () => this.#releaseAll());
-    connection.addEventListener("lost", () => this.stop());
+    connection.addEventListener("lost", () => this.#socket?.close());
     connection.addEventListener("state", () => this.#enableShortcuts());
   }
 
@@ -45,35 +48,39 @@ export class KeyboardDriving {
     return this.#driving;
   }
 
-  stop() {
-    this.#socket?.close();
+  #stop() {
+    this.#stopped = true;
+    this.#socket.close();
   }
 
   async #start() {
     const answer = await this.#connection.ask("device", { device: "page_keyboard" });
-    this.#say(answer.done ? "" : answer.text, !answer.done);
+    this.#showMessage(answer.done ? "" : answer.text, !answer.done);
     if (!answer.done || this.#socket) return;
     this.#socket = new DrivingSocket("page_keyboard", {
-      say: (text, grave) => this.#say(text, grave),
-      opened: () => this.#began(),
-      ended: () => this.#ended(),
+      show: (text, isError) => this.#showMessage(text, isError),
+      opened: () => this.#started(),
+      ended: ({ code }) => this.#ended(code),
     });
   }
 
-  // The first packet says that nothing is held: a key that was down before does not count.
-  #began() {
+  // The first packet reports no held key, so a key that was already down has no effect.
+  #started() {
+    this.#stopped = false;
     this.#show(true);
     this.#send();
     this.#timer = setInterval(() => this.#send(), PERIOD);
-    byId("keys-switch").blur(); // the space bar is the gripper's now
+    byId("keys-switch").blur(); // the space bar now moves the gripper
     scrollTo({ top: 0 }); // on a small screen the pad is now under the image
   }
 
-  #ended() {
+  #ended(code) {
+    const interrupted = this.#driving && !this.#stopped && !REFUSED.includes(code);
     clearInterval(this.#timer);
     this.#socket = null;
     this.#releaseAll();
     this.#show(false);
+    if (interrupted) this.#showMessage(INTERRUPTED, true);
   }
 
   #show(driving) {
@@ -133,7 +140,7 @@ export class KeyboardDriving {
     button.dataset.name = name;
     button.addEventListener("click", () => {
       this.#episode.press(name);
-      button.blur(); // the space bar is the gripper's
+      button.blur(); // the space bar moves the gripper
     });
     return button;
   }
@@ -161,9 +168,9 @@ export class KeyboardDriving {
     this.#socket?.send({ keys: [...this.#held], deadman: this.#held.size > 0, slow });
   }
 
-  #say(text, grave) {
+  #showMessage(text, isError) {
     setText(byId("drive-message"), sentence(text));
-    byId("drive-message").classList.toggle("grave", grave);
+    byId("drive-message").classList.toggle("grave", isError);
   }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page: gives each part the newest state, and turns grey when there is none.
+// The page: passes the newest state to each part, and turns gray without one.
 import { showAlerts } from "./alerts.js";
 import { Announcer } from "./announcer.js";
 import { Camera } from "./cameras.js";
@@ -24,7 +24,7 @@ if (location.search) history.replaceState(null, "", `/${location.hash}`); // the
 
 const connection = new Connection();
 const sound = new Sound();
-const announcer = new Announcer((text, urgent) => sound.say(text, urgent));
+const announcer = new Announcer((text, urgent) => sound.speak(text, urgent));
 const episode = new Episode(connection);
 const motors = new Motors(connection);
 const curve = new Curve();
@@ -63,7 +63,7 @@ connection.addEventListener("state", ({ detail: state }) => {
   announce(state);
 });
 
-function nameRobot(robot) { // which of several robots the page is of; empty: there is one
+function nameRobot(robot) { // namespace of the page's robot; empty: none
   const title = robot ? `${robot}: PTR console` : "PTR console";
   document.title = title;
   setText(byId("title"), title);
@@ -84,7 +84,7 @@ function showWork(state) {
   episodes.show(state.recorder, state.policy_status);
   showTeleop(state);
   showPolicy(state);
-  const changed = [curve.add(state.points), curve.expect(state.policy_status)].some(Boolean);
+  const changed = [curve.add(state.points), curve.setRange(state.policy_status)].some(Boolean);
   if (changed && tabs.shown === "policy") curve.draw();
   showEvaluation(state);
   trial.show(state);
@@ -99,7 +99,7 @@ function announce(state) {
   if (grade > 0) headset.buzz();
 }
 
-// Which view has something that wants to be looked at.
+// Views that need attention.
 function levelsOf({ motors, cameras, streams, policy_status: status, trial, recorder }) {
   const ill = Object.values(cameras).some((health) => health?.level === "error");
   const broken = motors?.level === "fault" || ill || streams.some((stream) => stream.age !== null && !stream.alive);
@@ -119,7 +119,7 @@ connection.addEventListener("lost", ({ detail }) => {
   setText(byId("connection"), "no connection");
   byId("connection").dataset.level = "error";
   sound.cue(3);
-  sound.say(detail, true);
+  sound.speak(detail, true);
 });
 
 connection.addEventListener("found", () => connected());
@@ -133,7 +133,7 @@ function connected() {
   byId("connection").dataset.level = "ok";
 }
 
-// When the console answers but refuses this page, it says why.
+// If the console responds but refuses this page, show why.
 connection.addEventListener("retry", async () => {
   const response = await fetch("/", { cache: "no-store" }).catch(() => null);
   if (response && !response.ok) setText(byId("lost"), `${await response.text()} The arm holds.`);
@@ -142,7 +142,7 @@ connection.addEventListener("retry", async () => {
 function showTeleop({ teleop, driver, arm }) {
   setText(byId("device"), teleop ? teleop.device || "no device" : "no teleoperation");
   byId("device").dataset.level = teleop ? teleop.level : "off";
-  const elsewhere = driver && !keys.driving ? ` The page at ${driver} is open to drive.` : "";
+  const elsewhere = driver && !keys.driving ? ` The page at ${driver} has control.` : "";
   const stopped = arm?.mode === "stopped";
   const words = stopped ? "The arm is stopped. Release the stop to drive." : sentence(teleop?.message ?? "");
   setText(byId("teleop-message"), teleop ? words + elsewhere : "");

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The motors, and the way back after one of them has tripped: each step is ticked off by what the motors say.
+// The motors, and the steps to recover after one has tripped; the motors' states show which steps are done.
 import { byId, make, sentence, setChildren, setText } from "./dom.js";
 
-const LEVELS = { ok: ["well", "ok"], warn: ["rest soon", "warn"], fault: ["fault", "error"] };
-const HOT = 72; // deg C; where the smaller motors of the arm switch off
+const LEVELS = { ok: ["ok", "ok"], warn: ["warning", "warn"], fault: ["fault", "error"] };
+const HOT = 72; // deg C; the arm's smaller motors shut down here
 
 export class Motors {
   #connection;
@@ -23,10 +23,10 @@ export class Motors {
   }
 
   show({ motors, arm }) {
-    const [words, level] = motors ? LEVELS[motors.level] : ["not heard", "off"];
+    const [words, level] = motors ? LEVELS[motors.level] : ["no data", "off"];
     setText(byId("motors-state"), words);
     byId("motors-state").dataset.level = level;
-    setText(byId("motors-message"), motors ? sentence(motors.message) : "Nothing is heard of the motors.");
+    setText(byId("motors-message"), motors ? sentence(motors.message) : "No data from the motors.");
     this.#showTable(motors?.motors ?? []);
     this.#showSteps(motors, arm);
   }
@@ -42,7 +42,7 @@ export class Motors {
     const limp = all.some((motor) => !motor.torque);
     const stopped = arm?.mode === "stopped";
     const needed = Boolean(motors) && (tripped || limp || motors.level === "fault");
-    if (needed && !this.#needed) byId("supported").checked = false; // asked again each time
+    if (needed && !this.#needed) byId("supported").checked = false; // ask again each time
     this.#needed = needed;
     byId("recovery").hidden = !needed && !byId("supported").checked;
     const standing = !tripped && !limp;
@@ -65,7 +65,7 @@ export class Motors {
   async #ask(request, fields) {
     this.#busy = true;
     this.#enable();
-    setText(byId("recovery-message"), "The arm is asked.");
+    setText(byId("recovery-message"), "Waiting for the arm.");
     const answer = await this.#connection.ask(request, fields);
     this.#busy = false;
     this.#enable();

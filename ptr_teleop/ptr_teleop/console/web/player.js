@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plays a saved episode: its images, and under them Q, actions and events.
+// Plays a saved episode: its images, and below them Q, actions and events.
 import { byId, make, sentence, setText } from "./dom.js";
 import { drawTimeline, timeAt } from "./timeline.js";
 
-const TICK = 33; // ms between two looks at the time
+const TICK = 33; // ms between two updates
 
 export class Player {
   #id = "";
   #recording = null;
-  #views = []; // of each camera: {name, times, canvas, shown, busy}
+  #views = []; // per camera: {name, times, canvas, shown, busy}
   #time = 0;
   #timer = 0;
-  #lookedAt = 0;
+  #updatedAt = 0;
 
   constructor() {
     byId("player-close").addEventListener("click", () => this.close());
@@ -30,12 +30,12 @@ export class Player {
     this.#id = id;
     byId("player").hidden = false;
     setText(byId("player-title"), id);
-    this.#say("The episode is being read.", false);
+    this.#showMessage("Loading the episode.", false);
     byId("player").scrollIntoView({ block: "start" });
     const recording = await this.#fetch(`/episodes/${encodeURIComponent(id)}/recording`);
     if (!recording || this.#id !== id) return;
     this.#recording = recording;
-    this.#say(recording.problem ? `Its steps can't be shown: ${recording.problem}` : "", Boolean(recording.problem));
+    this.#showMessage(recording.problem ? `Its steps can't be shown: ${recording.problem}` : "", Boolean(recording.problem));
     this.#lay();
     this.#play();
   }
@@ -60,7 +60,7 @@ export class Player {
   #play() {
     if (!this.#recording) return;
     if (this.#time >= this.#recording.duration) this.#time = 0;
-    this.#lookedAt = performance.now();
+    this.#updatedAt = performance.now();
     this.#timer = setInterval(() => this.#tick(), TICK);
     byId("player-play").setAttribute("aria-pressed", "true");
     setText(byId("player-play"), "Pause");
@@ -68,8 +68,8 @@ export class Player {
 
   #tick() {
     const now = performance.now();
-    const time = this.#time + ((now - this.#lookedAt) / 1000) * Number(byId("player-speed").value);
-    this.#lookedAt = now;
+    const time = this.#time + ((now - this.#updatedAt) / 1000) * Number(byId("player-speed").value);
+    this.#updatedAt = now;
     if (time >= this.#recording.duration) this.pause();
     this.#seek(Math.min(time, this.#recording.duration));
   }
@@ -95,7 +95,7 @@ export class Player {
     byId("player-time").max = String(this.#recording.duration);
     byId("player-events").replaceChildren(...this.#recording.events.map((event) => {
       const row = make("li");
-      const button = make("button", "quiet", `${event.at.toFixed(1)} s · ${said(event)}`);
+      const button = make("button", "quiet", `${event.at.toFixed(1)} s · ${eventText(event)}`);
       button.type = "button";
       button.addEventListener("click", () => this.#seek(Math.min(Math.max(event.at, 0), this.#recording.duration)));
       row.append(button);
@@ -108,19 +108,19 @@ export class Player {
   #offerValues() {
     const { q, values, steps } = this.#recording;
     byId("player-values").hidden = Boolean(q) || !values || steps.length === 0;
-    setText(byId("player-legend"), `${q ? `Q of ${q.of}. ` : "No Q is known. "}Motion in cm per step along x (red), y (green), z (blue). ` +
+    setText(byId("player-legend"), `${q ? `Q of ${q.of}. ` : "Q is not known. "}Motion in cm per step along x (red), y (green), z (blue). ` +
       "Gripper: open above, closed below. Vertical lines: events.");
   }
 
   async #readValues() {
     const id = this.#id;
     byId("player-values").disabled = true;
-    this.#say("Q is being computed.", false);
+    this.#showMessage("Computing Q.", false);
     const q = await this.#fetch(`/episodes/${encodeURIComponent(id)}/values`);
     byId("player-values").disabled = false;
     if (!q || this.#id !== id) return;
     this.#recording.q = q;
-    this.#say("", false);
+    this.#showMessage("", false);
     this.#offerValues();
     this.#paint();
   }
@@ -133,7 +133,7 @@ export class Player {
     for (const view of this.#views) this.#show(view);
   }
 
-  // Asks for the image of now; while one is on its way, later ones wait, so that none is late.
+  // Requests the image at the current time. Only one request is open at a time, so that no image is late.
   async #show(view) {
     const index = asOf(view.times, this.#time);
     if (view.busy || index === view.shown || index < 0) return;
@@ -147,28 +147,28 @@ export class Player {
       view.canvas.getContext("2d").drawImage(image, 0, 0);
       image.close();
     } catch {
-      this.#say("An image of this episode can't be shown.", true);
+      this.#showMessage("An image of this episode can't be shown.", true);
     }
     view.shown = index;
     view.busy = false;
     if (this.#views.includes(view)) this.#show(view);
   }
 
-  // The JSON at an address; nothing when it is refused, and the player says why.
+  // The JSON at an address; null: an error, which the player shows.
   async #fetch(address) {
     const response = await fetch(address, { cache: "no-store" }).catch(() => null);
     if (response?.ok) return response.json();
-    this.#say(response ? await response.text() : "the console does not answer", true);
+    this.#showMessage(response ? await response.text() : "the console does not respond", true);
     return null;
   }
 
-  #say(text, grave) {
+  #showMessage(text, isError) {
     setText(byId("player-message"), sentence(text));
-    byId("player-message").classList.toggle("grave", grave);
+    byId("player-message").classList.toggle("grave", isError);
   }
 }
 
-// The place of the newest time that is not after now; -1: there is none.
+// Index of the newest time that is not after `now`, at least 0; -1: there are no times.
 export function asOf(times, now) {
   let [low, high] = [0, times.length];
   while (low < high) {
@@ -179,11 +179,11 @@ export function asOf(times, now) {
   return times.length ? Math.max(low - 1, 0) : -1;
 }
 
-function said({ kind, text }) {
+function eventText({ kind, text }) {
   return text ? `${kind}: ${text}` : kind;
 }
 
-// What is done and happens now, in one line.
+// The current step, Q and event in one line.
 function describe({ steps, actions, events, q, duration }, now) {
   const words = [`${now.toFixed(1)} of ${duration.toFixed(1)} s`];
   const step = now < steps[0] ? -1 : asOf(steps.slice(0, -1), now);
@@ -195,6 +195,6 @@ function describe({ steps, actions, events, q, duration }, now) {
   const value = q && now >= q.at[0] ? q.q[asOf(q.at, now)] : undefined;
   if (value !== undefined) words.push(`Q ${value.toFixed(2)}`);
   const event = events.findLast(({ at }) => at <= now && now - at < 1.5);
-  if (event) words.push(said(event));
+  if (event) words.push(eventText(event));
   return words.join(" · ");
 }

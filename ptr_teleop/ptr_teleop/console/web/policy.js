@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The policy that runs: what it does, how far it gets, and whether its Q is still what the demonstrations had.
+// The running policy: what it does, its progress, and whether its Q is within the range of the demonstrations.
 import { byId, sentence, setText } from "./dom.js";
 
 export function showPolicy({ policy, policy_status: status, trial }) {
@@ -25,7 +25,7 @@ export function showPolicy({ policy, policy_status: status, trial }) {
 
 function stateOf(policy, status) {
   if (status?.ended) return ["ended", status.level === "error" ? "error" : "off"];
-  if (status?.drift) return ["outside of what it knows", "warn"];
+  if (status?.drift) return ["outside its training data", "warn"];
   if (policy?.held) return ["holds", "warn"];
   if (policy) return [`step ${policy.step}`, status && status.level !== "ok" ? "warn" : "ok"];
   return ["not running", "off"];
@@ -36,7 +36,7 @@ function fact(name, text) {
   setText(byId(`policy-${name}`), text || "");
 }
 
-// What the policy of a trial is called: its letter while names are hidden, else its checkpoint.
+// Name of a trial's policy: its letter while names are hidden, else its checkpoint.
 export function policyName(status, trial) {
   if (trial?.blind) return trial.policy_label;
   return nameOf(status?.checkpoint) || trial?.policy_label || "";

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The arm, why its gate changes commands, the streams, and what happened lately.
+// The arm, why its gate changes commands, the streams, and recent events.
 import { byId, make, sentence, setChildren, setText } from "./dom.js";
 
 const MODES = {
-  idle: "holds", teleop: "a person drives", policy: "the policy drives", hold: "holds: silence",
+  idle: "holds", teleop: "a person drives", policy: "the policy drives", hold: "holds: no commands",
   stopped: "stopped", moving: "moves to a pose", unknown: "unknown",
 };
 
-const GRADES = ["refuse", "clip"]; // the graver one colours the frame of the cameras
+const GRADES = ["refuse", "clip"]; // the more severe one colors the frame of the cameras
 
 export function showArm(state) {
   const { arm, safety } = state;
   const mode = byId("arm-mode");
-  setText(mode, arm ? MODES[arm.mode] : "not heard");
+  setText(mode, arm ? MODES[arm.mode] : "no data");
   mode.dataset.level = !arm || arm.mode === "stopped" ? "error" : arm.mode === "hold" ? "warn" : "ok";
   document.body.dataset.grade = GRADES.find((grade) => safety.reasons.some((reason) => reason.grade === grade)) ?? "";
   setText(byId("arm-source"), arm && arm.source ? arm.source : "nobody");
@@ -41,12 +41,12 @@ export function showStreams(streams) {
 }
 
 function describe(stream) {
-  if (!stream.alive) return stream.age === null ? "never heard" : `silent for ${stream.age.toFixed(1)} s`;
+  if (!stream.alive) return stream.age === null ? "no data yet" : `silent for ${stream.age.toFixed(1)} s`;
   return stream.rate === null ? "alive" : `${stream.rate.toFixed(0)} Hz`;
 }
 
 export function showCameraHealth(cameras) {
-  const unheard = { level: "off", state: "not heard", message: "" };
+  const unheard = { level: "off", state: "no data", message: "" };
   const rows = Object.entries(cameras).map(([name, health]) => [name, health ?? unheard]);
   byId("camera-health-card").hidden = rows.length === 0;
   setChildren(byId("camera-health"), JSON.stringify(rows), () => rows.map(([name, health]) => {
@@ -59,7 +59,7 @@ export function showCameraHealth(cameras) {
   }));
 }
 
-const KEPT = 30;
+const MAX_EVENTS = 30;
 
 export function showEvents(events) {
   const list = byId("events");
@@ -69,5 +69,5 @@ export function showEvents(events) {
     row.append(make("time", "", time), make("span", "", sentence(event.text)));
     list.prepend(row);
   }
-  while (list.children.length > KEPT) list.lastChild.remove();
+  while (list.children.length > MAX_EVENTS) list.lastChild.remove();
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a person should know now, as short plain sentences: spoken, and shown in the headset.
+// The current state as short plain sentences: spoken, and shown in the headset.
 import { sentence } from "./dom.js";
 
 const GRADES = { hold: 1, clip: 1, refuse: 2, warn: 1, error: 2, fault: 3 };
 
-// [{key, text, grade}]: grade 0 a remark, 1 a change, 2 a refusal or a fault of a part, 3 a fault of the arm.
+// [{key, text, grade}]: grade 0 a remark, 1 a changed command, 2 a refusal or a component's fault, 3 a fault of the arm.
 export function sentencesOf(state) {
   return [...reasons(state), ...motors(state), ...policy(state), ...cameras(state), ...trial(state)];
 }
 
-// After a motor's fault the motor's own sentence says it all.
+// During a motor fault, the motors' own message covers these reasons.
 function reasons({ safety, motors }) {
-  const said = motors?.level === "fault" ? ["stopped", "motor_fault"] : [];
-  return safety.reasons.filter(({ code }) => !said.includes(code)).map(({ grade, text }) => ({ key: `reason ${text}`, text: sentence(text), grade: GRADES[grade] }));
+  const covered = motors?.level === "fault" ? ["stopped", "motor_fault"] : [];
+  return safety.reasons.filter(({ code }) => !covered.includes(code)).map(({ grade, text }) => ({ key: `reason ${text}`, text: sentence(text), grade: GRADES[grade] }));
 }
 
 function motors({ motors }) {
@@ -28,7 +28,7 @@ function policy({ policy_status: status }) {
 
 function cameras({ cameras = {} }) {
   return Object.entries(cameras).flatMap(([name, health]) => {
-    if (health?.level !== "error") return []; // a slow or dark one wears a badge, and is no interruption
+    if (health?.level !== "error") return []; // a slow or dark camera has a badge and is not announced
     const what = health.state || health.message;
     const text = sentence(`camera ${name.replaceAll("_", " ")}: ${what}`);
     return [{ key: `camera ${name} ${what}`, text, grade: GRADES[health.level] }];
@@ -39,7 +39,7 @@ function trial({ trial }) {
   if (!trial) return [];
   const place = `trial ${trial.number} of ${trial.planned}`;
   const texts = {
-    ready: `${place}: ${trial.message || "lay out the scene"}`,
+    ready: `${place}: ${trial.message || "set up the scene"}`,
     label: `${place}: how did it go?`,
     review: trial.message,
   };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The page's voice: speech where the browser has it, and short tones. Nothing waits for a sound.
+// Speech, if the browser supports it, and short tones. Nothing waits for a sound.
 import { byId, setText } from "./dom.js";
 
-const KEPT = "ptr-console-sound";
+const STORAGE_KEY = "ptr-console-sound";
 const TONES = { 1: [880, 0.07], 2: [330, 0.16], 3: [220, 0.4] }; // grade: Hz, s
-const REST = 350; // ms between two tones
-const LONGEST = 12000; // ms; an engine that never says that it has ended counts as silent again
+const TONE_GAP = 350; // ms between two tones
+const SPEECH_TIMEOUT = 12000; // ms after which an engine that never reports its end counts as silent
 
 export class Sound {
   #on = readChoice();
@@ -17,7 +17,7 @@ export class Sound {
     const button = byId("sound");
     button.addEventListener("click", () => this.#switch(!this.#on));
     this.#show();
-    // Browsers let a page sound only after it was touched.
+    // Browsers allow sound only after a user gesture.
     const wake = () => this.#wake();
     for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, wake, { capture: true });
   }
@@ -26,19 +26,19 @@ export class Sound {
     return this.#on && canSpeak() && speechSynthesis.speaking && performance.now() < this.#endsBy;
   }
 
-  say(text, urgent = false) {
+  speak(text, urgent = false) {
     if (!this.#on || !canSpeak()) return;
-    const utterance = new SpeechSynthesisUtterance(spoken(text));
+    const utterance = new SpeechSynthesisUtterance(pronounceable(text));
     Object.assign(utterance, { lang: "en-US", rate: 1.1 });
     if (urgent || speechSynthesis.speaking) speechSynthesis.cancel();
     speechSynthesis.speak(utterance);
-    this.#endsBy = performance.now() + LONGEST;
+    this.#endsBy = performance.now() + SPEECH_TIMEOUT;
   }
 
-  // A short tone, lower and longer the graver; none for a remark.
+  // A short tone; the more severe, the lower and longer. None for a remark.
   cue(grade) {
     const now = performance.now();
-    if (!this.#on || !TONES[grade] || this.#audio?.state !== "running" || now - this.#lastTone < REST) return;
+    if (!this.#on || !TONES[grade] || this.#audio?.state !== "running" || now - this.#lastTone < TONE_GAP) return;
     this.#lastTone = now;
     const [frequency, seconds] = TONES[grade];
     const tone = this.#audio.createOscillator(), volume = this.#audio.createGain();
@@ -55,17 +55,17 @@ export class Sound {
     this.#on = on;
     if (!on && canSpeak()) speechSynthesis.cancel();
     try {
-      localStorage.setItem(KEPT, on ? "on" : "off");
-    } catch { /* a browser that keeps nothing: the choice holds for this visit */ }
+      localStorage.setItem(STORAGE_KEY, on ? "on" : "off");
+    } catch { /* the browser stores nothing: the choice holds for this visit */ }
     this.#show();
-    if (on) this.say("Sound on.");
+    if (on) this.speak("Sound on.");
   }
 
   #show() {
     const button = byId("sound");
     button.setAttribute("aria-pressed", String(this.#on));
     setText(button, this.#on ? "Sound on" : "Sound off");
-    button.title = canSpeak() ? "Says why commands are changed or refused" : "This browser can't speak: tones only";
+    button.title = canSpeak() ? "Announces why commands are changed or refused" : "This browser does not support speech: tones only";
   }
 
   #wake() {
@@ -75,8 +75,8 @@ export class Sound {
   }
 }
 
-// Text as it is read aloud.
-function spoken(text) {
+// Text for the speech engine.
+function pronounceable(text) {
   return text.replaceAll("`", "").replace(/(deg C|°C)/g, "degrees");
 }
 
@@ -86,7 +86,7 @@ function canSpeak() {
 
 function readChoice() {
   try {
-    return localStorage.getItem(KEPT) !== "off";
+    return localStorage.getItem(STORAGE_KEY) !== "off";
   } catch {
     return true;
   }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stop button. It needs no other script, and no script at all: without this one the form is sent as it is.
+// The stop button. It depends on no other script; without this one, the plain form is sent.
 "use strict";
 {
   const form = document.getElementById("stop");
   const answer = document.getElementById("stop-answer");
-  const patience = 2000; // ms
-  const say = (text, grave) => {
+  const timeout = 2000; // ms
+  const show = (text, isError) => {
     answer.textContent = text;
     answer.hidden = false;
-    answer.classList.toggle("grave", grave);
+    answer.classList.toggle("grave", isError);
   };
 
   const stop = async () => {
-    say("Stopping …", false);
+    show("Stopping …", false);
     const control = new AbortController();
-    const timer = setTimeout(() => control.abort(), patience);
+    const timer = setTimeout(() => control.abort(), timeout);
     try {
       const response = await fetch("/stop", {
         method: "POST",
@@ -23,10 +23,10 @@
         keepalive: true,
       });
       const body = await response.json();
-      say(body.text, !body.done);
+      show(body.text, !body.done);
       if (body.done) setTimeout(() => (answer.hidden = true), 4000);
     } catch {
-      say("The console did not answer: use the arm's power switch.", true);
+      show("The console did not respond: use the arm's power switch.", true);
     } finally {
       clearTimeout(timer);
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Five views of what one is doing. Until a person chooses, the page shows the one of what is going on.
+// The page's five views. Until a person chooses one, the page shows the view of the current activity.
 
 const NAMES = ["record", "episodes", "policy", "evaluate", "robot"];
 
@@ -8,13 +8,13 @@ export class Tabs {
   #shown = "";
   #tabs = new Map(NAMES.map((name) => [name, document.getElementById(`tab-${name}`)]));
 
-  // changed(name): another view is shown.
+  // changed(name): called when another view is shown.
   constructor(changed) {
     this.changed = changed;
     for (const [name, tab] of this.#tabs) {
       tab.addEventListener("click", () => this.choose(name));
       tab.addEventListener("keydown", (event) => this.#onKey(event, name));
-      panelOf(tab).addEventListener("pointerdown", () => (this.#chosen ??= name)); // who works here stays here
+      panelOf(tab).addEventListener("pointerdown", () => (this.#chosen ??= name)); // using a view counts as choosing it
     }
     const wanted = location.hash.slice(1);
     if (NAMES.includes(wanted)) this.choose(wanted);
@@ -32,17 +32,17 @@ export class Tabs {
     this.#show(name);
   }
 
-  // name: the view of what is going on; empty: nothing that asks for another view.
+  // name: view of the current activity; empty: none.
   suggest(name) {
     if (name && this.#chosen === null) this.#show(name);
   }
 
-  // levels: {name: "", "warn" or "error"}: a dot on the tab of what wants to be looked at.
+  // levels: {name: "", "warn" or "error"}: dots on the tabs of views that need attention.
   mark(levels) {
     for (const [name, tab] of this.#tabs) {
       if (tab.dataset.level === (levels[name] ?? "")) continue;
       tab.dataset.level = levels[name] ?? "";
-      tab.title = levels[name] ? "Something here wants to be looked at" : "";
+      tab.title = levels[name] ? "This view needs attention" : "";
     }
   }
 

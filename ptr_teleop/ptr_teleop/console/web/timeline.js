@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Q, motion and gripper of a recorded episode over time, with its events as vertical lines.
 
-const LEFT = 52; // CSS pixels for the names
+const LEFT = 52; // CSS pixels for the labels
 const RIGHT = 8;
 const GAP = 6;
 const COLOURS = ["#e0463a", "#2f9e58", "#3b82d6"]; // x, y, z
-const LEAST = 0.5; // cm: a motion that is smaller does not fill the height
+const MIN_MOTION = 0.5; // cm, minimum half-height of the scale
 
 export function timeAt(canvas, event, duration) {
   const { left, width } = canvas.getBoundingClientRect();
@@ -33,9 +33,9 @@ export function drawTimeline(canvas, recording, now) {
 function bandsOf({ q, steps, actions }) {
   const times = steps.slice(0, -1);
   const column = (index, factor = 1) => actions.map((action, k) => [times[k], factor * action[index]]);
-  const most = Math.max(LEAST, ...actions.flatMap((action) => action.slice(0, 3).map((v) => Math.abs(100 * v))));
+  const largest = Math.max(MIN_MOTION, ...actions.flatMap((action) => action.slice(0, 3).map((v) => Math.abs(100 * v))));
   const bands = [
-    { name: "cm", low: -most, high: most, lines: [0, 1, 2].map((index) => [COLOURS[index], column(index, 100)]) },
+    { name: "cm", low: -largest, high: largest, lines: [0, 1, 2].map((index) => [COLOURS[index], column(index, 100)]) },
     { name: "gripper", low: -0.05, high: 1.05, lines: [[colour("--soft"), column(6)]], steps: true },
   ];
   if (!q) return bands;

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The trial that an evaluation is at: lay out the scene, say that it is ready, judge what came of it, or undo that; at
-// the end, finish or undo the last judgment.
+// The current trial of an evaluation: set up the scene, confirm it, judge the trial or undo a judgment, and finish.
 import { byId, sentence, setText } from "./dom.js";
 import { policyName } from "./policy.js";
 
 const PHASES = {
-  idle: "between trials", staging: "the arm goes to its start", ready: "waits for you", running: "the policy drives",
-  label: "judge it", review: "all trials are made", done: "done",
+  idle: "between trials", staging: "the arm moves to its start", ready: "waiting for you", running: "the policy drives",
+  label: "judge it", review: "all trials are done", done: "done",
 };
 const GO_AHEAD = { ready: "The scene is ready", review: "Finish the evaluation" };
 const JUDGMENTS = { y: "success", n: "failure", p: "partial", x: "invalid" };
 const NEEDS_REASON = ["partial", "invalid"];
 
-// Does the trial wait for a person?
+// Is the trial waiting for a person?
 export function waitsFor(trial) {
   return Boolean(trial) && (trial.phase === "label" || trial.phase in GO_AHEAD);
 }
@@ -22,10 +21,10 @@ export class Trial {
   #trial = null;
   #busy = false;
   #place = ""; // trial and phase
-  #answered = false; // what it waits for here: its buttons rest until the evaluator goes on
-  #readBy = 0; // ms; until then a refusal stays to be read
+  #answered = false; // the request was accepted: buttons stay disabled until the evaluator continues
+  #readBy = 0; // ms; an error stays visible until then
 
-  // shortcuts(): may keys act now?
+  // shortcuts(): are key shortcuts active?
   constructor(connection, shortcuts) {
     this.#connection = connection;
     this.shortcuts = shortcuts;
@@ -55,7 +54,7 @@ export class Trial {
     setText(byId("trial-kitchen"), trial.kitchen.replaceAll("_", " ") || "–");
     setText(byId("trial-takeover"), `${trial.takeover_steps} steps`);
     byId("trial-takeover").parentElement.hidden = trial.takeover_steps === 0;
-    if (!this.#busy && performance.now() > this.#readBy) this.#say(trial.message, false);
+    if (!this.#busy && performance.now() > this.#readBy) this.#showMessage(trial.message, false);
     byId("laying-out").hidden = !GO_AHEAD[phase];
     setText(byId("scene-ready-text"), GO_AHEAD[phase] ?? "");
     byId("undo-judgment").hidden = !trial.undo;
@@ -66,7 +65,7 @@ export class Trial {
     this.#enable();
   }
 
-  // After a fault the trial is most likely invalid: that judgment comes first, with the fault as its reason.
+  // After a fault the trial is most likely invalid: offer that judgment first, with the fault as the reason.
   #offer(fault) {
     const judging = byId("judging");
     const before = judging.dataset.fault;
@@ -95,7 +94,7 @@ export class Trial {
     const reason = byId("judge-reason").value.trim();
     if (NEEDS_REASON.includes(outcome) && !reason) {
       byId("judge-reason").focus();
-      this.#refuse(`Say in a few words why the trial is ${outcome}`);
+      this.#refuse(`Enter in a few words why the trial is ${outcome}`);
       return;
     }
     const score = outcome === "partial" ? byId("judge-score").value / 100 : null;
@@ -111,19 +110,19 @@ export class Trial {
     this.#busy = false;
     this.#answered = answer.done && place === this.#place;
     this.#enable();
-    if (answer.done) this.#say(answer.text, false);
+    if (answer.done) this.#showMessage(answer.text, false);
     else this.#refuse(answer.text);
     return answer;
   }
 
   #refuse(text) {
     this.#readBy = performance.now() + 4000;
-    this.#say(text, true);
+    this.#showMessage(text, true);
   }
 
-  #say(text, grave) {
+  #showMessage(text, isError) {
     setText(byId("trial-message"), sentence(text));
-    byId("trial-message").classList.toggle("grave", grave);
+    byId("trial-message").classList.toggle("grave", isError);
   }
 
   #onKey(event) {
@@ -143,7 +142,7 @@ export class Trial {
   }
 }
 
-// What is wrong with the arm itself, in a sentence; empty: nothing is.
+// A fault of the arm itself, as a sentence; empty: none.
 function faultOf(arm, motors) {
   if (motors?.level === "fault") return sentence(motors.message || "a motor has a fault");
   return arm?.mode === "stopped" ? "The arm was stopped." : "";

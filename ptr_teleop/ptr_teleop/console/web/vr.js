@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-// Driving from a headset, or from a phone that is its own controller: poses and buttons go out with every frame.
+// Driving with a headset, or with a phone as its own controller: every frame sends poses and buttons.
 import { byId, sentence, setText } from "./dom.js";
 import { DrivingSocket } from "./driving.js";
 import { sentencesOf } from "./sentences.js";
 import { packetOf } from "./xr_packet.js";
 import { Panel } from "./xr_panel.js";
 
-const GRADE_COLOURS = { 1: "#8a5a00", 2: "#b3261e", 3: "#b3261e" }; // changed, refused, a fault
+const GRADE_COLOURS = { 1: "#8a5a00", 2: "#b3261e", 3: "#b3261e" }; // command changed, refused; fault
 const COLOURS = { recording: "#b3261e", saving: "#8a5a00", idle: "#0f5f59", none: "#3d4745" };
 
 export class HeadsetDriving {
   #connection;
-  #look;
+  #getState;
   #mode = null;
   #session = null;
   #socket = null;
   #phone = { grip: 0, trigger: 0 };
 
-  // look(): the newest state and `camera`, a canvas or null: what the panel shows.
-  constructor(connection, look) {
+  // getState(): the newest state and `camera`, a canvas or null, for the panel.
+  constructor(connection, getState) {
     this.#connection = connection;
-    this.#look = look;
+    this.#getState = getState;
     byId("vr").addEventListener("click", () => (this.#session ? this.#session.end() : this.#enter()));
-    connection.addEventListener("lost", () => this.#session?.end());
+    connection.addEventListener("lost", () => this.#interrupt());
     this.#wireOverlay();
     this.#offer();
   }
 
-  // With the room in sight where the device can show it: the person then sees the arm itself.
+  // Prefer passthrough (AR) if the device supports it, so that the person sees the arm itself.
   async #offer() {
     for (const mode of ["immersive-ar", "immersive-vr"]) {
       if (await navigator.xr?.isSessionSupported(mode).catch(() => false)) {
@@ -45,16 +45,16 @@ export class HeadsetDriving {
       Object.assign(options, { optionalFeatures: ["dom-overlay"], domOverlay: { root: byId("overlay") } });
     }
     try {
-      const session = await navigator.xr.requestSession(this.#mode, options); // first: it needs the click
-      this.#begin(session);
+      const session = await navigator.xr.requestSession(this.#mode, options); // first, because it requires the click
+      this.#start(session);
       await this.#run(session);
     } catch (error) {
-      this.#say(`The headset did not begin: ${error.message}`, true);
+      this.#showMessage(`The VR session could not start: ${error.message}`, true);
       await this.#session?.end();
     }
   }
 
-  #begin(session) {
+  #start(session) {
     this.#session = session;
     session.addEventListener("end", () => this.#ended());
     byId("overlay").hidden = !isPhone(session);
@@ -69,9 +69,9 @@ export class HeadsetDriving {
     const space = await session.requestReferenceSpace("local-floor");
     const answer = await this.#connection.ask("device", { device: "webxr" });
     if (!answer.done) throw new Error(answer.text);
-    this.#say("");
+    this.#showMessage("");
     this.#socket = new DrivingSocket("webxr", {
-      say: (text, grave) => this.#say(text, grave),
+      show: (text, isError) => this.#showMessage(text, isError),
       ended: () => this.#session?.end(),
     });
     const panel = new Panel(gl);
@@ -85,6 +85,12 @@ export class HeadsetDriving {
     session.requestAnimationFrame(onFrame);
   }
 
+  #interrupt() {
+    if (!this.#session) return;
+    this.#showMessage("The connection was interrupted, so VR ended. Click \"Enter VR\" to continue.", true);
+    this.#session.end();
+  }
+
   #ended() {
     this.#session = null;
     this.#socket?.close();
@@ -94,20 +100,20 @@ export class HeadsetDriving {
     setText(byId("vr"), "Enter VR");
   }
 
-  // A short buzz in both hands when the gate begins to change or refuse what they ask for.
+  // A short buzz in both hands when the gate starts to change or refuse commands.
   buzz() {
     for (const source of this.#session?.inputSources ?? []) {
       source.gamepad?.hapticActuators?.[0]?.pulse?.(0.6, 60);
     }
   }
 
-  // What is gravest stands in the title, in its colour; the rest beside the camera's image.
+  // The title shows the most severe item in its color; the rest is beside the camera's image.
   #image() {
-    const state = this.#look();
+    const state = this.#getState();
     const { camera, arm, recorder, teleop, trial } = state;
     const news = sentencesOf(state).sort((one, other) => other.grade - one.grade);
     const count = recorder?.goal ? `${recorder.saved} of ${recorder.goal} saved` : `${recorder?.saved ?? 0} saved`;
-    const lines = [recorder?.state ?? "no recorder", recorder?.task ?? "", count, `arm: ${arm?.mode ?? "not heard"}`];
+    const lines = [recorder?.state ?? "no recorder", recorder?.task ?? "", count, `arm: ${arm?.mode ?? "no data"}`];
     if (trial) lines.push(`trial ${trial.number} of ${trial.planned}`, trial.policy_label && `policy ${trial.policy_label}`);
     return {
       camera,
@@ -135,14 +141,14 @@ export class HeadsetDriving {
     byId("overlay").addEventListener("beforexrselect", (event) => event.preventDefault());
   }
 
-  #say(text, grave = false) {
+  #showMessage(text, isError = false) {
     setText(byId("drive-message"), sentence(text));
     setText(byId("overlay-text"), sentence(text));
-    byId("drive-message").classList.toggle("grave", grave);
+    byId("drive-message").classList.toggle("grave", isError);
   }
 }
 
-// A phone that shows the room on its screen, with the overlay's buttons on top, is its own controller.
+// A phone with a camera view on its screen and the overlay's buttons on top is its own controller.
 function isPhone(session) {
   return session.interactionMode === "screen-space" && Boolean(session.domOverlayState);
 }

@@ -5,7 +5,7 @@
 const TRIGGER = 0, SQUEEZE = 1, STICK_PRESS = 3, A = 4, B = 5;
 const round = (value) => Math.round(1e6 * value) / 1e6;
 
-// phone: {grip, trigger} of the overlay's buttons, where the device is its own controller; otherwise null.
+// phone: {grip, trigger} of the overlay's buttons if the device is its own controller; otherwise null.
 export function packetOf(frame, space, phone) {
   const hands = {};
   for (const source of frame.session.inputSources) {
@@ -40,7 +40,7 @@ function handOf(frame, space, source) {
   };
 }
 
-// Nothing for a pose that the device only guesses.
+// Null for a pose that the device only estimates.
 function poseOf(pose) {
   if (!pose || pose.emulatedPosition) return null;
   const { position: p, orientation: q } = pose.transform;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A panel that floats in front of the person in the headset: the camera, the arm's state, the recorder's.
+// A panel in front of the person in the headset: camera image, state of the arm and the recorder.
 
 const WIDTH = 1024, HEIGHT = 640; // pixels of the panel's image
 const HALF_WIDTH = 0.5, HALF_HEIGHT = 0.3125; // m
@@ -35,8 +35,8 @@ export class Panel {
     }
   }
 
-  // look: {camera: canvas or null, title, lines, colour}
-  draw(time, viewer, layer, look) {
+  // content: {camera: canvas or null, title, lines, colour}
+  draw(time, viewer, layer, content) {
     const gl = this.#gl;
     this.#model ??= inFrontOf(viewer.transform);
     gl.bindFramebuffer(gl.FRAMEBUFFER, layer.framebuffer);
@@ -44,7 +44,7 @@ export class Panel {
     gl.useProgram(this.#program);
     if (time - this.#drawn >= PERIOD) {
       this.#drawn = time;
-      this.#paint(look);
+      this.#paint(content);
       gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA, gl.RGBA, gl.UNSIGNED_BYTE, this.#pen.canvas);
     }
     const place = (name, matrix) => gl.uniformMatrix4fv(gl.getUniformLocation(this.#program, name), false, matrix);
@@ -86,7 +86,7 @@ function link(gl) {
   return program;
 }
 
-// Upright, facing the person, at the place that they looked at first; column by column.
+// Upright, facing the person, where they first looked; column-major.
 function inFrontOf({ position, matrix }) {
   const [x, z] = [matrix[8], matrix[10]]; // +z of the viewer: backwards
   const length = Math.hypot(x, z) || 1;
