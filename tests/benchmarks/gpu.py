@@ -174,13 +174,13 @@ def _feeding(options: argparse.Namespace, place: str) -> Report:
     def make(step: int) -> Staged:
         return batches.stage(sampler.sample(options.batch), step)
 
-    there = batches.take(make(0))
+    there = batches.wait_for(make(0))
     learner.update(there, 0)
     wait()
     with Prefetcher(make, sampler.state_dict, range(updates if place != "none" else 0)) as prefetcher:
         begun = time.perf_counter()
         for step in range(updates):
-            tensors = there if place == "none" else batches.take(prefetcher.next()[0])
+            tensors = there if place == "none" else batches.wait_for(prefetcher.next()[0])
             learner.update(tensors, step)
         wait()
         seconds = time.perf_counter() - begun

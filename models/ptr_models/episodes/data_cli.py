@@ -16,7 +16,7 @@ from rich.table import Table
 from ptr_models.common import arguments
 from ptr_models.common.guidance import next_step
 from ptr_models.common.output_folder import this_command
-from ptr_models.common.plain_text import for_markup, plain
+from ptr_models.common.plain_text import counted, for_markup, plain
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.exclusion import Exclusion, add_exclude
 from ptr_models.episodes.manifest import write_manifest
@@ -214,7 +214,9 @@ def _write(path: Path, folders: Sequence[Path], of: int, last: bool = True) -> N
     listed = write_manifest(path, _progress(folders, "computing checksums"), this_command())
     again = len(folders) - len(listed)
     names = Counter(folder.name for folder in listed)
-    print(f"{plain(path)}: {len(listed)} of {of} episodes" + (f", {again} duplicates omitted" if again else ""))
+    print(
+        f"{plain(path)}: {len(listed)} of {of} episodes" + (f", {counted(again, 'duplicate')} omitted" if again else "")
+    )
     doubled = [name for name, count in names.items() if count > 1]
     if doubled:
         print(f"  {len(doubled)} names occur more than once, e.g. {plain(doubled[0])}")

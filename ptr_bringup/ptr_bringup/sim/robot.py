@@ -56,16 +56,26 @@ class SimulatedRobot:
         world: kitchen and task.
         width, height: pixels of the images.
         period: s of a control step, a whole number of TICKs.
+        command_delay: s from the start of a step until the arm follows its action, a whole number of TICKs; until then
+            it follows the previous one.
     Raises:
-        ValueError: the period is not a multiple of TICK.
+        ValueError: period or delay is not a multiple of TICK.
     """
 
-    def __init__(self, world: World, width: int = 320, height: int = 240, period: float = PERIOD) -> None:
+    def __init__(
+        self, world: World, width: int = 320, height: int = 240, period: float = PERIOD, command_delay: float = 0.0
+    ) -> None:
         self._ticks = round(period / TICK)
         if self._ticks < 1 or abs(self._ticks * TICK - period) > 1e-6:
             raise ValueError(
                 f"a control period of {period:g} s can't be simulated; use a multiple of {TICK:g} s "
                 f"(control_rate {1 / TICK:g}, {0.5 / TICK:g}, {0.25 / TICK:g} Hz, ...)"
+            )
+        self._delay = round(command_delay / TICK)
+        if not 0 <= self._delay < self._ticks or abs(self._delay * TICK - command_delay) > 1e-6:
+            raise ValueError(
+                f"a command delay of {command_delay:g} s can't be simulated; use a multiple of {TICK:g} s below "
+                f"{period:g} s"
             )
         self.world, self._size, self.period = world, (width, height), period
         self._gate, self._now = Gate(), 0.0
@@ -100,9 +110,10 @@ class SimulatedRobot:
     def act(self, action: ArrayLike, source: str = "scripted") -> None:
         """Execute an action (7,) in m, rad and opening, for one control period."""
         action = np.asarray(action, dtype=float)
-        command = Command(self._now, source, action[:6] / self.period, float(action[6]), True, self.period)
-        self._gate.command(Kind.HUMAN if source == "scripted" else Kind.POLICY, command, self._now)
-        for _ in range(self._ticks):
+        for tick in range(self._ticks):
+            if tick == self._delay:
+                command = Command(self._now, source, action[:6] / self.period, float(action[6]), True, self.period)
+                self._gate.command(Kind.HUMAN if source == "scripted" else Kind.POLICY, command, self._now)
             self._now += TICK
             self._tick()
 

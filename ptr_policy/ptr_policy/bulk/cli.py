@@ -137,6 +137,17 @@ def _add_collect(kinds: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=_collect)
 
 
+def _add_command_delay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--command-delay",
+        type=arguments.Real(0.0),
+        default=0.0,
+        metavar="S",
+        help="s from an observation until the arm follows the new command; 0.05 is close to the nodes on one computer "
+        "(default: 0)",
+    )
+
+
 def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
     parser = kinds.add_parser(
         "evaluate",
@@ -164,6 +175,7 @@ def _add_evaluate(kinds: argparse._SubParsersAction) -> None:
         help="for a policy with task_conditioning language, give the task in words that change with each trial: the "
         "plainest, those of ptr sim collect --wordings several, or some that no demonstration has",
     )
+    _add_command_delay(parser)
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write every trial to this file")
     parser.set_defaults(run=_evaluate)
 
@@ -191,6 +203,7 @@ def _add_decoding(kinds: argparse._SubParsersAction) -> None:
         metavar="NAME",
         help="condition the policy on this task instead of the scene's",
     )
+    _add_command_delay(parser)
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     _add_goal(parser)
     parser.set_defaults(run=_decoding, wording=None)

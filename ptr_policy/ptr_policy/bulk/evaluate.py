@@ -73,7 +73,7 @@ def evaluate(options: argparse.Namespace, purpose: str = "trial") -> list[BulkTr
         for task, kitchen in track(pairs, "trials", transient=True):
             goals = goals_of(options.goal, task)
             with World(kitchen, task, options.level) as world:
-                robot = robot_for(world, policy.contract)
+                robot = robot_for(world, policy.contract, command_delay=options.command_delay)
                 instructions = _instructions(options, task)
                 for index in range(options.episodes):
                     seed = scene_seed(purpose, options.seed, index)

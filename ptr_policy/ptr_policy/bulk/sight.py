@@ -45,16 +45,18 @@ def observe(robot: SimulatedRobot, contract: Contract) -> SimObservation:
     return SimObservation(snapshot, images, np.concatenate(views, axis=-1) if views else None, state.astype(np.float32))
 
 
-def robot_for(world: World, contract: Contract, width: int = 320, height: int = 240) -> SimulatedRobot:
+def robot_for(
+    world: World, contract: Contract, width: int = 320, height: int = 240, command_delay: float = 0.0
+) -> SimulatedRobot:
     """A simulated robot with the contract's control rate and cameras.
 
     Raises:
-        PtrError: the simulator does not support the rate, or has no such camera.
+        PtrError: the simulator does not support the rate or the delay, or has no such camera.
     """
     unknown = [camera.name for camera in contract.cameras if camera.name not in CAMERAS]
     if unknown:
         raise PtrError(f"there is no simulated camera {unknown[0]!r}; known: {', '.join(CAMERAS)}")
     try:
-        return SimulatedRobot(world, width, height, contract.period)
+        return SimulatedRobot(world, width, height, contract.period, command_delay)
     except ValueError as error:
         raise PtrError(str(error)) from error

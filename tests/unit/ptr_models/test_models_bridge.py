@@ -251,7 +251,7 @@ def test_an_import_that_was_interrupted_goes_on_with_the_same_command(
 
     monkeypatch.setattr(BagWriter, "close", fail)
     assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 2
-    assert "1 written, 0 kept, 0 left out; the same command goes on" in capsys.readouterr().err
+    assert "1 written, 0 kept, 0 left out; the same command continues" in capsys.readouterr().err
     assert len(list((tmp_path / "bags").glob("*.partial"))) == 1
     monkeypatch.setattr(BagWriter, "close", honest)
     assert main(["import", "bridge", str(tmp_path), "--out", str(tmp_path / "bags")]) == 0

@@ -310,7 +310,7 @@ def test_an_import_of_recordings_that_was_interrupted_goes_on(
     monkeypatch.setattr(BagWriter, "close", fail)
     command = ["import", "bridge", str(tmp_path / "raw"), "--out", str(tmp_path / "bags"), "--workers", "1"]
     assert main(command) == 130
-    assert "1 written, 0 kept, 0 left out\nthe same command goes on" in capsys.readouterr().err
+    assert "1 written, 0 kept, 0 left out\nthe same command continues" in capsys.readouterr().err
     assert main(command) == 0
     assert "2 written, 1 kept, 0 left out" in capsys.readouterr().out
     assert len(find_episodes([tmp_path / "bags"])) == 3

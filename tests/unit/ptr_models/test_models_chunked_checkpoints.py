@@ -206,7 +206,7 @@ def test_checkpoints_from_before_there_were_chunks_have_single_actions(tmp_path:
 def test_a_critic_of_chunks_does_not_judge_an_external_policy(tmp_path: Path) -> None:
     config = AlgorithmConfig(chunk=4)
     save_checkpoint(tmp_path / "four", make_algorithm(config, NETWORKS, 1), checkpoint_of(config))
-    with pytest.raises(PolicyFileError, match="values chunks of 4 actions, not single ones; name a checkpoint with"):
+    with pytest.raises(PolicyFileError, match="values chunks of 4 actions, not single ones; give a checkpoint with"):
         PolicyFile(critic="four", folder=tmp_path).judge(LOW_DIM)
 
 

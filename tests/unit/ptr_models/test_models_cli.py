@@ -234,7 +234,7 @@ def test_a_busy_computer_is_told_once_with_a_count_and_briefly_per_episode() -> 
         return dataclasses.replace(REPORT, findings=(*(text + why for text in (*slow, paused)), "the arm stood"))
 
     reports, output = [report(97), report(95)], io.StringIO()
-    assert (2, "such as: the computer was busy, 97% of its processors were in use") in findings(reports)
+    assert (2, "e.g. the computer was busy, 97% of its processors were in use") in findings(reports)
     show_overview(reports, 0, Console(file=output, width=80))
     text = output.getvalue()
     assert text.count("of its processors were in use") == 1

@@ -44,7 +44,7 @@ def random_batch(rows: int = 8, size: int = 16) -> Batch:
 
 def made(on_device: bool, batch: Any, part: tuple[int, int] = (0, 1)) -> Any:
     batches = DeviceBatches("cpu", 3, RULE, 5, on_device, part)
-    return batches.take(batches.stage(batch, 7))
+    return batches.wait_for(batches.stage(batch, 7))
 
 
 @pytest.mark.parametrize("part", [(0, 1), (1, 2)])
@@ -114,7 +114,7 @@ def test_copies_run_on_a_stream_of_their_own_and_training_waits_for_them(monkeyp
     monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: seen.append(stream.name))
     batches = DeviceBatches("cuda", 3, RULE, 5, True)
     staged = batches.stage(random_batch(), 0)
-    tensors = batches.take(staged)
+    tensors = batches.wait_for(staged)
     assert cuda.log == [
         "copies to cuda:3: to cuda:3",  # the GPU of the thread that made it, not of the one that copies
         "training waits for event of copies to cuda:3",
@@ -170,7 +170,7 @@ def test_compiled_encoders_compute_what_they_computed_before() -> None:
     config = preset("bc_small").algorithm
     algorithm = make_algorithm(config, NetworkConfig(encoder="tiny", image_size=16), 3)
     batches = DeviceBatches("cpu", 3, RULE, 5, False)
-    tensors = batches.take(batches.stage(random_batch(), 0))
+    tensors = batches.wait_for(batches.stage(random_batch(), 0))
 
     def step() -> tuple[torch.Tensor, torch.Tensor]:
         policy = algorithm.actor(tensors.image, tensors.state, tensors.task)

@@ -76,7 +76,7 @@ def test_nothing_is_overwritten_in_the_trash(
     first = make_episode(0)
     (first.parent / "discarded" / first.name).mkdir(parents=True)
     assert cli.main(["discard", str(first)]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert first.is_dir()
 
 

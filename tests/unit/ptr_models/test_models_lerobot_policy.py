@@ -192,7 +192,7 @@ def test_a_policy_that_sees_objects_gets_them_apart_from_the_state(tmp_path: Pat
         ({STATE: rows(6), FRONT: images()}, 7, {}, "state has 6 numbers; the contract's has 7: x, y, z"),
         ({STATE: rows(7), ENVIRONMENT: rows(2, "ENV")}, 7, {}, "environment_state has 2 numbers; .* 10: item_x"),
         ({STATE: rows(7)}, 7, {}, "neither images nor poses"),
-        ({STATE: rows(7), FRONT: images(), "observation.effort": rows(6)}, 7, {}, "sees observation.effort, which"),
+        ({STATE: rows(7), FRONT: images(), "observation.effort": rows(6)}, 7, {}, "needs observation.effort, which"),
         ({STATE: rows(7), FRONT: images()}, 7, {"over_shoulder": "observation.images.top"}, "no image 'observation.im"),
         ({STATE: rows(7), FRONT: images(), WRIST: images()}, 7, {"wrist": WRIST}, "also sees observation.images.front"),
         ({STATE: rows(7), FRONT: {"type": "VISUAL", "shape": [1, 8, 8]}}, 7, {}, r"has the shape \[1, 8, 8\]"),
@@ -276,7 +276,10 @@ def test_a_folder_that_is_not_whole_is_refused_and_never_looked_for_elsewhere(tm
 @pytest.mark.parametrize(
     ("step", "sentence"),
     [
-        ({"class": "subprocess.Popen", "config": {"args": ["true"]}}, "names 'subprocess.Popen', which is not a step"),
+        (
+            {"class": "subprocess.Popen", "config": {"args": ["true"]}},
+            "names 'subprocess.Popen', which is not a LeRobot step",
+        ),
         ({"registry_name": "normalizer_processor", "state_file": "absent.safetensors"}, "names the file 'absent"),
         ({"registry_name": "normalizer_processor", "state_file": "../out.safetensors"}, "which is not in"),
         ("no step", "lists no steps"),

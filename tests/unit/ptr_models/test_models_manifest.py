@@ -236,7 +236,7 @@ def test_the_same_bag_in_two_places_is_merged_into_one(
     sources = [str(tmp_path / "a.json"), str(tmp_path / "copies"), str(bags)]
     assert main(["data", "merge", *sources, "-o", str(tmp_path / "all.json")]) == 0
     assert numbers(tmp_path / "all.json") == [0, 1, 2, 3, 4, 5]
-    assert "6 of 7 episodes, 1 were there twice" in capsys.readouterr().out
+    assert "6 of 7 episodes, 1 duplicate omitted" in capsys.readouterr().out
 
 
 def test_a_split_is_complete_disjoint_and_follows_from_its_seed(bags: Path, tmp_path: Path) -> None:

@@ -271,7 +271,7 @@ def test_images_that_are_smaller_than_those_of_the_publication_are_warned_of(
     torch.save({"model": VisionTransformer("vit_b16", 64).state_dict()}, tmp_path / "mae.pth")
     config = preset("mae_bc_paper").replaced([*SMALL, f"networks.weights={tmp_path / 'mae.pth'}"])
     trainer = start_pretraining(config, dataclasses.replace(bags, prior=()), tmp_path / "run")
-    assert "images of 64 pixels are enlarged to the 224 of the published weights" in caplog.text
+    assert "images of 64 pixels are enlarged to the 224 pixels of the published weights" in caplog.text
     assert describe(trainer.start.card).endswith(", on images of 64 pixels.")
     assert trainer.algorithm.actor.encoder.backbone.prepare(torch.zeros(1, 3, 64, 64)).shape == (1, 3, 224, 224)
 

@@ -63,7 +63,7 @@ def test_a_bag_of_two_robots_is_better_discarded_and_left_out_of_training(
         read_episode(folder)
     report = inspect(folder)
     assert report.recommendation == DISCARD
-    assert "two robots are mixed in it" in report.findings[0]
+    assert "so it mixes two publishers (two robots)" in report.findings[0]
     make_episode(5, root=tmp_path / "bags")
     dataset = open_episodes([tmp_path / "bags"], Contract(), root=tmp_path / "cache", progress=False)
     assert [Path(path).name for path in dataset.paths] == ["episode_0005"]

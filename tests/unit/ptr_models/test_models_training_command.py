@@ -118,7 +118,7 @@ def test_finetuning_ends_with_a_choice_and_goes_on_by_its_own_steps(
     assert Policy.load(run).checkpoint.path.name == choice["chosen"]
 
     assert main(["train", "finetune", "--resume", *place, "--steps", "2"]) == 2
-    assert f"{run} has made 3 updates already, --steps 2 leaves none to make" in capsys.readouterr().err
+    assert f"{run} has already done 3 updates, so --steps 2 leaves none" in capsys.readouterr().err
     assert main(["train", "finetune", "--resume", *place, "--steps", "4"]) == 0
     assert [path.name for path in checkpoints_of(run)][-1] == "step_00000008"
     assert len(json.loads((run / "choice.json").read_text())["candidates"]) == 4

@@ -145,7 +145,7 @@ def test_a_run_folder_stands_for_its_chosen_or_newest_checkpoint(tmp_path: Path)
     assert resolve_checkpoint(newest) == newest == resolve_checkpoint(tmp_path)
     (tmp_path / "choice.json").write_text('{"chosen": "step_00000010"}')
     assert resolve_checkpoint(tmp_path).name == "step_00000010"
-    wrong = {'{"chosen": "step_00000015"}': "not there", "{": "is not JSON", "[]": "choice.json"}
+    wrong = {'{"chosen": "step_00000015"}': "does not exist", "{": "is not JSON", "[]": "choice.json"}
     for text, words in wrong.items():
         (tmp_path / "choice.json").write_text(text)
         with pytest.raises(CheckpointError, match=words):

@@ -105,9 +105,7 @@ def test_a_goal_is_a_bag_or_an_image_of_the_only_camera(training_bags: Bags, tmp
 
 def test_a_goal_for_a_policy_of_another_kind_is_refused_with_both_kinds(trained: Path, training_bags: Bags) -> None:
     policy = Policy.load(trained)
-    with pytest.raises(
-        GoalError, match="is a goal_image, but the policy runs/a has task_conditioning one_hot; leave out"
-    ):
+    with pytest.raises(GoalError, match="is a goal_image, but the policy runs/a has task_conditioning one_hot; omit"):
         set_goal(policy, "runs/a", str(bag_of(training_bags)))
     set_goal(policy, "runs/a", "")
     policy.act(np.zeros(policy.contract.image_shape, np.uint8), STATE, "put_carrot_in_pot")

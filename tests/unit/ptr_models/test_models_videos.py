@@ -122,7 +122,7 @@ def test_frames_are_decoded_one_by_one(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(("size", "most"), [(64, 1000), (224, 445), (4096, 2)])
 def test_parts_have_at_most_a_thousand_frames_and_64_mib(size: int, most: int) -> None:
     contract = Contract(cameras=(Camera(height=size, width=size),))
-    assert module._VideoLook(None, contract)._most == most  # type: ignore[arg-type]  # nothing is written
+    assert module._VideoReader(None, contract)._most == most  # type: ignore[arg-type]  # nothing is written
     assert most == 2 or most * size * size * 3 <= 64 * 2**20
 
 

@@ -114,6 +114,24 @@ def test_a_control_step_lasts_as_long_as_the_contract_says(robot: SimulatedRobot
     assert quick.commanded.position[2] - height == pytest.approx(0.2 / rate, abs=1e-6)  # 0.1 m/s at any rate
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.05, 0.1])
+def test_a_delayed_command_moves_the_arm_later_and_as_far(robot: SimulatedRobot, delay: float) -> None:
+    delayed = SimulatedRobot(robot.world, 64, 48, command_delay=delay)
+    delayed.reset(1)
+    heights = [delayed.commanded.position[2]]
+    for speed in (0.1, 0.1, 0.0):
+        delayed.act([0, 0, 0.2 * speed, 0, 0, 0, 1.0])
+        heights.append(delayed.commanded.position[2])
+    late = 0.1 * delay  # m at 0.1 m/s
+    assert np.diff(heights) == pytest.approx([0.02 - late, 0.02, late], abs=1e-6)
+
+
+@pytest.mark.parametrize("delay", [0.2, 0.03, -0.05])
+def test_a_command_delay_that_the_gate_can_t_keep_is_refused(robot: SimulatedRobot, delay: float) -> None:
+    with pytest.raises(ValueError, match=rf"{delay:g} s can't be simulated; use a multiple of 0.05 s below 0.2 s"):
+        SimulatedRobot(robot.world, command_delay=delay)
+
+
 def test_a_rate_that_the_gate_can_t_keep_is_refused(robot: SimulatedRobot) -> None:
     with pytest.raises(ValueError, match=r"0.142857 s can't be simulated.*20, 10, 5 Hz"):
         SimulatedRobot(robot.world, period=1 / 7)

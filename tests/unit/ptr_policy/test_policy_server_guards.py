@@ -90,7 +90,7 @@ def test_a_frozen_image_stays_frozen_when_the_arm_comes_back_a_little() -> None:
     guard = ImageGuard()
     look(guard, jpeg(1), 1.0, 0.30)
     for stamp, x in ((1.2, 0.3051), (1.4, 0.3049), (1.6, 0.30)):
-        with pytest.raises(ImageError, match=r"in which the arm moved 0\.005 m"):
+        with pytest.raises(ImageError, match=r"while the arm moved 0\.005 m"):
             look(guard, jpeg(1), stamp, x)
     look(guard, jpeg(2), 1.8, 0.30)
     look(guard, jpeg(2), 2.0, 0.304)

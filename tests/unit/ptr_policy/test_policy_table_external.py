@@ -77,8 +77,7 @@ def test_its_row_stands_in_every_file_with_where_it_was_trained(
     assert stage.done() == stage.total == 2
     text, _ = write_report(plan)
     assert (
-        "| pi0 | 0/2 | 0/2 | 0-66 % | - |" in text
-        and "Trained elsewhere, on what the table does not know: pi0." in text
+        "| pi0 | 0/2 | 0/2 | 0-66 % | - |" in text and "Trained elsewhere, on data unknown to the table: pi0." in text
     )
     (entry,) = json.loads((plan.out / "results.json").read_text())
     assert (entry["method"], entry["trials"], entry["decoding"]) == ("pi0", 2, "own")

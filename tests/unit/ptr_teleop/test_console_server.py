@@ -242,7 +242,7 @@ def test_a_second_page_that_would_drive_is_refused_with_the_address_of_the_first
         ("hello", "not JSON"),
         ('{"x": NaN}', "NaN is not a finite number"),
         ("[1]", "must be a JSON object"),
-        ("x" * (MAX_MESSAGE + 1), f"may have {MAX_MESSAGE} bytes"),
+        ("x" * (MAX_MESSAGE + 1), f"may have at most {MAX_MESSAGE} bytes"),
     ],
 )
 def test_a_malformed_packet_is_answered_in_one_sentence_counted_and_not_passed_on(
