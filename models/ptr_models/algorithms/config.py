@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Options of the algorithms, as plain data; the defaults are PTR's."""
+"""Options of the algorithms, as plain data, with PTR's defaults, and the registry `ALGORITHMS`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health of a camera: detects missing, frozen, torn, dark and slow images.
 
-The policy server refuses frozen, dark and torn ones in `ptr_policy.server.image_guard`; episodes are checked by
-`ptr_models.common.image_checks`.
+`Health` decides for a camera, `ptr_policy.server.image_guard.ImageGuard` for the policy server, and
+`ptr_models.episodes.bag_audit` for episodes. The thresholds of all three are in `ptr_models.common.image_checks`.
 
 | problem | meaning | criterion |
 |---|---|---|

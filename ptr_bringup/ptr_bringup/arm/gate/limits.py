@@ -3,7 +3,7 @@
 
 The checks, in this order: workspace box, reachable shell, table, inverse kinematics, joint limits, self-collision and
 collision with the table, joint speed. The box clips and the joint speed limit slows down; all other checks refuse, and
-the arm stays where it is.
+the arm stays where it is. `Gate` (gate.py) applies them: `command` caps the twist, `tick` limits each pose.
 """
 
 from __future__ import annotations
