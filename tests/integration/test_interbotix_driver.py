@@ -225,7 +225,7 @@ def test_the_gripper_closes_on_an_object_and_backs_off(path: Path) -> None:
 
 def test_without_xs_sdk_the_arm_holds_and_says_so_and_a_new_one_is_set_up_again(path: Path) -> None:
     path.xs_sdk.signal(signal.SIGKILL)
-    path.wait_for_health("/wx250s/joint_states have ended", DiagnosticStatus.ERROR)
+    path.wait_for_health("/wx250s/joint_states have stopped", DiagnosticStatus.ERROR)
     path.ros.spin(0.5)  # what was on its way has arrived
     held = path.states[-1].commanded_pose
     sent = len(path.goals)
@@ -243,7 +243,7 @@ def test_without_xs_sdk_the_arm_holds_and_says_so_and_a_new_one_is_set_up_again(
 def test_an_xs_sdk_that_hangs_is_not_waited_for(path: Path) -> None:
     """Services and joint states stop; the arm node goes on reporting, and all is well when xs_sdk goes on."""
     path.xs_sdk.signal(signal.SIGSTOP)
-    path.wait_for_health("have ended", DiagnosticStatus.ERROR)
+    path.wait_for_health("have stopped", DiagnosticStatus.ERROR)
     stopped = path.ros.call(Trigger, "/arm/stop")
     assert stopped.success
     path.xs_sdk.signal(signal.SIGCONT)
