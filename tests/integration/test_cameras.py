@@ -158,7 +158,7 @@ def test_what_to_do_instead_of_opening_a_camera_that_another_node_shows(
     for process in (simulator, other):
         assert "error: there is no camera /dev/video77" in process.output
     assert "come from the node simulator, which has no exposure, gain, white balance or focus" in simulator.output
-    assert "`ptr calibrate camera over_shoulder --running` looks" in simulator.output
+    assert "use `ptr calibrate camera over_shoulder --running`" in simulator.output
     assert "the node occupied uses the camera nowhere: stop it first" in other.output
 
 

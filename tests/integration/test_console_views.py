@@ -330,7 +330,7 @@ def test_a_refused_judgment_is_shown_and_can_be_repeated(robot: ToldRobot, page:
     robot.answer = Answer(False, "no trial is waiting for a label")
     robot.state.trial = JUDGED
     page.click("#judge-failure")
-    until(page, "document.querySelector('#trial-message').textContent === 'No trial waits for a label.'")
+    until(page, "document.querySelector('#trial-message').textContent === 'No trial is waiting for a label.'")
     assert page.is_enabled("#judge-failure")
 
 

@@ -221,4 +221,4 @@ def test_a_file_for_an_arm_without_a_namespace_is_refused_in_one(ros, states, tm
     file.write_text("teleop:\n  ros__parameters: {max_linear_velocity: 0.05}\n")
     teleop = ros.start("ptr_teleop.node", "-r", "__ns:=/left", "--params-file", str(file), device="none")
     assert teleop.wait(60.0) == 1
-    assert "write '/**/teleop:' there" in teleop.output
+    assert "write '/**/teleop:' instead" in teleop.output

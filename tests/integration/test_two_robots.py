@@ -130,7 +130,7 @@ def test_doctor_names_what_runs_twice(ros, states, monkeypatch: pytest.MonkeyPat
     os.environ["ROS_DOMAIN_ID"] = str(ros.domain)
     assert one_robot().startswith(f"{ros.domain}, arm")
     monkeypatch.setattr("ptr_bringup.doctor.checks.robots_nodes", lambda environment: ["arm", "arm", "recorder"])
-    with pytest.raises(AbsentError, match="two robots .twice there: arm."):
+    with pytest.raises(AbsentError, match="two robots .running twice: arm."):
         one_robot()
 
 

@@ -22,7 +22,7 @@ UNIT = {
         "models_checksums",
         "models_clock",
         "models_contract_of_bags",
-        "models_finding",
+        "models_episode_discovery",
         "models_hostile_files",
         "models_json_input",
         "models_manifest",
