@@ -13,7 +13,7 @@ import pytest
 from domain_coordinator import domain_id
 
 from ptr_models.common.assets import checkpoint_path
-from ptr_models.episodes.reader import find_episodes, read_episode
+from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 
 TASK = "take_croissant_out_of_metal_bowl"
 SIZES = ["--demonstrations", "2", "--trials", "1", "--steps", "4", "--pretraining-episodes", "2"]
@@ -56,7 +56,7 @@ def test_a_run_leaves_bags_a_policy_and_a_report(demonstration: Path) -> None:
 def test_demonstrations_and_trials_are_bags_that_training_reads(demonstration: Path) -> None:
     recorded = find_episodes([demonstration / "demonstrations"])
     made = find_episodes([demonstration / "evaluation"])
-    trials = [path for path in made if read_metadata(path).outcome != "invalid"]  # held too long, and made again
+    trials = [path for path in made if read_metadata(path).outcome != "unlabelled"]  # held too long: made again
     assert (len(recorded), len(trials)) == (2, 3)
     for path in (*recorded, *trials):
         episode = read_episode(path)
