@@ -18,6 +18,11 @@ _MAX_PUBLISHERS = 16
 """Publishers of one name that are remembered; the oldest is dropped."""
 
 
+def publisher_gid(info: Mapping[str, Any]) -> bytes:
+    """The GID of a message's publisher; empty if the middleware does not give it (Jazzy)."""
+    return bytes((info.get("publisher_gid") or {}).get("data", b""))
+
+
 class PublisherIdentities:
     """Tells the publishers of one topic apart."""
 
@@ -32,9 +37,8 @@ class PublisherIdentities:
             source: name in the message.
             info: what the middleware says about the message.
         """
-        publisher = (info.get("publisher_gid") or {}).get("data")
-        if publisher:
-            return bytes(publisher)
+        if publisher := publisher_gid(info):
+            return publisher
         number = info.get("publication_sequence_number")
         now = info.get("received_timestamp", 0) * 1e-9
         return None if not number else (source, self._sequence(source, int(number), now))

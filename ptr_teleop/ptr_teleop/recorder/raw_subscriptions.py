@@ -17,7 +17,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 
 from ptr_bringup.ros.names import relative
 from ptr_bringup.ros.polling import Undispatched, take
-from ptr_bringup.ros.publisher_identity import PublisherIdentities
+from ptr_bringup.ros.publisher_identity import PublisherIdentities, publisher_gid
 from ptr_teleop.recorder.own_messages import OwnMessages
 from ptr_teleop.recorder.streams import Stream
 
@@ -69,7 +69,7 @@ class RawSubscriptions:
         return found
 
     def _arrival(self, topic: str, data: bytes, info: dict[str, Any]) -> Arrival:
-        publisher = bytes((info.get("publisher_gid") or {}).get("data", b""))
+        publisher = publisher_gid(info)
         sequence = info.get("publication_sequence_number") or 0
         if not publisher and not self._alone[topic]:  # Jazzy does not name the publisher, but numbers its messages
             if self._streams[topic].shared:

@@ -23,6 +23,7 @@ from rclpy.qos import qos_profile_sensor_data
 
 from ptr_bringup.arm.drivers.base import Topic
 from ptr_bringup.ros.context import StartupError
+from ptr_bringup.ros.publisher_identity import publisher_gid
 from ptr_bringup.ros.time import STEADY
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ class ExclusiveTopics:
         if watched.suspect and topic.name not in self._subscriptions:
 
             def on_message(_: bytes, info: MessageInfo) -> None:
-                watched.message_received(bytes((info.get("publisher_gid") or {}).get("data", b"")), time.monotonic())
+                watched.message_received(publisher_gid(info), time.monotonic())
 
             self._subscriptions[topic.name] = self._node.create_subscription(
                 topic.type, topic.name, on_message, qos_profile_sensor_data, raw=True
