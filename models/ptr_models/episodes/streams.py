@@ -153,7 +153,7 @@ def _lateness(executed: RecordedStream[Executed], first: int, end: int, period: 
             decided = min(found[1].decided, found[0])
             late.append((first - decided + period // 2) % period - period // 2)
     near = [value for value in late if abs(value) < period // 4]
-    if len(near) < ON_TIME * len(late):
+    if not near or len(near) < ON_TIME * len(late):
         return 0
     return max(0, round(float(np.quantile(near, ON_TIME))))
 

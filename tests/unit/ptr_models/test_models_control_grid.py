@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.cdr_fields import Executed
+from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.reader import actions_from_targets, sample
 from ptr_models.episodes.sampling import ArmSample, RecordedStream
 from ptr_models.episodes.streams import Streams, control_grid
@@ -73,3 +74,23 @@ def test_commands_that_come_more_often_than_steps_begin_the_grid_with_the_first_
     decided = list(range(BEGIN + 3 * PERIOD + 7 * MS, BEGIN + COMMANDS * PERIOD, 10**9 // rate))
     found = streams(decided, [1.0] * len(decided), 5 * MS)
     assert control_grid(found, Contract())[0] == decided[0]
+
+
+cycles = st.tuples(st.integers(0, 1500), st.sampled_from(["", "person", "policy"]), st.integers(-300, 300))
+
+
+@example([(0, "person", 0), (80, "", 0), (200, "person", 0)], [])  # nobody in charge in the middle of the only step
+@given(st.lists(cycles, max_size=12), st.lists(st.integers(0, 1500), max_size=2))
+def test_any_commands_make_a_grid_or_are_refused(executed: list[tuple[int, str, int]], marks: list[int]) -> None:
+    found = streams([BEGIN + PERIOD], GRIPPER, 5 * MS)
+    commands = [
+        (BEGIN + at * MS, Executed(POSE, 1.0, source, BEGIN + (at + decided) * MS)) for at, source, decided in executed
+    ]
+    found.executed = RecordedStream(commands)
+    found.events = list(zip((BEGIN + at * MS for at in sorted(marks)), ["start", "stop"], strict=False))
+    try:
+        grid = control_grid(found, Contract())
+    except EpisodeError:
+        return
+    assert len(grid) >= 2
+    assert set(np.diff(grid)) == {PERIOD}
