@@ -110,7 +110,7 @@ class SentenceEncoder:
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise TextEncoderError(f"the text encoder {folder} cannot be loaded: {error}") from error
         self.name = str(folder.resolve())
-        self.width = int(self._model.get_sentence_embedding_dimension() or 0)
+        self.width = self._model.encode(["a"]).shape[1]
         self.fingerprint = hashlib.sha256("".join(map(sha256, weights)).encode()).hexdigest()[:16]
         self._known: dict[str, NDArray[np.float32]] = {}
 

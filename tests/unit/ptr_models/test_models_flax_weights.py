@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
+from flax_weights import load_flax_weights
 
 from ptr_models.networks import Actor, Critic, NetworkConfig
-from ptr_models.networks.flax_weights import load_flax_weights, read_flax_weights
-from ptr_models.networks.published import WeightsError
 
 SIZE, TASKS, BATCH = 32, 5, 2
 CONFIG = NetworkConfig(encoder="resnet_small", image_size=SIZE, latent=16, hidden=(12, 12, 12))
@@ -148,52 +145,3 @@ def test_networks_with_the_originals_weights_compute_what_it_does(weights: Weigh
     mean, log_std = policy_mean(encode(image, weights, "actor"), state, task, weights)
     np.testing.assert_allclose(policy.mean, mean, atol=1e-5)
     np.testing.assert_allclose(policy.log_std, np.clip(log_std, -5, 2), atol=1e-5)
-
-
-# ----------------------------------------------------------------------------- files and refusals
-@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
-def test_weights_are_read_from_files_by_name(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"weights{suffix}"
-    kept = {"actor/Dense_0/bias": np.arange(3, dtype=np.float32)}
-    np.savez(path, **kept) if suffix == ".npz" else save_file(kept, path)
-    found = read_flax_weights(path)
-    assert list(found) == list(kept)
-    np.testing.assert_array_equal(found["actor/Dense_0/bias"], kept["actor/Dense_0/bias"])
-
-
-def test_a_file_with_pickled_objects_or_without_arrays_is_refused(tmp_path: Path) -> None:
-    np.savez(tmp_path / "objects.npz", bad=np.array([{}], dtype=object))
-    (tmp_path / "text.npz").write_text("no archive")
-    for name in ("objects.npz", "text.npz"):
-        with pytest.raises(WeightsError, match=f"{name} cannot be read"):
-            read_flax_weights(tmp_path / name)
-    with pytest.raises(WeightsError, match="there is no file"):
-        read_flax_weights(tmp_path / "none.npz")
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"actor/network/Dense_1/bias": None}, "lack actor/network/Dense_1/bias"),
-        ({"critic_encoder/Dense_1/bias": np.zeros(2)}, "have critic_encoder/Dense_1/bias, which these networks lack"),
-        ({"actor/Dense_0/kernel": np.zeros((9, 16))}, r"actor/Dense_0/kernel is \(9, 16\).*\(16, 4096\)"),
-        ({"critic_encoder/encoder/conv_init/kernel": np.zeros(4)}, r"conv_init/kernel is \(4,\)"),
-    ],
-)
-def test_a_weight_that_does_not_fit_is_refused_by_name(weights: Weights, change: dict, words: str) -> None:
-    changed = {name: value for name, value in (weights | change).items() if value is not None}
-    with pytest.raises(WeightsError, match=words):
-        load_flax_weights(changed, *networks())
-
-
-def test_other_networks_than_the_originals_are_refused(weights: Weights) -> None:
-    tiny = NetworkConfig(encoder="tiny", image_size=SIZE)
-    with pytest.raises(WeightsError, match="PTR's ResNets"):
-        load_flax_weights(weights, Actor(tiny, TASKS), Critic(tiny, TASKS))
-
-
-def test_target_networks_and_temperature_of_the_original_are_passed_over(weights: Weights) -> None:
-    more = weights | {"temp/log_temp": np.zeros(()), "target_critic_encoder/Dense_0/bias": np.zeros(16)}
-    actor, critic = networks()
-    load_flax_weights(more, actor, critic)
-    np.testing.assert_array_equal(actor.mean.bias.detach(), weights["actor/network/Dense_0/bias"])

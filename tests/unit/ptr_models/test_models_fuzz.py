@@ -33,7 +33,6 @@ from ptr_models.episodes.recovery import recover
 from ptr_models.episodes.sampling import decode_image
 from ptr_models.episodes.trajectory import write_episode
 from ptr_models.latency_file import with_measured_latencies
-from ptr_models.networks.flax_weights import read_flax_weights
 from ptr_models.networks.published import _read
 from ptr_models.replay.videos import frames_at
 from ptr_models.training.checkpoint import load_algorithm, read_checkpoint
@@ -76,7 +75,6 @@ def samples(tmp_path: Path, make_trajectory: Callable[..., Any]) -> list[Sample]
     """Name, content and reader of a good file of each kind; a reader gets the folder that holds the file."""
     folder = write_episode(tmp_path, EpisodeMetadata("e", "t", outcome="success"), make_trajectory(steps=6)[0])
     bag, label = (folder / "e.mcap").read_bytes(), (folder / "episode.json").read_bytes()
-    np.savez(tmp_path / "weights.npz", a=np.arange(10.0), b=np.ones((2, 3)))
     encode(
         tmp_path / "v.mp4", np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), np.uint8), (32, 32), 5, Encoding()
     )
@@ -98,7 +96,6 @@ def samples(tmp_path: Path, make_trajectory: Callable[..., Any]) -> list[Sample]
         ("episode.json", label, read_metadata),
         ("c.json", Contract().to_json().encode(), lambda place: Contract.from_json(latin(place / "c.json"))),
         ("l.yaml", latencies, lambda place: with_measured_latencies(Contract(), str(place / "l.yaml"))),
-        ("w.npz", (tmp_path / "weights.npz").read_bytes(), lambda place: read_flax_weights(place / "w.npz")),
         ("v.mp4", (tmp_path / "v.mp4").read_bytes(), lambda place: list(frames_at(place / "v.mp4", 5.0))),
         ("r.tfrecord", record * 3, lambda place: [parse_example(item) for item in read_records(place / "r.tfrecord")]),
     ]

@@ -9,8 +9,8 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+import torch
 from backports import zstd
 from rosbags.rosbag2 import Writer
 from rosbags.rosbag2.enums import CompressionFormat, CompressionMode, StoragePlugin
@@ -22,7 +22,6 @@ from ptr_models.episodes.messages import METADATA_TOPIC, STRING, definition
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import read_episode
 from ptr_models.episodes.sampling import decode_image
-from ptr_models.networks.flax_weights import read_flax_weights
 from ptr_models.networks.published import WeightsError, _read
 
 
@@ -106,33 +105,28 @@ NO_WEIGHTS = {
 
 
 @pytest.mark.parametrize("content", NO_WEIGHTS.values(), ids=NO_WEIGHTS)
-@pytest.mark.parametrize(("read", "ending"), [(read_flax_weights, "npz"), (_read, "pt"), (_read, "safetensors")])
-def test_a_file_that_holds_no_weights_is_named(
-    tmp_path: Path, read: Callable[[Path], object], ending: str, content: bytes
-) -> None:
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, ending: str, content: bytes) -> None:
     path = tmp_path / f"weights.{ending}"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=f"weights.{ending} cannot be read as .*weights \\(.+\\); ") as caught:
-        read(path)
+        _read(path)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("cut", [0.1, 0.5, 0.99])
 def test_an_archive_that_was_cut_off_is_named(tmp_path: Path, cut: float) -> None:
-    path = tmp_path / "weights.npz"
-    np.savez(path, a=np.zeros(1000), b=np.ones(1000))
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.zeros(1000), "b": torch.ones(1000)}, path)
     path.write_bytes(path.read_bytes()[: int(cut * path.stat().st_size)])
-    with pytest.raises(WeightsError, match=r"weights.npz cannot be read"):
-        read_flax_weights(path)
+    with pytest.raises(WeightsError, match=r"weights.pt cannot be read"):
+        _read(path)
 
 
-@pytest.mark.parametrize(("read", "ending"), [(read_flax_weights, "npz"), (_read, "pt")])
-def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(
-    tmp_path: Path, read: Callable[[Path], object], ending: str
-) -> None:
-    bomb(tmp_path / f"weights.{ending}")
+def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(tmp_path: Path) -> None:
+    bomb(tmp_path / "weights.pt")
     with pytest.raises(WeightsError, match="its arrays have 8589934588 bytes; at most 4294967296 are read"):
-        read(tmp_path / f"weights.{ending}")
+        _read(tmp_path / "weights.pt")
 
 
 def test_the_bomb_of_this_test_is_small() -> None:

@@ -149,7 +149,7 @@ def test_a_local_model_embeds_without_a_download(tmp_path: Path) -> None:
     model = transformers.BertModel(transformers.BertConfig(vocab_size=7, **sizes))
     model.save_pretrained(tmp_path / "bert")
     tokenizer.save_pretrained(tmp_path / "bert")
-    modules = sentence_transformers.models
+    modules = pytest.importorskip("sentence_transformers.sentence_transformer.modules")
     words = modules.Transformer(str(tmp_path / "bert"))
     folder = tmp_path / "model"
     sentence_transformers.SentenceTransformer(modules=[words, modules.Pooling(8)], device="cpu").save(str(folder))

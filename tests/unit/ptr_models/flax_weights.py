@@ -10,76 +10,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from ptr_models.networks.actor import Actor
-from ptr_models.networks.archives import reason_of, require_honest_archive
 from ptr_models.networks.backbones import BottleneckBlock, ResNet
 from ptr_models.networks.critic import Critic, EnsembleDense, QFunction
 from ptr_models.networks.encoder import Backbone, Encoder, image_encoder
-from ptr_models.networks.published import WeightsError
 
 Arrays = Mapping[str, NDArray[np.floating]]
 Layout = Callable[[NDArray[np.floating]], NDArray[np.floating]]
 CRITIC_LAYERS = "critic_decoder/network/VmapStateActionValue_0/MLPActionSep_0"
 
 
-def read_flax_weights(path: Path | str) -> dict[str, NDArray[np.floating]]:
-    """Arrays by their names from an .npz or a .safetensors file; nothing is unpickled.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
-    path = Path(path)
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        require_honest_archive(path)
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds one array without a name")
-        with archive:
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise WeightsError(f"there is no file of weights at {path}") from None
-    except Exception as error:  # whatever a file that is none provokes: zip, zlib, end of file, header, memory
-        raise WeightsError(
-            f"{path} cannot be read as .npz or .safetensors weights ({reason_of(error)}); download it again"
-        ) from error
-
-
 def load_flax_weights(weights: Arrays, actor: Actor, critic: Critic) -> None:
     """Fill actor and critic with weights of the original's networks.
 
     Args:
-        weights: see `read_flax_weights`; names outside of critic_encoder, critic_decoder and actor (target
-            networks, temperature) are passed over.
+        weights: by their names in the original; each must fit.
         actor, critic: with a ResNet encoder of the same size, as many tasks and critics; the critic sees the
             action at every layer and not the arm's state.
-    Raises:
-        WeightsError: a weight is missing, unknown or of another shape (with its name), or the networks are such
-            as the original does not have.
     """
-    if not isinstance(critic.encoder.backbone, ResNet) or critic.sees_state or not critic.q_function.injected:
-        raise WeightsError("flax weights are those of PTR's ResNets, with a critic that has critic_injection alone")
     places = {
         **_encoder_places(image_encoder(critic.encoder), "critic_encoder"),
         **_decoder_places(critic.q_function),
         **_encoder_places(image_encoder(actor.encoder), "actor"),
         **_policy_places(actor),
     }
-    _compare(weights, places)
+    assert set(weights) == set(places)
     with torch.no_grad():
         for name, (parameter, layout) in places.items():
-            value = np.ascontiguousarray(layout(np.asarray(weights[name])), dtype=np.float32)
-            parameter.copy_(torch.from_numpy(value).reshape(parameter.shape))
+            value = torch.from_numpy(np.ascontiguousarray(layout(weights[name])))
+            assert value.shape == parameter.shape, name
+            parameter.copy_(value)
 
 
 Places = dict[str, tuple[Tensor, Layout]]
@@ -117,8 +84,7 @@ def _encoder_name(own: str, block: str) -> tuple[str, Layout]:
     if own in fixed:
         return fixed[own]
     place = re.fullmatch(r"backbone\.blocks\.(\d+)\.(.+)", own)
-    if place is None:
-        raise WeightsError(f"the original's encoder has nothing like {own}; choose one of its ResNets")
+    assert place is not None, own
     number, rest = place.groups()
     scope = f"encoder/{block}_{number}"
     norm = {"weight": "scale", "bias": "bias"}
@@ -151,32 +117,6 @@ def _policy_places(actor: Actor) -> Places:
         places[f"actor/network/{name}/kernel"] = (layer.weight, np.transpose)
         places[f"actor/network/{name}/bias"] = (layer.bias, _same)
     return places
-
-
-def _compare(weights: Arrays, places: Places) -> None:
-    """Refuse the first name or shape that does not fit."""
-    scopes = ("critic_encoder/", "critic_decoder/", "actor/")
-    unknown = sorted(name for name in weights if name.startswith(scopes) and name not in places)
-    missing = sorted(name for name in places if name not in weights)
-    if missing:
-        also = f" (it has {unknown[0]} instead)" if unknown else ""
-        raise WeightsError(f"the flax weights lack {missing[0]}{also}; they are of other networks")
-    if unknown:
-        raise WeightsError(f"the flax weights have {unknown[0]}, which these networks lack; they are of other networks")
-    for name, (parameter, layout) in places.items():
-        found = np.shape(weights[name])
-        if _shape_after(layout, found) != parameter.shape:
-            raise WeightsError(
-                f"{name} is {found}, which does not become {tuple(parameter.shape)}; the networks are of another size"
-            )
-
-
-def _shape_after(layout: Layout, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape that a change of layout gives, None where it has other axes."""
-    try:
-        return layout(np.broadcast_to(np.float32(0), shape)).shape
-    except ValueError:
-        return None
 
 
 def _same(value: NDArray) -> NDArray:
